@@ -1,0 +1,139 @@
+//! Why the core wakes up, what it then knows, and what it asks for.
+
+use fleetfit_search_spaces::wire::{Assignment, Refit};
+use fleetfit_search_spaces::{Configuration, Outcome, Report};
+
+/// Every reason for a study's state to change. Time enters here and nowhere else.
+#[derive(Clone, Debug)]
+pub enum Event {
+    /// The engine has replayed the journal and is about to run the study.
+    Started,
+    /// Runners can take this many more assignments.
+    Wanted {
+        /// How many.
+        assignments: u32,
+    },
+    /// Trials of an assignment ended.
+    Ended {
+        /// The assignment.
+        assignment: u64,
+        /// Their ends, duplicates and strangers included.
+        outcomes: Vec<Outcome>,
+    },
+    /// A running trial reported.
+    Reported {
+        /// The configuration's number.
+        configuration: u32,
+        /// The entity's index.
+        entity: u32,
+        /// The report.
+        report: Report,
+    },
+    /// Winners were refitted.
+    Refitted {
+        /// The assignment.
+        assignment: u64,
+        /// The models.
+        models: Vec<Refit>,
+    },
+    /// The runner is through with an assignment, or it is lost: what it did not tell is open again.
+    Released {
+        /// The assignment.
+        assignment: u64,
+        /// Which hand-out of it.
+        attempt: u32,
+    },
+    /// Time has passed; the study has run for so long, interruptions not counted.
+    Elapsed {
+        /// Milliseconds.
+        elapsed_ms: u64,
+    },
+    /// Somebody cancels the study.
+    Cancelled,
+    /// Somebody resumes a cancelled or failed study.
+    Resumed,
+}
+
+/// What the journal remembers. Applying the facts in order rebuilds the state.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Fact {
+    /// A configuration was proposed; numbers count up from 0.
+    Proposed {
+        /// Its number.
+        number: u32,
+        /// The configuration.
+        configuration: Configuration,
+    },
+    /// Trials ended, each for the first time.
+    Ended {
+        /// Their ends.
+        outcomes: Vec<Outcome>,
+    },
+    /// The search is over; what follows are refits.
+    SearchEnded {
+        /// Why.
+        by: EndedBy,
+    },
+    /// Winners were refitted.
+    Refitted {
+        /// The models.
+        models: Vec<Refit>,
+    },
+    /// The study is over.
+    Closed,
+    /// The study goes on after a cancel.
+    Reopened,
+    /// The study has run for so long.
+    Elapsed {
+        /// Milliseconds.
+        elapsed_ms: u64,
+    },
+}
+
+/// Why a search ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EndedBy {
+    /// `max_total_trials` were tried.
+    Trials,
+    /// `timeout` ran out.
+    Timeout,
+    /// Every point of a finite space was tried.
+    Space,
+    /// It was cancelled.
+    Cancel,
+    /// A model reached the exit score.
+    ExitScore,
+}
+
+/// What the core asks the engine to do once the facts are on disk.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Command {
+    /// Hand out an assignment.
+    Dispatch(Assignment),
+    /// End one trial early.
+    StopTrial {
+        /// The configuration's number.
+        configuration: u32,
+        /// The entity's index.
+        entity: u32,
+        /// Who stops it.
+        reason: String,
+    },
+    /// End everything in flight.
+    StopStudy {
+        /// Why.
+        reason: String,
+    },
+    /// The study is over.
+    Finished,
+}
+
+/// What one event led to.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Step {
+    /// To be journalled, already applied to the state.
+    pub facts: Vec<Fact>,
+    /// To be carried out after the facts are on disk.
+    pub commands: Vec<Command>,
+}

@@ -1,0 +1,44 @@
+//! What one model is for: the value of each partition column.
+
+use serde::ser::SerializeMap;
+use serde::{Serialize, Serializer};
+
+use crate::value::Value;
+
+/// One distinct combination of the partition columns' values. Without partition columns there is one
+/// entity, with no values.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct EntityKey(pub Vec<(String, Value)>);
+
+impl EntityKey {
+    /// The values alone, joined; the same for equal keys and different for others. This is what an
+    /// index looks up.
+    pub fn text(&self) -> String {
+        let values: Vec<String> = self.0.iter().map(|(_, value)| value.to_string()).collect();
+        values.join("\u{1f}")
+    }
+}
+
+/// As users write it: `17` for one column, `store=17,brand=3` for several.
+impl std::fmt::Display for EntityKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        if let [(_, value)] = self.0.as_slice() {
+            return write!(f, "{value}");
+        }
+        for (index, (column, value)) in self.0.iter().enumerate() {
+            let comma = if index == 0 { "" } else { "," };
+            write!(f, "{comma}{column}={value}")?;
+        }
+        Ok(())
+    }
+}
+
+impl Serialize for EntityKey {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(Some(self.0.len()))?;
+        for (column, value) in &self.0 {
+            map.serialize_entry(column, value)?;
+        }
+        map.end()
+    }
+}

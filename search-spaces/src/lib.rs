@@ -1,0 +1,50 @@
+//! The vocabulary of fleetfit: a job as the user wrote it, the study it means, and every word that
+//! the scheduler and the runners say to each other.
+//!
+//! Pure data. Nothing here opens a file, reads a clock, draws a random number or waits. Whatever can
+//! be wrong with a job is a [`Problem`] with a place, and all of them are found at once.
+//!
+//! Reading order: a [`Job`] is a document with places; [`Job::study`] turns it into a [`Study`]; its
+//! [`SearchSpace`] yields [`Configuration`]s; a configuration tried for an entity is a trial, which
+//! travels in an [`Assignment`] and comes back as an [`Outcome`].
+
+pub mod problem;
+pub mod yaml;
+
+pub mod job;
+
+pub mod configuration;
+pub mod space;
+pub mod value;
+
+pub mod automl;
+pub mod data;
+pub mod early_termination;
+pub mod entity;
+pub mod learner;
+pub mod limits;
+pub mod objective;
+pub mod sampling;
+pub mod study;
+pub mod work;
+
+pub mod trial;
+pub mod wire;
+
+pub use automl::AutoMl;
+pub use configuration::{Configuration, Setting};
+pub use data::{DataSource, DataSpec, Folds, Forecasting, Task};
+pub use early_termination::EarlyTermination;
+pub use entity::EntityKey;
+pub use job::Job;
+pub use learner::Learner;
+pub use limits::Limits;
+pub use objective::{Goal, Measure, Objective, ValueRule};
+pub use problem::{Notice, Place, Problem, Problems};
+pub use sampling::{Algorithm, Sampling};
+pub use space::{Alternative, Axis, Domain, Parameter, Scale, SearchSpace};
+pub use study::{Selection, Study};
+pub use trial::{End, Outcome, Report, TrialState};
+pub use value::Value;
+pub use wire::{Assignment, Block, FromRunner, Task as AssignmentTask, ToRunner};
+pub use work::{CommandTrial, Input, Output, Work};

@@ -1,0 +1,82 @@
+//! How a trial goes: what it reports on the way, and how it ends. A trial ends once.
+
+use serde::{Deserialize, Serialize};
+
+/// The state of a trial as users see it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum TrialState {
+    /// Handed out, not ended.
+    Running,
+    /// Ended with a value.
+    Completed,
+    /// Ended early on purpose: by a policy, a limit or a cancel.
+    Stopped,
+    /// Ended without a value that counts.
+    Failed,
+}
+
+/// A metric value at a step.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Report {
+    /// The trial's own count, from 1 where it names none.
+    pub step: u64,
+    /// The metric's value, as measured (not turned into a loss).
+    pub value: f64,
+}
+
+/// How a trial ended.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum End {
+    /// With this value of the metric, which is finite.
+    Completed {
+        /// The value.
+        value: f64,
+    },
+    /// Early on purpose; the value is what it had reached, and does not win.
+    Stopped {
+        /// The value so far.
+        value: Option<f64>,
+        /// Who stopped it.
+        reason: String,
+    },
+    /// Without a value that counts.
+    Failed {
+        /// Why, in the user's words.
+        reason: String,
+    },
+}
+
+/// The end of one trial, as a runner tells it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Outcome {
+    /// The configuration's number.
+    pub configuration: u32,
+    /// The entity's index.
+    pub entity: u32,
+    /// How it ended.
+    pub end: End,
+    /// How many models were fitted for it.
+    pub fits: u32,
+    /// When it began, in milliseconds since 1970.
+    pub started_ms: u64,
+    /// When it ended, in milliseconds since 1970.
+    pub ended_ms: u64,
+    /// What it reported on the way (the first [`MAX_REPORTS`]); empty for built-in learners.
+    pub reports: Vec<Report>,
+}
+
+/// How many reports of a trial are kept.
+pub const MAX_REPORTS: usize = 2_000;
+
+impl End {
+    /// The state that this end leaves the trial in.
+    pub fn state(&self) -> TrialState {
+        match self {
+            Self::Completed { .. } => TrialState::Completed,
+            Self::Stopped { .. } => TrialState::Stopped,
+            Self::Failed { .. } => TrialState::Failed,
+        }
+    }
+}

@@ -1,0 +1,144 @@
+//! What the scheduler and the runners say to each other, whatever carries it.
+
+use std::ops::Range;
+
+use serde::{Deserialize, Serialize};
+
+use crate::configuration::Configuration;
+use crate::trial::{Outcome, Report};
+
+/// One configuration with its number.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Numbered {
+    /// The number, from 0 in the order of proposal.
+    pub number: u32,
+    /// The configuration.
+    pub configuration: Configuration,
+}
+
+/// The trials of one configuration in an assignment.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Block {
+    /// The configuration.
+    pub tried: Numbered,
+    /// The entities to try it for, in ascending ranges that do not touch.
+    pub entities: Vec<Range<u32>>,
+}
+
+/// A block of work that travels as one message and is done by one thread.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Assignment {
+    /// The study's name.
+    pub study: String,
+    /// Unique within the study.
+    pub number: u64,
+    /// From 1; grows each time the assignment is handed out again.
+    pub attempt: u32,
+    /// What to do.
+    pub task: Task,
+}
+
+/// What an assignment asks for.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Task {
+    /// Try configurations for entities.
+    Try(Vec<Block>),
+    /// Fit each entity's winner on all of its rows and keep the model.
+    Refit(Vec<Block>),
+}
+
+/// What a runner tells the scheduler.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FromRunner {
+    /// Trials that ended. An assignment may send several of these.
+    Outcomes {
+        /// The study's name.
+        study: String,
+        /// The assignment.
+        assignment: u64,
+        /// Which hand-out of it.
+        attempt: u32,
+        /// The ends.
+        outcomes: Vec<Outcome>,
+    },
+    /// A metric value of a running trial.
+    Report {
+        /// The study's name.
+        study: String,
+        /// The configuration's number.
+        configuration: u32,
+        /// The entity's index.
+        entity: u32,
+        /// The report.
+        report: Report,
+    },
+    /// Winners that were fitted on all rows, or why one could not be.
+    Refitted {
+        /// The study's name.
+        study: String,
+        /// The assignment.
+        assignment: u64,
+        /// The models.
+        models: Vec<Refit>,
+    },
+    /// The assignment is done; every trial of it has been told.
+    Done {
+        /// The study's name.
+        study: String,
+        /// The assignment.
+        assignment: u64,
+        /// Which hand-out of it.
+        attempt: u32,
+    },
+}
+
+/// One refitted winner.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Refit {
+    /// The entity's index.
+    pub entity: u32,
+    /// The configuration's number.
+    pub configuration: u32,
+    /// Where its model lies, or why there is none.
+    pub model: Result<ModelAddress, String>,
+}
+
+/// Where a stored model lies.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ModelAddress {
+    /// The digest of its bytes, in hexadecimal.
+    pub digest: String,
+    /// The pack that holds it.
+    pub pack: u32,
+    /// Where in the pack it begins.
+    pub offset: u64,
+    /// How many bytes it has.
+    pub length: u32,
+}
+
+/// What the scheduler tells a runner about work in flight. A hint: losing one costs time, never
+/// correctness.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ToRunner {
+    /// End this trial early.
+    StopTrial {
+        /// The study's name.
+        study: String,
+        /// The configuration's number.
+        configuration: u32,
+        /// The entity's index.
+        entity: u32,
+        /// Who stops it.
+        reason: String,
+    },
+    /// End everything of this study.
+    StopStudy {
+        /// The study's name.
+        study: String,
+        /// Why.
+        reason: String,
+    },
+}

@@ -1,0 +1,58 @@
+//! One entity's rows as columns: what every trainer reads.
+
+use std::sync::Arc;
+
+/// One entity's rows as columns. Folds are lists of row indices into it; nothing is copied per trial.
+#[derive(Clone, Debug)]
+pub struct Frame {
+    /// The features.
+    pub columns: Vec<FeatureColumn>,
+    /// What is predicted. At prediction time it may be [`Target::Unknown`].
+    pub target: Target,
+    /// Row weights.
+    pub weights: Option<Vec<f64>>,
+    /// How many rows there are.
+    pub n_rows: usize,
+}
+
+/// One feature.
+#[derive(Clone, Debug)]
+pub struct FeatureColumn {
+    /// Its name; derived features are named `date.month` and the like.
+    pub name: Arc<str>,
+    /// Its values.
+    pub values: FeatureValues,
+}
+
+/// The values of a feature.
+#[derive(Clone, Debug)]
+pub enum FeatureValues {
+    /// Numbers; NaN means missing.
+    Number(Vec<f64>),
+    /// Indices into the levels; [`MISSING`] means missing.
+    Category {
+        /// One index a row.
+        codes: Vec<u32>,
+        /// The words.
+        levels: Arc<Vec<String>>,
+    },
+}
+
+/// The code of a missing category.
+pub const MISSING: u32 = u32::MAX;
+
+/// What is predicted.
+#[derive(Clone, Debug)]
+pub enum Target {
+    /// A number, never missing or infinite: such rows are left out of a frame.
+    Number(Vec<f64>),
+    /// A class: an index into the labels of the whole data set, of which an entity may see a few.
+    Class {
+        /// One index a row.
+        codes: Vec<u32>,
+        /// The labels.
+        labels: Arc<Vec<String>>,
+    },
+    /// Not known: these rows are to be predicted.
+    Unknown,
+}

@@ -1,0 +1,47 @@
+//! The flag by which a thread that trains learns that its time is up.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+/// Asked in every long loop: whether to give up, and why.
+#[derive(Clone, Debug, Default)]
+pub struct Stop {
+    cancelled: Arc<AtomicBool>,
+    deadline: Option<Instant>,
+}
+
+/// Why a fit gave up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stopped {
+    /// Somebody asked for it.
+    Cancelled,
+    /// It took longer than it may.
+    TimedOut,
+}
+
+impl Stop {
+    /// The same flag, with a deadline of its own.
+    pub fn with_deadline(&self, deadline: Option<Instant>) -> Self {
+        Self {
+            cancelled: Arc::clone(&self.cancelled),
+            deadline,
+        }
+    }
+
+    /// Raises the flag for every clone.
+    pub fn cancel(&self) {
+        self.cancelled.store(true, Ordering::Relaxed);
+    }
+
+    /// Err when it is time to give up.
+    pub fn check(&self) -> Result<(), Stopped> {
+        if self.cancelled.load(Ordering::Relaxed) {
+            return Err(Stopped::Cancelled);
+        }
+        match self.deadline {
+            Some(deadline) if Instant::now() >= deadline => Err(Stopped::TimedOut),
+            _ => Ok(()),
+        }
+    }
+}
