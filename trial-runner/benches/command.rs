@@ -18,11 +18,11 @@ const N_TRIALS: u32 = 1_000;
 const COMMAND: &str = "echo '{\"metric\": \"loss\", \"value\": 1}' ${{search_space.x}}";
 
 fn main() -> std::io::Result<()> {
-    let folder = tempfile::tempdir()?;
     let executable = Path::new(env!("CARGO_BIN_EXE_supervise-for-tests"));
     let supervisors = Supervisors::new(executable);
     println!("threads  sh -c, trials/s  fleetfit, trials/s  overhead, ms a trial");
     for n_threads in [1, 2, 4] {
+        let folder = tempfile::tempdir()?;
         let bare = per_second(n_threads, |_| {
             let command = COMMAND.replace("${{search_space.x}}", "0.5");
             let _ = Command::new("/bin/sh").args(["-c", &command]).output();

@@ -200,14 +200,14 @@ fn environment(
         environment.push((name.clone(), value.clone()));
     }
     add_parameters("", job.configuration, &mut environment);
+    if !job.trial.outputs.is_empty() {
+        let outputs = path_text(&folder.outputs, "its folder")?;
+        environment.push(("FLEETFIT_OUTPUT_DIR".to_owned(), outputs));
+    }
     let ours = [
         ("FLEETFIT_STUDY", job.study.to_owned()),
         ("FLEETFIT_TRIAL", job.number.to_string()),
         ("FLEETFIT_METRIC", job.objective.metric.clone()),
-        (
-            "FLEETFIT_OUTPUT_DIR",
-            path_text(&folder.outputs, "its folder")?,
-        ),
     ];
     environment.extend(ours.map(|(name, value)| (name.to_owned(), value)));
     Ok(environment)
