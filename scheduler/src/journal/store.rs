@@ -71,11 +71,19 @@ pub(super) struct Write {
 
 impl Write {
     pub(super) fn put(table: Table, key: Vec<u8>, payload: Vec<u8>) -> Self {
-        Self { table, key, payload: Some(payload) }
+        Self {
+            table,
+            key,
+            payload: Some(payload),
+        }
     }
 
     pub(super) fn remove(table: Table, key: Vec<u8>) -> Self {
-        Self { table, key, payload: None }
+        Self {
+            table,
+            key,
+            payload: None,
+        }
     }
 }
 
@@ -90,8 +98,10 @@ pub(super) struct Store {
 
 impl Store {
     pub(super) fn open(dir: &Path) -> Result<Self, JournalError> {
-        let not_writable =
-            |source| JournalError::NotWritable { dir: dir.to_owned(), source };
+        let not_writable = |source| JournalError::NotWritable {
+            dir: dir.to_owned(),
+            source,
+        };
         fs::create_dir_all(dir).map_err(not_writable)?;
         let lock = DirectoryLock::take(dir)?;
         let is_new = remove_leftovers(dir).map_err(not_writable)?;
@@ -100,9 +110,22 @@ impl Store {
             .iter()
             .map(|table| guarded("opening", || db.open_tree(table.name())))
             .collect::<Result<_, _>>()?;
-        let failed = |source| JournalError::Disk { doing: "opening", source };
-        let file = File::options().read(true).write(true).open(dir.join("db")).map_err(failed)?;
-        let store = Self { trees, db, file, broken: OnceLock::new(), _lock: lock };
+        let failed = |source| JournalError::Disk {
+            doing: "opening",
+            source,
+        };
+        let file = File::options()
+            .read(true)
+            .write(true)
+            .open(dir.join("db"))
+            .map_err(failed)?;
+        let store = Self {
+            trees,
+            db,
+            file,
+            broken: OnceLock::new(),
+            _lock: lock,
+        };
         if is_new {
             store.sync()?;
             sync_folder(dir).map_err(failed)?;
@@ -114,7 +137,9 @@ impl Store {
     /// any more: what a failed sync left behind is unknown, and asking again does not help.
     pub(super) fn commit(&self, writes: &[Write]) -> Result<(), JournalError> {
         if let Some(first) = self.broken.get() {
-            return Err(JournalError::Broken { first: first.clone() });
+            return Err(JournalError::Broken {
+                first: first.clone(),
+            });
         }
         let done = self.transact(writes).and_then(|()| self.sync());
         if let Err(error) = &done {
@@ -154,7 +179,10 @@ impl Store {
 
     fn sync(&self) -> Result<(), JournalError> {
         guarded("flushing", || self.db.flush())?;
-        self.file.sync_data().map_err(|source| JournalError::Disk { doing: "syncing", source })
+        self.file.sync_data().map_err(|source| JournalError::Disk {
+            doing: "syncing",
+            source,
+        })
     }
 
     pub(super) fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, JournalError> {
@@ -163,8 +191,14 @@ impl Store {
             .transpose()
     }
 
-    pub(super) fn last_key(&self, table: Table, prefix: &[u8]) -> Result<Option<Vec<u8>>, JournalError> {
-        let last = guarded("reading", || self.tree(table).scan_prefix(prefix).next_back().transpose())?;
+    pub(super) fn last_key(
+        &self,
+        table: Table,
+        prefix: &[u8],
+    ) -> Result<Option<Vec<u8>>, JournalError> {
+        let last = guarded("reading", || {
+            self.tree(table).scan_prefix(prefix).next_back().transpose()
+        })?;
         Ok(last.map(|(key, _)| key.to_vec()))
     }
 
@@ -172,7 +206,9 @@ impl Store {
     pub(super) fn scan(&self, table: Table, prefix: &[u8], from: &[u8]) -> Scan {
         let start = [prefix, from].concat();
         let end = successor(prefix).map_or(Bound::Unbounded, Bound::Excluded);
-        let range = self.tree(table).range::<Vec<u8>, _>((Bound::Included(start), end));
+        let range = self
+            .tree(table)
+            .range::<Vec<u8>, _>((Bound::Included(start), end));
         Scan { table, range }
     }
 
@@ -184,7 +220,9 @@ impl Store {
         n: usize,
     ) -> Result<Vec<Vec<u8>>, JournalError> {
         let keys = self.tree(table).scan_prefix(prefix).keys().take(n);
-        guarded("reading", || keys.map(|key| key.map(|key| key.to_vec())).collect())
+        guarded("reading", || {
+            keys.map(|key| key.map(|key| key.to_vec())).collect()
+        })
     }
 
     fn tree(&self, table: Table) -> &sled::Tree {
@@ -234,7 +272,9 @@ pub(super) fn seal(key: &[u8], payload: &[u8]) -> Vec<u8> {
 }
 
 fn unseal<'a>(table: Table, key: &[u8], value: &'a [u8]) -> Result<&'a [u8], JournalError> {
-    let (body, stored) = value.split_last_chunk::<4>().ok_or_else(|| damaged(table, key))?;
+    let (body, stored) = value
+        .split_last_chunk::<4>()
+        .ok_or_else(|| damaged(table, key))?;
     if *stored != checksum(key, body) {
         return Err(damaged(table, key));
     }
@@ -251,7 +291,9 @@ fn unseal<'a>(table: Table, key: &[u8], value: &'a [u8]) -> Result<&'a [u8], Jou
 
 /// A record that cannot be what was written.
 pub(super) fn damaged(table: Table, key: &[u8]) -> JournalError {
-    JournalError::Corrupt { what: format!("the record {} of {}", shown(key), table.name()) }
+    JournalError::Corrupt {
+        what: format!("the record {} of {}", shown(key), table.name()),
+    }
 }
 
 fn shown(key: &[u8]) -> String {
@@ -323,12 +365,17 @@ fn guarded<T>(
     doing: &'static str,
     call: impl FnOnce() -> sled::Result<T>,
 ) -> Result<T, JournalError> {
-    let corrupt = |what: &str| JournalError::Corrupt { what: format!("{what}, found while {doing}") };
+    let corrupt = |what: &str| JournalError::Corrupt {
+        what: format!("{what}, found while {doing}"),
+    };
     match catch_unwind(AssertUnwindSafe(call)) {
         Ok(Ok(value)) => Ok(value),
         Ok(Err(sled::Error::Io(source))) => Err(JournalError::Disk { doing, source }),
         Ok(Err(sled::Error::Corruption { .. })) => Err(corrupt("a page of its file")),
-        Ok(Err(other)) => Err(JournalError::Disk { doing, source: std::io::Error::other(other) }),
+        Ok(Err(other)) => Err(JournalError::Disk {
+            doing,
+            source: std::io::Error::other(other),
+        }),
         Err(_) => Err(corrupt("its file makes no sense")),
     }
 }
