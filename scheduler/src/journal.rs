@@ -15,6 +15,7 @@ mod outcomes;
 mod read;
 mod store;
 mod study;
+mod witness;
 
 use std::collections::HashMap;
 use std::path::Path;

@@ -4,13 +4,15 @@
 //! sled 0.34 needs care, and this is where it is taken: its `flush` does not sync the file, so we
 //! do; a half-written snapshot keeps it from opening, so it is removed first; a tree page above a
 //! quarter of a segment goes to a file that is never synced, so segments are large and records
-//! small; some damage makes it panic, so every call is guarded.
+//! small; some damage makes it panic, so every call is guarded; other damage makes it forget, so
+//! commits are counted (`witness.rs`).
 
 use std::fs::{self, File};
 use std::ops::Bound;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use sled::transaction::{ConflictableTransactionError, TransactionError, Transactional};
@@ -18,6 +20,7 @@ use sled::transaction::{ConflictableTransactionError, TransactionError, Transact
 use super::error::JournalError;
 use super::fact::MAX_RECORD_BYTES;
 use super::lock::DirectoryLock;
+use super::witness::{self, Witness};
 
 /// The version of a stored record's form.
 pub(super) const RECORD_VERSION: u8 = 1;
@@ -27,6 +30,8 @@ const SEGMENT_BYTES: usize = 4 << 20;
 const _: () = assert!(18 * (MAX_RECORD_BYTES + 1024) < SEGMENT_BYTES / 4);
 /// Pages that sled keeps in memory.
 const CACHE_BYTES: u64 = 64 << 20;
+/// The key of the number of commits.
+const COMMITS: &[u8] = b"commits";
 /// How long the last handle of this process may take to go away.
 const REOPEN_PATIENCE: Duration = Duration::from_secs(3);
 
@@ -92,6 +97,8 @@ pub(super) struct Store {
     trees: Vec<sled::Tree>,
     db: sled::Db,
     file: File,
+    commits: AtomicU64,
+    witness: Witness,
     broken: OnceLock<String>,
     _lock: DirectoryLock,
 }
@@ -119,10 +126,13 @@ impl Store {
             .write(true)
             .open(dir.join("db"))
             .map_err(failed)?;
-        let store = Self {
+        let witness = Witness::open(dir).map_err(not_writable)?;
+        let mut store = Self {
             trees,
             db,
             file,
+            commits: AtomicU64::new(0),
+            witness,
             broken: OnceLock::new(),
             _lock: lock,
         };
@@ -130,10 +140,32 @@ impl Store {
             store.sync()?;
             sync_folder(dir).map_err(failed)?;
         }
+        store.commits = AtomicU64::new(store.count_commits(dir)?);
         Ok(store)
     }
 
-    /// All of the writes or none, on disk before this returns. After a failure nothing is written
+    /// How many commits the database holds, which must be as many as the witness saw.
+    fn count_commits(&self, dir: &Path) -> Result<u64, JournalError> {
+        let commits = match self.get(Table::Meta, COMMITS)? {
+            None => 0,
+            Some(bytes) => <[u8; 8]>::try_from(bytes)
+                .map(u64::from_be_bytes)
+                .map_err(|_| damaged(Table::Meta, COMMITS))?,
+        };
+        let failed = |source| JournalError::Disk {
+            doing: "opening",
+            source,
+        };
+        match self.witness.commits().map_err(failed)? {
+            Some(seen) if seen > commits => Err(JournalError::Lost {
+                writes: seen - commits,
+                witness: dir.join(witness::NAME),
+            }),
+            _ => Ok(commits),
+        }
+    }
+
+    /// All of the writes or none, on disk before this returns. One thread at a time. After a failure nothing is written
     /// any more: what a failed sync left behind is unknown, and asking again does not help.
     pub(super) fn commit(&self, writes: &[Write]) -> Result<(), JournalError> {
         if let Some(first) = self.broken.get() {
@@ -141,15 +173,27 @@ impl Store {
                 first: first.clone(),
             });
         }
-        let done = self.transact(writes).and_then(|()| self.sync());
+        let commits = self.commits.load(Ordering::Relaxed) + 1;
+        let done = self
+            .transact(writes, commits)
+            .and_then(|()| self.sync())
+            .and_then(|()| {
+                let failed = |source| JournalError::Disk {
+                    doing: "counting",
+                    source,
+                };
+                self.witness.write(commits).map_err(failed)
+            });
+        self.commits.store(commits, Ordering::Relaxed);
         if let Err(error) = &done {
             let _ = self.broken.set(error.to_string());
         }
         done
     }
 
-    fn transact(&self, writes: &[Write]) -> Result<(), JournalError> {
+    fn transact(&self, writes: &[Write], commits: u64) -> Result<(), JournalError> {
         let mut tables: Vec<Table> = writes.iter().map(|write| write.table).collect();
+        tables.push(Table::Meta);
         tables.sort_unstable();
         tables.dedup();
         let trees: Vec<&sled::Tree> = tables.iter().map(|table| self.tree(*table)).collect();
@@ -157,10 +201,13 @@ impl Store {
             .iter()
             .map(|write| Some(seal(&write.key, write.payload.as_deref()?)))
             .collect();
+        let counted = seal(COMMITS, &commits.to_be_bytes());
         guarded("writing", || {
             trees
                 .as_slice()
                 .transaction(|views| {
+                    let (Ok(at) | Err(at)) = tables.binary_search(&Table::Meta);
+                    views[at].insert(COMMITS, counted.as_slice())?;
                     for (write, value) in writes.iter().zip(&sealed) {
                         let (Ok(at) | Err(at)) = tables.binary_search(&write.table);
                         match value {
