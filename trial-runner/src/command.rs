@@ -11,13 +11,13 @@ mod folder;
 mod halt;
 mod log;
 mod metric;
-mod placeholder;
 mod shell;
 mod supervisor;
 
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use fleetfit_search_spaces::work::placeholder::{Piece, Root, pieces};
 use fleetfit_search_spaces::{CommandTrial, Configuration, End, Input, Objective, Report, Setting};
 use rustix::process::Signal;
 
@@ -28,7 +28,7 @@ pub use supervisor::{GRACE, SUBCOMMAND, Supervisors, supervise};
 use folder::TrialFolder;
 use log::Log;
 use metric::{Lines, Metrics};
-use placeholder::placeholders;
+use shell::Part;
 use supervisor::{Exit, Program, Stream, Supervisor};
 
 /// One trial of a command.
@@ -148,27 +148,37 @@ fn start(job: &CommandJob<'_>) -> Result<(Supervisor, Log), StartError> {
 
 /// The command with its placeholders filled in.
 fn command_line(job: &CommandJob<'_>, folder: &TrialFolder) -> Result<String, StartError> {
-    let mut values = Vec::new();
-    for placeholder in placeholders(&job.trial.command) {
-        let name = placeholder.name;
-        let value = match name.split_once('.') {
-            Some(("search_space", path)) => match job.configuration.get(path) {
+    let mut parts = Vec::new();
+    for piece in pieces(&job.trial.command) {
+        let value = match piece {
+            Piece::Text(text) | Piece::Open(text) => {
+                parts.push(Part::Text(text));
+                continue;
+            }
+            Piece::Named(Root::SearchSpace, path) => match job.configuration.get(path) {
                 Some(Setting::Value(value)) => value.to_string(),
                 Some(Setting::Nested(nested)) => nested.to_json(),
                 // A parameter of a branch that was not chosen: an empty word.
                 None => String::new(),
             },
-            Some(("inputs", input)) => input_value(job, input)?,
-            Some(("outputs", output))
-                if job.trial.outputs.iter().any(|(known, _)| known == output) =>
-            {
-                path_text(&folder.output(output), name)?
-            }
-            _ => return Err(StartError::Undefined(name.to_owned())),
+            Piece::Named(Root::Inputs, name) => input_value(job, name)?,
+            Piece::Named(Root::Outputs, name) => output_value(job, folder, name)?,
+            Piece::Unknown(name) => return Err(StartError::Undefined(name.to_owned())),
         };
-        values.push((placeholder.range, value));
+        parts.push(Part::Value(value));
     }
-    Ok(shell::fill(&job.trial.command, &values))
+    Ok(shell::join(&parts))
+}
+
+fn output_value(
+    job: &CommandJob<'_>,
+    folder: &TrialFolder,
+    name: &str,
+) -> Result<String, StartError> {
+    if job.trial.outputs.iter().any(|(known, _)| known == name) {
+        return path_text(&folder.output(name), name);
+    }
+    Err(StartError::Undefined(format!("outputs.{name}")))
 }
 
 fn input_value(job: &CommandJob<'_>, name: &str) -> Result<String, StartError> {
