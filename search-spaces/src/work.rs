@@ -3,7 +3,7 @@
 //! `read.rs` reads `trial`; `command.rs` and `placeholder.rs` read commands and what they name.
 
 mod command;
-mod placeholder;
+pub mod placeholder;
 mod read;
 
 pub(crate) use read::{Surroundings, TrialKind};
@@ -12,9 +12,11 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::configuration::{Configuration, Setting};
 use crate::learner::Learner;
 use crate::problem::Place;
 use crate::value::Value;
+use placeholder::{Piece, Root, pieces};
 
 /// What a trial does.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -84,4 +86,60 @@ pub enum Output {
     Folder,
     /// A file that the program writes.
     File,
+}
+
+/// The command with every `${{search_space.x}}` replaced by the configuration's setting: a value as
+/// it stands in a command line, a nested choice as compact JSON. Placeholders of other kinds, and of
+/// parameters that the configuration does not have, stay as they are.
+pub fn fill_search_space(command: &str, configuration: &Configuration) -> String {
+    let mut filled = String::with_capacity(command.len());
+    for piece in pieces(command) {
+        match piece {
+            Piece::Text(text) | Piece::Open(text) => filled.push_str(text),
+            Piece::Named(Root::SearchSpace, path) => match configuration.get(path) {
+                Some(Setting::Value(value)) => filled.push_str(&value.to_string()),
+                Some(Setting::Nested(nested)) => filled.push_str(&nested.to_json()),
+                None => filled.extend(["${{search_space.", path, "}}"]),
+            },
+            Piece::Named(root, name) => filled.extend(["${{", root.word(), ".", name, "}}"]),
+            Piece::Unknown(body) => filled.extend(["${{", body, "}}"]),
+        }
+    }
+    filled
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(command: &str, filled: &str) {
+        let json = r#"{"rate": 1e-7, "depth": 3, "model": {"name": "svm", "C": 1.0}}"#;
+        let configuration: Configuration = serde_json::from_str(json).unwrap();
+        assert_eq!(fill_search_space(command, &configuration), filled);
+    }
+
+    #[test]
+    fn placeholders_of_the_search_space_are_filled() {
+        check("train --rate ${{search_space.rate}}", "train --rate 1e-7");
+        check("${{ search_space.depth }}${{search_space.depth}}", "33");
+        check("--c=${{search_space.model.C}}", "--c=1.0");
+        check(
+            "m '${{search_space.model}}'",
+            r#"m '{"name":"svm","C":1.0}'"#,
+        );
+    }
+
+    #[test]
+    fn everything_else_stays() {
+        for command in [
+            "",
+            "cat ${{inputs.data}} > ${{outputs.x}} ${{parent.x}}",
+            "${{search_space.missing}}",
+            "${{search_space.rate",
+            "a ${{",
+            "$HOME ${x} }} {{",
+        ] {
+            check(command, command);
+        }
+    }
 }
