@@ -27,7 +27,7 @@ pub use supervisor::{GRACE, SUBCOMMAND, Supervisors, supervise};
 
 use folder::TrialFolder;
 use log::Log;
-use metric::{Lines, Metrics};
+use metric::{Line, Lines, Metrics};
 use shell::Part;
 use supervisor::{Exit, Program, Stream, Supervisor};
 
@@ -85,6 +85,10 @@ const LOOK: Duration = Duration::from_millis(20);
 
 /// How long a supervisor may take beyond [`GRACE`] before it is killed itself.
 const OVERTIME: Duration = Duration::from_secs(5);
+
+/// How much is read of a stream after the end, in pieces of 64 KiB: more than any pipe holds. Where a
+/// process can escape, it may go on writing.
+const MAX_PIECES: usize = 256;
 
 /// The longest last line that a reason quotes, in characters.
 const MAX_QUOTE: usize = 300;
@@ -298,44 +302,34 @@ impl Following<'_> {
         to_the_end: bool,
         on_report: &mut dyn FnMut(Report),
     ) {
-        let mut buffer = [0; 64 << 10];
+        let n_pieces = if to_the_end { MAX_PIECES } else { 1 };
         let Self {
             metrics,
             lines,
             error_lines,
             last_line,
         } = self;
-        let mut on_line = |line: &metric::Line<'_>| {
-            *last_line = line.text.chars().take(MAX_QUOTE).collect();
+        let mut on_line = |line: &Line<'_>| {
+            quote(line, last_line);
             if let Some(report) = metrics.read(line) {
                 on_report(report);
             }
         };
-        loop {
-            let n = supervisor.read(Stream::Out, &mut buffer);
-            log.push(&buffer[..n]);
-            lines.push(&buffer[..n], &mut on_line);
-            if n == 0 || !to_the_end {
-                break;
-            }
-        }
+        read_stream(supervisor, Stream::Out, n_pieces, |piece| {
+            log.push(piece);
+            lines.push(piece, &mut on_line);
+        });
         if to_the_end {
             lines.finish(&mut on_line);
         }
         // Errors come second: a program's last words are usually there.
-        let mut on_error_line = |line: &metric::Line<'_>| {
-            *last_line = line.text.chars().take(MAX_QUOTE).collect();
-        };
-        loop {
-            let n = supervisor.read(Stream::Err, &mut buffer);
-            log.push(&buffer[..n]);
-            error_lines.push(&buffer[..n], &mut on_error_line);
-            if n == 0 || !to_the_end {
-                break;
-            }
-        }
+        let mut on_line = |line: &Line<'_>| quote(line, last_line);
+        read_stream(supervisor, Stream::Err, n_pieces, |piece| {
+            log.push(piece);
+            error_lines.push(piece, &mut on_line);
+        });
         if to_the_end {
-            error_lines.finish(&mut on_error_line);
+            error_lines.finish(&mut on_line);
         }
     }
 
@@ -387,6 +381,28 @@ impl Following<'_> {
         }
         format!("{reason}; last line of its output: {}", self.last_line)
     }
+}
+
+/// Hands on what a stream holds, in at most so many pieces.
+fn read_stream(
+    supervisor: &Supervisor,
+    stream: Stream,
+    n_pieces: usize,
+    mut on_piece: impl FnMut(&[u8]),
+) {
+    let mut buffer = [0; 64 << 10];
+    for _ in 0..n_pieces {
+        match supervisor.read(stream, &mut buffer) {
+            0 => return,
+            n => on_piece(&buffer[..n]),
+        }
+    }
+}
+
+/// Keeps the line for the reason of a failure.
+fn quote(line: &Line<'_>, last_line: &mut String) {
+    let visible = line.text.chars().filter(|c| !c.is_control());
+    *last_line = visible.take(MAX_QUOTE).collect();
 }
 
 /// Whether somebody wants the trial to end.

@@ -190,7 +190,10 @@ fn the_old_sdk_s_two_lines_count() {
 fn an_exit_code_outranks_every_report() {
     let report = "echo '{\"metric\": \"loss\", \"value\": 0.5}'";
     assert_eq!(
-        trial(&format!("{report}; echo cannot open x >&2; exit 3")).failure(),
+        trial(&format!(
+            "{report}; printf '\\033cannot open x' >&2; exit 3"
+        ))
+        .failure(),
         "exit code 3; last line of its output: cannot open x"
     );
     assert_eq!(trial("exit 255").failure(), "exit code 255");
@@ -348,6 +351,19 @@ fn a_killed_supervisor_takes_its_group_along() {
     trial.timeout = Some(Duration::from_secs(60));
     assert_eq!(trial.failure(), "the process that supervised it was killed");
     assert!(wait_until(Duration::from_secs(2), || !alive(&mark)));
+}
+
+#[test]
+fn a_panic_in_the_middle_of_a_trial_ends_its_program() {
+    let (sleep, mark) = marked_sleep();
+    let trial = trial(&format!(
+        "echo '{{\"metric\":\"loss\",\"value\":1}}'; {sleep}"
+    ));
+    let running = std::panic::AssertUnwindSafe(|| {
+        trial.run_with(&mut |_| panic!("on purpose"));
+    });
+    assert!(std::panic::catch_unwind(running).is_err());
+    assert!(!alive(&mark));
 }
 
 #[test]

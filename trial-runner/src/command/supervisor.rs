@@ -199,7 +199,7 @@ impl Supervisor {
             Stream::Out => &self.stdout,
             Stream::Err => &self.stderr,
         };
-        rustix::io::read(source, buffer).unwrap_or(0)
+        rustix::io::retry_on_intr(|| rustix::io::read(source, &mut *buffer)).unwrap_or(0)
     }
 
     /// Asks for the program's end. Whether it comes shows in [`Supervisor::wait`].
