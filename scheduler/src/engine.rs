@@ -302,7 +302,8 @@ impl Desk {
             state,
             opened: Instant::now(),
             ran_before_ms,
-            pending: Step::default(),
+            // Written first of all, so that the journal says "running" from the start.
+            pending: Step { facts: vec![Fact::Elapsed { elapsed_ms: ran_before_ms }], commands: vec![] },
             waiting: Vec::new(),
         };
         if reopen {
@@ -365,9 +366,8 @@ impl Desk {
                 // The asker may have gone; then nobody needs the answer.
                 drop(done.send(true));
             }
-            let mut posted = board.lock();
-            if facts_or_first(&facts, &posted, &live.name) {
-                posted.summaries.insert(live.name.clone(), summary);
+            if !facts.is_empty() {
+                board.lock().summaries.insert(live.name.clone(), summary);
                 board.changed.notify_all();
             }
         }
@@ -388,10 +388,6 @@ impl Desk {
         }
         Ok(())
     }
-}
-
-fn facts_or_first(facts: &[Fact], posted: &Posted, name: &str) -> bool {
-    !facts.is_empty() || !posted.summaries.contains_key(name)
 }
 
 fn carry_out(outlets: &mut Outlets, study: &str, command: Command) {
