@@ -9,12 +9,15 @@ mod exit;
 mod failure;
 mod output;
 mod outside;
+mod owner;
 mod predict;
 mod progress;
 mod run;
 mod show;
+mod signals;
 mod source;
 mod submission;
+mod table;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
