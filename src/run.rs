@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use fleetfit_scheduler::engine::{Engine, EngineHandle, Note, OpenStudy, Outlets};
 use fleetfit_scheduler::journal::{Journal, NewStudy, Status, StudyRecord};
-use fleetfit_scheduler::query::{self, Presence, StatusView};
+use fleetfit_scheduler::query::{self, StatusView};
 use fleetfit_search_spaces::{EntityKey, Notice, Problems, Study};
 use fleetfit_trial_runner::dataset::Dataset;
 use fleetfit_trial_runner::runner::{Runner, StudyWork};
@@ -287,7 +287,7 @@ impl Session<'_> {
     }
 
     fn view(&self, journal: &Journal, name: &str) -> Result<StatusView, Failure> {
-        let mut view = query::status(journal, name, Presence::Nobody)?;
+        let mut view = query::status(journal, name)?;
         view.notices.clone_from(&self.notices);
         Ok(view)
     }

@@ -5,8 +5,9 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use fleetfit_scheduler::api::{self, Page, Refusal};
-use fleetfit_scheduler::journal::{Journal, JournalError, StudyRecord};
-use fleetfit_scheduler::query::{self, BestView, Filter, Presence, QueryError, StatusView, TrialRow};
+use fleetfit_scheduler::engine::EngineError;
+use fleetfit_scheduler::journal::{Journal, JournalError, Status, StudyRecord};
+use fleetfit_scheduler::query::{self, BestView, Filter, QueryError, StatusView, TrialRow};
 use http_body_util::{BodyExt, Empty};
 use hyper::body::Bytes;
 use hyper::client::conn::http1;
@@ -83,7 +84,9 @@ impl Source {
     /// Every study, oldest first.
     pub fn studies(&self) -> Result<Vec<StatusView>, Failure> {
         match self {
-            Self::Directory(journal, _) => Ok(query::studies(journal, Presence::Nobody)?),
+            Self::Directory(journal, _) => {
+                Ok(query::studies(journal)?.into_iter().map(at_rest).collect())
+            }
             Self::Service(client) => client.each_page("/studies?", Vec::new(), |mut all, page| {
                 all.extend(page);
                 Ok(all)
@@ -94,7 +97,7 @@ impl Source {
     /// How one study stands.
     pub fn status(&self, study: &str) -> Result<StatusView, Failure> {
         match self {
-            Self::Directory(journal, _) => Ok(query::status(journal, study, Presence::Nobody)?),
+            Self::Directory(journal, _) => Ok(at_rest(query::status(journal, study)?)),
             Self::Service(client) => client.get(&format!("/studies/{}", escape(study))),
         }
     }
@@ -186,6 +189,20 @@ impl From<QueryError> for Failure {
             QueryError::Journal(error) => error.into(),
             asked => Self::Asked { message: asked.to_string(), hint: asked.hint() },
         }
+    }
+}
+
+/// A study that its journal calls running, while nobody has the journal open, was killed.
+fn at_rest(mut view: StatusView) -> StatusView {
+    if view.status == Status::Running {
+        view.status = Status::Interrupted;
+    }
+    view
+}
+
+impl From<EngineError> for Failure {
+    fn from(error: EngineError) -> Self {
+        Self::Unavailable(error.to_string())
     }
 }
 

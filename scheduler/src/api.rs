@@ -17,7 +17,7 @@ use tokio::net::UnixListener;
 
 use crate::engine::EngineHandle;
 use crate::journal::{Journal, JournalError};
-use crate::query::{self, BestView, Presence, QueryError, StatusView, TrialRow};
+use crate::query::{self, BestView, QueryError, StatusView, TrialRow};
 
 /// What the API answers from.
 #[derive(Clone)]
@@ -116,14 +116,14 @@ impl Listing {
 
 async fn list_studies(State(service): State<Service>) -> Answer<Page<StatusView>> {
     ask(move || {
-        let items = query::studies(&service.journal, Presence::Owner)?;
+        let items = query::studies(&service.journal)?;
         Ok(Page { items, next: None })
     })
     .await
 }
 
 async fn get_study(State(service): State<Service>, Path(study): Path<String>) -> Answer<StatusView> {
-    ask(move || Ok(query::status(&service.journal, &study, Presence::Owner)?)).await
+    ask(move || Ok(query::status(&service.journal, &study)?)).await
 }
 
 async fn list_trials(
@@ -171,9 +171,9 @@ async fn cancel_study(
     Path(study): Path<String>,
 ) -> Answer<StatusView> {
     ask(move || {
-        let before = query::status(&service.journal, &study, Presence::Owner)?;
+        let before = query::status(&service.journal, &study)?;
         if before.status.is_over() || service.engine.cancel(&study) {
-            return Ok(query::status(&service.journal, &study, Presence::Owner)?);
+            return Ok(query::status(&service.journal, &study)?);
         }
         let message = format!("{study} does not run here; cancel it when this process is done");
         Err(ApiError::new(StatusCode::CONFLICT, "not_running", &message))

@@ -14,7 +14,7 @@ use fleetfit_search_spaces::{Assignment, FromRunner, Study, ToRunner};
 use thiserror::Error;
 
 use crate::event::{Command, EndedBy, Event, Fact, Step};
-use crate::journal::{Index, Journal, JournalError, Status, StudyId, Summary};
+use crate::journal::{Index, Journal, JournalError, Status, StudyId, StudyRecord, Summary};
 use crate::state::{Phase, StudyState};
 
 /// How often a study's clock is looked at while nothing else happens.
@@ -197,26 +197,69 @@ impl Live {
         self.ran_before_ms + self.opened.elapsed().as_millis() as u64
     }
 
-    fn summary(&self) -> Summary {
-        let counts = self.state.counts();
-        let status = match (self.state.phase(), self.state.ended_by()) {
-            (Phase::Searching | Phase::Refitting, _) => Status::Running,
-            (Phase::Closed, Some(EndedBy::Cancel)) => Status::Stopped,
-            (Phase::Closed, _) if counts.completed == 0 => Status::Failed,
-            (Phase::Closed, _) => Status::Completed,
-        };
-        Summary {
-            status,
-            ended_by: self.state.ended_by(),
-            elapsed_ms: self.state.elapsed_ms(),
-            completed: counts.completed,
-            stopped: counts.stopped,
-            failed: counts.failed,
-            fits: counts.fits,
-            proposed: counts.proposed,
-            shared_best: self.state.shared_best(),
-        }
+}
+
+/// Where a study stands, for its index.
+fn summarise(state: &StudyState) -> Summary {
+    let counts = state.counts();
+    let status = match (state.phase(), state.ended_by()) {
+        (Phase::Searching | Phase::Refitting, _) => Status::Running,
+        (Phase::Closed, Some(EndedBy::Cancel)) => Status::Stopped,
+        (Phase::Closed, _) if counts.completed == 0 => Status::Failed,
+        (Phase::Closed, _) => Status::Completed,
+    };
+    Summary {
+        status,
+        ended_by: state.ended_by(),
+        elapsed_ms: state.elapsed_ms(),
+        completed: counts.completed,
+        stopped: counts.stopped,
+        failed: counts.failed,
+        fits: counts.fits,
+        proposed: counts.proposed,
+        shared_best: state.shared_best(),
     }
+}
+
+/// What follows from what a study's state has just learnt.
+fn index(state: &mut StudyState) -> Index {
+    let touched = state.touched();
+    let best = touched.into_iter().filter_map(|entity| {
+        state.best(entity).map(|(value, configuration)| (entity, value, configuration))
+    });
+    Index { best: best.collect(), summary: summarise(state) }
+}
+
+/// The state that a study's facts amount to.
+fn replay(
+    journal: &Journal,
+    id: StudyId,
+    study: Study,
+    seed: u64,
+    n_entities: u32,
+) -> Result<StudyState, JournalError> {
+    let mut state = StudyState::new(study, seed, n_entities);
+    for fact in journal.facts(id) {
+        state.apply(&fact?);
+    }
+    // What the facts touched is indexed already.
+    state.touched();
+    Ok(state)
+}
+
+/// Cancels a study that no engine runs.
+pub fn cancel_at_rest(journal: &Journal, record: &StudyRecord) -> Result<(), EngineError> {
+    let failed = |error: JournalError| EngineError(error.to_string());
+    if record.summary.status.is_over() {
+        return Ok(());
+    }
+    let study = record.study().map_err(|problems| EngineError(problems.to_string()))?;
+    let head = &record.head;
+    let mut state =
+        replay(journal, record.id, study, head.seed, head.entities).map_err(failed)?;
+    let facts = state.handle(Event::Cancelled).facts;
+    let index = index(&mut state);
+    journal.append(record.id, &facts, &index).map_err(failed)
 }
 
 /// The engine's own thread: everything it owns.
@@ -290,11 +333,7 @@ impl Desk {
     fn open(&mut self, open: OpenStudy) -> Result<(), JournalError> {
         let OpenStudy { id, study, seed, n_entities, reopen } = open;
         let name = study.name.clone();
-        let mut state = StudyState::new(study, seed, n_entities);
-        for fact in self.journal.facts(id) {
-            state.apply(&fact?);
-        }
-        state.touched();
+        let state = replay(&self.journal, id, study, seed, n_entities)?;
         let ran_before_ms = state.elapsed_ms();
         let mut live = Live {
             id,
@@ -351,13 +390,9 @@ impl Desk {
         let Self { journal, outlets, live, board, .. } = self;
         for live in live.iter_mut() {
             let Step { facts, commands } = std::mem::take(&mut live.pending);
-            let summary = live.summary();
+            let index = index(&mut live.state);
             if !facts.is_empty() {
-                let best = live.state.touched().into_iter();
-                let best = best
-                    .filter_map(|entity| live.state.best(entity).map(|(value, n)| (entity, value, n)))
-                    .collect();
-                journal.append(live.id, &facts, &Index { summary: summary.clone(), best })?;
+                journal.append(live.id, &facts, &index)?;
             }
             for command in commands {
                 carry_out(outlets, &live.name, command);
@@ -367,7 +402,7 @@ impl Desk {
                 drop(done.send(true));
             }
             if !facts.is_empty() {
-                board.lock().summaries.insert(live.name.clone(), summary);
+                board.lock().summaries.insert(live.name.clone(), index.summary);
                 board.changed.notify_all();
             }
         }
@@ -380,7 +415,7 @@ impl Desk {
         for live in &mut self.live {
             let reason = "interrupted".to_owned();
             (self.outlets.hint)(ToRunner::StopStudy { study: live.name.clone(), reason });
-            let summary = Summary { status: Status::Interrupted, ..live.summary() };
+            let summary = Summary { status: Status::Interrupted, ..summarise(&live.state) };
             let elapsed = [Fact::Elapsed { elapsed_ms: live.elapsed_ms() }];
             let index = Index { summary: summary.clone(), best: Vec::new() };
             self.journal.append(live.id, &elapsed, &index)?;
