@@ -72,7 +72,7 @@ fn act(cli: Cli, printer: &Printer) -> Result<i32, Failure> {
             Ok(exit::DONE)
         }
         Command::Supervise { arguments } => {
-            Ok(fleetfit_trial_runner::command::supervise(&arguments))
+            Ok(fleetfit_trial_runner::command::supervise(arguments))
         }
     }
 }

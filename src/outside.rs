@@ -46,20 +46,22 @@ fn is_remote(path: &str) -> bool {
 }
 
 /// The problem that a data source's error means.
-pub fn data_problem(job: &Job, key: &str, error: &DataError) -> Problem {
-    job.problem_at(&format!("{key}.path"), &error.found, &error.allowed, error.hint.as_deref())
+pub fn data_problem(job: &Job, error: &DataError) -> Problem {
+    let key = error.key;
+    let path = if key.ends_with("_data") { format!("{key}.path") } else { key.to_owned() };
+    job.problem_at(&path, &error.to_string(), &error.allowed, error.hint.as_deref())
 }
 
 fn data_problems(job: &Job, data: &DataSpec, base_dir: &Path) -> Vec<Problem> {
     let mut problems = Vec::new();
-    let mut header = |key: &str, source: &DataSource| {
+    let mut header = |key: &'static str, source: &DataSource| {
         if source.paths.iter().any(|path| is_remote(path)) {
             return None;
         }
         match dataset::header(base_dir, source) {
             Ok(columns) => Some(columns),
             Err(error) => {
-                problems.push(data_problem(job, key, &error));
+                problems.push(data_problem(job, &DataError { key, ..error }));
                 None
             }
         }

@@ -8,7 +8,8 @@ use std::time::Duration;
 use fleetfit_scheduler::engine::{Engine, EngineHandle, Note, OpenStudy, Outlets};
 use fleetfit_scheduler::journal::{Journal, NewStudy, Status, StudyRecord};
 use fleetfit_scheduler::query::{self, StatusView};
-use fleetfit_search_spaces::{EntityKey, Notice, Problems, Study};
+use fleetfit_search_spaces::{CommandTrial, EntityKey, Notice, Problems, Work};
+use fleetfit_trial_runner::command::{self, CodeSnapshot};
 use fleetfit_trial_runner::dataset::Dataset;
 use fleetfit_trial_runner::runner::{Runner, StudyWork};
 use jiff::Timestamp;
@@ -38,19 +39,19 @@ pub fn run(args: &RunArgs, home: &Path, printer: &Printer) -> Result<i32, Failur
     if !submission.study.cannot_run.is_empty() {
         return Err(Failure::Problems(Problems(submission.study.cannot_run)));
     }
-    let dataset = load(&submission)?;
     let journal = source::open_journal(home)?;
+    let material = Material::gather(&submission, home)?;
     let name = &submission.study.name;
-    let digest = dataset.as_ref().map(|dataset| dataset.digest().to_owned());
+    let digest = material.digest();
     let record = match journal.find(name)? {
         Some(record) => {
             same(&record, &submission, digest.as_deref())?;
             record
         }
-        None => create(&journal, &submission, dataset.as_ref(), digest)?,
+        None => create(&journal, &submission, &material)?,
     };
     let mut notices = submission.study.notices.clone();
-    if let Some(dataset) = &dataset {
+    if let Some(dataset) = &material.dataset {
         let more = data_notices(&submission, dataset);
         printer.notices(&more);
         notices.extend(more);
@@ -61,7 +62,7 @@ pub fn run(args: &RunArgs, home: &Path, printer: &Printer) -> Result<i32, Failur
         printer.note(&format!("{name}: this job has run; here is its stored result"));
         return session.conclude(&journal, name);
     }
-    session.go(journal, &record, submission.study, submission.base_dir, dataset, false)
+    session.go(journal, &record, submission, material, false)
 }
 
 /// Goes on with a stored study.
@@ -80,22 +81,56 @@ pub fn resume(args: &StudyArgs, home: &Path, printer: &Printer) -> Result<i32, F
     let Some(submission) = verdict.submission else {
         return Err(Failure::Problems(Problems(verdict.problems)));
     };
-    let dataset = load(&submission)?;
-    let digest = dataset.as_ref().map(|dataset| dataset.digest());
-    same(&record, &submission, digest)?;
+    let material = Material::gather(&submission, home)?;
+    same(&record, &submission, material.digest().as_deref())?;
     let session = Session { home, printer, slots: None, notices: submission.study.notices.clone() };
     if matches!(record.summary.status, Status::Completed | Status::Failed) {
         printer.note(&format!("{}: this study is over; here is its result", args.study));
         return session.conclude(&journal, &args.study);
     }
-    session.go(journal, &record, submission.study, submission.base_dir, dataset, true)
+    session.go(journal, &record, submission, material, true)
 }
 
-fn load(submission: &Submission) -> Result<Option<Dataset>, Failure> {
-    let Some(data) = &submission.study.data else { return Ok(None) };
-    match Dataset::load(&submission.base_dir, data) {
-        Ok(dataset) => Ok(Some(dataset)),
-        Err(error) => Err(Failure::problem(outside::data_problem(&submission.job, &error))),
+/// What a study works with besides its job: a data set, or a copy of a code folder.
+struct Material {
+    dataset: Option<Dataset>,
+    code: Option<CodeSnapshot>,
+}
+
+impl Material {
+    fn gather(submission: &Submission, home: &Path) -> Result<Self, Failure> {
+        let Submission { job, study, base_dir, .. } = submission;
+        let dataset = match &study.data {
+            Some(data) => Some(
+                Dataset::load(base_dir, data)
+                    .map_err(|error| Failure::problem(outside::data_problem(job, &error)))?,
+            ),
+            None => None,
+        };
+        let code = match &study.work {
+            Work::Command(CommandTrial { code: Some(code), .. }) => {
+                let dir = source::study_dir(home, &study.name);
+                let copied = command::snapshot(&base_dir.join(code), &dir);
+                Some(copied.map_err(|error| {
+                    let hint = "name a folder that holds only what the program needs";
+                    let allowed = "a folder that can be copied";
+                    Failure::problem(job.problem_at(
+                        "trial.code",
+                        &error.to_string(),
+                        allowed,
+                        Some(hint),
+                    ))
+                })?)
+            }
+            _ => None,
+        };
+        Ok(Self { dataset, code })
+    }
+
+    /// What tells this material from other material.
+    fn digest(&self) -> Option<String> {
+        let data = self.dataset.as_ref().map(|dataset| dataset.digest().to_owned());
+        data.or_else(|| self.code.as_ref().map(|code| code.digest.clone()))
     }
 }
 
@@ -111,7 +146,7 @@ fn same(record: &StudyRecord, submission: &Submission, digest: Option<&str>) -> 
     let what = if record.head.canonical != submission.job.canonical() {
         "with another job"
     } else if record.head.data_digest.as_deref() != digest {
-        "with other data"
+        "with other data or code"
     } else {
         return Ok(());
     };
@@ -125,10 +160,9 @@ fn same(record: &StudyRecord, submission: &Submission, digest: Option<&str>) -> 
 fn create(
     journal: &Journal,
     submission: &Submission,
-    dataset: Option<&Dataset>,
-    data_digest: Option<String>,
+    material: &Material,
 ) -> Result<StudyRecord, Failure> {
-    let entities = match dataset {
+    let entities = match &material.dataset {
         Some(dataset) => dataset.entities().to_vec(),
         None => vec![EntityKey::default()],
     };
@@ -140,7 +174,7 @@ fn create(
         job_text: submission.text.clone(),
         sets: submission.sets.clone(),
         canonical: submission.job.canonical(),
-        data_digest,
+        data_digest: material.digest(),
         seed: submission.study.seed.unwrap_or_else(draw_seed),
         created_ms: Timestamp::now().as_millisecond().unsigned_abs(),
         entities,
@@ -168,13 +202,14 @@ impl Session<'_> {
         self,
         journal: Journal,
         record: &StudyRecord,
-        study: Study,
-        base_dir: PathBuf,
-        dataset: Option<Dataset>,
+        submission: Submission,
+        material: Material,
         reopen: bool,
     ) -> Result<i32, Failure> {
+        let Submission { study, base_dir, .. } = submission;
+        let Material { dataset, code } = material;
         let name = study.name.clone();
-        let dir = source::study_dir(self.home, &name);
+        let dir = absolute(&source::study_dir(self.home, &name))?;
         std::fs::create_dir_all(&dir).map_err(|error| {
             Failure::Unavailable(format!("{} cannot be made: {}", dir.display(), plain(&error)))
         })?;
@@ -196,7 +231,7 @@ impl Session<'_> {
             Failure::Unavailable(format!("fleetfit cannot find itself: {}", plain(&error)))
         })?;
         let work =
-            StudyWork { study, seed: record.head.seed, base_dir, dir, supervisor, dataset };
+            StudyWork { study, seed: record.head.seed, base_dir, dir, supervisor, dataset, code };
         let (engine, runner) = self.start(&journal, work)?;
         let handle = engine.handle();
         let interrupted = watch_signals()?;
@@ -291,6 +326,12 @@ impl Session<'_> {
         view.notices.clone_from(&self.notices);
         Ok(view)
     }
+}
+
+/// Trials run in folders of their own, so paths must not depend on where fleetfit was started.
+fn absolute(path: &Path) -> Result<PathBuf, Failure> {
+    std::path::absolute(path)
+        .map_err(|error| Failure::Unavailable(format!("{}: {}", path.display(), plain(&error))))
 }
 
 /// How many entities the summary table shows.

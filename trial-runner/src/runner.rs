@@ -16,7 +16,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use fleetfit_search_spaces::{Assignment, FromRunner, Study, ToRunner, Work};
 
-use crate::command::Halt;
+use crate::command::{CodeSnapshot, Halt};
 use crate::dataset::Dataset;
 use crate::stop::Stop;
 
@@ -35,6 +35,8 @@ pub struct StudyWork {
     pub supervisor: PathBuf,
     /// The data, for built-in learners.
     pub dataset: Option<Dataset>,
+    /// The copy of the job's code folder, for commands that have one.
+    pub code: Option<CodeSnapshot>,
 }
 
 /// Where a runner tells what happened.

@@ -28,7 +28,7 @@ pub(super) fn run(running: &Running, trial: &CommandTrial, assignment: &Assignme
             let job = CommandJob {
                 trial,
                 base_dir: &work.base_dir,
-                study_dir: &work.dir,
+                code: work.code.as_ref().map(|code| code.folder.as_path()),
                 trial_dir: &trial_dir,
                 study: &work.study.name,
                 number,
