@@ -2,7 +2,12 @@
 //! sampler works in.
 //!
 //! A nested (conditional) space is flattened into axes; an axis with a parent counts only where the
-//! parent's choice fell on its branch. `Axes::configuration` and `Axes::units` go both ways.
+//! parent's choice fell on its branch. [`SearchSpace::configuration`] and [`SearchSpace::units`] go
+//! both ways.
+
+mod cube;
+mod domain;
+mod normal;
 
 use serde::{Deserialize, Serialize};
 
