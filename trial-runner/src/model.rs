@@ -1,1 +1,354 @@
-//! model
+//! A fitted model: plain numbers of our own, which predict the same to the bit in any process.
+//!
+//! Stored as four letters, a version, a CRC-32 and postcard. Bytes that are damaged or from a newer
+//! version are refused. A model finds its columns by name, so the frame it predicts on may have
+//! them in another order, with other levels, or with more beside them. Whatever a model computes,
+//! a prediction is a finite number: one that overflows becomes the constant model's.
+
+pub(crate) mod bayes;
+pub(crate) mod encoder;
+pub(crate) mod forest;
+pub(crate) mod kernel;
+pub(crate) mod linear;
+pub(crate) mod neighbours;
+pub(crate) mod source;
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::frame::Frame;
+
+use bayes::Bayes;
+use encoder::{Design, Encoder};
+use forest::Forest;
+use kernel::KernelMachine;
+use linear::Linear;
+use neighbours::Neighbours;
+
+const MAGIC: [u8; 4] = *b"ffmd";
+const VERSION: u8 = 1;
+/// Letters, version, checksum.
+const HEADER_BYTES: usize = 9;
+/// Rows that are encoded at once.
+const BLOCK_ROWS: usize = 1_024;
+
+/// A fitted model.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Model {
+    pub(crate) answer: Answer,
+    pub(crate) body: Body,
+}
+
+/// What a model says about some rows.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Predictions {
+    /// A number a row.
+    Numbers(Vec<f64>),
+    /// The probabilities of all labels, row after row.
+    Classes {
+        /// `labels.len()` numbers a row, which sum to one.
+        probabilities: Vec<f64>,
+        /// The labels of the data set that the model learnt from.
+        labels: Arc<Vec<String>>,
+    },
+}
+
+/// Why a model cannot predict on a frame.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PredictError {
+    /// The data lacks a column.
+    #[error("the data has no column {name}, which the model needs")]
+    MissingColumn {
+        /// The column.
+        name: String,
+    },
+    /// A column holds something else than in training.
+    #[error("column {name} holds {found}, but the model learnt from {expected}")]
+    WrongKind {
+        /// The column.
+        name: String,
+        /// What it holds.
+        found: &'static str,
+        /// What it held.
+        expected: &'static str,
+    },
+    /// A row number is out of range.
+    #[error("row {row} is not in the data, which has {n_rows} rows")]
+    NoSuchRow {
+        /// The row.
+        row: u32,
+        /// How many there are.
+        n_rows: usize,
+    },
+}
+
+/// Why bytes are not a model.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ModelError {
+    /// Written by a newer version.
+    #[error("the model has format {found}; this version reads up to {VERSION}: update fleetfit")]
+    Newer {
+        /// The format's version.
+        found: u8,
+    },
+    /// Not what was written.
+    #[error("the model's bytes are damaged")]
+    Damaged,
+}
+
+/// What a model answers with, and what it answers when it can say nothing better.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) enum Answer {
+    /// A number; the mean of the training rows.
+    Number { fallback: f64 },
+    /// A class.
+    Classes {
+        /// The labels of the whole data set.
+        #[serde(with = "labels")]
+        labels: Arc<Vec<String>>,
+        /// The codes of those that the training rows have, in ascending order.
+        present: Vec<u32>,
+        /// Their shares.
+        shares: Vec<f64>,
+    },
+}
+
+/// The fitted algorithm.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) enum Body {
+    /// Always the fallback.
+    Constant,
+    /// A linear model, for numbers or, through the softmax, for classes.
+    Linear(Encoder, Linear),
+    /// The nearest training rows.
+    Neighbours(Encoder, Neighbours),
+    /// Sums over support vectors.
+    Kernel(Encoder, KernelMachine),
+    /// Normal densities.
+    Bayes(Encoder, Bayes),
+    /// One tree or many.
+    Forest(Forest),
+}
+
+impl Model {
+    /// The model that always gives the mean, or the shares of the classes.
+    pub(crate) fn constant(answer: Answer) -> Self {
+        Self {
+            answer,
+            body: Body::Constant,
+        }
+    }
+
+    /// Predicts for some rows of a frame.
+    pub fn predict(&self, frame: &Frame, rows: &[u32]) -> Result<Predictions, PredictError> {
+        if let Some(&row) = rows.iter().find(|&&row| row as usize >= frame.n_rows) {
+            return Err(PredictError::NoSuchRow {
+                row,
+                n_rows: frame.n_rows,
+            });
+        }
+        let raw = self.raw(frame, rows)?;
+        Ok(self.answer.finish(raw))
+    }
+
+    /// `width` numbers a row: one, or a probability for each class that training saw.
+    fn raw(&self, frame: &Frame, rows: &[u32]) -> Result<Vec<f64>, PredictError> {
+        let fallback = self.answer.fallback();
+        let width = fallback.len();
+        let mut raw = vec![0.0; rows.len() * width];
+        let blocks = rows
+            .chunks(BLOCK_ROWS)
+            .zip(raw.chunks_mut(BLOCK_ROWS * width));
+        match &self.body {
+            Body::Constant => {}
+            Body::Forest(forest) => {
+                let bound = forest.bind(frame)?;
+                for (rows, out) in blocks {
+                    forest.predict(&bound, rows, out, width);
+                }
+            }
+            Body::Linear(encoder, linear) => {
+                over(encoder, frame, blocks, |design, out| {
+                    linear.predict(design, out, width)
+                })?;
+            }
+            Body::Neighbours(encoder, neighbours) => {
+                over(encoder, frame, blocks, |design, out| {
+                    neighbours.predict(design, out, width);
+                })?;
+            }
+            Body::Kernel(encoder, kernel) => {
+                over(encoder, frame, blocks, |design, out| {
+                    kernel.predict(design, out, width)
+                })?;
+            }
+            Body::Bayes(encoder, bayes) => {
+                over(encoder, frame, blocks, |design, out| {
+                    bayes.predict(design, out, width)
+                })?;
+            }
+        }
+        let is_constant = self.body == Body::Constant;
+        for row in raw.chunks_mut(width.max(1)) {
+            if is_constant || !row.iter().all(|value| value.is_finite()) {
+                row.copy_from_slice(&fallback);
+            }
+        }
+        Ok(raw)
+    }
+
+    /// The stored form.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        // A vector of plain numbers and words always serialises into memory.
+        let payload = postcard::to_stdvec(self).unwrap_or_default();
+        let mut bytes = Vec::with_capacity(HEADER_BYTES + payload.len());
+        bytes.extend_from_slice(&MAGIC);
+        bytes.push(VERSION);
+        bytes.extend_from_slice(&crc32fast::hash(&payload).to_le_bytes());
+        bytes.extend_from_slice(&payload);
+        bytes
+    }
+
+    /// Reads the stored form; bytes that are damaged or newer are refused.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, ModelError> {
+        let (header, payload) = bytes
+            .split_at_checked(HEADER_BYTES)
+            .ok_or(ModelError::Damaged)?;
+        if header[..4] != MAGIC {
+            return Err(ModelError::Damaged);
+        }
+        if header[4] > VERSION {
+            return Err(ModelError::Newer { found: header[4] });
+        }
+        if header[4] < VERSION || header[5..] != crc32fast::hash(payload).to_le_bytes() {
+            return Err(ModelError::Damaged);
+        }
+        let model: Self = postcard::from_bytes(payload).map_err(|_| ModelError::Damaged)?;
+        if model.is_sound() {
+            Ok(model)
+        } else {
+            Err(ModelError::Damaged)
+        }
+    }
+
+    /// Whether every index and size in it fits, so that no bytes can make `predict` panic.
+    fn is_sound(&self) -> bool {
+        let width = self.answer.fallback().len();
+        let encoder_is_sound = |encoder: &Encoder| encoder.is_sound();
+        self.answer.is_sound()
+            && match &self.body {
+                Body::Constant => true,
+                Body::Linear(encoder, linear) => {
+                    encoder_is_sound(encoder) && linear.is_sound(encoder.features.len(), width)
+                }
+                Body::Neighbours(encoder, neighbours) => {
+                    encoder_is_sound(encoder) && neighbours.is_sound(encoder.features.len(), width)
+                }
+                Body::Kernel(encoder, kernel) => {
+                    encoder_is_sound(encoder) && kernel.is_sound(encoder.features.len(), width)
+                }
+                Body::Bayes(encoder, bayes) => {
+                    encoder_is_sound(encoder) && bayes.is_sound(encoder.features.len(), width)
+                }
+                Body::Forest(forest) => forest.is_sound(width),
+            }
+    }
+}
+
+/// Encodes block after block and hands each to a model.
+fn over<'a>(
+    encoder: &Encoder,
+    frame: &Frame,
+    blocks: impl Iterator<Item = (&'a [u32], &'a mut [f64])>,
+    mut predict: impl FnMut(&Design, &mut [f64]),
+) -> Result<(), PredictError> {
+    let encoding = encoder.bind(frame)?;
+    let mut design = Design::default();
+    for (rows, out) in blocks {
+        encoding.encode(rows, &mut design);
+        predict(&design, out);
+    }
+    Ok(())
+}
+
+impl Answer {
+    /// The constant model's answer: one number, or one a class that training saw.
+    fn fallback(&self) -> Vec<f64> {
+        match self {
+            Self::Number { fallback } => vec![*fallback],
+            Self::Classes { shares, .. } => shares.clone(),
+        }
+    }
+
+    fn is_sound(&self) -> bool {
+        match self {
+            Self::Number { .. } => true,
+            Self::Classes {
+                labels,
+                present,
+                shares,
+            } => {
+                !present.is_empty()
+                    && present.len() == shares.len()
+                    && present.iter().all(|&code| (code as usize) < labels.len())
+            }
+        }
+    }
+
+    /// Spreads the classes that training saw over all labels.
+    fn finish(&self, raw: Vec<f64>) -> Predictions {
+        match self {
+            Self::Number { .. } => Predictions::Numbers(raw),
+            Self::Classes {
+                labels, present, ..
+            } => {
+                let n_rows = raw.len() / present.len();
+                let mut probabilities = vec![0.0; n_rows * labels.len()];
+                let rows = probabilities.chunks_mut(labels.len());
+                for (row, raw) in rows.zip(raw.chunks(present.len())) {
+                    for (&code, probability) in present.iter().zip(raw) {
+                        row[code as usize] = *probability;
+                    }
+                }
+                Predictions::Classes {
+                    probabilities,
+                    labels: Arc::clone(labels),
+                }
+            }
+        }
+    }
+}
+
+/// Shared labels as a plain list.
+mod labels {
+    use std::sync::Arc;
+
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(
+        labels: &Arc<Vec<String>>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        labels.as_slice().serialize(serializer)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Arc<Vec<String>>, D::Error> {
+        Vec::deserialize(deserializer).map(Arc::new)
+    }
+}
+
+/// Turns scores into probabilities, in place.
+pub(crate) fn softmax(scores: &mut [f64]) {
+    let top = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    let mut total = 0.0;
+    for score in &mut *scores {
+        *score = (*score - top).exp();
+        total += *score;
+    }
+    for score in scores {
+        *score /= total;
+    }
+}

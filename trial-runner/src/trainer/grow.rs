@@ -1,0 +1,514 @@
+//! Grows one tree on binned features: CART (Breiman et al., 1984), with random thresholds for extra
+//! trees (Geurts, Ernst and Wehenkel, 2006).
+//!
+//! Ours rather than smartcore's: its classification forests give no probabilities, it has no extra
+//! trees for classes, nodes are private, missing values are silently misread, and a fit cannot be
+//! stopped. Deviations from scikit-learn: thresholds of features with more than 255 distinct values
+//! lie between bins, and missing values go where they help most.
+
+use rand::Rng;
+use rand_pcg::Pcg64Mcg;
+
+use super::bins::{Binned, MISSING_BIN};
+use crate::model::forest::Node;
+use crate::stop::{Stop, Stopped};
+
+/// Visits of a row between two looks at the stop flag: well under a millisecond's worth.
+const VISITS_BETWEEN_CHECKS: usize = 1 << 18;
+
+/// When a tree stops growing and where it looks.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Limits {
+    pub(super) max_depth: usize,
+    pub(super) min_samples_split: usize,
+    pub(super) min_samples_leaf: usize,
+    /// Features looked at for each split.
+    pub(super) n_features: usize,
+    pub(super) splitter: Splitter,
+}
+
+/// Which thresholds are tried.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Splitter {
+    /// All of them.
+    Best,
+    /// One at random for each feature.
+    Random,
+}
+
+/// A training row in a tree.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Sample {
+    pub(super) row: u32,
+    pub(super) class: u32,
+    pub(super) weight: f64,
+    pub(super) value: f64,
+}
+
+/// What makes a side of a split good: sums over its samples, and their score, to be as high as
+/// possible in total.
+pub(super) trait Measure {
+    /// How many sums there are.
+    fn width(&self) -> usize;
+    fn add(&self, sums: &mut [f64], sample: &Sample);
+    fn score(&self, sums: &[f64]) -> f64;
+    fn is_pure(&self, samples: &[Sample]) -> bool;
+}
+
+/// The sum of squared errors of a number, or of one of two classes (which is half their Gini
+/// impurity).
+pub(super) struct Variance;
+
+/// The Gini impurity of several classes.
+pub(super) struct Gini {
+    pub(super) n_classes: usize,
+}
+
+/// The entropy of classes.
+pub(super) struct Entropy {
+    pub(super) n_classes: usize,
+}
+
+impl Measure for Variance {
+    fn width(&self) -> usize {
+        2
+    }
+
+    fn add(&self, sums: &mut [f64], sample: &Sample) {
+        sums[0] += sample.weight;
+        sums[1] += sample.weight * sample.value;
+    }
+
+    fn score(&self, sums: &[f64]) -> f64 {
+        sums[1] * sums[1] / sums[0]
+    }
+
+    fn is_pure(&self, samples: &[Sample]) -> bool {
+        samples
+            .iter()
+            .all(|sample| sample.value == samples[0].value)
+    }
+}
+
+impl Measure for Gini {
+    fn width(&self) -> usize {
+        self.n_classes
+    }
+
+    fn add(&self, sums: &mut [f64], sample: &Sample) {
+        sums[sample.class as usize] += sample.weight;
+    }
+
+    fn score(&self, sums: &[f64]) -> f64 {
+        let squares: f64 = sums.iter().map(|sum| sum * sum).sum();
+        squares / sums.iter().sum::<f64>()
+    }
+
+    fn is_pure(&self, samples: &[Sample]) -> bool {
+        samples
+            .iter()
+            .all(|sample| sample.class == samples[0].class)
+    }
+}
+
+impl Measure for Entropy {
+    fn width(&self) -> usize {
+        self.n_classes
+    }
+
+    fn add(&self, sums: &mut [f64], sample: &Sample) {
+        sums[sample.class as usize] += sample.weight;
+    }
+
+    fn score(&self, sums: &[f64]) -> f64 {
+        let x_log_x = |x: f64| if x > 0.0 { x * x.ln() } else { 0.0 };
+        sums.iter().map(|&sum| x_log_x(sum)).sum::<f64>() - x_log_x(sums.iter().sum())
+    }
+
+    fn is_pure(&self, samples: &[Sample]) -> bool {
+        samples
+            .iter()
+            .all(|sample| sample.class == samples[0].class)
+    }
+}
+
+/// Receives the tree as it grows.
+pub(super) trait Planter {
+    /// The number of a threshold.
+    fn threshold(&mut self, threshold: f64) -> u32;
+    /// The number of a leaf with these samples.
+    fn leaf(&mut self, samples: &[Sample]) -> u32;
+}
+
+/// Memory that one tree after another grows in.
+pub(super) struct Grower<'a, M> {
+    data: &'a Binned,
+    measure: M,
+    limits: Limits,
+    /// Sums and counts of each bin; zero between two features.
+    sums: Vec<f64>,
+    counts: Vec<u32>,
+    total: Vec<f64>,
+    left: Vec<f64>,
+    right: Vec<f64>,
+    missing: Vec<f64>,
+    features: Vec<u32>,
+    apart: Vec<Sample>,
+    visits: usize,
+}
+
+/// A split of a node.
+#[derive(Clone, Copy, Debug)]
+struct Split {
+    feature: usize,
+    /// The last bin that goes left.
+    bin: u8,
+    threshold: f64,
+    missing_left: bool,
+    score: f64,
+}
+
+/// A node that is yet to be split.
+struct Pending {
+    start: usize,
+    end: usize,
+    depth: usize,
+    /// The split whose right child this is.
+    parent: Option<usize>,
+}
+
+impl<'a, M: Measure> Grower<'a, M> {
+    pub(super) fn new(data: &'a Binned, measure: M, limits: Limits) -> Self {
+        let width = measure.width();
+        Self {
+            data,
+            limits,
+            sums: vec![0.0; 256 * width],
+            counts: vec![0; 256],
+            total: vec![0.0; width],
+            left: vec![0.0; width],
+            right: vec![0.0; width],
+            missing: vec![0.0; width],
+            features: (0..data.columns.len() as u32).collect(),
+            apart: Vec::new(),
+            visits: 0,
+            measure,
+        }
+    }
+
+    /// Grows a tree on the samples, which it reorders.
+    pub(super) fn grow(
+        &mut self,
+        samples: &mut [Sample],
+        rng: &mut Pcg64Mcg,
+        planter: &mut impl Planter,
+        stop: &Stop,
+    ) -> Result<Vec<Node>, Stopped> {
+        let mut nodes: Vec<Node> = Vec::new();
+        let mut pending = vec![Pending {
+            start: 0,
+            end: samples.len(),
+            depth: 0,
+            parent: None,
+        }];
+        while let Some(Pending {
+            start,
+            end,
+            depth,
+            parent,
+        }) = pending.pop()
+        {
+            let here = nodes.len();
+            if let Some(parent) = parent {
+                nodes[parent].right |= ((here - parent) as u32) << 1;
+            }
+            let samples = &mut samples[start..end];
+            let split = self.split(samples, depth, rng, stop)?;
+            let Some(split) = split else {
+                nodes.push(Node {
+                    feature: 0,
+                    value: planter.leaf(samples),
+                    right: 0,
+                });
+                continue;
+            };
+            nodes.push(Node {
+                feature: split.feature as u32 + 1,
+                value: planter.threshold(split.threshold),
+                right: u32::from(split.missing_left),
+            });
+            let middle = start + self.part(samples, &split);
+            let depth = depth + 1;
+            pending.push(Pending {
+                start: middle,
+                end,
+                depth,
+                parent: Some(here),
+            });
+            pending.push(Pending {
+                start,
+                end: middle,
+                depth,
+                parent: None,
+            });
+        }
+        Ok(nodes)
+    }
+
+    /// The best split of a node; none when it is to be a leaf.
+    fn split(
+        &mut self,
+        samples: &[Sample],
+        depth: usize,
+        rng: &mut Pcg64Mcg,
+        stop: &Stop,
+    ) -> Result<Option<Split>, Stopped> {
+        let Limits {
+            max_depth,
+            min_samples_split,
+            min_samples_leaf,
+            ..
+        } = self.limits;
+        let is_leaf = depth >= max_depth
+            || samples.len() < min_samples_split.max(2)
+            || samples.len() < 2 * min_samples_leaf
+            || self.measure.is_pure(samples);
+        if is_leaf {
+            return Ok(None);
+        }
+        self.total.fill(0.0);
+        for sample in samples {
+            self.measure.add(&mut self.total, sample);
+        }
+        let n_all = self.features.len();
+        let is_sampled = self.limits.n_features < n_all;
+        let mut best: Option<Split> = None;
+        let mut n_seen = 0;
+        for index in 0..n_all {
+            // Constant features do not count, as in scikit-learn.
+            if n_seen == self.limits.n_features {
+                break;
+            }
+            if is_sampled {
+                let other = index + below(rng, n_all - index);
+                self.features.swap(index, other);
+            }
+            self.visits += samples.len();
+            if self.visits >= VISITS_BETWEEN_CHECKS {
+                self.visits = 0;
+                stop.check()?;
+            }
+            let feature = self.features[index] as usize;
+            let varies = match self.limits.splitter {
+                Splitter::Best => self.search(feature, samples, &mut best),
+                Splitter::Random => self.draw(feature, samples, rng, &mut best),
+            };
+            n_seen += usize::from(varies);
+        }
+        Ok(best)
+    }
+
+    /// Tries every threshold of a feature; says whether the feature varies in the node.
+    fn search(&mut self, feature: usize, samples: &[Sample], best: &mut Option<Split>) -> bool {
+        let width = self.measure.width();
+        let codes = self.data.codes(feature);
+        let mut occupied = [0_u64; 4];
+        for sample in samples {
+            let code = codes[sample.row as usize] as usize;
+            occupied[code >> 6] |= 1 << (code & 63);
+            self.counts[code] += 1;
+            self.measure
+                .add(&mut self.sums[code * width..(code + 1) * width], sample);
+        }
+        let n_missing = self.counts[MISSING_BIN as usize] as usize;
+        let at = MISSING_BIN as usize * width;
+        self.missing.copy_from_slice(&self.sums[at..at + width]);
+        self.left.fill(0.0);
+        let (mut n_left, mut n_bins) = (0, 0);
+        let mut last: Option<usize> = None;
+        for (word, bits) in occupied.iter().enumerate() {
+            let mut bits = *bits;
+            while bits != 0 {
+                let bin = word * 64 + bits.trailing_zeros() as usize;
+                bits &= bits - 1;
+                n_bins += 1;
+                if let Some(last) = last {
+                    let candidate = Candidate {
+                        feature,
+                        bin: last as u8,
+                        n_left,
+                        n_missing,
+                        n: samples.len(),
+                    };
+                    let next = (bin != MISSING_BIN as usize).then_some(bin);
+                    self.judge(&candidate, best, |data| match next {
+                        Some(next) => data.columns[feature].between(last, next),
+                        None => f64::INFINITY,
+                    });
+                }
+                let sums = &mut self.sums[bin * width..(bin + 1) * width];
+                self.left
+                    .iter_mut()
+                    .zip(&*sums)
+                    .for_each(|(left, sum)| *left += sum);
+                sums.fill(0.0);
+                n_left += self.counts[bin] as usize;
+                self.counts[bin] = 0;
+                last = Some(bin);
+            }
+        }
+        n_bins > 1
+    }
+
+    /// Tries one random threshold of a feature; says whether the feature varies in the node.
+    fn draw(
+        &mut self,
+        feature: usize,
+        samples: &[Sample],
+        rng: &mut Pcg64Mcg,
+        best: &mut Option<Split>,
+    ) -> bool {
+        let codes = self.data.codes(feature);
+        let (mut lowest, mut highest, mut n_missing) = (MISSING_BIN, 0, 0);
+        for sample in samples {
+            let code = codes[sample.row as usize];
+            if code == MISSING_BIN {
+                n_missing += 1;
+            } else {
+                lowest = lowest.min(code);
+                highest = highest.max(code);
+            }
+        }
+        if n_missing == samples.len() || (lowest == highest && n_missing == 0) {
+            return false;
+        }
+        let bins = &self.data.columns[feature];
+        let (bin, threshold) = if lowest == highest {
+            (lowest as usize, f64::INFINITY)
+        } else {
+            let (low, high) = (lowest as usize, highest as usize);
+            let place = unit(rng);
+            let drawn = bins.least[low] * (1.0 - place) + bins.most[high] * place;
+            let bin = bins.most.partition_point(|most| *most <= drawn);
+            let bin = bin.saturating_sub(1).clamp(low, high - 1);
+            let fits = bins.most[bin] <= drawn && drawn < bins.least[bin + 1];
+            (
+                bin,
+                if fits {
+                    drawn
+                } else {
+                    bins.between(bin, bin + 1)
+                },
+            )
+        };
+        self.left.fill(0.0);
+        self.missing.fill(0.0);
+        let mut n_left = 0;
+        for sample in samples {
+            let code = codes[sample.row as usize];
+            if code as usize <= bin {
+                n_left += 1;
+                self.measure.add(&mut self.left, sample);
+            } else if code == MISSING_BIN {
+                self.measure.add(&mut self.missing, sample);
+            }
+        }
+        let candidate = Candidate {
+            feature,
+            bin: bin as u8,
+            n_left,
+            n_missing,
+            n: samples.len(),
+        };
+        self.judge(&candidate, best, |_| threshold);
+        true
+    }
+
+    /// Scores a split with the missing values on either side, and keeps the best.
+    fn judge(
+        &mut self,
+        candidate: &Candidate,
+        best: &mut Option<Split>,
+        threshold: impl Fn(&Binned) -> f64,
+    ) {
+        let least = self.limits.min_samples_leaf.max(1);
+        let &Candidate {
+            feature,
+            bin,
+            n_left,
+            n_missing,
+            n,
+        } = candidate;
+        for missing_left in [false, true] {
+            let n_left = n_left + if missing_left { n_missing } else { 0 };
+            if (missing_left && n_missing == 0) || n_left < least || n - n_left < least {
+                continue;
+            }
+            for (index, right) in self.right.iter_mut().enumerate() {
+                if missing_left {
+                    self.left[index] += self.missing[index];
+                }
+                *right = self.total[index] - self.left[index];
+            }
+            let score = self.measure.score(&self.left) + self.measure.score(&self.right);
+            if missing_left {
+                for (left, missing) in self.left.iter_mut().zip(&self.missing) {
+                    *left -= missing;
+                }
+            }
+            if score > best.map_or(f64::NEG_INFINITY, |best| best.score) {
+                *best = Some(Split {
+                    feature,
+                    bin,
+                    threshold: threshold(self.data),
+                    // Nothing is missing here: what is missing later goes with the many.
+                    missing_left: missing_left || (n_missing == 0 && n_left > n - n_left),
+                    score,
+                });
+            }
+        }
+    }
+
+    /// Puts the samples that go left first and says how many they are.
+    fn part(&mut self, samples: &mut [Sample], split: &Split) -> usize {
+        let codes = self.data.codes(split.feature);
+        self.apart.clear();
+        let mut n_left = 0;
+        for index in 0..samples.len() {
+            let sample = samples[index];
+            let code = codes[sample.row as usize];
+            let goes_left = if code == MISSING_BIN {
+                split.missing_left
+            } else {
+                code <= split.bin
+            };
+            if goes_left {
+                samples[n_left] = sample;
+                n_left += 1;
+            } else {
+                self.apart.push(sample);
+            }
+        }
+        samples[n_left..].copy_from_slice(&self.apart);
+        n_left
+    }
+}
+
+/// A split that is yet to be scored; `left` and `missing` of the grower hold its sums.
+struct Candidate {
+    feature: usize,
+    bin: u8,
+    n_left: usize,
+    n_missing: usize,
+    n: usize,
+}
+
+/// A whole number below `n`.
+pub(super) fn below(rng: &mut Pcg64Mcg, n: usize) -> usize {
+    ((u128::from(rng.next_u64()) * n as u128) >> 64) as usize
+}
+
+/// A number in [0, 1).
+fn unit(rng: &mut Pcg64Mcg) -> f64 {
+    (rng.next_u64() >> 11) as f64 / (1_u64 << 53) as f64
+}
