@@ -15,6 +15,7 @@ mod outcomes;
 mod read;
 mod store;
 mod study;
+mod witness;
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -51,9 +52,16 @@ const MAX_NAME_BYTES: usize = 512;
 #[derive(Clone)]
 pub struct Journal {
     store: Arc<Store>,
-    /// The next sequence number of each study that was written to. Holding it is the right to
-    /// write.
-    next: Arc<Mutex<HashMap<StudyId, u64>>>,
+    /// The ends of the studies that were written to. Holding it is the right to write.
+    tails: Arc<Mutex<HashMap<StudyId, Tail>>>,
+}
+
+/// Where a study's next fact goes.
+#[derive(Clone, Copy)]
+struct Tail {
+    sequence: u64,
+    /// Whether its entities are so many that the index of blocks is worth its entries.
+    has_blocks: bool,
 }
 
 impl Journal {
@@ -70,11 +78,18 @@ impl Journal {
                 let found = number(Table::Meta, b"format", &bytes)?;
                 if found > FORMAT {
                     let what = format!("the journal in {}", dir.display());
-                    return Err(JournalError::Newer { what, found, known: FORMAT });
+                    return Err(JournalError::Newer {
+                        what,
+                        found,
+                        known: FORMAT,
+                    });
                 }
             }
         }
-        let journal = Self { store: Arc::new(store), next: Arc::default() };
+        let journal = Self {
+            store: Arc::new(store),
+            tails: Arc::default(),
+        };
         for key in journal.store.keys(Table::Unfinished, &[], usize::MAX)? {
             journal.erase(StudyId(number(Table::Unfinished, &key, &key)?))?;
         }
@@ -83,10 +98,16 @@ impl Journal {
 
     /// Stores a study. Its entities come first, in batches; it exists from the last write on.
     pub fn create(&self, study: &NewStudy) -> Result<StudyId, JournalError> {
-        let mut next = self.writer();
+        let _tails = self.writer();
         bounded("the study's name", study.name.len(), MAX_NAME_BYTES)?;
-        if self.store.get(Table::Names, study.name.as_bytes())?.is_some() {
-            return Err(JournalError::NameTaken { name: study.name.clone() });
+        if self
+            .store
+            .get(Table::Names, study.name.as_bytes())?
+            .is_some()
+        {
+            return Err(JournalError::NameTaken {
+                name: study.name.clone(),
+            });
         }
         let id = match self.store.get(Table::Meta, b"next_study")? {
             Some(bytes) => StudyId(number(Table::Meta, b"next_study", &bytes)?),
@@ -98,7 +119,11 @@ impl Journal {
             Write::put(Table::Unfinished, id.key().to_vec(), Vec::new()),
         ])?;
         let nobody = [EntityKey::default()];
-        let entities = if study.entities.is_empty() { &nobody } else { study.entities.as_slice() };
+        let entities = if study.entities.is_empty() {
+            &nobody
+        } else {
+            study.entities.as_slice()
+        };
         self.write_entities(id, entities)?;
         let head = StudyHead {
             name: study.name.clone(),
@@ -111,16 +136,27 @@ impl Journal {
             seed: study.seed,
             created_ms: study.created_ms,
             entities: entities.len() as u32,
-            partition_columns: entities[0].0.iter().map(|(column, _)| column.clone()).collect(),
+            partition_columns: entities[0]
+                .0
+                .iter()
+                .map(|(column, _)| column.clone())
+                .collect(),
         };
         let mut writes = vec![
             Write::remove(Table::Unfinished, id.key().to_vec()),
-            Write::put(Table::Names, study.name.as_bytes().to_vec(), id.key().to_vec()),
-            Write::put(Table::Summaries, id.key().to_vec(), json(&Summary::default())?),
+            Write::put(
+                Table::Names,
+                study.name.as_bytes().to_vec(),
+                id.key().to_vec(),
+            ),
+            Write::put(
+                Table::Summaries,
+                id.key().to_vec(),
+                json(&Summary::default())?,
+            ),
         ];
         writes.extend(pieces(Table::Studies, &id.key(), &json(&head)?));
         self.store.commit(&writes)?;
-        next.insert(id, 0);
         Ok(id)
     }
 
@@ -144,9 +180,9 @@ impl Journal {
     /// Removes a study and everything it has. It is gone for every reader at once; what it has is
     /// removed in batches, by the next `open` if this process dies on the way.
     pub fn delete(&self, id: StudyId) -> Result<(), JournalError> {
-        let mut next = self.writer();
+        let mut tails = self.writer();
         let record = self.record(id)?;
-        next.remove(&id);
+        tails.remove(&id);
         self.store.commit(&[
             Write::put(Table::Unfinished, id.key().to_vec(), Vec::new()),
             Write::remove(Table::Names, record.head.name.into_bytes()),
@@ -172,32 +208,38 @@ impl Journal {
                 if keys.is_empty() {
                     break;
                 }
-                let writes: Vec<Write> =
-                    keys.into_iter().map(|key| Write::remove(table, key)).collect();
+                let writes: Vec<Write> = keys
+                    .into_iter()
+                    .map(|key| Write::remove(table, key))
+                    .collect();
                 self.store.commit(&writes)?;
             }
         }
-        self.store.commit(&[Write::remove(Table::Unfinished, id.key().to_vec())])
+        self.store
+            .commit(&[Write::remove(Table::Unfinished, id.key().to_vec())])
     }
 
     /// One group: facts and the index entries that follow from them, all or nothing, on disk when
     /// this returns. After a failed write every later one is refused.
     pub fn append(&self, id: StudyId, facts: &[Fact], index: &Index) -> Result<(), JournalError> {
-        let mut next = self.writer();
-        let (mut sequence, has_blocks) = self.place(id, &next)?;
+        let mut tails = self.writer();
+        let mut tail = self.tail(id, &tails)?;
         let mut writes = Vec::new();
         for encoded in fact::encode(facts) {
-            if has_blocks {
-                writes.extend(block_entries(id, sequence, &encoded));
+            if tail.has_blocks {
+                writes.extend(block_entries(id, tail.sequence, &encoded));
             }
             for piece in cut(&encoded.bytes) {
-                writes.push(Write::put(Table::Facts, id.with(sequence), piece));
-                sequence += 1;
+                writes.push(Write::put(Table::Facts, id.with(tail.sequence), piece));
+                tail.sequence += 1;
             }
         }
         for fact in facts {
             match fact {
-                Fact::Proposed { number, configuration } => {
+                Fact::Proposed {
+                    number,
+                    configuration,
+                } => {
                     let at = [id.key(), number.to_be_bytes()].concat();
                     let text = configuration.to_json().into_bytes();
                     writes.extend(pieces(Table::Configurations, &at, &text));
@@ -213,36 +255,33 @@ impl Journal {
             let at = [id.key(), entity.to_be_bytes()].concat();
             writes.push(Write::put(Table::Best, at, payload));
         }
-        writes.push(Write::put(Table::Summaries, id.key().to_vec(), json(&index.summary)?));
+        writes.push(Write::put(
+            Table::Summaries,
+            id.key().to_vec(),
+            json(&index.summary)?,
+        ));
         self.store.commit(&writes)?;
-        next.insert(id, sequence);
+        tails.insert(id, tail);
         Ok(())
     }
 
-    /// The next sequence number of a study that exists, and whether its entities are many enough
-    /// for the index of blocks.
-    fn place(
-        &self,
-        id: StudyId,
-        next: &HashMap<StudyId, u64>,
-    ) -> Result<(u64, bool), JournalError> {
-        let last_entity = self.store.last_key(Table::Entities, &id.key())?;
-        let has_blocks = last_entity.is_some_and(|key| {
-            key.get(4..).is_some_and(|entity| *entity >= BLOCK_ENTITIES.to_be_bytes()[..])
-        });
-        if let Some(sequence) = next.get(&id) {
-            return Ok((*sequence, has_blocks));
+    fn tail(&self, id: StudyId, tails: &HashMap<StudyId, Tail>) -> Result<Tail, JournalError> {
+        if let Some(tail) = tails.get(&id) {
+            return Ok(*tail);
         }
-        self.record(id)?;
+        let record = self.record(id)?;
         let sequence = match self.store.last_key(Table::Facts, &id.key())? {
             None => 0,
             Some(key) => sequence_of(Table::Facts, &key)? + 1,
         };
-        Ok((sequence, has_blocks))
+        Ok(Tail {
+            sequence,
+            has_blocks: record.head.entities > BLOCK_ENTITIES,
+        })
     }
 
-    fn writer(&self) -> MutexGuard<'_, HashMap<StudyId, u64>> {
-        self.next.lock().unwrap_or_else(PoisonError::into_inner)
+    fn writer(&self) -> MutexGuard<'_, HashMap<StudyId, Tail>> {
+        self.tails.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -258,8 +297,11 @@ impl StudyId {
 }
 
 fn block_entries(id: StudyId, sequence: u64, encoded: &Encoded) -> Vec<Write> {
-    let mut blocks: Vec<u32> =
-        encoded.entities.iter().map(|entity| entity / BLOCK_ENTITIES).collect();
+    let mut blocks: Vec<u32> = encoded
+        .entities
+        .iter()
+        .map(|entity| entity / BLOCK_ENTITIES)
+        .collect();
     blocks.dedup();
     blocks.sort_unstable();
     blocks.dedup();
@@ -273,7 +315,11 @@ fn block_entries(id: StudyId, sequence: u64, encoded: &Encoded) -> Vec<Write> {
 }
 
 fn model_entry(id: StudyId, refit: &Refit) -> Write {
-    let numbers = [refit.entity.to_be_bytes(), refit.configuration.to_be_bytes()].concat();
+    let numbers = [
+        refit.entity.to_be_bytes(),
+        refit.configuration.to_be_bytes(),
+    ]
+    .concat();
     let mut out = Writer::default();
     fact::write_model(&fact::bounded_refit(refit).model, &mut out);
     Write::put(Table::Models, [&id.key()[..], &numbers].concat(), out.0)
@@ -302,13 +348,19 @@ fn pieces(table: Table, key: &[u8], bytes: &[u8]) -> Vec<Write> {
 }
 
 fn json(value: &impl serde::Serialize) -> Result<Vec<u8>, JournalError> {
-    serde_json::to_vec(value)
-        .map_err(|error| JournalError::Disk { doing: "encoding", source: error.into() })
+    serde_json::to_vec(value).map_err(|error| JournalError::Disk {
+        doing: "encoding",
+        source: error.into(),
+    })
 }
 
 fn bounded(what: &str, bytes: usize, limit: usize) -> Result<(), JournalError> {
     if bytes > limit {
-        return Err(JournalError::TooLong { what: what.to_owned(), bytes, limit });
+        return Err(JournalError::TooLong {
+            what: what.to_owned(),
+            bytes,
+            limit,
+        });
     }
     Ok(())
 }
@@ -319,7 +371,9 @@ fn number(table: Table, key: &[u8], bytes: &[u8]) -> Result<u32, JournalError> {
 }
 
 fn sequence_of(table: Table, key: &[u8]) -> Result<u64, JournalError> {
-    let bytes = key.last_chunk::<8>().ok_or_else(|| store::damaged(table, key))?;
+    let bytes = key
+        .last_chunk::<8>()
+        .ok_or_else(|| store::damaged(table, key))?;
     Ok(u64::from_be_bytes(*bytes))
 }
 

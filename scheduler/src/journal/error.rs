@@ -41,6 +41,18 @@ pub enum JournalError {
         /// Which part.
         what: String,
     },
+    /// Writes that were acknowledged are gone.
+    #[error(
+        "the journal is damaged: its last {writes} writes are missing; restore it from a backup, \
+         or remove {} to go on with what is left",
+        witness.display()
+    )]
+    Lost {
+        /// How many groups.
+        writes: u64,
+        /// The file that knows of them.
+        witness: PathBuf,
+    },
     /// The disk refuses.
     #[error("the journal's disk failed while {doing}: {source}")]
     Disk {
@@ -80,5 +92,6 @@ pub enum JournalError {
 }
 
 fn process(pid: Option<u32>) -> String {
-    pid.map(|pid| format!(" (process {pid})")).unwrap_or_default()
+    pid.map(|pid| format!(" (process {pid})"))
+        .unwrap_or_default()
 }

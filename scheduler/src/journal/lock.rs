@@ -11,16 +11,24 @@ use super::error::JournalError;
 
 /// Held while it lives.
 #[derive(Debug)]
-pub(super) struct DirectoryLock(#[allow(dead_code, reason = "closing the file is the unlock")] File);
+pub(super) struct DirectoryLock(
+    #[allow(dead_code, reason = "closing the file is the unlock")] File,
+);
 
 impl DirectoryLock {
     /// Takes the lock or says who has it. The file stays behind; only the lock on it counts.
     pub(super) fn take(dir: &Path) -> Result<Self, JournalError> {
         let refused = |source: std::io::Error| match source.kind() {
             ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => {
-                JournalError::NotWritable { dir: dir.to_owned(), source }
+                JournalError::NotWritable {
+                    dir: dir.to_owned(),
+                    source,
+                }
             }
-            _ => JournalError::Disk { doing: "locking", source },
+            _ => JournalError::Disk {
+                doing: "locking",
+                source,
+            },
         };
         let mut file = File::options()
             .read(true)

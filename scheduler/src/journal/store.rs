@@ -4,13 +4,15 @@
 //! sled 0.34 needs care, and this is where it is taken: its `flush` does not sync the file, so we
 //! do; a half-written snapshot keeps it from opening, so it is removed first; a tree page above a
 //! quarter of a segment goes to a file that is never synced, so segments are large and records
-//! small; some damage makes it panic, so every call is guarded.
+//! small; some damage makes it panic, so every call is guarded; other damage makes it forget, so
+//! commits are counted (`witness.rs`).
 
 use std::fs::{self, File};
 use std::ops::Bound;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use sled::transaction::{ConflictableTransactionError, TransactionError, Transactional};
@@ -18,6 +20,7 @@ use sled::transaction::{ConflictableTransactionError, TransactionError, Transact
 use super::error::JournalError;
 use super::fact::MAX_RECORD_BYTES;
 use super::lock::DirectoryLock;
+use super::witness::{self, Witness};
 
 /// The version of a stored record's form.
 pub(super) const RECORD_VERSION: u8 = 1;
@@ -27,6 +30,8 @@ const SEGMENT_BYTES: usize = 4 << 20;
 const _: () = assert!(18 * (MAX_RECORD_BYTES + 1024) < SEGMENT_BYTES / 4);
 /// Pages that sled keeps in memory.
 const CACHE_BYTES: u64 = 64 << 20;
+/// The key of the number of commits.
+const COMMITS: &[u8] = b"commits";
 /// How long the last handle of this process may take to go away.
 const REOPEN_PATIENCE: Duration = Duration::from_secs(3);
 
@@ -71,11 +76,19 @@ pub(super) struct Write {
 
 impl Write {
     pub(super) fn put(table: Table, key: Vec<u8>, payload: Vec<u8>) -> Self {
-        Self { table, key, payload: Some(payload) }
+        Self {
+            table,
+            key,
+            payload: Some(payload),
+        }
     }
 
     pub(super) fn remove(table: Table, key: Vec<u8>) -> Self {
-        Self { table, key, payload: None }
+        Self {
+            table,
+            key,
+            payload: None,
+        }
     }
 }
 
@@ -84,14 +97,18 @@ pub(super) struct Store {
     trees: Vec<sled::Tree>,
     db: sled::Db,
     file: File,
+    commits: AtomicU64,
+    witness: Witness,
     broken: OnceLock<String>,
     _lock: DirectoryLock,
 }
 
 impl Store {
     pub(super) fn open(dir: &Path) -> Result<Self, JournalError> {
-        let not_writable =
-            |source| JournalError::NotWritable { dir: dir.to_owned(), source };
+        let not_writable = |source| JournalError::NotWritable {
+            dir: dir.to_owned(),
+            source,
+        };
         fs::create_dir_all(dir).map_err(not_writable)?;
         let lock = DirectoryLock::take(dir)?;
         let is_new = remove_leftovers(dir).map_err(not_writable)?;
@@ -100,31 +117,83 @@ impl Store {
             .iter()
             .map(|table| guarded("opening", || db.open_tree(table.name())))
             .collect::<Result<_, _>>()?;
-        let failed = |source| JournalError::Disk { doing: "opening", source };
-        let file = File::options().read(true).write(true).open(dir.join("db")).map_err(failed)?;
-        let store = Self { trees, db, file, broken: OnceLock::new(), _lock: lock };
+        let failed = |source| JournalError::Disk {
+            doing: "opening",
+            source,
+        };
+        let file = File::options()
+            .read(true)
+            .write(true)
+            .open(dir.join("db"))
+            .map_err(failed)?;
+        let witness = Witness::open(dir).map_err(not_writable)?;
+        let mut store = Self {
+            trees,
+            db,
+            file,
+            commits: AtomicU64::new(0),
+            witness,
+            broken: OnceLock::new(),
+            _lock: lock,
+        };
         if is_new {
             store.sync()?;
             sync_folder(dir).map_err(failed)?;
         }
+        store.commits = AtomicU64::new(store.count_commits(dir)?);
         Ok(store)
     }
 
-    /// All of the writes or none, on disk before this returns. After a failure nothing is written
+    /// How many commits the database holds, which must be as many as the witness saw.
+    fn count_commits(&self, dir: &Path) -> Result<u64, JournalError> {
+        let commits = match self.get(Table::Meta, COMMITS)? {
+            None => 0,
+            Some(bytes) => <[u8; 8]>::try_from(bytes)
+                .map(u64::from_be_bytes)
+                .map_err(|_| damaged(Table::Meta, COMMITS))?,
+        };
+        let failed = |source| JournalError::Disk {
+            doing: "opening",
+            source,
+        };
+        match self.witness.commits().map_err(failed)? {
+            Some(seen) if seen > commits => Err(JournalError::Lost {
+                writes: seen - commits,
+                witness: dir.join(witness::NAME),
+            }),
+            _ => Ok(commits),
+        }
+    }
+
+    /// All of the writes or none, on disk before this returns. One thread at a time. After a failure nothing is written
     /// any more: what a failed sync left behind is unknown, and asking again does not help.
     pub(super) fn commit(&self, writes: &[Write]) -> Result<(), JournalError> {
         if let Some(first) = self.broken.get() {
-            return Err(JournalError::Broken { first: first.clone() });
+            return Err(JournalError::Broken {
+                first: first.clone(),
+            });
         }
-        let done = self.transact(writes).and_then(|()| self.sync());
+        let commits = self.commits.load(Ordering::Relaxed) + 1;
+        let done = self
+            .transact(writes, commits)
+            .and_then(|()| self.sync())
+            .and_then(|()| {
+                let failed = |source| JournalError::Disk {
+                    doing: "counting",
+                    source,
+                };
+                self.witness.write(commits).map_err(failed)
+            });
+        self.commits.store(commits, Ordering::Relaxed);
         if let Err(error) = &done {
             let _ = self.broken.set(error.to_string());
         }
         done
     }
 
-    fn transact(&self, writes: &[Write]) -> Result<(), JournalError> {
+    fn transact(&self, writes: &[Write], commits: u64) -> Result<(), JournalError> {
         let mut tables: Vec<Table> = writes.iter().map(|write| write.table).collect();
+        tables.push(Table::Meta);
         tables.sort_unstable();
         tables.dedup();
         let trees: Vec<&sled::Tree> = tables.iter().map(|table| self.tree(*table)).collect();
@@ -132,10 +201,13 @@ impl Store {
             .iter()
             .map(|write| Some(seal(&write.key, write.payload.as_deref()?)))
             .collect();
+        let counted = seal(COMMITS, &commits.to_be_bytes());
         guarded("writing", || {
             trees
                 .as_slice()
                 .transaction(|views| {
+                    let (Ok(at) | Err(at)) = tables.binary_search(&Table::Meta);
+                    views[at].insert(COMMITS, counted.as_slice())?;
                     for (write, value) in writes.iter().zip(&sealed) {
                         let (Ok(at) | Err(at)) = tables.binary_search(&write.table);
                         match value {
@@ -154,7 +226,10 @@ impl Store {
 
     fn sync(&self) -> Result<(), JournalError> {
         guarded("flushing", || self.db.flush())?;
-        self.file.sync_data().map_err(|source| JournalError::Disk { doing: "syncing", source })
+        self.file.sync_data().map_err(|source| JournalError::Disk {
+            doing: "syncing",
+            source,
+        })
     }
 
     pub(super) fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, JournalError> {
@@ -163,8 +238,14 @@ impl Store {
             .transpose()
     }
 
-    pub(super) fn last_key(&self, table: Table, prefix: &[u8]) -> Result<Option<Vec<u8>>, JournalError> {
-        let last = guarded("reading", || self.tree(table).scan_prefix(prefix).next_back().transpose())?;
+    pub(super) fn last_key(
+        &self,
+        table: Table,
+        prefix: &[u8],
+    ) -> Result<Option<Vec<u8>>, JournalError> {
+        let last = guarded("reading", || {
+            self.tree(table).scan_prefix(prefix).next_back().transpose()
+        })?;
         Ok(last.map(|(key, _)| key.to_vec()))
     }
 
@@ -172,7 +253,9 @@ impl Store {
     pub(super) fn scan(&self, table: Table, prefix: &[u8], from: &[u8]) -> Scan {
         let start = [prefix, from].concat();
         let end = successor(prefix).map_or(Bound::Unbounded, Bound::Excluded);
-        let range = self.tree(table).range::<Vec<u8>, _>((Bound::Included(start), end));
+        let range = self
+            .tree(table)
+            .range::<Vec<u8>, _>((Bound::Included(start), end));
         Scan { table, range }
     }
 
@@ -184,7 +267,9 @@ impl Store {
         n: usize,
     ) -> Result<Vec<Vec<u8>>, JournalError> {
         let keys = self.tree(table).scan_prefix(prefix).keys().take(n);
-        guarded("reading", || keys.map(|key| key.map(|key| key.to_vec())).collect())
+        guarded("reading", || {
+            keys.map(|key| key.map(|key| key.to_vec())).collect()
+        })
     }
 
     fn tree(&self, table: Table) -> &sled::Tree {
@@ -234,7 +319,9 @@ pub(super) fn seal(key: &[u8], payload: &[u8]) -> Vec<u8> {
 }
 
 fn unseal<'a>(table: Table, key: &[u8], value: &'a [u8]) -> Result<&'a [u8], JournalError> {
-    let (body, stored) = value.split_last_chunk::<4>().ok_or_else(|| damaged(table, key))?;
+    let (body, stored) = value
+        .split_last_chunk::<4>()
+        .ok_or_else(|| damaged(table, key))?;
     if *stored != checksum(key, body) {
         return Err(damaged(table, key));
     }
@@ -251,7 +338,9 @@ fn unseal<'a>(table: Table, key: &[u8], value: &'a [u8]) -> Result<&'a [u8], Jou
 
 /// A record that cannot be what was written.
 pub(super) fn damaged(table: Table, key: &[u8]) -> JournalError {
-    JournalError::Corrupt { what: format!("the record {} of {}", shown(key), table.name()) }
+    JournalError::Corrupt {
+        what: format!("the record {} of {}", shown(key), table.name()),
+    }
 }
 
 fn shown(key: &[u8]) -> String {
@@ -323,12 +412,17 @@ fn guarded<T>(
     doing: &'static str,
     call: impl FnOnce() -> sled::Result<T>,
 ) -> Result<T, JournalError> {
-    let corrupt = |what: &str| JournalError::Corrupt { what: format!("{what}, found while {doing}") };
+    let corrupt = |what: &str| JournalError::Corrupt {
+        what: format!("{what}, found while {doing}"),
+    };
     match catch_unwind(AssertUnwindSafe(call)) {
         Ok(Ok(value)) => Ok(value),
         Ok(Err(sled::Error::Io(source))) => Err(JournalError::Disk { doing, source }),
         Ok(Err(sled::Error::Corruption { .. })) => Err(corrupt("a page of its file")),
-        Ok(Err(other)) => Err(JournalError::Disk { doing, source: std::io::Error::other(other) }),
+        Ok(Err(other)) => Err(JournalError::Disk {
+            doing,
+            source: std::io::Error::other(other),
+        }),
         Err(_) => Err(corrupt("its file makes no sense")),
     }
 }
