@@ -57,8 +57,7 @@ pub fn run(args: &RunArgs, home: &Path, printer: &Printer) -> Result<i32, Failur
         notices.extend(more);
     }
     let session = Session { home, printer, slots: args.slots, notices };
-    let over = matches!(record.summary.status, Status::Completed | Status::Stopped | Status::Failed);
-    if over {
+    if record.summary.status.is_over() {
         printer.note(&format!("{name}: this job has run; here is its stored result"));
         return session.conclude(&journal, name);
     }

@@ -18,6 +18,7 @@ use fleetfit_search_spaces::{Assignment, FromRunner, Study, ToRunner, Work};
 
 use crate::command::{CodeSnapshot, Halt};
 use crate::dataset::Dataset;
+use crate::pack::PackWriter;
 use crate::stop::Stop;
 
 /// What a runner has of a study before it takes the first assignment.
@@ -64,6 +65,8 @@ struct Running {
     over: OnceLock<String>,
     /// Command trials in flight.
     halts: Mutex<BTreeMap<(u32, u32), Halt>>,
+    /// Model packs that no thread is writing.
+    packs: Mutex<Vec<PackWriter>>,
 }
 
 impl Runner {
@@ -95,6 +98,7 @@ impl Runner {
             stop: Stop::default(),
             over: OnceLock::new(),
             halts: Mutex::default(),
+            packs: Mutex::default(),
         };
         lock(&self.desk.studies).insert(name, Arc::new(running));
     }

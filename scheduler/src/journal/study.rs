@@ -113,6 +113,13 @@ pub enum Status {
     Interrupted,
 }
 
+impl Status {
+    /// Whether the study is at its end.
+    pub fn is_over(self) -> bool {
+        matches!(self, Self::Completed | Self::Stopped | Self::Failed)
+    }
+}
+
 /// The configuration that is best over all entities.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SharedBest {
