@@ -96,7 +96,7 @@ fn leaf<'a>(row: &'a TrialRow, path: &str) -> Option<&'a Value> {
 }
 
 /// Quoted where csv needs it.
-fn csv_cell(text: &str) -> String {
+pub fn csv_cell(text: &str) -> String {
     if text.contains([',', '"', '\n', '\r']) {
         return format!("\"{}\"", text.replace('"', "\"\""));
     }

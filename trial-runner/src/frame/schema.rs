@@ -1,6 +1,10 @@
 //! What the features of a data set are: decided once when it is loaded, kept with every model, and
 //! enough to make the same features of other rows.
 
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::Path;
+
 use serde::{Deserialize, Serialize};
 
 use super::date_part::DatePart;
@@ -52,7 +56,25 @@ pub enum TargetKind {
     Class(Vec<String>),
 }
 
+/// The file of a study's folder that holds the schema.
+const FILE: &str = "schema.json";
+
 impl FeatureSchema {
+    /// Keeps the schema in a study's folder, whole or not at all.
+    pub fn save(&self, dir: &Path) -> io::Result<()> {
+        let draft = dir.join(format!("{FILE}.new"));
+        let mut file = File::create(&draft)?;
+        file.write_all(&serde_json::to_vec(self)?)?;
+        file.sync_all()?;
+        fs::rename(&draft, dir.join(FILE))?;
+        File::open(dir)?.sync_all()
+    }
+
+    /// The schema that a study's folder keeps.
+    pub fn load(dir: &Path) -> io::Result<Self> {
+        Ok(serde_json::from_slice(&fs::read(dir.join(FILE))?)?)
+    }
+
     /// The names of a frame's columns: the column's own, or `date.month` for the parts of a date.
     pub fn names(&self) -> Vec<String> {
         let mut names = Vec::new();

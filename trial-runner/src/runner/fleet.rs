@@ -12,7 +12,9 @@ use fleetfit_search_spaces::{
     Outcome, Setting, Value, Work,
 };
 
-use crate::dataset::{Bench, Dataset};
+use crate::dataset::Dataset;
+use crate::folds::{Fold, folds};
+use crate::frame::Frame;
 use crate::metrics::measure;
 use crate::model::Model;
 use crate::pack::PackWriter;
@@ -43,6 +45,14 @@ struct Fleet<'a> {
     running: &'a Running,
     dataset: &'a Dataset,
     measure: Measure,
+}
+
+/// One entity's rows, laid out once for all configurations of an assignment.
+struct Bench {
+    frame: Frame,
+    folds: Vec<Fold>,
+    /// The rows before those of the validation table.
+    n_training: u32,
 }
 
 /// Why a trial has no value.
