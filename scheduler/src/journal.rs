@@ -30,6 +30,7 @@ use self::store::{Store, Table, Write};
 use crate::event::Fact;
 
 pub use self::error::JournalError;
+pub(crate) use self::read::Blocks;
 pub use self::read::Facts;
 pub use self::study::{
     Index, NewStudy, SharedBest, Status, StudyHead, StudyId, StudyRecord, Summary,

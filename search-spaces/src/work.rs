@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::configuration::{Configuration, Setting};
 use crate::learner::Learner;
 use crate::problem::Place;
 use crate::value::Value;
@@ -76,4 +77,64 @@ pub enum Output {
     Folder,
     /// A file that the program writes.
     File,
+}
+
+/// The command with every `${{search_space.x}}` replaced by the configuration's setting: a value as
+/// it stands in a command line, a nested choice as compact JSON. Placeholders of other kinds, and of
+/// parameters that the configuration does not have, stay as they are.
+pub fn fill_search_space(command: &str, configuration: &Configuration) -> String {
+    let mut filled = String::with_capacity(command.len());
+    let mut rest = command;
+    while let Some((before, opened)) = rest.split_once("${{") {
+        filled.push_str(before);
+        let Some((inside, after)) = opened.split_once("}}") else {
+            rest = &rest[before.len()..];
+            break;
+        };
+        let path = inside.trim().strip_prefix("search_space.");
+        match path.and_then(|path| configuration.get(path)) {
+            Some(Setting::Value(value)) => filled.push_str(&value.to_string()),
+            Some(Setting::Nested(nested)) => filled.push_str(&nested.to_json()),
+            None => filled.extend(["${{", inside, "}}"]),
+        }
+        rest = after;
+    }
+    filled.push_str(rest);
+    filled
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(command: &str, filled: &str) {
+        let json = r#"{"rate": 1e-7, "depth": 3, "model": {"name": "svm", "C": 1.0}}"#;
+        let configuration: Configuration = serde_json::from_str(json).unwrap();
+        assert_eq!(fill_search_space(command, &configuration), filled);
+    }
+
+    #[test]
+    fn placeholders_of_the_search_space_are_filled() {
+        check("train --rate ${{search_space.rate}}", "train --rate 1e-7");
+        check("${{ search_space.depth }}${{search_space.depth}}", "33");
+        check("--c=${{search_space.model.C}}", "--c=1.0");
+        check(
+            "m '${{search_space.model}}'",
+            r#"m '{"name":"svm","C":1.0}'"#,
+        );
+    }
+
+    #[test]
+    fn everything_else_stays() {
+        for command in [
+            "",
+            "cat ${{inputs.data}} > ${{ outputs.x }}",
+            "${{search_space.missing}}",
+            "${{search_space.rate",
+            "a ${{",
+            "$HOME ${x} }} {{",
+        ] {
+            check(command, command);
+        }
+    }
 }
