@@ -61,7 +61,9 @@ fn median(values: &mut [f64]) -> f64 {
     values.sort_unstable_by(f64::total_cmp);
     let middle = values.len() / 2;
     match (values.get(middle), middle.checked_sub(1)) {
-        (Some(upper), Some(lower)) if values.len() % 2 == 0 => (values[lower] + upper) / 2.0,
+        (Some(upper), Some(lower)) if values.len().is_multiple_of(2) => {
+            (values[lower] + upper) / 2.0
+        }
         (Some(upper), _) => *upper,
         (None, _) => f64::INFINITY,
     }
