@@ -12,7 +12,13 @@ pub struct Cli {
     #[command(subcommand)]
     pub command: Command,
     /// What goes to standard output: text for people, or JSON for programs.
-    #[arg(long, global = true, value_enum, default_value_t, hide_possible_values = true)]
+    #[arg(
+        long,
+        global = true,
+        value_enum,
+        default_value_t,
+        hide_possible_values = true
+    )]
     pub output: Output,
     /// Where studies are kept [default: $FLEETFIT_HOME, else ./.fleetfit].
     #[arg(long, global = true, value_name = "DIR")]
@@ -96,7 +102,9 @@ Examples:
     /// Remove a study with its trials, logs and models.
     Delete(StudyArgs),
     /// Print a shell's completion script.
-    #[command(after_help = "Example:\n  fleetfit completions bash > ~/.local/share/bash-completion/completions/fleetfit")]
+    #[command(
+        after_help = "Example:\n  fleetfit completions bash > ~/.local/share/bash-completion/completions/fleetfit"
+    )]
     Completions {
         /// The shell.
         shell: clap_complete::Shell,

@@ -28,7 +28,9 @@ pub enum Failure {
 }
 
 fn hint_line(hint: &Option<String>) -> String {
-    hint.as_ref().map(|hint| format!("\n  hint: {hint}")).unwrap_or_default()
+    hint.as_ref()
+        .map(|hint| format!("\n  hint: {hint}"))
+        .unwrap_or_default()
 }
 
 impl Failure {
@@ -48,6 +50,9 @@ impl Failure {
 
     /// Something asked for that cannot be, with what to write instead.
     pub fn asked(message: impl Into<String>, hint: impl Into<String>) -> Self {
-        Self::Asked { message: message.into(), hint: Some(hint.into()) }
+        Self::Asked {
+            message: message.into(),
+            hint: Some(hint.into()),
+        }
     }
 }

@@ -75,7 +75,11 @@ impl Printer {
 pub fn write_line(out: &mut impl Write, text: &str) -> Result<(), Failure> {
     match writeln!(out, "{text}") {
         Ok(()) => Ok(()),
-        Err(error) if error.kind() == ErrorKind::BrokenPipe => std::process::exit(crate::exit::DONE),
-        Err(error) => Err(Failure::Unavailable(format!("standard output cannot be written: {error}"))),
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => {
+            std::process::exit(crate::exit::DONE)
+        }
+        Err(error) => Err(Failure::Unavailable(format!(
+            "standard output cannot be written: {error}"
+        ))),
     }
 }

@@ -48,7 +48,11 @@ pub fn count(number: u64) -> String {
 /// How a study stands: a block of lines.
 pub fn status(view: &StatusView) -> String {
     let word = view.status_word();
-    let mut lines = vec![format!("{}: {word} after {}", view.study, duration(view.elapsed_s))];
+    let mut lines = vec![format!(
+        "{}: {word} after {}",
+        view.study,
+        duration(view.elapsed_s)
+    )];
     let mut say = |what: &str, how: String| lines.push(format!("  {what:<9} {how}"));
     let trials = &view.trials;
     let mut ended = format!("{} completed", count(trials.completed));
@@ -66,9 +70,19 @@ pub fn status(view: &StatusView) -> String {
     }
     match &view.best {
         Some(best) => {
-            let over = if view.entities > 1 { " (mean over entities)" } else { "" };
-            say("best", format!("{} {}{over}", view.metric.name, number(best.value)));
-            say("with", format!("{} (trial {})", configuration(best), best.trial));
+            let over = if view.entities > 1 {
+                " (mean over entities)"
+            } else {
+                ""
+            };
+            say(
+                "best",
+                format!("{} {}{over}", view.metric.name, number(best.value)),
+            );
+            say(
+                "with",
+                format!("{} (trial {})", configuration(best), best.trial),
+            );
         }
         None => say("best", "none yet".into()),
     }
@@ -85,7 +99,9 @@ fn configuration(best: &BestView) -> String {
 
 /// The table of studies.
 pub fn studies(views: &[StatusView]) -> String {
-    let mut table = table(&["study", "status", "trials", "failed", "metric", "best", "elapsed"]);
+    let mut table = table(&[
+        "study", "status", "trials", "failed", "metric", "best", "elapsed",
+    ]);
     for view in views {
         table.add_row([
             view.study.clone(),
@@ -93,7 +109,9 @@ pub fn studies(views: &[StatusView]) -> String {
             count(view.trials.completed),
             count(view.trials.failed),
             view.metric.name.clone(),
-            view.best.as_ref().map_or("–".into(), |best| number(best.value)),
+            view.best
+                .as_ref()
+                .map_or("–".into(), |best| number(best.value)),
             duration(view.elapsed_s),
         ]);
     }
@@ -106,8 +124,10 @@ pub fn bests(views: &[BestView], metric: &str) -> String {
     let mut table = table(&["entity", metric, "trial", "learner", "configuration"]);
     for best in views {
         let leaves = best.configuration.leaves();
-        let settings: Vec<String> =
-            leaves.iter().map(|(path, value)| format!("{path}={value}")).collect();
+        let settings: Vec<String> = leaves
+            .iter()
+            .map(|(path, value)| format!("{path}={value}"))
+            .collect();
         table.add_row([
             entity(best.entity.as_ref()),
             number(best.value),
@@ -122,16 +142,25 @@ pub fn bests(views: &[BestView], metric: &str) -> String {
 
 /// The head of the table of trials, and one row of it. Trials may be a million: no table is built.
 pub fn trial_head() -> String {
-    format!("{:>7}  {:<16}  {:<9}  {:>12}  configuration", "trial", "entity", "state", "value")
+    format!(
+        "{:>7}  {:<16}  {:<9}  {:>12}  configuration",
+        "trial", "entity", "state", "value"
+    )
 }
 
 /// One trial on one line.
 pub fn trial(row: &TrialRow) -> String {
     let value = row.value.map_or("–".into(), number);
     let leaves = row.configuration.leaves();
-    let settings: Vec<String> =
-        leaves.iter().map(|(path, value)| format!("{path}={value}")).collect();
-    let reason = row.reason.as_ref().map(|reason| format!("  ({reason})")).unwrap_or_default();
+    let settings: Vec<String> = leaves
+        .iter()
+        .map(|(path, value)| format!("{path}={value}"))
+        .collect();
+    let reason = row
+        .reason
+        .as_ref()
+        .map(|reason| format!("  ({reason})"))
+        .unwrap_or_default();
     format!(
         "{:>7}  {:<16}  {:<9}  {value:>12}  {}{reason}",
         row.trial,
@@ -165,16 +194,37 @@ mod tests {
 
     #[test]
     fn numbers_keep_what_matters() {
-        let shown = [0.0, 1.0, 0.123_456_789, 12_345.678_9, 1e-7, -2.5, 123_456_789.0].map(number);
+        let shown = [
+            0.0,
+            1.0,
+            0.123_456_789,
+            12_345.678_9,
+            1e-7,
+            -2.5,
+            123_456_789.0,
+        ]
+        .map(number);
         assert_eq!(
             shown,
-            ["0", "1", "0.123457", "12345.7", "1.0000e-7", "-2.5", "1.2346e8"].map(str::to_owned)
+            [
+                "0",
+                "1",
+                "0.123457",
+                "12345.7",
+                "1.0000e-7",
+                "-2.5",
+                "1.2346e8"
+            ]
+            .map(str::to_owned)
         );
     }
 
     #[test]
     fn counts_and_durations_read_well() {
-        assert_eq!([999, 1_000, 1_234_567].map(count), ["999", "1,000", "1,234,567"]);
+        assert_eq!(
+            [999, 1_000, 1_234_567].map(count),
+            ["999", "1,000", "1,234,567"]
+        );
         assert_eq!(
             [3.21, 59.0, 61.0, 3_700.0].map(duration),
             ["3.2 s", "59 s", "1 min 1 s", "1 h 1 min"]

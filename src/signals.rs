@@ -16,17 +16,19 @@ pub fn watch(mut act: impl FnMut() + Send + 'static) -> io::Result<()> {
             signal(SignalKind::hangup())?,
         )
     };
-    std::thread::Builder::new().name("signals".into()).spawn(move || {
-        runtime.block_on(async move {
-            loop {
-                tokio::select! {
-                    _ = interrupt.recv() => {}
-                    _ = terminate.recv() => {}
-                    _ = hang_up.recv() => {}
+    std::thread::Builder::new()
+        .name("signals".into())
+        .spawn(move || {
+            runtime.block_on(async move {
+                loop {
+                    tokio::select! {
+                        _ = interrupt.recv() => {}
+                        _ = terminate.recv() => {}
+                        _ = hang_up.recv() => {}
+                    }
+                    act();
                 }
-                act();
-            }
-        });
-    })?;
+            });
+        })?;
     Ok(())
 }

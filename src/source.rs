@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use fleetfit_scheduler::api::{self, Page, Refusal};
 use fleetfit_scheduler::engine::EngineError;
 use fleetfit_scheduler::journal::{Journal, JournalError, Status, StudyRecord};
-use fleetfit_scheduler::query::{self, BestView, Filter, QueryError, StatusView, TrialRow};
+use fleetfit_scheduler::query::{self, BestView, QueryError, StatusView, TrialFilter, TrialRow};
 use http_body_util::{BodyExt, Empty};
 use hyper::body::Bytes;
 use hyper::client::conn::http1;
@@ -68,8 +68,12 @@ impl Source {
             }
             if !home.join("journal").exists() {
                 let place = home.display();
-                let hint = "name the place with --data-dir, or run a job first: fleetfit run job.yaml";
-                return Err(Failure::asked(format!("there are no studies in {place}"), hint));
+                let hint =
+                    "name the place with --data-dir, or run a job first: fleetfit run job.yaml";
+                return Err(Failure::asked(
+                    format!("there are no studies in {place}"),
+                    hint,
+                ));
             }
             match Journal::open(&home.join("journal")) {
                 Ok(journal) => return Ok(Self::Directory(journal, home.to_owned())),
@@ -97,18 +101,28 @@ impl Source {
     /// How one study stands.
     pub fn status(&self, study: &str) -> Result<StatusView, Failure> {
         match self {
-            Self::Directory(journal, _) => Ok(at_rest(query::status(journal, study)?)),
+            Self::Directory(journal, _) => Ok(at_rest(query::status(journal, study, &[])?)),
             Self::Service(client) => client.get(&format!("/studies/{}", escape(study))),
         }
     }
 
     /// The best configurations of the study or of one entity.
-    pub fn best(&self, study: &str, entity: Option<&str>, top: u32) -> Result<Vec<BestView>, Failure> {
+    pub fn best(
+        &self,
+        study: &str,
+        entity: Option<&str>,
+        top: u32,
+    ) -> Result<Vec<BestView>, Failure> {
         match self {
             Self::Directory(journal, _) => Ok(query::best(journal, study, entity, top as usize)?),
             Self::Service(client) => {
-                let entity = entity.map(|key| format!("&entity={}", escape(key))).unwrap_or_default();
-                client.get(&format!("/studies/{}/best?top={top}{entity}", escape(study)))
+                let entity = entity
+                    .map(|key| format!("&entity={}", escape(key)))
+                    .unwrap_or_default();
+                client.get(&format!(
+                    "/studies/{}/best?top={top}{entity}",
+                    escape(study)
+                ))
             }
         }
     }
@@ -123,11 +137,11 @@ impl Source {
             Self::Directory(journal, _) => {
                 query::best_all(journal, study)?.try_for_each(|best| act(best?))
             }
-            Self::Service(client) => {
-                client.each_page(&format!("/studies/{}/bests?", escape(study)), (), |(), page| {
-                    page.into_iter().try_for_each(&mut act)
-                })
-            }
+            Self::Service(client) => client.each_page(
+                &format!("/studies/{}/bests?", escape(study)),
+                (),
+                |(), page| page.into_iter().try_for_each(&mut act),
+            ),
         }
     }
 
@@ -140,13 +154,20 @@ impl Source {
     ) -> Result<(), Failure> {
         match self {
             Self::Directory(journal, _) => {
-                let filter = Filter::new(entity, None)?;
+                let filter = TrialFilter {
+                    entity: entity.map(str::to_owned),
+                    state: None,
+                };
                 query::trials(journal, study, &filter)?.try_for_each(|row| act(row?))
             }
             Self::Service(client) => {
-                let entity = entity.map(|key| format!("entity={}&", escape(key))).unwrap_or_default();
+                let entity = entity
+                    .map(|key| format!("entity={}&", escape(key)))
+                    .unwrap_or_default();
                 let path = format!("/studies/{}/trials?{entity}", escape(study));
-                client.each_page(&path, (), |(), page| page.into_iter().try_for_each(&mut act))
+                client.each_page(&path, (), |(), page| {
+                    page.into_iter().try_for_each(&mut act)
+                })
             }
         }
     }
@@ -171,7 +192,9 @@ impl Source {
             Self::Directory(journal, home) => Ok(api::delete(journal, &studies_dir(home), study)?),
             Self::Service(client) => {
                 let path = format!("/studies/{}", escape(study));
-                client.ask::<serde_json::Value>(Method::DELETE, &path).map(drop)
+                client
+                    .ask::<serde_json::Value>(Method::DELETE, &path)
+                    .map(drop)
             }
         }
     }
@@ -187,7 +210,10 @@ impl From<QueryError> for Failure {
     fn from(error: QueryError) -> Self {
         match error {
             QueryError::Journal(error) => error.into(),
-            asked => Self::Asked { message: asked.to_string(), hint: asked.hint() },
+            asked => Self::Asked {
+                message: asked.to_string(),
+                hint: None,
+            },
         }
     }
 }
@@ -218,11 +244,17 @@ impl Address {
         if let Some(path) = url.strip_prefix("unix:") {
             return Ok(Self::Socket(PathBuf::from(path)));
         }
-        let host = url.strip_prefix("http://").map(|rest| rest.trim_end_matches('/'));
+        let host = url
+            .strip_prefix("http://")
+            .map(|rest| rest.trim_end_matches('/'));
         match host {
-            Some(host) if !host.is_empty() && !host.contains('/') => Ok(Self::Host(
-                if host.contains(':') { host.to_owned() } else { format!("{host}:80") },
-            )),
+            Some(host) if !host.is_empty() && !host.contains('/') => {
+                Ok(Self::Host(if host.contains(':') {
+                    host.to_owned()
+                } else {
+                    format!("{host}:80")
+                }))
+            }
             _ => Err(Failure::asked(
                 format!("--server {url} is not an address that fleetfit can ask"),
                 "write http://HOST:PORT or unix:PATH",
@@ -256,7 +288,8 @@ impl Client {
     }
 
     fn is_there(&self) -> bool {
-        self.send(Method::GET, "/healthz").is_ok_and(|(status, _)| status == 200)
+        self.send(Method::GET, "/healthz")
+            .is_ok_and(|(status, _)| status == 200)
     }
 
     fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, Failure> {
@@ -265,7 +298,10 @@ impl Client {
 
     fn ask<T: DeserializeOwned>(&self, method: Method, path: &str) -> Result<T, Failure> {
         let strange = |error: serde_json::Error| {
-            Failure::Unavailable(format!("{} gave an answer that is not ours: {error}", self.address))
+            Failure::Unavailable(format!(
+                "{} gave an answer that is not ours: {error}",
+                self.address
+            ))
         };
         let (status, body) = self.send(method, &format!("/api/v1{path}"))?;
         if status < 300 {
@@ -273,7 +309,10 @@ impl Client {
         }
         let refusal: Refusal = serde_json::from_slice(&body).map_err(strange)?;
         Err(match status {
-            400..500 => Failure::Asked { message: refusal.message, hint: None },
+            400..500 => Failure::Asked {
+                message: refusal.message,
+                hint: None,
+            },
             _ => Failure::Unavailable(refusal.message),
         })
     }
@@ -287,7 +326,9 @@ impl Client {
     ) -> Result<A, Failure> {
         let mut cursor: Option<String> = None;
         loop {
-            let at = cursor.map(|cursor| format!("cursor={}", escape(&cursor))).unwrap_or_default();
+            let at = cursor
+                .map(|cursor| format!("cursor={}", escape(&cursor)))
+                .unwrap_or_default();
             let page: Page<T> = self.get(&format!("{path}{at}"))?;
             gathered = add(gathered, page.items)?;
             match page.next {
@@ -304,23 +345,35 @@ impl Client {
             .header("host", "localhost")
             .body(Empty::<Bytes>::new())
             .map_err(|error| Failure::Unexpected(error.to_string()))?;
-        let gone = |why: String| Failure::Unavailable(format!("{} does not answer: {why}", self.address));
+        let gone =
+            |why: String| Failure::Unavailable(format!("{} does not answer: {why}", self.address));
         self.runtime.block_on(async {
             match &self.address {
                 Address::Socket(socket) => {
-                    let stream = UnixStream::connect(socket).await.map_err(|e| gone(plain(&e)))?;
-                    exchange(stream, request).await.map_err(|error| gone(error.to_string()))
+                    let stream = UnixStream::connect(socket)
+                        .await
+                        .map_err(|e| gone(plain(&e)))?;
+                    exchange(stream, request)
+                        .await
+                        .map_err(|error| gone(error.to_string()))
                 }
                 Address::Host(host) => {
-                    let stream = TcpStream::connect(host).await.map_err(|e| gone(plain(&e)))?;
-                    exchange(stream, request).await.map_err(|error| gone(error.to_string()))
+                    let stream = TcpStream::connect(host)
+                        .await
+                        .map_err(|e| gone(plain(&e)))?;
+                    exchange(stream, request)
+                        .await
+                        .map_err(|error| gone(error.to_string()))
                 }
             }
         })
     }
 }
 
-async fn exchange<S>(stream: S, request: Request<Empty<Bytes>>) -> Result<(u16, Bytes), hyper::Error>
+async fn exchange<S>(
+    stream: S,
+    request: Request<Empty<Bytes>>,
+) -> Result<(u16, Bytes), hyper::Error>
 where
     S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
 {

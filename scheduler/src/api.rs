@@ -12,12 +12,13 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
+use fleetfit_search_spaces::TrialState;
 use serde::{Deserialize, Serialize};
 use tokio::net::UnixListener;
 
 use crate::engine::EngineHandle;
 use crate::journal::{Journal, JournalError};
-use crate::query::{self, BestView, QueryError, StatusView, TrialRow};
+use crate::query::{self, BestView, QueryError, StatusView, TrialFilter, TrialRow};
 
 /// What the API answers from.
 #[derive(Clone)]
@@ -77,7 +78,10 @@ pub fn router(service: Service) -> Router {
         .route("/{study}/cancel", post(cancel_study));
     Router::new()
         .nest("/api/v1/studies", studies)
-        .route("/healthz", get(|| async { Json(serde_json::json!({"status": "ok"})) }))
+        .route(
+            "/healthz",
+            get(|| async { Json(serde_json::json!({"status": "ok"})) }),
+        )
         .fallback(|| async { ApiError::new(StatusCode::NOT_FOUND, "not_found", "no such address") })
         .with_state(service)
 }
@@ -102,7 +106,7 @@ async fn ask<T: Send + 'static>(
 #[serde(default)]
 struct Listing {
     entity: Option<String>,
-    state: Option<String>,
+    state: Option<TrialState>,
     cursor: Option<String>,
     limit: Option<usize>,
     top: Option<usize>,
@@ -122,8 +126,11 @@ async fn list_studies(State(service): State<Service>) -> Answer<Page<StatusView>
     .await
 }
 
-async fn get_study(State(service): State<Service>, Path(study): Path<String>) -> Answer<StatusView> {
-    ask(move || Ok(query::status(&service.journal, &study)?)).await
+async fn get_study(
+    State(service): State<Service>,
+    Path(study): Path<String>,
+) -> Answer<StatusView> {
+    ask(move || Ok(query::status(&service.journal, &study, &[])?)).await
 }
 
 async fn list_trials(
@@ -132,14 +139,16 @@ async fn list_trials(
     Query(listing): Query<Listing>,
 ) -> Answer<Page<TrialRow>> {
     ask(move || {
-        let (items, next) = query::trials_page(
-            &service.journal,
-            &study,
-            &query::Filter::new(listing.entity.as_deref(), listing.state.as_deref())?,
-            listing.cursor.as_deref(),
-            listing.limit(),
-        )?;
-        Ok(Page { items, next })
+        let filter = TrialFilter {
+            entity: listing.entity.clone(),
+            state: listing.state,
+        };
+        let cursor = listing.cursor.as_deref();
+        let page = query::trials_page(&service.journal, &study, &filter, cursor, listing.limit())?;
+        Ok(Page {
+            items: page.trials,
+            next: page.next,
+        })
     })
     .await
 }
@@ -150,7 +159,15 @@ async fn get_best(
     Query(listing): Query<Listing>,
 ) -> Answer<Vec<BestView>> {
     let top = listing.top.unwrap_or(1).clamp(1, MAX_PAGE);
-    ask(move || Ok(query::best(&service.journal, &study, listing.entity.as_deref(), top)?)).await
+    ask(move || {
+        Ok(query::best(
+            &service.journal,
+            &study,
+            listing.entity.as_deref(),
+            top,
+        )?)
+    })
+    .await
 }
 
 async fn list_bests(
@@ -171,9 +188,9 @@ async fn cancel_study(
     Path(study): Path<String>,
 ) -> Answer<StatusView> {
     ask(move || {
-        let before = query::status(&service.journal, &study)?;
+        let before = query::status(&service.journal, &study, &[])?;
         if before.status.is_over() || service.engine.cancel(&study) {
-            return Ok(query::status(&service.journal, &study)?);
+            return Ok(query::status(&service.journal, &study, &[])?);
         }
         let message = format!("{study} does not run here; cancel it when this process is done");
         Err(ApiError::new(StatusCode::CONFLICT, "not_running", &message))
@@ -187,7 +204,8 @@ async fn delete_study(
 ) -> Answer<serde_json::Value> {
     ask(move || {
         if service.engine.summary(&study).is_some() {
-            let message = format!("{study} runs here; cancel it first, and delete it when it is over");
+            let message =
+                format!("{study} runs here; cancel it first, and delete it when it is over");
             return Err(ApiError::new(StatusCode::CONFLICT, "running", &message));
         }
         delete(&service.journal, &service.studies_dir, &study)?;
@@ -206,9 +224,11 @@ pub fn delete(
     let record = query::find(journal, study)?;
     journal.delete(record.id)?;
     match std::fs::remove_dir_all(studies_dir.join(study)) {
-        Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
-            Err(JournalError::Disk { doing: "removing the study's files", source }.into())
+        Err(source) if source.kind() != std::io::ErrorKind::NotFound => Err(JournalError::Disk {
+            doing: "removing the study's files",
+            source,
         }
+        .into()),
         _ => Ok(()),
     }
 }
@@ -222,11 +242,18 @@ struct ApiError {
 impl ApiError {
     fn new(status: StatusCode, code: &str, message: &str) -> Self {
         static REQUESTS: AtomicU64 = AtomicU64::new(1);
-        let request_id =
-            format!("{}-{}", std::process::id(), REQUESTS.fetch_add(1, Ordering::Relaxed));
+        let request_id = format!(
+            "{}-{}",
+            std::process::id(),
+            REQUESTS.fetch_add(1, Ordering::Relaxed)
+        );
         Self {
             status,
-            refusal: Refusal { code: code.to_owned(), message: message.to_owned(), request_id },
+            refusal: Refusal {
+                code: code.to_owned(),
+                message: message.to_owned(),
+                request_id,
+            },
         }
     }
 }
@@ -234,10 +261,14 @@ impl ApiError {
 impl From<QueryError> for ApiError {
     fn from(error: QueryError) -> Self {
         let (status, code) = match &error {
-            QueryError::NoStudy { .. } => (StatusCode::NOT_FOUND, "no_study"),
-            QueryError::NoEntity { .. } => (StatusCode::NOT_FOUND, "no_entity"),
-            QueryError::Asked { .. } => (StatusCode::BAD_REQUEST, "bad_request"),
-            QueryError::Journal(_) => (StatusCode::SERVICE_UNAVAILABLE, "journal"),
+            QueryError::UnknownStudy { .. } => (StatusCode::NOT_FOUND, "unknown_study"),
+            QueryError::UnknownEntity { .. } => (StatusCode::NOT_FOUND, "unknown_entity"),
+            QueryError::EntityForm { .. }
+            | QueryError::NoPartitions { .. }
+            | QueryError::UnknownCursor { .. } => (StatusCode::BAD_REQUEST, "bad_request"),
+            QueryError::Job(_) | QueryError::Journal(_) => {
+                (StatusCode::SERVICE_UNAVAILABLE, "journal")
+            }
         };
         Self::new(status, code, &error.to_string())
     }

@@ -102,19 +102,35 @@ impl Engine {
         let (notes, inbox) = mpsc::channel();
         let board = Arc::new(Board::default());
         let posted = Arc::clone(&board);
-        let thread = std::thread::Builder::new().name("engine".into()).spawn(move || {
-            let mut desk =
-                Desk { journal, outlets, live: Vec::new(), wanted: 0, board: Arc::clone(&posted) };
-            let ended = desk.run(&inbox).map_err(|error| EngineError(error.to_string()));
-            posted.lock().ended = Some(ended);
-            posted.changed.notify_all();
-        })?;
-        Ok(Self { notes, board, thread })
+        let thread = std::thread::Builder::new()
+            .name("engine".into())
+            .spawn(move || {
+                let mut desk = Desk {
+                    journal,
+                    outlets,
+                    live: Vec::new(),
+                    wanted: 0,
+                    board: Arc::clone(&posted),
+                };
+                let ended = desk
+                    .run(&inbox)
+                    .map_err(|error| EngineError(error.to_string()));
+                posted.lock().ended = Some(ended);
+                posted.changed.notify_all();
+            })?;
+        Ok(Self {
+            notes,
+            board,
+            thread,
+        })
     }
 
     /// A door to it.
     pub fn handle(&self) -> EngineHandle {
-        EngineHandle { notes: self.notes.clone(), board: Arc::clone(&self.board) }
+        EngineHandle {
+            notes: self.notes.clone(),
+            board: Arc::clone(&self.board),
+        }
     }
 
     /// Stops everything, leaves it resumable, and waits for the end.
@@ -137,7 +153,10 @@ impl EngineHandle {
     /// Cancels a study and waits until that is on disk. False when it does not run here.
     pub fn cancel(&self, study: &str) -> bool {
         let (done, answer) = mpsc::sync_channel(1);
-        self.tell(Note::Cancel { study: study.to_owned(), done }) && answer.recv().unwrap_or(false)
+        self.tell(Note::Cancel {
+            study: study.to_owned(),
+            done,
+        }) && answer.recv().unwrap_or(false)
     }
 
     /// How a study that runs (or ran) here stands.
@@ -155,7 +174,9 @@ impl EngineHandle {
             if let Some(ended) = &posted.ended {
                 return ended.clone().map(|()| summary);
             }
-            let over = summary.as_ref().is_some_and(|summary| summary.status != Status::Running);
+            let over = summary
+                .as_ref()
+                .is_some_and(|summary| summary.status != Status::Running);
             let left = until.saturating_duration_since(Instant::now());
             if over || left.is_zero() {
                 return Ok(summary);
@@ -196,7 +217,6 @@ impl Live {
     fn elapsed_ms(&self) -> u64 {
         self.ran_before_ms + self.opened.elapsed().as_millis() as u64
     }
-
 }
 
 /// Where a study stands, for its index.
@@ -225,9 +245,14 @@ fn summarise(state: &StudyState) -> Summary {
 fn index(state: &mut StudyState) -> Index {
     let touched = state.touched();
     let best = touched.into_iter().filter_map(|entity| {
-        state.best(entity).map(|(value, configuration)| (entity, value, configuration))
+        state
+            .best(entity)
+            .map(|(value, configuration)| (entity, value, configuration))
     });
-    Index { best: best.collect(), summary: summarise(state) }
+    Index {
+        best: best.collect(),
+        summary: summarise(state),
+    }
 }
 
 /// The state that a study's facts amount to.
@@ -253,10 +278,11 @@ pub fn cancel_at_rest(journal: &Journal, record: &StudyRecord) -> Result<(), Eng
     if record.summary.status.is_over() {
         return Ok(());
     }
-    let study = record.study().map_err(|problems| EngineError(problems.to_string()))?;
+    let study = record
+        .study()
+        .map_err(|problems| EngineError(problems.to_string()))?;
     let head = &record.head;
-    let mut state =
-        replay(journal, record.id, study, head.seed, head.entities).map_err(failed)?;
+    let mut state = replay(journal, record.id, study, head.seed, head.entities).map_err(failed)?;
     let facts = state.handle(Event::Cancelled).facts;
     let index = index(&mut state);
     journal.append(record.id, &facts, &index).map_err(failed)
@@ -285,7 +311,10 @@ impl Desk {
                 let elapsed_ms = live.elapsed_ms();
                 live.handle(Event::Elapsed { elapsed_ms });
             }
-            for note in first.into_iter().chain(std::iter::from_fn(|| inbox.try_recv().ok())).take(GROUP)
+            for note in first
+                .into_iter()
+                .chain(std::iter::from_fn(|| inbox.try_recv().ok()))
+                .take(GROUP)
             {
                 match note {
                     Note::Runner(message) => self.hear(message),
@@ -310,18 +339,47 @@ impl Desk {
                 self.wanted = self.wanted.saturating_add(assignments);
                 return;
             }
-            FromRunner::Outcomes { study, assignment, attempt: _, outcomes } => {
-                (study, Event::Ended { assignment, outcomes })
-            }
-            FromRunner::Report { study, configuration, entity, report } => {
-                (study, Event::Reported { configuration, entity, report })
-            }
-            FromRunner::Refitted { study, assignment, models } => {
-                (study, Event::Refitted { assignment, models })
-            }
-            FromRunner::Done { study, assignment, attempt } => {
-                (study, Event::Released { assignment, attempt })
-            }
+            FromRunner::Outcomes {
+                study,
+                assignment,
+                attempt: _,
+                outcomes,
+            } => (
+                study,
+                Event::Ended {
+                    assignment,
+                    outcomes,
+                },
+            ),
+            FromRunner::Report {
+                study,
+                configuration,
+                entity,
+                report,
+            } => (
+                study,
+                Event::Reported {
+                    configuration,
+                    entity,
+                    report,
+                },
+            ),
+            FromRunner::Refitted {
+                study,
+                assignment,
+                models,
+            } => (study, Event::Refitted { assignment, models }),
+            FromRunner::Done {
+                study,
+                assignment,
+                attempt,
+            } => (
+                study,
+                Event::Released {
+                    assignment,
+                    attempt,
+                },
+            ),
         };
         // A study that is not live has ended or was deleted: what is still told of it is late.
         if let Some(live) = self.live.iter_mut().find(|live| live.name == study) {
@@ -331,7 +389,13 @@ impl Desk {
 
     /// Rebuilds the state from the journal and starts the study.
     fn open(&mut self, open: OpenStudy) -> Result<(), JournalError> {
-        let OpenStudy { id, study, seed, n_entities, reopen } = open;
+        let OpenStudy {
+            id,
+            study,
+            seed,
+            n_entities,
+            reopen,
+        } = open;
         let name = study.name.clone();
         let state = replay(&self.journal, id, study, seed, n_entities)?;
         let ran_before_ms = state.elapsed_ms();
@@ -342,7 +406,12 @@ impl Desk {
             opened: Instant::now(),
             ran_before_ms,
             // Written first of all, so that the journal says "running" from the start.
-            pending: Step { facts: vec![Fact::Elapsed { elapsed_ms: ran_before_ms }], commands: vec![] },
+            pending: Step {
+                facts: vec![Fact::Elapsed {
+                    elapsed_ms: ran_before_ms,
+                }],
+                commands: vec![],
+            },
             waiting: Vec::new(),
         };
         if reopen {
@@ -387,7 +456,13 @@ impl Desk {
 
     /// Facts to the disk, then commands to the world.
     fn commit(&mut self) -> Result<(), JournalError> {
-        let Self { journal, outlets, live, board, .. } = self;
+        let Self {
+            journal,
+            outlets,
+            live,
+            board,
+            ..
+        } = self;
         for live in live.iter_mut() {
             let Step { facts, commands } = std::mem::take(&mut live.pending);
             let index = index(&mut live.state);
@@ -402,7 +477,10 @@ impl Desk {
                 drop(done.send(true));
             }
             if !facts.is_empty() {
-                board.lock().summaries.insert(live.name.clone(), index.summary);
+                board
+                    .lock()
+                    .summaries
+                    .insert(live.name.clone(), index.summary);
                 board.changed.notify_all();
             }
         }
@@ -414,12 +492,26 @@ impl Desk {
     fn leave(&mut self) -> Result<(), JournalError> {
         for live in &mut self.live {
             let reason = "interrupted".to_owned();
-            (self.outlets.hint)(ToRunner::StopStudy { study: live.name.clone(), reason });
-            let summary = Summary { status: Status::Interrupted, ..summarise(&live.state) };
-            let elapsed = [Fact::Elapsed { elapsed_ms: live.elapsed_ms() }];
-            let index = Index { summary: summary.clone(), best: Vec::new() };
+            (self.outlets.hint)(ToRunner::StopStudy {
+                study: live.name.clone(),
+                reason,
+            });
+            let summary = Summary {
+                status: Status::Interrupted,
+                ..summarise(&live.state)
+            };
+            let elapsed = [Fact::Elapsed {
+                elapsed_ms: live.elapsed_ms(),
+            }];
+            let index = Index {
+                summary: summary.clone(),
+                best: Vec::new(),
+            };
             self.journal.append(live.id, &elapsed, &index)?;
-            self.board.lock().summaries.insert(live.name.clone(), summary);
+            self.board
+                .lock()
+                .summaries
+                .insert(live.name.clone(), summary);
         }
         Ok(())
     }
@@ -429,8 +521,17 @@ fn carry_out(outlets: &mut Outlets, study: &str, command: Command) {
     let study = study.to_owned();
     match command {
         Command::Dispatch(assignment) => (outlets.dispatch)(assignment),
-        Command::StopTrial { configuration, entity, reason } => {
-            (outlets.hint)(ToRunner::StopTrial { study, configuration, entity, reason });
+        Command::StopTrial {
+            configuration,
+            entity,
+            reason,
+        } => {
+            (outlets.hint)(ToRunner::StopTrial {
+                study,
+                configuration,
+                entity,
+                reason,
+            });
         }
         Command::StopStudy { reason } => {
             (outlets.hint)(ToRunner::StopStudy { study, reason });

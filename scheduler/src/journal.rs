@@ -33,7 +33,7 @@ pub use self::error::JournalError;
 pub(crate) use self::read::Blocks;
 pub use self::read::Facts;
 pub use self::study::{
-    Index, NewStudy, SharedBest, Status, StudyHead, StudyId, StudyRecord, Summary,
+    Index, NewStudy, Status, StudyHead, StudyId, StudyRecord, Summary,
 };
 
 /// The version of the journal's layout.

@@ -133,7 +133,7 @@ pub enum QueryError {
     #[error(
         "{study} has no entity {text}{}; it has {entities}: {}",
         hint(nearest),
-        some(first)
+        some(first, *entities)
     )]
     UnknownEntity {
         /// The study.
@@ -241,7 +241,33 @@ pub fn best_all(
     journal: &Journal,
     name: &str,
 ) -> Result<impl Iterator<Item = Result<BestView, QueryError>> + Send + use<>, QueryError> {
-    Asked::new(journal, find(journal, name)?)?.best_all()
+    let bests = Asked::new(journal, find(journal, name)?)?.best_from(0)?;
+    Ok(bests.map(|best| best.map(|(_, best)| best)))
+}
+
+/// A part of [`best_all`]: from where an earlier part ended, or from the first one.
+pub fn bests_page(
+    journal: &Journal,
+    name: &str,
+    cursor: Option<&str>,
+    limit: usize,
+) -> Result<(Vec<BestView>, Option<String>), QueryError> {
+    let unknown = |cursor: &str| QueryError::UnknownCursor {
+        cursor: cursor.to_owned(),
+    };
+    let first = match cursor {
+        Some(cursor) => cursor.parse().map_err(|_| unknown(cursor))?,
+        None => 0,
+    };
+    let mut page = Vec::new();
+    for best in Asked::new(journal, find(journal, name)?)?.best_from(first)? {
+        let (entity, best) = best?;
+        if page.len() == limit {
+            return Ok((page, Some(entity.to_string())));
+        }
+        page.push(best);
+    }
+    Ok((page, None))
 }
 
 /// Milliseconds since 1970 as users read them. What no calendar has becomes its end.

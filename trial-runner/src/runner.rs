@@ -84,7 +84,9 @@ impl Runner {
         let thread = |slot| {
             let desk = Arc::clone(&desk);
             let name = format!("runner-{slot}");
-            std::thread::Builder::new().name(name).spawn(move || desk.work())
+            std::thread::Builder::new()
+                .name(name)
+                .spawn(move || desk.work())
         };
         let threads = (0..slots).map(thread).collect::<Result<_, _>>()?;
         Ok(Self { desk, threads })
@@ -129,7 +131,9 @@ impl Desk {
             let running = lock(&self.studies).get(&assignment.study).cloned();
             if let Some(running) = running {
                 match &running.work.study.work {
-                    Work::Command(command) => program::run(&running, command, &assignment, &self.tell),
+                    Work::Command(command) => {
+                        program::run(&running, command, &assignment, &self.tell)
+                    }
                     Work::Learner(_) | Work::ChosenLearner { .. } => {
                         fleet::train(&running, &assignment, &self.tell);
                     }
@@ -137,17 +141,33 @@ impl Desk {
                     Work::External | Work::AutoMl => {}
                 }
             }
-            let Assignment { study, number, attempt, .. } = assignment;
-            (self.tell)(FromRunner::Done { study, assignment: number, attempt });
+            let Assignment {
+                study,
+                number,
+                attempt,
+                ..
+            } = assignment;
+            (self.tell)(FromRunner::Done {
+                study,
+                assignment: number,
+                attempt,
+            });
             (self.tell)(FromRunner::Wanted { assignments: 1 });
         }
     }
 
     fn hear(&self, hint: &ToRunner) {
         let (ToRunner::StopTrial { study, .. } | ToRunner::StopStudy { study, .. }) = hint;
-        let Some(running) = lock(&self.studies).get(study).cloned() else { return };
+        let Some(running) = lock(&self.studies).get(study).cloned() else {
+            return;
+        };
         match hint {
-            ToRunner::StopTrial { configuration, entity, reason, .. } => {
+            ToRunner::StopTrial {
+                configuration,
+                entity,
+                reason,
+                ..
+            } => {
                 if let Some(halt) = lock(&running.halts).get(&(*configuration, *entity)) {
                     halt.ask(reason);
                 }
@@ -176,5 +196,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 /// Milliseconds since 1970.
 fn now_ms() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64)
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| since.as_millis() as u64)
 }

@@ -8,6 +8,7 @@ use fleetfit_search_spaces::{EntityKey, Job, Problems, Study};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::event::EndedBy;
+use crate::state::SharedBest;
 
 /// The number that the journal gives a study. Never given twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -118,17 +119,6 @@ impl Status {
     pub fn is_over(self) -> bool {
         matches!(self, Self::Completed | Self::Stopped | Self::Failed)
     }
-}
-
-/// The configuration that is best over all entities.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub struct SharedBest {
-    /// Its number.
-    pub configuration: u32,
-    /// The mean of its values over the entities.
-    pub value: f64,
-    /// How many entities it completed for.
-    pub completed: u32,
 }
 
 /// Where a study stands, in numbers.

@@ -81,14 +81,17 @@ impl Asked {
             .collect()
     }
 
-    pub(super) fn best_all(
+    /// The best of each entity from this one on, with the entity's index.
+    pub(super) fn best_from(
         self,
-    ) -> Result<impl Iterator<Item = Result<BestView, QueryError>> + Send + use<>, QueryError> {
+        first: u32,
+    ) -> Result<impl Iterator<Item = Result<(u32, BestView), QueryError>> + Send + use<>, QueryError>
+    {
         let shared = match self.selection() {
             Selection::Raw => None,
             Selection::Shared => Some(self.values_of_shared()?),
         };
-        let entities = 0..self.record.head.entities;
+        let entities = first..self.record.head.entities;
         Ok(entities.filter_map(move |index| {
             let ranked = match &shared {
                 None => self.raw_best(index),
@@ -97,7 +100,8 @@ impl Asked {
                     (!value.is_nan()).then_some(Ranked { value, ..ranked })
                 })),
             };
-            let view = |ranked: Ranked| self.view(Some(index), self.key(index)?, &ranked);
+            let view =
+                |ranked: Ranked| Ok((index, self.view(Some(index), self.key(index)?, &ranked)?));
             ranked
                 .map(|ranked| ranked.map(view))
                 .transpose()

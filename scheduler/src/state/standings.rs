@@ -7,6 +7,7 @@ use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
 use fleetfit_search_spaces::{Configuration, Goal};
+use serde::{Deserialize, Serialize};
 
 use super::tally::{Bitmap, Summary};
 
@@ -14,7 +15,7 @@ use super::tally::{Bitmap, Summary};
 const NOBODY: u32 = u32::MAX;
 
 /// The configuration that is best over all entities.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SharedBest {
     /// The configuration's number.
     pub configuration: u32,

@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 
 use fleetfit_search_spaces::wire::{Numbered, Refit};
 use fleetfit_search_spaces::{
-    Assignment, AssignmentTask, Block, Configuration, End, FromRunner, Learner, Measure, ModelAddress,
-    Outcome, Setting, Value, Work,
+    Assignment, AssignmentTask, Block, Configuration, End, FromRunner, Learner, Measure,
+    ModelAddress, Outcome, Setting, Value, Work,
 };
 
 use crate::dataset::Dataset;
@@ -32,9 +32,17 @@ const ALL_ROWS: u32 = u32::MAX;
 /// Does the assignment.
 pub(super) fn train(running: &Running, assignment: &Assignment, tell: &Tell) {
     // A study with a built-in learner has data and a measure, or it would not have been started.
-    let Some(dataset) = &running.work.dataset else { return };
-    let Some(measure) = Measure::named(&running.work.study.objective.metric) else { return };
-    let fleet = Fleet { running, dataset, measure };
+    let Some(dataset) = &running.work.dataset else {
+        return;
+    };
+    let Some(measure) = Measure::named(&running.work.study.objective.metric) else {
+        return;
+    };
+    let fleet = Fleet {
+        running,
+        dataset,
+        measure,
+    };
     match &assignment.task {
         AssignmentTask::Try(blocks) => fleet.try_all(assignment, blocks, tell),
         AssignmentTask::Refit(blocks) => fleet.refit_all(assignment, blocks, tell),
@@ -87,7 +95,12 @@ impl Fleet<'_> {
                         Err(Unfinished::Failed(reason)) => (End::Failed { reason }, 0),
                         Err(Unfinished::Over) => break 'entities,
                     },
-                    Err(reason) => (End::Failed { reason: reason.clone() }, 0),
+                    Err(reason) => (
+                        End::Failed {
+                            reason: reason.clone(),
+                        },
+                        0,
+                    ),
                 };
                 let configuration = block.tried.number;
                 let ended_ms = now_ms();
@@ -112,12 +125,19 @@ impl Fleet<'_> {
 
     /// An entity's rows and folds, or why no configuration can be tried on it.
     fn bench(&self, entity: u32) -> Result<Bench, String> {
-        let bench = catch_unwind(AssertUnwindSafe(|| self.dataset.bench(entity, self.running.work.seed)));
+        let bench = catch_unwind(AssertUnwindSafe(|| {
+            self.dataset.bench(entity, self.running.work.seed)
+        }));
         bench.unwrap_or_else(|_| Err("its rows could not be prepared: an internal error".into()))
     }
 
     /// The mean of the folds' metrics, and how many models were fitted.
-    fn try_one(&self, tried: &Numbered, entity: u32, bench: &Bench) -> Result<(End, u32), Unfinished> {
+    fn try_one(
+        &self,
+        tried: &Numbered,
+        entity: u32,
+        bench: &Bench,
+    ) -> Result<(End, u32), Unfinished> {
         let (mut sum, mut fits) = (0.0, 0);
         for (fold, number) in bench.folds.iter().zip(0u32..) {
             let seed = seed([
@@ -146,7 +166,12 @@ impl Fleet<'_> {
                 Err(Unfinished::Over) => return Err(Unfinished::Over),
             }
         }
-        Ok((End::Completed { value: sum / f64::from(fits.max(1)) }, fits))
+        Ok((
+            End::Completed {
+                value: sum / f64::from(fits.max(1)),
+            },
+            fits,
+        ))
     }
 
     fn fit(
@@ -159,12 +184,21 @@ impl Fleet<'_> {
         let (learner, parameters) =
             learner(&self.running.work.study.work, configuration).map_err(Unfinished::Failed)?;
         let trainer = trainer(learner).ok_or_else(|| {
-            Unfinished::Failed(format!("{} cannot be trained by this version", learner.name()))
+            Unfinished::Failed(format!(
+                "{} cannot be trained by this version",
+                learner.name()
+            ))
         })?;
         let limit_s = self.running.work.study.limits.trial_timeout_s;
         let deadline = limit_s.map(|limit_s| Instant::now() + Duration::from_secs_f64(limit_s));
         let stop = self.running.stop.with_deadline(deadline);
-        let fit = Fit { frame: &bench.frame, rows, parameters: &parameters, seed, stop: &stop };
+        let fit = Fit {
+            frame: &bench.frame,
+            rows,
+            parameters: &parameters,
+            seed,
+            stop: &stop,
+        };
         guarded(|| {
             trainer.fit(&fit).map_err(|error| match error {
                 FitError::Failed(reason) => Unfinished::Failed(reason),
@@ -206,7 +240,11 @@ impl Fleet<'_> {
             lock(&self.running.packs).push(pack);
         }
         let (study, assignment) = (assignment.study.clone(), assignment.number);
-        tell(FromRunner::Refitted { study, assignment, models });
+        tell(FromRunner::Refitted {
+            study,
+            assignment,
+            models,
+        });
     }
 
     fn refit(
@@ -230,7 +268,9 @@ impl Fleet<'_> {
                 pack.insert(opened.map_err(|error| not_stored(&error))?)
             }
         };
-        writer.append(&model.to_bytes()).map_err(|error| not_stored(&error))
+        writer
+            .append(&model.to_bytes())
+            .map_err(|error| not_stored(&error))
     }
 }
 
@@ -248,7 +288,9 @@ fn guarded<T>(act: impl FnOnce() -> Result<T, Unfinished>) -> Result<T, Unfinish
                 .map(String::as_str)
                 .or_else(|| panic.downcast_ref::<&str>().copied())
                 .unwrap_or("no message");
-            Err(Unfinished::Failed(format!("the trainer failed unexpectedly: {message}")))
+            Err(Unfinished::Failed(format!(
+                "the trainer failed unexpectedly: {message}"
+            )))
         }
     }
 }
@@ -284,7 +326,9 @@ fn holds(block: &Block, entity: u32) -> bool {
 
 /// Every entity of the blocks once, in ascending order.
 fn entities(blocks: &[Block]) -> Vec<u32> {
-    let all = blocks.iter().flat_map(|block| block.entities.iter().cloned().flatten());
+    let all = blocks
+        .iter()
+        .flat_map(|block| block.entities.iter().cloned().flatten());
     let mut all: Vec<u32> = all.collect();
     all.sort_unstable();
     all.dedup();
@@ -293,10 +337,12 @@ fn entities(blocks: &[Block]) -> Vec<u32> {
 
 /// Numbers mixed into one seed; any change of any of them changes all of it (splitmix64).
 fn seed(numbers: [u64; 4]) -> u64 {
-    numbers.into_iter().fold(0x9e37_79b9_7f4a_7c15, |seed, number| {
-        let mut mixed = (seed ^ number).wrapping_add(0x9e37_79b9_7f4a_7c15);
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
-    })
+    numbers
+        .into_iter()
+        .fold(0x9e37_79b9_7f4a_7c15, |seed, number| {
+            let mut mixed = (seed ^ number).wrapping_add(0x9e37_79b9_7f4a_7c15);
+            mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+            mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+            mixed ^ (mixed >> 31)
+        })
 }

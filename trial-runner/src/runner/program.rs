@@ -2,9 +2,7 @@
 
 use std::time::Duration;
 
-use fleetfit_search_spaces::{
-    Assignment, AssignmentTask, CommandTrial, FromRunner, Outcome,
-};
+use fleetfit_search_spaces::{Assignment, AssignmentTask, CommandTrial, FromRunner, Outcome};
 
 use crate::command::{self, CommandJob, Halt};
 
@@ -13,7 +11,9 @@ use super::{Running, Tell, lock, now_ms};
 /// Runs every trial of the assignment.
 pub(super) fn run(running: &Running, trial: &CommandTrial, assignment: &Assignment, tell: &Tell) {
     // A command leaves no model behind, so there is never anything to refit.
-    let AssignmentTask::Try(blocks) = &assignment.task else { return };
+    let AssignmentTask::Try(blocks) = &assignment.task else {
+        return;
+    };
     let work = &running.work;
     for block in blocks {
         for entity in block.entities.iter().cloned().flatten() {
@@ -34,7 +34,11 @@ pub(super) fn run(running: &Running, trial: &CommandTrial, assignment: &Assignme
                 number,
                 configuration: &block.tried.configuration,
                 objective: &work.study.objective,
-                timeout: work.study.limits.trial_timeout_s.map(Duration::from_secs_f64),
+                timeout: work
+                    .study
+                    .limits
+                    .trial_timeout_s
+                    .map(Duration::from_secs_f64),
                 supervisor: &work.supervisor,
             };
             let started_ms = now_ms();
@@ -43,7 +47,12 @@ pub(super) fn run(running: &Running, trial: &CommandTrial, assignment: &Assignme
                 Some(_) => None,
                 None => Some(command::run(&job, &halt, &mut |report| {
                     let study = work.study.name.clone();
-                    tell(FromRunner::Report { study, configuration: number, entity, report });
+                    tell(FromRunner::Report {
+                        study,
+                        configuration: number,
+                        entity,
+                        report,
+                    });
                 })),
             };
             lock(&running.halts).remove(&(number, entity));
