@@ -1,10 +1,10 @@
 //! The algorithms that turn an entity's rows and a configuration into a [`Model`].
 //!
 //! A trainer is deterministic in its seed, gives up when its [`Stop`] says so, and answers anything
-//! it cannot fit with a reason instead of a panic. Which library does what, and why: logistic
-//! regression and naive Bayes are smartcore's (`trainer/smart.rs`, the only file that names it); the
-//! other linear models, trees, neighbours and support vectors are ours, and each of their files says
-//! what was wrong with smartcore's. No struct of another crate is ever stored: see [`Model`].
+//! it cannot fit with a reason instead of a panic. Logistic regression and naive Bayes are
+//! smartcore's (`trainer/smart.rs`; nothing else names it). The other linear models, trees,
+//! neighbours and support vectors are ours, and each of their files says what was wrong with
+//! smartcore's. No struct of another crate is ever stored: see [`Model`].
 
 mod bins;
 mod descent;

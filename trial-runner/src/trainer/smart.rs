@@ -1,8 +1,10 @@
-//! What smartcore fits: logistic regression and naive Bayes. The only file that names smartcore.
+//! What smartcore fits: logistic regression and naive Bayes. Only this file and its folder name it.
 //!
 //! It is given standardised features without missing or infinite values and at least two classes,
 //! any panic inside it becomes a reason, and its coefficients go into our own structs at once: its
 //! stored forms change between versions.
+
+mod watched;
 
 use std::cell::Cell;
 use std::panic::{self, AssertUnwindSafe};
@@ -22,6 +24,9 @@ use crate::model::bayes::Bayes;
 use crate::model::encoder::Design;
 use crate::model::linear::{Linear, Link};
 use crate::model::{Body, Model};
+use crate::stop::{Stop, Stopped};
+
+use watched::Watched;
 
 /// Linear classification.
 pub(super) struct LogisticRegression;
@@ -46,7 +51,7 @@ impl Trainer for LogisticRegression {
             return Ok(Model::constant(answer));
         }
         job.stop.check()?;
-        let x = matrix(&design)?;
+        let x = matrix(&design, job.stop)?;
         let fitted = guard(|| {
             let parameters = logistic::LogisticRegressionParameters::default().with_alpha(1.0 / c);
             logistic::LogisticRegression::fit(&x, &classes.codes, parameters)
@@ -63,8 +68,8 @@ impl Trainer for LogisticRegression {
 
 /// smartcore has one row of coefficients for two classes (the second one's odds), else one a class.
 fn softmax_of(
-    coefficients: &DenseMatrix<f64>,
-    intercepts: &DenseMatrix<f64>,
+    coefficients: &Watched,
+    intercepts: &Watched,
     width: usize,
 ) -> Result<Linear, FitError> {
     let (n_rows, n_columns) = coefficients.shape();
@@ -112,7 +117,7 @@ impl Trainer for NaiveBayes {
             return Ok(Model::constant(answer));
         }
         job.stop.check()?;
-        let x = matrix(&design)?;
+        let x = matrix(&design, job.stop)?;
         let fitted = guard(|| {
             gaussian::GaussianNB::fit(
                 &x,
@@ -147,12 +152,13 @@ impl Trainer for NaiveBayes {
     }
 }
 
-fn matrix(design: &Design) -> Result<DenseMatrix<f64>, FitError> {
+fn matrix(design: &Design, stop: &Stop) -> Result<Watched, FitError> {
     if design.values.iter().any(|value| !value.is_finite()) {
         return Err(FitError::because("a feature is too large to compute with"));
     }
-    let values = design.values.clone();
-    DenseMatrix::new(design.n_rows, design.n_columns, values, true)
+    // Row after row, as smartcore reads them.
+    DenseMatrix::new(design.n_rows, design.n_columns, design.row_major(), false)
+        .map(|inner| Watched::new(inner, stop.clone()))
         .map_err(|failed| FitError::because(failed.to_string()))
 }
 
@@ -179,6 +185,9 @@ fn guard<T>(fit: impl FnOnce() -> Result<T, Failed>) -> Result<T, FitError> {
         Ok(Ok(fitted)) => Ok(fitted),
         Ok(Err(failed)) => Err(FitError::because(failed.to_string())),
         Err(panic) => {
+            if let Some(stopped) = panic.downcast_ref::<Stopped>() {
+                return Err(FitError::Stopped(*stopped));
+            }
             let text = panic.downcast_ref::<String>().map(String::as_str);
             let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
             Err(FitError::because(format!(
