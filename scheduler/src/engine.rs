@@ -429,7 +429,9 @@ impl Desk {
                 live.waiting.push(done);
             }
             // The asker may have gone; then nobody needs the answer.
-            None => drop(done.send(false)),
+            None => {
+                let _ = done.send(false);
+            }
         }
     }
 
@@ -474,7 +476,7 @@ impl Desk {
             }
             for done in live.waiting.drain(..) {
                 // The asker may have gone; then nobody needs the answer.
-                drop(done.send(true));
+                let _ = done.send(true);
             }
             if !facts.is_empty() {
                 board

@@ -13,7 +13,7 @@ use fleetfit_search_spaces::{
 };
 
 use crate::dataset::Dataset;
-use crate::folds::{Fold, folds};
+use crate::folds::{Fold, FoldError, FoldPlan, Marks, folds};
 use crate::frame::Frame;
 use crate::metrics::measure;
 use crate::model::Model;
@@ -52,15 +52,15 @@ pub(super) fn train(running: &Running, assignment: &Assignment, tell: &Tell) {
 struct Fleet<'a> {
     running: &'a Running,
     dataset: &'a Dataset,
+    plan: FoldPlan,
     measure: Measure,
 }
 
 /// One entity's rows, laid out once for all configurations of an assignment.
 struct Bench {
     frame: Frame,
-    folds: Vec<Fold>,
-    /// The rows before those of the validation table.
-    n_training: u32,
+    marks: Marks,
+    folds: Result<Vec<Fold>, FoldError>,
 }
 
 /// Why a trial has no value.
@@ -89,30 +89,17 @@ impl Fleet<'_> {
             let bench = self.bench(entity);
             for block in blocks.iter().filter(|block| holds(block, entity)) {
                 let started_ms = now_ms();
-                let (end, fits) = match &bench {
-                    Ok(bench) => match self.try_one(&block.tried, entity, bench) {
-                        Ok(tried) => tried,
-                        Err(Unfinished::Failed(reason)) => (End::Failed { reason }, 0),
-                        Err(Unfinished::Over) => break 'entities,
-                    },
-                    Err(reason) => (
-                        End::Failed {
-                            reason: reason.clone(),
-                        },
-                        0,
-                    ),
+                let Some((end, fits)) = self.try_one(&block.tried, entity, &bench) else {
+                    break 'entities;
                 };
-                let configuration = block.tried.number;
-                let ended_ms = now_ms();
-                let reports = Vec::new();
                 outcomes.push(Outcome {
-                    configuration,
+                    configuration: block.tried.number,
                     entity,
                     end,
                     fits,
                     started_ms,
-                    ended_ms,
-                    reports,
+                    ended_ms: now_ms(),
+                    reports: Vec::new(),
                 });
                 if told.elapsed() >= TELL_EVERY {
                     flush(&mut outcomes);
@@ -123,61 +110,59 @@ impl Fleet<'_> {
         flush(&mut outcomes);
     }
 
-    /// An entity's rows and folds, or why no configuration can be tried on it.
-    fn bench(&self, entity: u32) -> Result<Bench, String> {
-        let bench = catch_unwind(AssertUnwindSafe(|| {
-            self.dataset.bench(entity, self.running.work.seed)
-        }));
-        bench.unwrap_or_else(|_| Err("its rows could not be prepared: an internal error".into()))
+    /// An entity's rows and folds. Folds depend on the study's seed and the entity alone, so all
+    /// configurations are judged on the same ones.
+    fn bench(&self, entity: u32) -> Bench {
+        let (frame, marks) = (self.dataset.frame(entity), self.dataset.marks(entity));
+        let seed = seed(self.running.work.seed, &[entity]);
+        let folds = folds(&self.plan, &frame, &marks, seed);
+        Bench { frame, marks, folds }
     }
 
-    /// The mean of the folds' metrics, and how many models were fitted.
-    fn try_one(
+    /// How the trial ends, and how many models were fitted; none when the study is over.
+    fn try_one(&self, tried: &Numbered, entity: u32, bench: &Bench) -> Option<(End, u32)> {
+        let mut fits = 0;
+        match self.value(tried, entity, bench, &mut fits) {
+            Ok(value) => Some((End::Completed { value }, fits)),
+            Err(Unfinished::Failed(reason)) => Some((End::Failed { reason }, fits)),
+            Err(Unfinished::Over) => None,
+        }
+    }
+
+    /// The unweighted mean of the folds' metrics.
+    fn value(
         &self,
         tried: &Numbered,
         entity: u32,
         bench: &Bench,
-    ) -> Result<(End, u32), Unfinished> {
-        let (mut sum, mut fits) = (0.0, 0);
-        for (fold, number) in bench.folds.iter().zip(0u32..) {
-            let seed = seed([
-                self.running.work.seed,
-                u64::from(tried.number),
-                u64::from(entity),
-                u64::from(number),
-            ]);
-            let model = self.fit(&tried.configuration, bench, &fold.train, seed)?;
-            fits += 1;
+        fits: &mut u32,
+    ) -> Result<f64, Unfinished> {
+        let failed = |reason: &dyn ToString| Unfinished::Failed(reason.to_string());
+        let folds = bench.folds.as_ref().map_err(|error| failed(error))?;
+        let mut sum = 0.0;
+        for (fold, number) in folds.iter().zip(0u32..) {
+            let seed = seed(self.running.work.seed, &[tried.number, entity, number]);
+            let model = self.fit(&tried.configuration, &bench.frame, &fold.train, seed)?;
+            *fits += 1;
             let value = guarded(|| {
-                let held_out = bench.held_out();
-                let predictions = model
-                    .predict(held_out, &fold.validate)
-                    .map_err(|error| Unfinished::Failed(error.to_string()))?;
-                measure(self.measure, &bench.judged(fold), &predictions).map_err(Unfinished::Failed)
-            });
-            match value {
-                Ok(value) if value.is_finite() => sum += value,
-                Ok(_) => {
-                    let name = self.measure.name();
-                    let reason = format!("{name} is not a finite number on fold {number}");
-                    return Ok((End::Failed { reason }, fits));
-                }
-                Err(Unfinished::Failed(reason)) => return Ok((End::Failed { reason }, fits)),
-                Err(Unfinished::Over) => return Err(Unfinished::Over),
+                let predictions = model.predict(&bench.frame, &fold.validate);
+                let predictions = predictions.map_err(|error| failed(&error))?;
+                let judged = Judged { frame: &bench.frame, fold, predictions: &predictions };
+                measure(self.measure, &judged).map_err(|reason| failed(&reason))
+            })?;
+            if !value.is_finite() {
+                let name = self.measure.name();
+                return Err(failed(&format!("{name} is not a finite number on fold {number}")));
             }
+            sum += value;
         }
-        Ok((
-            End::Completed {
-                value: sum / f64::from(fits.max(1)),
-            },
-            fits,
-        ))
+        Ok(sum / folds.len() as f64)
     }
 
     fn fit(
         &self,
         configuration: &Configuration,
-        bench: &Bench,
+        frame: &Frame,
         rows: &[u32],
         seed: u64,
     ) -> Result<Model, Unfinished> {
@@ -193,7 +178,7 @@ impl Fleet<'_> {
         let deadline = limit_s.map(|limit_s| Instant::now() + Duration::from_secs_f64(limit_s));
         let stop = self.running.stop.with_deadline(deadline);
         let fit = Fit {
-            frame: &bench.frame,
+            frame,
             rows,
             parameters: &parameters,
             seed,
@@ -253,12 +238,11 @@ impl Fleet<'_> {
         entity: u32,
         pack: &mut Option<PackWriter>,
     ) -> Result<ModelAddress, Unfinished> {
-        let bench = self.bench(entity).map_err(Unfinished::Failed)?;
+        let bench = self.bench(entity);
         let work = &self.running.work;
-        let numbers = [winner.number, entity, ALL_ROWS].map(u64::from);
-        let seed = seed([work.seed, numbers[0], numbers[1], numbers[2]]);
-        let rows: Vec<u32> = (0..bench.frame.n_rows as u32).collect();
-        let model = self.fit(&winner.configuration, &bench, &rows, seed)?;
+        let seed = seed(work.seed, &[winner.number, entity, ALL_ROWS]);
+        let rows = bench.marks.refit_rows(bench.frame.n_rows);
+        let model = self.fit(&winner.configuration, &bench.frame, &rows, seed)?;
         let writer = match pack {
             Some(writer) => writer,
             None => {
@@ -336,13 +320,11 @@ fn entities(blocks: &[Block]) -> Vec<u32> {
 }
 
 /// Numbers mixed into one seed; any change of any of them changes all of it (splitmix64).
-fn seed(numbers: [u64; 4]) -> u64 {
-    numbers
-        .into_iter()
-        .fold(0x9e37_79b9_7f4a_7c15, |seed, number| {
-            let mut mixed = (seed ^ number).wrapping_add(0x9e37_79b9_7f4a_7c15);
-            mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-            mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-            mixed ^ (mixed >> 31)
-        })
+fn seed(study: u64, numbers: &[u32]) -> u64 {
+    numbers.iter().fold(study, |seed, number| {
+        let mut mixed = (seed ^ u64::from(*number)).wrapping_add(0x9e37_79b9_7f4a_7c15);
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
+    })
 }
