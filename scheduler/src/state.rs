@@ -129,7 +129,12 @@ impl StudyState {
         let mut step = Step::default();
         match event {
             Event::Started => self.start(&mut step),
-            Event::Wanted { assignments } => self.hand_out(assignments, &mut step),
+            Event::Wanted { assignments } => {
+                let left = self.hand_out(assignments, &mut step);
+                // Finding nothing to try may end the search, and then there are winners to refit.
+                self.settle(&mut step);
+                self.hand_out(left, &mut step);
+            }
             Event::Ended {
                 assignment,
                 outcomes,

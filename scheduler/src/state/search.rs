@@ -54,20 +54,22 @@ impl StudyState {
         MAX_BATCH.min(by_blocks).min(by_limit).max(1)
     }
 
-    pub(super) fn hand_out(&mut self, assignments: u32, step: &mut Step) {
-        for _ in 0..assignments {
+    /// Hands out what there is; how many assignments of those wanted there were not.
+    pub(super) fn hand_out(&mut self, wanted: u32, step: &mut Step) -> u32 {
+        for handed_out in 0..wanted {
             let piece = match self.phase {
                 Phase::Searching => self.next_try(step),
                 Phase::Refitting => self.next_refit(),
                 Phase::Closed => None,
             };
             let Some(piece) = piece else {
-                return;
+                return wanted - handed_out;
             };
             let assignment = self.assignment(&piece);
             self.flight.send(piece);
             step.commands.push(Command::Dispatch(assignment));
         }
+        0
     }
 
     fn next_try(&mut self, step: &mut Step) -> Option<Piece> {
@@ -138,7 +140,7 @@ impl StudyState {
         let limit = self.study.limits.max_total_trials;
         let remaining = limit.saturating_sub(self.counts.proposed);
         let size = self.batch_size().min(remaining);
-        if size > room {
+        if size > room || self.is_exhausted {
             return Vec::new();
         }
         let mut numbers = Vec::new();
