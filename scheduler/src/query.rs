@@ -131,9 +131,9 @@ pub enum QueryError {
     },
     /// The study has no such entity.
     #[error(
-        "{study} has no entity {text}{}; it has {entities}: {}",
-        hint(nearest),
-        some(first, *entities)
+        "{study} has no entity {text} among its {entities} ({}){}",
+        some(first, *entities),
+        hint(nearest)
     )]
     UnknownEntity {
         /// The study.

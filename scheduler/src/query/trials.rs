@@ -34,7 +34,11 @@ pub struct TrialPage {
 
 /// The ended trials of a study.
 pub fn trials(journal: &Journal, name: &str, filter: &TrialFilter) -> Result<Rows, QueryError> {
-    Rows::new(journal, name, filter, Position::default())
+    Rows::of(
+        Asked::new(journal, find(journal, name)?)?,
+        filter,
+        Position::default(),
+    )
 }
 
 /// A part of the ended trials of a study: from where an earlier part ended, or from the first one.
@@ -45,22 +49,38 @@ pub fn trials_page(
     cursor: Option<&str>,
     limit: usize,
 ) -> Result<TrialPage, QueryError> {
-    let from = cursor.map_or(Ok(Position::default()), Position::read)?;
-    let mut rows = Rows::new(journal, name, filter, from)?;
-    let limit = limit.clamp(1, MAX_PAGE_ROWS);
-    let mut page = TrialPage {
-        trials: Vec::new(),
-        next: None,
-    };
-    while let Some(found) = rows.next_outcome() {
-        let (position, outcome) = found?;
-        if page.trials.len() == limit {
-            page.next = Some(position.write());
-            break;
+    TrialPage::of(
+        Asked::new(journal, find(journal, name)?)?,
+        filter,
+        cursor,
+        limit,
+    )
+}
+
+impl TrialPage {
+    pub(super) fn of(
+        asked: Asked,
+        filter: &TrialFilter,
+        cursor: Option<&str>,
+        limit: usize,
+    ) -> Result<Self, QueryError> {
+        let from = cursor.map_or(Ok(Position::default()), Position::read)?;
+        let mut rows = Rows::of(asked, filter, from)?;
+        let limit = limit.clamp(1, MAX_PAGE_ROWS);
+        let mut page = Self {
+            trials: Vec::new(),
+            next: None,
+        };
+        while let Some(found) = rows.next_outcome() {
+            let (position, outcome) = found?;
+            if page.trials.len() == limit {
+                page.next = Some(position.write());
+                break;
+            }
+            page.trials.push(rows.row(outcome)?);
         }
-        page.trials.push(rows.row(outcome)?);
+        Ok(page)
     }
-    Ok(page)
 }
 
 /// Where an outcome is: its block, and its place there.
@@ -102,15 +122,6 @@ pub struct Rows {
 }
 
 impl Rows {
-    fn new(
-        journal: &Journal,
-        name: &str,
-        filter: &TrialFilter,
-        from: Position,
-    ) -> Result<Self, QueryError> {
-        Self::of(Asked::new(journal, find(journal, name)?)?, filter, from)
-    }
-
     fn of(asked: Asked, filter: &TrialFilter, from: Position) -> Result<Self, QueryError> {
         let entity = filter
             .entity

@@ -14,9 +14,9 @@ use fleetfit_search_spaces::{
 
 use crate::dataset::Dataset;
 use crate::folds::{Fold, FoldError, FoldPlan, Marks, folds};
-use crate::frame::Frame;
-use crate::metrics::measure;
-use crate::model::Model;
+use crate::frame::{Frame, Target};
+use crate::metrics::{Judged, MetricError, Yardstick, measure};
+use crate::model::{Model, Predictions};
 use crate::pack::PackWriter;
 use crate::stop::Stopped;
 use crate::trainer::{Fit, FitError, trainer};
@@ -35,14 +35,11 @@ pub(super) fn train(running: &Running, assignment: &Assignment, tell: &Tell) {
     let Some(dataset) = &running.work.dataset else {
         return;
     };
-    let Some(measure) = Measure::named(&running.work.study.objective.metric) else {
+    let study = &running.work.study;
+    let (Some(data), Some(measure)) = (&study.data, Measure::named(&study.objective.metric)) else {
         return;
     };
-    let fleet = Fleet {
-        running,
-        dataset,
-        measure,
-    };
+    let fleet = Fleet { running, dataset, plan: FoldPlan::of(data), measure };
     match &assignment.task {
         AssignmentTask::Try(blocks) => fleet.try_all(assignment, blocks, tell),
         AssignmentTask::Refit(blocks) => fleet.refit_all(assignment, blocks, tell),
@@ -61,6 +58,45 @@ struct Bench {
     frame: Frame,
     marks: Marks,
     folds: Result<Vec<Fold>, FoldError>,
+}
+
+impl Bench {
+    /// The measure of a fold's predictions for the rows it validates on.
+    fn judge(
+        &self,
+        wanted: Measure,
+        fold: &Fold,
+        predictions: &Predictions,
+    ) -> Result<f64, MetricError> {
+        let weights = self.frame.weights.as_deref().map(|weights| pick(weights, &fold.validate));
+        let weights = weights.as_deref();
+        match (&self.frame.target, predictions) {
+            (Target::Number(values), Predictions::Numbers(predicted)) => {
+                let (truth, train) = (pick(values, &fold.validate), pick(values, &fold.train));
+                let series = self.marks.series.as_deref().map(|series| pick(series, &fold.train));
+                let yardstick = Yardstick::new(values, &train, series.as_deref(), NO_SEASON);
+                let judged = Judged::Numbers { truth: &truth, predicted };
+                measure(wanted, judged, weights, yardstick)
+            }
+            (Target::Class { codes, .. }, Predictions::Classes { probabilities, labels }) => {
+                let truth = pick(codes, &fold.validate);
+                let judged =
+                    Judged::Classes { truth: &truth, probabilities, n_classes: labels.len() };
+                measure(wanted, judged, weights, Yardstick::default())
+            }
+            _ => Err(MetricError::Undefined {
+                measure: wanted.name(),
+                reason: "the model predicts something else than the target".into(),
+            }),
+        }
+    }
+}
+
+/// Naive errors are those of the last value.
+const NO_SEASON: usize = 1;
+
+fn pick<T: Copy>(values: &[T], rows: &[u32]) -> Vec<T> {
+    rows.iter().map(|&row| values[row as usize]).collect()
 }
 
 /// Why a trial has no value.
@@ -147,8 +183,7 @@ impl Fleet<'_> {
             let value = guarded(|| {
                 let predictions = model.predict(&bench.frame, &fold.validate);
                 let predictions = predictions.map_err(|error| failed(&error))?;
-                let judged = Judged { frame: &bench.frame, fold, predictions: &predictions };
-                measure(self.measure, &judged).map_err(|reason| failed(&reason))
+                bench.judge(self.measure, fold, &predictions).map_err(|error| failed(&error))
             })?;
             if !value.is_finite() {
                 let name = self.measure.name();
