@@ -1,5 +1,7 @@
 //! Command trials from the outside: what programs do, and what is left of them.
 
+#![allow(clippy::unwrap_used, reason = "a test may fail loudly")]
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -98,15 +100,32 @@ fn marked_sleep() -> (String, String) {
 
 /// Whether a process with this word on its command line is alive.
 fn alive(mark: &str) -> bool {
+    command_lines()
+        .iter()
+        .any(|line| line.split([' ', '\0']).any(|word| word == mark))
+}
+
+/// The command lines of all processes; empty for one that has ended and waits to be reaped.
+#[cfg(target_os = "linux")]
+fn command_lines() -> Vec<String> {
+    let read = |process: std::fs::DirEntry| std::fs::read(process.path().join("cmdline")).ok();
+    std::fs::read_dir("/proc")
+        .unwrap()
+        .flatten()
+        .filter_map(read)
+        .map(|line| String::from_utf8_lossy(&line).into_owned())
+        .collect()
+}
+
+#[cfg(not(target_os = "linux"))]
+fn command_lines() -> Vec<String> {
     let output = Command::new("ps")
         .args(["-eo", "stat=,args="])
         .output()
         .unwrap();
-    let processes = String::from_utf8_lossy(&output.stdout).into_owned();
-    processes
-        .lines()
-        .filter(|line| !line.starts_with('Z'))
-        .any(|line| line.split_whitespace().any(|word| word == mark))
+    let lines = String::from_utf8_lossy(&output.stdout).into_owned();
+    let living = lines.lines().filter(|line| !line.starts_with('Z'));
+    living.map(str::to_owned).collect()
 }
 
 fn wait_until(limit: Duration, mut done: impl FnMut() -> bool) -> bool {
