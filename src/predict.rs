@@ -4,7 +4,8 @@ use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::Path;
 
-use fleetfit_search_spaces::{DataSource, EntityKey, ModelAddress, Place, Problem};
+use fleetfit_search_spaces::wire::ModelAddress;
+use fleetfit_search_spaces::{DataSource, EntityKey, Place, Problem};
 use fleetfit_trial_runner::dataset::{DataError, Prediction};
 use fleetfit_trial_runner::frame::FeatureSchema;
 use fleetfit_trial_runner::model::{Model, Predictions};

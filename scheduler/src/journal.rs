@@ -32,9 +32,7 @@ use crate::event::Fact;
 pub use self::error::JournalError;
 pub(crate) use self::read::Blocks;
 pub use self::read::Facts;
-pub use self::study::{
-    Index, NewStudy, Status, StudyHead, StudyId, StudyRecord, Summary,
-};
+pub use self::study::{Index, NewStudy, Status, StudyHead, StudyId, StudyRecord, Summary};
 
 /// The version of the journal's layout.
 const FORMAT: u32 = 1;

@@ -7,9 +7,16 @@ use crate::harness::repository;
 
 fn dependencies(manifest: &str) -> Vec<String> {
     let text = fs::read_to_string(repository(manifest)).expect("the manifest");
-    let section = text.split("[dependencies]").nth(1).expect("a section of dependencies");
+    let section = text
+        .split("[dependencies]")
+        .nth(1)
+        .expect("a section of dependencies");
     let section = section.split("\n[").next().expect("its end");
-    section.lines().filter_map(|line| line.split(['.', ' ', '=']).next()).map(str::to_owned).collect()
+    section
+        .lines()
+        .filter_map(|line| line.split(['.', ' ', '=']).next())
+        .map(str::to_owned)
+        .collect()
 }
 
 fn sources(dir: &Path, found: &mut Vec<PathBuf>) {
@@ -29,19 +36,26 @@ fn users(folder: &str, library: &str) -> Vec<String> {
     sources(&repository(folder), &mut files);
     let uses = |file: &PathBuf| {
         let text = fs::read_to_string(file).expect("a source");
-        let code = text.lines().filter(|line| !line.trim_start().starts_with("//"));
+        let code = text
+            .lines()
+            .filter(|line| !line.trim_start().starts_with("//"));
         let (path, used) = (format!("{library}::"), format!("use {library}"));
         code.into_iter().any(|line| {
             let at = line.find(&path);
             let whole = at.is_some_and(|at| {
                 let before = line[..at].chars().next_back();
-                !before.is_some_and(|before| before.is_alphanumeric() || before == '_' || before == ':')
+                !before.is_some_and(|before| {
+                    before.is_alphanumeric() || before == '_' || before == ':'
+                })
             });
             whole || line.trim_start().starts_with(&used)
         })
     };
     let name = |file: PathBuf| {
-        file.strip_prefix(repository("")).expect("inside").display().to_string()
+        file.strip_prefix(repository(""))
+            .expect("inside")
+            .display()
+            .to_string()
     };
     files.into_iter().filter(uses).map(name).collect()
 }
@@ -50,7 +64,9 @@ fn users(folder: &str, library: &str) -> Vec<String> {
 fn the_two_sides_do_not_know_each_other() {
     let ours = |manifest: &str| -> Vec<String> {
         let all = dependencies(manifest);
-        all.into_iter().filter(|name| name.starts_with("fleetfit-")).collect()
+        all.into_iter()
+            .filter(|name| name.starts_with("fleetfit-"))
+            .collect()
     };
     assert!(ours("search-spaces/Cargo.toml").is_empty());
     assert_eq!(ours("scheduler/Cargo.toml"), ["fleetfit-search-spaces"]);
@@ -59,16 +75,42 @@ fn the_two_sides_do_not_know_each_other() {
 
 #[test]
 fn the_vocabulary_does_nothing() {
-    for library in ["std::fs", "std::net", "std::time", "std::thread", "tokio", "rand"] {
-        assert_eq!(users("search-spaces/src", library), Vec::<String>::new(), "{library}");
+    for library in [
+        "std::fs",
+        "std::net",
+        "std::time",
+        "std::thread",
+        "tokio",
+        "rand",
+    ] {
+        assert_eq!(
+            users("search-spaces/src", library),
+            Vec::<String>::new(),
+            "{library}"
+        );
     }
 }
 
 #[test]
 fn the_core_touches_nothing_outside() {
-    for folder in ["scheduler/src/sampler", "scheduler/src/stopper", "scheduler/src/state"] {
-        for library in ["std::fs", "std::net", "std::time", "std::thread", "tokio", "sled"] {
-            assert_eq!(users(folder, library), Vec::<String>::new(), "{folder}: {library}");
+    for folder in [
+        "scheduler/src/sampler",
+        "scheduler/src/stopper",
+        "scheduler/src/state",
+    ] {
+        for library in [
+            "std::fs",
+            "std::net",
+            "std::time",
+            "std::thread",
+            "tokio",
+            "sled",
+        ] {
+            assert_eq!(
+                users(folder, library),
+                Vec::<String>::new(),
+                "{folder}: {library}"
+            );
         }
     }
 }
@@ -76,10 +118,18 @@ fn the_core_touches_nothing_outside() {
 #[test]
 fn each_library_has_one_owner() {
     let owners = [
-        ("search-spaces/src", "saphyr_parser", "search-spaces/src/yaml"),
+        (
+            "search-spaces/src",
+            "saphyr_parser",
+            "search-spaces/src/yaml",
+        ),
         ("scheduler/src", "sled", "scheduler/src/journal/store.rs"),
         ("scheduler/src", "axum", "scheduler/src/api"),
-        ("trial-runner/src", "smartcore", "trial-runner/src/trainer/smart"),
+        (
+            "trial-runner/src",
+            "smartcore",
+            "trial-runner/src/trainer/smart",
+        ),
         ("trial-runner/src", "csv", "trial-runner/src/dataset"),
         ("trial-runner/src", "parquet", "trial-runner/src/dataset"),
         ("src", "parquet", "src/table.rs"),
@@ -90,7 +140,13 @@ fn each_library_has_one_owner() {
     for (folder, library, owner) in owners {
         let users = users(folder, library);
         assert!(!users.is_empty(), "nobody in {folder} uses {library}");
-        let strangers: Vec<_> = users.iter().filter(|user| !user.starts_with(owner)).collect();
-        assert!(strangers.is_empty(), "{library} belongs to {owner}, not {strangers:?}");
+        let strangers: Vec<_> = users
+            .iter()
+            .filter(|user| !user.starts_with(owner))
+            .collect();
+        assert!(
+            strangers.is_empty(),
+            "{library} belongs to {owner}, not {strangers:?}"
+        );
     }
 }

@@ -19,17 +19,27 @@ fn a_shell_command_is_tuned() {
     assert_eq!(ran["trials"]["completed"], 3);
     assert_eq!(ran["best"]["value"], 3.0);
     assert_eq!(ran["best"]["configuration"]["x"], 3);
-    assert!(ran["best"]["command"].as_str().is_some_and(|command| command.contains("\"value\": 3")));
+    assert!(
+        ran["best"]["command"]
+            .as_str()
+            .is_some_and(|command| command.contains("\"value\": 3"))
+    );
     assert!(ran["best"]["model"].is_null());
     let trial = ran["best"]["trial"].to_string();
-    let log = place.fleetfit(&["trials", "shell", "--logs", &trial]).ok().stdout;
+    let log = place
+        .fleetfit(&["trials", "shell", "--logs", &trial])
+        .ok()
+        .stdout;
     assert!(log.contains("hello 3"), "{log}");
 }
 
 #[test]
 fn a_failing_program_is_counted_and_the_study_ends_with_4() {
     let place = Place::new();
-    place.write("job.yaml", &job("failing", "echo oops ${{search_space.x}} >&2; exit 3", ""));
+    place.write(
+        "job.yaml",
+        &job("failing", "echo oops ${{search_space.x}} >&2; exit 3", ""),
+    );
     let ran = place.fleetfit(&["run", "job.yaml", "--output", "json"]);
     assert_eq!(ran.code, 4, "{}", ran.stderr);
     assert_eq!(ran.json()["status"], "failed");
@@ -37,7 +47,10 @@ fn a_failing_program_is_counted_and_the_study_ends_with_4() {
     assert!(ran.json()["best"].is_null());
     let trials = place.lines(&["trials", "failing"]);
     let reason = trials[0]["reason"].as_str().expect("a reason");
-    assert!(reason.contains("exit code 3") && reason.contains("oops"), "{reason}");
+    assert!(
+        reason.contains("exit code 3") && reason.contains("oops"),
+        "{reason}"
+    );
 }
 
 #[test]
@@ -58,6 +71,10 @@ fn a_hopeless_trial_is_stopped_early() {
     let trials = place.lines(&["trials", "early"]);
     if trials[0]["configuration"]["x"] == 3 {
         assert_eq!(trials[1]["state"], "stopped", "{trials:?}");
-        assert!(trials[1]["reason"].as_str().is_some_and(|reason| reason.contains("bandit")));
+        assert!(
+            trials[1]["reason"]
+                .as_str()
+                .is_some_and(|reason| reason.contains("bandit"))
+        );
     }
 }

@@ -6,10 +6,10 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
-use fleetfit_search_spaces::wire::{Numbered, Refit};
+use fleetfit_search_spaces::wire::{ModelAddress, Numbered, Refit};
 use fleetfit_search_spaces::{
     Assignment, AssignmentTask, Block, Configuration, End, FromRunner, Learner, Measure,
-    ModelAddress, Outcome, Setting, Value, Work,
+     Outcome, Setting, Value, Work,
 };
 
 use crate::dataset::Dataset;
@@ -39,7 +39,12 @@ pub(super) fn train(running: &Running, assignment: &Assignment, tell: &Tell) {
     let (Some(data), Some(measure)) = (&study.data, Measure::named(&study.objective.metric)) else {
         return;
     };
-    let fleet = Fleet { running, dataset, plan: FoldPlan::of(data), measure };
+    let fleet = Fleet {
+        running,
+        dataset,
+        plan: FoldPlan::of(data),
+        measure,
+    };
     match &assignment.task {
         AssignmentTask::Try(blocks) => fleet.try_all(assignment, blocks, tell),
         AssignmentTask::Refit(blocks) => fleet.refit_all(assignment, blocks, tell),
@@ -68,25 +73,45 @@ impl Bench {
         fold: &Fold,
         predictions: &Predictions,
     ) -> Result<f64, MetricError> {
-        let weights = self.frame.weights.as_deref().map(|weights| pick(weights, &fold.validate));
+        let weights = self
+            .frame
+            .weights
+            .as_deref()
+            .map(|weights| pick(weights, &fold.validate));
         let weights = weights.as_deref();
         match (&self.frame.target, predictions) {
             (Target::Number(values), Predictions::Numbers(predicted)) => {
                 let (truth, train) = (pick(values, &fold.validate), pick(values, &fold.train));
-                let series = self.marks.series.as_deref().map(|series| pick(series, &fold.train));
+                let series = self
+                    .marks
+                    .series
+                    .as_deref()
+                    .map(|series| pick(series, &fold.train));
                 let yardstick = Yardstick::new(values, &train, series.as_deref(), NO_SEASON);
-                let judged = Judged::Numbers { truth: &truth, predicted };
+                let judged = Judged::Numbers {
+                    truth: &truth,
+                    predicted,
+                };
                 measure(wanted, judged, weights, yardstick)
             }
-            (Target::Class { codes, .. }, Predictions::Classes { probabilities, labels }) => {
+            (
+                Target::Class { codes, .. },
+                Predictions::Classes {
+                    probabilities,
+                    labels,
+                },
+            ) => {
                 let truth = pick(codes, &fold.validate);
-                let judged =
-                    Judged::Classes { truth: &truth, probabilities, n_classes: labels.len() };
+                let judged = Judged::Classes {
+                    truth: &truth,
+                    probabilities,
+                    n_classes: labels.len(),
+                };
                 measure(wanted, judged, weights, Yardstick::default())
             }
-            _ => Err(MetricError::Undefined {
+            _ => Err(MetricError::WrongKind {
                 measure: wanted.name(),
-                reason: "the model predicts something else than the target".into(),
+                found: "what this model predicts",
             }),
         }
     }
@@ -152,7 +177,11 @@ impl Fleet<'_> {
         let (frame, marks) = (self.dataset.frame(entity), self.dataset.marks(entity));
         let seed = seed(self.running.work.seed, &[entity]);
         let folds = folds(&self.plan, &frame, &marks, seed);
-        Bench { frame, marks, folds }
+        Bench {
+            frame,
+            marks,
+            folds,
+        }
     }
 
     /// How the trial ends, and how many models were fitted; none when the study is over.
@@ -183,11 +212,15 @@ impl Fleet<'_> {
             let value = guarded(|| {
                 let predictions = model.predict(&bench.frame, &fold.validate);
                 let predictions = predictions.map_err(|error| failed(&error))?;
-                bench.judge(self.measure, fold, &predictions).map_err(|error| failed(&error))
+                bench
+                    .judge(self.measure, fold, &predictions)
+                    .map_err(|error| failed(&error))
             })?;
             if !value.is_finite() {
                 let name = self.measure.name();
-                return Err(failed(&format!("{name} is not a finite number on fold {number}")));
+                return Err(failed(&format!(
+                    "{name} is not a finite number on fold {number}"
+                )));
             }
             sum += value;
         }
