@@ -8,6 +8,10 @@
 mod cube;
 mod domain;
 mod normal;
+mod read;
+
+pub(crate) use cube::branches;
+pub(crate) use read::number;
 
 use serde::{Deserialize, Serialize};
 

@@ -148,7 +148,7 @@ impl Alternative {
 }
 
 /// The nested spaces of a choice with their indices.
-fn branches(domain: &Domain) -> impl Iterator<Item = (usize, &SearchSpace)> {
+pub(crate) fn branches(domain: &Domain) -> impl Iterator<Item = (usize, &SearchSpace)> {
     let alternatives = match domain {
         Domain::Choice(alternatives) => alternatives.as_slice(),
         _ => &[],
