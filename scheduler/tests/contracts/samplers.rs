@@ -9,7 +9,8 @@ const ALL: [Algorithm; 3] = [Algorithm::Random, Algorithm::Sobol, Algorithm::Gri
 const ENDLESS: [Algorithm; 2] = [Algorithm::Random, Algorithm::Sobol];
 
 fn sampler(space: &SearchSpace, algorithm: Algorithm, seed: u64) -> Box<dyn Sampler> {
-    sampler::for_study(&study(space.clone(), algorithm, 1), seed).unwrap()
+    let study = study(space.clone(), algorithm, 1);
+    sampler::for_study(&study, seed).expect("the algorithm can run")
 }
 
 /// The proposals from `number` on, as the state of a study asks for them.

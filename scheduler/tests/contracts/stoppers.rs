@@ -15,7 +15,7 @@ fn watch(policy: &Policy, goal: Goal, evaluation_interval: u32, delay_evaluation
         evaluation_interval,
         delay_evaluation,
     };
-    Watch::new(&policy, goal).unwrap()
+    Watch::new(&policy, goal).expect("the policy can run")
 }
 
 fn trial(configuration: u32) -> TrialKey {
