@@ -65,7 +65,7 @@ struct Tail {
 
 impl Journal {
     /// Locks the directory, creates or opens the journal in it, and finishes what a killed process
-    /// left half done.
+    /// left half done: studies half created or deleted go, those that were running are interrupted.
     pub fn open(dir: &Path) -> Result<Self, JournalError> {
         let store = Store::open(dir)?;
         match store.get(Table::Meta, b"format")? {
@@ -92,7 +92,24 @@ impl Journal {
         for key in journal.store.keys(Table::Unfinished, &[], usize::MAX)? {
             journal.erase(StudyId(number(Table::Unfinished, &key, &key)?))?;
         }
+        journal.interrupt()?;
         Ok(journal)
+    }
+
+    /// We hold the directory, so nobody runs what was running.
+    fn interrupt(&self) -> Result<(), JournalError> {
+        for record in self.list()? {
+            if record.summary.status == Status::Running {
+                let summary = Summary {
+                    status: Status::Interrupted,
+                    ..record.summary
+                };
+                let key = record.id.key().to_vec();
+                self.store
+                    .commit(&[Write::put(Table::Summaries, key, json(&summary)?)])?;
+            }
+        }
+        Ok(())
     }
 
     /// Stores a study. Its entities come first, in batches; it exists from the last write on.

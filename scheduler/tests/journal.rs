@@ -1,5 +1,7 @@
 //! The journal from outside: what goes in comes out, whole or not at all, whatever is killed.
 
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "tests may")]
+
 #[path = "journal/kill.rs"]
 mod kill;
 
@@ -40,7 +42,7 @@ pub(crate) fn completed(configuration: u32, entity: u32, value: f64) -> Outcome 
     }
 }
 
-/// Facts with every block of outcomes and of models joined to its neighbour: what the journal keeps.
+/// Facts with every block of outcomes and of models joined to its neighbour: what is kept.
 fn joined(facts: impl IntoIterator<Item = Fact>) -> Vec<Fact> {
     let mut joined: Vec<Fact> = Vec::new();
     for fact in facts {
@@ -313,7 +315,7 @@ fn studies_are_found_listed_and_deleted() {
         model,
     };
     let summary = Summary {
-        status: Status::Running,
+        status: Status::Stopped,
         completed: 5,
         ..Summary::default()
     };
@@ -342,6 +344,50 @@ fn studies_are_found_listed_and_deleted() {
         Err(JournalError::NoStudy { .. })
     ));
     assert_ne!(journal.create(&study("zebra", 1)).unwrap(), id);
+}
+
+/// Groups are whole for readers too, at any moment.
+#[test]
+fn readers_see_whole_groups_while_one_writes() {
+    const GROUPS: u32 = 400;
+    let dir = tempfile::tempdir().unwrap();
+    let journal = Journal::open(dir.path()).unwrap();
+    let id = journal.create(&study("read", 600)).unwrap();
+    let writer = journal.clone();
+    let writing = std::thread::spawn(move || {
+        for n in 0..GROUPS {
+            let outcomes = (0..600).map(|entity| completed(n, entity, 1.0)).collect();
+            let elapsed = Fact::Elapsed {
+                elapsed_ms: u64::from(n),
+            };
+            let facts = [elapsed.clone(), Fact::Ended { outcomes }, elapsed];
+            let best = vec![(n, 1.0, n), (n + 100, 1.0, n)];
+            writer
+                .append(
+                    id,
+                    &facts,
+                    &Index {
+                        best,
+                        ..Index::default()
+                    },
+                )
+                .unwrap();
+        }
+    });
+    let mut seen = 0;
+    while seen < GROUPS as usize {
+        let facts: Vec<Fact> = journal.facts(id).collect::<Result<_, _>>().unwrap();
+        assert_eq!(facts.len() % 3, 0, "a torn group");
+        assert!(facts.len() / 3 >= seen, "groups vanished");
+        seen = facts.len() / 3;
+        for n in 0..seen as u32 {
+            assert!(
+                journal.best(id, n).unwrap().is_some(),
+                "the index is behind the facts"
+            );
+        }
+    }
+    writing.join().unwrap();
 }
 
 #[test]

@@ -11,9 +11,10 @@ use super::error::JournalError;
 
 /// Held while it lives.
 #[derive(Debug)]
-pub(super) struct DirectoryLock(
-    #[allow(dead_code, reason = "closing the file is the unlock")] File,
-);
+pub(super) struct DirectoryLock {
+    /// Closing it is the unlock.
+    _file: File,
+}
 
 impl DirectoryLock {
     /// Takes the lock or says who has it. The file stays behind; only the lock on it counts.
@@ -53,6 +54,6 @@ impl DirectoryLock {
         file.set_len(0).map_err(refused)?;
         file.seek(SeekFrom::Start(0)).map_err(refused)?;
         writeln!(file, "{}", std::process::id()).map_err(refused)?;
-        Ok(Self(file))
+        Ok(Self { _file: file })
     }
 }

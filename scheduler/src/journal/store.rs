@@ -391,7 +391,9 @@ fn open_patiently(dir: &Path) -> Result<sled::Db, JournalError> {
     loop {
         match guarded("opening", || config.open()) {
             // We hold the directory's lock: it is a handle of this process that is still closing.
-            Err(JournalError::Disk { .. }) if started.elapsed() < REOPEN_PATIENCE => {
+            Err(JournalError::Disk { source, .. })
+                if source.to_string().contains("lock") && started.elapsed() < REOPEN_PATIENCE =>
+            {
                 std::thread::sleep(Duration::from_millis(20));
             }
             other => return other,

@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use fleetfit_search_spaces::{EntityKey, Job, Problems, Study};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -155,7 +155,7 @@ pub struct Index {
 }
 
 /// Paths need not be text.
-fn write_path<S: Serializer>(path: &PathBuf, serializer: S) -> Result<S::Ok, S::Error> {
+fn write_path<S: Serializer>(path: &Path, serializer: S) -> Result<S::Ok, S::Error> {
     match path.to_str() {
         Some(text) => serializer.serialize_str(text),
         None => path.as_os_str().as_bytes().serialize(serializer),

@@ -2,7 +2,7 @@
 
 use fleetfit_search_spaces::work::fill_search_space;
 use fleetfit_search_spaces::{
-    Configuration, End, EntityKey, Learner, Notice, Selection, Setting, Study, Value, Work,
+    Configuration, End, EntityKey, Notice, Selection, Setting, Study, Value, Work,
 };
 
 use super::ranking::{Ranked, Shared, Top};
@@ -261,7 +261,7 @@ impl Asked {
             _ => None,
         };
         match &self.study.work {
-            Work::Learner(learner) => Some(name_of(*learner)),
+            Work::Learner(learner) => Some(learner.name().to_owned()),
             Work::ChosenLearner { parameter } => match configuration.get(parameter) {
                 Some(Setting::Nested(nested)) => word(nested.get("learner")),
                 plain => word(plain),
@@ -276,13 +276,5 @@ impl Asked {
             Work::Command(trial) => Some(fill_search_space(&trial.command, configuration)),
             _ => None,
         }
-    }
-}
-
-/// The name that a job file calls it by.
-fn name_of(learner: Learner) -> String {
-    match serde_json::to_value(learner) {
-        Ok(serde_json::Value::String(name)) => name,
-        _ => String::new(),
     }
 }

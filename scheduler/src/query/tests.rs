@@ -14,6 +14,23 @@ use crate::journal::{Index, NewStudy, SharedBest, Summary};
 
 const ENTITIES: u32 = 600;
 const CONFIGURATIONS: u32 = 9;
+const JOB: &str = "
+type: sweep
+training_data: {path: sales.csv}
+target_column_name: sales
+task: regression
+partition_column_names: [store, brand]
+trial: {learner: '${{search_space.model}}'}
+search_space:
+  model:
+    type: choice
+    values:
+      - {learner: ridge, alpha: [1, 2, 3]}
+      - {learner: lasso, alpha: [1, 2, 3]}
+sampling_algorithm: random
+objective: {goal: maximize, primary_metric: r2}
+limits: {max_total_trials: 100, max_concurrent_trials: 8, timeout: 600}
+";
 
 fn study(work: Work, selection: Selection) -> Study {
     Study {
@@ -155,8 +172,8 @@ impl Fixture {
                 name: "asked".into(),
                 job_file: "job.yaml".into(),
                 base_dir: "/".into(),
-                job_text: String::new(),
-                sets: Vec::new(),
+                job_text: JOB.into(),
+                sets: vec![("limits.max_total_trials".into(), "12".into())],
                 canonical: String::new(),
                 data_digest: None,
                 seed: 1,
@@ -538,4 +555,37 @@ fn what_is_not_there_is_named_with_what_is_like_it() {
     );
     let message = find(&fixture.journal, "zebra").unwrap_err().to_string();
     assert_eq!(message, "there is no study named zebra");
+}
+
+/// The way that the command line and the API go: by name, the study read from the stored job.
+#[test]
+fn a_stored_job_is_read_again_for_every_question() {
+    let fixture = Fixture::new(true);
+    let journal = &fixture.journal;
+    let status = status(journal, "asked", &[]).unwrap();
+    assert_eq!(
+        (status.max_total_trials, status.metric.name.as_str()),
+        (12, "r2_score")
+    );
+    assert_eq!(status.metric.goal, Goal::Maximize);
+    assert_eq!(studies(journal).unwrap(), [status.clone()]);
+    let best = best(journal, "asked", Some("brand=b7,store=41"), 2).unwrap();
+    assert_eq!(pairs(&best), ranked(417)[..2]);
+    assert_eq!(best[0].learner.as_deref(), Some("ridge"));
+    assert_eq!(
+        best_all(journal, "asked").unwrap().count(),
+        ENTITIES as usize
+    );
+    let filter = TrialFilter {
+        entity: None,
+        state: Some(TrialState::Failed),
+    };
+    let rows = trials(journal, "asked", &filter).unwrap().count() as u32;
+    assert_eq!(rows, ENTITIES.div_ceil(7));
+    let page = trials_page(journal, "asked", &filter, None, 10).unwrap();
+    assert_eq!((page.trials.len(), page.next.is_some()), (10, true));
+    assert!(matches!(
+        trials(journal, "other", &filter).err(),
+        Some(QueryError::UnknownStudy { .. })
+    ));
 }

@@ -7,11 +7,12 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, SystemTime};
 
 use fleetfit_scheduler::Fact;
-use fleetfit_scheduler::journal::{Index, Journal, Summary};
+use fleetfit_scheduler::journal::{Index, Journal, JournalError, Summary};
 
 use super::{completed, study};
 
 const DIR: &str = "FLEETFIT_TEST_JOURNAL";
+const FULL: &str = "FLEETFIT_TEST_FULL";
 const ENTITIES: u32 = 700;
 
 /// Not a test: the process that is killed. It goes on where the journal ends, and says what is on
@@ -36,7 +37,17 @@ fn appends_until_it_is_killed() {
         };
         let (facts, improved) = group(next);
         index.best.extend(improved);
-        journal.append(id, &facts, &index).unwrap();
+        if let Err(error) = journal.append(id, &facts, &index) {
+            assert!(std::env::var_os(FULL).is_some(), "{error}");
+            let again = journal.append(id, &facts, &index);
+            assert!(
+                matches!(again, Err(JournalError::Broken { .. })),
+                "{again:?}"
+            );
+            writeln!(out, "refused: {error}").unwrap();
+            // As a process does that sees its journal fail.
+            std::process::exit(3);
+        }
         next += 1;
         writeln!(out, "acked {next}").unwrap();
         out.flush().unwrap();
@@ -139,4 +150,35 @@ fn what_was_acknowledged_survives_twenty_kills() {
     }
     println!("20 kills, {total} groups");
     assert!(total > 20, "only {total} groups were written in all");
+}
+
+/// Files may not grow beyond a limit, which is what a full disk looks like.
+#[test]
+fn a_full_disk_stops_the_journal_and_keeps_what_was_acknowledged() {
+    let dir = tempfile::tempdir().unwrap();
+    let output = Command::new("sh")
+        .args(["-c", "trap '' XFSZ; ulimit -f 24000; exec \"$0\" \"$@\""])
+        .arg(std::env::current_exe().unwrap())
+        .args(["--exact", "kill::appends_until_it_is_killed", "--nocapture"])
+        .env(DIR, dir.path())
+        .env(FULL, "1")
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(3), "{errors}");
+    assert!(
+        text.contains("refused: the journal's disk failed while"),
+        "{text}{errors}"
+    );
+    let acked = text
+        .lines()
+        .rev()
+        .find_map(|line| line.strip_prefix("acked "))
+        .unwrap();
+    let journal = Journal::open(dir.path()).unwrap();
+    let stored = check(&journal, &mut Vec::new());
+    println!("{acked} acknowledged before the disk was full, {stored} stored");
+    assert!(stored >= acked.parse().unwrap());
 }
