@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 
 use fleetfit_search_spaces::wire::{ModelAddress, Numbered, Refit};
 use fleetfit_search_spaces::{
-    Assignment, AssignmentTask, Block, Configuration, End, FromRunner, Learner, Measure,
-     Outcome, Setting, Value, Work,
+    Assignment, AssignmentTask, Block, Configuration, End, FromRunner, Learner, Measure, Outcome,
+    Setting, Value, Work,
 };
 
 use crate::dataset::Dataset;
