@@ -7,6 +7,7 @@ use crate::cli::JobArgs;
 use crate::exit;
 use crate::failure::Failure;
 use crate::output::Printer;
+use crate::show::word;
 use crate::submission::Verdict;
 
 /// Judges the job and says what it found. Exit code 2 when there is a problem.
@@ -141,12 +142,4 @@ fn folds(folds: &Folds) -> String {
         Folds::Columns(columns) => format!("by the columns {}", columns.join(", ")),
         Folds::Given => "the validation data".into(),
     }
-}
-
-/// The word that a closed set of settings is written with.
-fn word(value: &impl serde::Serialize) -> String {
-    serde_json::to_value(value)
-        .ok()
-        .and_then(|value| value.as_str().map(str::to_owned))
-        .unwrap_or_default()
 }

@@ -98,7 +98,7 @@ Examples:
     /// Stop a study for good; what it found is kept.
     Cancel(StudyArgs),
     /// Go on with a study that was interrupted or cancelled.
-    Resume(StudyArgs),
+    Resume(ResumeArgs),
     /// Remove a study with its trials, logs and models.
     Delete(StudyArgs),
     /// Print a shell's completion script.
@@ -158,6 +158,16 @@ pub struct StudyArgs {
     /// Whom to ask.
     #[command(flatten)]
     pub server: ServerArgs,
+}
+
+/// What to go on with.
+#[derive(Debug, Args)]
+pub struct ResumeArgs {
+    /// The study's name.
+    pub study: String,
+    /// How many trials train at once in this process [default: the number of cores].
+    #[arg(long, value_name = "N")]
+    pub slots: Option<usize>,
 }
 
 /// Which best.

@@ -2,8 +2,9 @@
 
 use std::path::Path;
 
-use fleetfit_search_spaces::problem::nearest;
-use fleetfit_search_spaces::{DataSource, DataSpec, Folds, Input, Job, Problem, Study, Work};
+use fleetfit_search_spaces::{
+    DataSource, DataSpec, Folds, Input, Job, Problem, Study, Work, nearest,
+};
 use fleetfit_trial_runner::dataset::{self, DataError};
 
 /// Everything that the study names and that is not there.

@@ -14,7 +14,7 @@ use fleetfit_trial_runner::dataset::Dataset;
 use fleetfit_trial_runner::runner::{Runner, StudyWork};
 use jiff::Timestamp;
 
-use crate::cli::{RunArgs, StudyArgs};
+use crate::cli::{ResumeArgs, RunArgs};
 use crate::exit;
 use crate::failure::Failure;
 use crate::output::Printer;
@@ -72,10 +72,7 @@ pub fn run(args: &RunArgs, home: &Path, printer: &Printer) -> Result<i32, Failur
 }
 
 /// Goes on with a stored study.
-pub fn resume(args: &StudyArgs, home: &Path, printer: &Printer) -> Result<i32, Failure> {
-    if args.server.server.is_some() {
-        return crate::ask::resume(home, args, printer);
-    }
+pub fn resume(args: &ResumeArgs, home: &Path, printer: &Printer) -> Result<i32, Failure> {
     let journal = source::open_journal(home)?;
     let record = source::record(&journal, &args.study)?;
     let verdict = Verdict::of(
@@ -92,7 +89,7 @@ pub fn resume(args: &StudyArgs, home: &Path, printer: &Printer) -> Result<i32, F
     let session = Session {
         home,
         printer,
-        slots: None,
+        slots: args.slots,
         notices: submission.study.notices.clone(),
     };
     if matches!(record.summary.status, Status::Completed | Status::Failed) {

@@ -4,6 +4,13 @@ use comfy_table::presets::UTF8_HORIZONTAL_ONLY;
 use comfy_table::{CellAlignment, Table};
 use fleetfit_scheduler::query::{BestView, StatusView, TrialRow};
 use fleetfit_search_spaces::EntityKey;
+use serde::Serialize;
+
+/// The word that one of a closed set is written with.
+pub fn word(value: &impl Serialize) -> String {
+    let json = serde_json::to_value(value).unwrap_or_default();
+    json.as_str().map(str::to_owned).unwrap_or_default()
+}
 
 /// A duration as people say it.
 pub fn duration(seconds: f64) -> String {
@@ -47,9 +54,9 @@ pub fn count(number: u64) -> String {
 
 /// How a study stands: a block of lines.
 pub fn status(view: &StatusView) -> String {
-    let word = view.status_word();
+    let state = word(&view.status);
     let mut lines = vec![format!(
-        "{}: {word} after {}",
+        "{}: {state} after {}",
         view.study,
         duration(view.elapsed_s)
     )];
@@ -105,7 +112,7 @@ pub fn studies(views: &[StatusView]) -> String {
     for view in views {
         table.add_row([
             view.study.clone(),
-            view.status_word(),
+            word(&view.status),
             count(view.trials.completed),
             count(view.trials.failed),
             view.metric.name.clone(),
@@ -165,7 +172,7 @@ pub fn trial(row: &TrialRow) -> String {
         "{:>7}  {:<16}  {:<9}  {value:>12}  {}{reason}",
         row.trial,
         entity(row.entity.as_ref()),
-        row.state_word(),
+        word(&row.state),
         settings.join(" "),
     )
 }
@@ -176,7 +183,7 @@ fn entity(key: Option<&EntityKey>) -> String {
 
 fn table(head: &[&str]) -> Table {
     let mut table = Table::new();
-    table.load_preset(UTF8_HORIZONTAL_ONLY).set_header(head);
+    table.load_style(UTF8_HORIZONTAL_ONLY).set_header(head);
     table
 }
 

@@ -17,6 +17,7 @@ use parquet::file::writer::{SerializedFileWriter, SerializedRowGroupWriter};
 use parquet::schema::types::Type;
 
 use crate::failure::Failure;
+use crate::show::word;
 
 /// The columns before the parameters.
 const FIXED: [&str; 9] = [
@@ -93,7 +94,7 @@ fn fixed_cells(row: &TrialRow) -> [Option<String>; 9] {
     [
         Some(row.trial.to_string()),
         row.entity.as_ref().map(EntityKey::to_string),
-        Some(row.state_word()),
+        Some(word(&row.state)),
         row.value.map(|value| format!("{value:?}")),
         Some(row.configuration.to_json()),
         row.learner.clone(),

@@ -137,7 +137,7 @@ fn sentence(path: &str, says: &str) -> String {
 }
 
 /// The known word most like the given one, if one is close enough to be what was meant.
-pub(crate) fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let plain = |text: &str| {
         text.chars()
             .filter(|c| !matches!(c, '_' | '-' | ' ' | '.'))
