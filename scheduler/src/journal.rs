@@ -36,7 +36,7 @@ pub use self::study::{Index, NewStudy, Status, StudyHead, StudyId, StudyRecord, 
 
 /// The version of the journal's layout.
 const FORMAT: u32 = 1;
-/// The first form of a piece, of a text that is longer than a record: another one follows.
+/// What a piece of something longer than a record begins with, if another piece follows.
 const MORE: u8 = 1;
 /// Entities whose facts are found together.
 const BLOCK_ENTITIES: u32 = 256;

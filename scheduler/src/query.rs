@@ -1,7 +1,7 @@
 //! What users ask a study: how it stands, what is best, which trials it ran.
 //!
-//! Read-only, computed from the journal, in the form that programs get as JSON. Memory is bounded by
-//! entities and by the configurations that are still open, not by trials: lists are iterators or
+//! Read-only, computed from the journal, in the form that programs get as JSON. Memory is bounded
+//! by entities and by the configurations that are still open, not by trials: lists are iterators or
 //! pages.
 
 mod asked;

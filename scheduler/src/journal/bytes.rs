@@ -160,7 +160,12 @@ mod tests {
 
     proptest! {
         #[test]
-        fn numbers_come_back(a: u64, b: i64, c: f64, column in prop::collection::vec(0u64..3, 0..40)) {
+        fn numbers_come_back(
+            a: u64,
+            b: i64,
+            c: f64,
+            column in prop::collection::vec(0u64..3, 0..40),
+        ) {
             let mut writer = Writer::default();
             writer.unsigned(a);
             writer.signed(b);

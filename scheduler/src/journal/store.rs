@@ -57,7 +57,7 @@ tables! {
     Names "names" "Name → study.",
     Unfinished "unfinished" "Study → nothing: it is being created or deleted.",
     Facts "facts" "Study, sequence → a fact, or a part of one.",
-    Blocks "blocks" "Study, block of entities, sequence → nothing: that fact has outcomes of these.",
+    Blocks "blocks" "Study, block of entities, sequence → nothing: the fact has outcomes of it.",
     Best "best" "Study, entity → its best value and configuration.",
     Models "models" "Study, entity, configuration → where its model lies.",
     Configurations "configurations" "Study, number, part → a configuration.",
@@ -165,8 +165,9 @@ impl Store {
         }
     }
 
-    /// All of the writes or none, on disk before this returns. One thread at a time. After a failure nothing is written
-    /// any more: what a failed sync left behind is unknown, and asking again does not help.
+    /// All of the writes or none, on disk before this returns. One thread at a time. After a
+    /// failure nothing is written any more: what a failed sync left behind is unknown, and asking
+    /// again does not help.
     pub(super) fn commit(&self, writes: &[Write]) -> Result<(), JournalError> {
         if let Some(first) = self.broken.get() {
             return Err(JournalError::Broken {

@@ -563,12 +563,12 @@ fn a_stored_job_is_read_again_for_every_question() {
     let fixture = Fixture::new(true);
     let journal = &fixture.journal;
     let status = status(journal, "asked", &[]).unwrap();
+    assert_eq!(studies(journal).unwrap(), std::slice::from_ref(&status));
     assert_eq!(
         (status.max_total_trials, status.metric.name.as_str()),
         (12, "r2_score")
     );
     assert_eq!(status.metric.goal, Goal::Maximize);
-    assert_eq!(studies(journal).unwrap(), [status.clone()]);
     let best = best(journal, "asked", Some("brand=b7,store=41"), 2).unwrap();
     assert_eq!(pairs(&best), ranked(417)[..2]);
     assert_eq!(best[0].learner.as_deref(), Some("ridge"));
