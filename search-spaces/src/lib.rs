@@ -9,7 +9,7 @@
 //! travels in an [`Assignment`] and comes back as an [`Outcome`].
 
 mod fields;
-mod findings;
+pub(crate) mod findings;
 pub mod problem;
 pub mod yaml;
 
