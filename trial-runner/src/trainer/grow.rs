@@ -48,9 +48,23 @@ pub(super) struct Sample {
 /// What makes a side of a split good: sums over its samples, and their score, to be as high as
 /// possible in total.
 pub(super) trait Measure {
-    /// How many sums there are.
-    fn width(&self) -> usize;
-    fn add(&self, sums: &mut [f64], sample: &Sample);
+    /// The sums of one side: an array where their number is known, so that loops over it unroll.
+    type Sums: AsRef<[f64]> + AsMut<[f64]>;
+
+    fn zeros(&self) -> Self::Sums;
+    /// Adds `share` (one, or zero for nothing) of a sample.
+    fn add(&self, sums: &mut [f64], sample: &Sample, share: f64);
+    /// Adds the samples whose code is at most `last`, and says how many they are.
+    fn add_up_to(&self, last: u8, sums: &mut [f64], samples: &[Sample], codes: &[u8]) -> usize {
+        let mut n_added = 0;
+        // Which side a sample is on cannot be foreseen: arithmetic is quicker than a branch.
+        for (sample, &code) in samples.iter().zip(codes) {
+            let is_added = u8::from(code <= last);
+            n_added += usize::from(is_added);
+            self.add(sums, sample, f64::from(is_added));
+        }
+        n_added
+    }
     fn score(&self, sums: &[f64]) -> f64;
     fn is_pure(&self, samples: &[Sample]) -> bool;
 }
@@ -70,13 +84,31 @@ pub(super) struct Entropy {
 }
 
 impl Measure for Variance {
-    fn width(&self) -> usize {
-        2
+    type Sums = [f64; 2];
+
+    fn zeros(&self) -> Self::Sums {
+        [0.0; 2]
     }
 
-    fn add(&self, sums: &mut [f64], sample: &Sample) {
-        sums[0] += sample.weight;
-        sums[1] += sample.weight * sample.value;
+    fn add(&self, sums: &mut [f64], sample: &Sample, share: f64) {
+        let weight = sample.weight * share;
+        sums[0] += weight;
+        sums[1] += weight * sample.value;
+    }
+
+    fn add_up_to(&self, last: u8, sums: &mut [f64], samples: &[Sample], codes: &[u8]) -> usize {
+        // As the default, with the sums in registers.
+        let (mut weights, mut values, mut n_added) = (0.0, 0.0, 0);
+        for (sample, &code) in samples.iter().zip(codes) {
+            let is_added = u8::from(code <= last);
+            let weight = sample.weight * f64::from(is_added);
+            weights += weight;
+            values += weight * sample.value;
+            n_added += usize::from(is_added);
+        }
+        sums[0] += weights;
+        sums[1] += values;
+        n_added
     }
 
     fn score(&self, sums: &[f64]) -> f64 {
@@ -91,12 +123,14 @@ impl Measure for Variance {
 }
 
 impl Measure for Gini {
-    fn width(&self) -> usize {
-        self.n_classes
+    type Sums = Vec<f64>;
+
+    fn zeros(&self) -> Self::Sums {
+        vec![0.0; self.n_classes]
     }
 
-    fn add(&self, sums: &mut [f64], sample: &Sample) {
-        sums[sample.class as usize] += sample.weight;
+    fn add(&self, sums: &mut [f64], sample: &Sample, share: f64) {
+        sums[sample.class as usize] += sample.weight * share;
     }
 
     fn score(&self, sums: &[f64]) -> f64 {
@@ -112,12 +146,14 @@ impl Measure for Gini {
 }
 
 impl Measure for Entropy {
-    fn width(&self) -> usize {
-        self.n_classes
+    type Sums = Vec<f64>;
+
+    fn zeros(&self) -> Self::Sums {
+        vec![0.0; self.n_classes]
     }
 
-    fn add(&self, sums: &mut [f64], sample: &Sample) {
-        sums[sample.class as usize] += sample.weight;
+    fn add(&self, sums: &mut [f64], sample: &Sample, share: f64) {
+        sums[sample.class as usize] += sample.weight * share;
     }
 
     fn score(&self, sums: &[f64]) -> f64 {
@@ -141,18 +177,20 @@ pub(super) trait Planter {
 }
 
 /// Memory that one tree after another grows in.
-pub(super) struct Grower<'a, M> {
+pub(super) struct Grower<'a, M: Measure> {
     data: &'a Binned,
     measure: M,
     limits: Limits,
     /// Sums and counts of each bin; zero between two features.
     sums: Vec<f64>,
     counts: Vec<u32>,
-    total: Vec<f64>,
-    left: Vec<f64>,
-    right: Vec<f64>,
-    missing: Vec<f64>,
+    total: M::Sums,
+    left: M::Sums,
+    right: M::Sums,
+    missing: M::Sums,
     features: Vec<u32>,
+    /// The codes of the samples of a node.
+    gathered: Vec<u8>,
     apart: Vec<Sample>,
     visits: usize,
 }
@@ -179,16 +217,17 @@ struct Pending {
 
 impl<'a, M: Measure> Grower<'a, M> {
     pub(super) fn new(data: &'a Binned, measure: M, limits: Limits) -> Self {
-        let width = measure.width();
+        let width = measure.zeros().as_ref().len();
         Self {
             data,
             limits,
             sums: vec![0.0; 256 * width],
             counts: vec![0; 256],
-            total: vec![0.0; width],
-            left: vec![0.0; width],
-            right: vec![0.0; width],
-            missing: vec![0.0; width],
+            total: measure.zeros(),
+            left: measure.zeros(),
+            right: measure.zeros(),
+            missing: measure.zeros(),
+            gathered: Vec::new(),
             features: (0..data.columns.len() as u32).collect(),
             apart: Vec::new(),
             visits: 0,
@@ -276,9 +315,9 @@ impl<'a, M: Measure> Grower<'a, M> {
         if is_leaf {
             return Ok(None);
         }
-        self.total.fill(0.0);
+        self.total.as_mut().fill(0.0);
         for sample in samples {
-            self.measure.add(&mut self.total, sample);
+            self.measure.add(self.total.as_mut(), sample, 1.0);
         }
         let n_all = self.features.len();
         let is_sampled = self.limits.n_features < n_all;
@@ -310,20 +349,22 @@ impl<'a, M: Measure> Grower<'a, M> {
 
     /// Tries every threshold of a feature; says whether the feature varies in the node.
     fn search(&mut self, feature: usize, samples: &[Sample], best: &mut Option<Split>) -> bool {
-        let width = self.measure.width();
+        let width = self.total.as_ref().len();
         let codes = self.data.codes(feature);
         let mut occupied = [0_u64; 4];
         for sample in samples {
             let code = codes[sample.row as usize] as usize;
             occupied[code >> 6] |= 1 << (code & 63);
             self.counts[code] += 1;
-            self.measure
-                .add(&mut self.sums[code * width..(code + 1) * width], sample);
+            let sums = &mut self.sums[code * width..(code + 1) * width];
+            self.measure.add(sums, sample, 1.0);
         }
         let n_missing = self.counts[MISSING_BIN as usize] as usize;
         let at = MISSING_BIN as usize * width;
-        self.missing.copy_from_slice(&self.sums[at..at + width]);
-        self.left.fill(0.0);
+        self.missing
+            .as_mut()
+            .copy_from_slice(&self.sums[at..at + width]);
+        self.left.as_mut().fill(0.0);
         let (mut n_left, mut n_bins) = (0, 0);
         let mut last: Option<usize> = None;
         for (word, bits) in occupied.iter().enumerate() {
@@ -347,10 +388,9 @@ impl<'a, M: Measure> Grower<'a, M> {
                     });
                 }
                 let sums = &mut self.sums[bin * width..(bin + 1) * width];
-                self.left
-                    .iter_mut()
-                    .zip(&*sums)
-                    .for_each(|(left, sum)| *left += sum);
+                for (left, sum) in self.left.as_mut().iter_mut().zip(&*sums) {
+                    *left += sum;
+                }
                 sums.fill(0.0);
                 n_left += self.counts[bin] as usize;
                 self.counts[bin] = 0;
@@ -369,15 +409,15 @@ impl<'a, M: Measure> Grower<'a, M> {
         best: &mut Option<Split>,
     ) -> bool {
         let codes = self.data.codes(feature);
+        self.gathered.clear();
+        self.gathered
+            .extend(samples.iter().map(|sample| codes[sample.row as usize]));
         let (mut lowest, mut highest, mut n_missing) = (MISSING_BIN, 0, 0);
-        for sample in samples {
-            let code = codes[sample.row as usize];
-            if code == MISSING_BIN {
-                n_missing += 1;
-            } else {
-                lowest = lowest.min(code);
-                highest = highest.max(code);
-            }
+        for &code in &self.gathered {
+            let is_missing = code == MISSING_BIN;
+            n_missing += usize::from(is_missing);
+            lowest = lowest.min(code);
+            highest = highest.max(if is_missing { 0 } else { code });
         }
         if n_missing == samples.len() || (lowest == highest && n_missing == 0) {
             return false;
@@ -389,8 +429,9 @@ impl<'a, M: Measure> Grower<'a, M> {
             let (low, high) = (lowest as usize, highest as usize);
             let place = unit(rng);
             let drawn = bins.least[low] * (1.0 - place) + bins.most[high] * place;
-            let bin = bins.most.partition_point(|most| *most <= drawn);
-            let bin = bin.saturating_sub(1).clamp(low, high - 1);
+            let within = &bins.most[low..high];
+            let bin = low + within.partition_point(|most| *most <= drawn);
+            let bin = bin.saturating_sub(1).max(low);
             let fits = bins.most[bin] <= drawn && drawn < bins.least[bin + 1];
             (
                 bin,
@@ -401,16 +442,16 @@ impl<'a, M: Measure> Grower<'a, M> {
                 },
             )
         };
-        self.left.fill(0.0);
-        self.missing.fill(0.0);
-        let mut n_left = 0;
-        for sample in samples {
-            let code = codes[sample.row as usize];
-            if code as usize <= bin {
-                n_left += 1;
-                self.measure.add(&mut self.left, sample);
-            } else if code == MISSING_BIN {
-                self.measure.add(&mut self.missing, sample);
+        self.left.as_mut().fill(0.0);
+        self.missing.as_mut().fill(0.0);
+        let left = self.left.as_mut();
+        let n_left = self
+            .measure
+            .add_up_to(bin as u8, left, samples, &self.gathered);
+        if n_missing > 0 {
+            for (sample, &code) in samples.iter().zip(&self.gathered) {
+                let share = f64::from(u8::from(code == MISSING_BIN));
+                self.measure.add(self.missing.as_mut(), sample, share);
             }
         }
         let candidate = Candidate {
@@ -444,15 +485,19 @@ impl<'a, M: Measure> Grower<'a, M> {
             if (missing_left && n_missing == 0) || n_left < least || n - n_left < least {
                 continue;
             }
-            for (index, right) in self.right.iter_mut().enumerate() {
-                if missing_left {
-                    self.left[index] += self.missing[index];
-                }
-                *right = self.total[index] - self.left[index];
-            }
-            let score = self.measure.score(&self.left) + self.measure.score(&self.right);
+            let (left, right) = (self.left.as_mut(), self.right.as_mut());
             if missing_left {
-                for (left, missing) in self.left.iter_mut().zip(&self.missing) {
+                for (left, missing) in left.iter_mut().zip(self.missing.as_ref()) {
+                    *left += missing;
+                }
+            }
+            let others = self.total.as_ref().iter().zip(&*left);
+            for (right, (total, left)) in right.iter_mut().zip(others) {
+                *right = total - left;
+            }
+            let score = self.measure.score(left) + self.measure.score(right);
+            if missing_left {
+                for (left, missing) in left.iter_mut().zip(self.missing.as_ref()) {
                     *left -= missing;
                 }
             }
