@@ -6,12 +6,17 @@
 //! stopped. Deviations from scikit-learn: thresholds of features with more than 255 distinct values
 //! lie between bins, and missing values go where they help most.
 
+mod measure;
+
 use rand::Rng;
 use rand_pcg::Pcg64Mcg;
 
 use super::bins::{Binned, MISSING_BIN};
 use crate::model::forest::Node;
 use crate::stop::{Stop, Stopped};
+
+use measure::{Counts, Sides, add};
+pub(super) use measure::{Entropy, Gini, Measure, Variance};
 
 /// Visits of a row between two looks at the stop flag: well under a millisecond's worth.
 const VISITS_BETWEEN_CHECKS: usize = 1 << 18;
@@ -45,129 +50,6 @@ pub(super) struct Sample {
     pub(super) value: f64,
 }
 
-/// What makes a side of a split good: sums over its samples, and their score, to be as high as
-/// possible in total.
-pub(super) trait Measure {
-    /// The sums of one side: an array where their number is known, so that loops over it unroll.
-    type Sums: AsRef<[f64]> + AsMut<[f64]>;
-
-    fn zeros(&self) -> Self::Sums;
-    /// Adds `share` (one, or zero for nothing) of a sample.
-    fn add(&self, sums: &mut [f64], sample: &Sample, share: f64);
-    /// Adds the samples whose code is at most `last`, and says how many they are.
-    fn add_up_to(&self, last: u8, sums: &mut [f64], samples: &[Sample], codes: &[u8]) -> usize {
-        let mut n_added = 0;
-        // Which side a sample is on cannot be foreseen: arithmetic is quicker than a branch.
-        for (sample, &code) in samples.iter().zip(codes) {
-            let is_added = u8::from(code <= last);
-            n_added += usize::from(is_added);
-            self.add(sums, sample, f64::from(is_added));
-        }
-        n_added
-    }
-    fn score(&self, sums: &[f64]) -> f64;
-    fn is_pure(&self, samples: &[Sample]) -> bool;
-}
-
-/// The sum of squared errors of a number, or of one of two classes (which is half their Gini
-/// impurity).
-pub(super) struct Variance;
-
-/// The Gini impurity of several classes.
-pub(super) struct Gini {
-    pub(super) n_classes: usize,
-}
-
-/// The entropy of classes.
-pub(super) struct Entropy {
-    pub(super) n_classes: usize,
-}
-
-impl Measure for Variance {
-    type Sums = [f64; 2];
-
-    fn zeros(&self) -> Self::Sums {
-        [0.0; 2]
-    }
-
-    fn add(&self, sums: &mut [f64], sample: &Sample, share: f64) {
-        let weight = sample.weight * share;
-        sums[0] += weight;
-        sums[1] += weight * sample.value;
-    }
-
-    fn add_up_to(&self, last: u8, sums: &mut [f64], samples: &[Sample], codes: &[u8]) -> usize {
-        // As the default, with the sums in registers.
-        let (mut weights, mut values, mut n_added) = (0.0, 0.0, 0);
-        for (sample, &code) in samples.iter().zip(codes) {
-            let is_added = u8::from(code <= last);
-            let weight = sample.weight * f64::from(is_added);
-            weights += weight;
-            values += weight * sample.value;
-            n_added += usize::from(is_added);
-        }
-        sums[0] += weights;
-        sums[1] += values;
-        n_added
-    }
-
-    fn score(&self, sums: &[f64]) -> f64 {
-        sums[1] * sums[1] / sums[0]
-    }
-
-    fn is_pure(&self, samples: &[Sample]) -> bool {
-        samples
-            .iter()
-            .all(|sample| sample.value == samples[0].value)
-    }
-}
-
-impl Measure for Gini {
-    type Sums = Vec<f64>;
-
-    fn zeros(&self) -> Self::Sums {
-        vec![0.0; self.n_classes]
-    }
-
-    fn add(&self, sums: &mut [f64], sample: &Sample, share: f64) {
-        sums[sample.class as usize] += sample.weight * share;
-    }
-
-    fn score(&self, sums: &[f64]) -> f64 {
-        let squares: f64 = sums.iter().map(|sum| sum * sum).sum();
-        squares / sums.iter().sum::<f64>()
-    }
-
-    fn is_pure(&self, samples: &[Sample]) -> bool {
-        samples
-            .iter()
-            .all(|sample| sample.class == samples[0].class)
-    }
-}
-
-impl Measure for Entropy {
-    type Sums = Vec<f64>;
-
-    fn zeros(&self) -> Self::Sums {
-        vec![0.0; self.n_classes]
-    }
-
-    fn add(&self, sums: &mut [f64], sample: &Sample, share: f64) {
-        sums[sample.class as usize] += sample.weight * share;
-    }
-
-    fn score(&self, sums: &[f64]) -> f64 {
-        let x_log_x = |x: f64| if x > 0.0 { x * x.ln() } else { 0.0 };
-        sums.iter().map(|&sum| x_log_x(sum)).sum::<f64>() - x_log_x(sums.iter().sum())
-    }
-
-    fn is_pure(&self, samples: &[Sample]) -> bool {
-        samples
-            .iter()
-            .all(|sample| sample.class == samples[0].class)
-    }
-}
-
 /// Receives the tree as it grows.
 pub(super) trait Planter {
     /// The number of a threshold.
@@ -184,10 +66,7 @@ pub(super) struct Grower<'a, M: Measure> {
     /// Sums and counts of each bin; zero between two features.
     sums: Vec<f64>,
     counts: Vec<u32>,
-    total: M::Sums,
-    left: M::Sums,
-    right: M::Sums,
-    missing: M::Sums,
+    sides: Sides<M::Sums>,
     features: Vec<u32>,
     /// The codes of the samples of a node.
     gathered: Vec<u8>,
@@ -223,10 +102,7 @@ impl<'a, M: Measure> Grower<'a, M> {
             limits,
             sums: vec![0.0; 256 * width],
             counts: vec![0; 256],
-            total: measure.zeros(),
-            left: measure.zeros(),
-            right: measure.zeros(),
-            missing: measure.zeros(),
+            sides: Sides::new(&measure),
             gathered: Vec::new(),
             features: (0..data.columns.len() as u32).collect(),
             apart: Vec::new(),
@@ -315,9 +191,10 @@ impl<'a, M: Measure> Grower<'a, M> {
         if is_leaf {
             return Ok(None);
         }
-        self.total.as_mut().fill(0.0);
+        let total = self.sides.total.as_mut();
+        total.fill(0.0);
         for sample in samples {
-            self.measure.add(self.total.as_mut(), sample, 1.0);
+            self.measure.add(total, sample, 1.0);
         }
         let n_all = self.features.len();
         let is_sampled = self.limits.n_features < n_all;
@@ -349,7 +226,64 @@ impl<'a, M: Measure> Grower<'a, M> {
 
     /// Tries every threshold of a feature; says whether the feature varies in the node.
     fn search(&mut self, feature: usize, samples: &[Sample], best: &mut Option<Split>) -> bool {
-        let width = self.total.as_ref().len();
+        let width = self.sides.total.as_ref().len();
+        let occupied = self.fill_bins(feature, samples);
+        // Local, so that sums of a known number stay in registers.
+        let mut sides = std::mem::take(&mut self.sides);
+        let at = MISSING_BIN as usize * width;
+        let missing = sides.missing.as_mut();
+        missing.copy_from_slice(&self.sums[at..at + width]);
+        sides.left.as_mut().fill(0.0);
+        let mut counts = Counts {
+            n: samples.len(),
+            n_left: 0,
+            n_missing: self.counts[MISSING_BIN as usize] as usize,
+            least: self.limits.min_samples_leaf.max(1),
+        };
+        let mut top = best.map_or(f64::NEG_INFINITY, |best| best.score);
+        let mut found = None;
+        let (mut last, mut n_bins) = (0, 0);
+        for (word, bits) in occupied.into_iter().enumerate() {
+            let mut bits = bits;
+            while bits != 0 {
+                let bin = word * 64 + bits.trailing_zeros() as usize;
+                bits &= bits - 1;
+                if n_bins > 0
+                    && let Some((score, missing_left)) = sides.judge(&self.measure, counts)
+                    && score > top
+                {
+                    top = score;
+                    found = Some((last, bin, missing_left));
+                }
+                let sums = &mut self.sums[bin * width..(bin + 1) * width];
+                add(sides.left.as_mut(), sums, 1.0);
+                sums.fill(0.0);
+                counts.n_left += self.counts[bin] as usize;
+                self.counts[bin] = 0;
+                last = bin;
+                n_bins += 1;
+            }
+        }
+        self.sides = sides;
+        if let Some((bin, next, missing_left)) = found {
+            *best = Some(Split {
+                feature,
+                bin: bin as u8,
+                threshold: if next == MISSING_BIN as usize {
+                    f64::INFINITY
+                } else {
+                    self.data.columns[feature].between(bin, next)
+                },
+                missing_left,
+                score: top,
+            });
+        }
+        n_bins > 1
+    }
+
+    /// Adds the samples to their bins, and says by one bit each which bins that are.
+    fn fill_bins(&mut self, feature: usize, samples: &[Sample]) -> [u64; 4] {
+        let width = self.sides.total.as_ref().len();
         let codes = self.data.codes(feature);
         let mut occupied = [0_u64; 4];
         for sample in samples {
@@ -359,45 +293,7 @@ impl<'a, M: Measure> Grower<'a, M> {
             let sums = &mut self.sums[code * width..(code + 1) * width];
             self.measure.add(sums, sample, 1.0);
         }
-        let n_missing = self.counts[MISSING_BIN as usize] as usize;
-        let at = MISSING_BIN as usize * width;
-        self.missing
-            .as_mut()
-            .copy_from_slice(&self.sums[at..at + width]);
-        self.left.as_mut().fill(0.0);
-        let (mut n_left, mut n_bins) = (0, 0);
-        let mut last: Option<usize> = None;
-        for (word, bits) in occupied.iter().enumerate() {
-            let mut bits = *bits;
-            while bits != 0 {
-                let bin = word * 64 + bits.trailing_zeros() as usize;
-                bits &= bits - 1;
-                n_bins += 1;
-                if let Some(last) = last {
-                    let candidate = Candidate {
-                        feature,
-                        bin: last as u8,
-                        n_left,
-                        n_missing,
-                        n: samples.len(),
-                    };
-                    let next = (bin != MISSING_BIN as usize).then_some(bin);
-                    self.judge(&candidate, best, |data| match next {
-                        Some(next) => data.columns[feature].between(last, next),
-                        None => f64::INFINITY,
-                    });
-                }
-                let sums = &mut self.sums[bin * width..(bin + 1) * width];
-                for (left, sum) in self.left.as_mut().iter_mut().zip(&*sums) {
-                    *left += sum;
-                }
-                sums.fill(0.0);
-                n_left += self.counts[bin] as usize;
-                self.counts[bin] = 0;
-                last = Some(bin);
-            }
-        }
-        n_bins > 1
+        occupied
     }
 
     /// Tries one random threshold of a feature; says whether the feature varies in the node.
@@ -442,76 +338,36 @@ impl<'a, M: Measure> Grower<'a, M> {
                 },
             )
         };
-        self.left.as_mut().fill(0.0);
-        self.missing.as_mut().fill(0.0);
-        let left = self.left.as_mut();
-        let n_left = self
-            .measure
-            .add_up_to(bin as u8, left, samples, &self.gathered);
+        let Sides { left, missing, .. } = &mut self.sides;
+        let (left, missing) = (left.as_mut(), missing.as_mut());
+        left.fill(0.0);
+        missing.fill(0.0);
+        let codes = &self.gathered;
+        let n_left = self.measure.add_up_to(bin as u8, left, samples, codes);
         if n_missing > 0 {
-            for (sample, &code) in samples.iter().zip(&self.gathered) {
+            for (sample, &code) in samples.iter().zip(codes) {
                 let share = f64::from(u8::from(code == MISSING_BIN));
-                self.measure.add(self.missing.as_mut(), sample, share);
+                self.measure.add(missing, sample, share);
             }
         }
-        let candidate = Candidate {
-            feature,
-            bin: bin as u8,
-            n_left,
-            n_missing,
+        let counts = Counts {
             n: samples.len(),
-        };
-        self.judge(&candidate, best, |_| threshold);
-        true
-    }
-
-    /// Scores a split with the missing values on either side, and keeps the best.
-    fn judge(
-        &mut self,
-        candidate: &Candidate,
-        best: &mut Option<Split>,
-        threshold: impl Fn(&Binned) -> f64,
-    ) {
-        let least = self.limits.min_samples_leaf.max(1);
-        let &Candidate {
-            feature,
-            bin,
             n_left,
             n_missing,
-            n,
-        } = candidate;
-        for missing_left in [false, true] {
-            let n_left = n_left + if missing_left { n_missing } else { 0 };
-            if (missing_left && n_missing == 0) || n_left < least || n - n_left < least {
-                continue;
-            }
-            let (left, right) = (self.left.as_mut(), self.right.as_mut());
-            if missing_left {
-                for (left, missing) in left.iter_mut().zip(self.missing.as_ref()) {
-                    *left += missing;
-                }
-            }
-            let others = self.total.as_ref().iter().zip(&*left);
-            for (right, (total, left)) in right.iter_mut().zip(others) {
-                *right = total - left;
-            }
-            let score = self.measure.score(left) + self.measure.score(right);
-            if missing_left {
-                for (left, missing) in left.iter_mut().zip(self.missing.as_ref()) {
-                    *left -= missing;
-                }
-            }
-            if score > best.map_or(f64::NEG_INFINITY, |best| best.score) {
-                *best = Some(Split {
-                    feature,
-                    bin,
-                    threshold: threshold(self.data),
-                    // Nothing is missing here: what is missing later goes with the many.
-                    missing_left: missing_left || (n_missing == 0 && n_left > n - n_left),
-                    score,
-                });
-            }
+            least: self.limits.min_samples_leaf.max(1),
+        };
+        if let Some((score, missing_left)) = self.sides.judge(&self.measure, counts)
+            && best.is_none_or(|best| score > best.score)
+        {
+            *best = Some(Split {
+                feature,
+                bin: bin as u8,
+                threshold,
+                missing_left,
+                score,
+            });
         }
+        true
     }
 
     /// Puts the samples that go left first and says how many they are.
@@ -537,15 +393,6 @@ impl<'a, M: Measure> Grower<'a, M> {
         samples[n_left..].copy_from_slice(&self.apart);
         n_left
     }
-}
-
-/// A split that is yet to be scored; `left` and `missing` of the grower hold its sums.
-struct Candidate {
-    feature: usize,
-    bin: u8,
-    n_left: usize,
-    n_missing: usize,
-    n: usize,
 }
 
 /// A whole number below `n`.
