@@ -11,6 +11,7 @@ pub(crate) mod forest;
 pub(crate) mod kernel;
 pub(crate) mod linear;
 pub(crate) mod neighbours;
+pub(crate) mod products;
 pub(crate) mod source;
 
 use std::sync::Arc;
@@ -350,5 +351,72 @@ pub(crate) fn softmax(scores: &mut [f64]) {
     }
     for score in scores {
         *score /= total;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::frame::{FeatureColumn, FeatureValues, Target};
+    use crate::trainer::contract;
+
+    fn frame() -> Frame {
+        Frame {
+            columns: vec![FeatureColumn {
+                name: "price".into(),
+                values: FeatureValues::Number(vec![1.0, 2.5, f64::NAN]),
+            }],
+            target: Target::Unknown,
+            weights: None,
+            n_rows: 3,
+        }
+    }
+
+    /// Version 1, as it is on people's disks: 2 × price + 1, where a missing price is 1.5.
+    const VERSION_1: &str = "66666d64011fc89131000000000000001440010105707269636500010000000000000000f83f0000\
+        000000000000000000000000f03f01000000000000004001000000000000f03f00";
+
+    #[test]
+    fn files_of_version_1_still_open() {
+        let bytes: Vec<u8> = (0..VERSION_1.len())
+            .step_by(2)
+            .map(|at| u8::from_str_radix(&VERSION_1[at..at + 2], 16).unwrap())
+            .collect();
+        let model = Model::from_bytes(&bytes).unwrap();
+        let found = model.predict(&frame(), &[0, 1, 2]).unwrap();
+        assert_eq!(found, Predictions::Numbers(vec![3.0, 6.0, 4.0]));
+        assert_eq!(model.to_bytes(), bytes);
+    }
+
+    #[test]
+    fn a_row_that_is_not_there_is_an_error() {
+        let model = Model::constant(Answer::Number { fallback: 1.0 });
+        let missing = PredictError::NoSuchRow { row: 3, n_rows: 3 };
+        assert_eq!(model.predict(&frame(), &[0, 3]), Err(missing));
+        let none = model.predict(&frame(), &[]);
+        assert_eq!(none, Ok(Predictions::Numbers(Vec::new())));
+    }
+
+    /// Whoever can write a pack can also write its checksum.
+    #[test]
+    fn forged_bytes_cannot_make_it_panic() {
+        let mut n_read = 0;
+        for (model, frame) in contract::fitted() {
+            let bytes = model.to_bytes();
+            let rows: Vec<u32> = (0..frame.n_rows as u32).collect();
+            let stride = (bytes.len() / 400).max(1);
+            for at in (HEADER_BYTES..bytes.len()).step_by(stride) {
+                for value in [0, 1, 127, 255, bytes[at] ^ 4] {
+                    let mut forged = bytes.clone();
+                    forged[at] = value;
+                    let sum = crc32fast::hash(&forged[HEADER_BYTES..]).to_le_bytes();
+                    forged[5..HEADER_BYTES].copy_from_slice(&sum);
+                    if let Ok(model) = Model::from_bytes(&forged) {
+                        n_read += usize::from(model.predict(&frame, &rows).is_ok());
+                    }
+                }
+            }
+        }
+        assert!(n_read > 1_000, "{n_read}");
     }
 }

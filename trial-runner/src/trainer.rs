@@ -21,7 +21,7 @@ mod smo;
 mod svm;
 
 #[cfg(test)]
-mod contract;
+pub(crate) mod contract;
 #[cfg(test)]
 mod reference;
 

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::encoder::Design;
+use super::products::{dot, squared_distance};
 
 /// Machines over shared support vectors: one for numbers or two classes, else one a class.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -43,19 +44,15 @@ pub(crate) enum Kernel {
 
 impl Kernel {
     pub(crate) fn value(self, a: &[f64], b: &[f64]) -> f64 {
-        let dot = || a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
         match self {
-            Self::Linear => dot(),
-            Self::Rbf { gamma } => {
-                let squares = a.iter().zip(b).map(|(a, b)| (a - b) * (a - b));
-                (-gamma * squares.sum::<f64>()).exp()
-            }
+            Self::Linear => dot(a, b),
+            Self::Rbf { gamma } => (-gamma * squared_distance(a, b)).exp(),
             Self::Poly {
                 gamma,
                 coef0,
                 degree,
-            } => (gamma * dot() + coef0).powi(degree as i32),
-            Self::Sigmoid { gamma, coef0 } => (gamma * dot() + coef0).tanh(),
+            } => (gamma * dot(a, b) + coef0).powi(degree as i32),
+            Self::Sigmoid { gamma, coef0 } => (gamma * dot(a, b) + coef0).tanh(),
         }
     }
 }
@@ -103,8 +100,7 @@ impl KernelMachine {
 
 impl Machine {
     fn answer(&self, kernels: &[f64]) -> f64 {
-        let products = self.coefficients.iter().zip(kernels).map(|(a, b)| a * b);
-        let sum = self.intercept + products.sum::<f64>();
+        let sum = self.intercept + dot(&self.coefficients, kernels);
         match self.sigmoid {
             Some(sigmoid) => sigmoid.probability(sum),
             None => sum,

@@ -6,6 +6,7 @@ use std::collections::BinaryHeap;
 use serde::{Deserialize, Serialize};
 
 use super::encoder::Design;
+use super::products::{absolute_distance, squared_distance};
 
 /// The nearest training rows answer.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -58,12 +59,12 @@ impl Neighbours {
 
     /// The distance to the power of `p`.
     fn distance(&self, a: &[f64], b: &[f64]) -> f64 {
-        let apart = a.iter().zip(b).map(|(a, b)| (a - b).abs());
         if self.p == 2.0 {
-            apart.map(|apart| apart * apart).sum()
+            squared_distance(a, b)
         } else if self.p == 1.0 {
-            apart.sum()
+            absolute_distance(a, b)
         } else {
+            let apart = a.iter().zip(b).map(|(a, b)| (a - b).abs());
             apart.map(|apart| apart.powf(self.p)).sum()
         }
     }
@@ -95,6 +96,7 @@ impl Neighbours {
         let is_class = |target: &f64| *target >= 0.0 && (*target as usize) < width;
         self.rows.len() == self.targets.len() * n_features
             && self.k > 0
+            && self.k as usize <= self.targets.len()
             && (!self.is_class || self.targets.iter().all(is_class))
     }
 }

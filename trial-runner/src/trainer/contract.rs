@@ -179,6 +179,16 @@ fn split(n_rows: usize) -> (Vec<u32>, Vec<u32>) {
     (0..n_rows as u32).partition(|row| row % 3 != 0)
 }
 
+/// A small fitted model of every kind, and what it can predict on.
+pub(crate) fn fitted() -> Vec<(Model, Frame)> {
+    let each = cases().into_iter().map(|(learner, task)| {
+        let frame = synthetic(task, 20);
+        let (train, _) = split(20);
+        (fit(learner, &frame, &train, 1).unwrap(), frame)
+    });
+    each.collect()
+}
+
 #[test]
 fn beats_the_constant_model() {
     for (learner, task) in cases() {

@@ -6,7 +6,8 @@
 //! removes are exactly zero. smartcore's lasso is an interior-point method that never reaches zero,
 //! has another scale of alpha, and a wrong intercept unless it normalises.
 
-use super::ridge::{Centred, dot};
+use super::ridge::Centred;
+use crate::model::products::dot;
 use crate::stop::{Stop, Stopped};
 
 /// The penalty and when to end.

@@ -6,12 +6,17 @@
 //! stopped. Deviations from scikit-learn: thresholds of features with more than 255 distinct values
 //! lie between bins, and missing values go where they help most.
 
+mod measure;
+
 use rand::Rng;
 use rand_pcg::Pcg64Mcg;
 
 use super::bins::{Binned, MISSING_BIN};
 use crate::model::forest::Node;
 use crate::stop::{Stop, Stopped};
+
+use measure::{Counts, Sides, add};
+pub(super) use measure::{Entropy, Gini, Measure, Variance};
 
 /// Visits of a row between two looks at the stop flag: well under a millisecond's worth.
 const VISITS_BETWEEN_CHECKS: usize = 1 << 18;
@@ -45,93 +50,6 @@ pub(super) struct Sample {
     pub(super) value: f64,
 }
 
-/// What makes a side of a split good: sums over its samples, and their score, to be as high as
-/// possible in total.
-pub(super) trait Measure {
-    /// How many sums there are.
-    fn width(&self) -> usize;
-    fn add(&self, sums: &mut [f64], sample: &Sample);
-    fn score(&self, sums: &[f64]) -> f64;
-    fn is_pure(&self, samples: &[Sample]) -> bool;
-}
-
-/// The sum of squared errors of a number, or of one of two classes (which is half their Gini
-/// impurity).
-pub(super) struct Variance;
-
-/// The Gini impurity of several classes.
-pub(super) struct Gini {
-    pub(super) n_classes: usize,
-}
-
-/// The entropy of classes.
-pub(super) struct Entropy {
-    pub(super) n_classes: usize,
-}
-
-impl Measure for Variance {
-    fn width(&self) -> usize {
-        2
-    }
-
-    fn add(&self, sums: &mut [f64], sample: &Sample) {
-        sums[0] += sample.weight;
-        sums[1] += sample.weight * sample.value;
-    }
-
-    fn score(&self, sums: &[f64]) -> f64 {
-        sums[1] * sums[1] / sums[0]
-    }
-
-    fn is_pure(&self, samples: &[Sample]) -> bool {
-        samples
-            .iter()
-            .all(|sample| sample.value == samples[0].value)
-    }
-}
-
-impl Measure for Gini {
-    fn width(&self) -> usize {
-        self.n_classes
-    }
-
-    fn add(&self, sums: &mut [f64], sample: &Sample) {
-        sums[sample.class as usize] += sample.weight;
-    }
-
-    fn score(&self, sums: &[f64]) -> f64 {
-        let squares: f64 = sums.iter().map(|sum| sum * sum).sum();
-        squares / sums.iter().sum::<f64>()
-    }
-
-    fn is_pure(&self, samples: &[Sample]) -> bool {
-        samples
-            .iter()
-            .all(|sample| sample.class == samples[0].class)
-    }
-}
-
-impl Measure for Entropy {
-    fn width(&self) -> usize {
-        self.n_classes
-    }
-
-    fn add(&self, sums: &mut [f64], sample: &Sample) {
-        sums[sample.class as usize] += sample.weight;
-    }
-
-    fn score(&self, sums: &[f64]) -> f64 {
-        let x_log_x = |x: f64| if x > 0.0 { x * x.ln() } else { 0.0 };
-        sums.iter().map(|&sum| x_log_x(sum)).sum::<f64>() - x_log_x(sums.iter().sum())
-    }
-
-    fn is_pure(&self, samples: &[Sample]) -> bool {
-        samples
-            .iter()
-            .all(|sample| sample.class == samples[0].class)
-    }
-}
-
 /// Receives the tree as it grows.
 pub(super) trait Planter {
     /// The number of a threshold.
@@ -141,18 +59,17 @@ pub(super) trait Planter {
 }
 
 /// Memory that one tree after another grows in.
-pub(super) struct Grower<'a, M> {
+pub(super) struct Grower<'a, M: Measure> {
     data: &'a Binned,
     measure: M,
     limits: Limits,
     /// Sums and counts of each bin; zero between two features.
     sums: Vec<f64>,
     counts: Vec<u32>,
-    total: Vec<f64>,
-    left: Vec<f64>,
-    right: Vec<f64>,
-    missing: Vec<f64>,
+    sides: Sides<M::Sums>,
     features: Vec<u32>,
+    /// The codes of the samples of a node.
+    gathered: Vec<u8>,
     apart: Vec<Sample>,
     visits: usize,
 }
@@ -179,16 +96,14 @@ struct Pending {
 
 impl<'a, M: Measure> Grower<'a, M> {
     pub(super) fn new(data: &'a Binned, measure: M, limits: Limits) -> Self {
-        let width = measure.width();
+        let width = measure.zeros().as_ref().len();
         Self {
             data,
             limits,
             sums: vec![0.0; 256 * width],
             counts: vec![0; 256],
-            total: vec![0.0; width],
-            left: vec![0.0; width],
-            right: vec![0.0; width],
-            missing: vec![0.0; width],
+            sides: Sides::new(&measure),
+            gathered: Vec::new(),
             features: (0..data.columns.len() as u32).collect(),
             apart: Vec::new(),
             visits: 0,
@@ -276,9 +191,10 @@ impl<'a, M: Measure> Grower<'a, M> {
         if is_leaf {
             return Ok(None);
         }
-        self.total.fill(0.0);
+        let total = self.sides.total.as_mut();
+        total.fill(0.0);
         for sample in samples {
-            self.measure.add(&mut self.total, sample);
+            self.measure.add(total, sample, 1.0);
         }
         let n_all = self.features.len();
         let is_sampled = self.limits.n_features < n_all;
@@ -310,54 +226,74 @@ impl<'a, M: Measure> Grower<'a, M> {
 
     /// Tries every threshold of a feature; says whether the feature varies in the node.
     fn search(&mut self, feature: usize, samples: &[Sample], best: &mut Option<Split>) -> bool {
-        let width = self.measure.width();
+        let width = self.sides.total.as_ref().len();
+        let occupied = self.fill_bins(feature, samples);
+        // Local, so that sums of a known number stay in registers.
+        let mut sides = std::mem::take(&mut self.sides);
+        let at = MISSING_BIN as usize * width;
+        let missing = sides.missing.as_mut();
+        missing.copy_from_slice(&self.sums[at..at + width]);
+        sides.left.as_mut().fill(0.0);
+        let mut counts = Counts {
+            n: samples.len(),
+            n_left: 0,
+            n_missing: self.counts[MISSING_BIN as usize] as usize,
+            least: self.limits.min_samples_leaf.max(1),
+        };
+        let mut top = best.map_or(f64::NEG_INFINITY, |best| best.score);
+        let mut found = None;
+        let (mut last, mut n_bins) = (0, 0);
+        for (word, bits) in occupied.into_iter().enumerate() {
+            let mut bits = bits;
+            while bits != 0 {
+                let bin = word * 64 + bits.trailing_zeros() as usize;
+                bits &= bits - 1;
+                if n_bins > 0
+                    && let Some((score, missing_left)) = sides.judge(&self.measure, counts)
+                    && score > top
+                {
+                    top = score;
+                    found = Some((last, bin, missing_left));
+                }
+                let sums = &mut self.sums[bin * width..(bin + 1) * width];
+                add(sides.left.as_mut(), sums, 1.0);
+                sums.fill(0.0);
+                counts.n_left += self.counts[bin] as usize;
+                self.counts[bin] = 0;
+                last = bin;
+                n_bins += 1;
+            }
+        }
+        self.sides = sides;
+        if let Some((bin, next, missing_left)) = found {
+            *best = Some(Split {
+                feature,
+                bin: bin as u8,
+                threshold: if next == MISSING_BIN as usize {
+                    f64::INFINITY
+                } else {
+                    self.data.columns[feature].between(bin, next)
+                },
+                missing_left,
+                score: top,
+            });
+        }
+        n_bins > 1
+    }
+
+    /// Adds the samples to their bins, and says by one bit each which bins that are.
+    fn fill_bins(&mut self, feature: usize, samples: &[Sample]) -> [u64; 4] {
+        let width = self.sides.total.as_ref().len();
         let codes = self.data.codes(feature);
         let mut occupied = [0_u64; 4];
         for sample in samples {
             let code = codes[sample.row as usize] as usize;
             occupied[code >> 6] |= 1 << (code & 63);
             self.counts[code] += 1;
-            self.measure
-                .add(&mut self.sums[code * width..(code + 1) * width], sample);
+            let sums = &mut self.sums[code * width..(code + 1) * width];
+            self.measure.add(sums, sample, 1.0);
         }
-        let n_missing = self.counts[MISSING_BIN as usize] as usize;
-        let at = MISSING_BIN as usize * width;
-        self.missing.copy_from_slice(&self.sums[at..at + width]);
-        self.left.fill(0.0);
-        let (mut n_left, mut n_bins) = (0, 0);
-        let mut last: Option<usize> = None;
-        for (word, bits) in occupied.iter().enumerate() {
-            let mut bits = *bits;
-            while bits != 0 {
-                let bin = word * 64 + bits.trailing_zeros() as usize;
-                bits &= bits - 1;
-                n_bins += 1;
-                if let Some(last) = last {
-                    let candidate = Candidate {
-                        feature,
-                        bin: last as u8,
-                        n_left,
-                        n_missing,
-                        n: samples.len(),
-                    };
-                    let next = (bin != MISSING_BIN as usize).then_some(bin);
-                    self.judge(&candidate, best, |data| match next {
-                        Some(next) => data.columns[feature].between(last, next),
-                        None => f64::INFINITY,
-                    });
-                }
-                let sums = &mut self.sums[bin * width..(bin + 1) * width];
-                self.left
-                    .iter_mut()
-                    .zip(&*sums)
-                    .for_each(|(left, sum)| *left += sum);
-                sums.fill(0.0);
-                n_left += self.counts[bin] as usize;
-                self.counts[bin] = 0;
-                last = Some(bin);
-            }
-        }
-        n_bins > 1
+        occupied
     }
 
     /// Tries one random threshold of a feature; says whether the feature varies in the node.
@@ -369,15 +305,15 @@ impl<'a, M: Measure> Grower<'a, M> {
         best: &mut Option<Split>,
     ) -> bool {
         let codes = self.data.codes(feature);
+        self.gathered.clear();
+        self.gathered
+            .extend(samples.iter().map(|sample| codes[sample.row as usize]));
         let (mut lowest, mut highest, mut n_missing) = (MISSING_BIN, 0, 0);
-        for sample in samples {
-            let code = codes[sample.row as usize];
-            if code == MISSING_BIN {
-                n_missing += 1;
-            } else {
-                lowest = lowest.min(code);
-                highest = highest.max(code);
-            }
+        for &code in &self.gathered {
+            let is_missing = code == MISSING_BIN;
+            n_missing += usize::from(is_missing);
+            lowest = lowest.min(code);
+            highest = highest.max(if is_missing { 0 } else { code });
         }
         if n_missing == samples.len() || (lowest == highest && n_missing == 0) {
             return false;
@@ -389,8 +325,9 @@ impl<'a, M: Measure> Grower<'a, M> {
             let (low, high) = (lowest as usize, highest as usize);
             let place = unit(rng);
             let drawn = bins.least[low] * (1.0 - place) + bins.most[high] * place;
-            let bin = bins.most.partition_point(|most| *most <= drawn);
-            let bin = bin.saturating_sub(1).clamp(low, high - 1);
+            let within = &bins.most[low..high];
+            let bin = low + within.partition_point(|most| *most <= drawn);
+            let bin = bin.saturating_sub(1).max(low);
             let fits = bins.most[bin] <= drawn && drawn < bins.least[bin + 1];
             (
                 bin,
@@ -401,72 +338,36 @@ impl<'a, M: Measure> Grower<'a, M> {
                 },
             )
         };
-        self.left.fill(0.0);
-        self.missing.fill(0.0);
-        let mut n_left = 0;
-        for sample in samples {
-            let code = codes[sample.row as usize];
-            if code as usize <= bin {
-                n_left += 1;
-                self.measure.add(&mut self.left, sample);
-            } else if code == MISSING_BIN {
-                self.measure.add(&mut self.missing, sample);
+        let Sides { left, missing, .. } = &mut self.sides;
+        let (left, missing) = (left.as_mut(), missing.as_mut());
+        left.fill(0.0);
+        missing.fill(0.0);
+        let codes = &self.gathered;
+        let n_left = self.measure.add_up_to(bin as u8, left, samples, codes);
+        if n_missing > 0 {
+            for (sample, &code) in samples.iter().zip(codes) {
+                let share = f64::from(u8::from(code == MISSING_BIN));
+                self.measure.add(missing, sample, share);
             }
         }
-        let candidate = Candidate {
-            feature,
-            bin: bin as u8,
-            n_left,
-            n_missing,
+        let counts = Counts {
             n: samples.len(),
-        };
-        self.judge(&candidate, best, |_| threshold);
-        true
-    }
-
-    /// Scores a split with the missing values on either side, and keeps the best.
-    fn judge(
-        &mut self,
-        candidate: &Candidate,
-        best: &mut Option<Split>,
-        threshold: impl Fn(&Binned) -> f64,
-    ) {
-        let least = self.limits.min_samples_leaf.max(1);
-        let &Candidate {
-            feature,
-            bin,
             n_left,
             n_missing,
-            n,
-        } = candidate;
-        for missing_left in [false, true] {
-            let n_left = n_left + if missing_left { n_missing } else { 0 };
-            if (missing_left && n_missing == 0) || n_left < least || n - n_left < least {
-                continue;
-            }
-            for (index, right) in self.right.iter_mut().enumerate() {
-                if missing_left {
-                    self.left[index] += self.missing[index];
-                }
-                *right = self.total[index] - self.left[index];
-            }
-            let score = self.measure.score(&self.left) + self.measure.score(&self.right);
-            if missing_left {
-                for (left, missing) in self.left.iter_mut().zip(&self.missing) {
-                    *left -= missing;
-                }
-            }
-            if score > best.map_or(f64::NEG_INFINITY, |best| best.score) {
-                *best = Some(Split {
-                    feature,
-                    bin,
-                    threshold: threshold(self.data),
-                    // Nothing is missing here: what is missing later goes with the many.
-                    missing_left: missing_left || (n_missing == 0 && n_left > n - n_left),
-                    score,
-                });
-            }
+            least: self.limits.min_samples_leaf.max(1),
+        };
+        if let Some((score, missing_left)) = self.sides.judge(&self.measure, counts)
+            && best.is_none_or(|best| score > best.score)
+        {
+            *best = Some(Split {
+                feature,
+                bin: bin as u8,
+                threshold,
+                missing_left,
+                score,
+            });
         }
+        true
     }
 
     /// Puts the samples that go left first and says how many they are.
@@ -492,15 +393,6 @@ impl<'a, M: Measure> Grower<'a, M> {
         samples[n_left..].copy_from_slice(&self.apart);
         n_left
     }
-}
-
-/// A split that is yet to be scored; `left` and `missing` of the grower hold its sums.
-struct Candidate {
-    feature: usize,
-    bin: u8,
-    n_left: usize,
-    n_missing: usize,
-    n: usize,
 }
 
 /// A whole number below `n`.

@@ -6,6 +6,7 @@
 //! duplicated columns) the diagonal is raised by a tiny share of itself, which leads to the solution
 //! of least norm as nearly as the arithmetic allows.
 
+use crate::model::products::dot;
 use crate::stop::{Stop, Stopped};
 
 /// The centred columns and target, each row times the root of its weight.
@@ -57,20 +58,6 @@ pub(super) fn solve(
             .map(|index| dot(column(index), &dual))
             .collect()
     }))
-}
-
-pub(super) fn dot(a: &[f64], b: &[f64]) -> f64 {
-    // Four sums let the compiler use wide registers, and the order is the same everywhere.
-    let (a4, a_rest) = a.as_chunks::<4>();
-    let (b4, b_rest) = b.as_chunks::<4>();
-    let mut sums = [0.0; 4];
-    for (a, b) in a4.iter().zip(b4) {
-        for lane in 0..4 {
-            sums[lane] += a[lane] * b[lane];
-        }
-    }
-    let rest: f64 = a_rest.iter().zip(b_rest).map(|(a, b)| a * b).sum();
-    sums[0] + sums[1] + (sums[2] + sums[3]) + rest
 }
 
 /// Solves (gram + alpha I) w = moments; `gram` has its lower triangle filled.
