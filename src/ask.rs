@@ -16,7 +16,7 @@ use crate::submission::plain;
 use crate::table::{Columns, ParquetTable};
 
 /// `fleetfit studies`.
-pub fn studies(home: &Path, server: &ServerArgs, printer: &Printer) -> Result<i32, Failure> {
+pub(crate) fn studies(home: &Path, server: &ServerArgs, printer: &Printer) -> Result<i32, Failure> {
     let views = Source::open(home, server)?.studies()?;
     if printer.is_json() {
         views.iter().try_for_each(|view| printer.json(view))?;
@@ -29,7 +29,7 @@ pub fn studies(home: &Path, server: &ServerArgs, printer: &Printer) -> Result<i3
 }
 
 /// `fleetfit status`.
-pub fn status(home: &Path, args: &StudyArgs, printer: &Printer) -> Result<i32, Failure> {
+pub(crate) fn status(home: &Path, args: &StudyArgs, printer: &Printer) -> Result<i32, Failure> {
     let view = Source::open(home, &args.server)?.status(&args.study)?;
     if printer.is_json() {
         printer.json(&view)?;
@@ -40,7 +40,7 @@ pub fn status(home: &Path, args: &StudyArgs, printer: &Printer) -> Result<i32, F
 }
 
 /// `fleetfit best`.
-pub fn best(home: &Path, args: &BestArgs, printer: &Printer) -> Result<i32, Failure> {
+pub(crate) fn best(home: &Path, args: &BestArgs, printer: &Printer) -> Result<i32, Failure> {
     let source = Source::open(home, &args.server)?;
     let metric = source.status(&args.study)?.metric.name;
     if args.all {
@@ -75,7 +75,7 @@ pub fn best(home: &Path, args: &BestArgs, printer: &Printer) -> Result<i32, Fail
 }
 
 /// `fleetfit trials`.
-pub fn trials(home: &Path, args: &TrialsArgs, printer: &Printer) -> Result<i32, Failure> {
+pub(crate) fn trials(home: &Path, args: &TrialsArgs, printer: &Printer) -> Result<i32, Failure> {
     if let Some(trial) = args.logs {
         return logs(home, args, trial);
     }
@@ -147,13 +147,13 @@ fn logs(home: &Path, args: &TrialsArgs, trial: u32) -> Result<i32, Failure> {
 }
 
 /// `fleetfit cancel`.
-pub fn cancel(home: &Path, args: &StudyArgs, printer: &Printer) -> Result<i32, Failure> {
+pub(crate) fn cancel(home: &Path, args: &StudyArgs, printer: &Printer) -> Result<i32, Failure> {
     let view = Source::open(home, &args.server)?.cancel(&args.study)?;
     answer(printer, &view, &show::status(&view))
 }
 
 /// `fleetfit delete`.
-pub fn delete(home: &Path, args: &StudyArgs, printer: &Printer) -> Result<i32, Failure> {
+pub(crate) fn delete(home: &Path, args: &StudyArgs, printer: &Printer) -> Result<i32, Failure> {
     Source::open(home, &args.server)?.delete(&args.study)?;
     let answered: Json = json!({"study": args.study, "deleted": true});
     answer(printer, &answered, &format!("{}: deleted", args.study))

@@ -11,7 +11,7 @@ use crate::show::word;
 use crate::submission::Verdict;
 
 /// Judges the job and says what it found. Exit code 2 when there is a problem.
-pub fn check(args: &JobArgs, printer: &Printer) -> Result<i32, Failure> {
+pub(crate) fn check(args: &JobArgs, printer: &Printer) -> Result<i32, Failure> {
     let verdict = match Verdict::reach(args) {
         Ok(verdict) => verdict,
         Err(Failure::Problems(problems)) => Verdict {

@@ -7,10 +7,10 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 /// Hyperparameter and AutoML search for one model or a hundred thousand.
 #[derive(Debug, Parser)]
 #[command(name = "fleetfit", version, max_term_width = 100, after_help = EXAMPLES)]
-pub struct Cli {
+pub(crate) struct Cli {
     /// What to do.
     #[command(subcommand)]
-    pub command: Command,
+    pub(crate) command: Command,
     /// What goes to standard output: text for people, or JSON for programs.
     #[arg(
         long,
@@ -19,13 +19,13 @@ pub struct Cli {
         default_value_t,
         hide_possible_values = true
     )]
-    pub output: Output,
+    pub(crate) output: Output,
     /// Where studies are kept [default: $FLEETFIT_HOME, else ./.fleetfit].
     #[arg(long, global = true, value_name = "DIR")]
-    pub data_dir: Option<PathBuf>,
+    pub(crate) data_dir: Option<PathBuf>,
     /// Say less: no progress, no notices.
     #[arg(long, short, global = true)]
-    pub quiet: bool,
+    pub(crate) quiet: bool,
 }
 
 const EXAMPLES: &str = "\
@@ -38,7 +38,7 @@ Examples:
 
 /// What goes to standard output.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub enum Output {
+pub(crate) enum Output {
     /// For people.
     #[default]
     #[value(alias = "table")]
@@ -53,7 +53,7 @@ pub enum Output {
 
 /// What to do.
 #[derive(Debug, Subcommand)]
-pub enum Command {
+pub(crate) enum Command {
     /// Report every problem of a job file, or the study as understood.
     #[command(after_help = "\
 Examples:
@@ -120,109 +120,109 @@ Examples:
 
 /// A job file and what to change in it.
 #[derive(Clone, Debug, Args)]
-pub struct JobArgs {
+pub(crate) struct JobArgs {
     /// The job file (YAML or JSON); `-` reads standard input.
-    pub job: PathBuf,
+    pub(crate) job: PathBuf,
     /// Change a value of the job, e.g. --set limits.timeout=60 (repeatable).
     #[arg(long, value_name = "PATH=VALUE")]
-    pub set: Vec<String>,
+    pub(crate) set: Vec<String>,
     /// Call the study something else.
     #[arg(long)]
-    pub name: Option<String>,
+    pub(crate) name: Option<String>,
 }
 
 /// How to run a job.
 #[derive(Debug, Args)]
-pub struct RunArgs {
+pub(crate) struct RunArgs {
     /// The job.
     #[command(flatten)]
-    pub job: JobArgs,
+    pub(crate) job: JobArgs,
     /// How many trials train at once in this process [default: the number of cores].
     #[arg(long, value_name = "N")]
-    pub slots: Option<usize>,
+    pub(crate) slots: Option<usize>,
 }
 
 /// Whom to ask.
 #[derive(Clone, Debug, Args)]
-pub struct ServerArgs {
+pub(crate) struct ServerArgs {
     /// Ask the service at this address instead of the data directory.
     #[arg(long, env = "FLEETFIT_SERVER", value_name = "URL")]
-    pub server: Option<String>,
+    pub(crate) server: Option<String>,
 }
 
 /// A study.
 #[derive(Debug, Args)]
-pub struct StudyArgs {
+pub(crate) struct StudyArgs {
     /// The study's name.
-    pub study: String,
+    pub(crate) study: String,
     /// Whom to ask.
     #[command(flatten)]
-    pub server: ServerArgs,
+    pub(crate) server: ServerArgs,
 }
 
 /// What to go on with.
 #[derive(Debug, Args)]
-pub struct ResumeArgs {
+pub(crate) struct ResumeArgs {
     /// The study's name.
-    pub study: String,
+    pub(crate) study: String,
     /// How many trials train at once in this process [default: the number of cores].
     #[arg(long, value_name = "N")]
-    pub slots: Option<usize>,
+    pub(crate) slots: Option<usize>,
 }
 
 /// Which best.
 #[derive(Debug, Args)]
-pub struct BestArgs {
+pub(crate) struct BestArgs {
     /// The study's name.
-    pub study: String,
+    pub(crate) study: String,
     /// One entity: 17, or store=17,brand=3.
     #[arg(long, value_name = "KEY", conflicts_with = "all")]
-    pub entity: Option<String>,
+    pub(crate) entity: Option<String>,
     /// Every entity, one after the other.
     #[arg(long)]
-    pub all: bool,
+    pub(crate) all: bool,
     /// The K best instead of the best.
     #[arg(long, value_name = "K", conflicts_with = "all")]
-    pub top: Option<u32>,
+    pub(crate) top: Option<u32>,
     /// Whom to ask.
     #[command(flatten)]
-    pub server: ServerArgs,
+    pub(crate) server: ServerArgs,
 }
 
 /// Which trials.
 #[derive(Debug, Args)]
-pub struct TrialsArgs {
+pub(crate) struct TrialsArgs {
     /// The study's name.
-    pub study: String,
+    pub(crate) study: String,
     /// Only this entity's: 17, or store=17,brand=3.
     #[arg(long, value_name = "KEY")]
-    pub entity: Option<String>,
+    pub(crate) entity: Option<String>,
     /// Print what this command trial wrote.
     #[arg(long, value_name = "TRIAL")]
-    pub logs: Option<u32>,
+    pub(crate) logs: Option<u32>,
     /// Write to this file instead of standard output.
     #[arg(long, value_name = "FILE")]
-    pub out: Option<PathBuf>,
+    pub(crate) out: Option<PathBuf>,
     /// Whom to ask.
     #[command(flatten)]
-    pub server: ServerArgs,
+    pub(crate) server: ServerArgs,
 }
 
 /// What to predict.
 #[derive(Debug, Args)]
-pub struct PredictArgs {
+pub(crate) struct PredictArgs {
     /// The study's name.
-    pub study: String,
+    pub(crate) study: String,
     /// The rows to predict: csv, csv.gz or parquet.
     #[arg(long, value_name = "FILE")]
-    pub data: PathBuf,
+    pub(crate) data: PathBuf,
     /// Use this entity's model for every row.
     #[arg(long, value_name = "KEY")]
-    pub entity: Option<String>,
+    pub(crate) entity: Option<String>,
     /// Write to this file (csv) instead of standard output.
     #[arg(long, value_name = "FILE")]
-    pub out: Option<PathBuf>,
+    pub(crate) out: Option<PathBuf>,
     /// Whom to ask.
     #[command(flatten)]
-    pub server: ServerArgs,
+    pub(crate) server: ServerArgs,
 }

@@ -7,7 +7,7 @@ use crate::exit;
 
 /// Why a command could not do what was asked.
 #[derive(Debug, Error)]
-pub enum Failure {
+pub(crate) enum Failure {
     /// The job has problems; they name their places themselves.
     #[error("{0}")]
     Problems(Problems),
@@ -35,7 +35,7 @@ fn hint_line(hint: &Option<String>) -> String {
 
 impl Failure {
     /// The process's exit code.
-    pub fn exit_code(&self) -> i32 {
+    pub(crate) fn exit_code(&self) -> i32 {
         match self {
             Self::Problems(_) | Self::Asked { .. } => exit::PROBLEMS,
             Self::Unavailable(_) => exit::UNAVAILABLE,
@@ -44,12 +44,12 @@ impl Failure {
     }
 
     /// One problem that ends the command.
-    pub fn problem(problem: Problem) -> Self {
+    pub(crate) fn problem(problem: Problem) -> Self {
         Self::Problems(Problems(vec![problem]))
     }
 
     /// Something asked for that cannot be, with what to write instead.
-    pub fn asked(message: impl Into<String>, hint: impl Into<String>) -> Self {
+    pub(crate) fn asked(message: impl Into<String>, hint: impl Into<String>) -> Self {
         Self::Asked {
             message: message.into(),
             hint: Some(hint.into()),

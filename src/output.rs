@@ -11,33 +11,33 @@ use crate::failure::Failure;
 
 /// Prints what a command has to say, for people or for programs.
 #[derive(Clone, Copy, Debug)]
-pub struct Printer {
+pub(crate) struct Printer {
     /// For whom.
-    pub output: Output,
+    pub(crate) output: Output,
     /// Whether notices and progress are left out.
-    pub quiet: bool,
+    pub(crate) quiet: bool,
 }
 
 impl Printer {
     /// Whether programs read standard output.
-    pub fn is_json(&self) -> bool {
+    pub(crate) fn is_json(&self) -> bool {
         self.output == Output::Json
     }
 
     /// One line (or block of lines) of data.
-    pub fn line(&self, text: &str) -> Result<(), Failure> {
+    pub(crate) fn line(&self, text: &str) -> Result<(), Failure> {
         write_line(&mut std::io::stdout().lock(), text)
     }
 
     /// One JSON document.
-    pub fn json(&self, document: &impl Serialize) -> Result<(), Failure> {
+    pub(crate) fn json(&self, document: &impl Serialize) -> Result<(), Failure> {
         let text = serde_json::to_string(document)
             .map_err(|error| Failure::Unexpected(format!("the answer cannot be shown: {error}")))?;
         self.line(&text)
     }
 
     /// Something beside the data.
-    pub fn note(&self, text: &str) {
+    pub(crate) fn note(&self, text: &str) {
         if !self.quiet {
             // Standard error may be closed; then nobody wants to know.
             drop(writeln!(std::io::stderr(), "{text}"));
@@ -45,7 +45,7 @@ impl Printer {
     }
 
     /// The notices of a job.
-    pub fn notices(&self, notices: &[Notice]) {
+    pub(crate) fn notices(&self, notices: &[Notice]) {
         for notice in notices {
             self.note(&format!("{notice}"));
         }
@@ -53,7 +53,7 @@ impl Printer {
 
     /// Why the command could not do what was asked: for people on standard error, and for programs
     /// on standard output as well.
-    pub fn failure(&self, failure: &Failure) {
+    pub(crate) fn failure(&self, failure: &Failure) {
         drop(writeln!(std::io::stderr(), "{failure}"));
         if self.is_json() {
             let problems: &[Problem] = match failure {
@@ -66,13 +66,13 @@ impl Printer {
     }
 
     /// Whether a moving picture on standard error makes sense.
-    pub fn can_animate(&self) -> bool {
+    pub(crate) fn can_animate(&self) -> bool {
         !self.quiet && std::io::stderr().is_terminal()
     }
 }
 
 /// A reader that went away (`| head`) ends the command quietly; any other error is one.
-pub fn write_line(out: &mut impl Write, text: &str) -> Result<(), Failure> {
+pub(crate) fn write_line(out: &mut impl Write, text: &str) -> Result<(), Failure> {
     match writeln!(out, "{text}") {
         Ok(()) => Ok(()),
         Err(error) if error.kind() == ErrorKind::BrokenPipe => {

@@ -8,7 +8,7 @@ use fleetfit_search_spaces::{
 use fleetfit_trial_runner::dataset::{self, DataError};
 
 /// Everything that the study names and that is not there.
-pub fn problems(job: &Job, study: &Study, base_dir: &Path) -> Vec<Problem> {
+pub(crate) fn problems(job: &Job, study: &Study, base_dir: &Path) -> Vec<Problem> {
     let mut problems = Vec::new();
     if let Work::Command(command) = &study.work {
         if let Some(code) = command.code.as_ref().filter(|code| !is_remote(code)) {
@@ -51,7 +51,7 @@ fn is_remote(path: &str) -> bool {
 }
 
 /// The problem that a data source's error means.
-pub fn data_problem(job: &Job, error: &DataError) -> Problem {
+pub(crate) fn data_problem(job: &Job, error: &DataError) -> Problem {
     let key = error.key;
     let path = if key.ends_with("_data") {
         format!("{key}.path")

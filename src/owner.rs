@@ -20,14 +20,14 @@ use crate::submission::plain;
 const MAX_SOCKET_PATH: usize = 100;
 
 /// An open door. It closes when this is dropped.
-pub struct Owner {
+pub(crate) struct Owner {
     socket: PathBuf,
     close: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
 
 /// Where the door of a data directory is.
-pub fn socket_path(home: &Path) -> PathBuf {
+pub(crate) fn socket_path(home: &Path) -> PathBuf {
     let socket = home.join("api.sock");
     if socket.as_os_str().len() <= MAX_SOCKET_PATH {
         return socket;
@@ -46,7 +46,11 @@ pub fn socket_path(home: &Path) -> PathBuf {
 
 impl Owner {
     /// Opens the door.
-    pub fn open(home: &Path, journal: Journal, engine: EngineHandle) -> Result<Self, Failure> {
+    pub(crate) fn open(
+        home: &Path,
+        journal: Journal,
+        engine: EngineHandle,
+    ) -> Result<Self, Failure> {
         let socket = socket_path(home);
         Self::listen(
             &socket,

@@ -21,7 +21,7 @@ use crate::submission::plain;
 use crate::table::csv_cell;
 
 /// Predicts each row of the file with its entity's model.
-pub fn predict(home: &Path, args: &PredictArgs, printer: &Printer) -> Result<i32, Failure> {
+pub(crate) fn predict(home: &Path, args: &PredictArgs, printer: &Printer) -> Result<i32, Failure> {
     let source = Source::open(home, &args.server)?;
     let dir = source::study_dir(home, &args.study);
     let winners = winners(&source, args)?;

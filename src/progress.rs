@@ -13,7 +13,7 @@ use crate::show;
 const LINE_EVERY: Duration = Duration::from_secs(10);
 
 /// How a run is going.
-pub struct Progress<'a> {
+pub(crate) struct Progress<'a> {
     printer: &'a Printer,
     study: &'a str,
     metric: &'a str,
@@ -35,7 +35,7 @@ enum Picture {
 
 impl<'a> Progress<'a> {
     /// Begins to show a study of so many trials.
-    pub fn start(printer: &'a Printer, study: &'a str, metric: &'a str, total: u64) -> Self {
+    pub(crate) fn start(printer: &'a Printer, study: &'a str, metric: &'a str, total: u64) -> Self {
         let started = Instant::now();
         let picture = if printer.can_animate() {
             bars(total)
@@ -55,7 +55,7 @@ impl<'a> Progress<'a> {
     }
 
     /// Shows how the study stands.
-    pub fn show(&self, summary: &Summary) {
+    pub(crate) fn show(&self, summary: &Summary) {
         let ended = summary.completed + summary.stopped + summary.failed;
         match &self.picture {
             Picture::Bars { trials, known, .. } => {
@@ -78,7 +78,7 @@ impl<'a> Progress<'a> {
     }
 
     /// Takes the bars away.
-    pub fn finish(&self) {
+    pub(crate) fn finish(&self) {
         if let Picture::Bars { bars, .. } = &self.picture {
             // The terminal may be gone; there is nothing to tidy up then.
             drop(bars.clear());

@@ -29,7 +29,7 @@ use crate::submission::{Submission, Verdict, plain};
 const FAREWELL: Duration = Duration::from_secs(7);
 
 /// Runs the job, or goes on with it, or prints its stored result.
-pub fn run(args: &RunArgs, home: &Path, printer: &Printer) -> Result<i32, Failure> {
+pub(crate) fn run(args: &RunArgs, home: &Path, printer: &Printer) -> Result<i32, Failure> {
     let verdict = Verdict::reach(&args.job)?;
     let Some(submission) = verdict.submission else {
         printer.notices(&verdict.notices);
@@ -72,7 +72,7 @@ pub fn run(args: &RunArgs, home: &Path, printer: &Printer) -> Result<i32, Failur
 }
 
 /// Goes on with a stored study.
-pub fn resume(args: &ResumeArgs, home: &Path, printer: &Printer) -> Result<i32, Failure> {
+pub(crate) fn resume(args: &ResumeArgs, home: &Path, printer: &Printer) -> Result<i32, Failure> {
     let journal = source::open_journal(home)?;
     let record = source::record(&journal, &args.study)?;
     let verdict = Verdict::of(

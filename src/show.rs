@@ -7,13 +7,13 @@ use fleetfit_search_spaces::EntityKey;
 use serde::Serialize;
 
 /// The word that one of a closed set is written with.
-pub fn word(value: &impl Serialize) -> String {
+pub(crate) fn word(value: &impl Serialize) -> String {
     let json = serde_json::to_value(value).unwrap_or_default();
     json.as_str().map(str::to_owned).unwrap_or_default()
 }
 
 /// A duration as people say it.
-pub fn duration(seconds: f64) -> String {
+pub(crate) fn duration(seconds: f64) -> String {
     let whole = seconds.round() as u64;
     match whole {
         _ if seconds < 10.0 => format!("{seconds:.1} s"),
@@ -25,7 +25,7 @@ pub fn duration(seconds: f64) -> String {
 }
 
 /// A metric's value in at most six digits that matter.
-pub fn number(value: f64) -> String {
+pub(crate) fn number(value: f64) -> String {
     let magnitude = value.abs();
     if value == 0.0 || (1e-3..1e6).contains(&magnitude) {
         let digits = 5 - magnitude.max(1e-3).log10().floor() as i32;
@@ -40,7 +40,7 @@ pub fn number(value: f64) -> String {
 }
 
 /// A whole number with its thousands apart.
-pub fn count(number: u64) -> String {
+pub(crate) fn count(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::new();
     for (index, digit) in digits.chars().enumerate() {
@@ -53,7 +53,7 @@ pub fn count(number: u64) -> String {
 }
 
 /// How a study stands: a block of lines.
-pub fn status(view: &StatusView) -> String {
+pub(crate) fn status(view: &StatusView) -> String {
     let state = word(&view.status);
     let mut lines = vec![format!(
         "{}: {state} after {}",
@@ -105,7 +105,7 @@ fn configuration(best: &BestView) -> String {
 }
 
 /// The table of studies.
-pub fn studies(views: &[StatusView]) -> String {
+pub(crate) fn studies(views: &[StatusView]) -> String {
     let mut table = table(&[
         "study", "status", "trials", "failed", "metric", "best", "elapsed",
     ]);
@@ -127,7 +127,7 @@ pub fn studies(views: &[StatusView]) -> String {
 }
 
 /// A table of bests, one row each.
-pub fn bests(views: &[BestView], metric: &str) -> String {
+pub(crate) fn bests(views: &[BestView], metric: &str) -> String {
     let mut table = table(&["entity", metric, "trial", "learner", "configuration"]);
     for best in views {
         let leaves = best.configuration.leaves();
@@ -148,7 +148,7 @@ pub fn bests(views: &[BestView], metric: &str) -> String {
 }
 
 /// The head of the table of trials, and one row of it. Trials may be a million: no table is built.
-pub fn trial_head() -> String {
+pub(crate) fn trial_head() -> String {
     format!(
         "{:>7}  {:<16}  {:<9}  {:>12}  configuration",
         "trial", "entity", "state", "value"
@@ -156,7 +156,7 @@ pub fn trial_head() -> String {
 }
 
 /// One trial on one line.
-pub fn trial(row: &TrialRow) -> String {
+pub(crate) fn trial(row: &TrialRow) -> String {
     let value = row.value.map_or("–".into(), number);
     let leaves = row.configuration.leaves();
     let settings: Vec<String> = leaves

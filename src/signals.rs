@@ -6,7 +6,7 @@ use tokio::runtime::Builder;
 use tokio::signal::unix::{SignalKind, signal};
 
 /// Calls `act` at each SIGINT, SIGTERM and SIGHUP, from a thread of its own.
-pub fn watch(mut act: impl FnMut() + Send + 'static) -> io::Result<()> {
+pub(crate) fn watch(mut act: impl FnMut() + Send + 'static) -> io::Result<()> {
     let runtime = Builder::new_current_thread().enable_io().build()?;
     let (mut interrupt, mut terminate, mut hang_up) = {
         let _inside = runtime.enter();

@@ -25,7 +25,7 @@ use crate::submission::plain;
 const DOOR_PATIENCE: Duration = Duration::from_secs(2);
 
 /// Where answers come from.
-pub enum Source {
+pub(crate) enum Source {
     /// The data directory, open here.
     Directory(Journal, PathBuf),
     /// A process that answers the API.
@@ -33,29 +33,29 @@ pub enum Source {
 }
 
 /// The folder that holds the folders of studies.
-pub fn studies_dir(home: &Path) -> PathBuf {
+pub(crate) fn studies_dir(home: &Path) -> PathBuf {
     home.join("studies")
 }
 
 /// The folder of one study: models, trials, logs.
-pub fn study_dir(home: &Path, study: &str) -> PathBuf {
+pub(crate) fn study_dir(home: &Path, study: &str) -> PathBuf {
     studies_dir(home).join(study)
 }
 
 /// Opens the data directory to write in it.
-pub fn open_journal(home: &Path) -> Result<Journal, Failure> {
+pub(crate) fn open_journal(home: &Path) -> Result<Journal, Failure> {
     Ok(Journal::open(&home.join("journal"))?)
 }
 
 /// A study's record, or what it might have been called.
-pub fn record(journal: &Journal, name: &str) -> Result<StudyRecord, Failure> {
+pub(crate) fn record(journal: &Journal, name: &str) -> Result<StudyRecord, Failure> {
     Ok(query::find(journal, name)?)
 }
 
 impl Source {
     /// The service where one is named, else whoever has the data directory open, else the data
     /// directory itself.
-    pub fn open(home: &Path, server: &ServerArgs) -> Result<Self, Failure> {
+    pub(crate) fn open(home: &Path, server: &ServerArgs) -> Result<Self, Failure> {
         if let Some(server) = &server.server {
             return Client::new(Address::parse(server)?).map(Self::Service);
         }
@@ -86,7 +86,7 @@ impl Source {
     }
 
     /// Every study, oldest first.
-    pub fn studies(&self) -> Result<Vec<StatusView>, Failure> {
+    pub(crate) fn studies(&self) -> Result<Vec<StatusView>, Failure> {
         match self {
             Self::Directory(journal, _) => {
                 Ok(query::studies(journal)?.into_iter().map(at_rest).collect())
@@ -99,7 +99,7 @@ impl Source {
     }
 
     /// How one study stands.
-    pub fn status(&self, study: &str) -> Result<StatusView, Failure> {
+    pub(crate) fn status(&self, study: &str) -> Result<StatusView, Failure> {
         match self {
             Self::Directory(journal, _) => Ok(at_rest(query::status(journal, study, &[])?)),
             Self::Service(client) => client.get(&format!("/studies/{}", escape(study))),
@@ -107,7 +107,7 @@ impl Source {
     }
 
     /// The best configurations of the study or of one entity.
-    pub fn best(
+    pub(crate) fn best(
         &self,
         study: &str,
         entity: Option<&str>,
@@ -128,7 +128,7 @@ impl Source {
     }
 
     /// Every entity's best, one after the other.
-    pub fn each_best(
+    pub(crate) fn each_best(
         &self,
         study: &str,
         mut act: impl FnMut(BestView) -> Result<(), Failure>,
@@ -146,7 +146,7 @@ impl Source {
     }
 
     /// Every trial that ended, one after the other.
-    pub fn each_trial(
+    pub(crate) fn each_trial(
         &self,
         study: &str,
         entity: Option<&str>,
@@ -173,7 +173,7 @@ impl Source {
     }
 
     /// Cancels a study.
-    pub fn cancel(&self, study: &str) -> Result<StatusView, Failure> {
+    pub(crate) fn cancel(&self, study: &str) -> Result<StatusView, Failure> {
         match self {
             Self::Directory(journal, _) => {
                 let record = record(journal, study)?;
@@ -187,7 +187,7 @@ impl Source {
     }
 
     /// Removes a study and everything it has.
-    pub fn delete(&self, study: &str) -> Result<(), Failure> {
+    pub(crate) fn delete(&self, study: &str) -> Result<(), Failure> {
         match self {
             Self::Directory(journal, home) => Ok(api::delete(journal, &studies_dir(home), study)?),
             Self::Service(client) => {
@@ -273,7 +273,7 @@ impl std::fmt::Display for Address {
 }
 
 /// Asks a service, one question at a time.
-pub struct Client {
+pub(crate) struct Client {
     address: Address,
     runtime: tokio::runtime::Runtime,
 }

@@ -15,33 +15,33 @@ const MAX_JOB_BYTES: u64 = 16 << 20;
 
 /// A job that is valid, with what it means.
 #[derive(Debug)]
-pub struct Submission {
+pub(crate) struct Submission {
     /// The job, with `--set` applied.
-    pub job: Job,
+    pub(crate) job: Job,
     /// What it means.
-    pub study: Study,
+    pub(crate) study: Study,
     /// The folder that its relative paths start from.
-    pub base_dir: PathBuf,
+    pub(crate) base_dir: PathBuf,
     /// The text as it stands in the file.
-    pub text: String,
+    pub(crate) text: String,
     /// What `--set` and `--name` changed.
-    pub sets: Vec<(String, String)>,
+    pub(crate) sets: Vec<(String, String)>,
 }
 
 /// A job's fate before anything runs.
 #[derive(Debug, Default)]
-pub struct Verdict {
+pub(crate) struct Verdict {
     /// The study, when there is no problem.
-    pub submission: Option<Submission>,
+    pub(crate) submission: Option<Submission>,
     /// Everything that is wrong.
-    pub problems: Vec<Problem>,
+    pub(crate) problems: Vec<Problem>,
     /// Everything else worth saying.
-    pub notices: Vec<Notice>,
+    pub(crate) notices: Vec<Notice>,
 }
 
 impl Verdict {
     /// Judges the job file and the files that it names.
-    pub fn reach(args: &JobArgs) -> Result<Self, Failure> {
+    pub(crate) fn reach(args: &JobArgs) -> Result<Self, Failure> {
         let (file, text, base_dir) = read(&args.job)?;
         let mut sets = Vec::new();
         for set in &args.set {
@@ -62,7 +62,12 @@ impl Verdict {
     }
 
     /// Judges a job whose text is at hand.
-    pub fn of(file: &str, text: String, sets: Vec<(String, String)>, base_dir: PathBuf) -> Self {
+    pub(crate) fn of(
+        file: &str,
+        text: String,
+        sets: Vec<(String, String)>,
+        base_dir: PathBuf,
+    ) -> Self {
         let mut job = match Job::read(file, &text) {
             Ok(job) => job,
             Err(Problems(problems)) => {
@@ -181,7 +186,7 @@ fn current_dir() -> Result<PathBuf, Failure> {
 }
 
 /// An error of the operating system without its number.
-pub fn plain(error: &std::io::Error) -> String {
+pub(crate) fn plain(error: &std::io::Error) -> String {
     let text = error.to_string();
     let text = text.split(" (os error").next().unwrap_or_default();
     let mut letters = text.chars();

@@ -37,7 +37,7 @@ const GROUP_ROWS: usize = 65_536;
 
 /// The columns of a table of trials.
 #[derive(Debug, Default)]
-pub struct Columns {
+pub(crate) struct Columns {
     parameters: Vec<(String, Kind)>,
 }
 
@@ -51,7 +51,7 @@ enum Kind {
 
 impl Columns {
     /// Makes room for this row's parameters.
-    pub fn learn(&mut self, row: &TrialRow) {
+    pub(crate) fn learn(&mut self, row: &TrialRow) {
         for (path, value) in row.configuration.leaves() {
             let kind = match value {
                 Value::Int(_) => Kind::Int,
@@ -66,14 +66,14 @@ impl Columns {
     }
 
     /// The header of a csv file.
-    pub fn csv_header(&self) -> String {
+    pub(crate) fn csv_header(&self) -> String {
         let parameters = self.parameters.iter().map(|(path, _)| csv_cell(path));
         let fixed = FIXED.iter().map(|name| (*name).to_owned());
         fixed.chain(parameters).collect::<Vec<_>>().join(",")
     }
 
     /// One row of a csv file.
-    pub fn csv_line(&self, row: &TrialRow) -> String {
+    pub(crate) fn csv_line(&self, row: &TrialRow) -> String {
         let mut cells: Vec<String> = fixed_cells(row)
             .into_iter()
             .map(|cell| csv_cell(&cell.unwrap_or_default()))
@@ -112,7 +112,7 @@ fn leaf<'a>(row: &'a TrialRow, path: &str) -> Option<&'a Value> {
 }
 
 /// Quoted where csv needs it.
-pub fn csv_cell(text: &str) -> String {
+pub(crate) fn csv_cell(text: &str) -> String {
     if text.contains([',', '"', '\n', '\r']) {
         return format!("\"{}\"", text.replace('"', "\"\""));
     }
@@ -120,7 +120,7 @@ pub fn csv_cell(text: &str) -> String {
 }
 
 /// A parquet file being written.
-pub struct ParquetTable<'a> {
+pub(crate) struct ParquetTable<'a> {
     name: String,
     columns: &'a Columns,
     rows: Vec<TrialRow>,
@@ -129,7 +129,7 @@ pub struct ParquetTable<'a> {
 
 impl<'a> ParquetTable<'a> {
     /// Creates the file.
-    pub fn create(path: &Path, columns: &'a Columns) -> Result<Self, Failure> {
+    pub(crate) fn create(path: &Path, columns: &'a Columns) -> Result<Self, Failure> {
         let name = path.display().to_string();
         let refuse = |why: String| Failure::Unavailable(format!("{name} cannot be written: {why}"));
         let file = File::create(path).map_err(|error| refuse(crate::submission::plain(&error)))?;
@@ -148,7 +148,7 @@ impl<'a> ParquetTable<'a> {
     }
 
     /// Adds a row.
-    pub fn push(&mut self, row: TrialRow) -> Result<(), Failure> {
+    pub(crate) fn push(&mut self, row: TrialRow) -> Result<(), Failure> {
         self.rows.push(row);
         if self.rows.len() >= GROUP_ROWS {
             self.write_group()?;
@@ -157,7 +157,7 @@ impl<'a> ParquetTable<'a> {
     }
 
     /// Writes what is left and the footer.
-    pub fn finish(mut self) -> Result<(), Failure> {
+    pub(crate) fn finish(mut self) -> Result<(), Failure> {
         self.write_group()?;
         let closed = self.writer.close();
         closed

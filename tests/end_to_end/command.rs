@@ -56,25 +56,41 @@ fn a_failing_program_is_counted_and_the_study_ends_with_4() {
 #[test]
 fn a_hopeless_trial_is_stopped_early() {
     let place = Place::new();
-    // The first trial is good and quick; the others report less and would sleep for a minute.
-    let command = "if [ ${{search_space.x}} = 3 ]; then v=10; s=0; else v=1; s=60; fi; for i in 1 2 3; do \
-                   echo \"{\\\"metric\\\": \\\"score\\\", \\\"value\\\": $v}\"; sleep 0.05; done; sleep $s";
+    // Two trials side by side. Each would report for a minute; the good one ends once it has shown
+    // what it can do, the other one only if somebody stops it.
+    let command = "for i in $(seq 1200); do echo '{\"metric\": \"score\", \"value\": \
+                   ${{search_space.x}}}'; sleep 0.05; [ ${{search_space.x}} = 3 ] && [ $i = 9 ] && exit \
+                   0; done; exit 0";
     let more = "early_termination: {type: bandit, slack_factor: 0.1, evaluation_interval: 1}\n";
-    let job = job("early", command, more).replace("[1, 2, 3]", "[3, 1]");
-    let job = job.replace("max_total_trials: 3", "max_total_trials: 2");
-    // In the seed's order the good one comes first.
-    place.write("job.yaml", &job.replace("seed: 1\n", "seed: 2\n"));
-    let mut ran = place.json(&["check", "job.yaml"]);
-    assert_eq!(ran["problems"], serde_json::json!([]));
-    ran = place.json(&["run", "job.yaml", "--set", "limits.timeout=40"]);
-    assert_eq!(ran["best"]["value"], 10.0);
+    let job = job("early", command, more).replace("[1, 2, 3]", "[1, 3]");
+    place.write(
+        "job.yaml",
+        &job.replace("max_concurrent_trials: 1", "max_concurrent_trials: 2"),
+    );
+    let ran = place.json(&[
+        "run",
+        "job.yaml",
+        "--slots",
+        "2",
+        "--set",
+        "limits.timeout=40",
+    ]);
+    assert_eq!(ran["ended_by"], "space", "{ran}");
+    assert_eq!(ran["best"]["value"], 3.0);
+    assert_eq!(
+        ran["trials"],
+        serde_json::json!({"completed": 1, "stopped": 1, "failed": 0})
+    );
     let trials = place.lines(&["trials", "early"]);
-    if trials[0]["configuration"]["x"] == 3 {
-        assert_eq!(trials[1]["state"], "stopped", "{trials:?}");
-        assert!(
-            trials[1]["reason"]
-                .as_str()
-                .is_some_and(|reason| reason.contains("bandit"))
-        );
-    }
+    let stopped = trials
+        .iter()
+        .find(|trial| trial["state"] == "stopped")
+        .expect("a stopped one");
+    assert_eq!(stopped["configuration"]["x"], 1);
+    assert!(
+        stopped["reason"]
+            .as_str()
+            .is_some_and(|reason| reason.contains("bandit")),
+        "{stopped}"
+    );
 }

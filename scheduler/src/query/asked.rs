@@ -229,7 +229,7 @@ impl Asked {
             command: self.command(&configuration),
             configuration,
             trial: ranked.configuration,
-            model: model.and_then(|model| model.ok().map(|address| address.digest)),
+            model: model.and_then(|model| model.ok().map(|address| address.to_string())),
             selection: self.study.selection,
         })
     }
