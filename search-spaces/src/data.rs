@@ -5,7 +5,7 @@
 mod forecasting;
 mod read;
 
-pub(crate) use read::{DATA_KEYS, is_remote};
+pub(crate) use read::{DATA_KEYS, is_remote, share};
 
 use serde::{Deserialize, Serialize};
 

@@ -45,6 +45,7 @@ impl Job {
 
     /// Replaces or adds the value at a dotted path, as `--set limits.timeout=60` asks. The value is
     /// YAML; list elements are named by their index.
+    #[expect(clippy::result_large_err, reason = "made at most once for each --set")]
     pub fn set(&mut self, path: &str, value: &str) -> Result<(), Problem> {
         let source = format!("--set {path}={value}");
         let (parsed, errors) = parse(value);

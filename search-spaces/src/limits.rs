@@ -8,9 +8,6 @@ use crate::findings::{Findings, Mistake};
 /// How long a sweep runs where the job does not say, as in Azure: 60 days.
 const DEFAULT_TIMEOUT_S: f64 = 5_184_000.0;
 
-/// How many trials an AutoML job has where it does not say, as in Azure.
-const DEFAULT_AUTOML_TRIALS: u32 = 1_000;
-
 /// How much a study may spend.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Limits {
@@ -60,11 +57,6 @@ impl Limits {
         fields.finish(findings);
         let total = total?;
         let concurrent = concurrent.unwrap_or(Some(total))?;
-        if let (Some(at), true) = (&concurrent_at, concurrent > total) {
-            let says =
-                format!("is {concurrent}, more than max_total_trials {total}; at most {total} run");
-            findings.notice(at, &says);
-        }
         if let (Some(at), Some(size)) = (&total_at, grid_size)
             && size > u128::from(total)
         {
@@ -74,12 +66,26 @@ impl Limits {
             );
             findings.notice(at, &says);
         }
-        Some(Self {
+        let limits = Self {
             max_total_trials: total,
-            max_concurrent_trials: concurrent.min(total),
+            max_concurrent_trials: concurrent,
             timeout_s: timeout.unwrap_or(Some(DEFAULT_TIMEOUT_S))?,
             trial_timeout_s: trial_timeout.map_or(Some(None), |timeout| timeout.map(Some))?,
-        })
+        };
+        if let Some(at) = &concurrent_at {
+            limits.notice_idle(at, "max_total_trials", findings);
+        }
+        Some(limits)
+    }
+
+    /// More trials at once than there are in all is worth a notice.
+    pub(crate) fn notice_idle(&self, at: &At<'_>, total_key: &str, findings: &mut Findings) {
+        let (total, concurrent) = (self.max_total_trials, self.max_concurrent_trials);
+        if concurrent > total {
+            let says =
+                format!("is {concurrent}, more than {total_key} {total}; at most {total} run");
+            findings.notice(at, &says);
+        }
     }
 
     fn of_trials(total: u32) -> Self {
