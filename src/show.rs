@@ -1,9 +1,7 @@
 //! Answers in words and tables, for people.
 
-use comfy_table::presets::UTF8_HORIZONTAL_ONLY;
-use comfy_table::{CellAlignment, Table};
 use fleetfit_scheduler::query::{BestView, StatusView, TrialRow};
-use fleetfit_search_spaces::EntityKey;
+use fleetfit_search_spaces::{Configuration, EntityKey, Setting, Value};
 use serde::Serialize;
 
 /// The word that one of a closed set is written with.
@@ -86,31 +84,46 @@ pub(crate) fn status(view: &StatusView) -> String {
                 "best",
                 format!("{} {}{over}", view.metric.name, number(best.value)),
             );
-            say(
-                "with",
-                format!("{} (trial {})", configuration(best), best.trial),
+            let learner = best.learner.as_ref().map(|learner| format!("{learner} "));
+            let settings = configuration(&best.configuration);
+            let with = format!(
+                "{}{settings} (trial {})",
+                learner.unwrap_or_default(),
+                best.trial
             );
+            say("with", with);
         }
         None => say("best", "none yet".into()),
     }
     lines.join("\n")
 }
 
-/// A configuration on one line.
-fn configuration(best: &BestView) -> String {
-    let mut words: Vec<String> = best.learner.iter().cloned().collect();
-    let leaves = best.configuration.leaves();
-    words.extend(leaves.iter().map(|(path, value)| format!("{path}={value}")));
-    words.join(" ")
+/// A configuration on one line. The branch that a conditional parameter chose is shown without the
+/// parameter's name before every setting, and without the learner, which is shown beside it.
+fn configuration(configuration: &Configuration) -> String {
+    let prefix = match configuration.0.as_slice() {
+        [(name, Setting::Nested(_))] => format!("{name}."),
+        _ => String::new(),
+    };
+    let leaves = configuration.leaves();
+    let words = leaves.iter().filter_map(|(path, value)| {
+        let path = path.strip_prefix(&prefix).unwrap_or(path);
+        let value = match value {
+            Value::Float(value) => number(*value),
+            other => other.to_string(),
+        };
+        (path != "learner").then(|| format!("{path}={value}"))
+    });
+    words.collect::<Vec<_>>().join(" ")
 }
 
 /// The table of studies.
 pub(crate) fn studies(views: &[StatusView]) -> String {
-    let mut table = table(&[
-        "study", "status", "trials", "failed", "metric", "best", "elapsed",
-    ]);
-    for view in views {
-        table.add_row([
+    let head = [
+        "study", "status", ">trials", ">failed", "metric", ">best", ">elapsed",
+    ];
+    let rows = views.iter().map(|view| {
+        vec![
             view.study.clone(),
             word(&view.status),
             count(view.trials.completed),
@@ -120,31 +133,64 @@ pub(crate) fn studies(views: &[StatusView]) -> String {
                 .as_ref()
                 .map_or("–".into(), |best| number(best.value)),
             duration(view.elapsed_s),
-        ]);
-    }
-    right(&mut table, &[2, 3, 5, 6]);
-    table.to_string()
+        ]
+    });
+    table(&head, &rows.collect::<Vec<_>>())
 }
 
 /// A table of bests, one row each.
 pub(crate) fn bests(views: &[BestView], metric: &str) -> String {
-    let mut table = table(&["entity", metric, "trial", "learner", "configuration"]);
-    for best in views {
-        let leaves = best.configuration.leaves();
-        let settings: Vec<String> = leaves
-            .iter()
-            .map(|(path, value)| format!("{path}={value}"))
-            .collect();
-        table.add_row([
+    let metric = format!(">{metric}");
+    let head = ["entity", &metric, ">trial", "learner", "configuration"];
+    let rows = views.iter().map(|best| {
+        vec![
             entity(best.entity.as_ref()),
             number(best.value),
             best.trial.to_string(),
             best.learner.clone().unwrap_or_else(|| "command".into()),
-            settings.join(" "),
-        ]);
-    }
-    right(&mut table, &[1, 2]);
-    table.to_string()
+            configuration(&best.configuration),
+        ]
+    });
+    table(&head, &rows.collect::<Vec<_>>())
+}
+
+/// Columns side by side, as wide as they need to be. A column whose head begins with `>` is aligned
+/// to the right.
+fn table(head: &[&str], rows: &[Vec<String>]) -> String {
+    let names: Vec<&str> = head
+        .iter()
+        .map(|name| name.trim_start_matches('>'))
+        .collect();
+    let width = |column: usize| {
+        let cells = rows.iter().map(|row| row[column].chars().count());
+        cells
+            .chain([names[column].chars().count()])
+            .max()
+            .unwrap_or(0)
+    };
+    let widths: Vec<usize> = (0..head.len()).map(width).collect();
+    let line = |cells: &[String]| {
+        let cells = cells.iter().enumerate().map(|(column, cell)| {
+            let width = widths[column];
+            match head[column].starts_with('>') {
+                true => format!("{cell:>width$}"),
+                false => format!("{cell:<width$}"),
+            }
+        });
+        cells.collect::<Vec<_>>().join("  ").trim_end().to_owned()
+    };
+    let names: Vec<String> = names.into_iter().map(str::to_owned).collect();
+    let rule = widths
+        .iter()
+        .map(|width| "─".repeat(*width))
+        .collect::<Vec<_>>()
+        .join("  ");
+    let rows = rows.iter().map(|row| line(row));
+    [line(&names), rule]
+        .into_iter()
+        .chain(rows)
+        .collect::<Vec<_>>()
+        .join("\n")
 }
 
 /// The head of the table of trials, and one row of it. Trials may be a million: no table is built.
@@ -158,11 +204,6 @@ pub(crate) fn trial_head() -> String {
 /// One trial on one line.
 pub(crate) fn trial(row: &TrialRow) -> String {
     let value = row.value.map_or("–".into(), number);
-    let leaves = row.configuration.leaves();
-    let settings: Vec<String> = leaves
-        .iter()
-        .map(|(path, value)| format!("{path}={value}"))
-        .collect();
     let reason = row
         .reason
         .as_ref()
@@ -173,26 +214,12 @@ pub(crate) fn trial(row: &TrialRow) -> String {
         row.trial,
         entity(row.entity.as_ref()),
         word(&row.state),
-        settings.join(" "),
+        configuration(&row.configuration),
     )
 }
 
 fn entity(key: Option<&EntityKey>) -> String {
     key.map_or("–".into(), EntityKey::to_string)
-}
-
-fn table(head: &[&str]) -> Table {
-    let mut table = Table::new();
-    table.load_style(UTF8_HORIZONTAL_ONLY).set_header(head);
-    table
-}
-
-fn right(table: &mut Table, columns: &[usize]) {
-    for column in columns {
-        if let Some(column) = table.column_mut(*column) {
-            column.set_cell_alignment(CellAlignment::Right);
-        }
-    }
 }
 
 #[cfg(test)]

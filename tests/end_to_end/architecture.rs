@@ -135,7 +135,6 @@ fn each_library_has_one_owner() {
         ("src", "parquet", "src/table.rs"),
         ("src", "hyper", "src/source"),
         ("src", "indicatif", "src/progress.rs"),
-        ("src", "comfy_table", "src/show.rs"),
     ];
     for (folder, library, owner) in owners {
         let users = users(folder, library);
