@@ -85,8 +85,9 @@ pub struct StudyState {
     /// Open configurations that were handed out.
     n_handed_out: u32,
     is_exhausted: bool,
-    /// Assignments below this number were out when the study was ended before it was resumed: that
-    /// they were stopped says nothing about their trials.
+    was_reopened: bool,
+    /// Assignments below this number may have been stopped by the cancel before the study was
+    /// resumed: that says nothing about their trials.
     first_resumed: u64,
 }
 
@@ -118,9 +119,17 @@ impl StudyState {
             queue: Queue::default(),
             n_handed_out: 0,
             is_exhausted: false,
+            was_reopened: false,
             first_resumed: 0,
             study,
         }
+    }
+
+    /// Numbers assignments from here on. They have to differ from those of earlier lives of the
+    /// scheduler, and be above them, where messages outlive it: the time will do. Where they do not,
+    /// 0 will.
+    pub fn number_assignments_from(&mut self, first: u64) {
+        self.flight.number_from(first);
     }
 
     /// Takes in what happened. The facts are applied already; they have to be on disk before the
@@ -180,6 +189,7 @@ impl StudyState {
             Fact::Reopened => {
                 self.ended_by = None;
                 self.phase = Phase::Searching;
+                self.was_reopened = true;
             }
             Fact::Elapsed { elapsed_ms } => {
                 self.elapsed_ms = self.elapsed_ms.max(*elapsed_ms);
@@ -260,6 +270,9 @@ impl StudyState {
 
     fn start(&mut self, step: &mut Step) {
         self.forget_flight();
+        if self.was_reopened {
+            self.first_resumed = self.flight.next_number();
+        }
         if self.phase == Phase::Closed {
             step.commands.push(Command::Finished);
         }

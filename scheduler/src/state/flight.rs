@@ -78,6 +78,11 @@ impl Flight {
         self.out.values()
     }
 
+    /// Numbers go on from here, unless they are there already.
+    pub(super) fn number_from(&mut self, first: u64) {
+        self.next_number = self.next_number.max(first);
+    }
+
     /// The number that the next assignment gets; all before it are older.
     pub(super) fn next_number(&self) -> u64 {
         self.next_number

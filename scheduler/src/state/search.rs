@@ -161,8 +161,7 @@ impl StudyState {
         numbers
     }
 
-    /// The message of a piece. Numbers begin at 0 whenever the scheduler starts: they are unique
-    /// within one life of it, and trials, not assignments, tell what a repeat is.
+    /// The message of a piece.
     fn assignment(&self, piece: &Piece) -> Assignment {
         let blocks = piece.parts.iter().map(|(number, entities)| Block {
             tried: Numbered {

@@ -131,7 +131,18 @@ fn simulate(seed: u64) {
     let faults = Faults::drawn(&mut dice);
     let mut rough = World::new(study, n_entities, dice, faults);
     rough.run();
-    assert_eq!(result(&rough), expected, "{:?}", rough.faults);
+    let found = result(&rough);
+    let differing = expected
+        .ends
+        .iter()
+        .filter(|(trial, end)| found.ends.get(trial) != Some(*end));
+    let differing: Vec<_> = differing.collect();
+    assert!(
+        differing.is_empty(),
+        "ended otherwise: {differing:?}; {:?}",
+        rough.faults
+    );
+    assert_eq!(found, expected, "{:?}", rough.faults);
 }
 
 #[test]
@@ -139,7 +150,7 @@ fn every_trial_ends_once_whatever_happens() {
     let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse().ok());
     let seeds = match number("FLEETFIT_SIMULATION_SEED") {
         Some(seed) => seed..seed + 1,
-        None => 0..number("FLEETFIT_SIMULATION_SEEDS").unwrap_or(300),
+        None => 0..number("FLEETFIT_SIMULATION_SEEDS").unwrap_or(200),
     };
     for seed in seeds {
         if let Err(panic) = std::panic::catch_unwind(|| simulate(seed)) {
