@@ -218,32 +218,29 @@ impl World {
             match command {
                 Command::Dispatch(assignment) => self.queue.push_back(assignment),
                 Command::StopTrial { .. } => {}
-                Command::StopStudy { reason } => self.stop_queue(&reason),
+                Command::StopStudy { reason } => self.stop_study(&reason),
                 Command::Finished => self.is_finished = true,
             }
         }
     }
 
-    /// What no runner has begun comes back stopped.
-    fn stop_queue(&mut self, reason: &str) {
-        for assignment in std::mem::take(&mut self.queue) {
-            let outcomes = trials(&assignment).map(|(tried, entity)| {
-                let reason = reason.to_owned();
-                let end = End::Stopped {
-                    value: None,
-                    reason,
-                };
-                Outcome {
-                    end,
-                    ..outcome(tried, entity)
-                }
-            });
-            let outcomes = outcomes.collect();
-            let event = Event::Ended {
-                assignment: assignment.number,
-                outcomes,
+    /// Runners hear of it, sooner or later: what they have begun ends stopped, or as it would have;
+    /// what they have not comes back undone.
+    fn stop_study(&mut self, reason: &str) {
+        for message in self.inbox.values_mut() {
+            let Message::Event(Event::Ended { outcomes, .. }) = message else {
+                continue;
             };
-            self.send(20, Message::Event(event));
+            if self.dice.below(2) == 0 {
+                for outcome in outcomes {
+                    outcome.end = End::Stopped {
+                        value: None,
+                        reason: reason.to_owned(),
+                    };
+                }
+            }
+        }
+        for assignment in std::mem::take(&mut self.queue) {
             self.send_release(40, &assignment);
         }
     }
