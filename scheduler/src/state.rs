@@ -153,7 +153,10 @@ impl StudyState {
                 entity,
                 report,
             } => self.report(configuration, entity, report, &mut step),
-            Event::Refitted { models, .. } => self.take_models(models, &mut step),
+            Event::Refitted { assignment, models } => {
+                self.take_models(models, &mut step);
+                self.drop_if_done(assignment);
+            }
             Event::Released {
                 assignment,
                 attempt,
@@ -383,9 +386,6 @@ impl StudyState {
                     reason: "the study's timeout has run out".into(),
                 });
             }
-        }
-        if self.phase == Phase::Refitting {
-            self.drop_done();
         }
         if self.phase == Phase::Refitting && self.flight.is_empty() && !self.has_refits_left() {
             self.note_elapsed(step);

@@ -65,6 +65,10 @@ impl Flight {
         self.back.clear();
     }
 
+    pub(super) fn piece_out(&self, number: u64) -> Option<&Piece> {
+        self.out.get(&number)
+    }
+
     /// Forgets an assignment.
     pub(super) fn forget(&mut self, number: u64) {
         self.out.remove(&number);
