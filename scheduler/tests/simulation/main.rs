@@ -41,7 +41,7 @@ fn drawn_study(dice: &mut Dice) -> (Study, u32) {
         0 => 1,
         1 => 1 + dice.below(9),
         2 => 100 + dice.below(60),
-        _ => 300,
+        _ => 150 + dice.below(60),
     };
     if n_entities == 1 && dice.below(2) == 0 {
         study.work = studies::command();
@@ -150,7 +150,7 @@ fn every_trial_ends_once_whatever_happens() {
     let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse().ok());
     let seeds = match number("FLEETFIT_SIMULATION_SEED") {
         Some(seed) => seed..seed + 1,
-        None => 0..number("FLEETFIT_SIMULATION_SEEDS").unwrap_or(200),
+        None => 0..number("FLEETFIT_SIMULATION_SEEDS").unwrap_or(300),
     };
     for seed in seeds {
         if let Err(panic) = std::panic::catch_unwind(|| simulate(seed)) {

@@ -62,9 +62,9 @@ impl Faults {
             loss: dice.below(200),
             repetition: dice.below(300),
             death: dice.below(300),
-            crash: dice.below(100),
+            crash: dice.below(40),
             cancel: if dice.below(3) == 0 {
-                dice.below(50)
+                dice.below(20)
             } else {
                 0
             },
