@@ -1,10 +1,10 @@
 //! The state of a study: a deterministic function from events to facts and commands.
 //!
-//! `handle` decides, applies its own facts and returns them with what is to be done; `apply` replays
-//! one fact of the journal. Both go through the same code, so that a replay ends where the live state
-//! was. No clock, no I/O, no randomness but the seed's. Memory is bounded by entities and by
-//! configurations in flight. Read `search` for who is tried next, `ends` for what counts as an end,
-//! `flight` for what happens when runners die, `refit` for what follows a search.
+//! `handle` decides, applies its own facts and returns them with what is to be done; `apply`
+//! replays one fact of the journal. Both go through the same code, so that a replay ends where the
+//! live state was. No clock, no I/O, no randomness but the seed's. Memory is bounded by entities
+//! and by configurations in flight. Read `search` for who is tried next, `ends` for what counts as
+//! an end, `flight` for what happens when runners die, `refit` for what follows a search.
 
 mod ends;
 mod flight;
@@ -126,8 +126,8 @@ impl StudyState {
     }
 
     /// Numbers assignments from here on. They have to differ from those of earlier lives of the
-    /// scheduler, and be above them, where messages outlive it: the time will do. Where they do not,
-    /// 0 will.
+    /// scheduler, and be above them, where messages outlive it: the time will do. Where they do
+    /// not, 0 will.
     pub fn number_assignments_from(&mut self, first: u64) {
         self.flight.number_from(first);
     }

@@ -122,8 +122,8 @@ impl Flight {
         }
     }
 
-    /// What a released piece has left to do waits to be handed out again. Returns the piece if it is
-    /// one trial that has to be given up.
+    /// What a released piece has left to do waits to be handed out again. Returns the piece if it
+    /// is one trial that has to be given up.
     pub(super) fn put_back(&mut self, piece: Piece, left: Vec<Part>) -> Option<Piece> {
         let (before, after) = (n_trials(&piece.parts), n_trials(&left));
         if after == 0 {

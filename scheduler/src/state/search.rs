@@ -1,8 +1,9 @@
 //! Who is tried next: what came back, then the batch that is being walked, then the next one.
 //!
-//! A batch of configurations is tried block of entities by block of entities, so that a runner finds
-//! the same configurations again for the next block. A batch is at most half of the configurations
-//! that may be in flight, so that the next one begins while the last blocks of this one are out.
+//! A batch of configurations is tried block of entities by block of entities, so that a runner
+//! finds the same configurations again for the next block. A batch is at most half of the
+//! configurations that may be in flight, so that the next one begins while the last blocks of this
+//! one are out.
 
 use std::collections::VecDeque;
 
