@@ -1,5 +1,5 @@
-//! Who proposes configurations. A sampler sees the history and its seed, nothing else: told the same
-//! configurations in the same order, it proposes the same next one.
+//! Who proposes configurations. A sampler sees the history and its seed, nothing else: told the
+//! same configurations in the same order, it proposes the same next one.
 
 mod grid;
 mod random;

@@ -1,10 +1,10 @@
 //! The state of a study: a deterministic function from events to facts and commands.
 //!
-//! `handle` decides, applies its own facts and returns them with what is to be done; `apply` replays
-//! one fact of the journal. Both go through the same code, so that a replay ends where the live state
-//! was. No clock, no I/O, no randomness but the seed's. Memory is bounded by entities and by
-//! configurations in flight. Read `search` for who is tried next, `ends` for what counts as an end,
-//! `flight` for what happens when runners die, `refit` for what follows a search.
+//! `handle` decides, applies its own facts and returns them with what is to be done; `apply`
+//! replays one fact of the journal. Both go through the same code, so that a replay ends where the
+//! live state was. No clock, no I/O, no randomness but the seed's. Memory is bounded by entities
+//! and by configurations in flight. Read `search` for who is tried next, `ends` for what counts as
+//! an end, `flight` for what happens when runners die, `refit` for what follows a search.
 
 mod ends;
 mod flight;
@@ -85,8 +85,9 @@ pub struct StudyState {
     /// Open configurations that were handed out.
     n_handed_out: u32,
     is_exhausted: bool,
-    /// Assignments below this number were out when the study was ended before it was resumed: that
-    /// they were stopped says nothing about their trials.
+    was_reopened: bool,
+    /// Assignments below this number may have been stopped by the cancel before the study was
+    /// resumed: that says nothing about their trials.
     first_resumed: u64,
 }
 
@@ -118,9 +119,17 @@ impl StudyState {
             queue: Queue::default(),
             n_handed_out: 0,
             is_exhausted: false,
+            was_reopened: false,
             first_resumed: 0,
             study,
         }
+    }
+
+    /// Numbers assignments from here on. They have to differ from those of earlier lives of the
+    /// scheduler, and be above them, where messages outlive it: the time will do. Where they do
+    /// not, 0 will.
+    pub fn number_assignments_from(&mut self, first: u64) {
+        self.flight.number_from(first);
     }
 
     /// Takes in what happened. The facts are applied already; they have to be on disk before the
@@ -144,7 +153,10 @@ impl StudyState {
                 entity,
                 report,
             } => self.report(configuration, entity, report, &mut step),
-            Event::Refitted { models, .. } => self.take_models(models, &mut step),
+            Event::Refitted { assignment, models } => {
+                self.take_models(models, &mut step);
+                self.drop_if_done(assignment);
+            }
             Event::Released {
                 assignment,
                 attempt,
@@ -180,6 +192,7 @@ impl StudyState {
             Fact::Reopened => {
                 self.ended_by = None;
                 self.phase = Phase::Searching;
+                self.was_reopened = true;
             }
             Fact::Elapsed { elapsed_ms } => {
                 self.elapsed_ms = self.elapsed_ms.max(*elapsed_ms);
@@ -260,6 +273,9 @@ impl StudyState {
 
     fn start(&mut self, step: &mut Step) {
         self.forget_flight();
+        if self.was_reopened {
+            self.first_resumed = self.flight.next_number();
+        }
         if self.phase == Phase::Closed {
             step.commands.push(Command::Finished);
         }
@@ -370,9 +386,6 @@ impl StudyState {
                     reason: "the study's timeout has run out".into(),
                 });
             }
-        }
-        if self.phase == Phase::Refitting {
-            self.drop_done();
         }
         if self.phase == Phase::Refitting && self.flight.is_empty() && !self.has_refits_left() {
             self.note_elapsed(step);

@@ -1,9 +1,9 @@
-//! Who ends trials early. One interval is one report of a trial; a policy looks at every multiple of
-//! `evaluation_interval` reports that is not below `delay_evaluation`.
+//! Who ends trials early. One interval is one report of a trial; a policy looks at every multiple
+//! of `evaluation_interval` reports that is not below `delay_evaluation`.
 //!
-//! A trial is compared with others at the same interval: with running ones that got as far, and with
-//! ended ones, failures left out. Everything below is a loss, so lower is better. Curves are as long
-//! as what an outcome keeps of them; a trial that reports on is not looked at any more.
+//! A trial is compared with others at the same interval: with running ones that got as far, and
+//! with ended ones, failures left out. Everything below is a loss, so lower is better. Curves are
+//! as long as what an outcome keeps of them; a trial that reports on is not looked at any more.
 
 mod bandit;
 mod median;
@@ -49,8 +49,8 @@ impl Schedule {
 
 /// A rule for ending trials early.
 pub trait Stopper: Send {
-    /// Why the trial with this curve, one loss an interval, should end at its last interval; none if
-    /// it may go on. `others` are the curves of the other running trials, shorter ones included.
+    /// Why the trial with this curve, one loss an interval, should end at its last interval; none
+    /// if it may go on. `others` are the curves of the other running trials, shorter ones included.
     fn judge(&mut self, curve: &[f64], others: &[&[f64]]) -> Option<String>;
 
     /// A trial ended after this curve.

@@ -1,7 +1,7 @@
 //! Independent draws, without repeating a point of a finite space.
 //!
-//! Each number has a generator of its own, so that nothing has to be remembered between proposals but
-//! the points themselves.
+//! Each number has a generator of its own, so that nothing has to be remembered between proposals
+//! but the points themselves.
 
 use fleetfit_search_spaces::{Configuration, SearchSpace};
 use rand::Rng;

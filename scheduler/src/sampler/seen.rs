@@ -9,8 +9,8 @@ use super::mix;
 /// More points than this are not remembered: in a space that large, chance does not repeat itself.
 const MAX_REMEMBERED: usize = 1_000_000;
 
-/// Looks for a free point in a grid walk are given up after so many points. More than any space that
-/// can be remembered has; in a larger one a free point comes long before.
+/// Looks for a free point in a grid walk are given up after so many points. More than any space
+/// that can be remembered has; in a larger one a free point comes long before.
 const MAX_WALK: u128 = 4 * MAX_REMEMBERED as u128;
 
 /// The proposed points of a space; nothing is remembered for an infinite one.

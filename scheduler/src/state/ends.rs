@@ -30,6 +30,7 @@ impl StudyState {
             step.facts.push(Fact::Ended { outcomes: first });
             self.note_elapsed(step);
         }
+        self.drop_if_done(assignment);
     }
 
     /// Takes the end of a trial in; false if it had ended or is none of this study's.
@@ -144,12 +145,22 @@ impl StudyState {
         left
     }
 
-    /// Forgets assignments that have told everything, although nobody said that they are done.
+    /// Forgets assignments that have told everything, although nobody said that they are done: what
+    /// follows the search need not wait for that.
     pub(super) fn drop_done(&mut self) {
-        let out = self.flight.pieces_out();
-        let done = out.filter(|piece| self.left(piece).is_empty());
-        let done: Vec<u64> = done.map(|piece| piece.number).collect();
-        for number in done {
+        let out: Vec<u64> = self.flight.pieces_out().map(|piece| piece.number).collect();
+        for number in out {
+            self.drop_if_done(number);
+        }
+    }
+
+    /// Forgets one assignment, if the search is over and it has told everything.
+    pub(super) fn drop_if_done(&mut self, number: u64) {
+        if self.phase == Phase::Searching {
+            return;
+        }
+        let piece = self.flight.piece_out(number);
+        if piece.is_some_and(|piece| self.left(piece).is_empty()) {
             self.flight.forget(number);
         }
     }

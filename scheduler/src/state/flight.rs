@@ -65,6 +65,10 @@ impl Flight {
         self.back.clear();
     }
 
+    pub(super) fn piece_out(&self, number: u64) -> Option<&Piece> {
+        self.out.get(&number)
+    }
+
     /// Forgets an assignment.
     pub(super) fn forget(&mut self, number: u64) {
         self.out.remove(&number);
@@ -76,6 +80,11 @@ impl Flight {
 
     pub(super) fn pieces_out(&self) -> impl Iterator<Item = &Piece> {
         self.out.values()
+    }
+
+    /// Numbers go on from here, unless they are there already.
+    pub(super) fn number_from(&mut self, first: u64) {
+        self.next_number = self.next_number.max(first);
     }
 
     /// The number that the next assignment gets; all before it are older.
@@ -113,8 +122,8 @@ impl Flight {
         }
     }
 
-    /// What a released piece has left to do waits to be handed out again. Returns the piece if it is
-    /// one trial that has to be given up.
+    /// What a released piece has left to do waits to be handed out again. Returns the piece if it
+    /// is one trial that has to be given up.
     pub(super) fn put_back(&mut self, piece: Piece, left: Vec<Part>) -> Option<Piece> {
         let (before, after) = (n_trials(&piece.parts), n_trials(&left));
         if after == 0 {

@@ -41,8 +41,8 @@ impl Refits {
 }
 
 impl StudyState {
-    /// Fixes who wins where that is the same for all. Asked when a search ends, and when an end from
-    /// before comes late.
+    /// Fixes who wins where that is the same for all. Asked when a search ends, and when an end
+    /// from before comes late.
     pub(super) fn choose_winners(&mut self) {
         if self.phase != Phase::Refitting {
             return;
@@ -106,8 +106,8 @@ impl StudyState {
         parts.collect()
     }
 
-    /// Whether anything is left to refit. Asked only while nothing is out, so that the walk may begin
-    /// again: blocks behind it are done, unless a winner has changed since.
+    /// Whether anything is left to refit. Asked only while nothing is out, so that the walk may
+    /// begin again: blocks behind it are done, unless a winner has changed since.
     pub(super) fn has_refits_left(&mut self) -> bool {
         let n_blocks = self.cut.n_blocks();
         let is_open = |block: &u32| {

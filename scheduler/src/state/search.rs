@@ -1,8 +1,9 @@
 //! Who is tried next: what came back, then the batch that is being walked, then the next one.
 //!
-//! A batch of configurations is tried block of entities by block of entities, so that a runner finds
-//! the same configurations again for the next block. A batch is at most half of the configurations
-//! that may be in flight, so that the next one begins while the last blocks of this one are out.
+//! A batch of configurations is tried block of entities by block of entities, so that a runner
+//! finds the same configurations again for the next block. A batch is at most half of the
+//! configurations that may be in flight, so that the next one begins while the last blocks of this
+//! one are out.
 
 use std::collections::VecDeque;
 
@@ -161,8 +162,7 @@ impl StudyState {
         numbers
     }
 
-    /// The message of a piece. Numbers begin at 0 whenever the scheduler starts: they are unique
-    /// within one life of it, and trials, not assignments, tell what a repeat is.
+    /// The message of a piece.
     fn assignment(&self, piece: &Piece) -> Assignment {
         let blocks = piece.parts.iter().map(|(number, entities)| Block {
             tried: Numbered {

@@ -1,4 +1,5 @@
-//! Who leads: the best of each entity, the best over all, and the settings of whoever may still win.
+//! Who leads: the best of each entity, the best over all, and the settings of whoever may still
+//! win.
 //!
 //! Memory is bounded by entities and open configurations: the settings of a configuration are kept
 //! while it is open, leads an entity, or leads the shared ranking.

@@ -1,5 +1,5 @@
-//! Stops a trial whose best so far is worse than the best of all trials at the same interval by more
-//! than a slack.
+//! Stops a trial whose best so far is worse than the best of all trials at the same interval by
+//! more than a slack.
 //!
 //! With a factor, Azure ML documents best / (1 + factor) for a metric to maximise: 0.8 and 0.2 give
 //! 0.66. To minimise, the limit is best × (1 + factor), the other way round. Below 0 the two trade

@@ -1,8 +1,8 @@
 //! Stops a trial whose best so far is worse than the median of the running averages of all trials.
 //!
 //! D. Golovin et al., "Google Vizier" (KDD 2017), as Azure ML documents it: at interval k, the
-//! averages are those over the intervals 1 to k of every trial that got as far, finished or running,
-//! the judged one included. Deviation: only the latest thousand ended trials count.
+//! averages are those over the intervals 1 to k of every trial that got as far, finished or
+//! running, the judged one included. Deviation: only the latest thousand ended trials count.
 
 use fleetfit_search_spaces::Goal;
 

@@ -2,9 +2,9 @@
 //!
 //! At interval k, every trial that got as far, running or ended, stands with its best within the
 //! first k reports. Of n such trials, the judged one included, floor(n × percentage / 100) are cut;
-//! the judged trial is stopped if it is one of them, a tie counting in its favour. Trials come to an
-//! interval one after another, so each is judged among those that came before it: Azure ML documents
-//! the rule and not the moment. Only the latest thousand ended trials count.
+//! the judged trial is stopped if it is one of them, a tie counting in its favour. Trials come to
+//! an interval one after another, so each is judged among those that came before it: Azure ML
+//! documents the rule and not the moment. Only the latest thousand ended trials count.
 
 use fleetfit_search_spaces::Goal;
 

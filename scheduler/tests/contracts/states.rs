@@ -488,14 +488,14 @@ fn more_trials_reopen_a_finished_study() {
     let mut state = started(&study, 5);
     let (mut facts, _) = run(&mut state);
     assert_eq!(state.handle(Event::Resumed).commands, [Command::Finished]);
-    study.limits.max_total_trials = 6;
+    study.limits.max_total_trials = 20;
     let mut state = replayed(&study, 5, &facts);
     assert_eq!(state.handle(Event::Started).commands, [Command::Finished]);
     let before: Vec<_> = (0..5).map(|entity| state.best(entity)).collect();
     facts.extend(state.handle(Event::Resumed).facts);
     let (more, all) = run(&mut state);
     facts.extend(more);
-    assert_eq!(state.counts().proposed, 6);
+    assert_eq!(state.counts().proposed, 20);
     // Only those whose winner has changed are refitted.
     let refitted: Vec<u32> = all
         .iter()
@@ -503,6 +503,7 @@ fn more_trials_reopen_a_finished_study() {
         .flat_map(trials)
         .map(|(_, entity)| entity)
         .collect();
+    assert!(!refitted.is_empty());
     let changed = (0..5).filter(|&entity| state.best(entity) != before[entity as usize]);
     assert_eq!(refitted, changed.collect::<Vec<_>>());
 }

@@ -199,8 +199,8 @@ fn running_trials_are_compared_with_each_other() {
 
 #[test]
 fn azures_bandit_example() {
-    // "The best metric at interval 10 is 0.8, to be maximised, slack_factor 0.2: any trial whose best
-    // metric at interval 10 is less than 0.66 is ended."
+    // "The best metric at interval 10 is 0.8, to be maximised, slack_factor 0.2: any trial whose
+    // best metric at interval 10 is less than 0.66 is ended."
     let mut watch = watch(&Policy::BanditFactor(0.2), Goal::Maximize, 10, 0);
     let end = End::Completed { value: 0.8 };
     watch.ended(&outcome(0, end, &[0.8; 10]));

@@ -41,7 +41,7 @@ fn drawn_study(dice: &mut Dice) -> (Study, u32) {
         0 => 1,
         1 => 1 + dice.below(9),
         2 => 100 + dice.below(60),
-        _ => 300,
+        _ => 150 + dice.below(60),
     };
     if n_entities == 1 && dice.below(2) == 0 {
         study.work = studies::command();
@@ -131,7 +131,18 @@ fn simulate(seed: u64) {
     let faults = Faults::drawn(&mut dice);
     let mut rough = World::new(study, n_entities, dice, faults);
     rough.run();
-    assert_eq!(result(&rough), expected, "{:?}", rough.faults);
+    let found = result(&rough);
+    let differing = expected
+        .ends
+        .iter()
+        .filter(|(trial, end)| found.ends.get(trial) != Some(*end));
+    let differing: Vec<_> = differing.collect();
+    assert!(
+        differing.is_empty(),
+        "ended otherwise: {differing:?}; {:?}",
+        rough.faults
+    );
+    assert_eq!(found, expected, "{:?}", rough.faults);
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use fleetfit_scheduler::state::{Counts, Phase, StudyState};
-use fleetfit_scheduler::{Command, Event, Fact, Step};
+use fleetfit_scheduler::{Command, EndedBy, Event, Fact, Step};
 use fleetfit_search_spaces::wire::{Assignment, Block, ModelAddress, Refit};
 use fleetfit_search_spaces::{AssignmentTask, Configuration, End, Outcome, Study, TrialState};
 use rand::Rng;
@@ -58,15 +58,16 @@ impl Faults {
     }
 
     pub(crate) fn drawn(dice: &mut Dice) -> Self {
-        // A cancel and a crash do not meet: what a runner stopped for a cancel of an earlier life of
-        // the scheduler counts as stopped, which an undisturbed run does not know.
-        let cancels = dice.below(4) == 0;
         Self {
             loss: dice.below(200),
             repetition: dice.below(300),
             death: dice.below(300),
-            crash: if cancels { 0 } else { dice.below(100) },
-            cancel: if cancels { 1 + dice.below(50) } else { 0 },
+            crash: dice.below(40),
+            cancel: if dice.below(3) == 0 {
+                dice.below(20)
+            } else {
+                0
+            },
             bus_survives: dice.below(2) == 0,
             jitter_ms: dice.below(300),
             n_runners: 1 + dice.below(8),
@@ -97,6 +98,7 @@ pub(crate) struct World {
     /// By time of arrival, and a number that keeps them apart.
     inbox: BTreeMap<(u64, u64), Message>,
     n_messages: u64,
+    n_lives: u64,
     n_idle: u32,
     is_finished: bool,
 }
@@ -114,6 +116,7 @@ impl World {
             queue: VecDeque::new(),
             inbox: BTreeMap::new(),
             n_messages: 0,
+            n_lives: 0,
             n_idle: faults.n_runners,
             is_finished: false,
         }
@@ -156,7 +159,11 @@ impl World {
     fn deliver(&mut self, event: Event) {
         let crashes = self.dice.happens(self.faults.crash);
         if crashes && self.dice.below(2) == 0 {
-            if self.faults.bus_survives {
+            let is_message = matches!(
+                event,
+                Event::Ended { .. } | Event::Refitted { .. } | Event::Released { .. }
+            );
+            if self.faults.bus_survives && is_message {
                 // It was not acknowledged, so it comes again.
                 self.send(50, Message::Event(event));
             }
@@ -192,6 +199,9 @@ impl World {
             assert_eq!(self.state.best(entity), state.best(entity));
         }
         self.state = state;
+        // More than the messages of one life; as the time would be.
+        self.n_lives += 1;
+        self.state.number_assignments_from(self.n_lives << 32);
         if !self.faults.bus_survives {
             self.queue.clear();
             self.inbox.clear();
@@ -208,32 +218,29 @@ impl World {
             match command {
                 Command::Dispatch(assignment) => self.queue.push_back(assignment),
                 Command::StopTrial { .. } => {}
-                Command::StopStudy { reason } => self.stop_queue(&reason),
+                Command::StopStudy { reason } => self.stop_study(&reason),
                 Command::Finished => self.is_finished = true,
             }
         }
     }
 
-    /// What no runner has begun comes back stopped.
-    fn stop_queue(&mut self, reason: &str) {
-        for assignment in std::mem::take(&mut self.queue) {
-            let outcomes = trials(&assignment).map(|(tried, entity)| {
-                let reason = reason.to_owned();
-                let end = End::Stopped {
-                    value: None,
-                    reason,
-                };
-                Outcome {
-                    end,
-                    ..outcome(tried, entity)
-                }
-            });
-            let outcomes = outcomes.collect();
-            let event = Event::Ended {
-                assignment: assignment.number,
-                outcomes,
+    /// Runners hear of it, sooner or later: what they have begun ends stopped, or as it would have;
+    /// what they have not comes back undone.
+    fn stop_study(&mut self, reason: &str) {
+        for message in self.inbox.values_mut() {
+            let Message::Event(Event::Ended { outcomes, .. }) = message else {
+                continue;
             };
-            self.send(20, Message::Event(event));
+            if self.dice.below(2) == 0 {
+                for outcome in outcomes {
+                    outcome.end = End::Stopped {
+                        value: None,
+                        reason: reason.to_owned(),
+                    };
+                }
+            }
+        }
+        for assignment in std::mem::take(&mut self.queue) {
             self.send_release(40, &assignment);
         }
     }
@@ -243,9 +250,11 @@ impl World {
             return;
         }
         self.deliver(Event::Cancelled);
-        assert!(self.is_finished);
-        self.is_finished = false;
-        self.deliver(Event::Resumed);
+        while self.state.phase() == Phase::Closed && self.state.ended_by() == Some(EndedBy::Cancel)
+        {
+            self.is_finished = false;
+            self.deliver(Event::Resumed);
+        }
     }
 
     fn fill_runners(&mut self) {

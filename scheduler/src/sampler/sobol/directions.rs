@@ -1,10 +1,11 @@
 //! Direction numbers of the Sobol' sequence.
 //!
 //! The primitive polynomials are found here, in order of degree. The initial numbers of the first
-//! axes are those of S. Joe and F. Y. Kuo, "Constructing Sobol sequences with better two-dimensional
-//! projections" (SIAM J. Sci. Comput. 30, 2008); further ones are drawn until Sobol's property A
-//! holds, as in their "Remark on algorithm 659" (ACM TOMS 29, 2003). Any odd numbers make each axis a
-//! (0, 1)-sequence; property A says that a block of 2^d points has one in each orthant of d axes.
+//! axes are those of S. Joe and F. Y. Kuo, "Constructing Sobol sequences with better
+//! two-dimensional projections" (SIAM J. Sci. Comput. 30, 2008); further ones are drawn until
+//! Sobol's property A holds, as in their "Remark on algorithm 659" (ACM TOMS 29, 2003). Any odd
+//! numbers make each axis a (0, 1)-sequence; property A says that a block of 2^d points has one in
+//! each orthant of d axes.
 
 use crate::sampler::mix;
 
