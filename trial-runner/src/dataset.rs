@@ -535,3 +535,6 @@ fn to_levels(column: Column, kind: &FeatureKind) -> Column {
         (_, column) => column,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -39,6 +39,8 @@ pub(crate) struct Survey {
     words: u64,
     /// Whether numbers stand there with leading zeros: codes rather than quantities.
     pub(crate) padded: bool,
+    /// Whether the user says that the column is text, whatever it looks like.
+    pub(crate) is_text: bool,
     /// The first value that is no number, for messages.
     pub(crate) first_word: Option<(String, DataPlace)>,
 }
@@ -88,6 +90,7 @@ impl Survey {
         let numbers = self.ints + self.floats;
         match (self.words, numbers, self.bools, self.dates) {
             (0, 0, 0, 0) => Kind::Empty,
+            _ if self.is_text => Kind::Text,
             (0, _, 0, 0) if self.floats == 0 => Kind::Int,
             (0, _, 0, 0) => Kind::Float,
             (0, 0, _, 0) => Kind::Bool,

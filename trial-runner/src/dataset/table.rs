@@ -5,7 +5,7 @@ use std::path::Path;
 use fleetfit_search_spaces::data::DataSource;
 
 use super::cell::Cell;
-use super::column::{Column, ColumnBuilder, Storage, Survey};
+use super::column::{Column, ColumnBuilder, Convert, Storage, Survey};
 use super::delimited::{Delimited, DelimitedReader, MAX_COLUMNS};
 use super::error::{At, DataError, DataPlace, Fault, list_names, shorten};
 use super::parquet::ParquetReader;
@@ -41,6 +41,10 @@ impl Table {
     pub(crate) fn survey(base: &Path, source: &DataSource) -> Result<Self, DataError> {
         let mut table = Self::open(resolve(base, source)?)?;
         let mut surveys = vec![Survey::default(); table.names.len()];
+        for (survey, name) in surveys.iter_mut().zip(&table.names) {
+            let is_text = |part: &Part| part.convert_of(name) == Some(&Convert::Text);
+            survey.is_text = table.parts.iter().any(is_text);
+        }
         let all = vec![true; table.names.len()];
         let n_rows = table.scan(&all, &mut |column, file, at, cell| {
             surveys[column].see(cell, || place(file, at));
@@ -168,7 +172,7 @@ impl Table {
                 let converts: Vec<_> = open
                     .names()
                     .iter()
-                    .map(|name| part.convert.get(name))
+                    .map(|name| part.convert_of(name))
                     .collect();
                 let mut show = |field: usize, at: At, cell: Cell<'_>| {
                     let Some(column) = slots[field] else {
