@@ -1,4 +1,11 @@
 //! The data a built-in learner trains on: where it lies, what is predicted, how it is split.
+//!
+//! `read.rs` reads it from a job; `forecasting.rs` reads the forecasting settings.
+
+mod forecasting;
+mod read;
+
+pub(crate) use read::{DATA_KEYS, is_remote};
 
 use serde::{Deserialize, Serialize};
 
@@ -144,4 +151,23 @@ pub enum Aggregate {
     Min,
     /// Their mean.
     Mean,
+}
+
+impl Task {
+    /// Its name in job files.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Classification => "classification",
+            Self::Regression => "regression",
+            Self::Forecasting => "forecasting",
+        }
+    }
+
+    /// What it predicts, for messages.
+    pub(crate) fn noun(self) -> &'static str {
+        match self {
+            Self::Classification => "classes",
+            Self::Regression | Self::Forecasting => "numbers",
+        }
+    }
 }

@@ -2,6 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::fields::{At, Fields};
+use crate::findings::{Findings, Mistake};
+
 /// The policy, and when it looks.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct EarlyTermination {
@@ -44,4 +47,130 @@ pub enum Policy {
         /// The last rung, in reports.
         max_resource: u32,
     },
+}
+
+#[derive(Clone, Copy)]
+enum Kind {
+    Bandit,
+    MedianStopping,
+    TruncationSelection,
+    Asha,
+    Hyperband,
+}
+
+const KINDS: &[(&str, Kind)] = &[
+    ("bandit", Kind::Bandit),
+    ("median_stopping", Kind::MedianStopping),
+    ("truncation_selection", Kind::TruncationSelection),
+    ("asha", Kind::Asha),
+    ("hyperband", Kind::Hyperband),
+];
+
+impl EarlyTermination {
+    /// Reads `early_termination`.
+    pub(crate) fn read(at: &At<'_>, findings: &mut Findings) -> Option<Self> {
+        let mut fields = at.map(findings)?;
+        let kind_at = fields.require("type", "type: median_stopping", findings)?;
+        let kind = kind_at.word(KINDS, findings)?;
+        let policy = match kind {
+            Kind::Bandit => read_bandit(&mut fields, findings),
+            Kind::MedianStopping => Some(Policy::MedianStopping),
+            Kind::TruncationSelection => read_truncation(&mut fields, findings),
+            Kind::Asha | Kind::Hyperband => {
+                let says = format!("is {}, which this version cannot run", kind_at.node.brief());
+                let known = "bandit, median_stopping or truncation_selection";
+                let mistake = Mistake::new(says, known);
+                findings.cannot_run(&kind_at, mistake.hint("write type: median_stopping"));
+                read_halving(&mut fields, matches!(kind, Kind::Hyperband), findings)
+            }
+        };
+        let interval = match fields.take("evaluation_interval", findings) {
+            // Azure's own default is written 0 in some documents; both mean every report.
+            Some(at) => at.count(0, findings).map(|interval| interval.max(1)),
+            None => Some(1),
+        };
+        let delay = match fields.take("delay_evaluation", findings) {
+            Some(at) => at.count(0, findings),
+            None => Some(0),
+        };
+        fields.finish(findings);
+        Some(Self {
+            policy: policy?,
+            evaluation_interval: interval?,
+            delay_evaluation: delay?,
+        })
+    }
+}
+
+fn read_bandit(fields: &mut Fields<'_>, findings: &mut Findings) -> Option<Policy> {
+    let factor = fields.take("slack_factor", findings);
+    let amount = fields.take("slack_amount", findings);
+    let (at, is_factor) = match (factor, amount) {
+        (Some(_), Some(amount)) => {
+            let mistake = Mistake::new(
+                "stands beside slack_factor; a bandit has one slack",
+                "one slack",
+            );
+            findings.problem(&amount, mistake.hint("remove slack_amount or slack_factor"));
+            return None;
+        }
+        (None, None) => {
+            fields.missing(
+                "slack_factor",
+                "slack_factor: 0.1 (or slack_amount)",
+                findings,
+            );
+            return None;
+        }
+        (Some(factor), None) => (factor, true),
+        (None, Some(amount)) => (amount, false),
+    };
+    let slack = at.float(findings)?;
+    if slack <= 0.0 {
+        let hint = format!("write {}: 0.1", at.name());
+        return at.wrong(findings, "above 0", Some(hint));
+    }
+    Some(if is_factor {
+        Policy::BanditFactor(slack)
+    } else {
+        Policy::BanditAmount(slack)
+    })
+}
+
+fn read_truncation(fields: &mut Fields<'_>, findings: &mut Findings) -> Option<Policy> {
+    let example = "truncation_percentage: 20";
+    let at = fields.require("truncation_percentage", example, findings)?;
+    let percentage = at.int_in(1, 99, findings)?;
+    Some(Policy::TruncationSelection {
+        percentage: u8::try_from(percentage).ok()?,
+    })
+}
+
+fn read_halving(
+    fields: &mut Fields<'_>,
+    is_hyperband: bool,
+    findings: &mut Findings,
+) -> Option<Policy> {
+    let mut count =
+        |name: &'static str, low: u32, default: u32, findings: &mut Findings| match fields
+            .take(name, findings)
+        {
+            Some(at) => at.count(low, findings),
+            None => Some(default),
+        };
+    let min_resource = count("min_resource", 1, 1, findings);
+    let reduction_factor = count("reduction_factor", 2, 3, findings);
+    let max_resource = is_hyperband.then(|| count("max_resource", 1, 81, findings));
+    let (min_resource, reduction_factor) = (min_resource?, reduction_factor?);
+    match max_resource {
+        None => Some(Policy::Asha {
+            min_resource,
+            reduction_factor,
+        }),
+        Some(max) => Some(Policy::Hyperband {
+            min_resource,
+            reduction_factor,
+            max_resource: max?,
+        }),
+    }
 }

@@ -1,8 +1,13 @@
 //! A job as the user wrote it: a YAML (or JSON) document that knows its places.
 
-use crate::problem::{Problem, Problems};
+use crate::fields::At;
+use crate::findings::{Findings, Mistake};
+use crate::problem::{Place, Problem, Problems};
 use crate::study::Study;
-use crate::yaml::Node;
+use crate::yaml::{Content, Key, Node, SyntaxError, parse};
+
+/// Keys that name and describe a job and change nothing about it.
+const DESCRIPTIVE: &[&str] = &["name", "display_name", "description", "tags"];
 
 /// A job as the user wrote it.
 #[derive(Clone, Debug)]
@@ -13,35 +18,105 @@ pub struct Job {
     pub text: String,
     /// The document.
     pub document: Node,
+    /// What `set` replaced: path and value, in order.
+    pub overrides: Vec<(String, String)>,
 }
 
 impl Job {
     /// Parses the text. Syntax errors, duplicate keys and documents that are too large or too deep
     /// are problems.
     pub fn read(file: &str, text: &str) -> Result<Self, Problems> {
-        let _ = (file, text);
-        todo!()
+        let (document, errors) = parse(text);
+        match document {
+            Some(document) if errors.is_empty() => Ok(Self {
+                file: file.to_owned(),
+                text: text.to_owned(),
+                document,
+                overrides: Vec::new(),
+            }),
+            _ => Err(Problems(
+                errors
+                    .into_iter()
+                    .map(|error| syntax_problem(file, error))
+                    .collect(),
+            )),
+        }
     }
 
-    /// Replaces or adds the value at a dotted path, as `--set limits.timeout=60` asks.
+    /// Replaces or adds the value at a dotted path, as `--set limits.timeout=60` asks. The value is
+    /// YAML; list elements are named by their index.
     pub fn set(&mut self, path: &str, value: &str) -> Result<(), Problem> {
-        let _ = (path, value);
-        todo!()
+        let source = format!("--set {path}={value}");
+        let (parsed, errors) = parse(value);
+        let mut node = match (parsed, errors.into_iter().next()) {
+            (Some(node), None) => node,
+            (_, Some(error)) if !value.trim().is_empty() => {
+                let mut problem = syntax_problem(&source, error);
+                (problem.place.line, problem.place.column) = (0, 0);
+                path.clone_into(&mut problem.place.path);
+                return Err(problem);
+            }
+            _ => Node {
+                line: 0,
+                column: 0,
+                content: Content::Null,
+            },
+        };
+        forget_places(&mut node);
+        let steps: Vec<&str> = path.split('.').collect();
+        if steps.iter().any(|step| step.is_empty()) {
+            return Err(set_problem(
+                &source,
+                path,
+                "is no path",
+                "write --set limits.timeout=60",
+            ));
+        }
+        insert(&mut self.document, &steps, node).map_err(|says| {
+            set_problem(
+                &source,
+                path,
+                &says,
+                "name keys by dots and list elements by their index",
+            )
+        })?;
+        self.overrides.push((path.to_owned(), value.to_owned()));
+        Ok(())
     }
 
     /// The study this job means, or every problem at once.
     pub fn study(&self) -> Result<Study, Problems> {
-        todo!()
+        let mut findings = Findings::new(&self.file, &self.overrides);
+        let study = Study::read(&At::root(&self.document), &self.file, &mut findings);
+        let position = |place: &Place| (place.line, place.column);
+        findings
+            .problems
+            .sort_by_key(|problem| position(&problem.place));
+        match study {
+            Some(mut study) if findings.problems.is_empty() => {
+                study.notices.sort_by_key(|notice| position(&notice.place));
+                study
+                    .cannot_run
+                    .sort_by_key(|problem| position(&problem.place));
+                Ok(study)
+            }
+            _ => Err(Problems(findings.problems)),
+        }
     }
 
     /// The job in one canonical form (compact JSON, keys sorted, defaults not filled in, `name`,
     /// `display_name`, `description` and `tags` left out): two jobs are the same when these are equal.
     pub fn canonical(&self) -> String {
-        todo!()
+        let mut json = self.document.to_json();
+        if let Some(map) = json.as_object_mut() {
+            map.retain(|key, _| !DESCRIPTIVE.contains(&key.as_str()));
+        }
+        json.to_string()
     }
 
     /// A problem at the node with this YAML path (`training_data.path`, `trial.code`), or at its
-    /// nearest ancestor that exists. For whoever looks at files and finds something wrong.
+    /// nearest ancestor that exists. For whoever looks at files and finds something wrong. It reads
+    /// `PATH is FOUND, but must be ALLOWED`, or `PATH is FOUND` where nothing is to be allowed.
     pub fn problem_at(
         &self,
         path: &str,
@@ -49,7 +124,120 @@ impl Job {
         allowed: &str,
         hint: Option<&str>,
     ) -> Problem {
-        let _ = (path, found, allowed, hint);
-        todo!()
+        let mut node = &self.document;
+        for step in path.split('.') {
+            match node.at_path(step) {
+                Some(child) => node = child,
+                None => break,
+            }
+        }
+        let findings = Findings::new(&self.file, &self.overrides);
+        let at = At {
+            node,
+            path: path.to_owned(),
+        };
+        let says = if allowed.is_empty() {
+            format!("is {found}")
+        } else {
+            format!("is {found}, but must be {allowed}")
+        };
+        let mut mistake = Mistake::new(says, allowed);
+        mistake.hint = hint.map(str::to_owned);
+        let mut problem = findings.describe(&at, mistake);
+        found.clone_into(&mut problem.found);
+        problem
+    }
+}
+
+fn syntax_problem(file: &str, error: SyntaxError) -> Problem {
+    Problem {
+        place: Place {
+            file: file.to_owned(),
+            line: error.line,
+            column: error.column,
+            path: error.path,
+        },
+        message: error.message,
+        found: error.found,
+        allowed: error.allowed,
+        hint: error.hint,
+    }
+}
+
+fn set_problem(source: &str, path: &str, says: &str, hint: &str) -> Problem {
+    Problem {
+        place: Place {
+            file: source.to_owned(),
+            line: 0,
+            column: 0,
+            path: path.to_owned(),
+        },
+        message: format!("{path} {says}"),
+        found: path.to_owned(),
+        allowed: "a path in the job".to_owned(),
+        hint: Some(hint.to_owned()),
+    }
+}
+
+/// Nodes from the command line have no line.
+fn forget_places(node: &mut Node) {
+    (node.line, node.column) = (0, 0);
+    match &mut node.content {
+        Content::List(items) => items.iter_mut().for_each(forget_places),
+        Content::Map(entries) => {
+            for (key, value) in entries {
+                (key.line, key.column) = (0, 0);
+                forget_places(value);
+            }
+        }
+        _ => {}
+    }
+}
+
+/// Puts a node where the steps lead, making the maps on the way.
+fn insert(target: &mut Node, steps: &[&str], node: Node) -> Result<(), String> {
+    let [step, rest @ ..] = steps else {
+        *target = node;
+        return Ok(());
+    };
+    if target.content == Content::Null {
+        target.content = Content::Map(Vec::new());
+    }
+    match &mut target.content {
+        Content::List(items) => {
+            let length = items.len();
+            let item = step
+                .parse::<usize>()
+                .ok()
+                .and_then(|index| items.get_mut(index));
+            let says = format!("leads into a list of {length}, where {step} is no index");
+            insert(item.ok_or(says)?, rest, node)
+        }
+        Content::Map(entries) => {
+            let index = entries
+                .iter()
+                .position(|(key, _)| key.name == *step)
+                .unwrap_or_else(|| {
+                    let key = Key {
+                        name: (*step).to_owned(),
+                        line: 0,
+                        column: 0,
+                    };
+                    entries.push((
+                        key,
+                        Node {
+                            line: 0,
+                            column: 0,
+                            content: Content::Null,
+                        },
+                    ));
+                    entries.len() - 1
+                });
+            insert(&mut entries[index].1, rest, node)
+        }
+        _ => Err(format!(
+            "leads into {}, which has no {step}",
+            target.brief()
+        )),
     }
 }

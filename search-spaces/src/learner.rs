@@ -1,8 +1,16 @@
 //! The built-in learners, their parameters with bounds and defaults, and the tasks they do.
+//!
+//! `parameters.rs` holds the tables; `check.rs` judges a search space by them.
+
+mod check;
+mod parameters;
 
 use serde::{Deserialize, Serialize};
 
+use crate::data::Task;
 use crate::value::Value;
+
+pub(crate) use check::{check_chosen, check_learner, check_space};
 
 /// A built-in learner.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -75,4 +83,219 @@ pub enum ParameterKind {
     Bool,
     /// A number in (0, 1], or a whole number of features, or one of these words.
     Share(&'static [&'static str]),
+    /// A number between two bounds, both included, or one of these words.
+    FloatOrWord(f64, f64, &'static [&'static str]),
+}
+
+impl Learner {
+    /// Every learner.
+    pub const ALL: &[Self] = &[
+        Self::Ridge,
+        Self::Lasso,
+        Self::ElasticNet,
+        Self::LogisticRegression,
+        Self::DecisionTree,
+        Self::RandomForest,
+        Self::ExtraTrees,
+        Self::Knn,
+        Self::Svm,
+        Self::NaiveBayes,
+        Self::GradientBoosting,
+        Self::Mlp,
+        Self::Naive,
+        Self::SeasonalNaive,
+        Self::Average,
+        Self::ExponentialSmoothing,
+        Self::Theta,
+        Self::Arima,
+        Self::Croston,
+    ];
+
+    /// Its name in job files and results.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Ridge => "ridge",
+            Self::Lasso => "lasso",
+            Self::ElasticNet => "elastic_net",
+            Self::LogisticRegression => "logistic_regression",
+            Self::DecisionTree => "decision_tree",
+            Self::RandomForest => "random_forest",
+            Self::ExtraTrees => "extra_trees",
+            Self::Knn => "knn",
+            Self::Svm => "svm",
+            Self::NaiveBayes => "naive_bayes",
+            Self::GradientBoosting => "gradient_boosting",
+            Self::Mlp => "mlp",
+            Self::Naive => "naive",
+            Self::SeasonalNaive => "seasonal_naive",
+            Self::Average => "average",
+            Self::ExponentialSmoothing => "exponential_smoothing",
+            Self::Theta => "theta",
+            Self::Arima => "arima",
+            Self::Croston => "croston",
+        }
+    }
+
+    /// Other names that mean the same.
+    fn aliases(self) -> &'static [&'static str] {
+        match self {
+            Self::ExtraTrees => &["extreme_random_trees"],
+            Self::RandomForest => &["random_forests"],
+            Self::DecisionTree => &["decision_trees"],
+            Self::Knn => &["k_nearest_neighbors", "nearest_neighbors"],
+            Self::NaiveBayes => &["gaussian_naive_bayes"],
+            Self::ExponentialSmoothing => &["ets"],
+            _ => &[],
+        }
+    }
+
+    /// The learner with this name or alias, whatever its letter case and underscores.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|learner| {
+            std::iter::once(&learner.name())
+                .chain(learner.aliases())
+                .any(|own| crate::fields::same_word(own, name))
+        })
+    }
+
+    /// What it can predict. Every regressor also forecasts, from the columns it is given.
+    pub fn tasks(self) -> &'static [Task] {
+        use Task::{Classification, Forecasting, Regression};
+        match self {
+            Self::Ridge | Self::Lasso | Self::ElasticNet => &[Regression, Forecasting],
+            Self::LogisticRegression | Self::NaiveBayes => &[Classification],
+            Self::DecisionTree
+            | Self::RandomForest
+            | Self::ExtraTrees
+            | Self::Knn
+            | Self::Svm
+            | Self::GradientBoosting
+            | Self::Mlp => &[Classification, Regression, Forecasting],
+            Self::Naive
+            | Self::SeasonalNaive
+            | Self::Average
+            | Self::ExponentialSmoothing
+            | Self::Theta
+            | Self::Arima
+            | Self::Croston => &[Forecasting],
+        }
+    }
+
+    /// Whether this version can train it. The others are valid in a job and refused by `run`.
+    pub fn available(self) -> bool {
+        matches!(
+            self,
+            Self::Ridge
+                | Self::Lasso
+                | Self::ElasticNet
+                | Self::LogisticRegression
+                | Self::DecisionTree
+                | Self::RandomForest
+                | Self::ExtraTrees
+                | Self::Knn
+                | Self::Svm
+                | Self::NaiveBayes
+        )
+    }
+
+    /// Its parameters.
+    pub fn parameters(self) -> Vec<LearnerParameter> {
+        parameters::of(self)
+    }
+
+    /// The parameter with this name.
+    pub fn parameter(self, name: &str) -> Option<LearnerParameter> {
+        self.parameters()
+            .into_iter()
+            .find(|parameter| parameter.name == name)
+    }
+}
+
+impl ParameterKind {
+    /// In words: `a number of at least 0`.
+    pub fn describe(&self) -> String {
+        let words = |words: &[&str]| crate::fields::one_of(words);
+        match self {
+            Self::Int(low, i64::MAX) => format!("a whole number of at least {low}"),
+            Self::Int(low, high) => format!("a whole number from {low} to {high}"),
+            Self::Float(low, high) => describe_range(*low, *high),
+            Self::Word(known) => words(known),
+            Self::Bool => "true or false".to_owned(),
+            Self::Share(known) => {
+                format!(
+                    "{}, a share in (0, 1], or a whole number of features",
+                    words(known)
+                )
+            }
+            Self::FloatOrWord(low, high, known) => {
+                format!("{}, or {}", words(known), describe_range(*low, *high))
+            }
+        }
+    }
+}
+
+fn describe_range(low: f64, high: f64) -> String {
+    let number = crate::space::number;
+    let from = if low == f64::MIN_POSITIVE {
+        "above 0".to_owned()
+    } else {
+        number(low)
+    };
+    match (low == f64::MIN_POSITIVE, low == f64::MIN, high == f64::MAX) {
+        (_, true, true) => "a number".to_owned(),
+        (_, true, false) => format!("a number of at most {}", number(high)),
+        (true, _, true) => "a number above 0".to_owned(),
+        (true, _, false) => format!("a number {from} and at most {}", number(high)),
+        (false, _, true) => format!("a number of at least {from}"),
+        (false, _, false) => format!("a number from {from} to {}", number(high)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Learner, ParameterKind};
+    use crate::value::Value;
+
+    #[test]
+    fn every_name_finds_its_learner() {
+        for learner in Learner::ALL {
+            assert_eq!(Learner::named(learner.name()), Some(*learner));
+        }
+        assert_eq!(Learner::named("elasticnet"), Some(Learner::ElasticNet));
+        assert_eq!(
+            Learner::named("extreme_random_trees"),
+            Some(Learner::ExtraTrees)
+        );
+        assert_eq!(Learner::named("lightgbm"), None);
+    }
+
+    #[test]
+    fn every_default_is_allowed() {
+        for learner in Learner::ALL {
+            for parameter in learner.parameters() {
+                let allowed = match (&parameter.kind, &parameter.default) {
+                    (_, None) => true,
+                    (ParameterKind::Int(low, high), Some(Value::Int(number))) => {
+                        low <= number && number <= high
+                    }
+                    (
+                        ParameterKind::Float(low, high) | ParameterKind::FloatOrWord(low, high, _),
+                        Some(Value::Float(number)),
+                    ) => low <= number && number <= high,
+                    (ParameterKind::Bool, Some(Value::Bool(_))) => true,
+                    (ParameterKind::Share(_), Some(Value::Float(share))) => {
+                        *share > 0.0 && *share <= 1.0
+                    }
+                    (
+                        ParameterKind::Word(words)
+                        | ParameterKind::Share(words)
+                        | ParameterKind::FloatOrWord(_, _, words),
+                        Some(Value::Text(word)),
+                    ) => words.contains(&word.as_str()),
+                    _ => false,
+                };
+                assert!(allowed, "{}.{}", learner.name(), parameter.name);
+            }
+        }
+    }
 }

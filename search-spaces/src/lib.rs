@@ -8,6 +8,8 @@
 //! [`SearchSpace`] yields [`Configuration`]s; a configuration tried for an entity is a trial, which
 //! travels in an [`Assignment`] and comes back as an [`Outcome`].
 
+mod fields;
+mod findings;
 pub mod problem;
 pub mod yaml;
 

@@ -2,6 +2,15 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::fields::{At, Fields};
+use crate::findings::{Findings, Mistake};
+
+/// How long a sweep runs where the job does not say, as in Azure: 60 days.
+const DEFAULT_TIMEOUT_S: f64 = 5_184_000.0;
+
+/// How many trials an AutoML job has where it does not say, as in Azure.
+const DEFAULT_AUTOML_TRIALS: u32 = 1_000;
+
 /// How much a study may spend.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Limits {
@@ -13,4 +22,85 @@ pub struct Limits {
     pub timeout_s: f64,
     /// How long one command trial, or one fit of a built-in trainer, may take.
     pub trial_timeout_s: Option<f64>,
+}
+
+impl Limits {
+    /// Reads the `limits` of a sweep, which stand at `root`. A grid of `grid_size` configurations
+    /// need not name `max_total_trials`.
+    pub(crate) fn read(
+        root: &mut Fields<'_>,
+        grid_size: Option<u128>,
+        findings: &mut Findings,
+    ) -> Option<Self> {
+        let whole_grid = grid_size.map(|size| u32::try_from(size).unwrap_or(u32::MAX));
+        let example = "limits: {max_total_trials: 20}";
+        let Some(at) = (match whole_grid {
+            Some(_) => root.take("limits", findings),
+            None => root.require("limits", example, findings),
+        }) else {
+            return whole_grid.map(Self::of_trials);
+        };
+        let mut fields = at.map(findings)?;
+        let total_at = match whole_grid {
+            Some(_) => fields.take("max_total_trials", findings),
+            None => fields.require("max_total_trials", "max_total_trials: 20", findings),
+        };
+        let total = match &total_at {
+            Some(at) => at.count(1, findings),
+            None => whole_grid,
+        };
+        let concurrent_at = fields.take("max_concurrent_trials", findings);
+        let concurrent = concurrent_at.as_ref().map(|at| at.count(1, findings));
+        let timeout = fields
+            .take("timeout", findings)
+            .map(|at| seconds(&at, findings));
+        let trial_timeout = fields
+            .take("trial_timeout", findings)
+            .map(|at| seconds(&at, findings));
+        fields.finish(findings);
+        let total = total?;
+        let concurrent = concurrent.unwrap_or(Some(total))?;
+        if let (Some(at), true) = (&concurrent_at, concurrent > total) {
+            let says =
+                format!("is {concurrent}, more than max_total_trials {total}; at most {total} run");
+            findings.notice(at, &says);
+        }
+        if let (Some(at), Some(size)) = (&total_at, grid_size)
+            && size > u128::from(total)
+        {
+            let says = format!(
+                "is {total}, but the grid has {size} configurations; the first {total} in seeded \
+                 order are tried"
+            );
+            findings.notice(at, &says);
+        }
+        Some(Self {
+            max_total_trials: total,
+            max_concurrent_trials: concurrent.min(total),
+            timeout_s: timeout.unwrap_or(Some(DEFAULT_TIMEOUT_S))?,
+            trial_timeout_s: trial_timeout.map_or(Some(None), |timeout| timeout.map(Some))?,
+        })
+    }
+
+    fn of_trials(total: u32) -> Self {
+        Self {
+            max_total_trials: total,
+            max_concurrent_trials: total,
+            timeout_s: DEFAULT_TIMEOUT_S,
+            trial_timeout_s: None,
+        }
+    }
+}
+
+fn seconds(at: &At<'_>, findings: &mut Findings) -> Option<f64> {
+    let number = at.float(findings)?;
+    if number > 0.0 {
+        return Some(number);
+    }
+    let says = format!("is {}, but must be above 0 seconds", at.node.brief());
+    findings.problem(
+        at,
+        Mistake::new(says, "above 0").hint("write a number of seconds, or remove the line"),
+    );
+    None
 }

@@ -2,6 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::data::Task;
+use crate::fields::{At, Fields};
+use crate::findings::{Findings, Mistake, nearest};
+use crate::yaml::{Content, brief_text};
+
 /// Which way is better.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -110,4 +115,156 @@ impl Measure {
             .copied()
             .find(|measure| measure.name() == name || measure.aliases().contains(&name.as_str()))
     }
+}
+
+const GOALS: &[(&str, Goal)] = &[("minimize", Goal::Minimize), ("maximize", Goal::Maximize)];
+
+const VALUES: &[(&str, ValueRule)] = &[("best", ValueRule::Best), ("last", ValueRule::Last)];
+
+impl Objective {
+    /// Reads `objective`. With a task the metric must be one that the built-in trainers compute for
+    /// it; otherwise it is whatever name the command reports.
+    pub(crate) fn read(at: &At<'_>, task: Option<Task>, findings: &mut Findings) -> Option<Self> {
+        if let Content::List(_) = &at.node.content {
+            let mistake = Mistake::new(
+                "lists several objectives, which this version cannot search",
+                "one objective",
+            );
+            findings.cannot_run(at, mistake.hint("keep one goal and primary_metric"));
+            let mut read = at
+                .one_or_more()
+                .into_iter()
+                .map(|objective| Self::read_one(&objective, task, findings))
+                .collect::<Vec<_>>();
+            return if read.is_empty() {
+                None
+            } else {
+                read.swap_remove(0)
+            };
+        }
+        Self::read_one(at, task, findings)
+    }
+
+    fn read_one(at: &At<'_>, task: Option<Task>, findings: &mut Findings) -> Option<Self> {
+        let mut fields = at.map(findings)?;
+        let goal_at = if task.is_some() {
+            fields.take("goal", findings)
+        } else {
+            fields.require("goal", "goal: minimize (or maximize)", findings)
+        };
+        let goal = goal_at.as_ref().and_then(|at| at.word(GOALS, findings));
+        let metric = read_metric(&mut fields, "primary_metric", task, findings);
+        let value = match fields.take("value", findings) {
+            Some(at) => at.word(VALUES, findings),
+            None => Some(ValueRule::default()),
+        };
+        fields.finish(findings);
+        let (metric, value) = (metric?, value?);
+        let goal = match (Measure::named(&metric).filter(|_| task.is_some()), &goal_at) {
+            (Some(measure), None) => Some(measure.goal()),
+            (Some(measure), Some(at)) if goal.is_some_and(|goal| goal != measure.goal()) => {
+                let wanted = word(measure.goal());
+                let says = format!("is {}, but {metric} is to be {wanted}d", at.node.brief());
+                let mistake = Mistake::new(says, wanted).hint(format!("write goal: {wanted}"));
+                findings.problem(at, mistake);
+                None
+            }
+            _ => goal,
+        };
+        Some(Self {
+            metric,
+            goal: goal?,
+            value,
+        })
+    }
+}
+
+fn word(goal: Goal) -> &'static str {
+    match goal {
+        Goal::Minimize => "minimize",
+        Goal::Maximize => "maximize",
+    }
+}
+
+fn read_metric(
+    fields: &mut Fields<'_>,
+    key: &'static str,
+    task: Option<Task>,
+    findings: &mut Findings,
+) -> Option<String> {
+    let Some(task) = task else {
+        let at = fields.require(
+            key,
+            &format!("{key}: the name the command reports"),
+            findings,
+        )?;
+        return at.text(findings);
+    };
+    let at = fields.require(
+        key,
+        &format!("{key}: {}", default_measure(task).name()),
+        findings,
+    )?;
+    Some(measure(&at, task, findings)?.name().to_owned())
+}
+
+/// The metric where a job names none, as in Azure.
+pub(crate) fn default_measure(task: Task) -> Measure {
+    match task {
+        Task::Classification => Measure::AucWeighted,
+        Task::Regression | Task::Forecasting => Measure::NormalizedRootMeanSquaredError,
+    }
+}
+
+/// Reads the name of a metric that the built-in trainers compute for a task.
+pub(crate) fn measure(at: &At<'_>, task: Task, findings: &mut Findings) -> Option<Measure> {
+    let text = at.text(findings)?;
+    let fits = |measure: &Measure| measure.is_classification() == (task == Task::Classification);
+    let snake = snake_case(&text);
+    let known = Measure::ALL.iter().copied().filter(fits);
+    let names: Vec<&str> = known.map(Measure::name).collect();
+    let Some(measure) = Measure::named(&text).or_else(|| Measure::named(&snake)) else {
+        let aliases = Measure::ALL.iter().filter(|measure| fits(measure));
+        let aliases = aliases.flat_map(|measure| measure.aliases().iter().copied());
+        let guess = nearest(&text, names.iter().copied().chain(aliases));
+        let allowed = names.join(", ");
+        let says = format!("{} is not known; known: {allowed}", brief_text(&text));
+        let mut mistake = Mistake::new(says, allowed);
+        mistake.hint = guess.map(|word| format!("did you mean {word}?"));
+        findings.problem(at, mistake);
+        return None;
+    };
+    if !fits(&measure) {
+        let allowed = names.join(", ");
+        let says = format!(
+            "{} does not judge {}; known: {allowed}",
+            brief_text(&text),
+            task.noun()
+        );
+        let hint = format!("write {}", default_measure(task).name());
+        findings.problem(at, Mistake::new(says, allowed).hint(hint));
+        return None;
+    }
+    Some(measure)
+}
+
+/// `AUCWeighted` as `auc_weighted`.
+pub(crate) fn snake_case(text: &str) -> String {
+    let letters: Vec<char> = text.chars().collect();
+    let mut snake = String::with_capacity(text.len() + 4);
+    for (index, letter) in letters.iter().enumerate() {
+        let before = index.checked_sub(1).and_then(|index| letters.get(index));
+        let after = letters.get(index + 1);
+        let begins = letter.is_uppercase()
+            && before.is_some_and(|before| {
+                before.is_lowercase()
+                    || before.is_ascii_digit()
+                    || (before.is_uppercase() && after.is_some_and(|after| after.is_lowercase()))
+            });
+        if begins {
+            snake.push('_');
+        }
+        snake.extend(letter.to_lowercase());
+    }
+    snake
 }

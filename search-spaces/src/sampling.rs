@@ -2,6 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::fields::At;
+use crate::findings::{Findings, Mistake};
+use crate::yaml::Content;
+
 /// Which sampler proposes configurations.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -34,4 +38,104 @@ pub struct Sampling {
     /// The base of Azure's `logbase` (10, or e when absent): the bounds of `loguniform` and
     /// friends are exponents of it.
     pub logbase: Option<f64>,
+}
+
+const ALGORITHMS: &[(&str, Algorithm)] = &[
+    ("random", Algorithm::Random),
+    ("sobol", Algorithm::Sobol),
+    ("grid", Algorithm::Grid),
+    ("bayesian", Algorithm::Bayesian),
+    ("tpe", Algorithm::Tpe),
+    ("gp", Algorithm::Gp),
+    ("cma_es", Algorithm::CmaEs),
+    ("auto", Algorithm::Auto),
+];
+
+const RULES: &[(&str, Algorithm)] = &[("random", Algorithm::Random), ("sobol", Algorithm::Sobol)];
+
+impl Default for Sampling {
+    fn default() -> Self {
+        Self {
+            algorithm: Algorithm::Random,
+            seed: None,
+            logbase: None,
+        }
+    }
+}
+
+impl Sampling {
+    /// The base that the exponents of a space are taken of.
+    pub(crate) fn base(&self) -> f64 {
+        self.logbase.unwrap_or(std::f64::consts::E)
+    }
+
+    /// Reads `sampling_algorithm`, a word or a map.
+    pub(crate) fn read(at: &At<'_>, findings: &mut Findings) -> Option<Self> {
+        let Content::Map(_) = &at.node.content else {
+            let algorithm = at.word(ALGORITHMS, findings)?;
+            check_runs(at, algorithm, findings);
+            return Some(Self {
+                algorithm,
+                ..Self::default()
+            });
+        };
+        let mut fields = at.map(findings)?;
+        let algorithm = fields
+            .require("type", "type: random", findings)
+            .and_then(|at| Some((at.word(ALGORITHMS, findings)?, at)));
+        let seed = fields
+            .take("seed", findings)
+            .map(|at| at.int_in(0, i64::MAX, findings));
+        let logbase = fields
+            .take("logbase", findings)
+            .map(|at| read_logbase(&at, findings));
+        let rule = fields
+            .take("rule", findings)
+            .map(|at| (at.word(RULES, findings), at));
+        fields.finish(findings);
+        let (mut algorithm, type_at) = algorithm?;
+        if let Some((rule, rule_at)) = rule {
+            if algorithm != Algorithm::Random {
+                let says = "belongs to random sampling only";
+                let mistake =
+                    Mistake::new(says, "no rule").hint("remove rule, or write type: random");
+                findings.problem(&rule_at, mistake);
+            }
+            algorithm = rule?;
+        }
+        check_runs(&type_at, algorithm, findings);
+        Some(Self {
+            algorithm,
+            seed: seed.map_or(Some(None), |seed| {
+                seed.map(|seed| Some(seed.unsigned_abs()))
+            })?,
+            logbase: logbase.map_or(Some(None), |base| base.map(Some))?,
+        })
+    }
+}
+
+fn check_runs(at: &At<'_>, algorithm: Algorithm, findings: &mut Findings) {
+    if !matches!(
+        algorithm,
+        Algorithm::Random | Algorithm::Sobol | Algorithm::Grid
+    ) {
+        let says = format!("is {}, which this version cannot run", at.node.brief());
+        let mistake = Mistake::new(says, "random, sobol or grid");
+        findings.cannot_run(at, mistake.hint("write sampling_algorithm: sobol"));
+    }
+}
+
+fn read_logbase(at: &At<'_>, findings: &mut Findings) -> Option<f64> {
+    if at.plain_text().as_deref() == Some("e") {
+        return Some(std::f64::consts::E);
+    }
+    let base = at.float(findings)?;
+    if base > 1.0 {
+        return Some(base);
+    }
+    at.wrong(
+        findings,
+        "above 1, or e",
+        Some("write logbase: 10".to_owned()),
+    )
 }

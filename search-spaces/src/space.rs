@@ -2,7 +2,16 @@
 //! sampler works in.
 //!
 //! A nested (conditional) space is flattened into axes; an axis with a parent counts only where the
-//! parent's choice fell on its branch. `Axes::configuration` and `Axes::units` go both ways.
+//! parent's choice fell on its branch. [`SearchSpace::configuration`] and [`SearchSpace::units`] go
+//! both ways.
+
+mod cube;
+mod domain;
+mod normal;
+mod read;
+
+pub(crate) use cube::branches;
+pub(crate) use read::number;
 
 use serde::{Deserialize, Serialize};
 

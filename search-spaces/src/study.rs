@@ -1,10 +1,18 @@
 //! A validated job: everything a scheduler and a runner need to know, every default filled in.
+//!
+//! `sweep.rs` and `automl.rs` read the two types of job; `header.rs` reads what they have in common.
+
+mod automl;
+mod header;
+mod sweep;
 
 use serde::{Deserialize, Serialize};
 
 use crate::automl::AutoMl;
 use crate::data::DataSpec;
 use crate::early_termination::EarlyTermination;
+use crate::fields::{At, Fields};
+use crate::findings::{Findings, Mistake};
 use crate::limits::Limits;
 use crate::objective::Objective;
 use crate::problem::{Notice, Problem};
@@ -52,4 +60,79 @@ pub struct Study {
     pub notices: Vec<Notice>,
     /// Why this version cannot run it, although it is valid. Empty: it can.
     pub cannot_run: Vec<Problem>,
+}
+
+impl Study {
+    /// Reads a job's document. Without problems in `findings` there is a study.
+    pub(crate) fn read(at: &At<'_>, file: &str, findings: &mut Findings) -> Option<Self> {
+        let mut root = at.map(findings)?;
+        let study = match read_type(&mut root, findings)? {
+            JobType::Sweep => sweep::read(root, file, findings),
+            JobType::AutoMl => automl::read(root, file, findings),
+        };
+        let mut study = study?;
+        study.notices.clone_from(&findings.notices);
+        study.cannot_run.clone_from(&findings.cannot_run);
+        Some(study)
+    }
+}
+
+#[derive(Clone, Copy)]
+enum JobType {
+    Sweep,
+    AutoMl,
+}
+
+fn read_type(root: &mut Fields<'_>, findings: &mut Findings) -> Option<JobType> {
+    // Without a type, what the job has tells what it was meant to be.
+    let meant = if root.has("trial") || root.has("search_space") {
+        Some(JobType::Sweep)
+    } else if root.has("task") {
+        Some(JobType::AutoMl)
+    } else {
+        None
+    };
+    let Some(at) = root.require("type", "type: sweep", findings) else {
+        return meant;
+    };
+    let text = at.text(findings)?;
+    match text.as_str() {
+        "sweep" => Some(JobType::Sweep),
+        "automl" => Some(JobType::AutoMl),
+        "command" | "pipeline" | "spark" | "parallel" | "import" | "distillation" => {
+            let says = format!("is \"{text}\", which searches nothing; known: sweep, automl");
+            let mistake = Mistake::new(says, "sweep or automl");
+            let hint = if text == "command" {
+                "write type: sweep, and put command under trial"
+            } else {
+                "write a job of type: sweep or type: automl"
+            };
+            findings.problem(&at, mistake.hint(hint));
+            None
+        }
+        _ => {
+            at.unknown_word(&text, &["sweep", "automl"], findings);
+            meant
+        }
+    }
+}
+
+/// How winners may be chosen; the last two are for later versions.
+const SELECTIONS: &[(&str, Option<Selection>)] = &[
+    ("raw", Some(Selection::Raw)),
+    ("shared", Some(Selection::Shared)),
+    ("shrunk", None),
+    ("one_standard_error", None),
+];
+
+impl Selection {
+    fn read(at: &At<'_>, findings: &mut Findings) -> Option<Self> {
+        let selection = at.word(SELECTIONS, findings)?;
+        if selection.is_none() {
+            let says = format!("is {}, which this version cannot run", at.node.brief());
+            let mistake = Mistake::new(says, "raw or shared");
+            findings.cannot_run(at, mistake.hint("write selection: raw"));
+        }
+        Some(selection.unwrap_or_default())
+    }
 }

@@ -1,4 +1,12 @@
 //! What a trial does: run a command, train a built-in learner, or wait for somebody else to tell.
+//!
+//! `read.rs` reads `trial`; `command.rs` and `placeholder.rs` read commands and what they name.
+
+mod command;
+mod placeholder;
+mod read;
+
+pub(crate) use read::{Surroundings, TrialKind};
 
 use std::collections::BTreeMap;
 

@@ -1,0 +1,162 @@
+//! The `forecasting` settings of a job.
+
+use super::read::columns;
+use super::{Aggregate, Forecasting, ShortSeries, Steps, Stl, Task};
+use crate::fields::{At, Fields};
+use crate::findings::{Findings, Mistake};
+
+const STL: &[(&str, Option<Stl>)] = &[
+    ("none", None),
+    ("season", Some(Stl::Season)),
+    ("seasontrend", Some(Stl::SeasonTrend)),
+];
+
+const SHORT_SERIES: &[(&str, Option<ShortSeries>)] = &[
+    ("auto", Some(ShortSeries::Auto)),
+    ("pad", Some(ShortSeries::Pad)),
+    ("drop", Some(ShortSeries::Drop)),
+    ("none", None),
+];
+
+const AGGREGATES: &[(&str, Option<Aggregate>)] = &[
+    ("none", None),
+    ("sum", Some(Aggregate::Sum)),
+    ("max", Some(Aggregate::Max)),
+    ("min", Some(Aggregate::Min)),
+    ("mean", Some(Aggregate::Mean)),
+];
+
+const FEATURE_LAGS: &[(&str, bool)] = &[("none", false), ("auto", true)];
+
+impl Forecasting {
+    /// Reads `forecasting`, which the forecasting task must have and no other may.
+    pub(super) fn read_for(
+        root: &mut Fields<'_>,
+        task: Option<Task>,
+        findings: &mut Findings,
+    ) -> Option<Self> {
+        let example = "forecasting: {time_column_name: date, forecast_horizon: 7}";
+        let at = match task {
+            Some(Task::Forecasting) => root.require("forecasting", example, findings)?,
+            _ => root.take("forecasting", findings)?,
+        };
+        if let Some(task) = task
+            && task != Task::Forecasting
+        {
+            let says = format!(
+                "is for the forecasting task, and the task is {}",
+                task.name()
+            );
+            let mistake = Mistake::new(says, "nothing");
+            findings.problem(&at, mistake.hint("remove it, or write task: forecasting"));
+            return None;
+        }
+        Self::read(&at, findings)
+    }
+
+    fn read(at: &At<'_>, findings: &mut Findings) -> Option<Self> {
+        let mut fields = at.map(findings)?;
+        let time = fields.require("time_column_name", "time_column_name: date", findings);
+        let time_column = time.and_then(|at| at.text(findings));
+        let mut names = |key: &'static str, findings: &mut Findings| {
+            fields
+                .take(key, findings)
+                .map_or_else(Vec::new, |at| columns(&at, findings))
+        };
+        let series_columns = names("time_series_id_column_names", findings);
+        let unknown_columns = names("features_unknown_at_forecast_time", findings);
+        let mut steps = |key: &'static str, findings: &mut Findings| {
+            fields
+                .take(key, findings)
+                .and_then(|at| read_steps(&at, findings))
+        };
+        let target_lags = steps("target_lags", findings);
+        let rolling_window = steps("target_rolling_window_size", findings);
+        let seasonality = steps("seasonality", findings);
+        let horizon = match fields.take("forecast_horizon", findings) {
+            Some(at) if at.plain_text().as_deref() == Some("auto") => None,
+            Some(at) => at.count(1, findings),
+            None => Some(1),
+        };
+        let frequency = fields
+            .take("frequency", findings)
+            .and_then(|at| at.text(findings));
+        let holidays = fields
+            .take("country_or_region_for_holidays", findings)
+            .and_then(|at| at.text(findings));
+        let cv_step = fields
+            .take("cv_step_size", findings)
+            .and_then(|at| at.count(1, findings));
+        let mut settings = Self {
+            time_column: String::new(),
+            series_columns,
+            horizon,
+            frequency,
+            target_lags,
+            rolling_window,
+            feature_lags: word(&mut fields, "feature_lags", FEATURE_LAGS, findings)
+                .unwrap_or_default(),
+            seasonality,
+            stl: word(&mut fields, "use_stl", STL, findings).flatten(),
+            short_series: word(
+                &mut fields,
+                "short_series_handling_config",
+                SHORT_SERIES,
+                findings,
+            )
+            .flatten(),
+            aggregate: word(
+                &mut fields,
+                "target_aggregate_function",
+                AGGREGATES,
+                findings,
+            )
+            .flatten(),
+            holidays,
+            cv_step,
+            unknown_columns,
+        };
+        fields.finish(findings);
+        settings.time_column = time_column?;
+        Some(settings)
+    }
+
+    /// The settings that a sweep over a regressor does not use, by key.
+    pub(crate) fn unused_by_sweeps(&self) -> Vec<&'static str> {
+        [
+            ("target_lags", self.target_lags.is_some()),
+            ("target_rolling_window_size", self.rolling_window.is_some()),
+            ("feature_lags", self.feature_lags),
+            ("seasonality", self.seasonality.is_some()),
+            ("use_stl", self.stl.is_some()),
+            ("target_aggregate_function", self.aggregate.is_some()),
+            ("country_or_region_for_holidays", self.holidays.is_some()),
+        ]
+        .into_iter()
+        .filter_map(|(key, is_set)| is_set.then_some(key))
+        .collect()
+    }
+}
+
+fn word<T: Copy>(
+    fields: &mut Fields<'_>,
+    key: &'static str,
+    known: &[(&'static str, T)],
+    findings: &mut Findings,
+) -> Option<T> {
+    // `use_stl: season_trend` stands in Azure's own documents and its tool refuses it; we read it.
+    fields.take(key, findings)?.word(known, findings)
+}
+
+/// `auto`, a number of steps, or several.
+fn read_steps(at: &At<'_>, findings: &mut Findings) -> Option<Steps> {
+    if at.plain_text().as_deref() == Some("auto") {
+        return Some(Steps::Auto);
+    }
+    let items = at.one_or_more();
+    let counts: Vec<u32> = items
+        .iter()
+        .filter_map(|item| item.count(1, findings))
+        .collect();
+    (counts.len() == items.len() && !counts.is_empty()).then_some(Steps::These(counts))
+}

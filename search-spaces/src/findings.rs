@@ -1,0 +1,200 @@
+//! What reading a job brings to light: problems, notices, and what this version cannot run.
+//!
+//! Readers add to it and carry on, so that every mistake is reported at once. One line a mistake.
+
+use crate::fields::At;
+use crate::problem::{Notice, Place, Problem};
+
+/// Everything found so far.
+#[derive(Debug, Default)]
+pub(crate) struct Findings {
+    file: String,
+    /// What the command line set: path and value.
+    overrides: Vec<(String, String)>,
+    /// What the user must fix.
+    pub problems: Vec<Problem>,
+    /// What is worth saying.
+    pub notices: Vec<Notice>,
+    /// What is valid and cannot run yet.
+    pub cannot_run: Vec<Problem>,
+}
+
+/// The parts of a problem after its place.
+pub(crate) struct Mistake {
+    /// The sentence after the path: `is 0, but must be at least 1`.
+    pub says: String,
+    /// What may stand there.
+    pub allowed: String,
+    /// What to write instead.
+    pub hint: Option<String>,
+}
+
+impl Mistake {
+    /// A mistake without a hint.
+    pub(crate) fn new(says: impl Into<String>, allowed: impl Into<String>) -> Self {
+        Self {
+            says: says.into(),
+            allowed: allowed.into(),
+            hint: None,
+        }
+    }
+
+    /// The same with a hint.
+    pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+}
+
+impl Findings {
+    /// Nothing found yet in this file.
+    pub(crate) fn new(file: &str, overrides: &[(String, String)]) -> Self {
+        Self {
+            file: file.to_owned(),
+            overrides: overrides.to_vec(),
+            ..Self::default()
+        }
+    }
+
+    /// The place of a node.
+    pub(crate) fn place(&self, at: &At<'_>) -> Place {
+        self.place_of((at.node.line, at.node.column), &at.path)
+    }
+
+    /// The place of a line and column with a path.
+    pub(crate) fn place_of(&self, (line, column): (u32, u32), path: &str) -> Place {
+        let file = if line == 0 {
+            self.override_of(path)
+        } else {
+            None
+        };
+        Place {
+            file: file.unwrap_or_else(|| self.file.clone()),
+            line,
+            column,
+            path: path.to_owned(),
+        }
+    }
+
+    /// The `--set` that made the node at this path.
+    fn override_of(&self, path: &str) -> Option<String> {
+        let covers = |outer: &str, inner: &str| {
+            inner
+                .strip_prefix(outer)
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+        };
+        let (set, value) = self
+            .overrides
+            .iter()
+            .rev()
+            .find(|(set, _)| covers(set, path) || covers(path, set))?;
+        Some(format!("--set {set}={value}"))
+    }
+
+    /// A problem with a node: its path, then what the mistake says.
+    pub(crate) fn problem(&mut self, at: &At<'_>, mistake: Mistake) {
+        let problem = self.describe(at, mistake);
+        self.problems.push(problem);
+    }
+
+    /// Something that is valid and cannot run: kept aside, and said in a notice.
+    pub(crate) fn cannot_run(&mut self, at: &At<'_>, mistake: Mistake) {
+        let problem = self.describe(at, mistake);
+        self.notices.push(Notice {
+            place: problem.place.clone(),
+            message: problem.message.clone(),
+        });
+        self.cannot_run.push(problem);
+    }
+
+    /// A notice about a node: its path, then the words.
+    pub(crate) fn notice(&mut self, at: &At<'_>, says: &str) {
+        let message = sentence(&at.path, says);
+        self.notices.push(Notice {
+            place: self.place(at),
+            message,
+        });
+    }
+
+    /// The problem that a mistake at a node makes.
+    pub(crate) fn describe(&self, at: &At<'_>, mistake: Mistake) -> Problem {
+        Problem {
+            place: self.place(at),
+            message: sentence(&at.path, &mistake.says),
+            found: at.node.brief(),
+            allowed: mistake.allowed,
+            hint: mistake.hint,
+        }
+    }
+}
+
+fn sentence(path: &str, says: &str) -> String {
+    match path {
+        "" => format!("the job {says}"),
+        path if says.starts_with(':') => format!("{path}{says}"),
+        path => format!("{path} {says}"),
+    }
+}
+
+/// The known word most like the given one, if one is close enough to be what was meant.
+pub(crate) fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let plain = |text: &str| {
+        text.chars()
+            .filter(|c| !matches!(c, '_' | '-' | ' ' | '.'))
+            .flat_map(char::to_lowercase)
+            .collect::<Vec<char>>()
+    };
+    let word = plain(word);
+    known
+        .into_iter()
+        .map(|candidate| {
+            let letters = plain(candidate);
+            (distance(&word, &letters), letters.len(), candidate)
+        })
+        .filter(|(distance, length, _)| *distance <= (word.len().max(*length) / 3).max(1))
+        .filter(|(distance, length, _)| distance < length)
+        .min_by_key(|(distance, _, _)| *distance)
+        .map(|(_, _, candidate)| candidate)
+}
+
+/// The edits (insert, delete, replace, swap neighbours) between two words.
+fn distance(left: &[char], right: &[char]) -> usize {
+    // Long words are never near anything; this keeps hostile keys cheap.
+    if left.len() > 64 || right.len() > 64 {
+        return usize::MAX;
+    }
+    let mut rows = vec![vec![0; right.len() + 1]; left.len() + 1];
+    for i in 0..=left.len() {
+        for j in 0..=right.len() {
+            if i == 0 || j == 0 {
+                rows[i][j] = i + j;
+                continue;
+            }
+            let replaced = rows[i - 1][j - 1] + usize::from(left[i - 1] != right[j - 1]);
+            let mut best = replaced.min(rows[i - 1][j] + 1).min(rows[i][j - 1] + 1);
+            let swapped =
+                i > 1 && j > 1 && left[i - 1] == right[j - 2] && left[i - 2] == right[j - 1];
+            if swapped {
+                best = best.min(rows[i - 2][j - 2] + 1);
+            }
+            rows[i][j] = best;
+        }
+    }
+    rows[left.len()][right.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::nearest;
+
+    #[test]
+    fn near_words_are_found_and_far_ones_are_not() {
+        let known = ["random", "sobol", "grid", "bayesian"];
+        assert_eq!(nearest("baysian", known), Some("bayesian"));
+        assert_eq!(nearest("gird", known), Some("grid"));
+        assert_eq!(nearest("Random", known), Some("random"));
+        assert_eq!(nearest("halving", known), None);
+        assert_eq!(nearest("lightgbm", ["light_gbm", "sgd"]), Some("light_gbm"));
+        assert_eq!(nearest(&"x".repeat(1 << 20), known), None);
+    }
+}

@@ -1,0 +1,374 @@
+//! Judges a search space by a learner's table: every parameter known, every domain within bounds.
+
+use super::{Learner, LearnerParameter, ParameterKind};
+use crate::data::Task;
+use crate::fields::At;
+use crate::findings::{Findings, Mistake, nearest};
+use crate::space::{Alternative, Domain, SearchSpace, number};
+use crate::value::Value;
+use crate::yaml::Content;
+
+/// The key that names the learner in a branch.
+const LEARNER: &str = "learner";
+
+/// Checks a space whose parameters are those of one learner. `at` is where the space stands.
+pub(crate) fn check_space(
+    learner: Learner,
+    space: &SearchSpace,
+    at: &At<'_>,
+    findings: &mut Findings,
+) {
+    for own in &space.parameters {
+        if own.name == LEARNER {
+            continue;
+        }
+        let Some(node) = at.node.get(&own.name) else {
+            continue;
+        };
+        let node = at.child(&own.name, node);
+        match learner.parameter(&own.name) {
+            Some(parameter) => check_domain(learner, &parameter, &own.domain, &node, findings),
+            None => unknown_parameter(learner, &own.name, at, &node, findings),
+        }
+    }
+}
+
+fn unknown_parameter(
+    learner: Learner,
+    name: &str,
+    space: &At<'_>,
+    at: &At<'_>,
+    findings: &mut Findings,
+) {
+    let known: Vec<&str> = learner
+        .parameters()
+        .iter()
+        .map(|parameter| parameter.name)
+        .collect();
+    let (says, list) = if known.is_empty() {
+        (
+            format!("is not a parameter of {}, which has none", learner.name()),
+            String::new(),
+        )
+    } else {
+        let list = known.join(", ");
+        (
+            format!("is not a parameter of {}; known: {list}", learner.name()),
+            list,
+        )
+    };
+    let mut mistake = Mistake::new(says, list);
+    mistake.hint = nearest(name, known).map(|word| format!("did you mean {word}?"));
+    let mut problem = findings.describe(at, mistake);
+    name.clone_into(&mut problem.found);
+    // The mistake is the key, not its value.
+    if let Content::Map(entries) = &space.node.content
+        && let Some((key, _)) = entries.iter().find(|(key, _)| key.name == name)
+    {
+        (problem.place.line, problem.place.column) = (key.line, key.column);
+    }
+    findings.problems.push(problem);
+}
+
+fn check_domain(
+    learner: Learner,
+    parameter: &LearnerParameter,
+    domain: &Domain,
+    at: &At<'_>,
+    findings: &mut Findings,
+) {
+    match domain {
+        Domain::Fixed(value) => check_value(learner, parameter, value, at, findings),
+        Domain::Choice(alternatives) => {
+            let list = at
+                .node
+                .get("values")
+                .map_or_else(|| at.clone(), |values| at.child("values", values));
+            for (item, alternative) in list.one_or_more().iter().zip(alternatives) {
+                match alternative {
+                    Alternative::Value(value) => {
+                        check_value(learner, parameter, value, item, findings);
+                    }
+                    Alternative::Space(_) => {
+                        let kind = parameter.kind.describe();
+                        let says = format!("is a map, but {} must be {kind}", parameter.name);
+                        findings.problem(item, Mistake::new(says, kind));
+                    }
+                }
+            }
+        }
+        _ => check_numbers(learner, parameter, domain, at, findings),
+    }
+}
+
+fn check_value(
+    learner: Learner,
+    parameter: &LearnerParameter,
+    value: &Value,
+    at: &At<'_>,
+    findings: &mut Findings,
+) {
+    let is_word =
+        |known: &[&str]| matches!(value, Value::Text(text) if known.contains(&text.as_str()));
+    let in_range = |low: f64, high: f64| {
+        value
+            .as_f64()
+            .is_some_and(|number| low <= number && number <= high)
+    };
+    let fits = match &parameter.kind {
+        ParameterKind::Int(low, high) => {
+            matches!(value, Value::Int(number) if low <= number && number <= high)
+        }
+        ParameterKind::Float(low, high) => in_range(*low, *high),
+        ParameterKind::Word(known) => is_word(known),
+        ParameterKind::Bool => matches!(value, Value::Bool(_)),
+        ParameterKind::Share(known) => {
+            is_word(known)
+                || matches!(value, Value::Int(count) if *count >= 1)
+                || matches!(value, Value::Float(share) if *share > 0.0 && *share <= 1.0)
+        }
+        ParameterKind::FloatOrWord(low, high, known) => is_word(known) || in_range(*low, *high),
+    };
+    if fits {
+        return;
+    }
+    let kind = parameter.kind.describe();
+    let says = format!(
+        "is {}, but {} of {} must be {kind}",
+        at.node.brief(),
+        parameter.name,
+        learner.name()
+    );
+    let mut mistake = Mistake::new(says, kind);
+    mistake.hint = value_hint(&parameter.kind, value);
+    findings.problem(at, mistake);
+}
+
+fn value_hint(kind: &ParameterKind, value: &Value) -> Option<String> {
+    let known = match kind {
+        ParameterKind::Word(known)
+        | ParameterKind::Share(known)
+        | ParameterKind::FloatOrWord(_, _, known) => *known,
+        ParameterKind::Bool => &["true", "false"],
+        ParameterKind::Int(..) | ParameterKind::Float(..) => &[],
+    };
+    match (kind, value) {
+        (ParameterKind::Int(..), Value::Float(float)) if float.fract() == 0.0 => {
+            Some(format!("write {}", number(*float)))
+        }
+        (_, Value::Text(text)) => {
+            nearest(text, known.iter().copied()).map(|word| format!("did you mean {word}?"))
+        }
+        _ => None,
+    }
+}
+
+/// A numeric domain against a kind.
+fn check_numbers(
+    learner: Learner,
+    parameter: &LearnerParameter,
+    domain: &Domain,
+    at: &At<'_>,
+    findings: &mut Findings,
+) {
+    let name = parameter.name;
+    let kind = parameter.kind.describe();
+    let (low, high) = reach(domain);
+    let (floor, ceiling) = match &parameter.kind {
+        ParameterKind::Int(floor, ceiling) => {
+            if !yields_integers(domain) {
+                let says = format!(
+                    "yields fractions, but {name} of {} must be {kind}",
+                    learner.name()
+                );
+                let mistake = Mistake::new(says, kind);
+                findings.problem(at, mistake.hint("write {type: int, min: …, max: …}"));
+                return;
+            }
+            (*floor as f64, *ceiling as f64)
+        }
+        ParameterKind::Float(floor, ceiling) | ParameterKind::FloatOrWord(floor, ceiling, _) => {
+            (*floor, *ceiling)
+        }
+        ParameterKind::Share(_) if yields_integers(domain) => (1.0, f64::MAX),
+        ParameterKind::Share(_) => (f64::MIN_POSITIVE, 1.0),
+        ParameterKind::Word(_) | ParameterKind::Bool => {
+            let says = format!(
+                "yields numbers, but {name} of {} must be {kind}",
+                learner.name()
+            );
+            findings.problem(at, Mistake::new(says, kind).hint("write a list of values"));
+            return;
+        }
+    };
+    if low < floor || (high > ceiling && ceiling < f64::MAX) {
+        let (from, to) = (bound(low), bound(high));
+        let says = format!(
+            "yields {from} to {to}, but {name} of {} must be {kind}",
+            learner.name()
+        );
+        let hint = if low < floor {
+            "raise its lower bound"
+        } else {
+            "lower its upper bound"
+        };
+        findings.problem(at, Mistake::new(says, kind).hint(hint));
+    }
+}
+
+fn bound(value: f64) -> String {
+    if value == f64::NEG_INFINITY {
+        "any negative number".to_owned()
+    } else if value == f64::INFINITY {
+        "any positive number".to_owned()
+    } else {
+        number(value)
+    }
+}
+
+/// The bounds of what a domain can yield, infinite where it has none.
+fn reach(domain: &Domain) -> (f64, f64) {
+    match domain {
+        Domain::Normal { .. } => (f64::NEG_INFINITY, f64::INFINITY),
+        Domain::LogNormal { q: None, .. } => (f64::MIN_POSITIVE, f64::INFINITY),
+        Domain::LogNormal { q: Some(_), .. } => (0.0, f64::INFINITY),
+        _ => domain
+            .extent()
+            .unwrap_or((f64::NEG_INFINITY, f64::INFINITY)),
+    }
+}
+
+fn yields_integers(domain: &Domain) -> bool {
+    match domain {
+        Domain::RandInt { .. } | Domain::Int { .. } => true,
+        Domain::Uniform { q, .. }
+        | Domain::LogUniform { q, .. }
+        | Domain::Normal { q, .. }
+        | Domain::LogNormal { q, .. } => q.is_some_and(|q| q.fract() == 0.0),
+        Domain::Fixed(_) | Domain::Choice(_) | Domain::Float { .. } => false,
+    }
+}
+
+/// Checks a learner's name and task, and whether this version has it. `at` is where it is named.
+pub(crate) fn check_learner(
+    text: &str,
+    task: Option<Task>,
+    at: &At<'_>,
+    findings: &mut Findings,
+) -> Option<Learner> {
+    let Some(learner) = Learner::named(text) else {
+        let names: Vec<&str> = Learner::ALL.iter().map(|learner| learner.name()).collect();
+        at.unknown_word(text, &names, findings);
+        return None;
+    };
+    if let Some(task) = task
+        && !learner.tasks().contains(&task)
+    {
+        let fitting: Vec<&str> = Learner::ALL
+            .iter()
+            .filter(|learner| learner.tasks().contains(&task))
+            .map(|learner| learner.name())
+            .collect();
+        let allowed = fitting.join(", ");
+        let says = format!(
+            "is {}, which does not do {}; known: {allowed}",
+            learner.name(),
+            task.name()
+        );
+        findings.problem(
+            at,
+            Mistake::new(says, allowed).hint(format!("write {}", fitting[0])),
+        );
+        return None;
+    }
+    if !learner.available() {
+        let available: Vec<&str> = Learner::ALL
+            .iter()
+            .filter(|learner| learner.available())
+            .map(|learner| learner.name())
+            .collect();
+        let allowed = available.join(", ");
+        let says = format!("is {}, which this version cannot train", learner.name());
+        let hint = format!("this version trains {allowed}");
+        findings.cannot_run(at, Mistake::new(says, allowed).hint(hint));
+    }
+    Some(learner)
+}
+
+/// Checks a space in which one parameter, a choice, names the learner.
+pub(crate) fn check_chosen(
+    chooser: &str,
+    space: &SearchSpace,
+    task: Option<Task>,
+    at: &At<'_>,
+    findings: &mut Findings,
+) {
+    for parameter in &space.parameters {
+        let Some(node) = at.node.get(&parameter.name) else {
+            continue;
+        };
+        let node = at.child(&parameter.name, node);
+        if parameter.name != chooser {
+            let says =
+                format!("belongs to no learner; the parameters stand in the branches of {chooser}");
+            let hint = format!("move it into each branch of {chooser} that uses it");
+            findings.problem(&node, Mistake::new(says, chooser).hint(hint));
+            continue;
+        }
+        let Domain::Choice(alternatives) = &parameter.domain else {
+            let says = "chooses the learner, so it must be a choice";
+            let hint = "write a list: [{learner: ridge, alpha: [0.1, 1.0]}, …]";
+            findings.problem(&node, Mistake::new(says, "a choice").hint(hint));
+            continue;
+        };
+        let list = node
+            .node
+            .get("values")
+            .map_or_else(|| node.clone(), |values| node.child("values", values));
+        for (item, alternative) in list.one_or_more().iter().zip(alternatives) {
+            check_branch(alternative, task, item, findings);
+        }
+    }
+}
+
+fn check_branch(
+    alternative: &Alternative,
+    task: Option<Task>,
+    at: &At<'_>,
+    findings: &mut Findings,
+) {
+    let example = "{learner: ridge, alpha: [0.1, 1.0]}";
+    match alternative {
+        Alternative::Value(Value::Text(text)) => {
+            check_learner(text, task, at, findings);
+        }
+        Alternative::Value(_) => {
+            at.wrong::<()>(findings, "a learner", Some(format!("write {example}")));
+        }
+        Alternative::Space(space) => {
+            let named = space
+                .parameters
+                .iter()
+                .find(|parameter| parameter.name == LEARNER);
+            let node = at.node.get(LEARNER).map(|node| at.child(LEARNER, node));
+            match (named.map(|parameter| &parameter.domain), node) {
+                (Some(Domain::Fixed(Value::Text(text))), Some(node)) => {
+                    if let Some(learner) = check_learner(text, task, &node, findings) {
+                        check_space(learner, space, at, findings);
+                    }
+                }
+                (Some(_), Some(node)) => {
+                    node.wrong::<()>(
+                        findings,
+                        "one learner",
+                        Some("write a branch for each".into()),
+                    );
+                }
+                _ => {
+                    let mistake = Mistake::new("names no learner", "learner");
+                    findings.problem(at, mistake.hint(format!("write {example}")));
+                }
+            }
+        }
+    }
+}

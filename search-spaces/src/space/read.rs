@@ -1,0 +1,489 @@
+//! `search_space` in a job file: Azure's ten distributions, our `float` and `int`, lists as choices,
+//! and maps inside a choice as nested spaces.
+
+use std::collections::HashMap;
+
+use super::{Alternative, Domain, Parameter, Scale, SearchSpace};
+use crate::fields::{At, Fields};
+use crate::findings::{Findings, Mistake};
+use crate::value::Value;
+use crate::yaml::Content;
+
+/// What `type` may be.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Choice,
+    RandInt,
+    Uniform,
+    QUniform,
+    LogUniform,
+    QLogUniform,
+    Normal,
+    QNormal,
+    LogNormal,
+    QLogNormal,
+    Float,
+    Int,
+}
+
+const KINDS: &[(&str, Kind)] = &[
+    ("choice", Kind::Choice),
+    ("randint", Kind::RandInt),
+    ("uniform", Kind::Uniform),
+    ("quniform", Kind::QUniform),
+    ("loguniform", Kind::LogUniform),
+    ("qloguniform", Kind::QLogUniform),
+    ("normal", Kind::Normal),
+    ("qnormal", Kind::QNormal),
+    ("lognormal", Kind::LogNormal),
+    ("qlognormal", Kind::QLogNormal),
+    ("float", Kind::Float),
+    ("int", Kind::Int),
+];
+
+const SCALES: &[(&str, Scale)] = &[("linear", Scale::Linear), ("log", Scale::Log)];
+
+/// Words that YAML 1.1 takes for truth values and we take for text.
+const OLD_TRUTH: &[(&str, &str)] = &[
+    ("yes", "true"),
+    ("on", "true"),
+    ("y", "true"),
+    ("no", "false"),
+    ("off", "false"),
+    ("n", "false"),
+];
+
+impl SearchSpace {
+    /// Reads a space; `base` is what the exponents of `loguniform` and `lognormal` are taken of.
+    pub(crate) fn read(at: &At<'_>, base: f64, findings: &mut Findings) -> Self {
+        let Some(mut fields) = at.map(findings) else {
+            return Self::default();
+        };
+        let mut parameters = Vec::new();
+        for (key, node) in fields.take_all() {
+            check_name(&node, &key.name, (key.line, key.column), findings);
+            if let Some(domain) = read_top(&node, base, findings) {
+                parameters.push(Parameter {
+                    name: key.name.clone(),
+                    domain,
+                });
+            }
+        }
+        Self { parameters }
+    }
+
+    /// Reads a map inside a choice: a nested space, whose values may be literals too.
+    fn read_nested(at: &At<'_>, base: f64, findings: &mut Findings) -> Self {
+        let Some(mut fields) = at.map(findings) else {
+            return Self::default();
+        };
+        warn_of_expression(at, findings);
+        let mut parameters = Vec::new();
+        for (key, node) in fields.take_all() {
+            check_nested_name(&node, &key.name, (key.line, key.column), findings);
+            let domain = match &node.node.content {
+                Content::Map(_) | Content::List(_) => read_top(&node, base, findings),
+                _ => read_literal(&node, findings).map(Domain::Fixed),
+            };
+            if let Some(domain) = domain {
+                parameters.push(Parameter {
+                    name: key.name.clone(),
+                    domain,
+                });
+            }
+        }
+        Self { parameters }
+    }
+}
+
+fn check_name(at: &At<'_>, name: &str, place: (u32, u32), findings: &mut Findings) {
+    let first = name
+        .chars()
+        .next()
+        .is_some_and(|c| c.is_ascii_alphabetic() || c == '_');
+    let rest = name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+    if !(first && rest) {
+        bad_name(
+            at,
+            name,
+            place,
+            "letters, digits and _, a digit not first",
+            findings,
+        );
+    }
+}
+
+fn check_nested_name(at: &At<'_>, name: &str, place: (u32, u32), findings: &mut Findings) {
+    let fits = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-');
+    if name.is_empty() || !name.chars().all(fits) {
+        bad_name(at, name, place, "letters, digits, _ and -", findings);
+    }
+}
+
+fn bad_name(at: &At<'_>, name: &str, place: (u32, u32), allowed: &str, findings: &mut Findings) {
+    let plain: String = name
+        .chars()
+        .map(|c| if c.is_ascii_alphanumeric() { c } else { '_' })
+        .collect();
+    let plain = plain.trim_start_matches(|c: char| c.is_ascii_digit());
+    let mut mistake = Mistake::new(
+        format!("is no name for a parameter; names are made of {allowed}"),
+        allowed,
+    );
+    if !plain.is_empty() {
+        mistake = mistake.hint(format!("name it {plain}"));
+    }
+    let mut problem = findings.describe(at, mistake);
+    (problem.place.line, problem.place.column) = place;
+    name.clone_into(&mut problem.found);
+    findings.problems.push(problem);
+}
+
+fn read_top(at: &At<'_>, base: f64, findings: &mut Findings) -> Option<Domain> {
+    match &at.node.content {
+        Content::Map(_) => read_expression(at, base, findings),
+        Content::List(_) => read_choice(at, base, findings),
+        Content::Null => {
+            let example = "{type: float, min: 0.1, max: 1.0}";
+            let mistake = Mistake::new("has no values to search", "a map with a type, or a list");
+            findings.problem(at, mistake.hint(format!("write {}: {example}", at.name())));
+            None
+        }
+        _ => {
+            let found = at.node.brief();
+            let says = format!("is {found}, but must be a map with a type, or a list of values");
+            let mistake = Mistake::new(says, "a map with a type, or a list of values");
+            findings.problem(
+                at,
+                mistake.hint(format!("write [{found}] for one fixed value")),
+            );
+            None
+        }
+    }
+}
+
+fn read_expression(at: &At<'_>, base: f64, findings: &mut Findings) -> Option<Domain> {
+    let mut fields = at.map(findings)?;
+    let kind = fields.require("type", "type: uniform (or another distribution)", findings)?;
+    let text = kind.plain_text();
+    let known = text.as_deref().and_then(|text| {
+        KINDS
+            .iter()
+            .find(|(name, _)| name.eq_ignore_ascii_case(text))
+            .map(|(_, kind)| *kind)
+    });
+    let Some(kind) = known else {
+        let names: Vec<&str> = KINDS.iter().map(|(name, _)| *name).collect();
+        kind.unknown_word(text.as_deref().unwrap_or_default(), &names, findings);
+        return None;
+    };
+    let domain = match kind {
+        Kind::Choice => {
+            let values = fields.require("values", "values: [1, 2, 3]", findings);
+            values.and_then(|values| read_choice(&values, base, findings))
+        }
+        Kind::RandInt => read_randint(&mut fields, findings),
+        Kind::Uniform | Kind::QUniform => {
+            let bounds = read_bounds(&mut fields, ("min_value", "max_value"), findings);
+            let q = read_q(&mut fields, kind == Kind::QUniform, findings);
+            let ((min, max), q) = (bounds?, q?);
+            Some(Domain::Uniform { min, max, q })
+        }
+        Kind::LogUniform | Kind::QLogUniform => {
+            let bounds = read_bounds(&mut fields, ("min_value", "max_value"), findings);
+            let q = read_q(&mut fields, kind == Kind::QLogUniform, findings);
+            let ((min, max), q) = (bounds?, q?);
+            let domain = Domain::LogUniform { min, max, q, base };
+            check_exponents(at, &domain, findings).then_some(domain)
+        }
+        Kind::Normal | Kind::QNormal => {
+            let shape = read_shape(&mut fields, findings);
+            let q = read_q(&mut fields, kind == Kind::QNormal, findings);
+            let ((mu, sigma), q) = (shape?, q?);
+            Some(Domain::Normal { mu, sigma, q })
+        }
+        Kind::LogNormal | Kind::QLogNormal => {
+            let shape = read_shape(&mut fields, findings);
+            let q = read_q(&mut fields, kind == Kind::QLogNormal, findings);
+            let ((mu, sigma), q) = (shape?, q?);
+            Some(Domain::LogNormal { mu, sigma, q, base })
+        }
+        Kind::Float => read_float(&mut fields, findings),
+        Kind::Int => read_int(&mut fields, findings),
+    };
+    fields.finish(findings);
+    domain
+}
+
+fn read_choice(at: &At<'_>, base: f64, findings: &mut Findings) -> Option<Domain> {
+    let items = at.list(findings)?;
+    if items.is_empty() {
+        let mistake = Mistake::new(
+            "is an empty list; there is nothing to choose",
+            "some values",
+        );
+        findings.problem(at, mistake.hint("write at least one value"));
+        return None;
+    }
+    let mut seen: HashMap<String, String> = HashMap::new();
+    let mut alternatives = Vec::new();
+    let mut complete = true;
+    for item in &items {
+        let alternative = match &item.node.content {
+            Content::Map(_) => Alternative::Space(SearchSpace::read_nested(item, base, findings)),
+            _ => match read_literal(item, findings) {
+                Some(value) => Alternative::Value(value),
+                None => {
+                    complete = false;
+                    continue;
+                }
+            },
+        };
+        if let Some(first) = seen.insert(identity(&alternative), item.path.clone()) {
+            let says = format!("repeats {}; {first} is the same", item.node.brief());
+            let mistake = Mistake::new(says, "different values").hint("remove one of the two");
+            findings.problem(item, mistake);
+        }
+        alternatives.push(alternative);
+    }
+    complete.then_some(Domain::Choice(alternatives))
+}
+
+/// The same for alternatives that nothing could tell apart.
+fn identity(alternative: &Alternative) -> String {
+    match alternative {
+        Alternative::Value(value @ (Value::Int(_) | Value::Float(_))) => {
+            let number = value.as_f64().unwrap_or_default();
+            // Integers above 2^53 share a float with their neighbours.
+            if number.abs() < 9e15 {
+                format!("number {number:?}")
+            } else {
+                format!("number {value}")
+            }
+        }
+        Alternative::Value(value) => format!("{value:?}"),
+        Alternative::Space(space) => format!("{space:?}"),
+    }
+}
+
+fn read_literal(at: &At<'_>, findings: &mut Findings) -> Option<Value> {
+    let value = at.value(findings)?;
+    if let Content::Text {
+        text,
+        quoted: false,
+    } = &at.node.content
+    {
+        let truth = OLD_TRUTH
+            .iter()
+            .find(|(word, _)| word.eq_ignore_ascii_case(text));
+        if let Some((_, truth)) = truth {
+            let says = format!(": {text} is text here, not {truth}; quote it to silence this");
+            findings.notice(at, &says);
+        }
+    }
+    Some(value)
+}
+
+/// A map in a choice that looks like a distribution is a nested space with fixed values, as in Azure.
+fn warn_of_expression(at: &At<'_>, findings: &mut Findings) {
+    let kind = at.node.get("type").map(|node| &node.content);
+    if let Some(Content::Text { text, .. }) = kind
+        && KINDS.iter().any(|(name, _)| name == text)
+    {
+        let says = format!(
+            "looks like a {text} distribution, but a map inside a choice is a nested space with \
+             these fixed values; give the distribution a name of its own"
+        );
+        findings.notice(at, &says);
+    }
+}
+
+fn read_randint(fields: &mut Fields<'_>, findings: &mut Findings) -> Option<Domain> {
+    let upper = fields.require("upper", "upper: 10 (yields 0 to 9)", findings)?;
+    let number = upper.int(findings)?;
+    if number < 1 {
+        let says = format!("is {number}, but must be at least 1; randint yields 0 to upper - 1");
+        findings.problem(
+            &upper,
+            Mistake::new(says, "at least 1").hint("write upper: 10"),
+        );
+        return None;
+    }
+    Some(Domain::RandInt { upper: number })
+}
+
+fn read_bounds(
+    fields: &mut Fields<'_>,
+    names: (&'static str, &'static str),
+    findings: &mut Findings,
+) -> Option<(f64, f64)> {
+    let low = fields.require(names.0, &format!("{}: 0", names.0), findings);
+    let high = fields.require(names.1, &format!("{}: 1", names.1), findings);
+    let min = low.as_ref().and_then(|at| at.float(findings));
+    let max = high.as_ref().and_then(|at| at.float(findings));
+    let (low, min, max) = (low?, min?, max?);
+    if min > max {
+        let says = format!("is {}, above {} {}", low.node.brief(), names.1, number(max));
+        let mistake = Mistake::new(says, format!("at most {}", number(max)));
+        findings.problem(
+            &low,
+            mistake.hint(format!("swap {} and {}", names.0, names.1)),
+        );
+        return None;
+    }
+    Some((min, max))
+}
+
+/// The rounding step: required and above 0 for the `q` distributions, absent for the others.
+fn read_q(fields: &mut Fields<'_>, wanted: bool, findings: &mut Findings) -> Option<Option<f64>> {
+    if !wanted {
+        return Some(None);
+    }
+    let q = fields.require("q", "q: 1", findings)?;
+    positive(&q, "q: 1", findings).map(Some)
+}
+
+fn read_shape(fields: &mut Fields<'_>, findings: &mut Findings) -> Option<(f64, f64)> {
+    let mu = fields.require("mu", "mu: 0", findings);
+    let sigma = fields.require("sigma", "sigma: 1", findings);
+    let mu = mu.and_then(|at| at.float(findings));
+    let sigma = sigma.and_then(|at| positive(&at, "sigma: 1", findings));
+    Some((mu?, sigma?))
+}
+
+fn positive(at: &At<'_>, example: &str, findings: &mut Findings) -> Option<f64> {
+    let number = at.float(findings)?;
+    if number > 0.0 {
+        return Some(number);
+    }
+    at.wrong(findings, "above 0", Some(format!("write {example}")))
+}
+
+fn check_exponents(at: &At<'_>, domain: &Domain, findings: &mut Findings) -> bool {
+    let Domain::LogUniform { min, max, base, .. } = domain else {
+        return true;
+    };
+    let name = if *base == std::f64::consts::E {
+        "e".to_owned()
+    } else {
+        number(*base)
+    };
+    let (low, high) = (base.powf(*min), base.powf(*max));
+    let (from, to) = (number(*min), number(*max));
+    let advice = || {
+        let values = if *min > 0.0 {
+            format!("min: {from}, max: {to}")
+        } else {
+            "min: …".into()
+        };
+        format!(
+            "bounds are exponents of {name}; for values write {{type: float, {values}, scale: log}}"
+        )
+    };
+    if !high.is_finite() || low == 0.0 {
+        let says = format!("yields {name}^{from} to {name}^{to}, which no number can hold");
+        findings.problem(at, Mistake::new(says, "smaller exponents").hint(advice()));
+        return false;
+    }
+    if (*min > 0.0 && *max <= 1.0) || *max > 50.0 {
+        let says = format!(
+            "yields {low:.4e} to {high:.4e}, {name} to the power of {from} and {to}; {}",
+            advice()
+        );
+        findings.notice(at, &says);
+    }
+    true
+}
+
+fn read_float(fields: &mut Fields<'_>, findings: &mut Findings) -> Option<Domain> {
+    let bounds = read_bounds(fields, ("min", "max"), findings);
+    let scale = read_scale(fields, findings);
+    let step_at = fields.take("step", findings);
+    let step = match &step_at {
+        Some(at) => Some(positive(at, "step: 0.1", findings)?),
+        None => None,
+    };
+    let ((min, max), scale) = (bounds?, scale?);
+    if let (Some(at), Some(step)) = (&step_at, step)
+        && step > max - min
+        && max > min
+    {
+        return at.wrong(
+            findings,
+            &format!("at most max - min, {}", number(max - min)),
+            None,
+        );
+    }
+    check_log(fields, min, scale, "1e-4", findings)?;
+    Some(Domain::Float {
+        min,
+        max,
+        step,
+        scale,
+    })
+}
+
+fn read_int(fields: &mut Fields<'_>, findings: &mut Findings) -> Option<Domain> {
+    let low = fields.require("min", "min: 1", findings);
+    let high = fields.require("max", "max: 10", findings);
+    let min = low.as_ref().and_then(|at| at.int(findings));
+    let max = high.as_ref().and_then(|at| at.int(findings));
+    let scale = read_scale(fields, findings);
+    let step = match fields.take("step", findings) {
+        Some(at) => at.int_in(1, i64::MAX, findings),
+        None => Some(1),
+    };
+    let (low, min, max, step, scale) = (low?, min?, max?, step?, scale?);
+    if min > max {
+        let says = format!("is {min}, above max {max}");
+        let mistake = Mistake::new(says, format!("at most {max}"));
+        findings.problem(&low, mistake.hint("swap min and max"));
+        return None;
+    }
+    check_log(fields, min as f64, scale, "1", findings)?;
+    Some(Domain::Int {
+        min,
+        max,
+        step,
+        scale,
+    })
+}
+
+fn read_scale(fields: &mut Fields<'_>, findings: &mut Findings) -> Option<Scale> {
+    match fields.take("scale", findings) {
+        Some(at) => at.word(SCALES, findings),
+        None => Some(Scale::Linear),
+    }
+}
+
+fn check_log(
+    fields: &mut Fields<'_>,
+    min: f64,
+    scale: Scale,
+    example: &str,
+    findings: &mut Findings,
+) -> Option<()> {
+    if scale == Scale::Linear || min > 0.0 {
+        return Some(());
+    }
+    let at = fields.take("min", findings)?;
+    let says = format!(
+        "is {}, but scale: log needs a number above 0",
+        at.node.brief()
+    );
+    let mistake = Mistake::new(says, "a number above 0");
+    findings.problem(
+        &at,
+        mistake.hint(format!("write min: {example}, or remove scale: log")),
+    );
+    None
+}
+
+/// A number as a person would write it.
+pub(crate) fn number(number: f64) -> String {
+    if number.fract() == 0.0 && number.abs() < 1e15 {
+        format!("{number:.0}")
+    } else {
+        format!("{number:?}")
+    }
+}

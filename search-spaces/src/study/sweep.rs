@@ -1,0 +1,257 @@
+//! A job of `type: sweep`.
+
+use super::header;
+use super::{Selection, Study};
+use crate::data::{DATA_KEYS, DataSpec, Task};
+use crate::early_termination::EarlyTermination;
+use crate::fields::{At, Fields};
+use crate::findings::{Findings, Mistake};
+use crate::learner::Learner;
+use crate::limits::Limits;
+use crate::objective::Objective;
+use crate::sampling::{Algorithm, Sampling};
+use crate::space::{Domain, SearchSpace, branches};
+use crate::work::{Surroundings, TrialKind, Work};
+use crate::yaml::Content;
+
+const TASKS: &[(&str, Task)] = &[
+    ("regression", Task::Regression),
+    ("classification", Task::Classification),
+    ("forecasting", Task::Forecasting),
+];
+
+/// Reads the job, whose `type` is taken already.
+pub(super) fn read(mut root: Fields<'_>, file: &str, findings: &mut Findings) -> Option<Study> {
+    let (name, mut ignored) = header::read(&mut root, file, findings);
+    let kind = TrialKind::read(&mut root, findings);
+    let has_learner = matches!(kind, Some(TrialKind::Learner(_)));
+    let sampling = match root.take("sampling_algorithm", findings) {
+        Some(at) => Sampling::read(&at, findings),
+        None => Some(Sampling::default()),
+    };
+    let base = sampling
+        .as_ref()
+        .map_or(std::f64::consts::E, Sampling::base);
+    let space_at = read_space_place(&mut root, has_learner, findings);
+    let before = findings.problems.len();
+    let space = space_at
+        .as_ref()
+        .map(|at| SearchSpace::read(at, base, findings));
+    let space_is_whole = findings.problems.len() == before;
+    let space = space.or_else(|| has_learner.then(SearchSpace::default));
+
+    let trial_at = root
+        .at
+        .node
+        .get("trial")
+        .map(|node| root.at.child("trial", node));
+    let task = match (&kind, &trial_at) {
+        (Some(TrialKind::Learner(_)), Some(trial)) => read_task(&mut root, trial, findings),
+        _ => None,
+    };
+    let around = Surroundings {
+        space: space.as_ref().zip(space_at.as_ref()),
+        task,
+        inputs: root.take("inputs", findings),
+        outputs: root.take("outputs", findings),
+    };
+    let is_command = matches!(kind, Some(TrialKind::Command(_)) | None);
+    if !is_command {
+        refuse_command_keys([&around.inputs, &around.outputs], findings);
+    }
+    let work = kind.and_then(|kind| Work::read(kind, &around, &mut ignored, findings));
+    let data = if has_learner {
+        DataSpec::read(&mut root, task, findings)
+    } else {
+        refuse_data_keys(&mut root, trial_at.is_some(), findings);
+        None
+    };
+    let objective = read_objective(&mut root, has_learner, task, findings);
+
+    let is_grid = sampling
+        .as_ref()
+        .is_some_and(|own| own.algorithm == Algorithm::Grid);
+    let grid_size = if is_grid {
+        space.as_ref().and_then(SearchSpace::grid_size)
+    } else {
+        None
+    };
+    if let (true, true, Some(space), Some(at)) = (is_grid, space_is_whole, &space, &space_at) {
+        check_grid(space, at, findings);
+    }
+    let limits = Limits::read(&mut root, grid_size, findings);
+    let early_termination = read_early_termination(&mut root, has_learner, findings);
+    let selection = root
+        .take("selection", findings)
+        .map(|at| Selection::read(&at, findings));
+    let seed = root
+        .take("seed", findings)
+        .map(|at| at.int_in(0, i64::MAX, findings));
+    if let Some(data) = &data {
+        refuse_forecasting_features(data, &root.at, findings);
+    }
+    root.finish(findings);
+    header::notice_ignored(&ignored, findings);
+    Some(Study {
+        name: name?,
+        work: work?,
+        space: space?,
+        sampling: sampling?,
+        objective: objective?,
+        limits: limits?,
+        early_termination: early_termination?,
+        data: if has_learner { Some(data?) } else { None },
+        automl: None,
+        selection: selection.unwrap_or_else(|| Some(Selection::default()))?,
+        seed: seed.map_or(Some(None), |seed| {
+            seed.map(|seed| Some(seed.unsigned_abs()))
+        })?,
+        notices: Vec::new(),
+        cannot_run: Vec::new(),
+    })
+}
+
+/// Where `search_space` stands; a learner can do without, with its defaults.
+fn read_space_place<'a>(
+    root: &mut Fields<'a>,
+    has_learner: bool,
+    findings: &mut Findings,
+) -> Option<At<'a>> {
+    if has_learner {
+        return root.take("search_space", findings);
+    }
+    let example = "search_space: {lr: {type: float, min: 0.001, max: 0.1, scale: log}}";
+    let at = root.require("search_space", example, findings)?;
+    if matches!(&at.node.content, Content::Map(entries) if entries.is_empty()) {
+        let mistake = Mistake::new("is empty; there is nothing to search", "some parameters");
+        findings.problem(&at, mistake.hint(format!("write {example}")));
+    }
+    Some(at)
+}
+
+/// The task of a learner study; a learner that does one task alone need not name it.
+fn read_task(root: &mut Fields<'_>, trial: &At<'_>, findings: &mut Findings) -> Option<Task> {
+    if root.has("task") {
+        return root.take("task", findings)?.word(TASKS, findings);
+    }
+    let learner = trial
+        .node
+        .get("learner")
+        .map(|node| trial.child("learner", node));
+    let learner = learner
+        .and_then(|at| at.plain_text())
+        .and_then(|name| Learner::named(&name));
+    match learner.map(Learner::tasks) {
+        Some([only]) => Some(*only),
+        Some([Task::Regression, Task::Forecasting]) if !root.has("forecasting") => {
+            Some(Task::Regression)
+        }
+        _ => root
+            .require(
+                "task",
+                "task: regression (or classification, forecasting)",
+                findings,
+            )
+            .and_then(|at| at.word(TASKS, findings)),
+    }
+}
+
+fn read_objective(
+    root: &mut Fields<'_>,
+    has_learner: bool,
+    task: Option<Task>,
+    findings: &mut Findings,
+) -> Option<Objective> {
+    let example = "objective: {goal: minimize, primary_metric: loss}";
+    let at = root.require("objective", example, findings)?;
+    if has_learner && task.is_none() {
+        // Whether the metric fits cannot be told before the task is.
+        return None;
+    }
+    Objective::read(&at, task, findings)
+}
+
+fn read_early_termination(
+    root: &mut Fields<'_>,
+    has_learner: bool,
+    findings: &mut Findings,
+) -> Option<Option<EarlyTermination>> {
+    let Some(at) = root.take("early_termination", findings) else {
+        // Set to nothing is a problem already.
+        return Some(None);
+    };
+    let policy = EarlyTermination::read(&at, findings)?;
+    if has_learner {
+        let says = "stops trials that report, and built-in learners do not in this version";
+        let mistake = Mistake::new(says, "nothing");
+        findings.cannot_run(&at, mistake.hint("remove early_termination"));
+    }
+    Some(Some(policy))
+}
+
+fn refuse_command_keys(keys: [&Option<At<'_>>; 2], findings: &mut Findings) {
+    for at in keys.into_iter().flatten() {
+        let says = "is for trials that run a command";
+        let mistake = Mistake::new(says, "nothing");
+        findings.problem(at, mistake.hint("remove it, or write trial: {command: …}"));
+    }
+}
+
+fn refuse_data_keys(root: &mut Fields<'_>, has_trial: bool, findings: &mut Findings) {
+    for key in DATA_KEYS {
+        if let (Some(at), true) = (root.take_any(key), has_trial) {
+            let mistake = Mistake::new("is for trials with a built-in learner", "nothing");
+            findings.problem(
+                &at,
+                mistake.hint("remove it, or write trial: {learner: ridge}"),
+            );
+        }
+    }
+}
+
+/// Every continuous parameter of a grid is a problem of its own.
+fn check_grid(space: &SearchSpace, at: &At<'_>, findings: &mut Findings) {
+    for parameter in &space.parameters {
+        let Some(node) = at.node.get(&parameter.name) else {
+            continue;
+        };
+        let node = at.child(&parameter.name, node);
+        if let Domain::Choice(_) = &parameter.domain {
+            let values = node
+                .node
+                .get("values")
+                .filter(|_| matches!(node.node.content, Content::Map(_)));
+            let list = values.map_or_else(|| node.clone(), |values| node.child("values", values));
+            let items = list.one_or_more();
+            for (index, nested) in branches(&parameter.domain) {
+                if let Some(item) = items.get(index) {
+                    check_grid(nested, item, findings);
+                }
+            }
+        } else if parameter.domain.cardinality().is_none() {
+            let hint = match parameter.domain {
+                Domain::Float { .. } => "add a step, or write a list of values",
+                _ => "write a list of values, or another sampling_algorithm",
+            };
+            let says = "is continuous, but a grid needs values that can be counted";
+            let mistake = Mistake::new(says, "a choice, integers, or numbers with a step");
+            findings.problem(&node, mistake.hint(hint));
+        }
+    }
+}
+
+/// Regressors forecast from the columns they are given; derived features come with later versions.
+fn refuse_forecasting_features(data: &DataSpec, root: &At<'_>, findings: &mut Findings) {
+    let (Some(settings), Some(node)) = (&data.forecasting, root.node.get("forecasting")) else {
+        return;
+    };
+    let at = root.child("forecasting", node);
+    for key in settings.unused_by_sweeps() {
+        if let Some(node) = at.node.get(key) {
+            let says = "makes features that this version does not make";
+            let mistake = Mistake::new(says, "nothing");
+            let hint = format!("remove {key}, and give such columns in the data");
+            findings.cannot_run(&at.child(key, node), mistake.hint(hint));
+        }
+    }
+}

@@ -1,0 +1,147 @@
+//! `trial` in a job file.
+
+use super::placeholder::{Piece, Root, pieces};
+use super::{CommandTrial, Work};
+use crate::data::Task;
+use crate::fields::{At, Fields};
+use crate::findings::{Findings, Mistake};
+use crate::learner::{check_chosen, check_learner, check_space};
+use crate::space::SearchSpace;
+use crate::yaml::{Content, brief_text};
+
+/// Keys of `trial` that mean nothing on one's own machines.
+const IGNORED: &[&str] = &["environment", "distribution", "resources", "queue_settings"];
+
+/// What a trial is, before its details are read.
+pub(crate) enum TrialKind<'a> {
+    /// It has a `command`.
+    Command(Fields<'a>),
+    /// It has a `learner`.
+    Learner(Fields<'a>),
+    /// `trial: external`.
+    External,
+}
+
+impl<'a> TrialKind<'a> {
+    /// Finds out what kind of trial `trial` is.
+    pub(crate) fn read(root: &mut Fields<'a>, findings: &mut Findings) -> Option<Self> {
+        let example = "trial: {learner: ridge} or trial: {command: python train.py}";
+        let at = root.require("trial", example, findings)?;
+        if let Content::Text { text, .. } = &at.node.content {
+            if text == "external" {
+                return Some(Self::External);
+            }
+            let says = format!(
+                "is {}, but must be a map, or the word external",
+                brief_text(text)
+            );
+            let mistake = Mistake::new(says, "a map with command or learner, or external");
+            findings.problem(&at, mistake.hint(format!("write {example}")));
+            return None;
+        }
+        let fields = at.map(findings)?;
+        match (fields.has("command"), fields.has("learner")) {
+            (true, true) => {
+                if let Some(learner) = at.node.get("learner") {
+                    let mistake = Mistake::new(
+                        "stands beside trial.command; a trial does one of the two",
+                        "command or learner",
+                    );
+                    let learner = at.child("learner", learner);
+                    findings.problem(&learner, mistake.hint("remove command or learner"));
+                }
+                None
+            }
+            (_, true) => Some(Self::Learner(fields)),
+            (true, false) => Some(Self::Command(fields)),
+            (false, false) => {
+                let mistake = Mistake::new("names no command and no learner", "command or learner");
+                findings.problem(&at, mistake.hint(format!("write {example}")));
+                None
+            }
+        }
+    }
+}
+
+/// What surrounds a trial.
+pub(crate) struct Surroundings<'a, 'b> {
+    /// The space and where it stands, if it could be read.
+    pub space: Option<(&'b SearchSpace, &'b At<'a>)>,
+    /// The task, for learners.
+    pub task: Option<Task>,
+    /// The job's inputs.
+    pub inputs: Option<At<'a>>,
+    /// The job's outputs.
+    pub outputs: Option<At<'a>>,
+}
+
+impl Work {
+    /// Reads the details of a trial. Ignored keys that are set are added to `ignored`.
+    pub(crate) fn read<'a>(
+        kind: TrialKind<'a>,
+        around: &Surroundings<'a, '_>,
+        ignored: &mut Vec<At<'a>>,
+        findings: &mut Findings,
+    ) -> Option<Self> {
+        match kind {
+            TrialKind::External => Some(Self::External),
+            TrialKind::Command(mut trial) => {
+                let (inputs, outputs) = (around.inputs.as_ref(), around.outputs.as_ref());
+                let command =
+                    CommandTrial::read(&mut trial, inputs, outputs, around.space, findings);
+                ignored.extend(trial.ignore(IGNORED));
+                trial.finish(findings);
+                command.map(Self::Command)
+            }
+            TrialKind::Learner(mut trial) => {
+                let work = read_learner(&mut trial, around, findings);
+                ignored.extend(trial.ignore(IGNORED));
+                trial.finish(findings);
+                work
+            }
+        }
+    }
+}
+
+fn read_learner(
+    trial: &mut Fields<'_>,
+    around: &Surroundings<'_, '_>,
+    findings: &mut Findings,
+) -> Option<Work> {
+    let at = trial.take("learner", findings)?;
+    let text = at.text(findings)?;
+    let chooser = match pieces(text.trim()).as_slice() {
+        [
+            Piece::Text(""),
+            Piece::Named(Root::SearchSpace, name),
+            Piece::Text(""),
+        ] => Some((*name).to_owned()),
+        _ => None,
+    };
+    let Some(parameter) = chooser else {
+        let learner = check_learner(&text, around.task, &at, findings)?;
+        if let Some((space, space_at)) = around.space {
+            check_space(learner, space, space_at, findings);
+        }
+        return Some(Work::Learner(learner));
+    };
+    let (space, space_at) = around.space?;
+    if !space.parameters.iter().any(|own| own.name == parameter) {
+        let known: Vec<&str> = space
+            .parameters
+            .iter()
+            .map(|own| own.name.as_str())
+            .collect();
+        let list = known.join(", ");
+        let says = format!("names search_space.{parameter}, which is not there; known: {list}");
+        let guess = crate::findings::nearest(&parameter, known);
+        let hint = guess.map_or_else(
+            || format!("define {parameter} under search_space"),
+            |word| format!("did you mean {word}?"),
+        );
+        findings.problem(&at, Mistake::new(says, list).hint(hint));
+        return None;
+    }
+    check_chosen(&parameter, space, around.task, space_at, findings);
+    Some(Work::ChosenLearner { parameter })
+}

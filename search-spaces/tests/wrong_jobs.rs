@@ -1,0 +1,66 @@
+//! Every file of `wrong/` beside what is said about it in its `.expected`: place, message, hint.
+//! `UPDATE_EXPECTED=1` writes the files anew; read the difference before committing it.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use fleetfit_search_spaces::{Job, Problems};
+
+fn wrong_jobs() -> Vec<PathBuf> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/wrong");
+    let mut files: Vec<PathBuf> = fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| {
+            path.extension()
+                .is_some_and(|extension| extension == "yaml")
+        })
+        .collect();
+    files.sort();
+    files
+}
+
+fn problems(file: &str, text: &str) -> Problems {
+    let study = Job::read(file, text).and_then(|job| job.study());
+    study.expect_err(&format!("{file} was accepted"))
+}
+
+#[test]
+fn every_wrong_job_gets_its_problems() {
+    let files = wrong_jobs();
+    assert!(files.len() >= 60, "{} wrong jobs", files.len());
+    let mut differences = Vec::new();
+    for path in files {
+        let name = path.file_name().unwrap().to_str().unwrap();
+        let said = format!("{}\n", problems(name, &fs::read_to_string(&path).unwrap()));
+        let expected_path = path.with_extension("expected");
+        if std::env::var_os("UPDATE_EXPECTED").is_some() {
+            fs::write(&expected_path, &said).unwrap();
+        }
+        let expected = fs::read_to_string(&expected_path).unwrap_or_default();
+        if said != expected {
+            differences.push(format!("{name}\nexpected:\n{expected}\nsaid:\n{said}"));
+        }
+    }
+    assert!(differences.is_empty(), "{}", differences.join("\n"));
+}
+
+#[test]
+fn every_problem_has_a_place_and_says_what_is_allowed() {
+    for path in wrong_jobs() {
+        let name = path.file_name().unwrap().to_str().unwrap();
+        for problem in problems(name, &fs::read_to_string(&path).unwrap()).0 {
+            assert!(
+                problem.place.line > 0 && problem.place.column > 0,
+                "{problem}"
+            );
+            assert!(!problem.found.is_empty(), "{problem}");
+            let begins_low = problem
+                .message
+                .chars()
+                .next()
+                .is_some_and(|c| !c.is_uppercase());
+            assert!(begins_low && !problem.message.ends_with('.'), "{problem}");
+        }
+    }
+}
