@@ -52,12 +52,10 @@ pub(crate) fn read(recipe: &Path, shown: &str) -> Result<Part, DataError> {
     let text = std::fs::read_to_string(recipe).map_err(|error| unreadable(&error))?;
     let (document, mistakes) = yaml::parse(&text);
     if let Some(mistake) = mistakes.into_iter().next() {
-        let mut error = DataError::content(mistake.message)
+        return Err(DataError::content(mistake.message)
             .at(reader.place(mistake.line))
             .found(mistake.found)
-            .allowed(mistake.allowed);
-        error.hint = mistake.hint;
-        return Err(error);
+            .allowed(mistake.allowed));
     }
     let document = document.ok_or_else(|| unreadable(&"it is empty"))?;
     reader.part(&document, recipe)

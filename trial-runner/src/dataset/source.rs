@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use fleetfit_search_spaces::data::DataSource;
+use fleetfit_search_spaces::data::{DataSource, is_remote};
 
+use super::cell::Cell;
 use super::column::Convert;
 use super::delimited::Delimited;
-use super::error::{DataError, Fault, list_names, shorten};
+use super::error::{At, DataError, Fault, list_names, shorten};
 use super::mltable;
 
 /// A file with rows.
@@ -18,6 +19,9 @@ pub(crate) struct DataFile {
     /// What the user calls it.
     pub(crate) shown: String,
 }
+
+/// Is shown each cell that a file has: the column in the file, the place and the value.
+pub(crate) type Visit<'v> = dyn FnMut(usize, At, Cell<'_>) -> Result<(), DataError> + 'v;
 
 /// A range of rows of a part, in the order of its files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -186,7 +190,7 @@ pub(crate) fn local_path(shown: &str) -> Result<&str, DataError> {
     if let Some(path) = shown.strip_prefix("file://") {
         return Ok(path);
     }
-    if shown.contains("://") || shown.starts_with("azureml:") {
+    if is_remote(shown) {
         return Err(
             DataError::new(Fault::Remote, format!("{shown:?} is a remote address"))
                 .found(shown)

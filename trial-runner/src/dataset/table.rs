@@ -23,6 +23,9 @@ pub(crate) struct Table {
     pub(crate) notices: Vec<String>,
 }
 
+/// Is shown each cell of a table: the column in the table, the file, the place and the value.
+type VisitTable<'v> = dyn FnMut(usize, &DataFile, At, Cell<'_>) -> Result<(), DataError> + 'v;
+
 /// A column to be read, and how to keep it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Wanted {
@@ -147,11 +150,7 @@ impl Table {
     }
 
     /// Shows every cell of the wanted columns. Returns the number of rows.
-    fn scan(
-        &self,
-        wanted: &[bool],
-        visit: &mut dyn FnMut(usize, &DataFile, At, Cell<'_>) -> Result<(), DataError>,
-    ) -> Result<u64, DataError> {
+    fn scan(&self, wanted: &[bool], visit: &mut VisitTable<'_>) -> Result<u64, DataError> {
         let mut n_rows = 0;
         for part in &self.parts {
             let mut n_passed = 0;

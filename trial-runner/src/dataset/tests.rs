@@ -7,10 +7,10 @@ mod robustness;
 
 use std::path::PathBuf;
 
-use fleetfit_search_spaces::data::{DataSource, DataSpec, Folds, Forecasting, Task};
+use fleetfit_search_spaces::data::{Folds, Forecasting, Task};
 
 use super::*;
-use crate::frame::FeatureValues;
+use crate::frame::{FeatureValues, MISSING};
 
 /// A folder with files, gone when the test is over.
 struct Folder(tempfile::TempDir);
@@ -140,7 +140,16 @@ fn show(frame: &Frame) -> String {
 #[test]
 fn columns_find_their_types() {
     let text = "a,b,c,d,y\n1,red,true,2024-01-01,1\n,blue,False,2024-01-02,2.5\n-3e2,NA,,,3\n";
-    insta::assert_snapshot!(shown(text), @"");
+    insta::assert_snapshot!(shown(text), @r"
+    a: 1 _ -300
+    b: red blue _
+    c: 1 0 _
+    d.day: 1 2 _
+    d.weekday: 1 2 _
+    d.day_of_year: 1 2 _
+    d.elapsed: 19723 19724 _
+    -> 1 2.5 3
+    ");
 }
 
 #[test]
@@ -192,7 +201,40 @@ fn broken_files_name_file_and_line() {
         "PK\u{3}\u{4}rest",
     ];
     let all: Vec<String> = cases.iter().map(shown).collect();
-    insta::assert_snapshot!(all.join("\n\n"), @"");
+    insta::assert_snapshot!(all.join("\n\n"), @r#"
+    t.csv: the file is empty
+
+    t.csv: there is a header and no row
+
+    t.csv:3: this row has 1 field, and the first row has 2 fields
+      hint: put fields that hold the delimiter or a line break in double quotes
+
+    t.csv:3: this row has 3 fields, and the first row has 2 fields
+      hint: put fields that hold the delimiter or a line break in double quotes
+
+    t.csv:1: two columns are called "a"
+
+    t.csv:1: column 1 has no name
+      hint: if pandas wrote the file, write it with index=False
+
+    t.csv: there is no column "y"
+      hint: its columns are a, b
+
+    t.csv: there is no column "y"
+      hint: did you mean "Y"?
+
+    t.csv:3: the target "y" is not numeric: it holds "many"
+      hint: for classes, write task: classification
+
+    t.csv: every value of the target "y" is missing
+
+    t.csv: the target "y" holds dates
+
+    t.csv: no column is left to learn from
+
+    t.csv: the file is a zip archive
+      hint: export the table as csv or parquet
+    "#);
     assert_eq!(
         shown(b"a,y\nx,1\ncaf\xe9,2\n"),
         "t.csv:3: this row is not valid UTF-8 text\n  hint: save the file as UTF-8, or name its \
@@ -288,7 +330,10 @@ fn entities_lie_together_in_the_files_order() {
     );
     assert_eq!(dataset.n_rows(), 4);
     assert_eq!(dataset.frame(99).n_rows, 0);
-    insta::assert_snapshot!(dataset.notices().join("\n"), @"");
+    insta::assert_snapshot!(dataset.notices().join("\n"), @r"
+    1 row is not used: a partition column is empty there
+    2 rows are not used: the target is missing there
+    ");
 }
 
 #[test]
@@ -425,7 +470,15 @@ fn forecasting_knows_times_and_series() {
         ..regression("t.csv", "y")
     };
     let dataset = folder.load(&spec).unwrap();
-    insta::assert_snapshot!(show(&dataset.frame(0)), @"");
+    insta::assert_snapshot!(show(&dataset.frame(0)), @r"
+    day.day: 2 1 2
+    day.weekday: 2 1 2
+    day.day_of_year: 2 1 2
+    day.elapsed: 19724 19723 19724
+    shop: a a b
+    price: 2 3 2
+    -> 5 6 7
+    ");
     let marks = dataset.marks(0);
     let days: Vec<f64> = marks
         .time
@@ -454,7 +507,11 @@ fn text_that_names_rows_is_left_out() {
     let folder = Folder::with("t.csv", format!("id,group,nothing,day,y\n{rows}"));
     let dataset = folder.load(&regression("t.csv", "y")).unwrap();
     assert_eq!(dataset.schema().names(), ["group"]);
-    insta::assert_snapshot!(dataset.notices().join("\n"), @"");
+    insta::assert_snapshot!(dataset.notices().join("\n"), @r"
+    columns without any value are not used: nothing
+    text columns that name rows rather than describe them are not used: id
+    dates that never change are not used: day
+    ");
 }
 
 #[test]
@@ -472,7 +529,10 @@ fn validation_rows_follow_the_training_rows() {
     assert_eq!(dataset.marks(0).n_training, Some(1));
     assert_eq!(dataset.marks(1).n_training, Some(2));
     assert_eq!(dataset.marks(1).refit_rows(3), [0, 1]);
-    insta::assert_snapshot!(dataset.notices().join("\n"), @"");
+    insta::assert_snapshot!(dataset.notices().join("\n"), @r"
+    1 row is not used: the training data has no such entity
+    1 row is not used: the target is missing there
+    ");
     let folder = folder.and("v.csv", "y,k,x\n1,1,1\n");
     let error = folder.load(&spec).unwrap_err();
     assert_eq!(

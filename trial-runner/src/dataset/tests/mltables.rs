@@ -37,7 +37,15 @@ transformations:
     let one_row = recipe.replace("\n  - skip: 1", "");
     assert_eq!(shown(&one_row), "a: 007\nPath: t/t.csv\n-> 1");
     let rest = recipe.replace("\n  - take: 1", "");
-    insta::assert_snapshot!(shown(&rest), @"");
+    insta::assert_snapshot!(shown(&rest), @r"
+    a:  x
+    when.day: 1 2
+    when.weekday: 4 5
+    when.day_of_year: 32 33
+    when.elapsed: 19754 19755
+    Path: t/t.csv t/t.csv
+    -> 2 3
+    ");
     let dropped = rest
         .replace("take", "")
         .replace("skip: 1", "drop_columns: [when, Path]");
@@ -91,5 +99,31 @@ fn what_a_recipe_gets_wrong() {
         "",
     ];
     let all: Vec<String> = cases.iter().map(|recipe| shown(recipe)).collect();
-    insta::assert_snapshot!(all.join("\n\n"), @"");
+    insta::assert_snapshot!(all.join("\n\n"), @r#"
+    …/t/MLTable:3: transformation "read_json_lines" is not known; known: read_delimited, read_parquet, convert_column_types, keep_columns, drop_columns, take, skip
+
+    …/t/MLTable:3: setting of read_delimited "delimeter" is not known; known: delimiter, encoding, empty_as_string, header, support_multi_line, include_path_column, infer_column_types
+
+    …/t/MLTable:3: encoding "utf16" is not known; known: utf8, utf8bom, ascii, latin1, iso88591, windows1252
+
+    …/t/MLTable:3: take needs a number of rows
+
+    t/t.csv: the MLTable names column "b", which isn't there
+
+    t/t.csv:4: column "a" holds "x", and convert_column_types wants a number
+
+    …/t/MLTable:2: "t/u.csv" does not exist
+      hint: its folder holds t.csv
+
+    …/t/MLTable:2: "https://x.org/t.csv" is a remote address
+      hint: download the data and write its local path
+
+    …/t/MLTable:2: key "path" is not known; known: paths, transformations
+
+    …/t/MLTable: the MLTable names no file
+
+    …/t/MLTable:2: this is not valid YAML: while parsing a node, did not find expected node content
+
+    …/t/MLTable:1: the file is empty
+    "#);
 }

@@ -99,7 +99,21 @@ fn every_type_and_every_compression() {
     }
     all.dedup();
     assert_eq!(all.len(), 1);
-    insta::assert_snapshot!(all[0], @"");
+    insta::assert_snapshot!(all[0], @r"
+    a: 7 _ 7 _
+    word: _ red _ red
+    flag: 1 0 1 0
+    day.day: 1 1 1 2
+    day.weekday: 1 1 1 2
+    day.day_of_year: 1 1 1 2
+    day.elapsed: 19723 19723 19723 19724
+    moment.elapsed: 19723.00000578704 19723 19723.00000578704 19723
+    price: 12.34 -0.05 12.34 -0.05
+    cost: 1.5 -0.1 1.5 -0.1
+    share: 0.25 _ 0.25 _
+    size: 200 3 200 3
+    -> 1 0.5 2 0.5
+    ");
 }
 
 #[test]
@@ -134,5 +148,22 @@ fn files_of_pyarrow() {
         all.push(format!("{}\n{}", keys.join(" "), show(&dataset.frame(1))));
     }
     assert_eq!(all[0], all[1]);
-    insta::assert_snapshot!(all[0], @"");
+    insta::assert_snapshot!(all[0], @r"
+    1 2
+    brand: a b
+    day.day: 1 5
+    day.weekday: 1 5
+    day.day_of_year: 1 5
+    day.elapsed: 19723 19727
+    at.hour: 0 4
+    at.elapsed: 19723 19723.166666666668
+    text_day.day: 1 5
+    text_day.weekday: 4 1
+    text_day.day_of_year: 32 36
+    text_day.elapsed: 19754 19758
+    promo: 1 0
+    price: 1.25 0.01
+    half: 0.5 -1
+    -> 1 5.5
+    ");
 }

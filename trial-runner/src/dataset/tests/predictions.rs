@@ -43,7 +43,16 @@ fn unknown_entities_levels_and_targets() {
     assert_eq!(rows.unknown_rows(), [0, 2]);
     assert_eq!(rows.entities(), [0]);
     assert_eq!(rows.rows(0), [1, 3]);
-    insta::assert_snapshot!(show(&rows.frame(0)), @"");
+    insta::assert_snapshot!(show(&rows.frame(0)), @r"
+    c: _ b
+    day.month: 1 _
+    day.day: 1 _
+    day.weekday: 1 _
+    day.day_of_year: 1 _
+    day.elapsed: 19723 _
+    x: _ 5
+    -> unknown
+    ");
     assert_eq!(rows.passed_columns(), ["store"]);
     let passed: Vec<Vec<&str>> = (0..4).map(|row| rows.passed_values(row)).collect();
     assert_eq!(passed, [["3"], ["1.0"], [""], ["1"]]);
