@@ -2,7 +2,7 @@
 //!
 //! Files are read twice, to learn what their columns hold and then to store them; nothing but the
 //! typed columns stays in memory. Everything that depends on all rows (levels, labels, the parts of
-//! dates that vary) is decided here and kept in the [`FeatureSchema`]. Read [`table`] next for
+//! dates that vary) is decided here and kept in the [`FeatureSchema`]. Read `table` next for
 //! files, [`crate::frame`] for what trainers see.
 
 pub(crate) mod cell;

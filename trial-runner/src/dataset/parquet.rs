@@ -100,6 +100,17 @@ impl<'f> ParquetReader<'f> {
         chunk: &Chunk<'_>,
         visit: &mut Visit<'_>,
     ) -> Result<(), DataError> {
+        // The library asserts this, and would print a panic.
+        let stored = self.reader.metadata().row_group(group).column(leaf);
+        let offset = stored.dictionary_page_offset();
+        let numbers = [
+            stored.data_page_offset(),
+            stored.compressed_size(),
+            offset.unwrap_or(0),
+        ];
+        if numbers.iter().any(|&number| number < 0) {
+            return Err(damaged(self.file, "a column has a negative size or place"));
+        }
         let column = guarded(self.file, || {
             self.reader.get_row_group(group)?.get_column_reader(leaf)
         })?;

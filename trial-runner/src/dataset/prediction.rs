@@ -38,6 +38,15 @@ impl Prediction {
         schema: &FeatureSchema,
         entities: &[EntityKey],
     ) -> Result<Self, DataError> {
+        Self::read(base, source, schema, entities).map_err(|error| error.key("data"))
+    }
+
+    fn read(
+        base: &Path,
+        source: &DataSource,
+        schema: &FeatureSchema,
+        entities: &[EntityKey],
+    ) -> Result<Self, DataError> {
         let table = Table::survey(base, source)?;
         let find = |name: &str| {
             table

@@ -349,6 +349,13 @@ fn keys_with_leading_zeros_are_text() {
             vec![Value::Int(2), Value::Int(10)],
         ),
         (
+            "k,x,y\n99999999999999999998,1,1\n99999999999999999999,2,2\n",
+            vec![
+                Value::Text("99999999999999999998".into()),
+                Value::Text("99999999999999999999".into()),
+            ],
+        ),
+        (
             "k,x,y\n2.5,1,1\n1,2,2\n",
             vec![Value::Int(1), Value::Float(2.5)],
         ),
