@@ -5,7 +5,8 @@
 mod forecasting;
 mod read;
 
-pub(crate) use read::{DATA_KEYS, is_remote, share};
+pub(crate) use read::{DATA_KEYS, share};
+pub use read::is_remote;
 
 use serde::{Deserialize, Serialize};
 

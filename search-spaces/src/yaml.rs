@@ -8,7 +8,7 @@ mod tree;
 
 pub(crate) use scalar::number as scalar_number;
 pub use tree::{MAX_BYTES, MAX_DEPTH, MAX_NODES};
-pub(crate) use tree::{SyntaxError, parse};
+pub use tree::{SyntaxError, parse};
 
 /// A node of a YAML document.
 #[derive(Clone, Debug, PartialEq)]

@@ -119,7 +119,7 @@ impl DataSource {
 const TYPES: &[(&str, ())] = &[("mltable", ()), ("uri_file", ()), ("uri_folder", ())];
 
 /// Whether a path names something on another machine.
-pub(crate) fn is_remote(path: &str) -> bool {
+pub fn is_remote(path: &str) -> bool {
     let path = path.trim_start();
     if path.starts_with("file://") {
         return false;

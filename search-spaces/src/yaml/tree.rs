@@ -27,7 +27,7 @@ const MERGE: &str = "<<";
 
 /// A mistake found before the document has a meaning.
 #[derive(Debug)]
-pub(crate) struct SyntaxError {
+pub struct SyntaxError {
     /// The line, from 1.
     pub line: u32,
     /// The column, from 1.
@@ -46,7 +46,7 @@ pub(crate) struct SyntaxError {
 
 /// The document's tree, with the mistakes after which it still has one. Without a tree, the last
 /// mistake is why.
-pub(crate) fn parse(text: &str) -> (Option<Node>, Vec<SyntaxError>) {
+pub fn parse(text: &str) -> (Option<Node>, Vec<SyntaxError>) {
     let mut builder = Builder::default();
     let outcome = builder.build(text);
     let mut errors = builder.errors;

@@ -131,10 +131,12 @@ pub(crate) fn parse_plain_int(text: &str) -> Option<i64> {
     if plain { text.parse().ok() } else { None }
 }
 
-/// Whether a number is written with leading zeros, as codes are and quantities are not.
-pub(crate) fn is_padded(text: &str) -> bool {
+/// Whether a number is written as codes are and quantities are not: with leading zeros, or with
+/// more digits than an integer holds. As a number it would no longer be itself.
+pub(crate) fn is_code(text: &str) -> bool {
     let digits = text.trim_start_matches(['-', '+']).as_bytes();
-    digits.len() > 1 && digits[0] == b'0' && digits[1].is_ascii_digit()
+    let is_padded = digits.len() > 1 && digits[0] == b'0' && digits[1].is_ascii_digit();
+    is_padded || (digits.len() > 18 && digits.iter().all(u8::is_ascii_digit))
 }
 
 /// An ISO date or date and time, as seconds since 1970. One with an offset is that instant.
@@ -210,7 +212,12 @@ mod tests {
         assert_eq!(parse_plain_int("007"), None);
         assert_eq!(parse_plain_int("0"), Some(0));
         assert_eq!(parse_plain_int("99999999999999999999"), None);
-        assert!(is_padded("007") && is_padded("-01") && !is_padded("0.5") && !is_padded("0"));
+        for text in ["007", "-01", "99999999999999999999"] {
+            assert!(is_code(text), "{text}");
+        }
+        for text in ["0.5", "0", "10", "0.1234567890123456789012"] {
+            assert!(!is_code(text), "{text}");
+        }
     }
 
     #[test]

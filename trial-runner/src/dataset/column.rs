@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 
 use super::cell::{
-    Cell, is_padded, parse_bool, parse_date, parse_date_as, parse_number, parse_plain_int,
+    Cell, is_code, parse_bool, parse_date, parse_date_as, parse_number, parse_plain_int,
 };
 use super::error::{DataError, DataPlace, shorten};
 use crate::frame::MISSING;
@@ -37,8 +37,10 @@ pub(crate) struct Survey {
     bools: u64,
     dates: u64,
     words: u64,
-    /// Whether numbers stand there with leading zeros: codes rather than quantities.
-    pub(crate) padded: bool,
+    /// Whether some numbers are codes rather than quantities, like 007.
+    pub(crate) has_codes: bool,
+    /// Whether the user says that the column is text, whatever it looks like.
+    pub(crate) is_text: bool,
     /// The first value that is no number, for messages.
     pub(crate) first_word: Option<(String, DataPlace)>,
 }
@@ -66,7 +68,7 @@ impl Survey {
             self.ints += 1;
         } else if parse_number(text).is_some() {
             self.floats += 1;
-            self.padded |= is_padded(text);
+            self.has_codes |= is_code(text);
         } else if parse_bool(text).is_some() {
             self.bools += 1;
         } else if parse_date(text).is_some() {
@@ -88,6 +90,7 @@ impl Survey {
         let numbers = self.ints + self.floats;
         match (self.words, numbers, self.bools, self.dates) {
             (0, 0, 0, 0) => Kind::Empty,
+            _ if self.is_text => Kind::Text,
             (0, _, 0, 0) if self.floats == 0 => Kind::Int,
             (0, _, 0, 0) => Kind::Float,
             (0, 0, _, 0) => Kind::Bool,

@@ -8,7 +8,7 @@ use std::io::{self, BufReader, Cursor, Read};
 
 use super::cell::Cell;
 use super::error::{At, DataError, DataPlace, Fault, shorten};
-use super::source::{DataFile, Rows};
+use super::source::{DataFile, Rows, Visit};
 
 /// How a delimited file is to be read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -106,11 +106,7 @@ impl<'f> DelimitedReader<'f> {
 
     /// Shows every cell of these rows to `visit`, which learns the column, the place and the value.
     /// Returns how many rows were passed, up to the last one wanted.
-    pub(crate) fn scan(
-        mut self,
-        rows: Rows,
-        visit: &mut dyn FnMut(usize, At, Cell<'_>) -> Result<(), DataError>,
-    ) -> Result<u64, DataError> {
+    pub(crate) fn scan(mut self, rows: Rows, visit: &mut Visit<'_>) -> Result<u64, DataError> {
         let mut record = csv::ByteRecord::new();
         let mut buffer = String::new();
         let mut n_passed = 0;
@@ -141,7 +137,7 @@ impl<'f> DelimitedReader<'f> {
         record: &csv::ByteRecord,
         line: u64,
         buffer: &mut String,
-        visit: &mut dyn FnMut(usize, At, Cell<'_>) -> Result<(), DataError>,
+        visit: &mut Visit<'_>,
     ) -> Result<(), DataError> {
         for (column, field) in record.iter().enumerate() {
             let text = decode(field, self.options.encoding, buffer)

@@ -41,7 +41,7 @@ pub struct DataError {
     /// The job's key to blame: `training_data`, `target_column_name`, ….
     pub key: &'static str,
     /// Where in the data.
-    pub place: Option<DataPlace>,
+    pub place: Option<Box<DataPlace>>,
     /// The sentence.
     pub message: String,
     /// What was found.
@@ -49,7 +49,7 @@ pub struct DataError {
     /// What was expected.
     pub allowed: String,
     /// What to do about it.
-    pub hint: Option<String>,
+    pub hint: Option<Box<str>>,
 }
 
 impl fmt::Display for DataError {
@@ -93,16 +93,15 @@ impl DataError {
         self
     }
 
-    pub(crate) fn file(mut self, file: &str) -> Self {
-        self.place = Some(DataPlace {
+    pub(crate) fn file(self, file: &str) -> Self {
+        self.at(DataPlace {
             file: file.to_owned(),
             at: None,
-        });
-        self
+        })
     }
 
     pub(crate) fn at(mut self, place: DataPlace) -> Self {
-        self.place = Some(place);
+        self.place = Some(Box::new(place));
         self
     }
 
@@ -116,7 +115,7 @@ impl DataError {
         self
     }
 
-    pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
+    pub(crate) fn hint(mut self, hint: impl Into<Box<str>>) -> Self {
         self.hint = Some(hint.into());
         self
     }

@@ -33,7 +33,7 @@ pub enum KeyKind {
 impl KeyKind {
     pub(crate) fn of(survey: &Survey) -> Self {
         match survey.kind() {
-            Kind::Int | Kind::Float if !survey.padded => Self::Number,
+            Kind::Int | Kind::Float if !survey.has_codes => Self::Number,
             _ => Self::Text,
         }
     }
@@ -207,7 +207,7 @@ fn compare_values(a: &Value, b: &Value) -> Ordering {
 /// The labels of a class column in order, and the label of each of its words. Numbers are sorted
 /// as numbers and other labels by their bytes; false comes before true in any spelling.
 pub(crate) fn labels(survey: &Survey, words: &[String]) -> (Vec<String>, Vec<u32>) {
-    let numbers = matches!(survey.kind(), Kind::Int | Kind::Float);
+    let numbers = KeyKind::of(survey) == KeyKind::Number;
     let bools = survey.kind() == Kind::Bool;
     let texts: Vec<String> = words
         .iter()

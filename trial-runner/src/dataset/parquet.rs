@@ -15,7 +15,7 @@ use parquet::schema::types::ColumnDescriptor;
 
 use super::cell::Cell;
 use super::error::{At, DataError, DataPlace, Fault};
-use super::source::{DataFile, Rows};
+use super::source::{DataFile, Rows, Visit};
 
 /// How many values are decoded at a time.
 const BATCH: usize = 8192;
@@ -66,7 +66,7 @@ impl<'f> ParquetReader<'f> {
         self,
         rows: Rows,
         wanted: &[bool],
-        visit: &mut dyn FnMut(usize, At, Cell<'_>) -> Result<(), DataError>,
+        visit: &mut Visit<'_>,
     ) -> Result<u64, DataError> {
         let mut first_row = 0_u64;
         for group in 0..self.reader.num_row_groups() {
@@ -98,8 +98,19 @@ impl<'f> ParquetReader<'f> {
         group: usize,
         leaf: usize,
         chunk: &Chunk<'_>,
-        visit: &mut dyn FnMut(usize, At, Cell<'_>) -> Result<(), DataError>,
+        visit: &mut Visit<'_>,
     ) -> Result<(), DataError> {
+        // The library asserts this, and would print a panic.
+        let stored = self.reader.metadata().row_group(group).column(leaf);
+        let offset = stored.dictionary_page_offset();
+        let numbers = [
+            stored.data_page_offset(),
+            stored.compressed_size(),
+            offset.unwrap_or(0),
+        ];
+        if numbers.iter().any(|&number| number < 0) {
+            return Err(damaged(self.file, "a column has a negative size or place"));
+        }
         let column = guarded(self.file, || {
             self.reader.get_row_group(group)?.get_column_reader(leaf)
         })?;
@@ -144,7 +155,7 @@ impl Chunk<'_> {
         &self,
         mut reader: ColumnReaderImpl<T>,
         form: &Form<'_>,
-        visit: &mut dyn FnMut(usize, At, Cell<'_>) -> Result<(), DataError>,
+        visit: &mut Visit<'_>,
     ) -> Result<(), DataError>
     where
         T: DataType,

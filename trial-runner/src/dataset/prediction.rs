@@ -6,13 +6,14 @@ use std::sync::Arc;
 use fleetfit_search_spaces::data::DataSource;
 use fleetfit_search_spaces::entity::EntityKey;
 
+use super::TargetRows;
 use super::column::{Column, Storage};
 use super::error::DataError;
 use super::keys::RowKeys;
 use super::raw::{Sorted, sort_by_group};
 use super::roles::{Reading, missing_column};
+use super::sorting::{target_rows, to_levels};
 use super::table::Table;
-use super::{TargetRows, target_rows, to_levels};
 use crate::frame::{FeatureKind, FeatureSchema, Frame, Layout, MISSING, Target, TargetKind};
 
 /// Rows to predict, by entity. Rows are named by their position in the input.
@@ -32,6 +33,15 @@ pub struct Prediction {
 impl Prediction {
     /// Reads rows to predict for the entities that have models. The target may be absent.
     pub fn load(
+        base: &Path,
+        source: &DataSource,
+        schema: &FeatureSchema,
+        entities: &[EntityKey],
+    ) -> Result<Self, DataError> {
+        Self::read(base, source, schema, entities).map_err(|error| error.key("data"))
+    }
+
+    fn read(
         base: &Path,
         source: &DataSource,
         schema: &FeatureSchema,

@@ -25,28 +25,19 @@ pub(crate) struct RawRows {
 impl RawRows {
     /// Reads the training table.
     pub(crate) fn training(table: &Table, roles: &Roles, task: Task) -> Result<Self, DataError> {
-        let storages: Vec<Storage> = roles
-            .features
-            .iter()
-            .map(|&column| feature_storage(table.surveys[column].kind()))
-            .collect();
-        Self::read(table, roles, &storages, task)
+        Self::read(table, roles, &Forms::of(table, roles, task))
     }
 
-    /// Reads another table with the same columns by name, kept in the same way.
-    pub(crate) fn like(
+    /// Reads the validation table, whose columns have the same names in any order, and keeps them
+    /// in the forms that those of the training table have.
+    pub(crate) fn validation(
         table: &Table,
-        other: &Table,
+        training: &Table,
         roles: &Roles,
         task: Task,
     ) -> Result<Self, DataError> {
-        let storages: Vec<Storage> = roles
-            .features
-            .iter()
-            .map(|&column| feature_storage(other.surveys[column].kind()))
-            .collect();
         let find = |&column: &usize| {
-            let name = &other.names[column];
+            let name = &training.names[column];
             table
                 .column(name)
                 .ok_or_else(|| missing_column(table, name, "validation_data"))
@@ -62,18 +53,15 @@ impl RawRows {
             features: find_all(&roles.features)?,
             notices: Vec::new(),
         };
-        Self::read(table, &here, &storages, task).map_err(|error| match error.key {
-            "training_data" => error.key("validation_data"),
-            _ => error,
+        Self::read(table, &here, &Forms::of(training, roles, task)).map_err(|error| {
+            match error.key {
+                "training_data" => error.key("validation_data"),
+                _ => error,
+            }
         })
     }
 
-    fn read(
-        table: &Table,
-        roles: &Roles,
-        storages: &[Storage],
-        task: Task,
-    ) -> Result<Self, DataError> {
+    fn read(table: &Table, roles: &Roles, forms: &Forms) -> Result<Self, DataError> {
         let mut reading = Reading::default();
         let mut want_all = |columns: &[usize], storage| {
             columns
@@ -84,23 +72,15 @@ impl RawRows {
         let keys = want_all(&roles.keys, Storage::Word);
         let series = want_all(&roles.series, Storage::Word);
         let marks = want_all(&roles.marks, Storage::Mark);
-        let target = reading.want(
-            roles.target,
-            match task {
-                Task::Classification => Storage::Word,
-                Task::Regression | Task::Forecasting => Storage::Number,
-            },
-        );
+        let target = reading.want(roles.target, forms.target);
         let weight = roles
             .weight
             .map(|column| reading.want(column, Storage::Weight));
-        let time = roles
-            .time
-            .map(|column| reading.want(column, Storage::Number));
+        let time = roles.time.map(|column| reading.want(column, forms.time));
         let features: Vec<_> = roles
             .features
             .iter()
-            .zip(storages)
+            .zip(&forms.features)
             .map(|(&column, &storage)| reading.want(column, storage))
             .collect();
         let mut columns = reading.read(table)?;
@@ -175,6 +155,27 @@ fn append(column: &mut Column, other: Column) {
         }
         // Both tables were read by one list of storages, so the forms agree.
         (Column::Number(_), Column::Word { .. }) | (Column::Word { .. }, Column::Number(_)) => {}
+    }
+}
+
+/// How the columns are kept whose form depends on what they hold.
+struct Forms {
+    target: Storage,
+    time: Storage,
+    features: Vec<Storage>,
+}
+
+impl Forms {
+    fn of(table: &Table, roles: &Roles, task: Task) -> Self {
+        let form = |column: usize| feature_storage(table.surveys[column].kind());
+        Self {
+            target: match task {
+                Task::Classification => Storage::Word,
+                Task::Regression | Task::Forecasting => Storage::Number,
+            },
+            time: roles.time.map_or(Storage::Number, form),
+            features: roles.features.iter().map(|&column| form(column)).collect(),
+        }
     }
 }
 

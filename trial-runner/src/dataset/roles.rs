@@ -136,6 +136,10 @@ impl Roles {
                 error.hint("for classes, write task: classification")
             }
         };
+        let error = match error.place {
+            Some(_) => error,
+            None => error.file(&table.parts[0].files[0].shown),
+        };
         Err(error.key("target_column_name"))
     }
 

@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use fleetfit_search_spaces::data::DataSource;
+use fleetfit_search_spaces::data::{DataSource, is_remote};
 
+use super::cell::Cell;
 use super::column::Convert;
 use super::delimited::Delimited;
-use super::error::{DataError, Fault, list_names, shorten};
+use super::error::{At, DataError, Fault, list_names, shorten};
 use super::mltable;
 
 /// A file with rows.
@@ -18,6 +19,9 @@ pub(crate) struct DataFile {
     /// What the user calls it.
     pub(crate) shown: String,
 }
+
+/// Is shown each cell that a file has: the column in the file, the place and the value.
+pub(crate) type Visit<'v> = dyn FnMut(usize, At, Cell<'_>) -> Result<(), DataError> + 'v;
 
 /// A range of rows of a part, in the order of its files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,6 +69,8 @@ pub(crate) struct Part {
     /// These columns are dropped.
     pub(crate) drop: Vec<String>,
     pub(crate) convert: BTreeMap<String, Convert>,
+    /// What happens to the columns that `convert` does not name.
+    pub(crate) convert_rest: Option<Convert>,
 }
 
 impl Part {
@@ -77,7 +83,13 @@ impl Part {
             keep: None,
             drop: Vec::new(),
             convert: BTreeMap::new(),
+            convert_rest: None,
         }
+    }
+
+    /// What a column is converted to.
+    pub(crate) fn convert_of(&self, name: &str) -> Option<&Convert> {
+        self.convert.get(name).or(self.convert_rest.as_ref())
     }
 
     /// Whether a column of the files is a column of the table.
@@ -115,7 +127,7 @@ fn resolve_path(base: &Path, shown: &str) -> Result<Part, DataError> {
         if recipe.is_file() {
             return mltable::read(&recipe, shown);
         }
-        return files_of_folder(&path, shown).map(Part::of_files);
+        return folder_files(&path, shown).map(Part::of_files);
     }
     if path.file_name().is_some_and(|name| name == "MLTable") && path.is_file() {
         return mltable::read(&path, shown);
@@ -174,11 +186,11 @@ pub(crate) fn find_files(
 }
 
 /// A path without `file:`; an address of another machine is an error.
-fn local_path(shown: &str) -> Result<&str, DataError> {
+pub(crate) fn local_path(shown: &str) -> Result<&str, DataError> {
     if let Some(path) = shown.strip_prefix("file://") {
         return Ok(path);
     }
-    if shown.contains("://") || shown.starts_with("azureml:") {
+    if is_remote(shown) {
         return Err(
             DataError::new(Fault::Remote, format!("{shown:?} is a remote address"))
                 .found(shown)
@@ -215,7 +227,7 @@ fn missing(path: &Path, shown: &str) -> DataError {
     }
 }
 
-fn files_of_folder(folder: &Path, shown: &str) -> Result<Vec<DataFile>, DataError> {
+pub(crate) fn folder_files(folder: &Path, shown: &str) -> Result<Vec<DataFile>, DataError> {
     let paths = data_files(folder);
     if paths.is_empty() {
         return Err(DataError::new(

@@ -5,7 +5,7 @@ use std::path::Path;
 use fleetfit_search_spaces::data::DataSource;
 
 use super::cell::Cell;
-use super::column::{Column, ColumnBuilder, Storage, Survey};
+use super::column::{Column, ColumnBuilder, Convert, Storage, Survey};
 use super::delimited::{Delimited, DelimitedReader, MAX_COLUMNS};
 use super::error::{At, DataError, DataPlace, Fault, list_names, shorten};
 use super::parquet::ParquetReader;
@@ -22,6 +22,9 @@ pub(crate) struct Table {
     pub(crate) n_rows: usize,
     pub(crate) notices: Vec<String>,
 }
+
+/// Is shown each cell of a table: the column in the table, the file, the place and the value.
+type VisitTable<'v> = dyn FnMut(usize, &DataFile, At, Cell<'_>) -> Result<(), DataError> + 'v;
 
 /// A column to be read, and how to keep it.
 #[derive(Clone, Copy, Debug)]
@@ -41,6 +44,10 @@ impl Table {
     pub(crate) fn survey(base: &Path, source: &DataSource) -> Result<Self, DataError> {
         let mut table = Self::open(resolve(base, source)?)?;
         let mut surveys = vec![Survey::default(); table.names.len()];
+        for (survey, name) in surveys.iter_mut().zip(&table.names) {
+            let is_text = |part: &Part| part.convert_of(name) == Some(&Convert::Text);
+            survey.is_text = table.parts.iter().any(is_text);
+        }
         let all = vec![true; table.names.len()];
         let n_rows = table.scan(&all, &mut |column, file, at, cell| {
             surveys[column].see(cell, || place(file, at));
@@ -143,11 +150,7 @@ impl Table {
     }
 
     /// Shows every cell of the wanted columns. Returns the number of rows.
-    fn scan(
-        &self,
-        wanted: &[bool],
-        visit: &mut dyn FnMut(usize, &DataFile, At, Cell<'_>) -> Result<(), DataError>,
-    ) -> Result<u64, DataError> {
+    fn scan(&self, wanted: &[bool], visit: &mut VisitTable<'_>) -> Result<u64, DataError> {
         let mut n_rows = 0;
         for part in &self.parts {
             let mut n_passed = 0;
@@ -168,7 +171,7 @@ impl Table {
                 let converts: Vec<_> = open
                     .names()
                     .iter()
-                    .map(|name| part.convert.get(name))
+                    .map(|name| part.convert_of(name))
                     .collect();
                 let mut show = |field: usize, at: At, cell: Cell<'_>| {
                     let Some(column) = slots[field] else {
