@@ -2,7 +2,7 @@
 //! word, constant features left out, zero mean and unit deviation unless told otherwise.
 
 use super::{Fit, FitError};
-use crate::frame::{FeatureColumn, FeatureValues, MISSING};
+use crate::frame::{FeatureColumn, FeatureValues};
 use crate::model::encoder::{Design, Encoder, Feature, Reads};
 use crate::model::source::{Source, SourceKind};
 
@@ -109,14 +109,12 @@ fn number(job: &Fit<'_>, values: &[f64]) -> (SourceKind, Vec<Reads>) {
 /// Words by their frequency in the training rows; ties go to the earlier level.
 fn category(job: &Fit<'_>, codes: &[u32], levels: &[String]) -> (SourceKind, Vec<Reads>) {
     let mut counts = vec![0_usize; levels.len()];
-    let mut n_missing = 0;
     for &row in job.rows {
-        match counts.get_mut(codes[row as usize] as usize) {
-            Some(count) => *count += 1,
-            None => n_missing += 1,
+        // The code of a missing word is beyond all levels.
+        if let Some(count) = counts.get_mut(codes[row as usize] as usize) {
+            *count += 1;
         }
     }
-    debug_assert!(n_missing == 0 || codes.contains(&MISSING));
     let mut order: Vec<usize> = (0..levels.len())
         .filter(|&level| counts[level] > 0)
         .collect();

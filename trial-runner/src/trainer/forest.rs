@@ -37,16 +37,10 @@ struct Recipe {
 
 impl Trainer for DecisionTree {
     fn fit(&self, job: &Fit<'_>) -> Result<Model, FitError> {
-        let word = Parameters(job.parameters).word("splitter", &["best", "random"])?;
-        let splitter = if word == "random" {
-            Splitter::Random
-        } else {
-            Splitter::Best
-        };
         let recipe = |_: &Goal| {
             Ok(Recipe {
                 n_trees: 1,
-                splitter,
+                splitter: Splitter::Best,
                 bootstrap: false,
                 features: Share::All,
             })
@@ -115,7 +109,6 @@ fn fit(
     let plot = Plot {
         job,
         recipe: &recipe,
-        data: &data,
     };
     let n_classes = bed.width;
     let forest = match (&lesson.goal, criterion) {
@@ -141,7 +134,6 @@ fn fit(
 struct Plot<'a> {
     job: &'a Fit<'a>,
     recipe: &'a Recipe,
-    data: &'a Binned,
 }
 
 impl Plot<'_> {
@@ -180,7 +172,6 @@ impl Plot<'_> {
                 )));
             }
         }
-        debug_assert!(self.data.columns.len() >= self.recipe.features.of(1));
         Ok(bed.forest)
     }
 }
