@@ -19,6 +19,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::frame::Frame;
+use crate::stop::{Stop, Stopped};
 
 use bayes::Bayes;
 use encoder::{Design, Encoder};
@@ -33,6 +34,8 @@ const VERSION: u8 = 1;
 const HEADER_BYTES: usize = 9;
 /// Rows that are encoded at once.
 const BLOCK_ROWS: usize = 1_024;
+/// The same where each row is compared with every training row.
+const SLOW_BLOCK_ROWS: usize = 32;
 
 /// A fitted model.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -82,6 +85,9 @@ pub enum PredictError {
         /// How many there are.
         n_rows: usize,
     },
+    /// It was told to stop.
+    #[error("the prediction was stopped")]
+    Stopped(Stopped),
 }
 
 /// Why bytes are not a model.
@@ -143,29 +149,45 @@ impl Model {
 
     /// Predicts for some rows of a frame.
     pub fn predict(&self, frame: &Frame, rows: &[u32]) -> Result<Predictions, PredictError> {
+        self.predict_until(frame, rows, &Stop::default())
+    }
+
+    /// The same, given up when it is time: neighbours and support vectors can be slow.
+    pub fn predict_until(
+        &self,
+        frame: &Frame,
+        rows: &[u32],
+        stop: &Stop,
+    ) -> Result<Predictions, PredictError> {
         if let Some(&row) = rows.iter().find(|&&row| row as usize >= frame.n_rows) {
             return Err(PredictError::NoSuchRow {
                 row,
                 n_rows: frame.n_rows,
             });
         }
-        let raw = self.raw(frame, rows)?;
+        let raw = self.raw(frame, rows, stop)?;
         Ok(self.answer.finish(raw))
     }
 
     /// `width` numbers a row: one, or a probability for each class that training saw.
-    fn raw(&self, frame: &Frame, rows: &[u32]) -> Result<Vec<f64>, PredictError> {
+    fn raw(&self, frame: &Frame, rows: &[u32], stop: &Stop) -> Result<Vec<f64>, PredictError> {
         let fallback = self.answer.fallback();
         let width = fallback.len();
         let mut raw = vec![0.0; rows.len() * width];
-        let blocks = rows
-            .chunks(BLOCK_ROWS)
-            .zip(raw.chunks_mut(BLOCK_ROWS * width));
+        let n_block = match &self.body {
+            Body::Neighbours(..) | Body::Kernel(..) => SLOW_BLOCK_ROWS,
+            _ => BLOCK_ROWS,
+        };
+        let outs = raw.chunks_mut(n_block * width);
+        let blocks = rows.chunks(n_block).zip(outs);
+        let blocks =
+            blocks.map(|block| stop.check().map(|()| block).map_err(PredictError::Stopped));
         match &self.body {
             Body::Constant => {}
             Body::Forest(forest) => {
                 let bound = forest.bind(frame)?;
-                for (rows, out) in blocks {
+                for block in blocks {
+                    let (rows, out) = block?;
                     forest.predict(&bound, rows, out, width);
                 }
             }
@@ -261,12 +283,13 @@ impl Model {
 fn over<'a>(
     encoder: &Encoder,
     frame: &Frame,
-    blocks: impl Iterator<Item = (&'a [u32], &'a mut [f64])>,
+    blocks: impl Iterator<Item = Result<(&'a [u32], &'a mut [f64]), PredictError>>,
     mut predict: impl FnMut(&Design, &mut [f64]),
 ) -> Result<(), PredictError> {
     let encoding = encoder.bind(frame)?;
     let mut design = Design::default();
-    for (rows, out) in blocks {
+    for block in blocks {
+        let (rows, out) = block?;
         encoding.encode(rows, &mut design);
         predict(&design, out);
     }
@@ -395,6 +418,18 @@ mod tests {
         assert_eq!(model.predict(&frame(), &[0, 3]), Err(missing));
         let none = model.predict(&frame(), &[]);
         assert_eq!(none, Ok(Predictions::Numbers(Vec::new())));
+    }
+
+    #[test]
+    fn a_prediction_stops_when_told() {
+        let stop = Stop::default();
+        stop.cancel();
+        for (model, frame) in contract::fitted() {
+            if model.body != Body::Constant {
+                let stopped = Err(PredictError::Stopped(Stopped::Cancelled));
+                assert_eq!(model.predict_until(&frame, &[0], &stop), stopped);
+            }
+        }
     }
 
     /// Whoever can write a pack can also write its checksum.

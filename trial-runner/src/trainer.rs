@@ -1,9 +1,9 @@
 //! The algorithms that turn an entity's rows and a configuration into a [`Model`].
 //!
 //! A trainer is deterministic in its seed, gives up when its [`Stop`] says so, and answers anything
-//! it cannot fit with a reason instead of a panic. Logistic regression and naive Bayes are
-//! smartcore's (`trainer/smart.rs`; nothing else names it). The other linear models, trees,
-//! neighbours and support vectors are ours, and each of their files says what was wrong with
+//! it cannot fit with a reason instead of a panic. smartcore fits naive Bayes and minimises the loss
+//! of logistic regression (`trainer/smart.rs`; nothing else names it). The other linear models,
+//! trees, neighbours and support vectors are ours, and each of their files says what was wrong with
 //! smartcore's. No struct of another crate is ever stored: see [`Model`].
 
 mod bins;

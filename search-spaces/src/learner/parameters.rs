@@ -123,6 +123,12 @@ fn tree() -> Vec<LearnerParameter> {
             word("all"),
             "columns tried at each split",
         ),
+        parameter(
+            "criterion",
+            Word(&["gini", "entropy", "log_loss", "squared_error"]),
+            None,
+            "what a split lowers; when left out, gini for classes and squared_error for numbers",
+        ),
     ]
 }
 

@@ -2,7 +2,7 @@
 //! word, constant features left out, zero mean and unit deviation unless told otherwise.
 
 use super::{Fit, FitError};
-use crate::frame::{FeatureColumn, FeatureValues, MISSING};
+use crate::frame::{FeatureColumn, FeatureValues};
 use crate::model::encoder::{Design, Encoder, Feature, Reads};
 use crate::model::source::{Source, SourceKind};
 
@@ -109,14 +109,12 @@ fn number(job: &Fit<'_>, values: &[f64]) -> (SourceKind, Vec<Reads>) {
 /// Words by their frequency in the training rows; ties go to the earlier level.
 fn category(job: &Fit<'_>, codes: &[u32], levels: &[String]) -> (SourceKind, Vec<Reads>) {
     let mut counts = vec![0_usize; levels.len()];
-    let mut n_missing = 0;
     for &row in job.rows {
-        match counts.get_mut(codes[row as usize] as usize) {
-            Some(count) => *count += 1,
-            None => n_missing += 1,
+        // The code of a missing word is beyond all levels.
+        if let Some(count) = counts.get_mut(codes[row as usize] as usize) {
+            *count += 1;
         }
     }
-    debug_assert!(n_missing == 0 || codes.contains(&MISSING));
     let mut order: Vec<usize> = (0..levels.len())
         .filter(|&level| counts[level] > 0)
         .collect();
@@ -153,5 +151,90 @@ fn moments(values: &[f64]) -> (f64, f64) {
         (mean, deviation)
     } else {
         (mean, 1.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use fleetfit_search_spaces::Configuration;
+
+    use super::*;
+    use crate::frame::{Frame, MISSING, Target};
+    use crate::stop::Stop;
+
+    fn frame(values: FeatureValues, n_rows: usize) -> Frame {
+        Frame {
+            columns: vec![FeatureColumn {
+                name: "x".into(),
+                values,
+            }],
+            target: Target::Number(vec![0.0; n_rows]),
+            weights: None,
+            n_rows,
+        }
+    }
+
+    fn words(codes: Vec<u32>, n_levels: usize) -> Frame {
+        let levels = (0..n_levels).map(|level| format!("w{level}"));
+        let levels = Arc::new(levels.collect());
+        let n_rows = codes.len();
+        frame(FeatureValues::Category { codes, levels }, n_rows)
+    }
+
+    /// Learns from the first rows and encodes all, row after row.
+    fn rows_of(frame: &Frame, n_train: u32, scaling: Scaling) -> Vec<Vec<f64>> {
+        let train: Vec<u32> = (0..n_train).collect();
+        let job = Fit {
+            frame,
+            rows: &train,
+            parameters: &Configuration::default(),
+            seed: 0,
+            stop: &Stop::default(),
+        };
+        let (encoder, _) = encode(&job, scaling).unwrap();
+        let all: Vec<u32> = (0..frame.n_rows as u32).collect();
+        let mut design = Design::default();
+        encoder.bind(frame).unwrap().encode(&all, &mut design);
+        let rows = design.row_major();
+        rows.chunks(design.n_columns).map(<[f64]>::to_vec).collect()
+    }
+
+    #[test]
+    fn numbers_are_filled_with_the_mean_and_standardised() {
+        let values = vec![1.0, 3.0, f64::NAN, f64::INFINITY, 9.0];
+        let frame = frame(FeatureValues::Number(values), 5);
+        let raw = rows_of(&frame, 4, Scaling::Raw).concat();
+        assert_eq!(raw, [1.0, 3.0, 2.0, 2.0, 9.0]);
+        let root = 0.5_f64.sqrt();
+        let standard = rows_of(&frame, 4, Scaling::Standard).concat();
+        assert_eq!(standard[..4], [-1.0 / root, 1.0 / root, 0.0, 0.0]);
+    }
+
+    #[test]
+    fn a_word_has_a_feature_a_missing_one_is_the_mode_an_unknown_one_is_none() {
+        // w1 is the mode; w3 is in no training row.
+        let frame = words(vec![1, 1, 2, MISSING, 3, MISSING], 4);
+        let [mode, other, unknown] = [[1.0, 0.0], [0.0, 1.0], [0.0, 0.0]];
+        assert_eq!(
+            rows_of(&frame, 4, Scaling::Raw),
+            [mode, mode, other, mode, unknown, mode]
+        );
+    }
+
+    #[test]
+    fn rare_words_share_a_feature_with_unknown_ones() {
+        let mut codes: Vec<u32> = (0..70).chain(0..64).collect();
+        codes.push(70);
+        let n_train = codes.len() as u32 - 1;
+        let rows = rows_of(&words(codes, 71), n_train, Scaling::Raw);
+        let only = |at: usize| {
+            (0..65)
+                .map(|index| f64::from(u8::from(index == at)))
+                .collect()
+        };
+        let expected: [Vec<f64>; 4] = [only(0), only(63), only(64), only(64)];
+        assert_eq!([0, 63, 64, 134].map(|row| rows[row].clone()), expected);
     }
 }

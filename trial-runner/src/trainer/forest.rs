@@ -37,16 +37,10 @@ struct Recipe {
 
 impl Trainer for DecisionTree {
     fn fit(&self, job: &Fit<'_>) -> Result<Model, FitError> {
-        let word = Parameters(job.parameters).word("splitter", &["best", "random"])?;
-        let splitter = if word == "random" {
-            Splitter::Random
-        } else {
-            Splitter::Best
-        };
         let recipe = |_: &Goal| {
             Ok(Recipe {
                 n_trees: 1,
-                splitter,
+                splitter: Splitter::Best,
                 bootstrap: false,
                 features: Share::All,
             })
@@ -115,7 +109,6 @@ fn fit(
     let plot = Plot {
         job,
         recipe: &recipe,
-        data: &data,
     };
     let n_classes = bed.width;
     let forest = match (&lesson.goal, criterion) {
@@ -141,7 +134,6 @@ fn fit(
 struct Plot<'a> {
     job: &'a Fit<'a>,
     recipe: &'a Recipe,
-    data: &'a Binned,
 }
 
 impl Plot<'_> {
@@ -180,7 +172,6 @@ impl Plot<'_> {
                 )));
             }
         }
-        debug_assert!(self.data.columns.len() >= self.recipe.features.of(1));
         Ok(bed.forest)
     }
 }
@@ -199,9 +190,8 @@ struct Bed {
     samples: Vec<Sample>,
     /// Numbers a leaf: one, or one a class.
     width: usize,
-    is_number: bool,
-    /// Taken off the target so that sums of squares keep their digits.
-    offset: f64,
+    /// The numbers to be predicted; empty for classes.
+    numbers: Vec<f64>,
     thresholds: HashMap<u64, u32>,
     leaves: HashMap<Vec<u64>, u32>,
     leaf: Vec<f64>,
@@ -211,8 +201,9 @@ struct Bed {
 impl Bed {
     fn lay(lesson: &Lesson) -> Self {
         let weight = |row: usize| lesson.weights.as_ref().map_or(1.0, |weights| weights[row]);
-        let (samples, width, offset): (Vec<Sample>, usize, f64) = match &lesson.goal {
+        let (samples, width): (Vec<Sample>, usize) = match &lesson.goal {
             Goal::Numbers(y) => {
+                // Taken off so that sums of squares keep their digits.
                 let offset = mean(y, lesson.weights.as_deref());
                 let samples = y.iter().enumerate().map(|(row, y)| Sample {
                     row: row as u32,
@@ -220,7 +211,7 @@ impl Bed {
                     weight: weight(row),
                     value: y - offset,
                 });
-                (samples.collect(), 1, offset)
+                (samples.collect(), 1)
             }
             Goal::Classes(classes) => {
                 let samples = classes
@@ -233,7 +224,7 @@ impl Bed {
                         weight: weight(row),
                         value: f64::from(class),
                     });
-                (samples.collect(), classes.present.len(), 0.0)
+                (samples.collect(), classes.present.len())
             }
         };
         Self {
@@ -243,13 +234,29 @@ impl Bed {
                 .filter(|sample| sample.weight > 0.0)
                 .collect(),
             width,
-            is_number: matches!(lesson.goal, Goal::Numbers(_)),
-            offset,
+            numbers: match &lesson.goal {
+                Goal::Numbers(y) => y.clone(),
+                Goal::Classes(_) => Vec::new(),
+            },
             thresholds: HashMap::new(),
             leaves: HashMap::new(),
             leaf: vec![0.0; width],
             key: Vec::new(),
         }
+    }
+}
+
+impl Bed {
+    /// The weighted mean; equal numbers have exactly that one.
+    fn mean(&self, samples: &[Sample]) -> f64 {
+        let number = |sample: &Sample| self.numbers[sample.row as usize];
+        let first = samples.first().map_or(0.0, number);
+        let (mut sum, mut total) = (0.0, 0.0);
+        for sample in samples {
+            sum += sample.weight * (number(sample) - first);
+            total += sample.weight;
+        }
+        first + sum / total
     }
 }
 
@@ -267,17 +274,14 @@ impl Planter for Bed {
 
     fn leaf(&mut self, samples: &[Sample]) -> u32 {
         self.leaf.fill(0.0);
-        let mut total = 0.0;
-        for sample in samples {
-            total += sample.weight;
-            if self.is_number {
-                self.leaf[0] += sample.weight * sample.value;
-            } else {
+        if self.numbers.is_empty() {
+            for sample in samples {
                 self.leaf[sample.class as usize] += sample.weight;
             }
-        }
-        for value in &mut self.leaf {
-            *value = *value / total + self.offset;
+            let total: f64 = self.leaf.iter().sum();
+            self.leaf.iter_mut().for_each(|share| *share /= total);
+        } else {
+            self.leaf[0] = self.mean(samples);
         }
         self.key.clear();
         self.key
@@ -289,5 +293,116 @@ impl Planter for Bed {
         self.leaves.insert(self.key.clone(), number);
         self.forest.leaves.extend_from_slice(&self.leaf);
         number
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use fleetfit_search_spaces::{Configuration, Learner, Setting, Value};
+
+    use super::*;
+    use crate::frame::{FeatureColumn, FeatureValues, Frame, MISSING, Target};
+    use crate::model::Predictions;
+    use crate::stop::Stop;
+
+    fn frame(values: FeatureValues, y: Vec<f64>) -> Frame {
+        Frame {
+            columns: vec![FeatureColumn {
+                name: "x".into(),
+                values,
+            }],
+            n_rows: y.len(),
+            target: Target::Number(y),
+            weights: None,
+        }
+    }
+
+    fn grow(learner: Learner, frame: &Frame, pairs: &[(&str, i64)]) -> (Forest, Vec<f64>) {
+        let rows: Vec<u32> = (0..frame.n_rows as u32).collect();
+        let pairs = pairs.iter().map(|(name, value)| {
+            let value = Setting::Value(Value::Int(*value));
+            ((*name).to_owned(), value)
+        });
+        let job = Fit {
+            frame,
+            rows: &rows,
+            parameters: &Configuration(pairs.collect()),
+            seed: 3,
+            stop: &Stop::default(),
+        };
+        let model = crate::trainer::trainer(learner).unwrap().fit(&job).unwrap();
+        let Ok(Predictions::Numbers(found)) = model.predict(frame, &rows) else {
+            panic!("no numbers");
+        };
+        match model.body {
+            Body::Forest(forest) => (forest, found),
+            body => panic!("not a forest: {body:?}"),
+        }
+    }
+
+    #[test]
+    fn missing_values_go_where_they_help() {
+        for y in [
+            [1.0, 2.0, 3.0, 1.0],
+            [1.0, 2.0, 3.0, 3.0],
+            [1.0, 2.0, 3.0, 9.0],
+        ] {
+            let y: Vec<f64> = y.iter().cycle().take(40).copied().collect();
+            let x = [0.0, 1.0, 2.0, f64::NAN];
+            let x = x.iter().cycle().take(40).copied().collect();
+            let frame = frame(FeatureValues::Number(x), y.clone());
+            for learner in [Learner::DecisionTree, Learner::ExtraTrees] {
+                let (_, found) = grow(learner, &frame, &[]);
+                for (found, y) in found.iter().zip(&y) {
+                    assert!((found - y).abs() < 1e-12, "{learner:?}: {found} is not {y}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn one_split_parts_words_by_their_mean_target() {
+        let codes = [0, 1, 2, 3, MISSING];
+        let y = [5.0, 1.0, 5.0, 1.0, 5.0];
+        let values = FeatureValues::Category {
+            codes: codes.iter().cycle().take(40).copied().collect(),
+            levels: Arc::new(["a", "b", "c", "d"].map(str::to_owned).to_vec()),
+        };
+        let frame = frame(values, y.iter().cycle().take(40).copied().collect());
+        let (forest, found) = grow(Learner::DecisionTree, &frame, &[]);
+        assert_eq!((forest.nodes.len(), &found[..5]), (3, &y[..]));
+    }
+
+    #[test]
+    fn limits_are_kept() {
+        let x: Vec<f64> = (0..500).map(f64::from).collect();
+        let y: Vec<f64> = x.iter().map(|x| (x * 0.7).sin()).collect();
+        let frame = frame(FeatureValues::Number(x), y);
+        for learner in [Learner::DecisionTree, Learner::ExtraTrees] {
+            let n_nodes = |name| {
+                let (forest, _) = grow(learner, &frame, &[(name, 4), ("n_estimators", 1)]);
+                forest.nodes.len()
+            };
+            assert!(n_nodes("max_depth") < 32);
+            assert!(n_nodes("min_samples_leaf") <= 249);
+            assert!(n_nodes("min_samples_split") > 249);
+        }
+    }
+
+    #[test]
+    fn a_small_forest_is_the_beginning_of_a_large_one() {
+        let x: Vec<f64> = (0..100).map(|row| f64::from(row * 37 % 100)).collect();
+        let y = x.iter().map(|x| (x * 0.2).sin()).collect();
+        let frame = frame(FeatureValues::Number(x), y);
+        for learner in [Learner::RandomForest, Learner::ExtraTrees] {
+            let (few, _) = grow(learner, &frame, &[("n_estimators", 3)]);
+            let (many, _) = grow(learner, &frame, &[("n_estimators", 9)]);
+            assert_eq!(few.nodes[..], many.nodes[..few.nodes.len()]);
+            assert_eq!(few.sizes[..], many.sizes[..3]);
+            let (first, rest) = many.nodes.split_at(many.sizes[0] as usize);
+            assert_ne!(first, &rest[..first.len().min(rest.len())], "{learner:?}");
+        }
     }
 }

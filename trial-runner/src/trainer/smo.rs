@@ -40,7 +40,7 @@ impl Programme<'_> {
         let mut alphas = vec![0.0_f64; self.signs.len()];
         let mut gradient = self.linear.to_vec();
         for round in 0..self.max_rounds {
-            if round % 64 == 0 {
+            if round % 64 == 0 || self.n_rows > 1_000 {
                 stop.check()?;
             }
             let Some((i, j)) = self.pair(&alphas, &gradient, &mut kernels) else {
