@@ -134,8 +134,8 @@ impl Job {
         }
         let findings = Findings::new(&self.file, &self.overrides);
         let at = At {
-            node,
             path: path.to_owned(),
+            ..At::root(node)
         };
         let says = if allowed.is_empty() {
             format!("is {found}")

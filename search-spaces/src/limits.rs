@@ -21,24 +21,30 @@ pub struct Limits {
     pub trial_timeout_s: Option<f64>,
 }
 
+/// A job that samples a grid.
+pub(crate) struct Grid {
+    /// How many configurations it has, if they can be counted.
+    pub size: Option<u128>,
+}
+
 impl Limits {
-    /// Reads the `limits` of a sweep, which stand at `root`. A grid of `grid_size` configurations
-    /// need not name `max_total_trials`.
+    /// Reads the `limits` of a sweep, which stand at `root`. A grid need not name
+    /// `max_total_trials`: it has a size.
     pub(crate) fn read(
         root: &mut Fields<'_>,
-        grid_size: Option<u128>,
+        grid: Option<&Grid>,
         findings: &mut Findings,
     ) -> Option<Self> {
+        let grid_size = grid.and_then(|grid| grid.size);
         let whole_grid = grid_size.map(|size| u32::try_from(size).unwrap_or(u32::MAX));
-        let example = "limits: {max_total_trials: 20}";
-        let Some(at) = (match whole_grid {
+        let Some(at) = (match grid {
             Some(_) => root.take("limits", findings),
-            None => root.require("limits", example, findings),
+            None => root.require("limits", "limits: {max_total_trials: 20}", findings),
         }) else {
             return whole_grid.map(Self::of_trials);
         };
         let mut fields = at.map(findings)?;
-        let total_at = match whole_grid {
+        let total_at = match grid {
             Some(_) => fields.take("max_total_trials", findings),
             None => fields.require("max_total_trials", "max_total_trials: 20", findings),
         };
@@ -66,7 +72,7 @@ impl Limits {
             );
             findings.notice(at, &says);
         }
-        let limits = Self {
+        let mut limits = Self {
             max_total_trials: total,
             max_concurrent_trials: concurrent,
             timeout_s: timeout.unwrap_or(Some(DEFAULT_TIMEOUT_S))?,
@@ -75,6 +81,7 @@ impl Limits {
         if let Some(at) = &concurrent_at {
             limits.notice_idle(at, "max_total_trials", findings);
         }
+        limits.max_concurrent_trials = concurrent.min(total);
         Some(limits)
     }
 
@@ -99,7 +106,7 @@ impl Limits {
 }
 
 fn seconds(at: &At<'_>, findings: &mut Findings) -> Option<f64> {
-    let number = at.float(findings)?;
+    let number = at.float_of("a number of seconds", findings)?;
     if number > 0.0 {
         return Some(number);
     }

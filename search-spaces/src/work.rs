@@ -3,7 +3,7 @@
 //! `read.rs` reads `trial`; `command.rs` and `placeholder.rs` read commands and what they name.
 
 mod command;
-mod placeholder;
+pub mod placeholder;
 mod read;
 
 pub(crate) use read::{Surroundings, TrialKind};
@@ -16,6 +16,7 @@ use crate::configuration::{Configuration, Setting};
 use crate::learner::Learner;
 use crate::problem::Place;
 use crate::value::Value;
+use placeholder::{Piece, Root, pieces};
 
 /// What a trial does.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -92,22 +93,18 @@ pub enum Output {
 /// parameters that the configuration does not have, stay as they are.
 pub fn fill_search_space(command: &str, configuration: &Configuration) -> String {
     let mut filled = String::with_capacity(command.len());
-    let mut rest = command;
-    while let Some((before, opened)) = rest.split_once("${{") {
-        filled.push_str(before);
-        let Some((inside, after)) = opened.split_once("}}") else {
-            rest = &rest[before.len()..];
-            break;
-        };
-        let path = inside.trim().strip_prefix("search_space.");
-        match path.and_then(|path| configuration.get(path)) {
-            Some(Setting::Value(value)) => filled.push_str(&value.to_string()),
-            Some(Setting::Nested(nested)) => filled.push_str(&nested.to_json()),
-            None => filled.extend(["${{", inside, "}}"]),
+    for piece in pieces(command) {
+        match piece {
+            Piece::Text(text) | Piece::Open(text) => filled.push_str(text),
+            Piece::Named(Root::SearchSpace, path) => match configuration.get(path) {
+                Some(Setting::Value(value)) => filled.push_str(&value.to_string()),
+                Some(Setting::Nested(nested)) => filled.push_str(&nested.to_json()),
+                None => filled.extend(["${{search_space.", path, "}}"]),
+            },
+            Piece::Named(root, name) => filled.extend(["${{", root.word(), ".", name, "}}"]),
+            Piece::Unknown(body) => filled.extend(["${{", body, "}}"]),
         }
-        rest = after;
     }
-    filled.push_str(rest);
     filled
 }
 
@@ -136,7 +133,7 @@ mod tests {
     fn everything_else_stays() {
         for command in [
             "",
-            "cat ${{inputs.data}} > ${{ outputs.x }}",
+            "cat ${{inputs.data}} > ${{outputs.x}} ${{parent.x}}",
             "${{search_space.missing}}",
             "${{search_space.rate",
             "a ${{",

@@ -12,20 +12,24 @@ use std::time::{Duration, Instant};
 use fleetfit_search_spaces::{
     CommandTrial, Configuration, Goal, Objective, Setting, Value, ValueRule,
 };
-use fleetfit_trial_runner::command::{CommandJob, Halt, run};
+use fleetfit_trial_runner::command::{CommandJob, Halt, Supervisors, run};
 
 const N_TRIALS: u32 = 1_000;
 const COMMAND: &str = "echo '{\"metric\": \"loss\", \"value\": 1}' ${{search_space.x}}";
 
 fn main() -> std::io::Result<()> {
-    let folder = tempfile::tempdir()?;
+    let executable = Path::new(env!("CARGO_BIN_EXE_supervise-for-tests"));
+    let supervisors = Supervisors::new(executable);
     println!("threads  sh -c, trials/s  fleetfit, trials/s  overhead, ms a trial");
     for n_threads in [1, 2, 4] {
+        let folder = tempfile::tempdir()?;
         let bare = per_second(n_threads, |_| {
             let command = COMMAND.replace("${{search_space.x}}", "0.5");
             let _ = Command::new("/bin/sh").args(["-c", &command]).output();
         });
-        let ours = per_second(n_threads, |number| trial(folder.path(), number));
+        let ours = per_second(n_threads, |number| {
+            trial(folder.path(), number, &supervisors)
+        });
         let overhead_ms = 1000.0 * f64::from(n_threads) * (1.0 / ours - 1.0 / bare);
         println!("{n_threads:>7}  {bare:>15.0}  {ours:>18.0}  {overhead_ms:>20.2}");
     }
@@ -51,7 +55,7 @@ fn per_second(n_threads: u32, body: impl Fn(u32) + Sync) -> f64 {
     f64::from(N_TRIALS) / started.elapsed().as_secs_f64()
 }
 
-fn trial(folder: &Path, number: u32) {
+fn trial(folder: &Path, number: u32, supervisors: &Supervisors) {
     let trial = CommandTrial {
         command: COMMAND.to_owned(),
         code: None,
@@ -76,7 +80,7 @@ fn trial(folder: &Path, number: u32) {
         configuration: &Configuration(vec![("x".to_owned(), value)]),
         objective: &objective,
         timeout: Some(Duration::from_secs(60)),
-        supervisor: Path::new(env!("CARGO_BIN_EXE_supervise-for-tests")),
+        supervisors,
     };
     run(&job, &Halt::default(), &mut |_| {});
 }

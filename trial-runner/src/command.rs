@@ -11,26 +11,25 @@ mod folder;
 mod halt;
 mod log;
 mod metric;
-mod placeholder;
 mod shell;
 mod supervisor;
 
-use std::ffi::OsString;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use fleetfit_search_spaces::work::placeholder::{Piece, Root, pieces};
 use fleetfit_search_spaces::{CommandTrial, Configuration, End, Input, Objective, Report, Setting};
 use rustix::process::Signal;
 
 pub use code::{CodeError, CodeSnapshot, snapshot};
 pub use halt::Halt;
-pub use supervisor::{GRACE, SUBCOMMAND, supervise};
+pub use supervisor::{GRACE, SUBCOMMAND, Supervisors, supervise};
 
 use folder::TrialFolder;
 use log::Log;
 use metric::{Lines, Metrics};
-use placeholder::placeholders;
-use supervisor::{Exit, Start, Stream, Supervised};
+use shell::Part;
+use supervisor::{Exit, Program, Stream, Supervisor};
 
 /// One trial of a command.
 #[derive(Clone, Copy, Debug)]
@@ -53,9 +52,8 @@ pub struct CommandJob<'a> {
     pub objective: &'a Objective,
     /// How long it may run.
     pub timeout: Option<Duration>,
-    /// The absolute path of an executable that calls [`supervise`] when its first argument is
-    /// [`SUBCOMMAND`]: our own.
-    pub supervisor: &'a Path,
+    /// Who runs it.
+    pub supervisors: &'a Supervisors,
 }
 
 /// How a command trial ended.
@@ -116,8 +114,8 @@ pub fn run(job: &CommandJob<'_>, halt: &Halt, on_report: &mut dyn FnMut(Report))
             reason: reason.to_owned(),
         },
         None => match start(job) {
-            Ok((supervised, log)) => {
-                let (exit, asked) = following.follow(job, halt, supervised, log, on_report);
+            Ok((supervisor, log)) => {
+                let (exit, asked) = following.follow(job, halt, supervisor, log, on_report);
                 following.judge(&exit, asked)
             }
             Err(error) => End::Failed {
@@ -131,46 +129,56 @@ pub fn run(job: &CommandJob<'_>, halt: &Halt, on_report: &mut dyn FnMut(Report))
     }
 }
 
-fn start(job: &CommandJob<'_>) -> Result<(Supervised, Log), StartError> {
+fn start(job: &CommandJob<'_>) -> Result<(Supervisor, Log), StartError> {
     let folder_error = |error| StartError::Folder(job.trial_dir.display().to_string(), error);
     let folder =
         TrialFolder::create(job.trial_dir, job.code, &job.trial.outputs).map_err(folder_error)?;
     let log = Log::create(&folder.log).map_err(folder_error)?;
-    let command = command_line(job, &folder)?;
-    let environment = environment(job, &folder);
-    let supervised = Supervised::start(&Start {
-        supervisor: job.supervisor,
-        command: &command,
-        folder: &folder.work,
-        environment: &environment,
-    })
-    .map_err(StartError::Program)?;
-    Ok((supervised, log))
+    let program = Program {
+        command: command_line(job, &folder)?,
+        folder: path_text(&folder.work, "its folder")?,
+        environment: environment(job, &folder)?,
+    };
+    let supervisor = job
+        .supervisors
+        .start(&program)
+        .map_err(StartError::Program)?;
+    Ok((supervisor, log))
 }
 
 /// The command with its placeholders filled in.
 fn command_line(job: &CommandJob<'_>, folder: &TrialFolder) -> Result<String, StartError> {
-    let mut values = Vec::new();
-    for placeholder in placeholders(&job.trial.command) {
-        let name = placeholder.name;
-        let value = match name.split_once('.') {
-            Some(("search_space", path)) => match job.configuration.get(path) {
+    let mut parts = Vec::new();
+    for piece in pieces(&job.trial.command) {
+        let value = match piece {
+            Piece::Text(text) | Piece::Open(text) => {
+                parts.push(Part::Text(text));
+                continue;
+            }
+            Piece::Named(Root::SearchSpace, path) => match job.configuration.get(path) {
                 Some(Setting::Value(value)) => value.to_string(),
                 Some(Setting::Nested(nested)) => nested.to_json(),
                 // A parameter of a branch that was not chosen: an empty word.
                 None => String::new(),
             },
-            Some(("inputs", input)) => input_value(job, input)?,
-            Some(("outputs", output))
-                if job.trial.outputs.iter().any(|(known, _)| known == output) =>
-            {
-                path_text(&folder.output(output), name)?
-            }
-            _ => return Err(StartError::Undefined(name.to_owned())),
+            Piece::Named(Root::Inputs, name) => input_value(job, name)?,
+            Piece::Named(Root::Outputs, name) => output_value(job, folder, name)?,
+            Piece::Unknown(name) => return Err(StartError::Undefined(name.to_owned())),
         };
-        values.push((placeholder.range, value));
+        parts.push(Part::Value(value));
     }
-    Ok(shell::fill(&job.trial.command, &values))
+    Ok(shell::join(&parts))
+}
+
+fn output_value(
+    job: &CommandJob<'_>,
+    folder: &TrialFolder,
+    name: &str,
+) -> Result<String, StartError> {
+    if job.trial.outputs.iter().any(|(known, _)| known == name) {
+        return path_text(&folder.output(name), name);
+    }
+    Err(StartError::Undefined(format!("outputs.{name}")))
 }
 
 fn input_value(job: &CommandJob<'_>, name: &str) -> Result<String, StartError> {
@@ -192,31 +200,34 @@ fn path_text(path: &Path, of: &str) -> Result<String, StartError> {
 }
 
 /// What the program finds in its environment beyond our own: the job's variables, then ours.
-fn environment(job: &CommandJob<'_>, folder: &TrialFolder) -> Vec<(String, OsString)> {
+fn environment(
+    job: &CommandJob<'_>,
+    folder: &TrialFolder,
+) -> Result<Vec<(String, String)>, StartError> {
     // Python holds back what it prints to a pipe; reports must arrive while they matter.
-    let mut environment = vec![("PYTHONUNBUFFERED".to_owned(), OsString::from("1"))];
+    let mut environment = vec![("PYTHONUNBUFFERED".to_owned(), "1".to_owned())];
     for (name, value) in &job.trial.environment_variables {
-        environment.push((name.clone(), value.into()));
+        environment.push((name.clone(), value.clone()));
     }
     add_parameters("", job.configuration, &mut environment);
-    environment.push(("FLEETFIT_STUDY".to_owned(), job.study.into()));
-    environment.push(("FLEETFIT_TRIAL".to_owned(), job.number.to_string().into()));
-    environment.push((
-        "FLEETFIT_METRIC".to_owned(),
-        job.objective.metric.clone().into(),
-    ));
-    environment.push((
-        "FLEETFIT_OUTPUT_DIR".to_owned(),
-        folder.outputs.clone().into(),
-    ));
-    environment
+    if !job.trial.outputs.is_empty() {
+        let outputs = path_text(&folder.outputs, "its folder")?;
+        environment.push(("FLEETFIT_OUTPUT_DIR".to_owned(), outputs));
+    }
+    let ours = [
+        ("FLEETFIT_STUDY", job.study.to_owned()),
+        ("FLEETFIT_TRIAL", job.number.to_string()),
+        ("FLEETFIT_METRIC", job.objective.metric.clone()),
+    ];
+    environment.extend(ours.map(|(name, value)| (name.to_owned(), value)));
+    Ok(environment)
 }
 
 /// `AZUREML_SWEEP_model_C` for `model.C`, and `AZUREML_SWEEP_model` with the branch as JSON.
 fn add_parameters(
     prefix: &str,
     configuration: &Configuration,
-    environment: &mut Vec<(String, OsString)>,
+    environment: &mut Vec<(String, String)>,
 ) {
     for (name, setting) in &configuration.0 {
         let name: String = name
@@ -231,7 +242,7 @@ fn add_parameters(
                 nested.to_json()
             }
         };
-        environment.push((format!("AZUREML_SWEEP_{name}"), value.into()));
+        environment.push((format!("AZUREML_SWEEP_{name}"), value));
     }
 }
 
@@ -249,17 +260,15 @@ impl Following<'_> {
         &mut self,
         job: &CommandJob<'_>,
         halt: &Halt,
-        mut supervised: Supervised,
+        mut supervisor: Supervisor,
         mut log: Log,
         on_report: &mut dyn FnMut(Report),
     ) -> (Exit, Option<Asked>) {
         let started = Instant::now();
         let mut asked: Option<(Asked, Instant)> = None;
         let exit = loop {
-            supervised.wait(LOOK);
-            // What is there when the end is heard of is all there will be.
-            let exit = supervised.hear();
-            self.read(&supervised, &mut log, exit.is_some(), on_report);
+            let exit = supervisor.wait(LOOK);
+            self.read(&supervisor, &mut log, exit.is_some(), on_report);
             if let Some(exit) = exit {
                 break exit;
             }
@@ -267,17 +276,16 @@ impl Following<'_> {
                 None => {
                     asked = wish(halt, job.timeout, started).map(|wish| (wish, Instant::now()));
                     if asked.is_some() {
-                        supervised.stop();
+                        supervisor.stop();
                     }
                 }
                 Some((_, at)) if at.elapsed() > GRACE + OVERTIME => {
-                    supervised.kill();
-                    break Exit::Lost;
+                    break supervisor.kill();
                 }
                 Some(_) => {}
             }
         };
-        supervised.end();
+        job.supervisors.give_back(supervisor);
         log.finish();
         (exit, asked.map(|(wish, _)| wish))
     }
@@ -285,7 +293,7 @@ impl Following<'_> {
     /// Reads what has arrived: a little of each stream, or all there is.
     fn read(
         &mut self,
-        supervised: &Supervised,
+        supervisor: &Supervisor,
         log: &mut Log,
         to_the_end: bool,
         on_report: &mut dyn FnMut(Report),
@@ -304,7 +312,7 @@ impl Following<'_> {
             }
         };
         loop {
-            let n = supervised.read(Stream::Out, &mut buffer);
+            let n = supervisor.read(Stream::Out, &mut buffer);
             log.push(&buffer[..n]);
             lines.push(&buffer[..n], &mut on_line);
             if n == 0 || !to_the_end {
@@ -319,7 +327,7 @@ impl Following<'_> {
             *last_line = line.text.chars().take(MAX_QUOTE).collect();
         };
         loop {
-            let n = supervised.read(Stream::Err, &mut buffer);
+            let n = supervisor.read(Stream::Err, &mut buffer);
             log.push(&buffer[..n]);
             error_lines.push(&buffer[..n], &mut on_error_line);
             if n == 0 || !to_the_end {

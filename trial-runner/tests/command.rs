@@ -11,7 +11,9 @@ use fleetfit_search_spaces::{
     CommandTrial, Configuration, End, Goal, Input, Objective, Output, Report, Setting, Value,
     ValueRule,
 };
-use fleetfit_trial_runner::command::{CommandJob, CommandOutcome, Halt, run, snapshot};
+use fleetfit_trial_runner::command::{
+    CommandJob, CommandOutcome, Halt, Supervisors, run, snapshot,
+};
 
 const SUPERVISOR: &str = env!("CARGO_BIN_EXE_supervise-for-tests");
 
@@ -24,6 +26,7 @@ struct Trial {
     timeout: Option<Duration>,
     code: Option<PathBuf>,
     halt: Halt,
+    supervisors: Supervisors,
 }
 
 fn trial(command: &str) -> Trial {
@@ -49,6 +52,7 @@ fn trial(command: &str) -> Trial {
         timeout: None,
         code: None,
         halt: Halt::default(),
+        supervisors: Supervisors::new(Path::new(SUPERVISOR)),
     }
 }
 
@@ -76,7 +80,7 @@ impl Trial {
             configuration: &self.configuration,
             objective: &self.objective,
             timeout: self.timeout,
-            supervisor: Path::new(SUPERVISOR),
+            supervisors: &self.supervisors,
         };
         run(&job, &self.halt, on_report)
     }
@@ -347,6 +351,38 @@ fn a_killed_supervisor_takes_its_group_along() {
 }
 
 #[test]
+fn a_supervisor_serves_one_trial_after_another() {
+    let report = "echo '{\"metric\":\"loss\",\"value\":1}'; echo $PPID";
+    let mut trial = trial(report);
+    let mut supervisors = Vec::new();
+    for round in 0..4 {
+        assert_eq!(trial.run().end, End::Completed { value: 1.0 });
+        let pid = trial.log().lines().last().unwrap().to_owned();
+        if round == 1 {
+            // One that dies while it has nothing to do costs nobody a trial.
+            let killed = Command::new("kill").args(["-9", &pid]).status().unwrap();
+            assert!(killed.success());
+            let gone = || {
+                let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"));
+                stat.map_or(true, |stat| stat.contains(") Z "))
+            };
+            assert!(wait_until(Duration::from_secs(2), gone));
+        }
+        if round == 2 {
+            trial.command.command = format!("{report}; (sleep 1000 &) ; exit 4");
+            assert!(trial.failure().starts_with("exit code 4"));
+            trial.command.command = report.to_owned();
+        }
+        supervisors.push(pid);
+    }
+    if cfg!(target_os = "linux") {
+        assert_eq!(supervisors[0], supervisors[1]);
+        assert_ne!(supervisors[1], supervisors[2]);
+        assert_eq!(supervisors[2], supervisors[3]);
+    }
+}
+
+#[test]
 fn hostile_values_stay_values() {
     let mut trial = trial(
         "printf '%s\\n' ${{search_space.text}} '${{ search_space.text }}' \
@@ -476,7 +512,7 @@ fn a_missing_supervisor_is_a_reason_not_a_panic() {
         configuration: &trial.configuration,
         objective: &trial.objective,
         timeout: None,
-        supervisor: Path::new("/no/such/program"),
+        supervisors: &Supervisors::new(Path::new("/no/such/program")),
     };
     match run(&job, &Halt::default(), &mut |_| {}).end {
         End::Failed { reason } => {

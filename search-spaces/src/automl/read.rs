@@ -82,7 +82,7 @@ impl Budget {
 }
 
 fn positive(at: &At<'_>, findings: &mut Findings) -> Option<f64> {
-    let minutes = at.float(findings)?;
+    let minutes = at.float_of("a number of minutes", findings)?;
     if minutes > 0.0 {
         return Some(minutes);
     }
@@ -238,7 +238,7 @@ fn read_params(at: &At<'_>, findings: &mut Findings) -> Vec<TransformerParams> {
             .iter()
             .find(|known| same_word(known, &key.name))
         else {
-            list.unknown_word(&key.name, PARAMETERIZED, findings);
+            list.unknown_key(&key.name, PARAMETERIZED, findings);
             continue;
         };
         for item in list.list(findings).unwrap_or_default() {

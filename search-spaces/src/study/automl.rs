@@ -13,6 +13,17 @@ use crate::work::Work;
 /// Keys that mean nothing on one's own machines.
 const IGNORED: &[&str] = &["environment", "environment_id", "environment_variables"];
 
+/// Keys of `training` that are easily written one level too high.
+const TRAINING_KEYS: &[&str] = &[
+    "allowed_training_algorithms",
+    "blocked_training_algorithms",
+    "enable_stack_ensemble",
+    "enable_vote_ensemble",
+    "enable_model_explainability",
+    "enable_onnx_compatible_models",
+    "enable_dnn_training",
+];
+
 /// Tasks are written in lower case only, as in Azure.
 const TASKS: [Task; 3] = [Task::Classification, Task::Regression, Task::Forecasting];
 
@@ -71,6 +82,7 @@ fn read_tabular<'a>(
     if let Some(at) = root.take("log_verbosity", findings) {
         at.word(VERBOSITIES, findings);
     }
+    root.misplaced(TRAINING_KEYS, "training", findings);
     root.ignore(&["outputs", "inputs"]);
     let selection = root
         .take("selection", findings)
@@ -145,9 +157,9 @@ fn assemble(name: String, metric: Measure, mut automl: AutoMl, budget: Budget) -
 }
 
 fn refuse_to_run(root: &Fields<'_>, findings: &mut Findings) {
-    if let Some(node) = root.at.node.get("type") {
+    if let Some(at) = root.at.get("type") {
         let mistake = Mistake::new("is automl, which this version cannot run", "sweep");
         let hint = "write type: sweep, with trial: {learner: random_forest}";
-        findings.cannot_run(&root.at.child("type", node), mistake.hint(hint));
+        findings.cannot_run(&at, mistake.hint(hint));
     }
 }

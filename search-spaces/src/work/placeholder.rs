@@ -1,8 +1,9 @@
-//! `${{search_space.x}}`, `${{inputs.x}}` and `${{outputs.x}}` in a command.
+//! `${{search_space.x}}`, `${{inputs.x}}` and `${{outputs.x}}` in a command: found here, and nowhere
+//! else.
 
 /// What a placeholder names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Root {
+pub enum Root {
     /// A parameter.
     SearchSpace,
     /// An input.
@@ -13,7 +14,7 @@ pub(super) enum Root {
 
 /// A piece of a command.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Piece<'a> {
+pub enum Piece<'a> {
     /// Text that stays as it is.
     Text(&'a str),
     /// A placeholder with its name after the root.
@@ -32,7 +33,7 @@ const ROOTS: [(&str, Root); 3] = [
 
 impl Root {
     /// The word before the dot.
-    pub(super) fn word(self) -> &'static str {
+    pub fn word(self) -> &'static str {
         match self {
             Self::SearchSpace => "search_space",
             Self::Inputs => "inputs",
@@ -42,7 +43,7 @@ impl Root {
 }
 
 /// A command in pieces.
-pub(super) fn pieces(command: &str) -> Vec<Piece<'_>> {
+pub fn pieces(command: &str) -> Vec<Piece<'_>> {
     let mut pieces = Vec::new();
     let mut rest = command;
     while let Some(start) = rest.find("${{") {

@@ -1,8 +1,8 @@
 //! A trial's own folder: what its program sees, where its outputs and its log go.
 //!
 //! `work/` is the program's working directory, with a link to each entry of the code folder's
-//! snapshot, so that what it writes next to them stays its own; `outputs/` holds what
-//! `${{outputs.x}}` names; `log.txt` is its output. A second attempt begins with nothing of the first.
+//! snapshot, so that what it writes next to them stays its own; `outputs/`, where the job has any,
+//! holds what `${{outputs.x}}` names; `log.txt` is its output. A second attempt begins with nothing of the first.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -33,11 +33,17 @@ impl TrialFolder {
             outputs: trial_dir.join("outputs"),
             log: trial_dir.join("log.txt"),
         };
-        std::fs::create_dir_all(&folder.work)?;
-        std::fs::create_dir(&folder.outputs)?;
+        // One call where the study's folder is there already.
+        if std::fs::create_dir(&trial_dir).is_err() {
+            std::fs::create_dir_all(&trial_dir)?;
+        }
+        std::fs::create_dir(&folder.work)?;
+        if !outputs.is_empty() {
+            std::fs::create_dir(&folder.outputs)?;
+        }
         for (name, output) in outputs {
             if *output == Output::Folder {
-                std::fs::create_dir_all(folder.output(name))?;
+                std::fs::create_dir(folder.output(name))?;
             }
         }
         if let Some(code) = code {

@@ -4,31 +4,42 @@
 //! bare, inside '…' or "…", in `$(…)` and backticks, in a comment or a here-document. What a command
 //! line hands to a second shell (`bash -c "… ${{…}}"`) is read twice and is the author's own care.
 
-use std::ops::Range;
+/// A piece of a command line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Part<'a> {
+    /// As its author wrote it.
+    Text(&'a str),
+    /// What a placeholder stands for.
+    Value(String),
+}
 
-/// Replaces each of the ranges of `command`, which are in order, by its value.
-pub(super) fn fill(command: &str, values: &[(Range<usize>, String)]) -> String {
-    let mut filled = String::with_capacity(command.len());
+/// The command line, with each value quoted for its place.
+pub(super) fn join(parts: &[Part<'_>]) -> String {
+    let mut joined = String::new();
     let mut shell = Shell::default();
-    let mut at = 0;
-    for (range, value) in values {
-        while at < range.start {
-            let n = shell.step(&command[at..range.start]);
-            filled.push_str(&command[at..at + n]);
-            at += n;
+    for part in parts {
+        match part {
+            Part::Text(text) => {
+                let mut rest = *text;
+                while !rest.is_empty() {
+                    let (token, after) = rest.split_at(shell.step(rest));
+                    joined.push_str(token);
+                    rest = after;
+                }
+            }
+            Part::Value(value) => {
+                if shell.dangling_backslash {
+                    // It would take our quote for its own.
+                    joined.pop();
+                }
+                joined.push_str(&shell.quote(value));
+                shell.dangling_backslash = false;
+                shell.after_blank = false;
+                shell.at_line_start = false;
+            }
         }
-        if shell.dangling_backslash {
-            // It would take our quote for its own.
-            filled.pop();
-        }
-        filled.push_str(&shell.quote(value));
-        shell.dangling_backslash = false;
-        shell.after_blank = false;
-        shell.at_line_start = false;
-        at = range.end;
     }
-    filled.push_str(&command[at..]);
-    filled
+    joined
 }
 
 /// What the shell is inside of.
@@ -276,11 +287,12 @@ mod tests {
 
     /// What `sh` prints for the command with each `@` replaced by the value.
     fn run(command: &str, value: &str) -> String {
-        let places = command.match_indices('@');
-        let values: Vec<_> = places
-            .map(|(at, _)| (at..at + 1, value.to_owned()))
-            .collect();
-        let filled = fill(command, &values);
+        let mut parts = Vec::new();
+        for text in command.split('@') {
+            parts.extend([Part::Text(text), Part::Value(value.to_owned())]);
+        }
+        parts.pop();
+        let filled = join(&parts);
         let output = Command::new("/bin/sh")
             .arg("-c")
             .arg(&filled)
@@ -347,10 +359,13 @@ mod tests {
 
     #[test]
     fn plain_values_go_in_as_they_are() {
-        let filled = fill(
-            "train --lr @ '@'",
-            &[(11..12, "1e-5".to_owned()), (14..15, "adam".to_owned())],
-        );
+        let filled = join(&[
+            Part::Text("train --lr "),
+            Part::Value("1e-5".to_owned()),
+            Part::Text(" '"),
+            Part::Value("adam".to_owned()),
+            Part::Text("'"),
+        ]);
         assert_eq!(filled, "train --lr 1e-5 'adam'");
     }
 }

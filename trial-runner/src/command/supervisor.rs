@@ -1,30 +1,27 @@
-//! The small process between fleetfit and a trial's program, and fleetfit's handle on it.
+//! The small process between fleetfit and a trial's program: fleetfit's end of it.
 //!
-//! It is fleetfit's own executable, started again as `fleetfit __supervise COMMAND`. Its standard
-//! input is a socket: what it hears there ends the program's process group, and so does the socket's
-//! end, which comes even when fleetfit is killed with -9. On Linux it adopts every descendant of the
-//! program, so that nothing outlives a trial, not even what made itself a session of its own; on
-//! macOS such a process escapes. A kill -9 of the supervisor itself is answered by fleetfit, which
-//! knows the group and kills it.
-//!
-//! It says, a line each: `group PID`, then `exit CODE`, `signal NUMBER` or `error MESSAGE`.
+//! It is fleetfit's own executable, started again as `fleetfit __supervise`, and serves one trial
+//! after another. Its standard input is a socket: orders come in, answers go out, a line of JSON
+//! each. The socket's end, which comes even when fleetfit is killed with -9, ends the program's
+//! process group. A kill -9 of the supervisor itself is answered here: the group was named before
+//! anything of the program ran, and is killed. The other end is in `process`.
 
-use std::ffi::{OsStr, OsString};
+mod process;
+
 use std::io::{Read, Write};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
-use std::os::unix::process::{CommandExt, ExitStatusExt};
-use std::path::Path;
-use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::io::Errno;
-use rustix::process::{
-    Pid, Signal, WaitId, WaitIdOptions, WaitOptions, kill_process_group, test_kill_process_group,
-    wait, waitid,
-};
+use rustix::process::{Pid, Signal, kill_process_group};
+use serde::{Deserialize, Serialize};
+
+pub use process::supervise;
 
 /// The hidden subcommand's name.
 pub const SUBCOMMAND: &str = "__supervise";
@@ -32,17 +29,36 @@ pub const SUBCOMMAND: &str = "__supervise";
 /// How long a program may take to end after SIGTERM, before SIGKILL.
 pub const GRACE: Duration = Duration::from_secs(5);
 
-/// The same when fleetfit is gone: nobody will read what the program still writes.
-const GRACE_WITHOUT_PARENT: Duration = Duration::from_millis(500);
+/// What a supervisor is told.
+#[derive(Debug, Serialize, Deserialize)]
+enum Order {
+    Run(Program),
+    /// End the program: SIGTERM, and SIGKILL after [`GRACE`]. The last order of a supervisor.
+    Stop,
+}
 
-/// How long killed processes may take to disappear.
-const PATIENCE: Duration = Duration::from_secs(2);
+/// What a supervisor says.
+#[derive(Debug, Serialize, Deserialize)]
+enum Answer {
+    /// The program's process group; said before anything of the program runs.
+    Group(i32),
+    /// The program and everything it started have ended.
+    Ended(Exit),
+}
 
-/// Put before the command, on its first line: nothing of it runs before fleetfit can know the group.
-const STARTING_LINE: &str = "read -r _ || exit 125; exec </dev/null; ";
+/// What to run.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Program {
+    /// The command line, for `sh -c`.
+    pub(super) command: String,
+    /// The working directory.
+    pub(super) folder: String,
+    /// What its environment has beyond fleetfit's; of two with one name, the later counts.
+    pub(super) environment: Vec<(String, String)>,
+}
 
-/// How a supervised program ended.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// How a program ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Exit {
     /// By itself, with this code.
     Code(i32),
@@ -54,16 +70,71 @@ pub(super) enum Exit {
     Lost,
 }
 
-/// fleetfit's handle on one supervised program.
+/// The supervisors of this process. Starting one costs as much as a short program, so those that
+/// have nothing to do wait for the next trial; dropping this ends them.
 #[derive(Debug)]
-pub(super) struct Supervised {
+pub struct Supervisors {
+    executable: PathBuf,
+    idle: Mutex<Vec<Supervisor>>,
+}
+
+impl Supervisors {
+    /// None yet. The executable is given by its absolute path, and calls [`supervise`] when its first
+    /// argument is [`SUBCOMMAND`]: our own does.
+    pub fn new(executable: &Path) -> Self {
+        Self {
+            executable: executable.to_owned(),
+            idle: Mutex::default(),
+        }
+    }
+
+    /// Starts the program under an idle supervisor, or a new one.
+    pub(super) fn start(&self, program: &Program) -> std::io::Result<Supervisor> {
+        let mut order = serde_json::to_vec(&Order::Run(program.clone()))?;
+        order.push(b'\n');
+        while let Some(mut supervisor) = self.take_idle() {
+            if supervisor.tell(&order).is_ok() {
+                return Ok(supervisor);
+            }
+        }
+        let mut supervisor = Supervisor::start(&self.executable)?;
+        supervisor.tell(&order)?;
+        Ok(supervisor)
+    }
+
+    /// Takes back a supervisor whose program has ended.
+    pub(super) fn give_back(&self, mut supervisor: Supervisor) {
+        // Elsewhere a process that left its group may still hold the pipes.
+        if cfg!(target_os = "linux") && supervisor.is_fit {
+            supervisor.group = None;
+            self.lock().push(supervisor);
+        }
+    }
+
+    fn take_idle(&self) -> Option<Supervisor> {
+        loop {
+            let mut supervisor = self.lock().pop()?;
+            if matches!(supervisor.child.try_wait(), Ok(None)) {
+                return Some(supervisor);
+            }
+        }
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Supervisor>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// fleetfit's handle on one supervisor and its program.
+#[derive(Debug)]
+pub(super) struct Supervisor {
     child: Child,
     control: UnixStream,
     stdout: OwnedFd,
     stderr: OwnedFd,
     heard: Vec<u8>,
     group: Option<Pid>,
-    ended: bool,
+    is_fit: bool,
 }
 
 /// Which of the two streams a piece of output came from.
@@ -75,23 +146,11 @@ pub(super) enum Stream {
     Err,
 }
 
-/// What to start.
-pub(super) struct Start<'a> {
-    pub(super) supervisor: &'a Path,
-    pub(super) command: &'a str,
-    pub(super) folder: &'a Path,
-    pub(super) environment: &'a [(String, OsString)],
-}
-
-impl Supervised {
-    /// Starts the command line under a supervisor.
-    pub(super) fn start(start: &Start<'_>) -> std::io::Result<Self> {
+impl Supervisor {
+    fn start(executable: &Path) -> std::io::Result<Self> {
         let (control, theirs) = UnixStream::pair()?;
-        let mut child = Command::new(start.supervisor)
+        let mut child = Command::new(executable)
             .arg(SUBCOMMAND)
-            .arg(start.command)
-            .current_dir(start.folder)
-            .envs(start.environment.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::from(OwnedFd::from(theirs)))
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -100,35 +159,38 @@ impl Supervised {
         let (Some(stdout), Some(stderr)) = (child.stdout.take(), child.stderr.take()) else {
             return Err(std::io::Error::other("its output could not be captured"));
         };
-        let (stdout, stderr) = (OwnedFd::from(stdout), OwnedFd::from(stderr));
-        let supervised = Self {
+        let supervisor = Self {
             child,
             control,
-            stdout,
-            stderr,
+            stdout: stdout.into(),
+            stderr: stderr.into(),
             heard: Vec::new(),
             group: None,
-            ended: false,
+            is_fit: true,
         };
-        supervised.control.set_nonblocking(true)?;
-        rustix::io::ioctl_fionbio(&supervised.stdout, true)?;
-        rustix::io::ioctl_fionbio(&supervised.stderr, true)?;
-        Ok(supervised)
+        rustix::io::ioctl_fionbio(&supervisor.stdout, true)?;
+        rustix::io::ioctl_fionbio(&supervisor.stderr, true)?;
+        Ok(supervisor)
     }
 
-    /// Waits until there is something to read or hear, or the time is up.
-    pub(super) fn wait(&self, timeout: Duration) {
+    /// Waits for output or an answer, and returns how the program ended once the supervisor has said
+    /// so, or has gone. What is there to read then is all there will be.
+    pub(super) fn wait(&mut self, timeout: Duration) -> Option<Exit> {
         let timeout = Timespec {
             tv_sec: timeout.as_secs() as _,
             tv_nsec: timeout.subsec_nanos() as _,
         };
         let mut sources = [
+            PollFd::new(&self.control, PollFlags::IN),
             PollFd::new(&self.stdout, PollFlags::IN),
             PollFd::new(&self.stderr, PollFlags::IN),
-            PollFd::new(&self.control, PollFlags::IN),
         ];
         // An interrupted wait is a short one; the caller waits again.
-        let _ = poll(&mut sources, Some(&timeout));
+        let ready = poll(&mut sources, Some(&timeout)).unwrap_or(0);
+        if ready > 0 && !sources[0].revents().is_empty() {
+            return self.hear();
+        }
+        None
     }
 
     /// Reads a piece of output that has already arrived; 0 when there is none.
@@ -140,245 +202,54 @@ impl Supervised {
         rustix::io::read(source, buffer).unwrap_or(0)
     }
 
-    /// How the program ended, once the supervisor has said so or has gone.
-    pub(super) fn hear(&mut self) -> Option<Exit> {
-        let mut buffer = [0; 1024];
-        let gone = loop {
-            match self.control.read(&mut buffer) {
-                Ok(0) => break true,
-                Ok(n) => self.heard.extend_from_slice(&buffer[..n]),
-                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => break false,
-                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
-                Err(_) => break true,
-            }
-        };
-        while let Some(end) = self.heard.iter().position(|byte| *byte == b'\n') {
-            let line: Vec<u8> = self.heard.drain(..=end).collect();
-            let line = String::from_utf8_lossy(&line);
-            let (word, rest) = line.trim_end().split_once(' ').unwrap_or_default();
-            match word {
-                "group" => self.group = rest.parse().ok().and_then(Pid::from_raw),
-                "exit" => return Some(Exit::Code(rest.parse().unwrap_or(-1))),
-                "signal" => return Some(Exit::Signal(rest.parse().unwrap_or(0))),
-                "error" => return Some(Exit::NotStarted(rest.to_owned())),
-                _ => {}
-            }
-        }
-        gone.then(|| {
-            self.kill();
-            Exit::Lost
-        })
-    }
-
-    /// Asks the supervisor to end the program: SIGTERM, and SIGKILL after [`GRACE`].
+    /// Asks for the program's end. Whether it comes shows in [`Supervisor::wait`].
     pub(super) fn stop(&mut self) {
-        // When the supervisor is gone already, the next `hear` tells.
-        let _ = self.control.write_all(b"stop\n");
+        self.is_fit = false;
+        if let Ok(mut order) = serde_json::to_vec(&Order::Stop) {
+            order.push(b'\n');
+            let _ = self.tell(&order);
+        }
     }
 
     /// Kills the supervisor and the program's group without asking.
-    pub(super) fn kill(&mut self) {
+    pub(super) fn kill(&mut self) -> Exit {
+        self.is_fit = false;
         let _ = self.child.kill();
         if let Some(group) = self.group {
             let _ = kill_process_group(group, Signal::KILL);
         }
+        Exit::Lost
     }
 
-    /// Reaps the supervisor, which has told its last.
-    pub(super) fn end(&mut self) {
-        self.ended = true;
+    fn tell(&mut self, order: &[u8]) -> std::io::Result<()> {
+        self.control.write_all(order)
+    }
+
+    /// Reads what the supervisor has said; only called when it has.
+    fn hear(&mut self) -> Option<Exit> {
+        let mut buffer = [0; 4096];
+        match self.control.read(&mut buffer) {
+            Ok(0) => return Some(self.kill()),
+            Ok(n) => self.heard.extend_from_slice(&buffer[..n]),
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+            Err(_) => return Some(self.kill()),
+        }
+        while let Some(end) = self.heard.iter().position(|byte| *byte == b'\n') {
+            let line: Vec<u8> = self.heard.drain(..=end).collect();
+            match serde_json::from_slice(&line) {
+                Ok(Answer::Group(group)) => self.group = Pid::from_raw(group),
+                Ok(Answer::Ended(exit)) => return Some(exit),
+                Err(_) => return Some(self.kill()),
+            }
+        }
+        None
+    }
+}
+
+impl Drop for Supervisor {
+    /// Ends the supervisor, and its program if a thread unwinds in the middle of a trial.
+    fn drop(&mut self) {
+        let _ = self.control.shutdown(std::net::Shutdown::Both);
         let _ = self.child.wait();
     }
 }
-
-impl Drop for Supervised {
-    /// Reached without [`Supervised::end`] only when the thread that follows the trial unwinds.
-    fn drop(&mut self) {
-        if !self.ended {
-            let _ = self.control.shutdown(std::net::Shutdown::Both);
-            let _ = self.child.wait();
-        }
-    }
-}
-
-/// The body of the hidden subcommand: runs the command line in its own process group, and ends the
-/// group when standard input says so or ends. The arguments are those after `__supervise`. The
-/// caller must exit with the code returned, at once.
-pub fn supervise(arguments: impl IntoIterator<Item = OsString>) -> i32 {
-    let mut arguments = arguments.into_iter();
-    let (Some(command), None) = (arguments.next(), arguments.next()) else {
-        return 2;
-    };
-    let Ok(control) = std::io::stdin().as_fd().try_clone_to_owned() else {
-        return 3;
-    };
-    let control = UnixStream::from(control);
-    let Ok(mut answers) = control.try_clone() else {
-        return 3;
-    };
-    let last_words = match run_group(&command, control) {
-        Ok(status) => match (status.code(), status.signal()) {
-            (Some(code), _) => format!("exit {code}\n"),
-            (None, signal) => format!("signal {}\n", signal.unwrap_or(0)),
-        },
-        Err(error) => format!("error {}\n", error.to_string().replace('\n', " ")),
-    };
-    match answers.write_all(last_words.as_bytes()) {
-        Ok(()) => 0,
-        Err(_) => 3,
-    }
-}
-
-/// What the thread that listens and the thread that waits share.
-#[derive(Debug, Default)]
-struct Group {
-    /// When the group shall be killed, once it has been asked to end.
-    kill_at: Option<Instant>,
-    /// Whether the leader's number may already belong to somebody else.
-    reaped: bool,
-}
-
-type Shared = Arc<Mutex<Group>>;
-
-fn lock(group: &Shared) -> MutexGuard<'_, Group> {
-    group.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// Runs the command line to its end, and everything it started to theirs.
-fn run_group(command: &OsStr, control: UnixStream) -> std::io::Result<ExitStatus> {
-    adopt_descendants();
-    let mut line = OsString::from(STARTING_LINE);
-    line.push(command);
-    let mut child = Command::new("/bin/sh")
-        .arg("-c")
-        .arg(line)
-        .stdin(Stdio::piped())
-        .process_group(0)
-        .spawn()?;
-    let leader = Pid::from_child(&child);
-    // A failed write means that fleetfit is gone, which the listener is about to notice too.
-    let _ = (&control).write_all(format!("group {}\n", child.id()).as_bytes());
-    if let Some(mut start) = child.stdin.take() {
-        let _ = start.write_all(b"\n");
-    }
-    let shared = Shared::default();
-    let listeners = Arc::clone(&shared);
-    std::thread::spawn(move || listen(control, leader, &listeners));
-
-    // The leader stays a zombie meanwhile, so that its number, which is the group's, is not reused.
-    while let Err(Errno::INTR) = waitid(
-        WaitId::Pid(leader),
-        WaitIdOptions::EXITED | WaitIdOptions::NOWAIT,
-    ) {}
-    let kill_at = {
-        let mut group = lock(&shared);
-        group.reaped = true;
-        group.kill_at
-    };
-    if kill_at.is_none() {
-        let _ = kill_process_group(leader, Signal::KILL);
-    }
-    let status = child.wait()?;
-    if let Some(kill_at) = kill_at {
-        // The shell died of SIGTERM at once; what it started may still be saving its work.
-        while test_kill_process_group(leader).is_ok() && Instant::now() < kill_at {
-            while let Ok(Some(_)) = wait(WaitOptions::NOHANG) {}
-            std::thread::sleep(Duration::from_millis(2));
-        }
-        let _ = kill_process_group(leader, Signal::KILL);
-    }
-    end_descendants();
-    Ok(status)
-}
-
-/// Waits for the word to end the group, or for fleetfit's end, and ends the group.
-fn listen(mut control: UnixStream, leader: Pid, shared: &Shared) {
-    let mut buffer = [0; 64];
-    let grace = loop {
-        match control.read(&mut buffer) {
-            Ok(0) => break GRACE_WITHOUT_PARENT,
-            Ok(_) => break GRACE,
-            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
-            Err(_) => break GRACE_WITHOUT_PARENT,
-        }
-    };
-    signal(leader, shared, Signal::TERM, grace);
-    // A stopped process acts on SIGTERM only once it goes on.
-    signal(leader, shared, Signal::CONT, grace);
-    if grace == GRACE {
-        // While the program takes its time, fleetfit may die too.
-        let _ = control.set_read_timeout(Some(GRACE));
-        if matches!(control.read(&mut buffer), Ok(0)) {
-            std::thread::sleep(GRACE_WITHOUT_PARENT);
-        }
-    } else {
-        std::thread::sleep(grace);
-    }
-    signal(leader, shared, Signal::KILL, Duration::ZERO);
-}
-
-fn signal(leader: Pid, shared: &Shared, signal: Signal, grace: Duration) {
-    let mut group = lock(shared);
-    if !group.reaped {
-        group.kill_at = Some(Instant::now() + grace);
-        let _ = kill_process_group(leader, signal);
-    }
-}
-
-/// From here on, descendants whose parents end become children of this process.
-fn adopt_descendants() {
-    #[cfg(target_os = "linux")]
-    let _ = rustix::process::set_child_subreaper(Some(rustix::process::getpid()));
-}
-
-/// Kills and reaps whatever is left, which on Linux is every descendant of the program.
-fn end_descendants() {
-    let give_up = Instant::now() + PATIENCE;
-    loop {
-        loop {
-            match wait(WaitOptions::NOHANG) {
-                Ok(Some(_)) => {}
-                Ok(None) => break,
-                Err(_) => return,
-            }
-        }
-        if Instant::now() >= give_up {
-            return;
-        }
-        kill_children();
-        std::thread::sleep(Duration::from_millis(1));
-    }
-}
-
-/// Kills every child of this process. Their children become ours, for the next round.
-#[cfg(target_os = "linux")]
-fn kill_children() {
-    let Ok(processes) = std::fs::read_dir("/proc") else {
-        return;
-    };
-    let me = std::process::id().to_string();
-    for process in processes.flatten() {
-        let Some(pid) = process
-            .file_name()
-            .to_str()
-            .and_then(|name| name.parse().ok())
-        else {
-            continue;
-        };
-        // `PID (NAME) STATE PARENT …`, where the name may hold anything, brackets included.
-        let stat = std::fs::read(process.path().join("stat")).unwrap_or_default();
-        let stat = String::from_utf8_lossy(&stat);
-        let parent = stat
-            .rsplit_once(')')
-            .and_then(|(_, rest)| rest.split_whitespace().nth(1));
-        if parent == Some(me.as_str())
-            && let Some(pid) = Pid::from_raw(pid)
-        {
-            let _ = rustix::process::kill_process(pid, Signal::KILL);
-        }
-    }
-}
-
-/// Elsewhere nothing is adopted, so there is nothing to kill beyond the group.
-#[cfg(not(target_os = "linux"))]
-fn kill_children() {}

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use fleetfit_search_spaces::{CommandTrial, Configuration, Goal, Objective, ValueRule};
-use fleetfit_trial_runner::command::{CommandJob, Halt, SUBCOMMAND, run, supervise};
+use fleetfit_trial_runner::command::{CommandJob, Halt, SUBCOMMAND, Supervisors, run, supervise};
 
 fn main() {
     let mut arguments = std::env::args_os().skip(1);
@@ -45,7 +45,7 @@ fn parent() {
         configuration: &Configuration::default(),
         objective: &objective,
         timeout: None,
-        supervisor: &supervisor,
+        supervisors: &Supervisors::new(&supervisor),
     };
     run(&job, &Halt::default(), &mut |_| {});
 }
