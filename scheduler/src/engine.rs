@@ -205,6 +205,8 @@ struct Live {
     pending: Step,
     /// Who waits for a cancel to be on disk.
     waiting: Vec<SyncSender<bool>>,
+    /// All assignments that were handed out have lower numbers.
+    next_assignment: u64,
 }
 
 impl Live {
@@ -413,6 +415,7 @@ impl Desk {
                 commands: vec![],
             },
             waiting: Vec::new(),
+            next_assignment: 0,
         };
         if reopen {
             live.handle(Event::Resumed);
@@ -472,7 +475,7 @@ impl Desk {
                 journal.append(live.id, &facts, &index)?;
             }
             for command in commands {
-                carry_out(outlets, &live.name, command);
+                carry_out(outlets, live, command);
             }
             for done in live.waiting.drain(..) {
                 // The asker may have gone; then nobody needs the answer.
@@ -494,10 +497,8 @@ impl Desk {
     fn leave(&mut self) -> Result<(), JournalError> {
         for live in &mut self.live {
             let reason = "interrupted".to_owned();
-            (self.outlets.hint)(ToRunner::StopStudy {
-                study: live.name.clone(),
-                reason,
-            });
+            let (study, before) = (live.name.clone(), live.next_assignment);
+            (self.outlets.hint)(ToRunner::StopStudy { study, before, reason });
             let summary = Summary {
                 status: Status::Interrupted,
                 ..summarise(&live.state)
@@ -519,24 +520,19 @@ impl Desk {
     }
 }
 
-fn carry_out(outlets: &mut Outlets, study: &str, command: Command) {
-    let study = study.to_owned();
+fn carry_out(outlets: &mut Outlets, live: &mut Live, command: Command) {
+    let study = live.name.clone();
     match command {
-        Command::Dispatch(assignment) => (outlets.dispatch)(assignment),
-        Command::StopTrial {
-            configuration,
-            entity,
-            reason,
-        } => {
-            (outlets.hint)(ToRunner::StopTrial {
-                study,
-                configuration,
-                entity,
-                reason,
-            });
+        Command::Dispatch(assignment) => {
+            live.next_assignment = live.next_assignment.max(assignment.number + 1);
+            (outlets.dispatch)(assignment);
+        }
+        Command::StopTrial { configuration, entity, reason } => {
+            (outlets.hint)(ToRunner::StopTrial { study, configuration, entity, reason });
         }
         Command::StopStudy { reason } => {
-            (outlets.hint)(ToRunner::StopStudy { study, reason });
+            let before = live.next_assignment;
+            (outlets.hint)(ToRunner::StopStudy { study, before, reason });
         }
         Command::Finished => {}
     }

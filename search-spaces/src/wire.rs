@@ -166,10 +166,12 @@ pub enum ToRunner {
         /// Who stops it.
         reason: String,
     },
-    /// End everything of this study.
+    /// End what was handed out of this study; what is handed out later is not meant.
     StopStudy {
         /// The study's name.
         study: String,
+        /// Assignments with lower numbers are over, whether begun or not.
+        before: u64,
         /// Why.
         reason: String,
     },

@@ -8,6 +8,7 @@ mod fleet;
 mod program;
 
 use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::mpsc::Receiver;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -16,7 +17,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use fleetfit_search_spaces::{Assignment, FromRunner, Study, ToRunner, Work};
 
-use crate::command::{CodeSnapshot, Halt};
+use crate::command::{CodeSnapshot, Halt, Supervisors};
 use crate::dataset::Dataset;
 use crate::pack::PackWriter;
 use crate::stop::Stop;
@@ -59,14 +60,29 @@ struct Desk {
 /// A study that this runner works on.
 struct Running {
     work: StudyWork,
-    /// Raised when the study is over: fits give up.
+    flights: Mutex<Flights>,
+    /// Model packs that no thread is writing.
+    packs: Mutex<Vec<PackWriter>>,
+    supervisors: Supervisors,
+}
+
+/// The assignments of a study that threads are at.
+#[derive(Default)]
+struct Flights {
+    /// Assignments with lower numbers are over.
+    over_before: u64,
+    aloft: BTreeMap<u64, Arc<Flight>>,
+}
+
+/// An assignment that a thread is at.
+#[derive(Default)]
+struct Flight {
+    /// Raised when the assignment is over: fits give up.
     stop: Stop,
     /// Why it is over.
     over: OnceLock<String>,
-    /// Command trials in flight.
+    /// Command trials of it that run.
     halts: Mutex<BTreeMap<(u32, u32), Halt>>,
-    /// Model packs that no thread is writing.
-    packs: Mutex<Vec<PackWriter>>,
 }
 
 impl Runner {
@@ -96,10 +112,9 @@ impl Runner {
     pub fn add(&self, work: StudyWork) {
         let name = work.study.name.clone();
         let running = Running {
+            supervisors: Supervisors::new(&work.supervisor),
             work,
-            stop: Stop::default(),
-            over: OnceLock::new(),
-            halts: Mutex::default(),
+            flights: Mutex::default(),
             packs: Mutex::default(),
         };
         lock(&self.desk.studies).insert(name, Arc::new(running));
@@ -129,62 +144,73 @@ impl Desk {
             let next = lock(&self.assignments).recv();
             let Ok(assignment) = next else { return };
             let running = lock(&self.studies).get(&assignment.study).cloned();
-            if let Some(running) = running {
-                match &running.work.study.work {
-                    Work::Command(command) => {
-                        program::run(&running, command, &assignment, &self.tell)
-                    }
-                    Work::Learner(_) | Work::ChosenLearner { .. } => {
-                        fleet::train(&running, &assignment, &self.tell);
-                    }
-                    // Nothing of these ever becomes an assignment.
-                    Work::External | Work::AutoMl => {}
-                }
+            if let Some(running) = running
+                && let Some(flight) = running.take_off(assignment.number)
+            {
+                // A panic that nothing else caught must not take the thread with it: what the
+                // assignment has not told comes back from the scheduler.
+                let done = catch_unwind(AssertUnwindSafe(|| {
+                    self.carry_out(&running, &flight, &assignment);
+                }));
+                drop(done);
+                lock(&running.flights).aloft.remove(&assignment.number);
             }
-            let Assignment {
-                study,
-                number,
-                attempt,
-                ..
-            } = assignment;
-            (self.tell)(FromRunner::Done {
-                study,
-                assignment: number,
-                attempt,
-            });
+            let Assignment { study, number, attempt, .. } = assignment;
+            (self.tell)(FromRunner::Done { study, assignment: number, attempt });
             (self.tell)(FromRunner::Wanted { assignments: 1 });
+        }
+    }
+
+    fn carry_out(&self, running: &Running, flight: &Flight, assignment: &Assignment) {
+        match &running.work.study.work {
+            Work::Command(command) => {
+                program::run(running, flight, command, assignment, &self.tell);
+            }
+            Work::Learner(_) | Work::ChosenLearner { .. } => {
+                fleet::train(running, flight, assignment, &self.tell);
+            }
+            // Nothing of these ever becomes an assignment.
+            Work::External | Work::AutoMl => {}
         }
     }
 
     fn hear(&self, hint: &ToRunner) {
         let (ToRunner::StopTrial { study, .. } | ToRunner::StopStudy { study, .. }) = hint;
-        let Some(running) = lock(&self.studies).get(study).cloned() else {
-            return;
-        };
+        let Some(running) = lock(&self.studies).get(study).cloned() else { return };
         match hint {
-            ToRunner::StopTrial {
-                configuration,
-                entity,
-                reason,
-                ..
-            } => {
-                if let Some(halt) = lock(&running.halts).get(&(*configuration, *entity)) {
-                    halt.ask(reason);
+            ToRunner::StopTrial { configuration, entity, reason, .. } => {
+                for flight in lock(&running.flights).aloft.values() {
+                    if let Some(halt) = lock(&flight.halts).get(&(*configuration, *entity)) {
+                        halt.ask(reason);
+                    }
                 }
             }
-            ToRunner::StopStudy { reason, .. } => running.end(reason),
+            ToRunner::StopStudy { before, reason, .. } => running.end(*before, reason),
         }
     }
 }
 
 impl Running {
-    /// Ends everything of the study that is in flight, and everything that is still to come.
-    fn end(&self, reason: &str) {
-        // The first reason stays.
-        let _ = self.over.set(reason.to_owned());
-        self.stop.cancel();
-        for halt in lock(&self.halts).values() {
-            halt.ask(reason);
+    /// Enters an assignment, unless it is over.
+    fn take_off(&self, number: u64) -> Option<Arc<Flight>> {
+        let mut flights = lock(&self.flights);
+        if number < flights.over_before {
+            return None;
+        }
+        Some(Arc::clone(flights.aloft.entry(number).or_default()))
+    }
+
+    /// Ends the assignments with lower numbers, in flight or still to come.
+    fn end(&self, before: u64, reason: &str) {
+        let mut flights = lock(&self.flights);
+        flights.over_before = flights.over_before.max(before);
+        for (_, flight) in flights.aloft.range(..before) {
+            // The first reason stays.
+            let _ = flight.over.set(reason.to_owned());
+            flight.stop.cancel();
+            for halt in lock(&flight.halts).values() {
+                halt.ask(reason);
+            }
         }
     }
 }

@@ -21,7 +21,7 @@ use crate::pack::PackWriter;
 use crate::stop::Stopped;
 use crate::trainer::{Fit, FitError, trainer};
 
-use super::{Running, Tell, lock, now_ms};
+use super::{Flight, Running, Tell, lock, now_ms};
 
 /// How often outcomes are told, so that progress shows and a kill loses little.
 const TELL_EVERY: Duration = Duration::from_millis(200);
@@ -30,7 +30,7 @@ const TELL_EVERY: Duration = Duration::from_millis(200);
 const ALL_ROWS: u32 = u32::MAX;
 
 /// Does the assignment.
-pub(super) fn train(running: &Running, assignment: &Assignment, tell: &Tell) {
+pub(super) fn train(running: &Running, flight: &Flight, assignment: &Assignment, tell: &Tell) {
     // A study with a built-in learner has data and a measure, or it would not have been started.
     let Some(dataset) = &running.work.dataset else {
         return;
@@ -41,6 +41,7 @@ pub(super) fn train(running: &Running, assignment: &Assignment, tell: &Tell) {
     };
     let fleet = Fleet {
         running,
+        flight,
         dataset,
         plan: FoldPlan::of(data),
         measure,
@@ -53,6 +54,7 @@ pub(super) fn train(running: &Running, assignment: &Assignment, tell: &Tell) {
 
 struct Fleet<'a> {
     running: &'a Running,
+    flight: &'a Flight,
     dataset: &'a Dataset,
     plan: FoldPlan,
     measure: Measure,
@@ -244,7 +246,7 @@ impl Fleet<'_> {
         })?;
         let limit_s = self.running.work.study.limits.trial_timeout_s;
         let deadline = limit_s.map(|limit_s| Instant::now() + Duration::from_secs_f64(limit_s));
-        let stop = self.running.stop.with_deadline(deadline);
+        let stop = self.flight.stop.with_deadline(deadline);
         let fit = Fit {
             frame,
             rows,

@@ -6,10 +6,16 @@ use fleetfit_search_spaces::{Assignment, AssignmentTask, CommandTrial, FromRunne
 
 use crate::command::{self, CommandJob, Halt};
 
-use super::{Running, Tell, lock, now_ms};
+use super::{Flight, Running, Tell, lock, now_ms};
 
 /// Runs every trial of the assignment.
-pub(super) fn run(running: &Running, trial: &CommandTrial, assignment: &Assignment, tell: &Tell) {
+pub(super) fn run(
+    running: &Running,
+    flight: &Flight,
+    trial: &CommandTrial,
+    assignment: &Assignment,
+    tell: &Tell,
+) {
     // A command leaves no model behind, so there is never anything to refit.
     let AssignmentTask::Try(blocks) = &assignment.task else {
         return;
@@ -19,9 +25,9 @@ pub(super) fn run(running: &Running, trial: &CommandTrial, assignment: &Assignme
         for entity in block.entities.iter().cloned().flatten() {
             let number = block.tried.number;
             let halt = Halt::default();
-            lock(&running.halts).insert((number, entity), halt.clone());
+            lock(&flight.halts).insert((number, entity), halt.clone());
             // Asked after the halt can be found: whoever ends the study from here on finds it.
-            if let Some(reason) = running.over.get() {
+            if let Some(reason) = flight.over.get() {
                 halt.ask(reason);
             }
             let trial_dir = work.dir.join("trials").join(number.to_string());
@@ -39,7 +45,7 @@ pub(super) fn run(running: &Running, trial: &CommandTrial, assignment: &Assignme
                     .limits
                     .trial_timeout_s
                     .map(Duration::from_secs_f64),
-                supervisor: &work.supervisor,
+                supervisors: &running.supervisors,
             };
             let started_ms = now_ms();
             let ended = match halt.reason() {
@@ -55,7 +61,7 @@ pub(super) fn run(running: &Running, trial: &CommandTrial, assignment: &Assignme
                     });
                 })),
             };
-            lock(&running.halts).remove(&(number, entity));
+            lock(&flight.halts).remove(&(number, entity));
             let Some(ended) = ended else { continue };
             tell(FromRunner::Outcomes {
                 study: work.study.name.clone(),
