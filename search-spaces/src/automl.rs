@@ -1,4 +1,12 @@
 //! The settings of a `type: automl` job that only the AutoML engine reads.
+//!
+//! `read.rs` reads `training`, `featurization` and `limits`; `words.rs` lists Azure's names.
+
+mod read;
+mod words;
+
+pub(crate) use read::Budget;
+pub(crate) use words::OTHER_TASKS;
 
 use serde::{Deserialize, Serialize};
 
@@ -31,13 +39,28 @@ pub struct AutoMl {
     pub enable_early_termination: Option<bool>,
     /// Threads a trial may use; -1 means all.
     pub max_cores_per_trial: Option<i64>,
+    /// Parameters of the meta learner, as compact JSON.
+    pub stack_meta_learner_kwargs: Option<String>,
+    /// How long fetching the models of an ensemble may take, in minutes.
+    pub ensemble_model_download_timeout_minutes: Option<u32>,
+    /// `auto`, `distributed` or `non_distributed`.
+    pub training_mode: Option<String>,
+    /// Whether deep networks may make features.
+    pub dnn_featurization: Option<bool>,
+    /// The language of text columns, by its three-letter code.
+    pub dataset_language: Option<String>,
+    /// The share of the rows kept for the final test.
+    pub test_share: Option<f64>,
+    /// Whether the series of one partition share a model.
+    pub multi_partitions: Option<bool>,
 }
 
 /// How columns become features.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Featurization {
     /// Chosen from the data.
+    #[default]
     Auto,
     /// Columns as they are.
     Off,
@@ -61,10 +84,4 @@ pub struct TransformerParams {
     pub columns: Vec<String>,
     /// Its parameters, as compact JSON.
     pub parameters: String,
-}
-
-impl Default for Featurization {
-    fn default() -> Self {
-        Self::Auto
-    }
 }

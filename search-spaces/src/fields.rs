@@ -1,9 +1,15 @@
 //! A cursor over a mapping: takes keys as the types that are wanted, and at the end complains about
 //! those that nobody took.
 
-use crate::findings::{Findings, Mistake, nearest};
+use crate::findings::{Findings, MISSING, Mistake, nearest};
 use crate::value::Value;
 use crate::yaml::{Content, Key, Node, scalar_number};
+
+/// Lists up to this length are shown whole.
+const SHORT_LIST: usize = 12;
+
+/// How many unknown keys of one map are judged one by one.
+const MAX_UNKNOWN_KEYS: usize = 100;
 
 /// A node with its path.
 #[derive(Clone, Debug)]
@@ -12,6 +18,8 @@ pub(crate) struct At<'a> {
     pub node: &'a Node,
     /// The path that leads to it.
     pub path: String,
+    /// The key it is the value of.
+    pub key: Option<&'a Key>,
 }
 
 /// A mapping whose keys are being taken.
@@ -30,6 +38,7 @@ impl<'a> At<'a> {
         Self {
             node,
             path: String::new(),
+            key: None,
         }
     }
 
@@ -39,6 +48,23 @@ impl<'a> At<'a> {
         Self {
             node,
             path: format!("{}{dot}{step}", self.path),
+            key: None,
+        }
+    }
+
+    /// The value of a key, if this is a mapping that has it.
+    pub(crate) fn get(&self, name: &str) -> Option<Self> {
+        let Content::Map(entries) = &self.node.content else {
+            return None;
+        };
+        let (key, node) = entries.iter().find(|(key, _)| key.name == name)?;
+        Some(self.entry(key, node))
+    }
+
+    fn entry(&self, key: &'a Key, node: &'a Node) -> Self {
+        Self {
+            key: Some(key),
+            ..self.child(&key.name, node)
         }
     }
 
@@ -65,11 +91,16 @@ impl<'a> At<'a> {
 
     /// A finite number. Numbers in quotes count.
     pub(crate) fn float(&self, findings: &mut Findings) -> Option<f64> {
+        self.float_of("a number", findings)
+    }
+
+    /// A finite number of something: `a number of seconds`.
+    pub(crate) fn float_of(&self, wanted: &str, findings: &mut Findings) -> Option<f64> {
         match self.as_number() {
             Some(Content::Int(number)) => Some(number as f64),
             Some(Content::Float { number, .. }) if number.is_finite() => Some(number),
             Some(_) => self.wrong(findings, "a finite number", None),
-            None => self.wrong(findings, "a number", self.number_hint()),
+            None => self.wrong(findings, wanted, self.number_hint()),
         }
     }
 
@@ -91,9 +122,17 @@ impl<'a> At<'a> {
     pub(crate) fn int_in(&self, low: i64, high: i64, findings: &mut Findings) -> Option<i64> {
         let number = self.int(findings)?;
         if number < low {
-            self.wrong(findings, &format!("at least {low}"), None)
+            self.wrong(
+                findings,
+                &format!("at least {low}"),
+                Some(format!("write {low} or more")),
+            )
         } else if number > high {
-            self.wrong(findings, &format!("at most {high}"), None)
+            self.wrong(
+                findings,
+                &format!("at most {high}"),
+                Some(format!("write {high} or less")),
+            )
         } else {
             Some(number)
         }
@@ -185,17 +224,17 @@ impl<'a> At<'a> {
 
     /// A problem: the word here is none of the known ones.
     pub(crate) fn unknown_word(&self, text: &str, known: &[&str], findings: &mut Findings) {
-        let allowed = known.join(", ");
-        let mut mistake = Mistake::new(
-            format!(
-                "{} is not known; known: {allowed}",
-                crate::yaml::brief_text(text)
-            ),
-            allowed,
-        );
-        mistake.hint =
-            nearest(text, known.iter().copied()).map(|word| format!("did you mean {word}?"));
+        let mistake = unknown(text, known, nearest(text, known.iter().copied()));
         findings.problem(self, mistake);
+    }
+
+    /// The same for the key of this node.
+    pub(crate) fn unknown_key(&self, text: &str, known: &[&str], findings: &mut Findings) {
+        let guess = nearest(text, known.iter().copied());
+        let list = known.join(", ");
+        let mut mistake = Mistake::new(format!("is not known; known: {list}"), list);
+        mistake.hint = guess_hint(guess, "remove it");
+        findings.key_problem(self, mistake);
     }
 
     /// The text of a scalar, without judging it.
@@ -247,7 +286,7 @@ impl<'a> At<'a> {
     ) -> Option<T> {
         let says = format!("is {}, but must be {wanted}", self.node.brief());
         let mut mistake = Mistake::new(says, wanted);
-        mistake.hint = hint;
+        mistake.hint = hint.or_else(|| Some(format!("write {wanted}")));
         findings.problem(self, mistake);
         None
     }
@@ -327,16 +366,13 @@ impl<'a> Fields<'a> {
 
     /// Reports that a key is not there.
     pub(crate) fn missing(&self, name: &str, example: &str, findings: &mut Findings) {
-        let dot = if self.at.path.is_empty() { "" } else { "." };
-        let at = At {
-            node: self.at.node,
-            path: format!("{}{dot}{name}", self.at.path),
-        };
-        let mistake = Mistake::new("is missing", name).hint(format!("add {example}"));
-        findings.problem(&at, mistake);
-        if let Some(problem) = findings.problems.last_mut() {
-            "nothing".clone_into(&mut problem.found);
-        }
+        let at = self.at.child(name, self.at.node);
+        let mut problem = findings.describe(
+            &at,
+            Mistake::new(MISSING, name).hint(format!("add {example}")),
+        );
+        "nothing".clone_into(&mut problem.found);
+        findings.problems.push(problem);
     }
 
     /// Whether a key is set.
@@ -347,8 +383,9 @@ impl<'a> Fields<'a> {
     /// Every key with its value, whatever it is named; all count as taken.
     pub(crate) fn take_all(&mut self) -> Vec<(&'a Key, At<'a>)> {
         self.taken.fill(true);
-        let keys = self.entries.iter().enumerate();
-        keys.map(|(index, (key, _))| (key, self.child(index)))
+        self.entries
+            .iter()
+            .map(|(key, node)| (key, self.at.entry(key, node)))
             .collect()
     }
 
@@ -360,36 +397,75 @@ impl<'a> Fields<'a> {
             .collect()
     }
 
+    /// Complains about keys that belong into the map of another key.
+    pub(crate) fn misplaced(&mut self, names: &[&str], home: &str, findings: &mut Findings) {
+        for (index, (key, node)) in self.entries.iter().enumerate() {
+            if names.contains(&key.name.as_str()) {
+                self.taken[index] = true;
+                let mistake = Mistake::new(format!("belongs under {home}"), home);
+                let hint = format!("move it to {home}.{}", key.name);
+                findings.key_problem(&self.at.entry(key, node), mistake.hint(hint));
+            }
+        }
+    }
+
     /// Every key that nobody took is a problem.
     pub(crate) fn finish(self, findings: &mut Findings) {
-        for (index, (key, _)) in self.entries.iter().enumerate() {
-            if self.taken[index] {
-                continue;
+        let list = self.known.join(", ");
+        let unknown = self
+            .entries
+            .iter()
+            .zip(&self.taken)
+            .filter(|(_, taken)| !**taken);
+        let unknown: Vec<_> = unknown
+            .map(|((key, node), _)| self.at.entry(key, node))
+            .collect();
+        for at in unknown.iter().take(MAX_UNKNOWN_KEYS) {
+            let key = at.key.map_or("", |key| key.name.as_str());
+            let guess = nearest(key, self.known.iter().copied());
+            let mut mistake = Mistake::new("is not known", list.as_str());
+            if self.known.len() <= SHORT_LIST {
+                mistake.says = format!("is not known; known: {list}");
             }
-            let path = self.child(index).path;
-            let known: Vec<&str> = self.known.clone();
-            let guess = nearest(&key.name, known.iter().copied());
-            let list = known.join(", ");
-            // A long list helps nobody who mistyped one letter.
-            let says = if known.len() <= 12 || guess.is_none() {
-                format!("is not known; known: {list}")
-            } else {
-                "is not known".to_owned()
-            };
-            findings.problems.push(crate::problem::Problem {
-                place: findings.place_of((key.line, key.column), &path),
-                message: format!("{path} {says}"),
-                found: key.name.clone(),
-                allowed: list,
-                hint: guess.map(|word| format!("did you mean {word}?")),
-            });
+            mistake.hint = guess_hint(guess, "remove it");
+            findings.key_problem(at, mistake);
+            // The mistyped key is why the one that was meant is missing.
+            if let Some(word) = guess {
+                findings.forget_missing(&self.at.child(word, self.at.node).path);
+            }
+        }
+        if let Some(at) = unknown.get(MAX_UNKNOWN_KEYS) {
+            let more = unknown.len() - MAX_UNKNOWN_KEYS;
+            let says = format!("is not known, like {} more keys", more - 1);
+            findings.key_problem(at, Mistake::new(says, list).hint("remove them"));
         }
     }
 
     fn child(&self, index: usize) -> At<'a> {
         let (key, node) = &self.entries[index];
-        self.at.child(&key.name, node)
+        self.at.entry(key, node)
     }
+}
+
+/// A word that is none of the known ones, with the one that was perhaps meant.
+pub(crate) fn unknown(text: &str, known: &[&str], guess: Option<&str>) -> Mistake {
+    let list = known.join(", ");
+    let text = crate::yaml::brief_text(text);
+    let says = match guess {
+        Some(_) if known.len() > SHORT_LIST => format!("{text} is not known"),
+        _ => format!("{text} is not known; known: {list}"),
+    };
+    let mut mistake = Mistake::new(says, list);
+    mistake.hint = guess_hint(guess, "write one of the known words");
+    mistake
+}
+
+/// The word that was perhaps meant, or other advice.
+pub(crate) fn guess_hint(guess: Option<&str>, otherwise: &str) -> Option<String> {
+    Some(guess.map_or_else(
+        || otherwise.to_owned(),
+        |word| format!("did you mean {word}?"),
+    ))
 }
 
 /// `a, b or c`.

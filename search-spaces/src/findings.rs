@@ -5,6 +5,9 @@
 use crate::fields::At;
 use crate::problem::{Notice, Place, Problem};
 
+/// What is said about a required key that is not there.
+pub(crate) const MISSING: &str = "is missing";
+
 /// Everything found so far.
 #[derive(Debug, Default)]
 pub(crate) struct Findings {
@@ -97,6 +100,22 @@ impl Findings {
         self.problems.push(problem);
     }
 
+    /// A problem with the key of a node rather than with its value.
+    pub(crate) fn key_problem(&mut self, at: &At<'_>, mistake: Mistake) {
+        let mut problem = self.describe(at, mistake);
+        if let Some(key) = at.key {
+            problem.place = self.place_of((key.line, key.column), &at.path);
+            problem.found.clone_from(&key.name);
+        }
+        self.problems.push(problem);
+    }
+
+    /// Takes back that the key at this path is missing.
+    pub(crate) fn forget_missing(&mut self, path: &str) {
+        let missing = sentence(path, MISSING);
+        self.problems.retain(|problem| problem.message != missing);
+    }
+
     /// Something that is valid and cannot run: kept aside, and said in a notice.
     pub(crate) fn cannot_run(&mut self, at: &At<'_>, mistake: Mistake) {
         let problem = self.describe(at, mistake);
@@ -145,16 +164,36 @@ pub(crate) fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) 
             .collect::<Vec<char>>()
     };
     let word = plain(word);
-    known
+    let known: Vec<(Vec<char>, &str)> = known
         .into_iter()
-        .map(|candidate| {
-            let letters = plain(candidate);
-            (distance(&word, &letters), letters.len(), candidate)
-        })
+        .map(|candidate| (plain(candidate), candidate))
+        .collect();
+    let by_distance = known
+        .iter()
+        .map(|(letters, candidate)| (distance(&word, letters), letters.len(), candidate))
         .filter(|(distance, length, _)| *distance <= (word.len().max(*length) / 3).max(1))
         .filter(|(distance, length, _)| distance < length)
         .min_by_key(|(distance, _, _)| *distance)
-        .map(|(_, _, candidate)| candidate)
+        .map(|(_, _, candidate)| *candidate);
+    // `min` for `min_value`, `logarithmic` for `log`, `early_stopping` for `early_termination`.
+    by_distance.or_else(|| {
+        known
+            .iter()
+            .map(|(letters, candidate)| (common_start(&word, letters), letters.len(), *candidate))
+            .filter(|(common, length, _)| *common >= 3.min(*length) && *common > 1)
+            .filter(|(common, length, _)| {
+                *common >= 5 || *common == *length || *common == word.len()
+            })
+            .max_by_key(|(common, length, _)| (*common, usize::MAX - length))
+            .map(|(_, _, candidate)| candidate)
+    })
+}
+
+fn common_start(left: &[char], right: &[char]) -> usize {
+    left.iter()
+        .zip(right)
+        .take_while(|(left, right)| left == right)
+        .count()
 }
 
 /// The edits (insert, delete, replace, swap neighbours) between two words.
@@ -194,6 +233,11 @@ mod tests {
         assert_eq!(nearest("gird", known), Some("grid"));
         assert_eq!(nearest("Random", known), Some("random"));
         assert_eq!(nearest("halving", known), None);
+        assert_eq!(
+            nearest("min", ["type", "min_value", "max_value"]),
+            Some("min_value")
+        );
+        assert_eq!(nearest("logarithmic", ["linear", "log"]), Some("log"));
         assert_eq!(nearest("lightgbm", ["light_gbm", "sgd"]), Some("light_gbm"));
         assert_eq!(nearest(&"x".repeat(1 << 20), known), None);
     }

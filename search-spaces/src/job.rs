@@ -45,6 +45,7 @@ impl Job {
 
     /// Replaces or adds the value at a dotted path, as `--set limits.timeout=60` asks. The value is
     /// YAML; list elements are named by their index.
+    #[expect(clippy::result_large_err, reason = "made at most once for each --set")]
     pub fn set(&mut self, path: &str, value: &str) -> Result<(), Problem> {
         let source = format!("--set {path}={value}");
         let (parsed, errors) = parse(value);
@@ -133,8 +134,8 @@ impl Job {
         }
         let findings = Findings::new(&self.file, &self.overrides);
         let at = At {
-            node,
             path: path.to_owned(),
+            ..At::root(node)
         };
         let says = if allowed.is_empty() {
             format!("is {found}")

@@ -228,7 +228,7 @@ impl ParameterKind {
                 )
             }
             Self::FloatOrWord(low, high, known) => {
-                format!("{}, or {}", words(known), describe_range(*low, *high))
+                format!("{}, or {}", known.join(", "), describe_range(*low, *high))
             }
         }
     }

@@ -8,9 +8,6 @@ use crate::findings::{Findings, Mistake};
 /// How long a sweep runs where the job does not say, as in Azure: 60 days.
 const DEFAULT_TIMEOUT_S: f64 = 5_184_000.0;
 
-/// How many trials an AutoML job has where it does not say, as in Azure.
-const DEFAULT_AUTOML_TRIALS: u32 = 1_000;
-
 /// How much a study may spend.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Limits {
@@ -24,24 +21,30 @@ pub struct Limits {
     pub trial_timeout_s: Option<f64>,
 }
 
+/// A job that samples a grid.
+pub(crate) struct Grid {
+    /// How many configurations it has, if they can be counted.
+    pub size: Option<u128>,
+}
+
 impl Limits {
-    /// Reads the `limits` of a sweep, which stand at `root`. A grid of `grid_size` configurations
-    /// need not name `max_total_trials`.
+    /// Reads the `limits` of a sweep, which stand at `root`. A grid need not name
+    /// `max_total_trials`: it has a size.
     pub(crate) fn read(
         root: &mut Fields<'_>,
-        grid_size: Option<u128>,
+        grid: Option<&Grid>,
         findings: &mut Findings,
     ) -> Option<Self> {
+        let grid_size = grid.and_then(|grid| grid.size);
         let whole_grid = grid_size.map(|size| u32::try_from(size).unwrap_or(u32::MAX));
-        let example = "limits: {max_total_trials: 20}";
-        let Some(at) = (match whole_grid {
+        let Some(at) = (match grid {
             Some(_) => root.take("limits", findings),
-            None => root.require("limits", example, findings),
+            None => root.require("limits", "limits: {max_total_trials: 20}", findings),
         }) else {
             return whole_grid.map(Self::of_trials);
         };
         let mut fields = at.map(findings)?;
-        let total_at = match whole_grid {
+        let total_at = match grid {
             Some(_) => fields.take("max_total_trials", findings),
             None => fields.require("max_total_trials", "max_total_trials: 20", findings),
         };
@@ -60,11 +63,6 @@ impl Limits {
         fields.finish(findings);
         let total = total?;
         let concurrent = concurrent.unwrap_or(Some(total))?;
-        if let (Some(at), true) = (&concurrent_at, concurrent > total) {
-            let says =
-                format!("is {concurrent}, more than max_total_trials {total}; at most {total} run");
-            findings.notice(at, &says);
-        }
         if let (Some(at), Some(size)) = (&total_at, grid_size)
             && size > u128::from(total)
         {
@@ -74,12 +72,27 @@ impl Limits {
             );
             findings.notice(at, &says);
         }
-        Some(Self {
+        let mut limits = Self {
             max_total_trials: total,
-            max_concurrent_trials: concurrent.min(total),
+            max_concurrent_trials: concurrent,
             timeout_s: timeout.unwrap_or(Some(DEFAULT_TIMEOUT_S))?,
             trial_timeout_s: trial_timeout.map_or(Some(None), |timeout| timeout.map(Some))?,
-        })
+        };
+        if let Some(at) = &concurrent_at {
+            limits.notice_idle(at, "max_total_trials", findings);
+        }
+        limits.max_concurrent_trials = concurrent.min(total);
+        Some(limits)
+    }
+
+    /// More trials at once than there are in all is worth a notice.
+    pub(crate) fn notice_idle(&self, at: &At<'_>, total_key: &str, findings: &mut Findings) {
+        let (total, concurrent) = (self.max_total_trials, self.max_concurrent_trials);
+        if concurrent > total {
+            let says =
+                format!("is {concurrent}, more than {total_key} {total}; at most {total} run");
+            findings.notice(at, &says);
+        }
     }
 
     fn of_trials(total: u32) -> Self {
@@ -93,7 +106,7 @@ impl Limits {
 }
 
 fn seconds(at: &At<'_>, findings: &mut Findings) -> Option<f64> {
-    let number = at.float(findings)?;
+    let number = at.float_of("a number of seconds", findings)?;
     if number > 0.0 {
         return Some(number);
     }

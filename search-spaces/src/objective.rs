@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::data::Task;
-use crate::fields::{At, Fields};
+use crate::fields::{At, Fields, guess_hint};
 use crate::findings::{Findings, Mistake, nearest};
 use crate::yaml::{Content, brief_text};
 
@@ -230,7 +230,7 @@ pub(crate) fn measure(at: &At<'_>, task: Task, findings: &mut Findings) -> Optio
         let allowed = names.join(", ");
         let says = format!("{} is not known; known: {allowed}", brief_text(&text));
         let mut mistake = Mistake::new(says, allowed);
-        mistake.hint = guess.map(|word| format!("did you mean {word}?"));
+        mistake.hint = guess_hint(guess, "write one of the known words");
         findings.problem(at, mistake);
         return None;
     };

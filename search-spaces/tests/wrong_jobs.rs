@@ -1,6 +1,8 @@
 //! Every file of `wrong/` beside what is said about it in its `.expected`: place, message, hint.
 //! `UPDATE_EXPECTED=1` writes the files anew; read the difference before committing it.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on says where")]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -55,6 +57,7 @@ fn every_problem_has_a_place_and_says_what_is_allowed() {
                 "{problem}"
             );
             assert!(!problem.found.is_empty(), "{problem}");
+            assert!(problem.hint.is_some(), "{problem}");
             let begins_low = problem
                 .message
                 .chars()

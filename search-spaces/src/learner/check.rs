@@ -2,11 +2,10 @@
 
 use super::{Learner, LearnerParameter, ParameterKind};
 use crate::data::Task;
-use crate::fields::At;
+use crate::fields::{At, guess_hint, unknown};
 use crate::findings::{Findings, Mistake, nearest};
 use crate::space::{Alternative, Domain, SearchSpace, number};
 use crate::value::Value;
-use crate::yaml::Content;
 
 /// The key that names the learner in a branch.
 const LEARNER: &str = "learner";
@@ -22,52 +21,27 @@ pub(crate) fn check_space(
         if own.name == LEARNER {
             continue;
         }
-        let Some(node) = at.node.get(&own.name) else {
+        let Some(node) = at.get(&own.name) else {
             continue;
         };
-        let node = at.child(&own.name, node);
         match learner.parameter(&own.name) {
             Some(parameter) => check_domain(learner, &parameter, &own.domain, &node, findings),
-            None => unknown_parameter(learner, &own.name, at, &node, findings),
+            None => unknown_parameter(learner, &own.name, &node, findings),
         }
     }
 }
 
-fn unknown_parameter(
-    learner: Learner,
-    name: &str,
-    space: &At<'_>,
-    at: &At<'_>,
-    findings: &mut Findings,
-) {
-    let known: Vec<&str> = learner
-        .parameters()
-        .iter()
-        .map(|parameter| parameter.name)
-        .collect();
-    let (says, list) = if known.is_empty() {
-        (
-            format!("is not a parameter of {}, which has none", learner.name()),
-            String::new(),
-        )
-    } else {
-        let list = known.join(", ");
-        (
-            format!("is not a parameter of {}; known: {list}", learner.name()),
-            list,
-        )
+fn unknown_parameter(learner: Learner, name: &str, at: &At<'_>, findings: &mut Findings) {
+    let parameters = learner.parameters();
+    let known: Vec<&str> = parameters.iter().map(|parameter| parameter.name).collect();
+    let list = known.join(", ");
+    let says = match known.as_slice() {
+        [] => format!("is not a parameter of {}, which has none", learner.name()),
+        _ => format!("is not a parameter of {}; known: {list}", learner.name()),
     };
     let mut mistake = Mistake::new(says, list);
-    mistake.hint = nearest(name, known).map(|word| format!("did you mean {word}?"));
-    let mut problem = findings.describe(at, mistake);
-    name.clone_into(&mut problem.found);
-    // The mistake is the key, not its value.
-    if let Content::Map(entries) = &space.node.content
-        && let Some((key, _)) = entries.iter().find(|(key, _)| key.name == name)
-    {
-        (problem.place.line, problem.place.column) = (key.line, key.column);
-    }
-    findings.problems.push(problem);
+    mistake.hint = guess_hint(nearest(name, known), "remove it");
+    findings.key_problem(at, mistake);
 }
 
 fn check_domain(
@@ -92,7 +66,8 @@ fn check_domain(
                     Alternative::Space(_) => {
                         let kind = parameter.kind.describe();
                         let says = format!("is a map, but {} must be {kind}", parameter.name);
-                        findings.problem(item, Mistake::new(says, kind));
+                        let hint = format!("write {kind}");
+                        findings.problem(item, Mistake::new(says, kind).hint(hint));
                     }
                 }
             }
@@ -140,7 +115,8 @@ fn check_value(
         learner.name()
     );
     let mut mistake = Mistake::new(says, kind);
-    mistake.hint = value_hint(&parameter.kind, value);
+    mistake.hint =
+        value_hint(&parameter.kind, value).or_else(|| Some(format!("write {}", mistake.allowed)));
     findings.problem(at, mistake);
 }
 
@@ -207,7 +183,9 @@ fn check_numbers(
             "yields {from} to {to}, but {name} of {} must be {kind}",
             learner.name()
         );
-        let hint = if low < floor {
+        let hint = if low < floor && low.is_infinite() {
+            "write {type: float, min: …, max: …}, which has bounds"
+        } else if low < floor {
             "raise its lower bound"
         } else {
             "lower its upper bound"
@@ -257,8 +235,7 @@ pub(crate) fn check_learner(
     findings: &mut Findings,
 ) -> Option<Learner> {
     let Some(learner) = Learner::named(text) else {
-        let names: Vec<&str> = Learner::ALL.iter().map(|learner| learner.name()).collect();
-        at.unknown_word(text, &names, findings);
+        unknown_learner(text, at, findings);
         return None;
     };
     if let Some(task) = task
@@ -295,6 +272,20 @@ pub(crate) fn check_learner(
     Some(learner)
 }
 
+fn unknown_learner(text: &str, at: &At<'_>, findings: &mut Findings) {
+    let names: Vec<&str> = Learner::ALL.iter().map(|learner| learner.name()).collect();
+    let lower = text.to_ascii_lowercase();
+    let is_boosting = ["gbm", "boost", "gbdt"]
+        .iter()
+        .any(|part| lower.contains(part));
+    let guess = if is_boosting {
+        Some(Learner::GradientBoosting.name())
+    } else {
+        nearest(text, names.iter().copied())
+    };
+    findings.problem(at, unknown(text, &names, guess));
+}
+
 /// Checks a space in which one parameter, a choice, names the learner.
 pub(crate) fn check_chosen(
     chooser: &str,
@@ -304,15 +295,14 @@ pub(crate) fn check_chosen(
     findings: &mut Findings,
 ) {
     for parameter in &space.parameters {
-        let Some(node) = at.node.get(&parameter.name) else {
+        let Some(node) = at.get(&parameter.name) else {
             continue;
         };
-        let node = at.child(&parameter.name, node);
         if parameter.name != chooser {
             let says =
                 format!("belongs to no learner; the parameters stand in the branches of {chooser}");
             let hint = format!("move it into each branch of {chooser} that uses it");
-            findings.problem(&node, Mistake::new(says, chooser).hint(hint));
+            findings.key_problem(&node, Mistake::new(says, chooser).hint(hint));
             continue;
         }
         let Domain::Choice(alternatives) = &parameter.domain else {
@@ -350,7 +340,7 @@ fn check_branch(
                 .parameters
                 .iter()
                 .find(|parameter| parameter.name == LEARNER);
-            let node = at.node.get(LEARNER).map(|node| at.child(LEARNER, node));
+            let node = at.get(LEARNER);
             match (named.map(|parameter| &parameter.domain), node) {
                 (Some(Domain::Fixed(Value::Text(text))), Some(node)) => {
                     if let Some(learner) = check_learner(text, task, &node, findings) {

@@ -61,7 +61,7 @@ impl SearchSpace {
         };
         let mut parameters = Vec::new();
         for (key, node) in fields.take_all() {
-            check_name(&node, &key.name, (key.line, key.column), findings);
+            check_name(&node, &key.name, findings);
             if let Some(domain) = read_top(&node, base, findings) {
                 parameters.push(Parameter {
                     name: key.name.clone(),
@@ -80,7 +80,7 @@ impl SearchSpace {
         warn_of_expression(at, findings);
         let mut parameters = Vec::new();
         for (key, node) in fields.take_all() {
-            check_nested_name(&node, &key.name, (key.line, key.column), findings);
+            check_nested_name(&node, &key.name, findings);
             let domain = match &node.node.content {
                 Content::Map(_) | Content::List(_) => read_top(&node, base, findings),
                 _ => read_literal(&node, findings).map(Domain::Fixed),
@@ -96,7 +96,7 @@ impl SearchSpace {
     }
 }
 
-fn check_name(at: &At<'_>, name: &str, place: (u32, u32), findings: &mut Findings) {
+fn check_name(at: &At<'_>, name: &str, findings: &mut Findings) {
     let first = name
         .chars()
         .next()
@@ -106,21 +106,20 @@ fn check_name(at: &At<'_>, name: &str, place: (u32, u32), findings: &mut Finding
         bad_name(
             at,
             name,
-            place,
             "letters, digits and _, a digit not first",
             findings,
         );
     }
 }
 
-fn check_nested_name(at: &At<'_>, name: &str, place: (u32, u32), findings: &mut Findings) {
+fn check_nested_name(at: &At<'_>, name: &str, findings: &mut Findings) {
     let fits = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-');
     if name.is_empty() || !name.chars().all(fits) {
-        bad_name(at, name, place, "letters, digits, _ and -", findings);
+        bad_name(at, name, "letters, digits, _ and -", findings);
     }
 }
 
-fn bad_name(at: &At<'_>, name: &str, place: (u32, u32), allowed: &str, findings: &mut Findings) {
+fn bad_name(at: &At<'_>, name: &str, allowed: &str, findings: &mut Findings) {
     let plain: String = name
         .chars()
         .map(|c| if c.is_ascii_alphanumeric() { c } else { '_' })
@@ -133,10 +132,7 @@ fn bad_name(at: &At<'_>, name: &str, place: (u32, u32), allowed: &str, findings:
     if !plain.is_empty() {
         mistake = mistake.hint(format!("name it {plain}"));
     }
-    let mut problem = findings.describe(at, mistake);
-    (problem.place.line, problem.place.column) = place;
-    name.clone_into(&mut problem.found);
-    findings.problems.push(problem);
+    findings.key_problem(at, mistake);
 }
 
 fn read_top(at: &At<'_>, base: f64, findings: &mut Findings) -> Option<Domain> {
@@ -177,42 +173,52 @@ fn read_expression(at: &At<'_>, base: f64, findings: &mut Findings) -> Option<Do
         kind.unknown_word(text.as_deref().unwrap_or_default(), &names, findings);
         return None;
     };
-    let domain = match kind {
+    let domain = read_kind(kind, at, &mut fields, base, findings);
+    fields.finish(findings);
+    domain
+}
+
+fn read_kind(
+    kind: Kind,
+    at: &At<'_>,
+    fields: &mut Fields<'_>,
+    base: f64,
+    findings: &mut Findings,
+) -> Option<Domain> {
+    match kind {
         Kind::Choice => {
-            let values = fields.require("values", "values: [1, 2, 3]", findings);
-            values.and_then(|values| read_choice(&values, base, findings))
+            let values = fields.require("values", "values: [1, 2, 3]", findings)?;
+            read_choice(&values, base, findings)
         }
-        Kind::RandInt => read_randint(&mut fields, findings),
+        Kind::RandInt => read_randint(fields, findings),
         Kind::Uniform | Kind::QUniform => {
-            let bounds = read_bounds(&mut fields, ("min_value", "max_value"), findings);
-            let q = read_q(&mut fields, kind == Kind::QUniform, findings);
+            let bounds = read_bounds(fields, ("min_value", "max_value"), findings);
+            let q = read_q(fields, kind == Kind::QUniform, findings);
             let ((min, max), q) = (bounds?, q?);
             Some(Domain::Uniform { min, max, q })
         }
         Kind::LogUniform | Kind::QLogUniform => {
-            let bounds = read_bounds(&mut fields, ("min_value", "max_value"), findings);
-            let q = read_q(&mut fields, kind == Kind::QLogUniform, findings);
+            let bounds = read_bounds(fields, ("min_value", "max_value"), findings);
+            let q = read_q(fields, kind == Kind::QLogUniform, findings);
             let ((min, max), q) = (bounds?, q?);
             let domain = Domain::LogUniform { min, max, q, base };
             check_exponents(at, &domain, findings).then_some(domain)
         }
         Kind::Normal | Kind::QNormal => {
-            let shape = read_shape(&mut fields, findings);
-            let q = read_q(&mut fields, kind == Kind::QNormal, findings);
+            let shape = read_shape(fields, findings);
+            let q = read_q(fields, kind == Kind::QNormal, findings);
             let ((mu, sigma), q) = (shape?, q?);
             Some(Domain::Normal { mu, sigma, q })
         }
         Kind::LogNormal | Kind::QLogNormal => {
-            let shape = read_shape(&mut fields, findings);
-            let q = read_q(&mut fields, kind == Kind::QLogNormal, findings);
+            let shape = read_shape(fields, findings);
+            let q = read_q(fields, kind == Kind::QLogNormal, findings);
             let ((mu, sigma), q) = (shape?, q?);
             Some(Domain::LogNormal { mu, sigma, q, base })
         }
-        Kind::Float => read_float(&mut fields, findings),
-        Kind::Int => read_int(&mut fields, findings),
-    };
-    fields.finish(findings);
-    domain
+        Kind::Float => read_float(fields, findings),
+        Kind::Int => read_int(fields, findings),
+    }
 }
 
 fn read_choice(at: &At<'_>, base: f64, findings: &mut Findings) -> Option<Domain> {

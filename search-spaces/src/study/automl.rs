@@ -1,10 +1,165 @@
 //! A job of `type: automl`.
 
-use super::{Study, header};
-use crate::fields::Fields;
-use crate::findings::Findings;
+use super::{Selection, Study, header};
+use crate::automl::{AutoMl, Budget, OTHER_TASKS};
+use crate::data::{DataSpec, Task, share};
+use crate::fields::{At, Fields};
+use crate::findings::{Findings, Mistake};
+use crate::objective::{Measure, Objective, ValueRule, default_measure, measure};
+use crate::sampling::{Algorithm, Sampling};
+use crate::space::SearchSpace;
+use crate::work::Work;
 
+/// Keys that mean nothing on one's own machines.
+const IGNORED: &[&str] = &["environment", "environment_id", "environment_variables"];
+
+/// Keys of `training` that are easily written one level too high.
+const TRAINING_KEYS: &[&str] = &[
+    "allowed_training_algorithms",
+    "blocked_training_algorithms",
+    "enable_stack_ensemble",
+    "enable_vote_ensemble",
+    "enable_model_explainability",
+    "enable_onnx_compatible_models",
+    "enable_dnn_training",
+];
+
+/// Tasks are written in lower case only, as in Azure.
+const TASKS: [Task; 3] = [Task::Classification, Task::Regression, Task::Forecasting];
+
+/// Reads the job, whose `type` is taken already.
 pub(super) fn read(mut root: Fields<'_>, file: &str, findings: &mut Findings) -> Option<Study> {
-    let _ = header::read(&mut root, file, findings);
-    None
+    let (name, mut ignored) = header::read(&mut root, file, findings);
+    ignored.extend(root.ignore(IGNORED));
+    refuse_to_run(&root, findings);
+    let at = root.require(
+        "task",
+        "task: classification (or regression, forecasting)",
+        findings,
+    )?;
+    let text = at.text(findings)?;
+    if OTHER_TASKS.contains(&text.as_str()) {
+        return read_other(root, name, ignored, findings);
+    }
+    let Some(task) = TASKS.into_iter().find(|task| task.name() == text) else {
+        let known: Vec<&str> = TASKS
+            .iter()
+            .map(|task| task.name())
+            .chain(OTHER_TASKS.iter().copied())
+            .collect();
+        at.unknown_word(&text, &known, findings);
+        return None;
+    };
+    read_tabular(root, name, task, ignored, findings)
+}
+
+fn read_tabular<'a>(
+    mut root: Fields<'a>,
+    name: Option<String>,
+    task: Task,
+    mut ignored: Vec<At<'a>>,
+    findings: &mut Findings,
+) -> Option<Study> {
+    let metric = match root.take("primary_metric", findings) {
+        Some(at) => measure(&at, task, findings),
+        None => Some(default_measure(task)),
+    };
+    let data = DataSpec::read(&mut root, Some(task), findings);
+    let budget = Budget::read(&mut root, &mut ignored, findings);
+    let mut automl = AutoMl::default();
+    if let Some(at) = root.take("test_data_size", findings) {
+        automl.test_share = share(&at, findings);
+    }
+    if let Some(at) = root.take("training", findings) {
+        automl.read_training(&at, task, findings);
+    }
+    if let Some(at) = root.take("featurization", findings) {
+        automl.read_featurization(&at, findings);
+    }
+    if let Some(at) = root.take("allow_multi_partitions", findings) {
+        automl.multi_partitions = at.bool(findings);
+    }
+    if let Some(at) = root.take("log_verbosity", findings) {
+        at.word(VERBOSITIES, findings);
+    }
+    root.misplaced(TRAINING_KEYS, "training", findings);
+    root.ignore(&["outputs", "inputs"]);
+    let selection = root
+        .take("selection", findings)
+        .map(|at| Selection::read(&at, findings));
+    let seed = root
+        .take("seed", findings)
+        .and_then(|at| at.int_in(0, i64::MAX, findings));
+    root.finish(findings);
+    header::notice_ignored(&ignored, findings);
+    let mut study = assemble(name?, metric?, automl, budget?);
+    study.data = Some(data?);
+    study.selection = selection.unwrap_or_else(|| Some(Selection::default()))?;
+    study.seed = seed.map(i64::unsigned_abs);
+    Some(study)
+}
+
+const VERBOSITIES: &[(&str, ())] = &[
+    ("not_set", ()),
+    ("debug", ()),
+    ("info", ()),
+    ("warning", ()),
+    ("error", ()),
+    ("critical", ()),
+];
+
+/// A task on images or text: known, and read no further than its limits.
+fn read_other<'a>(
+    mut root: Fields<'a>,
+    name: Option<String>,
+    mut ignored: Vec<At<'a>>,
+    findings: &mut Findings,
+) -> Option<Study> {
+    let metric = root
+        .take("primary_metric", findings)
+        .and_then(|at| at.text(findings));
+    let budget = Budget::read(&mut root, &mut ignored, findings);
+    root.take_all();
+    header::notice_ignored(&ignored, findings);
+    let mut study = assemble(name?, Measure::Accuracy, AutoMl::default(), budget?);
+    if let Some(metric) = metric {
+        study.objective.metric = metric;
+    }
+    Some(study)
+}
+
+fn assemble(name: String, metric: Measure, mut automl: AutoMl, budget: Budget) -> Study {
+    automl.exit_score = budget.exit_score;
+    automl.enable_early_termination = budget.enable_early_termination;
+    automl.max_cores_per_trial = budget.max_cores_per_trial;
+    Study {
+        name,
+        work: Work::AutoMl,
+        space: SearchSpace::default(),
+        sampling: Sampling {
+            algorithm: Algorithm::Auto,
+            ..Sampling::default()
+        },
+        objective: Objective {
+            metric: metric.name().to_owned(),
+            goal: metric.goal(),
+            value: ValueRule::default(),
+        },
+        limits: budget.limits,
+        early_termination: None,
+        data: None,
+        automl: Some(automl),
+        selection: Selection::default(),
+        seed: None,
+        notices: Vec::new(),
+        cannot_run: Vec::new(),
+    }
+}
+
+fn refuse_to_run(root: &Fields<'_>, findings: &mut Findings) {
+    if let Some(at) = root.at.get("type") {
+        let mistake = Mistake::new("is automl, which this version cannot run", "sweep");
+        let hint = "write type: sweep, with trial: {learner: random_forest}";
+        findings.cannot_run(&at, mistake.hint(hint));
+    }
 }

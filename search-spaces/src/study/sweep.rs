@@ -7,7 +7,7 @@ use crate::early_termination::EarlyTermination;
 use crate::fields::{At, Fields};
 use crate::findings::{Findings, Mistake};
 use crate::learner::Learner;
-use crate::limits::Limits;
+use crate::limits::{Grid, Limits};
 use crate::objective::Objective;
 use crate::sampling::{Algorithm, Sampling};
 use crate::space::{Domain, SearchSpace, branches};
@@ -40,11 +40,7 @@ pub(super) fn read(mut root: Fields<'_>, file: &str, findings: &mut Findings) ->
     let space_is_whole = findings.problems.len() == before;
     let space = space.or_else(|| has_learner.then(SearchSpace::default));
 
-    let trial_at = root
-        .at
-        .node
-        .get("trial")
-        .map(|node| root.at.child("trial", node));
+    let trial_at = root.at.get("trial");
     let task = match (&kind, &trial_at) {
         (Some(TrialKind::Learner(_)), Some(trial)) => read_task(&mut root, trial, findings),
         _ => None,
@@ -71,15 +67,13 @@ pub(super) fn read(mut root: Fields<'_>, file: &str, findings: &mut Findings) ->
     let is_grid = sampling
         .as_ref()
         .is_some_and(|own| own.algorithm == Algorithm::Grid);
-    let grid_size = if is_grid {
-        space.as_ref().and_then(SearchSpace::grid_size)
-    } else {
-        None
-    };
     if let (true, true, Some(space), Some(at)) = (is_grid, space_is_whole, &space, &space_at) {
         check_grid(space, at, findings);
     }
-    let limits = Limits::read(&mut root, grid_size, findings);
+    let grid = is_grid.then(|| Grid {
+        size: space.as_ref().and_then(SearchSpace::grid_size),
+    });
+    let limits = Limits::read(&mut root, grid.as_ref(), findings);
     let early_termination = read_early_termination(&mut root, has_learner, findings);
     let selection = root
         .take("selection", findings)
@@ -135,10 +129,7 @@ fn read_task(root: &mut Fields<'_>, trial: &At<'_>, findings: &mut Findings) -> 
         return root.take("task", findings)?.word(TASKS, findings);
     }
     let learner = trial
-        .node
         .get("learner")
-        .map(|node| trial.child("learner", node));
-    let learner = learner
         .and_then(|at| at.plain_text())
         .and_then(|name| Learner::named(&name));
     match learner.map(Learner::tasks) {
@@ -212,16 +203,11 @@ fn refuse_data_keys(root: &mut Fields<'_>, has_trial: bool, findings: &mut Findi
 /// Every continuous parameter of a grid is a problem of its own.
 fn check_grid(space: &SearchSpace, at: &At<'_>, findings: &mut Findings) {
     for parameter in &space.parameters {
-        let Some(node) = at.node.get(&parameter.name) else {
+        let Some(node) = at.get(&parameter.name) else {
             continue;
         };
-        let node = at.child(&parameter.name, node);
         if let Domain::Choice(_) = &parameter.domain {
-            let values = node
-                .node
-                .get("values")
-                .filter(|_| matches!(node.node.content, Content::Map(_)));
-            let list = values.map_or_else(|| node.clone(), |values| node.child("values", values));
+            let list = node.get("values").unwrap_or_else(|| node.clone());
             let items = list.one_or_more();
             for (index, nested) in branches(&parameter.domain) {
                 if let Some(item) = items.get(index) {
@@ -242,16 +228,15 @@ fn check_grid(space: &SearchSpace, at: &At<'_>, findings: &mut Findings) {
 
 /// Regressors forecast from the columns they are given; derived features come with later versions.
 fn refuse_forecasting_features(data: &DataSpec, root: &At<'_>, findings: &mut Findings) {
-    let (Some(settings), Some(node)) = (&data.forecasting, root.node.get("forecasting")) else {
+    let (Some(settings), Some(at)) = (&data.forecasting, root.get("forecasting")) else {
         return;
     };
-    let at = root.child("forecasting", node);
     for key in settings.unused_by_sweeps() {
-        if let Some(node) = at.node.get(key) {
+        if let Some(node) = at.get(key) {
             let says = "makes features that this version does not make";
             let mistake = Mistake::new(says, "nothing");
             let hint = format!("remove {key}, and give such columns in the data");
-            findings.cannot_run(&at.child(key, node), mistake.hint(hint));
+            findings.cannot_run(&node, mistake.hint(hint));
         }
     }
 }

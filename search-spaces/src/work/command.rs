@@ -94,7 +94,7 @@ impl CommandTrial {
                     settled.push_str(&format!("${{{{{}.{name}}}}}", root.word()));
                     named.insert(if root == Root::SearchSpace { name } else { "" });
                     if complained.insert(format!("{}.{name}", root.word())) {
-                        self.check_name(root, name, space.map(|(space, _)| space), at, findings);
+                        self.check_name(root, name, space, at, findings);
                     }
                 }
                 Piece::Unknown(body) => {
@@ -124,15 +124,24 @@ impl CommandTrial {
         &self,
         root: Root,
         name: &str,
-        space: Option<&SearchSpace>,
+        space: Option<(&SearchSpace, &At<'_>)>,
         at: &At<'_>,
         findings: &mut Findings,
     ) {
         let known: Vec<String> = match root {
             Root::SearchSpace => {
-                let Some(space) = space else {
+                let Some((space, space_at)) = space else {
                     return;
                 };
+                // A parameter that could not be read has its own problem.
+                let head = name.split('.').next().unwrap_or_default();
+                let is_read = space
+                    .parameters
+                    .iter()
+                    .any(|parameter| parameter.name == head);
+                if space_at.get(head).is_some() && !is_read {
+                    return;
+                }
                 let mut paths = Vec::new();
                 collect_paths(space, "", &mut paths);
                 paths
@@ -191,12 +200,12 @@ fn notice_unused(
         if is_used {
             continue;
         }
-        if let Some(node) = at.node.get(&parameter.name) {
+        if let Some(node) = at.get(&parameter.name) {
             let says = format!(
                 "is not named in the command; the program finds it only in {VARIABLES}{}",
                 parameter.name
             );
-            findings.notice(&at.child(&parameter.name, node), &says);
+            findings.notice(&node, &says);
         }
     }
 }

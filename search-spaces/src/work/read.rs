@@ -42,12 +42,11 @@ impl<'a> TrialKind<'a> {
         let fields = at.map(findings)?;
         match (fields.has("command"), fields.has("learner")) {
             (true, true) => {
-                if let Some(learner) = at.node.get("learner") {
+                if let Some(learner) = at.get("learner") {
                     let mistake = Mistake::new(
                         "stands beside trial.command; a trial does one of the two",
                         "command or learner",
                     );
-                    let learner = at.child("learner", learner);
                     findings.problem(&learner, mistake.hint("remove command or learner"));
                 }
                 None

@@ -429,18 +429,22 @@ fn error(at: (u32, u32), message: String, found: &str, allowed: &str) -> Box<Syn
         message,
         found: found.to_owned(),
         allowed: allowed.to_owned(),
-        hint: None,
+        hint: Some(format!("write {allowed}")),
     })
 }
 
 fn too_deep(at: (u32, u32)) -> Box<SyntaxError> {
     let message = format!("lists and maps are nested deeper than {MAX_DEPTH} levels here");
-    error(at, message, "deeper nesting", "a flatter document")
+    let mut deep = error(at, message, "deeper nesting", "a flatter document");
+    deep.hint = Some("nest less".into());
+    deep
 }
 
 fn too_large(at: (u32, u32)) -> Box<SyntaxError> {
     let message = format!("the document grows past {MAX_NODES} values here, aliases expanded");
-    error(at, message, "too many values", "a smaller document")
+    let mut large = error(at, message, "too many values", "a smaller document");
+    large.hint = Some("use fewer aliases, or shorter lists".into());
+    large
 }
 
 /// Control characters would end the document early or hide in names.

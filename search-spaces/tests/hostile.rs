@@ -1,0 +1,229 @@
+//! Hostile and broken documents are refused quickly, without a panic and with bounded memory.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on says where")]
+
+use std::fmt::Write;
+use std::time::{Duration, Instant};
+
+use fleetfit_search_spaces::{Job, Problems};
+use proptest::prelude::*;
+
+/// Reads the whole job, within a time that no honest file comes near to.
+fn refused(text: &str) -> Problems {
+    let start = Instant::now();
+    let problems = match Job::read("job.yaml", text) {
+        Ok(job) => job.study().expect_err("a hostile job was accepted"),
+        Err(problems) => problems,
+    };
+    assert!(
+        start.elapsed() < Duration::from_secs(5),
+        "{:?}",
+        start.elapsed()
+    );
+    assert!(!problems.0.is_empty());
+    problems
+}
+
+fn first(text: &str) -> String {
+    refused(text).0[0].message.clone()
+}
+
+#[test]
+fn deep_nesting_is_refused() {
+    let deep = "lists and maps are nested deeper than 64 levels here";
+    assert_eq!(first(&"[".repeat(100_000)), deep);
+    assert_eq!(first(&"{a: ".repeat(100_000)), deep);
+    assert_eq!(first(&"- ".repeat(100_000)), deep);
+    assert_eq!(
+        first(&format!("{}1{}", "[".repeat(65), "]".repeat(65))),
+        deep
+    );
+    let mut stairs = String::new();
+    for depth in 0..2_000 {
+        writeln!(stairs, "{}a:", " ".repeat(depth)).unwrap();
+    }
+    assert_eq!(first(&stairs), deep);
+    let mut aliases = "a0: &a0 [x]\n".to_owned();
+    for step in 1..100 {
+        writeln!(aliases, "a{step}: &a{step} [*a{}]", step - 1).unwrap();
+    }
+    assert_eq!(first(&aliases), deep);
+}
+
+#[test]
+fn alias_bombs_are_refused() {
+    let large = "the document grows past 100000 values here, aliases expanded";
+    let mut lists = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n".to_owned();
+    let mut maps = "a0: &a0 {a: 1, b: 2, c: 3, d: 4, e: 5, f: 6, g: 7, h: 8}\n".to_owned();
+    for step in 1..12 {
+        let last = step - 1;
+        let list = vec![format!("*a{last}"); 10].join(", ");
+        writeln!(lists, "a{step}: &a{step} [{list}]").unwrap();
+        let map: Vec<String> = (0..8).map(|key| format!("k{key}: *a{last}")).collect();
+        writeln!(maps, "a{step}: &a{step} {{{}}}", map.join(", ")).unwrap();
+    }
+    assert_eq!(first(&lists), large);
+    assert_eq!(first(&maps), large);
+    let text = "x".repeat(1 << 20);
+    let copies = "  - *text\n".repeat(1_000);
+    assert_eq!(
+        first(&format!("text: &text {text}\ncopies:\n{copies}")),
+        large
+    );
+    let anchored: String = (0..60).map(|step| format!("&a{step} [")).collect();
+    let inner = "x, ".repeat(60_000);
+    assert_eq!(
+        first(&format!("{anchored}{inner}{}", "]".repeat(60))),
+        large
+    );
+}
+
+#[test]
+fn huge_files_are_refused() {
+    assert!(first(&"# \n".repeat(2 << 20)).starts_with("the file has 6291456 bytes"));
+    let mut keys = "type: sweep\n".to_owned();
+    for key in 0..45_000 {
+        writeln!(keys, "unknown_key_{key}: 1").unwrap();
+    }
+    let problems = refused(&keys);
+    assert!(problems.0.len() < 200, "{} problems", problems.0.len());
+    let repeated = "key: 1\n".repeat(45_000);
+    assert_eq!(first(&repeated), "key is set twice; the first is on line 1");
+}
+
+#[test]
+fn a_choice_of_five_thousand_is_fine() {
+    let plain: String = (0..5_000).map(|value| format!("    - {value}\n")).collect();
+    let nested: String = (0..5_000)
+        .map(|value| {
+            format!("    - {{name: n{value}, x: {{type: uniform, min_value: 0, max_value: 1}}}}\n")
+        })
+        .collect();
+    for values in [plain, nested] {
+        let text = format!(
+            "type: sweep\ntrial: external\nsearch_space:\n  x:\n{values}\
+             objective: {{goal: minimize, primary_metric: loss}}\nlimits: {{max_total_trials: 9}}\n"
+        );
+        let start = Instant::now();
+        let study = Job::read("job.yaml", &text).unwrap().study().unwrap();
+        assert_eq!(study.space.parameters.len(), 1);
+        assert!(
+            start.elapsed() < Duration::from_secs(5),
+            "{:?}",
+            start.elapsed()
+        );
+    }
+}
+
+const JOB: &str = "\
+type: sweep
+trial: {command: \"train ${{search_space.lr}} ${{inputs.a}}\", code: src}
+inputs: {a: {path: x.csv}, b: 3}
+search_space:
+  lr: {type: loguniform, min_value: -3, max_value: 1}
+  model: [{name: a, C: {type: qnormal, mu: 0, sigma: 1, q: 2}}, b, 3]
+  d: {type: int, min: 1, max: 9, step: 2, scale: log}
+sampling_algorithm: {type: random, seed: 1}
+objective: {goal: minimize, primary_metric: loss}
+early_termination: {type: bandit, slack_factor: 0.1}
+limits: {max_total_trials: 20, timeout: 60}
+";
+
+const WORDS: &[&str] = &[
+    "null",
+    "[]",
+    "{}",
+    "-1",
+    "0",
+    "1e400",
+    ".nan",
+    "012",
+    "yes",
+    "\"\"",
+    "*a",
+    "&a x",
+    "<<",
+    "grid",
+    "choice",
+    "forecasting",
+    "automl",
+    "learner",
+    "ridge",
+    "task",
+    "é",
+    "\t",
+    "\u{0}",
+    "${{",
+    "9223372036854775808",
+    "type",
+    "values",
+    "forecasting: {}",
+    "- - -",
+    "? a",
+    "|",
+    "%",
+    "---",
+    "!!int 3",
+    "true",
+    "5.0",
+    "external",
+];
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_text_is_read_or_refused(text in "\\PC{0,200}") {
+        judge(&text)?;
+    }
+
+    #[test]
+    fn any_change_of_a_job_is_read_or_refused(
+        changes in prop::collection::vec((0..120usize, 0..WORDS.len(), 0..3usize), 1..6),
+    ) {
+        let mut words: Vec<String> = split(JOB);
+        for (place, word, way) in changes {
+            let place = place % words.len();
+            match way {
+                0 => words[place] = WORDS[word].to_owned(),
+                1 => { words.remove(place); }
+                _ => words.insert(place, WORDS[word].to_owned()),
+            }
+        }
+        judge(&words.concat())?;
+    }
+}
+
+/// The text cut between words and marks.
+fn split(text: &str) -> Vec<String> {
+    let mut pieces = vec![String::new()];
+    let mut was_word = false;
+    for c in text.chars() {
+        let is_word = c.is_alphanumeric() || c == '_' || c == '.';
+        if is_word != was_word || !is_word {
+            pieces.push(String::new());
+        }
+        was_word = is_word;
+        pieces.last_mut().unwrap().push(c);
+    }
+    pieces
+}
+
+/// Either a study whose space works, or at least one problem.
+fn judge(text: &str) -> Result<(), TestCaseError> {
+    match Job::read("job.yaml", text).and_then(|job| job.study()) {
+        Ok(study) => {
+            let axes = study.space.axes();
+            for unit in [0.0, 0.3, 0.999] {
+                let configuration = study.space.configuration(&vec![unit; axes.len()]);
+                prop_assert!(
+                    study.space.contains(&configuration),
+                    "{}",
+                    configuration.to_json()
+                );
+            }
+        }
+        Err(problems) => prop_assert!(!problems.0.is_empty(), "refused without a problem: {text}"),
+    }
+    Ok(())
+}
