@@ -225,8 +225,8 @@ fn file_problem(place: &Place, error: &DataError) -> Problem {
     Problem {
         place: place.clone(),
         message: error.to_string(),
-        found: error.found.clone(),
-        allowed: error.allowed.clone(),
-        hint: error.hint.clone(),
+        found: error.found.to_string(),
+        allowed: error.allowed.to_string(),
+        hint: error.hint.as_deref().map(str::to_owned),
     }
 }

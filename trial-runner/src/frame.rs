@@ -10,7 +10,8 @@ pub use date_part::DatePart;
 pub(crate) use layout::Layout;
 pub use schema::{Feature, FeatureKind, FeatureSchema, TargetKind};
 
-/// One entity's rows as columns. Folds are lists of row indices into it; nothing is copied per trial.
+/// One entity's rows as columns. Folds are lists of row indices into it; nothing is copied per
+/// trial.
 #[derive(Clone, Debug)]
 pub struct Frame {
     /// The features.

@@ -11,7 +11,7 @@ use super::column::{Column, Storage};
 use super::error::DataError;
 use super::keys::RowKeys;
 use super::raw::{Sorted, sort_by_group};
-use super::roles::{Reading, missing_column};
+use super::roles::{Reading, feature_storage, missing_column};
 use super::sorting::{target_rows, to_levels};
 use super::table::Table;
 use crate::frame::{FeatureKind, FeatureSchema, Frame, Layout, MISSING, Target, TargetKind};
@@ -71,12 +71,7 @@ impl Prediction {
             };
             features.push(reading.want(find(&feature.column)?, storage));
         }
-        // A target column that does not hold targets (a placeholder, say) is as good as none.
-        let target = table.column(&schema.target).filter(|&column| {
-            let is_number =
-                super::roles::feature_storage(table.surveys[column].kind()) == Storage::Number;
-            is_number || matches!(schema.target_kind, TargetKind::Class(_))
-        });
+        let target = find_target(&table, schema);
         let target = target.map(|column| match schema.target_kind {
             TargetKind::Number => (column, reading.want(column, Storage::Number)),
             TargetKind::Class(_) => (column, reading.want(column, Storage::Word)),
@@ -192,4 +187,14 @@ impl Prediction {
             None => 0..0,
         }
     }
+}
+
+/// The target's column. One that does not hold targets (a placeholder, say) is as good as none.
+fn find_target(table: &Table, schema: &FeatureSchema) -> Option<usize> {
+    let column = table.column(&schema.target)?;
+    let is_usable = match schema.target_kind {
+        TargetKind::Class(_) => true,
+        TargetKind::Number => feature_storage(table.surveys[column].kind()) == Storage::Number,
+    };
+    is_usable.then_some(column)
 }

@@ -454,7 +454,8 @@ fn columns_with_a_job_of_their_own_are_no_features() {
 
 #[test]
 fn forecasting_knows_times_and_series() {
-    let text = "day,shop,sold_out,price,y\n2024-01-02,a,1,2,5\n2024-01-01,a,0,3,6\n,a,0,1,1\n2024-01-02,b,0,2,7\n";
+    let text = "day,shop,sold_out,price,y\n2024-01-02,a,1,2,5\n2024-01-01,a,0,3,6\n\
+                ,a,0,1,1\n2024-01-02,b,0,2,7\n";
     let folder = Folder::with("t.csv", text);
     let spec = DataSpec {
         task: Task::Forecasting,
