@@ -1,9 +1,9 @@
 //! Stored models: append-only packs in a study's directory, so that 10^5 models are a few files.
 //!
 //! A pack is a header and records of length, digest and bytes. Each writer owns the pack it made,
-//! so any number of threads write at once. A model counts once [`PackWriter::sync`] has returned and
-//! its address is journalled; what a kill leaves torn behind that is never addressed, and the next
-//! writer begins a pack of its own. Reading checks the digest.
+//! so any number of threads write at once. A model counts once [`PackWriter::sync`] has returned
+//! and its address is journalled; what a kill leaves torn behind that is never addressed, and the
+//! next writer begins a pack of its own. Reading checks the digest.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};

@@ -1,5 +1,6 @@
-//! Turns the rows of a frame into the dense numbers that linear models, neighbours, support vectors
-//! and naive Bayes read. Learnt on the training rows (`trainer/encode.rs`) and stored with the model.
+//! Turns the rows of a frame into the dense numbers that linear models, neighbours, support
+//! vectors and naive Bayes read. Learnt on the training rows (`trainer/encode.rs`) and stored with
+//! the model.
 
 use serde::{Deserialize, Serialize};
 

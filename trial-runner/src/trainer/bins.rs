@@ -113,6 +113,20 @@ impl Bins {
         self.most.partition_point(|most| *most < value) as u8
     }
 
+    /// A threshold at a place in [0, 1) of the values of some bins, and the last bin below it.
+    pub(super) fn cut_at(&self, low: usize, high: usize, place: f64) -> (usize, f64) {
+        let drawn = self.least[low] * (1.0 - place) + self.most[high] * place;
+        let within = &self.most[low..high];
+        let bin = low + within.partition_point(|most| *most <= drawn);
+        let bin = bin.saturating_sub(1).max(low);
+        if self.most[bin] <= drawn && drawn < self.least[bin + 1] {
+            (bin, drawn)
+        } else {
+            // Inside a bin, which a split cannot part.
+            (bin, self.between(bin, bin + 1))
+        }
+    }
+
     /// A number between two bins.
     pub(super) fn between(&self, lower: usize, upper: usize) -> f64 {
         let (most, least) = (self.most[lower], self.least[upper]);

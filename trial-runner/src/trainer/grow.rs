@@ -322,21 +322,7 @@ impl<'a, M: Measure> Grower<'a, M> {
         let (bin, threshold) = if lowest == highest {
             (lowest as usize, f64::INFINITY)
         } else {
-            let (low, high) = (lowest as usize, highest as usize);
-            let place = unit(rng);
-            let drawn = bins.least[low] * (1.0 - place) + bins.most[high] * place;
-            let within = &bins.most[low..high];
-            let bin = low + within.partition_point(|most| *most <= drawn);
-            let bin = bin.saturating_sub(1).max(low);
-            let fits = bins.most[bin] <= drawn && drawn < bins.least[bin + 1];
-            (
-                bin,
-                if fits {
-                    drawn
-                } else {
-                    bins.between(bin, bin + 1)
-                },
-            )
+            bins.cut_at(lowest as usize, highest as usize, unit(rng))
         };
         let Sides { left, missing, .. } = &mut self.sides;
         let (left, missing) = (left.as_mut(), missing.as_mut());

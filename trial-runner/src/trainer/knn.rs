@@ -1,7 +1,7 @@
 //! Nearest neighbours: nothing is fitted, the training rows are kept.
 //!
-//! smartcore's search takes forty times as long as comparing with every row (its cover tree is built
-//! of allocations), so the search is ours too: see `model/neighbours.rs`.
+//! smartcore's search takes forty times as long as scikit-learn's (its cover tree is made of small
+//! allocations), so the search is ours too: see `model/neighbours.rs`.
 
 use super::encode::{Scaling, encode};
 use super::lesson::{Goal, Lesson};

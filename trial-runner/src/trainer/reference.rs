@@ -3,7 +3,7 @@
 //!
 //! ```python
 //! n = 24; i = np.arange(n)
-//! X = np.column_stack([np.sin(i*1.3)*2+1, (i*7%11)/2.0, np.cos(i*0.7+0.5)*5, ((i*5)%8).astype(float)])
+//! X = np.column_stack([np.sin(i*1.3)*2+1, (i*7%11)/2.0, np.cos(i*0.7+0.5)*5, ((i*5)%8)*1.0])
 //! y = 3*X[:,0]-1.5*X[:,1]+0.2*X[:,2]+((i*13)%5)/4.0+10; w = 1.0+(i%3)
 //! c2 = (X[:,0]+X[:,1]*0.5+((i*13)%5)/4.0>2.6).astype(int)
 //! c3 = np.where(X[:,2]>2,2,np.where(X[:,1]>2,1,0)); c3[[3,9,14]] = [2,0,1]
@@ -415,7 +415,8 @@ fn naive_bayes() {
 #[test]
 fn svm() {
     let frame = frame_of(columns(), numbers());
-    // SVR(kernel=kernel, C=2.0, epsilon=0.2, tol=1e-8, gamma=0.05, coef0=0.5).fit(X, y).predict(X[:4])
+    // SVR(kernel=kernel, C=2.0, epsilon=0.2, tol=1e-8, gamma=0.05, coef0=0.5).fit(X, y)
+    //     .predict(X[:4])
     let cases = [
         (
             "rbf",

@@ -1,10 +1,10 @@
 //! Solves ridge regression: least ‖y − Xw − b‖² + alpha‖w‖² with a free intercept b, on
 //! scikit-learn's scale of alpha.
 //!
-//! Columns and target are centred, so the intercept drops out; then a Cholesky factor of the smaller
-//! of the two Gram matrices, columns or rows. Where that matrix is singular (alpha of 0 with
-//! duplicated columns) the diagonal is raised by a tiny share of itself, which leads to the solution
-//! of least norm as nearly as the arithmetic allows.
+//! Columns and target are centred, so the intercept drops out; then a Cholesky factor of the
+//! smaller of the two Gram matrices, columns or rows. Where that matrix is singular (alpha of 0
+//! with duplicated columns) the diagonal is raised by a tiny share of itself, which leads to the
+//! solution of least norm as nearly as the arithmetic allows.
 
 use crate::model::products::dot;
 use crate::stop::{Stop, Stopped};

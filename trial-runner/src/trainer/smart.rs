@@ -1,5 +1,5 @@
-//! What smartcore does: it fits naive Bayes, and its L-BFGS minimises the loss of logistic regression.
-//! Nothing outside this file and its folder names it.
+//! What smartcore does: it fits naive Bayes, and its L-BFGS minimises the loss of logistic
+//! regression. Nothing outside this file and its folder names it.
 //!
 //! It is given standardised features without missing or infinite values and at least two classes,
 //! any panic inside it becomes a reason, and what it finds goes into our own structs at once: its

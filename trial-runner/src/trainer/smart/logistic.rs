@@ -1,7 +1,7 @@
 //! Logistic regression: our loss, minimised by smartcore's L-BFGS.
 //!
-//! smartcore's own `LogisticRegression` uses the same optimiser, but cannot be stopped, takes no row
-//! weights and no bound on its iterations, and reads its matrix a number at a time. The loss is
+//! smartcore's own `LogisticRegression` uses the same optimiser, but cannot be stopped, takes no
+//! row weights and no bound on its iterations, and reads its matrix a number at a time. The loss is
 //! scikit-learn's: ‖w‖²/2 + C × the sum of log losses, intercepts free, one row of weights for two
 //! classes and one a class for more.
 
