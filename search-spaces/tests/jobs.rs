@@ -1,5 +1,7 @@
 //! Whole jobs: what they mean, and what is said about them.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on says where")]
+
 use fleetfit_search_spaces::{
     Algorithm, Domain, Goal, Input, Job, Learner, Measure, Output, Scale, Study, Task, Value, Work,
 };
@@ -148,4 +150,274 @@ fn canonical_forms_ignore_order_and_names() {
         ),
     );
     assert_ne!(canonical("seed: 1"), canonical("seed: 2"));
+}
+
+/// A command job with its sections replaced by `changes`.
+fn command(changes: &[(&str, &str)]) -> String {
+    let mut sections = vec![
+        ("trial", "{command: \"train ${{search_space.x}}\"}"),
+        (
+            "search_space",
+            "{x: {type: uniform, min_value: 0, max_value: 1}}",
+        ),
+        ("objective", "{goal: minimize, primary_metric: loss}"),
+        ("limits", "{max_total_trials: 4}"),
+    ];
+    for (key, text) in changes {
+        match sections.iter_mut().find(|(own, _)| own == key) {
+            Some(section) => section.1 = text,
+            None => sections.push((key, text)),
+        }
+    }
+    let lines = sections.iter().filter(|(_, text)| !text.is_empty());
+    let lines: Vec<String> = lines
+        .map(|(key, text)| format!("{key}: {text}\n"))
+        .collect();
+    format!("type: sweep\n{}", lines.concat())
+}
+
+fn notices(changes: &[(&str, &str)]) -> String {
+    said(&command(changes))
+}
+
+#[test]
+fn nothing_is_said_about_a_plain_job() {
+    assert_eq!(notices(&[]), "");
+}
+
+#[test]
+fn what_deserves_a_notice_gets_one() {
+    let check = |changes: &[(&str, &str)], expected: &str| assert_eq!(notices(changes), expected);
+    check(
+        &[(
+            "search_space",
+            "{x: {type: loguniform, min_value: 0.0001, max_value: 0.1}}",
+        )],
+        "job.yaml:3:19: search_space.x yields 1.0001e0 to 1.1052e0, e to the power of 0.0001 and 0.1; \
+         bounds are exponents of e; for values write {type: float, min: 0.0001, max: 0.1, scale: log}",
+    );
+    check(
+        &[
+            ("search_space", "{x: [1, 2, 3], y: [1, 2]}"),
+            ("sampling_algorithm", "grid"),
+        ],
+        "job.yaml:3:33: search_space.y is not named in the command; the program finds it only in \
+         AZUREML_SWEEP_y\n\
+         job.yaml:5:28: limits.max_total_trials is 4, but the grid has 6 configurations; the first 4 \
+         in seeded order are tried",
+    );
+    check(
+        &[
+            ("search_space", "{x: [1, 2, 3], y: [1, 2]}"),
+            (
+                "trial",
+                "{command: \"train $AZUREML_SWEEP_x $AZUREML_SWEEP_y\"}",
+            ),
+        ],
+        "",
+    );
+    check(
+        &[("limits", "{max_total_trials: 4, max_concurrent_trials: 9}")],
+        "job.yaml:5:51: limits.max_concurrent_trials is 9, more than max_total_trials 4; at most 4 run",
+    );
+    check(
+        &[(
+            "search_space",
+            "{x: [{type: uniform, min_value: 0, max_value: 1}]}",
+        )],
+        "job.yaml:3:20: search_space.x.0 looks like a uniform distribution, but a map inside a choice \
+         is a nested space with these fixed values; give the distribution a name of its own",
+    );
+}
+
+#[test]
+fn what_cannot_run_yet_is_valid_and_says_so() {
+    let check = |changes: &[(&str, &str)], expected: &str| {
+        let text = command(changes);
+        let study = study(&text);
+        let reasons: Vec<&str> = study
+            .cannot_run
+            .iter()
+            .map(|problem| problem.message.as_str())
+            .collect();
+        assert_eq!(reasons, [expected]);
+        assert!(study.cannot_run[0].hint.is_some());
+        assert!(
+            study
+                .notices
+                .iter()
+                .any(|notice| notice.message == expected)
+        );
+    };
+    check(
+        &[("sampling_algorithm", "bayesian")],
+        "sampling_algorithm is \"bayesian\", which this version cannot run",
+    );
+    check(
+        &[("sampling_algorithm", "{type: cma_es, seed: 1}")],
+        "sampling_algorithm.type is \"cma_es\", which this version cannot run",
+    );
+    check(
+        &[("early_termination", "{type: asha, reduction_factor: 4}")],
+        "early_termination.type is \"asha\", which this version cannot run",
+    );
+    check(
+        &[(
+            "objective",
+            "[{goal: minimize, primary_metric: a}, {goal: maximize, primary_metric: b}]",
+        )],
+        "objective lists several objectives, which this version cannot search",
+    );
+    check(
+        &[(
+            "trial",
+            "{command: \"train ${{search_space.x}}\", code: \"https://github.com/a/b\"}",
+        )],
+        "trial.code is \"https://github.com/a/b\", which is not on this machine",
+    );
+    check(
+        &[("selection", "shrunk")],
+        "selection is \"shrunk\", which this version cannot run",
+    );
+}
+
+#[test]
+fn learners_and_settings_that_cannot_run_yet_are_valid() {
+    let reasons = |text: &str| {
+        let study = study(text);
+        study
+            .cannot_run
+            .iter()
+            .map(|problem| problem.place.path.clone())
+            .collect::<Vec<_>>()
+    };
+    let boosting = STORES
+        .replace("random_forest", "gradient_boosting")
+        .replace(
+            "  max_features: {type: uniform, min_value: 0.5, max_value: 1.0}\n",
+            "",
+        );
+    assert_eq!(reasons(&boosting), ["trial.learner"]);
+    let stopped = format!("{STORES}early_termination: {{type: median_stopping}}\n");
+    assert_eq!(reasons(&stopped), ["early_termination"]);
+    let forecasting = STORES.replace("task: regression", "task: forecasting");
+    let settings = "forecasting: {time_column_name: week, target_lags: [1, 2], use_stl: season}\n";
+    assert_eq!(
+        reasons(&format!("{forecasting}{settings}")),
+        ["forecasting.target_lags", "forecasting.use_stl"],
+    );
+    let plain = "forecasting: {time_column_name: week, forecast_horizon: 4}\n";
+    assert_eq!(reasons(&format!("{forecasting}{plain}")), [""; 0]);
+}
+
+#[test]
+fn a_grid_has_a_size_of_its_own() {
+    let text = command(&[
+        ("sampling_algorithm", "grid"),
+        (
+            "search_space",
+            "{x: [1, 2, 3], y: {type: float, min: 0, max: 1, step: 0.25}}",
+        ),
+        ("limits", ""),
+    ]);
+    let limits = study(&text).limits;
+    assert_eq!(
+        (limits.max_total_trials, limits.max_concurrent_trials),
+        (15, 15)
+    );
+}
+
+#[test]
+fn an_external_study_can_come_as_json() {
+    let text = r#"{"type": "sweep", "trial": "external", "name": "mine",
+        "search_space": {"x": {"type": "float", "min": -1e-3, "max": 1}, "y": ["a", true, 3]},
+        "objective": {"goal": "maximize", "primary_metric": "score", "value": "last"},
+        "limits": {"max_total_trials": 10}, "seed": 0}"#;
+    let study = study(text);
+    assert_eq!(study.work, Work::External);
+    assert_eq!(study.seed, Some(0));
+    let Domain::Choice(values) = &study.space.parameters[1].domain else {
+        panic!("not a choice");
+    };
+    assert_eq!(values.len(), 3);
+    let stored = serde_json::to_string(&study).unwrap();
+    assert_eq!(serde_json::from_str::<Study>(&stored).unwrap(), study);
+}
+
+#[test]
+fn anchors_and_merge_keys_work() {
+    let text = "\
+type: sweep
+trial: external
+search_space:
+  a: &rate {type: float, min: 0.1, max: 1}
+  b: *rate
+  c: {<<: *rate, max: 2}
+objective: {goal: minimize, primary_metric: loss}
+limits: {max_total_trials: 10}
+";
+    let maxima: Vec<f64> = study(text)
+        .space
+        .parameters
+        .iter()
+        .map(|parameter| parameter.domain.extent().unwrap().1)
+        .collect();
+    assert_eq!(maxima, [1.0, 1.0, 2.0]);
+}
+
+#[test]
+fn logbase_is_the_base_of_exponents() {
+    let text = command(&[
+        (
+            "search_space",
+            "{x: {type: loguniform, min_value: -3, max_value: -1}}",
+        ),
+        (
+            "sampling_algorithm",
+            "{type: random, logbase: 10, rule: sobol, seed: 5}",
+        ),
+    ]);
+    let study = study(&text);
+    assert_eq!(study.sampling.algorithm, Algorithm::Sobol);
+    let (low, high) = study.space.parameters[0].domain.extent().unwrap();
+    assert!((low - 0.001).abs() < 1e-15 && (high - 0.1).abs() < 1e-15);
+}
+
+#[test]
+fn an_automl_job_is_represented_in_full() {
+    let text = "\
+type: automl
+task: classification
+training_data: {type: mltable, path: ./train}
+validation_data: {type: mltable, path: ./valid}
+target_column_name: y
+primary_metric: AUCWeighted
+limits: {max_trials: 9, timeout_minutes: 2, trial_timeout_minutes: 1, exit_score: 0.92}
+featurization:
+  mode: custom
+  transformer_params:
+    imputer:
+      - fields: [job]
+        parameters: {strategy: most_frequent}
+training: {allowed_training_algorithms: [GradientBoosting, logistic_regression]}
+";
+    let study = study(text);
+    assert_eq!(study.work, Work::AutoMl);
+    assert_eq!(study.objective.metric, "auc_weighted");
+    assert_eq!(
+        (study.limits.max_total_trials, study.limits.timeout_s),
+        (9, 120.0)
+    );
+    let automl = study.automl.unwrap();
+    assert_eq!(
+        automl.allowed_algorithms,
+        ["gradient_boosting", "logistic_regression"]
+    );
+    assert_eq!(automl.exit_score, Some(0.92));
+    assert_eq!(study.cannot_run[0].place.path, "type");
+    let images = "type: automl\ntask: image_classification\ntraining_parameters: {epochs: 3}\n";
+    assert_eq!(
+        Job::read("i.yaml", images).unwrap().study().unwrap().work,
+        Work::AutoMl
+    );
 }
