@@ -58,11 +58,7 @@ pub(crate) fn best(home: &Path, args: &BestArgs, printer: &Printer) -> Result<i3
     }
     let bests = source.best(&args.study, args.entity.as_deref(), args.top.unwrap_or(1))?;
     if bests.is_empty() {
-        let whose = args
-            .entity
-            .as_ref()
-            .map(|key| format!(" for {key}"))
-            .unwrap_or_default();
+        let whose = args.entity.as_ref().map(|key| format!(" for {key}")).unwrap_or_default();
         printer.note(&format!("{} has no completed trial{whose}", args.study));
         return Ok(exit::NOTHING_COMPLETED);
     }
@@ -83,10 +79,7 @@ pub(crate) fn trials(home: &Path, args: &TrialsArgs, printer: &Printer) -> Resul
     let entity = args.entity.as_deref();
     if printer.output == Output::Parquet {
         let Some(out) = &args.out else {
-            return Err(Failure::asked(
-                "parquet cannot go to standard output",
-                "add --out FILE",
-            ));
+            return Err(Failure::asked("parquet cannot go to standard output", "add --out FILE"));
         };
         let columns = learn_columns(&source, &args.study, entity)?;
         let mut table = ParquetTable::create(out, &columns)?;
@@ -127,9 +120,7 @@ fn learn_columns(source: &Source, study: &str, entity: Option<&str>) -> Result<C
 fn logs(home: &Path, args: &TrialsArgs, trial: u32) -> Result<i32, Failure> {
     let source = Source::open(home, &args.server)?;
     source.status(&args.study)?;
-    let path = source::study_dir(home, &args.study)
-        .join("trials")
-        .join(trial.to_string());
+    let path = source::study_dir(home, &args.study).join("trials").join(trial.to_string());
     let log = path.join("log.txt");
     let mut file = File::open(&log).map_err(|error| {
         let why = plain(&error);
@@ -139,9 +130,9 @@ fn logs(home: &Path, args: &TrialsArgs, trial: u32) -> Result<i32, Failure> {
         )
     })?;
     match std::io::copy(&mut file, &mut std::io::stdout().lock()) {
-        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(Failure::Unavailable(
-            format!("{}: {}", log.display(), plain(&error)),
-        )),
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            Err(Failure::Unavailable(format!("{}: {}", log.display(), plain(&error))))
+        }
         _ => Ok(exit::DONE),
     }
 }
@@ -186,10 +177,7 @@ impl Sink {
                 (path.display().to_string(), Box::new(file))
             }
         };
-        Ok(Self {
-            name,
-            out: BufWriter::new(out),
-        })
+        Ok(Self { name, out: BufWriter::new(out) })
     }
 
     fn line(&mut self, text: &str) -> Result<(), Failure> {
@@ -198,9 +186,9 @@ impl Sink {
 
     fn finish(mut self) -> Result<(), Failure> {
         match self.out.flush() {
-            Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(
-                Failure::Unavailable(format!("{}: {}", self.name, plain(&error))),
-            ),
+            Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+                Err(Failure::Unavailable(format!("{}: {}", self.name, plain(&error))))
+            }
             _ => Ok(()),
         }
     }

@@ -14,16 +14,10 @@ use crate::submission::Verdict;
 pub(crate) fn check(args: &JobArgs, printer: &Printer) -> Result<i32, Failure> {
     let verdict = match Verdict::reach(args) {
         Ok(verdict) => verdict,
-        Err(Failure::Problems(problems)) => Verdict {
-            problems: problems.0,
-            ..Verdict::default()
-        },
+        Err(Failure::Problems(problems)) => Verdict { problems: problems.0, ..Verdict::default() },
         Err(other) => return Err(other),
     };
-    let study = verdict
-        .submission
-        .as_ref()
-        .map(|submission| &submission.study);
+    let study = verdict.submission.as_ref().map(|submission| &submission.study);
     if printer.is_json() {
         printer.json(&json!({
             "problems": verdict.problems,
@@ -43,10 +37,7 @@ pub(crate) fn check(args: &JobArgs, printer: &Printer) -> Result<i32, Failure> {
         return Ok(exit::DONE);
     }
     let plural = if verdict.problems.len() == 1 { "" } else { "s" };
-    eprintln!(
-        "{} problem{plural}; nothing was started",
-        verdict.problems.len()
-    );
+    eprintln!("{} problem{plural}; nothing was started", verdict.problems.len());
     Ok(exit::PROBLEMS)
 }
 
@@ -68,10 +59,7 @@ fn sentence_by_sentence(study: &Study) -> String {
     let mut say = |what: &str, how: String| lines.push(format!("  {what:<12} {how}"));
     say("trial", work(&study.work));
     if let Some(data) = &study.data {
-        say(
-            "data",
-            format!("{}, target {}", data.training.paths.join(", "), data.target),
-        );
+        say("data", format!("{}, target {}", data.training.paths.join(", "), data.target));
         match data.partition_columns.as_slice() {
             [] => say("models", "one".into()),
             columns => say("models", format!("one for each {}", columns.join(" and "))),
@@ -84,10 +72,7 @@ fn sentence_by_sentence(study: &Study) -> String {
     };
     let n_parameters = study.space.axes().len();
     let plural = if n_parameters == 1 { "" } else { "s" };
-    say(
-        "space",
-        format!("{n_parameters} parameter{plural}, {points}"),
-    );
+    say("space", format!("{n_parameters} parameter{plural}, {points}"));
     if study.sampling.algorithm == Algorithm::Grid
         && let Some(size) = study.space.grid_size()
     {
@@ -95,10 +80,7 @@ fn sentence_by_sentence(study: &Study) -> String {
     }
     let algorithm = word(&study.sampling.algorithm);
     say("sampling", algorithm);
-    say(
-        "objective",
-        format!("{} {}", word(&study.objective.goal), study.objective.metric),
-    );
+    say("objective", format!("{} {}", word(&study.objective.goal), study.objective.metric));
     let limits = &study.limits;
     say(
         "limits",
@@ -115,11 +97,7 @@ fn sentence_by_sentence(study: &Study) -> String {
     );
     say(
         "seed",
-        study
-            .seed
-            .map_or("drawn when the study is created".into(), |seed| {
-                seed.to_string()
-            }),
+        study.seed.map_or("drawn when the study is created".into(), |seed| seed.to_string()),
     );
     lines.join("\n")
 }

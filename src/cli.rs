@@ -12,13 +12,7 @@ pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Command,
     /// What goes to standard output: text for people, or JSON for programs.
-    #[arg(
-        long,
-        global = true,
-        value_enum,
-        default_value_t,
-        hide_possible_values = true
-    )]
+    #[arg(long, global = true, value_enum, default_value_t, hide_possible_values = true)]
     pub(crate) output: Output,
     /// Where studies are kept [default: $FLEETFIT_HOME, else ./.fleetfit].
     #[arg(long, global = true, value_name = "DIR")]

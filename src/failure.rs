@@ -28,9 +28,7 @@ pub(crate) enum Failure {
 }
 
 fn hint_line(hint: &Option<String>) -> String {
-    hint.as_ref()
-        .map(|hint| format!("\n  hint: {hint}"))
-        .unwrap_or_default()
+    hint.as_ref().map(|hint| format!("\n  hint: {hint}")).unwrap_or_default()
 }
 
 impl Failure {
@@ -50,9 +48,6 @@ impl Failure {
 
     /// Something asked for that cannot be, with what to write instead.
     pub(crate) fn asked(message: impl Into<String>, hint: impl Into<String>) -> Self {
-        Self::Asked {
-            message: message.into(),
-            hint: Some(hint.into()),
-        }
+        Self::Asked { message: message.into(), hint: Some(hint.into()) }
     }
 }

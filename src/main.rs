@@ -33,20 +33,13 @@ fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => {
             // `--help` and `--version` are answers; everything else is a problem in the input.
-            let code = if error.use_stderr() {
-                exit::PROBLEMS
-            } else {
-                exit::DONE
-            };
+            let code = if error.use_stderr() { exit::PROBLEMS } else { exit::DONE };
             // Nobody can be told when the terminal itself is gone.
             drop(error.print());
             return exit_code(code);
         }
     };
-    let printer = Printer {
-        output: cli.output,
-        quiet: cli.quiet,
-    };
+    let printer = Printer { output: cli.output, quiet: cli.quiet };
     match act(cli, &printer) {
         Ok(code) => exit_code(code),
         Err(failure) => {
@@ -88,9 +81,7 @@ fn act(cli: Cli, printer: &Printer) -> Result<i32, Failure> {
 fn data_dir(given: Option<PathBuf>) -> PathBuf {
     given
         .or_else(|| {
-            std::env::var_os("FLEETFIT_HOME")
-                .filter(|home| !home.is_empty())
-                .map(Into::into)
+            std::env::var_os("FLEETFIT_HOME").filter(|home| !home.is_empty()).map(Into::into)
         })
         .unwrap_or_else(|| Path::new(".fleetfit").to_owned())
 }

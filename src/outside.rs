@@ -14,11 +14,7 @@ pub(crate) fn problems(job: &Job, study: &Study, base_dir: &Path) -> Vec<Problem
         if let Some(code) = command.code.as_ref().filter(|code| !is_remote(code)) {
             let folder = base_dir.join(code);
             if !folder.is_dir() {
-                let found = if folder.exists() {
-                    "is a file"
-                } else {
-                    "does not exist"
-                };
+                let found = if folder.exists() { "is a file" } else { "does not exist" };
                 problems.push(job.problem_at(
                     "trial.code",
                     &format!("{code} {found}"),
@@ -53,17 +49,8 @@ fn is_remote(path: &str) -> bool {
 /// The problem that a data source's error means.
 pub(crate) fn data_problem(job: &Job, error: &DataError) -> Problem {
     let key = error.key;
-    let path = if key.ends_with("_data") {
-        format!("{key}.path")
-    } else {
-        key.to_owned()
-    };
-    job.problem_at(
-        &path,
-        &error.to_string(),
-        &error.allowed,
-        error.hint.as_deref(),
-    )
+    let path = if key.ends_with("_data") { format!("{key}.path") } else { key.to_owned() };
+    job.problem_at(&path, &error.to_string(), &error.allowed, error.hint.as_deref())
 }
 
 fn data_problems(job: &Job, data: &DataSpec, base_dir: &Path) -> Vec<Problem> {
@@ -81,10 +68,7 @@ fn data_problems(job: &Job, data: &DataSpec, base_dir: &Path) -> Vec<Problem> {
         }
     };
     let training = header("training_data", &data.training);
-    let validation = data
-        .validation
-        .as_ref()
-        .and_then(|source| header("validation_data", source));
+    let validation = data.validation.as_ref().and_then(|source| header("validation_data", source));
     if let Some(source) = &data.test {
         header("test_data", source);
     }
@@ -111,11 +95,7 @@ fn missing_columns(job: &Job, data: &DataSpec, columns: &[String], table: &str) 
         }
         let near = nearest(name, columns.iter().map(String::as_str));
         let listed: Vec<&str> = columns.iter().map(String::as_str).take(20).collect();
-        let more = if columns.len() > listed.len() {
-            ", …"
-        } else {
-            ""
-        };
+        let more = if columns.len() > listed.len() { ", …" } else { "" };
         let hint = match near {
             Some(near) => format!("did you mean {near}?"),
             None => format!("its columns are {}{more}", listed.join(", ")),
@@ -134,19 +114,12 @@ fn missing_columns(job: &Job, data: &DataSpec, columns: &[String], table: &str) 
 fn named_columns(data: &DataSpec) -> Vec<(String, &str)> {
     let mut named: Vec<(String, &str)> = vec![("target_column_name".into(), &data.target)];
     named.extend(each("partition_column_names", &data.partition_columns));
-    named.extend(
-        data.weight_column
-            .as_deref()
-            .map(|name| ("weight_column_name".to_owned(), name)),
-    );
+    named.extend(data.weight_column.as_deref().map(|name| ("weight_column_name".to_owned(), name)));
     if let Folds::Columns(columns) = &data.folds {
         named.extend(each("cv_split_column_names", columns));
     }
     if let Some(forecasting) = &data.forecasting {
-        named.push((
-            "forecasting.time_column_name".into(),
-            &forecasting.time_column,
-        ));
+        named.push(("forecasting.time_column_name".into(), &forecasting.time_column));
         let series = "forecasting.time_series_id_column_names";
         named.extend(each(series, &forecasting.series_columns));
         let unknown = "forecasting.features_unknown_at_forecast_time";
@@ -156,8 +129,5 @@ fn named_columns(data: &DataSpec) -> Vec<(String, &str)> {
 }
 
 fn each<'a>(key: &str, names: &'a [String]) -> impl Iterator<Item = (String, &'a str)> {
-    names
-        .iter()
-        .enumerate()
-        .map(move |(index, name)| (format!("{key}.{index}"), name.as_str()))
+    names.iter().enumerate().map(move |(index, name)| (format!("{key}.{index}"), name.as_str()))
 }

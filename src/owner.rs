@@ -34,11 +34,8 @@ pub(crate) fn socket_path(home: &Path) -> PathBuf {
     }
     // Too long for a socket's address: a link of a fixed length leads there.
     let full = home.canonicalize().unwrap_or_else(|_| home.to_owned());
-    let digest = full
-        .as_os_str()
-        .as_encoded_bytes()
-        .iter()
-        .fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+    let digest =
+        full.as_os_str().as_encoded_bytes().iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
             (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3_u64)
         });
     std::env::temp_dir().join(format!("fleetfit-{digest:016x}.sock"))
@@ -52,18 +49,11 @@ impl Owner {
         engine: EngineHandle,
     ) -> Result<Self, Failure> {
         let socket = socket_path(home);
-        Self::listen(
-            &socket,
-            Service {
-                journal,
-                engine,
-                studies_dir: source::studies_dir(home),
-            },
-        )
-        .map_err(|error| {
-            let why = plain(&error);
-            Failure::Unavailable(format!("{} cannot be opened: {why}", socket.display()))
-        })
+        Self::listen(&socket, Service { journal, engine, studies_dir: source::studies_dir(home) })
+            .map_err(|error| {
+                let why = plain(&error);
+                Failure::Unavailable(format!("{} cannot be opened: {why}", socket.display()))
+            })
     }
 
     fn listen(socket: &Path, service: Service) -> io::Result<Self> {
@@ -72,28 +62,20 @@ impl Owner {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => {}
         }
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()?;
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let listener = {
             let _inside = runtime.enter();
             UnixListener::bind(socket)?
         };
         fs::set_permissions(socket, fs::Permissions::from_mode(0o600))?;
         let (close, closed) = oneshot::channel::<()>();
-        let thread = std::thread::Builder::new()
-            .name("api".into())
-            .spawn(move || {
-                runtime.block_on(api::serve(listener, service, async {
-                    // Closed by a word or by the sender's end alike.
-                    drop(closed.await);
-                }));
-            })?;
-        Ok(Self {
-            socket: socket.to_owned(),
-            close: Some(close),
-            thread: Some(thread),
-        })
+        let thread = std::thread::Builder::new().name("api".into()).spawn(move || {
+            runtime.block_on(api::serve(listener, service, async {
+                // Closed by a word or by the sender's end alike.
+                drop(closed.await);
+            }));
+        })?;
+        Ok(Self { socket: socket.to_owned(), close: Some(close), thread: Some(thread) })
     }
 }
 

@@ -26,10 +26,7 @@ pub(crate) fn predict(home: &Path, args: &PredictArgs, printer: &Printer) -> Res
     let dir = source::study_dir(home, &args.study);
     let winners = winners(&source, args)?;
     let schema = FeatureSchema::load(&dir).map_err(|error| {
-        Failure::Unavailable(format!(
-            "the models of {} cannot be read: {error}",
-            args.study
-        ))
+        Failure::Unavailable(format!("the models of {} cannot be read: {error}", args.study))
     })?;
     let (fixed, entities): (bool, Vec<EntityKey>) = match &args.entity {
         Some(_) => (true, vec![EntityKey::default()]),
@@ -37,22 +34,13 @@ pub(crate) fn predict(home: &Path, args: &PredictArgs, printer: &Printer) -> Res
     };
     // With one entity's model for every row, the rows need no partition columns.
     let schema = match fixed {
-        true => FeatureSchema {
-            partition: Vec::new(),
-            ..schema
-        },
+        true => FeatureSchema { partition: Vec::new(), ..schema },
         false => schema,
     };
     let here = std::env::current_dir().map_err(|error| Failure::Unavailable(plain(&error)))?;
     let shown = args.data.display().to_string();
-    let place = Place {
-        file: shown.clone(),
-        ..Place::default()
-    };
-    let data = DataSource {
-        paths: vec![shown.clone()],
-        place: place.clone(),
-    };
+    let place = Place { file: shown.clone(), ..Place::default() };
+    let data = DataSource { paths: vec![shown.clone()], place: place.clone() };
     let rows = Prediction::load(&here, &data, &schema, &entities)
         .map_err(|error| Failure::problem(file_problem(&place, &error)))?;
     let mut answers = vec![Answer::Unknown; rows.n_rows()];
@@ -75,14 +63,10 @@ pub(crate) fn predict(home: &Path, args: &PredictArgs, printer: &Printer) -> Res
     write(args, printer, &rows, &answers)?;
     let unknown = rows.unknown_rows().len();
     if unknown > 0 {
-        printer.note(&format!(
-            "{unknown} rows are of entities that the study does not know"
-        ));
+        printer.note(&format!("{unknown} rows are of entities that the study does not know"));
     }
     if without_model > 0 {
-        printer.note(&format!(
-            "{without_model} rows are of entities without a model"
-        ));
+        printer.note(&format!("{without_model} rows are of entities without a model"));
     }
     Ok(exit::DONE)
 }
@@ -104,10 +88,7 @@ fn winners(source: &Source, args: &PredictArgs) -> Result<Vec<Winner>, Failure> 
     };
     match &args.entity {
         Some(entity) => {
-            source
-                .best(&args.study, Some(entity), 1)?
-                .into_iter()
-                .try_for_each(&mut add)?;
+            source.best(&args.study, Some(entity), 1)?.into_iter().try_for_each(&mut add)?;
         }
         None => source.each_best(&args.study, &mut add)?,
     }
@@ -157,25 +138,13 @@ impl Answer {
 fn each_row(predictions: &Predictions) -> Vec<Answer> {
     match predictions {
         Predictions::Numbers(numbers) => numbers.iter().copied().map(Answer::Number).collect(),
-        Predictions::Classes {
-            probabilities,
-            labels,
-        } => probabilities
+        Predictions::Classes { probabilities, labels } => probabilities
             .chunks(labels.len().max(1))
             .map(|row| {
-                let likeliest = row
-                    .iter()
-                    .enumerate()
-                    .fold(0, |best, (label, probability)| {
-                        if *probability > row[best] {
-                            label
-                        } else {
-                            best
-                        }
-                    });
-                labels
-                    .get(likeliest)
-                    .map_or(Answer::Unknown, |label| Answer::Label(label.clone()))
+                let likeliest = row.iter().enumerate().fold(0, |best, (label, probability)| {
+                    if *probability > row[best] { label } else { best }
+                });
+                labels.get(likeliest).map_or(Answer::Unknown, |label| Answer::Label(label.clone()))
             })
             .collect(),
     }
@@ -201,11 +170,8 @@ fn write(
         for (row, answer) in (0u32..).zip(answers) {
             let passed = rows.passed_values(row).into_iter().map(Json::from);
             let cells = passed.chain([answer.json()]);
-            let object: serde_json::Map<String, Json> = columns
-                .iter()
-                .map(|column| (*column).to_owned())
-                .zip(cells)
-                .collect();
+            let object: serde_json::Map<String, Json> =
+                columns.iter().map(|column| (*column).to_owned()).zip(cells).collect();
             write_line(&mut out, &Json::Object(object).to_string())?;
         }
     } else {
@@ -217,8 +183,7 @@ fn write(
             write_line(&mut out, &cells.join(","))?;
         }
     }
-    out.flush()
-        .map_err(|error| Failure::Unavailable(plain(&error)))
+    out.flush().map_err(|error| Failure::Unavailable(plain(&error)))
 }
 
 fn file_problem(place: &Place, error: &DataError) -> Problem {

@@ -24,11 +24,7 @@ pub(crate) struct Progress<'a> {
 
 enum Picture {
     /// For a terminal: trials with time left, and a line of what is known.
-    Bars {
-        bars: MultiProgress,
-        trials: ProgressBar,
-        known: ProgressBar,
-    },
+    Bars { bars: MultiProgress, trials: ProgressBar, known: ProgressBar },
     /// For a file or a pipe.
     Lines { last: RefCell<Instant> },
 }
@@ -40,18 +36,9 @@ impl<'a> Progress<'a> {
         let picture = if printer.can_animate() {
             bars(total)
         } else {
-            Picture::Lines {
-                last: RefCell::new(started),
-            }
+            Picture::Lines { last: RefCell::new(started) }
         };
-        Self {
-            printer,
-            study,
-            metric,
-            total,
-            started,
-            picture,
-        }
+        Self { printer, study, metric, total, started, picture }
     }
 
     /// Shows how the study stands.
@@ -68,10 +55,8 @@ impl<'a> Progress<'a> {
                     *last = Instant::now();
                     let (ended, total) = (show::count(ended), show::count(self.total));
                     let known = self.known(summary);
-                    self.printer.note(&format!(
-                        "{}: {ended} of {total} trials, {known}",
-                        self.study
-                    ));
+                    self.printer
+                        .note(&format!("{}: {ended} of {total} trials, {known}", self.study));
                 }
             }
         }
@@ -90,23 +75,14 @@ impl<'a> Progress<'a> {
         if summary.fits > 0 {
             let per_second = summary.fits as f64 / self.started.elapsed().as_secs_f64().max(0.1);
             let fits = show::count(summary.fits);
-            known.push(format!(
-                "{fits} fits ({}/s)",
-                show::count(per_second.round() as u64)
-            ));
+            known.push(format!("{fits} fits ({}/s)", show::count(per_second.round() as u64)));
         }
         match summary.shared_best {
             Some(best) => {
                 let value = show::number(best.value);
-                known.push(format!(
-                    "best {} {value} (trial {})",
-                    self.metric, best.configuration
-                ));
+                known.push(format!("best {} {value} (trial {})", self.metric, best.configuration));
                 if best.completed > 1 {
-                    known.push(format!(
-                        "{} entities",
-                        show::count(u64::from(best.completed))
-                    ));
+                    known.push(format!("{} entities", show::count(u64::from(best.completed))));
                 }
             }
             None => known.push(format!("no {} yet", self.metric)),
@@ -130,9 +106,5 @@ fn bars(total: u64) -> Picture {
     let known = bars.add(ProgressBar::new_spinner());
     known.set_style(style("         {msg}"));
     trials.enable_steady_tick(Duration::from_millis(200));
-    Picture::Bars {
-        bars,
-        trials,
-        known,
-    }
+    Picture::Bars { bars, trials, known }
 }

@@ -56,16 +56,9 @@ pub(crate) fn run(args: &RunArgs, home: &Path, printer: &Printer) -> Result<i32,
         printer.notices(&more);
         notices.extend(more);
     }
-    let session = Session {
-        home,
-        printer,
-        slots: args.slots,
-        notices,
-    };
+    let session = Session { home, printer, slots: args.slots, notices };
     if record.summary.status.is_over() {
-        printer.note(&format!(
-            "{name}: this job has run; here is its stored result"
-        ));
+        printer.note(&format!("{name}: this job has run; here is its stored result"));
         return session.conclude(&journal, name);
     }
     session.go(journal, &record, submission, material, false)
@@ -86,17 +79,10 @@ pub(crate) fn resume(args: &ResumeArgs, home: &Path, printer: &Printer) -> Resul
     };
     let material = Material::gather(&submission, home)?;
     same(&record, &submission, material.digest().as_deref())?;
-    let session = Session {
-        home,
-        printer,
-        slots: args.slots,
-        notices: submission.study.notices.clone(),
-    };
+    let session =
+        Session { home, printer, slots: args.slots, notices: submission.study.notices.clone() };
     if matches!(record.summary.status, Status::Completed | Status::Failed) {
-        printer.note(&format!(
-            "{}: this study is over; here is its result",
-            args.study
-        ));
+        printer.note(&format!("{}: this study is over; here is its result", args.study));
         return session.conclude(&journal, &args.study);
     }
     session.go(journal, &record, submission, material, true)
@@ -110,12 +96,7 @@ struct Material {
 
 impl Material {
     fn gather(submission: &Submission, home: &Path) -> Result<Self, Failure> {
-        let Submission {
-            job,
-            study,
-            base_dir,
-            ..
-        } = submission;
+        let Submission { job, study, base_dir, .. } = submission;
         let dataset = match &study.data {
             Some(data) => Some(
                 Dataset::load(base_dir, data)
@@ -124,9 +105,7 @@ impl Material {
             None => None,
         };
         let code = match &study.work {
-            Work::Command(CommandTrial {
-                code: Some(code), ..
-            }) => {
+            Work::Command(CommandTrial { code: Some(code), .. }) => {
                 let dir = source::study_dir(home, &study.name);
                 let copied = command::snapshot(&base_dir.join(code), &dir);
                 Some(copied.map_err(|error| {
@@ -147,23 +126,14 @@ impl Material {
 
     /// What tells this material from other material.
     fn digest(&self) -> Option<String> {
-        let data = self
-            .dataset
-            .as_ref()
-            .map(|dataset| dataset.digest().to_owned());
+        let data = self.dataset.as_ref().map(|dataset| dataset.digest().to_owned());
         data.or_else(|| self.code.as_ref().map(|code| code.digest.clone()))
     }
 }
 
 fn data_notices(submission: &Submission, dataset: &Dataset) -> Vec<Notice> {
-    let place = submission
-        .job
-        .problem_at("training_data", "", "", None)
-        .place;
-    let notice = |message: &String| Notice {
-        place: place.clone(),
-        message: message.clone(),
-    };
+    let place = submission.job.problem_at("training_data", "", "", None).place;
+    let notice = |message: &String| Notice { place: place.clone(), message: message.clone() };
     dataset.notices().iter().map(notice).collect()
 }
 
@@ -184,12 +154,8 @@ fn same(
     let found = format!("a study named {name} exists already, {what}");
     let hint =
         format!("run this one as --name {name}-2, or remove the other: fleetfit delete {name}");
-    let problem = submission.job.problem_at(
-        "name",
-        &found,
-        "a name that no other study has",
-        Some(&hint),
-    );
+    let problem =
+        submission.job.problem_at("name", &found, "a name that no other study has", Some(&hint));
     Err(Failure::problem(problem))
 }
 
@@ -242,18 +208,12 @@ impl Session<'_> {
         material: Material,
         reopen: bool,
     ) -> Result<i32, Failure> {
-        let Submission {
-            study, base_dir, ..
-        } = submission;
+        let Submission { study, base_dir, .. } = submission;
         let Material { dataset, code } = material;
         let name = study.name.clone();
         let dir = absolute(&source::study_dir(self.home, &name))?;
         std::fs::create_dir_all(&dir).map_err(|error| {
-            Failure::Unavailable(format!(
-                "{} cannot be made: {}",
-                dir.display(),
-                plain(&error)
-            ))
+            Failure::Unavailable(format!("{} cannot be made: {}", dir.display(), plain(&error)))
         })?;
         if let Some(dataset) = &dataset {
             dataset.schema().save(&dir).map_err(|error| {
@@ -272,15 +232,8 @@ impl Session<'_> {
         let supervisor = std::env::current_exe().map_err(|error| {
             Failure::Unavailable(format!("fleetfit cannot find itself: {}", plain(&error)))
         })?;
-        let work = StudyWork {
-            study,
-            seed: record.head.seed,
-            base_dir,
-            dir,
-            supervisor,
-            dataset,
-            code,
-        };
+        let work =
+            StudyWork { study, seed: record.head.seed, base_dir, dir, supervisor, dataset, code };
         let (engine, runner) = self.start(&journal, work)?;
         let handle = engine.handle();
         let interrupted = watch_signals()?;
@@ -290,9 +243,7 @@ impl Session<'_> {
         let was_interrupted = attend(&handle, &name, &interrupted, &progress)?;
         progress.finish();
         drop(owner);
-        engine
-            .interrupt()
-            .map_err(|error| Failure::Unavailable(error.to_string()))?;
+        engine.interrupt().map_err(|error| Failure::Unavailable(error.to_string()))?;
         say_farewell(runner);
         if was_interrupted {
             return self.interrupted(&journal, &name);
@@ -343,10 +294,8 @@ impl Session<'_> {
         if self.printer.is_json() {
             self.printer.json(&view)?;
         }
-        self.printer.note(&format!(
-            "{}\ninterrupted; the same command resumes",
-            show::status(&view)
-        ));
+        self.printer
+            .note(&format!("{}\ninterrupted; the same command resumes", show::status(&view)));
         Ok(exit::INTERRUPTED)
     }
 
@@ -358,18 +307,15 @@ impl Session<'_> {
         } else {
             self.printer.line(&show::status(&view))?;
             if view.entities > 1 {
-                let bests: Vec<_> = query::best_all(journal, name)?
-                    .take(SHOWN + 1)
-                    .collect::<Result<_, _>>()?;
+                let bests: Vec<_> =
+                    query::best_all(journal, name)?.take(SHOWN + 1).collect::<Result<_, _>>()?;
                 let shown = &bests[..bests.len().min(SHOWN)];
                 self.printer.line(&show::bests(shown, &view.metric.name))?;
                 if bests.len() > SHOWN {
                     let rest = u64::from(view.entities) - SHOWN as u64;
-                    self.printer
-                        .line(&format!("and {} more entities", show::count(rest)))?;
+                    self.printer.line(&format!("and {} more entities", show::count(rest)))?;
                 }
-                self.printer
-                    .note(&format!("every entity: fleetfit best {name} --all"));
+                self.printer.note(&format!("every entity: fleetfit best {name} --all"));
             }
         }
         Ok(match view.status {
@@ -431,15 +377,13 @@ fn watch_signals() -> Result<Arc<AtomicBool>, Failure> {
 /// Waits for the training threads, but not for ever: what they still do counts for nothing.
 fn say_farewell(runner: Runner) {
     let (done, wait) = mpsc::channel();
-    let joined = std::thread::Builder::new()
-        .name("farewell".into())
-        .spawn(move || {
-            runner.join();
-            // Nobody waits any more when this fails.
-            drop(done.send(()));
-        });
+    let joined = std::thread::Builder::new().name("farewell".into()).spawn(move || {
+        runner.join();
+        // Nobody waits any more when this fails.
+        let _ = done.send(());
+    });
     if joined.is_ok() {
         // Threads that are still busy end with the process.
-        drop(wait.recv_timeout(FAREWELL));
+        let _ = wait.recv_timeout(FAREWELL);
     }
 }

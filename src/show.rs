@@ -53,11 +53,7 @@ pub(crate) fn count(number: u64) -> String {
 /// How a study stands: a block of lines.
 pub(crate) fn status(view: &StatusView) -> String {
     let state = word(&view.status);
-    let mut lines = vec![format!(
-        "{}: {state} after {}",
-        view.study,
-        duration(view.elapsed_s)
-    )];
+    let mut lines = vec![format!("{}: {state} after {}", view.study, duration(view.elapsed_s))];
     let mut say = |what: &str, how: String| lines.push(format!("  {what:<9} {how}"));
     let trials = &view.trials;
     let mut ended = format!("{} completed", count(trials.completed));
@@ -75,22 +71,11 @@ pub(crate) fn status(view: &StatusView) -> String {
     }
     match &view.best {
         Some(best) => {
-            let over = if view.entities > 1 {
-                " (mean over entities)"
-            } else {
-                ""
-            };
-            say(
-                "best",
-                format!("{} {}{over}", view.metric.name, number(best.value)),
-            );
+            let over = if view.entities > 1 { " (mean over entities)" } else { "" };
+            say("best", format!("{} {}{over}", view.metric.name, number(best.value)));
             let learner = best.learner.as_ref().map(|learner| format!("{learner} "));
             let settings = configuration(&best.configuration);
-            let with = format!(
-                "{}{settings} (trial {})",
-                learner.unwrap_or_default(),
-                best.trial
-            );
+            let with = format!("{}{settings} (trial {})", learner.unwrap_or_default(), best.trial);
             say("with", with);
         }
         None => say("best", "none yet".into()),
@@ -119,9 +104,7 @@ fn configuration(configuration: &Configuration) -> String {
 
 /// The table of studies.
 pub(crate) fn studies(views: &[StatusView]) -> String {
-    let head = [
-        "study", "status", ">trials", ">failed", "metric", ">best", ">elapsed",
-    ];
+    let head = ["study", "status", ">trials", ">failed", "metric", ">best", ">elapsed"];
     let rows = views.iter().map(|view| {
         vec![
             view.study.clone(),
@@ -129,9 +112,7 @@ pub(crate) fn studies(views: &[StatusView]) -> String {
             count(view.trials.completed),
             count(view.trials.failed),
             view.metric.name.clone(),
-            view.best
-                .as_ref()
-                .map_or("–".into(), |best| number(best.value)),
+            view.best.as_ref().map_or("–".into(), |best| number(best.value)),
             duration(view.elapsed_s),
         ]
     });
@@ -157,16 +138,10 @@ pub(crate) fn bests(views: &[BestView], metric: &str) -> String {
 /// Columns side by side, as wide as they need to be. A column whose head begins with `>` is aligned
 /// to the right.
 fn table(head: &[&str], rows: &[Vec<String>]) -> String {
-    let names: Vec<&str> = head
-        .iter()
-        .map(|name| name.trim_start_matches('>'))
-        .collect();
+    let names: Vec<&str> = head.iter().map(|name| name.trim_start_matches('>')).collect();
     let width = |column: usize| {
         let cells = rows.iter().map(|row| row[column].chars().count());
-        cells
-            .chain([names[column].chars().count()])
-            .max()
-            .unwrap_or(0)
+        cells.chain([names[column].chars().count()]).max().unwrap_or(0)
     };
     let widths: Vec<usize> = (0..head.len()).map(width).collect();
     let line = |cells: &[String]| {
@@ -180,35 +155,20 @@ fn table(head: &[&str], rows: &[Vec<String>]) -> String {
         cells.collect::<Vec<_>>().join("  ").trim_end().to_owned()
     };
     let names: Vec<String> = names.into_iter().map(str::to_owned).collect();
-    let rule = widths
-        .iter()
-        .map(|width| "─".repeat(*width))
-        .collect::<Vec<_>>()
-        .join("  ");
+    let rule = widths.iter().map(|width| "─".repeat(*width)).collect::<Vec<_>>().join("  ");
     let rows = rows.iter().map(|row| line(row));
-    [line(&names), rule]
-        .into_iter()
-        .chain(rows)
-        .collect::<Vec<_>>()
-        .join("\n")
+    [line(&names), rule].into_iter().chain(rows).collect::<Vec<_>>().join("\n")
 }
 
 /// The head of the table of trials, and one row of it. Trials may be a million: no table is built.
 pub(crate) fn trial_head() -> String {
-    format!(
-        "{:>7}  {:<16}  {:<9}  {:>12}  configuration",
-        "trial", "entity", "state", "value"
-    )
+    format!("{:>7}  {:<16}  {:<9}  {:>12}  configuration", "trial", "entity", "state", "value")
 }
 
 /// One trial on one line.
 pub(crate) fn trial(row: &TrialRow) -> String {
     let value = row.value.map_or("–".into(), number);
-    let reason = row
-        .reason
-        .as_ref()
-        .map(|reason| format!("  ({reason})"))
-        .unwrap_or_default();
+    let reason = row.reason.as_ref().map(|reason| format!("  ({reason})")).unwrap_or_default();
     format!(
         "{:>7}  {:<16}  {:<9}  {value:>12}  {}{reason}",
         row.trial,
@@ -228,37 +188,16 @@ mod tests {
 
     #[test]
     fn numbers_keep_what_matters() {
-        let shown = [
-            0.0,
-            1.0,
-            0.123_456_789,
-            12_345.678_9,
-            1e-7,
-            -2.5,
-            123_456_789.0,
-        ]
-        .map(number);
+        let shown = [0.0, 1.0, 0.123_456_789, 12_345.678_9, 1e-7, -2.5, 123_456_789.0].map(number);
         assert_eq!(
             shown,
-            [
-                "0",
-                "1",
-                "0.123457",
-                "12345.7",
-                "1.0000e-7",
-                "-2.5",
-                "1.2346e8"
-            ]
-            .map(str::to_owned)
+            ["0", "1", "0.123457", "12345.7", "1.0000e-7", "-2.5", "1.2346e8"].map(str::to_owned)
         );
     }
 
     #[test]
     fn counts_and_durations_read_well() {
-        assert_eq!(
-            [999, 1_000, 1_234_567].map(count),
-            ["999", "1,000", "1,234,567"]
-        );
+        assert_eq!([999, 1_000, 1_234_567].map(count), ["999", "1,000", "1,234,567"]);
         assert_eq!(
             [3.21, 59.0, 61.0, 3_700.0].map(duration),
             ["3.2 s", "59 s", "1 min 1 s", "1 h 1 min"]

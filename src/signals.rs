@@ -16,19 +16,17 @@ pub(crate) fn watch(mut act: impl FnMut() + Send + 'static) -> io::Result<()> {
             signal(SignalKind::hangup())?,
         )
     };
-    std::thread::Builder::new()
-        .name("signals".into())
-        .spawn(move || {
-            runtime.block_on(async move {
-                loop {
-                    tokio::select! {
-                        _ = interrupt.recv() => {}
-                        _ = terminate.recv() => {}
-                        _ = hang_up.recv() => {}
-                    }
-                    act();
+    std::thread::Builder::new().name("signals".into()).spawn(move || {
+        runtime.block_on(async move {
+            loop {
+                tokio::select! {
+                    _ = interrupt.recv() => {}
+                    _ = terminate.recv() => {}
+                    _ = hang_up.recv() => {}
                 }
-            });
-        })?;
+                act();
+            }
+        });
+    })?;
     Ok(())
 }

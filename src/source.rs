@@ -70,10 +70,7 @@ impl Source {
                 let place = home.display();
                 let hint =
                     "name the place with --data-dir, or run a job first: fleetfit run job.yaml";
-                return Err(Failure::asked(
-                    format!("there are no studies in {place}"),
-                    hint,
-                ));
+                return Err(Failure::asked(format!("there are no studies in {place}"), hint));
             }
             match Journal::open(&home.join("journal")) {
                 Ok(journal) => return Ok(Self::Directory(journal, home.to_owned())),
@@ -116,13 +113,9 @@ impl Source {
         match self {
             Self::Directory(journal, _) => Ok(query::best(journal, study, entity, top as usize)?),
             Self::Service(client) => {
-                let entity = entity
-                    .map(|key| format!("&entity={}", escape(key)))
-                    .unwrap_or_default();
-                client.get(&format!(
-                    "/studies/{}/best?top={top}{entity}",
-                    escape(study)
-                ))
+                let entity =
+                    entity.map(|key| format!("&entity={}", escape(key))).unwrap_or_default();
+                client.get(&format!("/studies/{}/best?top={top}{entity}", escape(study)))
             }
         }
     }
@@ -137,11 +130,11 @@ impl Source {
             Self::Directory(journal, _) => {
                 query::best_all(journal, study)?.try_for_each(|best| act(best?))
             }
-            Self::Service(client) => client.each_page(
-                &format!("/studies/{}/bests?", escape(study)),
-                (),
-                |(), page| page.into_iter().try_for_each(&mut act),
-            ),
+            Self::Service(client) => {
+                client.each_page(&format!("/studies/{}/bests?", escape(study)), (), |(), page| {
+                    page.into_iter().try_for_each(&mut act)
+                })
+            }
         }
     }
 
@@ -154,20 +147,14 @@ impl Source {
     ) -> Result<(), Failure> {
         match self {
             Self::Directory(journal, _) => {
-                let filter = TrialFilter {
-                    entity: entity.map(str::to_owned),
-                    state: None,
-                };
+                let filter = TrialFilter { entity: entity.map(str::to_owned), state: None };
                 query::trials(journal, study, &filter)?.try_for_each(|row| act(row?))
             }
             Self::Service(client) => {
-                let entity = entity
-                    .map(|key| format!("entity={}&", escape(key)))
-                    .unwrap_or_default();
+                let entity =
+                    entity.map(|key| format!("entity={}&", escape(key))).unwrap_or_default();
                 let path = format!("/studies/{}/trials?{entity}", escape(study));
-                client.each_page(&path, (), |(), page| {
-                    page.into_iter().try_for_each(&mut act)
-                })
+                client.each_page(&path, (), |(), page| page.into_iter().try_for_each(&mut act))
             }
         }
     }
@@ -192,9 +179,7 @@ impl Source {
             Self::Directory(journal, home) => Ok(api::delete(journal, &studies_dir(home), study)?),
             Self::Service(client) => {
                 let path = format!("/studies/{}", escape(study));
-                client
-                    .ask::<serde_json::Value>(Method::DELETE, &path)
-                    .map(drop)
+                client.ask::<serde_json::Value>(Method::DELETE, &path).map(drop)
             }
         }
     }
@@ -210,10 +195,7 @@ impl From<QueryError> for Failure {
     fn from(error: QueryError) -> Self {
         match error {
             QueryError::Journal(error) => error.into(),
-            asked => Self::Asked {
-                message: asked.to_string(),
-                hint: None,
-            },
+            asked => Self::Asked { message: asked.to_string(), hint: None },
         }
     }
 }
@@ -244,9 +226,7 @@ impl Address {
         if let Some(path) = url.strip_prefix("unix:") {
             return Ok(Self::Socket(PathBuf::from(path)));
         }
-        let host = url
-            .strip_prefix("http://")
-            .map(|rest| rest.trim_end_matches('/'));
+        let host = url.strip_prefix("http://").map(|rest| rest.trim_end_matches('/'));
         match host {
             Some(host) if !host.is_empty() && !host.contains('/') => {
                 Ok(Self::Host(if host.contains(':') {
@@ -288,8 +268,7 @@ impl Client {
     }
 
     fn is_there(&self) -> bool {
-        self.send(Method::GET, "/healthz")
-            .is_ok_and(|(status, _)| status == 200)
+        self.send(Method::GET, "/healthz").is_ok_and(|(status, _)| status == 200)
     }
 
     fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, Failure> {
@@ -309,10 +288,7 @@ impl Client {
         }
         let refusal: Refusal = serde_json::from_slice(&body).map_err(strange)?;
         Err(match status {
-            400..500 => Failure::Asked {
-                message: refusal.message,
-                hint: None,
-            },
+            400..500 => Failure::Asked { message: refusal.message, hint: None },
             _ => Failure::Unavailable(refusal.message),
         })
     }
@@ -326,9 +302,7 @@ impl Client {
     ) -> Result<A, Failure> {
         let mut cursor: Option<String> = None;
         loop {
-            let at = cursor
-                .map(|cursor| format!("cursor={}", escape(&cursor)))
-                .unwrap_or_default();
+            let at = cursor.map(|cursor| format!("cursor={}", escape(&cursor))).unwrap_or_default();
             let page: Page<T> = self.get(&format!("{path}{at}"))?;
             gathered = add(gathered, page.items)?;
             match page.next {
@@ -350,20 +324,12 @@ impl Client {
         self.runtime.block_on(async {
             match &self.address {
                 Address::Socket(socket) => {
-                    let stream = UnixStream::connect(socket)
-                        .await
-                        .map_err(|e| gone(plain(&e)))?;
-                    exchange(stream, request)
-                        .await
-                        .map_err(|error| gone(error.to_string()))
+                    let stream = UnixStream::connect(socket).await.map_err(|e| gone(plain(&e)))?;
+                    exchange(stream, request).await.map_err(|error| gone(error.to_string()))
                 }
                 Address::Host(host) => {
-                    let stream = TcpStream::connect(host)
-                        .await
-                        .map_err(|e| gone(plain(&e)))?;
-                    exchange(stream, request)
-                        .await
-                        .map_err(|error| gone(error.to_string()))
+                    let stream = TcpStream::connect(host).await.map_err(|e| gone(plain(&e)))?;
+                    exchange(stream, request).await.map_err(|error| gone(error.to_string()))
                 }
             }
         })

@@ -71,10 +71,7 @@ impl Verdict {
         let mut job = match Job::read(file, &text) {
             Ok(job) => job,
             Err(Problems(problems)) => {
-                return Self {
-                    problems,
-                    ..Self::default()
-                };
+                return Self { problems, ..Self::default() };
             }
         };
         let mut problems = Vec::new();
@@ -85,33 +82,16 @@ impl Verdict {
             Ok(study) => study,
             Err(Problems(more)) => {
                 problems.extend(more);
-                return Self {
-                    problems,
-                    ..Self::default()
-                };
+                return Self { problems, ..Self::default() };
             }
         };
         problems.extend(outside::problems(&job, &study, &base_dir));
         let notices = study.notices.clone();
         if !problems.is_empty() {
-            return Self {
-                submission: None,
-                problems,
-                notices,
-            };
+            return Self { submission: None, problems, notices };
         }
-        let submission = Submission {
-            job,
-            study,
-            base_dir,
-            text,
-            sets,
-        };
-        Self {
-            submission: Some(submission),
-            problems,
-            notices,
-        }
+        let submission = Submission { job, study, base_dir, text, sets };
+        Self { submission: Some(submission), problems, notices }
     }
 }
 
@@ -127,10 +107,7 @@ fn read(path: &Path) -> Result<(String, String, PathBuf), Failure> {
     let file = path.display().to_string();
     let refuse = |found: String, hint: &str| {
         Failure::problem(Problem {
-            place: Place {
-                file: file.clone(),
-                ..Place::default()
-            },
+            place: Place { file: file.clone(), ..Place::default() },
             message: found.clone(),
             found,
             allowed: "a job file".into(),
@@ -138,10 +115,7 @@ fn read(path: &Path) -> Result<(String, String, PathBuf), Failure> {
         })
     };
     if path.is_dir() {
-        return Err(refuse(
-            "this is a folder, not a job file".into(),
-            "name the file inside it",
-        ));
+        return Err(refuse("this is a folder, not a job file".into(), "name the file inside it"));
     }
     let mut bytes = Vec::new();
     let opened = std::fs::File::open(path);
@@ -152,9 +126,7 @@ fn read(path: &Path) -> Result<(String, String, PathBuf), Failure> {
             "check the path; it starts from the current folder",
         )
     })?;
-    let parent = path
-        .parent()
-        .filter(|parent| !parent.as_os_str().is_empty());
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
     let folder = current_dir()?.join(parent.unwrap_or(Path::new("")));
     let base_dir = folder.canonicalize().unwrap_or(folder);
     Ok((file, text(path, bytes)?, base_dir))
@@ -166,12 +138,7 @@ fn text(path: &Path, bytes: Vec<u8>) -> Result<String, Failure> {
         let line = 1 + upto.iter().filter(|byte| **byte == b'\n').count() as u32;
         let message = "this is not UTF-8 text".to_owned();
         Failure::problem(Problem {
-            place: Place {
-                file: path.display().to_string(),
-                line,
-                column: 1,
-                path: String::new(),
-            },
+            place: Place { file: path.display().to_string(), line, column: 1, path: String::new() },
             found: message.clone(),
             message,
             allowed: "UTF-8 text".into(),

@@ -20,17 +20,8 @@ use crate::failure::Failure;
 use crate::show::word;
 
 /// The columns before the parameters.
-const FIXED: [&str; 9] = [
-    "trial",
-    "entity",
-    "state",
-    "value",
-    "configuration",
-    "learner",
-    "reason",
-    "started",
-    "ended",
-];
+const FIXED: [&str; 9] =
+    ["trial", "entity", "state", "value", "configuration", "learner", "reason", "started", "ended"];
 
 /// Rows that parquet compresses together.
 const GROUP_ROWS: usize = 65_536;
@@ -74,15 +65,11 @@ impl Columns {
 
     /// One row of a csv file.
     pub(crate) fn csv_line(&self, row: &TrialRow) -> String {
-        let mut cells: Vec<String> = fixed_cells(row)
-            .into_iter()
-            .map(|cell| csv_cell(&cell.unwrap_or_default()))
-            .collect();
+        let mut cells: Vec<String> =
+            fixed_cells(row).into_iter().map(|cell| csv_cell(&cell.unwrap_or_default())).collect();
         for (path, _) in &self.parameters {
             cells.push(
-                leaf(row, path)
-                    .map(|value| csv_cell(&value.to_string()))
-                    .unwrap_or_default(),
+                leaf(row, path).map(|value| csv_cell(&value.to_string())).unwrap_or_default(),
             );
         }
         cells.join(",")
@@ -134,17 +121,10 @@ impl<'a> ParquetTable<'a> {
         let refuse = |why: String| Failure::Unavailable(format!("{name} cannot be written: {why}"));
         let file = File::create(path).map_err(|error| refuse(crate::submission::plain(&error)))?;
         let schema = schema(columns).map_err(|error| refuse(error.to_string()))?;
-        let properties = WriterProperties::builder()
-            .set_compression(Compression::SNAPPY)
-            .build();
+        let properties = WriterProperties::builder().set_compression(Compression::SNAPPY).build();
         let writer = SerializedFileWriter::new(file, Arc::new(schema), Arc::new(properties))
             .map_err(|error| refuse(error.to_string()))?;
-        Ok(Self {
-            columns,
-            rows: Vec::new(),
-            writer,
-            name,
-        })
+        Ok(Self { columns, rows: Vec::new(), writer, name })
     }
 
     /// Adds a row.
@@ -160,9 +140,7 @@ impl<'a> ParquetTable<'a> {
     pub(crate) fn finish(mut self) -> Result<(), Failure> {
         self.write_group()?;
         let closed = self.writer.close();
-        closed
-            .map(drop)
-            .map_err(|error| Failure::Unavailable(format!("{}: {error}", self.name)))
+        closed.map(drop).map_err(|error| Failure::Unavailable(format!("{}: {error}", self.name)))
     }
 
     fn write_group(&mut self) -> Result<(), Failure> {
@@ -198,9 +176,7 @@ fn schema(columns: &Columns) -> Result<Type, ParquetError> {
     for (path, kind) in &columns.parameters {
         fields.push(field(path, *kind)?);
     }
-    Type::group_type_builder("trials")
-        .with_fields(fields)
-        .build()
+    Type::group_type_builder("trials").with_fields(fields).build()
 }
 
 fn fixed_kind(name: &str) -> Kind {
@@ -218,16 +194,11 @@ fn write_rows(
 ) -> Result<(), ParquetError> {
     let fixed: Vec<_> = rows.iter().map(fixed_cells).collect();
     for (index, name) in FIXED.iter().enumerate() {
-        let text = || {
-            fixed
-                .iter()
-                .map(|cells| cells[index].as_deref().map(ByteArray::from))
-        };
+        let text = || fixed.iter().map(|cells| cells[index].as_deref().map(ByteArray::from));
         match fixed_kind(name) {
-            Kind::Int => write::<Int64Type>(
-                &mut group,
-                rows.iter().map(|row| Some(i64::from(row.trial))),
-            )?,
+            Kind::Int => {
+                write::<Int64Type>(&mut group, rows.iter().map(|row| Some(i64::from(row.trial))))?
+            }
             Kind::Number => write::<DoubleType>(&mut group, rows.iter().map(|row| row.value))?,
             Kind::Text => write::<ByteArrayType>(&mut group, text())?,
         }
@@ -265,12 +236,8 @@ fn write<T: parquet::data_type::DataType>(
         there.extend(value);
     }
     let Some(mut column) = group.next_column()? else {
-        return Err(ParquetError::General(
-            "the table has fewer columns than its rows".into(),
-        ));
+        return Err(ParquetError::General("the table has fewer columns than its rows".into()));
     };
-    column
-        .typed::<T>()
-        .write_batch(&there, Some(&levels), None)?;
+    column.typed::<T>().write_batch(&there, Some(&levels), None)?;
     column.close()
 }

@@ -78,10 +78,7 @@ pub fn router(service: Service) -> Router {
         .route("/{study}/cancel", post(cancel_study));
     Router::new()
         .nest("/api/v1/studies", studies)
-        .route(
-            "/healthz",
-            get(|| async { Json(serde_json::json!({"status": "ok"})) }),
-        )
+        .route("/healthz", get(|| async { Json(serde_json::json!({"status": "ok"})) }))
         .fallback(|| async { ApiError::new(StatusCode::NOT_FOUND, "not_found", "no such address") })
         .with_state(service)
 }
@@ -139,16 +136,10 @@ async fn list_trials(
     Query(listing): Query<Listing>,
 ) -> Answer<Page<TrialRow>> {
     ask(move || {
-        let filter = TrialFilter {
-            entity: listing.entity.clone(),
-            state: listing.state,
-        };
+        let filter = TrialFilter { entity: listing.entity.clone(), state: listing.state };
         let cursor = listing.cursor.as_deref();
         let page = query::trials_page(&service.journal, &study, &filter, cursor, listing.limit())?;
-        Ok(Page {
-            items: page.trials,
-            next: page.next,
-        })
+        Ok(Page { items: page.trials, next: page.next })
     })
     .await
 }
@@ -159,15 +150,7 @@ async fn get_best(
     Query(listing): Query<Listing>,
 ) -> Answer<Vec<BestView>> {
     let top = listing.top.unwrap_or(1).clamp(1, MAX_PAGE);
-    ask(move || {
-        Ok(query::best(
-            &service.journal,
-            &study,
-            listing.entity.as_deref(),
-            top,
-        )?)
-    })
-    .await
+    ask(move || Ok(query::best(&service.journal, &study, listing.entity.as_deref(), top)?)).await
 }
 
 async fn list_bests(
@@ -224,11 +207,9 @@ pub fn delete(
     let record = query::find(journal, study)?;
     journal.delete(record.id)?;
     match std::fs::remove_dir_all(studies_dir.join(study)) {
-        Err(source) if source.kind() != std::io::ErrorKind::NotFound => Err(JournalError::Disk {
-            doing: "removing the study's files",
-            source,
+        Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
+            Err(JournalError::Disk { doing: "removing the study's files", source }.into())
         }
-        .into()),
         _ => Ok(()),
     }
 }
@@ -242,18 +223,11 @@ struct ApiError {
 impl ApiError {
     fn new(status: StatusCode, code: &str, message: &str) -> Self {
         static REQUESTS: AtomicU64 = AtomicU64::new(1);
-        let request_id = format!(
-            "{}-{}",
-            std::process::id(),
-            REQUESTS.fetch_add(1, Ordering::Relaxed)
-        );
+        let request_id =
+            format!("{}-{}", std::process::id(), REQUESTS.fetch_add(1, Ordering::Relaxed));
         Self {
             status,
-            refusal: Refusal {
-                code: code.to_owned(),
-                message: message.to_owned(),
-                request_id,
-            },
+            refusal: Refusal { code: code.to_owned(), message: message.to_owned(), request_id },
         }
     }
 }

@@ -102,35 +102,19 @@ impl Engine {
         let (notes, inbox) = mpsc::channel();
         let board = Arc::new(Board::default());
         let posted = Arc::clone(&board);
-        let thread = std::thread::Builder::new()
-            .name("engine".into())
-            .spawn(move || {
-                let mut desk = Desk {
-                    journal,
-                    outlets,
-                    live: Vec::new(),
-                    wanted: 0,
-                    board: Arc::clone(&posted),
-                };
-                let ended = desk
-                    .run(&inbox)
-                    .map_err(|error| EngineError(error.to_string()));
-                posted.lock().ended = Some(ended);
-                posted.changed.notify_all();
-            })?;
-        Ok(Self {
-            notes,
-            board,
-            thread,
-        })
+        let thread = std::thread::Builder::new().name("engine".into()).spawn(move || {
+            let mut desk =
+                Desk { journal, outlets, live: Vec::new(), wanted: 0, board: Arc::clone(&posted) };
+            let ended = desk.run(&inbox).map_err(|error| EngineError(error.to_string()));
+            posted.lock().ended = Some(ended);
+            posted.changed.notify_all();
+        })?;
+        Ok(Self { notes, board, thread })
     }
 
     /// A door to it.
     pub fn handle(&self) -> EngineHandle {
-        EngineHandle {
-            notes: self.notes.clone(),
-            board: Arc::clone(&self.board),
-        }
+        EngineHandle { notes: self.notes.clone(), board: Arc::clone(&self.board) }
     }
 
     /// Stops everything, leaves it resumable, and waits for the end.
@@ -153,10 +137,7 @@ impl EngineHandle {
     /// Cancels a study and waits until that is on disk. False when it does not run here.
     pub fn cancel(&self, study: &str) -> bool {
         let (done, answer) = mpsc::sync_channel(1);
-        self.tell(Note::Cancel {
-            study: study.to_owned(),
-            done,
-        }) && answer.recv().unwrap_or(false)
+        self.tell(Note::Cancel { study: study.to_owned(), done }) && answer.recv().unwrap_or(false)
     }
 
     /// How a study that runs (or ran) here stands.
@@ -174,9 +155,7 @@ impl EngineHandle {
             if let Some(ended) = &posted.ended {
                 return ended.clone().map(|()| summary);
             }
-            let over = summary
-                .as_ref()
-                .is_some_and(|summary| summary.status != Status::Running);
+            let over = summary.as_ref().is_some_and(|summary| summary.status != Status::Running);
             let left = until.saturating_duration_since(Instant::now());
             if over || left.is_zero() {
                 return Ok(summary);
@@ -247,14 +226,9 @@ fn summarise(state: &StudyState) -> Summary {
 fn index(state: &mut StudyState) -> Index {
     let touched = state.touched();
     let best = touched.into_iter().filter_map(|entity| {
-        state
-            .best(entity)
-            .map(|(value, configuration)| (entity, value, configuration))
+        state.best(entity).map(|(value, configuration)| (entity, value, configuration))
     });
-    Index {
-        best: best.collect(),
-        summary: summarise(state),
-    }
+    Index { best: best.collect(), summary: summarise(state) }
 }
 
 /// The state that a study's facts amount to.
@@ -280,9 +254,7 @@ pub fn cancel_at_rest(journal: &Journal, record: &StudyRecord) -> Result<(), Eng
     if record.summary.status.is_over() {
         return Ok(());
     }
-    let study = record
-        .study()
-        .map_err(|problems| EngineError(problems.to_string()))?;
+    let study = record.study().map_err(|problems| EngineError(problems.to_string()))?;
     let head = &record.head;
     let mut state = replay(journal, record.id, study, head.seed, head.entities).map_err(failed)?;
     let facts = state.handle(Event::Cancelled).facts;
@@ -313,10 +285,8 @@ impl Desk {
                 let elapsed_ms = live.elapsed_ms();
                 live.handle(Event::Elapsed { elapsed_ms });
             }
-            for note in first
-                .into_iter()
-                .chain(std::iter::from_fn(|| inbox.try_recv().ok()))
-                .take(GROUP)
+            for note in
+                first.into_iter().chain(std::iter::from_fn(|| inbox.try_recv().ok())).take(GROUP)
             {
                 match note {
                     Note::Runner(message) => self.hear(message),
@@ -341,47 +311,18 @@ impl Desk {
                 self.wanted = self.wanted.saturating_add(assignments);
                 return;
             }
-            FromRunner::Outcomes {
-                study,
-                assignment,
-                attempt: _,
-                outcomes,
-            } => (
-                study,
-                Event::Ended {
-                    assignment,
-                    outcomes,
-                },
-            ),
-            FromRunner::Report {
-                study,
-                configuration,
-                entity,
-                report,
-            } => (
-                study,
-                Event::Reported {
-                    configuration,
-                    entity,
-                    report,
-                },
-            ),
-            FromRunner::Refitted {
-                study,
-                assignment,
-                models,
-            } => (study, Event::Refitted { assignment, models }),
-            FromRunner::Done {
-                study,
-                assignment,
-                attempt,
-            } => (
-                study,
-                Event::Released {
-                    assignment,
-                    attempt,
-                },
-            ),
+            FromRunner::Outcomes { study, assignment, attempt: _, outcomes } => {
+                (study, Event::Ended { assignment, outcomes })
+            }
+            FromRunner::Report { study, configuration, entity, report } => {
+                (study, Event::Reported { configuration, entity, report })
+            }
+            FromRunner::Refitted { study, assignment, models } => {
+                (study, Event::Refitted { assignment, models })
+            }
+            FromRunner::Done { study, assignment, attempt } => {
+                (study, Event::Released { assignment, attempt })
+            }
         };
         // A study that is not live has ended or was deleted: what is still told of it is late.
         if let Some(live) = self.live.iter_mut().find(|live| live.name == study) {
@@ -391,13 +332,7 @@ impl Desk {
 
     /// Rebuilds the state from the journal and starts the study.
     fn open(&mut self, open: OpenStudy) -> Result<(), JournalError> {
-        let OpenStudy {
-            id,
-            study,
-            seed,
-            n_entities,
-            reopen,
-        } = open;
+        let OpenStudy { id, study, seed, n_entities, reopen } = open;
         let name = study.name.clone();
         let state = replay(&self.journal, id, study, seed, n_entities)?;
         let ran_before_ms = state.elapsed_ms();
@@ -409,9 +344,7 @@ impl Desk {
             ran_before_ms,
             // Written first of all, so that the journal says "running" from the start.
             pending: Step {
-                facts: vec![Fact::Elapsed {
-                    elapsed_ms: ran_before_ms,
-                }],
+                facts: vec![Fact::Elapsed { elapsed_ms: ran_before_ms }],
                 commands: vec![],
             },
             waiting: Vec::new(),
@@ -461,13 +394,7 @@ impl Desk {
 
     /// Facts to the disk, then commands to the world.
     fn commit(&mut self) -> Result<(), JournalError> {
-        let Self {
-            journal,
-            outlets,
-            live,
-            board,
-            ..
-        } = self;
+        let Self { journal, outlets, live, board, .. } = self;
         for live in live.iter_mut() {
             let Step { facts, commands } = std::mem::take(&mut live.pending);
             let index = index(&mut live.state);
@@ -482,10 +409,7 @@ impl Desk {
                 let _ = done.send(true);
             }
             if !facts.is_empty() {
-                board
-                    .lock()
-                    .summaries
-                    .insert(live.name.clone(), index.summary);
+                board.lock().summaries.insert(live.name.clone(), index.summary);
                 board.changed.notify_all();
             }
         }
@@ -499,22 +423,11 @@ impl Desk {
             let reason = "interrupted".to_owned();
             let (study, before) = (live.name.clone(), live.next_assignment);
             (self.outlets.hint)(ToRunner::StopStudy { study, before, reason });
-            let summary = Summary {
-                status: Status::Interrupted,
-                ..summarise(&live.state)
-            };
-            let elapsed = [Fact::Elapsed {
-                elapsed_ms: live.elapsed_ms(),
-            }];
-            let index = Index {
-                summary: summary.clone(),
-                best: Vec::new(),
-            };
+            let summary = Summary { status: Status::Interrupted, ..summarise(&live.state) };
+            let elapsed = [Fact::Elapsed { elapsed_ms: live.elapsed_ms() }];
+            let index = Index { summary: summary.clone(), best: Vec::new() };
             self.journal.append(live.id, &elapsed, &index)?;
-            self.board
-                .lock()
-                .summaries
-                .insert(live.name.clone(), summary);
+            self.board.lock().summaries.insert(live.name.clone(), summary);
         }
         Ok(())
     }

@@ -104,9 +104,7 @@ impl StudyState {
         Self {
             cut,
             sampler: sampler::for_study(&study, seed).ok(),
-            watch: policy
-                .filter(|_| is_single)
-                .and_then(|policy| Watch::new(policy, goal)),
+            watch: policy.filter(|_| is_single).and_then(|policy| Watch::new(policy, goal)),
             phase: Phase::Searching,
             ended_by: None,
             elapsed_ms: 0,
@@ -144,23 +142,15 @@ impl StudyState {
                 self.settle(&mut step);
                 self.hand_out(left, &mut step);
             }
-            Event::Ended {
-                assignment,
-                outcomes,
-            } => self.end(assignment, outcomes, &mut step),
-            Event::Reported {
-                configuration,
-                entity,
-                report,
-            } => self.report(configuration, entity, report, &mut step),
+            Event::Ended { assignment, outcomes } => self.end(assignment, outcomes, &mut step),
+            Event::Reported { configuration, entity, report } => {
+                self.report(configuration, entity, report, &mut step)
+            }
             Event::Refitted { assignment, models } => {
                 self.take_models(models, &mut step);
                 self.drop_if_done(assignment);
             }
-            Event::Released {
-                assignment,
-                attempt,
-            } => self.release(assignment, attempt, &mut step),
+            Event::Released { assignment, attempt } => self.release(assignment, attempt, &mut step),
             Event::Elapsed { elapsed_ms } => self.elapsed_ms = self.elapsed_ms.max(elapsed_ms),
             Event::Cancelled => self.cancel(&mut step),
             Event::Resumed => self.resume(&mut step),
@@ -172,10 +162,7 @@ impl StudyState {
     /// Replays one fact of the journal. `Event::Started` comes after the last one.
     pub fn apply(&mut self, fact: &Fact) {
         match fact {
-            Fact::Proposed {
-                number,
-                configuration,
-            } => self.apply_proposed(*number, configuration),
+            Fact::Proposed { number, configuration } => self.apply_proposed(*number, configuration),
             Fact::Ended { outcomes } => {
                 for outcome in outcomes {
                     self.apply_outcome(outcome);
@@ -215,8 +202,7 @@ impl StudyState {
             .iter()
             .filter_map(|(&number, open)| SharedBest::new(number, open.tally.summary()));
         let goal = self.standings.goal();
-        open.chain(self.standings.shared())
-            .min_by(|first, second| first.rank(second, goal))
+        open.chain(self.standings.shared()).min_by(|first, second| first.rank(second, goal))
     }
 
     /// The settings of a configuration that is open, leads an entity, or is the shared best.
@@ -229,10 +215,7 @@ impl StudyState {
         let out = self.flight.pieces_out();
         let tried = out.filter(|piece| piece.purpose == Purpose::Try);
         let running = tried.map(|piece| flight::n_trials(&self.left(piece))).sum();
-        Counts {
-            running,
-            ..self.counts
-        }
+        Counts { running, ..self.counts }
     }
 
     /// The entities whose best has changed since this was last asked.
@@ -313,10 +296,7 @@ impl StudyState {
             sampler.seen(configuration);
         }
         self.standings.open(number, configuration.clone());
-        let open = Open {
-            tally: Tally::new(self.cut),
-            is_handed_out: false,
-        };
+        let open = Open { tally: Tally::new(self.cut), is_handed_out: false };
         self.open.insert(number, open);
     }
 
@@ -324,17 +304,10 @@ impl StudyState {
         if self.phase != Phase::Searching || !self.is_open(configuration, entity) {
             return;
         }
-        let trial = TrialKey {
-            configuration,
-            entity,
-        };
+        let trial = TrialKey { configuration, entity };
         let watch = self.watch.as_mut();
         if let Some(reason) = watch.and_then(|watch| watch.report(trial, report)) {
-            step.commands.push(Command::StopTrial {
-                configuration,
-                entity,
-                reason,
-            });
+            step.commands.push(Command::StopTrial { configuration, entity, reason });
         }
     }
 
@@ -347,9 +320,7 @@ impl StudyState {
         self.record(Fact::SearchEnded { by }, step);
         self.record(Fact::Closed, step);
         self.flight.clear();
-        step.commands.push(Command::StopStudy {
-            reason: "the study was cancelled".into(),
-        });
+        step.commands.push(Command::StopStudy { reason: "the study was cancelled".into() });
         step.commands.push(Command::Finished);
     }
 
@@ -382,9 +353,8 @@ impl StudyState {
             self.flight.drop_back();
             self.drop_done();
             if by == EndedBy::Timeout && !self.flight.is_empty() {
-                step.commands.push(Command::StopStudy {
-                    reason: "the study's timeout has run out".into(),
-                });
+                step.commands
+                    .push(Command::StopStudy { reason: "the study's timeout has run out".into() });
             }
         }
         if self.phase == Phase::Refitting && self.flight.is_empty() && !self.has_refits_left() {

@@ -128,10 +128,7 @@ impl Watch {
     /// A trial ended: what its outcome says it reported takes the place of what was heard of it, so
     /// that a replay learns the same.
     pub fn ended(&mut self, outcome: &Outcome) {
-        self.restarted(TrialKey {
-            configuration: outcome.configuration,
-            entity: outcome.entity,
-        });
+        self.restarted(TrialKey { configuration: outcome.configuration, entity: outcome.entity });
         if matches!(outcome.end, End::Failed { .. }) {
             return;
         }

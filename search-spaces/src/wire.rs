@@ -126,11 +126,7 @@ pub struct ModelAddress {
 /// The form in which users see a model's id; it reads back.
 impl std::fmt::Display for ModelAddress {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(
-            f,
-            "{}-{}-{}-{}",
-            self.pack, self.offset, self.length, self.digest
-        )
+        write!(f, "{}-{}-{}-{}", self.pack, self.offset, self.length, self.digest)
     }
 }
 

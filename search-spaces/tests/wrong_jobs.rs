@@ -13,10 +13,7 @@ fn wrong_jobs() -> Vec<PathBuf> {
     let mut files: Vec<PathBuf> = fs::read_dir(folder)
         .unwrap()
         .map(|entry| entry.unwrap().path())
-        .filter(|path| {
-            path.extension()
-                .is_some_and(|extension| extension == "yaml")
-        })
+        .filter(|path| path.extension().is_some_and(|extension| extension == "yaml"))
         .collect();
     files.sort();
     files
@@ -52,17 +49,10 @@ fn every_problem_has_a_place_and_says_what_is_allowed() {
     for path in wrong_jobs() {
         let name = path.file_name().unwrap().to_str().unwrap();
         for problem in problems(name, &fs::read_to_string(&path).unwrap()).0 {
-            assert!(
-                problem.place.line > 0 && problem.place.column > 0,
-                "{problem}"
-            );
+            assert!(problem.place.line > 0 && problem.place.column > 0, "{problem}");
             assert!(!problem.found.is_empty(), "{problem}");
             assert!(problem.hint.is_some(), "{problem}");
-            let begins_low = problem
-                .message
-                .chars()
-                .next()
-                .is_some_and(|c| !c.is_uppercase());
+            let begins_low = problem.message.chars().next().is_some_and(|c| !c.is_uppercase());
             assert!(begins_low && !problem.message.ends_with('.'), "{problem}");
         }
     }

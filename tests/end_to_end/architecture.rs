@@ -7,10 +7,7 @@ use crate::harness::repository;
 
 fn dependencies(manifest: &str) -> Vec<String> {
     let text = fs::read_to_string(repository(manifest)).expect("the manifest");
-    let section = text
-        .split("[dependencies]")
-        .nth(1)
-        .expect("a section of dependencies");
+    let section = text.split("[dependencies]").nth(1).expect("a section of dependencies");
     let section = section.split("\n[").next().expect("its end");
     section
         .lines()
@@ -36,9 +33,7 @@ fn users(folder: &str, library: &str) -> Vec<String> {
     sources(&repository(folder), &mut files);
     let uses = |file: &PathBuf| {
         let text = fs::read_to_string(file).expect("a source");
-        let code = text
-            .lines()
-            .filter(|line| !line.trim_start().starts_with("//"));
+        let code = text.lines().filter(|line| !line.trim_start().starts_with("//"));
         let (path, used) = (format!("{library}::"), format!("use {library}"));
         code.into_iter().any(|line| {
             let at = line.find(&path);
@@ -51,12 +46,8 @@ fn users(folder: &str, library: &str) -> Vec<String> {
             whole || line.trim_start().starts_with(&used)
         })
     };
-    let name = |file: PathBuf| {
-        file.strip_prefix(repository(""))
-            .expect("inside")
-            .display()
-            .to_string()
-    };
+    let name =
+        |file: PathBuf| file.strip_prefix(repository("")).expect("inside").display().to_string();
     files.into_iter().filter(uses).map(name).collect()
 }
 
@@ -64,9 +55,7 @@ fn users(folder: &str, library: &str) -> Vec<String> {
 fn the_two_sides_do_not_know_each_other() {
     let ours = |manifest: &str| -> Vec<String> {
         let all = dependencies(manifest);
-        all.into_iter()
-            .filter(|name| name.starts_with("fleetfit-"))
-            .collect()
+        all.into_iter().filter(|name| name.starts_with("fleetfit-")).collect()
     };
     assert!(ours("search-spaces/Cargo.toml").is_empty());
     assert_eq!(ours("scheduler/Cargo.toml"), ["fleetfit-search-spaces"]);
@@ -75,42 +64,16 @@ fn the_two_sides_do_not_know_each_other() {
 
 #[test]
 fn the_vocabulary_does_nothing() {
-    for library in [
-        "std::fs",
-        "std::net",
-        "std::time",
-        "std::thread",
-        "tokio",
-        "rand",
-    ] {
-        assert_eq!(
-            users("search-spaces/src", library),
-            Vec::<String>::new(),
-            "{library}"
-        );
+    for library in ["std::fs", "std::net", "std::time", "std::thread", "tokio", "rand"] {
+        assert_eq!(users("search-spaces/src", library), Vec::<String>::new(), "{library}");
     }
 }
 
 #[test]
 fn the_core_touches_nothing_outside() {
-    for folder in [
-        "scheduler/src/sampler",
-        "scheduler/src/stopper",
-        "scheduler/src/state",
-    ] {
-        for library in [
-            "std::fs",
-            "std::net",
-            "std::time",
-            "std::thread",
-            "tokio",
-            "sled",
-        ] {
-            assert_eq!(
-                users(folder, library),
-                Vec::<String>::new(),
-                "{folder}: {library}"
-            );
+    for folder in ["scheduler/src/sampler", "scheduler/src/stopper", "scheduler/src/state"] {
+        for library in ["std::fs", "std::net", "std::time", "std::thread", "tokio", "sled"] {
+            assert_eq!(users(folder, library), Vec::<String>::new(), "{folder}: {library}");
         }
     }
 }
@@ -118,18 +81,10 @@ fn the_core_touches_nothing_outside() {
 #[test]
 fn each_library_has_one_owner() {
     let owners = [
-        (
-            "search-spaces/src",
-            "saphyr_parser",
-            "search-spaces/src/yaml",
-        ),
+        ("search-spaces/src", "saphyr_parser", "search-spaces/src/yaml"),
         ("scheduler/src", "sled", "scheduler/src/journal/store.rs"),
         ("scheduler/src", "axum", "scheduler/src/api"),
-        (
-            "trial-runner/src",
-            "smartcore",
-            "trial-runner/src/trainer/smart",
-        ),
+        ("trial-runner/src", "smartcore", "trial-runner/src/trainer/smart"),
         ("trial-runner/src", "csv", "trial-runner/src/dataset"),
         ("trial-runner/src", "parquet", "trial-runner/src/dataset"),
         ("src", "parquet", "src/table.rs"),
@@ -139,13 +94,7 @@ fn each_library_has_one_owner() {
     for (folder, library, owner) in owners {
         let users = users(folder, library);
         assert!(!users.is_empty(), "nobody in {folder} uses {library}");
-        let strangers: Vec<_> = users
-            .iter()
-            .filter(|user| !user.starts_with(owner))
-            .collect();
-        assert!(
-            strangers.is_empty(),
-            "{library} belongs to {owner}, not {strangers:?}"
-        );
+        let strangers: Vec<_> = users.iter().filter(|user| !user.starts_with(owner)).collect();
+        assert!(strangers.is_empty(), "{library} belongs to {owner}, not {strangers:?}");
     }
 }

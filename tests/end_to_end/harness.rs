@@ -22,9 +22,7 @@ pub struct Ran {
 
 impl Place {
     pub fn new() -> Self {
-        Self {
-            dir: tempfile::tempdir().expect("a folder for the test"),
-        }
+        Self { dir: tempfile::tempdir().expect("a folder for the test") }
     }
 
     pub fn path(&self, name: &str) -> PathBuf {
@@ -67,16 +65,12 @@ impl Place {
 
     /// Runs the binary, which must succeed, and reads the one JSON document it prints.
     pub fn json(&self, arguments: &[&str]) -> Value {
-        self.fleetfit(&[arguments, &["--output", "json"]].concat())
-            .ok()
-            .json()
+        self.fleetfit(&[arguments, &["--output", "json"]].concat()).ok().json()
     }
 
     /// Runs the binary, which must succeed, and reads one JSON document a line.
     pub fn lines(&self, arguments: &[&str]) -> Vec<Value> {
-        self.fleetfit(&[arguments, &["--output", "json"]].concat())
-            .ok()
-            .lines()
+        self.fleetfit(&[arguments, &["--output", "json"]].concat()).ok().lines()
     }
 }
 
@@ -130,9 +124,8 @@ pub fn panel(stores: u32, weeks: u32) -> String {
     let mut text = String::from("store,week,price,promo,sales\n");
     let mut state = 12_345_u64;
     let mut random = move || {
-        state = state
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1_442_695_040_888_963_407);
+        state =
+            state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (state >> 33) as f64 / f64::from(1_u32 << 31)
     };
     for store in 1..=stores {

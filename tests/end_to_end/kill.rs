@@ -32,9 +32,8 @@ fn place() -> Place {
 
 #[test]
 fn twenty_kills_lose_nothing_and_double_nothing() {
-    let seed = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .map_or(1, |time| time.as_nanos() as u64);
+    let seed =
+        SystemTime::now().duration_since(UNIX_EPOCH).map_or(1, |time| time.as_nanos() as u64);
     println!("seed {seed}");
     let mut state = seed | 1;
     let mut random = move |below: u64| {
@@ -66,10 +65,8 @@ fn twenty_kills_lose_nothing_and_double_nothing() {
     assert_eq!(ran["best"]["value"], expected["best"]["value"]);
     assert_eq!(ran["best"]["trial"], expected["best"]["trial"]);
     let trials = place.lines(&["trials", "killed"]);
-    let distinct: HashSet<String> = trials
-        .iter()
-        .map(|trial| format!("{} {}", trial["trial"], trial["entity"]))
-        .collect();
+    let distinct: HashSet<String> =
+        trials.iter().map(|trial| format!("{} {}", trial["trial"], trial["entity"])).collect();
     assert_eq!((trials.len(), distinct.len()), (2_000, 2_000));
     let values = |place: &Place| {
         let bests = place.lines(&["best", "killed", "--all"]);
@@ -93,16 +90,8 @@ fn no_program_outlives_a_killed_fleetfit() {
         ),
     );
     let mut child = place.start(&["run", "job.yaml"]);
-    let pid = || {
-        std::fs::read_to_string(&mark)
-            .ok()?
-            .trim()
-            .parse::<i32>()
-            .ok()
-    };
-    eventually("the program starts", Duration::from_secs(10), || {
-        pid().is_some()
-    });
+    let pid = || std::fs::read_to_string(&mark).ok()?.trim().parse::<i32>().ok();
+    eventually("the program starts", Duration::from_secs(10), || pid().is_some());
     let pid = rustix::process::Pid::from_raw(pid().expect("a pid")).expect("a process");
     rustix::process::test_kill_process(pid).expect("the program runs");
     child.kill().expect("it is killed");

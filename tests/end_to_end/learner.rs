@@ -38,20 +38,13 @@ fn every_entity_gets_its_best() {
     assert_eq!(ran["status"], "completed");
     assert_eq!(ran["ended_by"], "trials");
     assert_eq!(ran["entities"], 30);
-    assert_eq!(
-        ran["trials"],
-        serde_json::json!({"completed": 240, "stopped": 0, "failed": 0})
-    );
+    assert_eq!(ran["trials"], serde_json::json!({"completed": 240, "stopped": 0, "failed": 0}));
     assert_eq!(ran["fits"], 720);
     assert_eq!(
         ran["metric"],
         serde_json::json!({"name": "root_mean_squared_error", "goal": "minimize"})
     );
-    assert!(
-        ran["elapsed_s"]
-            .as_f64()
-            .is_some_and(|seconds| seconds > 0.0)
-    );
+    assert!(ran["elapsed_s"].as_f64().is_some_and(|seconds| seconds > 0.0));
     assert!(ran["best"]["entity"].is_null());
     assert_eq!(ran["best"]["learner"], "ridge");
 
@@ -62,10 +55,8 @@ fn every_entity_gets_its_best() {
     for trial in &trials {
         assert_eq!(trial["state"], "completed");
         let store = trial["entity"]["store"].as_i64().expect("a store");
-        let (value, number) = (
-            trial["value"].as_f64().expect("a value"),
-            trial["trial"].as_u64().expect("a number"),
-        );
+        let (value, number) =
+            (trial["value"].as_f64().expect("a value"), trial["trial"].as_u64().expect("a number"));
         *sums.entry(number).or_default() += value;
         let leader = best.entry(store).or_insert((value, number));
         if (value, number) < *leader {
@@ -106,11 +97,7 @@ fn the_same_seed_gives_the_same_result() {
             best["model"] = model.rsplit('-').next().expect("a digest").into();
             best
         };
-        place
-            .lines(&["best", "demand", "--all"])
-            .into_iter()
-            .map(strip)
-            .collect::<Vec<_>>()
+        place.lines(&["best", "demand", "--all"]).into_iter().map(strip).collect::<Vec<_>>()
     };
     assert_eq!(bests("1"), bests("4"));
 }
@@ -147,47 +134,24 @@ fn predictions_keep_the_order_of_the_rows() {
         "next.csv",
         "week,store,price,promo\n41,17,2.5,0\n41,3,2.5,1\n41,999,2.5,0\n42,17,2.1,1\n",
     );
-    let ran = place
-        .fleetfit(&["predict", "demand", "--data", "next.csv"])
-        .ok();
-    assert!(
-        ran.stderr.contains("1 rows are of entities"),
-        "{}",
-        ran.stderr
-    );
-    let lines: Vec<Vec<&str>> = ran
-        .stdout
-        .lines()
-        .map(|line| line.split(',').collect())
-        .collect();
+    let ran = place.fleetfit(&["predict", "demand", "--data", "next.csv"]).ok();
+    assert!(ran.stderr.contains("1 rows are of entities"), "{}", ran.stderr);
+    let lines: Vec<Vec<&str>> = ran.stdout.lines().map(|line| line.split(',').collect()).collect();
     assert_eq!(lines[0], ["store", "prediction"]);
     let stores: Vec<_> = lines[1..].iter().map(|line| line[0]).collect();
     assert_eq!(stores, ["17", "3", "999", "17"]);
     assert_eq!(lines[3][1], "");
     let number = |row: usize| lines[row][1].parse::<f64>().expect("a number");
-    assert!(
-        number(4) > number(1),
-        "a lower price and a promotion sell more"
-    );
-    place
-        .fleetfit(&[
-            "predict", "demand", "--data", "next.csv", "--out", "out.csv",
-        ])
-        .ok();
-    assert_eq!(
-        std::fs::read_to_string(place.path("out.csv")).expect("the file"),
-        ran.stdout
-    );
+    assert!(number(4) > number(1), "a lower price and a promotion sell more");
+    place.fleetfit(&["predict", "demand", "--data", "next.csv", "--out", "out.csv"]).ok();
+    assert_eq!(std::fs::read_to_string(place.path("out.csv")).expect("the file"), ran.stdout);
 }
 
 #[test]
 fn trials_come_as_csv_and_parquet() {
     let place = place();
     place.json(&["run", "job.yaml"]);
-    let csv = place
-        .fleetfit(&["trials", "demand", "--output", "csv"])
-        .ok()
-        .stdout;
+    let csv = place.fleetfit(&["trials", "demand", "--output", "csv"]).ok().stdout;
     let mut lines = csv.lines();
     assert_eq!(
         lines.next(),
@@ -196,16 +160,7 @@ fn trials_come_as_csv_and_parquet() {
     assert_eq!(lines.count(), 240);
     let refused = place.fleetfit(&["trials", "demand", "--output", "parquet"]);
     assert_eq!(refused.code, 2);
-    place
-        .fleetfit(&[
-            "trials",
-            "demand",
-            "--output",
-            "parquet",
-            "--out",
-            "t.parquet",
-        ])
-        .ok();
+    place.fleetfit(&["trials", "demand", "--output", "parquet", "--out", "t.parquet"]).ok();
     let bytes = std::fs::read(place.path("t.parquet")).expect("the file");
     assert!(bytes.starts_with(b"PAR1") && bytes.ends_with(b"PAR1"));
 }
@@ -220,9 +175,7 @@ fn a_tiny_entity_fails_with_a_reason_and_the_study_goes_on() {
     assert_eq!(ran["trials"]["failed"], 8);
     let trials = place.lines(&["trials", "demand", "--entity", "99"]);
     assert!(trials.iter().all(|trial| {
-        trial["reason"]
-            .as_str()
-            .is_some_and(|reason| reason.contains("single row"))
+        trial["reason"].as_str().is_some_and(|reason| reason.contains("single row"))
     }));
     let none = place.fleetfit(&["best", "demand", "--entity", "99"]);
     assert_eq!(none.code, 4);

@@ -26,11 +26,7 @@ fn refused(from: &str, to: &str, says: &[&str]) {
         let ran = place.fleetfit(&[command, "job.yaml"]);
         assert_eq!(ran.code, 2, "{command}: {}", ran.stderr);
         for what in says {
-            assert!(
-                ran.stderr.contains(what),
-                "{command} does not say {what}: {}",
-                ran.stderr
-            );
+            assert!(ran.stderr.contains(what), "{command} does not say {what}: {}", ran.stderr);
         }
     }
     assert!(!place.path("home/studies").exists());
@@ -43,20 +39,12 @@ fn a_column_that_is_not_there() {
         "name: sale\n",
         &["job.yaml:3:21: target_column_name", "did you mean sales?"],
     );
-    refused(
-        "[store]",
-        "[stores]",
-        &["job.yaml:5:", "did you mean store?"],
-    );
+    refused("[store]", "[stores]", &["job.yaml:5:", "did you mean store?"]);
 }
 
 #[test]
 fn a_file_that_is_not_there() {
-    refused(
-        "sales.csv",
-        "sale.csv",
-        &["job.yaml:2:23: training_data.path", "sale.csv"],
-    );
+    refused("sales.csv", "sale.csv", &["job.yaml:2:23: training_data.path", "sale.csv"]);
 }
 
 #[test]
@@ -64,12 +52,7 @@ fn several_problems_at_once() {
     refused(
         "min: 0.001, max: 1000",
         "min: 0, max: 1000, stepp: 1",
-        &[
-            "job.yaml:8:",
-            "scale: log",
-            "stepp",
-            "2 problems; nothing was started",
-        ],
+        &["job.yaml:8:", "scale: log", "stepp", "2 problems; nothing was started"],
     );
 }
 
@@ -90,11 +73,7 @@ fn a_study_that_is_not_there() {
     place.json(&["run", "job.yaml", "--name", "demand"]);
     let ran = place.fleetfit(&["status", "demnd"]);
     assert_eq!(ran.code, 2);
-    assert!(
-        ran.stderr.contains("did you mean demand?"),
-        "{}",
-        ran.stderr
-    );
+    assert!(ran.stderr.contains("did you mean demand?"), "{}", ran.stderr);
     let ran = place.fleetfit(&["best", "demand", "--entity", "99"]);
     assert_eq!(ran.code, 2);
     assert!(ran.stderr.contains("99"), "{}", ran.stderr);
@@ -105,12 +84,7 @@ fn words_that_the_command_line_does_not_know() {
     let place = Place::new();
     assert_eq!(place.fleetfit(&["runn"]).code, 2);
     assert_eq!(place.fleetfit(&["run"]).code, 2);
-    assert_eq!(
-        place
-            .fleetfit(&["best", "a", "--entity", "1", "--all"])
-            .code,
-        2
-    );
+    assert_eq!(place.fleetfit(&["best", "a", "--entity", "1", "--all"]).code, 2);
     assert_eq!(place.fleetfit(&["--help"]).code, 0);
 }
 

@@ -141,10 +141,7 @@ pub(crate) enum Body {
 impl Model {
     /// The model that always gives the mean, or the shares of the classes.
     pub(crate) fn constant(answer: Answer) -> Self {
-        Self {
-            answer,
-            body: Body::Constant,
-        }
+        Self { answer, body: Body::Constant }
     }
 
     /// Predicts for some rows of a frame.
@@ -160,10 +157,7 @@ impl Model {
         stop: &Stop,
     ) -> Result<Predictions, PredictError> {
         if let Some(&row) = rows.iter().find(|&&row| row as usize >= frame.n_rows) {
-            return Err(PredictError::NoSuchRow {
-                row,
-                n_rows: frame.n_rows,
-            });
+            return Err(PredictError::NoSuchRow { row, n_rows: frame.n_rows });
         }
         let raw = self.raw(frame, rows, stop)?;
         Ok(self.answer.finish(raw))
@@ -192,9 +186,7 @@ impl Model {
                 }
             }
             Body::Linear(encoder, linear) => {
-                over(encoder, frame, blocks, |design, out| {
-                    linear.predict(design, out, width)
-                })?;
+                over(encoder, frame, blocks, |design, out| linear.predict(design, out, width))?;
             }
             Body::Neighbours(encoder, neighbours) => {
                 over(encoder, frame, blocks, |design, out| {
@@ -202,14 +194,10 @@ impl Model {
                 })?;
             }
             Body::Kernel(encoder, kernel) => {
-                over(encoder, frame, blocks, |design, out| {
-                    kernel.predict(design, out, width)
-                })?;
+                over(encoder, frame, blocks, |design, out| kernel.predict(design, out, width))?;
             }
             Body::Bayes(encoder, bayes) => {
-                over(encoder, frame, blocks, |design, out| {
-                    bayes.predict(design, out, width)
-                })?;
+                over(encoder, frame, blocks, |design, out| bayes.predict(design, out, width))?;
             }
         }
         let is_constant = self.body == Body::Constant;
@@ -235,9 +223,7 @@ impl Model {
 
     /// Reads the stored form; bytes that are damaged or newer are refused.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, ModelError> {
-        let (header, payload) = bytes
-            .split_at_checked(HEADER_BYTES)
-            .ok_or(ModelError::Damaged)?;
+        let (header, payload) = bytes.split_at_checked(HEADER_BYTES).ok_or(ModelError::Damaged)?;
         if header[..4] != MAGIC {
             return Err(ModelError::Damaged);
         }
@@ -248,11 +234,7 @@ impl Model {
             return Err(ModelError::Damaged);
         }
         let model: Self = postcard::from_bytes(payload).map_err(|_| ModelError::Damaged)?;
-        if model.is_sound() {
-            Ok(model)
-        } else {
-            Err(ModelError::Damaged)
-        }
+        if model.is_sound() { Ok(model) } else { Err(ModelError::Damaged) }
     }
 
     /// Whether every index and size in it fits, so that no bytes can make `predict` panic.
@@ -308,11 +290,7 @@ impl Answer {
     fn is_sound(&self) -> bool {
         match self {
             Self::Number { .. } => true,
-            Self::Classes {
-                labels,
-                present,
-                shares,
-            } => {
+            Self::Classes { labels, present, shares } => {
                 !present.is_empty()
                     && present.len() == shares.len()
                     && present.iter().all(|&code| (code as usize) < labels.len())
@@ -324,9 +302,7 @@ impl Answer {
     fn finish(&self, raw: Vec<f64>) -> Predictions {
         match self {
             Self::Number { .. } => Predictions::Numbers(raw),
-            Self::Classes {
-                labels, present, ..
-            } => {
+            Self::Classes { labels, present, .. } => {
                 let n_rows = raw.len() / present.len();
                 let mut probabilities = vec![0.0; n_rows * labels.len()];
                 let rows = probabilities.chunks_mut(labels.len());
@@ -335,10 +311,7 @@ impl Answer {
                         row[code as usize] = *probability;
                     }
                 }
-                Predictions::Classes {
-                    probabilities,
-                    labels: Arc::clone(labels),
-                }
+                Predictions::Classes { probabilities, labels: Arc::clone(labels) }
             }
         }
     }

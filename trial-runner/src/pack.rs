@@ -60,11 +60,7 @@ impl PackWriter {
     /// A writer for the packs of a directory, which is made if it isn't there.
     pub fn open(dir: &Path) -> io::Result<Self> {
         fs::create_dir_all(dir)?;
-        Ok(Self {
-            dir: dir.to_owned(),
-            max_bytes: MAX_PACK_BYTES,
-            pack: None,
-        })
+        Ok(Self { dir: dir.to_owned(), max_bytes: MAX_PACK_BYTES, pack: None })
     }
 
     /// Appends a model. It is safe once [`Self::sync`] has returned; after an error, what was
@@ -74,11 +70,7 @@ impl PackWriter {
             .ok()
             .filter(|length| *length <= MAX_MODEL_BYTES)
             .ok_or_else(|| io::Error::other("the model is larger than 1 GiB"))?;
-        if self
-            .pack
-            .as_ref()
-            .is_some_and(|pack| pack.end >= self.max_bytes)
-        {
+        if self.pack.as_ref().is_some_and(|pack| pack.end >= self.max_bytes) {
             self.end_pack()?;
         }
         let pack = match &mut self.pack {
@@ -136,11 +128,7 @@ impl Pack {
                     file.write_all(MAGIC)?;
                     // The name, too, must survive a power cut.
                     File::open(dir)?.sync_all()?;
-                    return Ok(Self {
-                        file,
-                        number,
-                        end: MAGIC.len() as u64,
-                    });
+                    return Ok(Self { file, number, end: MAGIC.len() as u64 });
                 }
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
                     number = number
@@ -156,10 +144,7 @@ impl Pack {
 /// Reads a model and checks that it is the one that was stored.
 pub fn read(dir: &Path, address: &ModelAddress) -> Result<Vec<u8>, PackError> {
     let path = path_of(dir, address.pack);
-    let damaged = || PackError::Damaged {
-        path: path.clone(),
-        digest: address.digest.clone(),
-    };
+    let damaged = || PackError::Damaged { path: path.clone(), digest: address.digest.clone() };
     if address.length > MAX_MODEL_BYTES {
         return Err(damaged());
     }
@@ -212,18 +197,14 @@ mod tests {
     use super::*;
 
     fn model(seed: u8) -> Vec<u8> {
-        (0..100 + usize::from(seed))
-            .map(|index| index as u8 ^ seed)
-            .collect()
+        (0..100 + usize::from(seed)).map(|index| index as u8 ^ seed).collect()
     }
 
     #[test]
     fn what_is_written_is_read() {
         let dir = tempfile::tempdir().unwrap();
         let mut writer = PackWriter::open(dir.path()).unwrap();
-        let addresses: Vec<_> = (0..50)
-            .map(|seed| writer.append(&model(seed)).unwrap())
-            .collect();
+        let addresses: Vec<_> = (0..50).map(|seed| writer.append(&model(seed)).unwrap()).collect();
         writer.sync().unwrap();
         for (seed, address) in addresses.iter().enumerate() {
             assert_eq!(read(dir.path(), address).unwrap(), model(seed as u8));
@@ -237,10 +218,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let mut writer = PackWriter::open(&dir.path().join("deep/down")).unwrap();
         writer.sync().unwrap();
-        assert_eq!(
-            fs::read_dir(dir.path().join("deep/down")).unwrap().count(),
-            0
-        );
+        assert_eq!(fs::read_dir(dir.path().join("deep/down")).unwrap().count(), 0);
     }
 
     #[test]
@@ -252,16 +230,11 @@ mod tests {
                 scope.spawn(move || {
                     let mut writer = PackWriter::open(dir).unwrap();
                     let models = (0..20).map(|index| model(thread * 20 + index));
-                    models
-                        .map(|model| writer.append(&model).unwrap())
-                        .collect::<Vec<_>>()
+                    models.map(|model| writer.append(&model).unwrap()).collect::<Vec<_>>()
                 })
             };
             let threads: Vec<_> = (0..8).map(write).collect();
-            threads
-                .into_iter()
-                .flat_map(|thread| thread.join().unwrap())
-                .collect()
+            threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect()
         });
         for (index, address) in addresses.iter().enumerate() {
             assert_eq!(read(dir.path(), address).unwrap(), model(index as u8));
@@ -274,9 +247,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let mut writer = PackWriter::open(dir.path()).unwrap();
         writer.max_bytes = 250;
-        let addresses: Vec<_> = (0..6)
-            .map(|seed| writer.append(&model(seed)).unwrap())
-            .collect();
+        let addresses: Vec<_> = (0..6).map(|seed| writer.append(&model(seed)).unwrap()).collect();
         let packs: Vec<u32> = addresses.iter().map(|address| address.pack).collect();
         assert_eq!(packs, [0, 0, 1, 1, 2, 2]);
         for (seed, address) in addresses.iter().enumerate() {
@@ -288,10 +259,7 @@ mod tests {
     fn a_torn_tail_harms_nothing() {
         let dir = tempfile::tempdir().unwrap();
         let mut writer = PackWriter::open(dir.path()).unwrap();
-        let (kept, torn) = (
-            writer.append(&model(1)).unwrap(),
-            writer.append(&model(2)).unwrap(),
-        );
+        let (kept, torn) = (writer.append(&model(1)).unwrap(), writer.append(&model(2)).unwrap());
         drop(writer);
         let path = path_of(dir.path(), 0);
         let file = OpenOptions::new().write(true).open(&path).unwrap();
@@ -302,10 +270,7 @@ mod tests {
         assert_eq!(next.pack, 1);
         assert_eq!(read(dir.path(), &kept).unwrap(), model(1));
         assert_eq!(read(dir.path(), &next).unwrap(), model(3));
-        assert!(matches!(
-            read(dir.path(), &torn),
-            Err(PackError::Damaged { .. })
-        ));
+        assert!(matches!(read(dir.path(), &torn), Err(PackError::Damaged { .. })));
     }
 
     #[test]
@@ -315,48 +280,24 @@ mod tests {
         let address = writer.append(&model(1)).unwrap();
         let other = writer.append(&model(2)).unwrap();
         let wrong = [
-            ModelAddress {
-                digest: other.digest.clone(),
-                ..address.clone()
-            },
-            ModelAddress {
-                offset: address.offset + 1,
-                ..address.clone()
-            },
-            ModelAddress {
-                offset: u64::MAX,
-                ..address.clone()
-            },
-            ModelAddress {
-                length: u32::MAX,
-                ..address.clone()
-            },
-            ModelAddress {
-                length: address.length - 1,
-                ..address.clone()
-            },
+            ModelAddress { digest: other.digest.clone(), ..address.clone() },
+            ModelAddress { offset: address.offset + 1, ..address.clone() },
+            ModelAddress { offset: u64::MAX, ..address.clone() },
+            ModelAddress { length: u32::MAX, ..address.clone() },
+            ModelAddress { length: address.length - 1, ..address.clone() },
         ];
         for wrong in wrong {
             let found = read(dir.path(), &wrong);
             assert!(matches!(found, Err(PackError::Damaged { .. })), "{wrong:?}");
         }
-        let nowhere = ModelAddress {
-            pack: 7,
-            ..address.clone()
-        };
-        assert!(matches!(
-            read(dir.path(), &nowhere),
-            Err(PackError::Io { .. })
-        ));
+        let nowhere = ModelAddress { pack: 7, ..address.clone() };
+        assert!(matches!(read(dir.path(), &nowhere), Err(PackError::Io { .. })));
 
         let path = path_of(dir.path(), 0);
         let mut bytes = fs::read(&path).unwrap();
         bytes[MAGIC.len() + RECORD_HEADER_BYTES + 5] ^= 1;
         fs::write(&path, bytes).unwrap();
-        assert!(matches!(
-            read(dir.path(), &address),
-            Err(PackError::Damaged { .. })
-        ));
+        assert!(matches!(read(dir.path(), &address), Err(PackError::Damaged { .. })));
         assert_eq!(read(dir.path(), &other).unwrap(), model(2));
     }
 }

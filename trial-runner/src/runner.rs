@@ -100,9 +100,7 @@ impl Runner {
         let thread = |slot| {
             let desk = Arc::clone(&desk);
             let name = format!("runner-{slot}");
-            std::thread::Builder::new()
-                .name(name)
-                .spawn(move || desk.work())
+            std::thread::Builder::new().name(name).spawn(move || desk.work())
         };
         let threads = (0..slots).map(thread).collect::<Result<_, _>>()?;
         Ok(Self { desk, threads })
@@ -222,7 +220,5 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 /// Milliseconds since 1970.
 fn now_ms() -> u64 {
-    SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .map_or(0, |since| since.as_millis() as u64)
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64)
 }

@@ -1,11 +1,11 @@
 //! The algorithms that turn an entity's rows and a configuration into a [`Model`].
 //!
 //! A trainer is deterministic in its seed, gives up when its [`Stop`] says so, and answers anything
-//! it cannot fit with a reason instead of a panic. smartcore fits naive Bayes and minimises the loss
-//! of logistic regression (`trainer/smart.rs`; nothing else names it). The other linear models,
-//! trees, neighbours and support vectors are ours, and each of their files says what was wrong with
-//! smartcore's. No struct of another crate is ever stored: see [`Model`].
+//! it cannot fit with a reason instead of a panic. smartcore minimises the loss of logistic
+//! regression (`trainer/smart.rs`; nothing else names it). Everything else is ours, and each file says
+//! what was wrong with smartcore's. No struct of another crate is ever stored: see [`Model`].
 
+mod bayes;
 mod bins;
 mod descent;
 mod encode;
@@ -82,7 +82,7 @@ pub fn trainer(learner: Learner) -> Option<&'static dyn Trainer> {
         Learner::Lasso => Some(&linear::Lasso),
         Learner::ElasticNet => Some(&linear::ElasticNet),
         Learner::LogisticRegression => Some(&smart::LogisticRegression),
-        Learner::NaiveBayes => Some(&smart::NaiveBayes),
+        Learner::NaiveBayes => Some(&bayes::NaiveBayes),
         Learner::DecisionTree => Some(&forest::DecisionTree),
         Learner::RandomForest => Some(&forest::RandomForest),
         Learner::ExtraTrees => Some(&forest::ExtraTrees),

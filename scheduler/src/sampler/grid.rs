@@ -69,10 +69,7 @@ mod tests {
             let mut hit = vec![false; size as usize];
             for index in 0..size {
                 let at = permuted(index, size, 9) as usize;
-                assert!(
-                    !std::mem::replace(&mut hit[at], true),
-                    "{at} of {size} twice"
-                );
+                assert!(!std::mem::replace(&mut hit[at], true), "{at} of {size} twice");
             }
         }
     }

@@ -24,12 +24,7 @@ pub struct Random {
 impl Random {
     /// Draws from a space by a seed.
     pub fn new(space: SearchSpace, seed: u64) -> Self {
-        Self {
-            n_axes: space.axes().len(),
-            seen: Seen::new(&space),
-            space,
-            seed,
-        }
+        Self { n_axes: space.axes().len(), seen: Seen::new(&space), space, seed }
     }
 }
 

@@ -21,10 +21,7 @@ pub(super) struct Seen {
 
 impl Seen {
     pub(super) fn new(space: &SearchSpace) -> Self {
-        Self {
-            size: space.cardinality(),
-            fingerprints: BTreeSet::new(),
-        }
+        Self { size: space.cardinality(), fingerprints: BTreeSet::new() }
     }
 
     /// Whether points have to be told apart at all.
@@ -34,8 +31,7 @@ impl Seen {
 
     /// Whether no point is left.
     pub(super) fn is_exhausted(&self) -> bool {
-        self.size
-            .is_some_and(|size| self.fingerprints.len() as u128 >= size)
+        self.size.is_some_and(|size| self.fingerprints.len() as u128 >= size)
     }
 
     pub(super) fn insert(&mut self, configuration: &Configuration) {
@@ -55,11 +51,7 @@ impl Seen {
         let points = (0..size.min(MAX_WALK)).map(|step| {
             // Both are below the size, which may be close to the largest number there is.
             let room = size - start;
-            space.grid_point(if step < room {
-                start + step
-            } else {
-                step - room
-            })
+            space.grid_point(if step < room { start + step } else { step - room })
         });
         let mut free = points.filter(|point| !self.contains(point));
         free.next()

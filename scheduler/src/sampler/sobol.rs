@@ -122,15 +122,9 @@ mod tests {
     fn cube(n_axes: usize) -> Sobol {
         let parameters = (0..n_axes).map(|axis| Parameter {
             name: format!("x{axis}"),
-            domain: Domain::Uniform {
-                min: 0.0,
-                max: 1.0,
-                q: None,
-            },
+            domain: Domain::Uniform { min: 0.0, max: 1.0, q: None },
         });
-        let space = SearchSpace {
-            parameters: parameters.collect(),
-        };
+        let space = SearchSpace { parameters: parameters.collect() };
         Sobol::new(space, 5)
     }
 
@@ -138,9 +132,8 @@ mod tests {
     fn every_axis_is_stratified_in_every_block() {
         let sobol = cube(300);
         for block in [0, 3] {
-            let points: Vec<_> = (block * 256..(block + 1) * 256)
-                .map(|index| sobol.units(index))
-                .collect();
+            let points: Vec<_> =
+                (block * 256..(block + 1) * 256).map(|index| sobol.units(index)).collect();
             for axis in 0..300 {
                 let mut hit = [false; 256];
                 for point in &points {
@@ -159,10 +152,7 @@ mod tests {
             for second in 0..first {
                 let mut counts = [0u32; 64];
                 for point in &points {
-                    let (x, y) = (
-                        (point[first] * 8.0) as usize,
-                        (point[second] * 8.0) as usize,
-                    );
+                    let (x, y) = ((point[first] * 8.0) as usize, (point[second] * 8.0) as usize);
                     counts[8 * x + y] += 1;
                 }
                 assert_eq!(counts, [16; 64], "axes {second} and {first}");

@@ -76,10 +76,7 @@ impl StudyState {
         let left = self.left(&piece);
         if let Some(watch) = &mut self.watch {
             for (configuration, entity) in flight::trials(&left) {
-                watch.restarted(TrialKey {
-                    configuration,
-                    entity,
-                });
+                watch.restarted(TrialKey { configuration, entity });
             }
         }
         let is_wanted = match piece.purpose {
@@ -103,9 +100,7 @@ impl StudyState {
                 let failed = trials.map(|(configuration, entity)| Outcome {
                     configuration,
                     entity,
-                    end: End::Failed {
-                        reason: reason.clone(),
-                    },
+                    end: End::Failed { reason: reason.clone() },
                     fits: 0,
                     started_ms: 0,
                     ended_ms: 0,
@@ -170,9 +165,7 @@ impl StudyState {
 fn cleaned(mut outcome: Outcome) -> Outcome {
     match &mut outcome.end {
         End::Completed { value } if !value.is_finite() => {
-            outcome.end = End::Failed {
-                reason: "the metric is not a finite number".into(),
-            };
+            outcome.end = End::Failed { reason: "the metric is not a finite number".into() };
         }
         End::Stopped { value, .. } => *value = value.filter(|value| value.is_finite()),
         End::Completed { .. } | End::Failed { .. } => {}

@@ -101,13 +101,7 @@ impl Flight {
     pub(super) fn fresh(&mut self, purpose: Purpose, parts: Vec<Part>) -> Piece {
         let number = self.next_number;
         self.next_number += 1;
-        Piece {
-            number,
-            attempt: 1,
-            deaths: 0,
-            purpose,
-            parts,
-        }
+        Piece { number, attempt: 1, deaths: 0, purpose, parts }
     }
 
     pub(super) fn send(&mut self, piece: Piece) {
@@ -130,12 +124,7 @@ impl Flight {
             return None;
         }
         let deaths = if after < before { 0 } else { piece.deaths + 1 };
-        let left = Piece {
-            attempt: piece.attempt + 1,
-            deaths,
-            parts: left,
-            ..piece
-        };
+        let left = Piece { attempt: piece.attempt + 1, deaths, parts: left, ..piece };
         if deaths < MAX_DEATHS {
             self.back.push_back(left);
         } else if after == 1 {
@@ -144,10 +133,7 @@ impl Flight {
             // Each half gets one more chance before it is split in its turn.
             for half in split(left.parts) {
                 let fresh = self.fresh(left.purpose, half);
-                self.back.push_back(Piece {
-                    deaths: MAX_DEATHS - 1,
-                    ..fresh
-                });
+                self.back.push_back(Piece { deaths: MAX_DEATHS - 1, ..fresh });
             }
         }
         None
@@ -220,11 +206,7 @@ mod tests {
             let released = flight.release(current.number, current.attempt).unwrap();
             let has_bad = trials(&released.parts).any(|trial| trial == (0, 617));
             deaths += u32::from(has_bad);
-            let left = if has_bad {
-                released.parts.clone()
-            } else {
-                Vec::new()
-            };
+            let left = if has_bad { released.parts.clone() } else { Vec::new() };
             if let Some(piece) = flight.put_back(released, left) {
                 break piece;
             }

@@ -27,11 +27,7 @@ pub(super) struct Refits {
 
 impl Refits {
     pub(super) fn new(n_entities: u32) -> Self {
-        Self {
-            done_with: vec![NOBODY; n_entities as usize],
-            next_block: 0,
-            shared_winner: None,
-        }
+        Self { done_with: vec![NOBODY; n_entities as usize], next_block: 0, shared_winner: None }
     }
 
     /// The walk over the blocks begins again.
@@ -56,10 +52,7 @@ impl StudyState {
 
     /// The configuration that an entity has to be refitted with; none if it has been, or has none.
     pub(super) fn needs_refit(&self, entity: u32) -> Option<u32> {
-        if !matches!(
-            self.study.work,
-            Work::Learner(_) | Work::ChosenLearner { .. }
-        ) {
+        if !matches!(self.study.work, Work::Learner(_) | Work::ChosenLearner { .. }) {
             return None;
         }
         let winner = match self.study.selection {

@@ -36,10 +36,7 @@ impl Queue {
     pub(super) fn of_open(open: impl Iterator<Item = u32>, batch_size: u32) -> Self {
         let open: Vec<u32> = open.collect();
         let batches = open.chunks(batch_size.max(1) as usize);
-        Self {
-            walks: VecDeque::new(),
-            waiting: batches.map(<[u32]>::to_vec).collect(),
-        }
+        Self { walks: VecDeque::new(), waiting: batches.map(<[u32]>::to_vec).collect() }
     }
 }
 
@@ -128,10 +125,7 @@ impl StudyState {
         }
         let is_any = !configurations.is_empty();
         if is_any {
-            self.queue.walks.push_back(Walk {
-                configurations,
-                next_block: 0,
-            });
+            self.queue.walks.push_back(Walk { configurations, next_block: 0 });
         }
         is_any
     }
@@ -153,10 +147,7 @@ impl StudyState {
                 break;
             };
             numbers.push(number);
-            let proposed = Fact::Proposed {
-                number,
-                configuration,
-            };
+            let proposed = Fact::Proposed { number, configuration };
             self.record(proposed, step);
         }
         numbers

@@ -83,10 +83,7 @@ impl Standings {
 
     /// A configuration begins: its settings are kept until `close`.
     pub(super) fn open(&mut self, number: u32, configuration: Configuration) {
-        let known = Known {
-            configuration,
-            n_holds: 1,
-        };
+        let known = Known { configuration, n_holds: 1 };
         self.known.insert(number, known);
     }
 
@@ -203,11 +200,7 @@ mod tests {
             standings.open(number, Configuration::default());
             standings.close(number, summary(sum, completed));
         }
-        let expected = SharedBest {
-            configuration: 2,
-            value: 9.0,
-            completed: 3,
-        };
+        let expected = SharedBest { configuration: 2, value: 9.0, completed: 3 };
         assert_eq!(standings.shared(), Some(expected));
     }
 }

@@ -14,9 +14,7 @@ pub(super) struct Bitmap {
 
 impl Bitmap {
     pub(super) fn contains(&self, index: usize) -> bool {
-        self.words
-            .get(index / 64)
-            .is_some_and(|word| word >> (index % 64) & 1 == 1)
+        self.words.get(index / 64).is_some_and(|word| word >> (index % 64) & 1 == 1)
     }
 
     /// Puts the number in; false if it was there.
@@ -50,10 +48,7 @@ impl Cut {
     /// Some 128 blocks, so that even a few entities spread over all threads, and none wider than
     /// what one launch takes.
     pub(super) fn new(n_entities: u32) -> Self {
-        Self {
-            n_entities,
-            width: n_entities.div_ceil(128).clamp(1, 1024),
-        }
+        Self { n_entities, width: n_entities.div_ceil(128).clamp(1, 1024) }
     }
 
     pub(super) fn n_blocks(self) -> u32 {
@@ -111,11 +106,7 @@ struct Partial {
 
 impl Partial {
     fn new(width: u32) -> Self {
-        Self {
-            ended: Bitmap::default(),
-            values: vec![f64::NAN; width as usize],
-            n_ended: 0,
-        }
+        Self { ended: Bitmap::default(), values: vec![f64::NAN; width as usize], n_ended: 0 }
     }
 
     fn summary(&self) -> Summary {
@@ -129,11 +120,7 @@ impl Partial {
 
 impl Tally {
     pub(super) fn new(cut: Cut) -> Self {
-        Self {
-            cut,
-            blocks: vec![BlockTally::Untouched; cut.n_blocks() as usize],
-            n_ended: 0,
-        }
+        Self { cut, blocks: vec![BlockTally::Untouched; cut.n_blocks() as usize], n_ended: 0 }
     }
 
     /// Whether the trial for this entity has ended. True for strangers, who have nothing to tell.

@@ -42,11 +42,7 @@ pub struct Bandit {
 impl Bandit {
     /// The rule with its slack.
     pub fn new(slack: Slack, goal: Goal) -> Self {
-        Self {
-            slack,
-            goal,
-            best_within: Vec::new(),
-        }
+        Self { slack, goal, best_within: Vec::new() }
     }
 }
 
@@ -55,13 +51,8 @@ impl Stopper for Bandit {
         let interval = curve.len();
         let own = lowest(curve);
         let running = others.iter().filter_map(|other| other.get(..interval));
-        let ended = interval
-            .checked_sub(1)
-            .and_then(|i| self.best_within.get(i));
-        let best = running
-            .map(lowest)
-            .chain(ended.copied())
-            .fold(own, f64::min);
+        let ended = interval.checked_sub(1).and_then(|i| self.best_within.get(i));
+        let best = running.map(lowest).chain(ended.copied()).fold(own, f64::min);
         let limit = self.slack.limit(best);
         (own > limit).then(|| {
             let [own, limit, best] = [own, limit, best].map(|loss| short(self.goal.loss(loss)));

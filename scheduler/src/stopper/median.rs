@@ -19,10 +19,7 @@ pub struct MedianStopping {
 impl MedianStopping {
     /// The rule at the intervals of a schedule.
     pub fn new(schedule: Schedule, goal: Goal) -> Self {
-        Self {
-            goal,
-            averages: Window::new(schedule),
-        }
+        Self { goal, averages: Window::new(schedule) }
     }
 }
 
@@ -73,10 +70,7 @@ fn median(values: &mut [f64]) -> f64 {
 mod tests {
     use super::*;
 
-    const ALWAYS: Schedule = Schedule {
-        evaluation_interval: 1,
-        delay_evaluation: 0,
-    };
+    const ALWAYS: Schedule = Schedule { evaluation_interval: 1, delay_evaluation: 0 };
 
     #[test]
     fn the_best_is_held_against_running_averages() {

@@ -22,11 +22,7 @@ pub struct TruncationSelection {
 impl TruncationSelection {
     /// The rule at the intervals of a schedule.
     pub fn new(percentage: u8, schedule: Schedule, goal: Goal) -> Self {
-        Self {
-            percentage,
-            goal,
-            bests: Window::new(schedule),
-        }
+        Self { percentage, goal, bests: Window::new(schedule) }
     }
 }
 
@@ -65,10 +61,7 @@ impl Stopper for TruncationSelection {
 mod tests {
     use super::*;
 
-    const ALWAYS: Schedule = Schedule {
-        evaluation_interval: 1,
-        delay_evaluation: 0,
-    };
+    const ALWAYS: Schedule = Schedule { evaluation_interval: 1, delay_evaluation: 0 };
 
     #[test]
     fn the_worst_fifth_is_cut() {

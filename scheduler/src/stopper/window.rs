@@ -16,10 +16,7 @@ pub(super) struct Window {
 
 impl Window {
     pub(super) fn new(schedule: Schedule) -> Self {
-        Self {
-            schedule,
-            by_interval: BTreeMap::new(),
-        }
+        Self { schedule, by_interval: BTreeMap::new() }
     }
 
     /// Takes in what a trial had reached: one number an interval, from the first on.
@@ -37,10 +34,6 @@ impl Window {
     }
 
     pub(super) fn at(&self, interval: usize) -> impl Iterator<Item = f64> {
-        self.by_interval
-            .get(&interval)
-            .into_iter()
-            .flatten()
-            .copied()
+        self.by_interval.get(&interval).into_iter().flatten().copied()
     }
 }

@@ -31,11 +31,7 @@ fn proposals(sampler: &mut dyn Sampler, from: u32, n: u32) -> Vec<Configuration>
 fn check(space: &SearchSpace, algorithm: Algorithm, n: u32) {
     let proposed = proposals(&mut *sampler(space, algorithm, 7), 0, n);
     let size = space.cardinality().unwrap_or(u128::MAX);
-    assert_eq!(
-        proposed.len() as u128,
-        size.min(u128::from(n)),
-        "{algorithm:?}"
-    );
+    assert_eq!(proposed.len() as u128, size.min(u128::from(n)), "{algorithm:?}");
     for configuration in &proposed {
         assert!(space.contains(configuration), "{}", configuration.to_json());
     }
@@ -52,28 +48,15 @@ fn check(space: &SearchSpace, algorithm: Algorithm, n: u32) {
     }
     if space.cardinality().is_some() {
         let distinct: BTreeSet<String> = proposed.iter().map(Configuration::to_json).collect();
-        assert_eq!(
-            distinct.len(),
-            proposed.len(),
-            "{algorithm:?} repeats a point"
-        );
+        assert_eq!(distinct.len(), proposed.len(), "{algorithm:?} repeats a point");
     }
 }
 
 #[test]
 fn finite_spaces_are_used_up_without_a_repeat() {
-    let quantised = Domain::LogUniform {
-        min: 0.0,
-        max: 5.0,
-        q: Some(1.0),
-        base: std::f64::consts::E,
-    };
-    let logarithmic = Domain::Int {
-        min: 1,
-        max: 1_000,
-        step: 1,
-        scale: Scale::Log,
-    };
+    let quantised =
+        Domain::LogUniform { min: 0.0, max: 5.0, q: Some(1.0), base: std::f64::consts::E };
+    let logarithmic = Domain::Int { min: 1, max: 1_000, step: 1, scale: Scale::Log };
     let spaces = [
         space(Vec::new()),
         space(vec![parameter("only", choice(1))]),
@@ -115,12 +98,8 @@ fn proposing_twice_gives_the_same() {
 #[test]
 fn endless_and_huge_spaces() {
     let model = vec![parameter("model", choice(3)), parameter("x", unit())];
-    let wide: Vec<_> = (0..1_100)
-        .map(|axis| parameter(&format!("x{axis}"), unit()))
-        .collect();
-    let huge: Vec<_> = (0..1_000)
-        .map(|axis| parameter(&format!("x{axis}"), choice(3)))
-        .collect();
+    let wide: Vec<_> = (0..1_100).map(|axis| parameter(&format!("x{axis}"), unit())).collect();
+    let huge: Vec<_> = (0..1_000).map(|axis| parameter(&format!("x{axis}"), choice(3))).collect();
     for algorithm in ENDLESS {
         check(&space(model.clone()), algorithm, 500);
         check(&space(wide.clone()), algorithm, 20);
@@ -166,9 +145,7 @@ fn what_cannot_run_is_an_error() {
     let endless = space(vec![parameter("x", unit())]);
     let error = |algorithm| {
         let study = study(endless.clone(), algorithm, 1);
-        sampler::for_study(&study, 1)
-            .err()
-            .map(|error| error.to_string())
+        sampler::for_study(&study, 1).err().map(|error| error.to_string())
     };
     assert_eq!(
         error(Algorithm::Grid).unwrap(),

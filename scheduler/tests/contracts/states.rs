@@ -55,15 +55,7 @@ fn trials(assignment: &Assignment) -> Vec<(u32, u32)> {
 }
 
 fn outcome((configuration, entity): (u32, u32), end: End) -> Outcome {
-    Outcome {
-        configuration,
-        entity,
-        end,
-        fits: 3,
-        started_ms: 1,
-        ended_ms: 2,
-        reports: Vec::new(),
-    }
+    Outcome { configuration, entity, end, fits: 3, started_ms: 1, ended_ms: 2, reports: Vec::new() }
 }
 
 /// Some trials fail, some are stopped, most complete, with ties among them.
@@ -72,50 +64,29 @@ fn ended(trial: (u32, u32)) -> Outcome {
     let reason = || "for a reason".to_owned();
     let end = match (configuration * 31 + entity * 17) % 23 {
         0 => End::Failed { reason: reason() },
-        1 => End::Stopped {
-            value: Some(-1e9),
-            reason: reason(),
-        },
-        rest => End::Completed {
-            value: f64::from(rest) / 7.0 - 1.0,
-        },
+        1 => End::Stopped { value: Some(-1e9), reason: reason() },
+        rest => End::Completed { value: f64::from(rest) / 7.0 - 1.0 },
     };
     outcome(trial, end)
 }
 
 fn tell(state: &mut StudyState, assignment: &Assignment) -> Step {
     let outcomes = trials(assignment).into_iter().map(ended);
-    state.handle(Event::Ended {
-        assignment: assignment.number,
-        outcomes: outcomes.collect(),
-    })
+    state.handle(Event::Ended { assignment: assignment.number, outcomes: outcomes.collect() })
 }
 
 fn release(state: &mut StudyState, assignment: &Assignment) -> Step {
-    state.handle(Event::Released {
-        assignment: assignment.number,
-        attempt: assignment.attempt,
-    })
+    state.handle(Event::Released { assignment: assignment.number, attempt: assignment.attempt })
 }
 
 fn refit(state: &mut StudyState, assignment: &Assignment) -> Step {
-    let model = Ok(ModelAddress {
-        digest: "00".into(),
-        pack: 0,
-        offset: 0,
-        length: 1,
+    let model = Ok(ModelAddress { digest: "00".into(), pack: 0, offset: 0, length: 1 });
+    let models = trials(assignment).into_iter().map(|(configuration, entity)| Refit {
+        entity,
+        configuration,
+        model: model.clone(),
     });
-    let models = trials(assignment)
-        .into_iter()
-        .map(|(configuration, entity)| Refit {
-            entity,
-            configuration,
-            model: model.clone(),
-        });
-    state.handle(Event::Refitted {
-        assignment: assignment.number,
-        models: models.collect(),
-    })
+    state.handle(Event::Refitted { assignment: assignment.number, models: models.collect() })
 }
 
 /// Runs a study to its end; every fact, and every assignment that was handed out.
@@ -124,10 +95,7 @@ fn run(state: &mut StudyState) -> (Vec<Fact>, Vec<Assignment>) {
     while state.phase() != Phase::Closed {
         let (assignments, proposed) = wanted(state, 3);
         facts.extend(proposed);
-        assert!(
-            !assignments.is_empty() || state.phase() == Phase::Closed,
-            "stuck"
-        );
+        assert!(!assignments.is_empty() || state.phase() == Phase::Closed, "stuck");
         for assignment in assignments {
             let step = match assignment.task {
                 AssignmentTask::Try(_) => tell(state, &assignment),
@@ -157,10 +125,7 @@ fn standing(state: &mut StudyState, n_entities: u32) -> Standing {
     touched.sort_unstable();
     Standing {
         bests: (0..n_entities).map(|entity| state.best(entity)).collect(),
-        counts: Counts {
-            running: 0,
-            ..state.counts()
-        },
+        counts: Counts { running: 0, ..state.counts() },
         shared: state.shared_best(),
         touched,
         ended_by: state.ended_by(),
@@ -298,10 +263,7 @@ fn concurrency_counts_configurations_in_flight() {
         let mut state = started(&study, n_entities);
         let (assignments, facts) = wanted(&mut state, u32::MAX);
         assert!(!facts.is_empty() && facts.len() <= max_concurrent as usize);
-        assert_eq!(
-            state.counts().running,
-            u64::from(n_entities) * facts.len() as u64
-        );
+        assert_eq!(state.counts().running, u64::from(n_entities) * facts.len() as u64);
         let (more, _) = wanted(&mut state, u32::MAX);
         assert!(more.is_empty());
         for assignment in &assignments {
@@ -361,11 +323,7 @@ fn a_trial_that_kills_three_runners_fails() {
         (failed.fits, failed.started_ms, failed.ended_ms) = (0, 0, 0);
         let outcomes = vec![failed];
         let by = EndedBy::Trials;
-        let expected = [
-            Fact::Ended { outcomes },
-            Fact::SearchEnded { by },
-            Fact::Closed,
-        ];
+        let expected = [Fact::Ended { outcomes }, Fact::SearchEnded { by }, Fact::Closed];
         assert_eq!(step.facts, expected);
         assert_eq!(step.commands, [Command::Finished]);
     }
@@ -379,10 +337,7 @@ fn what_an_assignment_did_not_tell_is_handed_out_again() {
         panic!("one assignment was wanted");
     };
     let told: Vec<_> = [(0, 0), (0, 3), (0, 4)].map(ended).into();
-    state.handle(Event::Ended {
-        assignment: first.number,
-        outcomes: told,
-    });
+    state.handle(Event::Ended { assignment: first.number, outcomes: told });
     release(&mut state, first);
     let (again, _) = wanted(&mut state, 1);
     assert_eq!((again[0].number, again[0].attempt), (first.number, 2));
@@ -404,25 +359,12 @@ fn a_timeout_stops_what_runs_and_refits_what_there_is() {
     let elapsed = Fact::Elapsed { elapsed_ms: 1_500 };
     assert_eq!(step.facts, [elapsed, Fact::SearchEnded { by }]);
     assert!(matches!(step.commands[..], [Command::StopStudy { .. }]));
-    assert_eq!(
-        wanted(&mut state, 5).0,
-        [],
-        "the search is over and not yet home"
-    );
+    assert_eq!(wanted(&mut state, 5).0, [], "the search is over and not yet home");
 
     let reason = "the study's timeout has run out".into();
-    let stopped = outcome(
-        (0, 0),
-        End::Stopped {
-            value: None,
-            reason,
-        },
-    );
+    let stopped = outcome((0, 0), End::Stopped { value: None, reason });
     let outcomes = vec![stopped];
-    state.handle(Event::Ended {
-        assignment: running[0].number,
-        outcomes,
-    });
+    state.handle(Event::Ended { assignment: running[0].number, outcomes });
     assert_eq!(state.counts().stopped, 1);
     let (refits, _) = wanted(&mut state, 5);
     assert_eq!(trials(&refits[0]), [(1, 0)]);
@@ -432,10 +374,7 @@ fn a_timeout_stops_what_runs_and_refits_what_there_is() {
 
     // Nothing has changed: it ends at once again. With more time it goes on.
     let step = state.handle(Event::Resumed);
-    assert_eq!(
-        step.facts,
-        [Fact::Reopened, Fact::SearchEnded { by }, Fact::Closed]
-    );
+    assert_eq!(step.facts, [Fact::Reopened, Fact::SearchEnded { by }, Fact::Closed]);
     assert_eq!(state.phase(), Phase::Closed);
 }
 
@@ -449,32 +388,16 @@ fn a_cancelled_study_is_over_until_it_is_resumed() {
     let step = state.handle(Event::Cancelled);
     let by = EndedBy::Cancel;
     assert_eq!(step.facts, [Fact::SearchEnded { by }, Fact::Closed]);
-    assert!(matches!(
-        step.commands[..],
-        [Command::StopStudy { .. }, Command::Finished]
-    ));
+    assert!(matches!(step.commands[..], [Command::StopStudy { .. }, Command::Finished]));
     assert_eq!(state.handle(Event::Cancelled), Step::default());
     assert_eq!(tell(&mut state, &old[1]), Step::default());
     assert_eq!(wanted(&mut state, 5), (vec![], vec![]));
 
     assert_eq!(state.handle(Event::Resumed).facts, [Fact::Reopened]);
     let reason = "the study was cancelled".into();
-    let stopped = outcome(
-        (1, 0),
-        End::Stopped {
-            value: None,
-            reason,
-        },
-    );
-    let late = state.handle(Event::Ended {
-        assignment: old[1].number,
-        outcomes: vec![stopped],
-    });
-    assert_eq!(
-        late,
-        Step::default(),
-        "a cancel ended a trial of a resumed study"
-    );
+    let stopped = outcome((1, 0), End::Stopped { value: None, reason });
+    let late = state.handle(Event::Ended { assignment: old[1].number, outcomes: vec![stopped] });
+    assert_eq!(late, Step::default(), "a cancel ended a trial of a resumed study");
     let (facts, _) = run(&mut state);
     let by = EndedBy::Trials;
     assert!(facts.contains(&Fact::SearchEnded { by }));
@@ -566,18 +489,10 @@ fn a_command_is_one_trial_an_assignment_and_is_stopped_early() {
     });
     let mut state = started(&study, 1);
     let (running, _) = wanted(&mut state, 4);
-    assert!(
-        running
-            .iter()
-            .all(|assignment| trials(assignment).len() == 1)
-    );
+    assert!(running.iter().all(|assignment| trials(assignment).len() == 1));
     let mut report = |configuration, step, value| {
         let report = Report { step, value };
-        let event = Event::Reported {
-            configuration,
-            entity: 0,
-            report,
-        };
+        let event = Event::Reported { configuration, entity: 0, report };
         state.handle(event).commands
     };
     assert_eq!(report(0, 1, 0.8), []);

@@ -10,19 +10,12 @@ const ALL: [Policy; 4] = [
 ];
 
 fn watch(policy: &Policy, goal: Goal, evaluation_interval: u32, delay_evaluation: u32) -> Watch {
-    let policy = EarlyTermination {
-        policy: policy.clone(),
-        evaluation_interval,
-        delay_evaluation,
-    };
+    let policy = EarlyTermination { policy: policy.clone(), evaluation_interval, delay_evaluation };
     Watch::new(&policy, goal).expect("the policy can run")
 }
 
 fn trial(configuration: u32) -> TrialKey {
-    TrialKey {
-        configuration,
-        entity: 0,
-    }
+    TrialKey { configuration, entity: 0 }
 }
 
 fn outcome(configuration: u32, end: End, values: &[f64]) -> Outcome {
@@ -34,9 +27,7 @@ fn outcome(configuration: u32, end: End, values: &[f64]) -> Outcome {
         fits: 1,
         started_ms: 0,
         ended_ms: 0,
-        reports: reports
-            .map(|(step, &value)| Report { step, value })
-            .collect(),
+        reports: reports.map(|(step, &value)| Report { step, value }).collect(),
     }
 }
 
@@ -52,9 +43,7 @@ fn learned(mut watch: Watch) -> Watch {
 /// The intervals at which a trial that reports this value 20 times should end.
 fn stopped_at(mut watch: Watch, value: f64) -> Vec<u64> {
     let intervals = 1..=20;
-    intervals
-        .filter(|&step| watch.report(trial(99), Report { step, value }).is_some())
-        .collect()
+    intervals.filter(|&step| watch.report(trial(99), Report { step, value }).is_some()).collect()
 }
 
 #[test]
@@ -72,10 +61,7 @@ fn every_policy_stops_the_hopeless_and_spares_the_best() {
 fn every_policy_looks_when_it_is_told_to() {
     for policy in &ALL {
         let at = |interval, delay| {
-            stopped_at(
-                learned(watch(policy, Goal::Minimize, interval, delay)),
-                50.0,
-            )
+            stopped_at(learned(watch(policy, Goal::Minimize, interval, delay)), 50.0)
         };
         assert_eq!(at(4, 0), [4, 8, 12, 16, 20], "{policy:?}");
         assert_eq!(at(5, 7), [10, 15, 20], "{policy:?}");
@@ -92,31 +78,22 @@ fn every_policy_judges_the_same_after_a_replay() {
         let mut live = fresh();
         let mut replayed = fresh();
         for number in 0..200u32 {
-            let values: Vec<f64> = (0..10)
-                .map(|step| f64::from((number * 37 + step * 11) % 101))
-                .collect();
+            let values: Vec<f64> =
+                (0..10).map(|step| f64::from((number * 37 + step * 11) % 101)).collect();
             for (step, &value) in (1..).zip(&values) {
                 live.report(trial(number), Report { step, value });
             }
             let end = match number % 3 {
                 0 => End::Completed { value: 1.0 },
-                1 => End::Stopped {
-                    value: None,
-                    reason: String::new(),
-                },
-                _ => End::Failed {
-                    reason: String::new(),
-                },
+                1 => End::Stopped { value: None, reason: String::new() },
+                _ => End::Failed { reason: String::new() },
             };
             let outcome = outcome(number, end, &values);
             live.ended(&outcome);
             replayed.ended(&outcome);
         }
         for value in 0..101 {
-            let report = |step| Report {
-                step,
-                value: f64::from(value),
-            };
+            let report = |step| Report { step, value: f64::from(value) };
             for step in 1..=5 {
                 let number = trial(1_000 + value);
                 assert_eq!(
@@ -148,21 +125,10 @@ fn repeats_late_reports_and_numbers_that_are_none_count_for_nothing() {
         // It looks at the third report only.
         let mut watch = learned(watch(policy, Goal::Minimize, 3, 3));
         let mut said = Vec::new();
-        for (step, value) in [
-            (1, 50.0),
-            (1, 50.0),
-            (2, f64::NAN),
-            (5, 50.0),
-            (4, 0.1),
-            (6, 50.0),
-        ] {
+        for (step, value) in [(1, 50.0), (1, 50.0), (2, f64::NAN), (5, 50.0), (4, 0.1), (6, 50.0)] {
             said.push(watch.report(trial(99), Report { step, value }).is_some());
         }
-        assert_eq!(
-            said,
-            [false, false, false, false, false, true],
-            "{policy:?}"
-        );
+        assert_eq!(said, [false, false, false, false, false, true], "{policy:?}");
     }
 }
 
@@ -183,13 +149,7 @@ fn running_trials_are_compared_with_each_other() {
     for policy in &ALL {
         let mut watch = watch(policy, Goal::Maximize, 1, 0);
         for number in 0..9 {
-            watch.report(
-                trial(number),
-                Report {
-                    step: 1,
-                    value: 9.0,
-                },
-            );
+            watch.report(trial(number), Report { step: 1, value: 9.0 });
         }
         let value = 1.0;
         let reason = watch.report(trial(9), Report { step: 1, value });
@@ -217,13 +177,7 @@ fn azures_bandit_example() {
 
 #[test]
 fn policies_of_later_versions_have_no_rule() {
-    let schedule = Schedule {
-        evaluation_interval: 1,
-        delay_evaluation: 0,
-    };
-    let asha = Policy::Asha {
-        min_resource: 1,
-        reduction_factor: 3,
-    };
+    let schedule = Schedule { evaluation_interval: 1, delay_evaluation: 0 };
+    let asha = Policy::Asha { min_resource: 1, reduction_factor: 3 };
     assert!(stopper::for_policy(&asha, schedule, Goal::Minimize).is_none());
 }

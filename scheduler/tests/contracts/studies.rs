@@ -13,11 +13,7 @@ pub(crate) fn study(space: SearchSpace, algorithm: Algorithm, max_total_trials: 
         name: "test".into(),
         work: Work::Learner(Learner::Ridge),
         space,
-        sampling: Sampling {
-            algorithm,
-            seed: None,
-            logbase: None,
-        },
+        sampling: Sampling { algorithm, seed: None, logbase: None },
         objective: Objective {
             metric: "root_mean_squared_error".into(),
             goal: Goal::Minimize,
@@ -52,10 +48,7 @@ pub(crate) fn command() -> Work {
 }
 
 pub(crate) fn parameter(name: &str, domain: Domain) -> Parameter {
-    Parameter {
-        name: name.into(),
-        domain,
-    }
+    Parameter { name: name.into(), domain }
 }
 
 pub(crate) fn space(parameters: Vec<Parameter>) -> SearchSpace {
@@ -63,11 +56,7 @@ pub(crate) fn space(parameters: Vec<Parameter>) -> SearchSpace {
 }
 
 pub(crate) fn unit() -> Domain {
-    Domain::Uniform {
-        min: 0.0,
-        max: 1.0,
-        q: None,
-    }
+    Domain::Uniform { min: 0.0, max: 1.0, q: None }
 }
 
 pub(crate) fn choice(n: i64) -> Domain {
@@ -83,19 +72,11 @@ pub(crate) fn conditional(n: i64) -> SearchSpace {
         parameters.extend(own);
         Alternative::Space(SearchSpace { parameters })
     };
-    let depth = Domain::Int {
-        min: 1,
-        max: n,
-        step: 1,
-        scale: Scale::Linear,
-    };
+    let depth = Domain::Int { min: 1, max: n, step: 1, scale: Scale::Linear };
     let model = Domain::Choice(vec![
         branch("constant", Vec::new()),
         Alternative::Value(Value::Text("none".into())),
         branch("tree", vec![parameter("depth", depth)]),
     ]);
-    space(vec![
-        parameter("model", model),
-        parameter("seed", Domain::RandInt { upper: 3 }),
-    ])
+    space(vec![parameter("model", model), parameter("seed", Domain::RandInt { upper: 3 })])
 }

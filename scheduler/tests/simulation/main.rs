@@ -90,22 +90,13 @@ fn result(world: &World) -> Result {
         }
     }
     let n_entities = world.n_entities;
-    assert_eq!(
-        ends.len() as u32,
-        n_proposed * n_entities,
-        "a trial was forgotten"
-    );
+    assert_eq!(ends.len() as u32, n_proposed * n_entities, "a trial was forgotten");
     let counts = world.state.counts();
     assert_eq!(counts.proposed, n_proposed);
     assert_eq!(counts.running, 0);
-    assert_eq!(
-        counts.completed as usize,
-        ends.values().filter(|completed| **completed).count()
-    );
+    assert_eq!(counts.completed as usize, ends.values().filter(|completed| **completed).count());
     Result {
-        bests: (0..n_entities)
-            .map(|entity| world.state.best(entity))
-            .collect(),
+        bests: (0..n_entities).map(|entity| world.state.best(entity)).collect(),
         shared: world.state.shared_best(),
         ends,
         refits,
@@ -132,16 +123,9 @@ fn simulate(seed: u64) {
     let mut rough = World::new(study, n_entities, dice, faults);
     rough.run();
     let found = result(&rough);
-    let differing = expected
-        .ends
-        .iter()
-        .filter(|(trial, end)| found.ends.get(trial) != Some(*end));
+    let differing = expected.ends.iter().filter(|(trial, end)| found.ends.get(trial) != Some(*end));
     let differing: Vec<_> = differing.collect();
-    assert!(
-        differing.is_empty(),
-        "ended otherwise: {differing:?}; {:?}",
-        rough.faults
-    );
+    assert!(differing.is_empty(), "ended otherwise: {differing:?}; {:?}", rough.faults);
     assert_eq!(found, expected, "{:?}", rough.faults);
 }
 

@@ -63,11 +63,7 @@ impl Faults {
             repetition: dice.below(300),
             death: dice.below(300),
             crash: dice.below(40),
-            cancel: if dice.below(3) == 0 {
-                dice.below(20)
-            } else {
-                0
-            },
+            cancel: if dice.below(3) == 0 { dice.below(20) } else { 0 },
             bus_survives: dice.below(2) == 0,
             jitter_ms: dice.below(300),
             n_runners: 1 + dice.below(8),
@@ -187,10 +183,7 @@ impl World {
         }
         // What was decided and not journalled is forgotten, so the state that crashed may be ahead
         // only in what is not a fact.
-        let without_running = |counts: Counts| Counts {
-            running: 0,
-            ..counts
-        };
+        let without_running = |counts: Counts| Counts { running: 0, ..counts };
         let (before, after) = (self.state.counts(), state.counts());
         assert_eq!(without_running(before), without_running(after));
         assert_eq!(self.state.phase(), state.phase());
@@ -233,10 +226,7 @@ impl World {
             };
             if self.dice.below(2) == 0 {
                 for outcome in outcomes {
-                    outcome.end = End::Stopped {
-                        value: None,
-                        reason: reason.to_owned(),
-                    };
+                    outcome.end = End::Stopped { value: None, reason: reason.to_owned() };
                 }
             }
         }
@@ -294,18 +284,12 @@ impl World {
         }
         // A dead runner's lease runs out; another runner takes its place meanwhile.
         let lease_ms = if dies_after.is_some() { 5_000 } else { 0 };
-        self.send_release(
-            took_ms + lease_ms + u64::from(self.faults.jitter_ms),
-            assignment,
-        );
+        self.send_release(took_ms + lease_ms + u64::from(self.faults.jitter_ms), assignment);
         self.send(took_ms, Message::Idle);
     }
 
     fn send_release(&mut self, in_ms: u64, assignment: &Assignment) {
-        let event = Event::Released {
-            assignment: assignment.number,
-            attempt: assignment.attempt,
-        };
+        let event = Event::Released { assignment: assignment.number, attempt: assignment.attempt };
         self.send(in_ms, Message::Event(event.clone()));
         while self.dice.happens(self.faults.repetition) {
             self.send(in_ms, Message::Event(event.clone()));
@@ -333,17 +317,11 @@ fn told(assignment: &Assignment, trials: &[(&Block, u32)]) -> Event {
     match assignment.task {
         AssignmentTask::Try(_) => Event::Ended {
             assignment: assignment.number,
-            outcomes: trials
-                .iter()
-                .map(|&(tried, entity)| outcome(tried, entity))
-                .collect(),
+            outcomes: trials.iter().map(|&(tried, entity)| outcome(tried, entity)).collect(),
         },
         AssignmentTask::Refit(_) => Event::Refitted {
             assignment: assignment.number,
-            models: trials
-                .iter()
-                .map(|&(tried, entity)| refit(tried, entity))
-                .collect(),
+            models: trials.iter().map(|&(tried, entity)| refit(tried, entity)).collect(),
         },
     }
 }
@@ -354,14 +332,9 @@ fn outcome(tried: &Block, entity: u32) -> Outcome {
     let reason = || "for a reason".to_owned();
     let end = match hash % 29 {
         0 => End::Failed { reason: reason() },
-        1 => End::Stopped {
-            value: Some(1e9),
-            reason: reason(),
-        },
+        1 => End::Stopped { value: Some(1e9), reason: reason() },
         2 => End::Completed { value: f64::NAN },
-        rest => End::Completed {
-            value: rest as f64 / 10.0 - 1.0,
-        },
+        rest => End::Completed { value: rest as f64 / 10.0 - 1.0 },
     };
     Outcome {
         configuration: tried.tried.number,
@@ -376,20 +349,11 @@ fn outcome(tried: &Block, entity: u32) -> Outcome {
 
 fn refit(tried: &Block, entity: u32) -> Refit {
     let hash = hash(&tried.tried.configuration, entity);
-    let address = ModelAddress {
-        digest: format!("{hash:x}"),
-        pack: 0,
-        offset: 0,
-        length: 1,
-    };
+    let address = ModelAddress { digest: format!("{hash:x}"), pack: 0, offset: 0, length: 1 };
     Refit {
         entity,
         configuration: tried.tried.number,
-        model: if hash.is_multiple_of(7) {
-            Err("for a reason".into())
-        } else {
-            Ok(address)
-        },
+        model: if hash.is_multiple_of(7) { Err("for a reason".into()) } else { Ok(address) },
     }
 }
 

@@ -101,10 +101,8 @@ type Step = Result<(), Box<SyntaxError>>;
 impl Builder {
     fn build(&mut self, text: &str) -> Step {
         if text.len() > MAX_BYTES {
-            let message = format!(
-                "the file has {} bytes; a job file has at most {MAX_BYTES}",
-                text.len()
-            );
+            let message =
+                format!("the file has {} bytes; a job file has at most {MAX_BYTES}", text.len());
             return Err(error((0, 0), message, "too many bytes", "a smaller file"));
         }
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
@@ -159,14 +157,9 @@ impl Builder {
         if self.wants_key() {
             return self.key(text, at);
         }
-        let core_tag = tag
-            .filter(|tag| tag.is_yaml_core_schema())
-            .map(|tag| tag.suffix.as_str());
+        let core_tag = tag.filter(|tag| tag.is_yaml_core_schema()).map(|tag| tag.suffix.as_str());
         let content = match (core_tag, tag) {
-            (Some("str"), _) => Content::Text {
-                text: text.to_owned(),
-                quoted: true,
-            },
+            (Some("str"), _) => Content::Text { text: text.to_owned(), quoted: true },
             (Some("int" | "float" | "bool" | "null"), _) => scalar::resolve(text),
             (_, Some(tag)) => {
                 let message = format!("the tag !{} is not known here", tag.suffix);
@@ -174,21 +167,14 @@ impl Builder {
                 unknown.hint = Some("remove the tag".into());
                 return Err(unknown);
             }
-            (_, None) if quoted => Content::Text {
-                text: text.to_owned(),
-                quoted,
-            },
+            (_, None) if quoted => Content::Text { text: text.to_owned(), quoted },
             (_, None) => scalar::resolve(text),
         };
         if !quoted && tag.is_none() && scalar::has_leading_zero(text) {
             self.leading_zero(text, at);
         }
         self.spend(1, text.len(), at)?;
-        let node = Node {
-            line: at.0,
-            column: at.1,
-            content,
-        };
+        let node = Node { line: at.0, column: at.1, content };
         self.remember(anchor, &node, (1, text.len()), 0)?;
         self.place_value(node, 0, at)
     }
@@ -207,9 +193,7 @@ impl Builder {
             "a number without leading zeros",
         );
         zero.path = path;
-        zero.hint = Some(format!(
-            "write {sign}{digits}, or \"{text}\" in quotes for text"
-        ));
+        zero.hint = Some(format!("write {sign}{digits}, or \"{text}\" in quotes for text"));
         self.errors.push(*zero);
     }
 
@@ -227,11 +211,7 @@ impl Builder {
         };
         let first = open.lines.get(text).copied();
         open.is_repeat = first.is_some() && text != MERGE;
-        open.key = Some(Key {
-            name: text.to_owned(),
-            line: at.0,
-            column: at.1,
-        });
+        open.key = Some(Key { name: text.to_owned(), line: at.0, column: at.1 });
         let Some(line) = first.filter(|_| open.is_repeat) else {
             open.lines.insert(text.to_owned(), at.0);
             return Ok(());
@@ -266,11 +246,7 @@ impl Builder {
         self.marks.push((self.n_nodes, self.n_bytes));
         self.spend(1, 0, at)?;
         self.open.push(Open {
-            node: Node {
-                line: at.0,
-                column: at.1,
-                content,
-            },
+            node: Node { line: at.0, column: at.1, content },
             anchor,
             key: None,
             lines: HashMap::new(),
@@ -301,12 +277,7 @@ impl Builder {
 
     fn alias(&mut self, id: usize, at: (u32, u32)) -> Step {
         if self.wants_key() {
-            return Err(error(
-                at,
-                "an alias cannot be a key".into(),
-                "an alias",
-                "a word",
-            ));
+            return Err(error(at, "an alias cannot be a key".into(), "an alias", "a word"));
         }
         let Some(anchor) = self.anchors.get(&id) else {
             let message = "an alias inside the node it names would never end".into();
@@ -330,14 +301,7 @@ impl Builder {
     fn remember(&mut self, id: usize, node: &Node, size: (usize, usize), height: usize) -> Step {
         if id > 0 {
             self.spend(size.0, size.1, (node.line, node.column))?;
-            self.anchors.insert(
-                id,
-                Anchor {
-                    node: node.clone(),
-                    size,
-                    height,
-                },
-            );
+            self.anchors.insert(id, Anchor { node: node.clone(), size, height });
         }
         Ok(())
     }
@@ -379,14 +343,11 @@ impl Builder {
 
     /// The path of the value that comes next.
     fn path(&self) -> String {
-        let steps = self
-            .open
-            .iter()
-            .filter_map(|open| match (&open.node.content, &open.key) {
-                (Content::List(items), _) => Some(items.len().to_string()),
-                (_, Some(key)) => Some(key.name.clone()),
-                _ => None,
-            });
+        let steps = self.open.iter().filter_map(|open| match (&open.node.content, &open.key) {
+            (Content::List(items), _) => Some(items.len().to_string()),
+            (_, Some(key)) => Some(key.name.clone()),
+            _ => None,
+        });
         steps.collect::<Vec<_>>().join(".")
     }
 }
@@ -398,12 +359,7 @@ fn merge(merged: &mut Vec<(Key, Node)>, node: Node, at: (u32, u32)) -> Step {
     };
     for source in sources {
         let Content::Map(entries) = source.content else {
-            let mut wrong = error(
-                at,
-                "<< takes a map, or a list of maps".into(),
-                "<<",
-                "a map",
-            );
+            let mut wrong = error(at, "<< takes a map, or a list of maps".into(), "<<", "a map");
             wrong.hint = Some("write <<: *name of a map that has an anchor".into());
             return Err(wrong);
         };
@@ -415,10 +371,7 @@ fn merge(merged: &mut Vec<(Key, Node)>, node: Node, at: (u32, u32)) -> Step {
 
 fn place(span: &Span) -> (u32, u32) {
     let small = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
-    (
-        small(span.start.line()),
-        small(span.start.col()).saturating_add(1),
-    )
+    (small(span.start.line()), small(span.start.col()).saturating_add(1))
 }
 
 fn error(at: (u32, u32), message: String, found: &str, allowed: &str) -> Box<SyntaxError> {
@@ -465,10 +418,7 @@ fn check_characters(text: &str) -> Step {
 /// The parser's complaint in the user's words.
 fn scan_error(scan: &saphyr_parser::ScanError, text: &str) -> Box<SyntaxError> {
     let small = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
-    let at = (
-        small(scan.marker().line()),
-        small(scan.marker().col()).saturating_add(1),
-    );
+    let at = (small(scan.marker().line()), small(scan.marker().col()).saturating_add(1));
     if let Some(tab) = tab_indentation(text, at.0) {
         let message = "a tab in the indentation; YAML is indented with spaces".into();
         let mut wrong = error(tab, message, "a tab", "spaces");
@@ -477,10 +427,7 @@ fn scan_error(scan: &saphyr_parser::ScanError, text: &str) -> Box<SyntaxError> {
     }
     let info = scan.info();
     let (message, hint) = if info.contains("unknown anchor") {
-        (
-            "the alias names no anchor that stands before it",
-            "define it before with &name",
-        )
+        ("the alias names no anchor that stands before it", "define it before with &name")
     } else if info.contains("mapping values are not allowed") || info.contains("simple key expect")
     {
         (
@@ -493,32 +440,17 @@ fn scan_error(scan: &saphyr_parser::ScanError, text: &str) -> Box<SyntaxError> {
             "indent it like the lines that it belongs with",
         )
     } else if info.contains("indentation") {
-        (
-            "the indentation is wrong here",
-            "indent it like the lines that it belongs with",
-        )
+        ("the indentation is wrong here", "indent it like the lines that it belongs with")
     } else if info.contains("flow mapping") {
-        (
-            "a { that was opened before is not closed",
-            "close it with }, entries parted by commas",
-        )
+        ("a { that was opened before is not closed", "close it with }, entries parted by commas")
     } else if info.contains("flow sequence") {
-        (
-            "a [ that was opened before is not closed",
-            "close it with ], elements parted by commas",
-        )
+        ("a [ that was opened before is not closed", "close it with ], elements parted by commas")
     } else if info.contains("end of stream") || info.contains("unexpected eof") {
-        (
-            "the text ends inside quotes or brackets",
-            "close what was opened",
-        )
+        ("the text ends inside quotes or brackets", "close what was opened")
     } else if info.contains("recursion limit") {
         return too_deep(at);
     } else if info.contains("escape") {
-        (
-            "this escape is not known in double quotes",
-            "use single quotes, or write \\\\",
-        )
+        ("this escape is not known in double quotes", "use single quotes, or write \\\\")
     } else if info.contains("trailing content") {
         ("text follows the closing quote", "quote the whole value")
     } else {
@@ -534,11 +466,7 @@ fn scan_error(scan: &saphyr_parser::ScanError, text: &str) -> Box<SyntaxError> {
 fn tab_indentation(text: &str, line: u32) -> Option<(u32, u32)> {
     let last = (line as usize).min(text.lines().count());
     let lines: Vec<&str> = text.lines().take(last).collect();
-    let candidates = lines
-        .iter()
-        .enumerate()
-        .rev()
-        .filter(|(_, line)| !line.trim().is_empty());
+    let candidates = lines.iter().enumerate().rev().filter(|(_, line)| !line.trim().is_empty());
     for (index, line) in candidates.take(2) {
         let indentation = line.len() - line.trim_start().len();
         if let Some(column) = line[..indentation].find('\t') {

@@ -74,10 +74,7 @@ impl Encoder {
     /// Finds the columns in a frame.
     pub(crate) fn bind<'a>(&'a self, frame: &'a Frame) -> Result<Encoding<'a>, PredictError> {
         let bound = self.sources.iter().map(|source| source.bind(frame));
-        Ok(Encoding {
-            encoder: self,
-            bound: bound.collect::<Result<_, _>>()?,
-        })
+        Ok(Encoding { encoder: self, bound: bound.collect::<Result<_, _>>()? })
     }
 
     /// Whether every index in it is in range, so that bytes from a disk cannot cause a panic.

@@ -35,10 +35,7 @@ pub(crate) struct Node {
 
 impl Forest {
     pub(crate) fn bind<'a>(&self, frame: &'a Frame) -> Result<Vec<Bound<'a>>, PredictError> {
-        self.sources
-            .iter()
-            .map(|source| source.bind(frame))
-            .collect()
+        self.sources.iter().map(|source| source.bind(frame)).collect()
     }
 
     pub(crate) fn predict(&self, bound: &[Bound<'_>], rows: &[u32], out: &mut [f64], width: usize) {
@@ -53,9 +50,7 @@ impl Forest {
             for (index, out) in out.chunks_mut(width).enumerate() {
                 let leaf = self.leaf(nodes, &values[index * n_sources..(index + 1) * n_sources]);
                 let leaf = &self.leaves[leaf * width..(leaf + 1) * width];
-                out.iter_mut()
-                    .zip(leaf)
-                    .for_each(|(out, leaf)| *out += leaf);
+                out.iter_mut().zip(leaf).for_each(|(out, leaf)| *out += leaf);
             }
             start += size as usize;
         }
@@ -76,11 +71,7 @@ impl Forest {
             } else {
                 value <= self.thresholds[node.value as usize]
             };
-            index += if goes_left {
-                1
-            } else {
-                (node.right >> 1) as usize
-            };
+            index += if goes_left { 1 } else { (node.right >> 1) as usize };
         }
     }
 

@@ -47,11 +47,7 @@ impl Kernel {
         match self {
             Self::Linear => dot(a, b),
             Self::Rbf { gamma } => (-gamma * squared_distance(a, b)).exp(),
-            Self::Poly {
-                gamma,
-                coef0,
-                degree,
-            } => (gamma * dot(a, b) + coef0).powi(degree as i32),
+            Self::Poly { gamma, coef0, degree } => (gamma * dot(a, b) + coef0).powi(degree as i32),
             Self::Sigmoid { gamma, coef0 } => (gamma * dot(a, b) + coef0).tanh(),
         }
     }

@@ -34,9 +34,8 @@ pub(crate) enum Bound<'a> {
 impl Source {
     /// Finds the column, whatever its place and the order of its levels.
     pub(crate) fn bind<'a>(&self, frame: &'a Frame) -> Result<Bound<'a>, PredictError> {
-        let column = find(frame, &self.name).ok_or_else(|| PredictError::MissingColumn {
-            name: self.name.clone(),
-        })?;
+        let column = find(frame, &self.name)
+            .ok_or_else(|| PredictError::MissingColumn { name: self.name.clone() })?;
         match (&self.kind, &column.values) {
             (SourceKind::Number, FeatureValues::Number(values)) => Ok(Bound::Number(values)),
             (SourceKind::Category(words), FeatureValues::Category { codes, levels }) => {
@@ -44,10 +43,7 @@ impl Source {
                     let position = words.iter().position(|word| word == level);
                     position.map_or(MISSING, |position| position as u32)
                 };
-                Ok(Bound::Category(
-                    codes,
-                    levels.iter().map(position).collect(),
-                ))
+                Ok(Bound::Category(codes, levels.iter().map(position).collect()))
             }
             // A column that happens to be empty is read as either kind.
             (_, values) if is_empty(values) => Ok(Bound::Empty),

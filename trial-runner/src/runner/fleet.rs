@@ -39,13 +39,7 @@ pub(super) fn train(running: &Running, flight: &Flight, assignment: &Assignment,
     let (Some(data), Some(measure)) = (&study.data, Measure::named(&study.objective.metric)) else {
         return;
     };
-    let fleet = Fleet {
-        running,
-        flight,
-        dataset,
-        plan: FoldPlan::of(data),
-        measure,
-    };
+    let fleet = Fleet { running, flight, dataset, plan: FoldPlan::of(data), measure };
     match &assignment.task {
         AssignmentTask::Try(blocks) => fleet.try_all(assignment, blocks, tell),
         AssignmentTask::Refit(blocks) => fleet.refit_all(assignment, blocks, tell),
@@ -75,40 +69,20 @@ impl Bench {
         fold: &Fold,
         predictions: &Predictions,
     ) -> Result<f64, MetricError> {
-        let weights = self
-            .frame
-            .weights
-            .as_deref()
-            .map(|weights| pick(weights, &fold.validate));
+        let weights = self.frame.weights.as_deref().map(|weights| pick(weights, &fold.validate));
         let weights = weights.as_deref();
         match (&self.frame.target, predictions) {
             (Target::Number(values), Predictions::Numbers(predicted)) => {
                 let (truth, train) = (pick(values, &fold.validate), pick(values, &fold.train));
-                let series = self
-                    .marks
-                    .series
-                    .as_deref()
-                    .map(|series| pick(series, &fold.train));
+                let series = self.marks.series.as_deref().map(|series| pick(series, &fold.train));
                 let yardstick = Yardstick::new(values, &train, series.as_deref(), NO_SEASON);
-                let judged = Judged::Numbers {
-                    truth: &truth,
-                    predicted,
-                };
+                let judged = Judged::Numbers { truth: &truth, predicted };
                 measure(wanted, judged, weights, yardstick)
             }
-            (
-                Target::Class { codes, .. },
-                Predictions::Classes {
-                    probabilities,
-                    labels,
-                },
-            ) => {
+            (Target::Class { codes, .. }, Predictions::Classes { probabilities, labels }) => {
                 let truth = pick(codes, &fold.validate);
-                let judged = Judged::Classes {
-                    truth: &truth,
-                    probabilities,
-                    n_classes: labels.len(),
-                };
+                let judged =
+                    Judged::Classes { truth: &truth, probabilities, n_classes: labels.len() };
                 measure(wanted, judged, weights, Yardstick::default())
             }
             _ => Err(MetricError::WrongKind {
@@ -179,11 +153,7 @@ impl Fleet<'_> {
         let (frame, marks) = (self.dataset.frame(entity), self.dataset.marks(entity));
         let seed = seed(self.running.work.seed, &[entity]);
         let folds = folds(&self.plan, &frame, &marks, seed);
-        Bench {
-            frame,
-            marks,
-            folds,
-        }
+        Bench { frame, marks, folds }
     }
 
     /// How the trial ends, and how many models were fitted; none when the study is over.
@@ -214,15 +184,11 @@ impl Fleet<'_> {
             let value = guarded(|| {
                 let predictions = model.predict(&bench.frame, &fold.validate);
                 let predictions = predictions.map_err(|error| failed(&error))?;
-                bench
-                    .judge(self.measure, fold, &predictions)
-                    .map_err(|error| failed(&error))
+                bench.judge(self.measure, fold, &predictions).map_err(|error| failed(&error))
             })?;
             if !value.is_finite() {
                 let name = self.measure.name();
-                return Err(failed(&format!(
-                    "{name} is not a finite number on fold {number}"
-                )));
+                return Err(failed(&format!("{name} is not a finite number on fold {number}")));
             }
             sum += value;
         }
@@ -239,21 +205,12 @@ impl Fleet<'_> {
         let (learner, parameters) =
             learner(&self.running.work.study.work, configuration).map_err(Unfinished::Failed)?;
         let trainer = trainer(learner).ok_or_else(|| {
-            Unfinished::Failed(format!(
-                "{} cannot be trained by this version",
-                learner.name()
-            ))
+            Unfinished::Failed(format!("{} cannot be trained by this version", learner.name()))
         })?;
         let limit_s = self.running.work.study.limits.trial_timeout_s;
         let deadline = limit_s.map(|limit_s| Instant::now() + Duration::from_secs_f64(limit_s));
         let stop = self.flight.stop.with_deadline(deadline);
-        let fit = Fit {
-            frame,
-            rows,
-            parameters: &parameters,
-            seed,
-            stop: &stop,
-        };
+        let fit = Fit { frame, rows, parameters: &parameters, seed, stop: &stop };
         guarded(|| {
             trainer.fit(&fit).map_err(|error| match error {
                 FitError::Failed(reason) => Unfinished::Failed(reason),
@@ -295,11 +252,7 @@ impl Fleet<'_> {
             lock(&self.running.packs).push(pack);
         }
         let (study, assignment) = (assignment.study.clone(), assignment.number);
-        tell(FromRunner::Refitted {
-            study,
-            assignment,
-            models,
-        });
+        tell(FromRunner::Refitted { study, assignment, models });
     }
 
     fn refit(
@@ -322,9 +275,7 @@ impl Fleet<'_> {
                 pack.insert(opened.map_err(|error| not_stored(&error))?)
             }
         };
-        writer
-            .append(&model.to_bytes())
-            .map_err(|error| not_stored(&error))
+        writer.append(&model.to_bytes()).map_err(|error| not_stored(&error))
     }
 }
 
@@ -342,9 +293,7 @@ fn guarded<T>(act: impl FnOnce() -> Result<T, Unfinished>) -> Result<T, Unfinish
                 .map(String::as_str)
                 .or_else(|| panic.downcast_ref::<&str>().copied())
                 .unwrap_or("no message");
-            Err(Unfinished::Failed(format!(
-                "the trainer failed unexpectedly: {message}"
-            )))
+            Err(Unfinished::Failed(format!("the trainer failed unexpectedly: {message}")))
         }
     }
 }
@@ -380,9 +329,7 @@ fn holds(block: &Block, entity: u32) -> bool {
 
 /// Every entity of the blocks once, in ascending order.
 fn entities(blocks: &[Block]) -> Vec<u32> {
-    let all = blocks
-        .iter()
-        .flat_map(|block| block.entities.iter().cloned().flatten());
+    let all = blocks.iter().flat_map(|block| block.entities.iter().cloned().flatten());
     let mut all: Vec<u32> = all.collect();
     all.sort_unstable();
     all.dedup();

@@ -40,11 +40,7 @@ pub(super) fn run(
                 number,
                 configuration: &block.tried.configuration,
                 objective: &work.study.objective,
-                timeout: work
-                    .study
-                    .limits
-                    .trial_timeout_s
-                    .map(Duration::from_secs_f64),
+                timeout: work.study.limits.trial_timeout_s.map(Duration::from_secs_f64),
                 supervisors: &running.supervisors,
             };
             let started_ms = now_ms();
@@ -53,12 +49,7 @@ pub(super) fn run(
                 Some(_) => None,
                 None => Some(command::run(&job, &halt, &mut |report| {
                     let study = work.study.name.clone();
-                    tell(FromRunner::Report {
-                        study,
-                        configuration: number,
-                        entity,
-                        report,
-                    });
+                    tell(FromRunner::Report { study, configuration: number, entity, report });
                 })),
             };
             lock(&flight.halts).remove(&(number, entity));

@@ -47,13 +47,9 @@ impl Binned {
                     SourceKind::Category(ordered_words(job, lesson, codes, levels))
                 }
             };
-            let source = Source {
-                name: column.name.to_string(),
-                kind,
-            };
-            let bound = source
-                .bind(job.frame)
-                .map_err(|error| FitError::because(error.to_string()))?;
+            let source = Source { name: column.name.to_string(), kind };
+            let bound =
+                source.bind(job.frame).map_err(|error| FitError::because(error.to_string()))?;
             let values = job.rows.iter().map(|&row| bound.value(row as usize));
             sorted.clear();
             sorted.extend(values.clone().filter(|value| !value.is_nan()));
@@ -131,11 +127,7 @@ impl Bins {
     pub(super) fn between(&self, lower: usize, upper: usize) -> f64 {
         let (most, least) = (self.most[lower], self.least[upper]);
         let middle = most / 2.0 + least / 2.0;
-        if middle >= most && middle < least {
-            middle
-        } else {
-            most
-        }
+        if middle >= most && middle < least { middle } else { most }
     }
 }
 
@@ -147,10 +139,7 @@ fn ordered_words(job: &Fit<'_>, lesson: &Lesson, codes: &[u32], levels: &[String
         let Some(count) = counts.get_mut(codes[row as usize] as usize) else {
             continue;
         };
-        let weight = lesson
-            .weights
-            .as_ref()
-            .map_or(1.0, |weights| weights[index]);
+        let weight = lesson.weights.as_ref().map_or(1.0, |weights| weights[index]);
         *count += weight;
         sums[codes[row as usize] as usize] += match &lesson.goal {
             Goal::Numbers(y) => weight * y[index],
@@ -162,15 +151,9 @@ fn ordered_words(job: &Fit<'_>, lesson: &Lesson, codes: &[u32], levels: &[String
     }
     let by_count = matches!(&lesson.goal, Goal::Classes(classes) if classes.present.len() > 2);
     let key = |level: usize| {
-        if by_count {
-            -counts[level]
-        } else {
-            sums[level] / counts[level]
-        }
+        if by_count { -counts[level] } else { sums[level] / counts[level] }
     };
-    let mut order: Vec<usize> = (0..levels.len())
-        .filter(|&level| counts[level] > 0.0)
-        .collect();
+    let mut order: Vec<usize> = (0..levels.len()).filter(|&level| counts[level] > 0.0).collect();
     order.sort_by(|&a, &b| key(a).total_cmp(&key(b)).then(a.cmp(&b)));
     order.iter().map(|&level| levels[level].clone()).collect()
 }
@@ -200,10 +183,7 @@ mod tests {
             assert!(bins.least[code] <= *value && *value <= bins.most[code]);
             counts[code] += 1;
         }
-        assert!(
-            counts.iter().all(|count| (30..=50).contains(count)),
-            "{counts:?}"
-        );
+        assert!(counts.iter().all(|count| (30..=50).contains(count)), "{counts:?}");
     }
 
     #[test]

@@ -22,23 +22,14 @@ enum Task {
 #[test]
 fn the_table_of_learners_is_kept() {
     for &learner in Learner::ALL {
-        assert_eq!(
-            trainer(learner).is_some(),
-            learner.available(),
-            "{learner:?}"
-        );
+        assert_eq!(trainer(learner).is_some(), learner.available(), "{learner:?}");
     }
     for (learner, task) in cases() {
         let frame = synthetic(task, 60);
         let (train, _) = split(60);
         let fit = |parameters: &Configuration| {
-            let job = Fit {
-                frame: &frame,
-                rows: &train,
-                parameters,
-                seed: 1,
-                stop: &Stop::default(),
-            };
+            let job =
+                Fit { frame: &frame, rows: &train, parameters, seed: 1, stop: &Stop::default() };
             trainer(learner).unwrap().fit(&job)
         };
         let plain = fit(&Configuration::default()).unwrap();
@@ -86,10 +77,7 @@ fn unit(rng: &mut Pcg64Mcg) -> f64 {
 }
 
 fn number(name: &str, values: Vec<f64>) -> FeatureColumn {
-    FeatureColumn {
-        name: name.into(),
-        values: FeatureValues::Number(values),
-    }
+    FeatureColumn { name: name.into(), values: FeatureValues::Number(values) }
 }
 
 fn words(name: &str, codes: Vec<u32>, levels: &[&str]) -> FeatureColumn {
@@ -124,16 +112,10 @@ fn target(task: Task, signal: &[f64]) -> Target {
 /// A seeded task with numbers, words, missing values and noise.
 fn synthetic(task: Task, n_rows: usize) -> Frame {
     let mut rng = Pcg64Mcg::seed_from_u64(7);
-    let mut draw = |scale: f64| -> Vec<f64> {
-        (0..n_rows)
-            .map(|_| (unit(&mut rng) - 0.5) * scale)
-            .collect()
-    };
+    let mut draw =
+        |scale: f64| -> Vec<f64> { (0..n_rows).map(|_| (unit(&mut rng) - 0.5) * scale).collect() };
     let (mut a, b, useless, noise, which) = (draw(4.0), draw(4.0), draw(1.0), draw(1.0), draw(1.0));
-    let codes: Vec<u32> = which
-        .iter()
-        .map(|which| ((which + 0.5) * 3.0) as u32)
-        .collect();
+    let codes: Vec<u32> = which.iter().map(|which| ((which + 0.5) * 3.0) as u32).collect();
     let effect = [-1.5, 0.0, 1.5];
     let signal: Vec<f64> = (0..n_rows)
         .map(|row| 1.5 * a[row] - b[row] + effect[codes[row] as usize] + 0.3 * noise[row])
@@ -157,13 +139,8 @@ fn synthetic(task: Task, n_rows: usize) -> Frame {
 }
 
 fn fit(learner: Learner, frame: &Frame, rows: &[u32], seed: u64) -> Result<Model, FitError> {
-    let job = Fit {
-        frame,
-        rows,
-        parameters: &Configuration::default(),
-        seed,
-        stop: &Stop::default(),
-    };
+    let job =
+        Fit { frame, rows, parameters: &Configuration::default(), seed, stop: &Stop::default() };
     trainer(learner).unwrap().fit(&job)
 }
 
@@ -176,10 +153,7 @@ fn numbers_of(predictions: &Predictions) -> &[f64] {
 
 fn bits(model: &Model, frame: &Frame, rows: &[u32]) -> Vec<u64> {
     let predictions = model.predict(frame, rows).unwrap();
-    numbers_of(&predictions)
-        .iter()
-        .map(|value| value.to_bits())
-        .collect()
+    numbers_of(&predictions).iter().map(|value| value.to_bits()).collect()
 }
 
 /// The squared error; for classes that of the probabilities (Brier's score).
@@ -187,25 +161,15 @@ fn loss(model: &Model, frame: &Frame, rows: &[u32]) -> f64 {
     let each: Vec<f64> = match (model.predict(frame, rows).unwrap(), &frame.target) {
         (Predictions::Numbers(found), Target::Number(y)) => {
             let pairs = rows.iter().zip(found);
-            pairs
-                .map(|(&row, found)| (y[row as usize] - found).powi(2))
-                .collect()
+            pairs.map(|(&row, found)| (y[row as usize] - found).powi(2)).collect()
         }
-        (
-            Predictions::Classes {
-                probabilities,
-                labels,
-            },
-            Target::Class { codes, .. },
-        ) => rows
+        (Predictions::Classes { probabilities, labels }, Target::Class { codes, .. }) => rows
             .iter()
             .zip(probabilities.chunks(labels.len()))
             .map(|(&row, shares)| {
                 let is_it = |label: usize| f64::from(u8::from(codes[row as usize] == label as u32));
                 let errors = shares.iter().enumerate();
-                errors
-                    .map(|(label, share)| (share - is_it(label)).powi(2))
-                    .sum()
+                errors.map(|(label, share)| (share - is_it(label)).powi(2)).sum()
             })
             .collect(),
         _ => panic!("the prediction is of another kind than the target"),
@@ -235,10 +199,7 @@ fn beats_the_constant_model() {
         let model = fit(learner, &frame, &train, 1).unwrap();
         let constant = Model::constant(model.answer.clone());
         let (found, bar) = (loss(&model, &frame, &test), loss(&constant, &frame, &test));
-        assert!(
-            found < 0.6 * bar,
-            "{learner:?} {task:?}: {found} is not below 0.6 × {bar}"
-        );
+        assert!(found < 0.6 * bar, "{learner:?} {task:?}: {found} is not below 0.6 × {bar}");
     }
 }
 
@@ -253,17 +214,11 @@ fn round_trips_to_the_bit_and_refuses_damage() {
         assert_eq!(again, model, "{learner:?} {task:?}");
         assert_eq!(bits(&again, &frame, &test), bits(&model, &frame, &test));
         let middle = bytes.len() / 2;
-        assert_eq!(
-            Model::from_bytes(&bytes[..middle]),
-            Err(ModelError::Damaged)
-        );
+        assert_eq!(Model::from_bytes(&bytes[..middle]), Err(ModelError::Damaged));
         bytes[middle] ^= 1;
         assert_eq!(Model::from_bytes(&bytes), Err(ModelError::Damaged));
         bytes[4] = 200;
-        assert_eq!(
-            Model::from_bytes(&bytes),
-            Err(ModelError::Newer { found: 200 })
-        );
+        assert_eq!(Model::from_bytes(&bytes), Err(ModelError::Newer { found: 200 }));
     }
     assert_eq!(Model::from_bytes(b""), Err(ModelError::Damaged));
 }
@@ -274,10 +229,7 @@ fn repeats_by_seed() {
         let frame = synthetic(task, 200);
         let (train, _) = split(200);
         let model = fit(learner, &frame, &train, 5).unwrap();
-        assert_eq!(
-            model.to_bytes(),
-            fit(learner, &frame, &train, 5).unwrap().to_bytes()
-        );
+        assert_eq!(model.to_bytes(), fit(learner, &frame, &train, 5).unwrap().to_bytes());
         let other = fit(learner, &frame, &train, 6).unwrap();
         let is_random = matches!(learner, Learner::RandomForest | Learner::ExtraTrees);
         assert_eq!(model != other, is_random, "{learner:?} {task:?}");
@@ -297,18 +249,12 @@ fn finds_its_columns_by_name() {
         for column in &mut other.columns {
             if let FeatureValues::Category { codes, .. } = &column.values {
                 // "low" was 0 and is 3, and so on.
-                let codes = codes
-                    .iter()
-                    .map(|&code| [3, 1, 0].get(code as usize).copied());
+                let codes = codes.iter().map(|&code| [3, 1, 0].get(code as usize).copied());
                 let codes = codes.map(|code| code.unwrap_or(MISSING)).collect();
                 *column = words("kind", codes, &["high", "middle", "unheard of", "low"]);
             }
         }
-        assert_eq!(
-            bits(&model, &other, &test),
-            bits(&model, &frame, &test),
-            "{learner:?}"
-        );
+        assert_eq!(bits(&model, &other, &test), bits(&model, &frame, &test), "{learner:?}");
         // Words and holes that training never saw.
         for column in &mut other.columns {
             match &mut column.values {
@@ -319,17 +265,10 @@ fn finds_its_columns_by_name() {
         assert_sound(learner, &model, &other);
         other.columns.retain(|column| &*column.name != "b");
         let missing = PredictError::MissingColumn { name: "b".into() };
-        assert_eq!(
-            model.predict(&other, &test),
-            Err(missing),
-            "{learner:?} {task:?}"
-        );
+        assert_eq!(model.predict(&other, &test), Err(missing), "{learner:?} {task:?}");
         other.columns.push(words("b", vec![0; 200], &["many"]));
         let wrong = model.predict(&other, &test).unwrap_err();
-        assert_eq!(
-            wrong.to_string(),
-            "column b holds words, but the model learnt from numbers"
-        );
+        assert_eq!(wrong.to_string(), "column b holds words, but the model learnt from numbers");
     }
 }
 
@@ -339,24 +278,11 @@ fn assert_sound(learner: Learner, model: &Model, frame: &Frame) {
     let rows: Vec<u32> = (0..frame.n_rows as u32).collect();
     let predictions = model.predict(frame, &rows).unwrap();
     let numbers = numbers_of(&predictions);
-    assert!(
-        numbers.iter().all(|number| number.is_finite()),
-        "{learner:?}: {numbers:?}"
-    );
-    if let Predictions::Classes {
-        probabilities,
-        labels,
-    } = &predictions
-    {
+    assert!(numbers.iter().all(|number| number.is_finite()), "{learner:?}: {numbers:?}");
+    if let Predictions::Classes { probabilities, labels } = &predictions {
         for row in probabilities.chunks(labels.len()) {
-            assert!(
-                (row.iter().sum::<f64>() - 1.0).abs() < 1e-9,
-                "{learner:?}: {row:?}"
-            );
-            assert!(
-                row.iter().all(|share| (0.0..=1.0).contains(share)),
-                "{learner:?}: {row:?}"
-            );
+            assert!((row.iter().sum::<f64>() - 1.0).abs() < 1e-9, "{learner:?}: {row:?}");
+            assert!(row.iter().all(|share| (0.0..=1.0).contains(share)), "{learner:?}: {row:?}");
         }
     }
 }
@@ -367,13 +293,7 @@ fn hostile(task: Task) -> Vec<(&'static str, Frame)> {
         |n: usize, step: f64| -> Vec<f64> { (0..n).map(|row| (row as f64 * step).sin()).collect() };
     let frame = |columns: Vec<FeatureColumn>, n: usize, task: Task| Frame {
         columns,
-        target: target(
-            task,
-            &wave(n, 1.0)
-                .iter()
-                .map(|value| value * 4.0)
-                .collect::<Vec<_>>(),
-        ),
+        target: target(task, &wave(n, 1.0).iter().map(|value| value * 4.0).collect::<Vec<_>>()),
         weights: None,
         n_rows: n,
     };
@@ -393,26 +313,16 @@ fn hostile(task: Task) -> Vec<(&'static str, Frame)> {
     vec![
         (
             "constant columns",
-            frame(
-                vec![number("a", vec![3.0; 20]), words("b", vec![0; 20], &["x"])],
-                20,
-                task,
-            ),
+            frame(vec![number("a", vec![3.0; 20]), words("b", vec![0; 20], &["x"])], 20, task),
         ),
         ("constant target", constant),
         ("one row", frame(vec![number("a", vec![3.0])], 1, task)),
-        (
-            "two rows",
-            frame(vec![number("a", vec![3.0, 4.0])], 2, task),
-        ),
+        ("two rows", frame(vec![number("a", vec![3.0, 4.0])], 2, task)),
         ("no rows", frame(vec![number("a", vec![])], 0, task)),
         (
             "all missing",
             frame(
-                vec![
-                    number("a", vec![f64::NAN; 20]),
-                    words("b", vec![MISSING; 20], &[]),
-                ],
+                vec![number("a", vec![f64::NAN; 20]), words("b", vec![MISSING; 20], &[])],
                 20,
                 task,
             ),
@@ -430,34 +340,13 @@ fn hostile(task: Task) -> Vec<(&'static str, Frame)> {
                 task,
             ),
         ),
-        (
-            "1e300",
-            frame(
-                vec![number("a", huge), number("b", wave(20, 2.0))],
-                20,
-                task,
-            ),
-        ),
-        (
-            "1e-300",
-            frame(
-                vec![number("a", tiny), number("b", wave(20, 2.0))],
-                20,
-                task,
-            ),
-        ),
-        (
-            "edges of the format",
-            frame(vec![number("a", edge)], 20, task),
-        ),
+        ("1e300", frame(vec![number("a", huge), number("b", wave(20, 2.0))], 20, task)),
+        ("1e-300", frame(vec![number("a", tiny), number("b", wave(20, 2.0))], 20, task)),
+        ("edges of the format", frame(vec![number("a", edge)], 20, task)),
         ("wide", frame(wide.collect(), 20, task)),
         (
             "many words",
-            frame(
-                vec![words("a", (0..400).map(|row| row % 200).collect(), &many)],
-                400,
-                task,
-            ),
+            frame(vec![words("a", (0..400).map(|row| row % 200).collect(), &many)], 400, task),
         ),
         ("target of 1e300", heavy),
     ]
@@ -513,9 +402,7 @@ fn what_is_constant_is_predicted() {
 fn configuration(pairs: &[(&str, Value)]) -> Configuration {
     let pairs = pairs.iter();
     Configuration(
-        pairs
-            .map(|(name, value)| ((*name).to_owned(), Setting::Value(value.clone())))
-            .collect(),
+        pairs.map(|(name, value)| ((*name).to_owned(), Setting::Value(value.clone()))).collect(),
     )
 }
 
@@ -534,37 +421,17 @@ fn stops_when_told() {
             stop: &stop,
         };
         let stopped = trainer(learner).unwrap().fit(&job);
-        assert_eq!(
-            stopped,
-            Err(FitError::Stopped(Stopped::Cancelled)),
-            "{learner:?} {task:?}"
-        );
+        assert_eq!(stopped, Err(FitError::Stopped(Stopped::Cancelled)), "{learner:?} {task:?}");
     }
 }
 
 #[test]
 fn long_fits_end_at_the_deadline() {
     let long = [
-        (
-            Learner::RandomForest,
-            Task::Numbers,
-            vec![("n_estimators", Value::Int(100_000))],
-        ),
-        (
-            Learner::ExtraTrees,
-            Task::FourClasses,
-            vec![("n_estimators", Value::Int(100_000))],
-        ),
-        (
-            Learner::Svm,
-            Task::Numbers,
-            vec![("C", Value::Float(1e6)), ("tol", Value::Float(1e-12))],
-        ),
-        (
-            Learner::LogisticRegression,
-            Task::FourClasses,
-            vec![("C", Value::Float(1e9))],
-        ),
+        (Learner::RandomForest, Task::Numbers, vec![("n_estimators", Value::Int(100_000))]),
+        (Learner::ExtraTrees, Task::FourClasses, vec![("n_estimators", Value::Int(100_000))]),
+        (Learner::Svm, Task::Numbers, vec![("C", Value::Float(1e6)), ("tol", Value::Float(1e-12))]),
+        (Learner::LogisticRegression, Task::FourClasses, vec![("C", Value::Float(1e9))]),
     ];
     for (learner, task, pairs) in long {
         let frame = synthetic(task, 30_000);
@@ -579,16 +446,8 @@ fn long_fits_end_at_the_deadline() {
             stop: &Stop::default().with_deadline(Some(deadline)),
         };
         let stopped = trainer(learner).unwrap().fit(&job).err();
-        assert_eq!(
-            stopped,
-            Some(FitError::Stopped(Stopped::TimedOut)),
-            "{learner:?}"
-        );
-        assert!(
-            start.elapsed() < Duration::from_secs(1),
-            "{learner:?}: {:?}",
-            start.elapsed()
-        );
+        assert_eq!(stopped, Some(FitError::Stopped(Stopped::TimedOut)), "{learner:?}");
+        assert!(start.elapsed() < Duration::from_secs(1), "{learner:?}: {:?}", start.elapsed());
     }
 }
 
@@ -596,18 +455,11 @@ fn long_fits_end_at_the_deadline() {
 fn a_learner_of_numbers_refuses_classes_and_the_reverse() {
     let rows: Vec<u32> = (0..50).collect();
     let classes = synthetic(Task::TwoClasses, 50);
-    let reason = fit(Learner::Ridge, &classes, &rows, 1)
-        .unwrap_err()
-        .to_string();
+    let reason = fit(Learner::Ridge, &classes, &rows, 1).unwrap_err().to_string();
     assert_eq!(reason, "ridge predicts numbers, but the target is a class");
     let numbers = synthetic(Task::Numbers, 50);
-    let reason = fit(Learner::NaiveBayes, &numbers, &rows, 1)
-        .unwrap_err()
-        .to_string();
-    assert_eq!(
-        reason,
-        "naive_bayes predicts classes, but the target is a number"
-    );
+    let reason = fit(Learner::NaiveBayes, &numbers, &rows, 1).unwrap_err().to_string();
+    assert_eq!(reason, "naive_bayes predicts classes, but the target is a number");
 }
 
 #[test]
@@ -649,16 +501,10 @@ fn a_row_of_weight_two_is_two_rows() {
         };
         let (expected, found) = (predict(&twice, None), predict(&once, Some(&weights)));
         for (found, expected) in found.iter().zip(&expected) {
-            assert!(
-                (found - expected).abs() < 1e-6,
-                "{learner:?}: {found} is not {expected}"
-            );
+            assert!((found - expected).abs() < 1e-6, "{learner:?}: {found} is not {expected}");
         }
     }
     frame.weights = Some(weights);
     let reason = fit(Learner::Knn, &frame, &once, 1).unwrap_err().to_string();
-    assert_eq!(
-        reason,
-        "knn can't weigh rows, and the data has a weight column"
-    );
+    assert_eq!(reason, "knn can't weigh rows, and the data has a weight column");
 }

@@ -29,9 +29,7 @@ pub(super) fn solve(
     let l1 = penalty.alpha * penalty.l1_ratio * n_rows as f64;
     let l2 = penalty.alpha * (1.0 - penalty.l1_ratio) * n_rows as f64;
     let column = |index: usize| &data.columns[index * n_rows..(index + 1) * n_rows];
-    let norms: Vec<f64> = (0..n_columns)
-        .map(|index| dot(column(index), column(index)))
-        .collect();
+    let norms: Vec<f64> = (0..n_columns).map(|index| dot(column(index), column(index))).collect();
     let tolerance = penalty.tolerance * dot(data.y, data.y);
     let mut weights = vec![0.0_f64; n_columns];
     let mut residuals = data.y.to_vec();

@@ -22,11 +22,7 @@ pub(super) enum Scaling {
 
 impl From<bool> for Scaling {
     fn from(standardize: bool) -> Self {
-        if standardize {
-            Self::Standard
-        } else {
-            Self::Raw
-        }
+        if standardize { Self::Standard } else { Self::Raw }
     }
 }
 
@@ -42,25 +38,18 @@ pub(super) fn encode(job: &Fit<'_>, scaling: Scaling) -> Result<(Encoder, Design
         if features.is_empty() {
             continue;
         }
-        encoder.sources.push(Source {
-            name: column.name.to_string(),
-            kind,
-        });
-        encoder
-            .features
-            .extend(features.into_iter().map(|reads| Feature {
-                source,
-                reads,
-                shift: 0.0,
-                scale: 1.0,
-            }));
+        encoder.sources.push(Source { name: column.name.to_string(), kind });
+        encoder.features.extend(features.into_iter().map(|reads| Feature {
+            source,
+            reads,
+            shift: 0.0,
+            scale: 1.0,
+        }));
         check_size(encoder.features.len(), column)?;
         job.stop.check()?;
     }
     let mut design = Design::default();
-    let encoding = encoder
-        .bind(job.frame)
-        .map_err(|error| FitError::because(error.to_string()))?;
+    let encoding = encoder.bind(job.frame).map_err(|error| FitError::because(error.to_string()))?;
     encoding.encode(job.rows, &mut design);
     if scaling == Scaling::Standard {
         for (index, feature) in encoder.features.iter_mut().enumerate() {
@@ -96,11 +85,7 @@ fn number(job: &Fit<'_>, values: &[f64]) -> (SourceKind, Vec<Reads>) {
         let n = present().count() as f64;
         let sum: f64 = present().sum();
         // Dividing first costs a rounding a row and cannot overflow.
-        let fill = if sum.is_finite() {
-            sum / n
-        } else {
-            present().map(|value| value / n).sum()
-        };
+        let fill = if sum.is_finite() { sum / n } else { present().map(|value| value / n).sum() };
         features.push(Reads::Number { fill });
     }
     (SourceKind::Number, features)
@@ -115,21 +100,16 @@ fn category(job: &Fit<'_>, codes: &[u32], levels: &[String]) -> (SourceKind, Vec
             *count += 1;
         }
     }
-    let mut order: Vec<usize> = (0..levels.len())
-        .filter(|&level| counts[level] > 0)
-        .collect();
+    let mut order: Vec<usize> = (0..levels.len()).filter(|&level| counts[level] > 0).collect();
     order.sort_by_key(|&level| (std::cmp::Reverse(counts[level]), level));
     let mut features = Vec::new();
     if order.len() > 1 {
         let n_words = order.len().min(MAX_WORDS);
-        features.extend((0..n_words as u32).map(|position| Reads::Word {
-            position,
-            is_fill: position == 0,
-        }));
+        features.extend(
+            (0..n_words as u32).map(|position| Reads::Word { position, is_fill: position == 0 }),
+        );
         if order.len() > MAX_WORDS {
-            features.push(Reads::Others {
-                from: MAX_WORDS as u32,
-            });
+            features.push(Reads::Others { from: MAX_WORDS as u32 });
         }
     }
     let words = order.iter().map(|&level| levels[level].clone()).collect();
@@ -140,11 +120,7 @@ fn category(job: &Fit<'_>, codes: &[u32], levels: &[String]) -> (SourceKind, Vec
 fn moments(values: &[f64]) -> (f64, f64) {
     let n = values.len() as f64;
     let mean = values.iter().sum::<f64>() / n;
-    let variance = values
-        .iter()
-        .map(|value| (value - mean).powi(2))
-        .sum::<f64>()
-        / n;
+    let variance = values.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / n;
     let deviation = variance.sqrt();
     // A deviation that is only rounding would blow noise up.
     if deviation > 1e-12 * mean.abs() && deviation > 1e-150 {
@@ -166,10 +142,7 @@ mod tests {
 
     fn frame(values: FeatureValues, n_rows: usize) -> Frame {
         Frame {
-            columns: vec![FeatureColumn {
-                name: "x".into(),
-                values,
-            }],
+            columns: vec![FeatureColumn { name: "x".into(), values }],
             target: Target::Number(vec![0.0; n_rows]),
             weights: None,
             n_rows,
@@ -217,10 +190,7 @@ mod tests {
         // w1 is the mode; w3 is in no training row.
         let frame = words(vec![1, 1, 2, MISSING, 3, MISSING], 4);
         let [mode, other, unknown] = [[1.0, 0.0], [0.0, 1.0], [0.0, 0.0]];
-        assert_eq!(
-            rows_of(&frame, 4, Scaling::Raw),
-            [mode, mode, other, mode, unknown, mode]
-        );
+        assert_eq!(rows_of(&frame, 4, Scaling::Raw), [mode, mode, other, mode, unknown, mode]);
     }
 
     #[test]
@@ -229,11 +199,7 @@ mod tests {
         codes.push(70);
         let n_train = codes.len() as u32 - 1;
         let rows = rows_of(&words(codes, 71), n_train, Scaling::Raw);
-        let only = |at: usize| {
-            (0..65)
-                .map(|index| f64::from(u8::from(index == at)))
-                .collect()
-        };
+        let only = |at: usize| (0..65).map(|index| f64::from(u8::from(index == at))).collect();
         let expected: [Vec<f64>; 4] = [only(0), only(63), only(64), only(64)];
         assert_eq!([0, 63, 64, 134].map(|row| rows[row].clone()), expected);
     }

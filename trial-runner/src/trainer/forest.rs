@@ -88,9 +88,7 @@ fn fit(
     let n_rows = job.rows.len();
     let share = parameters.share("max_features", recipe.features)?;
     let mut limits = Limits {
-        max_depth: parameters
-            .optional_count("max_depth", 1)?
-            .unwrap_or(usize::MAX),
+        max_depth: parameters.optional_count("max_depth", 1)?.unwrap_or(usize::MAX),
         min_samples_split: parameters.rows("min_samples_split", 2, n_rows)?,
         min_samples_leaf: parameters.rows("min_samples_leaf", 1, n_rows)?,
         n_features: 0,
@@ -106,10 +104,7 @@ fn fit(
     }
     limits.n_features = share.of(data.columns.len());
     let bed = Bed::lay(&lesson);
-    let plot = Plot {
-        job,
-        recipe: &recipe,
-    };
+    let plot = Plot { job, recipe: &recipe };
     let n_classes = bed.width;
     let forest = match (&lesson.goal, criterion) {
         (Goal::Classes(_), "entropy" | "log_loss") => {
@@ -120,14 +115,8 @@ fn fit(
         }
         _ => plot.plant(Grower::new(&data, Variance, limits), bed)?,
     };
-    let forest = Forest {
-        sources: data.sources,
-        ..forest
-    };
-    Ok(Model {
-        answer,
-        body: Body::Forest(forest),
-    })
+    let forest = Forest { sources: data.sources, ..forest };
+    Ok(Model { answer, body: Body::Forest(forest) })
 }
 
 /// What all trees of a forest share while they grow.
@@ -214,25 +203,18 @@ impl Bed {
                 (samples.collect(), 1)
             }
             Goal::Classes(classes) => {
-                let samples = classes
-                    .codes
-                    .iter()
-                    .enumerate()
-                    .map(|(row, &class)| Sample {
-                        row: row as u32,
-                        class,
-                        weight: weight(row),
-                        value: f64::from(class),
-                    });
+                let samples = classes.codes.iter().enumerate().map(|(row, &class)| Sample {
+                    row: row as u32,
+                    class,
+                    weight: weight(row),
+                    value: f64::from(class),
+                });
                 (samples.collect(), classes.present.len())
             }
         };
         Self {
             forest: Forest::default(),
-            samples: samples
-                .into_iter()
-                .filter(|sample| sample.weight > 0.0)
-                .collect(),
+            samples: samples.into_iter().filter(|sample| sample.weight > 0.0).collect(),
             width,
             numbers: match &lesson.goal {
                 Goal::Numbers(y) => y.clone(),
@@ -263,13 +245,10 @@ impl Bed {
 impl Planter for Bed {
     fn threshold(&mut self, threshold: f64) -> u32 {
         let thresholds = &mut self.forest.thresholds;
-        *self
-            .thresholds
-            .entry(threshold.to_bits())
-            .or_insert_with(|| {
-                thresholds.push(threshold);
-                thresholds.len() as u32 - 1
-            })
+        *self.thresholds.entry(threshold.to_bits()).or_insert_with(|| {
+            thresholds.push(threshold);
+            thresholds.len() as u32 - 1
+        })
     }
 
     fn leaf(&mut self, samples: &[Sample]) -> u32 {
@@ -284,8 +263,7 @@ impl Planter for Bed {
             self.leaf[0] = self.mean(samples);
         }
         self.key.clear();
-        self.key
-            .extend(self.leaf.iter().map(|value| value.to_bits()));
+        self.key.extend(self.leaf.iter().map(|value| value.to_bits()));
         if let Some(&number) = self.leaves.get(self.key.as_slice()) {
             return number;
         }
@@ -309,10 +287,7 @@ mod tests {
 
     fn frame(values: FeatureValues, y: Vec<f64>) -> Frame {
         Frame {
-            columns: vec![FeatureColumn {
-                name: "x".into(),
-                values,
-            }],
+            columns: vec![FeatureColumn { name: "x".into(), values }],
             n_rows: y.len(),
             target: Target::Number(y),
             weights: None,
@@ -344,11 +319,7 @@ mod tests {
 
     #[test]
     fn missing_values_go_where_they_help() {
-        for y in [
-            [1.0, 2.0, 3.0, 1.0],
-            [1.0, 2.0, 3.0, 3.0],
-            [1.0, 2.0, 3.0, 9.0],
-        ] {
+        for y in [[1.0, 2.0, 3.0, 1.0], [1.0, 2.0, 3.0, 3.0], [1.0, 2.0, 3.0, 9.0]] {
             let y: Vec<f64> = y.iter().cycle().take(40).copied().collect();
             let x = [0.0, 1.0, 2.0, f64::NAN];
             let x = x.iter().cycle().take(40).copied().collect();

@@ -120,19 +120,8 @@ impl<'a, M: Measure> Grower<'a, M> {
         stop: &Stop,
     ) -> Result<Vec<Node>, Stopped> {
         let mut nodes: Vec<Node> = Vec::new();
-        let mut pending = vec![Pending {
-            start: 0,
-            end: samples.len(),
-            depth: 0,
-            parent: None,
-        }];
-        while let Some(Pending {
-            start,
-            end,
-            depth,
-            parent,
-        }) = pending.pop()
-        {
+        let mut pending = vec![Pending { start: 0, end: samples.len(), depth: 0, parent: None }];
+        while let Some(Pending { start, end, depth, parent }) = pending.pop() {
             let here = nodes.len();
             if let Some(parent) = parent {
                 nodes[parent].right |= ((here - parent) as u32) << 1;
@@ -140,11 +129,7 @@ impl<'a, M: Measure> Grower<'a, M> {
             let samples = &mut samples[start..end];
             let split = self.split(samples, depth, rng, stop)?;
             let Some(split) = split else {
-                nodes.push(Node {
-                    feature: 0,
-                    value: planter.leaf(samples),
-                    right: 0,
-                });
+                nodes.push(Node { feature: 0, value: planter.leaf(samples), right: 0 });
                 continue;
             };
             nodes.push(Node {
@@ -154,18 +139,8 @@ impl<'a, M: Measure> Grower<'a, M> {
             });
             let middle = start + self.part(samples, &split);
             let depth = depth + 1;
-            pending.push(Pending {
-                start: middle,
-                end,
-                depth,
-                parent: Some(here),
-            });
-            pending.push(Pending {
-                start,
-                end: middle,
-                depth,
-                parent: None,
-            });
+            pending.push(Pending { start: middle, end, depth, parent: Some(here) });
+            pending.push(Pending { start, end: middle, depth, parent: None });
         }
         Ok(nodes)
     }
@@ -178,12 +153,7 @@ impl<'a, M: Measure> Grower<'a, M> {
         rng: &mut Pcg64Mcg,
         stop: &Stop,
     ) -> Result<Option<Split>, Stopped> {
-        let Limits {
-            max_depth,
-            min_samples_split,
-            min_samples_leaf,
-            ..
-        } = self.limits;
+        let Limits { max_depth, min_samples_split, min_samples_leaf, .. } = self.limits;
         let is_leaf = depth >= max_depth
             || samples.len() < min_samples_split.max(2)
             || samples.len() < 2 * min_samples_leaf
@@ -306,8 +276,7 @@ impl<'a, M: Measure> Grower<'a, M> {
     ) -> bool {
         let codes = self.data.codes(feature);
         self.gathered.clear();
-        self.gathered
-            .extend(samples.iter().map(|sample| codes[sample.row as usize]));
+        self.gathered.extend(samples.iter().map(|sample| codes[sample.row as usize]));
         let (mut lowest, mut highest, mut n_missing) = (MISSING_BIN, 0, 0);
         for &code in &self.gathered {
             let is_missing = code == MISSING_BIN;
@@ -345,13 +314,7 @@ impl<'a, M: Measure> Grower<'a, M> {
         if let Some((score, missing_left)) = self.sides.judge(&self.measure, counts)
             && best.is_none_or(|best| score > best.score)
         {
-            *best = Some(Split {
-                feature,
-                bin: bin as u8,
-                threshold,
-                missing_left,
-                score,
-            });
+            *best = Some(Split { feature, bin: bin as u8, threshold, missing_left, score });
         }
         true
     }
@@ -364,11 +327,8 @@ impl<'a, M: Measure> Grower<'a, M> {
         for index in 0..samples.len() {
             let sample = samples[index];
             let code = codes[sample.row as usize];
-            let goes_left = if code == MISSING_BIN {
-                split.missing_left
-            } else {
-                code <= split.bin
-            };
+            let goes_left =
+                if code == MISSING_BIN { split.missing_left } else { code <= split.bin };
             if goes_left {
                 samples[n_left] = sample;
                 n_left += 1;

@@ -22,9 +22,7 @@ impl Trainer for Knn {
         let k = parameters.count("n_neighbors", 1, 5)?;
         let p = parameters.float("p", 2.0)?;
         if p < 1.0 {
-            return Err(FitError::because(format!(
-                "p is {p}, but a distance needs at least 1"
-            )));
+            return Err(FitError::because(format!("p is {p}, but a distance needs at least 1")));
         }
         let voting = match parameters.word("weights", &["uniform", "distance"])? {
             "distance" => Voting::Distance,
@@ -50,10 +48,9 @@ impl Trainer for Knn {
         }
         let (targets, is_class) = match lesson.goal {
             Goal::Numbers(y) => (y, false),
-            Goal::Classes(classes) => (
-                classes.codes.iter().map(|&code| code.into()).collect(),
-                true,
-            ),
+            Goal::Classes(classes) => {
+                (classes.codes.iter().map(|&code| code.into()).collect(), true)
+            }
         };
         let neighbours = Neighbours {
             k: k.min(job.rows.len()) as u32,
@@ -63,9 +60,6 @@ impl Trainer for Knn {
             targets,
             is_class,
         };
-        Ok(Model {
-            answer,
-            body: Body::Neighbours(encoder, neighbours),
-        })
+        Ok(Model { answer, body: Body::Neighbours(encoder, neighbours) })
     }
 }

@@ -43,10 +43,7 @@ impl Lesson {
         if job.rows.iter().any(|&row| row as usize >= job.frame.n_rows) {
             return Err(FitError::because("a row to learn from is not in the data"));
         }
-        Ok(Self {
-            goal: goal(job)?,
-            weights: weights(job)?,
-        })
+        Ok(Self { goal: goal(job)?, weights: weights(job)? })
     }
 
     /// The target as numbers, for learners of numbers only.
@@ -83,9 +80,7 @@ impl Lesson {
     pub(super) fn answer(&self) -> Answer {
         let weights = self.weights.as_deref();
         match &self.goal {
-            Goal::Numbers(y) => Answer::Number {
-                fallback: mean(y, weights),
-            },
+            Goal::Numbers(y) => Answer::Number { fallback: mean(y, weights) },
             Goal::Classes(classes) => classes.answer(weights),
         }
     }
@@ -108,11 +103,7 @@ impl Classes {
         }
         let total: f64 = shares.iter().sum();
         shares.iter_mut().for_each(|share| *share /= total);
-        Answer::Classes {
-            labels: Arc::clone(&self.labels),
-            present: self.present.clone(),
-            shares,
-        }
+        Answer::Classes { labels: Arc::clone(&self.labels), present: self.present.clone(), shares }
     }
 }
 
@@ -134,10 +125,7 @@ fn goal(job: &Fit<'_>) -> Result<Goal, FitError> {
     match &job.frame.target {
         Target::Number(values) => {
             let y: Vec<f64> = job.rows.iter().map(|&row| values[row as usize]).collect();
-            match y
-                .iter()
-                .find(|value| value.is_nan() || value.abs() > MAX_TARGET)
-            {
+            match y.iter().find(|value| value.is_nan() || value.abs() > MAX_TARGET) {
                 Some(value) => Err(FitError::because(format!(
                     "the target has the value {value:e}; a model needs values within 1e100"
                 ))),
@@ -152,17 +140,14 @@ fn goal(job: &Fit<'_>) -> Result<Goal, FitError> {
                     None => return Err(FitError::because("a row's class is missing")),
                 }
             }
-            let present: Vec<u32> = (0..labels.len() as u32)
-                .filter(|&code| rank[code as usize] == 0)
-                .collect();
+            let present: Vec<u32> =
+                (0..labels.len() as u32).filter(|&code| rank[code as usize] == 0).collect();
             for (index, &code) in present.iter().enumerate() {
                 rank[code as usize] = index as u32;
             }
             let rows = job.rows.iter();
             Ok(Goal::Classes(Classes {
-                codes: rows
-                    .map(|&row| rank[codes[row as usize] as usize])
-                    .collect(),
+                codes: rows.map(|&row| rank[codes[row as usize] as usize]).collect(),
                 present,
                 labels: Arc::clone(labels),
             }))
@@ -177,9 +162,7 @@ fn weights(job: &Fit<'_>) -> Result<Option<Vec<f64>>, FitError> {
     };
     let weights: Vec<f64> = job.rows.iter().map(|&row| weights[row as usize]).collect();
     if weights.iter().any(|weight| !(0.0..=1e100).contains(weight)) {
-        return Err(FitError::because(
-            "a row's weight is missing, below 0 or beyond 1e100",
-        ));
+        return Err(FitError::because("a row's weight is missing, below 0 or beyond 1e100"));
     }
     if weights.iter().all(|weight| *weight == 0.0) {
         return Err(FitError::because("the weights of all rows are 0"));

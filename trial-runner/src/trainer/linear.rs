@@ -101,30 +101,15 @@ fn fit(
     if let Some(weights) = weights {
         weigh(&mut design, &mut y, weights, weight_scale);
     }
-    let coefficients = solve(&Centred {
-        columns: &design.values,
-        y: &y,
-    })?;
-    let shift: f64 = means
-        .iter()
-        .zip(&coefficients)
-        .map(|(mean, weight)| mean * weight)
-        .sum();
+    let coefficients = solve(&Centred { columns: &design.values, y: &y })?;
+    let shift: f64 = means.iter().zip(&coefficients).map(|(mean, weight)| mean * weight).sum();
     let intercept = y_mean - shift;
     if !intercept.is_finite() || coefficients.iter().any(|weight| !weight.is_finite()) {
-        return Err(FitError::because(
-            "the features are too large to fit a line through",
-        ));
+        return Err(FitError::because("the features are too large to fit a line through"));
     }
-    let linear = Linear {
-        weights: coefficients,
-        intercepts: vec![intercept],
-        link: Link::Identity,
-    };
-    Ok(Model {
-        answer,
-        body: Body::Linear(encoder, linear),
-    })
+    let linear =
+        Linear { weights: coefficients, intercepts: vec![intercept], link: Link::Identity };
+    Ok(Model { answer, body: Body::Linear(encoder, linear) })
 }
 
 /// Takes the mean off every column.
@@ -145,15 +130,10 @@ fn weigh(design: &mut Design, y: &mut [f64], weights: &[f64], weight_scale: Weig
         WeightScale::AsGiven => 1.0,
         WeightScale::MeanOne => weights.len() as f64 / weights.iter().sum::<f64>(),
     };
-    let roots: Vec<f64> = weights
-        .iter()
-        .map(|weight| (weight * scale).sqrt())
-        .collect();
+    let roots: Vec<f64> = weights.iter().map(|weight| (weight * scale).sqrt()).collect();
     for index in 0..design.n_columns {
         let column = design.column_mut(index).iter_mut();
         column.zip(&roots).for_each(|(value, root)| *value *= root);
     }
-    y.iter_mut()
-        .zip(&roots)
-        .for_each(|(value, root)| *value *= root);
+    y.iter_mut().zip(&roots).for_each(|(value, root)| *value *= root);
 }

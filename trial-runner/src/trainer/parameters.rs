@@ -38,9 +38,9 @@ impl<'a> Parameters<'a> {
             None => Ok(None),
             Some((_, Setting::Value(Value::Text(word)))) if is_none(word) => Ok(None),
             Some((_, Setting::Value(value))) => Ok(Some(value)),
-            Some((_, Setting::Nested(_))) => Err(FitError::because(format!(
-                "{name} is a map, but one value is needed"
-            ))),
+            Some((_, Setting::Nested(_))) => {
+                Err(FitError::because(format!("{name} is a map, but one value is needed")))
+            }
         }
     }
 
@@ -59,9 +59,7 @@ impl<'a> Parameters<'a> {
     pub(super) fn penalty(&self, name: &str, default: f64) -> Result<f64, FitError> {
         let number = self.float(name, default)?;
         if number < 0.0 {
-            return Err(FitError::because(format!(
-                "{name} is {number}, but it can't be below 0"
-            )));
+            return Err(FitError::because(format!("{name} is {number}, but it can't be below 0")));
         }
         Ok(number)
     }
@@ -70,9 +68,7 @@ impl<'a> Parameters<'a> {
     pub(super) fn positive(&self, name: &str, default: f64) -> Result<f64, FitError> {
         let number = self.float(name, default)?;
         if number <= 0.0 {
-            return Err(FitError::because(format!(
-                "{name} is {number}, but it must be above 0"
-            )));
+            return Err(FitError::because(format!("{name} is {number}, but it must be above 0")));
         }
         Ok(number)
     }
@@ -96,11 +92,7 @@ impl<'a> Parameters<'a> {
         };
         match number.and_then(|number| usize::try_from(number).ok()) {
             Some(count) if count >= least => Ok(Some(count)),
-            _ => Err(wrong(
-                name,
-                value,
-                &format!("a whole number of at least {least}"),
-            )),
+            _ => Err(wrong(name, value, &format!("a whole number of at least {least}"))),
         }
     }
 
@@ -148,9 +140,7 @@ impl<'a> Parameters<'a> {
                     Value::Text(text) => words.iter().find(|word| *word == text),
                     _ => None,
                 };
-                known
-                    .copied()
-                    .ok_or_else(|| wrong(name, value, &words.join(", ")))
+                known.copied().ok_or_else(|| wrong(name, value, &words.join(", ")))
             }
         }
     }

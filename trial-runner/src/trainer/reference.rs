@@ -52,13 +52,8 @@ fn classes(n_classes: usize) -> Target {
     if n_classes == 3 {
         (codes[3], codes[9], codes[14]) = (2, 0, 1);
     }
-    let labels = ["a", "b", "c"][..n_classes]
-        .iter()
-        .map(|label| (*label).to_owned());
-    Target::Class {
-        codes,
-        labels: Arc::new(labels.collect()),
-    }
+    let labels = ["a", "b", "c"][..n_classes].iter().map(|label| (*label).to_owned());
+    Target::Class { codes, labels: Arc::new(labels.collect()) }
 }
 
 fn frame_of(columns: Vec<Vec<f64>>, target: Target) -> Frame {
@@ -89,13 +84,9 @@ fn configuration(pairs: &str) -> Configuration {
             Value::Text(text.to_owned())
         }
     };
-    let pairs = pairs
-        .split_whitespace()
-        .filter_map(|pair| pair.split_once('='));
+    let pairs = pairs.split_whitespace().filter_map(|pair| pair.split_once('='));
     Configuration(
-        pairs
-            .map(|(name, text)| (name.to_owned(), Setting::Value(value(text))))
-            .collect(),
+        pairs.map(|(name, text)| (name.to_owned(), Setting::Value(value(text)))).collect(),
     )
 }
 
@@ -151,31 +142,16 @@ fn ridge() {
     let mut frame = frame_of(columns(), numbers());
     let raw = "alpha=0.7 standardize=false";
     // Ridge(alpha=0.7).fit(X, y)
-    let expected = [
-        2.870830311921,
-        -1.474979888582,
-        0.1981453849244,
-        0.0007906501866935,
-        10.566115996144,
-    ];
+    let expected =
+        [2.870830311921, -1.474979888582, 0.1981453849244, 0.0007906501866935, 10.566115996144];
     assert_close(&line(&fit(Learner::Ridge, raw, &frame)), &expected, 1e-9);
     // make_pipeline(StandardScaler(), Ridge(alpha=0.7)).fit(X, y).predict(X[:4])
-    let expected = [
-        14.252831317766,
-        14.103052190313,
-        13.821941837479,
-        1.375492715224,
-    ];
+    let expected = [14.252831317766, 14.103052190313, 13.821941837479, 1.375492715224];
     let model = fit(Learner::Ridge, "alpha=0.7", &frame);
     assert_close(&predict(&model, &frame, 0..4), &expected, 1e-9);
     // Ridge(alpha=0.7).fit(X, y, sample_weight=w)
-    let expected = [
-        2.870444417899,
-        -1.520944273927,
-        0.207200478683,
-        0.010161514856,
-        10.63623465142,
-    ];
+    let expected =
+        [2.870444417899, -1.520944273927, 0.207200478683, 0.010161514856, 10.63623465142];
     frame.weights = Some((0..N).map(|i| 1.0 + (i % 3) as f64).collect());
     assert_close(&line(&fit(Learner::Ridge, raw, &frame)), &expected, 1e-9);
 }
@@ -184,20 +160,14 @@ fn ridge() {
 fn ridge_with_fewer_rows_than_columns() {
     let mut wide = columns();
     for power in [2, 3] {
-        let powers = columns()
-            .into_iter()
-            .map(|column| column.iter().map(|x| x.powi(power)).collect());
+        let powers =
+            columns().into_iter().map(|column| column.iter().map(|x| x.powi(power)).collect());
         wide.extend(powers);
     }
     let frame = frame_of(wide, numbers());
     let model = fit_rows(Learner::Ridge, "alpha=0.7 standardize=false", &frame, 6);
     // Z = np.hstack([X, X**2, X**3]); Ridge(alpha=0.7).fit(Z[:6], y[:6]).predict(Z[6:10])
-    let expected = [
-        10.611819791874,
-        9.73569970269,
-        13.669619214889,
-        2.491806710228,
-    ];
+    let expected = [10.611819791874, 9.73569970269, 13.669619214889, 2.491806710228];
     assert_close(&predict(&model, &frame, 6..10), &expected, 1e-8);
 }
 
@@ -206,38 +176,16 @@ fn lasso_and_elastic_net() {
     let mut frame = frame_of(columns(), numbers());
     let raw = "alpha=0.5 standardize=false tol=1e-12 max_iter=100000";
     // Lasso(alpha=0.5, tol=1e-12, max_iter=100000).fit(X, y)
-    let expected = [
-        2.683751489787,
-        -1.319882639999,
-        0.169852012585,
-        0.0,
-        10.370401582313,
-    ];
+    let expected = [2.683751489787, -1.319882639999, 0.169852012585, 0.0, 10.370401582313];
     let found = line(&fit(Learner::Lasso, raw, &frame));
     assert_close(&found, &expected, 1e-9);
     assert_eq!(found[3], 0.0);
     // ElasticNet(alpha=0.3, l1_ratio=0.4, tol=1e-12, max_iter=100000).fit(X, y)
-    let expected = [
-        2.628400564624,
-        -1.364413681814,
-        0.19507430944,
-        -0.011247375,
-        10.582624084026,
-    ];
+    let expected = [2.628400564624, -1.364413681814, 0.19507430944, -0.011247375, 10.582624084026];
     let net = "alpha=0.3 l1_ratio=0.4 standardize=false tol=1e-12 max_iter=100000";
-    assert_close(
-        &line(&fit(Learner::ElasticNet, net, &frame)),
-        &expected,
-        1e-9,
-    );
+    assert_close(&line(&fit(Learner::ElasticNet, net, &frame)), &expected, 1e-9);
     // Lasso(alpha=0.5, tol=1e-12, max_iter=100000).fit(X, y, sample_weight=w)
-    let expected = [
-        2.673110325374,
-        -1.366526721772,
-        0.176112213958,
-        0.0,
-        10.494391723924,
-    ];
+    let expected = [2.673110325374, -1.366526721772, 0.176112213958, 0.0, 10.494391723924];
     frame.weights = Some((0..N).map(|i| 1.0 + (i % 3) as f64).collect());
     assert_close(&line(&fit(Learner::Lasso, raw, &frame)), &expected, 1e-9);
 }
@@ -248,13 +196,7 @@ fn logistic_regression() {
     let raw = "C=0.8 standardize=false";
     let found = line(&fit(Learner::LogisticRegression, raw, &frame));
     // LogisticRegression(C=0.8, tol=1e-10, max_iter=10000).fit(X, c2)
-    let expected = [
-        1.659287953188,
-        0.887228878318,
-        -0.027774316828,
-        0.1953128858,
-        -3.886338823849,
-    ];
+    let expected = [1.659287953188, 0.887228878318, -0.027774316828, 0.1953128858, -3.886338823849];
     assert_eq!(found[..4], [0.0; 4]);
     assert_close(&found[4..8], &expected[..4], 1e-3);
     assert_close(&found[8..], &[0.0, expected[4]], 1e-3);
@@ -418,42 +360,10 @@ fn svm() {
     // SVR(kernel=kernel, C=2.0, epsilon=0.2, tol=1e-8, gamma=0.05, coef0=0.5).fit(X, y)
     //     .predict(X[:4])
     let cases = [
-        (
-            "rbf",
-            [
-                11.362712170217,
-                12.313528019144,
-                13.019439729039,
-                5.366606545637,
-            ],
-        ),
-        (
-            "linear",
-            [
-                14.374050229067,
-                14.071353920328,
-                13.850051306679,
-                1.167857512123,
-            ],
-        ),
-        (
-            "poly",
-            [
-                13.677582853261,
-                14.443702473172,
-                12.801084192998,
-                1.316521177211,
-            ],
-        ),
-        (
-            "sigmoid",
-            [
-                14.778202677524,
-                8.586358396089,
-                10.088154406711,
-                10.899344040519,
-            ],
-        ),
+        ("rbf", [11.362712170217, 12.313528019144, 13.019439729039, 5.366606545637]),
+        ("linear", [14.374050229067, 14.071353920328, 13.850051306679, 1.167857512123]),
+        ("poly", [13.677582853261, 14.443702473172, 12.801084192998, 1.316521177211]),
+        ("sigmoid", [14.778202677524, 8.586358396089, 10.088154406711, 10.899344040519]),
     ];
     for (kernel, expected) in cases {
         let pairs = format!(
@@ -464,12 +374,7 @@ fn svm() {
         assert_close(&predict(&model, &frame, 0..4), &expected, 1e-4);
     }
     // make_pipeline(StandardScaler(), SVR(tol=1e-8)).fit(X, y).predict(X[:4])
-    let expected = [
-        11.391885158307,
-        12.03788750649,
-        13.010138803336,
-        6.828200690459,
-    ];
+    let expected = [11.391885158307, 12.03788750649, 13.010138803336, 6.828200690459];
     let model = fit(Learner::Svm, "tol=1e-8", &frame);
     assert_close(&predict(&model, &frame, 0..4), &expected, 1e-5);
 
@@ -479,17 +384,9 @@ fn svm() {
         panic!("not a kernel machine");
     };
     kernel.machines[0].sigmoid = None;
-    let decisions: Vec<f64> = predict(&model, &frame, 0..4)
-        .chunks(2)
-        .map(|row| row[1])
-        .collect();
+    let decisions: Vec<f64> = predict(&model, &frame, 0..4).chunks(2).map(|row| row[1]).collect();
     // SVC(C=2.0, tol=1e-8).fit(X, c2).decision_function(X[:4])
-    let expected = [
-        -0.354640524008,
-        1.687982330179,
-        1.000000047823,
-        0.99999996761,
-    ];
+    let expected = [-0.354640524008, 1.687982330179, 1.000000047823, 0.99999996761];
     assert_close(&decisions, &expected, 1e-5);
 }
 

@@ -35,9 +35,7 @@ pub(super) fn solve(
                 gram[i * n_columns + j] = dot(column(i), column(j));
             }
         }
-        let moments: Vec<f64> = (0..n_columns)
-            .map(|index| dot(column(index), data.y))
-            .collect();
+        let moments: Vec<f64> = (0..n_columns).map(|index| dot(column(index), data.y)).collect();
         return solve_system(gram, alpha, &moments, stop);
     }
     // (XXᵀ + alpha I) u = y and w = Xᵀu: as many unknowns as rows.
@@ -53,11 +51,7 @@ pub(super) fn solve(
         }
     }
     let dual = solve_system(gram, alpha, data.y, stop)?;
-    Ok(dual.map(|dual| {
-        (0..n_columns)
-            .map(|index| dot(column(index), &dual))
-            .collect()
-    }))
+    Ok(dual.map(|dual| (0..n_columns).map(|index| dot(column(index), &dual)).collect()))
 }
 
 /// Solves (gram + alpha I) w = moments; `gram` has its lower triangle filled.

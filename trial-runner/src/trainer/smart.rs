@@ -1,11 +1,10 @@
-//! What smartcore does: it fits naive Bayes, and its L-BFGS minimises the loss of logistic
-//! regression. Nothing outside this file and its folder names it.
+//! What smartcore does: its L-BFGS minimises the loss of logistic regression. Nothing outside this file
+//! and its folder names it.
 //!
 //! It is given standardised features without missing or infinite values and at least two classes,
 //! any panic inside it becomes a reason, and what it finds goes into our own structs at once: its
 //! stored forms change between versions.
 
-mod bayes;
 mod logistic;
 
 use std::cell::Cell;
@@ -17,7 +16,6 @@ use smartcore::error::Failed;
 use super::FitError;
 use crate::stop::Stopped;
 
-pub(super) use bayes::NaiveBayes;
 pub(super) use logistic::LogisticRegression;
 
 thread_local! {

@@ -58,18 +58,11 @@ impl Programme<'_> {
                 ));
             }
         }
-        Ok(Solution {
-            rho: self.rho(&alphas, &gradient),
-            alphas,
-            gradient,
-        })
+        Ok(Solution { rho: self.rho(&alphas, &gradient), alphas, gradient })
     }
 
     fn update(&self, gradient: &mut [f64], row: &[f64], step: f64) {
-        for (part, signs) in gradient
-            .chunks_mut(self.n_rows)
-            .zip(self.signs.chunks(self.n_rows))
-        {
+        for (part, signs) in gradient.chunks_mut(self.n_rows).zip(self.signs.chunks(self.n_rows)) {
             for ((gradient, sign), kernel) in part.iter_mut().zip(signs).zip(row) {
                 *gradient += sign * step * kernel;
             }
@@ -78,20 +71,12 @@ impl Programme<'_> {
 
     /// Whether a variable can still grow along its sign.
     fn is_up(&self, alpha: f64, variable: usize) -> bool {
-        if self.signs[variable] > 0.0 {
-            alpha < self.c
-        } else {
-            alpha > 0.0
-        }
+        if self.signs[variable] > 0.0 { alpha < self.c } else { alpha > 0.0 }
     }
 
     /// Whether it can still shrink along its sign.
     fn is_low(&self, alpha: f64, variable: usize) -> bool {
-        if self.signs[variable] > 0.0 {
-            alpha > 0.0
-        } else {
-            alpha < self.c
-        }
+        if self.signs[variable] > 0.0 { alpha > 0.0 } else { alpha < self.c }
     }
 
     /// The pair that promises the largest decrease; none when the solution is good enough.
@@ -170,11 +155,7 @@ impl Programme<'_> {
                 (false, false) => {}
             }
         }
-        if n_free > 0 {
-            sum / n_free as f64
-        } else {
-            low / 2.0 + high / 2.0
-        }
+        if n_free > 0 { sum / n_free as f64 } else { low / 2.0 + high / 2.0 }
     }
 }
 
@@ -216,11 +197,10 @@ impl<'a> Kernels<'a> {
         }
         let own = row_of(self.programme, index);
         memory.clear();
-        memory.extend((0..self.programme.n_rows).map(|other| {
-            self.programme
-                .kernel
-                .value(own, row_of(self.programme, other))
-        }));
+        memory.extend(
+            (0..self.programme.n_rows)
+                .map(|other| self.programme.kernel.value(own, row_of(self.programme, other))),
+        );
         self.rows[index] = Some(memory);
         self.kept.push_back(index);
     }

@@ -51,10 +51,7 @@ impl Trainer for Svm {
                 .collect::<Result<_, _>>()?,
         };
         let machine = study.keep_support(machines);
-        Ok(Model {
-            answer,
-            body: Body::Kernel(encoder, machine),
-        })
+        Ok(Model { answer, body: Body::Kernel(encoder, machine) })
     }
 }
 
@@ -96,11 +93,7 @@ fn kernel(parameters: &Parameters<'_>, design: &Design) -> Result<Kernel, FitErr
     let word = parameters.word("kernel", &["rbf", "linear", "poly", "sigmoid"])?;
     Ok(match word {
         "linear" => Kernel::Linear,
-        "poly" => Kernel::Poly {
-            gamma,
-            coef0,
-            degree,
-        },
+        "poly" => Kernel::Poly { gamma, coef0, degree },
         "sigmoid" => Kernel::Sigmoid { gamma, coef0 },
         _ => Kernel::Rbf { gamma },
     })
@@ -110,12 +103,7 @@ fn kernel(parameters: &Parameters<'_>, design: &Design) -> Result<Kernel, FitErr
 fn scale(design: &Design) -> f64 {
     let n = design.values.len() as f64;
     let mean = design.values.iter().sum::<f64>() / n;
-    let variance = design
-        .values
-        .iter()
-        .map(|value| (value - mean).powi(2))
-        .sum::<f64>()
-        / n;
+    let variance = design.values.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / n;
     let variance = if variance > 0.0 { variance } else { 1.0 };
     1.0 / (design.n_columns as f64 * variance)
 }
@@ -140,10 +128,7 @@ impl Study<'_> {
             c: self.settings.c,
             tolerance: self.settings.tolerance,
             // LIBSVM's bound.
-            max_rounds: self
-                .settings
-                .max_rounds
-                .unwrap_or((100 * self.n_rows).max(10_000_000)),
+            max_rounds: self.settings.max_rounds.unwrap_or((100 * self.n_rows).max(10_000_000)),
         }
     }
 
@@ -170,16 +155,10 @@ impl Study<'_> {
         let linear = vec![-1.0; self.n_rows];
         let solution = self.programme(&signs, &linear).solve(self.job.stop)?;
         let decisions = solution.gradient.iter().zip(&signs);
-        let decisions: Vec<f64> = decisions
-            .map(|(gradient, sign)| sign * (gradient + 1.0) - solution.rho)
-            .collect();
+        let decisions: Vec<f64> =
+            decisions.map(|(gradient, sign)| sign * (gradient + 1.0) - solution.rho).collect();
         Ok(Machine {
-            coefficients: solution
-                .alphas
-                .iter()
-                .zip(&signs)
-                .map(|(a, s)| a * s)
-                .collect(),
+            coefficients: solution.alphas.iter().zip(&signs).map(|(a, s)| a * s).collect(),
             intercept: -solution.rho,
             sigmoid: Some(platt(&decisions, &signs)),
         })
@@ -188,11 +167,8 @@ impl Study<'_> {
     /// Leaves out the rows that no machine leans on.
     fn keep_support(&self, machines: Vec<Machine>) -> KernelMachine {
         let width = self.rows.len() / self.n_rows;
-        let supports = |row: &usize| {
-            machines
-                .iter()
-                .any(|machine| machine.coefficients[*row] != 0.0)
-        };
+        let supports =
+            |row: &usize| machines.iter().any(|machine| machine.coefficients[*row] != 0.0);
         let kept: Vec<usize> = (0..self.n_rows).filter(supports).collect();
         let keep = |machine: &Machine| Machine {
             coefficients: kept.iter().map(|&row| machine.coefficients[row]).collect(),
@@ -215,10 +191,7 @@ fn platt(decisions: &[f64], signs: &[f64]) -> Sigmoid {
     let n_above = signs.iter().filter(|sign| **sign > 0.0).count() as f64;
     let n_below = signs.len() as f64 - n_above;
     let (high, low) = ((n_above + 1.0) / (n_above + 2.0), 1.0 / (n_below + 2.0));
-    let targets: Vec<f64> = signs
-        .iter()
-        .map(|sign| if *sign > 0.0 { high } else { low })
-        .collect();
+    let targets: Vec<f64> = signs.iter().map(|sign| if *sign > 0.0 { high } else { low }).collect();
     let loss = |slope: f64, shift: f64| -> f64 {
         let each = decisions.iter().zip(&targets).map(|(decision, target)| {
             let z = slope * decision + shift;

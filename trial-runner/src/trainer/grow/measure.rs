@@ -73,9 +73,7 @@ impl Measure for Variance {
     }
 
     fn is_pure(&self, samples: &[Sample]) -> bool {
-        samples
-            .iter()
-            .all(|sample| sample.value == samples[0].value)
+        samples.iter().all(|sample| sample.value == samples[0].value)
     }
 }
 
@@ -96,9 +94,7 @@ impl Measure for Gini {
     }
 
     fn is_pure(&self, samples: &[Sample]) -> bool {
-        samples
-            .iter()
-            .all(|sample| sample.class == samples[0].class)
+        samples.iter().all(|sample| sample.class == samples[0].class)
     }
 }
 
@@ -119,9 +115,7 @@ impl Measure for Entropy {
     }
 
     fn is_pure(&self, samples: &[Sample]) -> bool {
-        samples
-            .iter()
-            .all(|sample| sample.class == samples[0].class)
+        samples.iter().all(|sample| sample.class == samples[0].class)
     }
 }
 
@@ -159,12 +153,7 @@ impl<S: AsRef<[f64]> + AsMut<[f64]>> Sides<S> {
     /// none when a side has too few samples.
     #[inline(always)]
     pub(super) fn judge<M: Measure>(&mut self, measure: &M, counts: Counts) -> Option<(f64, bool)> {
-        let Counts {
-            n,
-            n_left,
-            n_missing,
-            least,
-        } = counts;
+        let Counts { n, n_left, n_missing, least } = counts;
         let mut best = None;
         if n_left >= least && n - n_left >= least {
             // Nothing missing here: what is missing later goes with the many.

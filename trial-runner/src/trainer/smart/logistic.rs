@@ -49,9 +49,7 @@ impl Trainer for LogisticRegression {
         let n_classes = classes.present.len();
         let n_outputs = if n_classes == 2 { 1 } else { n_classes };
         let loss = Loss {
-            total: weights
-                .as_ref()
-                .map_or(design.n_rows as f64, |weights| weights.iter().sum()),
+            total: weights.as_ref().map_or(design.n_rows as f64, |weights| weights.iter().sum()),
             design: &design,
             classes: &classes,
             weights: weights.as_deref(),
@@ -61,10 +59,7 @@ impl Trainer for LogisticRegression {
             last: RefCell::default(),
         };
         let found = loss.minimise(max_iter)?;
-        Ok(Model {
-            answer,
-            body: Body::Linear(encoder, loss.linear(&found)?),
-        })
+        Ok(Model { answer, body: Body::Linear(encoder, loss.linear(&found)?) })
     }
 }
 
@@ -95,15 +90,9 @@ struct Evaluation {
 impl Loss<'_> {
     fn minimise(&self, max_iter: usize) -> Result<Vec<f64>, FitError> {
         let start = vec![0.0; self.n_outputs * (self.design.n_columns + 1)];
-        let optimiser = LBFGS {
-            max_iter,
-            g_atol: TOLERANCE,
-            ..LBFGS::default()
-        };
-        let line_search: Backtracking<f64> = Backtracking {
-            order: FunctionOrder::THIRD,
-            ..Backtracking::default()
-        };
+        let optimiser = LBFGS { max_iter, g_atol: TOLERANCE, ..LBFGS::default() };
+        let line_search: Backtracking<f64> =
+            Backtracking { order: FunctionOrder::THIRD, ..Backtracking::default() };
         let loss = |point: &Vec<f64>| self.at(point, |evaluation| evaluation.loss);
         let slope = |out: &mut Vec<f64>, point: &Vec<f64>| {
             self.at(point, |evaluation| out.copy_from_slice(&evaluation.slope));
@@ -122,12 +111,7 @@ impl Loss<'_> {
     }
 
     fn evaluate(&self, evaluation: &mut Evaluation) {
-        let Evaluation {
-            point,
-            loss,
-            slope,
-            scores,
-        } = evaluation;
+        let Evaluation { point, loss, slope, scores } = evaluation;
         let (n_rows, n_columns) = (self.design.n_rows, self.design.n_columns);
         scores.resize(n_rows * self.n_outputs, 0.0);
         slope.resize(point.len(), 0.0);
@@ -207,10 +191,6 @@ impl Loss<'_> {
             weights.extend(&part[..n_columns]);
             intercepts.push(part[n_columns]);
         }
-        Ok(Linear {
-            weights,
-            intercepts,
-            link: Link::Softmax,
-        })
+        Ok(Linear { weights, intercepts, link: Link::Softmax })
     }
 }
