@@ -27,7 +27,7 @@ pub(crate) fn check(args: &JobArgs, printer: &Printer) -> Result<i32, Failure> {
     } else {
         printer.notices(&verdict.notices);
         for problem in &verdict.problems {
-            eprintln!("{problem}");
+            printer.complain(&problem.to_string());
         }
         if let Some(study) = study {
             printer.line(&sentence_by_sentence(study))?;
@@ -37,7 +37,8 @@ pub(crate) fn check(args: &JobArgs, printer: &Printer) -> Result<i32, Failure> {
         return Ok(exit::DONE);
     }
     let plural = if verdict.problems.len() == 1 { "" } else { "s" };
-    eprintln!("{} problem{plural}; nothing was started", verdict.problems.len());
+    let n_problems = verdict.problems.len();
+    printer.complain(&format!("{n_problems} problem{plural}; nothing was started"));
     Ok(exit::PROBLEMS)
 }
 

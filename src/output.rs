@@ -44,6 +44,11 @@ impl Printer {
         }
     }
 
+    /// What is wrong with the input: said whatever the user wants to hear.
+    pub(crate) fn complain(&self, text: &str) {
+        drop(writeln!(std::io::stderr(), "{text}"));
+    }
+
     /// The notices of a job.
     pub(crate) fn notices(&self, notices: &[Notice]) {
         for notice in notices {
@@ -54,7 +59,7 @@ impl Printer {
     /// Why the command could not do what was asked: for people on standard error, and for programs
     /// on standard output as well.
     pub(crate) fn failure(&self, failure: &Failure) {
-        drop(writeln!(std::io::stderr(), "{failure}"));
+        self.complain(&failure.to_string());
         if self.is_json() {
             let problems: &[Problem] = match failure {
                 Failure::Problems(problems) => &problems.0,

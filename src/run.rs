@@ -310,7 +310,7 @@ impl Session<'_> {
                 let bests: Vec<_> =
                     query::best_all(journal, name)?.take(SHOWN + 1).collect::<Result<_, _>>()?;
                 let shown = &bests[..bests.len().min(SHOWN)];
-                self.printer.line(&show::bests(shown, &view.metric.name))?;
+                self.printer.line(&format!("\n{}", show::bests(shown, &view.metric.name)))?;
                 if bests.len() > SHOWN {
                     let rest = u64::from(view.entities) - SHOWN as u64;
                     self.printer.line(&format!("and {} more entities", show::count(rest)))?;

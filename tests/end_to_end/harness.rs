@@ -8,28 +8,28 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 /// A folder that goes away with the test.
-pub struct Place {
+pub(crate) struct Place {
     dir: TempDir,
 }
 
 /// What a command said.
 #[derive(Debug)]
-pub struct Ran {
-    pub code: i32,
-    pub stdout: String,
-    pub stderr: String,
+pub(crate) struct Ran {
+    pub(crate) code: i32,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
 }
 
 impl Place {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { dir: tempfile::tempdir().expect("a folder for the test") }
     }
 
-    pub fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)
     }
 
-    pub fn write(&self, name: &str, text: &str) -> PathBuf {
+    pub(crate) fn write(&self, name: &str, text: &str) -> PathBuf {
         let path = self.path(name);
         std::fs::create_dir_all(path.parent().expect("a parent")).expect("folders");
         std::fs::write(&path, text).expect("the file");
@@ -37,7 +37,7 @@ impl Place {
     }
 
     /// The binary with these arguments, its data directory in this folder.
-    pub fn command(&self, arguments: &[&str]) -> Command {
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_fleetfit"));
         command
             .args(arguments)
@@ -49,13 +49,13 @@ impl Place {
     }
 
     /// Runs the binary to its end.
-    pub fn fleetfit(&self, arguments: &[&str]) -> Ran {
+    pub(crate) fn fleetfit(&self, arguments: &[&str]) -> Ran {
         let output = self.command(arguments).output().expect("fleetfit starts");
         Ran::of(output)
     }
 
     /// Starts the binary and leaves it running.
-    pub fn start(&self, arguments: &[&str]) -> Child {
+    pub(crate) fn start(&self, arguments: &[&str]) -> Child {
         self.command(arguments)
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -64,18 +64,18 @@ impl Place {
     }
 
     /// Runs the binary, which must succeed, and reads the one JSON document it prints.
-    pub fn json(&self, arguments: &[&str]) -> Value {
+    pub(crate) fn json(&self, arguments: &[&str]) -> Value {
         self.fleetfit(&[arguments, &["--output", "json"]].concat()).ok().json()
     }
 
     /// Runs the binary, which must succeed, and reads one JSON document a line.
-    pub fn lines(&self, arguments: &[&str]) -> Vec<Value> {
+    pub(crate) fn lines(&self, arguments: &[&str]) -> Vec<Value> {
         self.fleetfit(&[arguments, &["--output", "json"]].concat()).ok().lines()
     }
 }
 
 impl Ran {
-    pub fn of(output: Output) -> Self {
+    pub(crate) fn of(output: Output) -> Self {
         Self {
             code: output.status.code().unwrap_or(-1),
             stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
@@ -83,29 +83,29 @@ impl Ran {
         }
     }
 
-    pub fn ok(self) -> Self {
+    pub(crate) fn ok(self) -> Self {
         assert_eq!(self.code, 0, "{}\n{}", self.stdout, self.stderr);
         self
     }
 
-    pub fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         serde_json::from_str(&self.stdout)
             .unwrap_or_else(|error| panic!("{error}: {}\n{}", self.stdout, self.stderr))
     }
 
-    pub fn lines(&self) -> Vec<Value> {
+    pub(crate) fn lines(&self) -> Vec<Value> {
         let line = |line: &str| serde_json::from_str(line).expect("a JSON document a line");
         self.stdout.lines().map(line).collect()
     }
 }
 
 /// A file or folder of the repository.
-pub fn repository(path: &str) -> PathBuf {
+pub(crate) fn repository(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
 }
 
 /// Waits until something holds; panics when it does not within the time.
-pub fn eventually(what: &str, at_most: Duration, mut holds: impl FnMut() -> bool) {
+pub(crate) fn eventually(what: &str, at_most: Duration, mut holds: impl FnMut() -> bool) {
     let begun = Instant::now();
     while !holds() {
         assert!(begun.elapsed() < at_most, "not within {at_most:?}: {what}");
@@ -114,13 +114,13 @@ pub fn eventually(what: &str, at_most: Duration, mut holds: impl FnMut() -> bool
 }
 
 /// Sends a signal to a child.
-pub fn signal(child: &Child, signal: rustix::process::Signal) {
+pub(crate) fn signal(child: &Child, signal: rustix::process::Signal) {
     let pid = rustix::process::Pid::from_raw(child.id() as i32).expect("a process");
     rustix::process::kill_process(pid, signal).expect("the signal is sent");
 }
 
 /// A seeded panel: one row a store and week, sales that follow price and season.
-pub fn panel(stores: u32, weeks: u32) -> String {
+pub(crate) fn panel(stores: u32, weeks: u32) -> String {
     let mut text = String::from("store,week,price,promo,sales\n");
     let mut state = 12_345_u64;
     let mut random = move || {

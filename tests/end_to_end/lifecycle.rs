@@ -109,3 +109,23 @@ fn a_timeout_ends_the_study_with_what_it_has() {
     assert_eq!(ran["ended_by"], "timeout");
     assert!(ran["trials"]["completed"].as_u64() < Some(20), "{ran}");
 }
+
+#[test]
+fn a_timeout_of_a_fleet_keeps_its_models() {
+    let place = Place::new();
+    place.write("sales.csv", &crate::harness::panel(10, 300));
+    place.write(
+        "job.yaml",
+        "type: sweep\nname: short\ntraining_data: {path: sales.csv}\ntarget_column_name: sales\n\
+         task: regression\npartition_column_names: [store]\ntrial: {learner: random_forest}\n\
+         search_space:\n  n_estimators: {type: int, min: 50, max: 400}\nsampling_algorithm: random\n\
+         objective: {goal: minimize, primary_metric: rmse}\nlimits: {max_total_trials: 5000, \
+         timeout: 2}\nseed: 1\n",
+    );
+    let ran = place.json(&["run", "job.yaml"]);
+    assert_eq!((&ran["status"], &ran["ended_by"]), (&"completed".into(), &"timeout".into()));
+    assert_eq!(ran["trials"]["failed"], 0, "{ran}");
+    let bests = place.lines(&["best", "short", "--all"]);
+    assert_eq!(bests.len(), 10);
+    assert!(bests.iter().all(|best| best["model"].is_string()), "{bests:?}");
+}

@@ -10,7 +10,8 @@ use fleetfit_search_spaces::{
 use super::trials::Rows;
 use super::*;
 use crate::event::Fact;
-use crate::journal::{Index, NewStudy, SharedBest, Summary};
+use crate::journal::{Index, NewStudy, Summary};
+use crate::state::SharedBest;
 
 const ENTITIES: u32 = 600;
 const CONFIGURATIONS: u32 = 9;
@@ -257,7 +258,7 @@ fn the_shared_ranking_counts_entities_first_then_the_mean() {
 fn every_entity_has_its_own_best_or_its_value_of_the_shared_one() {
     let fixture = Fixture::new(true);
     let all: Vec<BestView> =
-        fixture.chosen(Selection::Raw).best_all().unwrap().map(Result::unwrap).collect();
+        fixture.chosen(Selection::Raw).best_from(0).unwrap().map(|best| best.unwrap().1).collect();
     assert_eq!(all.len(), ENTITIES as usize);
     for (view, entity) in all.iter().zip(0..) {
         assert_eq!((view.value, view.trial), ranked(entity)[0]);
@@ -265,8 +266,12 @@ fn every_entity_has_its_own_best_or_its_value_of_the_shared_one() {
     let value = |configuration: u32, entity: u32| {
         ranked(entity).into_iter().find(|(_, number)| *number == configuration)
     };
-    let shared: Vec<BestView> =
-        fixture.chosen(Selection::Shared).best_all().unwrap().map(Result::unwrap).collect();
+    let shared: Vec<BestView> = fixture
+        .chosen(Selection::Shared)
+        .best_from(0)
+        .unwrap()
+        .map(|best| best.unwrap().1)
+        .collect();
     let expected: Vec<(f64, u32)> = (0..ENTITIES).filter_map(|entity| value(7, entity)).collect();
     assert_eq!(pairs(&shared), expected);
     let asked = fixture.chosen(Selection::Shared);
@@ -302,7 +307,7 @@ fn without_partitions_the_only_entity_is_not_named() {
         error.to_string(),
         "asked has no partition columns, so there is no entity to ask for"
     );
-    assert_eq!(asked.best_all().unwrap().count(), 1);
+    assert_eq!(asked.best_from(0).unwrap().count(), 1);
 }
 
 #[test]
