@@ -47,6 +47,16 @@ pub struct SyntaxError {
 /// The document's tree, with the mistakes after which it still has one. Without a tree, the last
 /// mistake is why.
 pub fn parse(text: &str) -> (Option<Node>, Vec<SyntaxError>) {
+    let (root, errors) = build(text);
+    if root.is_none()
+        && let Some(joined) = join_surrogates(text)
+    {
+        return build(&joined);
+    }
+    (root, errors)
+}
+
+fn build(text: &str) -> (Option<Node>, Vec<SyntaxError>) {
     let mut builder = Builder::default();
     let outcome = builder.build(text);
     let mut errors = builder.errors;
@@ -58,6 +68,35 @@ pub fn parse(text: &str) -> (Option<Node>, Vec<SyntaxError>) {
         }
     };
     (root, errors)
+}
+
+/// The text with JSON's pairs of escapes (`\ud83d\ude00`) as the one escape that YAML has for them,
+/// if there are any.
+fn join_surrogates(text: &str) -> Option<String> {
+    let unit = |text: &str| {
+        let digits = text.strip_prefix("\\u")?.get(..4)?;
+        u32::from_str_radix(digits, 16).ok()
+    };
+    let mut joined = String::new();
+    let mut rest = text;
+    while let Some(start) = rest.find("\\u") {
+        let tail = &rest[start..];
+        let pair = unit(tail).zip(tail.get(6..).and_then(unit));
+        match pair {
+            Some((high @ 0xd800..=0xdbff, low @ 0xdc00..=0xdfff)) => {
+                let code = 0x10000 + ((high - 0xd800) << 10) + (low - 0xdc00);
+                joined.push_str(&rest[..start]);
+                joined.push_str(&format!("\\U{code:08x}"));
+                rest = &tail[12..];
+            }
+            _ => {
+                joined.push_str(&rest[..start + 2]);
+                rest = &tail[2..];
+            }
+        }
+    }
+    joined.push_str(rest);
+    (joined != text).then_some(joined)
 }
 
 /// A collection that is still open.
@@ -397,13 +436,10 @@ fn merge(merged: &mut Vec<(Key, Node)>, node: Node, at: (u32, u32)) -> Step {
         _ => vec![node],
     };
     for source in sources {
+        let found = source.brief();
         let Content::Map(entries) = source.content else {
-            let mut wrong = error(
-                at,
-                "<< takes a map, or a list of maps".into(),
-                "<<",
-                "a map",
-            );
+            let message = format!("<< is {found}, but must be a map, or a list of maps");
+            let mut wrong = error(at, message, &found, "a map");
             wrong.hint = Some("write <<: *name of a map that has an anchor".into());
             return Err(wrong);
         };
