@@ -1,1 +1,399 @@
-//! journal
+//! The ordered facts of every study, and the indexes that follow from them, in sled.
+//!
+//! One thread writes, any number read. A group of facts and its index entries are stored all or
+//! not at all, and are on disk when [`Journal::append`] returns. What a reader finds is checked:
+//! damage and forms of later versions are errors. It decides nothing and reads no clock.
+//!
+//! Read next: `journal/store.rs` for the tables, `journal/fact.rs` for a fact's form, and
+//! `query.rs` for the questions that users ask.
+
+mod bytes;
+mod error;
+mod fact;
+mod lock;
+mod outcomes;
+mod read;
+mod store;
+mod study;
+mod witness;
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use fleetfit_search_spaces::EntityKey;
+use fleetfit_search_spaces::wire::Refit;
+
+use self::bytes::Writer;
+use self::fact::{Encoded, MAX_RECORD_BYTES};
+use self::store::{Store, Table, Write};
+use crate::event::Fact;
+
+pub use self::error::JournalError;
+pub(crate) use self::read::Blocks;
+pub use self::read::Facts;
+pub use self::study::{
+    Index, NewStudy, SharedBest, Status, StudyHead, StudyId, StudyRecord, Summary,
+};
+
+/// The version of the journal's layout.
+const FORMAT: u32 = 1;
+/// What a piece of something longer than a record begins with, if another piece follows.
+const MORE: u8 = 1;
+/// Entities whose facts are found together.
+const BLOCK_ENTITIES: u32 = 256;
+/// Changes written at once where a study has more than memory should hold.
+const BATCH: usize = 2_000;
+/// The longest entity key that is kept.
+const MAX_KEY_BYTES: usize = 1024;
+/// The longest name that is kept.
+const MAX_NAME_BYTES: usize = 512;
+
+/// The journal. Clones share it; the directory is free again when the last one is dropped.
+#[derive(Clone)]
+pub struct Journal {
+    store: Arc<Store>,
+    /// The ends of the studies that were written to. Holding it is the right to write.
+    tails: Arc<Mutex<HashMap<StudyId, Tail>>>,
+}
+
+/// Where a study's next fact goes.
+#[derive(Clone, Copy)]
+struct Tail {
+    sequence: u64,
+    /// Whether its entities are so many that the index of blocks is worth its entries.
+    has_blocks: bool,
+}
+
+impl Journal {
+    /// Locks the directory, creates or opens the journal in it, and finishes what a killed process
+    /// left half done: studies half created or deleted go, those that were running are interrupted.
+    pub fn open(dir: &Path) -> Result<Self, JournalError> {
+        let store = Store::open(dir)?;
+        match store.get(Table::Meta, b"format")? {
+            None => {
+                let format = FORMAT.to_be_bytes().to_vec();
+                store.commit(&[Write::put(Table::Meta, b"format".to_vec(), format)])?;
+            }
+            Some(bytes) => {
+                let found = number(Table::Meta, b"format", &bytes)?;
+                if found > FORMAT {
+                    let what = format!("the journal in {}", dir.display());
+                    return Err(JournalError::Newer {
+                        what,
+                        found,
+                        known: FORMAT,
+                    });
+                }
+            }
+        }
+        let journal = Self {
+            store: Arc::new(store),
+            tails: Arc::default(),
+        };
+        for key in journal.store.keys(Table::Unfinished, &[], usize::MAX)? {
+            journal.erase(StudyId(number(Table::Unfinished, &key, &key)?))?;
+        }
+        journal.interrupt()?;
+        Ok(journal)
+    }
+
+    /// We hold the directory, so nobody runs what was running.
+    fn interrupt(&self) -> Result<(), JournalError> {
+        for record in self.list()? {
+            if record.summary.status == Status::Running {
+                let summary = Summary {
+                    status: Status::Interrupted,
+                    ..record.summary
+                };
+                let key = record.id.key().to_vec();
+                self.store
+                    .commit(&[Write::put(Table::Summaries, key, json(&summary)?)])?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Stores a study. Its entities come first, in batches; it exists from the last write on.
+    pub fn create(&self, study: &NewStudy) -> Result<StudyId, JournalError> {
+        let _tails = self.writer();
+        bounded("the study's name", study.name.len(), MAX_NAME_BYTES)?;
+        if self
+            .store
+            .get(Table::Names, study.name.as_bytes())?
+            .is_some()
+        {
+            return Err(JournalError::NameTaken {
+                name: study.name.clone(),
+            });
+        }
+        let id = match self.store.get(Table::Meta, b"next_study")? {
+            Some(bytes) => StudyId(number(Table::Meta, b"next_study", &bytes)?),
+            None => StudyId(0),
+        };
+        let following = (id.0 + 1).to_be_bytes().to_vec();
+        self.store.commit(&[
+            Write::put(Table::Meta, b"next_study".to_vec(), following),
+            Write::put(Table::Unfinished, id.key().to_vec(), Vec::new()),
+        ])?;
+        let nobody = [EntityKey::default()];
+        let entities = if study.entities.is_empty() {
+            &nobody
+        } else {
+            study.entities.as_slice()
+        };
+        self.write_entities(id, entities)?;
+        let head = StudyHead {
+            name: study.name.clone(),
+            job_file: study.job_file.clone(),
+            base_dir: study.base_dir.clone(),
+            job_text: study.job_text.clone(),
+            sets: study.sets.clone(),
+            canonical: study.canonical.clone(),
+            data_digest: study.data_digest.clone(),
+            seed: study.seed,
+            created_ms: study.created_ms,
+            entities: entities.len() as u32,
+            partition_columns: entities[0]
+                .0
+                .iter()
+                .map(|(column, _)| column.clone())
+                .collect(),
+        };
+        let mut writes = vec![
+            Write::remove(Table::Unfinished, id.key().to_vec()),
+            Write::put(
+                Table::Names,
+                study.name.as_bytes().to_vec(),
+                id.key().to_vec(),
+            ),
+            Write::put(
+                Table::Summaries,
+                id.key().to_vec(),
+                json(&Summary::default())?,
+            ),
+        ];
+        writes.extend(pieces(Table::Studies, &id.key(), &json(&head)?));
+        self.store.commit(&writes)?;
+        Ok(id)
+    }
+
+    fn write_entities(&self, id: StudyId, entities: &[EntityKey]) -> Result<(), JournalError> {
+        for (batch, keys) in entities.chunks(BATCH).enumerate() {
+            let mut writes = Vec::with_capacity(2 * keys.len());
+            for (place, key) in keys.iter().enumerate() {
+                let entity = ((batch * BATCH + place) as u32).to_be_bytes();
+                let text = key.text();
+                bounded("an entity's key", text.len(), MAX_KEY_BYTES)?;
+                let at = [&id.key(), entity.as_slice()].concat();
+                writes.push(Write::put(Table::Entities, at, json(key)?));
+                let at = [&id.key(), text.as_bytes()].concat();
+                writes.push(Write::put(Table::EntityByKey, at, entity.to_vec()));
+            }
+            self.store.commit(&writes)?;
+        }
+        Ok(())
+    }
+
+    /// Removes a study and everything it has. It is gone for every reader at once; what it has is
+    /// removed in batches, by the next `open` if this process dies on the way.
+    pub fn delete(&self, id: StudyId) -> Result<(), JournalError> {
+        let mut tails = self.writer();
+        let record = self.record(id)?;
+        tails.remove(&id);
+        self.store.commit(&[
+            Write::put(Table::Unfinished, id.key().to_vec(), Vec::new()),
+            Write::remove(Table::Names, record.head.name.into_bytes()),
+        ])?;
+        self.erase(id)
+    }
+
+    fn erase(&self, id: StudyId) -> Result<(), JournalError> {
+        let tables = [
+            Table::Facts,
+            Table::Blocks,
+            Table::Best,
+            Table::Models,
+            Table::Configurations,
+            Table::Entities,
+            Table::EntityByKey,
+            Table::Summaries,
+            Table::Studies,
+        ];
+        for table in tables {
+            loop {
+                let keys = self.store.keys(table, &id.key(), BATCH)?;
+                if keys.is_empty() {
+                    break;
+                }
+                let writes: Vec<Write> = keys
+                    .into_iter()
+                    .map(|key| Write::remove(table, key))
+                    .collect();
+                self.store.commit(&writes)?;
+            }
+        }
+        self.store
+            .commit(&[Write::remove(Table::Unfinished, id.key().to_vec())])
+    }
+
+    /// One group: facts and the index entries that follow from them, all or nothing, on disk when
+    /// this returns. After a failed write every later one is refused.
+    pub fn append(&self, id: StudyId, facts: &[Fact], index: &Index) -> Result<(), JournalError> {
+        let mut tails = self.writer();
+        let mut tail = self.tail(id, &tails)?;
+        let mut writes = Vec::new();
+        for encoded in fact::encode(facts) {
+            if tail.has_blocks {
+                writes.extend(block_entries(id, tail.sequence, &encoded));
+            }
+            for piece in cut(&encoded.bytes) {
+                writes.push(Write::put(Table::Facts, id.with(tail.sequence), piece));
+                tail.sequence += 1;
+            }
+        }
+        for fact in facts {
+            match fact {
+                Fact::Proposed {
+                    number,
+                    configuration,
+                } => {
+                    let at = [id.key(), number.to_be_bytes()].concat();
+                    let text = configuration.to_json().into_bytes();
+                    writes.extend(pieces(Table::Configurations, &at, &text));
+                }
+                Fact::Refitted { models } => {
+                    writes.extend(models.iter().map(|refit| model_entry(id, refit)));
+                }
+                _ => {}
+            }
+        }
+        for &(entity, value, configuration) in &index.best {
+            let payload = [&value.to_be_bytes()[..], &configuration.to_be_bytes()].concat();
+            let at = [id.key(), entity.to_be_bytes()].concat();
+            writes.push(Write::put(Table::Best, at, payload));
+        }
+        writes.push(Write::put(
+            Table::Summaries,
+            id.key().to_vec(),
+            json(&index.summary)?,
+        ));
+        self.store.commit(&writes)?;
+        tails.insert(id, tail);
+        Ok(())
+    }
+
+    fn tail(&self, id: StudyId, tails: &HashMap<StudyId, Tail>) -> Result<Tail, JournalError> {
+        if let Some(tail) = tails.get(&id) {
+            return Ok(*tail);
+        }
+        let record = self.record(id)?;
+        let sequence = match self.store.last_key(Table::Facts, &id.key())? {
+            None => 0,
+            Some(key) => sequence_of(Table::Facts, &key)? + 1,
+        };
+        Ok(Tail {
+            sequence,
+            has_blocks: record.head.entities > BLOCK_ENTITIES,
+        })
+    }
+
+    fn writer(&self) -> MutexGuard<'_, HashMap<StudyId, Tail>> {
+        self.tails.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl StudyId {
+    /// What all keys of the study begin with.
+    fn key(self) -> [u8; 4] {
+        self.0.to_be_bytes()
+    }
+
+    fn with(self, sequence: u64) -> Vec<u8> {
+        [&self.key()[..], &sequence.to_be_bytes()].concat()
+    }
+}
+
+fn block_entries(id: StudyId, sequence: u64, encoded: &Encoded) -> Vec<Write> {
+    let mut blocks: Vec<u32> = encoded
+        .entities
+        .iter()
+        .map(|entity| entity / BLOCK_ENTITIES)
+        .collect();
+    blocks.dedup();
+    blocks.sort_unstable();
+    blocks.dedup();
+    blocks
+        .into_iter()
+        .map(|block| {
+            let at = [&id.key()[..], &block.to_be_bytes(), &sequence.to_be_bytes()].concat();
+            Write::put(Table::Blocks, at, Vec::new())
+        })
+        .collect()
+}
+
+fn model_entry(id: StudyId, refit: &Refit) -> Write {
+    let numbers = [
+        refit.entity.to_be_bytes(),
+        refit.configuration.to_be_bytes(),
+    ]
+    .concat();
+    let mut out = Writer::default();
+    fact::write_model(&fact::bounded_refit(refit).model, &mut out);
+    Write::put(Table::Models, [&id.key()[..], &numbers].concat(), out.0)
+}
+
+/// Bytes of any length as records: whether more follow, then a piece.
+fn cut(bytes: &[u8]) -> Vec<Vec<u8>> {
+    let n = bytes.len().div_ceil(MAX_RECORD_BYTES).max(1);
+    let mut chunks = bytes.chunks(MAX_RECORD_BYTES);
+    (1..=n)
+        .map(|nth| {
+            let mut piece = vec![if nth < n { MORE } else { 0 }];
+            piece.extend_from_slice(chunks.next().unwrap_or_default());
+            piece
+        })
+        .collect()
+}
+
+/// A text of any length under one key, its pieces numbered.
+fn pieces(table: Table, key: &[u8], bytes: &[u8]) -> Vec<Write> {
+    cut(bytes)
+        .into_iter()
+        .zip(0u16..)
+        .map(|(piece, part)| Write::put(table, [key, &part.to_be_bytes()].concat(), piece))
+        .collect()
+}
+
+fn json(value: &impl serde::Serialize) -> Result<Vec<u8>, JournalError> {
+    serde_json::to_vec(value).map_err(|error| JournalError::Disk {
+        doing: "encoding",
+        source: error.into(),
+    })
+}
+
+fn bounded(what: &str, bytes: usize, limit: usize) -> Result<(), JournalError> {
+    if bytes > limit {
+        return Err(JournalError::TooLong {
+            what: what.to_owned(),
+            bytes,
+            limit,
+        });
+    }
+    Ok(())
+}
+
+fn number(table: Table, key: &[u8], bytes: &[u8]) -> Result<u32, JournalError> {
+    let bytes = <[u8; 4]>::try_from(bytes).map_err(|_| store::damaged(table, key))?;
+    Ok(u32::from_be_bytes(bytes))
+}
+
+fn sequence_of(table: Table, key: &[u8]) -> Result<u64, JournalError> {
+    let bytes = key
+        .last_chunk::<8>()
+        .ok_or_else(|| store::damaged(table, key))?;
+    Ok(u64::from_be_bytes(*bytes))
+}
+
+#[cfg(test)]
+mod tests;

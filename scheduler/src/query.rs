@@ -1,1 +1,257 @@
-//! query
+//! What users ask a study: how it stands, what is best, which trials it ran.
+//!
+//! Read-only, computed from the journal, in the form that programs get as JSON. Memory is bounded
+//! by entities and by the configurations that are still open, not by trials: lists are iterators or
+//! pages.
+
+mod asked;
+mod entity;
+mod ranking;
+mod trials;
+
+use fleetfit_search_spaces::{
+    Configuration, EntityKey, Goal, Notice, Problems, Selection, TrialState,
+};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use self::asked::Asked;
+use crate::event::EndedBy;
+use crate::journal::{Journal, JournalError, Status, StudyRecord};
+
+pub use self::trials::{MAX_PAGE_ROWS, Rows, TrialFilter, TrialPage, trials, trials_page};
+
+/// How a study stands.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StatusView {
+    /// The study's name.
+    pub study: String,
+    /// In a word.
+    pub status: Status,
+    /// Why its search ended.
+    pub ended_by: Option<EndedBy>,
+    /// How long it ran, interruptions not counted.
+    pub elapsed_s: f64,
+    /// How many entities it has; 1 without partitions.
+    pub entities: u32,
+    /// Its ended trials.
+    pub trials: TrialCounts,
+    /// Models fitted for trials.
+    pub fits: u64,
+    /// What is measured.
+    pub metric: MetricView,
+    /// The best configuration: shared, for a study with entities.
+    pub best: Option<BestView>,
+    /// What is worth saying about it.
+    pub notices: Vec<Notice>,
+    /// How many configurations it tries at most.
+    pub max_total_trials: u32,
+    /// How many it has proposed.
+    pub proposed: u32,
+    /// When it was created, in RFC 3339.
+    pub created: String,
+}
+
+/// Ended trials, configurations × entities.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TrialCounts {
+    /// With a value.
+    pub completed: u64,
+    /// Early.
+    pub stopped: u64,
+    /// Without a value.
+    pub failed: u64,
+}
+
+/// What is measured.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MetricView {
+    /// Its name.
+    pub name: String,
+    /// Which way is better.
+    pub goal: Goal,
+}
+
+/// The best trial of an entity, or the best configuration over all.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct BestView {
+    /// The entity; none for a configuration over all, and in a study without partitions.
+    pub entity: Option<EntityKey>,
+    /// The metric's value; over all entities the mean.
+    pub value: f64,
+    /// The configuration.
+    pub configuration: Configuration,
+    /// The learner, where one was trained.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub learner: Option<String>,
+    /// The command, where one was run, its parameters filled in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub command: Option<String>,
+    /// The configuration's number.
+    pub trial: u32,
+    /// The fitted model's id.
+    pub model: Option<String>,
+    /// How winners are chosen.
+    pub selection: Selection,
+}
+
+/// One ended trial.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TrialRow {
+    /// The configuration's number.
+    pub trial: u32,
+    /// The entity; none in a study without partitions.
+    pub entity: Option<EntityKey>,
+    /// How it ended.
+    pub state: TrialState,
+    /// The metric's value; of a stopped trial what it had reached.
+    pub value: Option<f64>,
+    /// The configuration.
+    pub configuration: Configuration,
+    /// The learner, where one was trained.
+    pub learner: Option<String>,
+    /// Why it was stopped or failed.
+    pub reason: Option<String>,
+    /// When it began, in RFC 3339.
+    pub started: String,
+    /// When it ended, in RFC 3339.
+    pub ended: String,
+}
+
+/// Why a question has no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum QueryError {
+    /// There is no such study.
+    #[error("there is no study named {name}{}", hint(nearest))]
+    UnknownStudy {
+        /// What was asked for.
+        name: String,
+        /// Names that look like it.
+        nearest: Vec<String>,
+    },
+    /// The study has no such entity.
+    #[error(
+        "{study} has no entity {text} among its {entities} ({}){}",
+        some(first, *entities),
+        hint(nearest)
+    )]
+    UnknownEntity {
+        /// The study.
+        study: String,
+        /// What was asked for.
+        text: String,
+        /// Keys that look like it.
+        nearest: Vec<String>,
+        /// How many entities there are.
+        entities: u32,
+        /// The first keys.
+        first: Vec<String>,
+    },
+    /// The entity is not written as its columns ask for.
+    #[error("an entity of {study} is written {form}, not {text}")]
+    EntityForm {
+        /// The study.
+        study: String,
+        /// What was asked for.
+        text: String,
+        /// How it is written.
+        form: String,
+    },
+    /// The study has one model and no entities.
+    #[error("{study} has no partition columns, so there is no entity to ask for")]
+    NoPartitions {
+        /// The study.
+        study: String,
+    },
+    /// The cursor is not from an earlier page.
+    #[error("the cursor {cursor} is not one that an earlier page gave")]
+    UnknownCursor {
+        /// The cursor.
+        cursor: String,
+    },
+    /// The stored job cannot be read any more.
+    #[error("the stored job cannot be read: {0}")]
+    Job(#[from] Problems),
+    /// The journal fails.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+}
+
+fn hint(nearest: &[String]) -> String {
+    if nearest.is_empty() {
+        return String::new();
+    }
+    format!("; did you mean {}?", nearest.join(" or "))
+}
+
+fn some(first: &[String], n: u32) -> String {
+    let more = if (first.len() as u64) < u64::from(n) {
+        ", …"
+    } else {
+        ""
+    };
+    format!("{}{more}", first.join(", "))
+}
+
+/// The record of the study of this name.
+pub fn find(journal: &Journal, name: &str) -> Result<StudyRecord, QueryError> {
+    if let Some(record) = journal.find(name)? {
+        return Ok(record);
+    }
+    let names: Vec<String> = journal
+        .list()?
+        .into_iter()
+        .map(|record| record.head.name)
+        .collect();
+    let nearest = entity::nearest(name, names.into_iter());
+    Err(QueryError::UnknownStudy {
+        name: name.to_owned(),
+        nearest,
+    })
+}
+
+/// How a study stands. The notices follow those of its job.
+pub fn status(journal: &Journal, name: &str, notices: &[Notice]) -> Result<StatusView, QueryError> {
+    Asked::new(journal, find(journal, name)?)?.status(notices)
+}
+
+/// How every study stands, in the order of their creation.
+pub fn studies(journal: &Journal) -> Result<Vec<StatusView>, QueryError> {
+    let records = journal.list()?;
+    records
+        .into_iter()
+        .map(|record| Asked::new(journal, record)?.status(&[]))
+        .collect()
+}
+
+/// The best trials of an entity as the user wrote it (`17`, `store=17,brand=3`), the best first; or
+/// of the shared ranking, if there are entities and none is asked for. Fewer than `top` if fewer
+/// completed.
+pub fn best(
+    journal: &Journal,
+    name: &str,
+    entity: Option<&str>,
+    top: usize,
+) -> Result<Vec<BestView>, QueryError> {
+    Asked::new(journal, find(journal, name)?)?.best(entity, top)
+}
+
+/// The best of every entity that has one, in the order of the entities.
+pub fn best_all(
+    journal: &Journal,
+    name: &str,
+) -> Result<impl Iterator<Item = Result<BestView, QueryError>> + Send + use<>, QueryError> {
+    Asked::new(journal, find(journal, name)?)?.best_all()
+}
+
+/// Milliseconds since 1970 as users read them. What no calendar has becomes its end.
+fn time(since_1970_ms: u64) -> String {
+    let time = i64::try_from(since_1970_ms)
+        .ok()
+        .and_then(|milliseconds| Timestamp::from_millisecond(milliseconds).ok())
+        .unwrap_or(Timestamp::MAX);
+    format!("{time:.3}")
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,324 @@
+//! Looking things up: studies, facts in order, and the entries of each index.
+
+use fleetfit_search_spaces::wire::ModelAddress;
+use fleetfit_search_spaces::{Configuration, EntityKey, Outcome};
+
+use super::bytes::{Malformed, Reader};
+use super::store::{Scan, Table, damaged};
+use super::study::{StudyHead, StudyId, StudyRecord, Summary};
+use super::{BLOCK_ENTITIES, Journal, MORE, fact, number, sequence_of};
+use crate::event::Fact;
+use crate::journal::JournalError;
+
+impl Journal {
+    /// The study of this name.
+    pub fn find(&self, name: &str) -> Result<Option<StudyRecord>, JournalError> {
+        let Some(bytes) = self.store.get(Table::Names, name.as_bytes())? else {
+            return Ok(None);
+        };
+        let id = StudyId(number(Table::Names, name.as_bytes(), &bytes)?);
+        match self.record(id) {
+            // It was deleted between the two lookups.
+            Err(JournalError::NoStudy { .. }) => Ok(None),
+            found => found.map(Some),
+        }
+    }
+
+    /// Every study in order of creation.
+    pub fn list(&self) -> Result<Vec<StudyRecord>, JournalError> {
+        let mut ids = Vec::new();
+        for entry in self.store.scan(Table::Names, &[], &[]) {
+            let (name, bytes) = entry?;
+            ids.push(StudyId(number(Table::Names, &name, &bytes)?));
+        }
+        ids.sort_unstable();
+        let mut records = Vec::with_capacity(ids.len());
+        for id in ids {
+            match self.record(id) {
+                Err(JournalError::NoStudy { .. }) => {}
+                found => records.push(found?),
+            }
+        }
+        Ok(records)
+    }
+
+    /// The study of this number.
+    pub fn record(&self, id: StudyId) -> Result<StudyRecord, JournalError> {
+        let missing = JournalError::NoStudy { number: id.0 };
+        if self.store.get(Table::Unfinished, &id.key())?.is_some() {
+            return Err(missing);
+        }
+        let Some(head) = self.whole(Table::Studies, &id.key())? else {
+            return Err(missing);
+        };
+        let head: StudyHead =
+            serde_json::from_slice(&head).map_err(|_| damaged(Table::Studies, &id.key()))?;
+        Ok(StudyRecord {
+            id,
+            head,
+            summary: self.summary(id)?,
+        })
+    }
+
+    /// Where a study stands.
+    pub fn summary(&self, id: StudyId) -> Result<Summary, JournalError> {
+        let bytes = self.store.get(Table::Summaries, &id.key())?;
+        let bytes = bytes.ok_or(JournalError::NoStudy { number: id.0 })?;
+        serde_json::from_slice(&bytes).map_err(|_| damaged(Table::Summaries, &id.key()))
+    }
+
+    /// A study's facts in the order in which they were appended, up to the last one there is when
+    /// this is called. Blocks of outcomes may come joined or cut.
+    pub fn facts(&self, id: StudyId) -> Facts {
+        self.facts_from(id, 0)
+    }
+
+    /// How many bytes the study's facts take, the store's own overhead left out.
+    pub fn fact_bytes(&self, id: StudyId) -> Result<u64, JournalError> {
+        let scan = self.store.scan(Table::Facts, &id.key(), &[]);
+        scan.map(|entry| entry.map(|(_, piece)| piece.len() as u64))
+            .sum()
+    }
+
+    /// The facts from this sequence number on.
+    pub(crate) fn facts_from(&self, id: StudyId, sequence: u64) -> Facts {
+        let last = self.store.last_key(Table::Facts, &id.key());
+        let (end, failed) = match last {
+            Ok(Some(key)) => (key, None),
+            Ok(None) => (Vec::new(), None),
+            Err(error) => (Vec::new(), Some(error)),
+        };
+        let scan = self
+            .store
+            .scan(Table::Facts, &id.key(), &sequence.to_be_bytes());
+        Facts {
+            id,
+            scan,
+            end,
+            failed,
+        }
+    }
+
+    /// The blocks of outcomes from this sequence number on, with theirs; of one entity, those that
+    /// may hold some of its.
+    pub(crate) fn blocks(&self, record: &StudyRecord, entity: Option<u32>, from: u64) -> Blocks {
+        let id = record.id;
+        match entity {
+            Some(entity) if record.head.entities > BLOCK_ENTITIES => {
+                let block = (entity / BLOCK_ENTITIES).to_be_bytes();
+                let prefix = [id.key(), block].concat();
+                let index = self.store.scan(Table::Blocks, &prefix, &from.to_be_bytes());
+                Blocks(Source::Indexed {
+                    journal: self.clone(),
+                    id,
+                    index,
+                })
+            }
+            _ => Blocks(Source::All(self.facts_from(id, from))),
+        }
+    }
+
+    /// An entity's best value and configuration among its own trials.
+    pub fn best(&self, id: StudyId, entity: u32) -> Result<Option<(f64, u32)>, JournalError> {
+        let key = [id.key(), entity.to_be_bytes()].concat();
+        self.store
+            .get(Table::Best, &key)?
+            .map(|bytes| read_best(&key, &bytes))
+            .transpose()
+    }
+
+    /// Where the model of a winner lies, or why there is none; nothing before it was fitted.
+    pub fn model(
+        &self,
+        id: StudyId,
+        entity: u32,
+        configuration: u32,
+    ) -> Result<Option<Result<ModelAddress, String>>, JournalError> {
+        let numbers = [entity.to_be_bytes(), configuration.to_be_bytes()].concat();
+        let key = [&id.key()[..], &numbers].concat();
+        let Some(bytes) = self.store.get(Table::Models, &key)? else {
+            return Ok(None);
+        };
+        let mut reader = Reader(&bytes);
+        let model = fact::read_model(&mut reader).and_then(|model| reader.end().map(|()| model));
+        model
+            .map(Some)
+            .map_err(|Malformed| damaged(Table::Models, &key))
+    }
+
+    /// The configuration of this number.
+    pub fn configuration(
+        &self,
+        id: StudyId,
+        number: u32,
+    ) -> Result<Option<Configuration>, JournalError> {
+        let key = [id.key(), number.to_be_bytes()].concat();
+        self.whole(Table::Configurations, &key)?
+            .map(|text| {
+                serde_json::from_slice(&text).map_err(|_| damaged(Table::Configurations, &key))
+            })
+            .transpose()
+    }
+
+    /// The key of this entity.
+    pub fn entity(&self, id: StudyId, entity: u32) -> Result<Option<EntityKey>, JournalError> {
+        let key = [id.key(), entity.to_be_bytes()].concat();
+        self.store
+            .get(Table::Entities, &key)?
+            .map(|bytes| read_entity(&key, &bytes))
+            .transpose()
+    }
+
+    /// The index of the entity whose [`EntityKey::text`] this is.
+    pub fn entity_index(&self, id: StudyId, text: &str) -> Result<Option<u32>, JournalError> {
+        let key = [&id.key(), text.as_bytes()].concat();
+        let Some(bytes) = self.store.get(Table::EntityByKey, &key)? else {
+            return Ok(None);
+        };
+        number(Table::EntityByKey, &key, &bytes).map(Some)
+    }
+
+    /// Every entity's key in the order of their indices.
+    pub fn entities(
+        &self,
+        id: StudyId,
+    ) -> impl Iterator<Item = Result<EntityKey, JournalError>> + Send + use<> {
+        let scan = self.store.scan(Table::Entities, &id.key(), &[]);
+        scan.map(|entry| {
+            let (key, bytes) = entry?;
+            read_entity(&key, &bytes)
+        })
+    }
+
+    /// A text that was stored in pieces.
+    fn whole(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, JournalError> {
+        let mut text = Vec::new();
+        for part in 0..=u16::MAX {
+            let at = [key, &part.to_be_bytes()].concat();
+            let Some(piece) = self.store.get(table, &at)? else {
+                return if part == 0 {
+                    Ok(None)
+                } else {
+                    Err(damaged(table, &at))
+                };
+            };
+            let (more, piece) = piece.split_first().ok_or_else(|| damaged(table, &at))?;
+            text.extend_from_slice(piece);
+            if *more != MORE {
+                break;
+            }
+        }
+        Ok(Some(text))
+    }
+}
+
+fn read_best(key: &[u8], bytes: &[u8]) -> Result<(f64, u32), JournalError> {
+    match (bytes.first_chunk::<8>(), bytes.last_chunk::<4>()) {
+        (Some(value), Some(configuration)) if bytes.len() == 12 => Ok((
+            f64::from_be_bytes(*value),
+            u32::from_be_bytes(*configuration),
+        )),
+        _ => Err(damaged(Table::Best, key)),
+    }
+}
+
+fn read_entity(key: &[u8], bytes: &[u8]) -> Result<EntityKey, JournalError> {
+    serde_json::from_slice(bytes).map_err(|_| damaged(Table::Entities, key))
+}
+
+/// A study's facts in order.
+pub struct Facts {
+    id: StudyId,
+    scan: Scan,
+    /// The last key to be read.
+    end: Vec<u8>,
+    failed: Option<JournalError>,
+}
+
+impl Facts {
+    /// The next fact's sequence number and bytes.
+    fn next_bytes(&mut self) -> Option<Result<(u64, Vec<u8>), JournalError>> {
+        if let Some(error) = self.failed.take() {
+            return Some(Err(error));
+        }
+        let mut first = None;
+        let mut bytes = Vec::new();
+        loop {
+            let (key, piece) = match self.scan.next()? {
+                Ok((key, _)) if *key > *self.end => return None,
+                Ok(entry) => entry,
+                Err(error) => return Some(Err(error)),
+            };
+            let Some((more, piece)) = piece.split_first() else {
+                return Some(Err(damaged(Table::Facts, &key)));
+            };
+            bytes.extend_from_slice(piece);
+            let first = first.get_or_insert(key);
+            if *more != MORE {
+                return Some(sequence_of(Table::Facts, first).map(|sequence| (sequence, bytes)));
+            }
+        }
+    }
+
+    /// The next block of outcomes, whatever stands before it passed over.
+    fn next_block(&mut self) -> Option<Result<(u64, Vec<Outcome>), JournalError>> {
+        loop {
+            match self.next_bytes()? {
+                Err(error) => return Some(Err(error)),
+                Ok((sequence, bytes)) if fact::holds_outcomes(&bytes) => {
+                    return Some(match fact::decode(&bytes) {
+                        Ok(Fact::Ended { outcomes }) => Ok((sequence, outcomes)),
+                        _ => Err(damaged(Table::Facts, &self.id.with(sequence))),
+                    });
+                }
+                Ok(_) => {}
+            }
+        }
+    }
+}
+
+impl Iterator for Facts {
+    type Item = Result<Fact, JournalError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let bytes = self.next_bytes()?;
+        Some(bytes.and_then(|(sequence, bytes)| {
+            fact::decode(&bytes).map_err(|Malformed| damaged(Table::Facts, &self.id.with(sequence)))
+        }))
+    }
+}
+
+/// A study's blocks of outcomes in order.
+pub(crate) struct Blocks(Source);
+
+enum Source {
+    /// Every one.
+    All(Facts),
+    /// Those that the index names.
+    Indexed {
+        journal: Journal,
+        id: StudyId,
+        index: Scan,
+    },
+}
+
+impl Iterator for Blocks {
+    type Item = Result<(u64, Vec<Outcome>), JournalError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        match &mut self.0 {
+            Source::All(facts) => facts.next_block(),
+            Source::Indexed { journal, id, index } => {
+                let entry = index.next()?;
+                let sequence = entry.and_then(|(key, _)| sequence_of(Table::Blocks, &key));
+                Some(sequence.and_then(|sequence| {
+                    match journal.facts_from(*id, sequence).next_block() {
+                        Some(Ok(block)) if block.0 == sequence => Ok(block),
+                        Some(Err(error)) => Err(error),
+                        _ => Err(damaged(Table::Facts, &id.with(sequence))),
+                    }
+                }))
+            }
+        }
+    }
+}

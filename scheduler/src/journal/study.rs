@@ -1,0 +1,179 @@
+//! What the journal keeps of a study besides its facts: how it was submitted, and where it stands.
+
+use std::ffi::OsString;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::{Path, PathBuf};
+
+use fleetfit_search_spaces::{EntityKey, Job, Problems, Study};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use crate::event::EndedBy;
+
+/// The number that the journal gives a study. Never given twice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct StudyId(pub u32);
+
+/// A study about to be stored.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NewStudy {
+    /// Its name, unique in the journal.
+    pub name: String,
+    /// The job file's path as given.
+    pub job_file: String,
+    /// The folder that the job's paths are relative to.
+    pub base_dir: PathBuf,
+    /// The job file's text.
+    pub job_text: String,
+    /// What was set on the command line: dotted paths and values.
+    pub sets: Vec<(String, String)>,
+    /// The job's canonical form, `sets` applied.
+    pub canonical: String,
+    /// The digest of the training data.
+    pub data_digest: Option<String>,
+    /// The seed, drawn if the job names none.
+    pub seed: u64,
+    /// When it was created, in milliseconds since 1970.
+    pub created_ms: u64,
+    /// The entities in the order of their indices; without partitions one without values.
+    pub entities: Vec<EntityKey>,
+}
+
+/// A stored study.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StudyRecord {
+    /// Its number.
+    pub id: StudyId,
+    /// What was submitted.
+    pub head: StudyHead,
+    /// Where it stands.
+    pub summary: Summary,
+}
+
+/// What was submitted, the entities' keys left out.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StudyHead {
+    /// Its name.
+    pub name: String,
+    /// The job file's path as given.
+    pub job_file: String,
+    /// The folder that the job's paths are relative to.
+    #[serde(serialize_with = "write_path", deserialize_with = "read_path")]
+    pub base_dir: PathBuf,
+    /// The job file's text.
+    pub job_text: String,
+    /// What was set on the command line: dotted paths and values.
+    pub sets: Vec<(String, String)>,
+    /// The job's canonical form, `sets` applied.
+    pub canonical: String,
+    /// The digest of the training data.
+    pub data_digest: Option<String>,
+    /// The seed.
+    pub seed: u64,
+    /// When it was created, in milliseconds since 1970.
+    pub created_ms: u64,
+    /// How many entities it has; 1 without partitions.
+    pub entities: u32,
+    /// The partition columns, in order.
+    pub partition_columns: Vec<String>,
+}
+
+impl StudyRecord {
+    /// The study that the stored job means.
+    pub fn study(&self) -> Result<Study, Problems> {
+        let mut job = Job::read(&self.head.job_file, &self.head.job_text)?;
+        for (path, value) in &self.head.sets {
+            job.set(path, value)
+                .map_err(|problem| Problems(vec![problem]))?;
+        }
+        job.study()
+    }
+
+    /// Whether its entities have keys.
+    pub fn is_partitioned(&self) -> bool {
+        !self.head.partition_columns.is_empty()
+    }
+}
+
+/// Where a study stands as a whole.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Status {
+    /// Not begun.
+    #[default]
+    Queued,
+    /// Under way.
+    Running,
+    /// At its end, with a completed trial.
+    Completed,
+    /// Cancelled.
+    Stopped,
+    /// At its end, without a completed trial.
+    Failed,
+    /// Left in the middle by its process; it can be resumed.
+    Interrupted,
+}
+
+/// The configuration that is best over all entities.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SharedBest {
+    /// Its number.
+    pub configuration: u32,
+    /// The mean of its values over the entities.
+    pub value: f64,
+    /// How many entities it completed for.
+    pub completed: u32,
+}
+
+/// Where a study stands, in numbers.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Summary {
+    /// In a word.
+    pub status: Status,
+    /// Why its search ended.
+    pub ended_by: Option<EndedBy>,
+    /// How long it ran, interruptions not counted.
+    pub elapsed_ms: u64,
+    /// Completed trials.
+    pub completed: u64,
+    /// Trials ended early.
+    pub stopped: u64,
+    /// Failed trials.
+    pub failed: u64,
+    /// Models fitted for trials.
+    pub fits: u64,
+    /// Configurations proposed.
+    pub proposed: u32,
+    /// The best shared configuration.
+    pub shared_best: Option<SharedBest>,
+}
+
+/// What follows from a group of facts and is looked up without replaying them.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Index {
+    /// Where the study stands after them.
+    pub summary: Summary,
+    /// Entities whose best changed: the entity, the metric's value, the configuration's number.
+    pub best: Vec<(u32, f64, u32)>,
+}
+
+/// Paths need not be text.
+fn write_path<S: Serializer>(path: &Path, serializer: S) -> Result<S::Ok, S::Error> {
+    match path.to_str() {
+        Some(text) => serializer.serialize_str(text),
+        None => path.as_os_str().as_bytes().serialize(serializer),
+    }
+}
+
+fn read_path<'de, D: Deserializer<'de>>(deserializer: D) -> Result<PathBuf, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Stored {
+        Text(String),
+        Bytes(Vec<u8>),
+    }
+    Ok(match Stored::deserialize(deserializer)? {
+        Stored::Text(text) => PathBuf::from(text),
+        Stored::Bytes(bytes) => PathBuf::from(OsString::from_vec(bytes)),
+    })
+}

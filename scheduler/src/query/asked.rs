@@ -1,0 +1,276 @@
+//! A study that is being asked about: its record and what its job means.
+
+use fleetfit_search_spaces::work::fill_search_space;
+use fleetfit_search_spaces::{
+    Configuration, End, EntityKey, Notice, Selection, Setting, Study, Value, Work,
+};
+
+use super::ranking::{Ranked, Shared, Top};
+use super::{BestView, MetricView, QueryError, StatusView, TrialCounts, entity, time};
+use crate::journal::{Journal, JournalError, StudyRecord};
+
+/// A study that is being asked about.
+pub(super) struct Asked {
+    pub(super) journal: Journal,
+    pub(super) record: StudyRecord,
+    pub(super) study: Study,
+}
+
+impl Asked {
+    pub(super) fn new(journal: &Journal, record: StudyRecord) -> Result<Self, QueryError> {
+        let study = record.study()?;
+        Ok(Self {
+            journal: journal.clone(),
+            record,
+            study,
+        })
+    }
+
+    pub(super) fn status(&self, notices: &[Notice]) -> Result<StatusView, QueryError> {
+        let summary = &self.record.summary;
+        Ok(StatusView {
+            study: self.record.head.name.clone(),
+            status: summary.status,
+            ended_by: summary.ended_by,
+            elapsed_s: summary.elapsed_ms as f64 / 1e3,
+            entities: self.record.head.entities,
+            trials: TrialCounts {
+                completed: summary.completed,
+                stopped: summary.stopped,
+                failed: summary.failed,
+            },
+            fits: summary.fits,
+            metric: MetricView {
+                name: self.study.objective.metric.clone(),
+                goal: self.study.objective.goal,
+            },
+            best: self.best(None, 1)?.pop(),
+            notices: self.study.notices.iter().chain(notices).cloned().collect(),
+            max_total_trials: self.study.limits.max_total_trials,
+            proposed: summary.proposed,
+            created: time(self.record.head.created_ms),
+        })
+    }
+
+    pub(super) fn best(
+        &self,
+        entity: Option<&str>,
+        top: usize,
+    ) -> Result<Vec<BestView>, QueryError> {
+        let entity = match entity {
+            Some(text) => Some(entity::index(&self.journal, &self.record, text)?),
+            None if self.record.is_partitioned() => None,
+            None => Some(0),
+        };
+        let Some(index) = entity else {
+            let ranked = self.shared(top)?;
+            return ranked
+                .iter()
+                .map(|ranked| self.view(None, None, ranked))
+                .collect();
+        };
+        let ranked = match self.selection() {
+            Selection::Raw if top == 1 => self.raw_best(index)?.into_iter().collect(),
+            Selection::Raw => self.ranking_of(index, top)?,
+            Selection::Shared => self.own_values(index, &self.shared(top)?)?,
+        };
+        let key = self.key(index)?;
+        ranked
+            .iter()
+            .map(|ranked| self.view(Some(index), key.clone(), ranked))
+            .collect()
+    }
+
+    pub(super) fn best_all(
+        self,
+    ) -> Result<impl Iterator<Item = Result<BestView, QueryError>> + Send + use<>, QueryError> {
+        let shared = match self.selection() {
+            Selection::Raw => None,
+            Selection::Shared => Some(self.values_of_shared()?),
+        };
+        let entities = 0..self.record.head.entities;
+        Ok(entities.filter_map(move |index| {
+            let ranked = match &shared {
+                None => self.raw_best(index),
+                Some((ranked, values)) => Ok(ranked.and_then(|ranked| {
+                    let value = values[index as usize];
+                    (!value.is_nan()).then_some(Ranked { value, ..ranked })
+                })),
+            };
+            let view = |ranked: Ranked| self.view(Some(index), self.key(index)?, &ranked);
+            ranked
+                .map(|ranked| ranked.map(view))
+                .transpose()
+                .map(Result::flatten)
+        }))
+    }
+
+    /// How winners are chosen; one entity's own best is the shared best.
+    fn selection(&self) -> Selection {
+        if self.record.is_partitioned() {
+            self.study.selection
+        } else {
+            Selection::Raw
+        }
+    }
+
+    fn raw_best(&self, index: u32) -> Result<Option<Ranked>, QueryError> {
+        let best = self.journal.best(self.record.id, index)?;
+        Ok(best.map(|(value, configuration)| Ranked {
+            configuration,
+            value,
+            completed: 1,
+        }))
+    }
+
+    /// The best configurations of one entity.
+    fn ranking_of(&self, index: u32, n: usize) -> Result<Vec<Ranked>, QueryError> {
+        let mut top = Top::new(self.study.objective.goal, n);
+        for block in self.journal.blocks(&self.record, Some(index), 0) {
+            for outcome in block?.1.iter().filter(|outcome| outcome.entity == index) {
+                if let End::Completed { value } = outcome.end {
+                    let configuration = outcome.configuration;
+                    top.push(Ranked {
+                        configuration,
+                        value,
+                        completed: 1,
+                    });
+                }
+            }
+        }
+        Ok(top.into_ranked())
+    }
+
+    /// The best configurations over all entities.
+    fn shared(&self, n: usize) -> Result<Vec<Ranked>, QueryError> {
+        if n <= 1 {
+            let best = self.record.summary.shared_best.filter(|_| n == 1);
+            let ranked = best.map(|best| Ranked {
+                configuration: best.configuration,
+                value: best.value,
+                completed: best.completed,
+            });
+            return Ok(ranked.into_iter().collect());
+        }
+        let head = &self.record.head;
+        let mut shared = Shared::new(self.study.objective.goal, head.entities, n);
+        for block in self.journal.blocks(&self.record, None, 0) {
+            block?.1.iter().for_each(|outcome| shared.push(outcome));
+        }
+        Ok(shared.into_ranked())
+    }
+
+    /// The same configurations with the values that they have for one entity; those without are
+    /// left out.
+    fn own_values(&self, index: u32, ranked: &[Ranked]) -> Result<Vec<Ranked>, QueryError> {
+        let mut values = vec![None; ranked.len()];
+        for block in self.journal.blocks(&self.record, Some(index), 0) {
+            for outcome in block?.1.iter().filter(|outcome| outcome.entity == index) {
+                let at = ranked
+                    .iter()
+                    .position(|r| r.configuration == outcome.configuration);
+                if let (Some(at), End::Completed { value }) = (at, &outcome.end) {
+                    values[at] = Some(*value);
+                }
+            }
+        }
+        let pairs = ranked.iter().zip(values);
+        Ok(pairs
+            .filter_map(|(ranked, value)| {
+                Some(Ranked {
+                    value: value?,
+                    ..*ranked
+                })
+            })
+            .collect())
+    }
+
+    /// The shared best, and its value for every entity; not a number where it has none.
+    fn values_of_shared(&self) -> Result<(Option<Ranked>, Vec<f64>), QueryError> {
+        let best = self.shared(1)?.pop();
+        let mut values = vec![f64::NAN; self.record.head.entities as usize];
+        let Some(ranked) = best else {
+            return Ok((None, values));
+        };
+        for block in self.journal.blocks(&self.record, None, 0) {
+            for outcome in block?.1 {
+                if let End::Completed { value } = outcome.end
+                    && outcome.configuration == ranked.configuration
+                    && let Some(slot) = values.get_mut(outcome.entity as usize)
+                {
+                    *slot = value;
+                }
+            }
+        }
+        Ok((Some(ranked), values))
+    }
+
+    fn view(
+        &self,
+        index: Option<u32>,
+        key: Option<EntityKey>,
+        ranked: &Ranked,
+    ) -> Result<BestView, QueryError> {
+        let configuration = self.configuration(ranked.configuration)?;
+        let model = match index {
+            Some(index) => self
+                .journal
+                .model(self.record.id, index, ranked.configuration)?,
+            None => None,
+        };
+        Ok(BestView {
+            entity: key,
+            value: ranked.value,
+            learner: self.learner(&configuration),
+            command: self.command(&configuration),
+            configuration,
+            trial: ranked.configuration,
+            model: model.and_then(|model| model.ok().map(|address| address.digest)),
+            selection: self.study.selection,
+        })
+    }
+
+    pub(super) fn configuration(&self, number: u32) -> Result<Configuration, JournalError> {
+        self.journal
+            .configuration(self.record.id, number)?
+            .ok_or_else(|| JournalError::Corrupt {
+                what: format!(
+                    "configuration {number} of {} is missing",
+                    self.record.head.name
+                ),
+            })
+    }
+
+    /// The entity's key as users see it.
+    pub(super) fn key(&self, index: u32) -> Result<Option<EntityKey>, JournalError> {
+        let key = self.journal.entity(self.record.id, index)?;
+        let key = key.ok_or_else(|| JournalError::Corrupt {
+            what: format!("entity {index} of {} is missing", self.record.head.name),
+        })?;
+        Ok(entity::shown(key))
+    }
+
+    /// The learner that a configuration trains.
+    pub(super) fn learner(&self, configuration: &Configuration) -> Option<String> {
+        let word = |setting: Option<&Setting>| match setting {
+            Some(Setting::Value(Value::Text(word))) => Some(word.clone()),
+            _ => None,
+        };
+        match &self.study.work {
+            Work::Learner(learner) => Some(learner.name().to_owned()),
+            Work::ChosenLearner { parameter } => match configuration.get(parameter) {
+                Some(Setting::Nested(nested)) => word(nested.get("learner")),
+                plain => word(plain),
+            },
+            Work::AutoMl => word(configuration.get("learner")),
+            Work::Command(_) | Work::External => None,
+        }
+    }
+
+    fn command(&self, configuration: &Configuration) -> Option<String> {
+        match &self.study.work {
+            Work::Command(trial) => Some(fill_search_space(&trial.command, configuration)),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,162 @@
+//! From an entity as a user writes it to its index, and what he may have meant.
+
+use fleetfit_search_spaces::EntityKey;
+
+use super::QueryError;
+use crate::journal::{Journal, StudyRecord};
+
+/// How many keys a message shows.
+const SHOWN: usize = 3;
+/// How far apart two words may be to be taken for each other.
+const MAX_EDITS: usize = 2;
+/// No key of more letters is compared letter by letter.
+const MAX_LETTERS: usize = 64;
+
+/// The index of an entity written as `17` or `store=17,brand=3`, the columns in any order.
+pub(super) fn index(
+    journal: &Journal,
+    record: &StudyRecord,
+    text: &str,
+) -> Result<u32, QueryError> {
+    let study = record.head.name.clone();
+    let columns = record.head.partition_columns.as_slice();
+    let candidates = match columns {
+        [] => return Err(QueryError::NoPartitions { study }),
+        [column] => {
+            let named = text
+                .strip_prefix(column.as_str())
+                .and_then(|rest| rest.strip_prefix('='));
+            [Some(text), named]
+                .into_iter()
+                .flatten()
+                .map(str::to_owned)
+                .collect()
+        }
+        columns => match values(columns, text) {
+            Some(values) => vec![values.join("\u{1f}")],
+            None => {
+                let parts: Vec<String> =
+                    columns.iter().map(|column| format!("{column}=…")).collect();
+                let (text, form) = (text.to_owned(), parts.join(","));
+                return Err(QueryError::EntityForm { study, text, form });
+            }
+        },
+    };
+    for candidate in candidates {
+        if let Some(index) = journal.entity_index(record.id, &candidate)? {
+            return Ok(index);
+        }
+    }
+    let mut keys = Vec::new();
+    for key in journal.entities(record.id) {
+        keys.push(key?.to_string());
+    }
+    Err(QueryError::UnknownEntity {
+        study,
+        text: text.to_owned(),
+        entities: record.head.entities,
+        first: keys.iter().take(SHOWN).cloned().collect(),
+        nearest: nearest(text, keys.into_iter()),
+    })
+}
+
+/// The values of `a=1,b=2` in the order of the columns, each exactly once. A comma that no column
+/// follows belongs to the value before it.
+fn values(columns: &[String], text: &str) -> Option<Vec<String>> {
+    let mut values: Vec<Option<String>> = vec![None; columns.len()];
+    let mut current = None;
+    for part in text.split(',') {
+        let named = columns.iter().enumerate().find_map(|(at, column)| {
+            Some((
+                at,
+                part.trim_start()
+                    .strip_prefix(column.as_str())?
+                    .strip_prefix('=')?,
+            ))
+        });
+        match (named, current) {
+            (Some((at, value)), _) if values[at].is_none() => {
+                values[at] = Some(value.to_owned());
+                current = Some(at);
+            }
+            (Some(_), _) | (None, None) => return None,
+            (None, Some(at)) => {
+                let value = values[at].get_or_insert_default();
+                value.push(',');
+                value.push_str(part);
+            }
+        }
+    }
+    values.into_iter().collect()
+}
+
+/// The few words that look most like this one.
+pub(super) fn nearest(word: &str, known: impl Iterator<Item = String>) -> Vec<String> {
+    let mut near: Vec<(usize, String)> = known
+        .filter_map(|candidate| Some((edits(word, &candidate)?, candidate)))
+        .filter(|(edits, candidate)| *edits < candidate.chars().count().max(2))
+        .collect();
+    near.sort();
+    near.truncate(SHOWN);
+    near.into_iter().map(|(_, candidate)| candidate).collect()
+}
+
+/// How many letters to add, remove or change, letter case aside; nothing if that is too many.
+fn edits(left: &str, right: &str) -> Option<usize> {
+    let letters = |text: &str| -> Vec<char> { text.to_lowercase().chars().collect() };
+    let (left, right) = (letters(left), letters(right));
+    if left.len().abs_diff(right.len()) > MAX_EDITS || left.len().max(right.len()) > MAX_LETTERS {
+        return None;
+    }
+    let mut row: Vec<usize> = (0..=right.len()).collect();
+    for (i, from) in left.iter().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = i + 1;
+        for (j, to) in right.iter().enumerate() {
+            let changed = diagonal + usize::from(from != to);
+            diagonal = row[j + 1];
+            row[j + 1] = changed.min(diagonal + 1).min(row[j] + 1);
+        }
+    }
+    row.last().copied().filter(|edits| *edits <= MAX_EDITS)
+}
+
+/// The key that users see, or none where there are no partitions.
+pub(super) fn shown(key: EntityKey) -> Option<EntityKey> {
+    (!key.0.is_empty()).then_some(key)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_come_in_any_order_and_values_may_have_commas() {
+        let columns = ["store".to_owned(), "brand".to_owned()];
+        let check = |text: &str, expected: Option<[&str; 2]>| {
+            let expected = expected.map(|values| values.map(str::to_owned).to_vec());
+            assert_eq!(values(&columns, text), expected, "{text}");
+        };
+        check("store=17,brand=3", Some(["17", "3"]));
+        check("brand=3, store=17", Some(["17", "3"]));
+        check("store=a,b,brand=c=d", Some(["a,b", "c=d"]));
+        check("store=,brand=", Some(["", ""]));
+        check("store=17", None);
+        check("17,3", None);
+        check("store=1,store=2,brand=3", None);
+    }
+
+    #[test]
+    fn near_words_are_found_and_far_ones_are_not() {
+        let known = || {
+            ["store-demand", "store", "17", "18"]
+                .into_iter()
+                .map(str::to_owned)
+        };
+        assert_eq!(nearest("stor-demnad", known()), Vec::<String>::new());
+        assert_eq!(nearest("store-demnd", known()), ["store-demand"]);
+        assert_eq!(nearest("Store", known()), ["store"]);
+        assert_eq!(nearest("1", known()), ["17", "18"]);
+        assert_eq!(nearest("zzz", known()), Vec::<String>::new());
+    }
+}

@@ -1,0 +1,298 @@
+//! A job's code folder, copied once for a study: a later edit of a script changes no running study.
+//!
+//! Left out is what `.amlignore` lists (or `.gitignore`, where there is none), and always version
+//! control, byte code and fleetfit's own data. The copies are read-only, because all trials share
+//! them; links are kept as links.
+
+mod ignore;
+
+use std::ffi::OsString;
+use std::fs::Metadata;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use ignore::Ignore;
+
+/// The most that a code folder may hold, in bytes.
+const MAX_BYTES: u64 = 300 << 20;
+
+/// The most files that a code folder may hold.
+const MAX_FILES: usize = 20_000;
+
+/// The deepest folder of a code folder.
+const MAX_DEPTH: usize = 64;
+
+/// A copy of a code folder.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CodeSnapshot {
+    /// Where it lies: `<study's folder>/code/<digest>`.
+    pub folder: PathBuf,
+    /// The digest of its names and contents, in hexadecimal.
+    pub digest: String,
+}
+
+/// Why a code folder could not be copied.
+#[derive(Debug, thiserror::Error)]
+pub enum CodeError {
+    /// It holds more than is meant to be copied.
+    #[error(
+        "the code folder {folder} holds more than {limit} (at {at}); list what the program does \
+         not need in {folder}/.amlignore"
+    )]
+    TooLarge {
+        /// The folder.
+        folder: String,
+        /// What it holds more of.
+        limit: String,
+        /// The file that was too much.
+        at: String,
+    },
+    /// Something in it could not be read, or the copy could not be written.
+    #[error("{path}: {source}")]
+    Io {
+        /// What.
+        path: String,
+        /// Why.
+        source: std::io::Error,
+    },
+}
+
+/// Copies the code folder for a study, or finds the copy that was made of the same files before.
+pub fn snapshot(code: &Path, study_dir: &Path) -> Result<CodeSnapshot, CodeError> {
+    static COUNT: AtomicU64 = AtomicU64::new(0);
+    let code = std::fs::canonicalize(code).map_err(at(code))?;
+    let copies = study_dir.join("code");
+    std::fs::create_dir_all(&copies).map_err(at(&copies))?;
+    let copies = std::fs::canonicalize(&copies).map_err(at(&copies))?;
+    let copy = copies.join(format!(
+        ".copy-{}-{}",
+        std::process::id(),
+        COUNT.fetch_add(1, Ordering::Relaxed)
+    ));
+    let copied = Copying::of(&code, &copies, &copy).and_then(|digest| {
+        let folder = copies.join(&digest);
+        if !folder.is_dir() {
+            std::fs::rename(&copy, &folder).map_err(at(&folder))?;
+        }
+        Ok(CodeSnapshot { folder, digest })
+    });
+    // Left only when it failed or was not needed.
+    let _ = std::fs::remove_dir_all(&copy);
+    copied
+}
+
+fn at(path: &Path) -> impl FnOnce(std::io::Error) -> CodeError {
+    let path = path.display().to_string();
+    |source| CodeError::Io { path, source }
+}
+
+/// A copy in the making.
+struct Copying<'a> {
+    code: &'a Path,
+    copies: &'a Path,
+    ignore: Ignore,
+    n_files: usize,
+    n_bytes: u64,
+    digest: blake3::Hasher,
+}
+
+impl<'a> Copying<'a> {
+    /// Copies `code` to `copy`, and returns its digest.
+    fn of(code: &'a Path, copies: &'a Path, copy: &Path) -> Result<String, CodeError> {
+        let mut copying = Self {
+            code,
+            copies,
+            ignore: Ignore::of(code),
+            n_files: 0,
+            n_bytes: 0,
+            digest: blake3::Hasher::new(),
+        };
+        copying.folder(Path::new(""), copy, 0)?;
+        Ok(copying.digest.finalize().to_hex()[..32].to_owned())
+    }
+
+    fn folder(&mut self, inside: &Path, copy: &Path, depth: usize) -> Result<(), CodeError> {
+        let source = self.code.join(inside);
+        if depth > MAX_DEPTH {
+            return Err(self.too_large(format!("{MAX_DEPTH} folders inside each other"), inside));
+        }
+        std::fs::create_dir_all(copy).map_err(at(copy))?;
+        let entries = std::fs::read_dir(&source).map_err(at(&source))?;
+        let mut names: Vec<OsString> = entries
+            .map(|entry| entry.map(|entry| entry.file_name()))
+            .collect::<Result<_, _>>()
+            .map_err(at(&source))?;
+        names.sort();
+        for name in names {
+            let inside = inside.join(&name);
+            let source = self.code.join(&inside);
+            let metadata = std::fs::symlink_metadata(&source).map_err(at(&source))?;
+            // A data directory inside the code folder must not be copied into itself.
+            if self.ignore.covers(&inside, metadata.is_dir()) || self.copies.starts_with(&source) {
+                continue;
+            }
+            let copy = copy.join(&name);
+            if metadata.is_dir() {
+                self.folder(&inside, &copy, depth + 1)?;
+            } else if metadata.is_symlink() {
+                self.link(&inside, &copy)?;
+            } else if metadata.is_file() {
+                self.file(&inside, &copy, &metadata)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn file(&mut self, inside: &Path, copy: &Path, metadata: &Metadata) -> Result<(), CodeError> {
+        use std::os::unix::fs::PermissionsExt;
+        self.n_files += 1;
+        self.n_bytes += metadata.len();
+        if self.n_files > MAX_FILES {
+            return Err(self.too_large(format!("{MAX_FILES} files"), inside));
+        }
+        if self.n_bytes > MAX_BYTES {
+            return Err(self.too_large(format!("{} MB", MAX_BYTES >> 20), inside));
+        }
+        let source = self.code.join(inside);
+        std::fs::copy(&source, copy).map_err(at(&source))?;
+        let executable = metadata.permissions().mode() & 0o111;
+        let mode = std::fs::Permissions::from_mode(0o444 | executable);
+        std::fs::set_permissions(copy, mode).map_err(at(copy))?;
+        let kind = if executable == 0 { "file" } else { "program" };
+        let mut contents = blake3::Hasher::new();
+        let file = std::fs::File::open(copy).map_err(at(copy))?;
+        contents.update_reader(file).map_err(at(copy))?;
+        self.note(kind, inside, contents.finalize().as_bytes());
+        Ok(())
+    }
+
+    /// A link within the folder stays as it is; any other leads to the same place as before.
+    fn link(&mut self, inside: &Path, copy: &Path) -> Result<(), CodeError> {
+        let source = self.code.join(inside);
+        let target = std::fs::read_link(&source).map_err(at(&source))?;
+        let target = match std::fs::canonicalize(&source) {
+            Ok(real) if target.is_relative() && real.starts_with(self.code) => target,
+            Ok(real) => real,
+            Err(_) => target,
+        };
+        std::os::unix::fs::symlink(&target, copy).map_err(at(copy))?;
+        self.note("link", inside, target.as_os_str().as_encoded_bytes());
+        Ok(())
+    }
+
+    fn note(&mut self, kind: &str, inside: &Path, contents: &[u8]) {
+        for part in [
+            kind.as_bytes(),
+            inside.as_os_str().as_encoded_bytes(),
+            contents,
+        ] {
+            self.digest.update(&(part.len() as u64).to_le_bytes());
+            self.digest.update(part);
+        }
+    }
+
+    fn too_large(&self, limit: String, inside: &Path) -> CodeError {
+        CodeError::TooLarge {
+            folder: self.code.display().to_string(),
+            limit,
+            at: inside.display().to_string(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn write(path: &Path, text: &str) {
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    }
+
+    /// The files below a folder, sorted.
+    fn files(folder: &Path) -> Vec<String> {
+        let mut found = Vec::new();
+        let mut open = vec![folder.to_path_buf()];
+        while let Some(next) = open.pop() {
+            for entry in std::fs::read_dir(next).unwrap() {
+                let path = entry.unwrap().path();
+                if path.is_dir() && !path.is_symlink() {
+                    open.push(path);
+                } else {
+                    found.push(path.strip_prefix(folder).unwrap().display().to_string());
+                }
+            }
+        }
+        found.sort();
+        found
+    }
+
+    #[test]
+    fn copies_what_is_not_ignored() {
+        let base = tempfile::tempdir().unwrap();
+        let code = base.path().join("code");
+        for file in [
+            "train.py",
+            "lib/model.py",
+            "lib/__pycache__/model.pyc",
+            ".git/HEAD",
+            "data/big.bin",
+            "data/keep.csv",
+            "notes.log",
+            "state/studies/s/old",
+        ] {
+            write(&code.join(file), file);
+        }
+        write(&code.join(".gitignore"), "train.py\n");
+        write(
+            &code.join(".amlignore"),
+            "# big\n*.log\n/data/*\n!keep.csv\n",
+        );
+        std::os::unix::fs::symlink("train.py", code.join("run.py")).unwrap();
+        let study = code.join("state/studies/s");
+        let first = snapshot(&code, &study).unwrap();
+        assert_eq!(
+            files(&first.folder),
+            [
+                ".amlignore",
+                ".gitignore",
+                "data/keep.csv",
+                "lib/model.py",
+                "run.py",
+                "train.py"
+            ]
+        );
+        assert_eq!(
+            std::fs::read_to_string(first.folder.join("run.py")).unwrap(),
+            "train.py"
+        );
+        assert_eq!(snapshot(&code, &study).unwrap(), first);
+        assert_eq!(std::fs::read_dir(study.join("code")).unwrap().count(), 1);
+
+        write(&code.join("train.py"), "edited");
+        let second = snapshot(&code, &study).unwrap();
+        assert_ne!(second.digest, first.digest);
+        assert_eq!(
+            std::fs::read_to_string(first.folder.join("train.py")).unwrap(),
+            "train.py"
+        );
+    }
+
+    #[test]
+    fn refuses_what_is_too_large() {
+        let base = tempfile::tempdir().unwrap();
+        let code = base.path().join("code");
+        write(&code.join("a.py"), "");
+        let big = std::fs::File::create(code.join("weights.bin")).unwrap();
+        big.set_len(MAX_BYTES + 1).unwrap();
+        let error = snapshot(&code, &base.path().join("study"))
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.contains("more than 300 MB (at weights.bin)"),
+            "{error}"
+        );
+        assert!(error.contains(".amlignore"), "{error}");
+        assert_eq!(files(&base.path().join("study")), Vec::<String>::new());
+    }
+}
