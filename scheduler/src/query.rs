@@ -185,11 +185,7 @@ fn hint(nearest: &[String]) -> String {
 }
 
 fn some(first: &[String], n: u32) -> String {
-    let more = if (first.len() as u64) < u64::from(n) {
-        ", …"
-    } else {
-        ""
-    };
+    let more = if (first.len() as u64) < u64::from(n) { ", …" } else { "" };
     format!("{}{more}", first.join(", "))
 }
 
@@ -198,16 +194,9 @@ pub fn find(journal: &Journal, name: &str) -> Result<StudyRecord, QueryError> {
     if let Some(record) = journal.find(name)? {
         return Ok(record);
     }
-    let names: Vec<String> = journal
-        .list()?
-        .into_iter()
-        .map(|record| record.head.name)
-        .collect();
+    let names: Vec<String> = journal.list()?.into_iter().map(|record| record.head.name).collect();
     let nearest = entity::nearest(name, names.into_iter());
-    Err(QueryError::UnknownStudy {
-        name: name.to_owned(),
-        nearest,
-    })
+    Err(QueryError::UnknownStudy { name: name.to_owned(), nearest })
 }
 
 /// How a study stands. The notices follow those of its job.
@@ -218,10 +207,7 @@ pub fn status(journal: &Journal, name: &str, notices: &[Notice]) -> Result<Statu
 /// How every study stands, in the order of their creation.
 pub fn studies(journal: &Journal) -> Result<Vec<StatusView>, QueryError> {
     let records = journal.list()?;
-    records
-        .into_iter()
-        .map(|record| Asked::new(journal, record)?.status(&[]))
-        .collect()
+    records.into_iter().map(|record| Asked::new(journal, record)?.status(&[])).collect()
 }
 
 /// The best trials of an entity as the user wrote it (`17`, `store=17,brand=3`), the best first; or

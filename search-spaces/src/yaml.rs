@@ -68,21 +68,19 @@ impl Node {
     /// The value of a key, if this is a mapping that has it.
     pub fn get(&self, name: &str) -> Option<&Self> {
         match &self.content {
-            Content::Map(entries) => entries
-                .iter()
-                .find(|(key, _)| key.name == name)
-                .map(|(_, node)| node),
+            Content::Map(entries) => {
+                entries.iter().find(|(key, _)| key.name == name).map(|(_, node)| node)
+            }
             _ => None,
         }
     }
 
     /// The node at a dotted path, list elements by their index.
     pub fn at_path(&self, path: &str) -> Option<&Self> {
-        path.split('.')
-            .try_fold(self, |node, step| match &node.content {
-                Content::List(items) => items.get(step.parse::<usize>().ok()?),
-                _ => node.get(step),
-            })
+        path.split('.').try_fold(self, |node, step| match &node.content {
+            Content::List(items) => items.get(step.parse::<usize>().ok()?),
+            _ => node.get(step),
+        })
     }
 
     /// What stands here, short enough for a message.
@@ -111,10 +109,7 @@ impl Node {
             Content::List(items) => Json::Array(items.iter().map(Self::to_json).collect()),
             // serde_json's map sorts its keys, which makes the form canonical.
             Content::Map(entries) => Json::Object(
-                entries
-                    .iter()
-                    .map(|(key, node)| (key.name.clone(), node.to_json()))
-                    .collect(),
+                entries.iter().map(|(key, node)| (key.name.clone(), node.to_json())).collect(),
             ),
         }
     }
@@ -125,10 +120,6 @@ pub(crate) fn brief_text(text: &str) -> String {
     const LONGEST: usize = 60;
     let line = text.lines().next().unwrap_or_default();
     let short: String = line.chars().take(LONGEST).collect();
-    let cut = if short.len() < text.trim_end().len() {
-        "…"
-    } else {
-        ""
-    };
+    let cut = if short.len() < text.trim_end().len() { "…" } else { "" };
     format!("\"{short}{cut}\"")
 }

@@ -13,10 +13,7 @@ fn wrong_jobs() -> Vec<PathBuf> {
     let mut files: Vec<PathBuf> = fs::read_dir(folder)
         .unwrap()
         .map(|entry| entry.unwrap().path())
-        .filter(|path| {
-            path.extension()
-                .is_some_and(|extension| extension == "yaml")
-        })
+        .filter(|path| path.extension().is_some_and(|extension| extension == "yaml"))
         .collect();
     files.sort();
     files
@@ -53,18 +50,11 @@ fn every_problem_has_a_place_and_says_what_is_allowed() {
         let name = path.file_name().unwrap().to_str().unwrap();
         let text = fs::read_to_string(&path).unwrap();
         for problem in problems(name, &text).0 {
-            assert!(
-                problem.place.line > 0 && problem.place.column > 0,
-                "{problem}"
-            );
+            assert!(problem.place.line > 0 && problem.place.column > 0, "{problem}");
             assert!(!problem.found.is_empty(), "{problem}");
             assert!(problem.hint.is_some(), "{problem}");
             assert!(stands_there(&text, &problem), "{problem:?}");
-            let begins_low = problem
-                .message
-                .chars()
-                .next()
-                .is_some_and(|c| !c.is_uppercase());
+            let begins_low = problem.message.chars().next().is_some_and(|c| !c.is_uppercase());
             assert!(begins_low && !problem.message.ends_with('.'), "{problem}");
         }
     }
@@ -72,14 +62,8 @@ fn every_problem_has_a_place_and_says_what_is_allowed() {
 
 /// Whether what a problem says was found stands at its line and column.
 fn stands_there(text: &str, problem: &Problem) -> bool {
-    let line = text
-        .lines()
-        .nth(problem.place.line as usize - 1)
-        .unwrap_or_default();
-    let rest: String = line
-        .chars()
-        .skip(problem.place.column as usize - 1)
-        .collect();
+    let line = text.lines().nth(problem.place.line as usize - 1).unwrap_or_default();
+    let rest: String = line.chars().skip(problem.place.column as usize - 1).collect();
     let found = problem.found.trim_matches('"').trim_end_matches('…');
     let begins = |marks: &[char]| rest.starts_with(marks);
     match problem.found.as_str() {

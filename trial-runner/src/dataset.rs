@@ -85,13 +85,8 @@ impl Dataset {
             let other = Table::survey(base, validation).map_err(as_validation)?;
             raw.append(RawRows::validation(&other, &table, &roles, spec.task)?);
         }
-        let unsorted = Unsorted {
-            schema,
-            keep,
-            n_training,
-            raw,
-            survey: &table.surveys[roles.target],
-        };
+        let unsorted =
+            Unsorted { schema, keep, n_training, raw, survey: &table.surveys[roles.target] };
         unsorted.sort(digest, notices, spec.validation.is_some())
     }
 
@@ -133,10 +128,7 @@ impl Dataset {
                     labels: Arc::clone(labels),
                 },
             },
-            weights: self
-                .weights
-                .as_ref()
-                .map(|weights| weights[rows.clone()].to_vec()),
+            weights: self.weights.as_ref().map(|weights| weights[rows.clone()].to_vec()),
             n_rows: rows.len(),
         }
     }
@@ -146,15 +138,8 @@ impl Dataset {
         let rows = self.rows(entity);
         Marks {
             time: self.time.as_ref().map(|time| time[rows.clone()].to_vec()),
-            series: self
-                .series
-                .as_ref()
-                .map(|series| series[rows.clone()].to_vec()),
-            columns: self
-                .marks
-                .iter()
-                .map(|mark| mark[rows.clone()].to_vec())
-                .collect(),
+            series: self.series.as_ref().map(|series| series[rows.clone()].to_vec()),
+            columns: self.marks.iter().map(|mark| mark[rows.clone()].to_vec()).collect(),
             n_training: self.has_validation.then(|| {
                 let end = self.offset(2 * entity as usize + 1);
                 (end - rows.start) as u32
@@ -167,11 +152,7 @@ impl Dataset {
     }
 
     fn offset(&self, position: usize) -> usize {
-        self.offsets
-            .get(position)
-            .or(self.offsets.last())
-            .copied()
-            .unwrap_or(0) as usize
+        self.offsets.get(position).or(self.offsets.last()).copied().unwrap_or(0) as usize
     }
 }
 

@@ -181,10 +181,7 @@ fn given(marks: &Marks, n_rows: usize) -> Result<Fold, FoldError> {
     }
     let mut validate: Vec<u32> = (0_u32..).take(n_rows).skip(n_training).collect();
     marks.sort_by_time(&mut validate);
-    Ok(Fold {
-        train: marks.refit_rows(n_rows),
-        validate,
-    })
+    Ok(Fold { train: marks.refit_rows(n_rows), validate })
 }
 
 /// A row with a mark that is missing takes no part in that fold.

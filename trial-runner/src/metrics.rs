@@ -48,9 +48,8 @@ impl Yardstick {
     /// The yardstick of a fold. `train` stands in order of time; `series` tells the series of its
     /// rows apart, where there are several, and `season` is 1 where there is none.
     pub fn new(whole: &[f64], train: &[f64], series: Option<&[u32]>, season: usize) -> Self {
-        let (low, high) = whole
-            .iter()
-            .fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), &value| {
+        let (low, high) =
+            whole.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), &value| {
                 (low.min(value), high.max(value))
             });
         Self {
@@ -64,10 +63,7 @@ fn naive_error(train: &[f64], series: Option<&[u32]>, season: usize) -> f64 {
     let mut seen: HashMap<u32, Vec<f64>> = HashMap::new();
     let (mut sum, mut count) = (0.0, 0_usize);
     for (row, &value) in train.iter().enumerate() {
-        let series = series
-            .and_then(|series| series.get(row))
-            .copied()
-            .unwrap_or(0);
+        let series = series.and_then(|series| series.get(row)).copied().unwrap_or(0);
         let past = seen.entry(series).or_default();
         if past.len() >= season {
             sum += (value - past[past.len() - season]).abs();
@@ -120,11 +116,7 @@ pub fn measure(
 ) -> Result<f64, MetricError> {
     let (n_rows, predicted, n_predicted) = match judged {
         Judged::Numbers { truth, predicted } => (truth.len(), predicted, truth.len()),
-        Judged::Classes {
-            truth,
-            probabilities,
-            n_classes,
-        } => {
+        Judged::Classes { truth, probabilities, n_classes } => {
             if truth.iter().any(|&code| code as usize >= n_classes) {
                 return Err(MetricError::Lengths);
             }
@@ -148,11 +140,9 @@ pub fn measure(
         Judged::Numbers { truth, predicted } => {
             numbers::measure(measure, truth, predicted, weights, yardstick)?
         }
-        Judged::Classes {
-            truth,
-            probabilities,
-            n_classes,
-        } => classes::measure(measure, truth, probabilities, n_classes, weights)?,
+        Judged::Classes { truth, probabilities, n_classes } => {
+            classes::measure(measure, truth, probabilities, n_classes, weights)?
+        }
     };
     if value.is_finite() {
         Ok(value)
@@ -163,10 +153,7 @@ pub fn measure(
 }
 
 fn undefined(measure: Measure, reason: &'static str) -> MetricError {
-    MetricError::Undefined {
-        measure: measure.name(),
-        reason,
-    }
+    MetricError::Undefined { measure: measure.name(), reason }
 }
 
 #[cfg(test)]
@@ -177,45 +164,19 @@ mod tests {
     fn what_cannot_be_judged() {
         let judge = |truth: &[f64], predicted: &[f64], weights: Option<&[f64]>| {
             let judged = Judged::Numbers { truth, predicted };
-            measure(
-                Measure::MeanAbsoluteError,
-                judged,
-                weights,
-                Yardstick::default(),
-            )
+            measure(Measure::MeanAbsoluteError, judged, weights, Yardstick::default())
         };
         assert_eq!(judge(&[], &[], None), Err(MetricError::NoRows));
         assert_eq!(judge(&[1.0], &[], None), Err(MetricError::Lengths));
         assert_eq!(judge(&[1.0], &[1.0], Some(&[])), Err(MetricError::Lengths));
-        assert_eq!(
-            judge(&[1.0], &[f64::NAN], None),
-            Err(MetricError::NotFinite)
-        );
-        assert_eq!(
-            judge(&[1.0], &[2.0], Some(&[0.0])),
-            Err(MetricError::NoWeight)
-        );
-        let judged = Judged::Numbers {
-            truth: &[1.0],
-            predicted: &[1e200],
-        };
-        let value = measure(
-            Measure::MeanSquaredError,
-            judged,
-            None,
-            Yardstick::default(),
-        );
+        assert_eq!(judge(&[1.0], &[f64::NAN], None), Err(MetricError::NotFinite));
+        assert_eq!(judge(&[1.0], &[2.0], Some(&[0.0])), Err(MetricError::NoWeight));
+        let judged = Judged::Numbers { truth: &[1.0], predicted: &[1e200] };
+        let value = measure(Measure::MeanSquaredError, judged, None, Yardstick::default());
         assert_eq!(value, Err(MetricError::NotFinite));
         let value = measure(Measure::Accuracy, judged, None, Yardstick::default());
-        assert_eq!(
-            value.unwrap_err().to_string(),
-            "accuracy does not judge numbers"
-        );
-        let judged = Judged::Classes {
-            truth: &[2],
-            probabilities: &[0.5, 0.5],
-            n_classes: 2,
-        };
+        assert_eq!(value.unwrap_err().to_string(), "accuracy does not judge numbers");
+        let judged = Judged::Classes { truth: &[2], probabilities: &[0.5, 0.5], n_classes: 2 };
         let value = measure(Measure::Accuracy, judged, None, Yardstick::default());
         assert_eq!(value, Err(MetricError::Lengths));
     }

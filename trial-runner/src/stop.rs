@@ -23,10 +23,7 @@ pub enum Stopped {
 impl Stop {
     /// The same flag, with a deadline of its own.
     pub fn with_deadline(&self, deadline: Option<Instant>) -> Self {
-        Self {
-            cancelled: Arc::clone(&self.cancelled),
-            deadline,
-        }
+        Self { cancelled: Arc::clone(&self.cancelled), deadline }
     }
 
     /// Raises the flag for every clone.

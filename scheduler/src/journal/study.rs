@@ -82,8 +82,7 @@ impl StudyRecord {
     pub fn study(&self) -> Result<Study, Problems> {
         let mut job = Job::read(&self.head.job_file, &self.head.job_text)?;
         for (path, value) in &self.head.sets {
-            job.set(path, value)
-                .map_err(|problem| Problems(vec![problem]))?;
+            job.set(path, value).map_err(|problem| Problems(vec![problem]))?;
         }
         job.study()
     }

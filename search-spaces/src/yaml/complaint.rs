@@ -75,10 +75,7 @@ pub(super) fn check_characters(text: &str) -> Step {
 /// The parser's complaint in the user's words.
 pub(super) fn scan_error(scan: &ScanError, text: &str) -> Box<SyntaxError> {
     let small = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
-    let at = (
-        small(scan.marker().line()),
-        small(scan.marker().col()).saturating_add(1),
-    );
+    let at = (small(scan.marker().line()), small(scan.marker().col()).saturating_add(1));
     if let Some(tab) = tab_indentation(text, at.0) {
         let message = "a tab in the indentation; YAML is indented with spaces".into();
         let mut wrong = error(tab, message, "a tab", "spaces");
@@ -87,10 +84,7 @@ pub(super) fn scan_error(scan: &ScanError, text: &str) -> Box<SyntaxError> {
     }
     let info = scan.info();
     let (message, hint) = if info.contains("unknown anchor") {
-        (
-            "the alias names no anchor that stands before it",
-            "define it before with &name",
-        )
+        ("the alias names no anchor that stands before it", "define it before with &name")
     } else if info.contains("mapping values are not allowed") || info.contains("simple key expect")
     {
         (
@@ -103,32 +97,17 @@ pub(super) fn scan_error(scan: &ScanError, text: &str) -> Box<SyntaxError> {
             "indent it like the lines that it belongs with",
         )
     } else if info.contains("indentation") {
-        (
-            "the indentation is wrong here",
-            "indent it like the lines that it belongs with",
-        )
+        ("the indentation is wrong here", "indent it like the lines that it belongs with")
     } else if info.contains("flow mapping") {
-        (
-            "a { that was opened before is not closed",
-            "close it with }, entries parted by commas",
-        )
+        ("a { that was opened before is not closed", "close it with }, entries parted by commas")
     } else if info.contains("flow sequence") {
-        (
-            "a [ that was opened before is not closed",
-            "close it with ], elements parted by commas",
-        )
+        ("a [ that was opened before is not closed", "close it with ], elements parted by commas")
     } else if info.contains("end of stream") || info.contains("unexpected eof") {
-        (
-            "the text ends inside quotes or brackets",
-            "close what was opened",
-        )
+        ("the text ends inside quotes or brackets", "close what was opened")
     } else if info.contains("recursion limit") {
         return too_deep(at);
     } else if info.contains("escape") {
-        (
-            "this escape is not known in double quotes",
-            "use single quotes, or write \\\\",
-        )
+        ("this escape is not known in double quotes", "use single quotes, or write \\\\")
     } else if info.contains("trailing content") {
         ("text follows the closing quote", "quote the whole value")
     } else {
@@ -144,11 +123,7 @@ pub(super) fn scan_error(scan: &ScanError, text: &str) -> Box<SyntaxError> {
 fn tab_indentation(text: &str, line: u32) -> Option<(u32, u32)> {
     let last = (line as usize).min(text.lines().count());
     let lines: Vec<&str> = text.lines().take(last).collect();
-    let candidates = lines
-        .iter()
-        .enumerate()
-        .rev()
-        .filter(|(_, line)| !line.trim().is_empty());
+    let candidates = lines.iter().enumerate().rev().filter(|(_, line)| !line.trim().is_empty());
     for (index, line) in candidates.take(2) {
         let indentation = line.len() - line.trim_start().len();
         if let Some(column) = line[..indentation].find('\t') {

@@ -120,10 +120,8 @@ struct Builder {
 impl Builder {
     fn build(&mut self, text: &str) -> Step {
         if text.len() > MAX_BYTES {
-            let message = format!(
-                "the file has {} bytes; a job file has at most {MAX_BYTES}",
-                text.len()
-            );
+            let message =
+                format!("the file has {} bytes; a job file has at most {MAX_BYTES}", text.len());
             return Err(error((0, 0), message, "too many bytes", "a smaller file"));
         }
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
@@ -178,14 +176,9 @@ impl Builder {
         if self.wants_key() {
             return self.key(text, at);
         }
-        let core_tag = tag
-            .filter(|tag| tag.is_yaml_core_schema())
-            .map(|tag| tag.suffix.as_str());
+        let core_tag = tag.filter(|tag| tag.is_yaml_core_schema()).map(|tag| tag.suffix.as_str());
         let content = match (core_tag, tag) {
-            (Some("str"), _) => Content::Text {
-                text: text.to_owned(),
-                quoted: true,
-            },
+            (Some("str"), _) => Content::Text { text: text.to_owned(), quoted: true },
             (Some("int" | "float" | "bool" | "null"), _) => scalar::resolve(text),
             (_, Some(tag)) => {
                 let message = format!("the tag !{} is not known here", tag.suffix);
@@ -193,21 +186,14 @@ impl Builder {
                 unknown.hint = Some("remove the tag".into());
                 return Err(unknown);
             }
-            (_, None) if quoted => Content::Text {
-                text: text.to_owned(),
-                quoted,
-            },
+            (_, None) if quoted => Content::Text { text: text.to_owned(), quoted },
             (_, None) => scalar::resolve(text),
         };
         if !quoted && tag.is_none() && scalar::has_leading_zero(text) {
             self.leading_zero(text, at);
         }
         self.spend(1, text.len(), at)?;
-        let node = Node {
-            line: at.0,
-            column: at.1,
-            content,
-        };
+        let node = Node { line: at.0, column: at.1, content };
         self.remember(anchor, &node, (1, text.len()), 0)?;
         self.place_value(node, 0, at)
     }
@@ -226,9 +212,7 @@ impl Builder {
             "a number without leading zeros",
         );
         zero.path = path;
-        zero.hint = Some(format!(
-            "write {sign}{digits}, or \"{text}\" in quotes for text"
-        ));
+        zero.hint = Some(format!("write {sign}{digits}, or \"{text}\" in quotes for text"));
         self.errors.push(*zero);
     }
 
@@ -246,11 +230,7 @@ impl Builder {
         };
         let first = open.lines.get(text).copied();
         open.is_repeat = first.is_some() && text != MERGE;
-        open.key = Some(Key {
-            name: text.to_owned(),
-            line: at.0,
-            column: at.1,
-        });
+        open.key = Some(Key { name: text.to_owned(), line: at.0, column: at.1 });
         let Some(line) = first.filter(|_| open.is_repeat) else {
             open.lines.insert(text.to_owned(), at.0);
             return Ok(());
@@ -285,11 +265,7 @@ impl Builder {
         self.marks.push((self.n_nodes, self.n_bytes));
         self.spend(1, 0, at)?;
         self.open.push(Open {
-            node: Node {
-                line: at.0,
-                column: at.1,
-                content,
-            },
+            node: Node { line: at.0, column: at.1, content },
             anchor,
             key: None,
             lines: HashMap::new(),
@@ -320,12 +296,7 @@ impl Builder {
 
     fn alias(&mut self, id: usize, at: (u32, u32)) -> Step {
         if self.wants_key() {
-            return Err(error(
-                at,
-                "an alias cannot be a key".into(),
-                "an alias",
-                "a word",
-            ));
+            return Err(error(at, "an alias cannot be a key".into(), "an alias", "a word"));
         }
         let Some(anchor) = self.anchors.get(&id) else {
             let message = "an alias inside the node it names would never end".into();
@@ -349,14 +320,7 @@ impl Builder {
     fn remember(&mut self, id: usize, node: &Node, size: (usize, usize), height: usize) -> Step {
         if id > 0 {
             self.spend(size.0, size.1, (node.line, node.column))?;
-            self.anchors.insert(
-                id,
-                Anchor {
-                    node: node.clone(),
-                    size,
-                    height,
-                },
-            );
+            self.anchors.insert(id, Anchor { node: node.clone(), size, height });
         }
         Ok(())
     }
@@ -398,14 +362,11 @@ impl Builder {
 
     /// The path of the value that comes next.
     fn path(&self) -> String {
-        let steps = self
-            .open
-            .iter()
-            .filter_map(|open| match (&open.node.content, &open.key) {
-                (Content::List(items), _) => Some(items.len().to_string()),
-                (_, Some(key)) => Some(key.name.clone()),
-                _ => None,
-            });
+        let steps = self.open.iter().filter_map(|open| match (&open.node.content, &open.key) {
+            (Content::List(items), _) => Some(items.len().to_string()),
+            (_, Some(key)) => Some(key.name.clone()),
+            _ => None,
+        });
         steps.collect::<Vec<_>>().join(".")
     }
 }
@@ -431,8 +392,5 @@ fn merge(merged: &mut Vec<(Key, Node)>, node: Node, at: (u32, u32)) -> Step {
 
 fn place(span: &Span) -> (u32, u32) {
     let small = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
-    (
-        small(span.start.line()),
-        small(span.start.col()).saturating_add(1),
-    )
+    (small(span.start.line()), small(span.start.col()).saturating_add(1))
 }

@@ -26,9 +26,8 @@ pub(crate) enum Cell<'a> {
 }
 
 /// The words that mean "missing" in a csv file, besides the empty cell, in any letter case.
-pub const MISSING_WORDS: &[&str] = &[
-    "na", "n/a", "#n/a", "nan", "-nan", "null", "none", "nat", "?",
-];
+pub const MISSING_WORDS: &[&str] =
+    &["na", "n/a", "#n/a", "nan", "-nan", "null", "none", "nat", "?"];
 
 impl<'a> Cell<'a> {
     /// The cell for a field of a csv file.
@@ -36,23 +35,13 @@ impl<'a> Cell<'a> {
         let text = text.trim();
         let missing = text.is_empty()
             || (text.len() <= 4
-                && MISSING_WORDS
-                    .iter()
-                    .any(|word| word.eq_ignore_ascii_case(text)));
-        if missing {
-            Self::Missing
-        } else {
-            Self::Text(text)
-        }
+                && MISSING_WORDS.iter().any(|word| word.eq_ignore_ascii_case(text)));
+        if missing { Self::Missing } else { Self::Text(text) }
     }
 
     /// The cell for a float of a typed file.
     pub(crate) fn from_float(number: f64) -> Self {
-        if number.is_nan() {
-            Self::Missing
-        } else {
-            Self::Number(number)
-        }
+        if number.is_nan() { Self::Missing } else { Self::Number(number) }
     }
 
     /// The value as text, as keys and labels keep it. None where it is missing.
@@ -183,9 +172,7 @@ mod tests {
 
     #[test]
     fn words_that_mean_missing() {
-        for text in [
-            "", "  ", "NA", "NaN", "nan", "NULL", "None", "?", "N/A", "#N/A", "NaT",
-        ] {
+        for text in ["", "  ", "NA", "NaN", "nan", "NULL", "None", "?", "N/A", "#N/A", "NaT"] {
             assert_eq!(Cell::from_text(text), Cell::Missing, "{text:?}");
         }
         for text in ["0", "no", "nana", "-", "unknown"] {
@@ -226,33 +213,16 @@ mod tests {
             ("1970-01-02", 86_400.0, "1970-01-02"),
             ("1969-12-31", -86_400.0, "1969-12-31"),
             ("2020-02-29 06:30", 1_582_957_800.0, "2020-02-29T06:30:00"),
-            (
-                "2020-02-29T06:30:00.5",
-                1_582_957_800.5,
-                "2020-02-29T06:30:00.5",
-            ),
-            (
-                "2020-02-29T06:30:00+01:00",
-                1_582_954_200.0,
-                "2020-02-29T05:30:00",
-            ),
-            (
-                "2020-02-29T06:30:00Z",
-                1_582_957_800.0,
-                "2020-02-29T06:30:00",
-            ),
+            ("2020-02-29T06:30:00.5", 1_582_957_800.5, "2020-02-29T06:30:00.5"),
+            ("2020-02-29T06:30:00+01:00", 1_582_954_200.0, "2020-02-29T05:30:00"),
+            ("2020-02-29T06:30:00Z", 1_582_957_800.0, "2020-02-29T06:30:00"),
         ] {
             assert_eq!(parse_date(text), Some(seconds), "{text}");
             assert_eq!(date_text(seconds), back, "{text}");
         }
-        for text in [
-            "2020-02-30",
-            "2020-1-1",
-            "20200101",
-            "abcd-ef-gh",
-            "2020-01-01x",
-            "é020-01-01",
-        ] {
+        for text in
+            ["2020-02-30", "2020-1-1", "20200101", "abcd-ef-gh", "2020-01-01x", "é020-01-01"]
+        {
             assert_eq!(parse_date(text), None, "{text}");
         }
         let formats = vec!["%d/%m/%Y".to_owned(), "%Y%m%d %H:%M".to_owned()];

@@ -130,10 +130,7 @@ impl Convert {
         match self {
             Self::Text => Ok(Cell::Word(text)),
             Self::Number => parse_number(text).map(Cell::Number).ok_or("a number"),
-            Self::Bool {
-                true_words,
-                false_words,
-            } => {
+            Self::Bool { true_words, false_words } => {
                 let among = |words: &[String]| words.iter().any(|word| word == text);
                 if among(true_words) {
                     Ok(Cell::Bool(true))
@@ -261,10 +258,7 @@ impl ColumnBuilder {
 
     pub(crate) fn finish(self) -> Column {
         match self.storage {
-            Storage::Word => Column::Word {
-                codes: self.codes,
-                words: self.words,
-            },
+            Storage::Word => Column::Word { codes: self.codes, words: self.words },
             _ => Column::Number(self.numbers),
         }
     }
@@ -312,10 +306,9 @@ impl Column {
             Self::Number(values) => {
                 Self::Number(order.iter().map(|&row| values[row as usize]).collect())
             }
-            Self::Word { codes, words } => Self::Word {
-                codes: order.iter().map(|&row| codes[row as usize]).collect(),
-                words,
-            },
+            Self::Word { codes, words } => {
+                Self::Word { codes: order.iter().map(|&row| codes[row as usize]).collect(), words }
+            }
         }
     }
 
@@ -341,10 +334,7 @@ mod tests {
     use super::*;
 
     fn place() -> DataPlace {
-        DataPlace {
-            file: "t.csv".to_owned(),
-            at: None,
-        }
+        DataPlace { file: "t.csv".to_owned(), at: None }
     }
 
     fn kind_of(cells: &[&str]) -> Kind {

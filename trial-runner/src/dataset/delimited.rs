@@ -68,10 +68,7 @@ impl<'f> DelimitedReader<'f> {
                 .allowed("a header and rows"));
         }
         let delimiter = options.delimiter.unwrap_or_else(|| sniff(&prefix));
-        let gate = Gate {
-            inner: Box::new(Cursor::new(prefix).chain(rest)),
-            since_record: 0,
-        };
+        let gate = Gate { inner: Box::new(Cursor::new(prefix).chain(rest)), since_record: 0 };
         let mut reader = csv::ReaderBuilder::new()
             .delimiter(delimiter)
             .has_headers(false)
@@ -170,10 +167,7 @@ impl<'f> DelimitedReader<'f> {
 }
 
 fn line_place(file: &DataFile, line: u64) -> DataPlace {
-    DataPlace {
-        file: file.shown.clone(),
-        at: Some(At::Line(line)),
-    }
+    DataPlace { file: file.shown.clone(), at: Some(At::Line(line)) }
 }
 
 fn not_text(file: &DataFile, line: u64, field: &[u8]) -> DataError {
@@ -334,14 +328,8 @@ mod tests {
     #[test]
     fn other_encodings() {
         let mut buffer = String::new();
-        assert_eq!(
-            decode(b"caf\xe9", Encoding::Latin1, &mut buffer),
-            Some("café")
-        );
-        assert_eq!(
-            decode(b"\x80 5", Encoding::Windows1252, &mut buffer),
-            Some("€ 5")
-        );
+        assert_eq!(decode(b"caf\xe9", Encoding::Latin1, &mut buffer), Some("café"));
+        assert_eq!(decode(b"\x80 5", Encoding::Windows1252, &mut buffer), Some("€ 5"));
         assert_eq!(decode(b"caf\xe9", Encoding::Utf8, &mut buffer), None);
     }
 }

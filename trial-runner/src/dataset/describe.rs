@@ -50,10 +50,7 @@ pub(super) fn describe(
             Column::Number(_) => Some(FeatureKind::Number),
         };
         keep.push(kind.is_some());
-        features.extend(kind.map(|kind| Feature {
-            column: name.clone(),
-            kind,
-        }));
+        features.extend(kind.map(|kind| Feature { column: name.clone(), kind }));
     }
     if !identifiers.is_empty() {
         notices.push(format!(
@@ -62,10 +59,7 @@ pub(super) fn describe(
         ));
     }
     if !constant.is_empty() {
-        notices.push(format!(
-            "dates that never change are not used: {}",
-            list_names(&constant)
-        ));
+        notices.push(format!("dates that never change are not used: {}", list_names(&constant)));
     }
     if features.is_empty() && spec.task != Task::Forecasting {
         return Err(DataError::content("no column is left to learn from")
@@ -110,11 +104,10 @@ fn target_kind(survey: &Survey, raw: &RawRows, spec: &DataSpec) -> Result<Target
         .hint("for numbers, write task: regression"));
     }
     if let Some(positive) = &spec.positive_label {
-        let position = names.iter().position(|name| name == positive).or_else(|| {
-            names
-                .iter()
-                .position(|name| name.eq_ignore_ascii_case(positive))
-        });
+        let position = names
+            .iter()
+            .position(|name| name == positive)
+            .or_else(|| names.iter().position(|name| name.eq_ignore_ascii_case(positive)));
         let Some(position) = position else {
             return Err(DataError::content(format!(
                 "no row has the class {:?}",

@@ -94,10 +94,7 @@ impl DataError {
     }
 
     pub(crate) fn file(self, file: &str) -> Self {
-        self.at(DataPlace {
-            file: file.to_owned(),
-            at: None,
-        })
+        self.at(DataPlace { file: file.to_owned(), at: None })
     }
 
     pub(crate) fn at(mut self, place: DataPlace) -> Self {
@@ -123,11 +120,8 @@ impl DataError {
 
 /// A value for a message: cut where it is long, without line breaks.
 pub(crate) fn shorten(text: &str) -> String {
-    let mut short: String = text
-        .chars()
-        .take(60)
-        .map(|c| if c.is_control() { ' ' } else { c })
-        .collect();
+    let mut short: String =
+        text.chars().take(60).map(|c| if c.is_control() { ' ' } else { c }).collect();
     if text.chars().nth(60).is_some() {
         short.push('…');
     }
@@ -137,12 +131,8 @@ pub(crate) fn shorten(text: &str) -> String {
 /// Names for a message: the first ones, and how many more there are.
 pub(crate) fn list_names<S: AsRef<str>>(names: &[S]) -> String {
     const SHOWN: usize = 12;
-    let mut text = names
-        .iter()
-        .take(SHOWN)
-        .map(|name| shorten(name.as_ref()))
-        .collect::<Vec<_>>()
-        .join(", ");
+    let mut text =
+        names.iter().take(SHOWN).map(|name| shorten(name.as_ref())).collect::<Vec<_>>().join(", ");
     if names.len() > SHOWN {
         text.push_str(&format!(" and {} more", names.len() - SHOWN));
     }

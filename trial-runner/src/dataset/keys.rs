@@ -113,13 +113,9 @@ impl RowKeys {
             .iter()
             .zip(0_u32..)
             .map(|(part, number)| {
-                let named = part
-                    .iter()
-                    .zip(keys)
-                    .zip(&values)
-                    .map(|((&code, key), values)| {
-                        (key.name.clone(), values[code as usize].clone())
-                    });
+                let named = part.iter().zip(keys).zip(&values).map(|((&code, key), values)| {
+                    (key.name.clone(), values[code as usize].clone())
+                });
                 (EntityKey(named.collect()), number)
             })
             .collect();
@@ -134,10 +130,7 @@ impl RowKeys {
                 *row = rank[*row as usize];
             }
         }
-        Self {
-            entities: entities.into_iter().map(|(key, _)| key).collect(),
-            rows,
-        }
+        Self { entities: entities.into_iter().map(|(key, _)| key).collect(), rows }
     }
 
     /// The same rows with the numbers of `known` entities; others become [`MISSING`].
@@ -226,10 +219,8 @@ pub(crate) fn labels(survey: &Survey, words: &[String]) -> (Vec<String>, Vec<u32
     });
     sorted.dedup();
     let position: HashMap<&str, u32> = sorted.iter().map(String::as_str).zip(0_u32..).collect();
-    let codes = texts
-        .iter()
-        .map(|text| position.get(text.as_str()).copied().unwrap_or(MISSING))
-        .collect();
+    let codes =
+        texts.iter().map(|text| position.get(text.as_str()).copied().unwrap_or(MISSING)).collect();
     (sorted, codes)
 }
 
@@ -245,10 +236,7 @@ mod tests {
     }
 
     fn key(name: &str, kind: KeyKind) -> KeyColumn {
-        KeyColumn {
-            name: name.to_owned(),
-            kind,
-        }
+        KeyColumn { name: name.to_owned(), kind }
     }
 
     #[test]
@@ -260,10 +248,7 @@ mod tests {
         ];
         let found = RowKeys::of(&keys, &columns, 5);
         let shown: Vec<String> = found.entities.iter().map(ToString::to_string).collect();
-        assert_eq!(
-            shown,
-            ["store=9,brand=b", "store=10,brand=a", "store=10,brand=b"]
-        );
+        assert_eq!(shown, ["store=9,brand=b", "store=10,brand=a", "store=10,brand=b"]);
         assert_eq!(found.rows, [2, 0, 0, 1, MISSING]);
     }
 

@@ -43,9 +43,7 @@ pub(crate) fn read(recipe: &Path, shown: &str) -> Result<Part, DataError> {
     let unreadable = |error: &dyn std::fmt::Display| {
         DataError::new(Fault::Unreadable, format!("cannot be read: {error}")).file(&reader.file)
     };
-    let n_bytes = std::fs::metadata(recipe)
-        .map_err(|error| unreadable(&error))?
-        .len();
+    let n_bytes = std::fs::metadata(recipe).map_err(|error| unreadable(&error))?.len();
     if n_bytes > yaml::MAX_BYTES as u64 {
         return Err(unreadable(&"it is too long"));
     }
@@ -184,10 +182,7 @@ impl Recipe<'_> {
                 let names = self.names(given()?, verb)?;
                 part.keep = Some(match part.keep.take() {
                     None => names,
-                    Some(kept) => kept
-                        .into_iter()
-                        .filter(|name| names.contains(name))
-                        .collect(),
+                    Some(kept) => kept.into_iter().filter(|name| names.contains(name)).collect(),
                 });
             }
             "drop_columns" => part.drop.extend(self.names(given()?, verb)?),
@@ -206,10 +201,7 @@ impl Recipe<'_> {
 
     fn delimited(&self, part: &mut Part, node: Option<&Node>) -> Result<Delimited, DataError> {
         // Azure's default is a comma, whatever the file looks like.
-        let mut options = Delimited {
-            delimiter: Some(b','),
-            ..Delimited::default()
-        };
+        let mut options = Delimited { delimiter: Some(b','), ..Delimited::default() };
         let Some(node) = node else {
             return Ok(options);
         };
@@ -266,23 +258,13 @@ impl Recipe<'_> {
 
     fn encoding(&self, node: &Node) -> Result<Encoding, DataError> {
         let name = self.text(node, "encoding")?;
-        let plain: String = name
-            .chars()
-            .filter(|c| !matches!(c, '-' | '_' | ' '))
-            .collect();
+        let plain: String = name.chars().filter(|c| !matches!(c, '-' | '_' | ' ')).collect();
         match plain.to_ascii_lowercase().as_str() {
             "utf8" | "utf8bom" | "ascii" => Ok(Encoding::Utf8),
             "latin1" | "iso88591" => Ok(Encoding::Latin1),
             "windows1252" | "cp1252" => Ok(Encoding::Windows1252),
             _ => {
-                let known = [
-                    "utf8",
-                    "utf8bom",
-                    "ascii",
-                    "latin1",
-                    "iso88591",
-                    "windows1252",
-                ];
+                let known = ["utf8", "utf8bom", "ascii", "latin1", "iso88591", "windows1252"];
                 Err(self.unknown(node, "encoding", name, &known))
             }
         }
@@ -344,10 +326,9 @@ impl Recipe<'_> {
 
     fn map<'n>(&self, node: &'n Node, what: &str) -> Result<Vec<(&'n str, &'n Node)>, DataError> {
         match &node.content {
-            Content::Map(entries) => Ok(entries
-                .iter()
-                .map(|(key, node)| (key.name.as_str(), node))
-                .collect()),
+            Content::Map(entries) => {
+                Ok(entries.iter().map(|(key, node)| (key.name.as_str(), node)).collect())
+            }
             _ => Err(self.wrong(node, what, "a map")),
         }
     }
@@ -411,10 +392,7 @@ impl Recipe<'_> {
     }
 
     fn place(&self, line: u32) -> DataPlace {
-        DataPlace {
-            file: self.file.clone(),
-            at: (line > 0).then_some(At::Line(u64::from(line))),
-        }
+        DataPlace { file: self.file.clone(), at: (line > 0).then_some(At::Line(u64::from(line))) }
     }
 
     fn wrong(&self, node: &Node, what: &str, allowed: &str) -> DataError {
@@ -425,18 +403,11 @@ impl Recipe<'_> {
     }
 
     fn unknown(&self, node: &Node, what: &str, name: &str, known: &[&str]) -> DataError {
-        let known = if known.is_empty() {
-            "none".to_owned()
-        } else {
-            list_names(known)
-        };
-        DataError::content(format!(
-            "{what} {:?} is not known; known: {known}",
-            shorten(name)
-        ))
-        .at(self.place(node.line))
-        .found(name)
-        .allowed(known)
+        let known = if known.is_empty() { "none".to_owned() } else { list_names(known) };
+        DataError::content(format!("{what} {:?} is not known; known: {known}", shorten(name)))
+            .at(self.place(node.line))
+            .found(name)
+            .allowed(known)
     }
 }
 

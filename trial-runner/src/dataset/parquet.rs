@@ -50,13 +50,7 @@ impl<'f> ParquetReader<'f> {
                 nested.push(name);
             }
         }
-        Ok(Self {
-            file,
-            reader,
-            leaves,
-            names,
-            nested,
-        })
+        Ok(Self { file, reader, leaves, names, nested })
     }
 
     /// Shows every cell of these rows in the columns that `wanted` names to `visit`: column after
@@ -78,13 +72,7 @@ impl<'f> ParquetReader<'f> {
                 .map_err(|_| damaged(self.file, "a row group has a negative number of rows"))?;
             for (column, &leaf) in self.leaves.iter().enumerate() {
                 if wanted.get(column).copied().unwrap_or(false) {
-                    let chunk = Chunk {
-                        file: self.file,
-                        column,
-                        first_row,
-                        n_rows,
-                        rows,
-                    };
+                    let chunk = Chunk { file: self.file, column, first_row, n_rows, rows };
                     self.scan_chunk(group, leaf, &chunk, visit)?;
                 }
             }
@@ -103,17 +91,12 @@ impl<'f> ParquetReader<'f> {
         // The library asserts this, and would print a panic.
         let stored = self.reader.metadata().row_group(group).column(leaf);
         let offset = stored.dictionary_page_offset();
-        let numbers = [
-            stored.data_page_offset(),
-            stored.compressed_size(),
-            offset.unwrap_or(0),
-        ];
+        let numbers = [stored.data_page_offset(), stored.compressed_size(), offset.unwrap_or(0)];
         if numbers.iter().any(|&number| number < 0) {
             return Err(damaged(self.file, "a column has a negative size or place"));
         }
-        let column = guarded(self.file, || {
-            self.reader.get_row_group(group)?.get_column_reader(leaf)
-        })?;
+        let column =
+            guarded(self.file, || self.reader.get_row_group(group)?.get_column_reader(leaf))?;
         let schema = self.reader.metadata().file_metadata().schema_descr();
         let descriptor = schema.column(leaf);
         let form = Form {
@@ -199,17 +182,11 @@ impl Chunk<'_> {
     }
 
     fn unreadable_value(&self, row: u64, form: &Form<'_>) -> DataError {
-        DataError::content(format!(
-            "column {:?} holds bytes that are not text",
-            form.name
-        ))
-        .at(DataPlace {
-            file: self.file.shown.clone(),
-            at: Some(At::Row(row + 1)),
-        })
-        .found("bytes")
-        .allowed("numbers, text, dates or true and false")
-        .hint("leave the column out, or write it as text")
+        DataError::content(format!("column {:?} holds bytes that are not text", form.name))
+            .at(DataPlace { file: self.file.shown.clone(), at: Some(At::Row(row + 1)) })
+            .found("bytes")
+            .allowed("numbers, text, dates or true and false")
+            .hint("leave the column out, or write it as text")
     }
 }
 
@@ -314,9 +291,7 @@ impl AsCell for Int96 {
         };
         let nanoseconds = (u64::from(high) << 32) | u64::from(low);
         let seconds = nanoseconds as f64 / 1e9;
-        Some(Cell::Seconds(
-            (f64::from(day) - JULIAN_1970) * 86_400.0 + seconds,
-        ))
+        Some(Cell::Seconds((f64::from(day) - JULIAN_1970) * 86_400.0 + seconds))
     }
 }
 
@@ -348,14 +323,9 @@ fn bytes(bytes: &[u8], meaning: Meaning) -> Option<Cell<'_>> {
     match (meaning, bytes) {
         (Meaning::Decimal(divisor), _) => {
             // Big-endian two's complement of any length.
-            let sign = if bytes.first().is_some_and(|&byte| byte >= 0x80) {
-                -1.0
-            } else {
-                0.0
-            };
-            let unscaled = bytes
-                .iter()
-                .fold(sign, |number, &byte| number * 256.0 + f64::from(byte));
+            let sign = if bytes.first().is_some_and(|&byte| byte >= 0x80) { -1.0 } else { 0.0 };
+            let unscaled =
+                bytes.iter().fold(sign, |number, &byte| number * 256.0 + f64::from(byte));
             Some(Cell::from_float(unscaled / divisor))
         }
         (Meaning::Float16, &[low, high]) => {
@@ -393,13 +363,10 @@ fn guarded<T>(
 }
 
 fn damaged(file: &DataFile, reason: &str) -> DataError {
-    DataError::new(
-        Fault::Unreadable,
-        format!("cannot be read as parquet: {reason}"),
-    )
-    .file(&file.shown)
-    .found(reason)
-    .allowed("a whole parquet file")
+    DataError::new(Fault::Unreadable, format!("cannot be read as parquet: {reason}"))
+        .file(&file.shown)
+        .found(reason)
+        .allowed("a whole parquet file")
 }
 
 #[cfg(test)]

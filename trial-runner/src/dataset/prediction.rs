@@ -48,11 +48,8 @@ impl Prediction {
         entities: &[EntityKey],
     ) -> Result<Self, DataError> {
         let table = Table::survey(base, source)?;
-        let find = |name: &str| {
-            table
-                .column(name)
-                .ok_or_else(|| missing_column(&table, name, "data"))
-        };
+        let find =
+            |name: &str| table.column(name).ok_or_else(|| missing_column(&table, name, "data"));
         let mut reading = Reading::default();
         let mut partition = Vec::new();
         for key in &schema.partition {
@@ -77,10 +74,8 @@ impl Prediction {
             TargetKind::Class(_) => (column, reading.want(column, Storage::Word)),
         });
         let mut columns = reading.read(&table)?;
-        let partition: Vec<Column> = partition
-            .into_iter()
-            .map(|ticket| columns.take(ticket))
-            .collect();
+        let partition: Vec<Column> =
+            partition.into_iter().map(|ticket| columns.take(ticket)).collect();
         let keys = RowKeys::of(&schema.partition, &partition, table.n_rows).among(entities);
         let unknown = (0_u32..)
             .zip(&keys.rows)
@@ -177,11 +172,7 @@ impl Prediction {
     }
 
     fn range(&self, entity: u32) -> std::ops::Range<usize> {
-        let at = |position: usize| {
-            self.offsets
-                .get(position)
-                .map_or(0, |&offset| offset as usize)
-        };
+        let at = |position: usize| self.offsets.get(position).map_or(0, |&offset| offset as usize);
         match self.offsets.get(entity as usize + 1) {
             Some(_) => at(entity as usize)..at(entity as usize + 1),
             None => 0..0,

@@ -38,9 +38,7 @@ impl RawRows {
     ) -> Result<Self, DataError> {
         let find = |&column: &usize| {
             let name = &training.names[column];
-            table
-                .column(name)
-                .ok_or_else(|| missing_column(table, name, "validation_data"))
+            table.column(name).ok_or_else(|| missing_column(table, name, "validation_data"))
         };
         let find_all = |columns: &[usize]| columns.iter().map(find).collect::<Result<Vec<_>, _>>();
         let here = Roles {
@@ -64,18 +62,13 @@ impl RawRows {
     fn read(table: &Table, roles: &Roles, forms: &Forms) -> Result<Self, DataError> {
         let mut reading = Reading::default();
         let mut want_all = |columns: &[usize], storage| {
-            columns
-                .iter()
-                .map(|&column| reading.want(column, storage))
-                .collect::<Vec<_>>()
+            columns.iter().map(|&column| reading.want(column, storage)).collect::<Vec<_>>()
         };
         let keys = want_all(&roles.keys, Storage::Word);
         let series = want_all(&roles.series, Storage::Word);
         let marks = want_all(&roles.marks, Storage::Mark);
         let target = reading.want(roles.target, forms.target);
-        let weight = roles
-            .weight
-            .map(|column| reading.want(column, Storage::Weight));
+        let weight = roles.weight.map(|column| reading.want(column, Storage::Weight));
         let time = roles.time.map(|column| reading.want(column, forms.time));
         let features: Vec<_> = roles
             .features
@@ -85,10 +78,7 @@ impl RawRows {
             .collect();
         let mut columns = reading.read(table)?;
         let mut take_all = |tickets: Vec<_>| {
-            tickets
-                .into_iter()
-                .map(|ticket| columns.take(ticket))
-                .collect::<Vec<_>>()
+            tickets.into_iter().map(|ticket| columns.take(ticket)).collect::<Vec<_>>()
         };
         Ok(Self {
             n_rows: table.n_rows,
@@ -128,13 +118,7 @@ fn append_all(columns: &mut [Column], others: Vec<Column>) {
 fn append(column: &mut Column, other: Column) {
     match (column, other) {
         (Column::Number(values), Column::Number(more)) => values.extend(more),
-        (
-            Column::Word { codes, words },
-            Column::Word {
-                codes: more,
-                words: other_words,
-            },
-        ) => {
+        (Column::Word { codes, words }, Column::Word { codes: more, words: other_words }) => {
             let mut lookup: HashMap<String, u32> = words.iter().cloned().zip(0_u32..).collect();
             let translation: Vec<u32> = other_words
                 .into_iter()

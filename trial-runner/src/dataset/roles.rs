@@ -24,16 +24,10 @@ impl Roles {
     /// Finds every column that the job names in the table.
     pub(crate) fn find(table: &Table, spec: &DataSpec) -> Result<Self, DataError> {
         let forecasting = spec.forecasting.as_ref();
-        let find = |name: &str, key| {
-            table
-                .column(name)
-                .ok_or_else(|| missing_column(table, name, key))
-        };
+        let find =
+            |name: &str, key| table.column(name).ok_or_else(|| missing_column(table, name, key));
         let find_all = |names: &[String], key| {
-            names
-                .iter()
-                .map(|name| find(name, key))
-                .collect::<Result<Vec<_>, _>>()
+            names.iter().map(|name| find(name, key)).collect::<Result<Vec<_>, _>>()
         };
         let target = find(&spec.target, "target_column_name")?;
         let keys = find_all(&spec.partition_columns, "partition_column_names")?;
@@ -51,10 +45,9 @@ impl Roles {
             None => None,
         };
         let time = match forecasting {
-            Some(forecasting) => Some(find(
-                &forecasting.time_column,
-                "forecasting.time_column_name",
-            )?),
+            Some(forecasting) => {
+                Some(find(&forecasting.time_column, "forecasting.time_column_name")?)
+            }
             None => None,
         };
         let series = find_all(
@@ -103,10 +96,8 @@ impl Roles {
             }
         }
         if !empty.is_empty() {
-            self.notices.push(format!(
-                "columns without any value are not used: {}",
-                list_names(&empty)
-            ));
+            self.notices
+                .push(format!("columns without any value are not used: {}", list_names(&empty)));
         }
     }
 
@@ -127,10 +118,8 @@ impl Roles {
                 let mut error = DataError::content(format!("the target {name:?} is not numeric"))
                     .allowed("numbers");
                 if let Some((word, place)) = &survey.first_word {
-                    error.message = format!(
-                        "the target {name:?} is not numeric: it holds {:?}",
-                        shorten(word)
-                    );
+                    error.message =
+                        format!("the target {name:?} is not numeric: it holds {:?}", shorten(word));
                     error = error.found(word.as_str()).at(place.clone());
                 }
                 error.hint("for classes, write task: classification")
@@ -188,18 +177,12 @@ pub(crate) fn feature_storage(kind: Kind) -> Storage {
 }
 
 pub(crate) fn missing_column(table: &Table, name: &str, key: &'static str) -> DataError {
-    let error = DataError::new(
-        Fault::Missing,
-        format!("there is no column {:?}", shorten(name)),
-    )
-    .key(key)
-    .file(&table.parts[0].files[0].shown)
-    .found(name)
-    .allowed(list_names(&table.names));
-    let similar = table
-        .names
-        .iter()
-        .find(|known| known.trim().eq_ignore_ascii_case(name.trim()));
+    let error = DataError::new(Fault::Missing, format!("there is no column {:?}", shorten(name)))
+        .key(key)
+        .file(&table.parts[0].files[0].shown)
+        .found(name)
+        .allowed(list_names(&table.names));
+    let similar = table.names.iter().find(|known| known.trim().eq_ignore_ascii_case(name.trim()));
     match similar {
         Some(known) => error.hint(format!("did you mean {known:?}?")),
         None => error.hint(format!("its columns are {}", list_names(&table.names))),

@@ -97,13 +97,8 @@ enum Unused {
 }
 
 impl Unused {
-    const ALL: [Self; 5] = [
-        Self::NoKey,
-        Self::UnknownEntity,
-        Self::NoTarget,
-        Self::UnknownTarget,
-        Self::NoTime,
-    ];
+    const ALL: [Self; 5] =
+        [Self::NoKey, Self::UnknownEntity, Self::NoTarget, Self::UnknownTarget, Self::NoTime];
 
     fn reason(self) -> &'static str {
         match self {
@@ -199,10 +194,9 @@ impl TargetRows {
             Self::Number(values) => {
                 Self::Number(order.iter().map(|&row| values[row as usize]).collect())
             }
-            Self::Class(codes, labels) => Self::Class(
-                order.iter().map(|&row| codes[row as usize]).collect(),
-                labels,
-            ),
+            Self::Class(codes, labels) => {
+                Self::Class(order.iter().map(|&row| codes[row as usize]).collect(), labels)
+            }
         }
     }
 }
@@ -221,10 +215,7 @@ pub(super) fn to_levels(column: Column, kind: &FeatureKind) -> Column {
             for code in codes.iter_mut().filter(|code| **code != MISSING) {
                 *code = translation[*code as usize];
             }
-            Column::Word {
-                codes,
-                words: Vec::new(),
-            }
+            Column::Word { codes, words: Vec::new() }
         }
         (_, column) => column,
     }

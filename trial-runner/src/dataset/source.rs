@@ -31,17 +31,11 @@ pub(crate) struct Rows {
 }
 
 impl Rows {
-    pub(crate) const ALL: Self = Self {
-        start: 0,
-        end: u64::MAX,
-    };
+    pub(crate) const ALL: Self = Self { start: 0, end: u64::MAX };
 
     /// The range for the files that follow `n_passed` rows.
     pub(crate) fn after(self, n_passed: u64) -> Self {
-        Self {
-            start: self.start.saturating_sub(n_passed),
-            end: self.end.saturating_sub(n_passed),
-        }
+        Self { start: self.start.saturating_sub(n_passed), end: self.end.saturating_sub(n_passed) }
     }
 }
 
@@ -95,17 +89,13 @@ impl Part {
     /// Whether a column of the files is a column of the table.
     pub(crate) fn keeps(&self, name: &str) -> bool {
         let is_name = |kept: &String| kept == name;
-        self.keep
-            .as_ref()
-            .is_none_or(|keep| keep.iter().any(is_name))
+        self.keep.as_ref().is_none_or(|keep| keep.iter().any(is_name))
             && !self.drop.iter().any(is_name)
     }
 }
 
 /// The endings of files that a folder without an `MLTable` file may hold.
-const ENDINGS: [&str; 7] = [
-    ".csv", ".csv.gz", ".tsv", ".tsv.gz", ".txt", ".parquet", ".pq",
-];
+const ENDINGS: [&str; 7] = [".csv", ".csv.gz", ".tsv", ".tsv.gz", ".txt", ".parquet", ".pq"];
 
 /// The parts that a data source stands for.
 pub(crate) fn resolve(base: &Path, source: &DataSource) -> Result<Vec<Part>, DataError> {
@@ -143,44 +133,29 @@ pub(crate) fn find_files(
 ) -> Result<Vec<DataFile>, DataError> {
     let path = base.join(local);
     if path.is_file() {
-        return Ok(vec![DataFile {
-            path,
-            shown: shown.to_owned(),
-        }]);
+        return Ok(vec![DataFile { path, shown: shown.to_owned() }]);
     }
     let is_pattern = local.contains(['*', '?', '[']);
     if path.exists() || !is_pattern {
         return Err(missing(&path, shown));
     }
     let pattern = format!("{}/{local}", glob::Pattern::escape(&base.to_string_lossy()));
-    let pattern = if Path::new(local).is_absolute() {
-        local
-    } else {
-        pattern.as_str()
-    };
+    let pattern = if Path::new(local).is_absolute() { local } else { pattern.as_str() };
     let found = glob::glob(pattern).map_err(|error| {
-        DataError::new(
-            Fault::Missing,
-            format!("the pattern {shown:?} is wrong: {error}"),
-        )
-        .found(shown)
-        .allowed("a path, in which * and ? match anything")
+        DataError::new(Fault::Missing, format!("the pattern {shown:?} is wrong: {error}"))
+            .found(shown)
+            .allowed("a path, in which * and ? match anything")
     })?;
     let mut files: Vec<DataFile> = found
         .flatten()
         .filter(|path| path.is_file())
-        .map(|path| DataFile {
-            shown: show(base, &path),
-            path,
-        })
+        .map(|path| DataFile { shown: show(base, &path), path })
         .collect();
     files.sort_by(|a, b| a.path.cmp(&b.path));
     if files.is_empty() {
-        return Err(
-            DataError::new(Fault::Missing, format!("no file matches {shown:?}"))
-                .found(shown)
-                .allowed("a pattern that matches at least one file"),
-        );
+        return Err(DataError::new(Fault::Missing, format!("no file matches {shown:?}"))
+            .found(shown)
+            .allowed("a pattern that matches at least one file"));
     }
     Ok(files)
 }
@@ -191,12 +166,10 @@ pub(crate) fn local_path(shown: &str) -> Result<&str, DataError> {
         return Ok(path);
     }
     if is_remote(shown) {
-        return Err(
-            DataError::new(Fault::Remote, format!("{shown:?} is a remote address"))
-                .found(shown)
-                .allowed("a path on this machine")
-                .hint("download the data and write its local path"),
-        );
+        return Err(DataError::new(Fault::Remote, format!("{shown:?} is a remote address"))
+            .found(shown)
+            .allowed("a path on this machine")
+            .hint("download the data and write its local path"));
     }
     Ok(shown)
 }
@@ -271,8 +244,5 @@ fn data_files(folder: &Path) -> Vec<PathBuf> {
 }
 
 fn show(base: &Path, path: &Path) -> String {
-    path.strip_prefix(base)
-        .unwrap_or(path)
-        .display()
-        .to_string()
+    path.strip_prefix(base).unwrap_or(path).display().to_string()
 }

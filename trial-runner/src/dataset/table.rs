@@ -80,12 +80,8 @@ impl Table {
                 let open = Open::new(part, file)?;
                 check_names(open.names(), file)?;
                 check_verbs(part, open.names(), file)?;
-                let kept: Vec<String> = open
-                    .names()
-                    .iter()
-                    .filter(|name| part.keeps(name))
-                    .cloned()
-                    .collect();
+                let kept: Vec<String> =
+                    open.names().iter().filter(|name| part.keeps(name)).cloned().collect();
                 match &first_file {
                     None => {
                         if let Open::Parquet(reader) = &open
@@ -106,13 +102,7 @@ impl Table {
         if names.is_empty() {
             return Err(DataError::content("the table has no columns").found("no columns"));
         }
-        Ok(Self {
-            parts,
-            names,
-            surveys: Vec::new(),
-            n_rows: 0,
-            notices,
-        })
+        Ok(Self { parts, names, surveys: Vec::new(), n_rows: 0, notices })
     }
 
     /// The position of a column.
@@ -130,10 +120,7 @@ impl Table {
         for (index, want) in wanted.iter().enumerate() {
             readers_of[want.column].push(index);
         }
-        let columns: Vec<bool> = readers_of
-            .iter()
-            .map(|readers| !readers.is_empty())
-            .collect();
+        let columns: Vec<bool> = readers_of.iter().map(|readers| !readers.is_empty()).collect();
         let n_rows = self.scan(&columns, &mut |column, file, at, cell| {
             for &reader in &readers_of[column] {
                 builders[reader].push(cell, || place(file, at))?;
@@ -141,10 +128,7 @@ impl Table {
             Ok(())
         })?;
         if n_rows != self.n_rows as u64 {
-            return Err(DataError::new(
-                Fault::Unreadable,
-                "the data changed while it was read",
-            ));
+            return Err(DataError::new(Fault::Unreadable, "the data changed while it was read"));
         }
         Ok(builders.into_iter().map(ColumnBuilder::finish).collect())
     }
@@ -164,15 +148,11 @@ impl Table {
                     .names()
                     .iter()
                     .map(|name| {
-                        self.column(name)
-                            .filter(|&column| wanted[column] && part.keeps(name))
+                        self.column(name).filter(|&column| wanted[column] && part.keeps(name))
                     })
                     .collect();
-                let converts: Vec<_> = open
-                    .names()
-                    .iter()
-                    .map(|name| part.convert_of(name))
-                    .collect();
+                let converts: Vec<_> =
+                    open.names().iter().map(|name| part.convert_of(name)).collect();
                 let mut show = |field: usize, at: At, cell: Cell<'_>| {
                     let Some(column) = slots[field] else {
                         return Ok(());
@@ -200,10 +180,7 @@ impl Table {
 }
 
 fn place(file: &DataFile, at: At) -> DataPlace {
-    DataPlace {
-        file: file.shown.clone(),
-        at: Some(at),
-    }
+    DataPlace { file: file.shown.clone(), at: Some(at) }
 }
 
 fn wrong_type(column: &str, cell: Cell<'_>, allowed: &str, place: DataPlace) -> DataError {
@@ -242,9 +219,7 @@ impl<'f> Open<'f> {
             }
             Format::ByContent => &BY_CONTENT,
         };
-        Ok(Self::Delimited(Box::new(DelimitedReader::open(
-            file, options,
-        )?)))
+        Ok(Self::Delimited(Box::new(DelimitedReader::open(file, options)?)))
     }
 
     fn names(&self) -> &[String] {
@@ -271,36 +246,27 @@ fn is_parquet(file: &DataFile) -> Result<bool, DataError> {
 
 /// Names must tell columns apart.
 fn check_names(names: &[String], file: &DataFile) -> Result<(), DataError> {
-    let header = || DataPlace {
-        file: file.shown.clone(),
-        at: Some(At::Line(1)),
-    };
+    let header = || DataPlace { file: file.shown.clone(), at: Some(At::Line(1)) };
     if names.len() > MAX_COLUMNS {
-        return Err(
-            DataError::content(format!("there are {} columns", names.len()))
-                .at(header())
-                .found(names.len().to_string())
-                .allowed(format!("at most {MAX_COLUMNS} columns")),
-        );
+        return Err(DataError::content(format!("there are {} columns", names.len()))
+            .at(header())
+            .found(names.len().to_string())
+            .allowed(format!("at most {MAX_COLUMNS} columns")));
     }
     let mut seen = std::collections::HashSet::new();
     for (index, name) in names.iter().enumerate() {
         if name.is_empty() {
-            return Err(
-                DataError::content(format!("column {} has no name", index + 1))
-                    .at(header())
-                    .found("an empty name")
-                    .allowed("a name for every column")
-                    .hint("if pandas wrote the file, write it with index=False"),
-            );
+            return Err(DataError::content(format!("column {} has no name", index + 1))
+                .at(header())
+                .found("an empty name")
+                .allowed("a name for every column")
+                .hint("if pandas wrote the file, write it with index=False"));
         }
         if !seen.insert(name.as_str()) {
-            return Err(
-                DataError::content(format!("two columns are called {:?}", shorten(name)))
-                    .at(header())
-                    .found(name.as_str())
-                    .allowed("a different name for every column"),
-            );
+            return Err(DataError::content(format!("two columns are called {:?}", shorten(name)))
+                .at(header())
+                .found(name.as_str())
+                .allowed("a different name for every column"));
         }
     }
     Ok(())
@@ -308,20 +274,12 @@ fn check_names(names: &[String], file: &DataFile) -> Result<(), DataError> {
 
 /// The columns that an `MLTable` names must be there.
 fn check_verbs(part: &Part, names: &[String], file: &DataFile) -> Result<(), DataError> {
-    let named = part
-        .keep
-        .iter()
-        .flatten()
-        .chain(&part.drop)
-        .chain(part.convert.keys());
+    let named = part.keep.iter().flatten().chain(&part.drop).chain(part.convert.keys());
     for name in named {
         if !names.contains(name) {
             return Err(DataError::new(
                 Fault::Missing,
-                format!(
-                    "the MLTable names column {:?}, which isn't there",
-                    shorten(name)
-                ),
+                format!("the MLTable names column {:?}, which isn't there", shorten(name)),
             )
             .file(&file.shown)
             .found(name.as_str())

@@ -41,10 +41,7 @@ impl Folder {
 }
 
 fn source(path: &str) -> DataSource {
-    DataSource {
-        paths: vec![path.to_owned()],
-        place: Default::default(),
-    }
+    DataSource { paths: vec![path.to_owned()], place: Default::default() }
 }
 
 fn regression(path: &str, target: &str) -> DataSpec {
@@ -63,10 +60,7 @@ fn regression(path: &str, target: &str) -> DataSpec {
 }
 
 fn classification(path: &str, target: &str) -> DataSpec {
-    DataSpec {
-        task: Task::Classification,
-        ..regression(path, target)
-    }
+    DataSpec { task: Task::Classification, ..regression(path, target) }
 }
 
 fn by(columns: &[&str], spec: DataSpec) -> DataSpec {
@@ -117,10 +111,7 @@ fn show(frame: &Frame) -> String {
         .collect();
     lines.push(match &frame.target {
         Target::Number(values) => {
-            format!(
-                "-> {}",
-                values.iter().map(number).collect::<Vec<_>>().join(" ")
-            )
+            format!("-> {}", values.iter().map(number).collect::<Vec<_>>().join(" "))
         }
         Target::Class { codes, labels } => {
             let words: Vec<String> = codes.iter().map(|&code| word(labels, code)).collect();
@@ -129,10 +120,7 @@ fn show(frame: &Frame) -> String {
         Target::Unknown => "-> unknown".to_owned(),
     });
     if let Some(weights) = &frame.weights {
-        lines.push(format!(
-            "* {}",
-            weights.iter().map(number).collect::<Vec<_>>().join(" ")
-        ));
+        lines.push(format!("* {}", weights.iter().map(number).collect::<Vec<_>>().join(" ")));
     }
     lines.join("\n")
 }
@@ -165,10 +153,7 @@ fn delimiters_quotes_marks_and_line_ends() {
     ] {
         assert_eq!(shown(text), expected, "{text:?}");
     }
-    assert_eq!(
-        shown("a,y\n\"two\nlines\",1\nx,2\n"),
-        "a: two\nlines x\n-> 1 2"
-    );
+    assert_eq!(shown("a,y\n\"two\nlines\",1\nx,2\n"), "a: two\nlines x\n-> 1 2");
 }
 
 #[test]
@@ -248,49 +233,26 @@ fn paths_that_lead_nowhere() {
     let folder = Folder::with("data/a.csv", "x,y\n1,2\n").and("data/notes.md", "");
     for (path, fault, message) in [
         ("b.csv", Fault::Missing, "\"b.csv\" does not exist"),
-        (
-            "data/b.csv",
-            Fault::Missing,
-            "\"data/b.csv\" does not exist",
-        ),
-        (
-            "data/*.parquet",
-            Fault::Missing,
-            "no file matches \"data/*.parquet\"",
-        ),
-        (
-            "https://x.org/a.csv",
-            Fault::Remote,
-            "\"https://x.org/a.csv\" is a remote address",
-        ),
-        (
-            "azureml:table:1",
-            Fault::Remote,
-            "\"azureml:table:1\" is a remote address",
-        ),
+        ("data/b.csv", Fault::Missing, "\"data/b.csv\" does not exist"),
+        ("data/*.parquet", Fault::Missing, "no file matches \"data/*.parquet\""),
+        ("https://x.org/a.csv", Fault::Remote, "\"https://x.org/a.csv\" is a remote address"),
+        ("azureml:table:1", Fault::Remote, "\"azureml:table:1\" is a remote address"),
     ] {
         let error = folder.load(&regression(path, "y")).unwrap_err();
-        assert_eq!(
-            (error.fault, error.to_string()),
-            (fault, message.to_owned())
-        );
+        assert_eq!((error.fault, error.to_string()), (fault, message.to_owned()));
         assert_eq!(error.key, "training_data");
     }
     let error = folder.load(&regression("data/b.csv", "y")).unwrap_err();
     assert_eq!(error.hint.as_deref(), Some("its folder holds a.csv"));
     assert!(folder.load(&regression("data", "y")).is_ok());
     let empty = Folder::with("x/notes.md", "");
-    assert_eq!(
-        empty.load(&regression("x", "y")).unwrap_err().fault,
-        Fault::Missing
-    );
+    assert_eq!(empty.load(&regression("x", "y")).unwrap_err().fault, Fault::Missing);
 }
 
 #[test]
 fn files_make_one_table_by_name() {
-    let folder = Folder::with("a1.csv", "x,y\n1,2\n")
-        .and("a2.csv", "y;x\n4;3\n")
-        .and("b.csv", "x,z\n1,2\n");
+    let folder =
+        Folder::with("a1.csv", "x,y\n1,2\n").and("a2.csv", "y;x\n4;3\n").and("b.csv", "x,z\n1,2\n");
     let dataset = folder.load(&regression("a*.csv", "y")).unwrap();
     assert_eq!(show(&dataset.frame(0)), "x: 1 3\n-> 2 4");
     let bytes = b"x,y\n1,2\ny;x\n4;3\n";
@@ -310,24 +272,14 @@ fn files_make_one_table_by_name() {
 fn entities_lie_together_in_the_files_order() {
     let text = "store,brand,x,y\n10,b,1,1\n9,a,2,2\n10,a,3,3\n9,a,4,4\n,a,5,5\n10,b,6,\n9,c,7,\n";
     let folder = Folder::with("t.csv", text);
-    let dataset = folder
-        .load(&by(&["store", "brand"], regression("t.csv", "y")))
-        .unwrap();
+    let dataset = folder.load(&by(&["store", "brand"], regression("t.csv", "y"))).unwrap();
     let keys: Vec<String> = dataset.entities().iter().map(ToString::to_string).collect();
     assert_eq!(
         keys,
-        [
-            "store=9,brand=a",
-            "store=9,brand=c",
-            "store=10,brand=a",
-            "store=10,brand=b"
-        ]
+        ["store=9,brand=a", "store=9,brand=c", "store=10,brand=a", "store=10,brand=b"]
     );
     let frames: Vec<String> = (0..4).map(|entity| show(&dataset.frame(entity))).collect();
-    assert_eq!(
-        frames,
-        ["x: 2 4\n-> 2 4", "x: \n-> ", "x: 3\n-> 3", "x: 1\n-> 1"]
-    );
+    assert_eq!(frames, ["x: 2 4\n-> 2 4", "x: \n-> ", "x: 3\n-> 3", "x: 1\n-> 1"]);
     assert_eq!(dataset.n_rows(), 4);
     assert_eq!(dataset.frame(99).n_rows, 0);
     insta::assert_snapshot!(dataset.notices().join("\n"), @r"
@@ -340,14 +292,8 @@ fn entities_lie_together_in_the_files_order() {
 fn keys_with_leading_zeros_are_text() {
     use fleetfit_search_spaces::value::Value;
     for (text, expected) in [
-        (
-            "k,x,y\n007,1,1\n7,2,2\n",
-            vec![Value::Text("007".into()), Value::Text("7".into())],
-        ),
-        (
-            "k,x,y\n2,1,1\n10.0,2,2\n",
-            vec![Value::Int(2), Value::Int(10)],
-        ),
+        ("k,x,y\n007,1,1\n7,2,2\n", vec![Value::Text("007".into()), Value::Text("7".into())]),
+        ("k,x,y\n2,1,1\n10.0,2,2\n", vec![Value::Int(2), Value::Int(10)]),
         (
             "k,x,y\n99999999999999999998,1,1\n99999999999999999999,2,2\n",
             vec![
@@ -355,22 +301,12 @@ fn keys_with_leading_zeros_are_text() {
                 Value::Text("99999999999999999999".into()),
             ],
         ),
-        (
-            "k,x,y\n2.5,1,1\n1,2,2\n",
-            vec![Value::Int(1), Value::Float(2.5)],
-        ),
-        (
-            "k,x,y\nb,1,1\na,2,2\n",
-            vec![Value::Text("a".into()), Value::Text("b".into())],
-        ),
+        ("k,x,y\n2.5,1,1\n1,2,2\n", vec![Value::Int(1), Value::Float(2.5)]),
+        ("k,x,y\nb,1,1\na,2,2\n", vec![Value::Text("a".into()), Value::Text("b".into())]),
     ] {
         let folder = Folder::with("t.csv", text);
         let dataset = folder.load(&by(&["k"], regression("t.csv", "y"))).unwrap();
-        let keys: Vec<Value> = dataset
-            .entities()
-            .iter()
-            .map(|key| key.0[0].1.clone())
-            .collect();
+        let keys: Vec<Value> = dataset.entities().iter().map(|key| key.0[0].1.clone()).collect();
         assert_eq!(keys, expected);
     }
 }
@@ -391,14 +327,8 @@ fn labels_are_sorted_and_shared() {
     let text = "x,y\n1,10\n2,9\n3,10.0\n";
     assert_eq!(show_classes(text, None), "-> 10 9 10 of 9|10");
     assert_eq!(show_classes(text, Some("9")), "-> 10 9 10 of 10|9");
-    assert_eq!(
-        show_classes(text, Some("8")),
-        "positive_label: no row has the class \"8\""
-    );
-    assert_eq!(
-        show_classes("x,y\n1,yes\n2,no\n3,yes\n", None),
-        "-> yes no yes of no|yes"
-    );
+    assert_eq!(show_classes(text, Some("8")), "positive_label: no row has the class \"8\"");
+    assert_eq!(show_classes("x,y\n1,yes\n2,no\n3,yes\n", None), "-> yes no yes of no|yes");
     assert_eq!(
         show_classes("x,y\n1,TRUE\n2,False\n3,\n", Some("true")),
         "x: 1 2\n-> true false of false|true"
@@ -427,21 +357,9 @@ fn columns_with_a_job_of_their_own_are_no_features() {
     assert_eq!(show(&dataset.frame(0)), "x: 5 6\n-> 1 2\n* 1 0.5");
     assert_eq!(dataset.marks(0).columns, [vec![0.0, 1.0]]);
     for (text, key, line) in [
-        (
-            "k,w,s,x,y\n1,1,0,5,1\n1,-1,1,6,2\n",
-            "weight_column_name",
-            "t.csv:3",
-        ),
-        (
-            "k,w,s,x,y\n1,1,0,5,1\n1,,1,6,2\n",
-            "weight_column_name",
-            "t.csv:3",
-        ),
-        (
-            "k,w,s,x,y\n1,1,2,5,1\n1,1,1,6,2\n",
-            "cv_split_column_names",
-            "t.csv:2",
-        ),
+        ("k,w,s,x,y\n1,1,0,5,1\n1,-1,1,6,2\n", "weight_column_name", "t.csv:3"),
+        ("k,w,s,x,y\n1,1,0,5,1\n1,,1,6,2\n", "weight_column_name", "t.csv:3"),
+        ("k,w,s,x,y\n1,1,2,5,1\n1,1,1,6,2\n", "cv_split_column_names", "t.csv:2"),
         ("k,s,x,y\n1,1,2,5\n", "weight_column_name", "t.csv"),
         ("w,s,x,y\n1,1,2,5\n", "partition_column_names", "t.csv"),
         ("k,w,x,y\n1,1,2,5\n", "cv_split_column_names", "t.csv"),
@@ -488,18 +406,11 @@ fn forecasting_knows_times_and_series() {
     -> 5 6 7
     ");
     let marks = dataset.marks(0);
-    let days: Vec<f64> = marks
-        .time
-        .unwrap()
-        .iter()
-        .map(|s| s / 86_400.0 - 19_722.0)
-        .collect();
+    let days: Vec<f64> = marks.time.unwrap().iter().map(|s| s / 86_400.0 - 19_722.0).collect();
     assert_eq!(days, [2.0, 1.0, 2.0]);
     assert_eq!(marks.series, Some(vec![0, 0, 1]));
     assert_eq!(dataset.schema().time_column.as_deref(), Some("day"));
-    let error = Folder::with("t.csv", text.replace("2024-01-01", "Jan 1"))
-        .load(&spec)
-        .unwrap_err();
+    let error = Folder::with("t.csv", text.replace("2024-01-01", "Jan 1")).load(&spec).unwrap_err();
     assert_eq!(error.key, "forecasting.time_column_name");
     assert_eq!(
         error.to_string(),
@@ -509,9 +420,8 @@ fn forecasting_knows_times_and_series() {
 
 #[test]
 fn text_that_names_rows_is_left_out() {
-    let rows: String = (0..300)
-        .map(|row| format!("id{row},g{},,2024-01-01,{row}\n", row % 3))
-        .collect();
+    let rows: String =
+        (0..300).map(|row| format!("id{row},g{},,2024-01-01,{row}\n", row % 3)).collect();
     let folder = Folder::with("t.csv", format!("id,group,nothing,day,y\n{rows}"));
     let dataset = folder.load(&regression("t.csv", "y")).unwrap();
     assert_eq!(dataset.schema().names(), ["group"]);
@@ -526,10 +436,8 @@ fn text_that_names_rows_is_left_out() {
 fn validation_rows_follow_the_training_rows() {
     let folder = Folder::with("t.csv", "k,c,x,y\n2,a,1,1\n1,b,2,2\n2,a,3,3\n")
         .and("v.csv", "y,k,x,c\n9,1,8,b\n7,2,6,z\n5,3,4,a\n,1,1,a\n");
-    let spec = DataSpec {
-        validation: Some(source("v.csv")),
-        ..by(&["k"], regression("t.csv", "y"))
-    };
+    let spec =
+        DataSpec { validation: Some(source("v.csv")), ..by(&["k"], regression("t.csv", "y")) };
     let dataset = folder.load(&spec).unwrap();
     assert_eq!(show(&dataset.frame(0)), "c: b b\nx: 2 8\n-> 2 9");
     assert_eq!(show(&dataset.frame(1)), "c: a a _\nx: 1 3 6\n-> 1 3 7");
@@ -545,30 +453,16 @@ fn validation_rows_follow_the_training_rows() {
     let error = folder.load(&spec).unwrap_err();
     assert_eq!(
         (error.key, error.to_string()),
-        (
-            "validation_data",
-            "v.csv: there is no column \"c\"".to_owned()
-        )
+        ("validation_data", "v.csv: there is no column \"c\"".to_owned())
     );
 }
 
 #[test]
 fn a_schema_survives_its_stored_form() {
-    let folder = Folder::with(
-        "t.csv",
-        "k,c,d,x,y\n1,a,2024-01-01,1,no\n2,b,2024-02-02,2,yes\n",
-    );
-    let dataset = folder
-        .load(&by(&["k"], classification("t.csv", "y")))
-        .unwrap();
+    let folder = Folder::with("t.csv", "k,c,d,x,y\n1,a,2024-01-01,1,no\n2,b,2024-02-02,2,yes\n");
+    let dataset = folder.load(&by(&["k"], classification("t.csv", "y"))).unwrap();
     let json = serde_json::to_string(dataset.schema()).unwrap();
-    assert_eq!(
-        &serde_json::from_str::<FeatureSchema>(&json).unwrap(),
-        dataset.schema()
-    );
+    assert_eq!(&serde_json::from_str::<FeatureSchema>(&json).unwrap(), dataset.schema());
     let bytes = postcard::to_stdvec(dataset.schema()).unwrap();
-    assert_eq!(
-        &postcard::from_bytes::<FeatureSchema>(&bytes).unwrap(),
-        dataset.schema()
-    );
+    assert_eq!(&postcard::from_bytes::<FeatureSchema>(&bytes).unwrap(), dataset.schema());
 }

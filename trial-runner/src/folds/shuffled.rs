@@ -20,9 +20,8 @@ pub(super) fn k_fold(
     }
     (0..n_folds)
         .map(|number| {
-            let (validate, train) = (0_u32..)
-                .take(n_rows)
-                .partition(|&row| fold_of[row as usize] == number);
+            let (validate, train) =
+                (0_u32..).take(n_rows).partition(|&row| fold_of[row as usize] == number);
             Fold { train, validate }
         })
         .collect()
@@ -45,9 +44,7 @@ pub(super) fn hold_out(
         let after = (position + 1) * n_validate / n_rows;
         validates[row as usize] = after > before;
     }
-    let (validate, train) = (0_u32..)
-        .take(n_rows)
-        .partition(|&row| validates[row as usize]);
+    let (validate, train) = (0_u32..).take(n_rows).partition(|&row| validates[row as usize]);
     Fold { train, validate }
 }
 

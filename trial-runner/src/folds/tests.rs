@@ -2,21 +2,11 @@ use super::*;
 use std::sync::Arc;
 
 fn plan(folds: Folds, task: Task) -> FoldPlan {
-    FoldPlan {
-        folds,
-        task,
-        horizon: None,
-        cv_step: None,
-    }
+    FoldPlan { folds, task, horizon: None, cv_step: None }
 }
 
 fn numbers(n_rows: usize) -> Frame {
-    Frame {
-        columns: Vec::new(),
-        target: Target::Number(vec![1.0; n_rows]),
-        weights: None,
-        n_rows,
-    }
+    Frame { columns: Vec::new(), target: Target::Number(vec![1.0; n_rows]), weights: None, n_rows }
 }
 
 fn classes(codes: Vec<u32>) -> Frame {
@@ -32,18 +22,12 @@ fn classes(codes: Vec<u32>) -> Frame {
 }
 
 fn at_times(time: Vec<f64>) -> Marks {
-    Marks {
-        time: Some(time),
-        ..Marks::default()
-    }
+    Marks { time: Some(time), ..Marks::default() }
 }
 
 /// Every row validates exactly once, and trains whenever it does not validate.
 fn check_k_fold(folds: &[Fold], n_rows: usize) {
-    let mut validated: Vec<u32> = folds
-        .iter()
-        .flat_map(|fold| fold.validate.clone())
-        .collect();
+    let mut validated: Vec<u32> = folds.iter().flat_map(|fold| fold.validate.clone()).collect();
     validated.sort_unstable();
     assert_eq!(validated, (0..n_rows as u32).collect::<Vec<_>>());
     for fold in folds {
@@ -111,28 +95,18 @@ fn hold_outs_keep_a_row_on_either_side() {
 
 #[test]
 fn auto_goes_by_the_number_of_rows() {
-    for (n_rows, n_folds, n_validate) in [
-        (5, 5, 1),
-        (999, 10, 100),
-        (1_000, 3, 334),
-        (20_000, 3, 6_667),
-        (20_001, 1, 2_000),
-    ] {
+    for (n_rows, n_folds, n_validate) in
+        [(5, 5, 1), (999, 10, 100), (1_000, 3, 334), (20_000, 3, 6_667), (20_001, 1, 2_000)]
+    {
         let plan = plan(Folds::Auto, Task::Regression);
         let found = folds(&plan, &numbers(n_rows), &Marks::default(), 1).unwrap();
-        assert_eq!(
-            (found.len(), found[0].validate.len()),
-            (n_folds, n_validate)
-        );
+        assert_eq!((found.len(), found[0].validate.len()), (n_folds, n_validate));
     }
 }
 
 #[test]
 fn origins_roll_to_the_end() {
-    let plan = FoldPlan {
-        horizon: Some(2),
-        ..plan(Folds::Count(3), Task::Forecasting)
-    };
+    let plan = FoldPlan { horizon: Some(2), ..plan(Folds::Count(3), Task::Forecasting) };
     // Rows stand in no order, and there is a gap after time 5.
     let marks = at_times(vec![9.0, 1.0, 2.0, 3.0, 4.0, 5.0, 8.0, 10.0]);
     let found = folds(&plan, &numbers(8), &marks, 1).unwrap();
@@ -149,11 +123,8 @@ fn origins_roll_to_the_end() {
 
 #[test]
 fn series_of_one_entity_share_its_times() {
-    let plan = FoldPlan {
-        horizon: Some(1),
-        cv_step: Some(1),
-        ..plan(Folds::Count(2), Task::Forecasting)
-    };
+    let plan =
+        FoldPlan { horizon: Some(1), cv_step: Some(1), ..plan(Folds::Count(2), Task::Forecasting) };
     let marks = at_times(vec![1.0, 2.0, 3.0, 1.0, 2.0, 3.0]);
     let found = folds(&plan, &numbers(6), &marks, 1).unwrap();
     assert_eq!(found[0].train, [0, 3]);
@@ -166,10 +137,7 @@ fn series_of_one_entity_share_its_times() {
 fn short_series_get_as_many_origins_as_they_have_room_for() {
     for (n_times, n_folds, n_validate) in [(2, 1, 1), (4, 1, 3), (8, 1, 4), (12, 2, 4), (40, 5, 4)]
     {
-        let plan = FoldPlan {
-            horizon: Some(4),
-            ..plan(Folds::Count(5), Task::Forecasting)
-        };
+        let plan = FoldPlan { horizon: Some(4), ..plan(Folds::Count(5), Task::Forecasting) };
         let marks = at_times((0..n_times).map(f64::from).collect());
         let found = folds(&plan, &numbers(n_times as usize), &marks, 1).unwrap();
         assert_eq!(found.len(), n_folds, "{n_times} times");
@@ -202,31 +170,19 @@ fn columns_say_which_rows_validate() {
     let plan = plan(Folds::Columns(Vec::new()), Task::Regression);
     let found = folds(&plan, &numbers(4), &marks, 1).unwrap();
     assert_eq!(found.len(), 2);
-    assert_eq!(
-        (&found[0].train[..], &found[0].validate[..]),
-        (&[1, 2][..], &[0][..])
-    );
-    assert_eq!(
-        (&found[1].train[..], &found[1].validate[..]),
-        (&[0, 3][..], &[1, 2][..])
-    );
+    assert_eq!((&found[0].train[..], &found[0].validate[..]), (&[1, 2][..], &[0][..]));
+    assert_eq!((&found[1].train[..], &found[1].validate[..]), (&[0, 3][..], &[1, 2][..]));
 }
 
 #[test]
 fn a_validation_table_is_the_only_fold() {
     let plan = plan(Folds::Given, Task::Regression);
     let split = |n_training, n_rows| {
-        let marks = Marks {
-            n_training: Some(n_training),
-            ..Marks::default()
-        };
+        let marks = Marks { n_training: Some(n_training), ..Marks::default() };
         folds(&plan, &numbers(n_rows), &marks, 1)
     };
     let found = split(3, 5).unwrap();
-    assert_eq!(
-        (&found[0].train[..], &found[0].validate[..]),
-        (&[0, 1, 2][..], &[3, 4][..])
-    );
+    assert_eq!((&found[0].train[..], &found[0].validate[..]), (&[0, 1, 2][..], &[3, 4][..]));
     assert_eq!(split(5, 5), Err(FoldError::NoValidationRows));
     assert_eq!(split(0, 5), Err(FoldError::NoTrainingRows));
     assert_eq!(split(1, 1), Err(FoldError::NoValidationRows));

@@ -58,11 +58,8 @@ impl FeatureSchema {
         let mut names = Vec::new();
         for feature in &self.features {
             match &feature.kind {
-                FeatureKind::Date(parts) => names.extend(
-                    parts
-                        .iter()
-                        .map(|part| format!("{}.{}", feature.column, part.name())),
-                ),
+                FeatureKind::Date(parts) => names
+                    .extend(parts.iter().map(|part| format!("{}.{}", feature.column, part.name()))),
                 FeatureKind::Number | FeatureKind::Category(_) => {
                     names.push(feature.column.clone())
                 }

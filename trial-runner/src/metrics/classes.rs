@@ -12,12 +12,7 @@ pub(super) fn measure(
     n_classes: usize,
     weights: Option<&[f64]>,
 ) -> Result<f64, MetricError> {
-    let rows = Rows {
-        truth,
-        probabilities,
-        n_classes,
-        weights,
-    };
+    let rows = Rows { truth, probabilities, n_classes, weights };
     match measure {
         Measure::AucWeighted => auc_weighted(&rows),
         Measure::AveragePrecisionScoreWeighted => Ok(average_precision(&rows)),
@@ -38,10 +33,9 @@ pub(super) fn measure(
         | Measure::SymmetricMeanAbsolutePercentageError
         | Measure::MeanAbsoluteScaledError
         | Measure::R2Score
-        | Measure::SpearmanCorrelation => Err(MetricError::WrongKind {
-            measure: measure.name(),
-            found: "classes",
-        }),
+        | Measure::SpearmanCorrelation => {
+            Err(MetricError::WrongKind { measure: measure.name(), found: "classes" })
+        }
     }
 }
 
@@ -63,11 +57,7 @@ impl Rows<'_> {
 
     fn predicted(&self, row: usize) -> usize {
         (1..self.n_classes).fold(0, |best, class| {
-            if self.probability(row, class) > self.probability(row, best) {
-                class
-            } else {
-                best
-            }
+            if self.probability(row, class) > self.probability(row, best) { class } else { best }
         })
     }
 
@@ -147,9 +137,7 @@ fn average_precision(rows: &Rows<'_>) -> f64 {
 fn log_loss(rows: &Rows<'_>) -> f64 {
     let (mut sum, mut total) = (0.0, 0.0);
     for (row, &class) in rows.truth.iter().enumerate() {
-        let all: f64 = (0..rows.n_classes)
-            .map(|class| rows.probability(row, class))
-            .sum();
+        let all: f64 = (0..rows.n_classes).map(|class| rows.probability(row, class)).sum();
         let share = rows.probability(row, class as usize) / if all > 0.0 { all } else { 1.0 };
         sum -= rows.weight(row) * share.clamp(f64::EPSILON, 1.0 - f64::EPSILON).ln();
         total += rows.weight(row);
@@ -183,11 +171,7 @@ impl Counts {
 
     /// A class that is never predicted has precision 0.
     fn precision(&self, class: usize) -> f64 {
-        if self.predicted[class] > 0.0 {
-            self.right[class] / self.predicted[class]
-        } else {
-            0.0
-        }
+        if self.predicted[class] > 0.0 { self.right[class] / self.predicted[class] } else { 0.0 }
     }
 
     fn f1(&self, class: usize) -> f64 {
@@ -254,10 +238,7 @@ mod tests {
         ];
         for (which, expected) in measures.into_iter().zip(expected) {
             let value = measure(which, judged, weights, Yardstick::default()).unwrap();
-            assert!(
-                (value - expected).abs() < 1e-12,
-                "{which:?}: {value}, not {expected}"
-            );
+            assert!((value - expected).abs() < 1e-12, "{which:?}: {value}, not {expected}");
         }
     }
 
@@ -268,11 +249,8 @@ mod tests {
 
     #[test]
     fn three_classes() {
-        let judged = Judged::Classes {
-            truth: &THREE,
-            probabilities: &THREE_PROBABILITIES,
-            n_classes: 3,
-        };
+        let judged =
+            Judged::Classes { truth: &THREE, probabilities: &THREE_PROBABILITIES, n_classes: 3 };
         check(
             judged,
             None,
@@ -303,11 +281,8 @@ mod tests {
 
     #[test]
     fn two_classes() {
-        let judged = Judged::Classes {
-            truth: &TWO,
-            probabilities: &TWO_PROBABILITIES,
-            n_classes: 2,
-        };
+        let judged =
+            Judged::Classes { truth: &TWO, probabilities: &TWO_PROBABILITIES, n_classes: 2 };
         check(
             judged,
             None,
@@ -395,9 +370,6 @@ mod tests {
         }
         assert_eq!(judge(Measure::Accuracy), Ok(0.5));
         assert_eq!(judge(Measure::AveragePrecisionScoreWeighted), Ok(1.0));
-        assert_eq!(
-            judge(Measure::R2Score).unwrap_err(),
-            "r2_score does not judge classes"
-        );
+        assert_eq!(judge(Measure::R2Score).unwrap_err(), "r2_score does not judge classes");
     }
 }

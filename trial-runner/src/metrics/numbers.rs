@@ -11,11 +11,7 @@ pub(super) fn measure(
     weights: Option<&[f64]>,
     yardstick: Yardstick,
 ) -> Result<f64, MetricError> {
-    let rows = Rows {
-        truth,
-        predicted,
-        weights,
-    };
+    let rows = Rows { truth, predicted, weights };
     let absolute = |truth: f64, predicted: f64| (truth - predicted).abs();
     let squared = |truth: f64, predicted: f64| (truth - predicted).powi(2);
     match measure {
@@ -35,12 +31,12 @@ pub(super) fn measure(
                 |truth, predicted| absolute(truth, predicted) / truth.abs(),
             )
             .ok_or_else(|| undefined(measure, "every target is 0")),
-        Measure::SymmetricMeanAbsolutePercentageError => Ok(rows.mean(
-            |truth, predicted| match truth.abs() + predicted.abs() {
+        Measure::SymmetricMeanAbsolutePercentageError => {
+            Ok(rows.mean(|truth, predicted| match truth.abs() + predicted.abs() {
                 0.0 => 0.0,
                 size => 2.0 * absolute(truth, predicted) / size,
-            },
-        )),
+            }))
+        }
         Measure::R2Score => r2_score(&rows),
         Measure::SpearmanCorrelation => spearman(truth, predicted),
         Measure::AucWeighted
@@ -49,10 +45,9 @@ pub(super) fn measure(
         | Measure::AveragePrecisionScoreWeighted
         | Measure::PrecisionScoreWeighted
         | Measure::LogLoss
-        | Measure::F1ScoreWeighted => Err(MetricError::WrongKind {
-            measure: measure.name(),
-            found: "numbers",
-        }),
+        | Measure::F1ScoreWeighted => {
+            Err(MetricError::WrongKind { measure: measure.name(), found: "numbers" })
+        }
     }
 }
 
@@ -116,10 +111,7 @@ fn spearman(truth: &[f64], predicted: &[f64]) -> Result<f64, MetricError> {
         of_predicted += (b - mean).powi(2);
     }
     if of_truth == 0.0 {
-        return Err(undefined(
-            Measure::SpearmanCorrelation,
-            "the target is constant",
-        ));
+        return Err(undefined(Measure::SpearmanCorrelation, "the target is constant"));
     }
     if of_predicted == 0.0 {
         return Ok(0.0);
@@ -153,51 +145,26 @@ mod tests {
     const WEIGHTS: [f64; 6] = [1.0, 2.0, 0.5, 1.0, 3.0, 0.0];
 
     fn check(name: &str, plain: f64, weighted: Option<f64>) {
-        let yardstick = Yardstick {
-            range: 7.5,
-            naive_error: 2.5,
-        };
-        let judged = Judged::Numbers {
-            truth: &TRUTH,
-            predicted: &PREDICTED,
-        };
+        let yardstick = Yardstick { range: 7.5, naive_error: 2.5 };
+        let judged = Judged::Numbers { truth: &TRUTH, predicted: &PREDICTED };
         let which = Measure::named(name).unwrap();
         let value = measure(which, judged, None, yardstick).unwrap();
         assert!((value - plain).abs() < 1e-12, "{name}: {value}");
         if let Some(weighted) = weighted {
             let value = measure(which, judged, Some(&WEIGHTS), yardstick).unwrap();
-            assert!(
-                (value - weighted).abs() < 1e-12,
-                "{name}, weighted: {value}"
-            );
+            assert!((value - weighted).abs() < 1e-12, "{name}, weighted: {value}");
         }
     }
 
     #[test]
     fn equal_to_scikit_learn() {
         // sklearn.metrics 1.9.1: mean_squared_error(TRUTH, PREDICTED[, sample_weight=WEIGHTS]), ….
-        check(
-            "mse",
-            0.427_083_333_333_333_3,
-            Some(0.258_333_333_333_333_36),
-        );
-        check(
-            "rmse",
-            0.653_516_130_889_921_8,
-            Some(0.508_265_022_732_563_6),
-        );
-        check(
-            "mae",
-            0.541_666_666_666_666_6,
-            Some(0.433_333_333_333_333_35),
-        );
+        check("mse", 0.427_083_333_333_333_3, Some(0.258_333_333_333_333_36));
+        check("rmse", 0.653_516_130_889_921_8, Some(0.508_265_022_732_563_6));
+        check("mae", 0.541_666_666_666_666_6, Some(0.433_333_333_333_333_35));
         check("r2", 0.934_242_181_234_963_9, Some(0.957_584_602_754_720_5));
         // mean_absolute_percentage_error without the rows whose target is 0.
-        check(
-            "mape",
-            0.273_669_467_787_114_9,
-            Some(0.331_465_919_701_213_75),
-        );
+        check("mape", 0.273_669_467_787_114_9, Some(0.331_465_919_701_213_75));
         // mean(2 |y − p| / (|y| + |p|)).
         check("smape", 0.729_292_929_292_929_2, None);
         check("nrmse", 0.653_516_130_889_921_8 / 7.5, None);
@@ -207,23 +174,14 @@ mod tests {
 
     fn judge(name: &str, truth: &[f64], predicted: &[f64]) -> Result<f64, String> {
         let judged = Judged::Numbers { truth, predicted };
-        measure(
-            Measure::named(name).unwrap(),
-            judged,
-            None,
-            Yardstick::default(),
-        )
-        .map_err(|error| error.to_string())
+        measure(Measure::named(name).unwrap(), judged, None, Yardstick::default())
+            .map_err(|error| error.to_string())
     }
 
     #[test]
     fn ranks_with_ties() {
         // scipy.stats.spearmanr([1, 2, 2, 3, 5], [2, 1, 3, 3, 9])
-        let value = judge(
-            "spearman",
-            &[1.0, 2.0, 2.0, 3.0, 5.0],
-            &[2.0, 1.0, 3.0, 3.0, 9.0],
-        );
+        let value = judge("spearman", &[1.0, 2.0, 2.0, 3.0, 5.0], &[2.0, 1.0, 3.0, 3.0, 9.0]);
         assert!((value.unwrap() - 0.763_157_894_736_842_1).abs() < 1e-12);
     }
 
@@ -232,24 +190,12 @@ mod tests {
         let (same, other) = ([4.0, 4.0], [4.0, 5.0]);
         assert_eq!(judge("r2", &same, &same), Ok(1.0));
         assert_eq!(judge("r2", &same, &other), Ok(0.0));
-        assert!(
-            judge("r2", &[1.0], &[1.0])
-                .unwrap_err()
-                .contains("single row")
-        );
+        assert!(judge("r2", &[1.0], &[1.0]).unwrap_err().contains("single row"));
         assert_eq!(judge("spearman", &other, &same), Ok(0.0));
-        assert!(
-            judge("spearman", &same, &other)
-                .unwrap_err()
-                .contains("constant")
-        );
+        assert!(judge("spearman", &same, &other).unwrap_err().contains("constant"));
         assert_eq!(judge("nrmse", &same, &other), judge("rmse", &same, &other));
         assert_eq!(judge("mase", &same, &other), Ok(0.5));
-        assert!(
-            judge("mape", &[0.0], &[1.0])
-                .unwrap_err()
-                .contains("every target is 0")
-        );
+        assert!(judge("mape", &[0.0], &[1.0]).unwrap_err().contains("every target is 0"));
         assert_eq!(judge("smape", &[0.0, 0.0], &[0.0, 1.0]), Ok(1.0));
     }
 }

@@ -46,9 +46,7 @@ transformations:
     Path: t/t.csv t/t.csv
     -> 2 3
     ");
-    let dropped = rest
-        .replace("take", "")
-        .replace("skip: 1", "drop_columns: [when, Path]");
+    let dropped = rest.replace("take", "").replace("skip: 1", "drop_columns: [when, Path]");
     assert_eq!(shown(&dropped), "a: 007  x\n-> 1 2 3");
     let kept = rest.replace("skip: 1", "keep_columns: [a, y]");
     assert_eq!(shown(&kept), "a: 007  x\n-> 1 2 3");
@@ -65,10 +63,7 @@ fn files_patterns_and_folders() {
         );
     let dataset = folder.load(&regression("t", "y")).unwrap();
     assert_eq!(show(&dataset.frame(0)), "a: 1 3 5\n-> 2 4 6");
-    assert_eq!(
-        header(&folder.path(), &source("t/MLTable")).unwrap(),
-        ["a", "y"]
-    );
+    assert_eq!(header(&folder.path(), &source("t/MLTable")).unwrap(), ["a", "y"]);
     let folder = folder.and("t/p2.csv", "a;y\n3;4;5\n");
     let error = folder.load(&regression("t", "y")).unwrap_err();
     assert_eq!(error.place.unwrap().to_string(), "t/p2.csv:2");

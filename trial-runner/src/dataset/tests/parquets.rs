@@ -30,11 +30,7 @@ message table {
 
 fn write(compression: Compression) -> Vec<u8> {
     let schema = Arc::new(parse_message_type(SCHEMA).unwrap());
-    let properties = Arc::new(
-        WriterProperties::builder()
-            .set_compression(compression)
-            .build(),
-    );
+    let properties = Arc::new(WriterProperties::builder().set_compression(compression).build());
     let mut bytes = Vec::new();
     let mut writer = SerializedFileWriter::new(&mut bytes, schema, properties).unwrap();
     // Two row groups of two rows each.
@@ -44,10 +40,7 @@ fn write(compression: Compression) -> Vec<u8> {
             ($type:ty, $values:expr, $levels:expr) => {{
                 let mut column = rows.next_column().unwrap().unwrap();
                 let levels: Option<&[i16]> = $levels;
-                column
-                    .typed::<$type>()
-                    .write_batch(&$values, levels, None)
-                    .unwrap();
+                column.typed::<$type>().write_batch(&$values, levels, None).unwrap();
                 column.close().unwrap();
             }};
         }
@@ -65,11 +58,7 @@ fn write(compression: Compression) -> Vec<u8> {
         column!(Int64Type, [1_704_067_200_500_i64, 1_704_067_200_000], None);
         column!(Int96Type, [old, old], None);
         column!(Int64Type, [1234_i64, -5], None);
-        column!(
-            FixedLenByteArrayType,
-            [bytes([0, 0, 15]), bytes([255, 255, 255])],
-            None
-        );
+        column!(FixedLenByteArrayType, [bytes([0, 0, 15]), bytes([255, 255, 255])], None);
         column!(FloatType, [0.25_f32, f32::NAN], None);
         column!(Int32Type, [200, 3], None);
         rows.close().unwrap();
@@ -130,12 +119,7 @@ fn parquet_is_found_by_content_and_keeps_its_header() {
     let cut = Folder::with("t.parquet", &written()[..200]);
     let error = cut.load(&regression("t.parquet", "y")).unwrap_err();
     assert_eq!(error.fault, Fault::Unreadable);
-    assert!(
-        error
-            .to_string()
-            .starts_with("t.parquet: cannot be read as parquet"),
-        "{error}"
-    );
+    assert!(error.to_string().starts_with("t.parquet: cannot be read as parquet"), "{error}");
 }
 
 #[test]

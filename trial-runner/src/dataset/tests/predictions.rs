@@ -6,20 +6,13 @@ use crate::dataset::Prediction;
 fn train() -> Dataset {
     let text = "store,c,day,x,y\n1,a,2024-01-01,1,1\n2,b,2024-02-02,2,2\n1,a,2024-03-03,3,3\n";
     let folder = Folder::with("t.csv", text);
-    folder
-        .load(&by(&["store"], regression("t.csv", "y")))
-        .unwrap()
+    folder.load(&by(&["store"], regression("t.csv", "y"))).unwrap()
 }
 
 fn predict(text: &str) -> Result<Prediction, DataError> {
     let trained = train();
     let folder = Folder::with("p.csv", text);
-    Prediction::load(
-        &folder.path(),
-        &source("p.csv"),
-        trained.schema(),
-        trained.entities(),
-    )
+    Prediction::load(&folder.path(), &source("p.csv"), trained.schema(), trained.entities())
 }
 
 #[test]
@@ -65,10 +58,7 @@ fn what_a_model_cannot_take() {
     let error = predict("store,c,day\n1,a,2024-01-01\n").unwrap_err();
     assert_eq!(error.to_string(), "p.csv: there is no column \"x\"");
     let error = predict("store,c,day,x\n1,a,2024-01-01,much\n").unwrap_err();
-    assert_eq!(
-        error.to_string(),
-        "p.csv:2: column \"x\" holds \"much\", which is not a number"
-    );
+    assert_eq!(error.to_string(), "p.csv:2: column \"x\" holds \"much\", which is not a number");
     let error = predict("store,c,day,x\n1,a,yesterday,1\n").unwrap_err();
     assert_eq!(
         error.to_string(),

@@ -6,11 +6,9 @@ use super::*;
 
 fn load_anyhow(name: &str, bytes: &[u8]) {
     let folder = Folder::with(name, bytes);
-    for spec in [
-        by(&["a"], regression(name, "y")),
-        classification(name, "y"),
-        regression(name, "a"),
-    ] {
+    for spec in
+        [by(&["a"], regression(name, "y")), classification(name, "y"), regression(name, "a")]
+    {
         if let Ok(dataset) = folder.load(&spec) {
             let n_rows: usize = (0..dataset.entities().len() as u32)
                 .map(|entity| dataset.frame(entity).n_rows)
