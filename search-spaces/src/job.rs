@@ -24,20 +24,25 @@ pub struct Job {
 
 impl Job {
     /// Parses the text. Syntax errors, duplicate keys and documents that are too large or too deep
-    /// are problems.
+    /// are problems. Where the document can be told in spite of them, what else is wrong with it is
+    /// said as well.
     pub fn read(file: &str, text: &str) -> Result<Self, Problems> {
         let (document, errors) = parse(text);
-        match document {
-            Some(document) if errors.is_empty() => Ok(Self {
-                file: file.to_owned(),
-                text: text.to_owned(),
-                document,
-                overrides: Vec::new(),
-            }),
-            _ => {
-                Err(Problems(errors.into_iter().map(|error| syntax_problem(file, error)).collect()))
-            }
+        let mut problems: Vec<Problem> =
+            errors.into_iter().map(|error| syntax_problem(file, error)).collect();
+        let Some(document) = document else {
+            return Err(Problems(problems));
+        };
+        let (file, text) = (file.to_owned(), text.to_owned());
+        let job = Self { file, text, document, overrides: Vec::new() };
+        if problems.is_empty() {
+            return Ok(job);
         }
+        if let Err(more) = job.study() {
+            problems.extend(more.0);
+        }
+        problems.sort_by_key(|problem| (problem.place.line, problem.place.column));
+        Err(Problems(problems))
     }
 
     /// Replaces or adds the value at a dotted path, as `--set limits.timeout=60` asks. The value is

@@ -3,12 +3,14 @@
 //! JSON is YAML, so both are read here. Size, depth and the number of nodes that aliases expand to
 //! are bounded, and nothing recurses deeper than the depth limit.
 
+mod complaint;
 mod scalar;
 mod tree;
 
+pub use complaint::SyntaxError;
 pub(crate) use scalar::number as scalar_number;
-pub use tree::{MAX_BYTES, MAX_DEPTH, MAX_NODES};
-pub use tree::{SyntaxError, parse};
+
+pub use tree::{MAX_BYTES, MAX_DEPTH, MAX_NODES, parse};
 
 /// A node of a YAML document.
 #[derive(Clone, Debug, PartialEq)]

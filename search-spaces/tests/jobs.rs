@@ -196,7 +196,7 @@ fn what_deserves_a_notice_gets_one() {
     );
     check(
         &[("limits", "{max_total_trials: 4, max_concurrent_trials: 9}")],
-        "job.yaml:5:51: limits.max_concurrent_trials is 9, more than max_total_trials 4; at most 4 run",
+        "job.yaml:5:54: limits.max_concurrent_trials is 9, more than max_total_trials 4; at most 4 run",
     );
     check(
         &[("search_space", "{x: [{type: uniform, min_value: 0, max_value: 1}]}")],
@@ -353,4 +353,19 @@ training: {allowed_training_algorithms: [GradientBoosting, logistic_regression]}
     assert_eq!(study.cannot_run[0].place.path, "type");
     let images = "type: automl\ntask: image_classification\ntraining_parameters: {epochs: 3}\n";
     assert_eq!(Job::read("i.yaml", images).unwrap().study().unwrap().work, Work::AutoMl);
+}
+
+#[test]
+fn windows_lines_marks_and_escapes_are_read() {
+    let text = format!("\u{feff}{}", command(&[("description", "\"\\ud83d\\ude00 \\u00e9\"")]));
+    study(&text.replace('\n', "\r\n"));
+    let job = Job::read("job.json", "{\n\t\"type\": \"sweep\",\n\t\"seed\": 1\n}").unwrap();
+    assert_eq!(job.canonical(), r#"{"seed":1,"type":"sweep"}"#);
+}
+
+#[test]
+fn a_repeated_key_does_not_hide_other_problems() {
+    let text = command(&[("limits", "{max_total_trials: 0, max_total_trials: 1}"), ("sed", "1")]);
+    let problems = Job::read("job.yaml", &text).unwrap_err();
+    assert_eq!(problems.0.len(), 3, "{problems}");
 }

@@ -4,7 +4,7 @@ use super::{Learner, LearnerParameter, ParameterKind};
 use crate::data::Task;
 use crate::fields::{At, guess_hint, unknown};
 use crate::findings::{Findings, Mistake, nearest};
-use crate::space::{Alternative, Domain, SearchSpace, number};
+use crate::space::{Alternative, Domain, Parameter, SearchSpace, number};
 use crate::value::Value;
 
 /// The key that names the learner in a branch.
@@ -17,10 +17,16 @@ pub(crate) fn check_space(
     at: &At<'_>,
     findings: &mut Findings,
 ) {
-    for own in &space.parameters {
-        if own.name == LEARNER {
-            continue;
-        }
+    check_parameters(learner, &space.parameters, at, findings);
+}
+
+fn check_parameters<'a>(
+    learner: Learner,
+    parameters: impl IntoIterator<Item = &'a Parameter>,
+    at: &At<'_>,
+    findings: &mut Findings,
+) {
+    for own in parameters {
         let Some(node) = at.get(&own.name) else {
             continue;
         };
@@ -321,7 +327,8 @@ fn check_branch(
             match (named.map(|parameter| &parameter.domain), node) {
                 (Some(Domain::Fixed(Value::Text(text))), Some(node)) => {
                     if let Some(learner) = check_learner(text, task, &node, findings) {
-                        check_space(learner, space, at, findings);
+                        let own = space.parameters.iter().filter(|own| own.name != LEARNER);
+                        check_parameters(learner, own, at, findings);
                     }
                 }
                 (Some(_), Some(node)) => {
