@@ -1,1 +1,87 @@
-fn main() {}
+//! The `fleetfit` binary: wires the vocabulary, the scheduler and the runners together.
+//!
+//! One file a subcommand. Data goes to standard output; everything else goes to standard error.
+
+mod ask;
+mod check;
+mod cli;
+mod exit;
+mod failure;
+mod output;
+mod outside;
+mod owner;
+mod predict;
+mod progress;
+mod run;
+mod show;
+mod signals;
+mod source;
+mod submission;
+mod table;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser};
+
+use crate::cli::{Cli, Command};
+use crate::failure::Failure;
+use crate::output::Printer;
+
+fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // `--help` and `--version` are answers; everything else is a problem in the input.
+            let code = if error.use_stderr() { exit::PROBLEMS } else { exit::DONE };
+            // Nobody can be told when the terminal itself is gone.
+            drop(error.print());
+            return exit_code(code);
+        }
+    };
+    let printer = Printer { output: cli.output, quiet: cli.quiet };
+    match act(cli, &printer) {
+        Ok(code) => exit_code(code),
+        Err(failure) => {
+            printer.failure(&failure);
+            exit_code(failure.exit_code())
+        }
+    }
+}
+
+fn exit_code(code: i32) -> ExitCode {
+    ExitCode::from(u8::try_from(code).unwrap_or(1))
+}
+
+fn act(cli: Cli, printer: &Printer) -> Result<i32, Failure> {
+    let home = data_dir(cli.data_dir);
+    match cli.command {
+        Command::Check(job) => check::check(&job, printer),
+        Command::Run(args) => run::run(&args, &home, printer),
+        Command::Resume(args) => run::resume(&args, &home, printer),
+        Command::Studies(server) => ask::studies(&home, &server, printer),
+        Command::Status(args) => ask::status(&home, &args, printer),
+        Command::Best(args) => ask::best(&home, &args, printer),
+        Command::Trials(args) => ask::trials(&home, &args, printer),
+        Command::Cancel(args) => ask::cancel(&home, &args, printer),
+        Command::Delete(args) => ask::delete(&home, &args, printer),
+        Command::Predict(args) => predict::predict(&home, &args, printer),
+        Command::Completions { shell } => {
+            let mut out = std::io::stdout().lock();
+            clap_complete::generate(shell, &mut Cli::command(), "fleetfit", &mut out);
+            Ok(exit::DONE)
+        }
+        Command::Supervise { arguments } => {
+            Ok(fleetfit_trial_runner::command::supervise(arguments))
+        }
+    }
+}
+
+/// `--data-dir`, else `$FLEETFIT_HOME`, else `./.fleetfit`.
+fn data_dir(given: Option<PathBuf>) -> PathBuf {
+    given
+        .or_else(|| {
+            std::env::var_os("FLEETFIT_HOME").filter(|home| !home.is_empty()).map(Into::into)
+        })
+        .unwrap_or_else(|| Path::new(".fleetfit").to_owned())
+}

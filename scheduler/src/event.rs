@@ -8,7 +8,8 @@ use fleetfit_search_spaces::{Configuration, Outcome, Report};
 pub enum Event {
     /// The engine has replayed the journal and is about to run the study.
     Started,
-    /// Runners can take this many more assignments.
+    /// Runners can take this many more assignments. What cannot be met is not remembered: ask again
+    /// once something has ended, been refitted or been released.
     Wanted {
         /// How many.
         assignments: u32,
@@ -37,6 +38,7 @@ pub enum Event {
         models: Vec<Refit>,
     },
     /// The runner is through with an assignment, or it is lost: what it did not tell is open again.
+    /// Every assignment that is handed out has to end in this.
     Released {
         /// The assignment.
         assignment: u64,

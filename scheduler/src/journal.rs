@@ -32,9 +32,7 @@ use crate::event::Fact;
 pub use self::error::JournalError;
 pub(crate) use self::read::Blocks;
 pub use self::read::Facts;
-pub use self::study::{
-    Index, NewStudy, SharedBest, Status, StudyHead, StudyId, StudyRecord, Summary,
-};
+pub use self::study::{Index, NewStudy, Status, StudyHead, StudyId, StudyRecord, Summary};
 
 /// The version of the journal's layout.
 const FORMAT: u32 = 1;
@@ -79,18 +77,11 @@ impl Journal {
                 let found = number(Table::Meta, b"format", &bytes)?;
                 if found > FORMAT {
                     let what = format!("the journal in {}", dir.display());
-                    return Err(JournalError::Newer {
-                        what,
-                        found,
-                        known: FORMAT,
-                    });
+                    return Err(JournalError::Newer { what, found, known: FORMAT });
                 }
             }
         }
-        let journal = Self {
-            store: Arc::new(store),
-            tails: Arc::default(),
-        };
+        let journal = Self { store: Arc::new(store), tails: Arc::default() };
         for key in journal.store.keys(Table::Unfinished, &[], usize::MAX)? {
             journal.erase(StudyId(number(Table::Unfinished, &key, &key)?))?;
         }
@@ -102,13 +93,9 @@ impl Journal {
     fn interrupt(&self) -> Result<(), JournalError> {
         for record in self.list()? {
             if record.summary.status == Status::Running {
-                let summary = Summary {
-                    status: Status::Interrupted,
-                    ..record.summary
-                };
+                let summary = Summary { status: Status::Interrupted, ..record.summary };
                 let key = record.id.key().to_vec();
-                self.store
-                    .commit(&[Write::put(Table::Summaries, key, json(&summary)?)])?;
+                self.store.commit(&[Write::put(Table::Summaries, key, json(&summary)?)])?;
             }
         }
         Ok(())
@@ -118,14 +105,8 @@ impl Journal {
     pub fn create(&self, study: &NewStudy) -> Result<StudyId, JournalError> {
         let _tails = self.writer();
         bounded("the study's name", study.name.len(), MAX_NAME_BYTES)?;
-        if self
-            .store
-            .get(Table::Names, study.name.as_bytes())?
-            .is_some()
-        {
-            return Err(JournalError::NameTaken {
-                name: study.name.clone(),
-            });
+        if self.store.get(Table::Names, study.name.as_bytes())?.is_some() {
+            return Err(JournalError::NameTaken { name: study.name.clone() });
         }
         let id = match self.store.get(Table::Meta, b"next_study")? {
             Some(bytes) => StudyId(number(Table::Meta, b"next_study", &bytes)?),
@@ -137,11 +118,7 @@ impl Journal {
             Write::put(Table::Unfinished, id.key().to_vec(), Vec::new()),
         ])?;
         let nobody = [EntityKey::default()];
-        let entities = if study.entities.is_empty() {
-            &nobody
-        } else {
-            study.entities.as_slice()
-        };
+        let entities = if study.entities.is_empty() { &nobody } else { study.entities.as_slice() };
         self.write_entities(id, entities)?;
         let head = StudyHead {
             name: study.name.clone(),
@@ -154,24 +131,12 @@ impl Journal {
             seed: study.seed,
             created_ms: study.created_ms,
             entities: entities.len() as u32,
-            partition_columns: entities[0]
-                .0
-                .iter()
-                .map(|(column, _)| column.clone())
-                .collect(),
+            partition_columns: entities[0].0.iter().map(|(column, _)| column.clone()).collect(),
         };
         let mut writes = vec![
             Write::remove(Table::Unfinished, id.key().to_vec()),
-            Write::put(
-                Table::Names,
-                study.name.as_bytes().to_vec(),
-                id.key().to_vec(),
-            ),
-            Write::put(
-                Table::Summaries,
-                id.key().to_vec(),
-                json(&Summary::default())?,
-            ),
+            Write::put(Table::Names, study.name.as_bytes().to_vec(), id.key().to_vec()),
+            Write::put(Table::Summaries, id.key().to_vec(), json(&Summary::default())?),
         ];
         writes.extend(pieces(Table::Studies, &id.key(), &json(&head)?));
         self.store.commit(&writes)?;
@@ -226,15 +191,12 @@ impl Journal {
                 if keys.is_empty() {
                     break;
                 }
-                let writes: Vec<Write> = keys
-                    .into_iter()
-                    .map(|key| Write::remove(table, key))
-                    .collect();
+                let writes: Vec<Write> =
+                    keys.into_iter().map(|key| Write::remove(table, key)).collect();
                 self.store.commit(&writes)?;
             }
         }
-        self.store
-            .commit(&[Write::remove(Table::Unfinished, id.key().to_vec())])
+        self.store.commit(&[Write::remove(Table::Unfinished, id.key().to_vec())])
     }
 
     /// One group: facts and the index entries that follow from them, all or nothing, on disk when
@@ -254,10 +216,7 @@ impl Journal {
         }
         for fact in facts {
             match fact {
-                Fact::Proposed {
-                    number,
-                    configuration,
-                } => {
+                Fact::Proposed { number, configuration } => {
                     let at = [id.key(), number.to_be_bytes()].concat();
                     let text = configuration.to_json().into_bytes();
                     writes.extend(pieces(Table::Configurations, &at, &text));
@@ -273,11 +232,7 @@ impl Journal {
             let at = [id.key(), entity.to_be_bytes()].concat();
             writes.push(Write::put(Table::Best, at, payload));
         }
-        writes.push(Write::put(
-            Table::Summaries,
-            id.key().to_vec(),
-            json(&index.summary)?,
-        ));
+        writes.push(Write::put(Table::Summaries, id.key().to_vec(), json(&index.summary)?));
         self.store.commit(&writes)?;
         tails.insert(id, tail);
         Ok(())
@@ -292,10 +247,7 @@ impl Journal {
             None => 0,
             Some(key) => sequence_of(Table::Facts, &key)? + 1,
         };
-        Ok(Tail {
-            sequence,
-            has_blocks: record.head.entities > BLOCK_ENTITIES,
-        })
+        Ok(Tail { sequence, has_blocks: record.head.entities > BLOCK_ENTITIES })
     }
 
     fn writer(&self) -> MutexGuard<'_, HashMap<StudyId, Tail>> {
@@ -315,11 +267,8 @@ impl StudyId {
 }
 
 fn block_entries(id: StudyId, sequence: u64, encoded: &Encoded) -> Vec<Write> {
-    let mut blocks: Vec<u32> = encoded
-        .entities
-        .iter()
-        .map(|entity| entity / BLOCK_ENTITIES)
-        .collect();
+    let mut blocks: Vec<u32> =
+        encoded.entities.iter().map(|entity| entity / BLOCK_ENTITIES).collect();
     blocks.dedup();
     blocks.sort_unstable();
     blocks.dedup();
@@ -333,11 +282,7 @@ fn block_entries(id: StudyId, sequence: u64, encoded: &Encoded) -> Vec<Write> {
 }
 
 fn model_entry(id: StudyId, refit: &Refit) -> Write {
-    let numbers = [
-        refit.entity.to_be_bytes(),
-        refit.configuration.to_be_bytes(),
-    ]
-    .concat();
+    let numbers = [refit.entity.to_be_bytes(), refit.configuration.to_be_bytes()].concat();
     let mut out = Writer::default();
     fact::write_model(&fact::bounded_refit(refit).model, &mut out);
     Write::put(Table::Models, [&id.key()[..], &numbers].concat(), out.0)
@@ -366,19 +311,13 @@ fn pieces(table: Table, key: &[u8], bytes: &[u8]) -> Vec<Write> {
 }
 
 fn json(value: &impl serde::Serialize) -> Result<Vec<u8>, JournalError> {
-    serde_json::to_vec(value).map_err(|error| JournalError::Disk {
-        doing: "encoding",
-        source: error.into(),
-    })
+    serde_json::to_vec(value)
+        .map_err(|error| JournalError::Disk { doing: "encoding", source: error.into() })
 }
 
 fn bounded(what: &str, bytes: usize, limit: usize) -> Result<(), JournalError> {
     if bytes > limit {
-        return Err(JournalError::TooLong {
-            what: what.to_owned(),
-            bytes,
-            limit,
-        });
+        return Err(JournalError::TooLong { what: what.to_owned(), bytes, limit });
     }
     Ok(())
 }
@@ -389,9 +328,7 @@ fn number(table: Table, key: &[u8], bytes: &[u8]) -> Result<u32, JournalError> {
 }
 
 fn sequence_of(table: Table, key: &[u8]) -> Result<u64, JournalError> {
-    let bytes = key
-        .last_chunk::<8>()
-        .ok_or_else(|| store::damaged(table, key))?;
+    let bytes = key.last_chunk::<8>().ok_or_else(|| store::damaged(table, key))?;
     Ok(u64::from_be_bytes(*bytes))
 }
 

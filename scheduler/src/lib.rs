@@ -13,7 +13,6 @@ pub mod journal;
 pub mod query;
 
 pub mod api;
-pub mod bus;
 pub mod engine;
 
 pub use event::{Command, EndedBy, Event, Fact, Step};

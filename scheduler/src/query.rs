@@ -185,11 +185,7 @@ fn hint(nearest: &[String]) -> String {
 }
 
 fn some(first: &[String], n: u32) -> String {
-    let more = if (first.len() as u64) < u64::from(n) {
-        ", …"
-    } else {
-        ""
-    };
+    let more = if (first.len() as u64) < u64::from(n) { ", …" } else { "" };
     format!("{}{more}", first.join(", "))
 }
 
@@ -198,16 +194,9 @@ pub fn find(journal: &Journal, name: &str) -> Result<StudyRecord, QueryError> {
     if let Some(record) = journal.find(name)? {
         return Ok(record);
     }
-    let names: Vec<String> = journal
-        .list()?
-        .into_iter()
-        .map(|record| record.head.name)
-        .collect();
+    let names: Vec<String> = journal.list()?.into_iter().map(|record| record.head.name).collect();
     let nearest = entity::nearest(name, names.into_iter());
-    Err(QueryError::UnknownStudy {
-        name: name.to_owned(),
-        nearest,
-    })
+    Err(QueryError::UnknownStudy { name: name.to_owned(), nearest })
 }
 
 /// How a study stands. The notices follow those of its job.
@@ -218,10 +207,7 @@ pub fn status(journal: &Journal, name: &str, notices: &[Notice]) -> Result<Statu
 /// How every study stands, in the order of their creation.
 pub fn studies(journal: &Journal) -> Result<Vec<StatusView>, QueryError> {
     let records = journal.list()?;
-    records
-        .into_iter()
-        .map(|record| Asked::new(journal, record)?.status(&[]))
-        .collect()
+    records.into_iter().map(|record| Asked::new(journal, record)?.status(&[])).collect()
 }
 
 /// The best trials of an entity as the user wrote it (`17`, `store=17,brand=3`), the best first; or
@@ -241,7 +227,31 @@ pub fn best_all(
     journal: &Journal,
     name: &str,
 ) -> Result<impl Iterator<Item = Result<BestView, QueryError>> + Send + use<>, QueryError> {
-    Asked::new(journal, find(journal, name)?)?.best_all()
+    let bests = Asked::new(journal, find(journal, name)?)?.best_from(0)?;
+    Ok(bests.map(|best| best.map(|(_, best)| best)))
+}
+
+/// A part of [`best_all`]: from where an earlier part ended, or from the first one.
+pub fn bests_page(
+    journal: &Journal,
+    name: &str,
+    cursor: Option<&str>,
+    limit: usize,
+) -> Result<(Vec<BestView>, Option<String>), QueryError> {
+    let unknown = |cursor: &str| QueryError::UnknownCursor { cursor: cursor.to_owned() };
+    let first = match cursor {
+        Some(cursor) => cursor.parse().map_err(|_| unknown(cursor))?,
+        None => 0,
+    };
+    let mut page = Vec::new();
+    for best in Asked::new(journal, find(journal, name)?)?.best_from(first)? {
+        let (entity, best) = best?;
+        if page.len() == limit {
+            return Ok((page, Some(entity.to_string())));
+        }
+        page.push(best);
+    }
+    Ok((page, None))
 }
 
 /// Milliseconds since 1970 as users read them. What no calendar has becomes its end.

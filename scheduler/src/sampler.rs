@@ -1,1 +1,66 @@
-//! sampler
+//! Who proposes configurations. A sampler sees the history and its seed, nothing else: told the
+//! same configurations in the same order, it proposes the same next one.
+
+mod grid;
+mod random;
+mod seen;
+mod sobol;
+
+use fleetfit_search_spaces::{Algorithm, Configuration, Study};
+
+pub use grid::Grid;
+pub use random::Random;
+pub use sobol::Sobol;
+
+/// Proposes configurations.
+pub trait Sampler: Send {
+    /// The configuration with this number; none when every point of the space has been proposed.
+    /// Proposing changes nothing that a later proposal depends on: only `seen` does.
+    fn propose(&mut self, number: u32) -> Option<Configuration>;
+
+    /// A configuration was proposed, by this sampler or before a restart.
+    fn seen(&mut self, configuration: &Configuration);
+}
+
+/// Why there is no sampler for a study.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SamplerError {
+    /// This version has no sampler for the algorithm.
+    #[error("sampling_algorithm {0} cannot run yet; these can: random, sobol, grid")]
+    NotYet(String),
+    /// A grid needs a finite space.
+    #[error("a grid needs every parameter to have a finite number of values")]
+    EndlessGrid,
+}
+
+/// The sampler that a study asks for. `seed` is the study's; the sampler's own seed goes before it.
+pub fn for_study(study: &Study, seed: u64) -> Result<Box<dyn Sampler>, SamplerError> {
+    let seed = study.sampling.seed.unwrap_or(seed);
+    let space = study.space.clone();
+    match study.sampling.algorithm {
+        Algorithm::Random => Ok(Box::new(Random::new(space, seed))),
+        Algorithm::Sobol => Ok(Box::new(Sobol::new(space, seed))),
+        Algorithm::Grid => match Grid::new(space, seed) {
+            Some(grid) => Ok(Box::new(grid)),
+            None => Err(SamplerError::EndlessGrid),
+        },
+        other @ (Algorithm::Bayesian
+        | Algorithm::Tpe
+        | Algorithm::Gp
+        | Algorithm::CmaEs
+        | Algorithm::Auto) => {
+            let name = format!("{other:?}").to_ascii_lowercase();
+            Err(SamplerError::NotYet(name))
+        }
+    }
+}
+
+/// A hash of numbers that never changes between versions: SplitMix64's finaliser over each in turn.
+pub(crate) fn mix(words: &[u64]) -> u64 {
+    words.iter().fold(0x9e37_79b9_7f4a_7c15, |state, &word| {
+        let mut z = (state ^ word).wrapping_add(0x9e37_79b9_7f4a_7c15);
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    })
+}

@@ -1,1 +1,382 @@
-//! state
+//! The state of a study: a deterministic function from events to facts and commands.
+//!
+//! `handle` decides, applies its own facts and returns them with what is to be done; `apply`
+//! replays one fact of the journal. Both go through the same code, so that a replay ends where the
+//! live state was. No clock, no I/O, no randomness but the seed's. Memory is bounded by entities
+//! and by configurations in flight. Read `search` for who is tried next, `ends` for what counts as
+//! an end, `flight` for what happens when runners die, `refit` for what follows a search.
+
+mod ends;
+mod flight;
+mod refit;
+mod search;
+mod standings;
+mod tally;
+
+use std::collections::BTreeMap;
+
+use fleetfit_search_spaces::{Configuration, Report, Study, Work};
+
+use crate::event::{Command, EndedBy, Event, Fact, Step};
+use crate::sampler::{self, Sampler};
+use crate::stopper::{TrialKey, Watch};
+
+use self::flight::{Flight, Purpose};
+use self::refit::Refits;
+use self::search::Queue;
+pub use self::standings::SharedBest;
+use self::standings::Standings;
+use self::tally::{Cut, Tally};
+
+/// Where a study stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// Configurations are tried.
+    Searching,
+    /// The search is over; what is in flight comes home, and winners are refitted.
+    Refitting,
+    /// Nothing happens any more, unless it is resumed.
+    Closed,
+}
+
+/// How far a study has come.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Trials that completed.
+    pub completed: u64,
+    /// Trials that were stopped.
+    pub stopped: u64,
+    /// Trials that failed.
+    pub failed: u64,
+    /// Models fitted for trials.
+    pub fits: u64,
+    /// Configurations proposed.
+    pub proposed: u32,
+    /// Trials handed out and not ended.
+    pub running: u64,
+}
+
+/// A configuration some of whose trials have not ended.
+#[derive(Debug)]
+struct Open {
+    tally: Tally,
+    /// Whether any of it was handed out since the study was started.
+    is_handed_out: bool,
+}
+
+/// The state of a study.
+pub struct StudyState {
+    study: Study,
+    cut: Cut,
+    /// None if the study asks for a sampler that this version does not have: nothing is proposed.
+    sampler: Option<Box<dyn Sampler>>,
+    watch: Option<Watch>,
+    phase: Phase,
+    ended_by: Option<EndedBy>,
+    elapsed_ms: u64,
+    journalled_elapsed_ms: u64,
+    counts: Counts,
+    open: BTreeMap<u32, Open>,
+    standings: Standings,
+    refits: Refits,
+    // What follows is not journalled: it describes what is out, which nobody knows after a restart.
+    flight: Flight,
+    queue: Queue,
+    /// Open configurations that were handed out.
+    n_handed_out: u32,
+    is_exhausted: bool,
+    was_reopened: bool,
+    /// Assignments below this number may have been stopped by the cancel before the study was
+    /// resumed: that says nothing about their trials.
+    first_resumed: u64,
+}
+
+impl StudyState {
+    /// A study of which nothing is known yet.
+    pub fn new(study: Study, seed: u64, n_entities: u32) -> Self {
+        let is_single = matches!(study.work, Work::Command(_) | Work::External);
+        let cut = match Cut::new(n_entities) {
+            cut if is_single => Cut { width: 1, ..cut },
+            cut => cut,
+        };
+        let goal = study.objective.goal;
+        let policy = study.early_termination.as_ref();
+        Self {
+            cut,
+            sampler: sampler::for_study(&study, seed).ok(),
+            watch: policy.filter(|_| is_single).and_then(|policy| Watch::new(policy, goal)),
+            phase: Phase::Searching,
+            ended_by: None,
+            elapsed_ms: 0,
+            journalled_elapsed_ms: 0,
+            counts: Counts::default(),
+            open: BTreeMap::new(),
+            standings: Standings::new(goal, n_entities),
+            refits: Refits::new(n_entities),
+            flight: Flight::default(),
+            queue: Queue::default(),
+            n_handed_out: 0,
+            is_exhausted: false,
+            was_reopened: false,
+            first_resumed: 0,
+            study,
+        }
+    }
+
+    /// Numbers assignments from here on. They have to differ from those of earlier lives of the
+    /// scheduler, and be above them, where messages outlive it: the time will do. Where they do
+    /// not, 0 will.
+    pub fn number_assignments_from(&mut self, first: u64) {
+        self.flight.number_from(first);
+    }
+
+    /// Takes in what happened. The facts are applied already; they have to be on disk before the
+    /// commands are carried out. A `Wanted` that could not be met is not remembered.
+    pub fn handle(&mut self, event: Event) -> Step {
+        let mut step = Step::default();
+        match event {
+            Event::Started => self.start(&mut step),
+            Event::Wanted { assignments } => {
+                let left = self.hand_out(assignments, &mut step);
+                // Finding nothing to try may end the search, and then there are winners to refit.
+                self.settle(&mut step);
+                self.hand_out(left, &mut step);
+            }
+            Event::Ended { assignment, outcomes } => self.end(assignment, outcomes, &mut step),
+            Event::Reported { configuration, entity, report } => {
+                self.report(configuration, entity, report, &mut step)
+            }
+            Event::Refitted { assignment, models } => {
+                self.take_models(models, &mut step);
+                self.drop_if_done(assignment);
+            }
+            Event::Released { assignment, attempt } => self.release(assignment, attempt, &mut step),
+            Event::Elapsed { elapsed_ms } => self.elapsed_ms = self.elapsed_ms.max(elapsed_ms),
+            Event::Cancelled => self.cancel(&mut step),
+            Event::Resumed => self.resume(&mut step),
+        }
+        self.settle(&mut step);
+        step
+    }
+
+    /// Replays one fact of the journal. `Event::Started` comes after the last one.
+    pub fn apply(&mut self, fact: &Fact) {
+        match fact {
+            Fact::Proposed { number, configuration } => self.apply_proposed(*number, configuration),
+            Fact::Ended { outcomes } => {
+                for outcome in outcomes {
+                    self.apply_outcome(outcome);
+                }
+                self.choose_winners();
+            }
+            Fact::SearchEnded { by } => {
+                self.ended_by = Some(*by);
+                self.phase = Phase::Refitting;
+                self.choose_winners();
+            }
+            Fact::Refitted { models } => self.apply_refitted(models),
+            Fact::Closed => self.phase = Phase::Closed,
+            Fact::Reopened => {
+                self.ended_by = None;
+                self.phase = Phase::Searching;
+                self.was_reopened = true;
+            }
+            Fact::Elapsed { elapsed_ms } => {
+                self.elapsed_ms = self.elapsed_ms.max(*elapsed_ms);
+                self.journalled_elapsed_ms = self.elapsed_ms;
+            }
+        }
+    }
+
+    /// An entity's best value, and the number of the configuration that reached it.
+    pub fn best(&self, entity: u32) -> Option<(f64, u32)> {
+        self.standings.best(entity)
+    }
+
+    /// The configuration that is best over all entities: the one that completed for most of them,
+    /// then the one with the best mean, then the lower number. One that is still being tried counts
+    /// with what it has completed.
+    pub fn shared_best(&self) -> Option<SharedBest> {
+        let open = self
+            .open
+            .iter()
+            .filter_map(|(&number, open)| SharedBest::new(number, open.tally.summary()));
+        let goal = self.standings.goal();
+        open.chain(self.standings.shared()).min_by(|first, second| first.rank(second, goal))
+    }
+
+    /// The settings of a configuration that is open, leads an entity, or is the shared best.
+    pub fn configuration(&self, number: u32) -> Option<&Configuration> {
+        self.standings.configuration(number)
+    }
+
+    /// How far the study has come.
+    pub fn counts(&self) -> Counts {
+        let out = self.flight.pieces_out();
+        let tried = out.filter(|piece| piece.purpose == Purpose::Try);
+        let running = tried.map(|piece| flight::n_trials(&self.left(piece))).sum();
+        Counts { running, ..self.counts }
+    }
+
+    /// The entities whose best has changed since this was last asked.
+    pub fn touched(&mut self) -> Vec<u32> {
+        self.standings.take_touched()
+    }
+
+    /// Why the search ended.
+    pub fn ended_by(&self) -> Option<EndedBy> {
+        self.ended_by
+    }
+
+    /// Where the study stands.
+    pub fn phase(&self) -> Phase {
+        self.phase
+    }
+
+    /// How long the study has run, interruptions not counted.
+    pub fn elapsed_ms(&self) -> u64 {
+        self.elapsed_ms
+    }
+
+    /// The study.
+    pub fn study(&self) -> &Study {
+        &self.study
+    }
+
+    fn record(&mut self, fact: Fact, step: &mut Step) {
+        self.apply(&fact);
+        step.facts.push(fact);
+    }
+
+    /// Whether a trial is one of this study's that has not ended.
+    fn is_open(&self, configuration: u32, entity: u32) -> bool {
+        let open = self.open.get(&configuration);
+        open.is_some_and(|open| !open.tally.has_ended(entity))
+    }
+
+    fn start(&mut self, step: &mut Step) {
+        self.forget_flight();
+        if self.was_reopened {
+            self.first_resumed = self.flight.next_number();
+        }
+        if self.phase == Phase::Closed {
+            step.commands.push(Command::Finished);
+        }
+    }
+
+    /// Nothing is out: every open trial waits to be handed out.
+    fn forget_flight(&mut self) {
+        self.flight.clear();
+        self.is_exhausted = false;
+        for open in self.open.values_mut() {
+            open.is_handed_out = false;
+        }
+        self.n_handed_out = 0;
+        self.queue = Queue::of_open(self.open.keys().copied(), self.batch_size());
+        self.refits.rewind();
+        if let Some(watch) = &mut self.watch {
+            watch.restart_all();
+        }
+    }
+
+    /// Has the journal know how long the study ran, where that has changed.
+    fn note_elapsed(&mut self, step: &mut Step) {
+        let elapsed_ms = self.elapsed_ms;
+        if elapsed_ms > self.journalled_elapsed_ms {
+            self.record(Fact::Elapsed { elapsed_ms }, step);
+        }
+    }
+
+    fn apply_proposed(&mut self, number: u32, configuration: &Configuration) {
+        if number != self.counts.proposed {
+            return;
+        }
+        self.counts.proposed += 1;
+        if let Some(sampler) = &mut self.sampler {
+            sampler.seen(configuration);
+        }
+        self.standings.open(number, configuration.clone());
+        let open = Open { tally: Tally::new(self.cut), is_handed_out: false };
+        self.open.insert(number, open);
+    }
+
+    fn report(&mut self, configuration: u32, entity: u32, report: Report, step: &mut Step) {
+        if self.phase != Phase::Searching || !self.is_open(configuration, entity) {
+            return;
+        }
+        let trial = TrialKey { configuration, entity };
+        let watch = self.watch.as_mut();
+        if let Some(reason) = watch.and_then(|watch| watch.report(trial, report)) {
+            step.commands.push(Command::StopTrial { configuration, entity, reason });
+        }
+    }
+
+    fn cancel(&mut self, step: &mut Step) {
+        if self.phase == Phase::Closed {
+            return;
+        }
+        self.note_elapsed(step);
+        let by = EndedBy::Cancel;
+        self.record(Fact::SearchEnded { by }, step);
+        self.record(Fact::Closed, step);
+        self.flight.clear();
+        step.commands.push(Command::StopStudy { reason: "the study was cancelled".into() });
+        step.commands.push(Command::Finished);
+    }
+
+    fn resume(&mut self, step: &mut Step) {
+        let has_more = match self.ended_by {
+            None => return,
+            Some(EndedBy::Cancel | EndedBy::Timeout | EndedBy::ExitScore) => true,
+            Some(EndedBy::Trials | EndedBy::Space) => {
+                self.counts.proposed < self.study.limits.max_total_trials
+                    && self.ended_by == Some(EndedBy::Trials)
+            }
+        };
+        if has_more {
+            self.first_resumed = self.flight.next_number();
+            self.record(Fact::Reopened, step);
+            self.forget_flight();
+        } else if self.phase == Phase::Closed {
+            step.commands.push(Command::Finished);
+        }
+    }
+
+    /// Ends the search and closes the study once there is nothing left to do.
+    fn settle(&mut self, step: &mut Step) {
+        if self.phase == Phase::Searching
+            && let Some(by) = self.search_end()
+        {
+            self.note_elapsed(step);
+            self.record(Fact::SearchEnded { by }, step);
+            self.queue = Queue::default();
+            self.flight.drop_back();
+            self.drop_done();
+            if by == EndedBy::Timeout && !self.flight.is_empty() {
+                step.commands
+                    .push(Command::StopStudy { reason: "the study's timeout has run out".into() });
+            }
+        }
+        if self.phase == Phase::Refitting && self.flight.is_empty() && !self.has_refits_left() {
+            self.note_elapsed(step);
+            self.record(Fact::Closed, step);
+            step.commands.push(Command::Finished);
+        }
+    }
+
+    fn search_end(&self) -> Option<EndedBy> {
+        let limits = &self.study.limits;
+        // A conversion to whole numbers saturates, so that an endless timeout is a very long one.
+        let timeout_ms = (limits.timeout_s * 1e3) as u64;
+        let is_idle = self.open.is_empty();
+        if is_idle && self.counts.proposed >= limits.max_total_trials {
+            Some(EndedBy::Trials)
+        } else if is_idle && self.is_exhausted {
+            Some(EndedBy::Space)
+        } else if self.elapsed_ms >= timeout_ms {
+            Some(EndedBy::Timeout)
+        } else {
+            None
+        }
+    }
+}

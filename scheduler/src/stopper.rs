@@ -1,1 +1,168 @@
-//! stopper
+//! Who ends trials early. One interval is one report of a trial; a policy looks at every multiple
+//! of `evaluation_interval` reports that is not below `delay_evaluation`.
+//!
+//! A trial is compared with others at the same interval: with running ones that got as far, and
+//! with ended ones, failures left out. Everything below is a loss, so lower is better. Curves are
+//! as long as what an outcome keeps of them; a trial that reports on is not looked at any more.
+
+mod bandit;
+mod median;
+mod truncation;
+mod window;
+
+use std::collections::BTreeMap;
+
+use fleetfit_search_spaces::early_termination::Policy;
+use fleetfit_search_spaces::trial::MAX_REPORTS;
+use fleetfit_search_spaces::{EarlyTermination, End, Goal, Outcome, Report};
+
+pub use bandit::{Bandit, Slack};
+pub use median::MedianStopping;
+pub use truncation::TruncationSelection;
+
+/// One configuration for one entity.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct TrialKey {
+    /// The configuration's number.
+    pub configuration: u32,
+    /// The entity's index.
+    pub entity: u32,
+}
+
+/// When a policy looks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Schedule {
+    /// It looks at every multiple of this many reports.
+    pub evaluation_interval: usize,
+    /// It does not look before this many reports.
+    pub delay_evaluation: usize,
+}
+
+impl Schedule {
+    /// Whether it looks at a trial that has just reported for the `interval`th time.
+    pub fn looks_at(self, interval: usize) -> bool {
+        interval >= self.delay_evaluation
+            && interval.is_multiple_of(self.evaluation_interval.max(1))
+            && (1..=MAX_REPORTS).contains(&interval)
+    }
+}
+
+/// A rule for ending trials early.
+pub trait Stopper: Send {
+    /// Why the trial with this curve, one loss an interval, should end at its last interval; none
+    /// if it may go on. `others` are the curves of the other running trials, shorter ones included.
+    fn judge(&mut self, curve: &[f64], others: &[&[f64]]) -> Option<String>;
+
+    /// A trial ended after this curve.
+    fn learn(&mut self, curve: &[f64]);
+}
+
+/// The rule of a policy; none for those that this version does not have.
+pub fn for_policy(policy: &Policy, schedule: Schedule, goal: Goal) -> Option<Box<dyn Stopper>> {
+    match policy {
+        Policy::BanditFactor(factor) => Some(Box::new(Bandit::new(Slack::Factor(*factor), goal))),
+        Policy::BanditAmount(amount) => Some(Box::new(Bandit::new(Slack::Amount(*amount), goal))),
+        Policy::MedianStopping => Some(Box::new(MedianStopping::new(schedule, goal))),
+        Policy::TruncationSelection { percentage } => {
+            let rule = TruncationSelection::new(*percentage, schedule, goal);
+            Some(Box::new(rule))
+        }
+        Policy::Asha { .. } | Policy::Hyperband { .. } => None,
+    }
+}
+
+/// What a running trial has reported.
+#[derive(Clone, Debug, Default)]
+struct Curve {
+    last_step: Option<u64>,
+    losses: Vec<f64>,
+}
+
+/// Follows the reports of running trials and asks the rule when it is time to look.
+pub struct Watch {
+    goal: Goal,
+    schedule: Schedule,
+    rule: Box<dyn Stopper>,
+    running: BTreeMap<TrialKey, Curve>,
+}
+
+impl Watch {
+    /// Watches for a policy; none for those that this version does not have.
+    pub fn new(policy: &EarlyTermination, goal: Goal) -> Option<Self> {
+        let schedule = Schedule {
+            evaluation_interval: policy.evaluation_interval as usize,
+            delay_evaluation: policy.delay_evaluation as usize,
+        };
+        Some(Self {
+            goal,
+            schedule,
+            rule: for_policy(&policy.policy, schedule, goal)?,
+            running: BTreeMap::new(),
+        })
+    }
+
+    /// A running trial reported: why it should end, if it should. A report whose step is not above
+    /// the last one's is a repeat, or came too late to be put in its place; it counts for nothing,
+    /// nor does one that is not a finite number.
+    pub fn report(&mut self, trial: TrialKey, report: Report) -> Option<String> {
+        let curve = self.running.entry(trial).or_default();
+        let is_late = curve.last_step.is_some_and(|last| report.step <= last);
+        if is_late || !report.value.is_finite() || curve.losses.len() >= MAX_REPORTS {
+            return None;
+        }
+        curve.last_step = Some(report.step);
+        curve.losses.push(self.goal.loss(report.value));
+        if !self.schedule.looks_at(curve.losses.len()) {
+            return None;
+        }
+        let others: Vec<&[f64]> = self
+            .running
+            .iter()
+            .filter(|(key, _)| **key != trial)
+            .map(|(_, curve)| curve.losses.as_slice())
+            .collect();
+        let curve = &self.running.get(&trial)?.losses;
+        self.rule.judge(curve, &others)
+    }
+
+    /// A trial ended: what its outcome says it reported takes the place of what was heard of it, so
+    /// that a replay learns the same.
+    pub fn ended(&mut self, outcome: &Outcome) {
+        self.restarted(TrialKey { configuration: outcome.configuration, entity: outcome.entity });
+        if matches!(outcome.end, End::Failed { .. }) {
+            return;
+        }
+        let reports = outcome.reports.iter().take(MAX_REPORTS);
+        let finite = reports.filter(|report| report.value.is_finite());
+        let losses: Vec<f64> = finite.map(|report| self.goal.loss(report.value)).collect();
+        if !losses.is_empty() {
+            self.rule.learn(&losses);
+        }
+    }
+
+    /// A trial begins anew: what was heard of it is forgotten.
+    pub fn restarted(&mut self, trial: TrialKey) {
+        self.running.remove(&trial);
+    }
+
+    /// Every running trial begins anew.
+    pub fn restart_all(&mut self) {
+        self.running.clear();
+    }
+}
+
+/// The lowest loss; infinite for an empty curve.
+fn lowest(curve: &[f64]) -> f64 {
+    curve.iter().copied().fold(f64::INFINITY, f64::min)
+}
+
+/// A number as it stands in a reason.
+fn short(value: f64) -> String {
+    let magnitude = value.abs();
+    if magnitude == 0.0 || (1e-3..1e6).contains(&magnitude) {
+        let text = format!("{value:.4}");
+        let text = text.trim_end_matches('0').trim_end_matches('.');
+        return text.to_owned();
+    }
+    format!("{value:.3e}")
+}

@@ -70,11 +70,7 @@ pub(crate) fn bytes_in(dir: &Path) -> u64 {
     for entry in std::fs::read_dir(dir).unwrap() {
         let entry = entry.unwrap();
         let about = entry.metadata().unwrap();
-        sum += if about.is_dir() {
-            bytes_in(&entry.path())
-        } else {
-            about.len()
-        };
+        sum += if about.is_dir() { bytes_in(&entry.path()) } else { about.len() };
     }
     sum
 }
@@ -92,20 +88,14 @@ fn configuration() -> impl Strategy<Value = Configuration> {
     let flat = prop::collection::vec(("[a-z]{1,4}", value().prop_map(Setting::Value)), 0..4)
         .prop_map(Configuration);
     flat.prop_recursive(2, 8, 3, |inner| {
-        let setting = prop_oneof![
-            value().prop_map(Setting::Value),
-            inner.prop_map(Setting::Nested)
-        ];
+        let setting =
+            prop_oneof![value().prop_map(Setting::Value), inner.prop_map(Setting::Nested)];
         prop::collection::vec(("[a-z]{1,4}", setting), 0..4).prop_map(Configuration)
     })
 }
 
 fn number() -> impl Strategy<Value = f64> {
-    prop_oneof![
-        any::<i32>().prop_map(f64::from),
-        -1e300..1e300f64,
-        Just(f64::INFINITY)
-    ]
+    prop_oneof![any::<i32>().prop_map(f64::from), -1e300..1e300f64, Just(f64::INFINITY)]
 }
 
 fn outcome() -> impl Strategy<Value = Outcome> {
@@ -119,37 +109,23 @@ fn outcome() -> impl Strategy<Value = Outcome> {
     let report = (any::<u64>(), number()).prop_map(|(step, value)| Report { step, value });
     let reports = prop_oneof![3 => Just(Vec::new()), 1 => prop::collection::vec(report, 0..5)];
     let times = (any::<u64>(), any::<u64>());
-    (
-        numbers.clone(),
-        numbers.clone(),
-        end,
-        numbers,
-        times,
-        reports,
+    (numbers.clone(), numbers.clone(), end, numbers, times, reports).prop_map(
+        |(configuration, entity, end, fits, (started_ms, ended_ms), reports)| Outcome {
+            configuration,
+            entity,
+            end,
+            fits,
+            started_ms,
+            ended_ms,
+            reports,
+        },
     )
-        .prop_map(
-            |(configuration, entity, end, fits, (started_ms, ended_ms), reports)| Outcome {
-                configuration,
-                entity,
-                end,
-                fits,
-                started_ms,
-                ended_ms,
-                reports,
-            },
-        )
 }
 
 fn refit() -> impl Strategy<Value = Refit> {
     let digest = prop_oneof!["[0-9a-f]{64}", "[0-9a-fA-Z]{0,9}"];
-    let address = (digest, any::<u32>(), any::<u64>(), any::<u32>()).prop_map(
-        |(digest, pack, offset, length)| ModelAddress {
-            digest,
-            pack,
-            offset,
-            length,
-        },
-    );
+    let address = (digest, any::<u32>(), any::<u64>(), any::<u32>())
+        .prop_map(|(digest, pack, offset, length)| ModelAddress { digest, pack, offset, length });
     let model = prop_oneof![address.prop_map(Ok), ".{0,12}".prop_map(Err)];
     (any::<u32>(), any::<u32>(), model).prop_map(|(entity, configuration, model)| Refit {
         entity,
@@ -167,10 +143,8 @@ fn fact() -> impl Strategy<Value = Fact> {
         Just(EndedBy::ExitScore),
     ];
     prop_oneof![
-        (any::<u32>(), configuration()).prop_map(|(number, configuration)| Fact::Proposed {
-            number,
-            configuration
-        }),
+        (any::<u32>(), configuration())
+            .prop_map(|(number, configuration)| Fact::Proposed { number, configuration }),
         prop::collection::vec(outcome(), 0..30).prop_map(|outcomes| Fact::Ended { outcomes }),
         by.prop_map(|by| Fact::SearchEnded { by }),
         prop::collection::vec(refit(), 0..9).prop_map(|models| Fact::Refitted { models }),
@@ -186,11 +160,7 @@ fn facts_come_back_in_order() {
     let journal = Journal::open(dir.path()).unwrap();
     let round = std::cell::Cell::new(0);
     let strategy = prop::collection::vec(prop::collection::vec(fact(), 0..5), 0..4);
-    let config = ProptestConfig {
-        cases: 96,
-        failure_persistence: None,
-        ..Default::default()
-    };
+    let config = ProptestConfig { cases: 96, failure_persistence: None, ..Default::default() };
     proptest!(config, |(groups in strategy)| {
         round.set(round.get() + 1);
         let name = format!("study-{}", round.get());
@@ -208,30 +178,17 @@ fn long_facts_are_cut_and_long_texts_shortened() {
     let journal = Journal::open(dir.path()).unwrap();
     let id = journal.create(&study("long", 10)).unwrap();
     let text = "é".repeat(100_000);
-    let configuration = Configuration(vec![(
-        "prompt".into(),
-        Setting::Value(Value::Text(text.clone())),
-    )]);
-    let many: Vec<Outcome> = (0..40_000)
-        .map(|n| completed(n / 7, n % 10, f64::from(n)))
-        .collect();
+    let configuration =
+        Configuration(vec![("prompt".into(), Setting::Value(Value::Text(text.clone())))]);
+    let many: Vec<Outcome> = (0..40_000).map(|n| completed(n / 7, n % 10, f64::from(n))).collect();
     let mut talkative = completed(0, 0, 1.0);
-    talkative.reports = (0..3_000)
-        .map(|step| Report {
-            step: step * 1_000_003,
-            value: 0.1,
-        })
-        .collect();
+    talkative.reports =
+        (0..3_000).map(|step| Report { step: step * 1_000_003, value: 0.1 }).collect();
     talkative.end = End::Failed { reason: text };
     let facts = [
-        Fact::Proposed {
-            number: 0,
-            configuration,
-        },
+        Fact::Proposed { number: 0, configuration },
         Fact::Ended { outcomes: many },
-        Fact::Ended {
-            outcomes: vec![talkative; 3],
-        },
+        Fact::Ended { outcomes: vec![talkative; 3] },
         Fact::Closed,
     ];
     journal.append(id, &facts, &Index::default()).unwrap();
@@ -239,30 +196,19 @@ fn long_facts_are_cut_and_long_texts_shortened() {
     assert!(back.len() > 10, "{} facts", back.len());
     let back = joined(back);
     assert_eq!(back[0], facts[0]);
-    let (
-        Fact::Ended {
-            outcomes: back_outcomes,
-        },
-        Fact::Ended { outcomes: many },
-    ) = (&back[1], &facts[1])
+    let (Fact::Ended { outcomes: back_outcomes }, Fact::Ended { outcomes: many }) =
+        (&back[1], &facts[1])
     else {
         panic!("the second fact is a block of outcomes");
     };
     assert_eq!(back_outcomes[..many.len()], many[..]);
     let talkative = &back_outcomes[many.len() + 2];
     assert_eq!(talkative.reports.len(), 2_000);
-    let End::Failed { reason } = &talkative.end else {
-        panic!("it failed")
-    };
+    let End::Failed { reason } = &talkative.end else { panic!("it failed") };
     assert!(reason.len() <= 4096 && reason.ends_with("éé…"));
     assert_eq!(back[2], Fact::Closed);
-    let Fact::Proposed { configuration, .. } = &facts[0] else {
-        panic!("the first is proposed")
-    };
-    assert_eq!(
-        journal.configuration(id, 0).unwrap().as_ref(),
-        Some(configuration)
-    );
+    let Fact::Proposed { configuration, .. } = &facts[0] else { panic!("the first is proposed") };
+    assert_eq!(journal.configuration(id, 0).unwrap().as_ref(), Some(configuration));
 }
 
 #[test]
@@ -278,12 +224,7 @@ fn studies_are_found_listed_and_deleted() {
         Err(JournalError::NameTaken { name }) if name == "ant"
     ));
     let names = |journal: &Journal| -> Vec<String> {
-        journal
-            .list()
-            .unwrap()
-            .into_iter()
-            .map(|record| record.head.name)
-            .collect()
+        journal.list().unwrap().into_iter().map(|record| record.head.name).collect()
     };
     assert_eq!(names(&journal), ["zebra", "ant"]);
     let record = journal.find("zebra").unwrap().unwrap();
@@ -292,40 +233,16 @@ fn studies_are_found_listed_and_deleted() {
     assert_eq!(record.head.partition_columns, ["store"]);
     assert_eq!(record.summary.status, Status::Queued);
     assert_eq!(journal.entity_index(id, "2999").unwrap(), Some(2999));
-    assert_eq!(
-        journal.entity(id, 17).unwrap().as_ref(),
-        Some(&zebra.entities[17])
-    );
-    assert_eq!(
-        journal.entities(id).map(Result::unwrap).collect::<Vec<_>>(),
-        zebra.entities
-    );
+    assert_eq!(journal.entity(id, 17).unwrap().as_ref(), Some(&zebra.entities[17]));
+    assert_eq!(journal.entities(id).map(Result::unwrap).collect::<Vec<_>>(), zebra.entities);
     let ant = journal.find("ant").unwrap().unwrap();
     assert_eq!((ant.head.entities, ant.is_partitioned()), (1, false));
 
-    let model = Ok(ModelAddress {
-        digest: "ab".repeat(32),
-        pack: 3,
-        offset: 9,
-        length: 8,
-    });
-    let refit = Refit {
-        entity: 2,
-        configuration: 1,
-        model,
-    };
-    let summary = Summary {
-        status: Status::Stopped,
-        completed: 5,
-        ..Summary::default()
-    };
-    let index = Index {
-        summary: summary.clone(),
-        best: vec![(2, 0.25, 1)],
-    };
-    let facts = [Fact::Refitted {
-        models: vec![refit.clone()],
-    }];
+    let model = Ok(ModelAddress { digest: "ab".repeat(32), pack: 3, offset: 9, length: 8 });
+    let refit = Refit { entity: 2, configuration: 1, model };
+    let summary = Summary { status: Status::Stopped, completed: 5, ..Summary::default() };
+    let index = Index { summary: summary.clone(), best: vec![(2, 0.25, 1)] };
+    let facts = [Fact::Refitted { models: vec![refit.clone()] }];
     journal.append(id, &facts, &index).unwrap();
     drop(journal);
     let journal = Journal::open(dir.path()).unwrap();
@@ -339,10 +256,7 @@ fn studies_are_found_listed_and_deleted() {
     assert!(journal.find("zebra").unwrap().is_none());
     assert_eq!(journal.facts(id).count(), 0);
     assert_eq!(journal.entity_index(id, "17").unwrap(), None);
-    assert!(matches!(
-        journal.delete(id),
-        Err(JournalError::NoStudy { .. })
-    ));
+    assert!(matches!(journal.delete(id), Err(JournalError::NoStudy { .. })));
     assert_ne!(journal.create(&study("zebra", 1)).unwrap(), id);
 }
 
@@ -357,21 +271,10 @@ fn readers_see_whole_groups_while_one_writes() {
     let writing = std::thread::spawn(move || {
         for n in 0..GROUPS {
             let outcomes = (0..600).map(|entity| completed(n, entity, 1.0)).collect();
-            let elapsed = Fact::Elapsed {
-                elapsed_ms: u64::from(n),
-            };
+            let elapsed = Fact::Elapsed { elapsed_ms: u64::from(n) };
             let facts = [elapsed.clone(), Fact::Ended { outcomes }, elapsed];
             let best = vec![(n, 1.0, n), (n + 100, 1.0, n)];
-            writer
-                .append(
-                    id,
-                    &facts,
-                    &Index {
-                        best,
-                        ..Index::default()
-                    },
-                )
-                .unwrap();
+            writer.append(id, &facts, &Index { best, ..Index::default() }).unwrap();
         }
     });
     let mut seen = 0;
@@ -381,10 +284,7 @@ fn readers_see_whole_groups_while_one_writes() {
         assert!(facts.len() / 3 >= seen, "groups vanished");
         seen = facts.len() / 3;
         for n in 0..seen as u32 {
-            assert!(
-                journal.best(id, n).unwrap().is_some(),
-                "the index is behind the facts"
-            );
+            assert!(journal.best(id, n).unwrap().is_some(), "the index is behind the facts");
         }
     }
     writing.join().unwrap();
@@ -402,11 +302,7 @@ fn a_second_opener_is_told_who_has_it() {
     };
     assert_eq!(refused(dir.path()), Some(std::process::id()));
     drop(journal);
-    assert_eq!(
-        refused(dir.path()),
-        Some(std::process::id()),
-        "a clone holds it"
-    );
+    assert_eq!(refused(dir.path()), Some(std::process::id()), "a clone holds it");
     drop(reader);
     Journal::open(dir.path()).unwrap();
 }
@@ -415,9 +311,7 @@ fn a_second_opener_is_told_who_has_it() {
 fn a_place_that_cannot_be_written_is_named() {
     let dir = tempfile::tempdir().unwrap();
     std::fs::write(dir.path().join("file"), "").unwrap();
-    let error = Journal::open(&dir.path().join("file/journal"))
-        .err()
-        .unwrap();
+    let error = Journal::open(&dir.path().join("file/journal")).err().unwrap();
     assert!(matches!(error, JournalError::NotWritable { .. }), "{error}");
     assert!(error.to_string().contains("file/journal"), "{error}");
 }
@@ -428,9 +322,7 @@ fn leftovers_of_a_killed_process_do_not_keep_it_closed() {
     std::fs::write(dir.path().join("conf"), "half a conf").unwrap();
     let journal = Journal::open(dir.path()).unwrap();
     let id = journal.create(&study("kept", 1)).unwrap();
-    journal
-        .append(id, &[Fact::Closed], &Index::default())
-        .unwrap();
+    journal.append(id, &[Fact::Closed], &Index::default()).unwrap();
     drop(journal);
     std::fs::write(dir.path().join("snap.0000000000000999.generating"), "").unwrap();
     let journal = Journal::open(dir.path()).unwrap();
@@ -446,12 +338,8 @@ fn a_hit_on_the_file_is_an_error_or_harmless() {
     let journal = Journal::open(dir.path()).unwrap();
     let id = journal.create(&study("hit", 600)).unwrap();
     for n in 0..60u32 {
-        let outcomes = (0..600)
-            .map(|entity| completed(n, entity, f64::from(n)))
-            .collect();
-        journal
-            .append(id, &[Fact::Ended { outcomes }], &Index::default())
-            .unwrap();
+        let outcomes = (0..600).map(|entity| completed(n, entity, f64::from(n))).collect();
+        journal.append(id, &[Fact::Ended { outcomes }], &Index::default()).unwrap();
     }
     let whole = stored(&journal, "hit");
     drop(journal);
@@ -493,9 +381,8 @@ fn a_trial_of_a_block_takes_at_most_16_bytes() {
     let id = journal.create(&study("panel", ENTITIES)).unwrap();
     let mut noise = 1u64;
     let mut random = move || {
-        noise = noise
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1_442_695_040_888_963_407);
+        noise =
+            noise.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         noise >> 33
     };
     let mut best = vec![f64::INFINITY; ENTITIES as usize];
@@ -511,16 +398,10 @@ fn a_trial_of_a_block_takes_at_most_16_bytes() {
                 }
                 started_ms += random() % 200;
                 let ended_ms = started_ms + random() % 300;
-                Outcome {
-                    started_ms,
-                    ended_ms,
-                    ..completed(configuration, entity, value)
-                }
+                Outcome { started_ms, ended_ms, ..completed(configuration, entity, value) }
             })
             .collect();
-        journal
-            .append(id, &[Fact::Ended { outcomes }], &index)
-            .unwrap();
+        journal.append(id, &[Fact::Ended { outcomes }], &index).unwrap();
     }
     let trials = u64::from(ENTITIES * CONFIGURATIONS);
     let packed = journal.fact_bytes(id).unwrap() as f64 / trials as f64;
@@ -532,12 +413,7 @@ fn a_trial_of_a_block_takes_at_most_16_bytes() {
         empty as f64 / 1e6
     );
     assert!(packed <= 16.0, "{packed} bytes a trial");
-    assert!(
-        !dir.path()
-            .join("blobs")
-            .read_dir()
-            .is_ok_and(|mut files| files.next().is_some())
-    );
+    assert!(!dir.path().join("blobs").read_dir().is_ok_and(|mut files| files.next().is_some()));
 }
 
 #[test]
@@ -549,21 +425,10 @@ fn a_million_single_trials_are_appended_and_the_best_is_one_lookup() {
     let started = Instant::now();
     for group in 0..1_000_000 / GROUP {
         let facts: Vec<Fact> = (group * GROUP..(group + 1) * GROUP)
-            .map(|n| Fact::Ended {
-                outcomes: vec![completed(n / 1_000, n % 1_000, f64::from(n))],
-            })
+            .map(|n| Fact::Ended { outcomes: vec![completed(n / 1_000, n % 1_000, f64::from(n))] })
             .collect();
         let best = vec![(group % 1_000, f64::from(group), group / 1_000)];
-        journal
-            .append(
-                id,
-                &facts,
-                &Index {
-                    best,
-                    ..Index::default()
-                },
-            )
-            .unwrap();
+        journal.append(id, &facts, &Index { best, ..Index::default() }).unwrap();
     }
     let took = started.elapsed();
     let mut lookups: Vec<Duration> = (0..1_000)

@@ -27,11 +27,7 @@ impl Configuration {
             Some((head, rest)) => (head, Some(rest)),
             None => (path, None),
         };
-        let setting = self
-            .0
-            .iter()
-            .find(|(name, _)| name == head)
-            .map(|(_, setting)| setting)?;
+        let setting = self.0.iter().find(|(name, _)| name == head).map(|(_, setting)| setting)?;
         match (rest, setting) {
             (None, setting) => Some(setting),
             (Some(rest), Setting::Nested(nested)) => nested.get(rest),
@@ -48,11 +44,7 @@ impl Configuration {
 
     fn collect_leaves<'a>(&'a self, prefix: &str, leaves: &mut Vec<(String, &'a Value)>) {
         for (name, setting) in &self.0 {
-            let path = if prefix.is_empty() {
-                name.clone()
-            } else {
-                format!("{prefix}.{name}")
-            };
+            let path = if prefix.is_empty() { name.clone() } else { format!("{prefix}.{name}") };
             match setting {
                 Setting::Value(value) => leaves.push((path, value)),
                 Setting::Nested(nested) => nested.collect_leaves(&path, leaves),

@@ -94,11 +94,7 @@ impl EarlyTermination {
             None => Some(0),
         };
         fields.finish(findings);
-        Some(Self {
-            policy: policy?,
-            evaluation_interval: interval?,
-            delay_evaluation: delay?,
-        })
+        Some(Self { policy: policy?, evaluation_interval: interval?, delay_evaluation: delay? })
     }
 }
 
@@ -107,19 +103,13 @@ fn read_bandit(fields: &mut Fields<'_>, findings: &mut Findings) -> Option<Polic
     let amount = fields.take("slack_amount", findings);
     let (at, is_factor) = match (factor, amount) {
         (Some(_), Some(amount)) => {
-            let mistake = Mistake::new(
-                "stands beside slack_factor; a bandit has one slack",
-                "one slack",
-            );
+            let mistake =
+                Mistake::new("stands beside slack_factor; a bandit has one slack", "one slack");
             findings.problem(&amount, mistake.hint("remove slack_amount or slack_factor"));
             return None;
         }
         (None, None) => {
-            fields.missing(
-                "slack_factor",
-                "slack_factor: 0.1 (or slack_amount)",
-                findings,
-            );
+            fields.missing("slack_factor", "slack_factor: 0.1 (or slack_amount)", findings);
             return None;
         }
         (Some(factor), None) => (factor, true),
@@ -130,20 +120,14 @@ fn read_bandit(fields: &mut Fields<'_>, findings: &mut Findings) -> Option<Polic
         let hint = format!("write {}: 0.1", at.name());
         return at.wrong(findings, "above 0", Some(hint));
     }
-    Some(if is_factor {
-        Policy::BanditFactor(slack)
-    } else {
-        Policy::BanditAmount(slack)
-    })
+    Some(if is_factor { Policy::BanditFactor(slack) } else { Policy::BanditAmount(slack) })
 }
 
 fn read_truncation(fields: &mut Fields<'_>, findings: &mut Findings) -> Option<Policy> {
     let example = "truncation_percentage: 20";
     let at = fields.require("truncation_percentage", example, findings)?;
     let percentage = at.int_in(1, 99, findings)?;
-    Some(Policy::TruncationSelection {
-        percentage: u8::try_from(percentage).ok()?,
-    })
+    Some(Policy::TruncationSelection { percentage: u8::try_from(percentage).ok()? })
 }
 
 fn read_halving(
@@ -163,14 +147,7 @@ fn read_halving(
     let max_resource = is_hyperband.then(|| count("max_resource", 1, 81, findings));
     let (min_resource, reduction_factor) = (min_resource?, reduction_factor?);
     match max_resource {
-        None => Some(Policy::Asha {
-            min_resource,
-            reduction_factor,
-        }),
-        Some(max) => Some(Policy::Hyperband {
-            min_resource,
-            reduction_factor,
-            max_resource: max?,
-        }),
+        None => Some(Policy::Asha { min_resource, reduction_factor }),
+        Some(max) => Some(Policy::Hyperband { min_resource, reduction_factor, max_resource: max? }),
     }
 }

@@ -35,21 +35,13 @@ pub(crate) struct Fields<'a> {
 impl<'a> At<'a> {
     /// The document's root.
     pub(crate) fn root(node: &'a Node) -> Self {
-        Self {
-            node,
-            path: String::new(),
-            key: None,
-        }
+        Self { node, path: String::new(), key: None }
     }
 
     /// A child with its step of the path.
     pub(crate) fn child(&self, step: &str, node: &'a Node) -> Self {
         let dot = if self.path.is_empty() { "" } else { "." };
-        Self {
-            node,
-            path: format!("{}{dot}{step}", self.path),
-            key: None,
-        }
+        Self { node, path: format!("{}{dot}{step}", self.path), key: None }
     }
 
     /// The value of a key, if this is a mapping that has it.
@@ -62,10 +54,7 @@ impl<'a> At<'a> {
     }
 
     fn entry(&self, key: &'a Key, node: &'a Node) -> Self {
-        Self {
-            key: Some(key),
-            ..self.child(&key.name, node)
-        }
+        Self { key: Some(key), ..self.child(&key.name, node) }
     }
 
     /// A child list's or map's last step.
@@ -81,9 +70,7 @@ impl<'a> At<'a> {
             }
             Content::Text { text, .. } => Some(text.clone()),
             _ => {
-                let quoted = self
-                    .plain_text()
-                    .map(|text| format!("write \"{text}\" in quotes"));
+                let quoted = self.plain_text().map(|text| format!("write \"{text}\" in quotes"));
                 self.wrong(findings, "text", quoted)
             }
         }
@@ -122,17 +109,9 @@ impl<'a> At<'a> {
     pub(crate) fn int_in(&self, low: i64, high: i64, findings: &mut Findings) -> Option<i64> {
         let number = self.int(findings)?;
         if number < low {
-            self.wrong(
-                findings,
-                &format!("at least {low}"),
-                Some(format!("write {low} or more")),
-            )
+            self.wrong(findings, &format!("at least {low}"), Some(format!("write {low} or more")))
         } else if number > high {
-            self.wrong(
-                findings,
-                &format!("at most {high}"),
-                Some(format!("write {high} or less")),
-            )
+            self.wrong(findings, &format!("at most {high}"), Some(format!("write {high} or less")))
         } else {
             Some(number)
         }
@@ -178,9 +157,7 @@ impl<'a> At<'a> {
             return Vec::new();
         };
         let numbered = items.iter().enumerate();
-        numbered
-            .map(|(index, item)| self.child(&index.to_string(), item))
-            .collect()
+        numbered.map(|(index, item)| self.child(&index.to_string(), item)).collect()
     }
 
     /// A mapping's fields.
@@ -198,10 +175,7 @@ impl<'a> At<'a> {
 
     /// A list of texts, or one text.
     pub(crate) fn texts(&self, findings: &mut Findings) -> Vec<String> {
-        self.one_or_more()
-            .iter()
-            .filter_map(|item| item.text(findings))
-            .collect()
+        self.one_or_more().iter().filter_map(|item| item.text(findings)).collect()
     }
 
     /// One of the known words, in any letter case and with or without underscores.
@@ -254,9 +228,8 @@ impl<'a> At<'a> {
             Content::Bool(value) => Some(Value::Bool(*value)),
             Content::Int(number) => Some(Value::Int(*number)),
             Content::Float { number, written } => {
-                let is_integer = written
-                    .bytes()
-                    .all(|byte| matches!(byte, b'0'..=b'9' | b'+' | b'-'));
+                let is_integer =
+                    written.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'+' | b'-'));
                 if is_integer {
                     let hint = format!("write \"{written}\" in quotes for text");
                     self.wrong(findings, "a whole number of at most 64 bits", Some(hint))
@@ -305,16 +278,11 @@ impl<'a> At<'a> {
             return None;
         };
         let lower = text.trim().to_ascii_lowercase();
-        let plain: String = lower
-            .chars()
-            .filter(|c| !matches!(c, '_' | ',' | ' '))
-            .collect();
+        let plain: String = lower.chars().filter(|c| !matches!(c, '_' | ',' | ' ')).collect();
         if scalar_number(&plain).is_some() {
             return Some(format!("write {plain}"));
         }
-        let digits = lower
-            .trim_end_matches(|c: char| c.is_ascii_alphabetic())
-            .trim_end();
+        let digits = lower.trim_end_matches(|c: char| c.is_ascii_alphabetic()).trim_end();
         let unit = lower[digits.len()..].trim();
         let seconds = match unit {
             "s" | "sec" | "seconds" => 1,
@@ -367,10 +335,8 @@ impl<'a> Fields<'a> {
     /// Reports that a key is not there.
     pub(crate) fn missing(&self, name: &str, example: &str, findings: &mut Findings) {
         let at = self.at.child(name, self.at.node);
-        let mut problem = findings.describe(
-            &at,
-            Mistake::new(MISSING, name).hint(format!("add {example}")),
-        );
+        let mut problem =
+            findings.describe(&at, Mistake::new(MISSING, name).hint(format!("add {example}")));
         "nothing".clone_into(&mut problem.found);
         findings.problems.push(problem);
     }
@@ -383,18 +349,12 @@ impl<'a> Fields<'a> {
     /// Every key with its value, whatever it is named; all count as taken.
     pub(crate) fn take_all(&mut self) -> Vec<(&'a Key, At<'a>)> {
         self.taken.fill(true);
-        self.entries
-            .iter()
-            .map(|(key, node)| (key, self.at.entry(key, node)))
-            .collect()
+        self.entries.iter().map(|(key, node)| (key, self.at.entry(key, node))).collect()
     }
 
     /// Takes the keys that mean nothing here, and returns those that are set.
     pub(crate) fn ignore(&mut self, names: &[&'static str]) -> Vec<At<'a>> {
-        names
-            .iter()
-            .filter_map(|name| self.take_any(name))
-            .collect()
+        names.iter().filter_map(|name| self.take_any(name)).collect()
     }
 
     /// Complains about keys that belong into the map of another key.
@@ -412,14 +372,8 @@ impl<'a> Fields<'a> {
     /// Every key that nobody took is a problem.
     pub(crate) fn finish(self, findings: &mut Findings) {
         let list = self.known.join(", ");
-        let unknown = self
-            .entries
-            .iter()
-            .zip(&self.taken)
-            .filter(|(_, taken)| !**taken);
-        let unknown: Vec<_> = unknown
-            .map(|((key, node), _)| self.at.entry(key, node))
-            .collect();
+        let unknown = self.entries.iter().zip(&self.taken).filter(|(_, taken)| !**taken);
+        let unknown: Vec<_> = unknown.map(|((key, node), _)| self.at.entry(key, node)).collect();
         for at in unknown.iter().take(MAX_UNKNOWN_KEYS) {
             let key = at.key.map_or("", |key| key.name.as_str());
             let guess = nearest(key, self.known.iter().copied());
@@ -462,10 +416,7 @@ pub(crate) fn unknown(text: &str, known: &[&str], guess: Option<&str>) -> Mistak
 
 /// The word that was perhaps meant, or other advice.
 pub(crate) fn guess_hint(guess: Option<&str>, otherwise: &str) -> Option<String> {
-    Some(guess.map_or_else(
-        || otherwise.to_owned(),
-        |word| format!("did you mean {word}?"),
-    ))
+    Some(guess.map_or_else(|| otherwise.to_owned(), |word| format!("did you mean {word}?")))
 }
 
 /// `a, b or c`.
@@ -480,10 +431,7 @@ pub(crate) fn one_of(words: &[&str]) -> String {
 /// The same word, letter case, underscores and dashes aside (`LightGBM`, `light_gbm`).
 pub(crate) fn same_word(left: &str, right: &str) -> bool {
     let plain = |text: &str| -> String {
-        text.chars()
-            .filter(|c| *c != '_' && *c != '-')
-            .flat_map(char::to_lowercase)
-            .collect()
+        text.chars().filter(|c| *c != '_' && *c != '-').flat_map(char::to_lowercase).collect()
     };
     plain(left) == plain(right)
 }

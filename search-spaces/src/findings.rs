@@ -35,11 +35,7 @@ pub(crate) struct Mistake {
 impl Mistake {
     /// A mistake without a hint.
     pub(crate) fn new(says: impl Into<String>, allowed: impl Into<String>) -> Self {
-        Self {
-            says: says.into(),
-            allowed: allowed.into(),
-            hint: None,
-        }
+        Self { says: says.into(), allowed: allowed.into(), hint: None }
     }
 
     /// The same with a hint.
@@ -52,11 +48,7 @@ impl Mistake {
 impl Findings {
     /// Nothing found yet in this file.
     pub(crate) fn new(file: &str, overrides: &[(String, String)]) -> Self {
-        Self {
-            file: file.to_owned(),
-            overrides: overrides.to_vec(),
-            ..Self::default()
-        }
+        Self { file: file.to_owned(), overrides: overrides.to_vec(), ..Self::default() }
     }
 
     /// The place of a node.
@@ -66,11 +58,7 @@ impl Findings {
 
     /// The place of a line and column with a path.
     pub(crate) fn place_of(&self, (line, column): (u32, u32), path: &str) -> Place {
-        let file = if line == 0 {
-            self.override_of(path)
-        } else {
-            None
-        };
+        let file = if line == 0 { self.override_of(path) } else { None };
         Place {
             file: file.unwrap_or_else(|| self.file.clone()),
             line,
@@ -82,15 +70,10 @@ impl Findings {
     /// The `--set` that made the node at this path.
     fn override_of(&self, path: &str) -> Option<String> {
         let covers = |outer: &str, inner: &str| {
-            inner
-                .strip_prefix(outer)
-                .is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+            inner.strip_prefix(outer).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
         };
-        let (set, value) = self
-            .overrides
-            .iter()
-            .rev()
-            .find(|(set, _)| covers(set, path) || covers(path, set))?;
+        let (set, value) =
+            self.overrides.iter().rev().find(|(set, _)| covers(set, path) || covers(path, set))?;
         Some(format!("--set {set}={value}"))
     }
 
@@ -119,20 +102,15 @@ impl Findings {
     /// Something that is valid and cannot run: kept aside, and said in a notice.
     pub(crate) fn cannot_run(&mut self, at: &At<'_>, mistake: Mistake) {
         let problem = self.describe(at, mistake);
-        self.notices.push(Notice {
-            place: problem.place.clone(),
-            message: problem.message.clone(),
-        });
+        self.notices
+            .push(Notice { place: problem.place.clone(), message: problem.message.clone() });
         self.cannot_run.push(problem);
     }
 
     /// A notice about a node: its path, then the words.
     pub(crate) fn notice(&mut self, at: &At<'_>, says: &str) {
         let message = sentence(&at.path, says);
-        self.notices.push(Notice {
-            place: self.place(at),
-            message,
-        });
+        self.notices.push(Notice { place: self.place(at), message });
     }
 
     /// The problem that a mistake at a node makes.
@@ -156,7 +134,7 @@ fn sentence(path: &str, says: &str) -> String {
 }
 
 /// The known word most like the given one, if one is close enough to be what was meant.
-pub(crate) fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let plain = |text: &str| {
         text.chars()
             .filter(|c| !matches!(c, '_' | '-' | ' ' | '.'))
@@ -164,10 +142,8 @@ pub(crate) fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) 
             .collect::<Vec<char>>()
     };
     let word = plain(word);
-    let known: Vec<(Vec<char>, &str)> = known
-        .into_iter()
-        .map(|candidate| (plain(candidate), candidate))
-        .collect();
+    let known: Vec<(Vec<char>, &str)> =
+        known.into_iter().map(|candidate| (plain(candidate), candidate)).collect();
     let by_distance = known
         .iter()
         .map(|(letters, candidate)| (distance(&word, letters), letters.len(), candidate))
@@ -190,10 +166,7 @@ pub(crate) fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) 
 }
 
 fn common_start(left: &[char], right: &[char]) -> usize {
-    left.iter()
-        .zip(right)
-        .take_while(|(left, right)| left == right)
-        .count()
+    left.iter().zip(right).take_while(|(left, right)| left == right).count()
 }
 
 /// The edits (insert, delete, replace, swap neighbours) between two words.
@@ -233,10 +206,7 @@ mod tests {
         assert_eq!(nearest("gird", known), Some("grid"));
         assert_eq!(nearest("Random", known), Some("random"));
         assert_eq!(nearest("halving", known), None);
-        assert_eq!(
-            nearest("min", ["type", "min_value", "max_value"]),
-            Some("min_value")
-        );
+        assert_eq!(nearest("min", ["type", "min_value", "max_value"]), Some("min_value"));
         assert_eq!(nearest("logarithmic", ["linear", "log"]), Some("log"));
         assert_eq!(nearest("lightgbm", ["light_gbm", "sgd"]), Some("light_gbm"));
         assert_eq!(nearest(&"x".repeat(1 << 20), known), None);

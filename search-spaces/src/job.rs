@@ -24,23 +24,25 @@ pub struct Job {
 
 impl Job {
     /// Parses the text. Syntax errors, duplicate keys and documents that are too large or too deep
-    /// are problems.
+    /// are problems. Where the document can be told in spite of them, what else is wrong with it is
+    /// said as well.
     pub fn read(file: &str, text: &str) -> Result<Self, Problems> {
         let (document, errors) = parse(text);
-        match document {
-            Some(document) if errors.is_empty() => Ok(Self {
-                file: file.to_owned(),
-                text: text.to_owned(),
-                document,
-                overrides: Vec::new(),
-            }),
-            _ => Err(Problems(
-                errors
-                    .into_iter()
-                    .map(|error| syntax_problem(file, error))
-                    .collect(),
-            )),
+        let mut problems: Vec<Problem> =
+            errors.into_iter().map(|error| syntax_problem(file, error)).collect();
+        let Some(document) = document else {
+            return Err(Problems(problems));
+        };
+        let (file, text) = (file.to_owned(), text.to_owned());
+        let job = Self { file, text, document, overrides: Vec::new() };
+        if problems.is_empty() {
+            return Ok(job);
         }
+        if let Err(more) = job.study() {
+            problems.extend(more.0);
+        }
+        problems.sort_by_key(|problem| (problem.place.line, problem.place.column));
+        Err(Problems(problems))
     }
 
     /// Replaces or adds the value at a dotted path, as `--set limits.timeout=60` asks. The value is
@@ -57,29 +59,15 @@ impl Job {
                 path.clone_into(&mut problem.place.path);
                 return Err(problem);
             }
-            _ => Node {
-                line: 0,
-                column: 0,
-                content: Content::Null,
-            },
+            _ => Node { line: 0, column: 0, content: Content::Null },
         };
         forget_places(&mut node);
         let steps: Vec<&str> = path.split('.').collect();
         if steps.iter().any(|step| step.is_empty()) {
-            return Err(set_problem(
-                &source,
-                path,
-                "is no path",
-                "write --set limits.timeout=60",
-            ));
+            return Err(set_problem(&source, path, "is no path", "write --set limits.timeout=60"));
         }
         insert(&mut self.document, &steps, node).map_err(|says| {
-            set_problem(
-                &source,
-                path,
-                &says,
-                "name keys by dots and list elements by their index",
-            )
+            set_problem(&source, path, &says, "name keys by dots and list elements by their index")
         })?;
         self.overrides.push((path.to_owned(), value.to_owned()));
         Ok(())
@@ -90,15 +78,11 @@ impl Job {
         let mut findings = Findings::new(&self.file, &self.overrides);
         let study = Study::read(&At::root(&self.document), &self.file, &mut findings);
         let position = |place: &Place| (place.line, place.column);
-        findings
-            .problems
-            .sort_by_key(|problem| position(&problem.place));
+        findings.problems.sort_by_key(|problem| position(&problem.place));
         match study {
             Some(mut study) if findings.problems.is_empty() => {
                 study.notices.sort_by_key(|notice| position(&notice.place));
-                study
-                    .cannot_run
-                    .sort_by_key(|problem| position(&problem.place));
+                study.cannot_run.sort_by_key(|problem| position(&problem.place));
                 Ok(study)
             }
             _ => Err(Problems(findings.problems)),
@@ -133,10 +117,7 @@ impl Job {
             }
         }
         let findings = Findings::new(&self.file, &self.overrides);
-        let at = At {
-            path: path.to_owned(),
-            ..At::root(node)
-        };
+        let at = At { path: path.to_owned(), ..At::root(node) };
         let says = if allowed.is_empty() {
             format!("is {found}")
         } else {
@@ -167,12 +148,7 @@ fn syntax_problem(file: &str, error: SyntaxError) -> Problem {
 
 fn set_problem(source: &str, path: &str, says: &str, hint: &str) -> Problem {
     Problem {
-        place: Place {
-            file: source.to_owned(),
-            line: 0,
-            column: 0,
-            path: path.to_owned(),
-        },
+        place: Place { file: source.to_owned(), line: 0, column: 0, path: path.to_owned() },
         message: format!("{path} {says}"),
         found: path.to_owned(),
         allowed: "a path in the job".to_owned(),
@@ -207,38 +183,19 @@ fn insert(target: &mut Node, steps: &[&str], node: Node) -> Result<(), String> {
     match &mut target.content {
         Content::List(items) => {
             let length = items.len();
-            let item = step
-                .parse::<usize>()
-                .ok()
-                .and_then(|index| items.get_mut(index));
+            let item = step.parse::<usize>().ok().and_then(|index| items.get_mut(index));
             let says = format!("leads into a list of {length}, where {step} is no index");
             insert(item.ok_or(says)?, rest, node)
         }
         Content::Map(entries) => {
-            let index = entries
-                .iter()
-                .position(|(key, _)| key.name == *step)
-                .unwrap_or_else(|| {
-                    let key = Key {
-                        name: (*step).to_owned(),
-                        line: 0,
-                        column: 0,
-                    };
-                    entries.push((
-                        key,
-                        Node {
-                            line: 0,
-                            column: 0,
-                            content: Content::Null,
-                        },
-                    ));
+            let index =
+                entries.iter().position(|(key, _)| key.name == *step).unwrap_or_else(|| {
+                    let key = Key { name: (*step).to_owned(), line: 0, column: 0 };
+                    entries.push((key, Node { line: 0, column: 0, content: Content::Null }));
                     entries.len() - 1
                 });
             insert(&mut entries[index].1, rest, node)
         }
-        _ => Err(format!(
-            "leads into {}, which has no {step}",
-            target.brief()
-        )),
+        _ => Err(format!("leads into {}, which has no {step}", target.brief())),
     }
 }

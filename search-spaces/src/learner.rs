@@ -205,9 +205,7 @@ impl Learner {
 
     /// The parameter with this name.
     pub fn parameter(self, name: &str) -> Option<LearnerParameter> {
-        self.parameters()
-            .into_iter()
-            .find(|parameter| parameter.name == name)
+        self.parameters().into_iter().find(|parameter| parameter.name == name)
     }
 }
 
@@ -222,10 +220,7 @@ impl ParameterKind {
             Self::Word(known) => words(known),
             Self::Bool => "true or false".to_owned(),
             Self::Share(known) => {
-                format!(
-                    "{}, a share in (0, 1], or a whole number of features",
-                    words(known)
-                )
+                format!("{}, a share in (0, 1], or a whole number of features", words(known))
             }
             Self::FloatOrWord(low, high, known) => {
                 format!("{}, or {}", known.join(", "), describe_range(*low, *high))
@@ -236,11 +231,7 @@ impl ParameterKind {
 
 fn describe_range(low: f64, high: f64) -> String {
     let number = crate::space::number;
-    let from = if low == f64::MIN_POSITIVE {
-        "above 0".to_owned()
-    } else {
-        number(low)
-    };
+    let from = if low == f64::MIN_POSITIVE { "above 0".to_owned() } else { number(low) };
     match (low == f64::MIN_POSITIVE, low == f64::MIN, high == f64::MAX) {
         (_, true, true) => "a number".to_owned(),
         (_, true, false) => format!("a number of at most {}", number(high)),
@@ -262,10 +253,7 @@ mod tests {
             assert_eq!(Learner::named(learner.name()), Some(*learner));
         }
         assert_eq!(Learner::named("elasticnet"), Some(Learner::ElasticNet));
-        assert_eq!(
-            Learner::named("extreme_random_trees"),
-            Some(Learner::ExtraTrees)
-        );
+        assert_eq!(Learner::named("extreme_random_trees"), Some(Learner::ExtraTrees));
         assert_eq!(Learner::named("lightgbm"), None);
     }
 

@@ -9,7 +9,7 @@
 //! travels in an [`Assignment`] and comes back as an [`Outcome`].
 
 mod fields;
-mod findings;
+pub(crate) mod findings;
 pub mod problem;
 pub mod yaml;
 
@@ -38,6 +38,7 @@ pub use configuration::{Configuration, Setting};
 pub use data::{DataSource, DataSpec, Folds, Forecasting, Task};
 pub use early_termination::EarlyTermination;
 pub use entity::EntityKey;
+pub use findings::nearest;
 pub use job::Job;
 pub use learner::Learner;
 pub use limits::Limits;

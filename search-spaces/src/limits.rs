@@ -54,12 +54,8 @@ impl Limits {
         };
         let concurrent_at = fields.take("max_concurrent_trials", findings);
         let concurrent = concurrent_at.as_ref().map(|at| at.count(1, findings));
-        let timeout = fields
-            .take("timeout", findings)
-            .map(|at| seconds(&at, findings));
-        let trial_timeout = fields
-            .take("trial_timeout", findings)
-            .map(|at| seconds(&at, findings));
+        let timeout = fields.take("timeout", findings).map(|at| seconds(&at, findings));
+        let trial_timeout = fields.take("trial_timeout", findings).map(|at| seconds(&at, findings));
         fields.finish(findings);
         let total = total?;
         let concurrent = concurrent.unwrap_or(Some(total))?;

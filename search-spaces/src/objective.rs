@@ -136,11 +136,7 @@ impl Objective {
                 .into_iter()
                 .map(|objective| Self::read_one(&objective, task, findings))
                 .collect::<Vec<_>>();
-            return if read.is_empty() {
-                None
-            } else {
-                read.swap_remove(0)
-            };
+            return if read.is_empty() { None } else { read.swap_remove(0) };
         }
         Self::read_one(at, task, findings)
     }
@@ -171,11 +167,7 @@ impl Objective {
             }
             _ => goal,
         };
-        Some(Self {
-            metric,
-            goal: goal?,
-            value,
-        })
+        Some(Self { metric, goal: goal?, value })
     }
 }
 
@@ -193,18 +185,10 @@ fn read_metric(
     findings: &mut Findings,
 ) -> Option<String> {
     let Some(task) = task else {
-        let at = fields.require(
-            key,
-            &format!("{key}: the name the command reports"),
-            findings,
-        )?;
+        let at = fields.require(key, &format!("{key}: the name the command reports"), findings)?;
         return at.text(findings);
     };
-    let at = fields.require(
-        key,
-        &format!("{key}: {}", default_measure(task).name()),
-        findings,
-    )?;
+    let at = fields.require(key, &format!("{key}: {}", default_measure(task).name()), findings)?;
     Some(measure(&at, task, findings)?.name().to_owned())
 }
 
@@ -236,11 +220,8 @@ pub(crate) fn measure(at: &At<'_>, task: Task, findings: &mut Findings) -> Optio
     };
     if !fits(&measure) {
         let allowed = names.join(", ");
-        let says = format!(
-            "{} does not judge {}; known: {allowed}",
-            brief_text(&text),
-            task.noun()
-        );
+        let says =
+            format!("{} does not judge {}; known: {allowed}", brief_text(&text), task.noun());
         let hint = format!("write {}", default_measure(task).name());
         findings.problem(at, Mistake::new(says, allowed).hint(hint));
         return None;

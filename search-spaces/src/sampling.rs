@@ -55,11 +55,7 @@ const RULES: &[(&str, Algorithm)] = &[("random", Algorithm::Random), ("sobol", A
 
 impl Default for Sampling {
     fn default() -> Self {
-        Self {
-            algorithm: Algorithm::Random,
-            seed: None,
-            logbase: None,
-        }
+        Self { algorithm: Algorithm::Random, seed: None, logbase: None }
     }
 }
 
@@ -74,24 +70,15 @@ impl Sampling {
         let Content::Map(_) = &at.node.content else {
             let algorithm = at.word(ALGORITHMS, findings)?;
             check_runs(at, algorithm, findings);
-            return Some(Self {
-                algorithm,
-                ..Self::default()
-            });
+            return Some(Self { algorithm, ..Self::default() });
         };
         let mut fields = at.map(findings)?;
         let algorithm = fields
             .require("type", "type: random", findings)
             .and_then(|at| Some((at.word(ALGORITHMS, findings)?, at)));
-        let seed = fields
-            .take("seed", findings)
-            .map(|at| at.int_in(0, i64::MAX, findings));
-        let logbase = fields
-            .take("logbase", findings)
-            .map(|at| read_logbase(&at, findings));
-        let rule = fields
-            .take("rule", findings)
-            .map(|at| (at.word(RULES, findings), at));
+        let seed = fields.take("seed", findings).map(|at| at.int_in(0, i64::MAX, findings));
+        let logbase = fields.take("logbase", findings).map(|at| read_logbase(&at, findings));
+        let rule = fields.take("rule", findings).map(|at| (at.word(RULES, findings), at));
         fields.finish(findings);
         let (mut algorithm, type_at) = algorithm?;
         if let Some((rule, rule_at)) = rule {
@@ -106,19 +93,14 @@ impl Sampling {
         check_runs(&type_at, algorithm, findings);
         Some(Self {
             algorithm,
-            seed: seed.map_or(Some(None), |seed| {
-                seed.map(|seed| Some(seed.unsigned_abs()))
-            })?,
+            seed: seed.map_or(Some(None), |seed| seed.map(|seed| Some(seed.unsigned_abs())))?,
             logbase: logbase.map_or(Some(None), |base| base.map(Some))?,
         })
     }
 }
 
 fn check_runs(at: &At<'_>, algorithm: Algorithm, findings: &mut Findings) {
-    if !matches!(
-        algorithm,
-        Algorithm::Random | Algorithm::Sobol | Algorithm::Grid
-    ) {
+    if !matches!(algorithm, Algorithm::Random | Algorithm::Sobol | Algorithm::Grid) {
         let says = format!("is {}, which this version cannot run", at.node.brief());
         let mistake = Mistake::new(says, "random, sobol or grid");
         findings.cannot_run(at, mistake.hint("write sampling_algorithm: sobol"));
@@ -133,9 +115,5 @@ fn read_logbase(at: &At<'_>, findings: &mut Findings) -> Option<f64> {
     if base > 1.0 {
         return Some(base);
     }
-    at.wrong(
-        findings,
-        "above 1, or e",
-        Some("write logbase: 10".to_owned()),
-    )
+    at.wrong(findings, "above 1, or e", Some("write logbase: 10".to_owned()))
 }

@@ -52,6 +52,11 @@ pub enum Task {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FromRunner {
+    /// The runner can take this many more assignments.
+    Wanted {
+        /// How many.
+        assignments: u32,
+    },
     /// Trials that ended. An assignment may send several of these.
     Outcomes {
         /// The study's name.
@@ -118,6 +123,29 @@ pub struct ModelAddress {
     pub length: u32,
 }
 
+/// The form in which users see a model's id; it reads back.
+impl std::fmt::Display for ModelAddress {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}-{}-{}-{}", self.pack, self.offset, self.length, self.digest)
+    }
+}
+
+impl std::str::FromStr for ModelAddress {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let refuse = || format!("{text:?} is not a model id");
+        let mut parts = text.splitn(4, '-');
+        let mut part = || parts.next().ok_or_else(refuse);
+        Ok(Self {
+            pack: part()?.parse().map_err(|_| refuse())?,
+            offset: part()?.parse().map_err(|_| refuse())?,
+            length: part()?.parse().map_err(|_| refuse())?,
+            digest: part()?.to_owned(),
+        })
+    }
+}
+
 /// What the scheduler tells a runner about work in flight. A hint: losing one costs time, never
 /// correctness.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -134,10 +162,12 @@ pub enum ToRunner {
         /// Who stops it.
         reason: String,
     },
-    /// End everything of this study.
+    /// End what was handed out of this study; what is handed out later is not meant.
     StopStudy {
         /// The study's name.
         study: String,
+        /// Assignments with lower numbers are over, whether begun or not.
+        before: u64,
         /// Why.
         reason: String,
     },

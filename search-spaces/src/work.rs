@@ -123,10 +123,7 @@ mod tests {
         check("train --rate ${{search_space.rate}}", "train --rate 1e-7");
         check("${{ search_space.depth }}${{search_space.depth}}", "33");
         check("--c=${{search_space.model.C}}", "--c=1.0");
-        check(
-            "m '${{search_space.model}}'",
-            r#"m '{"name":"svm","C":1.0}'"#,
-        );
+        check("m '${{search_space.model}}'", r#"m '{"name":"svm","C":1.0}'"#);
     }
 
     #[test]

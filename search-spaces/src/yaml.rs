@@ -3,12 +3,14 @@
 //! JSON is YAML, so both are read here. Size, depth and the number of nodes that aliases expand to
 //! are bounded, and nothing recurses deeper than the depth limit.
 
+mod complaint;
 mod scalar;
 mod tree;
 
+pub use complaint::SyntaxError;
 pub(crate) use scalar::number as scalar_number;
-pub use tree::{MAX_BYTES, MAX_DEPTH, MAX_NODES};
-pub use tree::{SyntaxError, parse};
+
+pub use tree::{MAX_BYTES, MAX_DEPTH, MAX_NODES, parse};
 
 /// A node of a YAML document.
 #[derive(Clone, Debug, PartialEq)]
@@ -66,21 +68,19 @@ impl Node {
     /// The value of a key, if this is a mapping that has it.
     pub fn get(&self, name: &str) -> Option<&Self> {
         match &self.content {
-            Content::Map(entries) => entries
-                .iter()
-                .find(|(key, _)| key.name == name)
-                .map(|(_, node)| node),
+            Content::Map(entries) => {
+                entries.iter().find(|(key, _)| key.name == name).map(|(_, node)| node)
+            }
             _ => None,
         }
     }
 
     /// The node at a dotted path, list elements by their index.
     pub fn at_path(&self, path: &str) -> Option<&Self> {
-        path.split('.')
-            .try_fold(self, |node, step| match &node.content {
-                Content::List(items) => items.get(step.parse::<usize>().ok()?),
-                _ => node.get(step),
-            })
+        path.split('.').try_fold(self, |node, step| match &node.content {
+            Content::List(items) => items.get(step.parse::<usize>().ok()?),
+            _ => node.get(step),
+        })
     }
 
     /// What stands here, short enough for a message.
@@ -109,10 +109,7 @@ impl Node {
             Content::List(items) => Json::Array(items.iter().map(Self::to_json).collect()),
             // serde_json's map sorts its keys, which makes the form canonical.
             Content::Map(entries) => Json::Object(
-                entries
-                    .iter()
-                    .map(|(key, node)| (key.name.clone(), node.to_json()))
-                    .collect(),
+                entries.iter().map(|(key, node)| (key.name.clone(), node.to_json())).collect(),
             ),
         }
     }
@@ -123,10 +120,6 @@ pub(crate) fn brief_text(text: &str) -> String {
     const LONGEST: usize = 60;
     let line = text.lines().next().unwrap_or_default();
     let short: String = line.chars().take(LONGEST).collect();
-    let cut = if short.len() < text.trim_end().len() {
-        "…"
-    } else {
-        ""
-    };
+    let cut = if short.len() < text.trim_end().len() { "…" } else { "" };
     format!("\"{short}{cut}\"")
 }

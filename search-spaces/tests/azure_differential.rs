@@ -73,14 +73,8 @@ fn sweep() -> Sections {
         ),
         section("compute", "compute: azureml:cpu-cluster"),
         section("sampling", "sampling_algorithm: random"),
-        section(
-            "space",
-            "search_space:\n  x: {type: uniform, min_value: 0, max_value: 1}",
-        ),
-        section(
-            "objective",
-            "objective: {goal: minimize, primary_metric: loss}",
-        ),
+        section("space", "search_space:\n  x: {type: uniform, min_value: 0, max_value: 1}"),
+        section("objective", "objective: {goal: minimize, primary_metric: loss}"),
         section("early", ""),
         section("limits", "limits: {max_total_trials: 20}"),
         section("inputs", ""),
@@ -110,16 +104,9 @@ fn variant(name: &str, base: &Sections, changes: &[(&str, &str)], meant: Meant) 
         let own = sections.iter_mut().find(|(name, _)| name == section);
         (*text).clone_into(&mut own.unwrap_or_else(|| panic!("no section {section}")).1);
     }
-    let lines: Vec<String> = sections
-        .into_iter()
-        .map(|(_, text)| text)
-        .filter(|text| !text.is_empty())
-        .collect();
-    Variant {
-        name: name.to_owned(),
-        text: format!("{}\n", lines.join("\n")),
-        meant,
-    }
+    let lines: Vec<String> =
+        sections.into_iter().map(|(_, text)| text).filter(|text| !text.is_empty()).collect();
+    Variant { name: name.to_owned(), text: format!("{}\n", lines.join("\n")), meant }
 }
 
 /// Every distribution under every sampler and early termination.
@@ -128,69 +115,32 @@ fn sweeps_crossed() -> Vec<Variant> {
         ("random", "sampling_algorithm: random"),
         ("grid", "sampling_algorithm: grid"),
         ("bayesian", "sampling_algorithm: bayesian"),
-        (
-            "map",
-            "sampling_algorithm: {type: random, rule: sobol, seed: 3, logbase: e}",
-        ),
+        ("map", "sampling_algorithm: {type: random, rule: sobol, seed: 3, logbase: e}"),
         ("none", ""),
     ];
     let spaces = [
         ("choice", "{type: choice, values: [1, 2.5, three]}", true),
         ("randint", "{type: randint, upper: 9}", true),
-        (
-            "uniform",
-            "{type: uniform, min_value: 0.5, max_value: 2}",
-            false,
-        ),
-        (
-            "quniform",
-            "{type: quniform, min_value: 1, max_value: 9, q: 2}",
-            true,
-        ),
-        (
-            "loguniform",
-            "{type: loguniform, min_value: -6, max_value: -1}",
-            false,
-        ),
-        (
-            "qloguniform",
-            "{type: qloguniform, min_value: 0, max_value: 3, q: 1}",
-            true,
-        ),
+        ("uniform", "{type: uniform, min_value: 0.5, max_value: 2}", false),
+        ("quniform", "{type: quniform, min_value: 1, max_value: 9, q: 2}", true),
+        ("loguniform", "{type: loguniform, min_value: -6, max_value: -1}", false),
+        ("qloguniform", "{type: qloguniform, min_value: 0, max_value: 3, q: 1}", true),
         ("normal", "{type: normal, mu: 0, sigma: 1.5}", false),
         ("qnormal", "{type: qnormal, mu: 5, sigma: 2, q: 0.5}", false),
         ("lognormal", "{type: lognormal, mu: 0, sigma: 1}", false),
-        (
-            "qlognormal",
-            "{type: qlognormal, mu: 0, sigma: 1, q: 1}",
-            false,
-        ),
-        (
-            "nested",
-            "{type: choice, values: [{name: a, C: {type: randint, upper: 3}}, 4]}",
-            true,
-        ),
+        ("qlognormal", "{type: qlognormal, mu: 0, sigma: 1, q: 1}", false),
+        ("nested", "{type: choice, values: [{name: a, C: {type: randint, upper: 3}}, 4]}", true),
     ];
     let policies = [
         ("", ""),
-        (
-            "bandit",
-            "early_termination: {type: bandit, slack_factor: 0.2, evaluation_interval: 2}",
-        ),
-        (
-            "median",
-            "early_termination: {type: median_stopping, delay_evaluation: 5}",
-        ),
+        ("bandit", "early_termination: {type: bandit, slack_factor: 0.2, evaluation_interval: 2}"),
+        ("median", "early_termination: {type: median_stopping, delay_evaluation: 5}"),
     ];
     let mut variants = Vec::new();
     for (sampler, sampling) in samplers {
         for (space, expression, countable) in spaces {
             for (policy, early) in policies {
-                let meant = if sampler == "grid" && !countable {
-                    WeRefuse(GRID)
-                } else {
-                    Same
-                };
+                let meant = if sampler == "grid" && !countable { WeRefuse(GRID) } else { Same };
                 let name = format!("{sampler} {space} {policy}");
                 let space = format!("search_space:\n  x: {expression}");
                 let changes = [("sampling", sampling), ("space", &space), ("early", early)];
@@ -207,18 +157,9 @@ fn spaces() -> Vec<Variant> {
         ("{type: CHOICE, values: [1]}", Same),
         ("{type: log_uniform, min_value: 0, max_value: 1}", Same),
         ("{type: triangular, min_value: 0, max_value: 1}", Same),
-        (
-            "{type: uniform, min_value: 1, max_value: 0}",
-            WeRefuse(MIN_ABOVE_MAX),
-        ),
-        (
-            "{type: loguniform, min_value: 1, max_value: 0}",
-            WeRefuse(MIN_ABOVE_MAX),
-        ),
-        (
-            "{type: quniform, min_value: 9, max_value: 1, q: 1}",
-            WeRefuse(MIN_ABOVE_MAX),
-        ),
+        ("{type: uniform, min_value: 1, max_value: 0}", WeRefuse(MIN_ABOVE_MAX)),
+        ("{type: loguniform, min_value: 1, max_value: 0}", WeRefuse(MIN_ABOVE_MAX)),
+        ("{type: quniform, min_value: 9, max_value: 1, q: 1}", WeRefuse(MIN_ABOVE_MAX)),
         ("{type: uniform, min_value: 1, max_value: 1}", Same),
         ("{type: uniform, min_value: '1', max_value: '2.5'}", Same),
         ("{type: uniform, min_value: 1e-3, max_value: 1e-1}", Same),
@@ -230,26 +171,14 @@ fn spaces() -> Vec<Variant> {
         ("{type: uniform, min_value: null, max_value: 1}", Same),
         ("{min_value: 0, max_value: 1}", Same),
         ("{type: quniform, min_value: 0, max_value: 1}", Same),
-        (
-            "{type: quniform, min_value: 0, max_value: 1, q: 0}",
-            WeRefuse(NOT_POSITIVE),
-        ),
-        (
-            "{type: quniform, min_value: 0, max_value: 1, q: -1}",
-            WeRefuse(NOT_POSITIVE),
-        ),
+        ("{type: quniform, min_value: 0, max_value: 1, q: 0}", WeRefuse(NOT_POSITIVE)),
+        ("{type: quniform, min_value: 0, max_value: 1, q: -1}", WeRefuse(NOT_POSITIVE)),
         ("{type: normal, mu: 0, sigma: 0}", WeRefuse(NOT_POSITIVE)),
         ("{type: normal, mu: 0, sigma: -2}", WeRefuse(NOT_POSITIVE)),
-        (
-            "{type: qlognormal, mu: 0, sigma: 1, q: 0}",
-            WeRefuse(NOT_POSITIVE),
-        ),
+        ("{type: qlognormal, mu: 0, sigma: 1, q: 0}", WeRefuse(NOT_POSITIVE)),
         ("{type: normal, mu: 0}", Same),
         ("{type: normal, sigma: 1}", Same),
-        (
-            "{type: loguniform, min_value: 0, max_value: 5000}",
-            WeRefuse(OVERFLOW),
-        ),
+        ("{type: loguniform, min_value: 0, max_value: 5000}", WeRefuse(OVERFLOW)),
         ("{type: loguniform, min_value: 0.001, max_value: 0.1}", Same),
         ("{type: randint, upper: 0}", WeRefuse(NOT_POSITIVE)),
         ("{type: randint, upper: -3}", WeRefuse(NOT_POSITIVE)),
@@ -262,10 +191,7 @@ fn spaces() -> Vec<Variant> {
         ("{type: choice, values: []}", WeRefuse(CHOICES)),
         ("{type: choice, values: [1, 2, 1]}", WeRefuse(CHOICES)),
         ("{type: choice, values: [a, b, a]}", WeRefuse(CHOICES)),
-        (
-            "{type: choice, values: [{a: 1}, {a: 1}]}",
-            WeRefuse(CHOICES),
-        ),
+        ("{type: choice, values: [{a: 1}, {a: 1}]}", WeRefuse(CHOICES)),
         ("{type: choice, values: 3}", Same),
         ("{type: choice}", WeRefuse(CHOICES)),
         ("{type: choice, values: [null]}", Same),
@@ -275,24 +201,15 @@ fn spaces() -> Vec<Variant> {
         ("{type: choice, values: ['yes', 'no']}", Same),
         ("{type: choice, values: [2024-01-01]}", WeAccept(MILD_YAML)),
         ("{type: choice, values: [a, b], extra: 1}", Same),
-        (
-            "{type: choice, values: [{a-b: {type: uniform, min_value: 0, max_value: 1}}]}",
-            Same,
-        ),
+        ("{type: choice, values: [{a-b: {type: uniform, min_value: 0, max_value: 1}}]}", Same),
         (
             "{type: choice, values: [{a: {type: uniform, min_value: 2, max_value: 1}}]}",
             WeRefuse(MIN_ABOVE_MAX),
         ),
-        (
-            "{type: choice, values: [{a: {type: choice, values: [{b: 1}, 2]}}]}",
-            Same,
-        ),
+        ("{type: choice, values: [{a: {type: choice, values: [{b: 1}, 2]}}]}", Same),
         ("{type: choice, values: [{a: {type: wrong}}]}", Same),
         ("{type: choice, values: [{a: true}]}", WeAccept(BOOLEANS)),
-        (
-            "{type: choice, values: [{type: uniform, min_value: 0, max_value: 1}]}",
-            Same,
-        ),
+        ("{type: choice, values: [{type: uniform, min_value: 0, max_value: 1}]}", Same),
         ("0.1", Same),
         ("word", Same),
         ("{}", Same),
@@ -301,12 +218,7 @@ fn spaces() -> Vec<Variant> {
     numbered
         .map(|(index, (expression, meant))| {
             let space = format!("search_space:\n  x: {expression}");
-            variant(
-                &format!("space {index} {expression}"),
-                &sweep(),
-                &[("space", &space)],
-                *meant,
-            )
+            variant(&format!("space {index} {expression}"), &sweep(), &[("space", &space)], *meant)
         })
         .collect()
 }
@@ -423,21 +335,14 @@ fn sweep_sections() -> Vec<Variant> {
             let name = format!("sweep {index} {text}");
             // Without a space there must be no command that names a parameter of it.
             let changes = [("trial", plain.as_str()), (section, text.as_str())];
-            let changes = if section == "space" {
-                &changes[..]
-            } else {
-                &changes[1..]
-            };
+            let changes = if section == "space" { &changes[..] } else { &changes[1..] };
             variant(&name, &sweep(), changes, meant)
         })
         .collect();
     let choice = "search_space:\n  x: {type: choice, values: [1, 2]}";
     for limits in ["", "limits: {max_concurrent_trials: 2}"] {
-        let changes = [
-            ("sampling", "sampling_algorithm: grid"),
-            ("space", choice),
-            ("limits", limits),
-        ];
+        let changes =
+            [("sampling", "sampling_algorithm: grid"), ("space", choice), ("limits", limits)];
         let name = format!("grid with limits: {limits}");
         variants.push(variant(&name, &sweep(), &changes, WeAccept(GRID_LIMITS)));
     }
@@ -450,10 +355,7 @@ fn automl_sections() -> Vec<Variant> {
     let training = |text: &str| vec![("training", format!("training: {{{text}}}"))];
     let extra = |text: &str| vec![("extra", text.to_owned())];
     let forecasting = |text: &str| {
-        vec![
-            ("task", forecast.to_owned()),
-            ("forecasting", format!("{settings}{text}}}")),
-        ]
+        vec![("task", forecast.to_owned()), ("forecasting", format!("{settings}{text}}}"))]
     };
     let one = |section, text: &str| vec![(section, text.to_owned())];
     let cases: Vec<(Vec<(&str, String)>, Meant)> = vec![
@@ -550,10 +452,8 @@ fn automl_sections() -> Vec<Variant> {
     let numbered = cases.into_iter().enumerate();
     numbered
         .map(|(index, (changes, meant))| {
-            let changes: Vec<(&str, &str)> = changes
-                .iter()
-                .map(|(section, text)| (*section, text.as_str()))
-                .collect();
+            let changes: Vec<(&str, &str)> =
+                changes.iter().map(|(section, text)| (*section, text.as_str())).collect();
             let shown: Vec<&str> = changes.iter().map(|(_, text)| *text).collect();
             let name = format!("automl {index} {}", shown.join("; "));
             variant(&name, &automl(), &changes, meant)
@@ -562,12 +462,7 @@ fn automl_sections() -> Vec<Variant> {
 }
 
 fn variants() -> Vec<Variant> {
-    let parts = [
-        sweeps_crossed(),
-        spaces(),
-        sweep_sections(),
-        automl_sections(),
-    ];
+    let parts = [sweeps_crossed(), spaces(), sweep_sections(), automl_sections()];
     parts.into_iter().flatten().collect()
 }
 
@@ -581,28 +476,16 @@ fn ask_azure(python: &str, folder: &Path, names: &[String]) -> BTreeMap<String, 
         .stdout(Stdio::piped())
         .spawn()
         .unwrap_or_else(|error| panic!("{python} does not start: {error}"));
-    child
-        .stdin
-        .take()
-        .unwrap()
-        .write_all(names.join("\n").as_bytes())
-        .unwrap();
+    child.stdin.take().unwrap().write_all(names.join("\n").as_bytes()).unwrap();
     let output = child.wait_with_output().unwrap();
-    assert!(
-        output.status.success(),
-        "the oracle failed: {:?}",
-        output.status
-    );
+    assert!(output.status.success(), "the oracle failed: {:?}", output.status);
     let lines = String::from_utf8(output.stdout).unwrap();
     lines
         .lines()
         .map(|line| {
             let answer: serde_json::Value = serde_json::from_str(line).unwrap();
             let text = |key: &str| answer[key].as_str().unwrap().to_owned();
-            (
-                text("file"),
-                (answer["ok"].as_bool().unwrap(), text("said")),
-            )
+            (text("file"), (answer["ok"].as_bool().unwrap(), text("said")))
         })
         .collect()
 }
@@ -626,9 +509,7 @@ fn azure_and_we_accept_the_same_jobs() {
     std::fs::create_dir(inside("train")).unwrap();
     std::fs::write(inside("train/MLTable"), "paths: [{file: ./x.csv}]\n").unwrap();
     std::fs::write(inside("data.csv"), "a,y\n1,2\n").unwrap();
-    let names: Vec<String> = (0..variants.len())
-        .map(|index| format!("job{index}.yml"))
-        .collect();
+    let names: Vec<String> = (0..variants.len()).map(|index| format!("job{index}.yml")).collect();
     for (name, variant) in names.iter().zip(&variants) {
         std::fs::write(inside(name), &variant.text).unwrap();
     }
@@ -644,10 +525,7 @@ fn azure_and_we_accept_the_same_jobs() {
             WeAccept(_) => !*azure_accepts && ours.is_ok(),
         };
         if !expected {
-            let we_say = ours
-                .err()
-                .map(|problems| problems.to_string())
-                .unwrap_or_default();
+            let we_say = ours.err().map(|problems| problems.to_string()).unwrap_or_default();
             let meant = variant.meant;
             surprises.push(format!(
                 "{}\n  meant {meant:?}; azure accepts: {azure_accepts} {azure_says}\n  we: {we_say}",
@@ -655,12 +533,7 @@ fn azure_and_we_accept_the_same_jobs() {
             ));
         }
     }
-    assert!(
-        surprises.is_empty(),
-        "{} surprises:\n{}",
-        surprises.len(),
-        surprises.join("\n")
-    );
+    assert!(surprises.is_empty(), "{} surprises:\n{}", surprises.len(), surprises.join("\n"));
 }
 
 #[test]
@@ -673,9 +546,6 @@ fn every_difference_is_in_the_reference() {
         let (WeRefuse(reason) | WeAccept(reason)) = variant.meant else {
             continue;
         };
-        assert!(
-            reference.contains(&words(reason)),
-            "docs/job-file.md does not list: {reason}"
-        );
+        assert!(reference.contains(&words(reason)), "docs/job-file.md does not list: {reason}");
     }
 }

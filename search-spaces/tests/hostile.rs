@@ -15,11 +15,7 @@ fn refused(text: &str) -> Problems {
         Ok(job) => job.study().expect_err("a hostile job was accepted"),
         Err(problems) => problems,
     };
-    assert!(
-        start.elapsed() < Duration::from_secs(5),
-        "{:?}",
-        start.elapsed()
-    );
+    assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
     assert!(!problems.0.is_empty());
     problems
 }
@@ -34,10 +30,7 @@ fn deep_nesting_is_refused() {
     assert_eq!(first(&"[".repeat(100_000)), deep);
     assert_eq!(first(&"{a: ".repeat(100_000)), deep);
     assert_eq!(first(&"- ".repeat(100_000)), deep);
-    assert_eq!(
-        first(&format!("{}1{}", "[".repeat(65), "]".repeat(65))),
-        deep
-    );
+    assert_eq!(first(&format!("{}1{}", "[".repeat(65), "]".repeat(65))), deep);
     let mut stairs = String::new();
     for depth in 0..2_000 {
         writeln!(stairs, "{}a:", " ".repeat(depth)).unwrap();
@@ -66,16 +59,10 @@ fn alias_bombs_are_refused() {
     assert_eq!(first(&maps), large);
     let text = "x".repeat(1 << 20);
     let copies = "  - *text\n".repeat(1_000);
-    assert_eq!(
-        first(&format!("text: &text {text}\ncopies:\n{copies}")),
-        large
-    );
+    assert_eq!(first(&format!("text: &text {text}\ncopies:\n{copies}")), large);
     let anchored: String = (0..60).map(|step| format!("&a{step} [")).collect();
     let inner = "x, ".repeat(60_000);
-    assert_eq!(
-        first(&format!("{anchored}{inner}{}", "]".repeat(60))),
-        large
-    );
+    assert_eq!(first(&format!("{anchored}{inner}{}", "]".repeat(60))), large);
 }
 
 #[test]
@@ -88,7 +75,8 @@ fn huge_files_are_refused() {
     let problems = refused(&keys);
     assert!(problems.0.len() < 200, "{} problems", problems.0.len());
     let repeated = "key: 1\n".repeat(45_000);
-    assert_eq!(first(&repeated), "key is set twice; the first is on line 1");
+    let problems = refused(&repeated);
+    assert_eq!(problems.0[1].message, "key is set twice; the first is on line 1");
 }
 
 #[test]
@@ -107,11 +95,7 @@ fn a_choice_of_five_thousand_is_fine() {
         let start = Instant::now();
         let study = Job::read("job.yaml", &text).unwrap().study().unwrap();
         assert_eq!(study.space.parameters.len(), 1);
-        assert!(
-            start.elapsed() < Duration::from_secs(5),
-            "{:?}",
-            start.elapsed()
-        );
+        assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
     }
 }
 
@@ -216,11 +200,7 @@ fn judge(text: &str) -> Result<(), TestCaseError> {
             let axes = study.space.axes();
             for unit in [0.0, 0.3, 0.999] {
                 let configuration = study.space.configuration(&vec![unit; axes.len()]);
-                prop_assert!(
-                    study.space.contains(&configuration),
-                    "{}",
-                    configuration.to_json()
-                );
+                prop_assert!(study.space.contains(&configuration), "{}", configuration.to_json());
             }
         }
         Err(problems) => prop_assert!(!problems.0.is_empty(), "refused without a problem: {text}"),

@@ -54,18 +54,10 @@ fn a_learner_study_is_understood() {
     assert_eq!(study.seed, Some(1));
     let data = study.data.unwrap();
     assert_eq!(data.training.paths, ["sales.csv"]);
-    assert_eq!(
-        (data.training.place.line, data.training.place.column),
-        (3, 23)
-    );
+    assert_eq!((data.training.place.line, data.training.place.column), (3, 23));
     assert_eq!(data.task, Task::Regression);
     assert_eq!(data.partition_columns, ["store"]);
-    let expected = Domain::Int {
-        min: 10,
-        max: 200,
-        step: 1,
-        scale: Scale::Log,
-    };
+    let expected = Domain::Int { min: 10, max: 200, step: 1, scale: Scale::Log };
     assert_eq!(study.space.parameters[0].domain, expected);
     assert_eq!(study.notices, []);
     assert_eq!(study.cannot_run, []);
@@ -156,10 +148,7 @@ fn canonical_forms_ignore_order_and_names() {
 fn command(changes: &[(&str, &str)]) -> String {
     let mut sections = vec![
         ("trial", "{command: \"train ${{search_space.x}}\"}"),
-        (
-            "search_space",
-            "{x: {type: uniform, min_value: 0, max_value: 1}}",
-        ),
+        ("search_space", "{x: {type: uniform, min_value: 0, max_value: 1}}"),
         ("objective", "{goal: minimize, primary_metric: loss}"),
         ("limits", "{max_total_trials: 4}"),
     ];
@@ -170,9 +159,7 @@ fn command(changes: &[(&str, &str)]) -> String {
         }
     }
     let lines = sections.iter().filter(|(_, text)| !text.is_empty());
-    let lines: Vec<String> = lines
-        .map(|(key, text)| format!("{key}: {text}\n"))
-        .collect();
+    let lines: Vec<String> = lines.map(|(key, text)| format!("{key}: {text}\n")).collect();
     format!("type: sweep\n{}", lines.concat())
 }
 
@@ -189,18 +176,12 @@ fn nothing_is_said_about_a_plain_job() {
 fn what_deserves_a_notice_gets_one() {
     let check = |changes: &[(&str, &str)], expected: &str| assert_eq!(notices(changes), expected);
     check(
-        &[(
-            "search_space",
-            "{x: {type: loguniform, min_value: 0.0001, max_value: 0.1}}",
-        )],
+        &[("search_space", "{x: {type: loguniform, min_value: 0.0001, max_value: 0.1}}")],
         "job.yaml:3:19: search_space.x yields 1.0001e0 to 1.1052e0, e to the power of 0.0001 and 0.1; \
          bounds are exponents of e; for values write {type: float, min: 0.0001, max: 0.1, scale: log}",
     );
     check(
-        &[
-            ("search_space", "{x: [1, 2, 3], y: [1, 2]}"),
-            ("sampling_algorithm", "grid"),
-        ],
+        &[("search_space", "{x: [1, 2, 3], y: [1, 2]}"), ("sampling_algorithm", "grid")],
         "job.yaml:3:33: search_space.y is not named in the command; the program finds it only in \
          AZUREML_SWEEP_y\n\
          job.yaml:5:28: limits.max_total_trials is 4, but the grid has 6 configurations; the first 4 \
@@ -209,22 +190,16 @@ fn what_deserves_a_notice_gets_one() {
     check(
         &[
             ("search_space", "{x: [1, 2, 3], y: [1, 2]}"),
-            (
-                "trial",
-                "{command: \"train $AZUREML_SWEEP_x $AZUREML_SWEEP_y\"}",
-            ),
+            ("trial", "{command: \"train $AZUREML_SWEEP_x $AZUREML_SWEEP_y\"}"),
         ],
         "",
     );
     check(
         &[("limits", "{max_total_trials: 4, max_concurrent_trials: 9}")],
-        "job.yaml:5:51: limits.max_concurrent_trials is 9, more than max_total_trials 4; at most 4 run",
+        "job.yaml:5:54: limits.max_concurrent_trials is 9, more than max_total_trials 4; at most 4 run",
     );
     check(
-        &[(
-            "search_space",
-            "{x: [{type: uniform, min_value: 0, max_value: 1}]}",
-        )],
+        &[("search_space", "{x: [{type: uniform, min_value: 0, max_value: 1}]}")],
         "job.yaml:3:20: search_space.x.0 looks like a uniform distribution, but a map inside a choice \
          is a nested space with these fixed values; give the distribution a name of its own",
     );
@@ -235,19 +210,11 @@ fn what_cannot_run_yet_is_valid_and_says_so() {
     let check = |changes: &[(&str, &str)], expected: &str| {
         let text = command(changes);
         let study = study(&text);
-        let reasons: Vec<&str> = study
-            .cannot_run
-            .iter()
-            .map(|problem| problem.message.as_str())
-            .collect();
+        let reasons: Vec<&str> =
+            study.cannot_run.iter().map(|problem| problem.message.as_str()).collect();
         assert_eq!(reasons, [expected]);
         assert!(study.cannot_run[0].hint.is_some());
-        assert!(
-            study
-                .notices
-                .iter()
-                .any(|notice| notice.message == expected)
-        );
+        assert!(study.notices.iter().any(|notice| notice.message == expected));
     };
     check(
         &[("sampling_algorithm", "bayesian")],
@@ -269,34 +236,21 @@ fn what_cannot_run_yet_is_valid_and_says_so() {
         "objective lists several objectives, which this version cannot search",
     );
     check(
-        &[(
-            "trial",
-            "{command: \"train ${{search_space.x}}\", code: \"https://github.com/a/b\"}",
-        )],
+        &[("trial", "{command: \"train ${{search_space.x}}\", code: \"https://github.com/a/b\"}")],
         "trial.code is \"https://github.com/a/b\", which is not on this machine",
     );
-    check(
-        &[("selection", "shrunk")],
-        "selection is \"shrunk\", which this version cannot run",
-    );
+    check(&[("selection", "shrunk")], "selection is \"shrunk\", which this version cannot run");
 }
 
 #[test]
 fn learners_and_settings_that_cannot_run_yet_are_valid() {
     let reasons = |text: &str| {
         let study = study(text);
-        study
-            .cannot_run
-            .iter()
-            .map(|problem| problem.place.path.clone())
-            .collect::<Vec<_>>()
+        study.cannot_run.iter().map(|problem| problem.place.path.clone()).collect::<Vec<_>>()
     };
     let boosting = STORES
         .replace("random_forest", "gradient_boosting")
-        .replace(
-            "  max_features: {type: uniform, min_value: 0.5, max_value: 1.0}\n",
-            "",
-        );
+        .replace("  max_features: {type: uniform, min_value: 0.5, max_value: 1.0}\n", "");
     assert_eq!(reasons(&boosting), ["trial.learner"]);
     let stopped = format!("{STORES}early_termination: {{type: median_stopping}}\n");
     assert_eq!(reasons(&stopped), ["early_termination"]);
@@ -314,17 +268,11 @@ fn learners_and_settings_that_cannot_run_yet_are_valid() {
 fn a_grid_has_a_size_of_its_own() {
     let text = command(&[
         ("sampling_algorithm", "grid"),
-        (
-            "search_space",
-            "{x: [1, 2, 3], y: {type: float, min: 0, max: 1, step: 0.25}}",
-        ),
+        ("search_space", "{x: [1, 2, 3], y: {type: float, min: 0, max: 1, step: 0.25}}"),
         ("limits", ""),
     ]);
     let limits = study(&text).limits;
-    assert_eq!(
-        (limits.max_total_trials, limits.max_concurrent_trials),
-        (15, 15)
-    );
+    assert_eq!((limits.max_total_trials, limits.max_concurrent_trials), (15, 15));
 }
 
 #[test]
@@ -368,14 +316,8 @@ limits: {max_total_trials: 10}
 #[test]
 fn logbase_is_the_base_of_exponents() {
     let text = command(&[
-        (
-            "search_space",
-            "{x: {type: loguniform, min_value: -3, max_value: -1}}",
-        ),
-        (
-            "sampling_algorithm",
-            "{type: random, logbase: 10, rule: sobol, seed: 5}",
-        ),
+        ("search_space", "{x: {type: loguniform, min_value: -3, max_value: -1}}"),
+        ("sampling_algorithm", "{type: random, logbase: 10, rule: sobol, seed: 5}"),
     ]);
     let study = study(&text);
     assert_eq!(study.sampling.algorithm, Algorithm::Sobol);
@@ -404,20 +346,26 @@ training: {allowed_training_algorithms: [GradientBoosting, logistic_regression]}
     let study = study(text);
     assert_eq!(study.work, Work::AutoMl);
     assert_eq!(study.objective.metric, "auc_weighted");
-    assert_eq!(
-        (study.limits.max_total_trials, study.limits.timeout_s),
-        (9, 120.0)
-    );
+    assert_eq!((study.limits.max_total_trials, study.limits.timeout_s), (9, 120.0));
     let automl = study.automl.unwrap();
-    assert_eq!(
-        automl.allowed_algorithms,
-        ["gradient_boosting", "logistic_regression"]
-    );
+    assert_eq!(automl.allowed_algorithms, ["gradient_boosting", "logistic_regression"]);
     assert_eq!(automl.exit_score, Some(0.92));
     assert_eq!(study.cannot_run[0].place.path, "type");
     let images = "type: automl\ntask: image_classification\ntraining_parameters: {epochs: 3}\n";
-    assert_eq!(
-        Job::read("i.yaml", images).unwrap().study().unwrap().work,
-        Work::AutoMl
-    );
+    assert_eq!(Job::read("i.yaml", images).unwrap().study().unwrap().work, Work::AutoMl);
+}
+
+#[test]
+fn windows_lines_marks_and_escapes_are_read() {
+    let text = format!("\u{feff}{}", command(&[("description", "\"\\ud83d\\ude00 \\u00e9\"")]));
+    study(&text.replace('\n', "\r\n"));
+    let job = Job::read("job.json", "{\n\t\"type\": \"sweep\",\n\t\"seed\": 1\n}").unwrap();
+    assert_eq!(job.canonical(), r#"{"seed":1,"type":"sweep"}"#);
+}
+
+#[test]
+fn a_repeated_key_does_not_hide_other_problems() {
+    let text = command(&[("limits", "{max_total_trials: 0, max_total_trials: 1}"), ("sed", "1")]);
+    let problems = Job::read("job.yaml", &text).unwrap_err();
+    assert_eq!(problems.0.len(), 3, "{problems}");
 }

@@ -22,8 +22,7 @@ fn every_block_of_the_reference_is_read() {
             continue;
         }
         n_jobs += 1;
-        job.study()
-            .unwrap_or_else(|problems| panic!("{problems}\n{yaml}"));
+        job.study().unwrap_or_else(|problems| panic!("{problems}\n{yaml}"));
     }
     assert!(n_jobs >= 5, "{n_jobs} jobs");
 }
@@ -32,18 +31,10 @@ fn every_block_of_the_reference_is_read() {
 fn the_reference_names_every_learner_and_the_parameters_of_those_that_run() {
     let text = reference();
     for learner in Learner::ALL {
-        assert!(
-            text.contains(&format!("`{}`", learner.name())),
-            "{}",
-            learner.name()
-        );
+        assert!(text.contains(&format!("`{}`", learner.name())), "{}", learner.name());
         for parameter in learner.parameters().iter().filter(|_| learner.available()) {
             let name = parameter.name;
-            assert!(
-                text.contains(&format!("`{name}`")),
-                "{}: {name}",
-                learner.name()
-            );
+            assert!(text.contains(&format!("`{name}`")), "{}: {name}", learner.name());
         }
     }
 }

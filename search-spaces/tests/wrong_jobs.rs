@@ -6,17 +6,14 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use fleetfit_search_spaces::{Job, Problems};
+use fleetfit_search_spaces::{Job, Problem, Problems};
 
 fn wrong_jobs() -> Vec<PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/wrong");
     let mut files: Vec<PathBuf> = fs::read_dir(folder)
         .unwrap()
         .map(|entry| entry.unwrap().path())
-        .filter(|path| {
-            path.extension()
-                .is_some_and(|extension| extension == "yaml")
-        })
+        .filter(|path| path.extension().is_some_and(|extension| extension == "yaml"))
         .collect();
     files.sort();
     files
@@ -51,19 +48,35 @@ fn every_wrong_job_gets_its_problems() {
 fn every_problem_has_a_place_and_says_what_is_allowed() {
     for path in wrong_jobs() {
         let name = path.file_name().unwrap().to_str().unwrap();
-        for problem in problems(name, &fs::read_to_string(&path).unwrap()).0 {
-            assert!(
-                problem.place.line > 0 && problem.place.column > 0,
-                "{problem}"
-            );
+        let text = fs::read_to_string(&path).unwrap();
+        for problem in problems(name, &text).0 {
+            assert!(problem.place.line > 0 && problem.place.column > 0, "{problem}");
             assert!(!problem.found.is_empty(), "{problem}");
             assert!(problem.hint.is_some(), "{problem}");
-            let begins_low = problem
-                .message
-                .chars()
-                .next()
-                .is_some_and(|c| !c.is_uppercase());
+            assert!(stands_there(&text, &problem), "{problem:?}");
+            let begins_low = problem.message.chars().next().is_some_and(|c| !c.is_uppercase());
             assert!(begins_low && !problem.message.ends_with('.'), "{problem}");
         }
+    }
+}
+
+/// Whether what a problem says was found stands at its line and column.
+fn stands_there(text: &str, problem: &Problem) -> bool {
+    let line = text.lines().nth(problem.place.line as usize - 1).unwrap_or_default();
+    let rest: String = line.chars().skip(problem.place.column as usize - 1).collect();
+    let found = problem.found.trim_matches('"').trim_end_matches('…');
+    let begins = |marks: &[char]| rest.starts_with(marks);
+    match problem.found.as_str() {
+        "a map" => begins(&['{']) || rest.contains(':'),
+        "a list" => begins(&['[', '-']),
+        "nothing" => true,
+        "invalid YAML" | "a tab" | "a second document" | "deeper nesting" | "too many values" => {
+            true
+        }
+        _ if problem.found.starts_with("a second \"") => {
+            rest.starts_with(&found["a second \"".len()..])
+        }
+        "an alias of itself" => begins(&['*']),
+        _ => rest.trim_start_matches(['"', '\'', '!']).starts_with(found),
     }
 }

@@ -27,9 +27,7 @@ fn main() -> std::io::Result<()> {
             let command = COMMAND.replace("${{search_space.x}}", "0.5");
             let _ = Command::new("/bin/sh").args(["-c", &command]).output();
         });
-        let ours = per_second(n_threads, |number| {
-            trial(folder.path(), number, &supervisors)
-        });
+        let ours = per_second(n_threads, |number| trial(folder.path(), number, &supervisors));
         let overhead_ms = 1000.0 * f64::from(n_threads) * (1.0 / ours - 1.0 / bare);
         println!("{n_threads:>7}  {bare:>15.0}  {ours:>18.0}  {overhead_ms:>20.2}");
     }
@@ -64,11 +62,8 @@ fn trial(folder: &Path, number: u32, supervisors: &Supervisors) {
         outputs: Vec::new(),
         environment_variables: Default::default(),
     };
-    let objective = Objective {
-        metric: "loss".to_owned(),
-        goal: Goal::Minimize,
-        value: ValueRule::Best,
-    };
+    let objective =
+        Objective { metric: "loss".to_owned(), goal: Goal::Minimize, value: ValueRule::Best };
     let value = Setting::Value(Value::Float(0.5));
     let job = CommandJob {
         trial: &trial,

@@ -113,24 +113,16 @@ pub fn run(job: &CommandJob<'_>, halt: &Halt, on_report: &mut dyn FnMut(Report))
         last_line: String::new(),
     };
     let end = match halt.reason() {
-        Some(reason) => End::Stopped {
-            value: None,
-            reason: reason.to_owned(),
-        },
+        Some(reason) => End::Stopped { value: None, reason: reason.to_owned() },
         None => match start(job) {
             Ok((supervisor, log)) => {
                 let (exit, asked) = following.follow(job, halt, supervisor, log, on_report);
                 following.judge(&exit, asked)
             }
-            Err(error) => End::Failed {
-                reason: error.to_string(),
-            },
+            Err(error) => End::Failed { reason: error.to_string() },
         },
     };
-    CommandOutcome {
-        end,
-        reports: following.metrics.reports,
-    }
+    CommandOutcome { end, reports: following.metrics.reports }
 }
 
 fn start(job: &CommandJob<'_>) -> Result<(Supervisor, Log), StartError> {
@@ -143,10 +135,7 @@ fn start(job: &CommandJob<'_>) -> Result<(Supervisor, Log), StartError> {
         folder: path_text(&folder.work, "its folder")?,
         environment: environment(job, &folder)?,
     };
-    let supervisor = job
-        .supervisors
-        .start(&program)
-        .map_err(StartError::Program)?;
+    let supervisor = job.supervisors.start(&program).map_err(StartError::Program)?;
     Ok((supervisor, log))
 }
 
@@ -234,10 +223,8 @@ fn add_parameters(
     environment: &mut Vec<(String, String)>,
 ) {
     for (name, setting) in &configuration.0 {
-        let name: String = name
-            .chars()
-            .map(|c| if c.is_ascii_alphanumeric() { c } else { '_' })
-            .collect();
+        let name: String =
+            name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect();
         let name = format!("{prefix}{name}");
         let value = match setting {
             Setting::Value(value) => value.to_string(),
@@ -303,12 +290,7 @@ impl Following<'_> {
         on_report: &mut dyn FnMut(Report),
     ) {
         let n_pieces = if to_the_end { MAX_PIECES } else { 1 };
-        let Self {
-            metrics,
-            lines,
-            error_lines,
-            last_line,
-        } = self;
+        let Self { metrics, lines, error_lines, last_line } = self;
         let mut on_line = |line: &Line<'_>| {
             quote(line, last_line);
             if let Some(report) = metrics.read(line) {
@@ -339,10 +321,9 @@ impl Following<'_> {
         let failed = |reason| End::Failed { reason };
         match (asked, exit) {
             (Some(Asked::Halted(reason)), _) => End::Stopped { value, reason },
-            (Some(Asked::TimedOut(limit)), _) => failed(format!(
-                "ran longer than trial_timeout ({} s)",
-                limit.as_secs_f64()
-            )),
+            (Some(Asked::TimedOut(limit)), _) => {
+                failed(format!("ran longer than trial_timeout ({} s)", limit.as_secs_f64()))
+            }
             (None, Exit::Code(0)) => match value {
                 Some(value) => End::Completed { value },
                 None => failed(self.no_report()),

@@ -1,1 +1,197 @@
-//! dataset
+//! A data set: read once from its files, typed, and sorted so that each entity's rows lie together.
+//!
+//! Files are read twice, to learn what their columns hold and then to store them; nothing but the
+//! typed columns stays in memory. Everything that depends on all rows (levels, labels, the parts of
+//! dates that vary) is decided here and kept in the [`FeatureSchema`]. Read `table` next for
+//! files, [`crate::frame`] for what trainers see.
+
+pub(crate) mod cell;
+pub(crate) mod column;
+mod delimited;
+mod describe;
+mod error;
+mod keys;
+mod mltable;
+mod parquet;
+mod prediction;
+mod raw;
+mod roles;
+mod sorting;
+mod source;
+mod table;
+
+use std::io::Read;
+use std::path::Path;
+use std::sync::Arc;
+
+use fleetfit_search_spaces::data::{DataSource, DataSpec};
+use fleetfit_search_spaces::entity::EntityKey;
+
+pub use cell::MISSING_WORDS;
+pub use error::{At, DataError, DataPlace, Fault};
+pub use keys::{KeyColumn, KeyKind};
+pub use prediction::Prediction;
+pub use table::header;
+
+use crate::folds::Marks;
+use crate::frame::{FeatureSchema, Frame, Layout, Target};
+use column::Column;
+use describe::describe;
+use raw::RawRows;
+use roles::Roles;
+use sorting::Unsorted;
+use table::Table;
+
+/// The rows to learn from, by entity.
+#[derive(Debug)]
+pub struct Dataset {
+    entities: Vec<EntityKey>,
+    /// Entity `e` has the rows `offsets[2e]..offsets[2e + 2]`; the validation table's rows begin
+    /// at `offsets[2e + 1]`.
+    offsets: Vec<u32>,
+    schema: FeatureSchema,
+    layout: Layout,
+    features: Vec<Column>,
+    target: TargetRows,
+    weights: Option<Vec<f64>>,
+    time: Option<Vec<f64>>,
+    series: Option<Vec<u32>>,
+    marks: Vec<Vec<f64>>,
+    has_validation: bool,
+    digest: String,
+    notices: Vec<String>,
+}
+
+#[derive(Debug)]
+enum TargetRows {
+    Number(Vec<f64>),
+    Class(Vec<u32>, Arc<Vec<String>>),
+}
+
+impl Dataset {
+    /// Reads the training table, and the validation table where there is one. Paths start at
+    /// `base`.
+    pub fn load(base: &Path, spec: &DataSpec) -> Result<Self, DataError> {
+        let digest = digest(base, spec)?;
+        let table = Table::survey(base, &spec.training)?;
+        let roles = Roles::find(&table, spec)?;
+        let mut raw = RawRows::training(&table, &roles, spec.task)?;
+        let n_training = raw.n_rows;
+        let mut notices = table.notices.clone();
+        notices.extend(roles.notices.iter().cloned());
+        let (schema, keep) = describe(&table, &roles, spec, &raw, &mut notices)?;
+        if let Some(validation) = &spec.validation {
+            let as_validation = |error: DataError| error.key("validation_data");
+            let other = Table::survey(base, validation).map_err(as_validation)?;
+            raw.append(RawRows::validation(&other, &table, &roles, spec.task)?);
+        }
+        let unsorted =
+            Unsorted { schema, keep, n_training, raw, survey: &table.surveys[roles.target] };
+        unsorted.sort(digest, notices, spec.validation.is_some())
+    }
+
+    /// The entities, numbers by size and text by bytes. Without partition columns there is one.
+    pub fn entities(&self) -> &[EntityKey] {
+        &self.entities
+    }
+
+    /// The digest of the files' bytes, in hexadecimal.
+    pub fn digest(&self) -> &str {
+        &self.digest
+    }
+
+    /// How many rows are used for training and validation.
+    pub fn n_rows(&self) -> usize {
+        self.offsets.last().copied().unwrap_or(0) as usize
+    }
+
+    /// What the features are.
+    pub fn schema(&self) -> &FeatureSchema {
+        &self.schema
+    }
+
+    /// Sentences worth saying: columns and rows that are not used.
+    pub fn notices(&self) -> &[String] {
+        &self.notices
+    }
+
+    /// The rows of an entity: those to train on, then those of the validation table. An entity
+    /// that does not exist has none.
+    pub fn frame(&self, entity: u32) -> Frame {
+        let rows = self.rows(entity);
+        Frame {
+            columns: self.layout.columns(&self.features, rows.clone()),
+            target: match &self.target {
+                TargetRows::Number(values) => Target::Number(values[rows.clone()].to_vec()),
+                TargetRows::Class(codes, labels) => Target::Class {
+                    codes: codes[rows.clone()].to_vec(),
+                    labels: Arc::clone(labels),
+                },
+            },
+            weights: self.weights.as_ref().map(|weights| weights[rows.clone()].to_vec()),
+            n_rows: rows.len(),
+        }
+    }
+
+    /// What splits need to know about the rows of an entity's frame.
+    pub fn marks(&self, entity: u32) -> Marks {
+        let rows = self.rows(entity);
+        Marks {
+            time: self.time.as_ref().map(|time| time[rows.clone()].to_vec()),
+            series: self.series.as_ref().map(|series| series[rows.clone()].to_vec()),
+            columns: self.marks.iter().map(|mark| mark[rows.clone()].to_vec()).collect(),
+            n_training: self.has_validation.then(|| {
+                let end = self.offset(2 * entity as usize + 1);
+                (end - rows.start) as u32
+            }),
+        }
+    }
+
+    fn rows(&self, entity: u32) -> std::ops::Range<usize> {
+        self.offset(2 * entity as usize)..self.offset(2 * entity as usize + 2)
+    }
+
+    fn offset(&self, position: usize) -> usize {
+        self.offsets.get(position).or(self.offsets.last()).copied().unwrap_or(0) as usize
+    }
+}
+
+/// The digest of the bytes of a data set's files, in order, in hexadecimal: for one file its own.
+pub fn digest(base: &Path, spec: &DataSpec) -> Result<String, DataError> {
+    let mut hasher = blake3::Hasher::new();
+    digest_source(base, &spec.training, &mut hasher)?;
+    if let Some(validation) = &spec.validation {
+        digest_source(base, validation, &mut hasher)
+            .map_err(|error| error.key("validation_data"))?;
+    }
+    Ok(hasher.finalize().to_hex().to_string())
+}
+
+fn digest_source(
+    base: &Path,
+    source: &DataSource,
+    hasher: &mut blake3::Hasher,
+) -> Result<(), DataError> {
+    let mut buffer = vec![0_u8; 1 << 18];
+    for part in source::resolve(base, source)? {
+        let files = part.files.iter().map(|file| file.path.as_path());
+        for path in part.recipe.as_deref().into_iter().chain(files) {
+            let unreadable = |error: std::io::Error| {
+                DataError::new(Fault::Unreadable, format!("cannot be read: {error}"))
+                    .file(&path.display().to_string())
+            };
+            let mut file = std::fs::File::open(path).map_err(unreadable)?;
+            loop {
+                let n_read = file.read(&mut buffer).map_err(unreadable)?;
+                if n_read == 0 {
+                    break;
+                }
+                hasher.update(&buffer[..n_read]);
+            }
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

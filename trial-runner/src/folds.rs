@@ -1,1 +1,211 @@
-//! folds
+//! How an entity's rows are split into training and validation.
+//!
+//! The split depends on the study's seed and the entity and on nothing else, so that every
+//! configuration of an entity is judged on the same rows. Where an entity has too few rows for what
+//! is asked, it gets as many folds as it has room for:
+//! - k folds of n rows are min(k, n) folds; a single row cannot be split.
+//! - a hold-out keeps at least one row on either side.
+//! - rolling origins need two different times; the horizon shrinks to leave one for training, and
+//!   origins whose training part would be shorter than the horizon are left out, down to one.
+
+mod rolling;
+mod shuffled;
+
+use fleetfit_search_spaces::data::{DataSpec, Folds, Task};
+use rand_pcg::Pcg64;
+use rand_pcg::rand_core::Rng;
+
+use crate::frame::{Frame, Target};
+
+/// One split of an entity's rows, as indices into its frame.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Fold {
+    /// The rows to train on; in order of time for forecasting.
+    pub train: Vec<u32>,
+    /// The rows to validate on; in order of time for forecasting.
+    pub validate: Vec<u32>,
+}
+
+/// What splits need to know about the rows of a frame, besides features and target.
+#[derive(Clone, Debug, Default)]
+pub struct Marks {
+    /// Each row's time, for forecasting: seconds since 1970, or a step's number.
+    pub time: Option<Vec<f64>>,
+    /// Each row's series inside the entity, where there are several.
+    pub series: Option<Vec<u32>>,
+    /// For each column of `cv_split_column_names` each row's mark: 1 validates, 0 trains.
+    pub columns: Vec<Vec<f64>>,
+    /// With a validation table: how many rows train. The rest validate.
+    pub n_training: Option<u32>,
+}
+
+impl Marks {
+    /// The rows that a final model learns from, which are all but those of a validation table; in
+    /// order of time for forecasting.
+    pub fn refit_rows(&self, n_rows: usize) -> Vec<u32> {
+        let n_training = self.n_training.map_or(n_rows, |n| n as usize);
+        let mut rows: Vec<u32> = (0_u32..).take(n_training).collect();
+        self.sort_by_time(&mut rows);
+        rows
+    }
+
+    fn sort_by_time(&self, rows: &mut [u32]) {
+        if let Some(time) = &self.time {
+            rows.sort_by(|&a, &b| time[a as usize].total_cmp(&time[b as usize]));
+        }
+    }
+}
+
+/// How to split: the part of a data set's description that splits need.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FoldPlan {
+    /// What is asked for.
+    pub folds: Folds,
+    /// What is predicted.
+    pub task: Task,
+    /// Steps ahead, for forecasting; none is a tenth of the entity's times.
+    pub horizon: Option<u32>,
+    /// Steps between origins, for forecasting; none is the horizon.
+    pub cv_step: Option<u32>,
+}
+
+impl FoldPlan {
+    /// The plan of a data set. One with a validation table has [`Folds::Given`], whatever it says.
+    pub fn of(spec: &DataSpec) -> Self {
+        let forecasting = spec.forecasting.as_ref();
+        Self {
+            folds: match spec.validation {
+                Some(_) => Folds::Given,
+                None => spec.folds.clone(),
+            },
+            task: spec.task,
+            horizon: forecasting.and_then(|f| f.horizon),
+            cv_step: forecasting.and_then(|f| f.cv_step),
+        }
+    }
+}
+
+/// Why an entity's rows cannot be split. Its trials fail with this reason.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum FoldError {
+    /// Nothing to learn from.
+    #[error("it has no row with a target")]
+    NoRows,
+    /// Nothing to validate on.
+    #[error("it has a single row, which cannot be split into training and validation")]
+    OneRow,
+    /// No order to split by.
+    #[error("all of its rows have the same time, so there is no past to learn from")]
+    OneTime,
+    /// The rows' times are not known.
+    #[error("its rows have no time to split by")]
+    NoTime,
+    /// No usable fold column.
+    #[error("no fold column has both a row to train on and a row to validate on")]
+    NoUsableColumn,
+    /// The validation table lacks the entity.
+    #[error("the validation data has no row of it")]
+    NoValidationRows,
+    /// The training table lacks the entity.
+    #[error("the training data has no row of it with a target")]
+    NoTrainingRows,
+}
+
+/// The folds of an entity's frame.
+pub fn folds(
+    plan: &FoldPlan,
+    frame: &Frame,
+    marks: &Marks,
+    seed: u64,
+) -> Result<Vec<Fold>, FoldError> {
+    let n_rows = frame.n_rows;
+    match (&plan.folds, n_rows) {
+        (_, 0) => return Err(FoldError::NoRows),
+        (Folds::Given, _) => return given(marks, n_rows).map(|fold| vec![fold]),
+        (_, 1) => return Err(FoldError::OneRow),
+        (Folds::Columns(_), _) => return by_columns(marks, n_rows),
+        (Folds::Auto | Folds::Count(_) | Folds::HoldOut(_), _) => {}
+    }
+    if plan.task == Task::Forecasting {
+        return rolling::folds(plan, marks, n_rows);
+    }
+    let classes = match &frame.target {
+        Target::Class { codes, .. } => Some(codes.as_slice()),
+        Target::Number(_) | Target::Unknown => None,
+    };
+    let mut generator = generator(seed);
+    let folds = match (&plan.folds, n_rows) {
+        (Folds::Count(n_folds), _) => {
+            shuffled::k_fold(n_rows, classes, *n_folds as usize, &mut generator)
+        }
+        (Folds::HoldOut(share), _) => {
+            vec![shuffled::hold_out(n_rows, classes, *share, &mut generator)]
+        }
+        (_, 0..1_000) => shuffled::k_fold(n_rows, classes, 10, &mut generator),
+        (_, 1_000..=20_000) => shuffled::k_fold(n_rows, classes, 3, &mut generator),
+        _ => vec![shuffled::hold_out(n_rows, classes, 0.1, &mut generator)],
+    };
+    Ok(folds)
+}
+
+/// The seed of an entity's folds.
+pub fn entity_seed(study_seed: u64, entity: u32) -> u64 {
+    // The finaliser of splitmix64, which spreads neighbours far apart.
+    let mut mixed = study_seed ^ (u64::from(entity) + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    mixed ^ (mixed >> 31)
+}
+
+fn generator(seed: u64) -> Pcg64 {
+    // "folds", so that no other use of the seed sees the same numbers.
+    const STREAM: u128 = 0x66_6f6c_6473;
+    Pcg64::new(u128::from(seed), STREAM)
+}
+
+/// Fisher and Yates, in a form that stays the same whatever library draws the numbers.
+fn shuffle(rows: &mut [u32], generator: &mut Pcg64) {
+    for last in (1..rows.len()).rev() {
+        let drawn = u128::from(generator.next_u64()) * (last as u128 + 1);
+        rows.swap(last, (drawn >> 64) as usize);
+    }
+}
+
+fn given(marks: &Marks, n_rows: usize) -> Result<Fold, FoldError> {
+    let n_training = marks.n_training.unwrap_or(0) as usize;
+    if n_training == 0 {
+        return Err(FoldError::NoTrainingRows);
+    }
+    if n_training >= n_rows {
+        return Err(FoldError::NoValidationRows);
+    }
+    let mut validate: Vec<u32> = (0_u32..).take(n_rows).skip(n_training).collect();
+    marks.sort_by_time(&mut validate);
+    Ok(Fold { train: marks.refit_rows(n_rows), validate })
+}
+
+/// A row with a mark that is missing takes no part in that fold.
+fn by_columns(marks: &Marks, n_rows: usize) -> Result<Vec<Fold>, FoldError> {
+    let rows = || (0_u32..).take(n_rows);
+    let folds: Vec<Fold> = marks
+        .columns
+        .iter()
+        .map(|column| {
+            let mut fold = Fold {
+                train: rows().filter(|&row| column[row as usize] == 0.0).collect(),
+                validate: rows().filter(|&row| column[row as usize] == 1.0).collect(),
+            };
+            marks.sort_by_time(&mut fold.train);
+            marks.sort_by_time(&mut fold.validate);
+            fold
+        })
+        .filter(|fold| !fold.train.is_empty() && !fold.validate.is_empty())
+        .collect();
+    if folds.is_empty() {
+        return Err(FoldError::NoUsableColumn);
+    }
+    Ok(folds)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,8 +1,17 @@
 //! One entity's rows as columns: what every trainer reads.
 
+mod date_part;
+mod layout;
+mod schema;
+
 use std::sync::Arc;
 
-/// One entity's rows as columns. Folds are lists of row indices into it; nothing is copied per trial.
+pub use date_part::DatePart;
+pub(crate) use layout::Layout;
+pub use schema::{Feature, FeatureKind, FeatureSchema, TargetKind};
+
+/// One entity's rows as columns. Folds are lists of row indices into it; nothing is copied per
+/// trial.
 #[derive(Clone, Debug)]
 pub struct Frame {
     /// The features.

@@ -1,1 +1,196 @@
-//! metrics
+//! How good predictions are: every [`Measure`], as scikit-learn defines it where it does.
+//!
+//! Where it does not, or where an entity's rows leave a definition open:
+//! - A normalised error is divided by the range of the entity's whole target, training and
+//!   validation together, and `mean_absolute_scaled_error` by the naive forecast's error on the
+//!   training rows. Where that is 0, a constant target, the error is not divided.
+//! - Measures of classes are taken over the classes that occur in the validation rows.
+//! - What remains undefined (one class for `auc_weighted`, say) is an error: the trial fails.
+
+mod classes;
+mod numbers;
+
+use std::collections::HashMap;
+
+use fleetfit_search_spaces::objective::Measure;
+
+/// Predictions beside the truth, row by row.
+#[derive(Clone, Copy, Debug)]
+pub enum Judged<'a> {
+    /// Numbers.
+    Numbers {
+        /// What was measured.
+        truth: &'a [f64],
+        /// What was predicted.
+        predicted: &'a [f64],
+    },
+    /// Classes.
+    Classes {
+        /// Each row's class.
+        truth: &'a [u32],
+        /// The probability of every class, row after row. They may sum to anything above 0.
+        probabilities: &'a [f64],
+        /// How many classes there are, whether they occur or not.
+        n_classes: usize,
+    },
+}
+
+/// What the errors of an entity are compared with.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Yardstick {
+    /// The range of the entity's whole target.
+    pub range: f64,
+    /// The mean absolute error of the naive forecast on the training rows.
+    pub naive_error: f64,
+}
+
+impl Yardstick {
+    /// The yardstick of a fold. `train` stands in order of time; `series` tells the series of its
+    /// rows apart, where there are several, and `season` is 1 where there is none.
+    pub fn new(whole: &[f64], train: &[f64], series: Option<&[u32]>, season: usize) -> Self {
+        let (low, high) =
+            whole.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), &value| {
+                (low.min(value), high.max(value))
+            });
+        Self {
+            range: if low <= high { high - low } else { 0.0 },
+            naive_error: naive_error(train, series, season.max(1)),
+        }
+    }
+}
+
+fn naive_error(train: &[f64], series: Option<&[u32]>, season: usize) -> f64 {
+    let mut seen: HashMap<u32, Vec<f64>> = HashMap::new();
+    let (mut sum, mut count) = (0.0, 0_usize);
+    for (row, &value) in train.iter().enumerate() {
+        let series = series.and_then(|series| series.get(row)).copied().unwrap_or(0);
+        let past = seen.entry(series).or_default();
+        if past.len() >= season {
+            sum += (value - past[past.len() - season]).abs();
+            count += 1;
+        }
+        past.push(value);
+    }
+    if count == 0 { 0.0 } else { sum / count as f64 }
+}
+
+/// Why a measure has no value.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum MetricError {
+    /// Nothing to judge.
+    #[error("there is no row to judge the model on")]
+    NoRows,
+    /// A model that gives no number.
+    #[error("the model predicts values that are not finite numbers")]
+    NotFinite,
+    /// No weight at all.
+    #[error("the weights of the rows to judge the model on sum to 0")]
+    NoWeight,
+    /// The measure needs more to go on.
+    #[error("{measure} is undefined: {reason}")]
+    Undefined {
+        /// The measure's name.
+        measure: &'static str,
+        /// What is lacking.
+        reason: &'static str,
+    },
+    /// A measure of numbers for classes, or the other way round.
+    #[error("{measure} does not judge {found}")]
+    WrongKind {
+        /// The measure's name.
+        measure: &'static str,
+        /// What it was asked to judge.
+        found: &'static str,
+    },
+    /// Slices that do not belong together.
+    #[error("predictions, truth and weights differ in length")]
+    Lengths,
+}
+
+/// The value of a measure, in the measure's own direction.
+pub fn measure(
+    measure: Measure,
+    judged: Judged<'_>,
+    weights: Option<&[f64]>,
+    yardstick: Yardstick,
+) -> Result<f64, MetricError> {
+    let (n_rows, predicted, n_predicted) = match judged {
+        Judged::Numbers { truth, predicted } => (truth.len(), predicted, truth.len()),
+        Judged::Classes { truth, probabilities, n_classes } => {
+            if truth.iter().any(|&code| code as usize >= n_classes) {
+                return Err(MetricError::Lengths);
+            }
+            (truth.len(), probabilities, truth.len() * n_classes)
+        }
+    };
+    if predicted.len() != n_predicted || weights.is_some_and(|weights| weights.len() != n_rows) {
+        return Err(MetricError::Lengths);
+    }
+    if n_rows == 0 {
+        return Err(MetricError::NoRows);
+    }
+    if predicted.iter().any(|value| !value.is_finite()) {
+        return Err(MetricError::NotFinite);
+    }
+    let total: f64 = weights.map_or(n_rows as f64, |weights| weights.iter().sum());
+    if total <= 0.0 {
+        return Err(MetricError::NoWeight);
+    }
+    let value = match judged {
+        Judged::Numbers { truth, predicted } => {
+            numbers::measure(measure, truth, predicted, weights, yardstick)?
+        }
+        Judged::Classes { truth, probabilities, n_classes } => {
+            classes::measure(measure, truth, probabilities, n_classes, weights)?
+        }
+    };
+    if value.is_finite() {
+        Ok(value)
+    } else {
+        // Finite predictions can be so far off that their squares are not.
+        Err(MetricError::NotFinite)
+    }
+}
+
+fn undefined(measure: Measure, reason: &'static str) -> MetricError {
+    MetricError::Undefined { measure: measure.name(), reason }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_cannot_be_judged() {
+        let judge = |truth: &[f64], predicted: &[f64], weights: Option<&[f64]>| {
+            let judged = Judged::Numbers { truth, predicted };
+            measure(Measure::MeanAbsoluteError, judged, weights, Yardstick::default())
+        };
+        assert_eq!(judge(&[], &[], None), Err(MetricError::NoRows));
+        assert_eq!(judge(&[1.0], &[], None), Err(MetricError::Lengths));
+        assert_eq!(judge(&[1.0], &[1.0], Some(&[])), Err(MetricError::Lengths));
+        assert_eq!(judge(&[1.0], &[f64::NAN], None), Err(MetricError::NotFinite));
+        assert_eq!(judge(&[1.0], &[2.0], Some(&[0.0])), Err(MetricError::NoWeight));
+        let judged = Judged::Numbers { truth: &[1.0], predicted: &[1e200] };
+        let value = measure(Measure::MeanSquaredError, judged, None, Yardstick::default());
+        assert_eq!(value, Err(MetricError::NotFinite));
+        let value = measure(Measure::Accuracy, judged, None, Yardstick::default());
+        assert_eq!(value.unwrap_err().to_string(), "accuracy does not judge numbers");
+        let judged = Judged::Classes { truth: &[2], probabilities: &[0.5, 0.5], n_classes: 2 };
+        let value = measure(Measure::Accuracy, judged, None, Yardstick::default());
+        assert_eq!(value, Err(MetricError::Lengths));
+    }
+
+    #[test]
+    fn yardsticks() {
+        let yardstick = Yardstick::new(&[1.0, 5.0, 2.0], &[1.0, 5.0, 2.0], None, 1);
+        assert_eq!((yardstick.range, yardstick.naive_error), (4.0, 3.5));
+        // Two series, turn by turn: |5 − 1| and |20 − 10|.
+        let series = Some(&[0, 1, 0, 1][..]);
+        let yardstick = Yardstick::new(&[], &[1.0, 10.0, 5.0, 20.0], series, 1);
+        assert_eq!((yardstick.range, yardstick.naive_error), (0.0, 7.0));
+        let yardstick = Yardstick::new(&[3.0], &[1.0, 2.0, 4.0, 8.0], None, 2);
+        assert_eq!((yardstick.range, yardstick.naive_error), (0.0, 4.5));
+        assert_eq!(Yardstick::new(&[1.0], &[1.0], None, 1).naive_error, 0.0);
+    }
+}

@@ -23,10 +23,7 @@ pub enum Stopped {
 impl Stop {
     /// The same flag, with a deadline of its own.
     pub fn with_deadline(&self, deadline: Option<Instant>) -> Self {
-        Self {
-            cancelled: Arc::clone(&self.cancelled),
-            deadline,
-        }
+        Self { cancelled: Arc::clone(&self.cancelled), deadline }
     }
 
     /// Raises the flag for every clone.
@@ -43,5 +40,31 @@ impl Stop {
             Some(deadline) if Instant::now() >= deadline => Err(Stopped::TimedOut),
             _ => Ok(()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn one_flag_reaches_every_clone() {
+        let stop = Stop::default();
+        let late = stop.with_deadline(Some(Instant::now() + Duration::from_secs(600)));
+        assert_eq!(late.check(), Ok(()));
+        stop.clone().cancel();
+        assert_eq!(stop.check(), Err(Stopped::Cancelled));
+        assert_eq!(late.check(), Err(Stopped::Cancelled));
+    }
+
+    #[test]
+    fn a_deadline_is_its_own() {
+        let stop = Stop::default();
+        let past = stop.with_deadline(Some(Instant::now()));
+        assert_eq!(past.check(), Err(Stopped::TimedOut));
+        assert_eq!(stop.check(), Ok(()));
+        assert_eq!(past.with_deadline(None).check(), Ok(()));
     }
 }

@@ -1,1 +1,101 @@
-//! trainer
+//! The algorithms that turn an entity's rows and a configuration into a [`Model`].
+//!
+//! A trainer is deterministic in its seed, gives up when its [`Stop`] says so, and answers anything
+//! it cannot fit with a reason instead of a panic. smartcore minimises the loss of logistic
+//! regression (`trainer/smart.rs`; nothing else names it). Everything else is ours, and each file says
+//! what was wrong with smartcore's. No struct of another crate is ever stored: see [`Model`].
+
+mod bayes;
+mod bins;
+mod descent;
+mod encode;
+mod forest;
+mod grow;
+mod knn;
+mod lesson;
+mod linear;
+mod parameters;
+mod ridge;
+mod smart;
+mod smo;
+mod svm;
+
+#[cfg(test)]
+pub(crate) mod contract;
+#[cfg(test)]
+mod reference;
+
+use fleetfit_search_spaces::{Configuration, Learner};
+
+use crate::frame::Frame;
+use crate::model::Model;
+use crate::stop::{Stop, Stopped};
+
+/// An algorithm that fits a model.
+pub trait Trainer: Sync {
+    /// Fits a model on some rows of a frame.
+    fn fit(&self, job: &Fit<'_>) -> Result<Model, FitError>;
+}
+
+/// One fit: the data, the configuration, the seed, and the flag that ends it.
+#[derive(Clone, Copy, Debug)]
+pub struct Fit<'a> {
+    /// The entity's rows.
+    pub frame: &'a Frame,
+    /// The rows to learn from.
+    pub rows: &'a [u32],
+    /// The learner's parameters by name; what is left out has the learner's default.
+    pub parameters: &'a Configuration,
+    /// The same seed, the same model.
+    pub seed: u64,
+    /// When to give up.
+    pub stop: &'a Stop,
+}
+
+/// Why there is no model.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum FitError {
+    /// It cannot be fitted, in the user's words.
+    #[error("{0}")]
+    Failed(String),
+    /// It was told to stop.
+    #[error("the fit was stopped")]
+    Stopped(Stopped),
+}
+
+impl From<Stopped> for FitError {
+    fn from(stopped: Stopped) -> Self {
+        Self::Stopped(stopped)
+    }
+}
+
+impl FitError {
+    fn because(reason: impl Into<String>) -> Self {
+        Self::Failed(reason.into())
+    }
+}
+
+/// The trainer of a learner; none when this version has none.
+pub fn trainer(learner: Learner) -> Option<&'static dyn Trainer> {
+    match learner {
+        Learner::Ridge => Some(&linear::Ridge),
+        Learner::Lasso => Some(&linear::Lasso),
+        Learner::ElasticNet => Some(&linear::ElasticNet),
+        Learner::LogisticRegression => Some(&smart::LogisticRegression),
+        Learner::NaiveBayes => Some(&bayes::NaiveBayes),
+        Learner::DecisionTree => Some(&forest::DecisionTree),
+        Learner::RandomForest => Some(&forest::RandomForest),
+        Learner::ExtraTrees => Some(&forest::ExtraTrees),
+        Learner::Knn => Some(&knn::Knn),
+        Learner::Svm => Some(&svm::Svm),
+        Learner::GradientBoosting
+        | Learner::Mlp
+        | Learner::Naive
+        | Learner::SeasonalNaive
+        | Learner::Average
+        | Learner::ExponentialSmoothing
+        | Learner::Theta
+        | Learner::Arima
+        | Learner::Croston => None,
+    }
+}

@@ -31,10 +31,7 @@ struct Trial {
 
 fn trial(command: &str) -> Trial {
     Trial {
-        base: tempfile::Builder::new()
-            .prefix("a trial's ")
-            .tempdir()
-            .unwrap(),
+        base: tempfile::Builder::new().prefix("a trial's ").tempdir().unwrap(),
         command: CommandTrial {
             command: command.to_owned(),
             code: None,
@@ -104,9 +101,7 @@ fn marked_sleep() -> (String, String) {
 
 /// Whether a process with this word on its command line is alive.
 fn alive(mark: &str) -> bool {
-    command_lines()
-        .iter()
-        .any(|line| line.split([' ', '\0']).any(|word| word == mark))
+    command_lines().iter().any(|line| line.split([' ', '\0']).any(|word| word == mark))
 }
 
 /// The command lines of all processes; empty for one that has ended and waits to be reaped.
@@ -123,10 +118,7 @@ fn command_lines() -> Vec<String> {
 
 #[cfg(not(target_os = "linux"))]
 fn command_lines() -> Vec<String> {
-    let output = Command::new("ps")
-        .args(["-eo", "stat=,args="])
-        .output()
-        .unwrap();
+    let output = Command::new("ps").args(["-eo", "stat=,args="]).output().unwrap();
     let lines = String::from_utf8_lossy(&output.stdout).into_owned();
     let living = lines.lines().filter(|line| !line.starts_with('Z'));
     living.map(str::to_owned).collect()
@@ -153,10 +145,7 @@ fn a_program_reports_and_completes() {
     let mut heard = Vec::new();
     let outcome = trial.run_with(&mut |report| heard.push(report));
     assert_eq!(outcome.end, End::Completed { value: 0.25 });
-    let steps: Vec<_> = heard
-        .iter()
-        .map(|report| (report.step, report.value))
-        .collect();
+    let steps: Vec<_> = heard.iter().map(|report| (report.step, report.value)).collect();
     assert_eq!(steps, [(1, 0.5), (9, 0.25), (10, 0.75)]);
     assert_eq!(outcome.reports, heard);
     assert!(trial.log().contains("hello\n") && trial.log().contains("oops\n"));
@@ -171,13 +160,7 @@ fn python_reports_arrive_while_it_runs() {
     let halt = trial.halt.clone();
     let outcome = trial.run_with(&mut |_| halt.ask("bandit"));
     let reason = "bandit".to_owned();
-    assert_eq!(
-        outcome.end,
-        End::Stopped {
-            value: Some(1.0),
-            reason
-        }
-    );
+    assert_eq!(outcome.end, End::Stopped { value: Some(1.0), reason });
 }
 
 #[test]
@@ -190,30 +173,17 @@ fn the_old_sdk_s_two_lines_count() {
 fn an_exit_code_outranks_every_report() {
     let report = "echo '{\"metric\": \"loss\", \"value\": 0.5}'";
     assert_eq!(
-        trial(&format!(
-            "{report}; printf '\\033cannot open x' >&2; exit 3"
-        ))
-        .failure(),
+        trial(&format!("{report}; printf '\\033cannot open x' >&2; exit 3")).failure(),
         "exit code 3; last line of its output: cannot open x"
     );
     assert_eq!(trial("exit 255").failure(), "exit code 255");
+    assert_eq!(trial("kill -9 $$").failure(), "killed by signal 9 (SIGKILL)");
     assert_eq!(
-        trial("kill -9 $$").failure(),
-        "killed by signal 9 (SIGKILL)"
-    );
-    assert_eq!(
-        trial("sh -c 'kill -9 $$'; exit $?")
-            .failure()
-            .split(';')
-            .next()
-            .unwrap(),
+        trial("sh -c 'kill -9 $$'; exit $?").failure().split(';').next().unwrap(),
         "exit code 137 (killed by signal 9 (SIGKILL))"
     );
     let missing = trial("no-such-program-at-all").failure();
-    assert!(
-        missing.starts_with("exit code 127; last line of its output: "),
-        "{missing}"
-    );
+    assert!(missing.starts_with("exit code 127; last line of its output: "), "{missing}");
     assert!(missing.contains("no-such-program-at-all"), "{missing}");
 }
 
@@ -237,9 +207,8 @@ fn a_trial_without_its_metric_says_what_there_was() {
 #[test]
 fn a_trial_that_runs_too_long_has_failed() {
     let (sleep, mark) = marked_sleep();
-    let mut trial = trial(&format!(
-        "echo '{{\"metric\":\"loss\",\"value\":1}}'; {sleep} & {sleep}"
-    ));
+    let mut trial =
+        trial(&format!("echo '{{\"metric\":\"loss\",\"value\":1}}'; {sleep} & {sleep}"));
     trial.timeout = Some(Duration::from_millis(500));
     let started = Instant::now();
     assert_eq!(trial.failure(), "ran longer than trial_timeout (0.5 s)");
@@ -264,13 +233,7 @@ time.sleep(1000)
     let halt = trial.halt.clone();
     let outcome = trial.run_with(&mut |_| halt.ask("median_stopping"));
     let reason = "median_stopping".to_owned();
-    assert_eq!(
-        outcome.end,
-        End::Stopped {
-            value: Some(2.0),
-            reason
-        }
-    );
+    assert_eq!(outcome.end, End::Stopped { value: Some(2.0), reason });
     assert!(trial.dir().join("work/saved").exists());
 }
 
@@ -283,13 +246,7 @@ fn a_program_that_ignores_the_request_is_killed() {
     let halt = trial.halt.clone();
     let started = Instant::now();
     let outcome = trial.run_with(&mut |_| halt.ask("cancelled"));
-    assert!(matches!(
-        outcome.end,
-        End::Stopped {
-            value: Some(2.0),
-            ..
-        }
-    ));
+    assert!(matches!(outcome.end, End::Stopped { value: Some(2.0), .. }));
     assert!(started.elapsed() < Duration::from_secs(8));
     assert!(!alive(&mark));
 }
@@ -299,13 +256,7 @@ fn a_trial_halted_before_it_starts_runs_nothing() {
     let trial = trial("touch here");
     trial.halt.ask("timeout");
     let reason = "timeout".to_owned();
-    assert_eq!(
-        trial.run().end,
-        End::Stopped {
-            value: None,
-            reason
-        }
-    );
+    assert_eq!(trial.run().end, End::Stopped { value: None, reason });
     assert!(!trial.dir().exists());
 }
 
@@ -356,9 +307,7 @@ fn a_killed_supervisor_takes_its_group_along() {
 #[test]
 fn a_panic_in_the_middle_of_a_trial_ends_its_program() {
     let (sleep, mark) = marked_sleep();
-    let trial = trial(&format!(
-        "echo '{{\"metric\":\"loss\",\"value\":1}}'; {sleep}"
-    ));
+    let trial = trial(&format!("echo '{{\"metric\":\"loss\",\"value\":1}}'; {sleep}"));
     let running = std::panic::AssertUnwindSafe(|| {
         trial.run_with(&mut |_| panic!("on purpose"));
     });
@@ -408,10 +357,8 @@ fn hostile_values_stay_values() {
     );
     let text = |text: &str| Setting::Value(Value::Text(text.to_owned()));
     let hostile = "'; touch x #\"$(touch y)`touch z`";
-    let branch = vec![
-        ("name".to_owned(), text("svm")),
-        ("C".to_owned(), Setting::Value(Value::Float(1.0))),
-    ];
+    let branch =
+        vec![("name".to_owned(), text("svm")), ("C".to_owned(), Setting::Value(Value::Float(1.0)))];
     trial.configuration = Configuration(vec![
         ("text".to_owned(), text(hostile)),
         ("model".to_owned(), Setting::Nested(Configuration(branch))),
@@ -420,14 +367,9 @@ fn hostile_values_stay_values() {
     trial.failure();
     assert_eq!(trial.log(), "args\n");
     let json = "{\"name\":\"svm\",\"C\":1.0}";
-    let expected = [
-        hostile, hostile, hostile, json, "1.0", "", hostile, json, "1.0", "-3", "",
-    ]
-    .join("\n");
-    assert_eq!(
-        std::fs::read_to_string(trial.dir().join("work/args")).unwrap(),
-        expected
-    );
+    let expected =
+        [hostile, hostile, hostile, json, "1.0", "", hostile, json, "1.0", "-3", ""].join("\n");
+    assert_eq!(std::fs::read_to_string(trial.dir().join("work/args")).unwrap(), expected);
 }
 
 #[test]
@@ -444,25 +386,15 @@ fn inputs_outputs_and_variables_reach_the_program() {
         ("data".to_owned(), Input::Path { path, place }),
         ("n".to_owned(), Input::Value(Value::Int(5))),
     ];
-    trial.command.outputs = vec![
-        ("model".to_owned(), Output::Folder),
-        ("scores".to_owned(), Output::File),
-    ];
+    trial.command.outputs =
+        vec![("model".to_owned(), Output::Folder), ("scores".to_owned(), Output::File)];
     let variables = [("GREETING", "good day"), ("FLEETFIT_TRIAL", "mine")];
-    trial.command.environment_variables = variables
-        .map(|(name, value)| (name.to_owned(), value.to_owned()))
-        .into();
+    trial.command.environment_variables =
+        variables.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
     let reason = trial.failure();
-    assert!(
-        reason.contains("without reporting loss"),
-        "{reason}\n{}",
-        trial.log()
-    );
+    assert!(reason.contains("without reporting loss"), "{reason}\n{}", trial.log());
     let work = trial.dir().join("work");
-    assert_eq!(
-        trial.log(),
-        format!("a,b\n5 good day study 7\n{}\n", work.display())
-    );
+    assert_eq!(trial.log(), format!("a,b\n5 good day study 7\n{}\n", work.display()));
     let kept = trial.dir().join("outputs/model/kept");
     assert_eq!(std::fs::read_to_string(kept).unwrap(), "a,b\n");
     assert!(trial.dir().join("outputs/scores").exists());
@@ -495,10 +427,7 @@ fn the_program_sees_its_code_and_keeps_its_files_to_itself() {
     assert_eq!(trial.run().end, End::Completed { value: 0.5 });
     assert!(trial.dir().join("work/model.txt").exists());
     assert!(!kept.folder.join("model.txt").exists() && !code.join("model.txt").exists());
-    assert_eq!(
-        std::fs::read_to_string(code.join("train.py")).unwrap(),
-        script
-    );
+    assert_eq!(std::fs::read_to_string(code.join("train.py")).unwrap(), script);
 }
 
 #[test]
@@ -508,9 +437,7 @@ fn a_hundred_megabytes_without_a_newline_do_no_harm() {
          echo; echo '{\"metric\": \"loss\", \"value\": 4}'",
     );
     assert_eq!(trial.run().end, End::Completed { value: 4.0 });
-    let size = std::fs::metadata(trial.dir().join("log.txt"))
-        .unwrap()
-        .len();
+    let size = std::fs::metadata(trial.dir().join("log.txt")).unwrap().len();
     assert!((10 << 20..(10 << 20) + 100).contains(&size), "{size}");
     assert!(trial.log().contains("bytes are left out here]"));
 }
@@ -532,10 +459,7 @@ fn a_missing_supervisor_is_a_reason_not_a_panic() {
     };
     match run(&job, &Halt::default(), &mut |_| {}).end {
         End::Failed { reason } => {
-            assert!(
-                reason.starts_with("its program could not be started: "),
-                "{reason}"
-            );
+            assert!(reason.starts_with("its program could not be started: "), "{reason}");
         }
         end => panic!("{end:?}"),
     }
@@ -559,10 +483,7 @@ fn a_trial_leaves_no_descriptor_and_no_thread_behind() {
 fn the_program_inherits_no_descriptor_of_ours() {
     // Not our own, but those that were open in whoever started this test are everybody's.
     let descriptors = "ls /proc/self/fd | tr '\\n' ' '";
-    let inherited = Command::new("sh")
-        .args(["-c", descriptors])
-        .output()
-        .unwrap();
+    let inherited = Command::new("sh").args(["-c", descriptors]).output().unwrap();
     let trial = trial(descriptors);
     trial.failure();
     assert_eq!(trial.log().as_bytes(), inherited.stdout);

@@ -45,10 +45,7 @@ pub(super) fn encode(facts: &[Fact]) -> Vec<Encoded> {
         encode_ended(&mut ended, &mut encoded);
         match fact {
             Fact::Refitted { models } => encode_refitted(models, &mut encoded),
-            other => encoded.push(Encoded {
-                bytes: encode_other(other),
-                entities: Vec::new(),
-            }),
+            other => encoded.push(Encoded { bytes: encode_other(other), entities: Vec::new() }),
         }
     }
     encode_ended(&mut ended, &mut encoded);
@@ -58,24 +55,15 @@ pub(super) fn encode(facts: &[Fact]) -> Vec<Encoded> {
 pub(super) fn decode(bytes: &[u8]) -> Result<Fact, Malformed> {
     let mut reader = Reader(bytes);
     let fact = match reader.byte()? {
-        PROPOSED => Fact::Proposed {
-            number: reader.u32()?,
-            configuration: configuration(&mut reader)?,
-        },
-        ENDED => Fact::Ended {
-            outcomes: outcomes::read(&mut reader)?,
-        },
-        SEARCH_ENDED => Fact::SearchEnded {
-            by: ended_by(reader.byte()?)?,
-        },
-        REFITTED => Fact::Refitted {
-            models: read_models(&mut reader)?,
-        },
+        PROPOSED => {
+            Fact::Proposed { number: reader.u32()?, configuration: configuration(&mut reader)? }
+        }
+        ENDED => Fact::Ended { outcomes: outcomes::read(&mut reader)? },
+        SEARCH_ENDED => Fact::SearchEnded { by: ended_by(reader.byte()?)? },
+        REFITTED => Fact::Refitted { models: read_models(&mut reader)? },
         CLOSED => Fact::Closed,
         REOPENED => Fact::Reopened,
-        ELAPSED => Fact::Elapsed {
-            elapsed_ms: reader.unsigned()?,
-        },
+        ELAPSED => Fact::Elapsed { elapsed_ms: reader.unsigned()? },
         _ => return Err(Malformed),
     };
     reader.end()?;
@@ -90,10 +78,7 @@ pub(super) fn holds_outcomes(bytes: &[u8]) -> bool {
 fn encode_other(fact: &Fact) -> Vec<u8> {
     let mut out = Writer::default();
     match fact {
-        Fact::Proposed {
-            number,
-            configuration,
-        } => {
+        Fact::Proposed { number, configuration } => {
             out.byte(PROPOSED);
             out.unsigned(u64::from(*number));
             out.text(&configuration.to_json());
@@ -161,10 +146,7 @@ fn encode_refitted(models: &[Refit], encoded: &mut Vec<Encoded>) {
         write_models(piece, &mut out);
         out.0
     });
-    encoded.extend(pieces.into_iter().map(|(_, bytes)| Encoded {
-        bytes,
-        entities: Vec::new(),
-    }));
+    encoded.extend(pieces.into_iter().map(|(_, bytes)| Encoded { bytes, entities: Vec::new() }));
 }
 
 /// Halves the rows until each piece fits in a record. One row alone always does, because rows are
@@ -299,22 +281,14 @@ fn from_hexadecimal(text: &str) -> Option<Vec<u8>> {
     if text.len() % 2 == 1 {
         return None;
     }
-    text.as_bytes()
-        .chunks(2)
-        .map(|pair| Some(digit(pair[0])? << 4 | digit(pair[1])?))
-        .collect()
+    text.as_bytes().chunks(2).map(|pair| Some(digit(pair[0])? << 4 | digit(pair[1])?)).collect()
 }
 
 fn to_hexadecimal(bytes: &[u8]) -> String {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
     bytes
         .iter()
-        .flat_map(|byte| {
-            [
-                DIGITS[usize::from(byte >> 4)],
-                DIGITS[usize::from(byte & 15)],
-            ]
-        })
+        .flat_map(|byte| [DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]])
         .map(char::from)
         .collect()
 }

@@ -21,15 +21,9 @@ impl DirectoryLock {
     pub(super) fn take(dir: &Path) -> Result<Self, JournalError> {
         let refused = |source: std::io::Error| match source.kind() {
             ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => {
-                JournalError::NotWritable {
-                    dir: dir.to_owned(),
-                    source,
-                }
+                JournalError::NotWritable { dir: dir.to_owned(), source }
             }
-            _ => JournalError::Disk {
-                doing: "locking",
-                source,
-            },
+            _ => JournalError::Disk { doing: "locking", source },
         };
         let mut file = File::options()
             .read(true)

@@ -16,11 +16,7 @@ const FAILED: u64 = 3;
 
 pub(super) fn write(outcomes: &[&Outcome], out: &mut Writer) {
     out.unsigned(outcomes.len() as u64);
-    out.runs(
-        outcomes
-            .iter()
-            .map(|outcome| u64::from(outcome.configuration)),
-    );
+    out.runs(outcomes.iter().map(|outcome| u64::from(outcome.configuration)));
     write_entities(outcomes, out);
     out.runs(outcomes.iter().map(|outcome| tag(&outcome.end)));
     for value in outcomes.iter().filter_map(|outcome| value(&outcome.end)) {
@@ -96,20 +92,12 @@ fn end(
     reasons: &mut impl Iterator<Item = String>,
 ) -> Result<End, Malformed> {
     Ok(match tag {
-        COMPLETED => End::Completed {
-            value: values.next().ok_or(Malformed)?,
-        },
+        COMPLETED => End::Completed { value: values.next().ok_or(Malformed)? },
         STOPPED_AT | STOPPED => End::Stopped {
-            value: if tag == STOPPED_AT {
-                Some(values.next().ok_or(Malformed)?)
-            } else {
-                None
-            },
+            value: if tag == STOPPED_AT { Some(values.next().ok_or(Malformed)?) } else { None },
             reason: reasons.next().ok_or(Malformed)?,
         },
-        FAILED => End::Failed {
-            reason: reasons.next().ok_or(Malformed)?,
-        },
+        FAILED => End::Failed { reason: reasons.next().ok_or(Malformed)? },
         _ => return Err(Malformed),
     })
 }
@@ -150,18 +138,12 @@ fn read_entities(reader: &mut Reader<'_>, n: usize) -> Result<Vec<u32>, Malforme
 }
 
 fn read_values(reader: &mut Reader<'_>, tags: &[u64]) -> Result<Vec<f64>, Malformed> {
-    let n = tags
-        .iter()
-        .filter(|tag| matches!(**tag, COMPLETED | STOPPED_AT))
-        .count();
+    let n = tags.iter().filter(|tag| matches!(**tag, COMPLETED | STOPPED_AT)).count();
     (0..n).map(|_| reader.float()).collect()
 }
 
 fn write_reasons(outcomes: &[&Outcome], out: &mut Writer) {
-    let mut words: Vec<&str> = outcomes
-        .iter()
-        .filter_map(|outcome| reason(&outcome.end))
-        .collect();
+    let mut words: Vec<&str> = outcomes.iter().filter_map(|outcome| reason(&outcome.end)).collect();
     words.sort_unstable();
     words.dedup();
     out.unsigned(words.len() as u64);
@@ -176,9 +158,7 @@ fn write_reasons(outcomes: &[&Outcome], out: &mut Writer) {
 
 fn read_reasons(reader: &mut Reader<'_>, tags: &[u64]) -> Result<Vec<String>, Malformed> {
     let n_words = reader.count()?;
-    let words: Vec<String> = (0..n_words)
-        .map(|_| reader.text())
-        .collect::<Result<_, _>>()?;
+    let words: Vec<String> = (0..n_words).map(|_| reader.text()).collect::<Result<_, _>>()?;
     let n = tags.iter().filter(|tag| **tag != COMPLETED).count();
     (0..n)
         .map(|_| {
@@ -189,10 +169,7 @@ fn read_reasons(reader: &mut Reader<'_>, tags: &[u64]) -> Result<Vec<String>, Ma
 }
 
 fn write_reports(outcomes: &[&Outcome], out: &mut Writer) {
-    let reporting = outcomes
-        .iter()
-        .filter(|outcome| !outcome.reports.is_empty())
-        .count();
+    let reporting = outcomes.iter().filter(|outcome| !outcome.reports.is_empty()).count();
     out.unsigned(reporting as u64);
     for (i, outcome) in outcomes.iter().enumerate() {
         if outcome.reports.is_empty() {
@@ -217,10 +194,7 @@ fn read_reports(reader: &mut Reader<'_>, outcomes: &mut [Outcome]) -> Result<(),
         let mut expected = 1u64;
         for _ in 0..n {
             let step = expected.wrapping_add(reader.signed()? as u64);
-            outcome.reports.push(Report {
-                step,
-                value: reader.float()?,
-            });
+            outcome.reports.push(Report { step, value: reader.float()? });
             expected = step.wrapping_add(1);
         }
     }

@@ -53,11 +53,7 @@ impl Journal {
         };
         let head: StudyHead =
             serde_json::from_slice(&head).map_err(|_| damaged(Table::Studies, &id.key()))?;
-        Ok(StudyRecord {
-            id,
-            head,
-            summary: self.summary(id)?,
-        })
+        Ok(StudyRecord { id, head, summary: self.summary(id)? })
     }
 
     /// Where a study stands.
@@ -76,8 +72,7 @@ impl Journal {
     /// How many bytes the study's facts take, the store's own overhead left out.
     pub fn fact_bytes(&self, id: StudyId) -> Result<u64, JournalError> {
         let scan = self.store.scan(Table::Facts, &id.key(), &[]);
-        scan.map(|entry| entry.map(|(_, piece)| piece.len() as u64))
-            .sum()
+        scan.map(|entry| entry.map(|(_, piece)| piece.len() as u64)).sum()
     }
 
     /// The facts from this sequence number on.
@@ -88,15 +83,8 @@ impl Journal {
             Ok(None) => (Vec::new(), None),
             Err(error) => (Vec::new(), Some(error)),
         };
-        let scan = self
-            .store
-            .scan(Table::Facts, &id.key(), &sequence.to_be_bytes());
-        Facts {
-            id,
-            scan,
-            end,
-            failed,
-        }
+        let scan = self.store.scan(Table::Facts, &id.key(), &sequence.to_be_bytes());
+        Facts { id, scan, end, failed }
     }
 
     /// The blocks of outcomes from this sequence number on, with theirs; of one entity, those that
@@ -108,11 +96,7 @@ impl Journal {
                 let block = (entity / BLOCK_ENTITIES).to_be_bytes();
                 let prefix = [id.key(), block].concat();
                 let index = self.store.scan(Table::Blocks, &prefix, &from.to_be_bytes());
-                Blocks(Source::Indexed {
-                    journal: self.clone(),
-                    id,
-                    index,
-                })
+                Blocks(Source::Indexed { journal: self.clone(), id, index })
             }
             _ => Blocks(Source::All(self.facts_from(id, from))),
         }
@@ -121,10 +105,7 @@ impl Journal {
     /// An entity's best value and configuration among its own trials.
     pub fn best(&self, id: StudyId, entity: u32) -> Result<Option<(f64, u32)>, JournalError> {
         let key = [id.key(), entity.to_be_bytes()].concat();
-        self.store
-            .get(Table::Best, &key)?
-            .map(|bytes| read_best(&key, &bytes))
-            .transpose()
+        self.store.get(Table::Best, &key)?.map(|bytes| read_best(&key, &bytes)).transpose()
     }
 
     /// Where the model of a winner lies, or why there is none; nothing before it was fitted.
@@ -141,9 +122,7 @@ impl Journal {
         };
         let mut reader = Reader(&bytes);
         let model = fact::read_model(&mut reader).and_then(|model| reader.end().map(|()| model));
-        model
-            .map(Some)
-            .map_err(|Malformed| damaged(Table::Models, &key))
+        model.map(Some).map_err(|Malformed| damaged(Table::Models, &key))
     }
 
     /// The configuration of this number.
@@ -163,10 +142,7 @@ impl Journal {
     /// The key of this entity.
     pub fn entity(&self, id: StudyId, entity: u32) -> Result<Option<EntityKey>, JournalError> {
         let key = [id.key(), entity.to_be_bytes()].concat();
-        self.store
-            .get(Table::Entities, &key)?
-            .map(|bytes| read_entity(&key, &bytes))
-            .transpose()
+        self.store.get(Table::Entities, &key)?.map(|bytes| read_entity(&key, &bytes)).transpose()
     }
 
     /// The index of the entity whose [`EntityKey::text`] this is.
@@ -196,11 +172,7 @@ impl Journal {
         for part in 0..=u16::MAX {
             let at = [key, &part.to_be_bytes()].concat();
             let Some(piece) = self.store.get(table, &at)? else {
-                return if part == 0 {
-                    Ok(None)
-                } else {
-                    Err(damaged(table, &at))
-                };
+                return if part == 0 { Ok(None) } else { Err(damaged(table, &at)) };
             };
             let (more, piece) = piece.split_first().ok_or_else(|| damaged(table, &at))?;
             text.extend_from_slice(piece);
@@ -214,10 +186,9 @@ impl Journal {
 
 fn read_best(key: &[u8], bytes: &[u8]) -> Result<(f64, u32), JournalError> {
     match (bytes.first_chunk::<8>(), bytes.last_chunk::<4>()) {
-        (Some(value), Some(configuration)) if bytes.len() == 12 => Ok((
-            f64::from_be_bytes(*value),
-            u32::from_be_bytes(*configuration),
-        )),
+        (Some(value), Some(configuration)) if bytes.len() == 12 => {
+            Ok((f64::from_be_bytes(*value), u32::from_be_bytes(*configuration)))
+        }
         _ => Err(damaged(Table::Best, key)),
     }
 }
@@ -295,11 +266,7 @@ enum Source {
     /// Every one.
     All(Facts),
     /// Those that the index names.
-    Indexed {
-        journal: Journal,
-        id: StudyId,
-        index: Scan,
-    },
+    Indexed { journal: Journal, id: StudyId, index: Scan },
 }
 
 impl Iterator for Blocks {

@@ -76,19 +76,11 @@ pub(super) struct Write {
 
 impl Write {
     pub(super) fn put(table: Table, key: Vec<u8>, payload: Vec<u8>) -> Self {
-        Self {
-            table,
-            key,
-            payload: Some(payload),
-        }
+        Self { table, key, payload: Some(payload) }
     }
 
     pub(super) fn remove(table: Table, key: Vec<u8>) -> Self {
-        Self {
-            table,
-            key,
-            payload: None,
-        }
+        Self { table, key, payload: None }
     }
 }
 
@@ -105,10 +97,7 @@ pub(super) struct Store {
 
 impl Store {
     pub(super) fn open(dir: &Path) -> Result<Self, JournalError> {
-        let not_writable = |source| JournalError::NotWritable {
-            dir: dir.to_owned(),
-            source,
-        };
+        let not_writable = |source| JournalError::NotWritable { dir: dir.to_owned(), source };
         fs::create_dir_all(dir).map_err(not_writable)?;
         let lock = DirectoryLock::take(dir)?;
         let is_new = remove_leftovers(dir).map_err(not_writable)?;
@@ -117,15 +106,8 @@ impl Store {
             .iter()
             .map(|table| guarded("opening", || db.open_tree(table.name())))
             .collect::<Result<_, _>>()?;
-        let failed = |source| JournalError::Disk {
-            doing: "opening",
-            source,
-        };
-        let file = File::options()
-            .read(true)
-            .write(true)
-            .open(dir.join("db"))
-            .map_err(failed)?;
+        let failed = |source| JournalError::Disk { doing: "opening", source };
+        let file = File::options().read(true).write(true).open(dir.join("db")).map_err(failed)?;
         let witness = Witness::open(dir).map_err(not_writable)?;
         let mut store = Self {
             trees,
@@ -152,15 +134,11 @@ impl Store {
                 .map(u64::from_be_bytes)
                 .map_err(|_| damaged(Table::Meta, COMMITS))?,
         };
-        let failed = |source| JournalError::Disk {
-            doing: "opening",
-            source,
-        };
+        let failed = |source| JournalError::Disk { doing: "opening", source };
         match self.witness.commits().map_err(failed)? {
-            Some(seen) if seen > commits => Err(JournalError::Lost {
-                writes: seen - commits,
-                witness: dir.join(witness::NAME),
-            }),
+            Some(seen) if seen > commits => {
+                Err(JournalError::Lost { writes: seen - commits, witness: dir.join(witness::NAME) })
+            }
             _ => Ok(commits),
         }
     }
@@ -170,21 +148,13 @@ impl Store {
     /// again does not help.
     pub(super) fn commit(&self, writes: &[Write]) -> Result<(), JournalError> {
         if let Some(first) = self.broken.get() {
-            return Err(JournalError::Broken {
-                first: first.clone(),
-            });
+            return Err(JournalError::Broken { first: first.clone() });
         }
         let commits = self.commits.load(Ordering::Relaxed) + 1;
-        let done = self
-            .transact(writes, commits)
-            .and_then(|()| self.sync())
-            .and_then(|()| {
-                let failed = |source| JournalError::Disk {
-                    doing: "counting",
-                    source,
-                };
-                self.witness.write(commits).map_err(failed)
-            });
+        let done = self.transact(writes, commits).and_then(|()| self.sync()).and_then(|()| {
+            let failed = |source| JournalError::Disk { doing: "counting", source };
+            self.witness.write(commits).map_err(failed)
+        });
         self.commits.store(commits, Ordering::Relaxed);
         if let Err(error) = &done {
             let _ = self.broken.set(error.to_string());
@@ -198,10 +168,8 @@ impl Store {
         tables.sort_unstable();
         tables.dedup();
         let trees: Vec<&sled::Tree> = tables.iter().map(|table| self.tree(*table)).collect();
-        let sealed: Vec<Option<Vec<u8>>> = writes
-            .iter()
-            .map(|write| Some(seal(&write.key, write.payload.as_deref()?)))
-            .collect();
+        let sealed: Vec<Option<Vec<u8>>> =
+            writes.iter().map(|write| Some(seal(&write.key, write.payload.as_deref()?))).collect();
         let counted = seal(COMMITS, &commits.to_be_bytes());
         guarded("writing", || {
             trees
@@ -227,10 +195,7 @@ impl Store {
 
     fn sync(&self) -> Result<(), JournalError> {
         guarded("flushing", || self.db.flush())?;
-        self.file.sync_data().map_err(|source| JournalError::Disk {
-            doing: "syncing",
-            source,
-        })
+        self.file.sync_data().map_err(|source| JournalError::Disk { doing: "syncing", source })
     }
 
     pub(super) fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, JournalError> {
@@ -244,9 +209,8 @@ impl Store {
         table: Table,
         prefix: &[u8],
     ) -> Result<Option<Vec<u8>>, JournalError> {
-        let last = guarded("reading", || {
-            self.tree(table).scan_prefix(prefix).next_back().transpose()
-        })?;
+        let last =
+            guarded("reading", || self.tree(table).scan_prefix(prefix).next_back().transpose())?;
         Ok(last.map(|(key, _)| key.to_vec()))
     }
 
@@ -254,9 +218,7 @@ impl Store {
     pub(super) fn scan(&self, table: Table, prefix: &[u8], from: &[u8]) -> Scan {
         let start = [prefix, from].concat();
         let end = successor(prefix).map_or(Bound::Unbounded, Bound::Excluded);
-        let range = self
-            .tree(table)
-            .range::<Vec<u8>, _>((Bound::Included(start), end));
+        let range = self.tree(table).range::<Vec<u8>, _>((Bound::Included(start), end));
         Scan { table, range }
     }
 
@@ -268,9 +230,7 @@ impl Store {
         n: usize,
     ) -> Result<Vec<Vec<u8>>, JournalError> {
         let keys = self.tree(table).scan_prefix(prefix).keys().take(n);
-        guarded("reading", || {
-            keys.map(|key| key.map(|key| key.to_vec())).collect()
-        })
+        guarded("reading", || keys.map(|key| key.map(|key| key.to_vec())).collect())
     }
 
     fn tree(&self, table: Table) -> &sled::Tree {
@@ -320,9 +280,7 @@ pub(super) fn seal(key: &[u8], payload: &[u8]) -> Vec<u8> {
 }
 
 fn unseal<'a>(table: Table, key: &[u8], value: &'a [u8]) -> Result<&'a [u8], JournalError> {
-    let (body, stored) = value
-        .split_last_chunk::<4>()
-        .ok_or_else(|| damaged(table, key))?;
+    let (body, stored) = value.split_last_chunk::<4>().ok_or_else(|| damaged(table, key))?;
     if *stored != checksum(key, body) {
         return Err(damaged(table, key));
     }
@@ -339,9 +297,7 @@ fn unseal<'a>(table: Table, key: &[u8], value: &'a [u8]) -> Result<&'a [u8], Jou
 
 /// A record that cannot be what was written.
 pub(super) fn damaged(table: Table, key: &[u8]) -> JournalError {
-    JournalError::Corrupt {
-        what: format!("the record {} of {}", shown(key), table.name()),
-    }
+    JournalError::Corrupt { what: format!("the record {} of {}", shown(key), table.name()) }
 }
 
 fn shown(key: &[u8]) -> String {
@@ -415,17 +371,13 @@ fn guarded<T>(
     doing: &'static str,
     call: impl FnOnce() -> sled::Result<T>,
 ) -> Result<T, JournalError> {
-    let corrupt = |what: &str| JournalError::Corrupt {
-        what: format!("{what}, found while {doing}"),
-    };
+    let corrupt =
+        |what: &str| JournalError::Corrupt { what: format!("{what}, found while {doing}") };
     match catch_unwind(AssertUnwindSafe(call)) {
         Ok(Ok(value)) => Ok(value),
         Ok(Err(sled::Error::Io(source))) => Err(JournalError::Disk { doing, source }),
         Ok(Err(sled::Error::Corruption { .. })) => Err(corrupt("a page of its file")),
-        Ok(Err(other)) => Err(JournalError::Disk {
-            doing,
-            source: std::io::Error::other(other),
-        }),
+        Ok(Err(other)) => Err(JournalError::Disk { doing, source: std::io::Error::other(other) }),
         Err(_) => Err(corrupt("its file makes no sense")),
     }
 }

@@ -8,6 +8,7 @@ use fleetfit_search_spaces::{EntityKey, Job, Problems, Study};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::event::EndedBy;
+use crate::state::SharedBest;
 
 /// The number that the journal gives a study. Never given twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -82,8 +83,7 @@ impl StudyRecord {
     pub fn study(&self) -> Result<Study, Problems> {
         let mut job = Job::read(&self.head.job_file, &self.head.job_text)?;
         for (path, value) in &self.head.sets {
-            job.set(path, value)
-                .map_err(|problem| Problems(vec![problem]))?;
+            job.set(path, value).map_err(|problem| Problems(vec![problem]))?;
         }
         job.study()
     }
@@ -113,15 +113,11 @@ pub enum Status {
     Interrupted,
 }
 
-/// The configuration that is best over all entities.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub struct SharedBest {
-    /// Its number.
-    pub configuration: u32,
-    /// The mean of its values over the entities.
-    pub value: f64,
-    /// How many entities it completed for.
-    pub completed: u32,
+impl Status {
+    /// Whether the study is at its end.
+    pub fn is_over(self) -> bool {
+        matches!(self, Self::Completed | Self::Stopped | Self::Failed)
+    }
 }
 
 /// Where a study stands, in numbers.

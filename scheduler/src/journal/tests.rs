@@ -40,10 +40,7 @@ fn ended(entity: u32) -> Fact {
 fn one_fact(dir: &Path) -> (Journal, StudyId) {
     let journal = Journal::open(dir).unwrap();
     let id = journal.create(&study("one", 2)).unwrap();
-    let index = Index {
-        best: vec![(0, 0.5, 0)],
-        ..Index::default()
-    };
+    let index = Index { best: vec![(0, 0.5, 0)], ..Index::default() };
     journal.append(id, &[ended(0)], &index).unwrap();
     (journal, id)
 }
@@ -54,42 +51,26 @@ fn a_changed_byte_is_an_error_that_names_the_record() {
     let (journal, id) = one_fact(dir.path());
     let length = seal_length(&journal, id);
     for at in 0..length {
-        journal
-            .store
-            .damage(Table::Facts, &id.with(0), |value| value[at] ^= 0x10);
+        journal.store.damage(Table::Facts, &id.with(0), |value| value[at] ^= 0x10);
         let error = journal.facts(id).next().unwrap().unwrap_err();
         assert_eq!(
             error.to_string(),
             "the journal is damaged: the record 000000000000000000000000 of facts; \
              restore it from a backup"
         );
-        journal
-            .store
-            .damage(Table::Facts, &id.with(0), |value| value[at] ^= 0x10);
+        journal.store.damage(Table::Facts, &id.with(0), |value| value[at] ^= 0x10);
     }
     assert_eq!(journal.facts(id).next().unwrap().unwrap(), ended(0));
-    journal
-        .store
-        .damage(Table::Best, &[0; 8], |value| value.truncate(3));
-    assert!(matches!(
-        journal.best(id, 0),
-        Err(JournalError::Corrupt { .. })
-    ));
-    journal
-        .store
-        .damage(Table::Names, b"one", |value| value[1] ^= 1);
-    assert!(matches!(
-        journal.find("one"),
-        Err(JournalError::Corrupt { .. })
-    ));
+    journal.store.damage(Table::Best, &[0; 8], |value| value.truncate(3));
+    assert!(matches!(journal.best(id, 0), Err(JournalError::Corrupt { .. })));
+    journal.store.damage(Table::Names, b"one", |value| value[1] ^= 1);
+    assert!(matches!(journal.find("one"), Err(JournalError::Corrupt { .. })));
     assert!(matches!(journal.list(), Err(JournalError::Corrupt { .. })));
 }
 
 fn seal_length(journal: &Journal, id: StudyId) -> usize {
     let mut length = 0;
-    journal
-        .store
-        .damage(Table::Facts, &id.with(0), |value| length = value.len());
+    journal.store.damage(Table::Facts, &id.with(0), |value| length = value.len());
     length
 }
 
@@ -98,19 +79,11 @@ fn seal_length(journal: &Journal, id: StudyId) -> usize {
 fn a_sealed_record_that_means_nothing_is_refused() {
     let dir = tempfile::tempdir().unwrap();
     let (journal, id) = one_fact(dir.path());
-    let payloads: [&[u8]; 6] = [
-        &[],
-        &[0],
-        &[0, 99],
-        &[0, 1, 5],
-        &[MORE, 1, 0],
-        &[0, 1, 1, 0, 1, 0, 1, 9, 1, 0, 0],
-    ];
+    let payloads: [&[u8]; 6] =
+        [&[], &[0], &[0, 99], &[0, 1, 5], &[MORE, 1, 0], &[0, 1, 1, 0, 1, 0, 1, 9, 1, 0, 0]];
     for payload in payloads {
         let key = id.with(0);
-        journal.store.damage(Table::Facts, &key, |value| {
-            *value = store::seal(&key, payload)
-        });
+        journal.store.damage(Table::Facts, &key, |value| *value = store::seal(&key, payload));
         match journal.facts(id).next() {
             Some(Err(JournalError::Corrupt { .. })) => {}
             // The first piece of a fact whose second was never written: the group was not, either.
@@ -138,29 +111,11 @@ fn what_a_newer_version_wrote_is_refused_by_name() {
          this one reads up to 1); use that version"
     );
     let format = (FORMAT + 1).to_be_bytes().to_vec();
-    journal
-        .store
-        .commit(&[Write::put(Table::Meta, b"format".to_vec(), format)])
-        .unwrap();
+    journal.store.commit(&[Write::put(Table::Meta, b"format".to_vec(), format)]).unwrap();
     drop(journal);
     let error = Journal::open(dir.path()).err().unwrap();
-    assert!(
-        matches!(
-            error,
-            JournalError::Newer {
-                found: 2,
-                known: 1,
-                ..
-            }
-        ),
-        "{error}"
-    );
-    assert!(
-        error
-            .to_string()
-            .contains("was written by a newer fleetfit"),
-        "{error}"
-    );
+    assert!(matches!(error, JournalError::Newer { found: 2, known: 1, .. }), "{error}");
+    assert!(error.to_string().contains("was written by a newer fleetfit"), "{error}");
 }
 
 #[test]
@@ -169,13 +124,8 @@ fn after_a_failed_write_every_write_is_refused() {
     let (journal, id) = one_fact(dir.path());
     journal.store.break_with("the disk is full");
     for _ in 0..2 {
-        let error = journal
-            .append(id, &[ended(1)], &Index::default())
-            .unwrap_err();
-        assert_eq!(
-            error.to_string(),
-            "the journal stopped after a failed write: the disk is full"
-        );
+        let error = journal.append(id, &[ended(1)], &Index::default()).unwrap_err();
+        assert_eq!(error.to_string(), "the journal stopped after a failed write: the disk is full");
     }
     assert!(journal.delete(id).is_err());
     assert_eq!(journal.facts(id).count(), 1, "reading goes on");
@@ -186,58 +136,28 @@ fn open_finishes_a_study_that_was_half_deleted_or_half_created() {
     let dir = tempfile::tempdir().unwrap();
     let (journal, id) = one_fact(dir.path());
     let other = journal.create(&study("other", 600)).unwrap();
-    journal
-        .append(other, &[ended(599)], &Index::default())
-        .unwrap();
+    journal.append(other, &[ended(599)], &Index::default()).unwrap();
     let half = StudyId(7);
-    journal
-        .write_entities(half, &study("half", 10).entities)
-        .unwrap();
+    journal.write_entities(half, &study("half", 10).entities).unwrap();
     let mark = |id: StudyId| Write::put(Table::Unfinished, id.key().to_vec(), Vec::new());
     journal
         .store
-        .commit(&[
-            mark(half),
-            mark(id),
-            Write::remove(Table::Names, b"one".to_vec()),
-        ])
+        .commit(&[mark(half), mark(id), Write::remove(Table::Names, b"one".to_vec())])
         .unwrap();
-    assert!(matches!(
-        journal.record(id),
-        Err(JournalError::NoStudy { number: 0 })
-    ));
+    assert!(matches!(journal.record(id), Err(JournalError::NoStudy { number: 0 })));
     drop(journal);
     let journal = Journal::open(dir.path()).unwrap();
-    let names: Vec<String> = journal
-        .list()
-        .unwrap()
-        .into_iter()
-        .map(|record| record.head.name)
-        .collect();
+    let names: Vec<String> =
+        journal.list().unwrap().into_iter().map(|record| record.head.name).collect();
     assert_eq!(names, ["other"]);
-    for table in [
-        Table::Facts,
-        Table::Best,
-        Table::Entities,
-        Table::EntityByKey,
-        Table::Unfinished,
-    ] {
+    for table in [Table::Facts, Table::Best, Table::Entities, Table::EntityByKey, Table::Unfinished]
+    {
         for gone in [id, half] {
-            assert!(
-                journal
-                    .store
-                    .keys(table, &gone.key(), 1)
-                    .unwrap()
-                    .is_empty()
-            );
+            assert!(journal.store.keys(table, &gone.key(), 1).unwrap().is_empty());
         }
     }
     assert_eq!(journal.facts(other).count(), 1);
-    assert_eq!(
-        journal.create(&study("one", 1)).unwrap(),
-        StudyId(2),
-        "numbers are not reused"
-    );
+    assert_eq!(journal.create(&study("one", 1)).unwrap(), StudyId(2), "numbers are not reused");
 }
 
 #[test]
@@ -245,19 +165,10 @@ fn a_study_that_was_running_is_interrupted_when_nobody_runs_it() {
     let dir = tempfile::tempdir().unwrap();
     let (journal, id) = one_fact(dir.path());
     let other = journal.create(&study("done", 1)).unwrap();
-    let summary = |status| Summary {
-        status,
-        completed: 3,
-        ..Summary::default()
-    };
-    let index = |status| Index {
-        summary: summary(status),
-        best: Vec::new(),
-    };
+    let summary = |status| Summary { status, completed: 3, ..Summary::default() };
+    let index = |status| Index { summary: summary(status), best: Vec::new() };
     journal.append(id, &[], &index(Status::Running)).unwrap();
-    journal
-        .append(other, &[], &index(Status::Completed))
-        .unwrap();
+    journal.append(other, &[], &index(Status::Completed)).unwrap();
     drop(journal);
     let journal = Journal::open(dir.path()).unwrap();
     assert_eq!(journal.summary(id).unwrap(), summary(Status::Interrupted));
@@ -269,13 +180,8 @@ fn a_deleted_study_takes_no_more_facts() {
     let dir = tempfile::tempdir().unwrap();
     let (journal, id) = one_fact(dir.path());
     journal.delete(id).unwrap();
-    let error = journal
-        .append(id, &[ended(1)], &Index::default())
-        .unwrap_err();
-    assert!(
-        matches!(error, JournalError::NoStudy { number: 0 }),
-        "{error}"
-    );
+    let error = journal.append(id, &[ended(1)], &Index::default()).unwrap_err();
+    assert!(matches!(error, JournalError::NoStudy { number: 0 }), "{error}");
     assert!(journal.store.keys(Table::Facts, &[], 1).unwrap().is_empty());
 }
 
@@ -290,35 +196,18 @@ fn every_kind() -> Vec<Fact> {
         ended_ms: 1_700_000_000_300,
         reports: Vec::new(),
     };
-    let stopped = |value| End::Stopped {
-        value,
-        reason: "bandit".into(),
-    };
+    let stopped = |value| End::Stopped { value, reason: "bandit".into() };
     let mut reporting = outcome(8, 2, stopped(Some(0.5)));
     reporting.reports = [1, 2, 9].map(|step| Report { step, value: 1.0 }).to_vec();
-    let model = ModelAddress {
-        digest: "00ff".into(),
-        pack: 1,
-        offset: 300,
-        length: 44,
-    };
+    let model = ModelAddress { digest: "00ff".into(), pack: 1, offset: 300, length: 44 };
     let setting = Setting::Value(Value::Float(1e-7));
     vec![
-        Fact::Proposed {
-            number: 300,
-            configuration: Configuration(vec![("r".into(), setting)]),
-        },
+        Fact::Proposed { number: 300, configuration: Configuration(vec![("r".into(), setting)]) },
         Fact::Ended {
             outcomes: vec![
                 outcome(7, 0, End::Completed { value: 0.25 }),
                 outcome(7, 1, End::Completed { value: -1.0 }),
-                outcome(
-                    7,
-                    9,
-                    End::Failed {
-                        reason: "one row".into(),
-                    },
-                ),
+                outcome(7, 9, End::Failed { reason: "one row".into() }),
                 reporting,
                 outcome(8, 3, stopped(None)),
             ],
@@ -326,16 +215,8 @@ fn every_kind() -> Vec<Fact> {
         Fact::SearchEnded { by: EndedBy::Space },
         Fact::Refitted {
             models: vec![
-                Refit {
-                    entity: 4,
-                    configuration: 7,
-                    model: Ok(model),
-                },
-                Refit {
-                    entity: 5,
-                    configuration: 7,
-                    model: Err("no".into()),
-                },
+                Refit { entity: 4, configuration: 7, model: Ok(model) },
+                Refit { entity: 5, configuration: 7, model: Err("no".into()) },
             ],
         },
         Fact::Elapsed { elapsed_ms: 60_000 },
@@ -362,19 +243,11 @@ fn the_stored_form_stays() {
     let encoded = fact::encode(&every_kind());
     let text: Vec<String> = encoded
         .iter()
-        .map(|encoded| {
-            encoded
-                .bytes
-                .iter()
-                .map(|byte| format!("{byte:02x}"))
-                .collect()
-        })
+        .map(|encoded| encoded.bytes.iter().map(|byte| format!("{byte:02x}")).collect())
         .collect();
     assert_eq!(text, golden);
-    let decoded: Vec<Fact> = encoded
-        .iter()
-        .map(|encoded| fact::decode(&encoded.bytes).unwrap())
-        .collect();
+    let decoded: Vec<Fact> =
+        encoded.iter().map(|encoded| fact::decode(&encoded.bytes).unwrap()).collect();
     assert_eq!(decoded, every_kind());
 }
 

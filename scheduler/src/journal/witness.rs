@@ -18,12 +18,8 @@ pub(super) struct Witness(File);
 impl Witness {
     pub(super) fn open(dir: &Path) -> io::Result<Self> {
         let path = dir.join(NAME);
-        let file = File::options()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .open(path)?;
+        let file =
+            File::options().read(true).write(true).create(true).truncate(false).open(path)?;
         Ok(Self(file))
     }
 

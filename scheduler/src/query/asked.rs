@@ -19,11 +19,7 @@ pub(super) struct Asked {
 impl Asked {
     pub(super) fn new(journal: &Journal, record: StudyRecord) -> Result<Self, QueryError> {
         let study = record.study()?;
-        Ok(Self {
-            journal: journal.clone(),
-            record,
-            study,
-        })
+        Ok(Self { journal: journal.clone(), record, study })
     }
 
     pub(super) fn status(&self, notices: &[Notice]) -> Result<StatusView, QueryError> {
@@ -64,10 +60,7 @@ impl Asked {
         };
         let Some(index) = entity else {
             let ranked = self.shared(top)?;
-            return ranked
-                .iter()
-                .map(|ranked| self.view(None, None, ranked))
-                .collect();
+            return ranked.iter().map(|ranked| self.view(None, None, ranked)).collect();
         };
         let ranked = match self.selection() {
             Selection::Raw if top == 1 => self.raw_best(index)?.into_iter().collect(),
@@ -75,20 +68,20 @@ impl Asked {
             Selection::Shared => self.own_values(index, &self.shared(top)?)?,
         };
         let key = self.key(index)?;
-        ranked
-            .iter()
-            .map(|ranked| self.view(Some(index), key.clone(), ranked))
-            .collect()
+        ranked.iter().map(|ranked| self.view(Some(index), key.clone(), ranked)).collect()
     }
 
-    pub(super) fn best_all(
+    /// The best of each entity from this one on, with the entity's index.
+    pub(super) fn best_from(
         self,
-    ) -> Result<impl Iterator<Item = Result<BestView, QueryError>> + Send + use<>, QueryError> {
+        first: u32,
+    ) -> Result<impl Iterator<Item = Result<(u32, BestView), QueryError>> + Send + use<>, QueryError>
+    {
         let shared = match self.selection() {
             Selection::Raw => None,
             Selection::Shared => Some(self.values_of_shared()?),
         };
-        let entities = 0..self.record.head.entities;
+        let entities = first..self.record.head.entities;
         Ok(entities.filter_map(move |index| {
             let ranked = match &shared {
                 None => self.raw_best(index),
@@ -97,30 +90,20 @@ impl Asked {
                     (!value.is_nan()).then_some(Ranked { value, ..ranked })
                 })),
             };
-            let view = |ranked: Ranked| self.view(Some(index), self.key(index)?, &ranked);
-            ranked
-                .map(|ranked| ranked.map(view))
-                .transpose()
-                .map(Result::flatten)
+            let view =
+                |ranked: Ranked| Ok((index, self.view(Some(index), self.key(index)?, &ranked)?));
+            ranked.map(|ranked| ranked.map(view)).transpose().map(Result::flatten)
         }))
     }
 
     /// How winners are chosen; one entity's own best is the shared best.
     fn selection(&self) -> Selection {
-        if self.record.is_partitioned() {
-            self.study.selection
-        } else {
-            Selection::Raw
-        }
+        if self.record.is_partitioned() { self.study.selection } else { Selection::Raw }
     }
 
     fn raw_best(&self, index: u32) -> Result<Option<Ranked>, QueryError> {
         let best = self.journal.best(self.record.id, index)?;
-        Ok(best.map(|(value, configuration)| Ranked {
-            configuration,
-            value,
-            completed: 1,
-        }))
+        Ok(best.map(|(value, configuration)| Ranked { configuration, value, completed: 1 }))
     }
 
     /// The best configurations of one entity.
@@ -130,11 +113,7 @@ impl Asked {
             for outcome in block?.1.iter().filter(|outcome| outcome.entity == index) {
                 if let End::Completed { value } = outcome.end {
                     let configuration = outcome.configuration;
-                    top.push(Ranked {
-                        configuration,
-                        value,
-                        completed: 1,
-                    });
+                    top.push(Ranked { configuration, value, completed: 1 });
                 }
             }
         }
@@ -166,23 +145,14 @@ impl Asked {
         let mut values = vec![None; ranked.len()];
         for block in self.journal.blocks(&self.record, Some(index), 0) {
             for outcome in block?.1.iter().filter(|outcome| outcome.entity == index) {
-                let at = ranked
-                    .iter()
-                    .position(|r| r.configuration == outcome.configuration);
+                let at = ranked.iter().position(|r| r.configuration == outcome.configuration);
                 if let (Some(at), End::Completed { value }) = (at, &outcome.end) {
                     values[at] = Some(*value);
                 }
             }
         }
         let pairs = ranked.iter().zip(values);
-        Ok(pairs
-            .filter_map(|(ranked, value)| {
-                Some(Ranked {
-                    value: value?,
-                    ..*ranked
-                })
-            })
-            .collect())
+        Ok(pairs.filter_map(|(ranked, value)| Some(Ranked { value: value?, ..*ranked })).collect())
     }
 
     /// The shared best, and its value for every entity; not a number where it has none.
@@ -213,9 +183,7 @@ impl Asked {
     ) -> Result<BestView, QueryError> {
         let configuration = self.configuration(ranked.configuration)?;
         let model = match index {
-            Some(index) => self
-                .journal
-                .model(self.record.id, index, ranked.configuration)?,
+            Some(index) => self.journal.model(self.record.id, index, ranked.configuration)?,
             None => None,
         };
         Ok(BestView {
@@ -225,20 +193,15 @@ impl Asked {
             command: self.command(&configuration),
             configuration,
             trial: ranked.configuration,
-            model: model.and_then(|model| model.ok().map(|address| address.digest)),
+            model: model.and_then(|model| model.ok().map(|address| address.to_string())),
             selection: self.study.selection,
         })
     }
 
     pub(super) fn configuration(&self, number: u32) -> Result<Configuration, JournalError> {
-        self.journal
-            .configuration(self.record.id, number)?
-            .ok_or_else(|| JournalError::Corrupt {
-                what: format!(
-                    "configuration {number} of {} is missing",
-                    self.record.head.name
-                ),
-            })
+        self.journal.configuration(self.record.id, number)?.ok_or_else(|| JournalError::Corrupt {
+            what: format!("configuration {number} of {} is missing", self.record.head.name),
+        })
     }
 
     /// The entity's key as users see it.

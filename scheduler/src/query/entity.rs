@@ -23,14 +23,8 @@ pub(super) fn index(
     let candidates = match columns {
         [] => return Err(QueryError::NoPartitions { study }),
         [column] => {
-            let named = text
-                .strip_prefix(column.as_str())
-                .and_then(|rest| rest.strip_prefix('='));
-            [Some(text), named]
-                .into_iter()
-                .flatten()
-                .map(str::to_owned)
-                .collect()
+            let named = text.strip_prefix(column.as_str()).and_then(|rest| rest.strip_prefix('='));
+            [Some(text), named].into_iter().flatten().map(str::to_owned).collect()
         }
         columns => match values(columns, text) {
             Some(values) => vec![values.join("\u{1f}")],
@@ -67,12 +61,7 @@ fn values(columns: &[String], text: &str) -> Option<Vec<String>> {
     let mut current = None;
     for part in text.split(',') {
         let named = columns.iter().enumerate().find_map(|(at, column)| {
-            Some((
-                at,
-                part.trim_start()
-                    .strip_prefix(column.as_str())?
-                    .strip_prefix('=')?,
-            ))
+            Some((at, part.trim_start().strip_prefix(column.as_str())?.strip_prefix('=')?))
         });
         match (named, current) {
             (Some((at, value)), _) if values[at].is_none() => {
@@ -148,11 +137,7 @@ mod tests {
 
     #[test]
     fn near_words_are_found_and_far_ones_are_not() {
-        let known = || {
-            ["store-demand", "store", "17", "18"]
-                .into_iter()
-                .map(str::to_owned)
-        };
+        let known = || ["store-demand", "store", "17", "18"].into_iter().map(str::to_owned);
         assert_eq!(nearest("stor-demnad", known()), Vec::<String>::new());
         assert_eq!(nearest("store-demnd", known()), ["store-demand"]);
         assert_eq!(nearest("Store", known()), ["store"]);

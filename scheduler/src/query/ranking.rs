@@ -20,9 +20,7 @@ impl Ranked {
         let losses = goal.loss(self.value).partial_cmp(&goal.loss(other.value));
         let by_number = self.configuration.cmp(&other.configuration);
         let by_completed = other.completed.cmp(&self.completed);
-        by_completed
-            .then(losses.unwrap_or(Ordering::Equal))
-            .then(by_number)
+        by_completed.then(losses.unwrap_or(Ordering::Equal)).then(by_number)
     }
 }
 
@@ -35,11 +33,7 @@ pub(super) struct Top {
 
 impl Top {
     pub(super) fn new(goal: Goal, n: usize) -> Self {
-        Self {
-            goal,
-            n,
-            ranked: Vec::new(),
-        }
+        Self { goal, n, ranked: Vec::new() }
     }
 
     pub(super) fn push(&mut self, ranked: Ranked) {
@@ -50,8 +44,7 @@ impl Top {
     }
 
     fn cut(&mut self) {
-        self.ranked
-            .sort_by(|one, other| one.compare(other, self.goal));
+        self.ranked.sort_by(|one, other| one.compare(other, self.goal));
         self.ranked.truncate(self.n);
     }
 
@@ -78,11 +71,7 @@ struct OpenSum {
 
 impl Shared {
     pub(super) fn new(goal: Goal, n_entities: u32, n: usize) -> Self {
-        Self {
-            n_entities,
-            top: Top::new(goal, n),
-            open: HashMap::new(),
-        }
+        Self { n_entities, top: Top::new(goal, n), open: HashMap::new() }
     }
 
     pub(super) fn push(&mut self, outcome: &Outcome) {
@@ -90,10 +79,7 @@ impl Shared {
         let open = self
             .open
             .entry(outcome.configuration)
-            .or_insert_with(|| OpenSum {
-                values: vec![f64::NAN; n_entities as usize],
-                n_ended: 0,
-            });
+            .or_insert_with(|| OpenSum { values: vec![f64::NAN; n_entities as usize], n_ended: 0 });
         open.n_ended += 1;
         if let End::Completed { value } = outcome.end
             && let Some(slot) = open.values.get_mut(outcome.entity as usize)
@@ -111,11 +97,7 @@ impl Shared {
         let (sum, completed) = sum(values);
         if completed > 0 {
             let value = sum / f64::from(completed);
-            self.top.push(Ranked {
-                configuration,
-                value,
-                completed,
-            });
+            self.top.push(Ranked { configuration, value, completed });
         }
     }
 

@@ -10,7 +10,8 @@ use fleetfit_search_spaces::{
 use super::trials::Rows;
 use super::*;
 use crate::event::Fact;
-use crate::journal::{Index, NewStudy, SharedBest, Summary};
+use crate::journal::{Index, NewStudy, Summary};
+use crate::state::SharedBest;
 
 const ENTITIES: u32 = 600;
 const CONFIGURATIONS: u32 = 9;
@@ -37,11 +38,7 @@ fn study(work: Work, selection: Selection) -> Study {
         name: "asked".into(),
         work,
         space: SearchSpace::default(),
-        sampling: Sampling {
-            algorithm: Algorithm::Random,
-            seed: None,
-            logbase: None,
-        },
+        sampling: Sampling { algorithm: Algorithm::Random, seed: None, logbase: None },
         objective: Objective {
             metric: "r2_score".into(),
             goal: Goal::Maximize,
@@ -58,24 +55,15 @@ fn study(work: Work, selection: Selection) -> Study {
         automl: None,
         selection,
         seed: None,
-        notices: vec![Notice {
-            place: Place::default(),
-            message: "from the job".into(),
-        }],
+        notices: vec![Notice { place: Place::default(), message: "from the job".into() }],
         cannot_run: Vec::new(),
     }
 }
 
 fn configuration(number: u32) -> Configuration {
     let nested = Configuration(vec![
-        (
-            "learner".into(),
-            Setting::Value(Value::Text("ridge".into())),
-        ),
-        (
-            "alpha".into(),
-            Setting::Value(Value::Int(i64::from(number))),
-        ),
+        ("learner".into(), Setting::Value(Value::Text("ridge".into()))),
+        ("alpha".into(), Setting::Value(Value::Int(i64::from(number)))),
     ]);
     Configuration(vec![("model".into(), Setting::Nested(nested))])
 }
@@ -91,19 +79,10 @@ fn outcomes() -> Vec<Outcome> {
         .map(|(configuration, entity)| {
             let noise = f64::from((entity * 31 + configuration * 17) % 101) / 10.0;
             let end = match (configuration, entity % 7) {
-                (0, 0) => End::Failed {
-                    reason: "one row".into(),
-                },
-                (3, 1) => End::Stopped {
-                    value: Some(99.0),
-                    reason: "bandit".into(),
-                },
-                (0, _) => End::Completed {
-                    value: 50.0 + noise,
-                },
-                _ => End::Completed {
-                    value: noise + f64::from(configuration) / 8.0,
-                },
+                (0, 0) => End::Failed { reason: "one row".into() },
+                (3, 1) => End::Stopped { value: Some(99.0), reason: "bandit".into() },
+                (0, _) => End::Completed { value: 50.0 + noise },
+                _ => End::Completed { value: noise + f64::from(configuration) / 8.0 },
             };
             Outcome {
                 configuration,
@@ -162,11 +141,7 @@ impl Fixture {
                 ("brand".into(), Value::Text(format!("b{}", entity % 10))),
             ])
         };
-        let entities = if partitioned {
-            (0..ENTITIES).map(key).collect()
-        } else {
-            Vec::new()
-        };
+        let entities = if partitioned { (0..ENTITIES).map(key).collect() } else { Vec::new() };
         let id = journal
             .create(&NewStudy {
                 name: "asked".into(),
@@ -183,39 +158,19 @@ impl Fixture {
             .unwrap();
         let n_entities = if partitioned { ENTITIES } else { 1 };
         let proposed: Vec<Fact> = (0..CONFIGURATIONS)
-            .map(|number| Fact::Proposed {
-                number,
-                configuration: configuration(number),
-            })
+            .map(|number| Fact::Proposed { number, configuration: configuration(number) })
             .collect();
         journal.append(id, &proposed, &Index::default()).unwrap();
-        let outcomes: Vec<Outcome> = outcomes()
-            .into_iter()
-            .filter(|outcome| outcome.entity < n_entities)
-            .collect();
+        let outcomes: Vec<Outcome> =
+            outcomes().into_iter().filter(|outcome| outcome.entity < n_entities).collect();
         for group in outcomes.chunks(700) {
-            let fact = Fact::Ended {
-                outcomes: group.to_vec(),
-            };
+            let fact = Fact::Ended { outcomes: group.to_vec() };
             journal
-                .append(
-                    id,
-                    &[fact, Fact::Elapsed { elapsed_ms: 1 }],
-                    &Index::default(),
-                )
+                .append(id, &[fact, Fact::Elapsed { elapsed_ms: 1 }], &Index::default())
                 .unwrap();
         }
-        let model = ModelAddress {
-            digest: "ab".repeat(32),
-            pack: 0,
-            offset: 0,
-            length: 1,
-        };
-        let refit = Refit {
-            entity: 0,
-            configuration: ranked(0)[0].1,
-            model: Ok(model),
-        };
+        let model = ModelAddress { digest: "ab".repeat(32), pack: 0, offset: 0, length: 1 };
+        let refit = Refit { entity: 0, configuration: ranked(0)[0].1, model: Ok(model) };
         let best = (0..n_entities).map(|entity| {
             let (value, configuration) = ranked(entity)[0];
             (entity, value, configuration)
@@ -228,45 +183,21 @@ impl Fixture {
             completed: 7,
             fits: 21,
             proposed: CONFIGURATIONS,
-            shared_best: Some(SharedBest {
-                configuration: 7,
-                value,
-                completed,
-            }),
+            shared_best: Some(SharedBest { configuration: 7, value, completed }),
             ..Summary::default()
         };
-        let index = Index {
-            summary,
-            best: best.collect(),
-        };
-        journal
-            .append(
-                id,
-                &[Fact::Refitted {
-                    models: vec![refit],
-                }],
-                &index,
-            )
-            .unwrap();
+        let index = Index { summary, best: best.collect() };
+        journal.append(id, &[Fact::Refitted { models: vec![refit] }], &index).unwrap();
         Self { _dir: dir, journal }
     }
 
     fn asked(&self, study: Study) -> Asked {
         let record = find(&self.journal, "asked").unwrap();
-        Asked {
-            journal: self.journal.clone(),
-            record,
-            study,
-        }
+        Asked { journal: self.journal.clone(), record, study }
     }
 
     fn chosen(&self, selection: Selection) -> Asked {
-        self.asked(study(
-            Work::ChosenLearner {
-                parameter: "model".into(),
-            },
-            selection,
-        ))
+        self.asked(study(Work::ChosenLearner { parameter: "model".into() }, selection))
     }
 }
 
@@ -290,10 +221,7 @@ fn the_best_of_an_entity_is_what_a_full_sort_finds() {
     assert_eq!(first.learner.as_deref(), Some("ridge"));
     assert_eq!(first.configuration, configuration(first.trial));
     let json = serde_json::to_string(&first).unwrap();
-    assert!(
-        json.starts_with(r#"{"entity":{"store":0,"brand":"b0"},"value":"#),
-        "{json}"
-    );
+    assert!(json.starts_with(r#"{"entity":{"store":0,"brand":"b0"},"value":"#), "{json}");
     assert!(!json.contains("command"), "{json}");
     assert_eq!(serde_json::from_str::<BestView>(&json).unwrap(), first);
     let second = asked.best(Some("store=0,brand=b1"), 1).unwrap().remove(0);
@@ -311,18 +239,11 @@ fn the_shared_ranking_counts_entities_first_then_the_mean() {
         })
         .collect();
     expected.sort_by(|one, other| {
-        other
-            .0
-            .cmp(&one.0)
-            .then(other.1.total_cmp(&one.1))
-            .then(one.2.cmp(&other.2))
+        other.0.cmp(&one.0).then(other.1.total_cmp(&one.1)).then(one.2.cmp(&other.2))
     });
     let found = asked.best(None, 100).unwrap();
     let numbers: Vec<u32> = expected.iter().map(|(_, _, number)| *number).collect();
-    assert_eq!(
-        found.iter().map(|view| view.trial).collect::<Vec<_>>(),
-        numbers
-    );
+    assert_eq!(found.iter().map(|view| view.trial).collect::<Vec<_>>(), numbers);
     for (view, (_, mean, _)) in found.iter().zip(&expected) {
         assert!((view.value - mean).abs() < 1e-9);
         assert_eq!((&view.entity, &view.model), (&None, &None));
@@ -336,44 +257,31 @@ fn the_shared_ranking_counts_entities_first_then_the_mean() {
 #[test]
 fn every_entity_has_its_own_best_or_its_value_of_the_shared_one() {
     let fixture = Fixture::new(true);
-    let all: Vec<BestView> = fixture
-        .chosen(Selection::Raw)
-        .best_all()
-        .unwrap()
-        .map(Result::unwrap)
-        .collect();
+    let all: Vec<BestView> =
+        fixture.chosen(Selection::Raw).best_from(0).unwrap().map(|best| best.unwrap().1).collect();
     assert_eq!(all.len(), ENTITIES as usize);
     for (view, entity) in all.iter().zip(0..) {
         assert_eq!((view.value, view.trial), ranked(entity)[0]);
     }
     let value = |configuration: u32, entity: u32| {
-        ranked(entity)
-            .into_iter()
-            .find(|(_, number)| *number == configuration)
+        ranked(entity).into_iter().find(|(_, number)| *number == configuration)
     };
     let shared: Vec<BestView> = fixture
         .chosen(Selection::Shared)
-        .best_all()
+        .best_from(0)
         .unwrap()
-        .map(Result::unwrap)
+        .map(|best| best.unwrap().1)
         .collect();
-    let expected: Vec<(f64, u32)> = (0..ENTITIES)
-        .filter_map(|entity| value(7, entity))
-        .collect();
+    let expected: Vec<(f64, u32)> = (0..ENTITIES).filter_map(|entity| value(7, entity)).collect();
     assert_eq!(pairs(&shared), expected);
     let asked = fixture.chosen(Selection::Shared);
     let one = asked.best(Some("store=30,brand=b5"), 1).unwrap();
     assert_eq!(pairs(&one), [value(7, 305).unwrap()]);
     assert_eq!(one[0].selection, Selection::Shared);
     let order = asked.best(None, 100).unwrap();
-    let expected: Vec<(f64, u32)> = order
-        .iter()
-        .filter_map(|view| value(view.trial, 305))
-        .collect();
-    assert_eq!(
-        pairs(&asked.best(Some("store=30,brand=b5"), 100).unwrap()),
-        expected
-    );
+    let expected: Vec<(f64, u32)> =
+        order.iter().filter_map(|view| value(view.trial, 305)).collect();
+    assert_eq!(pairs(&asked.best(Some("store=30,brand=b5"), 100).unwrap()), expected);
 }
 
 #[test]
@@ -399,28 +307,19 @@ fn without_partitions_the_only_entity_is_not_named() {
         error.to_string(),
         "asked has no partition columns, so there is no entity to ask for"
     );
-    assert_eq!(asked.best_all().unwrap().count(), 1);
+    assert_eq!(asked.best_from(0).unwrap().count(), 1);
 }
 
 #[test]
 fn a_status_has_every_field() {
     let fixture = Fixture::new(true);
-    let extra = Notice {
-        place: Place::default(),
-        message: "from the command line".into(),
-    };
+    let extra = Notice { place: Place::default(), message: "from the command line".into() };
     let work = Work::Learner(Learner::ExtraTrees);
-    let status = fixture
-        .asked(study(work, Selection::Raw))
-        .status(&[extra])
-        .unwrap();
+    let status = fixture.asked(study(work, Selection::Raw)).status(&[extra]).unwrap();
     let mut json = serde_json::to_value(&status).unwrap();
     let best = json["best"].take();
     assert_eq!(best["entity"], serde_json::Value::Null);
-    assert_eq!(
-        (&best["trial"], &best["learner"]),
-        (&7.into(), &"extra_trees".into())
-    );
+    assert_eq!((&best["trial"], &best["learner"]), (&7.into(), &"extra_trees".into()));
     json["notices"] = json["notices"].as_array().unwrap().len().into();
     let expected = serde_json::json!({
         "study": "asked", "status": "running", "ended_by": "cancel", "elapsed_s": 2.5,
@@ -453,38 +352,15 @@ fn rows_are_the_outcomes_in_order() {
         rows
     };
     let all = check(TrialFilter::default(), &|_| true);
-    let row = all
-        .iter()
-        .find(|row| row.state == TrialState::Stopped)
-        .unwrap();
-    assert_eq!(
-        (row.value, row.reason.as_deref()),
-        (Some(99.0), Some("bandit"))
-    );
-    assert!(
-        row.started.starts_with("2023-11-14T22:13:20."),
-        "{}",
-        row.started
-    );
-    assert!(
-        row.ended.ends_with('Z') && row.ended.len() == 24,
-        "{}",
-        row.ended
-    );
-    let failed = TrialFilter {
-        state: Some(TrialState::Failed),
-        ..Default::default()
-    };
+    let row = all.iter().find(|row| row.state == TrialState::Stopped).unwrap();
+    assert_eq!((row.value, row.reason.as_deref()), (Some(99.0), Some("bandit")));
+    assert!(row.started.starts_with("2023-11-14T22:13:20."), "{}", row.started);
+    assert!(row.ended.ends_with('Z') && row.ended.len() == 24, "{}", row.ended);
+    let failed = TrialFilter { state: Some(TrialState::Failed), ..Default::default() };
     check(failed, &|outcome| outcome.end.state() == TrialState::Failed);
-    let one = TrialFilter {
-        entity: Some("store=41,brand=b7".into()),
-        state: None,
-    };
+    let one = TrialFilter { entity: Some("store=41,brand=b7".into()), state: None };
     check(one, &|outcome| outcome.entity == 417);
-    let running = TrialFilter {
-        state: Some(TrialState::Running),
-        ..Default::default()
-    };
+    let running = TrialFilter { state: Some(TrialState::Running), ..Default::default() };
     check(running, &|_| false);
 }
 
@@ -493,14 +369,8 @@ fn pages_joined_are_the_whole_list() {
     let fixture = Fixture::new(true);
     for filter in [
         TrialFilter::default(),
-        TrialFilter {
-            entity: Some("store=41,brand=b7".into()),
-            state: None,
-        },
-        TrialFilter {
-            entity: None,
-            state: Some(TrialState::Stopped),
-        },
+        TrialFilter { entity: Some("store=41,brand=b7".into()), state: None },
+        TrialFilter { entity: None, state: Some(TrialState::Stopped) },
     ] {
         let whole: Vec<TrialRow> = Rows::all_of(fixture.chosen(Selection::Raw), &filter)
             .unwrap()
@@ -526,10 +396,7 @@ fn pages_joined_are_the_whole_list() {
     for cursor in ["", "7", "a-b", "1-2-3"] {
         let asked = fixture.chosen(Selection::Raw);
         let error = TrialPage::of(asked, &TrialFilter::default(), Some(cursor), 1).unwrap_err();
-        assert!(
-            matches!(error, QueryError::UnknownCursor { .. }),
-            "{cursor}: {error}"
-        );
+        assert!(matches!(error, QueryError::UnknownCursor { .. }), "{cursor}: {error}");
     }
 }
 
@@ -538,10 +405,7 @@ fn what_is_not_there_is_named_with_what_is_like_it() {
     let fixture = Fixture::new(true);
     let asked = fixture.chosen(Selection::Raw);
     let message = |text: &str| asked.best(Some(text), 1).unwrap_err().to_string();
-    assert_eq!(
-        message("17"),
-        "an entity of asked is written store=…,brand=…, not 17"
-    );
+    assert_eq!(message("17"), "an entity of asked is written store=…,brand=…, not 17");
     assert_eq!(
         message("store=17,brand=c3"),
         "asked has no entity store=17,brand=c3 among its 600 (store=0,brand=b0, \
@@ -549,10 +413,7 @@ fn what_is_not_there_is_named_with_what_is_like_it() {
          store=1,brand=b3 or store=10,brand=b3?"
     );
     let message = find(&fixture.journal, "aksed").unwrap_err().to_string();
-    assert_eq!(
-        message,
-        "there is no study named aksed; did you mean asked?"
-    );
+    assert_eq!(message, "there is no study named aksed; did you mean asked?");
     let message = find(&fixture.journal, "zebra").unwrap_err().to_string();
     assert_eq!(message, "there is no study named zebra");
 }
@@ -564,22 +425,13 @@ fn a_stored_job_is_read_again_for_every_question() {
     let journal = &fixture.journal;
     let status = status(journal, "asked", &[]).unwrap();
     assert_eq!(studies(journal).unwrap(), std::slice::from_ref(&status));
-    assert_eq!(
-        (status.max_total_trials, status.metric.name.as_str()),
-        (12, "r2_score")
-    );
+    assert_eq!((status.max_total_trials, status.metric.name.as_str()), (12, "r2_score"));
     assert_eq!(status.metric.goal, Goal::Maximize);
     let best = best(journal, "asked", Some("brand=b7,store=41"), 2).unwrap();
     assert_eq!(pairs(&best), ranked(417)[..2]);
     assert_eq!(best[0].learner.as_deref(), Some("ridge"));
-    assert_eq!(
-        best_all(journal, "asked").unwrap().count(),
-        ENTITIES as usize
-    );
-    let filter = TrialFilter {
-        entity: None,
-        state: Some(TrialState::Failed),
-    };
+    assert_eq!(best_all(journal, "asked").unwrap().count(), ENTITIES as usize);
+    let filter = TrialFilter { entity: None, state: Some(TrialState::Failed) };
     let rows = trials(journal, "asked", &filter).unwrap().count() as u32;
     assert_eq!(rows, ENTITIES.div_ceil(7));
     let page = trials_page(journal, "asked", &filter, None, 10).unwrap();

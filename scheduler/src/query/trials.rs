@@ -34,11 +34,7 @@ pub struct TrialPage {
 
 /// The ended trials of a study.
 pub fn trials(journal: &Journal, name: &str, filter: &TrialFilter) -> Result<Rows, QueryError> {
-    Rows::of(
-        Asked::new(journal, find(journal, name)?)?,
-        filter,
-        Position::default(),
-    )
+    Rows::of(Asked::new(journal, find(journal, name)?)?, filter, Position::default())
 }
 
 /// A part of the ended trials of a study: from where an earlier part ended, or from the first one.
@@ -49,12 +45,7 @@ pub fn trials_page(
     cursor: Option<&str>,
     limit: usize,
 ) -> Result<TrialPage, QueryError> {
-    TrialPage::of(
-        Asked::new(journal, find(journal, name)?)?,
-        filter,
-        cursor,
-        limit,
-    )
+    TrialPage::of(Asked::new(journal, find(journal, name)?)?, filter, cursor, limit)
 }
 
 impl TrialPage {
@@ -67,10 +58,7 @@ impl TrialPage {
         let from = cursor.map_or(Ok(Position::default()), Position::read)?;
         let mut rows = Rows::of(asked, filter, from)?;
         let limit = limit.clamp(1, MAX_PAGE_ROWS);
-        let mut page = Self {
-            trials: Vec::new(),
-            next: None,
-        };
+        let mut page = Self { trials: Vec::new(), next: None };
         while let Some(found) = rows.next_outcome() {
             let (position, outcome) = found?;
             if page.trials.len() == limit {
@@ -97,14 +85,9 @@ impl Position {
 
     fn read(cursor: &str) -> Result<Self, QueryError> {
         let position = cursor.split_once('-').and_then(|(sequence, place)| {
-            Some(Self {
-                sequence: sequence.parse().ok()?,
-                place: place.parse().ok()?,
-            })
+            Some(Self { sequence: sequence.parse().ok()?, place: place.parse().ok()? })
         });
-        position.ok_or_else(|| QueryError::UnknownCursor {
-            cursor: cursor.to_owned(),
-        })
+        position.ok_or_else(|| QueryError::UnknownCursor { cursor: cursor.to_owned() })
     }
 }
 
@@ -149,10 +132,7 @@ impl Rows {
     fn next_outcome(&mut self) -> Option<Result<(Position, Outcome), JournalError>> {
         loop {
             for (place, outcome) in self.block.by_ref() {
-                let position = Position {
-                    sequence: self.sequence,
-                    place,
-                };
+                let position = Position { sequence: self.sequence, place };
                 let is_before = position.sequence == self.from.sequence && place < self.from.place;
                 let is_asked_for = self.entity.is_none_or(|entity| outcome.entity == entity)
                     && self.state.is_none_or(|state| outcome.end.state() == state);
@@ -175,11 +155,7 @@ impl Rows {
             Some(configuration) => configuration.clone(),
             None => {
                 let configuration = self.asked.configuration(outcome.configuration)?;
-                remember(
-                    &mut self.configurations,
-                    outcome.configuration,
-                    &configuration,
-                );
+                remember(&mut self.configurations, outcome.configuration, &configuration);
                 configuration
             }
         };
@@ -224,10 +200,6 @@ impl Iterator for Rows {
 
     fn next(&mut self) -> Option<Self::Item> {
         let found = self.next_outcome()?;
-        Some(
-            found
-                .and_then(|(_, outcome)| self.row(outcome))
-                .map_err(QueryError::from),
-        )
+        Some(found.and_then(|(_, outcome)| self.row(outcome)).map_err(QueryError::from))
     }
 }

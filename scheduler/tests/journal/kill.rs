@@ -31,19 +31,13 @@ fn appends_until_it_is_killed() {
     let mut next = check(&journal, &mut best);
     let mut out = std::io::stdout();
     loop {
-        let mut index = Index {
-            summary: summary(next + 1),
-            best: Vec::new(),
-        };
+        let mut index = Index { summary: summary(next + 1), best: Vec::new() };
         let (facts, improved) = group(next);
         index.best.extend(improved);
         if let Err(error) = journal.append(id, &facts, &index) {
             assert!(std::env::var_os(FULL).is_some(), "{error}");
             let again = journal.append(id, &facts, &index);
-            assert!(
-                matches!(again, Err(JournalError::Broken { .. })),
-                "{again:?}"
-            );
+            assert!(matches!(again, Err(JournalError::Broken { .. })), "{again:?}");
             writeln!(out, "refused: {error}").unwrap();
             // As a process does that sees its journal fail.
             std::process::exit(3);
@@ -58,24 +52,15 @@ fn appends_until_it_is_killed() {
 fn group(n: u32) -> (Vec<Fact>, Option<(u32, f64, u32)>) {
     let value = -f64::from(n);
     let entity = n % ENTITIES;
-    let mut facts = vec![Fact::Elapsed {
-        elapsed_ms: u64::from(n),
-    }];
+    let mut facts = vec![Fact::Elapsed { elapsed_ms: u64::from(n) }];
     let outcomes = (0..1 + n % 300).map(|more| completed(n, (entity + more) % ENTITIES, value));
-    facts.push(Fact::Ended {
-        outcomes: outcomes.collect(),
-    });
-    facts.push(Fact::Elapsed {
-        elapsed_ms: u64::from(n),
-    });
+    facts.push(Fact::Ended { outcomes: outcomes.collect() });
+    facts.push(Fact::Elapsed { elapsed_ms: u64::from(n) });
     (facts, Some((entity, value, n)))
 }
 
 fn summary(groups: u32) -> Summary {
-    Summary {
-        completed: u64::from(groups),
-        ..Summary::default()
-    }
+    Summary { completed: u64::from(groups), ..Summary::default() }
 }
 
 /// Reads everything, compares it with what must be there, and says how many groups there are.
@@ -95,11 +80,7 @@ fn check(journal: &Journal, best: &mut Vec<Option<u32>>) -> u32 {
         }
         groups += 1;
     }
-    assert_eq!(
-        record.summary,
-        summary(groups),
-        "the summary is of another group"
-    );
+    assert_eq!(record.summary, summary(groups), "the summary is of another group");
     for (entity, expected) in best.iter().enumerate() {
         let stored = journal.best(record.id, entity as u32).unwrap();
         assert_eq!(stored.map(|(_, n)| n), *expected, "the best of {entity}");
@@ -120,12 +101,8 @@ fn what_was_acknowledged_survives_twenty_kills() {
             .unwrap();
         let output = BufReader::new(child.stdout.take().unwrap());
         let killer = std::thread::spawn(move || {
-            let clock = SystemTime::now()
-                .duration_since(SystemTime::UNIX_EPOCH)
-                .unwrap();
-            std::thread::sleep(Duration::from_millis(
-                40 + u64::from(clock.subsec_micros()) % 260,
-            ));
+            let clock = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
+            std::thread::sleep(Duration::from_millis(40 + u64::from(clock.subsec_micros()) % 260));
             child.kill().unwrap();
             child.wait().unwrap();
         });
@@ -142,10 +119,7 @@ fn what_was_acknowledged_survives_twenty_kills() {
             continue;
         }
         let stored = check(&journal, &mut Vec::new());
-        assert!(
-            stored >= acked.max(total),
-            "round {round}: {acked} acknowledged, {stored} stored"
-        );
+        assert!(stored >= acked.max(total), "round {round}: {acked} acknowledged, {stored} stored");
         total = stored;
     }
     println!("20 kills, {total} groups");
@@ -168,15 +142,8 @@ fn a_full_disk_stops_the_journal_and_keeps_what_was_acknowledged() {
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     let errors = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(3), "{errors}");
-    assert!(
-        text.contains("refused: the journal's disk failed while"),
-        "{text}{errors}"
-    );
-    let acked = text
-        .lines()
-        .rev()
-        .find_map(|line| line.strip_prefix("acked "))
-        .unwrap();
+    assert!(text.contains("refused: the journal's disk failed while"), "{text}{errors}");
+    let acked = text.lines().rev().find_map(|line| line.strip_prefix("acked ")).unwrap();
     let journal = Journal::open(dir.path()).unwrap();
     let stored = check(&journal, &mut Vec::new());
     println!("{acked} acknowledged before the disk was full, {stored} stored");

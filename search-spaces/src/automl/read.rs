@@ -86,11 +86,7 @@ fn positive(at: &At<'_>, findings: &mut Findings) -> Option<f64> {
     if minutes > 0.0 {
         return Some(minutes);
     }
-    at.wrong(
-        findings,
-        "above 0 minutes",
-        Some("remove the line for no limit of your own".into()),
-    )
+    at.wrong(findings, "above 0 minutes", Some("remove the line for no limit of your own".into()))
 }
 
 impl AutoMl {
@@ -137,11 +133,7 @@ impl AutoMl {
     fn refuse_contradictions(&self, blocked: &At<'_>, findings: &mut Findings) {
         for item in blocked.one_or_more() {
             let text = item.plain_text().unwrap_or_default();
-            if self
-                .allowed_algorithms
-                .iter()
-                .any(|allowed| same_word(allowed, &text))
-            {
+            if self.allowed_algorithms.iter().any(|allowed| same_word(allowed, &text)) {
                 let says = format!("is {}, which is allowed too", item.node.brief());
                 let mistake = Mistake::new(says, "another algorithm");
                 findings.problem(&item, mistake.hint("remove it from one of the two lists"));
@@ -184,17 +176,14 @@ impl AutoMl {
             _ => word(at, MODES, findings),
         });
         let blocked_at = fields.take("blocked_transformers", findings);
-        let blocked_transformers = blocked_at
-            .as_ref()
-            .map_or_else(Vec::new, |at| words(at, TRANSFORMERS, findings));
+        let blocked_transformers =
+            blocked_at.as_ref().map_or_else(Vec::new, |at| words(at, TRANSFORMERS, findings));
         let types_at = fields.take("column_name_and_types", findings);
-        let column_types = types_at
-            .as_ref()
-            .map_or_else(Vec::new, |at| read_column_types(at, findings));
+        let column_types =
+            types_at.as_ref().map_or_else(Vec::new, |at| read_column_types(at, findings));
         let params_at = fields.take("transformer_params", findings);
-        let transformer_params = params_at
-            .as_ref()
-            .map_or_else(Vec::new, |at| read_params(at, findings));
+        let transformer_params =
+            params_at.as_ref().map_or_else(Vec::new, |at| read_params(at, findings));
         if let Some(at) = fields.take("enable_dnn_featurization", findings) {
             self.dnn_featurization = at.bool(findings);
         }
@@ -209,11 +198,8 @@ impl AutoMl {
             }
             self.featurization = Featurization::Off;
         } else if mode.as_deref() == Some("custom") || custom.iter().any(|at| at.is_some()) {
-            self.featurization = Featurization::Custom {
-                blocked_transformers,
-                column_types,
-                transformer_params,
-            };
+            self.featurization =
+                Featurization::Custom { blocked_transformers, column_types, transformer_params };
         }
     }
 }
@@ -223,9 +209,7 @@ fn read_column_types(at: &At<'_>, findings: &mut Findings) -> Vec<(String, Strin
         return Vec::new();
     };
     let columns = fields.take_all().into_iter();
-    columns
-        .filter_map(|(key, value)| Some((key.name.clone(), value.text(findings)?)))
-        .collect()
+    columns.filter_map(|(key, value)| Some((key.name.clone(), value.text(findings)?))).collect()
 }
 
 fn read_params(at: &At<'_>, findings: &mut Findings) -> Vec<TransformerParams> {
@@ -234,9 +218,7 @@ fn read_params(at: &At<'_>, findings: &mut Findings) -> Vec<TransformerParams> {
     };
     let mut params = Vec::new();
     for (key, list) in fields.take_all() {
-        let Some(transformer) = PARAMETERIZED
-            .iter()
-            .find(|known| same_word(known, &key.name))
+        let Some(transformer) = PARAMETERIZED.iter().find(|known| same_word(known, &key.name))
         else {
             list.unknown_key(&key.name, PARAMETERIZED, findings);
             continue;
@@ -269,8 +251,5 @@ fn word(at: &At<'_>, known: &[&'static str], findings: &mut Findings) -> Option<
 }
 
 fn words(at: &At<'_>, known: &[&'static str], findings: &mut Findings) -> Vec<String> {
-    at.one_or_more()
-        .iter()
-        .filter_map(|item| word(item, known, findings))
-        .collect()
+    at.one_or_more().iter().filter_map(|item| word(item, known, findings)).collect()
 }

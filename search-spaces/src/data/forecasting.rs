@@ -5,11 +5,8 @@ use super::{Aggregate, Forecasting, ShortSeries, Steps, Stl, Task};
 use crate::fields::{At, Fields};
 use crate::findings::{Findings, Mistake};
 
-const STL: &[(&str, Option<Stl>)] = &[
-    ("none", None),
-    ("season", Some(Stl::Season)),
-    ("seasontrend", Some(Stl::SeasonTrend)),
-];
+const STL: &[(&str, Option<Stl>)] =
+    &[("none", None), ("season", Some(Stl::Season)), ("seasontrend", Some(Stl::SeasonTrend))];
 
 const SHORT_SERIES: &[(&str, Option<ShortSeries>)] = &[
     ("auto", Some(ShortSeries::Auto)),
@@ -43,10 +40,7 @@ impl Forecasting {
         if let Some(task) = task
             && task != Task::Forecasting
         {
-            let says = format!(
-                "is for the forecasting task, and the task is {}",
-                task.name()
-            );
+            let says = format!("is for the forecasting task, and the task is {}", task.name());
             let mistake = Mistake::new(says, "nothing");
             findings.problem(&at, mistake.hint("remove it, or write task: forecasting"));
             return None;
@@ -59,16 +53,12 @@ impl Forecasting {
         let time = fields.require("time_column_name", "time_column_name: date", findings);
         let time_column = time.and_then(|at| at.text(findings));
         let mut names = |key: &'static str, findings: &mut Findings| {
-            fields
-                .take(key, findings)
-                .map_or_else(Vec::new, |at| columns(&at, findings))
+            fields.take(key, findings).map_or_else(Vec::new, |at| columns(&at, findings))
         };
         let series_columns = names("time_series_id_column_names", findings);
         let unknown_columns = names("features_unknown_at_forecast_time", findings);
         let mut steps = |key: &'static str, findings: &mut Findings| {
-            fields
-                .take(key, findings)
-                .and_then(|at| read_steps(&at, findings))
+            fields.take(key, findings).and_then(|at| read_steps(&at, findings))
         };
         let target_lags = steps("target_lags", findings);
         let rolling_window = steps("target_rolling_window_size", findings);
@@ -78,15 +68,11 @@ impl Forecasting {
             Some(at) => at.count(1, findings),
             None => Some(1),
         };
-        let frequency = fields
-            .take("frequency", findings)
-            .and_then(|at| at.text(findings));
+        let frequency = fields.take("frequency", findings).and_then(|at| at.text(findings));
         let holidays = fields
             .take("country_or_region_for_holidays", findings)
             .and_then(|at| at.text(findings));
-        let cv_step = fields
-            .take("cv_step_size", findings)
-            .and_then(|at| at.count(1, findings));
+        let cv_step = fields.take("cv_step_size", findings).and_then(|at| at.count(1, findings));
         let mut settings = Self {
             time_column: String::new(),
             series_columns,
@@ -98,20 +84,10 @@ impl Forecasting {
                 .unwrap_or_default(),
             seasonality,
             stl: word(&mut fields, "use_stl", STL, findings).flatten(),
-            short_series: word(
-                &mut fields,
-                "short_series_handling_config",
-                SHORT_SERIES,
-                findings,
-            )
-            .flatten(),
-            aggregate: word(
-                &mut fields,
-                "target_aggregate_function",
-                AGGREGATES,
-                findings,
-            )
-            .flatten(),
+            short_series: word(&mut fields, "short_series_handling_config", SHORT_SERIES, findings)
+                .flatten(),
+            aggregate: word(&mut fields, "target_aggregate_function", AGGREGATES, findings)
+                .flatten(),
             holidays,
             cv_step,
             unknown_columns,
@@ -154,9 +130,6 @@ fn read_steps(at: &At<'_>, findings: &mut Findings) -> Option<Steps> {
         return Some(Steps::Auto);
     }
     let items = at.one_or_more();
-    let counts: Vec<u32> = items
-        .iter()
-        .filter_map(|item| item.count(1, findings))
-        .collect();
+    let counts: Vec<u32> = items.iter().filter_map(|item| item.count(1, findings)).collect();
     (counts.len() == items.len() && !counts.is_empty()).then_some(Steps::These(counts))
 }

@@ -32,18 +32,12 @@ impl DataSpec {
         let training = root.require("training_data", example, findings);
         let training = training.and_then(|at| DataSource::read(&at, findings));
         let validation_at = root.take("validation_data", findings);
-        let validation = validation_at
-            .as_ref()
-            .map(|at| DataSource::read(at, findings));
-        let test = root
-            .take("test_data", findings)
-            .map(|at| DataSource::read(&at, findings));
+        let validation = validation_at.as_ref().map(|at| DataSource::read(at, findings));
+        let test = root.take("test_data", findings).map(|at| DataSource::read(&at, findings));
         let target_at = root.require("target_column_name", "target_column_name: sales", findings);
         let target = target_at.as_ref().and_then(|at| at.text(findings));
         let partition_at = root.take("partition_column_names", findings);
-        let partitions = partition_at
-            .as_ref()
-            .map_or_else(Vec::new, |at| columns(at, findings));
+        let partitions = partition_at.as_ref().map_or_else(Vec::new, |at| columns(at, findings));
         let weight_at = root.take("weight_column_name", findings);
         let weight = weight_at.as_ref().map(|at| at.text(findings));
         let positive_label = read_positive_label(root, task, findings);
@@ -95,10 +89,7 @@ impl DataSource {
         if items.is_empty() {
             return path_at.wrong(findings, "at least one path", None);
         }
-        let paths: Vec<String> = items
-            .iter()
-            .filter_map(|item| item.text(findings))
-            .collect();
+        let paths: Vec<String> = items.iter().filter_map(|item| item.text(findings)).collect();
         for (item, path) in items.iter().zip(&paths) {
             if paths.len() == items.len() && is_remote(path) {
                 let says = format!("is {}, which is not on this machine", item.node.brief());
@@ -109,10 +100,7 @@ impl DataSource {
         if paths.len() < items.len() {
             return None;
         }
-        Some(Self {
-            paths,
-            place: findings.place(&path_at),
-        })
+        Some(Self { paths, place: findings.place(&path_at) })
     }
 }
 
@@ -127,9 +115,7 @@ pub fn is_remote(path: &str) -> bool {
     let scheme = path.split_once("://").map(|(scheme, _)| scheme);
     let is_scheme = |scheme: &str| {
         !scheme.is_empty()
-            && scheme
-                .chars()
-                .all(|c| c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.'))
+            && scheme.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.'))
     };
     scheme.is_some_and(is_scheme)
         || path.starts_with("azureml:")
@@ -171,15 +157,9 @@ fn check_partitions(
         } else {
             continue;
         };
-        let says = format!(
-            "is {}, {role}; a partition needs a column of its own",
-            at.node.brief()
-        );
+        let says = format!("is {}, {role}; a partition needs a column of its own", at.node.brief());
         let mistake = Mistake::new(says, "another column");
-        findings.problem(
-            at,
-            mistake.hint("name the columns that tell entities apart"),
-        );
+        findings.problem(at, mistake.hint("name the columns that tell entities apart"));
     }
 }
 
@@ -193,10 +173,7 @@ fn read_positive_label(
         && task != Task::Classification
     {
         let says = format!("is for classification, and the task is {}", task.name());
-        findings.problem(
-            &at,
-            Mistake::new(says, "nothing").hint("remove positive_label"),
-        );
+        findings.problem(&at, Mistake::new(says, "nothing").hint("remove positive_label"));
     }
     at.text(findings)
 }
@@ -211,9 +188,7 @@ fn read_folds(
     let columns_at = root.take("cv_split_column_names", findings);
     let count = match &count_at {
         Some(at) if at.plain_text().as_deref() == Some("auto") => Some(None),
-        Some(at) => at
-            .int_in(2, 1_000, findings)
-            .map(|count| u32::try_from(count).ok()),
+        Some(at) => at.int_in(2, 1_000, findings).map(|count| u32::try_from(count).ok()),
         None => Some(None),
     };
     let size = match &size_at {
@@ -259,9 +234,5 @@ pub(crate) fn share(at: &At<'_>, findings: &mut Findings) -> Option<f64> {
     if number > 0.0 && number < 1.0 {
         return Some(number);
     }
-    at.wrong(
-        findings,
-        "a share between 0 and 1",
-        Some(format!("write {}: 0.2", at.name())),
-    )
+    at.wrong(findings, "a share between 0 and 1", Some(format!("write {}: 0.2", at.name())))
 }

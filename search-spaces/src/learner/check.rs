@@ -4,7 +4,7 @@ use super::{Learner, LearnerParameter, ParameterKind};
 use crate::data::Task;
 use crate::fields::{At, guess_hint, unknown};
 use crate::findings::{Findings, Mistake, nearest};
-use crate::space::{Alternative, Domain, SearchSpace, number};
+use crate::space::{Alternative, Domain, Parameter, SearchSpace, number};
 use crate::value::Value;
 
 /// The key that names the learner in a branch.
@@ -17,10 +17,16 @@ pub(crate) fn check_space(
     at: &At<'_>,
     findings: &mut Findings,
 ) {
-    for own in &space.parameters {
-        if own.name == LEARNER {
-            continue;
-        }
+    check_parameters(learner, &space.parameters, at, findings);
+}
+
+fn check_parameters<'a>(
+    learner: Learner,
+    parameters: impl IntoIterator<Item = &'a Parameter>,
+    at: &At<'_>,
+    findings: &mut Findings,
+) {
+    for own in parameters {
         let Some(node) = at.get(&own.name) else {
             continue;
         };
@@ -85,11 +91,8 @@ fn check_value(
 ) {
     let is_word =
         |known: &[&str]| matches!(value, Value::Text(text) if known.contains(&text.as_str()));
-    let in_range = |low: f64, high: f64| {
-        value
-            .as_f64()
-            .is_some_and(|number| low <= number && number <= high)
-    };
+    let in_range =
+        |low: f64, high: f64| value.as_f64().is_some_and(|number| low <= number && number <= high);
     let fits = match &parameter.kind {
         ParameterKind::Int(low, high) => {
             matches!(value, Value::Int(number) if low <= number && number <= high)
@@ -153,10 +156,8 @@ fn check_numbers(
     let (floor, ceiling) = match &parameter.kind {
         ParameterKind::Int(floor, ceiling) => {
             if !yields_integers(domain) {
-                let says = format!(
-                    "yields fractions, but {name} of {} must be {kind}",
-                    learner.name()
-                );
+                let says =
+                    format!("yields fractions, but {name} of {} must be {kind}", learner.name());
                 let mistake = Mistake::new(says, kind);
                 findings.problem(at, mistake.hint("write {type: int, min: …, max: …}"));
                 return;
@@ -169,20 +170,15 @@ fn check_numbers(
         ParameterKind::Share(_) if yields_integers(domain) => (1.0, f64::MAX),
         ParameterKind::Share(_) => (f64::MIN_POSITIVE, 1.0),
         ParameterKind::Word(_) | ParameterKind::Bool => {
-            let says = format!(
-                "yields numbers, but {name} of {} must be {kind}",
-                learner.name()
-            );
+            let says = format!("yields numbers, but {name} of {} must be {kind}", learner.name());
             findings.problem(at, Mistake::new(says, kind).hint("write a list of values"));
             return;
         }
     };
     if low < floor || (high > ceiling && ceiling < f64::MAX) {
         let (from, to) = (bound(low), bound(high));
-        let says = format!(
-            "yields {from} to {to}, but {name} of {} must be {kind}",
-            learner.name()
-        );
+        let says =
+            format!("yields {from} to {to}, but {name} of {} must be {kind}", learner.name());
         let hint = if low < floor && low.is_infinite() {
             "write {type: float, min: …, max: …}, which has bounds"
         } else if low < floor {
@@ -210,9 +206,7 @@ fn reach(domain: &Domain) -> (f64, f64) {
         Domain::Normal { .. } => (f64::NEG_INFINITY, f64::INFINITY),
         Domain::LogNormal { q: None, .. } => (f64::MIN_POSITIVE, f64::INFINITY),
         Domain::LogNormal { q: Some(_), .. } => (0.0, f64::INFINITY),
-        _ => domain
-            .extent()
-            .unwrap_or((f64::NEG_INFINITY, f64::INFINITY)),
+        _ => domain.extent().unwrap_or((f64::NEG_INFINITY, f64::INFINITY)),
     }
 }
 
@@ -247,15 +241,9 @@ pub(crate) fn check_learner(
             .map(|learner| learner.name())
             .collect();
         let allowed = fitting.join(", ");
-        let says = format!(
-            "is {}, which does not do {}; known: {allowed}",
-            learner.name(),
-            task.name()
-        );
-        findings.problem(
-            at,
-            Mistake::new(says, allowed).hint(format!("write {}", fitting[0])),
-        );
+        let says =
+            format!("is {}, which does not do {}; known: {allowed}", learner.name(), task.name());
+        findings.problem(at, Mistake::new(says, allowed).hint(format!("write {}", fitting[0])));
         return None;
     }
     if !learner.available() {
@@ -275,9 +263,7 @@ pub(crate) fn check_learner(
 fn unknown_learner(text: &str, at: &At<'_>, findings: &mut Findings) {
     let names: Vec<&str> = Learner::ALL.iter().map(|learner| learner.name()).collect();
     let lower = text.to_ascii_lowercase();
-    let is_boosting = ["gbm", "boost", "gbdt"]
-        .iter()
-        .any(|part| lower.contains(part));
+    let is_boosting = ["gbm", "boost", "gbdt"].iter().any(|part| lower.contains(part));
     let guess = if is_boosting {
         Some(Learner::GradientBoosting.name())
     } else {
@@ -336,15 +322,13 @@ fn check_branch(
             at.wrong::<()>(findings, "a learner", Some(format!("write {example}")));
         }
         Alternative::Space(space) => {
-            let named = space
-                .parameters
-                .iter()
-                .find(|parameter| parameter.name == LEARNER);
+            let named = space.parameters.iter().find(|parameter| parameter.name == LEARNER);
             let node = at.get(LEARNER);
             match (named.map(|parameter| &parameter.domain), node) {
                 (Some(Domain::Fixed(Value::Text(text))), Some(node)) => {
                     if let Some(learner) = check_learner(text, task, &node, findings) {
-                        check_space(learner, space, at, findings);
+                        let own = space.parameters.iter().filter(|own| own.name != LEARNER);
+                        check_parameters(learner, own, at, findings);
                     }
                 }
                 (Some(_), Some(node)) => {

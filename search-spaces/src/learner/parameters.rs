@@ -14,12 +14,7 @@ fn parameter(
     default: Option<Value>,
     meaning: &'static str,
 ) -> LearnerParameter {
-    LearnerParameter {
-        name,
-        kind,
-        default,
-        meaning,
-    }
+    LearnerParameter { name, kind, default, meaning }
 }
 
 fn int(number: i64) -> Option<Value> {
@@ -64,12 +59,8 @@ pub(super) fn of(learner: Learner) -> Vec<LearnerParameter> {
 
 /// Linear regression; with iterations where the penalty is absolute, and with both penalties.
 fn linear(iterated: Option<bool>) -> Vec<LearnerParameter> {
-    let mut own = vec![parameter(
-        "alpha",
-        Float(0.0, f64::MAX),
-        float(1.0),
-        "strength of the penalty",
-    )];
+    let mut own =
+        vec![parameter("alpha", Float(0.0, f64::MAX), float(1.0), "strength of the penalty")];
     if iterated == Some(true) {
         let meaning = "share of the absolute penalty; the rest is squared";
         own.push(parameter("l1_ratio", Float(0.0, 1.0), float(0.5), meaning));
@@ -86,12 +77,7 @@ fn linear(iterated: Option<bool>) -> Vec<LearnerParameter> {
 
 fn logistic_regression() -> Vec<LearnerParameter> {
     vec![
-        parameter(
-            "C",
-            Float(POSITIVE, f64::MAX),
-            float(1.0),
-            "inverse strength of the penalty",
-        ),
+        parameter("C", Float(POSITIVE, f64::MAX), float(1.0), "inverse strength of the penalty"),
         max_iter(100),
         standardize(),
     ]
@@ -99,24 +85,9 @@ fn logistic_regression() -> Vec<LearnerParameter> {
 
 fn tree() -> Vec<LearnerParameter> {
     vec![
-        parameter(
-            "max_depth",
-            Int(1, i64::MAX),
-            None,
-            "deepest split; no limit when left out",
-        ),
-        parameter(
-            "min_samples_split",
-            Int(2, i64::MAX),
-            int(2),
-            "rows a node needs to be split",
-        ),
-        parameter(
-            "min_samples_leaf",
-            Int(1, i64::MAX),
-            int(1),
-            "rows a leaf needs",
-        ),
+        parameter("max_depth", Int(1, i64::MAX), None, "deepest split; no limit when left out"),
+        parameter("min_samples_split", Int(2, i64::MAX), int(2), "rows a node needs to be split"),
+        parameter("min_samples_leaf", Int(1, i64::MAX), int(1), "rows a leaf needs"),
         parameter(
             "max_features",
             Share(&["sqrt", "log2", "all"]),
@@ -133,17 +104,9 @@ fn tree() -> Vec<LearnerParameter> {
 }
 
 fn forest(bootstrap: bool) -> Vec<LearnerParameter> {
-    let mut own = vec![parameter(
-        "n_estimators",
-        Int(1, 100_000),
-        int(100),
-        "trees",
-    )];
+    let mut own = vec![parameter("n_estimators", Int(1, 100_000), int(100), "trees")];
     own.extend(tree());
-    if let Some(features) = own
-        .iter_mut()
-        .find(|parameter| parameter.name == "max_features")
-    {
+    if let Some(features) = own.iter_mut().find(|parameter| parameter.name == "max_features") {
         features.default = None;
         features.meaning =
             "columns tried at each split; when left out, sqrt for classes and all for numbers";
@@ -155,24 +118,9 @@ fn forest(bootstrap: bool) -> Vec<LearnerParameter> {
 
 fn knn() -> Vec<LearnerParameter> {
     vec![
-        parameter(
-            "n_neighbors",
-            Int(1, i64::MAX),
-            int(5),
-            "neighbours that vote",
-        ),
-        parameter(
-            "weights",
-            Word(&["uniform", "distance"]),
-            word("uniform"),
-            "weight of a vote",
-        ),
-        parameter(
-            "p",
-            Int(1, 2),
-            int(2),
-            "1 for the Manhattan distance, 2 for the Euclidean",
-        ),
+        parameter("n_neighbors", Int(1, i64::MAX), int(5), "neighbours that vote"),
+        parameter("weights", Word(&["uniform", "distance"]), word("uniform"), "weight of a vote"),
+        parameter("p", Int(1, 2), int(2), "1 for the Manhattan distance, 2 for the Euclidean"),
         standardize(),
     ]
 }
@@ -180,12 +128,7 @@ fn knn() -> Vec<LearnerParameter> {
 fn svm() -> Vec<LearnerParameter> {
     const KERNELS: &[&str] = &["linear", "rbf", "poly", "sigmoid"];
     vec![
-        parameter(
-            "C",
-            Float(POSITIVE, f64::MAX),
-            float(1.0),
-            "inverse strength of the penalty",
-        ),
+        parameter("C", Float(POSITIVE, f64::MAX), float(1.0), "inverse strength of the penalty"),
         parameter("kernel", Word(KERNELS), word("rbf"), "kernel"),
         parameter(
             "gamma",
@@ -194,12 +137,7 @@ fn svm() -> Vec<LearnerParameter> {
             "width of the kernel: scale is 1 / (columns × variance), auto is 1 / columns",
         ),
         parameter("degree", Int(1, 20), int(3), "degree of the poly kernel"),
-        parameter(
-            "coef0",
-            Float(f64::MIN, f64::MAX),
-            float(0.0),
-            "constant of poly and sigmoid",
-        ),
+        parameter("coef0", Float(f64::MIN, f64::MAX), float(0.0), "constant of poly and sigmoid"),
         parameter(
             "epsilon",
             Float(0.0, f64::MAX),
@@ -213,75 +151,28 @@ fn svm() -> Vec<LearnerParameter> {
 
 fn naive_bayes() -> Vec<LearnerParameter> {
     let meaning = "share of the largest variance that is added to all";
-    vec![parameter(
-        "var_smoothing",
-        Float(0.0, f64::MAX),
-        float(1e-9),
-        meaning,
-    )]
+    vec![parameter("var_smoothing", Float(0.0, f64::MAX), float(1e-9), meaning)]
 }
 
 fn gradient_boosting() -> Vec<LearnerParameter> {
-    const OBJECTIVES: &[&str] = &[
-        "squared", "absolute", "huber", "quantile", "poisson", "tweedie",
-    ];
+    const OBJECTIVES: &[&str] = &["squared", "absolute", "huber", "quantile", "poisson", "tweedie"];
     vec![
         parameter("n_estimators", Int(1, 100_000), int(100), "trees"),
-        parameter(
-            "learning_rate",
-            Float(POSITIVE, 1.0),
-            float(0.1),
-            "weight of each tree",
-        ),
-        parameter(
-            "max_depth",
-            Int(1, 64),
-            None,
-            "deepest split; no limit when left out",
-        ),
+        parameter("learning_rate", Float(POSITIVE, 1.0), float(0.1), "weight of each tree"),
+        parameter("max_depth", Int(1, 64), None, "deepest split; no limit when left out"),
         parameter("num_leaves", Int(2, 131_072), int(31), "leaves of a tree"),
-        parameter(
-            "min_child_samples",
-            Int(1, i64::MAX),
-            int(20),
-            "rows a leaf needs",
-        ),
-        parameter(
-            "min_child_weight",
-            Float(0.0, f64::MAX),
-            float(1e-3),
-            "curvature a leaf needs",
-        ),
-        parameter(
-            "min_split_gain",
-            Float(0.0, f64::MAX),
-            float(0.0),
-            "gain a split needs",
-        ),
-        parameter(
-            "subsample",
-            Float(POSITIVE, 1.0),
-            float(1.0),
-            "share of the rows of a tree",
-        ),
+        parameter("min_child_samples", Int(1, i64::MAX), int(20), "rows a leaf needs"),
+        parameter("min_child_weight", Float(0.0, f64::MAX), float(1e-3), "curvature a leaf needs"),
+        parameter("min_split_gain", Float(0.0, f64::MAX), float(0.0), "gain a split needs"),
+        parameter("subsample", Float(POSITIVE, 1.0), float(1.0), "share of the rows of a tree"),
         parameter(
             "colsample_bytree",
             Float(POSITIVE, 1.0),
             float(1.0),
             "share of the columns of a tree",
         ),
-        parameter(
-            "reg_alpha",
-            Float(0.0, f64::MAX),
-            float(0.0),
-            "absolute penalty on leaves",
-        ),
-        parameter(
-            "reg_lambda",
-            Float(0.0, f64::MAX),
-            float(0.0),
-            "squared penalty on leaves",
-        ),
+        parameter("reg_alpha", Float(0.0, f64::MAX), float(0.0), "absolute penalty on leaves"),
+        parameter("reg_lambda", Float(0.0, f64::MAX), float(0.0), "squared penalty on leaves"),
         parameter("max_bin", Int(2, 255), int(255), "bins of a column"),
         parameter(
             "early_stopping_rounds",
@@ -289,48 +180,23 @@ fn gradient_boosting() -> Vec<LearnerParameter> {
             None,
             "trees without gain before it stops",
         ),
-        parameter(
-            "objective",
-            Word(OBJECTIVES),
-            word("squared"),
-            "loss; regression",
-        ),
+        parameter("objective", Word(OBJECTIVES), word("squared"), "loss; regression"),
         parameter(
             "alpha",
             Float(POSITIVE, 1.0),
             float(0.9),
             "quantile, or where huber turns linear",
         ),
-        parameter(
-            "tweedie_variance_power",
-            Float(1.0, 2.0),
-            float(1.5),
-            "power of tweedie",
-        ),
+        parameter("tweedie_variance_power", Float(1.0, 2.0), float(1.5), "power of tweedie"),
     ]
 }
 
 fn mlp() -> Vec<LearnerParameter> {
     vec![
-        parameter(
-            "hidden_units",
-            Int(1, 4_096),
-            int(64),
-            "units of a hidden layer",
-        ),
+        parameter("hidden_units", Int(1, 4_096), int(64), "units of a hidden layer"),
         parameter("n_layers", Int(1, 16), int(2), "hidden layers"),
-        parameter(
-            "learning_rate",
-            Float(POSITIVE, 1.0),
-            float(1e-3),
-            "step of the optimiser",
-        ),
-        parameter(
-            "alpha",
-            Float(0.0, f64::MAX),
-            float(1e-4),
-            "squared penalty on weights",
-        ),
+        parameter("learning_rate", Float(POSITIVE, 1.0), float(1e-3), "step of the optimiser"),
+        parameter("alpha", Float(0.0, f64::MAX), float(1e-4), "squared penalty on weights"),
         parameter("batch_size", Int(1, i64::MAX), int(256), "rows of a step"),
         max_iter(200),
     ]
@@ -339,12 +205,7 @@ fn mlp() -> Vec<LearnerParameter> {
 fn exponential_smoothing() -> Vec<LearnerParameter> {
     const FORMS: &[&str] = &["none", "add", "mul", "auto"];
     vec![
-        parameter(
-            "error",
-            Word(&["add", "mul", "auto"]),
-            word("auto"),
-            "form of the error",
-        ),
+        parameter("error", Word(&["add", "mul", "auto"]), word("auto"), "form of the error"),
         parameter("trend", Word(FORMS), word("auto"), "form of the trend"),
         parameter("seasonal", Word(FORMS), word("auto"), "form of the season"),
         parameter(
@@ -359,12 +220,7 @@ fn exponential_smoothing() -> Vec<LearnerParameter> {
 
 fn theta() -> Vec<LearnerParameter> {
     vec![
-        parameter(
-            "theta",
-            Float(1.0, f64::MAX),
-            float(2.0),
-            "curvature of the second line",
-        ),
+        parameter("theta", Float(1.0, f64::MAX), float(2.0), "curvature of the second line"),
         season_length(),
     ]
 }
@@ -372,32 +228,12 @@ fn theta() -> Vec<LearnerParameter> {
 fn arima() -> Vec<LearnerParameter> {
     let order = |name, high, meaning| parameter(name, Int(0, high), None, meaning);
     vec![
-        order(
-            "p",
-            10,
-            "autoregressive order; chosen from the data when left out",
-        ),
+        order("p", 10, "autoregressive order; chosen from the data when left out"),
         order("d", 3, "differences; chosen from the data when left out"),
-        order(
-            "q",
-            10,
-            "moving-average order; chosen from the data when left out",
-        ),
-        order(
-            "P",
-            4,
-            "seasonal autoregressive order; chosen from the data when left out",
-        ),
-        order(
-            "D",
-            2,
-            "seasonal differences; chosen from the data when left out",
-        ),
-        order(
-            "Q",
-            4,
-            "seasonal moving-average order; chosen from the data when left out",
-        ),
+        order("q", 10, "moving-average order; chosen from the data when left out"),
+        order("P", 4, "seasonal autoregressive order; chosen from the data when left out"),
+        order("D", 2, "seasonal differences; chosen from the data when left out"),
+        order("Q", 4, "seasonal moving-average order; chosen from the data when left out"),
         season_length(),
     ]
 }
@@ -405,18 +241,8 @@ fn arima() -> Vec<LearnerParameter> {
 fn croston() -> Vec<LearnerParameter> {
     const VARIANTS: &[&str] = &["classic", "sba", "tsb"];
     vec![
-        parameter(
-            "variant",
-            Word(VARIANTS),
-            word("sba"),
-            "how the rate is corrected",
-        ),
-        parameter(
-            "alpha",
-            Float(POSITIVE, 1.0),
-            float(0.1),
-            "smoothing of sizes and intervals",
-        ),
+        parameter("variant", Word(VARIANTS), word("sba"), "how the rate is corrected"),
+        parameter("alpha", Float(POSITIVE, 1.0), float(0.1), "smoothing of sizes and intervals"),
     ]
 }
 
@@ -426,21 +252,11 @@ fn season_length() -> LearnerParameter {
 }
 
 fn max_iter(default: i64) -> LearnerParameter {
-    parameter(
-        "max_iter",
-        Int(1, i64::MAX),
-        int(default),
-        "most iterations",
-    )
+    parameter("max_iter", Int(1, i64::MAX), int(default), "most iterations")
 }
 
 fn tol(default: f64) -> LearnerParameter {
-    parameter(
-        "tol",
-        Float(POSITIVE, f64::MAX),
-        float(default),
-        "change below which it stops",
-    )
+    parameter("tol", Float(POSITIVE, f64::MAX), float(default), "change below which it stops")
 }
 
 fn standardize() -> LearnerParameter {

@@ -20,11 +20,7 @@ impl SearchSpace {
         for parameter in self.varying() {
             let path = format!("{prefix}{}", parameter.name);
             let own = axes.len();
-            axes.push(Axis {
-                path: path.clone(),
-                domain: parameter.domain.clone(),
-                parent,
-            });
+            axes.push(Axis { path: path.clone(), domain: parameter.domain.clone(), parent });
             for (index, space) in branches(&parameter.domain) {
                 space.collect_axes(&format!("{path}."), Some((own, index)), axes);
             }
@@ -32,9 +28,7 @@ impl SearchSpace {
     }
 
     fn varying(&self) -> impl Iterator<Item = &Parameter> {
-        self.parameters
-            .iter()
-            .filter(|parameter| !matches!(parameter.domain, Domain::Fixed(_)))
+        self.parameters.iter().filter(|parameter| !matches!(parameter.domain, Domain::Fixed(_)))
     }
 
     fn n_axes(&self) -> usize {
@@ -80,10 +74,7 @@ impl SearchSpace {
             return None;
         }
         for parameter in &self.parameters {
-            let (_, setting) = configuration
-                .0
-                .iter()
-                .find(|(name, _)| *name == parameter.name)?;
+            let (_, setting) = configuration.0.iter().find(|(name, _)| *name == parameter.name)?;
             match (&parameter.domain, setting) {
                 (Domain::Fixed(fixed), Setting::Value(value)) => same(fixed, value).then_some(())?,
                 (Domain::Fixed(_), Setting::Nested(_)) => return None,
@@ -105,11 +96,9 @@ impl SearchSpace {
 
     /// How many configurations there are; none for infinitely many.
     pub fn cardinality(&self) -> Option<u128> {
-        self.parameters
-            .iter()
-            .try_fold(1u128, |product, parameter| {
-                Some(product.saturating_mul(parameter.domain.cardinality()?))
-            })
+        self.parameters.iter().try_fold(1u128, |product, parameter| {
+            Some(product.saturating_mul(parameter.domain.cardinality()?))
+        })
     }
 
     /// How many configurations a grid visits; none if a parameter is continuous.
@@ -153,13 +142,10 @@ pub(crate) fn branches(domain: &Domain) -> impl Iterator<Item = (usize, &SearchS
         Domain::Choice(alternatives) => alternatives.as_slice(),
         _ => &[],
     };
-    alternatives
-        .iter()
-        .enumerate()
-        .filter_map(|(index, alternative)| match alternative {
-            Alternative::Space(space) => Some((index, space)),
-            Alternative::Value(_) => None,
-        })
+    alternatives.iter().enumerate().filter_map(|(index, alternative)| match alternative {
+        Alternative::Space(space) => Some((index, space)),
+        Alternative::Value(_) => None,
+    })
 }
 
 fn take_setting(domain: &Domain, units: &mut std::slice::Iter<'_, f64>) -> Setting {
@@ -226,10 +212,7 @@ mod tests {
     use crate::value::Value;
 
     fn parameter(name: &str, domain: Domain) -> Parameter {
-        Parameter {
-            name: name.into(),
-            domain,
-        }
+        Parameter { name: name.into(), domain }
     }
 
     fn conditional(continuous: Domain) -> SearchSpace {
@@ -244,60 +227,30 @@ mod tests {
             Alternative::Value(Value::Text("none".into())),
             branch("knn", Domain::RandInt { upper: 5 }),
         ]);
-        let seed = Domain::Int {
-            min: 1,
-            max: 3,
-            step: 1,
-            scale: Scale::Linear,
-        };
-        SearchSpace {
-            parameters: vec![parameter("model", model), parameter("seed", seed)],
-        }
+        let seed = Domain::Int { min: 1, max: 3, step: 1, scale: Scale::Linear };
+        SearchSpace { parameters: vec![parameter("model", model), parameter("seed", seed)] }
     }
 
     #[test]
     fn a_conditional_space_has_an_axis_for_each_branch() {
-        let space = conditional(Domain::Uniform {
-            min: 0.0,
-            max: 1.0,
-            q: None,
-        });
+        let space = conditional(Domain::Uniform { min: 0.0, max: 1.0, q: None });
         let axes = space.axes();
-        let paths: Vec<_> = axes
-            .iter()
-            .map(|axis| (axis.path.as_str(), axis.parent))
-            .collect();
-        let expected = [
-            ("model", None),
-            ("model.C", Some((0, 0))),
-            ("model.C", Some((0, 2))),
-            ("seed", None),
-        ];
+        let paths: Vec<_> = axes.iter().map(|axis| (axis.path.as_str(), axis.parent)).collect();
+        let expected =
+            [("model", None), ("model.C", Some((0, 0))), ("model.C", Some((0, 2))), ("seed", None)];
         assert_eq!(paths, expected);
         let json = |units: &[f64]| space.configuration(units).to_json();
-        assert_eq!(
-            json(&[0.0, 0.25, 0.9, 0.0]),
-            r#"{"model":{"name":"svm","C":0.25},"seed":1}"#
-        );
+        assert_eq!(json(&[0.0, 0.25, 0.9, 0.0]), r#"{"model":{"name":"svm","C":0.25},"seed":1}"#);
         assert_eq!(json(&[0.5, 0.25, 0.9, 0.5]), r#"{"model":"none","seed":2}"#);
-        assert_eq!(
-            json(&[0.9, 0.25, 0.9, 0.9]),
-            r#"{"model":{"name":"knn","C":4},"seed":3}"#
-        );
-        let units = space
-            .units(&space.configuration(&[0.9, 0.25, 0.9, 0.9]))
-            .unwrap();
+        assert_eq!(json(&[0.9, 0.25, 0.9, 0.9]), r#"{"model":{"name":"knn","C":4},"seed":3}"#);
+        let units = space.units(&space.configuration(&[0.9, 0.25, 0.9, 0.9])).unwrap();
         assert_eq!(units[1], None);
         assert_eq!(units[2], Some(0.9));
     }
 
     #[test]
     fn a_grid_visits_every_point_once() {
-        let space = conditional(Domain::Uniform {
-            min: 0.0,
-            max: 1.0,
-            q: Some(0.25),
-        });
+        let space = conditional(Domain::Uniform { min: 0.0, max: 1.0, q: Some(0.25) });
         let size = space.grid_size().unwrap();
         assert_eq!(size, (5 + 1 + 5) * 3);
         let points: BTreeSet<String> = (0..size)
@@ -312,11 +265,7 @@ mod tests {
 
     #[test]
     fn a_continuous_space_has_no_grid() {
-        let space = conditional(Domain::Normal {
-            mu: 0.0,
-            sigma: 1.0,
-            q: None,
-        });
+        let space = conditional(Domain::Normal { mu: 0.0, sigma: 1.0, q: None });
         assert_eq!(space.grid_size(), None);
         assert_eq!(SearchSpace::default().grid_size(), Some(1));
     }
@@ -331,9 +280,7 @@ mod tests {
         ];
         let scale = prop_oneof![Just(Scale::Linear), Just(Scale::Log)];
         prop_oneof![
-            (1..i64::MAX).prop_map(|upper| Domain::RandInt {
-                upper: upper >> (upper % 62) | 1
-            }),
+            (1..i64::MAX).prop_map(|upper| Domain::RandInt { upper: upper >> (upper % 62) | 1 }),
             (bounds, q.clone()).prop_map(|((min, max), q)| Domain::Uniform { min, max, q }),
             (exponents, q.clone(), prop_oneof![Just(E), Just(10.0)])
                 .prop_map(|((min, max), q, base)| Domain::LogUniform { min, max, q, base }),
@@ -346,33 +293,14 @@ mod tests {
                 base: E
             }),
             (1..1000i64, 0..100_000i64, 1..100i64, scale.clone()).prop_map(
-                |(min, width, step, scale)| Domain::Int {
-                    min,
-                    max: min + width,
-                    step,
-                    scale
-                }
+                |(min, width, step, scale)| Domain::Int { min, max: min + width, step, scale }
             ),
-            (
-                1e-6..10.0f64,
-                0.0..100.0f64,
-                prop_oneof![Just(None), Just(Some(0.01))],
-                scale
-            )
+            (1e-6..10.0f64, 0.0..100.0f64, prop_oneof![Just(None), Just(Some(0.01))], scale)
                 .prop_map(|(min, width, step, scale)| {
-                    Domain::Float {
-                        min,
-                        max: min + width,
-                        step,
-                        scale,
-                    }
+                    Domain::Float { min, max: min + width, step, scale }
                 }),
             (1..9usize).prop_map(|n| {
-                Domain::Choice(
-                    (0..n)
-                        .map(|i| Alternative::Value(Value::Int(i as i64)))
-                        .collect(),
-                )
+                Domain::Choice((0..n).map(|i| Alternative::Value(Value::Int(i as i64))).collect())
             }),
         ]
     }

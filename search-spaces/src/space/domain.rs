@@ -21,11 +21,7 @@ impl Domain {
     /// The value at a point of the unit interval. A nested space of a choice is named by its index;
     /// [`Domain::branch`] tells the two apart.
     pub fn at(&self, unit: f64) -> Value {
-        let unit = if unit.is_finite() {
-            unit.clamp(0.0, 1.0)
-        } else {
-            0.5
-        };
+        let unit = if unit.is_finite() { unit.clamp(0.0, 1.0) } else { 0.5 };
         match self {
             Self::Fixed(value) => value.clone(),
             Self::Choice(alternatives) => {
@@ -53,14 +49,9 @@ impl Domain {
                 let index = self.step_at(unit) as i128;
                 Value::Int((i128::from(*min) + index * i128::from(*step)) as i64)
             }
-            Self::Float {
-                min,
-                step: Some(step),
-                ..
-            } => Value::Float(decimal(
-                min + self.step_at(unit) as f64 * step,
-                &[*min, *step],
-            )),
+            Self::Float { min, step: Some(step), .. } => {
+                Value::Float(decimal(min + self.step_at(unit) as f64 * step, &[*min, *step]))
+            }
             Self::Float { step: None, .. } => Value::Float(self.bounded(self.quantile(unit))),
         }
     }
@@ -104,11 +95,7 @@ impl Domain {
                 let inside = number >= *min && number <= *max && distance % i128::from(*step) == 0;
                 inside.then(|| self.unit_of_step(distance as u128 / *step as u128))
             }
-            Self::Float {
-                min,
-                step: Some(step),
-                ..
-            } => {
+            Self::Float { min, step: Some(step), .. } => {
                 let index = (finite(value)? - min) / step;
                 let nearest = index.round();
                 let inside = nearest >= 0.0 && nearest < self.n_steps() as f64;
@@ -136,12 +123,9 @@ impl Domain {
             Self::Choice(_) => None,
             Self::RandInt { upper } => Some((0.0, (*upper - 1) as f64)),
             Self::Uniform { min, max, q: None } => Some((*min, *max)),
-            Self::LogUniform {
-                min,
-                max,
-                q: None,
-                base,
-            } => Some((power(*base, *min), power(*base, *max))),
+            Self::LogUniform { min, max, q: None, base } => {
+                Some((power(*base, *min), power(*base, *max)))
+            }
             Self::Uniform { q: Some(q), .. } | Self::LogUniform { q: Some(q), .. } => {
                 let (first, last) = self.multiples()?;
                 Some((first * q, last * q))
@@ -151,17 +135,10 @@ impl Domain {
                 let last = (self.n_steps() - 1) as f64;
                 Some((*min as f64, *min as f64 + last * *step as f64))
             }
-            Self::Float {
-                min,
-                step: Some(step),
-                ..
-            } => Some((*min, min + (self.n_steps() - 1) as f64 * step)),
-            Self::Float {
-                min,
-                max,
-                step: None,
-                ..
-            } => Some((*min, *max)),
+            Self::Float { min, step: Some(step), .. } => {
+                Some((*min, min + (self.n_steps() - 1) as f64 * step))
+            }
+            Self::Float { min, max, step: None, .. } => Some((*min, *max)),
         }
     }
 
@@ -180,15 +157,8 @@ impl Domain {
                 Some((last - first) as u128 + 1)
             }
             Self::Uniform { min, max, q: None }
-            | Self::LogUniform {
-                min, max, q: None, ..
-            }
-            | Self::Float {
-                min,
-                max,
-                step: None,
-                ..
-            } => (min == max).then_some(1),
+            | Self::LogUniform { min, max, q: None, .. }
+            | Self::Float { min, max, step: None, .. } => (min == max).then_some(1),
             Self::Normal { .. } | Self::LogNormal { .. } => None,
             Self::Int { .. } | Self::Float { step: Some(_), .. } => Some(self.n_steps()),
         }
@@ -205,11 +175,9 @@ impl Domain {
             Self::Int { min, step, .. } => {
                 Value::Int((i128::from(*min) + index as i128 * i128::from(*step)) as i64)
             }
-            Self::Float {
-                min,
-                step: Some(step),
-                ..
-            } => Value::Float(decimal(min + index as f64 * step, &[*min, *step])),
+            Self::Float { min, step: Some(step), .. } => {
+                Value::Float(decimal(min + index as f64 * step, &[*min, *step]))
+            }
             Self::RandInt { .. } => Value::Int(index as i64),
             _ => self.at(0.5),
         }
@@ -223,21 +191,9 @@ impl Domain {
             Self::Uniform { min, max, .. } => lerp(*min, *max),
             Self::LogUniform { min, max, base, .. } => power(*base, lerp(*min, *max)),
             Self::Normal { mu, sigma, .. } => mu + sigma * z(),
-            Self::LogNormal {
-                mu, sigma, base, ..
-            } => power(*base, mu + sigma * z()),
-            Self::Float {
-                min,
-                max,
-                scale: Scale::Linear,
-                ..
-            } => lerp(*min, *max),
-            Self::Float {
-                min,
-                max,
-                scale: Scale::Log,
-                ..
-            } => lerp(min.ln(), max.ln()).exp(),
+            Self::LogNormal { mu, sigma, base, .. } => power(*base, mu + sigma * z()),
+            Self::Float { min, max, scale: Scale::Linear, .. } => lerp(*min, *max),
+            Self::Float { min, max, scale: Scale::Log, .. } => lerp(min.ln(), max.ln()).exp(),
             Self::Fixed(_) | Self::Choice(_) | Self::RandInt { .. } | Self::Int { .. } => unit,
         };
         number.clamp(f64::MIN, f64::MAX)
@@ -248,38 +204,20 @@ impl Domain {
         let part = |min: f64, max: f64, number: f64| {
             // Halves keep the width of the widest range finite.
             let width = max / 2.0 - min / 2.0;
-            if width > 0.0 {
-                ((number / 2.0 - min / 2.0) / width).clamp(0.0, 1.0)
-            } else {
-                0.5
-            }
+            if width > 0.0 { ((number / 2.0 - min / 2.0) / width).clamp(0.0, 1.0) } else { 0.5 }
         };
         let log = |base: f64| {
-            if number > 0.0 {
-                number.ln() / base.ln()
-            } else {
-                f64::MIN
-            }
+            if number > 0.0 { number.ln() / base.ln() } else { f64::MIN }
         };
         match self {
             Self::Uniform { min, max, .. } => part(*min, *max, number),
             Self::LogUniform { min, max, base, .. } => part(*min, *max, log(*base)),
             Self::Normal { mu, sigma, .. } => tail_safe(normal::cdf((number - mu) / sigma)),
-            Self::LogNormal {
-                mu, sigma, base, ..
-            } => tail_safe(normal::cdf((log(*base) - mu) / sigma)),
-            Self::Float {
-                min,
-                max,
-                scale: Scale::Linear,
-                ..
-            } => part(*min, *max, number),
-            Self::Float {
-                min,
-                max,
-                scale: Scale::Log,
-                ..
-            } => part(min.ln(), max.ln(), log(E)),
+            Self::LogNormal { mu, sigma, base, .. } => {
+                tail_safe(normal::cdf((log(*base) - mu) / sigma))
+            }
+            Self::Float { min, max, scale: Scale::Linear, .. } => part(*min, *max, number),
+            Self::Float { min, max, scale: Scale::Log, .. } => part(min.ln(), max.ln(), log(E)),
             Self::Fixed(_) | Self::Choice(_) | Self::RandInt { .. } | Self::Int { .. } => 0.5,
         }
     }
@@ -295,17 +233,10 @@ impl Domain {
     /// The first and the last multiple of `q`, counted in `q`s, that rounding can reach.
     fn multiples(&self) -> Option<(f64, f64)> {
         let (min, max, q) = match self {
-            Self::Uniform {
-                min,
-                max,
-                q: Some(q),
-            } => (*min, *max, *q),
-            Self::LogUniform {
-                min,
-                max,
-                q: Some(q),
-                base,
-            } => (power(*base, *min), power(*base, *max), *q),
+            Self::Uniform { min, max, q: Some(q) } => (*min, *max, *q),
+            Self::LogUniform { min, max, q: Some(q), base } => {
+                (power(*base, *min), power(*base, *max), *q)
+            }
             Self::LogNormal { q: Some(_), .. } => return Some((0.0, f64::MAX)),
             _ => return None,
         };
@@ -334,12 +265,9 @@ impl Domain {
             Self::Int { min, max, step, .. } => {
                 ((i128::from(*max) - i128::from(*min)) / i128::from(*step)) as u128 + 1
             }
-            Self::Float {
-                min,
-                max,
-                step: Some(step),
-                ..
-            } => ((max - min) / step + SLACK).floor() as u128 + 1,
+            Self::Float { min, max, step: Some(step), .. } => {
+                ((max - min) / step + SLACK).floor() as u128 + 1
+            }
             _ => 1,
         }
     }
@@ -348,18 +276,8 @@ impl Domain {
     /// their neighbours, and its first value and step.
     fn log_steps(&self) -> Option<(f64, f64, f64, f64)> {
         let (min, step) = match self {
-            Self::Int {
-                min,
-                step,
-                scale: Scale::Log,
-                ..
-            } => (*min as f64, *step as f64),
-            Self::Float {
-                min,
-                step: Some(step),
-                scale: Scale::Log,
-                ..
-            } => (*min, *step),
+            Self::Int { min, step, scale: Scale::Log, .. } => (*min as f64, *step as f64),
+            Self::Float { min, step: Some(step), scale: Scale::Log, .. } => (*min, *step),
             _ => return None,
         };
         let low = (min - step / 2.0).max(min / 2.0);
@@ -382,11 +300,7 @@ impl Domain {
         };
         let edge = |offset: f64| {
             let number = min + (index as f64 + offset) * step;
-            if number > 0.0 {
-                number.ln().clamp(low, high)
-            } else {
-                low
-            }
+            if number > 0.0 { number.ln().clamp(low, high) } else { low }
         };
         ((edge(-0.5) + edge(0.5)) / 2.0 - low) / (high - low)
     }
@@ -399,11 +313,7 @@ fn floor_index(unit: f64, n: u128) -> u128 {
 
 /// `exp` where the base is e, so that the common case has the bits everybody else gets.
 fn power(base: f64, exponent: f64) -> f64 {
-    if base == E {
-        exponent.exp()
-    } else {
-        base.powf(exponent)
-    }
+    if base == E { exponent.exp() } else { base.powf(exponent) }
 }
 
 fn tail_safe(share: f64) -> f64 {
@@ -450,18 +360,13 @@ fn decimal(number: f64, parts: &[f64]) -> f64 {
     let places = parts.iter().map(|part| decimals(*part)).max().unwrap_or(0);
     let power = 10f64.powi(places as i32);
     let scaled = (number * power).round();
-    if places <= 15 && scaled.abs() < 9e15 {
-        scaled / power + 0.0
-    } else {
-        number
-    }
+    if places <= 15 && scaled.abs() < 9e15 { scaled / power + 0.0 } else { number }
 }
 
 /// How many decimals the shortest form of a number has.
 fn decimals(number: f64) -> usize {
     let text = format!("{number}");
-    text.split_once('.')
-        .map_or(0, |(_, fraction)| fraction.len())
+    text.split_once('.').map_or(0, |(_, fraction)| fraction.len())
 }
 
 #[cfg(test)]
@@ -473,9 +378,8 @@ mod tests {
 
     /// Every value of a finely walked unit interval, with neighbours that are equal taken once.
     fn walk(domain: &Domain) -> Vec<Value> {
-        let mut values: Vec<Value> = (0..10_000)
-            .map(|step| domain.at(f64::from(step) / 10_000.0))
-            .collect();
+        let mut values: Vec<Value> =
+            (0..10_000).map(|step| domain.at(f64::from(step) / 10_000.0)).collect();
         values.dedup();
         values
     }
@@ -491,109 +395,54 @@ mod tests {
 
     #[test]
     fn a_whole_q_yields_the_multiples_that_rounding_reaches() {
-        let domain = Domain::Uniform {
-            min: 1.0,
-            max: 10.0,
-            q: Some(4.0),
-        };
+        let domain = Domain::Uniform { min: 1.0, max: 10.0, q: Some(4.0) };
         assert_eq!(walk(&domain), ints([0, 4, 8]));
         assert_eq!(domain.cardinality(), Some(3));
-        let domain = Domain::Uniform {
-            min: 2.0,
-            max: 5.0,
-            q: Some(1.0),
-        };
+        let domain = Domain::Uniform { min: 2.0, max: 5.0, q: Some(1.0) };
         assert_eq!(walk(&domain), ints(2..=5));
     }
 
     #[test]
     fn a_fractional_q_has_no_binary_noise() {
-        let domain = Domain::Uniform {
-            min: 0.0,
-            max: 0.5,
-            q: Some(0.1),
-        };
+        let domain = Domain::Uniform { min: 0.0, max: 0.5, q: Some(0.1) };
         let expected: Vec<Value> = [0.0, 0.1, 0.2, 0.3, 0.4, 0.5].map(Value::Float).into();
         assert_eq!(walk(&domain), expected);
     }
 
     #[test]
     fn loguniform_bounds_are_exponents() {
-        let domain = Domain::LogUniform {
-            min: -3.0,
-            max: 3.0,
-            q: None,
-            base: E,
-        };
+        let domain = Domain::LogUniform { min: -3.0, max: 3.0, q: None, base: E };
         assert_eq!(domain.at(0.0), Value::Float((-3f64).exp()));
         assert_eq!(domain.at(0.5), Value::Float(1.0));
-        let domain = Domain::LogUniform {
-            min: 0.0,
-            max: 3.0,
-            q: Some(5.0),
-            base: E,
-        };
+        let domain = Domain::LogUniform { min: 0.0, max: 3.0, q: Some(5.0), base: E };
         assert_eq!(walk(&domain), ints([0, 5, 10, 15, 20]));
     }
 
     #[test]
     fn normals_have_their_quantiles() {
-        let domain = Domain::Normal {
-            mu: 10.0,
-            sigma: 2.0,
-            q: None,
-        };
+        let domain = Domain::Normal { mu: 10.0, sigma: 2.0, q: None };
         let at = |domain: &Domain, unit| domain.at(unit).as_f64().unwrap();
         assert_eq!(at(&domain, 0.5), 10.0);
         assert!((at(&domain, 0.841_344_746_068_542_9) - 12.0).abs() < 1e-9);
         assert!(at(&domain, 0.0).is_finite() && at(&domain, 1.0).is_finite());
-        let domain = Domain::LogNormal {
-            mu: 1.0,
-            sigma: 0.5,
-            q: None,
-            base: E,
-        };
+        let domain = Domain::LogNormal { mu: 1.0, sigma: 0.5, q: None, base: E };
         assert!((at(&domain, 0.5) - E).abs() < 1e-12);
-        let domain = Domain::Normal {
-            mu: 0.0,
-            sigma: 1.0,
-            q: Some(2.0),
-        };
+        let domain = Domain::Normal { mu: 0.0, sigma: 1.0, q: Some(2.0) };
         assert_eq!(domain.at(0.5), Value::Int(0));
         assert_eq!(domain.at(0.999), Value::Int(4));
     }
 
     #[test]
     fn our_bounds_are_values() {
-        let domain = Domain::Float {
-            min: 0.01,
-            max: 0.3,
-            step: None,
-            scale: Scale::Log,
-        };
+        let domain = Domain::Float { min: 0.01, max: 0.3, step: None, scale: Scale::Log };
         for (unit, bound) in [(0.0, 0.01), (1.0, 0.3)] {
             assert!((domain.at(unit).as_f64().unwrap() - bound).abs() < 1e-15);
         }
-        let domain = Domain::Int {
-            min: 3,
-            max: 10,
-            step: 3,
-            scale: Scale::Linear,
-        };
+        let domain = Domain::Int { min: 3, max: 10, step: 3, scale: Scale::Linear };
         assert_eq!(walk(&domain), ints([3, 6, 9]));
-        let domain = Domain::Int {
-            min: 1,
-            max: 8,
-            step: 1,
-            scale: Scale::Log,
-        };
+        let domain = Domain::Int { min: 1, max: 8, step: 1, scale: Scale::Log };
         assert_eq!(walk(&domain), ints(1..=8));
-        let full = Domain::Int {
-            min: i64::MIN,
-            max: i64::MAX,
-            step: 1,
-            scale: Scale::Linear,
-        };
+        let full = Domain::Int { min: i64::MIN, max: i64::MAX, step: 1, scale: Scale::Linear };
         assert_eq!(full.cardinality(), Some(1 << 64));
         assert_eq!(full.at(0.0), Value::Int(i64::MIN));
     }

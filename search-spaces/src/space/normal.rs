@@ -8,11 +8,7 @@ use std::f64::consts::PI;
 
 /// The probability that a standard normal number is below `z`.
 pub(crate) fn cdf(z: f64) -> f64 {
-    if z > 0.0 {
-        1.0 - lower_tail(-z)
-    } else {
-        lower_tail(z)
-    }
+    if z > 0.0 { 1.0 - lower_tail(-z) } else { lower_tail(z) }
 }
 
 fn lower_tail(z: f64) -> f64 {

@@ -63,10 +63,7 @@ impl SearchSpace {
         for (key, node) in fields.take_all() {
             check_name(&node, &key.name, findings);
             if let Some(domain) = read_top(&node, base, findings) {
-                parameters.push(Parameter {
-                    name: key.name.clone(),
-                    domain,
-                });
+                parameters.push(Parameter { name: key.name.clone(), domain });
             }
         }
         Self { parameters }
@@ -86,10 +83,7 @@ impl SearchSpace {
                 _ => read_literal(&node, findings).map(Domain::Fixed),
             };
             if let Some(domain) = domain {
-                parameters.push(Parameter {
-                    name: key.name.clone(),
-                    domain,
-                });
+                parameters.push(Parameter { name: key.name.clone(), domain });
             }
         }
         Self { parameters }
@@ -97,18 +91,10 @@ impl SearchSpace {
 }
 
 fn check_name(at: &At<'_>, name: &str, findings: &mut Findings) {
-    let first = name
-        .chars()
-        .next()
-        .is_some_and(|c| c.is_ascii_alphabetic() || c == '_');
+    let first = name.chars().next().is_some_and(|c| c.is_ascii_alphabetic() || c == '_');
     let rest = name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
     if !(first && rest) {
-        bad_name(
-            at,
-            name,
-            "letters, digits and _, a digit not first",
-            findings,
-        );
+        bad_name(at, name, "letters, digits and _, a digit not first", findings);
     }
 }
 
@@ -120,15 +106,11 @@ fn check_nested_name(at: &At<'_>, name: &str, findings: &mut Findings) {
 }
 
 fn bad_name(at: &At<'_>, name: &str, allowed: &str, findings: &mut Findings) {
-    let plain: String = name
-        .chars()
-        .map(|c| if c.is_ascii_alphanumeric() { c } else { '_' })
-        .collect();
+    let plain: String =
+        name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect();
     let plain = plain.trim_start_matches(|c: char| c.is_ascii_digit());
-    let mut mistake = Mistake::new(
-        format!("is no name for a parameter; names are made of {allowed}"),
-        allowed,
-    );
+    let mut mistake =
+        Mistake::new(format!("is no name for a parameter; names are made of {allowed}"), allowed);
     if !plain.is_empty() {
         mistake = mistake.hint(format!("name it {plain}"));
     }
@@ -149,10 +131,7 @@ fn read_top(at: &At<'_>, base: f64, findings: &mut Findings) -> Option<Domain> {
             let found = at.node.brief();
             let says = format!("is {found}, but must be a map with a type, or a list of values");
             let mistake = Mistake::new(says, "a map with a type, or a list of values");
-            findings.problem(
-                at,
-                mistake.hint(format!("write [{found}] for one fixed value")),
-            );
+            findings.problem(at, mistake.hint(format!("write [{found}] for one fixed value")));
             None
         }
     }
@@ -163,10 +142,7 @@ fn read_expression(at: &At<'_>, base: f64, findings: &mut Findings) -> Option<Do
     let kind = fields.require("type", "type: uniform (or another distribution)", findings)?;
     let text = kind.plain_text();
     let known = text.as_deref().and_then(|text| {
-        KINDS
-            .iter()
-            .find(|(name, _)| name.eq_ignore_ascii_case(text))
-            .map(|(_, kind)| *kind)
+        KINDS.iter().find(|(name, _)| name.eq_ignore_ascii_case(text)).map(|(_, kind)| *kind)
     });
     let Some(kind) = known else {
         let names: Vec<&str> = KINDS.iter().map(|(name, _)| *name).collect();
@@ -224,10 +200,7 @@ fn read_kind(
 fn read_choice(at: &At<'_>, base: f64, findings: &mut Findings) -> Option<Domain> {
     let items = at.list(findings)?;
     if items.is_empty() {
-        let mistake = Mistake::new(
-            "is an empty list; there is nothing to choose",
-            "some values",
-        );
+        let mistake = Mistake::new("is an empty list; there is nothing to choose", "some values");
         findings.problem(at, mistake.hint("write at least one value"));
         return None;
     }
@@ -274,14 +247,8 @@ fn identity(alternative: &Alternative) -> String {
 
 fn read_literal(at: &At<'_>, findings: &mut Findings) -> Option<Value> {
     let value = at.value(findings)?;
-    if let Content::Text {
-        text,
-        quoted: false,
-    } = &at.node.content
-    {
-        let truth = OLD_TRUTH
-            .iter()
-            .find(|(word, _)| word.eq_ignore_ascii_case(text));
+    if let Content::Text { text, quoted: false } = &at.node.content {
+        let truth = OLD_TRUTH.iter().find(|(word, _)| word.eq_ignore_ascii_case(text));
         if let Some((_, truth)) = truth {
             let says = format!(": {text} is text here, not {truth}; quote it to silence this");
             findings.notice(at, &says);
@@ -309,10 +276,7 @@ fn read_randint(fields: &mut Fields<'_>, findings: &mut Findings) -> Option<Doma
     let number = upper.int(findings)?;
     if number < 1 {
         let says = format!("is {number}, but must be at least 1; randint yields 0 to upper - 1");
-        findings.problem(
-            &upper,
-            Mistake::new(says, "at least 1").hint("write upper: 10"),
-        );
+        findings.problem(&upper, Mistake::new(says, "at least 1").hint("write upper: 10"));
         return None;
     }
     Some(Domain::RandInt { upper: number })
@@ -331,10 +295,7 @@ fn read_bounds(
     if min > max {
         let says = format!("is {}, above {} {}", low.node.brief(), names.1, number(max));
         let mistake = Mistake::new(says, format!("at most {}", number(max)));
-        findings.problem(
-            &low,
-            mistake.hint(format!("swap {} and {}", names.0, names.1)),
-        );
+        findings.problem(&low, mistake.hint(format!("swap {} and {}", names.0, names.1)));
         return None;
     }
     Some((min, max))
@@ -369,19 +330,11 @@ fn check_exponents(at: &At<'_>, domain: &Domain, findings: &mut Findings) -> boo
     let Domain::LogUniform { min, max, base, .. } = domain else {
         return true;
     };
-    let name = if *base == std::f64::consts::E {
-        "e".to_owned()
-    } else {
-        number(*base)
-    };
+    let name = if *base == std::f64::consts::E { "e".to_owned() } else { number(*base) };
     let (low, high) = (base.powf(*min), base.powf(*max));
     let (from, to) = (number(*min), number(*max));
     let advice = || {
-        let values = if *min > 0.0 {
-            format!("min: {from}, max: {to}")
-        } else {
-            "min: …".into()
-        };
+        let values = if *min > 0.0 { format!("min: {from}, max: {to}") } else { "min: …".into() };
         format!(
             "bounds are exponents of {name}; for values write {{type: float, {values}, scale: log}}"
         )
@@ -414,19 +367,10 @@ fn read_float(fields: &mut Fields<'_>, findings: &mut Findings) -> Option<Domain
         && step > max - min
         && max > min
     {
-        return at.wrong(
-            findings,
-            &format!("at most max - min, {}", number(max - min)),
-            None,
-        );
+        return at.wrong(findings, &format!("at most max - min, {}", number(max - min)), None);
     }
     check_log(fields, min, scale, "1e-4", findings)?;
-    Some(Domain::Float {
-        min,
-        max,
-        step,
-        scale,
-    })
+    Some(Domain::Float { min, max, step, scale })
 }
 
 fn read_int(fields: &mut Fields<'_>, findings: &mut Findings) -> Option<Domain> {
@@ -447,12 +391,7 @@ fn read_int(fields: &mut Fields<'_>, findings: &mut Findings) -> Option<Domain> 
         return None;
     }
     check_log(fields, min as f64, scale, "1", findings)?;
-    Some(Domain::Int {
-        min,
-        max,
-        step,
-        scale,
-    })
+    Some(Domain::Int { min, max, step, scale })
 }
 
 fn read_scale(fields: &mut Fields<'_>, findings: &mut Findings) -> Option<Scale> {
@@ -473,15 +412,9 @@ fn check_log(
         return Some(());
     }
     let at = fields.take("min", findings)?;
-    let says = format!(
-        "is {}, but scale: log needs a number above 0",
-        at.node.brief()
-    );
+    let says = format!("is {}, but scale: log needs a number above 0", at.node.brief());
     let mistake = Mistake::new(says, "a number above 0");
-    findings.problem(
-        &at,
-        mistake.hint(format!("write min: {example}, or remove scale: log")),
-    );
+    findings.problem(&at, mistake.hint(format!("write min: {example}, or remove scale: log")));
     None
 }
 

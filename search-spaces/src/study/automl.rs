@@ -32,21 +32,14 @@ pub(super) fn read(mut root: Fields<'_>, file: &str, findings: &mut Findings) ->
     let (name, mut ignored) = header::read(&mut root, file, findings);
     ignored.extend(root.ignore(IGNORED));
     refuse_to_run(&root, findings);
-    let at = root.require(
-        "task",
-        "task: classification (or regression, forecasting)",
-        findings,
-    )?;
+    let at = root.require("task", "task: classification (or regression, forecasting)", findings)?;
     let text = at.text(findings)?;
     if OTHER_TASKS.contains(&text.as_str()) {
         return read_other(root, name, ignored, findings);
     }
     let Some(task) = TASKS.into_iter().find(|task| task.name() == text) else {
-        let known: Vec<&str> = TASKS
-            .iter()
-            .map(|task| task.name())
-            .chain(OTHER_TASKS.iter().copied())
-            .collect();
+        let known: Vec<&str> =
+            TASKS.iter().map(|task| task.name()).chain(OTHER_TASKS.iter().copied()).collect();
         at.unknown_word(&text, &known, findings);
         return None;
     };
@@ -84,12 +77,8 @@ fn read_tabular<'a>(
     }
     root.misplaced(TRAINING_KEYS, "training", findings);
     root.ignore(&["outputs", "inputs"]);
-    let selection = root
-        .take("selection", findings)
-        .map(|at| Selection::read(&at, findings));
-    let seed = root
-        .take("seed", findings)
-        .and_then(|at| at.int_in(0, i64::MAX, findings));
+    let selection = root.take("selection", findings).map(|at| Selection::read(&at, findings));
+    let seed = root.take("seed", findings).and_then(|at| at.int_in(0, i64::MAX, findings));
     root.finish(findings);
     header::notice_ignored(&ignored, findings);
     let mut study = assemble(name?, metric?, automl, budget?);
@@ -115,9 +104,7 @@ fn read_other<'a>(
     mut ignored: Vec<At<'a>>,
     findings: &mut Findings,
 ) -> Option<Study> {
-    let metric = root
-        .take("primary_metric", findings)
-        .and_then(|at| at.text(findings));
+    let metric = root.take("primary_metric", findings).and_then(|at| at.text(findings));
     let budget = Budget::read(&mut root, &mut ignored, findings);
     root.take_all();
     header::notice_ignored(&ignored, findings);
@@ -136,10 +123,7 @@ fn assemble(name: String, metric: Measure, mut automl: AutoMl, budget: Budget) -
         name,
         work: Work::AutoMl,
         space: SearchSpace::default(),
-        sampling: Sampling {
-            algorithm: Algorithm::Auto,
-            ..Sampling::default()
-        },
+        sampling: Sampling { algorithm: Algorithm::Auto, ..Sampling::default() },
         objective: Objective {
             metric: metric.name().to_owned(),
             goal: metric.goal(),

@@ -10,13 +10,7 @@ use crate::yaml::Content;
 const MAX_NAME: usize = 128;
 
 /// Keys that say where and how Azure runs a job; they are accepted and listed once.
-const IGNORED: &[&str] = &[
-    "compute",
-    "identity",
-    "services",
-    "queue_settings",
-    "resources",
-];
+const IGNORED: &[&str] = &["compute", "identity", "services", "queue_settings", "resources"];
 
 /// Keys that only describe; they are kept with the job and not worth a notice.
 const DESCRIPTIVE: &[&str] = &["$schema", "display_name", "description", "experiment_name"];
@@ -49,27 +43,16 @@ pub(super) fn read<'a>(
 
 /// One notice for all keys that mean nothing here.
 pub(super) fn notice_ignored(ignored: &[At<'_>], findings: &mut Findings) {
-    let Some(first) = ignored
-        .iter()
-        .min_by_key(|at| (at.node.line, at.node.column))
-    else {
+    let Some(first) = ignored.iter().min_by_key(|at| (at.node.line, at.node.column)) else {
         return;
     };
     let mut paths: Vec<&str> = ignored.iter().map(|at| at.path.as_str()).collect();
     paths.sort_unstable();
-    let (mean, are) = if paths.len() == 1 {
-        ("means", "is")
-    } else {
-        ("mean", "are")
-    };
-    let message = format!(
-        "{} {mean} nothing on your own machines and {are} ignored",
-        paths.join(", ")
-    );
+    let (mean, are) = if paths.len() == 1 { ("means", "is") } else { ("mean", "are") };
+    let message =
+        format!("{} {mean} nothing on your own machines and {are} ignored", paths.join(", "));
     let place = findings.place(first);
-    findings
-        .notices
-        .push(crate::problem::Notice { place, message });
+    findings.notices.push(crate::problem::Notice { place, message });
 }
 
 fn read_name(at: &At<'_>, findings: &mut Findings) -> Option<String> {
@@ -96,9 +79,7 @@ fn check_labels(at: &At<'_>, findings: &mut Findings) {
         match &value.node.content {
             Content::Null | Content::Text { .. } => {}
             _ => {
-                let hint = value
-                    .plain_text()
-                    .map(|text| format!("write \"{text}\" in quotes"));
+                let hint = value.plain_text().map(|text| format!("write \"{text}\" in quotes"));
                 value.wrong::<()>(findings, "text", hint);
             }
         }
@@ -109,34 +90,21 @@ fn check_labels(at: &At<'_>, findings: &mut Findings) {
 fn default_name(file: &str) -> String {
     let path = Path::new(file);
     let text = |part: Option<&std::ffi::OsStr>| {
-        part.and_then(|part| part.to_str())
-            .unwrap_or_default()
-            .to_owned()
+        part.and_then(|part| part.to_str()).unwrap_or_default().to_owned()
     };
     let stem = text(path.file_stem());
     let folder = text(path.parent().and_then(Path::file_name));
     let is_plain = matches!(stem.as_str(), "job" | "sweep");
-    let name = if is_plain && !folder.is_empty() && folder != ".." {
-        folder
-    } else {
-        stem
-    };
+    let name = if is_plain && !folder.is_empty() && folder != ".." { folder } else { stem };
     sanitized(&name)
 }
 
 fn sanitized(name: &str) -> String {
     let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
-    let plain: String = name
-        .chars()
-        .map(|c| if fits(c) { c } else { '-' })
-        .collect();
+    let plain: String = name.chars().map(|c| if fits(c) { c } else { '-' }).collect();
     let plain = plain.trim_start_matches(['-', '_', '.']);
     let plain: String = plain.chars().take(MAX_NAME).collect();
-    if plain.is_empty() {
-        "study".to_owned()
-    } else {
-        plain
-    }
+    if plain.is_empty() { "study".to_owned() } else { plain }
 }
 
 #[cfg(test)]

@@ -29,14 +29,10 @@ pub(super) fn read(mut root: Fields<'_>, file: &str, findings: &mut Findings) ->
         Some(at) => Sampling::read(&at, findings),
         None => Some(Sampling::default()),
     };
-    let base = sampling
-        .as_ref()
-        .map_or(std::f64::consts::E, Sampling::base);
+    let base = sampling.as_ref().map_or(std::f64::consts::E, Sampling::base);
     let space_at = read_space_place(&mut root, has_learner, findings);
     let before = findings.problems.len();
-    let space = space_at
-        .as_ref()
-        .map(|at| SearchSpace::read(at, base, findings));
+    let space = space_at.as_ref().map(|at| SearchSpace::read(at, base, findings));
     let space_is_whole = findings.problems.len() == before;
     let space = space.or_else(|| has_learner.then(SearchSpace::default));
 
@@ -64,23 +60,15 @@ pub(super) fn read(mut root: Fields<'_>, file: &str, findings: &mut Findings) ->
     };
     let objective = read_objective(&mut root, has_learner, task, findings);
 
-    let is_grid = sampling
-        .as_ref()
-        .is_some_and(|own| own.algorithm == Algorithm::Grid);
+    let is_grid = sampling.as_ref().is_some_and(|own| own.algorithm == Algorithm::Grid);
     if let (true, true, Some(space), Some(at)) = (is_grid, space_is_whole, &space, &space_at) {
         check_grid(space, at, findings);
     }
-    let grid = is_grid.then(|| Grid {
-        size: space.as_ref().and_then(SearchSpace::grid_size),
-    });
+    let grid = is_grid.then(|| Grid { size: space.as_ref().and_then(SearchSpace::grid_size) });
     let limits = Limits::read(&mut root, grid.as_ref(), findings);
     let early_termination = read_early_termination(&mut root, has_learner, findings);
-    let selection = root
-        .take("selection", findings)
-        .map(|at| Selection::read(&at, findings));
-    let seed = root
-        .take("seed", findings)
-        .map(|at| at.int_in(0, i64::MAX, findings));
+    let selection = root.take("selection", findings).map(|at| Selection::read(&at, findings));
+    let seed = root.take("seed", findings).map(|at| at.int_in(0, i64::MAX, findings));
     if let Some(data) = &data {
         refuse_forecasting_features(data, &root.at, findings);
     }
@@ -97,9 +85,7 @@ pub(super) fn read(mut root: Fields<'_>, file: &str, findings: &mut Findings) ->
         data: if has_learner { Some(data?) } else { None },
         automl: None,
         selection: selection.unwrap_or_else(|| Some(Selection::default()))?,
-        seed: seed.map_or(Some(None), |seed| {
-            seed.map(|seed| Some(seed.unsigned_abs()))
-        })?,
+        seed: seed.map_or(Some(None), |seed| seed.map(|seed| Some(seed.unsigned_abs())))?,
         notices: Vec::new(),
         cannot_run: Vec::new(),
     })
@@ -128,21 +114,15 @@ fn read_task(root: &mut Fields<'_>, trial: &At<'_>, findings: &mut Findings) -> 
     if root.has("task") {
         return root.take("task", findings)?.word(TASKS, findings);
     }
-    let learner = trial
-        .get("learner")
-        .and_then(|at| at.plain_text())
-        .and_then(|name| Learner::named(&name));
+    let learner =
+        trial.get("learner").and_then(|at| at.plain_text()).and_then(|name| Learner::named(&name));
     match learner.map(Learner::tasks) {
         Some([only]) => Some(*only),
         Some([Task::Regression, Task::Forecasting]) if !root.has("forecasting") => {
             Some(Task::Regression)
         }
         _ => root
-            .require(
-                "task",
-                "task: regression (or classification, forecasting)",
-                findings,
-            )
+            .require("task", "task: regression (or classification, forecasting)", findings)
             .and_then(|at| at.word(TASKS, findings)),
     }
 }
@@ -192,10 +172,7 @@ fn refuse_data_keys(root: &mut Fields<'_>, has_trial: bool, findings: &mut Findi
     for key in DATA_KEYS {
         if let (Some(at), true) = (root.take_any(key), has_trial) {
             let mistake = Mistake::new("is for trials with a built-in learner", "nothing");
-            findings.problem(
-                &at,
-                mistake.hint("remove it, or write trial: {learner: ridge}"),
-            );
+            findings.problem(&at, mistake.hint("remove it, or write trial: {learner: ridge}"));
         }
     }
 }

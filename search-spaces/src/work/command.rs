@@ -58,17 +58,10 @@ impl CommandTrial {
         let environment_variables = read_variables(trial, findings);
         let inputs = inputs.map_or_else(Vec::new, |at| read_inputs(at, findings));
         let outputs = outputs.map_or_else(Vec::new, |at| read_outputs(at, findings));
-        let (code, code_place) = code.map_or((None, Place::default()), |(code, place)| {
-            (Some(code), place)
-        });
-        let mut own = Self {
-            command: command?,
-            code,
-            code_place,
-            inputs,
-            outputs,
-            environment_variables,
-        };
+        let (code, code_place) =
+            code.map_or((None, Place::default()), |(code, place)| (Some(code), place));
+        let mut own =
+            Self { command: command?, code, code_place, inputs, outputs, environment_variables };
         own.settle_placeholders(&command_at?, space, findings);
         Some(own)
     }
@@ -135,10 +128,7 @@ impl CommandTrial {
                 };
                 // A parameter that could not be read has its own problem.
                 let head = name.split('.').next().unwrap_or_default();
-                let is_read = space
-                    .parameters
-                    .iter()
-                    .any(|parameter| parameter.name == head);
+                let is_read = space.parameters.iter().any(|parameter| parameter.name == head);
                 if space_at.get(head).is_some() && !is_read {
                     return;
                 }
@@ -216,10 +206,7 @@ fn read_code(trial: &mut Fields<'_>, findings: &mut Findings) -> Option<(String,
     if is_remote(&code) {
         let says = format!("is {}, which is not on this machine", at.node.brief());
         let mistake = Mistake::new(says, "a local folder");
-        findings.cannot_run(
-            &at,
-            mistake.hint("fetch it, then --set trial.code=LOCAL_FOLDER"),
-        );
+        findings.cannot_run(&at, mistake.hint("fetch it, then --set trial.code=LOCAL_FOLDER"));
     }
     Some((code, findings.place(&at)))
 }
@@ -282,10 +269,7 @@ fn read_input(at: &At<'_>, findings: &mut Findings) -> Option<Input> {
     let says = format!("is {}, which is not on this machine", path_at.node.brief());
     let hint = format!("fetch it, then --set {}=LOCAL_PATH", path_at.path);
     findings.cannot_run(&path_at, Mistake::new(says, "a local path").hint(hint));
-    Some(Input::Remote {
-        address: path,
-        place,
-    })
+    Some(Input::Remote { address: path, place })
 }
 
 fn read_outputs(at: &At<'_>, findings: &mut Findings) -> Vec<(String, Output)> {
@@ -325,20 +309,12 @@ fn read_output(at: &At<'_>, findings: &mut Findings) -> Option<Output> {
 
 /// Azure's rule for names that placeholders use.
 fn check_name(name: &str, at: &At<'_>, findings: &mut Findings) {
-    let first = name
-        .chars()
-        .next()
-        .is_some_and(|c| c.is_ascii_alphabetic() || c == '_');
+    let first = name.chars().next().is_some_and(|c| c.is_ascii_alphabetic() || c == '_');
     if !first || !name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') {
         let allowed = "letters, digits and _, a digit not first";
-        let plain: String = name
-            .chars()
-            .map(|c| if c.is_ascii_alphanumeric() { c } else { '_' })
-            .collect();
+        let plain: String =
+            name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect();
         let says = format!("is no name for a placeholder; names are made of {allowed}");
-        findings.problem(
-            at,
-            Mistake::new(says, allowed).hint(format!("name it {plain}")),
-        );
+        findings.problem(at, Mistake::new(says, allowed).hint(format!("name it {plain}")));
     }
 }

@@ -25,11 +25,8 @@ pub enum Piece<'a> {
     Open(&'a str),
 }
 
-const ROOTS: [(&str, Root); 3] = [
-    ("search_space", Root::SearchSpace),
-    ("inputs", Root::Inputs),
-    ("outputs", Root::Outputs),
-];
+const ROOTS: [(&str, Root); 3] =
+    [("search_space", Root::SearchSpace), ("inputs", Root::Inputs), ("outputs", Root::Outputs)];
 
 impl Root {
     /// The word before the dot.
@@ -72,10 +69,7 @@ pub(super) fn modernize(command: &str) -> (String, bool) {
     let mut rest = command;
     let mut found = false;
     while let Some(start) = rest.find('{') {
-        let before = rest[..start]
-            .chars()
-            .next_back()
-            .or_else(|| modern.chars().next_back());
+        let before = rest[..start].chars().next_back().or_else(|| modern.chars().next_back());
         let Some(body) = old_form(&rest[start..]).filter(|_| before != Some('{')) else {
             modern.push_str(&rest[..=start]);
             rest = &rest[start + 1..];
@@ -123,10 +117,7 @@ mod tests {
     #[test]
     fn old_braces_become_new_ones() {
         let check = |old: &str, new: &str| assert_eq!(modernize(old).0, new);
-        check(
-            "a {search_space.x} {inputs.y}",
-            "a ${{search_space.x}} ${{inputs.y}}",
-        );
+        check("a {search_space.x} {inputs.y}", "a ${{search_space.x}} ${{inputs.y}}");
         check("a ${{search_space.x}}", "a ${{search_space.x}}");
         check("awk '{print $1}' {other.x}", "awk '{print $1}' {other.x}");
         check("{{search_space.x}}", "{{search_space.x}}");

@@ -31,10 +31,7 @@ impl<'a> TrialKind<'a> {
             if text == "external" {
                 return Some(Self::External);
             }
-            let says = format!(
-                "is {}, but must be a map, or the word external",
-                brief_text(text)
-            );
+            let says = format!("is {}, but must be a map, or the word external", brief_text(text));
             let mistake = Mistake::new(says, "a map with command or learner, or external");
             findings.problem(&at, mistake.hint(format!("write {example}")));
             return None;
@@ -110,11 +107,9 @@ fn read_learner(
     let at = trial.take("learner", findings)?;
     let text = at.text(findings)?;
     let chooser = match pieces(text.trim()).as_slice() {
-        [
-            Piece::Text(""),
-            Piece::Named(Root::SearchSpace, name),
-            Piece::Text(""),
-        ] => Some((*name).to_owned()),
+        [Piece::Text(""), Piece::Named(Root::SearchSpace, name), Piece::Text("")] => {
+            Some((*name).to_owned())
+        }
         _ => None,
     };
     let Some(parameter) = chooser else {
@@ -126,11 +121,7 @@ fn read_learner(
     };
     let (space, space_at) = around.space?;
     if !space.parameters.iter().any(|own| own.name == parameter) {
-        let known: Vec<&str> = space
-            .parameters
-            .iter()
-            .map(|own| own.name.as_str())
-            .collect();
+        let known: Vec<&str> = space.parameters.iter().map(|own| own.name.as_str()).collect();
         let list = known.join(", ");
         let says = format!("names search_space.{parameter}, which is not there; known: {list}");
         let guess = crate::findings::nearest(&parameter, known);

@@ -10,18 +10,12 @@ pub(super) fn resolve(text: &str) -> Content {
         "false" | "False" | "FALSE" => return Content::Bool(false),
         _ => {}
     }
-    number(text).unwrap_or_else(|| Content::Text {
-        text: text.to_owned(),
-        quoted: false,
-    })
+    number(text).unwrap_or_else(|| Content::Text { text: text.to_owned(), quoted: false })
 }
 
 /// The number that a scalar is, if it is one.
 pub(crate) fn number(text: &str) -> Option<Content> {
-    let float = |number: f64| Content::Float {
-        number,
-        written: text.to_owned(),
-    };
+    let float = |number: f64| Content::Float { number, written: text.to_owned() };
     let unsigned = text.strip_prefix(['-', '+']).unwrap_or(text);
     if matches!(unsigned, ".inf" | ".Inf" | ".INF") {
         let sign = if text.starts_with('-') { -1.0 } else { 1.0 };

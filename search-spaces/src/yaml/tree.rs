@@ -7,8 +7,9 @@ use std::collections::HashMap;
 
 use saphyr_parser::{Event, Parser, ScalarStyle, Span, StrInput, Tag};
 
+use super::complaint::{Step, check_characters, error, scan_error, too_deep, too_large};
 use super::scalar;
-use super::{Content, Key, Node, brief_text};
+use super::{Content, Key, Node, SyntaxError, brief_text};
 
 /// The largest file that is read.
 pub const MAX_BYTES: usize = 4 << 20;
@@ -25,28 +26,19 @@ const MAX_TEXT_BYTES: usize = 2 * MAX_BYTES;
 /// The key that merges other maps in.
 const MERGE: &str = "<<";
 
-/// A mistake found before the document has a meaning.
-#[derive(Debug)]
-pub struct SyntaxError {
-    /// The line, from 1.
-    pub line: u32,
-    /// The column, from 1.
-    pub column: u32,
-    /// The YAML path, where one is known.
-    pub path: String,
-    /// The sentence; it begins with the path where there is one.
-    pub message: String,
-    /// What stands there.
-    pub found: String,
-    /// What may stand there.
-    pub allowed: String,
-    /// What to write instead.
-    pub hint: Option<String>,
-}
-
 /// The document's tree, with the mistakes after which it still has one. Without a tree, the last
 /// mistake is why.
 pub fn parse(text: &str) -> (Option<Node>, Vec<SyntaxError>) {
+    let (root, errors) = build(text);
+    if root.is_none()
+        && let Some(joined) = join_surrogates(text)
+    {
+        return build(&joined);
+    }
+    (root, errors)
+}
+
+fn build(text: &str) -> (Option<Node>, Vec<SyntaxError>) {
     let mut builder = Builder::default();
     let outcome = builder.build(text);
     let mut errors = builder.errors;
@@ -58,6 +50,35 @@ pub fn parse(text: &str) -> (Option<Node>, Vec<SyntaxError>) {
         }
     };
     (root, errors)
+}
+
+/// The text with JSON's pairs of escapes (`\ud83d\ude00`) as the one escape that YAML has for them,
+/// if there are any.
+fn join_surrogates(text: &str) -> Option<String> {
+    let unit = |text: &str| {
+        let digits = text.strip_prefix("\\u")?.get(..4)?;
+        u32::from_str_radix(digits, 16).ok()
+    };
+    let mut joined = String::new();
+    let mut rest = text;
+    while let Some(start) = rest.find("\\u") {
+        let tail = &rest[start..];
+        let pair = unit(tail).zip(tail.get(6..).and_then(unit));
+        match pair {
+            Some((high @ 0xd800..=0xdbff, low @ 0xdc00..=0xdfff)) => {
+                let code = 0x10000 + ((high - 0xd800) << 10) + (low - 0xdc00);
+                joined.push_str(&rest[..start]);
+                joined.push_str(&format!("\\U{code:08x}"));
+                rest = &tail[12..];
+            }
+            _ => {
+                joined.push_str(&rest[..start + 2]);
+                rest = &tail[2..];
+            }
+        }
+    }
+    joined.push_str(rest);
+    (joined != text).then_some(joined)
 }
 
 /// A collection that is still open.
@@ -96,15 +117,11 @@ struct Builder {
     errors: Vec<SyntaxError>,
 }
 
-type Step = Result<(), Box<SyntaxError>>;
-
 impl Builder {
     fn build(&mut self, text: &str) -> Step {
         if text.len() > MAX_BYTES {
-            let message = format!(
-                "the file has {} bytes; a job file has at most {MAX_BYTES}",
-                text.len()
-            );
+            let message =
+                format!("the file has {} bytes; a job file has at most {MAX_BYTES}", text.len());
             return Err(error((0, 0), message, "too many bytes", "a smaller file"));
         }
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
@@ -159,14 +176,9 @@ impl Builder {
         if self.wants_key() {
             return self.key(text, at);
         }
-        let core_tag = tag
-            .filter(|tag| tag.is_yaml_core_schema())
-            .map(|tag| tag.suffix.as_str());
+        let core_tag = tag.filter(|tag| tag.is_yaml_core_schema()).map(|tag| tag.suffix.as_str());
         let content = match (core_tag, tag) {
-            (Some("str"), _) => Content::Text {
-                text: text.to_owned(),
-                quoted: true,
-            },
+            (Some("str"), _) => Content::Text { text: text.to_owned(), quoted: true },
             (Some("int" | "float" | "bool" | "null"), _) => scalar::resolve(text),
             (_, Some(tag)) => {
                 let message = format!("the tag !{} is not known here", tag.suffix);
@@ -174,21 +186,14 @@ impl Builder {
                 unknown.hint = Some("remove the tag".into());
                 return Err(unknown);
             }
-            (_, None) if quoted => Content::Text {
-                text: text.to_owned(),
-                quoted,
-            },
+            (_, None) if quoted => Content::Text { text: text.to_owned(), quoted },
             (_, None) => scalar::resolve(text),
         };
         if !quoted && tag.is_none() && scalar::has_leading_zero(text) {
             self.leading_zero(text, at);
         }
         self.spend(1, text.len(), at)?;
-        let node = Node {
-            line: at.0,
-            column: at.1,
-            content,
-        };
+        let node = Node { line: at.0, column: at.1, content };
         self.remember(anchor, &node, (1, text.len()), 0)?;
         self.place_value(node, 0, at)
     }
@@ -207,9 +212,7 @@ impl Builder {
             "a number without leading zeros",
         );
         zero.path = path;
-        zero.hint = Some(format!(
-            "write {sign}{digits}, or \"{text}\" in quotes for text"
-        ));
+        zero.hint = Some(format!("write {sign}{digits}, or \"{text}\" in quotes for text"));
         self.errors.push(*zero);
     }
 
@@ -227,11 +230,7 @@ impl Builder {
         };
         let first = open.lines.get(text).copied();
         open.is_repeat = first.is_some() && text != MERGE;
-        open.key = Some(Key {
-            name: text.to_owned(),
-            line: at.0,
-            column: at.1,
-        });
+        open.key = Some(Key { name: text.to_owned(), line: at.0, column: at.1 });
         let Some(line) = first.filter(|_| open.is_repeat) else {
             open.lines.insert(text.to_owned(), at.0);
             return Ok(());
@@ -266,11 +265,7 @@ impl Builder {
         self.marks.push((self.n_nodes, self.n_bytes));
         self.spend(1, 0, at)?;
         self.open.push(Open {
-            node: Node {
-                line: at.0,
-                column: at.1,
-                content,
-            },
+            node: Node { line: at.0, column: at.1, content },
             anchor,
             key: None,
             lines: HashMap::new(),
@@ -301,12 +296,7 @@ impl Builder {
 
     fn alias(&mut self, id: usize, at: (u32, u32)) -> Step {
         if self.wants_key() {
-            return Err(error(
-                at,
-                "an alias cannot be a key".into(),
-                "an alias",
-                "a word",
-            ));
+            return Err(error(at, "an alias cannot be a key".into(), "an alias", "a word"));
         }
         let Some(anchor) = self.anchors.get(&id) else {
             let message = "an alias inside the node it names would never end".into();
@@ -330,14 +320,7 @@ impl Builder {
     fn remember(&mut self, id: usize, node: &Node, size: (usize, usize), height: usize) -> Step {
         if id > 0 {
             self.spend(size.0, size.1, (node.line, node.column))?;
-            self.anchors.insert(
-                id,
-                Anchor {
-                    node: node.clone(),
-                    size,
-                    height,
-                },
-            );
+            self.anchors.insert(id, Anchor { node: node.clone(), size, height });
         }
         Ok(())
     }
@@ -379,14 +362,11 @@ impl Builder {
 
     /// The path of the value that comes next.
     fn path(&self) -> String {
-        let steps = self
-            .open
-            .iter()
-            .filter_map(|open| match (&open.node.content, &open.key) {
-                (Content::List(items), _) => Some(items.len().to_string()),
-                (_, Some(key)) => Some(key.name.clone()),
-                _ => None,
-            });
+        let steps = self.open.iter().filter_map(|open| match (&open.node.content, &open.key) {
+            (Content::List(items), _) => Some(items.len().to_string()),
+            (_, Some(key)) => Some(key.name.clone()),
+            _ => None,
+        });
         steps.collect::<Vec<_>>().join(".")
     }
 }
@@ -397,13 +377,10 @@ fn merge(merged: &mut Vec<(Key, Node)>, node: Node, at: (u32, u32)) -> Step {
         _ => vec![node],
     };
     for source in sources {
+        let found = source.brief();
         let Content::Map(entries) = source.content else {
-            let mut wrong = error(
-                at,
-                "<< takes a map, or a list of maps".into(),
-                "<<",
-                "a map",
-            );
+            let message = format!("<< is {found}, but must be a map, or a list of maps");
+            let mut wrong = error(at, message, &found, "a map");
             wrong.hint = Some("write <<: *name of a map that has an anchor".into());
             return Err(wrong);
         };
@@ -415,135 +392,5 @@ fn merge(merged: &mut Vec<(Key, Node)>, node: Node, at: (u32, u32)) -> Step {
 
 fn place(span: &Span) -> (u32, u32) {
     let small = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
-    (
-        small(span.start.line()),
-        small(span.start.col()).saturating_add(1),
-    )
-}
-
-fn error(at: (u32, u32), message: String, found: &str, allowed: &str) -> Box<SyntaxError> {
-    Box::new(SyntaxError {
-        line: at.0,
-        column: at.1,
-        path: String::new(),
-        message,
-        found: found.to_owned(),
-        allowed: allowed.to_owned(),
-        hint: Some(format!("write {allowed}")),
-    })
-}
-
-fn too_deep(at: (u32, u32)) -> Box<SyntaxError> {
-    let message = format!("lists and maps are nested deeper than {MAX_DEPTH} levels here");
-    let mut deep = error(at, message, "deeper nesting", "a flatter document");
-    deep.hint = Some("nest less".into());
-    deep
-}
-
-fn too_large(at: (u32, u32)) -> Box<SyntaxError> {
-    let message = format!("the document grows past {MAX_NODES} values here, aliases expanded");
-    let mut large = error(at, message, "too many values", "a smaller document");
-    large.hint = Some("use fewer aliases, or shorter lists".into());
-    large
-}
-
-/// Control characters would end the document early or hide in names.
-fn check_characters(text: &str) -> Step {
-    for (index, line) in text.lines().enumerate() {
-        let control = |c: char| c.is_control() && !matches!(c, '\t' | '\r' | '\u{85}');
-        if let Some(column) = line.chars().position(control) {
-            let at = (index as u32 + 1, column as u32 + 1);
-            let message = "a control character stands here".into();
-            let mut invisible = error(at, message, "a control character", "printable text");
-            invisible.hint = Some("delete it, or write it as an escape in double quotes".into());
-            return Err(invisible);
-        }
-    }
-    Ok(())
-}
-
-/// The parser's complaint in the user's words.
-fn scan_error(scan: &saphyr_parser::ScanError, text: &str) -> Box<SyntaxError> {
-    let small = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
-    let at = (
-        small(scan.marker().line()),
-        small(scan.marker().col()).saturating_add(1),
-    );
-    if let Some(tab) = tab_indentation(text, at.0) {
-        let message = "a tab in the indentation; YAML is indented with spaces".into();
-        let mut wrong = error(tab, message, "a tab", "spaces");
-        wrong.hint = Some("replace the tab by spaces".into());
-        return wrong;
-    }
-    let info = scan.info();
-    let (message, hint) = if info.contains("unknown anchor") {
-        (
-            "the alias names no anchor that stands before it",
-            "define it before with &name",
-        )
-    } else if info.contains("mapping values are not allowed") || info.contains("simple key expect")
-    {
-        (
-            "a \"key: value\" is not possible here",
-            "check the indentation, or quote text with \": \"",
-        )
-    } else if info.contains("block mapping") || info.contains("block collection") {
-        (
-            "this line's indentation fits no line above it",
-            "indent it like the lines that it belongs with",
-        )
-    } else if info.contains("indentation") {
-        (
-            "the indentation is wrong here",
-            "indent it like the lines that it belongs with",
-        )
-    } else if info.contains("flow mapping") {
-        (
-            "a { that was opened before is not closed",
-            "close it with }, entries parted by commas",
-        )
-    } else if info.contains("flow sequence") {
-        (
-            "a [ that was opened before is not closed",
-            "close it with ], elements parted by commas",
-        )
-    } else if info.contains("end of stream") || info.contains("unexpected eof") {
-        (
-            "the text ends inside quotes or brackets",
-            "close what was opened",
-        )
-    } else if info.contains("recursion limit") {
-        return too_deep(at);
-    } else if info.contains("escape") {
-        (
-            "this escape is not known in double quotes",
-            "use single quotes, or write \\\\",
-        )
-    } else if info.contains("trailing content") {
-        ("text follows the closing quote", "quote the whole value")
-    } else {
-        let message = format!("this is not valid YAML: {info}");
-        return error(at, message, "invalid YAML", "valid YAML");
-    };
-    let mut wrong = error(at, message.to_owned(), "invalid YAML", "valid YAML");
-    wrong.hint = Some(hint.to_owned());
-    wrong
-}
-
-/// Where a tab stands in the indentation of the line, or of the nearest line above with text.
-fn tab_indentation(text: &str, line: u32) -> Option<(u32, u32)> {
-    let last = (line as usize).min(text.lines().count());
-    let lines: Vec<&str> = text.lines().take(last).collect();
-    let candidates = lines
-        .iter()
-        .enumerate()
-        .rev()
-        .filter(|(_, line)| !line.trim().is_empty());
-    for (index, line) in candidates.take(2) {
-        let indentation = line.len() - line.trim_start().len();
-        if let Some(column) = line[..indentation].find('\t') {
-            return Some((index as u32 + 1, column as u32 + 1));
-        }
-    }
-    None
+    (small(span.start.line()), small(span.start.col()).saturating_add(1))
 }

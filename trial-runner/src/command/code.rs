@@ -181,11 +181,7 @@ impl<'a> Copying<'a> {
     }
 
     fn note(&mut self, kind: &str, inside: &Path, contents: &[u8]) {
-        for part in [
-            kind.as_bytes(),
-            inside.as_os_str().as_encoded_bytes(),
-            contents,
-        ] {
+        for part in [kind.as_bytes(), inside.as_os_str().as_encoded_bytes(), contents] {
             self.digest.update(&(part.len() as u64).to_le_bytes());
             self.digest.update(part);
         }
@@ -244,38 +240,22 @@ mod tests {
             write(&code.join(file), file);
         }
         write(&code.join(".gitignore"), "train.py\n");
-        write(
-            &code.join(".amlignore"),
-            "# big\n*.log\n/data/*\n!keep.csv\n",
-        );
+        write(&code.join(".amlignore"), "# big\n*.log\n/data/*\n!keep.csv\n");
         std::os::unix::fs::symlink("train.py", code.join("run.py")).unwrap();
         let study = code.join("state/studies/s");
         let first = snapshot(&code, &study).unwrap();
         assert_eq!(
             files(&first.folder),
-            [
-                ".amlignore",
-                ".gitignore",
-                "data/keep.csv",
-                "lib/model.py",
-                "run.py",
-                "train.py"
-            ]
+            [".amlignore", ".gitignore", "data/keep.csv", "lib/model.py", "run.py", "train.py"]
         );
-        assert_eq!(
-            std::fs::read_to_string(first.folder.join("run.py")).unwrap(),
-            "train.py"
-        );
+        assert_eq!(std::fs::read_to_string(first.folder.join("run.py")).unwrap(), "train.py");
         assert_eq!(snapshot(&code, &study).unwrap(), first);
         assert_eq!(std::fs::read_dir(study.join("code")).unwrap().count(), 1);
 
         write(&code.join("train.py"), "edited");
         let second = snapshot(&code, &study).unwrap();
         assert_ne!(second.digest, first.digest);
-        assert_eq!(
-            std::fs::read_to_string(first.folder.join("train.py")).unwrap(),
-            "train.py"
-        );
+        assert_eq!(std::fs::read_to_string(first.folder.join("train.py")).unwrap(), "train.py");
     }
 
     #[test]
@@ -285,13 +265,8 @@ mod tests {
         write(&code.join("a.py"), "");
         let big = std::fs::File::create(code.join("weights.bin")).unwrap();
         big.set_len(MAX_BYTES + 1).unwrap();
-        let error = snapshot(&code, &base.path().join("study"))
-            .unwrap_err()
-            .to_string();
-        assert!(
-            error.contains("more than 300 MB (at weights.bin)"),
-            "{error}"
-        );
+        let error = snapshot(&code, &base.path().join("study")).unwrap_err().to_string();
+        assert!(error.contains("more than 300 MB (at weights.bin)"), "{error}");
         assert!(error.contains(".amlignore"), "{error}");
         assert_eq!(files(&base.path().join("study")), Vec::<String>::new());
     }

@@ -66,11 +66,7 @@ fn remove(folder: &Path) -> std::io::Result<()> {
     static COUNT: AtomicU64 = AtomicU64::new(0);
     let mut name = OsString::from(".gone-");
     name.push(folder.file_name().unwrap_or_default());
-    name.push(format!(
-        "-{}-{}",
-        std::process::id(),
-        COUNT.fetch_add(1, Ordering::Relaxed)
-    ));
+    name.push(format!("-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed)));
     let gone = folder.with_file_name(name);
     match std::fs::rename(folder, &gone) {
         Ok(()) => {
@@ -94,10 +90,7 @@ mod tests {
         std::fs::create_dir_all(code.join("lib")).unwrap();
         std::fs::write(code.join("train.py"), "print(1)").unwrap();
         let trial = base.path().join("trials/3");
-        let outputs = [
-            ("model".to_owned(), Output::Folder),
-            ("scores".to_owned(), Output::File),
-        ];
+        let outputs = [("model".to_owned(), Output::Folder), ("scores".to_owned(), Output::File)];
         for _ in 0..2 {
             let folder = TrialFolder::create(&trial, Some(&code), &outputs).unwrap();
             let text = std::fs::read_to_string(folder.work.join("train.py")).unwrap();
@@ -109,11 +102,6 @@ mod tests {
             std::fs::write(folder.work.join("left"), "").unwrap();
         }
         assert!(!code.join("left").exists());
-        assert_eq!(
-            std::fs::read_dir(base.path().join("trials"))
-                .unwrap()
-                .count(),
-            1
-        );
+        assert_eq!(std::fs::read_dir(base.path().join("trials")).unwrap().count(), 1);
     }
 }

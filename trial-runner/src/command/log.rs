@@ -20,16 +20,8 @@ pub(super) struct Log {
 impl Log {
     /// Begins an empty log.
     pub(super) fn create(path: &Path) -> std::io::Result<Self> {
-        let file = File::options()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .open(path)?;
-        Ok(Self {
-            file: Some(file),
-            written: 0,
-        })
+        let file = File::options().read(true).write(true).create(true).truncate(true).open(path)?;
+        Ok(Self { file: Some(file), written: 0 })
     }
 
     /// Adds a piece of output.
@@ -71,9 +63,7 @@ impl Log {
 
     fn write_at(&mut self, at: u64, bytes: &[u8]) {
         if let Some(file) = &mut self.file {
-            let written = file
-                .seek(SeekFrom::Start(at))
-                .and_then(|_| file.write_all(bytes));
+            let written = file.seek(SeekFrom::Start(at)).and_then(|_| file.write_all(bytes));
             if written.is_err() {
                 self.file = None;
             }
@@ -99,10 +89,7 @@ mod tests {
         log.finish();
         let kept = std::fs::read(&path).unwrap();
         let half = HALF as usize;
-        let note = format!(
-            "\n[fleetfit: {} bytes are left out here]\n",
-            all.len() - 2 * half
-        );
+        let note = format!("\n[fleetfit: {} bytes are left out here]\n", all.len() - 2 * half);
         assert_eq!(kept.len(), 2 * half + note.len());
         assert_eq!(kept[..half], all[..half]);
         assert_eq!(kept[half..half + note.len()], *note.as_bytes());

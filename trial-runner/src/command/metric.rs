@@ -39,10 +39,7 @@ impl Lines {
     pub(super) fn finish(&mut self, mut on_line: impl FnMut(&Line<'_>)) {
         let text = String::from_utf8_lossy(&self.line);
         if !text.trim().is_empty() {
-            on_line(&Line {
-                text: text.trim(),
-                whole: !self.overlong,
-            });
+            on_line(&Line { text: text.trim(), whole: !self.overlong });
         }
         self.line.clear();
         self.overlong = false;
@@ -128,10 +125,7 @@ impl<'a> Metrics<'a> {
             (ValueRule::Best, Some(best)) if loss(best) <= loss(value) => Some(best),
             _ => Some(value),
         };
-        let report = Report {
-            step: self.last_step,
-            value,
-        };
+        let report = Report { step: self.last_step, value };
         if self.reports.len() < MAX_REPORTS {
             self.reports.push(report);
         }
@@ -144,9 +138,8 @@ fn json_report(text: &str) -> Option<(String, Option<u64>, f64)> {
     if !text.starts_with('{') || !text.ends_with('}') || !text.contains("\"metric\"") {
         return None;
     }
-    let json = serde_json::from_str(text)
-        .or_else(|_| serde_json::from_str(&quote_bare_words(text)))
-        .ok();
+    let json =
+        serde_json::from_str(text).or_else(|_| serde_json::from_str(&quote_bare_words(text))).ok();
     let Some(Json::Object(report)) = json else {
         return None;
     };
@@ -211,11 +204,7 @@ mod tests {
 
     /// The reports, the value and the other metrics after this output.
     fn read(output: &str, goal: Goal, value: ValueRule) -> (Vec<(u64, f64)>, Option<f64>, String) {
-        let objective = Objective {
-            metric: "loss".to_owned(),
-            goal,
-            value,
-        };
+        let objective = Objective { metric: "loss".to_owned(), goal, value };
         let mut metrics = Metrics::new(&objective);
         let mut lines = Lines::default();
         // One byte at a time: nothing may depend on how the pipe cuts the output.
@@ -227,11 +216,7 @@ mod tests {
         lines.finish(|line| {
             metrics.read(line);
         });
-        let reports = metrics
-            .reports
-            .iter()
-            .map(|report| (report.step, report.value))
-            .collect();
+        let reports = metrics.reports.iter().map(|report| (report.step, report.value)).collect();
         (reports, metrics.value, metrics.others.join(","))
     }
 
@@ -246,11 +231,7 @@ mod tests {
         let last = "\n  {\"metric\": \"loss\", \"value\": \"0.3\"}  ";
         assert_eq!(
             read(&format!("{output}{last}"), Goal::Minimize, ValueRule::Best),
-            (
-                vec![(1, 0.5), (10, 0.25), (11, 0.3)],
-                Some(0.25),
-                "acc".to_owned()
-            )
+            (vec![(1, 0.5), (10, 0.25), (11, 0.3)], Some(0.25), "acc".to_owned())
         );
     }
 

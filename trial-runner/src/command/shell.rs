@@ -165,11 +165,7 @@ impl Shell {
     fn step_here(&mut self, rest: &str, here: &Here) -> usize {
         if self.at_line_start {
             let line = rest.split('\n').next().unwrap_or(rest);
-            let word = if here.indented {
-                line.trim_start_matches('\t')
-            } else {
-                line
-            };
+            let word = if here.indented { line.trim_start_matches('\t') } else { line };
             if word == here.delimiter {
                 self.inside.pop();
                 return line.len();
@@ -220,19 +216,12 @@ impl Shell {
     fn announce(&mut self, rest: &str) -> usize {
         let after = &rest[2..];
         let indented = after.starts_with('-');
-        let word = after
-            .trim_start_matches('-')
-            .trim_start_matches([' ', '\t']);
-        let end = word
-            .find([' ', '\t', '\n', ';', '&', '|', '<', '>', '(', ')'])
-            .unwrap_or(word.len());
+        let word = after.trim_start_matches('-').trim_start_matches([' ', '\t']);
+        let end =
+            word.find([' ', '\t', '\n', ';', '&', '|', '<', '>', '(', ')']).unwrap_or(word.len());
         let raw = &word[..end];
         let delimiter: String = raw.chars().filter(|c| !"'\"\\".contains(*c)).collect();
-        self.announced.push(Here {
-            literal: delimiter.len() != raw.len(),
-            delimiter,
-            indented,
-        });
+        self.announced.push(Here { literal: delimiter.len() != raw.len(), delimiter, indented });
         rest.len() - word.len() + end
     }
 
@@ -293,11 +282,7 @@ mod tests {
         }
         parts.pop();
         let filled = join(&parts);
-        let output = Command::new("/bin/sh")
-            .arg("-c")
-            .arg(&filled)
-            .output()
-            .unwrap();
+        let output = Command::new("/bin/sh").arg("-c").arg(&filled).output().unwrap();
         assert!(output.status.success(), "{filled}: {output:?}");
         String::from_utf8(output.stdout).unwrap()
     }
@@ -335,11 +320,7 @@ mod tests {
                 ("printf '[%s]' $((1<<2)) @", "[4][V]"),
             ];
             for (command, expected) in cases {
-                assert_eq!(
-                    run(command, value),
-                    expected.replace('V', value),
-                    "{command}"
-                );
+                assert_eq!(run(command, value), expected.replace('V', value), "{command}");
             }
             // The shell drops newlines at the end of a substitution.
             let kept = value.trim_end_matches('\n');

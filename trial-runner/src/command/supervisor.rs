@@ -82,10 +82,7 @@ impl Supervisors {
     /// None yet. The executable is given by its absolute path, and calls [`supervise`] when its first
     /// argument is [`SUBCOMMAND`]: our own does.
     pub fn new(executable: &Path) -> Self {
-        Self {
-            executable: executable.to_owned(),
-            idle: Mutex::default(),
-        }
+        Self { executable: executable.to_owned(), idle: Mutex::default() }
     }
 
     /// Starts the program under an idle supervisor, or a new one.
@@ -176,10 +173,8 @@ impl Supervisor {
     /// Waits for output or an answer, and returns how the program ended once the supervisor has said
     /// so, or has gone. What is there to read then is all there will be.
     pub(super) fn wait(&mut self, timeout: Duration) -> Option<Exit> {
-        let timeout = Timespec {
-            tv_sec: timeout.as_secs() as _,
-            tv_nsec: timeout.subsec_nanos() as _,
-        };
+        let timeout =
+            Timespec { tv_sec: timeout.as_secs() as _, tv_nsec: timeout.subsec_nanos() as _ };
         let mut sources = [
             PollFd::new(&self.control, PollFlags::IN),
             PollFd::new(&self.stdout, PollFlags::IN),

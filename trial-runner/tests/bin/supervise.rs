@@ -27,11 +27,8 @@ fn parent() {
         outputs: Vec::new(),
         environment_variables: Default::default(),
     };
-    let objective = Objective {
-        metric: "loss".to_owned(),
-        goal: Goal::Minimize,
-        value: ValueRule::Best,
-    };
+    let objective =
+        Objective { metric: "loss".to_owned(), goal: Goal::Minimize, value: ValueRule::Best };
     let Ok(supervisor) = std::env::current_exe() else {
         std::process::exit(2);
     };

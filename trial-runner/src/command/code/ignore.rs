@@ -30,22 +30,13 @@ impl Ignore {
     }
 
     fn read(text: &str) -> Self {
-        Self(
-            ALWAYS
-                .lines()
-                .chain(text.lines())
-                .filter_map(rule)
-                .collect(),
-        )
+        Self(ALWAYS.lines().chain(text.lines()).filter_map(rule).collect())
     }
 
     /// Whether a path, relative to the folder, is left out. Whoever leaves out a folder leaves out
     /// everything below it without asking.
     pub(super) fn covers(&self, inside: &Path, is_folder: bool) -> bool {
-        let options = MatchOptions {
-            require_literal_separator: true,
-            ..MatchOptions::default()
-        };
+        let options = MatchOptions { require_literal_separator: true, ..MatchOptions::default() };
         let mut covered = false;
         for rule in &self.0 {
             if (is_folder || !rule.folders_only) && rule.pattern.matches_path_with(inside, options)
@@ -77,11 +68,7 @@ fn rule(line: &str) -> Option<Rule> {
         None if line.contains('/') => line.to_owned(),
         None => format!("**/{line}"),
     };
-    Some(Rule {
-        pattern: Pattern::new(&pattern).ok()?,
-        takes_back,
-        folders_only,
-    })
+    Some(Rule { pattern: Pattern::new(&pattern).ok()?, takes_back, folders_only })
 }
 
 #[cfg(test)]

@@ -147,12 +147,7 @@ fn run(program: &Program, answers: &UnixStream, group: &Shared) -> std::io::Resu
         .arg("-c")
         .arg(format!("{STARTING_LINE}{}", program.command))
         .current_dir(&program.folder)
-        .envs(
-            program
-                .environment
-                .iter()
-                .map(|(name, value)| (name, value)),
-        )
+        .envs(program.environment.iter().map(|(name, value)| (name, value)))
         .stdin(Stdio::piped())
         .process_group(0)
         .spawn()?;

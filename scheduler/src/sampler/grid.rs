@@ -1,0 +1,94 @@
+//! Every combination once, in seeded order.
+//!
+//! The order is a permutation that is computed, not stored: a Feistel network over the next even
+//! power of two, walked until it falls inside the grid (Black and Rogaway, "Ciphers with arbitrary
+//! finite domains", 2002). That takes fewer than four steps on average.
+
+use fleetfit_search_spaces::{Configuration, SearchSpace};
+
+use super::{Sampler, mix};
+
+const N_ROUNDS: u64 = 6;
+
+/// Every combination once.
+pub struct Grid {
+    space: SearchSpace,
+    seed: u64,
+    size: u128,
+}
+
+impl Grid {
+    /// The grid of a finite space; none for an infinite one.
+    pub fn new(space: SearchSpace, seed: u64) -> Option<Self> {
+        let size = space.grid_size()?;
+        Some(Self { space, seed, size })
+    }
+}
+
+impl Sampler for Grid {
+    fn propose(&mut self, number: u32) -> Option<Configuration> {
+        let index = u128::from(number);
+        (index < self.size).then(|| {
+            let index = permuted(index, self.size, self.seed);
+            self.space.grid_point(index)
+        })
+    }
+
+    fn seen(&mut self, _: &Configuration) {}
+}
+
+/// Where `index`, below `size`, goes in the permutation of this seed.
+fn permuted(index: u128, size: u128, seed: u64) -> u128 {
+    // Both halves have the same width, so the domain is less than four times the size.
+    let n_bits = 128 - (size - 1).leading_zeros();
+    let half = n_bits.div_ceil(2);
+    if half == 0 {
+        return 0;
+    }
+    let mask = u64::MAX >> (64 - half);
+    let mut at = index;
+    loop {
+        let (mut left, mut right) = ((at >> half) as u64 & mask, at as u64 & mask);
+        for round in 0..N_ROUNDS {
+            (left, right) = (right, left ^ (mix(&[seed, round, right]) & mask));
+        }
+        at = u128::from(left) << half | u128::from(right);
+        if at < size {
+            return at;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_index_is_hit_once() {
+        for size in [1, 2, 3, 7, 64, 65, 1_000, 4_097] {
+            let mut hit = vec![false; size as usize];
+            for index in 0..size {
+                let at = permuted(index, size, 9) as usize;
+                assert!(!std::mem::replace(&mut hit[at], true), "{at} of {size} twice");
+            }
+        }
+    }
+
+    #[test]
+    fn the_order_is_neither_that_of_the_file_nor_that_of_another_seed() {
+        let order = |seed| -> Vec<u128> { (0..100).map(|i| permuted(i, 100, seed)).collect() };
+        assert_ne!(order(1), order(2));
+        assert_ne!(order(1), (0..100).collect::<Vec<_>>());
+        assert_eq!(order(1), order(1));
+    }
+
+    #[test]
+    fn huge_grids_need_no_memory() {
+        for size in [u128::MAX, 1 << 127, (1 << 64) + 1] {
+            let points: std::collections::BTreeSet<u128> =
+                (0..1_000).map(|index| permuted(index, size, 3)).collect();
+            assert_eq!(points.len(), 1_000);
+            assert!(points.iter().all(|&point| point < size));
+        }
+    }
+}

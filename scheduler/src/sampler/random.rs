@@ -1,0 +1,60 @@
+//! Independent draws, without repeating a point of a finite space.
+//!
+//! Each number has a generator of its own, so that nothing has to be remembered between proposals
+//! but the points themselves.
+
+use fleetfit_search_spaces::{Configuration, SearchSpace};
+use rand::Rng;
+use rand_pcg::Pcg64;
+
+use super::seen::Seen;
+use super::{Sampler, mix};
+
+/// Draws that hit known points before what remains is walked instead.
+const MAX_DRAWS: u32 = 100;
+
+/// Independent draws.
+pub struct Random {
+    space: SearchSpace,
+    seed: u64,
+    n_axes: usize,
+    seen: Seen,
+}
+
+impl Random {
+    /// Draws from a space by a seed.
+    pub fn new(space: SearchSpace, seed: u64) -> Self {
+        Self { n_axes: space.axes().len(), seen: Seen::new(&space), space, seed }
+    }
+}
+
+impl Sampler for Random {
+    fn propose(&mut self, number: u32) -> Option<Configuration> {
+        if self.seen.is_exhausted() {
+            return None;
+        }
+        let number = u64::from(number);
+        // Neighbouring streams of one state resemble each other; mixed states do not.
+        let state = [mix(&[self.seed, number, 0]), mix(&[self.seed, number, 1])];
+        let state = u128::from(state[0]) << 64 | u128::from(state[1]);
+        let mut generator = Pcg64::new(state, u128::from(number));
+        let mut units = vec![0.0; self.n_axes];
+        for _ in 0..MAX_DRAWS {
+            units.fill_with(|| unit(generator.next_u64()));
+            let configuration = self.space.configuration(&units);
+            if !self.seen.contains(&configuration) {
+                return Some(configuration);
+            }
+        }
+        self.seen.first_free(&self.space, generator.next_u64())
+    }
+
+    fn seen(&mut self, configuration: &Configuration) {
+        self.seen.insert(configuration);
+    }
+}
+
+/// A number in [0, 1) from the 53 highest bits.
+pub(super) fn unit(bits: u64) -> f64 {
+    (bits >> 11) as f64 / (1u64 << 53) as f64
+}

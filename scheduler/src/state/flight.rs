@@ -1,0 +1,219 @@
+//! What is handed out: assignments in flight, pieces of them that came back undone, and how often a
+//! runner died on one.
+//!
+//! An assignment that comes back without a single end is split; one trial that comes back so three
+//! times is given up. So a trial that kills its runner is found without failing its neighbours.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::ops::Range;
+
+/// After so many hand-outs that ended nothing, a trial is given up.
+pub(super) const MAX_DEATHS: u32 = 3;
+
+/// What a piece of work asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Purpose {
+    Try,
+    Refit,
+}
+
+/// The entities of one configuration.
+pub(super) type Part = (u32, Vec<Range<u32>>);
+
+/// An assignment without the configurations' settings.
+#[derive(Clone, Debug)]
+pub(super) struct Piece {
+    pub(super) number: u64,
+    pub(super) attempt: u32,
+    /// Hand-outs in a row that ended nothing.
+    pub(super) deaths: u32,
+    pub(super) purpose: Purpose,
+    pub(super) parts: Vec<Part>,
+}
+
+/// How many trials parts hold.
+pub(super) fn n_trials(parts: &[Part]) -> u64 {
+    let ranges = parts.iter().flat_map(|(_, ranges)| ranges);
+    ranges.map(|range| u64::from(range.end - range.start)).sum()
+}
+
+/// Every (configuration, entity) of parts, in order.
+pub(super) fn trials(parts: &[Part]) -> impl Iterator<Item = (u32, u32)> {
+    parts.iter().flat_map(|(configuration, ranges)| {
+        let entities = ranges.iter().cloned().flatten();
+        entities.map(move |entity| (*configuration, entity))
+    })
+}
+
+/// The work that is out, or came back.
+#[derive(Debug, Default)]
+pub(super) struct Flight {
+    out: BTreeMap<u64, Piece>,
+    back: VecDeque<Piece>,
+    next_number: u64,
+}
+
+impl Flight {
+    /// Forgets everything that is out. Numbers go on.
+    pub(super) fn clear(&mut self) {
+        self.out.clear();
+        self.back.clear();
+    }
+
+    /// Drops what came back and waits to be handed out again.
+    pub(super) fn drop_back(&mut self) {
+        self.back.clear();
+    }
+
+    pub(super) fn piece_out(&self, number: u64) -> Option<&Piece> {
+        self.out.get(&number)
+    }
+
+    /// Forgets an assignment.
+    pub(super) fn forget(&mut self, number: u64) {
+        self.out.remove(&number);
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.out.is_empty() && self.back.is_empty()
+    }
+
+    pub(super) fn pieces_out(&self) -> impl Iterator<Item = &Piece> {
+        self.out.values()
+    }
+
+    /// Numbers go on from here, unless they are there already.
+    pub(super) fn number_from(&mut self, first: u64) {
+        self.next_number = self.next_number.max(first);
+    }
+
+    /// The number that the next assignment gets; all before it are older.
+    pub(super) fn next_number(&self) -> u64 {
+        self.next_number
+    }
+
+    /// A piece that came back.
+    pub(super) fn take_back(&mut self) -> Option<Piece> {
+        self.back.pop_front()
+    }
+
+    /// A piece that was never out.
+    pub(super) fn fresh(&mut self, purpose: Purpose, parts: Vec<Part>) -> Piece {
+        let number = self.next_number;
+        self.next_number += 1;
+        Piece { number, attempt: 1, deaths: 0, purpose, parts }
+    }
+
+    pub(super) fn send(&mut self, piece: Piece) {
+        self.out.insert(piece.number, piece);
+    }
+
+    /// Takes an assignment in, if this is the hand-out of it that is out.
+    pub(super) fn release(&mut self, number: u64, attempt: u32) -> Option<Piece> {
+        match self.out.get(&number) {
+            Some(piece) if piece.attempt == attempt => self.out.remove(&number),
+            _ => None,
+        }
+    }
+
+    /// What a released piece has left to do waits to be handed out again. Returns the piece if it
+    /// is one trial that has to be given up.
+    pub(super) fn put_back(&mut self, piece: Piece, left: Vec<Part>) -> Option<Piece> {
+        let (before, after) = (n_trials(&piece.parts), n_trials(&left));
+        if after == 0 {
+            return None;
+        }
+        let deaths = if after < before { 0 } else { piece.deaths + 1 };
+        let left = Piece { attempt: piece.attempt + 1, deaths, parts: left, ..piece };
+        if deaths < MAX_DEATHS {
+            self.back.push_back(left);
+        } else if after == 1 {
+            return Some(left);
+        } else {
+            // Each half gets one more chance before it is split in its turn.
+            for half in split(left.parts) {
+                let fresh = self.fresh(left.purpose, half);
+                self.back.push_back(Piece { deaths: MAX_DEATHS - 1, ..fresh });
+            }
+        }
+        None
+    }
+}
+
+/// Two halves: by configurations while there are several, then by entities.
+fn split(mut parts: Vec<Part>) -> [Vec<Part>; 2] {
+    if parts.len() > 1 {
+        let second = parts.split_off(parts.len() / 2);
+        return [parts, second];
+    }
+    let middle = n_trials(&parts) / 2;
+    let mut halves = [Vec::new(), Vec::new()];
+    for (configuration, ranges) in parts {
+        let mut passed = 0;
+        let mut cut: [Vec<Range<u32>>; 2] = [Vec::new(), Vec::new()];
+        for range in ranges {
+            let length = u64::from(range.end - range.start);
+            // A number of entities fits: it is at most this range's length.
+            let first = middle.saturating_sub(passed).min(length) as u32;
+            let at = range.start + first;
+            if first > 0 {
+                cut[0].push(range.start..at);
+            }
+            if at < range.end {
+                cut[1].push(at..range.end);
+            }
+            passed += length;
+        }
+        for (half, ranges) in halves.iter_mut().zip(cut) {
+            half.push((configuration, ranges));
+        }
+    }
+    halves
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn halves_hold_the_same_trials() {
+        let parts = vec![(3, vec![0..4, 6..7, 9..20])];
+        let [first, second] = split(parts.clone());
+        assert_eq!((n_trials(&first), n_trials(&second)), (8, 8));
+        let both: Vec<_> = trials(&first).chain(trials(&second)).collect();
+        assert_eq!(both, trials(&parts).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn a_stale_release_is_ignored() {
+        let mut flight = Flight::default();
+        let piece = flight.fresh(Purpose::Try, vec![(0, vec![0..1; 1])]);
+        flight.send(piece.clone());
+        assert!(flight.release(piece.number, 2).is_none());
+        assert!(flight.release(piece.number, 1).is_some());
+        assert!(flight.release(piece.number, 1).is_none());
+    }
+
+    #[test]
+    fn one_bad_trial_is_found_by_splitting() {
+        let mut flight = Flight::default();
+        let all = vec![(0, vec![0..1_000; 1])];
+        let piece = flight.fresh(Purpose::Try, all);
+        flight.send(piece.clone());
+        let mut deaths = 0;
+        let mut current = piece;
+        let given_up = loop {
+            let released = flight.release(current.number, current.attempt).unwrap();
+            let has_bad = trials(&released.parts).any(|trial| trial == (0, 617));
+            deaths += u32::from(has_bad);
+            let left = if has_bad { released.parts.clone() } else { Vec::new() };
+            if let Some(piece) = flight.put_back(released, left) {
+                break piece;
+            }
+            current = flight.take_back().unwrap();
+            flight.send(current.clone());
+        };
+        assert_eq!(trials(&given_up.parts).collect::<Vec<_>>(), [(0, 617)]);
+        assert!(deaths <= 14, "{deaths} runners died");
+    }
+}

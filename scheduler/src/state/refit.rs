@@ -1,0 +1,140 @@
+//! What follows a search: each entity's winner is fitted on all of its rows and kept.
+//!
+//! Refits are handed out once nothing of the search is out any more. An entity whose winner changes
+//! afterwards (a late end, a resumed search) is refitted again; the others are not.
+
+use std::collections::BTreeMap;
+
+use fleetfit_search_spaces::wire::Refit;
+use fleetfit_search_spaces::{Selection, Work};
+
+use super::flight::{Part, Piece, Purpose};
+use super::{Phase, StudyState, tally};
+use crate::event::{Fact, Step};
+
+/// Marks an entity that was not refitted.
+const NOBODY: u32 = u32::MAX;
+
+/// Who was refitted, and with what.
+#[derive(Debug)]
+pub(super) struct Refits {
+    done_with: Vec<u32>,
+    /// The block that is looked at next.
+    next_block: u32,
+    /// The winner of every entity under `selection: shared`.
+    shared_winner: Option<u32>,
+}
+
+impl Refits {
+    pub(super) fn new(n_entities: u32) -> Self {
+        Self { done_with: vec![NOBODY; n_entities as usize], next_block: 0, shared_winner: None }
+    }
+
+    /// The walk over the blocks begins again.
+    pub(super) fn rewind(&mut self) {
+        self.next_block = 0;
+    }
+}
+
+impl StudyState {
+    /// Fixes who wins where that is the same for all. Asked when a search ends, and when an end
+    /// from before comes late.
+    pub(super) fn choose_winners(&mut self) {
+        if self.phase != Phase::Refitting {
+            return;
+        }
+        let shared = match self.study.selection {
+            Selection::Raw => None,
+            Selection::Shared => self.shared_best(),
+        };
+        self.refits.shared_winner = shared.map(|best| best.configuration);
+    }
+
+    /// The configuration that an entity has to be refitted with; none if it has been, or has none.
+    pub(super) fn needs_refit(&self, entity: u32) -> Option<u32> {
+        if !matches!(self.study.work, Work::Learner(_) | Work::ChosenLearner { .. }) {
+            return None;
+        }
+        let winner = match self.study.selection {
+            Selection::Raw => self.best(entity)?.1,
+            Selection::Shared => self.refits.shared_winner?,
+        };
+        let done_with = *self.refits.done_with.get(entity as usize)?;
+        (done_with != winner).then_some(winner)
+    }
+
+    pub(super) fn next_refit(&mut self) -> Option<Piece> {
+        let is_searched = |piece: &Piece| piece.purpose == Purpose::Try;
+        if self.flight.pieces_out().any(is_searched) {
+            return None;
+        }
+        while let Some(piece) = self.flight.take_back() {
+            let parts = self.left(&piece);
+            if !parts.is_empty() {
+                return Some(Piece { parts, ..piece });
+            }
+        }
+        while self.refits.next_block < self.cut.n_blocks() {
+            let block = self.refits.next_block;
+            self.refits.next_block += 1;
+            let parts = self.refits_of(block);
+            if !parts.is_empty() {
+                return Some(self.flight.fresh(Purpose::Refit, parts));
+            }
+        }
+        None
+    }
+
+    /// What a block of entities has to be refitted with, by configuration.
+    fn refits_of(&self, block: u32) -> Vec<Part> {
+        let mut by_winner: BTreeMap<u32, Vec<u32>> = BTreeMap::new();
+        for entity in self.cut.entities(block) {
+            if let Some(winner) = self.needs_refit(entity) {
+                by_winner.entry(winner).or_default().push(entity);
+            }
+        }
+        let parts = by_winner
+            .into_iter()
+            .map(|(winner, entities)| (winner, tally::ranges(entities.into_iter())));
+        parts.collect()
+    }
+
+    /// Whether anything is left to refit. Asked only while nothing is out, so that the walk may
+    /// begin again: blocks behind it are done, unless a winner has changed since.
+    pub(super) fn has_refits_left(&mut self) -> bool {
+        let n_blocks = self.cut.n_blocks();
+        let is_open = |block: &u32| {
+            let mut entities = self.cut.entities(*block);
+            entities.any(|entity| self.needs_refit(entity).is_some())
+        };
+        let ahead = (self.refits.next_block..n_blocks).find(is_open);
+        let found = ahead.or_else(|| (0..self.refits.next_block).find(is_open));
+        self.refits.next_block = found.unwrap_or(n_blocks);
+        found.is_some()
+    }
+
+    /// Models arrived: those of current winners that have none yet are recorded.
+    pub(super) fn take_models(&mut self, models: Vec<Refit>, step: &mut Step) {
+        if self.phase != Phase::Refitting {
+            return;
+        }
+        let mut first = Vec::new();
+        for model in models {
+            if self.needs_refit(model.entity) == Some(model.configuration) {
+                self.apply_refitted(std::slice::from_ref(&model));
+                first.push(model);
+            }
+        }
+        if !first.is_empty() {
+            step.facts.push(Fact::Refitted { models: first });
+        }
+    }
+
+    pub(super) fn apply_refitted(&mut self, models: &[Refit]) {
+        for model in models {
+            if let Some(done_with) = self.refits.done_with.get_mut(model.entity as usize) {
+                *done_with = model.configuration;
+            }
+        }
+    }
+}

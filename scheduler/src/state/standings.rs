@@ -1,0 +1,206 @@
+//! Who leads: the best of each entity, the best over all, and the settings of whoever may still
+//! win.
+//!
+//! Memory is bounded by entities and open configurations: the settings of a configuration are kept
+//! while it is open, leads an entity, or leads the shared ranking.
+
+use std::cmp::Ordering;
+use std::collections::BTreeMap;
+
+use fleetfit_search_spaces::{Configuration, Goal};
+use serde::{Deserialize, Serialize};
+
+use super::tally::{Bitmap, Summary};
+
+/// Marks an entity without a best.
+const NOBODY: u32 = u32::MAX;
+
+/// The configuration that is best over all entities.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SharedBest {
+    /// The configuration's number.
+    pub configuration: u32,
+    /// The mean over the entities that it completed for.
+    pub value: f64,
+    /// How many entities those are.
+    pub completed: u32,
+}
+
+impl SharedBest {
+    pub(super) fn new(configuration: u32, summary: Summary) -> Option<Self> {
+        (summary.completed > 0).then(|| Self {
+            configuration,
+            value: summary.mean(),
+            completed: summary.completed,
+        })
+    }
+
+    /// Less is better: most entities completed, then the lower mean loss, then the lower number.
+    pub(super) fn rank(&self, other: &Self, goal: Goal) -> Ordering {
+        let by_loss = compare(goal.loss(self.value), goal.loss(other.value));
+        let by_number = self.configuration.cmp(&other.configuration);
+        let by_completed = other.completed.cmp(&self.completed);
+        by_completed.then(by_loss).then(by_number)
+    }
+}
+
+/// Losses in order; those that cannot be compared are a tie. `total_cmp` would tell 0 from -0.
+fn compare(first: f64, second: f64) -> Ordering {
+    first.partial_cmp(&second).unwrap_or(Ordering::Equal)
+}
+
+#[derive(Clone, Debug)]
+struct Known {
+    configuration: Configuration,
+    /// How many reasons there are to keep it.
+    n_holds: u32,
+}
+
+/// Who leads.
+#[derive(Debug)]
+pub(super) struct Standings {
+    goal: Goal,
+    values: Vec<f64>,
+    leaders: Vec<u32>,
+    touched: Vec<u32>,
+    is_touched: Bitmap,
+    shared: Option<SharedBest>,
+    known: BTreeMap<u32, Known>,
+}
+
+impl Standings {
+    pub(super) fn new(goal: Goal, n_entities: u32) -> Self {
+        Self {
+            goal,
+            values: vec![f64::NAN; n_entities as usize],
+            leaders: vec![NOBODY; n_entities as usize],
+            touched: Vec::new(),
+            is_touched: Bitmap::default(),
+            shared: None,
+            known: BTreeMap::new(),
+        }
+    }
+
+    /// A configuration begins: its settings are kept until `close`.
+    pub(super) fn open(&mut self, number: u32, configuration: Configuration) {
+        let known = Known { configuration, n_holds: 1 };
+        self.known.insert(number, known);
+    }
+
+    /// Every trial of a configuration has ended.
+    pub(super) fn close(&mut self, number: u32, summary: Summary) {
+        if let Some(candidate) = SharedBest::new(number, summary) {
+            let before = self.shared;
+            let is_better = |held: SharedBest| candidate.rank(&held, self.goal) == Ordering::Less;
+            if before.is_none_or(is_better) {
+                self.shared = Some(candidate);
+                self.hold(number);
+                if let Some(before) = before {
+                    self.let_go(before.configuration);
+                }
+            }
+        }
+        self.let_go(number);
+    }
+
+    /// A trial completed.
+    pub(super) fn complete(&mut self, number: u32, entity: u32, value: f64) {
+        let slot = entity as usize;
+        let Some((&held, &leader)) = self.values.get(slot).zip(self.leaders.get(slot)) else {
+            return;
+        };
+        let order = compare(self.goal.loss(value), self.goal.loss(held));
+        let leads = leader == NOBODY || order.then(number.cmp(&leader)) == Ordering::Less;
+        if !leads {
+            return;
+        }
+        self.values[slot] = value;
+        self.leaders[slot] = number;
+        self.hold(number);
+        if leader != NOBODY {
+            self.let_go(leader);
+        }
+        if self.is_touched.insert(slot) {
+            self.touched.push(entity);
+        }
+    }
+
+    pub(super) fn best(&self, entity: u32) -> Option<(f64, u32)> {
+        let leader = *self.leaders.get(entity as usize)?;
+        (leader != NOBODY).then(|| (self.values[entity as usize], leader))
+    }
+
+    /// The best among the configurations that have ended for every entity.
+    pub(super) fn shared(&self) -> Option<SharedBest> {
+        self.shared
+    }
+
+    pub(super) fn goal(&self) -> Goal {
+        self.goal
+    }
+
+    pub(super) fn configuration(&self, number: u32) -> Option<&Configuration> {
+        self.known.get(&number).map(|known| &known.configuration)
+    }
+
+    pub(super) fn take_touched(&mut self) -> Vec<u32> {
+        let touched = std::mem::take(&mut self.touched);
+        for &entity in &touched {
+            self.is_touched.remove(entity as usize);
+        }
+        touched
+    }
+
+    fn hold(&mut self, number: u32) {
+        if let Some(known) = self.known.get_mut(&number) {
+            known.n_holds += 1;
+        }
+    }
+
+    fn let_go(&mut self, number: u32) {
+        if let Some(known) = self.known.get_mut(&number) {
+            known.n_holds -= 1;
+            if known.n_holds == 0 {
+                self.known.remove(&number);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn summary(sum: f64, completed: u32) -> Summary {
+        Summary { sum, completed }
+    }
+
+    #[test]
+    fn only_who_may_win_is_kept() {
+        let mut standings = Standings::new(Goal::Maximize, 2);
+        for number in 0..100 {
+            standings.open(number, Configuration::default());
+            let value = f64::from(number % 10);
+            standings.complete(number, 0, value);
+            standings.complete(number, 1, -value);
+            standings.close(number, summary(0.0, 2));
+        }
+        assert_eq!(standings.best(0), Some((9.0, 9)));
+        assert_eq!(standings.best(1), Some((0.0, 0)));
+        assert_eq!(standings.shared().map(|best| best.configuration), Some(0));
+        assert_eq!(standings.known.len(), 2);
+        assert_eq!(standings.take_touched(), [0, 1]);
+        assert!(standings.take_touched().is_empty());
+    }
+
+    #[test]
+    fn completing_for_more_entities_outranks_a_better_mean() {
+        let mut standings = Standings::new(Goal::Minimize, 3);
+        for (number, sum, completed) in [(0, 0.1, 1), (1, 30.0, 3), (2, 27.0, 3), (3, 27.0, 3)] {
+            standings.open(number, Configuration::default());
+            standings.close(number, summary(sum, completed));
+        }
+        let expected = SharedBest { configuration: 2, value: 9.0, completed: 3 };
+        assert_eq!(standings.shared(), Some(expected));
+    }
+}

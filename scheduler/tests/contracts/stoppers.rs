@@ -1,0 +1,183 @@
+use fleetfit_scheduler::stopper::{self, Schedule, TrialKey, Watch};
+use fleetfit_search_spaces::early_termination::Policy;
+use fleetfit_search_spaces::{EarlyTermination, End, Goal, Outcome, Report};
+
+const ALL: [Policy; 4] = [
+    Policy::BanditFactor(0.2),
+    Policy::BanditAmount(0.2),
+    Policy::MedianStopping,
+    Policy::TruncationSelection { percentage: 30 },
+];
+
+fn watch(policy: &Policy, goal: Goal, evaluation_interval: u32, delay_evaluation: u32) -> Watch {
+    let policy = EarlyTermination { policy: policy.clone(), evaluation_interval, delay_evaluation };
+    Watch::new(&policy, goal).expect("the policy can run")
+}
+
+fn trial(configuration: u32) -> TrialKey {
+    TrialKey { configuration, entity: 0 }
+}
+
+fn outcome(configuration: u32, end: End, values: &[f64]) -> Outcome {
+    let reports = (1..).zip(values);
+    Outcome {
+        configuration,
+        entity: 0,
+        end,
+        fits: 1,
+        started_ms: 0,
+        ended_ms: 0,
+        reports: reports.map(|(step, &value)| Report { step, value }).collect(),
+    }
+}
+
+/// Ten trials that ended with their values at 1 to 10 all the way.
+fn learned(mut watch: Watch) -> Watch {
+    for value in 1..=10 {
+        let end = End::Completed { value: 1.0 };
+        watch.ended(&outcome(value, end, &[f64::from(value); 20]));
+    }
+    watch
+}
+
+/// The intervals at which a trial that reports this value 20 times should end.
+fn stopped_at(mut watch: Watch, value: f64) -> Vec<u64> {
+    let intervals = 1..=20;
+    intervals.filter(|&step| watch.report(trial(99), Report { step, value }).is_some()).collect()
+}
+
+#[test]
+fn every_policy_stops_the_hopeless_and_spares_the_best() {
+    for policy in &ALL {
+        for (goal, hopeless, best) in [(Goal::Minimize, 50.0, 0.5), (Goal::Maximize, 0.5, 50.0)] {
+            let every = |value| stopped_at(learned(watch(policy, goal, 1, 0)), value);
+            assert_eq!(every(hopeless).len(), 20, "{policy:?} {goal:?}");
+            assert_eq!(every(best), [0u64; 0], "{policy:?} {goal:?}");
+        }
+    }
+}
+
+#[test]
+fn every_policy_looks_when_it_is_told_to() {
+    for policy in &ALL {
+        let at = |interval, delay| {
+            stopped_at(learned(watch(policy, Goal::Minimize, interval, delay)), 50.0)
+        };
+        assert_eq!(at(4, 0), [4, 8, 12, 16, 20], "{policy:?}");
+        assert_eq!(at(5, 7), [10, 15, 20], "{policy:?}");
+        assert_eq!(at(1, 19), [19, 20], "{policy:?}");
+        assert_eq!(at(0, 19), [19, 20], "{policy:?}");
+        assert_eq!(at(1, 30), [0u64; 0], "{policy:?}");
+    }
+}
+
+#[test]
+fn every_policy_judges_the_same_after_a_replay() {
+    for policy in &ALL {
+        let fresh = || watch(policy, Goal::Minimize, 1, 0);
+        let mut live = fresh();
+        let mut replayed = fresh();
+        for number in 0..200u32 {
+            let values: Vec<f64> =
+                (0..10).map(|step| f64::from((number * 37 + step * 11) % 101)).collect();
+            for (step, &value) in (1..).zip(&values) {
+                live.report(trial(number), Report { step, value });
+            }
+            let end = match number % 3 {
+                0 => End::Completed { value: 1.0 },
+                1 => End::Stopped { value: None, reason: String::new() },
+                _ => End::Failed { reason: String::new() },
+            };
+            let outcome = outcome(number, end, &values);
+            live.ended(&outcome);
+            replayed.ended(&outcome);
+        }
+        for value in 0..101 {
+            let report = |step| Report { step, value: f64::from(value) };
+            for step in 1..=5 {
+                let number = trial(1_000 + value);
+                assert_eq!(
+                    live.report(number, report(step)),
+                    replayed.report(number, report(step))
+                );
+            }
+            live.restart_all();
+            replayed.restart_all();
+        }
+    }
+}
+
+#[test]
+fn failed_trials_teach_nothing() {
+    for policy in &ALL {
+        let mut watch = watch(policy, Goal::Minimize, 1, 0);
+        for number in 0..20 {
+            let reason = String::new();
+            watch.ended(&outcome(number, End::Failed { reason }, &[0.1; 20]));
+        }
+        assert_eq!(stopped_at(watch, 50.0), [0u64; 0], "{policy:?}");
+    }
+}
+
+#[test]
+fn repeats_late_reports_and_numbers_that_are_none_count_for_nothing() {
+    for policy in &ALL {
+        // It looks at the third report only.
+        let mut watch = learned(watch(policy, Goal::Minimize, 3, 3));
+        let mut said = Vec::new();
+        for (step, value) in [(1, 50.0), (1, 50.0), (2, f64::NAN), (5, 50.0), (4, 0.1), (6, 50.0)] {
+            said.push(watch.report(trial(99), Report { step, value }).is_some());
+        }
+        assert_eq!(said, [false, false, false, false, false, true], "{policy:?}");
+    }
+}
+
+#[test]
+fn a_restarted_trial_begins_anew() {
+    for policy in &ALL {
+        let mut watch = learned(watch(policy, Goal::Minimize, 2, 2));
+        let report = |step| Report { step, value: 50.0 };
+        assert_eq!(watch.report(trial(99), report(1)), None);
+        watch.restarted(trial(99));
+        assert_eq!(watch.report(trial(99), report(1)), None);
+        assert!(watch.report(trial(99), report(2)).is_some());
+    }
+}
+
+#[test]
+fn running_trials_are_compared_with_each_other() {
+    for policy in &ALL {
+        let mut watch = watch(policy, Goal::Maximize, 1, 0);
+        for number in 0..9 {
+            watch.report(trial(number), Report { step: 1, value: 9.0 });
+        }
+        let value = 1.0;
+        let reason = watch.report(trial(9), Report { step: 1, value });
+        assert!(reason.is_some(), "{policy:?}");
+    }
+}
+
+#[test]
+fn azures_bandit_example() {
+    // "The best metric at interval 10 is 0.8, to be maximised, slack_factor 0.2: any trial whose
+    // best metric at interval 10 is less than 0.66 is ended."
+    let mut watch = watch(&Policy::BanditFactor(0.2), Goal::Maximize, 10, 0);
+    let end = End::Completed { value: 0.8 };
+    watch.ended(&outcome(0, end, &[0.8; 10]));
+    let mut last = |number, value| {
+        let reports = (1..=10).map(|step| watch.report(trial(number), Report { step, value }));
+        reports.last().flatten()
+    };
+    assert_eq!(last(1, 0.67), None);
+    assert_eq!(
+        last(2, 0.65).unwrap(),
+        "bandit: 0.65 after 10 reports is beyond 0.6667, the slack around the best, 0.8"
+    );
+}
+
+#[test]
+fn policies_of_later_versions_have_no_rule() {
+    let schedule = Schedule { evaluation_interval: 1, delay_evaluation: 0 };
+    let asha = Policy::Asha { min_resource: 1, reduction_factor: 3 };
+    assert!(stopper::for_policy(&asha, schedule, Goal::Minimize).is_none());
+}

@@ -1,0 +1,145 @@
+//! The core under a seeded simulation: runners that die, messages that are lost, repeated and
+//! reordered, schedulers that crash and forget what they had not journalled. However it goes, every
+//! trial ends exactly once and the bests are those of an undisturbed run.
+//!
+//! `FLEETFIT_SIMULATION_SEED=17` runs one seed; `FLEETFIT_SIMULATION_SEEDS=10000` that many.
+
+#[path = "../contracts/studies.rs"]
+#[allow(dead_code, reason = "each test binary has its own use for them")]
+mod studies;
+mod world;
+
+use std::collections::BTreeMap;
+
+use fleetfit_scheduler::state::SharedBest;
+use fleetfit_scheduler::{EndedBy, Fact};
+use fleetfit_search_spaces::{Algorithm, Goal, Selection, Study, Work};
+
+use self::world::{Dice, Faults, World};
+
+/// A study drawn by a seed, and its number of entities.
+fn drawn_study(dice: &mut Dice) -> (Study, u32) {
+    let n_configurations = 1 + dice.below(24);
+    let (space, algorithm) = match dice.below(4) {
+        0 => (studies::conditional(4), Algorithm::Random),
+        1 => (studies::conditional(3), Algorithm::Grid),
+        2 => (studies::conditional(9), Algorithm::Sobol),
+        _ => {
+            let x = studies::parameter("x", studies::unit());
+            (studies::space(vec![x]), Algorithm::Sobol)
+        }
+    };
+    let mut study = studies::study(space, algorithm, n_configurations);
+    study.limits.max_concurrent_trials = 1 + dice.below(20);
+    if dice.below(2) == 0 {
+        study.objective.goal = Goal::Maximize;
+    }
+    if dice.below(3) == 0 {
+        study.selection = Selection::Shared;
+    }
+    let n_entities = match dice.below(4) {
+        0 => 1,
+        1 => 1 + dice.below(9),
+        2 => 100 + dice.below(60),
+        _ => 150 + dice.below(60),
+    };
+    if n_entities == 1 && dice.below(2) == 0 {
+        study.work = studies::command();
+    }
+    (study, n_entities)
+}
+
+/// What a run left behind.
+#[derive(Debug, PartialEq)]
+struct Result {
+    bests: Vec<Option<(f64, u32)>>,
+    shared: Option<SharedBest>,
+    /// By trial: whether it completed.
+    ends: BTreeMap<(u32, u32), bool>,
+    /// By entity: whom its last model is of.
+    refits: BTreeMap<u32, u32>,
+    fits: u64,
+    ended_by: Option<EndedBy>,
+}
+
+/// The result, out of the journal and the state at once.
+fn result(world: &World) -> Result {
+    let mut ends = BTreeMap::new();
+    let mut refits = BTreeMap::new();
+    let mut n_proposed = 0;
+    for fact in &world.journal {
+        match fact {
+            Fact::Proposed { number, .. } => {
+                assert_eq!(*number, n_proposed, "numbers count up");
+                n_proposed += 1;
+            }
+            Fact::Ended { outcomes } => {
+                for outcome in outcomes {
+                    let trial = (outcome.configuration, outcome.entity);
+                    let before = ends.insert(trial, outcome.end.state() == world::COMPLETED);
+                    assert_eq!(before, None, "{trial:?} ended twice");
+                }
+            }
+            Fact::Refitted { models } => {
+                for model in models {
+                    let before = refits.insert(model.entity, model.configuration);
+                    assert_ne!(before, Some(model.configuration), "refitted twice");
+                }
+            }
+            _ => {}
+        }
+    }
+    let n_entities = world.n_entities;
+    assert_eq!(ends.len() as u32, n_proposed * n_entities, "a trial was forgotten");
+    let counts = world.state.counts();
+    assert_eq!(counts.proposed, n_proposed);
+    assert_eq!(counts.running, 0);
+    assert_eq!(counts.completed as usize, ends.values().filter(|completed| **completed).count());
+    Result {
+        bests: (0..n_entities).map(|entity| world.state.best(entity)).collect(),
+        shared: world.state.shared_best(),
+        ends,
+        refits,
+        fits: counts.fits,
+        ended_by: world.state.ended_by(),
+    }
+}
+
+fn simulate(seed: u64) {
+    let mut dice = Dice::new(seed);
+    let (study, n_entities) = drawn_study(&mut dice);
+    let mut calm = World::new(study.clone(), n_entities, Dice::new(seed), Faults::none());
+    calm.run();
+    let expected = result(&calm);
+    let n_bests = expected.bests.iter().flatten().count();
+    let n_refits = match (&study.work, study.selection) {
+        (Work::Command(_), _) => 0,
+        (_, Selection::Raw) => n_bests,
+        (_, Selection::Shared) => expected.shared.map_or(0, |_| n_entities as usize),
+    };
+    assert_eq!(expected.refits.len(), n_refits);
+
+    let faults = Faults::drawn(&mut dice);
+    let mut rough = World::new(study, n_entities, dice, faults);
+    rough.run();
+    let found = result(&rough);
+    let differing = expected.ends.iter().filter(|(trial, end)| found.ends.get(trial) != Some(*end));
+    let differing: Vec<_> = differing.collect();
+    assert!(differing.is_empty(), "ended otherwise: {differing:?}; {:?}", rough.faults);
+    assert_eq!(found, expected, "{:?}", rough.faults);
+}
+
+#[test]
+fn every_trial_ends_once_whatever_happens() {
+    let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse().ok());
+    let seeds = match number("FLEETFIT_SIMULATION_SEED") {
+        Some(seed) => seed..seed + 1,
+        None => 0..number("FLEETFIT_SIMULATION_SEEDS").unwrap_or(300),
+    };
+    for seed in seeds {
+        if let Err(panic) = std::panic::catch_unwind(|| simulate(seed)) {
+            eprintln!("simulation failed: run it again with FLEETFIT_SIMULATION_SEED={seed}");
+            std::panic::resume_unwind(panic);
+        }
+    }
+}

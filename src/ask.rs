@@ -1,0 +1,195 @@
+//! Commands that ask about studies, or end them.
+
+use std::fs::File;
+use std::io::{BufWriter, Write};
+use std::path::Path;
+
+use serde_json::{Value as Json, json};
+
+use crate::cli::{BestArgs, Output, ServerArgs, StudyArgs, TrialsArgs};
+use crate::exit;
+use crate::failure::Failure;
+use crate::output::{Printer, write_line};
+use crate::show;
+use crate::source::{self, Source};
+use crate::submission::plain;
+use crate::table::{Columns, ParquetTable};
+
+/// `fleetfit studies`.
+pub(crate) fn studies(home: &Path, server: &ServerArgs, printer: &Printer) -> Result<i32, Failure> {
+    let views = Source::open(home, server)?.studies()?;
+    if printer.is_json() {
+        views.iter().try_for_each(|view| printer.json(view))?;
+    } else if views.is_empty() {
+        printer.note("no studies yet; start one with fleetfit run job.yaml");
+    } else {
+        printer.line(&show::studies(&views))?;
+    }
+    Ok(exit::DONE)
+}
+
+/// `fleetfit status`.
+pub(crate) fn status(home: &Path, args: &StudyArgs, printer: &Printer) -> Result<i32, Failure> {
+    let view = Source::open(home, &args.server)?.status(&args.study)?;
+    if printer.is_json() {
+        printer.json(&view)?;
+    } else {
+        printer.line(&show::status(&view))?;
+    }
+    Ok(exit::DONE)
+}
+
+/// `fleetfit best`.
+pub(crate) fn best(home: &Path, args: &BestArgs, printer: &Printer) -> Result<i32, Failure> {
+    let source = Source::open(home, &args.server)?;
+    let metric = source.status(&args.study)?.metric.name;
+    if args.all {
+        if printer.is_json() {
+            source.each_best(&args.study, |best| printer.json(&best))?;
+        } else {
+            let mut bests = Vec::new();
+            source.each_best(&args.study, |best| {
+                bests.push(best);
+                Ok(())
+            })?;
+            printer.line(&show::bests(&bests, &metric))?;
+        }
+        return Ok(exit::DONE);
+    }
+    let bests = source.best(&args.study, args.entity.as_deref(), args.top.unwrap_or(1))?;
+    if bests.is_empty() {
+        let whose = args.entity.as_ref().map(|key| format!(" for {key}")).unwrap_or_default();
+        printer.note(&format!("{} has no completed trial{whose}", args.study));
+        return Ok(exit::NOTHING_COMPLETED);
+    }
+    if printer.is_json() {
+        bests.iter().try_for_each(|best| printer.json(best))?;
+    } else {
+        printer.line(&show::bests(&bests, &metric))?;
+    }
+    Ok(exit::DONE)
+}
+
+/// `fleetfit trials`.
+pub(crate) fn trials(home: &Path, args: &TrialsArgs, printer: &Printer) -> Result<i32, Failure> {
+    if let Some(trial) = args.logs {
+        return logs(home, args, trial);
+    }
+    let source = Source::open(home, &args.server)?;
+    let entity = args.entity.as_deref();
+    if printer.output == Output::Parquet {
+        let Some(out) = &args.out else {
+            return Err(Failure::asked("parquet cannot go to standard output", "add --out FILE"));
+        };
+        let columns = learn_columns(&source, &args.study, entity)?;
+        let mut table = ParquetTable::create(out, &columns)?;
+        source.each_trial(&args.study, entity, |row| table.push(row))?;
+        table.finish()?;
+        return Ok(exit::DONE);
+    }
+    let mut out = Sink::open(args.out.as_deref())?;
+    match printer.output {
+        Output::Csv => {
+            let columns = learn_columns(&source, &args.study, entity)?;
+            out.line(&columns.csv_header())?;
+            source.each_trial(&args.study, entity, |row| out.line(&columns.csv_line(&row)))?;
+        }
+        Output::Json => source.each_trial(&args.study, entity, |row| {
+            let line = serde_json::to_string(&row)
+                .map_err(|error| Failure::Unexpected(error.to_string()))?;
+            out.line(&line)
+        })?,
+        Output::Text | Output::Parquet => {
+            out.line(&show::trial_head())?;
+            source.each_trial(&args.study, entity, |row| out.line(&show::trial(&row)))?;
+        }
+    }
+    out.finish()?;
+    Ok(exit::DONE)
+}
+
+fn learn_columns(source: &Source, study: &str, entity: Option<&str>) -> Result<Columns, Failure> {
+    let mut columns = Columns::default();
+    source.each_trial(study, entity, |row| {
+        columns.learn(&row);
+        Ok(())
+    })?;
+    Ok(columns)
+}
+
+fn logs(home: &Path, args: &TrialsArgs, trial: u32) -> Result<i32, Failure> {
+    let source = Source::open(home, &args.server)?;
+    source.status(&args.study)?;
+    let path = source::study_dir(home, &args.study).join("trials").join(trial.to_string());
+    let log = path.join("log.txt");
+    let mut file = File::open(&log).map_err(|error| {
+        let why = plain(&error);
+        Failure::asked(
+            format!("trial {trial} of {} has no log: {why}", args.study),
+            "command trials have logs; their numbers are in fleetfit trials",
+        )
+    })?;
+    match std::io::copy(&mut file, &mut std::io::stdout().lock()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            Err(Failure::Unavailable(format!("{}: {}", log.display(), plain(&error))))
+        }
+        _ => Ok(exit::DONE),
+    }
+}
+
+/// `fleetfit cancel`.
+pub(crate) fn cancel(home: &Path, args: &StudyArgs, printer: &Printer) -> Result<i32, Failure> {
+    let view = Source::open(home, &args.server)?.cancel(&args.study)?;
+    answer(printer, &view, &show::status(&view))
+}
+
+/// `fleetfit delete`.
+pub(crate) fn delete(home: &Path, args: &StudyArgs, printer: &Printer) -> Result<i32, Failure> {
+    Source::open(home, &args.server)?.delete(&args.study)?;
+    let answered: Json = json!({"study": args.study, "deleted": true});
+    answer(printer, &answered, &format!("{}: deleted", args.study))
+}
+
+fn answer(printer: &Printer, view: &impl serde::Serialize, text: &str) -> Result<i32, Failure> {
+    if printer.is_json() {
+        printer.json(view)?;
+    } else {
+        printer.line(text)?;
+    }
+    Ok(exit::DONE)
+}
+
+/// Standard output or a file.
+struct Sink {
+    name: String,
+    out: BufWriter<Box<dyn Write>>,
+}
+
+impl Sink {
+    fn open(path: Option<&Path>) -> Result<Self, Failure> {
+        let (name, out): (String, Box<dyn Write>) = match path {
+            None => ("standard output".into(), Box::new(std::io::stdout().lock())),
+            Some(path) => {
+                let file = File::create(path).map_err(|error| {
+                    let why = plain(&error);
+                    Failure::Unavailable(format!("{} cannot be written: {why}", path.display()))
+                })?;
+                (path.display().to_string(), Box::new(file))
+            }
+        };
+        Ok(Self { name, out: BufWriter::new(out) })
+    }
+
+    fn line(&mut self, text: &str) -> Result<(), Failure> {
+        write_line(&mut self.out, text)
+    }
+
+    fn finish(mut self) -> Result<(), Failure> {
+        match self.out.flush() {
+            Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+                Err(Failure::Unavailable(format!("{}: {}", self.name, plain(&error))))
+            }
+            _ => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,124 @@
+//! `fleetfit check`: every problem of a job file, or the study as understood.
+
+use fleetfit_search_spaces::{Algorithm, Folds, Study, Work};
+use serde_json::{Value, json};
+
+use crate::cli::JobArgs;
+use crate::exit;
+use crate::failure::Failure;
+use crate::output::Printer;
+use crate::show::word;
+use crate::submission::Verdict;
+
+/// Judges the job and says what it found. Exit code 2 when there is a problem.
+pub(crate) fn check(args: &JobArgs, printer: &Printer) -> Result<i32, Failure> {
+    let verdict = match Verdict::reach(args) {
+        Ok(verdict) => verdict,
+        Err(Failure::Problems(problems)) => Verdict { problems: problems.0, ..Verdict::default() },
+        Err(other) => return Err(other),
+    };
+    let study = verdict.submission.as_ref().map(|submission| &submission.study);
+    if printer.is_json() {
+        printer.json(&json!({
+            "problems": verdict.problems,
+            "notices": verdict.notices,
+            "study": study.map(describe),
+        }))?;
+    } else {
+        printer.notices(&verdict.notices);
+        for problem in &verdict.problems {
+            printer.complain(&problem.to_string());
+        }
+        if let Some(study) = study {
+            printer.line(&sentence_by_sentence(study))?;
+        }
+    }
+    if verdict.problems.is_empty() {
+        return Ok(exit::DONE);
+    }
+    let plural = if verdict.problems.len() == 1 { "" } else { "s" };
+    let n_problems = verdict.problems.len();
+    printer.complain(&format!("{n_problems} problem{plural}; nothing was started"));
+    Ok(exit::PROBLEMS)
+}
+
+/// The study with its sizes, for programs.
+fn describe(study: &Study) -> Value {
+    let mut description = serde_json::to_value(study).unwrap_or_default();
+    let size = |size: Option<u128>| size.map(|size| u64::try_from(size).unwrap_or(u64::MAX));
+    description["study"] = json!(study.name);
+    description["parameters"] = json!(study.space.axes().len());
+    description["points"] = json!(size(study.space.cardinality()));
+    description["grid_size"] = json!(size(study.space.grid_size()));
+    description["can_run"] = json!(study.cannot_run.is_empty());
+    description
+}
+
+/// The study in words, for people.
+fn sentence_by_sentence(study: &Study) -> String {
+    let mut lines = vec![format!("{}: the job is valid", study.name)];
+    let mut say = |what: &str, how: String| lines.push(format!("  {what:<12} {how}"));
+    say("trial", work(&study.work));
+    if let Some(data) = &study.data {
+        say("data", format!("{}, target {}", data.training.paths.join(", "), data.target));
+        match data.partition_columns.as_slice() {
+            [] => say("models", "one".into()),
+            columns => say("models", format!("one for each {}", columns.join(" and "))),
+        }
+        say("folds", folds(&data.folds));
+    }
+    let points = match study.space.cardinality() {
+        Some(points) => format!("{points} configurations"),
+        None => "infinitely many configurations".into(),
+    };
+    let n_parameters = study.space.axes().len();
+    let plural = if n_parameters == 1 { "" } else { "s" };
+    say("space", format!("{n_parameters} parameter{plural}, {points}"));
+    if study.sampling.algorithm == Algorithm::Grid
+        && let Some(size) = study.space.grid_size()
+    {
+        say("grid", format!("{size} points"));
+    }
+    let algorithm = word(&study.sampling.algorithm);
+    say("sampling", algorithm);
+    say("objective", format!("{} {}", word(&study.objective.goal), study.objective.metric));
+    let limits = &study.limits;
+    say(
+        "limits",
+        format!(
+            "{} configurations, {} at once, {} in all{}",
+            limits.max_total_trials,
+            limits.max_concurrent_trials,
+            crate::show::duration(limits.timeout_s),
+            limits
+                .trial_timeout_s
+                .map(|limit| format!(", {} each", crate::show::duration(limit)))
+                .unwrap_or_default()
+        ),
+    );
+    say(
+        "seed",
+        study.seed.map_or("drawn when the study is created".into(), |seed| seed.to_string()),
+    );
+    lines.join("\n")
+}
+
+fn work(work: &Work) -> String {
+    match work {
+        Work::Command(command) => command.command.trim().to_owned(),
+        Work::Learner(learner) => format!("trains {}", learner.name()),
+        Work::ChosenLearner { parameter } => format!("trains what {parameter} chooses"),
+        Work::External => "external: asked for and told by your own program".into(),
+        Work::AutoMl => "automl".into(),
+    }
+}
+
+fn folds(folds: &Folds) -> String {
+    match folds {
+        Folds::Auto => "chosen by the number of rows".into(),
+        Folds::Count(count) => count.to_string(),
+        Folds::HoldOut(share) => format!("{} % held out", share * 100.0),
+        Folds::Columns(columns) => format!("by the columns {}", columns.join(", ")),
+        Folds::Given => "the validation data".into(),
+    }
+}

@@ -1,0 +1,222 @@
+//! The command line as typed.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Hyperparameter and AutoML search for one model or a hundred thousand.
+#[derive(Debug, Parser)]
+#[command(name = "fleetfit", version, max_term_width = 100, after_help = EXAMPLES)]
+pub(crate) struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub(crate) command: Command,
+    /// What goes to standard output: text for people, or JSON for programs.
+    #[arg(long, global = true, value_enum, default_value_t, hide_possible_values = true)]
+    pub(crate) output: Output,
+    /// Where studies are kept [default: $FLEETFIT_HOME, else ./.fleetfit].
+    #[arg(long, global = true, value_name = "DIR")]
+    pub(crate) data_dir: Option<PathBuf>,
+    /// Say less: no progress, no notices.
+    #[arg(long, short, global = true)]
+    pub(crate) quiet: bool,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  fleetfit check job.yaml                  what the job means, and everything that is wrong with it
+  fleetfit run job.yaml                    search until done; the same command resumes
+  fleetfit best store-demand --entity 17   the best model of one store
+  fleetfit best store-demand --all --output json > best.jsonl
+  fleetfit predict store-demand --data next-week.csv --out forecast.csv";
+
+/// What goes to standard output.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Output {
+    /// For people.
+    #[default]
+    #[value(alias = "table")]
+    Text,
+    /// One JSON document, or one a line for lists.
+    Json,
+    /// Comma-separated values (`trials` only).
+    Csv,
+    /// Parquet (`trials` only, with --out).
+    Parquet,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Report every problem of a job file, or the study as understood.
+    #[command(after_help = "\
+Examples:
+  fleetfit check job.yaml
+  fleetfit check job.yaml --set limits.max_total_trials=500
+  fleetfit check job.yaml --output json | jq .problems")]
+    Check(JobArgs),
+    /// Search until done, in this process; Ctrl-C stops cleanly and the same command resumes.
+    #[command(after_help = "\
+Examples:
+  fleetfit run job.yaml
+  fleetfit run job.yaml --set seed=7 --name store-demand-seed-7
+  fleetfit run job.yaml --output json --quiet > result.json")]
+    Run(RunArgs),
+    /// List the studies.
+    Studies(ServerArgs),
+    /// How a study stands.
+    #[command(after_help = "Example:\n  fleetfit status store-demand --output json")]
+    Status(StudyArgs),
+    /// The best configuration and model: of the study, of one entity, or of every entity.
+    #[command(after_help = "\
+Examples:
+  fleetfit best store-demand                      the best shared configuration
+  fleetfit best store-demand --entity 17          one store's own best
+  fleetfit best store-demand --entity store=17,brand=3 --top 5
+  fleetfit best store-demand --all --output json")]
+    Best(BestArgs),
+    /// Every trial that ended.
+    #[command(after_help = "\
+Examples:
+  fleetfit trials store-demand --entity 17
+  fleetfit trials store-demand --output csv > trials.csv
+  fleetfit trials store-demand --output parquet --out trials.parquet
+  fleetfit trials tune-script --logs 12")]
+    Trials(TrialsArgs),
+    /// Predict with the models of a study, one row for each row of the file, in its order.
+    #[command(after_help = "\
+Examples:
+  fleetfit predict store-demand --data next-week.csv
+  fleetfit predict store-demand --data next-week.parquet --entity 17 --out forecast.csv")]
+    Predict(PredictArgs),
+    /// Stop a study for good; what it found is kept.
+    Cancel(StudyArgs),
+    /// Go on with a study that was interrupted or cancelled.
+    Resume(ResumeArgs),
+    /// Remove a study with its trials, logs and models.
+    Delete(StudyArgs),
+    /// Print a shell's completion script.
+    #[command(
+        after_help = "Example:\n  fleetfit completions bash > ~/.local/share/bash-completion/completions/fleetfit"
+    )]
+    Completions {
+        /// The shell.
+        shell: clap_complete::Shell,
+    },
+    /// Runs one command trial and ends its processes when fleetfit ends.
+    #[command(name = "__supervise", hide = true)]
+    Supervise {
+        /// What to run.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<std::ffi::OsString>,
+    },
+}
+
+/// A job file and what to change in it.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct JobArgs {
+    /// The job file (YAML or JSON); `-` reads standard input.
+    pub(crate) job: PathBuf,
+    /// Change a value of the job, e.g. --set limits.timeout=60 (repeatable).
+    #[arg(long, value_name = "PATH=VALUE")]
+    pub(crate) set: Vec<String>,
+    /// Call the study something else.
+    #[arg(long)]
+    pub(crate) name: Option<String>,
+}
+
+/// How to run a job.
+#[derive(Debug, Args)]
+pub(crate) struct RunArgs {
+    /// The job.
+    #[command(flatten)]
+    pub(crate) job: JobArgs,
+    /// How many trials train at once in this process [default: the number of cores].
+    #[arg(long, value_name = "N")]
+    pub(crate) slots: Option<usize>,
+}
+
+/// Whom to ask.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct ServerArgs {
+    /// Ask the service at this address instead of the data directory.
+    #[arg(long, env = "FLEETFIT_SERVER", value_name = "URL")]
+    pub(crate) server: Option<String>,
+}
+
+/// A study.
+#[derive(Debug, Args)]
+pub(crate) struct StudyArgs {
+    /// The study's name.
+    pub(crate) study: String,
+    /// Whom to ask.
+    #[command(flatten)]
+    pub(crate) server: ServerArgs,
+}
+
+/// What to go on with.
+#[derive(Debug, Args)]
+pub(crate) struct ResumeArgs {
+    /// The study's name.
+    pub(crate) study: String,
+    /// How many trials train at once in this process [default: the number of cores].
+    #[arg(long, value_name = "N")]
+    pub(crate) slots: Option<usize>,
+}
+
+/// Which best.
+#[derive(Debug, Args)]
+pub(crate) struct BestArgs {
+    /// The study's name.
+    pub(crate) study: String,
+    /// One entity: 17, or store=17,brand=3.
+    #[arg(long, value_name = "KEY", conflicts_with = "all")]
+    pub(crate) entity: Option<String>,
+    /// Every entity, one after the other.
+    #[arg(long)]
+    pub(crate) all: bool,
+    /// The K best instead of the best.
+    #[arg(long, value_name = "K", conflicts_with = "all")]
+    pub(crate) top: Option<u32>,
+    /// Whom to ask.
+    #[command(flatten)]
+    pub(crate) server: ServerArgs,
+}
+
+/// Which trials.
+#[derive(Debug, Args)]
+pub(crate) struct TrialsArgs {
+    /// The study's name.
+    pub(crate) study: String,
+    /// Only this entity's: 17, or store=17,brand=3.
+    #[arg(long, value_name = "KEY")]
+    pub(crate) entity: Option<String>,
+    /// Print what this command trial wrote.
+    #[arg(long, value_name = "TRIAL")]
+    pub(crate) logs: Option<u32>,
+    /// Write to this file instead of standard output.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) out: Option<PathBuf>,
+    /// Whom to ask.
+    #[command(flatten)]
+    pub(crate) server: ServerArgs,
+}
+
+/// What to predict.
+#[derive(Debug, Args)]
+pub(crate) struct PredictArgs {
+    /// The study's name.
+    pub(crate) study: String,
+    /// The rows to predict: csv, csv.gz or parquet.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) data: PathBuf,
+    /// Use this entity's model for every row.
+    #[arg(long, value_name = "KEY")]
+    pub(crate) entity: Option<String>,
+    /// Write to this file (csv) instead of standard output.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) out: Option<PathBuf>,
+    /// Whom to ask.
+    #[command(flatten)]
+    pub(crate) server: ServerArgs,
+}

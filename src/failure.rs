@@ -1,0 +1,53 @@
+//! Why a command could not do what was asked, and the exit code that says so.
+
+use fleetfit_search_spaces::{Problem, Problems};
+use thiserror::Error;
+
+use crate::exit;
+
+/// Why a command could not do what was asked.
+#[derive(Debug, Error)]
+pub(crate) enum Failure {
+    /// The job has problems; they name their places themselves.
+    #[error("{0}")]
+    Problems(Problems),
+    /// What was asked for on the command line cannot be: no such study, no such entity.
+    #[error("{message}{}", hint_line(.hint))]
+    Asked {
+        /// What is wrong.
+        message: String,
+        /// What to write instead.
+        hint: Option<String>,
+    },
+    /// Something outside is not available.
+    #[error("{0}")]
+    Unavailable(String),
+    /// Anything else.
+    #[error("{0}")]
+    Unexpected(String),
+}
+
+fn hint_line(hint: &Option<String>) -> String {
+    hint.as_ref().map(|hint| format!("\n  hint: {hint}")).unwrap_or_default()
+}
+
+impl Failure {
+    /// The process's exit code.
+    pub(crate) fn exit_code(&self) -> i32 {
+        match self {
+            Self::Problems(_) | Self::Asked { .. } => exit::PROBLEMS,
+            Self::Unavailable(_) => exit::UNAVAILABLE,
+            Self::Unexpected(_) => exit::UNEXPECTED,
+        }
+    }
+
+    /// One problem that ends the command.
+    pub(crate) fn problem(problem: Problem) -> Self {
+        Self::Problems(Problems(vec![problem]))
+    }
+
+    /// Something asked for that cannot be, with what to write instead.
+    pub(crate) fn asked(message: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self::Asked { message: message.into(), hint: Some(hint.into()) }
+    }
+}

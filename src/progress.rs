@@ -1,0 +1,110 @@
+//! How a run is going, on standard error: bars on a terminal, now and then a line elsewhere.
+
+use std::cell::RefCell;
+use std::time::{Duration, Instant};
+
+use fleetfit_scheduler::journal::Summary;
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+
+use crate::output::Printer;
+use crate::show;
+
+/// How often a line is written where there is no terminal.
+const LINE_EVERY: Duration = Duration::from_secs(10);
+
+/// How a run is going.
+pub(crate) struct Progress<'a> {
+    printer: &'a Printer,
+    study: &'a str,
+    metric: &'a str,
+    total: u64,
+    started: Instant,
+    picture: Picture,
+}
+
+enum Picture {
+    /// For a terminal: trials with time left, and a line of what is known.
+    Bars { bars: MultiProgress, trials: ProgressBar, known: ProgressBar },
+    /// For a file or a pipe.
+    Lines { last: RefCell<Instant> },
+}
+
+impl<'a> Progress<'a> {
+    /// Begins to show a study of so many trials.
+    pub(crate) fn start(printer: &'a Printer, study: &'a str, metric: &'a str, total: u64) -> Self {
+        let started = Instant::now();
+        let picture = if printer.can_animate() {
+            bars(total)
+        } else {
+            Picture::Lines { last: RefCell::new(started) }
+        };
+        Self { printer, study, metric, total, started, picture }
+    }
+
+    /// Shows how the study stands.
+    pub(crate) fn show(&self, summary: &Summary) {
+        let ended = summary.completed + summary.stopped + summary.failed;
+        match &self.picture {
+            Picture::Bars { trials, known, .. } => {
+                trials.set_position(ended.min(self.total));
+                known.set_message(self.known(summary));
+            }
+            Picture::Lines { last } => {
+                let mut last = last.borrow_mut();
+                if last.elapsed() >= LINE_EVERY {
+                    *last = Instant::now();
+                    let (ended, total) = (show::count(ended), show::count(self.total));
+                    let known = self.known(summary);
+                    self.printer
+                        .note(&format!("{}: {ended} of {total} trials, {known}", self.study));
+                }
+            }
+        }
+    }
+
+    /// Takes the bars away.
+    pub(crate) fn finish(&self) {
+        if let Picture::Bars { bars, .. } = &self.picture {
+            // The terminal may be gone; there is nothing to tidy up then.
+            drop(bars.clear());
+        }
+    }
+
+    fn known(&self, summary: &Summary) -> String {
+        let mut known = Vec::new();
+        if summary.fits > 0 {
+            let per_second = summary.fits as f64 / self.started.elapsed().as_secs_f64().max(0.1);
+            let fits = show::count(summary.fits);
+            known.push(format!("{fits} fits ({}/s)", show::count(per_second.round() as u64)));
+        }
+        match summary.shared_best {
+            Some(best) => {
+                let value = show::number(best.value);
+                known.push(format!("best {} {value} (trial {})", self.metric, best.configuration));
+                if best.completed > 1 {
+                    known.push(format!("{} entities", show::count(u64::from(best.completed))));
+                }
+            }
+            None => known.push(format!("no {} yet", self.metric)),
+        }
+        if summary.failed > 0 {
+            known.push(format!("{} failed", show::count(summary.failed)));
+        }
+        known.join(", ")
+    }
+}
+
+fn bars(total: u64) -> Picture {
+    let bars = MultiProgress::new();
+    let style = |template: &str| {
+        ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
+    };
+    let trials = bars.add(ProgressBar::new(total));
+    trials.set_style(style(
+        "{elapsed_precise} {bar:40.cyan/dim} {human_pos} of {human_len} trials, {eta} left",
+    ));
+    let known = bars.add(ProgressBar::new_spinner());
+    known.set_style(style("         {msg}"));
+    trials.enable_steady_tick(Duration::from_millis(200));
+    Picture::Bars { bars, trials, known }
+}

@@ -1,0 +1,206 @@
+//! Answers in words and tables, for people.
+
+use fleetfit_scheduler::query::{BestView, StatusView, TrialRow};
+use fleetfit_search_spaces::{Configuration, EntityKey, Setting, Value};
+use serde::Serialize;
+
+/// The word that one of a closed set is written with.
+pub(crate) fn word(value: &impl Serialize) -> String {
+    let json = serde_json::to_value(value).unwrap_or_default();
+    json.as_str().map(str::to_owned).unwrap_or_default()
+}
+
+/// A duration as people say it.
+pub(crate) fn duration(seconds: f64) -> String {
+    let whole = seconds.round() as u64;
+    match whole {
+        _ if seconds < 10.0 => format!("{seconds:.1} s"),
+        0..60 => format!("{whole} s"),
+        60..3600 => format!("{} min {} s", whole / 60, whole % 60),
+        3600..86_400 => format!("{} h {} min", whole / 3600, whole % 3600 / 60),
+        _ => format!("{} d {} h", whole / 86_400, whole % 86_400 / 3600),
+    }
+}
+
+/// A metric's value in at most six digits that matter.
+pub(crate) fn number(value: f64) -> String {
+    let magnitude = value.abs();
+    if value == 0.0 || (1e-3..1e6).contains(&magnitude) {
+        let digits = 5 - magnitude.max(1e-3).log10().floor() as i32;
+        let text = format!("{value:.*}", digits.clamp(0, 8) as usize);
+        match text.contains('.') {
+            true => text.trim_end_matches('0').trim_end_matches('.').to_owned(),
+            false => text,
+        }
+    } else {
+        format!("{value:.4e}")
+    }
+}
+
+/// A whole number with its thousands apart.
+pub(crate) fn count(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// How a study stands: a block of lines.
+pub(crate) fn status(view: &StatusView) -> String {
+    let state = word(&view.status);
+    let mut lines = vec![format!("{}: {state} after {}", view.study, duration(view.elapsed_s))];
+    let mut say = |what: &str, how: String| lines.push(format!("  {what:<9} {how}"));
+    let trials = &view.trials;
+    let mut ended = format!("{} completed", count(trials.completed));
+    for (number, word) in [(trials.stopped, "stopped"), (trials.failed, "failed")] {
+        if number > 0 {
+            ended.push_str(&format!(", {} {word}", count(number)));
+        }
+    }
+    if view.entities > 1 {
+        ended.push_str(&format!(" ({} entities)", count(u64::from(view.entities))));
+    }
+    say("trials", ended);
+    if view.fits > 0 {
+        say("fits", count(view.fits));
+    }
+    match &view.best {
+        Some(best) => {
+            let over = if view.entities > 1 { " (mean over entities)" } else { "" };
+            say("best", format!("{} {}{over}", view.metric.name, number(best.value)));
+            let learner = best.learner.as_ref().map(|learner| format!("{learner} "));
+            let settings = configuration(&best.configuration);
+            let with = format!("{}{settings} (trial {})", learner.unwrap_or_default(), best.trial);
+            say("with", with);
+        }
+        None => say("best", "none yet".into()),
+    }
+    lines.join("\n")
+}
+
+/// A configuration on one line. The branch that a conditional parameter chose is shown without the
+/// parameter's name before every setting, and without the learner, which is shown beside it.
+fn configuration(configuration: &Configuration) -> String {
+    let prefix = match configuration.0.as_slice() {
+        [(name, Setting::Nested(_))] => format!("{name}."),
+        _ => String::new(),
+    };
+    let leaves = configuration.leaves();
+    let words = leaves.iter().filter_map(|(path, value)| {
+        let path = path.strip_prefix(&prefix).unwrap_or(path);
+        let value = match value {
+            Value::Float(value) => number(*value),
+            other => other.to_string(),
+        };
+        (path != "learner").then(|| format!("{path}={value}"))
+    });
+    words.collect::<Vec<_>>().join(" ")
+}
+
+/// The table of studies.
+pub(crate) fn studies(views: &[StatusView]) -> String {
+    let head = ["study", "status", ">trials", ">failed", "metric", ">best", ">elapsed"];
+    let rows = views.iter().map(|view| {
+        vec![
+            view.study.clone(),
+            word(&view.status),
+            count(view.trials.completed),
+            count(view.trials.failed),
+            view.metric.name.clone(),
+            view.best.as_ref().map_or("–".into(), |best| number(best.value)),
+            duration(view.elapsed_s),
+        ]
+    });
+    table(&head, &rows.collect::<Vec<_>>())
+}
+
+/// A table of bests, one row each.
+pub(crate) fn bests(views: &[BestView], metric: &str) -> String {
+    let metric = format!(">{metric}");
+    let head = ["entity", &metric, ">trial", "learner", "configuration"];
+    let rows = views.iter().map(|best| {
+        vec![
+            entity(best.entity.as_ref()),
+            number(best.value),
+            best.trial.to_string(),
+            best.learner.clone().unwrap_or_else(|| "command".into()),
+            configuration(&best.configuration),
+        ]
+    });
+    table(&head, &rows.collect::<Vec<_>>())
+}
+
+/// Columns side by side, as wide as they need to be. A column whose head begins with `>` is aligned
+/// to the right.
+fn table(head: &[&str], rows: &[Vec<String>]) -> String {
+    let names: Vec<&str> = head.iter().map(|name| name.trim_start_matches('>')).collect();
+    let width = |column: usize| {
+        let cells = rows.iter().map(|row| row[column].chars().count());
+        cells.chain([names[column].chars().count()]).max().unwrap_or(0)
+    };
+    let widths: Vec<usize> = (0..head.len()).map(width).collect();
+    let line = |cells: &[String]| {
+        let cells = cells.iter().enumerate().map(|(column, cell)| {
+            let width = widths[column];
+            match head[column].starts_with('>') {
+                true => format!("{cell:>width$}"),
+                false => format!("{cell:<width$}"),
+            }
+        });
+        cells.collect::<Vec<_>>().join("  ").trim_end().to_owned()
+    };
+    let names: Vec<String> = names.into_iter().map(str::to_owned).collect();
+    let rule = widths.iter().map(|width| "─".repeat(*width)).collect::<Vec<_>>().join("  ");
+    let rows = rows.iter().map(|row| line(row));
+    [line(&names), rule].into_iter().chain(rows).collect::<Vec<_>>().join("\n")
+}
+
+/// The head of the table of trials, and one row of it. Trials may be a million: no table is built.
+pub(crate) fn trial_head() -> String {
+    format!("{:>7}  {:<16}  {:<9}  {:>12}  configuration", "trial", "entity", "state", "value")
+}
+
+/// One trial on one line.
+pub(crate) fn trial(row: &TrialRow) -> String {
+    let value = row.value.map_or("–".into(), number);
+    let reason = row.reason.as_ref().map(|reason| format!("  ({reason})")).unwrap_or_default();
+    format!(
+        "{:>7}  {:<16}  {:<9}  {value:>12}  {}{reason}",
+        row.trial,
+        entity(row.entity.as_ref()),
+        word(&row.state),
+        configuration(&row.configuration),
+    )
+}
+
+fn entity(key: Option<&EntityKey>) -> String {
+    key.map_or("–".into(), EntityKey::to_string)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_keep_what_matters() {
+        let shown = [0.0, 1.0, 0.123_456_789, 12_345.678_9, 1e-7, -2.5, 123_456_789.0].map(number);
+        assert_eq!(
+            shown,
+            ["0", "1", "0.123457", "12345.7", "1.0000e-7", "-2.5", "1.2346e8"].map(str::to_owned)
+        );
+    }
+
+    #[test]
+    fn counts_and_durations_read_well() {
+        assert_eq!([999, 1_000, 1_234_567].map(count), ["999", "1,000", "1,234,567"]);
+        assert_eq!(
+            [3.21, 59.0, 61.0, 3_700.0].map(duration),
+            ["3.2 s", "59 s", "1 min 1 s", "1 h 1 min"]
+        );
+    }
+}

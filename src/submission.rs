@@ -1,0 +1,164 @@
+//! A job file on its way to a study: read, changed by `--set`, validated, held against the files it
+//! names.
+
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use fleetfit_search_spaces::{Job, Notice, Place, Problem, Problems, Study};
+
+use crate::cli::JobArgs;
+use crate::failure::Failure;
+use crate::outside;
+
+/// What is read of a job file at most; `Job::read` refuses files far smaller than this.
+const MAX_JOB_BYTES: u64 = 16 << 20;
+
+/// A job that is valid, with what it means.
+#[derive(Debug)]
+pub(crate) struct Submission {
+    /// The job, with `--set` applied.
+    pub(crate) job: Job,
+    /// What it means.
+    pub(crate) study: Study,
+    /// The folder that its relative paths start from.
+    pub(crate) base_dir: PathBuf,
+    /// The text as it stands in the file.
+    pub(crate) text: String,
+    /// What `--set` and `--name` changed.
+    pub(crate) sets: Vec<(String, String)>,
+}
+
+/// A job's fate before anything runs.
+#[derive(Debug, Default)]
+pub(crate) struct Verdict {
+    /// The study, when there is no problem.
+    pub(crate) submission: Option<Submission>,
+    /// Everything that is wrong.
+    pub(crate) problems: Vec<Problem>,
+    /// Everything else worth saying.
+    pub(crate) notices: Vec<Notice>,
+}
+
+impl Verdict {
+    /// Judges the job file and the files that it names.
+    pub(crate) fn reach(args: &JobArgs) -> Result<Self, Failure> {
+        let (file, text, base_dir) = read(&args.job)?;
+        let mut sets = Vec::new();
+        for set in &args.set {
+            match set.split_once('=') {
+                Some((path, value)) => sets.push((path.trim().to_owned(), value.to_owned())),
+                None => {
+                    return Err(Failure::asked(
+                        format!("--set {set} has no \"=\""),
+                        "write --set PATH=VALUE, for example --set limits.timeout=60",
+                    ));
+                }
+            }
+        }
+        if let Some(name) = &args.name {
+            sets.push(("name".into(), name.clone()));
+        }
+        Ok(Self::of(&file, text, sets, base_dir))
+    }
+
+    /// Judges a job whose text is at hand.
+    pub(crate) fn of(
+        file: &str,
+        text: String,
+        sets: Vec<(String, String)>,
+        base_dir: PathBuf,
+    ) -> Self {
+        let mut job = match Job::read(file, &text) {
+            Ok(job) => job,
+            Err(Problems(problems)) => {
+                return Self { problems, ..Self::default() };
+            }
+        };
+        let mut problems = Vec::new();
+        for (path, value) in &sets {
+            problems.extend(job.set(path, value).err());
+        }
+        let study = match job.study() {
+            Ok(study) => study,
+            Err(Problems(more)) => {
+                problems.extend(more);
+                return Self { problems, ..Self::default() };
+            }
+        };
+        problems.extend(outside::problems(&job, &study, &base_dir));
+        let notices = study.notices.clone();
+        if !problems.is_empty() {
+            return Self { submission: None, problems, notices };
+        }
+        let submission = Submission { job, study, base_dir, text, sets };
+        Self { submission: Some(submission), problems, notices }
+    }
+}
+
+fn read(path: &Path) -> Result<(String, String, PathBuf), Failure> {
+    if path == Path::new("-") {
+        let mut bytes = Vec::new();
+        std::io::stdin()
+            .take(MAX_JOB_BYTES + 1)
+            .read_to_end(&mut bytes)
+            .map_err(|error| Failure::Unavailable(format!("standard input: {error}")))?;
+        return Ok(("standard input".into(), text(path, bytes)?, current_dir()?));
+    }
+    let file = path.display().to_string();
+    let refuse = |found: String, hint: &str| {
+        Failure::problem(Problem {
+            place: Place { file: file.clone(), ..Place::default() },
+            message: found.clone(),
+            found,
+            allowed: "a job file".into(),
+            hint: Some(hint.into()),
+        })
+    };
+    if path.is_dir() {
+        return Err(refuse("this is a folder, not a job file".into(), "name the file inside it"));
+    }
+    let mut bytes = Vec::new();
+    let opened = std::fs::File::open(path);
+    let read = opened.and_then(|file| file.take(MAX_JOB_BYTES + 1).read_to_end(&mut bytes));
+    read.map_err(|error| {
+        refuse(
+            format!("the job file cannot be read: {}", plain(&error)),
+            "check the path; it starts from the current folder",
+        )
+    })?;
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    let folder = current_dir()?.join(parent.unwrap_or(Path::new("")));
+    let base_dir = folder.canonicalize().unwrap_or(folder);
+    Ok((file, text(path, bytes)?, base_dir))
+}
+
+fn text(path: &Path, bytes: Vec<u8>) -> Result<String, Failure> {
+    String::from_utf8(bytes).map_err(|error| {
+        let upto = &error.as_bytes()[..error.utf8_error().valid_up_to()];
+        let line = 1 + upto.iter().filter(|byte| **byte == b'\n').count() as u32;
+        let message = "this is not UTF-8 text".to_owned();
+        Failure::problem(Problem {
+            place: Place { file: path.display().to_string(), line, column: 1, path: String::new() },
+            found: message.clone(),
+            message,
+            allowed: "UTF-8 text".into(),
+            hint: Some("save the file as UTF-8".into()),
+        })
+    })
+}
+
+fn current_dir() -> Result<PathBuf, Failure> {
+    std::env::current_dir()
+        .map_err(|error| Failure::Unavailable(format!("the current folder is gone: {error}")))
+}
+
+/// An error of the operating system without its number.
+pub(crate) fn plain(error: &std::io::Error) -> String {
+    let text = error.to_string();
+    let text = text.split(" (os error").next().unwrap_or_default();
+    let mut letters = text.chars();
+    match letters.next() {
+        Some(first) => first.to_lowercase().chain(letters).collect(),
+        None => text.to_owned(),
+    }
+}

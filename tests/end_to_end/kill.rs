@@ -1,0 +1,102 @@
+//! `kill -9` at random moments: nothing recorded is lost, nothing counts twice.
+
+use std::collections::HashSet;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use crate::harness::{Place, eventually, panel};
+
+const JOB: &str = "\
+type: sweep
+name: killed
+training_data: {path: sales.csv}
+target_column_name: sales
+task: regression
+partition_column_names: [store]
+trial: {learner: decision_tree}
+search_space:
+  max_depth: {type: int, min: 1, max: 12}
+  min_samples_leaf: {type: int, min: 1, max: 40}
+sampling_algorithm: random
+objective: {goal: minimize, primary_metric: mae}
+n_cross_validations: 3
+limits: {max_total_trials: 100, max_concurrent_trials: 10}
+seed: 11
+";
+
+fn place() -> Place {
+    let place = Place::new();
+    place.write("sales.csv", &panel(20, 400));
+    place.write("job.yaml", JOB);
+    place
+}
+
+#[test]
+fn twenty_kills_lose_nothing_and_double_nothing() {
+    let seed =
+        SystemTime::now().duration_since(UNIX_EPOCH).map_or(1, |time| time.as_nanos() as u64);
+    println!("seed {seed}");
+    let mut state = seed | 1;
+    let mut random = move |below: u64| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state % below
+    };
+    let unbroken = place();
+    let expected = unbroken.json(&["run", "job.yaml"]);
+    assert_eq!(expected["trials"]["completed"], 2_000);
+
+    let place = place();
+    let mut kills = 0;
+    while kills < 20 {
+        let mut child = place.start(&["run", "job.yaml", "--quiet"]);
+        std::thread::sleep(Duration::from_millis(20 + random(400)));
+        if child.try_wait().expect("its state").is_some() {
+            break;
+        }
+        child.kill().expect("it is killed");
+        child.wait().expect("it ends");
+        kills += 1;
+    }
+    println!("{kills} kills");
+    let ran = place.json(&["run", "job.yaml"]);
+    assert_eq!(ran["trials"], expected["trials"]);
+    assert_eq!(ran["fits"], expected["fits"]);
+    assert_eq!(ran["best"]["value"], expected["best"]["value"]);
+    assert_eq!(ran["best"]["trial"], expected["best"]["trial"]);
+    let trials = place.lines(&["trials", "killed"]);
+    let distinct: HashSet<String> =
+        trials.iter().map(|trial| format!("{} {}", trial["trial"], trial["entity"])).collect();
+    assert_eq!((trials.len(), distinct.len()), (2_000, 2_000));
+    let values = |place: &Place| {
+        let bests = place.lines(&["best", "killed", "--all"]);
+        let value = |best: &serde_json::Value| (best["value"].clone(), best["trial"].clone());
+        bests.iter().map(value).collect::<Vec<_>>()
+    };
+    assert_eq!(values(&place), values(&unbroken));
+}
+
+#[test]
+fn no_program_outlives_a_killed_fleetfit() {
+    let place = Place::new();
+    let mark = place.path("mark").display().to_string();
+    place.write(
+        "job.yaml",
+        &format!(
+            "type: sweep\nname: orphan\ntrial:\n  command: 'echo $$ > {mark}; exec sleep 1000; \
+             : ${{{{search_space.x}}}}'\nsearch_space:\n  x: [1, 2]\nsampling_algorithm: grid\n\
+             objective: {{goal: minimize, primary_metric: loss}}\nlimits: {{max_total_trials: 2, \
+             max_concurrent_trials: 1}}\n"
+        ),
+    );
+    let mut child = place.start(&["run", "job.yaml"]);
+    let pid = || std::fs::read_to_string(&mark).ok()?.trim().parse::<i32>().ok();
+    eventually("the program starts", Duration::from_secs(10), || pid().is_some());
+    let pid = rustix::process::Pid::from_raw(pid().expect("a pid")).expect("a process");
+    rustix::process::test_kill_process(pid).expect("the program runs");
+    child.kill().expect("it is killed");
+    child.wait().expect("it ends");
+    eventually("the program is gone", Duration::from_secs(5), || {
+        rustix::process::test_kill_process(pid).is_err()
+    });
+}

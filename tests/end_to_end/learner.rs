@@ -1,0 +1,182 @@
+//! Built-in learners: one model per entity, found, kept, asked for, used.
+
+use std::collections::HashMap;
+
+use serde_json::Value;
+
+use crate::harness::{Place, panel};
+
+const JOB: &str = "\
+type: sweep
+name: demand
+training_data: {path: sales.csv}
+target_column_name: sales
+task: regression
+partition_column_names: [store]
+trial: {learner: ridge}
+search_space:
+  alpha: {type: float, min: 0.001, max: 1000, scale: log}
+sampling_algorithm: sobol
+objective: {goal: minimize, primary_metric: rmse}
+n_cross_validations: 3
+limits: {max_total_trials: 8}
+seed: 7
+";
+
+fn place() -> Place {
+    let place = Place::new();
+    place.write("sales.csv", &panel(30, 40));
+    place.write("job.yaml", JOB);
+    place
+}
+
+#[test]
+fn every_entity_gets_its_best() {
+    let place = place();
+    let ran = place.json(&["run", "job.yaml"]);
+    assert_eq!(ran["study"], "demand");
+    assert_eq!(ran["status"], "completed");
+    assert_eq!(ran["ended_by"], "trials");
+    assert_eq!(ran["entities"], 30);
+    assert_eq!(ran["trials"], serde_json::json!({"completed": 240, "stopped": 0, "failed": 0}));
+    assert_eq!(ran["fits"], 720);
+    assert_eq!(
+        ran["metric"],
+        serde_json::json!({"name": "root_mean_squared_error", "goal": "minimize"})
+    );
+    assert!(ran["elapsed_s"].as_f64().is_some_and(|seconds| seconds > 0.0));
+    assert!(ran["best"]["entity"].is_null());
+    assert_eq!(ran["best"]["learner"], "ridge");
+
+    let trials = place.lines(&["trials", "demand"]);
+    assert_eq!(trials.len(), 240);
+    let mut best: HashMap<i64, (f64, u64)> = HashMap::new();
+    let mut sums: HashMap<u64, f64> = HashMap::new();
+    for trial in &trials {
+        assert_eq!(trial["state"], "completed");
+        let store = trial["entity"]["store"].as_i64().expect("a store");
+        let (value, number) =
+            (trial["value"].as_f64().expect("a value"), trial["trial"].as_u64().expect("a number"));
+        *sums.entry(number).or_default() += value;
+        let leader = best.entry(store).or_insert((value, number));
+        if (value, number) < *leader {
+            *leader = (value, number);
+        }
+    }
+    let all = place.lines(&["best", "demand", "--all"]);
+    assert_eq!(all.len(), 30);
+    for one in &all {
+        let store = one["entity"]["store"].as_i64().expect("a store");
+        let (value, number) = best[&store];
+        assert_eq!(one["value"].as_f64(), Some(value));
+        assert_eq!(one["trial"].as_u64(), Some(number));
+        assert!(one["model"].is_string());
+        assert_eq!(one["selection"], "raw");
+    }
+    let lowest = sums.values().copied().fold(f64::INFINITY, f64::min) / 30.0;
+    let shared = ran["best"]["value"].as_f64().expect("a value");
+    assert!((shared - lowest).abs() < 1e-9, "{shared} is not {lowest}");
+
+    let one = place.json(&["best", "demand", "--entity", "17"]);
+    assert_eq!(one["entity"]["store"], 17);
+    let by_name = place.json(&["best", "demand", "--entity", "store=17"]);
+    assert_eq!(one, by_name);
+    let top = place.lines(&["best", "demand", "--entity", "17", "--top", "3"]);
+    assert_eq!(top.len(), 3);
+    assert_eq!(top[0]["value"], one["value"]);
+}
+
+#[test]
+fn the_same_seed_gives_the_same_result() {
+    let bests = |slots: &str| {
+        let place = place();
+        place.json(&["run", "job.yaml", "--slots", slots]);
+        let strip = |mut best: Value| {
+            // Where in a pack a model lies depends on who was first; its digest does not.
+            let model = best["model"].as_str().expect("a model").to_owned();
+            best["model"] = model.rsplit('-').next().expect("a digest").into();
+            best
+        };
+        place.lines(&["best", "demand", "--all"]).into_iter().map(strip).collect::<Vec<_>>()
+    };
+    assert_eq!(bests("1"), bests("4"));
+}
+
+#[test]
+fn the_same_job_again_prints_the_stored_result() {
+    let place = place();
+    let first = place.json(&["run", "job.yaml"]);
+    let again = place.json(&["run", "job.yaml"]);
+    assert_eq!(first, again);
+}
+
+#[test]
+fn another_job_or_other_data_under_the_name_is_a_problem() {
+    let place = place();
+    place.json(&["run", "job.yaml"]);
+    let other = place.fleetfit(&["run", "job.yaml", "--set", "limits.max_total_trials=9"]);
+    assert_eq!(other.code, 2);
+    assert!(other.stderr.contains("job.yaml:2:"), "{}", other.stderr);
+    assert!(other.stderr.contains("--name demand-2"), "{}", other.stderr);
+    place.write("sales.csv", &panel(30, 41));
+    let other = place.fleetfit(&["run", "job.yaml"]);
+    assert_eq!(other.code, 2);
+    assert!(other.stderr.contains("other data"), "{}", other.stderr);
+    place.json(&["run", "job.yaml", "--name", "demand-2"]);
+    assert_eq!(place.lines(&["studies"]).len(), 2);
+}
+
+#[test]
+fn predictions_keep_the_order_of_the_rows() {
+    let place = place();
+    place.json(&["run", "job.yaml"]);
+    place.write(
+        "next.csv",
+        "week,store,price,promo\n41,17,2.5,0\n41,3,2.5,1\n41,999,2.5,0\n42,17,2.1,1\n",
+    );
+    let ran = place.fleetfit(&["predict", "demand", "--data", "next.csv"]).ok();
+    assert!(ran.stderr.contains("1 rows are of entities"), "{}", ran.stderr);
+    let lines: Vec<Vec<&str>> = ran.stdout.lines().map(|line| line.split(',').collect()).collect();
+    assert_eq!(lines[0], ["store", "prediction"]);
+    let stores: Vec<_> = lines[1..].iter().map(|line| line[0]).collect();
+    assert_eq!(stores, ["17", "3", "999", "17"]);
+    assert_eq!(lines[3][1], "");
+    let number = |row: usize| lines[row][1].parse::<f64>().expect("a number");
+    assert!(number(4) > number(1), "a lower price and a promotion sell more");
+    place.fleetfit(&["predict", "demand", "--data", "next.csv", "--out", "out.csv"]).ok();
+    assert_eq!(std::fs::read_to_string(place.path("out.csv")).expect("the file"), ran.stdout);
+}
+
+#[test]
+fn trials_come_as_csv_and_parquet() {
+    let place = place();
+    place.json(&["run", "job.yaml"]);
+    let csv = place.fleetfit(&["trials", "demand", "--output", "csv"]).ok().stdout;
+    let mut lines = csv.lines();
+    assert_eq!(
+        lines.next(),
+        Some("trial,entity,state,value,configuration,learner,reason,started,ended,alpha")
+    );
+    assert_eq!(lines.count(), 240);
+    let refused = place.fleetfit(&["trials", "demand", "--output", "parquet"]);
+    assert_eq!(refused.code, 2);
+    place.fleetfit(&["trials", "demand", "--output", "parquet", "--out", "t.parquet"]).ok();
+    let bytes = std::fs::read(place.path("t.parquet")).expect("the file");
+    assert!(bytes.starts_with(b"PAR1") && bytes.ends_with(b"PAR1"));
+}
+
+#[test]
+fn a_tiny_entity_fails_with_a_reason_and_the_study_goes_on() {
+    let place = Place::new();
+    place.write("sales.csv", &format!("{}99,1,2.0,0,5.0\n", panel(4, 30)));
+    place.write("job.yaml", JOB);
+    let ran = place.json(&["run", "job.yaml"]);
+    assert_eq!(ran["trials"]["completed"], 32);
+    assert_eq!(ran["trials"]["failed"], 8);
+    let trials = place.lines(&["trials", "demand", "--entity", "99"]);
+    assert!(trials.iter().all(|trial| {
+        trial["reason"].as_str().is_some_and(|reason| reason.contains("single row"))
+    }));
+    let none = place.fleetfit(&["best", "demand", "--entity", "99"]);
+    assert_eq!(none.code, 4);
+}

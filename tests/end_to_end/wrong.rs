@@ -1,0 +1,103 @@
+//! Wrong input: a clear answer, exit code 2, and nothing started.
+
+use crate::harness::{Place, panel};
+
+const JOB: &str = "\
+type: sweep
+training_data: {path: sales.csv}
+target_column_name: sales
+task: regression
+partition_column_names: [store]
+trial: {learner: ridge}
+search_space:
+  alpha: {type: float, min: 0.001, max: 1000, scale: log}
+sampling_algorithm: random
+objective: {goal: minimize, primary_metric: rmse}
+limits: {max_total_trials: 2}
+";
+
+/// Runs and checks the changed job; both must say all of these, and start nothing.
+fn refused(from: &str, to: &str, says: &[&str]) {
+    let place = Place::new();
+    place.write("sales.csv", &panel(2, 20));
+    assert!(JOB.contains(from), "{from} is not in the job");
+    place.write("job.yaml", &JOB.replace(from, to));
+    for command in ["check", "run"] {
+        let ran = place.fleetfit(&[command, "job.yaml"]);
+        assert_eq!(ran.code, 2, "{command}: {}", ran.stderr);
+        for what in says {
+            assert!(ran.stderr.contains(what), "{command} does not say {what}: {}", ran.stderr);
+        }
+    }
+    assert!(!place.path("home/studies").exists());
+}
+
+#[test]
+fn a_column_that_is_not_there() {
+    refused(
+        "name: sales\n",
+        "name: sale\n",
+        &["job.yaml:3:21: target_column_name", "did you mean sales?"],
+    );
+    refused("[store]", "[stores]", &["job.yaml:5:", "did you mean store?"]);
+}
+
+#[test]
+fn a_file_that_is_not_there() {
+    refused("sales.csv", "sale.csv", &["job.yaml:2:23: training_data.path", "sale.csv"]);
+}
+
+#[test]
+fn several_problems_at_once() {
+    refused(
+        "min: 0.001, max: 1000",
+        "min: 0, max: 1000, stepp: 1",
+        &["job.yaml:8:", "scale: log", "stepp", "2 problems; nothing was started"],
+    );
+}
+
+#[test]
+fn a_job_that_is_not_there() {
+    let place = Place::new();
+    let ran = place.fleetfit(&["run", "nowhere.yaml"]);
+    assert_eq!(ran.code, 2);
+    assert!(ran.stderr.contains("nowhere.yaml"), "{}", ran.stderr);
+}
+
+#[test]
+fn a_study_that_is_not_there() {
+    let place = Place::new();
+    assert_eq!(place.fleetfit(&["status", "nothing"]).code, 2);
+    place.write("sales.csv", &panel(2, 20));
+    place.write("job.yaml", JOB);
+    place.json(&["run", "job.yaml", "--name", "demand"]);
+    let ran = place.fleetfit(&["status", "demnd"]);
+    assert_eq!(ran.code, 2);
+    assert!(ran.stderr.contains("did you mean demand?"), "{}", ran.stderr);
+    let ran = place.fleetfit(&["best", "demand", "--entity", "99"]);
+    assert_eq!(ran.code, 2);
+    assert!(ran.stderr.contains("99"), "{}", ran.stderr);
+}
+
+#[test]
+fn words_that_the_command_line_does_not_know() {
+    let place = Place::new();
+    assert_eq!(place.fleetfit(&["runn"]).code, 2);
+    assert_eq!(place.fleetfit(&["run"]).code, 2);
+    assert_eq!(place.fleetfit(&["best", "a", "--entity", "1", "--all"]).code, 2);
+    assert_eq!(place.fleetfit(&["--help"]).code, 0);
+}
+
+#[test]
+fn check_prints_problems_for_programs() {
+    let place = Place::new();
+    place.write("job.yaml", "type: sweep\nlimits: {max_total_trials: 0}\n");
+    let ran = place.fleetfit(&["check", "job.yaml", "--output", "json"]);
+    assert_eq!(ran.code, 2);
+    let document = ran.json();
+    assert!(document["study"].is_null());
+    let problem = &document["problems"][0];
+    for key in ["file", "line", "column", "path", "found", "allowed", "hint"] {
+        assert!(problem.get(key).is_some(), "{key}: {problem}");
+    }
+}

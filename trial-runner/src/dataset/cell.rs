@@ -1,0 +1,243 @@
+//! One value of a table as a file gives it, and what its text means.
+
+use jiff::civil;
+use jiff::tz::Offset;
+
+/// One value as a file gives it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Cell<'a> {
+    /// Nothing.
+    Missing,
+    /// Nothing, in a table that asks to tell empty text from missing: no value among numbers, the
+    /// empty word among words.
+    Empty,
+    /// Text out of a csv file: what it means is inferred. Trimmed, and none of [`MISSING_WORDS`].
+    Text(&'a str),
+    /// Text out of a typed file: text even where it looks like a number.
+    Word(&'a str),
+    /// A whole number.
+    Int(i64),
+    /// Any other number, infinities included, NaN not.
+    Number(f64),
+    /// True or false.
+    Bool(bool),
+    /// A point in time: seconds since 1970.
+    Seconds(f64),
+}
+
+/// The words that mean "missing" in a csv file, besides the empty cell, in any letter case.
+pub const MISSING_WORDS: &[&str] =
+    &["na", "n/a", "#n/a", "nan", "-nan", "null", "none", "nat", "?"];
+
+impl<'a> Cell<'a> {
+    /// The cell for a field of a csv file.
+    pub(crate) fn from_text(text: &'a str) -> Self {
+        let text = text.trim();
+        let missing = text.is_empty()
+            || (text.len() <= 4
+                && MISSING_WORDS.iter().any(|word| word.eq_ignore_ascii_case(text)));
+        if missing { Self::Missing } else { Self::Text(text) }
+    }
+
+    /// The cell for a float of a typed file.
+    pub(crate) fn from_float(number: f64) -> Self {
+        if number.is_nan() { Self::Missing } else { Self::Number(number) }
+    }
+
+    /// The value as text, as keys and labels keep it. None where it is missing.
+    pub(crate) fn word<'b>(self, buffer: &'b mut String) -> Option<&'b str>
+    where
+        'a: 'b,
+    {
+        match self {
+            Self::Missing => return None,
+            Self::Empty => return Some(""),
+            Self::Text(text) | Self::Word(text) => return Some(text),
+            Self::Int(number) => *buffer = number.to_string(),
+            Self::Number(number) => *buffer = number_text(number),
+            Self::Bool(value) => *buffer = value.to_string(),
+            Self::Seconds(seconds) => *buffer = date_text(seconds),
+        }
+        Some(buffer.as_str())
+    }
+}
+
+/// A number as text: whole numbers without a point, others in the shortest form that reads back.
+pub(crate) fn number_text(number: f64) -> String {
+    if number.fract() == 0.0 && number.abs() < 9e15 {
+        format!("{}", number as i64)
+    } else {
+        format!("{number:?}")
+    }
+}
+
+/// Seconds since 1970 as an ISO date, with the time of day unless it is midnight.
+pub(crate) fn date_text(seconds: f64) -> String {
+    let Some(moment) = moment(seconds) else {
+        return number_text(seconds);
+    };
+    if moment.time() == civil::Time::midnight() {
+        moment.date().to_string()
+    } else {
+        moment.to_string()
+    }
+}
+
+/// The civil date and time of seconds since 1970, or none outside the years −9999 to 9999.
+pub(crate) fn moment(seconds: f64) -> Option<civil::DateTime> {
+    if !seconds.is_finite() || seconds.abs() > 4e11 {
+        return None;
+    }
+    let whole = seconds.floor();
+    let nanoseconds = ((seconds - whole) * 1e6).round() as i32 * 1000;
+    let timestamp = jiff::Timestamp::new(whole as i64, nanoseconds.min(999_999_999)).ok()?;
+    Some(Offset::UTC.to_datetime(timestamp))
+}
+
+/// A number as csv files write it. Infinities are numbers here; NaN is not.
+pub(crate) fn parse_number(text: &str) -> Option<f64> {
+    let number: f64 = fast_float2::parse(text).ok()?;
+    (!number.is_nan()).then_some(number)
+}
+
+/// `true` or `false` in any letter case.
+pub(crate) fn parse_bool(text: &str) -> Option<bool> {
+    if text.eq_ignore_ascii_case("true") {
+        Some(true)
+    } else if text.eq_ignore_ascii_case("false") {
+        Some(false)
+    } else {
+        None
+    }
+}
+
+/// A whole number in its plain form: no sign but `-`, no leading zero, no point.
+pub(crate) fn parse_plain_int(text: &str) -> Option<i64> {
+    let digits = text.strip_prefix('-').unwrap_or(text);
+    let plain = !digits.is_empty()
+        && digits.bytes().all(|byte| byte.is_ascii_digit())
+        && (digits.len() == 1 || !digits.starts_with('0'));
+    if plain { text.parse().ok() } else { None }
+}
+
+/// Whether a number is written as codes are and quantities are not: with leading zeros, or with
+/// more digits than an integer holds. As a number it would no longer be itself.
+pub(crate) fn is_code(text: &str) -> bool {
+    let digits = text.trim_start_matches(['-', '+']).as_bytes();
+    let is_padded = digits.len() > 1 && digits[0] == b'0' && digits[1].is_ascii_digit();
+    is_padded || (digits.len() > 18 && digits.iter().all(u8::is_ascii_digit))
+}
+
+/// An ISO date or date and time, as seconds since 1970. One with an offset is that instant.
+pub(crate) fn parse_date(text: &str) -> Option<f64> {
+    let bytes = text.as_bytes();
+    let looks_right = bytes.len() >= 10
+        && bytes[..4].iter().all(u8::is_ascii_digit)
+        && bytes[4] == b'-'
+        && bytes[7] == b'-';
+    if !looks_right {
+        return None;
+    }
+    // A civil date would read an offset and drop it.
+    if bytes[10..].iter().any(|byte| b"Zz+-".contains(byte)) {
+        let timestamp: jiff::Timestamp = text.parse().ok()?;
+        return Some(seconds_since_1970(timestamp));
+    }
+    seconds_of(text.parse().ok()?)
+}
+
+/// A date in one of these `strptime` formats, as seconds since 1970.
+pub(crate) fn parse_date_as(text: &str, formats: &[String]) -> Option<f64> {
+    formats.iter().find_map(|format| {
+        let parsed = jiff::fmt::strtime::parse(format, text).ok()?;
+        match parsed.to_datetime() {
+            Ok(moment) => seconds_of(moment),
+            Err(_) => seconds_of(parsed.to_date().ok()?.to_datetime(civil::Time::midnight())),
+        }
+    })
+}
+
+fn seconds_of(moment: civil::DateTime) -> Option<f64> {
+    let timestamp = Offset::UTC.to_timestamp(moment).ok()?;
+    Some(seconds_since_1970(timestamp))
+}
+
+fn seconds_since_1970(timestamp: jiff::Timestamp) -> f64 {
+    timestamp.as_second() as f64 + f64::from(timestamp.subsec_nanosecond()) / 1e9
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_that_mean_missing() {
+        for text in ["", "  ", "NA", "NaN", "nan", "NULL", "None", "?", "N/A", "#N/A", "NaT"] {
+            assert_eq!(Cell::from_text(text), Cell::Missing, "{text:?}");
+        }
+        for text in ["0", "no", "nana", "-", "unknown"] {
+            assert_eq!(Cell::from_text(text), Cell::Text(text), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn numbers_as_files_write_them() {
+        for (text, expected) in [
+            ("1", Some(1.0)),
+            ("-1.5e3", Some(-1500.0)),
+            ("007", Some(7.0)),
+            ("inf", Some(f64::INFINITY)),
+            ("nan", None),
+            ("1,5", None),
+            ("1_000", None),
+            ("0x10", None),
+            ("12abc", None),
+        ] {
+            assert_eq!(parse_number(text), expected, "{text}");
+        }
+        assert_eq!(parse_plain_int("-12"), Some(-12));
+        assert_eq!(parse_plain_int("007"), None);
+        assert_eq!(parse_plain_int("0"), Some(0));
+        assert_eq!(parse_plain_int("99999999999999999999"), None);
+        for text in ["007", "-01", "99999999999999999999"] {
+            assert!(is_code(text), "{text}");
+        }
+        for text in ["0.5", "0", "10", "0.1234567890123456789012"] {
+            assert!(!is_code(text), "{text}");
+        }
+    }
+
+    #[test]
+    fn dates_read_and_write() {
+        for (text, seconds, back) in [
+            ("1970-01-02", 86_400.0, "1970-01-02"),
+            ("1969-12-31", -86_400.0, "1969-12-31"),
+            ("2020-02-29 06:30", 1_582_957_800.0, "2020-02-29T06:30:00"),
+            ("2020-02-29T06:30:00.5", 1_582_957_800.5, "2020-02-29T06:30:00.5"),
+            ("2020-02-29T06:30:00+01:00", 1_582_954_200.0, "2020-02-29T05:30:00"),
+            ("2020-02-29T06:30:00Z", 1_582_957_800.0, "2020-02-29T06:30:00"),
+        ] {
+            assert_eq!(parse_date(text), Some(seconds), "{text}");
+            assert_eq!(date_text(seconds), back, "{text}");
+        }
+        for text in
+            ["2020-02-30", "2020-1-1", "20200101", "abcd-ef-gh", "2020-01-01x", "é020-01-01"]
+        {
+            assert_eq!(parse_date(text), None, "{text}");
+        }
+        let formats = vec!["%d/%m/%Y".to_owned(), "%Y%m%d %H:%M".to_owned()];
+        assert_eq!(parse_date_as("02/01/1970", &formats), Some(86_400.0));
+        assert_eq!(parse_date_as("19700102 01:00", &formats), Some(90_000.0));
+        assert_eq!(parse_date_as("1970-01-02", &formats), None);
+    }
+
+    #[test]
+    fn numbers_and_moments_outside_all_bounds() {
+        for seconds in [f64::NAN, f64::INFINITY, 1e300, -1e300, 3.9e11, -3.9e11] {
+            let _ = date_text(seconds);
+        }
+        assert_eq!(number_text(2.0), "2");
+        assert_eq!(number_text(0.1), "0.1");
+        assert_eq!(number_text(1e300), "1e300");
+    }
+}

@@ -1,0 +1,191 @@
+//! Rows to predict: the same features, in an order that leads back to the file's own.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use fleetfit_search_spaces::data::DataSource;
+use fleetfit_search_spaces::entity::EntityKey;
+
+use super::TargetRows;
+use super::column::{Column, Storage};
+use super::error::DataError;
+use super::keys::RowKeys;
+use super::raw::{Sorted, sort_by_group};
+use super::roles::{Reading, feature_storage, missing_column};
+use super::sorting::{target_rows, to_levels};
+use super::table::Table;
+use crate::frame::{FeatureKind, FeatureSchema, Frame, Layout, MISSING, Target, TargetKind};
+
+/// Rows to predict, by entity. Rows are named by their position in the input.
+#[derive(Debug)]
+pub struct Prediction {
+    n_rows: usize,
+    partition: Vec<(String, Column)>,
+    time: Option<(String, Column)>,
+    order: Vec<u32>,
+    offsets: Vec<u32>,
+    unknown: Vec<u32>,
+    layout: Layout,
+    features: Vec<Column>,
+    target: Option<TargetRows>,
+}
+
+impl Prediction {
+    /// Reads rows to predict for the entities that have models. The target may be absent.
+    pub fn load(
+        base: &Path,
+        source: &DataSource,
+        schema: &FeatureSchema,
+        entities: &[EntityKey],
+    ) -> Result<Self, DataError> {
+        Self::read(base, source, schema, entities).map_err(|error| error.key("data"))
+    }
+
+    fn read(
+        base: &Path,
+        source: &DataSource,
+        schema: &FeatureSchema,
+        entities: &[EntityKey],
+    ) -> Result<Self, DataError> {
+        let table = Table::survey(base, source)?;
+        let find =
+            |name: &str| table.column(name).ok_or_else(|| missing_column(&table, name, "data"));
+        let mut reading = Reading::default();
+        let mut partition = Vec::new();
+        for key in &schema.partition {
+            partition.push(reading.want(find(&key.name)?, Storage::Word));
+        }
+        let time = match &schema.time_column {
+            Some(name) => Some((name.clone(), reading.want(find(name)?, Storage::Word))),
+            None => None,
+        };
+        let mut features = Vec::new();
+        for feature in &schema.features {
+            let storage = match feature.kind {
+                FeatureKind::Number => Storage::Number,
+                FeatureKind::Category(_) => Storage::Word,
+                FeatureKind::Date(_) => Storage::Date,
+            };
+            features.push(reading.want(find(&feature.column)?, storage));
+        }
+        let target = find_target(&table, schema);
+        let target = target.map(|column| match schema.target_kind {
+            TargetKind::Number => (column, reading.want(column, Storage::Number)),
+            TargetKind::Class(_) => (column, reading.want(column, Storage::Word)),
+        });
+        let mut columns = reading.read(&table)?;
+        let partition: Vec<Column> =
+            partition.into_iter().map(|ticket| columns.take(ticket)).collect();
+        let keys = RowKeys::of(&schema.partition, &partition, table.n_rows).among(entities);
+        let unknown = (0_u32..)
+            .zip(&keys.rows)
+            .filter(|(_, entity)| **entity == MISSING)
+            .map(|(row, _)| row)
+            .collect();
+        let Sorted { order, offsets } = sort_by_group(&keys.rows, entities.len());
+        let features = schema
+            .features
+            .iter()
+            .zip(features)
+            .map(|(feature, ticket)| to_levels(columns.take(ticket).gather(&order), &feature.kind))
+            .collect();
+        let target = target.map(|(column, ticket)| {
+            target_rows(schema, &table.surveys[column], columns.take(ticket)).gather(&order)
+        });
+        let names = schema.partition.iter().map(|key| key.name.clone());
+        Ok(Self {
+            n_rows: table.n_rows,
+            partition: names.zip(partition).collect(),
+            time: time.map(|(name, ticket)| (name, columns.take(ticket))),
+            order,
+            offsets,
+            unknown,
+            layout: Layout::of(schema),
+            features,
+            target,
+        })
+    }
+
+    /// How many rows the input has.
+    pub fn n_rows(&self) -> usize {
+        self.n_rows
+    }
+
+    /// The entities that have rows, by their position among those given to [`Self::load`].
+    pub fn entities(&self) -> Vec<u32> {
+        (0_u32..)
+            .zip(self.offsets.windows(2))
+            .filter(|(_, pair)| pair[0] < pair[1])
+            .map(|(entity, _)| entity)
+            .collect()
+    }
+
+    /// The input rows of an entity, in the order of its frame.
+    pub fn rows(&self, entity: u32) -> &[u32] {
+        &self.order[self.range(entity)]
+    }
+
+    /// The input rows whose entity has no model.
+    pub fn unknown_rows(&self) -> &[u32] {
+        &self.unknown
+    }
+
+    /// The rows of an entity. The target is known where the input has it for all of them.
+    pub fn frame(&self, entity: u32) -> Frame {
+        let rows = self.range(entity);
+        let target = match &self.target {
+            Some(target) if rows.clone().all(|row| target.is_known(row)) => match target {
+                TargetRows::Number(values) => Target::Number(values[rows.clone()].to_vec()),
+                TargetRows::Class(codes, labels) => Target::Class {
+                    codes: codes[rows.clone()].to_vec(),
+                    labels: Arc::clone(labels),
+                },
+            },
+            _ => Target::Unknown,
+        };
+        Frame {
+            columns: self.layout.columns(&self.features, rows.clone()),
+            target,
+            weights: None,
+            n_rows: rows.len(),
+        }
+    }
+
+    /// The names of the columns that go with each prediction: the partition columns, then the time.
+    pub fn passed_columns(&self) -> Vec<&str> {
+        self.passed().map(|(name, _)| name.as_str()).collect()
+    }
+
+    /// What these columns hold in an input row, as text; empty where it is missing.
+    pub fn passed_values(&self, row: u32) -> Vec<&str> {
+        self.passed()
+            .map(|(_, column)| {
+                let (codes, words) = column.words();
+                let code = codes.get(row as usize).copied().unwrap_or(MISSING);
+                words.get(code as usize).map_or("", String::as_str)
+            })
+            .collect()
+    }
+
+    fn passed(&self) -> impl Iterator<Item = &(String, Column)> {
+        self.partition.iter().chain(&self.time)
+    }
+
+    fn range(&self, entity: u32) -> std::ops::Range<usize> {
+        let at = |position: usize| self.offsets.get(position).map_or(0, |&offset| offset as usize);
+        match self.offsets.get(entity as usize + 1) {
+            Some(_) => at(entity as usize)..at(entity as usize + 1),
+            None => 0..0,
+        }
+    }
+}
+
+/// The target's column. One that does not hold targets (a placeholder, say) is as good as none.
+fn find_target(table: &Table, schema: &FeatureSchema) -> Option<usize> {
+    let column = table.column(&schema.target)?;
+    let is_usable = match schema.target_kind {
+        TargetKind::Class(_) => true,
+        TargetKind::Number => feature_storage(table.surveys[column].kind()) == Storage::Number,
+    };
+    is_usable.then_some(column)
+}

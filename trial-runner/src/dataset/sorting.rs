@@ -1,0 +1,222 @@
+//! Rows out of the files' order into the entities' order.
+
+use std::sync::Arc;
+
+use fleetfit_search_spaces::entity::EntityKey;
+
+use super::column::{Column, Survey};
+use super::error::DataError;
+use super::keys::{Combinations, RowKeys, labels};
+use super::raw::{RawRows, sort_by_group};
+use super::{Dataset, TargetRows};
+use crate::frame::{FeatureKind, FeatureSchema, Layout, MISSING, TargetKind};
+
+/// Rows in the files' order, and what has been decided about them.
+pub(super) struct Unsorted<'t> {
+    pub(super) schema: FeatureSchema,
+    pub(super) keep: Vec<bool>,
+    pub(super) n_training: usize,
+    pub(super) raw: RawRows,
+    pub(super) survey: &'t Survey,
+}
+
+impl Unsorted<'_> {
+    pub(super) fn sort(
+        self,
+        digest: String,
+        mut notices: Vec<String>,
+        has_validation: bool,
+    ) -> Result<Dataset, DataError> {
+        let raw = self.raw;
+        let target = target_rows(&self.schema, self.survey, raw.target);
+        let keys = RowKeys::of(&self.schema.partition, &raw.keys, raw.n_rows);
+        let is_class = matches!(target, TargetRows::Class(..));
+        let unused = |row: usize| {
+            let is_timeless = |time: &Column| time.numbers()[row].is_nan();
+            if raw.time.as_ref().is_some_and(is_timeless) {
+                Some(Unused::NoTime)
+            } else if target.is_known(row) {
+                None
+            } else if is_class && row >= self.n_training {
+                Some(Unused::UnknownTarget)
+            } else {
+                Some(Unused::NoTarget)
+            }
+        };
+        let (entities, groups) = group_rows(keys, self.n_training, unused, &mut notices);
+        let is_unused = |group: &u32| *group == MISSING;
+        if groups[..self.n_training].iter().all(is_unused) {
+            let message = "no row has a target and all of its keys";
+            return Err(DataError::content(message)
+                .key("target_column_name")
+                .found("no usable row")
+                .allowed("rows with a target, a time and all partition columns"));
+        }
+        let sorted = sort_by_group(&groups, 2 * entities.len());
+        let order = &sorted.order;
+        let series = (!raw.series.is_empty()).then(|| {
+            let codes: Vec<&[u32]> = raw.series.iter().map(|column| column.words().0).collect();
+            let rows = Combinations::of(&codes, raw.n_rows).rows;
+            order.iter().map(|&row| rows[row as usize]).collect()
+        });
+        let numbers = |column: Column| column.gather(order).numbers().to_vec();
+        let features: Vec<Column> = raw
+            .features
+            .into_iter()
+            .zip(self.keep)
+            .filter_map(|(column, keep)| keep.then_some(column))
+            .zip(&self.schema.features)
+            .map(|(column, feature)| to_levels(column.gather(order), &feature.kind))
+            .collect();
+        Ok(Dataset {
+            target: target.gather(order),
+            weights: raw.weight.map(numbers),
+            time: raw.time.map(numbers),
+            series,
+            marks: raw.marks.into_iter().map(numbers).collect(),
+            features,
+            layout: Layout::of(&self.schema),
+            schema: self.schema,
+            offsets: sorted.offsets,
+            entities,
+            has_validation,
+            digest,
+            notices,
+        })
+    }
+}
+
+/// Why a row is not used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Unused {
+    NoKey,
+    UnknownEntity,
+    NoTarget,
+    UnknownTarget,
+    NoTime,
+}
+
+impl Unused {
+    const ALL: [Self; 5] =
+        [Self::NoKey, Self::UnknownEntity, Self::NoTarget, Self::UnknownTarget, Self::NoTime];
+
+    fn reason(self) -> &'static str {
+        match self {
+            Self::NoKey => "a partition column is empty there",
+            Self::UnknownEntity => "the training data has no such entity",
+            Self::NoTarget => "the target is missing there",
+            Self::UnknownTarget => "the target is missing there, or no class of the training data",
+            Self::NoTime => "the time is missing there",
+        }
+    }
+}
+
+/// The entities that can be trained, and the group of each row: twice its entity, and one more for
+/// a row of the validation table.
+fn group_rows(
+    keys: RowKeys,
+    n_training: usize,
+    unused: impl Fn(usize) -> Option<Unused>,
+    notices: &mut Vec<String>,
+) -> (Vec<EntityKey>, Vec<u32>) {
+    let mut is_trained = vec![false; keys.entities.len()];
+    for &entity in &keys.rows[..n_training] {
+        if entity != MISSING {
+            is_trained[entity as usize] = true;
+        }
+    }
+    let mut entities = Vec::new();
+    let mut number = vec![None; keys.entities.len()];
+    for (position, key) in keys.entities.into_iter().enumerate() {
+        if is_trained[position] {
+            number[position] = Some(entities.len() as u32);
+            entities.push(key);
+        }
+    }
+    let mut counts = [0_usize; Unused::ALL.len()];
+    let mut groups = keys.rows;
+    for (row, group) in groups.iter_mut().enumerate() {
+        let entity = match *group {
+            MISSING => Err(Unused::NoKey),
+            entity => number[entity as usize].ok_or(Unused::UnknownEntity),
+        };
+        *group = match entity.and_then(|entity| unused(row).map_or(Ok(entity), Err)) {
+            Ok(entity) => 2 * entity + u32::from(row >= n_training),
+            Err(why) => {
+                counts[why as usize] += 1;
+                MISSING
+            }
+        };
+    }
+    for (why, n_rows) in Unused::ALL.into_iter().zip(counts) {
+        if n_rows > 0 {
+            let rows = if n_rows == 1 { "row is" } else { "rows are" };
+            notices.push(format!("{n_rows} {rows} not used: {}", why.reason()));
+        }
+    }
+    (entities, groups)
+}
+
+pub(super) fn target_rows(schema: &FeatureSchema, survey: &Survey, column: Column) -> TargetRows {
+    match (&schema.target_kind, column) {
+        (TargetKind::Class(names), Column::Word { codes, words }) => {
+            let (texts, of_word) = labels(survey, &words);
+            let of_text: Vec<u32> = texts
+                .iter()
+                .map(|text| match names.iter().position(|name| name == text) {
+                    Some(position) => position as u32,
+                    None => MISSING,
+                })
+                .collect();
+            let codes = codes
+                .into_iter()
+                .map(|code| match code {
+                    MISSING => MISSING,
+                    _ => of_text[of_word[code as usize] as usize],
+                })
+                .collect();
+            TargetRows::Class(codes, Arc::new(names.clone()))
+        }
+        (_, column) => TargetRows::Number(column.numbers().to_vec()),
+    }
+}
+
+impl TargetRows {
+    pub(super) fn is_known(&self, row: usize) -> bool {
+        match self {
+            Self::Number(values) => !values[row].is_nan(),
+            Self::Class(codes, _) => codes[row] != MISSING,
+        }
+    }
+
+    pub(super) fn gather(self, order: &[u32]) -> Self {
+        match self {
+            Self::Number(values) => {
+                Self::Number(order.iter().map(|&row| values[row as usize]).collect())
+            }
+            Self::Class(codes, labels) => {
+                Self::Class(order.iter().map(|&row| codes[row as usize]).collect(), labels)
+            }
+        }
+    }
+}
+
+/// Words as indices into a feature's sorted levels; others become missing.
+pub(super) fn to_levels(column: Column, kind: &FeatureKind) -> Column {
+    match (kind, column) {
+        (FeatureKind::Category(levels), Column::Word { mut codes, words }) => {
+            let translation: Vec<u32> = words
+                .iter()
+                .map(|word| match levels.binary_search(word) {
+                    Ok(level) => level as u32,
+                    Err(_) => MISSING,
+                })
+                .collect();
+            for code in codes.iter_mut().filter(|code| **code != MISSING) {
+                *code = translation[*code as usize];
+            }
+            Column::Word { codes, words: Vec::new() }
+        }
+        (_, column) => column,
+    }
+}

@@ -1,0 +1,92 @@
+//! What the features of a data set are: decided once when it is loaded, kept with every model, and
+//! enough to make the same features of other rows.
+
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use super::date_part::DatePart;
+use crate::dataset::KeyColumn;
+
+/// The features, the target and the other columns that matter when a model predicts.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct FeatureSchema {
+    /// The columns that become features, in the table's order.
+    pub features: Vec<Feature>,
+    /// The target's column.
+    pub target: String,
+    /// What the target is.
+    pub target_kind: TargetKind,
+    /// The columns whose values are the entities.
+    pub partition: Vec<KeyColumn>,
+    /// The column of time, where there is one.
+    pub time_column: Option<String>,
+}
+
+/// A column that becomes one or more features.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Feature {
+    /// The column's name.
+    pub column: String,
+    /// What it becomes.
+    pub kind: FeatureKind,
+}
+
+/// What a column becomes.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FeatureKind {
+    /// A number; true and false are 1 and 0.
+    Number,
+    /// One of these levels, sorted. A word that isn't among them is missing.
+    Category(Vec<String>),
+    /// These parts of a date, each a number.
+    Date(Vec<DatePart>),
+}
+
+/// What the target is.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TargetKind {
+    /// A number.
+    Number,
+    /// One of these labels. Of two, the positive one comes last.
+    Class(Vec<String>),
+}
+
+/// The file of a study's folder that holds the schema.
+const FILE: &str = "schema.json";
+
+impl FeatureSchema {
+    /// Keeps the schema in a study's folder, whole or not at all.
+    pub fn save(&self, dir: &Path) -> io::Result<()> {
+        let draft = dir.join(format!("{FILE}.new"));
+        let mut file = File::create(&draft)?;
+        file.write_all(&serde_json::to_vec(self)?)?;
+        file.sync_all()?;
+        fs::rename(&draft, dir.join(FILE))?;
+        File::open(dir)?.sync_all()
+    }
+
+    /// The schema that a study's folder keeps.
+    pub fn load(dir: &Path) -> io::Result<Self> {
+        Ok(serde_json::from_slice(&fs::read(dir.join(FILE))?)?)
+    }
+
+    /// The names of a frame's columns: the column's own, or `date.month` for the parts of a date.
+    pub fn names(&self) -> Vec<String> {
+        let mut names = Vec::new();
+        for feature in &self.features {
+            match &feature.kind {
+                FeatureKind::Date(parts) => names
+                    .extend(parts.iter().map(|part| format!("{}.{}", feature.column, part.name()))),
+                FeatureKind::Number | FeatureKind::Category(_) => {
+                    names.push(feature.column.clone())
+                }
+            }
+        }
+        names
+    }
+}

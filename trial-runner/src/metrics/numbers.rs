@@ -1,0 +1,201 @@
+//! Measures of predicted numbers.
+
+use fleetfit_search_spaces::objective::Measure;
+
+use super::{MetricError, Yardstick, undefined};
+
+pub(super) fn measure(
+    measure: Measure,
+    truth: &[f64],
+    predicted: &[f64],
+    weights: Option<&[f64]>,
+    yardstick: Yardstick,
+) -> Result<f64, MetricError> {
+    let rows = Rows { truth, predicted, weights };
+    let absolute = |truth: f64, predicted: f64| (truth - predicted).abs();
+    let squared = |truth: f64, predicted: f64| (truth - predicted).powi(2);
+    match measure {
+        Measure::RootMeanSquaredError => Ok(rows.mean(squared).sqrt()),
+        Measure::MeanSquaredError => Ok(rows.mean(squared)),
+        Measure::MeanAbsoluteError => Ok(rows.mean(absolute)),
+        Measure::NormalizedRootMeanSquaredError => {
+            Ok(rows.mean(squared).sqrt() / divisor(yardstick.range))
+        }
+        Measure::NormalizedMeanAbsoluteError => Ok(rows.mean(absolute) / divisor(yardstick.range)),
+        Measure::MeanAbsoluteScaledError => {
+            Ok(rows.mean(absolute) / divisor(yardstick.naive_error))
+        }
+        Measure::MeanAbsolutePercentageError => rows
+            .mean_where(
+                |truth| truth != 0.0,
+                |truth, predicted| absolute(truth, predicted) / truth.abs(),
+            )
+            .ok_or_else(|| undefined(measure, "every target is 0")),
+        Measure::SymmetricMeanAbsolutePercentageError => {
+            Ok(rows.mean(|truth, predicted| match truth.abs() + predicted.abs() {
+                0.0 => 0.0,
+                size => 2.0 * absolute(truth, predicted) / size,
+            }))
+        }
+        Measure::R2Score => r2_score(&rows),
+        Measure::SpearmanCorrelation => spearman(truth, predicted),
+        Measure::AucWeighted
+        | Measure::Accuracy
+        | Measure::NormMacroRecall
+        | Measure::AveragePrecisionScoreWeighted
+        | Measure::PrecisionScoreWeighted
+        | Measure::LogLoss
+        | Measure::F1ScoreWeighted => {
+            Err(MetricError::WrongKind { measure: measure.name(), found: "numbers" })
+        }
+    }
+}
+
+struct Rows<'a> {
+    truth: &'a [f64],
+    predicted: &'a [f64],
+    weights: Option<&'a [f64]>,
+}
+
+impl Rows<'_> {
+    fn mean(&self, error: impl Fn(f64, f64) -> f64) -> f64 {
+        self.mean_where(|_| true, error).unwrap_or(f64::NAN)
+    }
+
+    /// The weighted mean over the rows whose target counts; none where no weight is on them.
+    fn mean_where(
+        &self,
+        counts: impl Fn(f64) -> bool,
+        error: impl Fn(f64, f64) -> f64,
+    ) -> Option<f64> {
+        let (mut sum, mut total) = (0.0, 0.0);
+        for (row, (&truth, &predicted)) in self.truth.iter().zip(self.predicted).enumerate() {
+            if counts(truth) {
+                let weight = self.weights.map_or(1.0, |weights| weights[row]);
+                sum += weight * error(truth, predicted);
+                total += weight;
+            }
+        }
+        (total > 0.0).then(|| sum / total)
+    }
+}
+
+fn divisor(size: f64) -> f64 {
+    if size > 0.0 { size } else { 1.0 }
+}
+
+/// As scikit-learn: for a constant target 1 where the predictions are exact and 0 where not.
+fn r2_score(rows: &Rows<'_>) -> Result<f64, MetricError> {
+    if rows.truth.len() < 2 {
+        return Err(undefined(Measure::R2Score, "there is a single row"));
+    }
+    let mean = rows.mean(|truth, _| truth);
+    let spread = rows.mean(|truth, _| (truth - mean).powi(2));
+    let error = rows.mean(|truth, predicted| (truth - predicted).powi(2));
+    Ok(match (spread > 0.0, error > 0.0) {
+        (true, _) => 1.0 - error / spread,
+        (false, true) => 0.0,
+        (false, false) => 1.0,
+    })
+}
+
+/// Pearson's correlation of the ranks, equal values sharing their mean rank; weights don't matter.
+/// Constant predictions rank nothing and get 0.
+fn spearman(truth: &[f64], predicted: &[f64]) -> Result<f64, MetricError> {
+    let (truth, predicted) = (ranks(truth), ranks(predicted));
+    let mean = (truth.len() as f64 + 1.0) / 2.0;
+    let (mut both, mut of_truth, mut of_predicted) = (0.0, 0.0, 0.0);
+    for (a, b) in truth.iter().zip(&predicted) {
+        both += (a - mean) * (b - mean);
+        of_truth += (a - mean).powi(2);
+        of_predicted += (b - mean).powi(2);
+    }
+    if of_truth == 0.0 {
+        return Err(undefined(Measure::SpearmanCorrelation, "the target is constant"));
+    }
+    if of_predicted == 0.0 {
+        return Ok(0.0);
+    }
+    Ok(both / (of_truth * of_predicted).sqrt())
+}
+
+fn ranks(values: &[f64]) -> Vec<f64> {
+    let mut order: Vec<usize> = (0..values.len()).collect();
+    order.sort_by(|&a, &b| values[a].total_cmp(&values[b]));
+    let mut ranks = vec![0.0; values.len()];
+    let equal = |a: &usize, b: &usize| values[*a] == values[*b];
+    let mut before = 0;
+    for tied in order.chunk_by(equal) {
+        let rank = before as f64 + (tied.len() as f64 + 1.0) / 2.0;
+        for &row in tied {
+            ranks[row] = rank;
+        }
+        before += tied.len();
+    }
+    ranks
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::metrics::{Judged, measure};
+
+    const TRUTH: [f64; 6] = [3.0, -0.5, 2.0, 7.0, 4.25, 0.0];
+    const PREDICTED: [f64; 6] = [2.5, 0.0, 2.0, 8.0, 4.0, 1.0];
+    const WEIGHTS: [f64; 6] = [1.0, 2.0, 0.5, 1.0, 3.0, 0.0];
+
+    fn check(name: &str, plain: f64, weighted: Option<f64>) {
+        let yardstick = Yardstick { range: 7.5, naive_error: 2.5 };
+        let judged = Judged::Numbers { truth: &TRUTH, predicted: &PREDICTED };
+        let which = Measure::named(name).unwrap();
+        let value = measure(which, judged, None, yardstick).unwrap();
+        assert!((value - plain).abs() < 1e-12, "{name}: {value}");
+        if let Some(weighted) = weighted {
+            let value = measure(which, judged, Some(&WEIGHTS), yardstick).unwrap();
+            assert!((value - weighted).abs() < 1e-12, "{name}, weighted: {value}");
+        }
+    }
+
+    #[test]
+    fn equal_to_scikit_learn() {
+        // sklearn.metrics 1.9.1: mean_squared_error(TRUTH, PREDICTED[, sample_weight=WEIGHTS]), ….
+        check("mse", 0.427_083_333_333_333_3, Some(0.258_333_333_333_333_36));
+        check("rmse", 0.653_516_130_889_921_8, Some(0.508_265_022_732_563_6));
+        check("mae", 0.541_666_666_666_666_6, Some(0.433_333_333_333_333_35));
+        check("r2", 0.934_242_181_234_963_9, Some(0.957_584_602_754_720_5));
+        // mean_absolute_percentage_error without the rows whose target is 0.
+        check("mape", 0.273_669_467_787_114_9, Some(0.331_465_919_701_213_75));
+        // mean(2 |y − p| / (|y| + |p|)).
+        check("smape", 0.729_292_929_292_929_2, None);
+        check("nrmse", 0.653_516_130_889_921_8 / 7.5, None);
+        check("nmae", 0.541_666_666_666_666_6 / 7.5, None);
+        check("mase", 0.541_666_666_666_666_6 / 2.5, None);
+    }
+
+    fn judge(name: &str, truth: &[f64], predicted: &[f64]) -> Result<f64, String> {
+        let judged = Judged::Numbers { truth, predicted };
+        measure(Measure::named(name).unwrap(), judged, None, Yardstick::default())
+            .map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn ranks_with_ties() {
+        // scipy.stats.spearmanr([1, 2, 2, 3, 5], [2, 1, 3, 3, 9])
+        let value = judge("spearman", &[1.0, 2.0, 2.0, 3.0, 5.0], &[2.0, 1.0, 3.0, 3.0, 9.0]);
+        assert!((value.unwrap() - 0.763_157_894_736_842_1).abs() < 1e-12);
+    }
+
+    #[test]
+    fn constant_targets_and_predictions() {
+        let (same, other) = ([4.0, 4.0], [4.0, 5.0]);
+        assert_eq!(judge("r2", &same, &same), Ok(1.0));
+        assert_eq!(judge("r2", &same, &other), Ok(0.0));
+        assert!(judge("r2", &[1.0], &[1.0]).unwrap_err().contains("single row"));
+        assert_eq!(judge("spearman", &other, &same), Ok(0.0));
+        assert!(judge("spearman", &same, &other).unwrap_err().contains("constant"));
+        assert_eq!(judge("nrmse", &same, &other), judge("rmse", &same, &other));
+        assert_eq!(judge("mase", &same, &other), Ok(0.5));
+        assert!(judge("mape", &[0.0], &[1.0]).unwrap_err().contains("every target is 0"));
+        assert_eq!(judge("smape", &[0.0, 0.0], &[0.0, 1.0]), Ok(1.0));
+    }
+}

@@ -1,0 +1,347 @@
+//! An assignment of built-in learners: configurations tried on an entity's folds, winners refitted.
+//!
+//! Work goes entity by entity, so that one entity's columns and folds are laid out once for all
+//! configurations of the assignment. Outcomes are told in batches, a few times a second.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::{Duration, Instant};
+
+use fleetfit_search_spaces::wire::{ModelAddress, Numbered, Refit};
+use fleetfit_search_spaces::{
+    Assignment, AssignmentTask, Block, Configuration, End, FromRunner, Learner, Measure, Outcome,
+    Setting, Value, Work,
+};
+
+use crate::dataset::Dataset;
+use crate::folds::{Fold, FoldError, FoldPlan, Marks, folds};
+use crate::frame::{Frame, Target};
+use crate::metrics::{Judged, MetricError, Yardstick, measure};
+use crate::model::{Model, Predictions};
+use crate::pack::PackWriter;
+use crate::stop::Stopped;
+use crate::trainer::{Fit, FitError, trainer};
+
+use super::{Flight, Running, Tell, lock, now_ms};
+
+/// How often outcomes are told, so that progress shows and a kill loses little.
+const TELL_EVERY: Duration = Duration::from_millis(200);
+
+/// The fold that seeds are derived from when a winner is fitted on all rows.
+const ALL_ROWS: u32 = u32::MAX;
+
+/// Does the assignment.
+pub(super) fn train(running: &Running, flight: &Flight, assignment: &Assignment, tell: &Tell) {
+    // A study with a built-in learner has data and a measure, or it would not have been started.
+    let Some(dataset) = &running.work.dataset else {
+        return;
+    };
+    let study = &running.work.study;
+    let (Some(data), Some(measure)) = (&study.data, Measure::named(&study.objective.metric)) else {
+        return;
+    };
+    let fleet = Fleet { running, flight, dataset, plan: FoldPlan::of(data), measure };
+    match &assignment.task {
+        AssignmentTask::Try(blocks) => fleet.try_all(assignment, blocks, tell),
+        AssignmentTask::Refit(blocks) => fleet.refit_all(assignment, blocks, tell),
+    }
+}
+
+struct Fleet<'a> {
+    running: &'a Running,
+    flight: &'a Flight,
+    dataset: &'a Dataset,
+    plan: FoldPlan,
+    measure: Measure,
+}
+
+/// One entity's rows, laid out once for all configurations of an assignment.
+struct Bench {
+    frame: Frame,
+    marks: Marks,
+    folds: Result<Vec<Fold>, FoldError>,
+}
+
+impl Bench {
+    /// The measure of a fold's predictions for the rows it validates on.
+    fn judge(
+        &self,
+        wanted: Measure,
+        fold: &Fold,
+        predictions: &Predictions,
+    ) -> Result<f64, MetricError> {
+        let weights = self.frame.weights.as_deref().map(|weights| pick(weights, &fold.validate));
+        let weights = weights.as_deref();
+        match (&self.frame.target, predictions) {
+            (Target::Number(values), Predictions::Numbers(predicted)) => {
+                let (truth, train) = (pick(values, &fold.validate), pick(values, &fold.train));
+                let series = self.marks.series.as_deref().map(|series| pick(series, &fold.train));
+                let yardstick = Yardstick::new(values, &train, series.as_deref(), NO_SEASON);
+                let judged = Judged::Numbers { truth: &truth, predicted };
+                measure(wanted, judged, weights, yardstick)
+            }
+            (Target::Class { codes, .. }, Predictions::Classes { probabilities, labels }) => {
+                let truth = pick(codes, &fold.validate);
+                let judged =
+                    Judged::Classes { truth: &truth, probabilities, n_classes: labels.len() };
+                measure(wanted, judged, weights, Yardstick::default())
+            }
+            _ => Err(MetricError::WrongKind {
+                measure: wanted.name(),
+                found: "what this model predicts",
+            }),
+        }
+    }
+}
+
+/// Naive errors are those of the last value.
+const NO_SEASON: usize = 1;
+
+fn pick<T: Copy>(values: &[T], rows: &[u32]) -> Vec<T> {
+    rows.iter().map(|&row| values[row as usize]).collect()
+}
+
+/// Why a trial has no value.
+enum Unfinished {
+    /// It never will have one.
+    Failed(String),
+    /// The study is over: the trial stays open.
+    Over,
+}
+
+impl Fleet<'_> {
+    fn try_all(&self, assignment: &Assignment, blocks: &[Block], tell: &Tell) {
+        let mut outcomes = Vec::new();
+        let mut told = Instant::now();
+        let flush = |outcomes: &mut Vec<Outcome>| {
+            if !outcomes.is_empty() {
+                tell(FromRunner::Outcomes {
+                    study: assignment.study.clone(),
+                    assignment: assignment.number,
+                    attempt: assignment.attempt,
+                    outcomes: std::mem::take(outcomes),
+                });
+            }
+        };
+        'entities: for entity in entities(blocks) {
+            let bench = self.bench(entity);
+            for block in blocks.iter().filter(|block| holds(block, entity)) {
+                let started_ms = now_ms();
+                let Some((end, fits)) = self.try_one(&block.tried, entity, &bench) else {
+                    break 'entities;
+                };
+                outcomes.push(Outcome {
+                    configuration: block.tried.number,
+                    entity,
+                    end,
+                    fits,
+                    started_ms,
+                    ended_ms: now_ms(),
+                    reports: Vec::new(),
+                });
+                if told.elapsed() >= TELL_EVERY {
+                    flush(&mut outcomes);
+                    told = Instant::now();
+                }
+            }
+        }
+        flush(&mut outcomes);
+    }
+
+    /// An entity's rows and folds. Folds depend on the study's seed and the entity alone, so all
+    /// configurations are judged on the same ones.
+    fn bench(&self, entity: u32) -> Bench {
+        let (frame, marks) = (self.dataset.frame(entity), self.dataset.marks(entity));
+        let seed = seed(self.running.work.seed, &[entity]);
+        let folds = folds(&self.plan, &frame, &marks, seed);
+        Bench { frame, marks, folds }
+    }
+
+    /// How the trial ends, and how many models were fitted; none when the study is over.
+    fn try_one(&self, tried: &Numbered, entity: u32, bench: &Bench) -> Option<(End, u32)> {
+        let mut fits = 0;
+        match self.value(tried, entity, bench, &mut fits) {
+            Ok(value) => Some((End::Completed { value }, fits)),
+            Err(Unfinished::Failed(reason)) => Some((End::Failed { reason }, fits)),
+            Err(Unfinished::Over) => None,
+        }
+    }
+
+    /// The unweighted mean of the folds' metrics.
+    fn value(
+        &self,
+        tried: &Numbered,
+        entity: u32,
+        bench: &Bench,
+        fits: &mut u32,
+    ) -> Result<f64, Unfinished> {
+        let failed = |reason: &dyn ToString| Unfinished::Failed(reason.to_string());
+        let folds = bench.folds.as_ref().map_err(|error| failed(error))?;
+        let mut sum = 0.0;
+        for (fold, number) in folds.iter().zip(0u32..) {
+            let seed = seed(self.running.work.seed, &[tried.number, entity, number]);
+            let model = self.fit(&tried.configuration, &bench.frame, &fold.train, seed)?;
+            *fits += 1;
+            let value = guarded(|| {
+                let predictions = model.predict(&bench.frame, &fold.validate);
+                let predictions = predictions.map_err(|error| failed(&error))?;
+                bench.judge(self.measure, fold, &predictions).map_err(|error| failed(&error))
+            })?;
+            if !value.is_finite() {
+                let name = self.measure.name();
+                return Err(failed(&format!("{name} is not a finite number on fold {number}")));
+            }
+            sum += value;
+        }
+        Ok(sum / folds.len() as f64)
+    }
+
+    fn fit(
+        &self,
+        configuration: &Configuration,
+        frame: &Frame,
+        rows: &[u32],
+        seed: u64,
+    ) -> Result<Model, Unfinished> {
+        let (learner, parameters) =
+            learner(&self.running.work.study.work, configuration).map_err(Unfinished::Failed)?;
+        let trainer = trainer(learner).ok_or_else(|| {
+            Unfinished::Failed(format!("{} cannot be trained by this version", learner.name()))
+        })?;
+        let limit_s = self.running.work.study.limits.trial_timeout_s;
+        let deadline = limit_s.map(|limit_s| Instant::now() + Duration::from_secs_f64(limit_s));
+        let stop = self.flight.stop.with_deadline(deadline);
+        let fit = Fit { frame, rows, parameters: &parameters, seed, stop: &stop };
+        guarded(|| {
+            trainer.fit(&fit).map_err(|error| match error {
+                FitError::Failed(reason) => Unfinished::Failed(reason),
+                FitError::Stopped(Stopped::Cancelled) => Unfinished::Over,
+                FitError::Stopped(Stopped::TimedOut) => {
+                    let limit_s = limit_s.unwrap_or_default();
+                    Unfinished::Failed(format!("a fit ran longer than trial_timeout ({limit_s} s)"))
+                }
+            })
+        })
+    }
+
+    fn refit_all(&self, assignment: &Assignment, blocks: &[Block], tell: &Tell) {
+        let mut models = Vec::new();
+        let mut pack = None;
+        for block in blocks {
+            for entity in block.entities.iter().cloned().flatten() {
+                match self.refit(&block.tried, entity, &mut pack) {
+                    Ok(model) => models.push(Refit {
+                        entity,
+                        configuration: block.tried.number,
+                        model: Ok(model),
+                    }),
+                    Err(Unfinished::Failed(reason)) => models.push(Refit {
+                        entity,
+                        configuration: block.tried.number,
+                        model: Err(reason),
+                    }),
+                    Err(Unfinished::Over) => return,
+                }
+            }
+        }
+        // Models count once their bytes are on disk. If they never get there, they are not told,
+        // and the assignment comes back.
+        if let Some(mut pack) = pack {
+            if pack.sync().is_err() {
+                return;
+            }
+            lock(&self.running.packs).push(pack);
+        }
+        let (study, assignment) = (assignment.study.clone(), assignment.number);
+        tell(FromRunner::Refitted { study, assignment, models });
+    }
+
+    fn refit(
+        &self,
+        winner: &Numbered,
+        entity: u32,
+        pack: &mut Option<PackWriter>,
+    ) -> Result<ModelAddress, Unfinished> {
+        let bench = self.bench(entity);
+        let work = &self.running.work;
+        let seed = seed(work.seed, &[winner.number, entity, ALL_ROWS]);
+        let rows = bench.marks.refit_rows(bench.frame.n_rows);
+        let model = self.fit(&winner.configuration, &bench.frame, &rows, seed)?;
+        let writer = match pack {
+            Some(writer) => writer,
+            None => {
+                let spare = lock(&self.running.packs).pop();
+                let dir = work.dir.join("models");
+                let opened = spare.map_or_else(|| PackWriter::open(&dir), Ok);
+                pack.insert(opened.map_err(|error| not_stored(&error))?)
+            }
+        };
+        writer.append(&model.to_bytes()).map_err(|error| not_stored(&error))
+    }
+}
+
+fn not_stored(error: &std::io::Error) -> Unfinished {
+    Unfinished::Failed(format!("the model could not be stored: {error}"))
+}
+
+/// A panic of a trainer is a failed trial, not the end of the runner.
+fn guarded<T>(act: impl FnOnce() -> Result<T, Unfinished>) -> Result<T, Unfinished> {
+    match catch_unwind(AssertUnwindSafe(act)) {
+        Ok(done) => done,
+        Err(panic) => {
+            let message = panic
+                .downcast_ref::<String>()
+                .map(String::as_str)
+                .or_else(|| panic.downcast_ref::<&str>().copied())
+                .unwrap_or("no message");
+            Err(Unfinished::Failed(format!("the trainer failed unexpectedly: {message}")))
+        }
+    }
+}
+
+/// The learner that a configuration trains, and its parameters.
+fn learner(work: &Work, configuration: &Configuration) -> Result<(Learner, Configuration), String> {
+    let parameter = match work {
+        Work::Learner(learner) => return Ok((*learner, configuration.clone())),
+        Work::ChosenLearner { parameter } => parameter,
+        Work::Command(_) | Work::External | Work::AutoMl => {
+            return Err("this study trains no built-in learner".into());
+        }
+    };
+    let (name, parameters) = match configuration.get(parameter) {
+        Some(Setting::Value(Value::Text(name))) => (name.clone(), Configuration::default()),
+        Some(Setting::Nested(nested)) => {
+            let name = match nested.get("learner") {
+                Some(Setting::Value(Value::Text(name))) => name.clone(),
+                _ => return Err(format!("{parameter} chose no learner")),
+            };
+            let others = nested.0.iter().filter(|(key, _)| key != "learner").cloned();
+            (name, Configuration(others.collect()))
+        }
+        _ => return Err(format!("{parameter} chose no learner")),
+    };
+    let learner = Learner::named(&name).ok_or_else(|| format!("there is no learner {name}"))?;
+    Ok((learner, parameters))
+}
+
+fn holds(block: &Block, entity: u32) -> bool {
+    block.entities.iter().any(|range| range.contains(&entity))
+}
+
+/// Every entity of the blocks once, in ascending order.
+fn entities(blocks: &[Block]) -> Vec<u32> {
+    let all = blocks.iter().flat_map(|block| block.entities.iter().cloned().flatten());
+    let mut all: Vec<u32> = all.collect();
+    all.sort_unstable();
+    all.dedup();
+    all
+}
+
+/// Numbers mixed into one seed; any change of any of them changes all of it (splitmix64).
+fn seed(study: u64, numbers: &[u32]) -> u64 {
+    numbers.iter().fold(study, |seed, number| {
+        let mut mixed = (seed ^ u64::from(*number)).wrapping_add(0x9e37_79b9_7f4a_7c15);
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
+    })
+}
