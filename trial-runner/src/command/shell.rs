@@ -307,31 +307,31 @@ mod tests {
         ];
         for value in &hostile {
             let cases = [
-                ("printf '[%s]' @", "[V]"),
-                ("printf '[%s]' --x=@ @", "[--x=V][V]"),
-                ("printf '[%s]' '@'", "[V]"),
-                ("printf '[%s]' 'a @ b' c", "[a V b][c]"),
-                ("printf '[%s]' \"a @ b\" c", "[a V b][c]"),
-                ("# don't @\nprintf '[%s]' @", "[V]"),
-                ("printf '[%s]' it\\'s @", "[it's][V]"),
-                ("printf '[%s]' \\@ \"\\@\"", "[V][V]"),
-                ("cat <<'END'\nit's @!\nEND\nprintf '[%s]' @", "it's V!\n[V]"),
-                ("cat <<END; printf '[%s]' @\nit's @!\nEND", "it's V!\n[V]"),
-                ("printf '[%s]' $((1<<2)) @", "[4][V]"),
+                ("printf '[%s]' @", "[<value>]"),
+                ("printf '[%s]' --x=@ @", "[--x=<value>][<value>]"),
+                ("printf '[%s]' '@'", "[<value>]"),
+                ("printf '[%s]' 'a @ b' c", "[a <value> b][c]"),
+                ("printf '[%s]' \"a @ b\" c", "[a <value> b][c]"),
+                ("# don't @\nprintf '[%s]' @", "[<value>]"),
+                ("printf '[%s]' it\\'s @", "[it's][<value>]"),
+                ("printf '[%s]' \\@ \"\\@\"", "[<value>][<value>]"),
+                ("cat <<'END'\nit's @!\nEND\nprintf '[%s]' @", "it's <value>!\n[<value>]"),
+                ("cat <<END; printf '[%s]' @\nit's @!\nEND", "it's <value>!\n[<value>]"),
+                ("printf '[%s]' $((1<<2)) @", "[4][<value>]"),
             ];
             for (command, expected) in cases {
-                assert_eq!(run(command, value), expected.replace('V', value), "{command}");
+                assert_eq!(run(command, value), expected.replace("<value>", value), "{command}");
             }
             // The shell drops newlines at the end of a substitution.
             let kept = value.trim_end_matches('\n');
             let cases = [
-                ("printf '[%s]' \"$(printf %s @)\" \"@\"", "[K][V]"),
-                ("printf '[%s]' \"$(printf %s '@')\" \"@\"", "[K][V]"),
-                ("printf '[%s]' \"$( (printf %s \"@\") )\" '@'", "[K][V]"),
-                ("printf '[%s]' \"`printf %s @`\" @", "[K][V]"),
+                ("printf '[%s]' \"$(printf %s @)\" \"@\"", "[<kept>][<value>]"),
+                ("printf '[%s]' \"$(printf %s '@')\" \"@\"", "[<kept>][<value>]"),
+                ("printf '[%s]' \"$( (printf %s \"@\") )\" '@'", "[<kept>][<value>]"),
+                ("printf '[%s]' \"`printf %s @`\" @", "[<kept>][<value>]"),
             ];
             for (command, expected) in cases {
-                let expected = expected.replace('K', kept).replace('V', value);
+                let expected = expected.replace("<kept>", kept).replace("<value>", value);
                 assert_eq!(run(command, value), expected, "{command}");
             }
             assert!(!trap.exists(), "{value}");
