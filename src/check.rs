@@ -98,7 +98,10 @@ fn sentence_by_sentence(study: &Study) -> String {
     );
     say(
         "seed",
-        study.seed.map_or("drawn when the study is created".into(), |seed| seed.to_string()),
+        study
+            .seed
+            .or(study.sampling.seed)
+            .map_or("drawn when the study is created".into(), |seed| seed.to_string()),
     );
     lines.join("\n")
 }

@@ -50,12 +50,8 @@ pub(crate) fn run(args: &RunArgs, home: &Path, printer: &Printer) -> Result<i32,
         }
         None => create(&journal, &submission, &material)?,
     };
-    let mut notices = submission.study.notices.clone();
-    if let Some(dataset) = &material.dataset {
-        let more = data_notices(&submission, dataset);
-        printer.notices(&more);
-        notices.extend(more);
-    }
+    let notices = data_notices(&submission, &material);
+    printer.notices(&notices);
     let session = Session { home, printer, slots: args.slots, notices };
     if record.summary.status.is_over() {
         printer.note(&format!("{name}: this job has run; here is its stored result"));
@@ -79,8 +75,8 @@ pub(crate) fn resume(args: &ResumeArgs, home: &Path, printer: &Printer) -> Resul
     };
     let material = Material::gather(&submission, home)?;
     same(&record, &submission, material.digest().as_deref())?;
-    let session =
-        Session { home, printer, slots: args.slots, notices: submission.study.notices.clone() };
+    let notices = data_notices(&submission, &material);
+    let session = Session { home, printer, slots: args.slots, notices };
     if matches!(record.summary.status, Status::Completed | Status::Failed) {
         printer.note(&format!("{}: this study is over; here is its result", args.study));
         return session.conclude(&journal, &args.study);
@@ -131,7 +127,9 @@ impl Material {
     }
 }
 
-fn data_notices(submission: &Submission, dataset: &Dataset) -> Vec<Notice> {
+/// What is worth saying about the data, beside what is worth saying about the job.
+fn data_notices(submission: &Submission, material: &Material) -> Vec<Notice> {
+    let Some(dataset) = &material.dataset else { return Vec::new() };
     let place = submission.job.problem_at("training_data", "", "", None).place;
     let notice = |message: &String| Notice { place: place.clone(), message: message.clone() };
     dataset.notices().iter().map(notice).collect()

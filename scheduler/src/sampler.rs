@@ -54,13 +54,3 @@ pub fn for_study(study: &Study, seed: u64) -> Result<Box<dyn Sampler>, SamplerEr
         }
     }
 }
-
-/// A hash of numbers that never changes between versions: SplitMix64's finaliser over each in turn.
-pub(crate) fn mix(words: &[u64]) -> u64 {
-    words.iter().fold(0x9e37_79b9_7f4a_7c15, |state, &word| {
-        let mut z = (state ^ word).wrapping_add(0x9e37_79b9_7f4a_7c15);
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    })
-}

@@ -27,6 +27,7 @@ pub mod learner;
 pub mod limits;
 pub mod objective;
 pub mod sampling;
+pub mod seed;
 pub mod study;
 pub mod work;
 

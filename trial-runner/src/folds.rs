@@ -148,15 +148,6 @@ pub fn folds(
     Ok(folds)
 }
 
-/// The seed of an entity's folds.
-pub fn entity_seed(study_seed: u64, entity: u32) -> u64 {
-    // The finaliser of splitmix64, which spreads neighbours far apart.
-    let mut mixed = study_seed ^ (u64::from(entity) + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    mixed ^ (mixed >> 31)
-}
-
 fn generator(seed: u64) -> Pcg64 {
     // "folds", so that no other use of the seed sees the same numbers.
     const STREAM: u128 = 0x66_6f6c_6473;

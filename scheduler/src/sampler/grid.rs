@@ -6,7 +6,8 @@
 
 use fleetfit_search_spaces::{Configuration, SearchSpace};
 
-use super::{Sampler, mix};
+use super::Sampler;
+use fleetfit_search_spaces::seed::mix;
 
 const N_ROUNDS: u64 = 6;
 

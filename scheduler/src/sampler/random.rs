@@ -7,8 +7,9 @@ use fleetfit_search_spaces::{Configuration, SearchSpace};
 use rand::Rng;
 use rand_pcg::Pcg64;
 
+use super::Sampler;
 use super::seen::Seen;
-use super::{Sampler, mix};
+use fleetfit_search_spaces::seed::mix;
 
 /// Draws that hit known points before what remains is walked instead.
 const MAX_DRAWS: u32 = 100;

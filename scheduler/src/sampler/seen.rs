@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use fleetfit_search_spaces::{Configuration, SearchSpace, Setting, Value};
 
-use super::mix;
+use fleetfit_search_spaces::seed::mix;
 
 /// More points than this are not remembered: in a space that large, chance does not repeat itself.
 const MAX_REMEMBERED: usize = 1_000_000;

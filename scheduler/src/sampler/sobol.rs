@@ -10,9 +10,10 @@ mod directions;
 use fleetfit_search_spaces::{Configuration, SearchSpace};
 
 use self::directions::{MAX_DIMENSIONS, directions};
+use super::Sampler;
 use super::random::unit;
 use super::seen::Seen;
-use super::{Sampler, mix};
+use fleetfit_search_spaces::seed::mix;
 
 /// Points of the sequence that hit known points before what remains is walked instead.
 const MAX_SKIPS: u64 = 200;

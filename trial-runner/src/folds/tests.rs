@@ -58,8 +58,6 @@ fn the_seed_decides_and_nothing_else() {
     let split = |seed| folds(&plan, &numbers(20), &Marks::default(), seed).unwrap();
     assert_eq!(split(1), split(1));
     assert_ne!(split(1), split(2));
-    assert_ne!(entity_seed(1, 0), entity_seed(1, 1));
-    assert_ne!(entity_seed(1, 0), entity_seed(2, 0));
     // Stored results depend on these numbers staying what they are.
     assert_eq!(split(1)[0].validate, [0, 3, 4, 12, 13, 14, 17]);
 }

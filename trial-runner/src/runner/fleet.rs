@@ -6,6 +6,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
+use fleetfit_search_spaces::seed::mix;
 use fleetfit_search_spaces::wire::{ModelAddress, Numbered, Refit};
 use fleetfit_search_spaces::{
     Assignment, AssignmentTask, Block, Configuration, End, FromRunner, Learner, Measure, Outcome,
@@ -16,9 +17,9 @@ use crate::dataset::Dataset;
 use crate::folds::{Fold, FoldError, FoldPlan, Marks, folds};
 use crate::frame::{Frame, Target};
 use crate::metrics::{Judged, MetricError, Yardstick, measure};
-use crate::model::{Model, Predictions};
+use crate::model::{Model, PredictError, Predictions};
 use crate::pack::PackWriter;
-use crate::stop::Stopped;
+use crate::stop::{Stop, Stopped};
 use crate::trainer::{Fit, FitError, trainer};
 
 use super::{Flight, Running, Tell, lock, now_ms};
@@ -151,7 +152,7 @@ impl Fleet<'_> {
     /// configurations are judged on the same ones.
     fn bench(&self, entity: u32) -> Bench {
         let (frame, marks) = (self.dataset.frame(entity), self.dataset.marks(entity));
-        let seed = seed(self.running.work.seed, &[entity]);
+        let seed = mix(&[self.running.work.seed, u64::from(entity)]);
         let folds = folds(&self.plan, &frame, &marks, seed);
         Bench { frame, marks, folds }
     }
@@ -178,12 +179,12 @@ impl Fleet<'_> {
         let folds = bench.folds.as_ref().map_err(|error| failed(error))?;
         let mut sum = 0.0;
         for (fold, number) in folds.iter().zip(0u32..) {
-            let seed = seed(self.running.work.seed, &[tried.number, entity, number]);
-            let model = self.fit(&tried.configuration, &bench.frame, &fold.train, seed)?;
+            let attempt = self.attempt(tried, entity, number);
+            let model = attempt.fit(&bench.frame, &fold.train)?;
             *fits += 1;
             let value = guarded(|| {
-                let predictions = model.predict(&bench.frame, &fold.validate);
-                let predictions = predictions.map_err(|error| failed(&error))?;
+                let predictions = model.predict_until(&bench.frame, &fold.validate, &attempt.stop);
+                let predictions = predictions.map_err(|error| attempt.unpredicted(error))?;
                 bench.judge(self.measure, fold, &predictions).map_err(|error| failed(&error))
             })?;
             if !value.is_finite() {
@@ -195,32 +196,20 @@ impl Fleet<'_> {
         Ok(sum / folds.len() as f64)
     }
 
-    fn fit(
-        &self,
-        configuration: &Configuration,
-        frame: &Frame,
-        rows: &[u32],
-        seed: u64,
-    ) -> Result<Model, Unfinished> {
-        let (learner, parameters) =
-            learner(&self.running.work.study.work, configuration).map_err(Unfinished::Failed)?;
-        let trainer = trainer(learner).ok_or_else(|| {
-            Unfinished::Failed(format!("{} cannot be trained by this version", learner.name()))
-        })?;
-        let limit_s = self.running.work.study.limits.trial_timeout_s;
-        let deadline = limit_s.map(|limit_s| Instant::now() + Duration::from_secs_f64(limit_s));
-        let stop = self.flight.stop.with_deadline(deadline);
-        let fit = Fit { frame, rows, parameters: &parameters, seed, stop: &stop };
-        guarded(|| {
-            trainer.fit(&fit).map_err(|error| match error {
-                FitError::Failed(reason) => Unfinished::Failed(reason),
-                FitError::Stopped(Stopped::Cancelled) => Unfinished::Over,
-                FitError::Stopped(Stopped::TimedOut) => {
-                    let limit_s = limit_s.unwrap_or_default();
-                    Unfinished::Failed(format!("a fit ran longer than trial_timeout ({limit_s} s)"))
-                }
-            })
-        })
+    fn attempt<'a>(&'a self, tried: &'a Numbered, entity: u32, fold: u32) -> Attempt<'a> {
+        let study = &self.running.work.study;
+        let limit_s = study.limits.trial_timeout_s;
+        let limit = limit_s.map(Duration::from_secs_f64);
+        // A limit that no clock can count to is none.
+        let deadline = limit.and_then(|limit| Instant::now().checked_add(limit));
+        let numbers = [tried.number, entity, fold].map(u64::from);
+        Attempt {
+            work: &study.work,
+            configuration: &tried.configuration,
+            seed: mix(&[self.running.work.seed, numbers[0], numbers[1], numbers[2]]),
+            stop: self.flight.stop.with_deadline(deadline),
+            limit_s,
+        }
     }
 
     fn refit_all(&self, assignment: &Assignment, blocks: &[Block], tell: &Tell) {
@@ -228,19 +217,12 @@ impl Fleet<'_> {
         let mut pack = None;
         for block in blocks {
             for entity in block.entities.iter().cloned().flatten() {
-                match self.refit(&block.tried, entity, &mut pack) {
-                    Ok(model) => models.push(Refit {
-                        entity,
-                        configuration: block.tried.number,
-                        model: Ok(model),
-                    }),
-                    Err(Unfinished::Failed(reason)) => models.push(Refit {
-                        entity,
-                        configuration: block.tried.number,
-                        model: Err(reason),
-                    }),
+                let model = match self.refit(&block.tried, entity, &mut pack) {
+                    Ok(model) => Ok(model),
+                    Err(Unfinished::Failed(reason)) => Err(reason),
                     Err(Unfinished::Over) => return,
-                }
+                };
+                models.push(Refit { entity, configuration: block.tried.number, model });
             }
         }
         // Models count once their bytes are on disk. If they never get there, they are not told,
@@ -262,20 +244,60 @@ impl Fleet<'_> {
         pack: &mut Option<PackWriter>,
     ) -> Result<ModelAddress, Unfinished> {
         let bench = self.bench(entity);
-        let work = &self.running.work;
-        let seed = seed(work.seed, &[winner.number, entity, ALL_ROWS]);
         let rows = bench.marks.refit_rows(bench.frame.n_rows);
-        let model = self.fit(&winner.configuration, &bench.frame, &rows, seed)?;
+        let model = self.attempt(winner, entity, ALL_ROWS).fit(&bench.frame, &rows)?;
         let writer = match pack {
             Some(writer) => writer,
             None => {
                 let spare = lock(&self.running.packs).pop();
-                let dir = work.dir.join("models");
+                let dir = self.running.work.dir.join("models");
                 let opened = spare.map_or_else(|| PackWriter::open(&dir), Ok);
                 pack.insert(opened.map_err(|error| not_stored(&error))?)
             }
         };
         writer.append(&model.to_bytes()).map_err(|error| not_stored(&error))
+    }
+}
+
+/// One fit, and the prediction that judges it, within one time limit.
+struct Attempt<'a> {
+    work: &'a Work,
+    configuration: &'a Configuration,
+    seed: u64,
+    stop: Stop,
+    limit_s: Option<f64>,
+}
+
+impl Attempt<'_> {
+    fn fit(&self, frame: &Frame, rows: &[u32]) -> Result<Model, Unfinished> {
+        let (learner, parameters) =
+            learner(self.work, self.configuration).map_err(Unfinished::Failed)?;
+        let trainer = trainer(learner).ok_or_else(|| {
+            Unfinished::Failed(format!("{} cannot be trained by this version", learner.name()))
+        })?;
+        let fit = Fit { frame, rows, parameters: &parameters, seed: self.seed, stop: &self.stop };
+        guarded(|| {
+            trainer.fit(&fit).map_err(|error| match error {
+                FitError::Failed(reason) => Unfinished::Failed(reason),
+                FitError::Stopped(stopped) => self.stopped(stopped),
+            })
+        })
+    }
+
+    fn unpredicted(&self, error: PredictError) -> Unfinished {
+        match error {
+            PredictError::Stopped(stopped) => self.stopped(stopped),
+            other => Unfinished::Failed(other.to_string()),
+        }
+    }
+
+    fn stopped(&self, stopped: Stopped) -> Unfinished {
+        match (stopped, self.limit_s) {
+            (Stopped::TimedOut, Some(limit_s)) => {
+                Unfinished::Failed(format!("a fit ran longer than trial_timeout ({limit_s} s)"))
+            }
+            _ => Unfinished::Over,
+        }
     }
 }
 
@@ -334,14 +356,4 @@ fn entities(blocks: &[Block]) -> Vec<u32> {
     all.sort_unstable();
     all.dedup();
     all
-}
-
-/// Numbers mixed into one seed; any change of any of them changes all of it (splitmix64).
-fn seed(study: u64, numbers: &[u32]) -> u64 {
-    numbers.iter().fold(study, |seed, number| {
-        let mut mixed = (seed ^ u64::from(*number)).wrapping_add(0x9e37_79b9_7f4a_7c15);
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
-    })
 }

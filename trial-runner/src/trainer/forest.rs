@@ -14,6 +14,8 @@ use super::grow::{Entropy, Gini, Grower, Limits, Measure, Planter, Sample, Split
 use super::lesson::{Goal, Lesson, mean};
 use super::parameters::{Parameters, Share};
 use super::{Fit, FitError, Trainer};
+use fleetfit_search_spaces::seed::mix;
+
 use crate::model::forest::Forest;
 use crate::model::{Body, Model};
 
@@ -136,7 +138,7 @@ impl Plot<'_> {
         let mut draws = vec![0_u32; all.len()];
         for tree in 0..self.recipe.n_trees {
             self.job.stop.check()?;
-            let mut rng = Pcg64Mcg::seed_from_u64(tree_seed(self.job.seed, tree as u64));
+            let mut rng = Pcg64Mcg::seed_from_u64(mix(&[self.job.seed, tree as u64]));
             samples.clear();
             if self.recipe.bootstrap {
                 draws.fill(0);
@@ -163,14 +165,6 @@ impl Plot<'_> {
         }
         Ok(bed.forest)
     }
-}
-
-/// A seed of its own for each tree (the finaliser of splitmix64).
-fn tree_seed(seed: u64, tree: u64) -> u64 {
-    let mut z = seed ^ tree.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    z ^ (z >> 31)
 }
 
 /// Where trees are planted: the samples, and the thresholds and leaves by number.
@@ -278,6 +272,7 @@ impl Planter for Bed {
 mod tests {
     use std::sync::Arc;
 
+    use fleetfit_search_spaces::seed::mix;
     use fleetfit_search_spaces::{Configuration, Learner, Setting, Value};
 
     use super::*;

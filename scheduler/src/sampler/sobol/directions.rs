@@ -7,7 +7,7 @@
 //! numbers make each axis a (0, 1)-sequence; property A says that a block of 2^d points has one in
 //! each orthant of d axes.
 
-use crate::sampler::mix;
+use fleetfit_search_spaces::seed::mix;
 
 /// Axes with direction numbers.
 pub(super) const MAX_DIMENSIONS: usize = 1_024;
