@@ -305,8 +305,8 @@ impl StudyState {
             return;
         }
         let trial = TrialKey { configuration, entity };
-        let watch = self.watch.as_mut();
-        if let Some(reason) = watch.and_then(|watch| watch.report(trial, report)) {
+        let Some(watch) = &mut self.watch else { return };
+        for (TrialKey { configuration, entity }, reason) in watch.report(trial, report) {
             step.commands.push(Command::StopTrial { configuration, entity, reason });
         }
     }

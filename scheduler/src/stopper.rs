@@ -101,28 +101,32 @@ impl Watch {
         })
     }
 
-    /// A running trial reported: why it should end, if it should. A report whose step is not above
-    /// the last one's is a repeat, or came too late to be put in its place; it counts for nothing,
-    /// nor does one that is not a finite number.
-    pub fn report(&mut self, trial: TrialKey, report: Report) -> Option<String> {
+    /// A running trial reported: which trials should end, and why. A trial is judged at an interval
+    /// against what all others had reached there; so that it does not matter who reports first, a
+    /// trial that is ahead is judged again at the interval that this one has reached.
+    ///
+    /// A report whose step is not above the last one's is a repeat, or came too late to be put in its
+    /// place; it counts for nothing, nor does one that is not a finite number.
+    pub fn report(&mut self, trial: TrialKey, report: Report) -> Vec<(TrialKey, String)> {
         let curve = self.running.entry(trial).or_default();
         let is_late = curve.last_step.is_some_and(|last| report.step <= last);
         if is_late || !report.value.is_finite() || curve.losses.len() >= MAX_REPORTS {
-            return None;
+            return Vec::new();
         }
         curve.last_step = Some(report.step);
         curve.losses.push(self.goal.loss(report.value));
-        if !self.schedule.looks_at(curve.losses.len()) {
-            return None;
+        let interval = curve.losses.len();
+        if !self.schedule.looks_at(interval) {
+            return Vec::new();
         }
-        let others: Vec<&[f64]> = self
-            .running
-            .iter()
-            .filter(|(key, _)| **key != trial)
-            .map(|(_, curve)| curve.losses.as_slice())
-            .collect();
-        let curve = &self.running.get(&trial)?.losses;
-        self.rule.judge(curve, &others)
+        let Self { running, rule, .. } = self;
+        let judged = running.iter().filter_map(|(&key, curve)| {
+            let others = running.iter().filter(|(other, _)| **other != key);
+            let others: Vec<&[f64]> = others.map(|(_, curve)| curve.losses.as_slice()).collect();
+            let reason = rule.judge(curve.losses.get(..interval)?, &others)?;
+            Some((key, reason))
+        });
+        judged.collect()
     }
 
     /// A trial ended: what its outcome says it reported takes the place of what was heard of it, so

@@ -1,5 +1,6 @@
 //! Stops a trial whose best so far is worse than the best of all trials at the same interval by
-//! more than a slack.
+//! more than a slack. A trial that has not got as far counts with what it has reached: its best can
+//! only get better.
 //!
 //! With a factor, Azure ML documents best / (1 + factor) for a metric to maximise: 0.8 and 0.2 give
 //! 0.66. To minimise, the limit is best × (1 + factor), the other way round. Below 0 the two trade
@@ -50,8 +51,9 @@ impl Stopper for Bandit {
     fn judge(&mut self, curve: &[f64], others: &[&[f64]]) -> Option<String> {
         let interval = curve.len();
         let own = lowest(curve);
-        let running = others.iter().filter_map(|other| other.get(..interval));
-        let ended = interval.checked_sub(1).and_then(|i| self.best_within.get(i));
+        let running = others.iter().map(|other| &other[..interval.min(other.len())]);
+        let within = interval.min(self.best_within.len()).checked_sub(1);
+        let ended = within.and_then(|last| self.best_within.get(last));
         let best = running.map(lowest).chain(ended.copied()).fold(own, f64::min);
         let limit = self.slack.limit(best);
         (own > limit).then(|| {
@@ -64,13 +66,12 @@ impl Stopper for Bandit {
     }
 
     fn learn(&mut self, curve: &[f64]) {
+        let reached = self.best_within.last().copied().unwrap_or(f64::INFINITY);
+        self.best_within.resize(self.best_within.len().max(curve.len()), reached);
         let mut best = f64::INFINITY;
-        for (index, &loss) in curve.iter().enumerate() {
-            best = best.min(loss);
-            match self.best_within.get_mut(index) {
-                Some(held) => *held = held.min(best),
-                None => self.best_within.push(best),
-            }
+        for (index, held) in self.best_within.iter_mut().enumerate() {
+            best = curve.get(index).map_or(best, |loss| best.min(*loss));
+            *held = held.min(best);
         }
     }
 }

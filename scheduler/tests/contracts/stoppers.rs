@@ -43,7 +43,7 @@ fn learned(mut watch: Watch) -> Watch {
 /// The intervals at which a trial that reports this value 20 times should end.
 fn stopped_at(mut watch: Watch, value: f64) -> Vec<u64> {
     let intervals = 1..=20;
-    intervals.filter(|&step| watch.report(trial(99), Report { step, value }).is_some()).collect()
+    intervals.filter(|&step| !watch.report(trial(99), Report { step, value }).is_empty()).collect()
 }
 
 #[test]
@@ -126,7 +126,7 @@ fn repeats_late_reports_and_numbers_that_are_none_count_for_nothing() {
         let mut watch = learned(watch(policy, Goal::Minimize, 3, 3));
         let mut said = Vec::new();
         for (step, value) in [(1, 50.0), (1, 50.0), (2, f64::NAN), (5, 50.0), (4, 0.1), (6, 50.0)] {
-            said.push(watch.report(trial(99), Report { step, value }).is_some());
+            said.push(!watch.report(trial(99), Report { step, value }).is_empty());
         }
         assert_eq!(said, [false, false, false, false, false, true], "{policy:?}");
     }
@@ -137,10 +137,10 @@ fn a_restarted_trial_begins_anew() {
     for policy in &ALL {
         let mut watch = learned(watch(policy, Goal::Minimize, 2, 2));
         let report = |step| Report { step, value: 50.0 };
-        assert_eq!(watch.report(trial(99), report(1)), None);
+        assert_eq!(watch.report(trial(99), report(1)), []);
         watch.restarted(trial(99));
-        assert_eq!(watch.report(trial(99), report(1)), None);
-        assert!(watch.report(trial(99), report(2)).is_some());
+        assert_eq!(watch.report(trial(99), report(1)), []);
+        assert!(!watch.report(trial(99), report(2)).is_empty());
     }
 }
 
@@ -152,8 +152,9 @@ fn running_trials_are_compared_with_each_other() {
             watch.report(trial(number), Report { step: 1, value: 9.0 });
         }
         let value = 1.0;
-        let reason = watch.report(trial(9), Report { step: 1, value });
-        assert!(reason.is_some(), "{policy:?}");
+        let stopped = watch.report(trial(9), Report { step: 1, value });
+        assert_eq!(stopped.len(), 1, "{policy:?}");
+        assert_eq!(stopped[0].0, trial(9), "{policy:?}");
     }
 }
 
@@ -166,11 +167,11 @@ fn azures_bandit_example() {
     watch.ended(&outcome(0, end, &[0.8; 10]));
     let mut last = |number, value| {
         let reports = (1..=10).map(|step| watch.report(trial(number), Report { step, value }));
-        reports.last().flatten()
+        reports.last().unwrap().into_iter().find(|(key, _)| *key == trial(number))
     };
     assert_eq!(last(1, 0.67), None);
     assert_eq!(
-        last(2, 0.65).unwrap(),
+        last(2, 0.65).unwrap().1,
         "bandit: 0.65 after 10 reports is beyond 0.6667, the slack around the best, 0.8"
     );
 }
@@ -180,4 +181,24 @@ fn policies_of_later_versions_have_no_rule() {
     let schedule = Schedule { evaluation_interval: 1, delay_evaluation: 0 };
     let asha = Policy::Asha { min_resource: 1, reduction_factor: 3 };
     assert!(stopper::for_policy(&asha, schedule, Goal::Minimize).is_none());
+}
+
+#[test]
+fn it_does_not_matter_who_reports_first() {
+    for policy in &ALL {
+        for order in [[1, 2, 3, 4, 5], [5, 4, 3, 2, 1]] {
+            let mut watch = watch(policy, Goal::Minimize, 1, 0);
+            let mut stopped = std::collections::BTreeSet::new();
+            for step in 1..=3 {
+                for number in order {
+                    // Number 5 is ten times as bad as the others, which are equally good.
+                    let value = if number == 5 { 10.0 } else { 1.0 };
+                    for (key, _) in watch.report(trial(number), Report { step, value }) {
+                        stopped.insert(key.configuration);
+                    }
+                }
+            }
+            assert_eq!(stopped.into_iter().collect::<Vec<_>>(), [5], "{policy:?} {order:?}");
+        }
+    }
 }

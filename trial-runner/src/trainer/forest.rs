@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 
+use fleetfit_search_spaces::seed::mix;
 use rand::SeedableRng;
 use rand_pcg::Pcg64Mcg;
 
@@ -14,8 +15,6 @@ use super::grow::{Entropy, Gini, Grower, Limits, Measure, Planter, Sample, Split
 use super::lesson::{Goal, Lesson, mean};
 use super::parameters::{Parameters, Share};
 use super::{Fit, FitError, Trainer};
-use fleetfit_search_spaces::seed::mix;
-
 use crate::model::forest::Forest;
 use crate::model::{Body, Model};
 
