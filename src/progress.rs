@@ -1,6 +1,6 @@
 //! How a run is going, on standard error: bars on a terminal, now and then a line elsewhere.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::time::{Duration, Instant};
 
 use fleetfit_scheduler::journal::Summary;
@@ -19,6 +19,8 @@ pub(crate) struct Progress<'a> {
     metric: &'a str,
     total: u64,
     started: Instant,
+    /// How many models an earlier run of this study had fitted.
+    fitted_before: Cell<Option<u64>>,
     picture: Picture,
 }
 
@@ -38,12 +40,14 @@ impl<'a> Progress<'a> {
         } else {
             Picture::Lines { last: RefCell::new(started) }
         };
-        Self { printer, study, metric, total, started, picture }
+        Self { printer, study, metric, total, started, fitted_before: Cell::new(None), picture }
     }
 
     /// Shows how the study stands.
     pub(crate) fn show(&self, summary: &Summary) {
         let ended = summary.completed + summary.stopped + summary.failed;
+        let before = self.fitted_before.get().unwrap_or(summary.fits);
+        self.fitted_before.set(Some(before));
         match &self.picture {
             Picture::Bars { trials, known, .. } => {
                 trials.set_position(ended.min(self.total));
@@ -73,7 +77,8 @@ impl<'a> Progress<'a> {
     fn known(&self, summary: &Summary) -> String {
         let mut known = Vec::new();
         if summary.fits > 0 {
-            let per_second = summary.fits as f64 / self.started.elapsed().as_secs_f64().max(0.1);
+            let fitted = summary.fits - self.fitted_before.get().unwrap_or(0);
+            let per_second = fitted as f64 / self.started.elapsed().as_secs_f64().max(0.1);
             let fits = show::count(summary.fits);
             known.push(format!("{fits} fits ({}/s)", show::count(per_second.round() as u64)));
         }
