@@ -7,6 +7,7 @@ mod check;
 mod cli;
 mod exit;
 mod failure;
+mod material;
 mod output;
 mod outside;
 mod owner;
@@ -19,6 +20,7 @@ mod source;
 mod submission;
 mod table;
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -40,7 +42,10 @@ fn main() -> ExitCode {
         }
     };
     let printer = Printer { output: cli.output, quiet: cli.quiet };
-    match act(cli, &printer) {
+    let acted = catch_unwind(AssertUnwindSafe(|| act(cli, &printer))).unwrap_or_else(|_| {
+        Err(Failure::Unexpected("fleetfit failed unexpectedly, which is our mistake".into()))
+    });
+    match acted {
         Ok(code) => exit_code(code),
         Err(failure) => {
             printer.failure(&failure);

@@ -4,7 +4,7 @@
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use fleetfit_search_spaces::{Job, Notice, Place, Problem, Problems, Study};
+use fleetfit_search_spaces::{Job, Notice, Place, Problem, Problems, Study, Work};
 
 use crate::cli::JobArgs;
 use crate::failure::Failure;
@@ -85,7 +85,12 @@ impl Verdict {
                 return Self { problems, ..Self::default() };
             }
         };
-        problems.extend(outside::problems(&job, &study, &base_dir));
+        if let Work::Command(command) = &study.work {
+            problems.extend(outside::command_problems(&job, command, &base_dir));
+        }
+        if let Some(data) = &study.data {
+            problems.extend(outside::data_problems(&job, data, &base_dir));
+        }
         let notices = study.notices.clone();
         if !problems.is_empty() {
             return Self { submission: None, problems, notices };
