@@ -5,6 +5,7 @@
 mod ask;
 mod check;
 mod cli;
+mod client;
 mod exit;
 mod failure;
 mod material;
@@ -26,7 +27,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser};
 
-use crate::cli::{Cli, Command};
+use crate::cli::{Cli, Command, Output};
 use crate::failure::Failure;
 use crate::output::Printer;
 
@@ -60,6 +61,13 @@ fn exit_code(code: i32) -> ExitCode {
 
 fn act(cli: Cli, printer: &Printer) -> Result<i32, Failure> {
     let home = data_dir(cli.data_dir);
+    let is_table = matches!(cli.output, Output::Csv | Output::Parquet);
+    if is_table && !matches!(cli.command, Command::Trials(_)) {
+        return Err(Failure::asked(
+            "only trials come as csv or parquet",
+            "write --output json, or leave it out",
+        ));
+    }
     match cli.command {
         Command::Check(job) => check::check(&job, printer),
         Command::Run(args) => run::run(&args, &home, printer),

@@ -153,7 +153,7 @@ fn draw_seed() -> u64 {
 struct Session<'a> {
     home: &'a Path,
     printer: &'a Printer,
-    slots: Option<usize>,
+    slots: Option<u16>,
     notices: Vec<Notice>,
 }
 
@@ -213,7 +213,7 @@ impl Session<'_> {
             Failure::Unavailable(format!("threads cannot be started: {}", plain(&error)))
         };
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        let slots = self.slots.unwrap_or(cores).clamp(1, 4_096);
+        let slots = self.slots.map_or(cores, usize::from);
         let (assign, assignments) = mpsc::channel();
         let (to_engine, from_runner) = mpsc::channel();
         let runner = Runner::start(

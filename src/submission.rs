@@ -48,10 +48,14 @@ impl Verdict {
             match set.split_once('=') {
                 Some((path, value)) => sets.push((path.trim().to_owned(), value.to_owned())),
                 None => {
-                    return Err(Failure::asked(
-                        format!("--set {set} has no \"=\""),
-                        "write --set PATH=VALUE, for example --set limits.timeout=60",
-                    ));
+                    let message = "there is no \"=\" between the path and the value".to_owned();
+                    return Err(Failure::problem(Problem {
+                        place: Place { file: format!("--set {set}"), ..Place::default() },
+                        found: set.clone(),
+                        message,
+                        allowed: "PATH=VALUE".into(),
+                        hint: Some("for example --set limits.timeout=60".into()),
+                    }));
                 }
             }
         }
