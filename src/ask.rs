@@ -19,7 +19,7 @@ use crate::table::{Columns, ParquetTable};
 pub(crate) fn studies(home: &Path, server: &ServerArgs, printer: &Printer) -> Result<i32, Failure> {
     let views = match server.server.is_none() && !source::has_studies(home) {
         true => Vec::new(),
-        false => Source::open(home, server)?.studies()?,
+        false => Source::ask(home, server, Source::studies)?,
     };
     if printer.is_json() {
         views.iter().try_for_each(|view| printer.json(view))?;
@@ -33,7 +33,7 @@ pub(crate) fn studies(home: &Path, server: &ServerArgs, printer: &Printer) -> Re
 
 /// `fleetfit status`.
 pub(crate) fn status(home: &Path, args: &StudyArgs, printer: &Printer) -> Result<i32, Failure> {
-    let view = Source::open(home, &args.server)?.status(&args.study)?;
+    let view = Source::ask(home, &args.server, |source| source.status(&args.study))?;
     if printer.is_json() {
         printer.json(&view)?;
     } else {
@@ -44,9 +44,10 @@ pub(crate) fn status(home: &Path, args: &StudyArgs, printer: &Printer) -> Result
 
 /// `fleetfit best`.
 pub(crate) fn best(home: &Path, args: &BestArgs, printer: &Printer) -> Result<i32, Failure> {
-    let source = Source::open(home, &args.server)?;
-    let metric = source.status(&args.study)?.metric.name;
+    let status = Source::ask(home, &args.server, |source| source.status(&args.study))?;
+    let metric = status.metric.name;
     if args.all {
+        let source = Source::open(home, &args.server)?;
         let mut n_bests = 0_u64;
         let mut shown = Vec::new();
         source.each_best(&args.study, |best| {
@@ -65,7 +66,9 @@ pub(crate) fn best(home: &Path, args: &BestArgs, printer: &Printer) -> Result<i3
         }
         return Ok(exit::DONE);
     }
-    let bests = source.best(&args.study, args.entity.as_deref(), args.top.unwrap_or(1))?;
+    let bests = Source::ask(home, &args.server, |source| {
+        source.best(&args.study, args.entity.as_deref(), args.top.unwrap_or(1))
+    })?;
     if bests.is_empty() {
         let whose = args.entity.as_ref().map(|key| format!(" for {key}")).unwrap_or_default();
         return nothing(printer, &args.study, &whose);
@@ -156,13 +159,13 @@ fn logs(home: &Path, args: &TrialsArgs, trial: u32) -> Result<i32, Failure> {
 
 /// `fleetfit cancel`.
 pub(crate) fn cancel(home: &Path, args: &StudyArgs, printer: &Printer) -> Result<i32, Failure> {
-    let view = Source::open(home, &args.server)?.cancel(&args.study)?;
+    let view = Source::ask(home, &args.server, |source| source.cancel(&args.study))?;
     answer(printer, &view, &show::status(&view))
 }
 
 /// `fleetfit delete`.
 pub(crate) fn delete(home: &Path, args: &StudyArgs, printer: &Printer) -> Result<i32, Failure> {
-    Source::open(home, &args.server)?.delete(&args.study)?;
+    Source::ask(home, &args.server, |source| source.delete(&args.study))?;
     let answered: Json = json!({"study": args.study, "deleted": true});
     answer(printer, &answered, &format!("{}: deleted", args.study))
 }

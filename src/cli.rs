@@ -170,7 +170,7 @@ pub(crate) struct BestArgs {
     /// The study's name.
     pub(crate) study: String,
     /// One entity: 17, or store=17,brand=3.
-    #[arg(long, value_name = "KEY", conflicts_with = "all")]
+    #[arg(long, value_name = "KEY", conflicts_with = "all", allow_hyphen_values = true)]
     pub(crate) entity: Option<String>,
     /// Every entity, one after the other.
     #[arg(long)]
@@ -189,7 +189,7 @@ pub(crate) struct TrialsArgs {
     /// The study's name.
     pub(crate) study: String,
     /// Only this entity's: 17, or store=17,brand=3.
-    #[arg(long, value_name = "KEY")]
+    #[arg(long, value_name = "KEY", allow_hyphen_values = true)]
     pub(crate) entity: Option<String>,
     /// Print what this command trial wrote.
     #[arg(long, value_name = "TRIAL")]
@@ -211,7 +211,7 @@ pub(crate) struct PredictArgs {
     #[arg(long, value_name = "FILE")]
     pub(crate) data: PathBuf,
     /// Use this entity's model for every row.
-    #[arg(long, value_name = "KEY")]
+    #[arg(long, value_name = "KEY", allow_hyphen_values = true)]
     pub(crate) entity: Option<String>,
     /// Write to this file (csv) instead of standard output.
     #[arg(long, value_name = "FILE")]

@@ -1,6 +1,7 @@
 //! Asks a service over HTTP, one question at a time, on a Unix socket or a TCP port.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use fleetfit_scheduler::api::{Page, Refusal};
 use http_body_util::{BodyExt, Empty};
@@ -12,12 +13,21 @@ use serde::de::DeserializeOwned;
 use tokio::net::{TcpStream, UnixStream};
 
 use crate::failure::Failure;
+use crate::owner::way_to_socket;
 use crate::submission::plain;
+
+/// How long a service may take to say that it is there.
+const GREETING: Duration = Duration::from_secs(2);
+
+/// How long a service may take for an answer.
+const ANSWER: Duration = Duration::from_secs(120);
 
 /// Where a service listens.
 #[derive(Clone, Debug)]
 pub(crate) enum Address {
-    /// A Unix socket.
+    /// The socket of a data directory, whoever has it open.
+    Directory(PathBuf),
+    /// Another Unix socket.
     Socket(PathBuf),
     /// A host and a port.
     Host(String),
@@ -48,6 +58,7 @@ impl Address {
 impl std::fmt::Display for Address {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
+            Self::Directory(home) => write!(f, "the process that has {} open", home.display()),
             Self::Socket(path) => write!(f, "{}", path.display()),
             Self::Host(host) => write!(f, "http://{host}"),
         }
@@ -69,8 +80,13 @@ impl Client {
         Ok(Self { address, runtime })
     }
 
-    pub(crate) fn is_there(&self) -> bool {
-        self.send(Method::GET, "/healthz").is_ok_and(|(status, _)| status == 200)
+    /// Whether somebody answers. One who is there and says nothing is an error.
+    pub(crate) fn is_there(&self) -> Result<bool, Failure> {
+        match self.send(Method::GET, "/healthz", GREETING) {
+            Ok((status, _)) => Ok(status == 200),
+            Err(Failure::Gone(_)) => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 
     pub(crate) fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, Failure> {
@@ -92,7 +108,7 @@ impl Client {
                 self.address
             ))
         };
-        let (status, body) = self.send(method, &format!("/api/v1{path}"))?;
+        let (status, body) = self.send(method, &format!("/api/v1{path}"), ANSWER)?;
         if status < 300 {
             return serde_json::from_slice(&body).map_err(strange);
         }
@@ -122,17 +138,21 @@ impl Client {
         }
     }
 
-    fn send(&self, method: Method, path: &str) -> Result<(u16, Bytes), Failure> {
+    fn send(&self, method: Method, path: &str, limit: Duration) -> Result<(u16, Bytes), Failure> {
         let request = Request::builder()
             .method(method)
             .uri(path)
             .header("host", "localhost")
             .body(Empty::<Bytes>::new())
             .map_err(|error| Failure::Unexpected(error.to_string()))?;
-        let gone =
-            |why: String| Failure::Unavailable(format!("{} does not answer: {why}", self.address));
-        self.runtime.block_on(async {
+        let gone = |why: String| Failure::Gone(format!("{} does not answer: {why}", self.address));
+        let asked = async {
             match &self.address {
+                Address::Directory(home) => {
+                    let (way, _dir) = way_to_socket(home).map_err(|error| gone(plain(&error)))?;
+                    let stream = UnixStream::connect(way).await.map_err(|e| gone(plain(&e)))?;
+                    exchange(stream, request).await.map_err(|error| gone(error.to_string()))
+                }
                 Address::Socket(socket) => {
                     let stream = UnixStream::connect(socket).await.map_err(|e| gone(plain(&e)))?;
                     exchange(stream, request).await.map_err(|error| gone(error.to_string()))
@@ -142,6 +162,15 @@ impl Client {
                     exchange(stream, request).await.map_err(|error| gone(error.to_string()))
                 }
             }
+        };
+        self.runtime.block_on(async {
+            tokio::time::timeout(limit, asked).await.unwrap_or_else(|_| {
+                let seconds = limit.as_secs();
+                Err(Failure::Unavailable(format!(
+                    "{} has not answered for {seconds} s; is it stopped?",
+                    self.address
+                )))
+            })
         })
     }
 }

@@ -19,6 +19,9 @@ pub(crate) enum Failure {
         /// What to write instead.
         hint: Option<String>,
     },
+    /// Whoever was asked is not there, or not any more.
+    #[error("{0}")]
+    Gone(String),
     /// Something outside is not available.
     #[error("{0}")]
     Unavailable(String),
@@ -36,7 +39,7 @@ impl Failure {
     pub(crate) fn exit_code(&self) -> i32 {
         match self {
             Self::Problems(_) | Self::Asked { .. } => exit::PROBLEMS,
-            Self::Unavailable(_) => exit::UNAVAILABLE,
+            Self::Gone(_) | Self::Unavailable(_) => exit::UNAVAILABLE,
             Self::Unexpected(_) => exit::UNEXPECTED,
         }
     }

@@ -1,7 +1,8 @@
 //! The door of a data directory that is in use: the API on a Unix socket in it, for its owner alone.
 
-use std::fs;
+use std::fs::{self, File};
 use std::io;
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::thread::JoinHandle;
@@ -19,6 +20,9 @@ use crate::submission::plain;
 /// The longest socket path that every system takes.
 const MAX_SOCKET_PATH: usize = 100;
 
+/// The socket's name in the data directory.
+const SOCKET: &str = "api.sock";
+
 /// An open door. It closes when this is dropped.
 pub(crate) struct Owner {
     socket: PathBuf,
@@ -26,19 +30,16 @@ pub(crate) struct Owner {
     thread: Option<JoinHandle<()>>,
 }
 
-/// Where the door of a data directory is.
-pub(crate) fn socket_path(home: &Path) -> PathBuf {
-    let socket = home.join("api.sock");
+/// The way to the socket of a data directory. Where the path is too long for a socket's address, it
+/// leads through the open directory that comes with it, which must stay open as long as it is used.
+pub(crate) fn way_to_socket(home: &Path) -> io::Result<(PathBuf, Option<File>)> {
+    let socket = home.join(SOCKET);
     if socket.as_os_str().len() <= MAX_SOCKET_PATH {
-        return socket;
+        return Ok((socket, None));
     }
-    // Too long for a socket's address: a link of a fixed length leads there.
-    let full = home.canonicalize().unwrap_or_else(|_| home.to_owned());
-    let digest =
-        full.as_os_str().as_encoded_bytes().iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
-            (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3_u64)
-        });
-    std::env::temp_dir().join(format!("fleetfit-{digest:016x}.sock"))
+    let dir = File::open(home)?;
+    let way = PathBuf::from(format!("/proc/self/fd/{}/{SOCKET}", dir.as_raw_fd()));
+    Ok((way, Some(dir)))
 }
 
 impl Owner {
@@ -48,26 +49,27 @@ impl Owner {
         journal: Journal,
         engine: EngineHandle,
     ) -> Result<Self, Failure> {
-        let socket = socket_path(home);
-        Self::listen(&socket, Service { journal, engine, studies_dir: source::studies_dir(home) })
-            .map_err(|error| {
-                let why = plain(&error);
-                Failure::Unavailable(format!("{} cannot be opened: {why}", socket.display()))
-            })
+        let service = Service { journal, engine, studies_dir: source::studies_dir(home) };
+        Self::listen(home, service).map_err(|error| {
+            let why = plain(&error);
+            Failure::Unavailable(format!("{} cannot be opened: {why}", home.join(SOCKET).display()))
+        })
     }
 
-    fn listen(socket: &Path, service: Service) -> io::Result<Self> {
+    fn listen(home: &Path, service: Service) -> io::Result<Self> {
+        let socket = home.join(SOCKET);
         // The journal's lock is ours, so a socket that lies here belongs to nobody.
-        match fs::remove_file(socket) {
+        match fs::remove_file(&socket) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => {}
         }
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let listener = {
             let _inside = runtime.enter();
-            UnixListener::bind(socket)?
+            let (way, _dir) = way_to_socket(home)?;
+            UnixListener::bind(way)?
         };
-        fs::set_permissions(socket, fs::Permissions::from_mode(0o600))?;
+        fs::set_permissions(&socket, fs::Permissions::from_mode(0o600))?;
         let (close, closed) = oneshot::channel::<()>();
         let thread = std::thread::Builder::new().name("api".into()).spawn(move || {
             runtime.block_on(api::serve(listener, service, async {
@@ -75,7 +77,7 @@ impl Owner {
                 drop(closed.await);
             }));
         })?;
-        Ok(Self { socket: socket.to_owned(), close: Some(close), thread: Some(thread) })
+        Ok(Self { socket, close: Some(close), thread: Some(thread) })
     }
 }
 

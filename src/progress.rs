@@ -26,7 +26,7 @@ pub(crate) struct Progress<'a> {
 
 enum Picture {
     /// For a terminal: trials with time left, and a line of what is known.
-    Bars { bars: MultiProgress, trials: ProgressBar, known: ProgressBar },
+    Bars { trials: ProgressBar, known: ProgressBar, _bars: MultiProgress },
     /// For a file or a pipe.
     Lines { last: RefCell<Instant> },
 }
@@ -68,9 +68,9 @@ impl<'a> Progress<'a> {
 
     /// Takes the bars away.
     pub(crate) fn finish(&self) {
-        if let Picture::Bars { bars, .. } = &self.picture {
-            // The terminal may be gone; there is nothing to tidy up then.
-            drop(bars.clear());
+        if let Picture::Bars { trials, known, .. } = &self.picture {
+            trials.finish_and_clear();
+            known.finish_and_clear();
         }
     }
 
@@ -111,5 +111,5 @@ fn bars(total: u64) -> Picture {
     let known = bars.add(ProgressBar::new_spinner());
     known.set_style(style("         {msg}"));
     trials.enable_steady_tick(Duration::from_millis(200));
-    Picture::Bars { bars, trials, known }
+    Picture::Bars { trials, known, _bars: bars }
 }

@@ -28,6 +28,7 @@ const FAREWELL: Duration = Duration::from_secs(7);
 
 /// Runs the job, or goes on with it, or prints its stored result.
 pub(crate) fn run(args: &RunArgs, home: &Path, printer: &Printer) -> Result<i32, Failure> {
+    let interrupt = Interrupt::watch()?;
     let verdict = Verdict::reach(&args.job)?;
     let Some(submission) = verdict.submission else {
         printer.notices(&verdict.notices);
@@ -51,7 +52,7 @@ pub(crate) fn run(args: &RunArgs, home: &Path, printer: &Printer) -> Result<i32,
     };
     let notices = material.notices(&submission);
     printer.notices(&notices);
-    let session = Session { home, printer, slots: args.slots, notices };
+    let session = Session { home, printer, slots: args.slots, notices, interrupt };
     if record.summary.status.is_over() {
         printer.note(&format!("{name}: this job has run; here is its stored result"));
         return session.conclude(&journal, name);
@@ -61,6 +62,7 @@ pub(crate) fn run(args: &RunArgs, home: &Path, printer: &Printer) -> Result<i32,
 
 /// Goes on with a stored study.
 pub(crate) fn resume(args: &ResumeArgs, home: &Path, printer: &Printer) -> Result<i32, Failure> {
+    let interrupt = Interrupt::watch()?;
     let record = source::record(&source::open_journal(home)?, &args.study)?;
     let verdict = Verdict::of(
         &record.head.job_file,
@@ -76,7 +78,7 @@ pub(crate) fn resume(args: &ResumeArgs, home: &Path, printer: &Printer) -> Resul
     let record = source::record(&journal, &args.study)?;
     same(&record, &submission, &material)?;
     let notices = material.notices(&submission);
-    let session = Session { home, printer, slots: args.slots, notices };
+    let session = Session { home, printer, slots: args.slots, notices, interrupt };
     if matches!(record.summary.status, Status::Completed | Status::Failed) {
         printer.note(&format!("{}: this study is over; here is its result", args.study));
         return session.conclude(&journal, &args.study);
@@ -155,6 +157,7 @@ struct Session<'a> {
     printer: &'a Printer,
     slots: Option<u16>,
     notices: Vec<Notice>,
+    interrupt: Interrupt,
 }
 
 impl Session<'_> {
@@ -189,12 +192,12 @@ impl Session<'_> {
         let work = StudyWork { study, seed, base_dir, dir, supervisor, dataset, code };
         let (engine, runner) = self.start(&journal, work)?;
         let handle = engine.handle();
-        let interrupted = watch_signals()?;
+        self.interrupt.is_running.store(true, Ordering::SeqCst);
         // The study is opened before the door is: whoever comes in finds it running.
         handle.tell(Note::Open(Box::new(open)));
         let owner = Owner::open(self.home, journal.clone(), handle.clone())?;
         let progress = Progress::start(self.printer, &name, &metric, total);
-        let attended = attend(&handle, &name, &interrupted, &progress);
+        let attended = attend(&handle, &name, &self.interrupt, &progress);
         progress.finish();
         let ended = engine.interrupt();
         say_farewell(runner);
@@ -308,11 +311,11 @@ const SHOWN: usize = 10;
 fn attend(
     handle: &EngineHandle,
     name: &str,
-    interrupted: &AtomicBool,
+    interrupt: &Interrupt,
     progress: &Progress,
 ) -> Result<bool, Failure> {
     loop {
-        if interrupted.load(Ordering::Relaxed) {
+        if interrupt.is_raised.load(Ordering::SeqCst) {
             return Ok(true);
         }
         let summary = handle
@@ -327,17 +330,26 @@ fn attend(
     }
 }
 
-/// Ctrl-C, SIGTERM or a closed terminal raise the flag; a second one ends the process at once.
-fn watch_signals() -> Result<Arc<AtomicBool>, Failure> {
-    let flag = Arc::new(AtomicBool::new(false));
-    let raised = Arc::clone(&flag);
-    crate::signals::watch(move || {
-        if raised.swap(true, Ordering::Relaxed) {
-            std::process::exit(exit::INTERRUPTED);
-        }
-    })
-    .map_err(|error| Failure::Unavailable(format!("signals cannot be watched: {error}")))?;
-    Ok(flag)
+/// What a signal does: before the study runs it ends the process, for there is nothing to lose;
+/// while it runs it raises a flag; and a second one ends the process at once.
+#[derive(Clone, Default)]
+struct Interrupt {
+    is_running: Arc<AtomicBool>,
+    is_raised: Arc<AtomicBool>,
+}
+
+impl Interrupt {
+    fn watch() -> Result<Self, Failure> {
+        let interrupt = Self::default();
+        let Self { is_running, is_raised } = interrupt.clone();
+        crate::signals::watch(move || {
+            if !is_running.load(Ordering::SeqCst) || is_raised.swap(true, Ordering::SeqCst) {
+                std::process::exit(exit::INTERRUPTED);
+            }
+        })
+        .map_err(|error| Failure::Unavailable(format!("signals cannot be watched: {error}")))?;
+        Ok(interrupt)
+    }
 }
 
 /// Waits for the training threads, but not for ever: what they still do counts for nothing.

@@ -12,10 +12,10 @@ use fleetfit_scheduler::query::{self, BestView, QueryError, StatusView, TrialFil
 use crate::cli::ServerArgs;
 use crate::client::{Address, Client, escape};
 use crate::failure::Failure;
-use crate::owner::socket_path;
 
-/// How long a process that has just taken the data directory may need to open its door.
-const DOOR_PATIENCE: Duration = Duration::from_secs(2);
+/// How long to wait for a process that has the data directory and has not opened its door: another
+/// question needs a moment, a run that is at its end a few seconds.
+const DOOR_PATIENCE: Duration = Duration::from_secs(8);
 
 /// Where answers come from.
 pub(crate) enum Source {
@@ -42,7 +42,7 @@ pub(crate) fn open_journal(home: &Path) -> Result<Journal, Failure> {
     loop {
         match Journal::open(&home.join("journal")) {
             Err(JournalError::InUse { .. }) if begun.elapsed() < DOOR_PATIENCE => {
-                if Client::new(Address::Socket(socket_path(home)))?.is_there() {
+                if Client::new(Address::Directory(home.to_owned()))?.is_there()? {
                     return Ok(Journal::open(&home.join("journal"))?);
                 }
                 sleep(Duration::from_millis(50));
@@ -69,11 +69,10 @@ impl Source {
         if let Some(server) = &server.server {
             return Client::new(Address::parse(server)?).map(Self::Service);
         }
-        let socket = socket_path(home);
         let begun = Instant::now();
         loop {
-            let client = Client::new(Address::Socket(socket.clone()))?;
-            if client.is_there() {
+            let client = Client::new(Address::Directory(home.to_owned()))?;
+            if client.is_there()? {
                 return Ok(Self::Service(client));
             }
             if !has_studies(home) {
@@ -89,6 +88,19 @@ impl Source {
                 }
                 Err(error) => return Err(error.into()),
             }
+        }
+    }
+
+    /// Opens the source and asks it; and once more where the owner of the data directory has ended
+    /// between the two.
+    pub(crate) fn ask<T>(
+        home: &Path,
+        server: &ServerArgs,
+        mut act: impl FnMut(&Self) -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
+        match act(&Self::open(home, server)?) {
+            Err(Failure::Gone(_)) if server.server.is_none() => act(&Self::open(home, server)?),
+            done => done,
         }
     }
 

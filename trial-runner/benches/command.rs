@@ -77,5 +77,5 @@ fn trial(folder: &Path, number: u32, supervisors: &Supervisors) {
         timeout: Some(Duration::from_secs(60)),
         supervisors,
     };
-    run(&job, &Halt::default(), &mut |_| {});
+    run(&job, &Halt::default(), &mut |_| {}).expect("it starts");
 }

@@ -65,6 +65,12 @@ pub struct CommandOutcome {
     pub reports: Vec<Report>,
 }
 
+/// The trial could not even begin, for a reason that is not its own: a disk that is full, for one. It
+/// is no trial's fate, and nobody should go on before it is mended.
+#[derive(Debug, thiserror::Error)]
+#[error("trials cannot be started: {0}")]
+pub struct Unstartable(String);
+
 /// Why a trial's program could not be started.
 #[derive(Debug, thiserror::Error)]
 enum StartError {
@@ -105,7 +111,11 @@ enum Asked {
 ///
 /// A trial that was halted is stopped, whatever its program then does; one that ran out of time has
 /// failed, even with reports. Otherwise the exit code outranks the reports.
-pub fn run(job: &CommandJob<'_>, halt: &Halt, on_report: &mut dyn FnMut(Report)) -> CommandOutcome {
+pub fn run(
+    job: &CommandJob<'_>,
+    halt: &Halt,
+    on_report: &mut dyn FnMut(Report),
+) -> Result<CommandOutcome, Unstartable> {
     let mut following = Following {
         metrics: Metrics::new(job.objective),
         lines: Lines::default(),
@@ -119,10 +129,13 @@ pub fn run(job: &CommandJob<'_>, halt: &Halt, on_report: &mut dyn FnMut(Report))
                 let (exit, asked) = following.follow(job, halt, supervisor, log, on_report);
                 following.judge(&exit, asked)
             }
+            Err(error @ (StartError::Folder(..) | StartError::Program(_))) => {
+                return Err(Unstartable(error.to_string()));
+            }
             Err(error) => End::Failed { reason: error.to_string() },
         },
     };
-    CommandOutcome { end, reports: following.metrics.reports }
+    Ok(CommandOutcome { end, reports: following.metrics.reports })
 }
 
 fn start(job: &CommandJob<'_>) -> Result<(Supervisor, Log), StartError> {

@@ -79,7 +79,7 @@ impl Trial {
             timeout: self.timeout,
             supervisors: &self.supervisors,
         };
-        run(&job, &self.halt, on_report)
+        run(&job, &self.halt, on_report).expect("it starts")
     }
 
     /// Why it failed.
@@ -457,7 +457,7 @@ fn a_missing_supervisor_is_a_reason_not_a_panic() {
         timeout: None,
         supervisors: &Supervisors::new(Path::new("/no/such/program")),
     };
-    match run(&job, &Halt::default(), &mut |_| {}).end {
+    match run(&job, &Halt::default(), &mut |_| {}).expect("it starts").end {
         End::Failed { reason } => {
             assert!(reason.starts_with("its program could not be started: "), "{reason}");
         }

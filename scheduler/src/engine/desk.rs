@@ -14,6 +14,9 @@ use crate::state::{Phase, StudyState};
 /// How often a study's clock is looked at while nothing else happens.
 const TICK: Duration = Duration::from_millis(100);
 
+/// How much of a study's running time a kill may forget.
+const REMEMBER_EVERY_MS: u64 = 1_000;
+
 /// How many notes are committed together at most.
 const GROUP: usize = 4_096;
 
@@ -43,8 +46,7 @@ impl Desk {
             };
             let mut interrupted = false;
             for live in &mut self.live {
-                let elapsed_ms = live.elapsed_ms();
-                live.handle(Event::Elapsed { elapsed_ms });
+                live.tick();
             }
             for note in
                 first.into_iter().chain(std::iter::from_fn(|| inbox.try_recv().ok())).take(GROUP)
@@ -114,6 +116,7 @@ impl Desk {
             state,
             opened: Instant::now(),
             ran_before_ms,
+            remembered_ms: ran_before_ms,
             // Written first of all, so that the journal says "running" from the start.
             pending: Step {
                 facts: vec![Fact::Elapsed { elapsed_ms: ran_before_ms }],
@@ -229,6 +232,8 @@ struct Live {
     /// When it was opened here, and how long it had run before.
     opened: Instant,
     ran_before_ms: u64,
+    /// What the journal knows of its running time at least.
+    remembered_ms: u64,
     /// What was decided since the last commit.
     pending: Step,
     /// Who waits for a cancel to be on disk.
@@ -238,6 +243,17 @@ struct Live {
 }
 
 impl Live {
+    /// Tells the study how long it has run, and the journal now and then, so that its timeout counts
+    /// on after a kill.
+    fn tick(&mut self) {
+        let elapsed_ms = self.elapsed_ms();
+        self.handle(Event::Elapsed { elapsed_ms });
+        if elapsed_ms >= self.remembered_ms + REMEMBER_EVERY_MS {
+            self.remembered_ms = elapsed_ms;
+            self.pending.facts.push(Fact::Elapsed { elapsed_ms });
+        }
+    }
+
     fn handle(&mut self, event: Event) {
         let step = self.state.handle(event);
         self.pending.facts.extend(step.facts);

@@ -151,7 +151,8 @@ impl Fleet<'_> {
 
     fn attempt<'a>(&'a self, tried: &'a Numbered, entity: u32, fold: u32) -> Attempt<'a> {
         let study = &self.running.work.study;
-        let limit_s = study.limits.trial_timeout_s;
+        // The limit is the search's: a winner has earned its model, however long that takes.
+        let limit_s = study.limits.trial_timeout_s.filter(|_| fold != ALL_ROWS);
         let limit = limit_s.map(Duration::from_secs_f64);
         // A limit that no clock can count to is none.
         let deadline = limit.and_then(|limit| Instant::now().checked_add(limit));

@@ -53,7 +53,11 @@ pub(super) fn run(
                 })),
             };
             lock(&flight.halts).remove(&(number, entity));
-            let Some(ended) = ended else { continue };
+            let ended = match ended {
+                None => continue,
+                Some(Ok(ended)) => ended,
+                Some(Err(error)) => return tell(FromRunner::Unable { reason: error.to_string() }),
+            };
             tell(FromRunner::Outcomes {
                 study: work.study.name.clone(),
                 assignment: assignment.number,
