@@ -4,8 +4,9 @@ use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::Path;
 
+use fleetfit_scheduler::query::ModelView;
 use fleetfit_search_spaces::wire::ModelAddress;
-use fleetfit_search_spaces::{DataSource, EntityKey, Place, Problem};
+use fleetfit_search_spaces::{DataSource, EntityKey, Place, Problem, Value};
 use fleetfit_trial_runner::dataset::{DataError, KeyKind, Prediction};
 use fleetfit_trial_runner::frame::FeatureSchema;
 use fleetfit_trial_runner::model::{Model, Predictions};
@@ -16,6 +17,7 @@ use crate::cli::{Output, PredictArgs};
 use crate::exit;
 use crate::failure::Failure;
 use crate::output::{Printer, write_line};
+use crate::show;
 use crate::source::{self, Source};
 use crate::submission::plain;
 use crate::table::csv_cell;
@@ -23,9 +25,9 @@ use crate::table::csv_cell;
 /// Predicts each row of the file with its entity's model.
 pub(crate) fn predict(home: &Path, args: &PredictArgs, printer: &Printer) -> Result<i32, Failure> {
     Source::here(&args.server, "predictions")?;
-    let source = Source::open(home, &args.server)?;
+    check_out(args)?;
     let dir = source::study_dir(home, &args.study);
-    let winners = winners(&source, args)?;
+    let winners = Source::ask(home, &args.server, |source| winners(source, args))?;
     let schema = FeatureSchema::load(&dir).map_err(|error| {
         Failure::Unavailable(format!("the models of {} cannot be read: {error}", args.study))
     })?;
@@ -61,17 +63,48 @@ pub(crate) fn predict(home: &Path, args: &PredictArgs, printer: &Printer) -> Res
             answers[row as usize] = answer;
         }
     }
-    let numeric: Vec<bool> =
-        schema.partition.iter().map(|key| key.kind == KeyKind::Number).collect();
-    write(args, printer, &rows, &numeric, &answers)?;
+    // One entity's model for every row: every row is that entity's.
+    let keys = match fixed {
+        true => Keys::All(&winners[0].0),
+        false => {
+            Keys::Each(schema.partition.iter().map(|key| key.kind == KeyKind::Number).collect())
+        }
+    };
+    write(args, printer, &keys, &rows, &answers)?;
     let unknown = rows.unknown_rows().len();
     if unknown > 0 {
-        printer.note(&format!("{unknown} rows are of entities that the study does not know"));
+        let rows = rows_are(unknown);
+        printer.complain(&format!("{rows} of entities that the study does not know"));
     }
     if without_model > 0 {
-        printer.note(&format!("{without_model} rows are of entities without a model"));
+        let rows = rows_are(without_model);
+        printer.complain(&format!("{rows} of entities without a model"));
     }
     Ok(exit::DONE)
+}
+
+fn rows_are(n_rows: usize) -> String {
+    match n_rows {
+        1 => "1 row is".into(),
+        n_rows => format!("{} rows are", show::count(n_rows as u64)),
+    }
+}
+
+/// Refuses files that would be lost, or would not be what their name says.
+fn check_out(args: &PredictArgs) -> Result<(), Failure> {
+    let Some(out) = &args.out else { return Ok(()) };
+    let real = |path: &Path| path.canonicalize().ok();
+    if real(out).is_some() && real(out) == real(&args.data) {
+        let message = format!("--out {} is the file with the rows to predict", out.display());
+        return Err(Failure::asked(message, "name another file"));
+    }
+    match out.extension().and_then(|extension| extension.to_str()) {
+        Some(extension @ ("parquet" | "gz")) => Err(Failure::asked(
+            format!("predictions are written as csv or JSON lines, not as {extension}"),
+            "name a file that ends with .csv",
+        )),
+        _ => Ok(()),
+    }
 }
 
 const HINT: &str = "the file needs the columns that the study was trained on";
@@ -80,25 +113,16 @@ type Winner = (EntityKey, Option<ModelAddress>);
 
 /// Each entity that may be predicted, with where its model lies.
 fn winners(source: &Source, args: &PredictArgs) -> Result<Vec<Winner>, Failure> {
-    let mut winners = Vec::new();
-    let mut add = |best: fleetfit_scheduler::query::BestView| {
-        let address = match &best.model {
-            Some(model) => Some(model.parse().map_err(Failure::Unexpected)?),
-            None => None,
-        };
-        winners.push((best.entity.unwrap_or_default(), address));
-        Ok(())
-    };
-    match &args.entity {
-        Some(entity) => {
-            source.best(&args.study, Some(entity), 1)?.into_iter().try_for_each(&mut add)?;
-        }
-        None => source.each_best(&args.study, &mut add)?,
-    }
+    let mut winners: Vec<Winner> = Vec::new();
+    let entity = args.entity.as_deref();
+    source.each_model(&args.study, entity, |ModelView { entity, model }| {
+        winners.push((entity.unwrap_or_default(), model));
+    })?;
     if winners.iter().all(|(_, model)| model.is_none()) {
+        let whose = entity.map(|key| format!(" of {key}")).unwrap_or_default();
         return Err(Failure::asked(
-            format!("{} has no model to predict with", args.study),
-            "models are kept when a study with a built-in learner ends; see fleetfit status",
+            format!("{} has no model{whose} to predict with", args.study),
+            "a study with a built-in learner keeps models when it ends; fleetfit status says more",
         ));
     }
     Ok(winners)
@@ -153,11 +177,52 @@ fn each_row(predictions: &Predictions) -> Vec<Answer> {
     }
 }
 
+/// The partition columns of the answer.
+enum Keys<'a> {
+    /// Every row is this entity's.
+    All(&'a EntityKey),
+    /// As the input has them; whether each column holds numbers.
+    Each(Vec<bool>),
+}
+
+impl Keys<'_> {
+    /// The columns that the input does not pass on itself.
+    fn columns(&self) -> Vec<String> {
+        match self {
+            Self::All(key) => key.0.iter().map(|(column, _)| column.clone()).collect(),
+            Self::Each(_) => Vec::new(),
+        }
+    }
+
+    /// What stands before a row's prediction.
+    fn cells(&self, rows: &Prediction, row: u32) -> Vec<Json> {
+        let passed = rows.passed_values(row).into_iter().enumerate();
+        match self {
+            Self::All(key) => {
+                let own = key.0.iter().map(|(_, value)| match value {
+                    Value::Bool(value) => Json::from(*value),
+                    Value::Int(value) => Json::from(*value),
+                    Value::Float(value) => Json::from(*value),
+                    Value::Text(value) => Json::from(value.as_str()),
+                });
+                own.chain(passed.map(|(_, text)| Json::from(text))).collect()
+            }
+            Self::Each(numeric) => passed
+                .map(|(column, text)| match (numeric.get(column), text.parse::<i64>()) {
+                    // As the best of the entity shows it.
+                    (Some(true), Ok(number)) => Json::from(number),
+                    _ => Json::from(text),
+                })
+                .collect(),
+        }
+    }
+}
+
 fn write(
     args: &PredictArgs,
     printer: &Printer,
+    keys: &Keys<'_>,
     rows: &Prediction,
-    numeric: &[bool],
     answers: &[Answer],
 ) -> Result<(), Failure> {
     let out: Box<dyn Write> = match &args.out {
@@ -168,26 +233,24 @@ fn write(
         })?),
     };
     let mut out = BufWriter::new(out);
-    let mut columns = rows.passed_columns();
-    columns.push("prediction");
+    let mut columns = keys.columns();
+    columns.extend(rows.passed_columns().into_iter().map(str::to_owned));
+    columns.push("prediction".into());
     if printer.output == Output::Json {
         for (row, answer) in (0u32..).zip(answers) {
-            let passed = rows.passed_values(row).into_iter().enumerate();
-            let passed = passed.map(|(column, text)| match numeric.get(column) {
-                // A key that is a number, as the best of its entity shows it.
-                Some(true) => text.parse::<i64>().map_or(Json::from(text), Json::from),
-                _ => Json::from(text),
-            });
-            let cells = passed.chain([answer.json()]);
+            let cells = keys.cells(rows, row).into_iter().chain([answer.json()]);
             let object: serde_json::Map<String, Json> =
-                columns.iter().map(|column| (*column).to_owned()).zip(cells).collect();
+                columns.iter().cloned().zip(cells).collect();
             write_line(&mut out, &Json::Object(object).to_string())?;
         }
     } else {
-        let head: Vec<String> = columns.into_iter().map(csv_cell).collect();
+        let head: Vec<String> = columns.iter().map(|column| csv_cell(column)).collect();
         write_line(&mut out, &head.join(","))?;
         for (row, answer) in (0u32..).zip(answers) {
-            let passed = rows.passed_values(row).into_iter().map(csv_cell);
+            let passed = keys.cells(rows, row).into_iter().map(|cell| match cell {
+                Json::String(text) => csv_cell(&text),
+                other => other.to_string(),
+            });
             let cells: Vec<String> = passed.chain([csv_cell(&answer.text())]).collect();
             write_line(&mut out, &cells.join(","))?;
         }

@@ -7,7 +7,9 @@ use std::time::{Duration, Instant};
 use fleetfit_scheduler::api;
 use fleetfit_scheduler::engine::EngineError;
 use fleetfit_scheduler::journal::{Journal, JournalError, StudyRecord};
-use fleetfit_scheduler::query::{self, BestView, QueryError, StatusView, TrialFilter, TrialRow};
+use fleetfit_scheduler::query::{
+    self, BestView, ModelView, QueryError, StatusView, TrialFilter, TrialRow,
+};
 
 use crate::cli::ServerArgs;
 use crate::client::{Address, Client, escape};
@@ -164,6 +166,32 @@ impl Source {
             Self::Service(client) => {
                 client.each_page(&format!("/studies/{}/bests?", escape(study)), (), |(), page| {
                     page.into_iter().try_for_each(&mut act)
+                })
+            }
+        }
+    }
+
+    /// Where the model of the one entity, or of each, lies.
+    pub(crate) fn each_model(
+        &self,
+        study: &str,
+        entity: Option<&str>,
+        mut act: impl FnMut(ModelView),
+    ) -> Result<(), Failure> {
+        match self {
+            Self::Directory(journal, _) => {
+                let all = usize::MAX;
+                let (models, _) = query::models_page(journal, study, entity, None, all)?;
+                models.into_iter().for_each(act);
+                Ok(())
+            }
+            Self::Service(client) => {
+                let entity =
+                    entity.map(|key| format!("entity={}&", escape(key))).unwrap_or_default();
+                let path = format!("/studies/{}/models?{entity}", escape(study));
+                client.each_page(&path, (), |(), page| {
+                    page.into_iter().for_each(&mut act);
+                    Ok(())
                 })
             }
         }

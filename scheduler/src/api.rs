@@ -18,7 +18,7 @@ use tokio::net::UnixListener;
 
 use crate::engine::EngineHandle;
 use crate::journal::{Journal, JournalError, Status, Summary};
-use crate::query::{self, BestView, QueryError, StatusView, TrialFilter, TrialRow};
+use crate::query::{self, BestView, ModelView, QueryError, StatusView, TrialFilter, TrialRow};
 
 /// What the API answers from.
 #[derive(Clone)]
@@ -75,6 +75,7 @@ pub fn router(service: Service) -> Router {
         .route("/{study}/trials", get(list_trials))
         .route("/{study}/best", get(get_best))
         .route("/{study}/bests", get(list_bests))
+        .route("/{study}/models", get(list_models))
         .route("/{study}/cancel", post(cancel_study));
     Router::new()
         .nest("/api/v1/studies", studies)
@@ -161,6 +162,20 @@ async fn list_bests(
     ask(move || {
         let cursor = listing.cursor.as_deref();
         let (items, next) = query::bests_page(&service.journal, &study, cursor, listing.limit())?;
+        Ok(Page { items, next })
+    })
+    .await
+}
+
+async fn list_models(
+    State(service): State<Service>,
+    Path(study): Path<String>,
+    Query(listing): Query<Listing>,
+) -> Answer<Page<ModelView>> {
+    ask(move || {
+        let (entity, cursor) = (listing.entity.as_deref(), listing.cursor.as_deref());
+        let limit = listing.limit();
+        let (items, next) = query::models_page(&service.journal, &study, entity, cursor, limit)?;
         Ok(Page { items, next })
     })
     .await

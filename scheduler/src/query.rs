@@ -10,6 +10,7 @@ mod parameters;
 mod ranking;
 mod trials;
 
+use fleetfit_search_spaces::wire::ModelAddress;
 use fleetfit_search_spaces::{
     Configuration, EntityKey, Goal, Notice, Problems, Selection, TrialState,
 };
@@ -96,6 +97,15 @@ pub struct BestView {
     pub model: Option<String>,
     /// How winners are chosen.
     pub selection: Selection,
+}
+
+/// Where the model of one entity lies.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ModelView {
+    /// The entity; none in a study without partitions.
+    pub entity: Option<EntityKey>,
+    /// Its winner's model; none where nothing completed, or nothing was fitted on all rows.
+    pub model: Option<ModelAddress>,
 }
 
 /// One ended trial.
@@ -232,6 +242,30 @@ pub fn best_all(
 ) -> Result<impl Iterator<Item = Result<BestView, QueryError>> + Send + use<>, QueryError> {
     let bests = Asked::new(journal, find(journal, name)?)?.best_from(0)?;
     Ok(bests.map(|best| best.map(|(_, best)| best)))
+}
+
+/// A part of the entities' models, all entities included: from where an earlier part ended, or from
+/// the first one; or of the one entity that is asked for.
+pub fn models_page(
+    journal: &Journal,
+    name: &str,
+    entity: Option<&str>,
+    cursor: Option<&str>,
+    limit: usize,
+) -> Result<(Vec<ModelView>, Option<String>), QueryError> {
+    let record = find(journal, name)?;
+    let unknown = |cursor: &str| QueryError::UnknownCursor { cursor: cursor.to_owned() };
+    let (first, limit) = match (entity, cursor) {
+        (Some(entity), _) => (entity::index(journal, &record, entity)?, 1),
+        (None, Some(cursor)) => (cursor.parse().map_err(|_| unknown(cursor))?, limit),
+        (None, None) => (0, limit),
+    };
+    let entities = record.head.entities;
+    let models = Asked::new(journal, record)?.models_from(first)?;
+    let page: Vec<ModelView> = models.take(limit).collect::<Result<_, _>>()?;
+    let next = u64::from(first) + page.len() as u64;
+    let is_over = entity.is_some() || next >= u64::from(entities);
+    Ok((page, (!is_over).then(|| next.to_string())))
 }
 
 /// A part of [`best_all`]: from where an earlier part ended, or from the first one.

@@ -129,29 +129,6 @@ pub struct ModelAddress {
     pub length: u32,
 }
 
-/// The form in which users see a model's id; it reads back.
-impl std::fmt::Display for ModelAddress {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}-{}-{}-{}", self.pack, self.offset, self.length, self.digest)
-    }
-}
-
-impl std::str::FromStr for ModelAddress {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let refuse = || format!("{text:?} is not a model id");
-        let mut parts = text.splitn(4, '-');
-        let mut part = || parts.next().ok_or_else(refuse);
-        Ok(Self {
-            pack: part()?.parse().map_err(|_| refuse())?,
-            offset: part()?.parse().map_err(|_| refuse())?,
-            length: part()?.parse().map_err(|_| refuse())?,
-            digest: part()?.to_owned(),
-        })
-    }
-}
-
 /// What the scheduler tells a runner about work in flight. A hint: losing one costs time, never
 /// correctness.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

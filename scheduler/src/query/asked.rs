@@ -7,7 +7,7 @@ use fleetfit_search_spaces::{
 
 use super::parameters::parameters;
 use super::ranking::{Ranked, Shared, Top};
-use super::{BestView, MetricView, QueryError, StatusView, TrialCounts, entity, time};
+use super::{BestView, MetricView, ModelView, QueryError, StatusView, TrialCounts, entity, time};
 use crate::journal::{Journal, JournalError, StudyRecord};
 
 /// A study that is being asked about.
@@ -95,6 +95,30 @@ impl Asked {
             let view =
                 |ranked: Ranked| Ok((index, self.view(Some(index), self.key(index)?, &ranked)?));
             ranked.map(|ranked| ranked.map(view)).transpose().map(Result::flatten)
+        }))
+    }
+
+    /// Where the models of entities lie, from this entity on.
+    pub(super) fn models_from(
+        self,
+        first: u32,
+    ) -> Result<impl Iterator<Item = Result<ModelView, QueryError>> + Send + use<>, QueryError>
+    {
+        let shared = match self.selection() {
+            Selection::Raw => None,
+            Selection::Shared => Some(self.shared(1)?.first().map(|ranked| ranked.configuration)),
+        };
+        let entities = first..self.record.head.entities;
+        Ok(entities.map(move |index| {
+            let winner = match shared {
+                None => self.raw_best(index)?.map(|ranked| ranked.configuration),
+                Some(shared) => shared,
+            };
+            let model = match winner {
+                Some(winner) => self.journal.model(self.record.id, index, winner)?,
+                None => None,
+            };
+            Ok(ModelView { entity: self.key(index)?, model: model.and_then(Result::ok) })
         }))
     }
 
@@ -195,7 +219,7 @@ impl Asked {
             command: self.command(&configuration),
             configuration,
             trial: ranked.configuration,
-            model: model.and_then(|model| model.ok().map(|address| address.to_string())),
+            model: model.and_then(|model| model.ok().map(|address| address.digest)),
             selection: self.study.selection,
         })
     }
