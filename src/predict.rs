@@ -196,7 +196,7 @@ impl Keys<'_> {
 
     /// What stands before a row's prediction.
     fn cells(&self, rows: &Prediction, row: u32) -> Vec<Json> {
-        let passed = rows.passed_values(row).into_iter().enumerate();
+        let passed = rows.passed_values(row).into_iter();
         match self {
             Self::All(key) => {
                 let own = key.0.iter().map(|(_, value)| match value {
@@ -205,9 +205,10 @@ impl Keys<'_> {
                     Value::Float(value) => Json::from(*value),
                     Value::Text(value) => Json::from(value.as_str()),
                 });
-                own.chain(passed.map(|(_, text)| Json::from(text))).collect()
+                own.chain(passed.map(Json::from)).collect()
             }
             Self::Each(numeric) => passed
+                .enumerate()
                 .map(|(column, text)| match (numeric.get(column), text.parse::<i64>()) {
                     // As the best of the entity shows it.
                     (Some(true), Ok(number)) => Json::from(number),
