@@ -208,7 +208,7 @@ pub fn find(journal: &Journal, name: &str) -> Result<StudyRecord, QueryError> {
         return Ok(record);
     }
     let names: Vec<String> = journal.list()?.into_iter().map(|record| record.head.name).collect();
-    let nearest = entity::nearest(name, names.into_iter());
+    let nearest = entity::nearest(name, &names);
     Err(QueryError::UnknownStudy { name: name.to_owned(), nearest })
 }
 

@@ -5,8 +5,8 @@
 mod forecasting;
 mod read;
 
-pub use read::is_remote;
 pub(crate) use read::{DATA_KEYS, share};
+pub use read::{is_remote, local_path};
 
 use serde::{Deserialize, Serialize};
 

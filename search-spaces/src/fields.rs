@@ -1,7 +1,8 @@
 //! A cursor over a mapping: takes keys as the types that are wanted, and at the end complains about
 //! those that nobody took.
 
-use crate::findings::{Findings, MISSING, Mistake, nearest};
+use crate::findings::{Findings, MISSING, Mistake};
+use crate::nearest::nearest;
 use crate::value::Value;
 use crate::yaml::{Content, Key, Node, scalar_number};
 

@@ -2,12 +2,10 @@
 
 use crate::fields::At;
 use crate::findings::{Findings, Mistake};
+use crate::ignored;
 use crate::problem::{Place, Problem, Problems};
 use crate::study::Study;
 use crate::yaml::{Content, Key, Node, SyntaxError, parse};
-
-/// Keys that name and describe a job and change nothing about it.
-const DESCRIPTIVE: &[&str] = &["name", "display_name", "description", "tags"];
 
 /// A job as the user wrote it.
 #[derive(Clone, Debug)]
@@ -89,13 +87,11 @@ impl Job {
         }
     }
 
-    /// The job in one canonical form (compact JSON, keys sorted, defaults not filled in, `name`,
-    /// `display_name`, `description` and `tags` left out): two jobs are the same when these are equal.
+    /// The job in one canonical form (compact JSON, keys sorted, defaults not filled in, its name and
+    /// every key without effect left out): two jobs are the same when these are equal.
     pub fn canonical(&self) -> String {
         let mut json = self.document.to_json();
-        if let Some(map) = json.as_object_mut() {
-            map.retain(|key, _| !DESCRIPTIVE.contains(&key.as_str()));
-        }
+        ignored::strip(&mut json);
         json.to_string()
     }
 

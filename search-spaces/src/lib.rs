@@ -10,6 +10,8 @@
 
 mod fields;
 pub(crate) mod findings;
+mod ignored;
+pub(crate) mod nearest;
 pub mod problem;
 pub mod yaml;
 
@@ -39,10 +41,10 @@ pub use configuration::{Configuration, Setting};
 pub use data::{DataSource, DataSpec, Folds, Forecasting, Task};
 pub use early_termination::EarlyTermination;
 pub use entity::EntityKey;
-pub use findings::nearest;
 pub use job::Job;
 pub use learner::Learner;
 pub use limits::Limits;
+pub use nearest::{nearest, nearest_n};
 pub use objective::{Goal, Measure, Objective, ValueRule};
 pub use problem::{Notice, Place, Problem, Problems};
 pub use sampling::{Algorithm, Sampling};

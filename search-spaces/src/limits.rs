@@ -3,10 +3,13 @@
 use serde::{Deserialize, Serialize};
 
 use crate::fields::{At, Fields};
-use crate::findings::{Findings, Mistake};
+use crate::findings::Findings;
 
 /// How long a sweep runs where the job does not say, as in Azure: 60 days.
 const DEFAULT_TIMEOUT_S: f64 = 5_184_000.0;
+
+/// The longest limit of time, some 31 years: clocks can add it to any time of ours.
+pub(crate) const MAX_SECONDS: f64 = 1e9;
 
 /// How much a study may spend.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -103,13 +106,12 @@ impl Limits {
 
 fn seconds(at: &At<'_>, findings: &mut Findings) -> Option<f64> {
     let number = at.float_of("a number of seconds", findings)?;
-    if number > 0.0 {
+    let (wanted, hint) = if number <= 0.0 {
+        ("above 0 seconds", "write a number of seconds, or remove the line")
+    } else if number > MAX_SECONDS {
+        ("at most 1e9 seconds", "remove the line for no limit of your own")
+    } else {
         return Some(number);
-    }
-    let says = format!("is {}, but must be above 0 seconds", at.node.brief());
-    findings.problem(
-        at,
-        Mistake::new(says, "above 0").hint("write a number of seconds, or remove the line"),
-    );
-    None
+    };
+    at.wrong(findings, wanted, Some(hint.to_owned()))
 }

@@ -4,7 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::data::Task;
 use crate::fields::{At, Fields, guess_hint};
-use crate::findings::{Findings, Mistake, nearest};
+use crate::findings::{Findings, Mistake};
+use crate::nearest::nearest;
 use crate::yaml::{Content, brief_text};
 
 /// Which way is better.

@@ -115,6 +115,22 @@ job.yaml:21:48: search_space.kernel.values.2: no is text here, not false; quote 
 }
 
 #[test]
+fn local_and_remote_addresses_are_told_apart() {
+    use fleetfit_search_spaces::data::{is_remote, local_path};
+    for local in ["data.csv", "/a/b", "file:///a/b", "a:b", "azureml/x", "./git@x"] {
+        assert!(!is_remote(local), "{local}");
+    }
+    for remote in
+        ["azureml:a@latest", "https://a/b", "wasbs://c@a/b", "git@github.com:o/r", "git+ssh"]
+    {
+        assert!(is_remote(remote), "{remote}");
+        assert_eq!(local_path(remote), remote);
+    }
+    assert_eq!(local_path("file:///a/b.csv"), "/a/b.csv");
+    assert_eq!(local_path("a/b.csv"), "a/b.csv");
+}
+
+#[test]
 fn the_path_of_an_input_can_be_set() {
     let mut job = Job::read("job.yaml", COMMAND).unwrap();
     job.set("inputs.iris_csv.path", "data/iris.csv").unwrap();
@@ -142,6 +158,34 @@ fn canonical_forms_ignore_order_and_names() {
         ),
     );
     assert_ne!(canonical("seed: 1"), canonical("seed: 2"));
+    let plain = "type: sweep\ntrial: {command: run, code: src}\ninputs: {a: {path: x.csv}, b: 3}\n\
+                 outputs: {c: {type: uri_file}}\n";
+    let described = "\
+$schema: x
+type: sweep
+name: other
+display_name: x
+description: x
+experiment_name: x
+tags: {a: b}
+properties: {a: b}
+compute: azureml:cluster
+identity: {type: managed}
+services: {}
+queue_settings: {job_tier: spot}
+resources: {instance_count: 1}
+trial: {command: run, code: src, environment: e, distribution: {type: mpi}, resources: {}}
+inputs: {a: {type: uri_file, mode: download, path: x.csv}, b: 3}
+outputs: {c: {type: uri_file, mode: upload, name: x}}
+";
+    assert_eq!(canonical(plain), canonical(described));
+    assert_ne!(canonical(plain), canonical(&plain.replace("x.csv", "y.csv")));
+    assert_ne!(canonical(plain), canonical(&plain.replace("uri_file", "uri_folder")));
+    let automl =
+        "type: automl\ntask: regression\ntraining_data: {path: x.csv}\nlimits: {max_trials: 3}\n";
+    let described = "type: automl\ntask: regression\ntraining_data: {type: mltable, path: x.csv}\n\
+                     limits: {max_trials: 3, max_nodes: 4}\nlog_verbosity: info\nenvironment_id: e\n";
+    assert_eq!(canonical(automl), canonical(described));
 }
 
 /// A command job with its sections replaced by `changes`.
@@ -239,6 +283,7 @@ fn what_cannot_run_yet_is_valid_and_says_so() {
         &[("trial", "{command: \"train ${{search_space.x}}\", code: \"https://github.com/a/b\"}")],
         "trial.code is \"https://github.com/a/b\", which is not on this machine",
     );
+    check(&[("trial", "external")], "trial is external, which this version cannot run");
     check(&[("selection", "shrunk")], "selection is \"shrunk\", which this version cannot run");
 }
 

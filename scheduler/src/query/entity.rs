@@ -1,16 +1,12 @@
 //! From an entity as a user writes it to its index, and what he may have meant.
 
-use fleetfit_search_spaces::EntityKey;
+use fleetfit_search_spaces::{EntityKey, nearest_n};
 
 use super::QueryError;
 use crate::journal::{Journal, StudyRecord};
 
 /// How many keys a message shows.
 const SHOWN: usize = 3;
-/// How far apart two words may be to be taken for each other.
-const MAX_EDITS: usize = 2;
-/// No key of more letters is compared letter by letter.
-const MAX_LETTERS: usize = 64;
 
 /// The index of an entity written as `17` or `store=17,brand=3`, the columns in any order.
 pub(super) fn index(
@@ -50,7 +46,7 @@ pub(super) fn index(
         text: text.to_owned(),
         entities: record.head.entities,
         first: keys.iter().take(SHOWN).cloned().collect(),
-        nearest: nearest(text, keys.into_iter()),
+        nearest: nearest(text, &keys),
     })
 }
 
@@ -80,34 +76,9 @@ fn values(columns: &[String], text: &str) -> Option<Vec<String>> {
 }
 
 /// The few words that look most like this one.
-pub(super) fn nearest(word: &str, known: impl Iterator<Item = String>) -> Vec<String> {
-    let mut near: Vec<(usize, String)> = known
-        .filter_map(|candidate| Some((edits(word, &candidate)?, candidate)))
-        .filter(|(edits, candidate)| *edits < candidate.chars().count().max(2))
-        .collect();
-    near.sort();
-    near.truncate(SHOWN);
-    near.into_iter().map(|(_, candidate)| candidate).collect()
-}
-
-/// How many letters to add, remove or change, letter case aside; nothing if that is too many.
-fn edits(left: &str, right: &str) -> Option<usize> {
-    let letters = |text: &str| -> Vec<char> { text.to_lowercase().chars().collect() };
-    let (left, right) = (letters(left), letters(right));
-    if left.len().abs_diff(right.len()) > MAX_EDITS || left.len().max(right.len()) > MAX_LETTERS {
-        return None;
-    }
-    let mut row: Vec<usize> = (0..=right.len()).collect();
-    for (i, from) in left.iter().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, to) in right.iter().enumerate() {
-            let changed = diagonal + usize::from(from != to);
-            diagonal = row[j + 1];
-            row[j + 1] = changed.min(diagonal + 1).min(row[j] + 1);
-        }
-    }
-    row.last().copied().filter(|edits| *edits <= MAX_EDITS)
+pub(super) fn nearest(word: &str, known: &[String]) -> Vec<String> {
+    let near = nearest_n(word, known.iter().map(String::as_str), SHOWN);
+    near.into_iter().map(str::to_owned).collect()
 }
 
 /// The key that users see, or none where there are no partitions.
@@ -133,15 +104,5 @@ mod tests {
         check("store=17", None);
         check("17,3", None);
         check("store=1,store=2,brand=3", None);
-    }
-
-    #[test]
-    fn near_words_are_found_and_far_ones_are_not() {
-        let known = || ["store-demand", "store", "17", "18"].into_iter().map(str::to_owned);
-        assert_eq!(nearest("stor-demnad", known()), Vec::<String>::new());
-        assert_eq!(nearest("store-demnd", known()), ["store-demand"]);
-        assert_eq!(nearest("Store", known()), ["store"]);
-        assert_eq!(nearest("1", known()), ["17", "18"]);
-        assert_eq!(nearest("zzz", known()), Vec::<String>::new());
     }
 }

@@ -410,7 +410,7 @@ fn what_is_not_there_is_named_with_what_is_like_it() {
         message("store=17,brand=c3"),
         "asked has no entity store=17,brand=c3 among its 600 (store=0,brand=b0, \
          store=0,brand=b1, store=0,brand=b2, …); did you mean store=17,brand=b3 or \
-         store=1,brand=b3 or store=10,brand=b3?"
+         store=1,brand=b3 or store=7,brand=b3?"
     );
     let message = find(&fixture.journal, "aksed").unwrap_err().to_string();
     assert_eq!(message, "there is no study named aksed; did you mean asked?");

@@ -5,7 +5,8 @@ use super::{AutoMl, Featurization, TransformerParams};
 use crate::data::Task;
 use crate::fields::{At, Fields, same_word};
 use crate::findings::{Findings, Mistake};
-use crate::limits::Limits;
+use crate::ignored::OF_AUTOML_LIMITS;
+use crate::limits::{Limits, MAX_SECONDS};
 
 /// How many trials a job has where it does not say, as in Azure.
 const DEFAULT_TRIALS: u32 = 1_000;
@@ -75,7 +76,7 @@ impl Budget {
             }
             budget.max_cores_per_trial = cores;
         }
-        ignored.extend(fields.ignore(&["max_nodes"]));
+        ignored.extend(fields.ignore(OF_AUTOML_LIMITS));
         fields.finish(findings);
         Some(budget)
     }
@@ -83,10 +84,14 @@ impl Budget {
 
 fn positive(at: &At<'_>, findings: &mut Findings) -> Option<f64> {
     let minutes = at.float_of("a number of minutes", findings)?;
-    if minutes > 0.0 {
+    let wanted = if minutes <= 0.0 {
+        "above 0 minutes"
+    } else if minutes * 60.0 > MAX_SECONDS {
+        "at most 1.6e7 minutes"
+    } else {
         return Some(minutes);
-    }
-    at.wrong(findings, "above 0 minutes", Some("remove the line for no limit of your own".into()))
+    };
+    at.wrong(findings, wanted, Some("remove the line for no limit of your own".into()))
 }
 
 impl AutoMl {

@@ -3,6 +3,7 @@
 use super::{DataSource, DataSpec, Folds, Forecasting, Task};
 use crate::fields::{At, Fields};
 use crate::findings::{Findings, Mistake};
+use crate::ignored::OF_PATHS;
 use crate::yaml::Content;
 
 /// The keys that describe data, which a command job does not have.
@@ -78,7 +79,8 @@ impl DataSource {
                 if let Some(kind) = fields.take("type", findings) {
                     kind.word(TYPES, findings);
                 }
-                fields.ignore(&["mode", "datastore", "path_on_compute"]);
+                fields.ignore(&["mode"]);
+                fields.ignore(OF_PATHS);
                 let path = fields.require("path", "path: data.csv", findings);
                 fields.finish(findings);
                 path?
@@ -106,10 +108,18 @@ impl DataSource {
 
 const TYPES: &[(&str, ())] = &[("mltable", ()), ("uri_file", ()), ("uri_folder", ())];
 
+/// What a local address begins with where it has a scheme.
+const FILE: &str = "file://";
+
+/// A local path without the scheme that it may have.
+pub fn local_path(path: &str) -> &str {
+    path.trim_start().strip_prefix(FILE).unwrap_or(path)
+}
+
 /// Whether a path names something on another machine.
 pub fn is_remote(path: &str) -> bool {
     let path = path.trim_start();
-    if path.starts_with("file://") {
+    if path.starts_with(FILE) {
         return false;
     }
     let scheme = path.split_once("://").map(|(scheme, _)| scheme);

@@ -3,7 +3,8 @@
 use super::{Learner, LearnerParameter, ParameterKind};
 use crate::data::Task;
 use crate::fields::{At, guess_hint, unknown};
-use crate::findings::{Findings, Mistake, nearest};
+use crate::findings::{Findings, Mistake};
+use crate::nearest::nearest;
 use crate::space::{Alternative, Domain, Parameter, SearchSpace, number};
 use crate::value::Value;
 

@@ -154,7 +154,7 @@ impl Domain {
             Self::RandInt { upper } => Some(*upper as u128),
             Self::Uniform { q: Some(_), .. } | Self::LogUniform { q: Some(_), .. } => {
                 let (first, last) = self.multiples()?;
-                Some((last - first) as u128 + 1)
+                Some(((last - first) as u128).saturating_add(1))
             }
             Self::Uniform { min, max, q: None }
             | Self::LogUniform { min, max, q: None, .. }
@@ -266,7 +266,9 @@ impl Domain {
                 ((i128::from(*max) - i128::from(*min)) / i128::from(*step)) as u128 + 1
             }
             Self::Float { min, max, step: Some(step), .. } => {
-                ((max - min) / step + SLACK).floor() as u128 + 1
+                // Halves keep the width of the widest range finite.
+                let n = (max / 2.0 - min / 2.0) / (step / 2.0);
+                ((n + SLACK).floor() as u128).saturating_add(1)
             }
             _ => 1,
         }
@@ -281,7 +283,7 @@ impl Domain {
             _ => return None,
         };
         let low = (min - step / 2.0).max(min / 2.0);
-        let high = min + (self.n_steps() as f64 - 0.5) * step;
+        let high = (min + (self.n_steps() as f64 - 0.5) * step).min(f64::MAX);
         Some((low.ln(), high.ln(), min, step))
     }
 

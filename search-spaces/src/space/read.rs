@@ -41,6 +41,9 @@ const KINDS: &[(&str, Kind)] = &[
     ("int", Kind::Int),
 ];
 
+/// No bound may be more of its rounding steps away from 0 than this.
+const MAX_STEPS: f64 = 1e18;
+
 const SCALES: &[(&str, Scale)] = &[("linear", Scale::Linear), ("log", Scale::Log)];
 
 /// Words that YAML 1.1 takes for truth values and we take for text.
@@ -151,7 +154,7 @@ fn read_expression(at: &At<'_>, base: f64, findings: &mut Findings) -> Option<Do
     };
     let domain = read_kind(kind, at, &mut fields, base, findings);
     fields.finish(findings);
-    domain
+    domain.filter(|domain| check_step(at, domain, findings))
 }
 
 fn read_kind(
@@ -324,6 +327,29 @@ fn positive(at: &At<'_>, example: &str, findings: &mut Findings) -> Option<f64> 
         return Some(number);
     }
     at.wrong(findings, "above 0", Some(format!("write {example}")))
+}
+
+/// Whether the rounding step is large enough beside the numbers that it rounds.
+fn check_step(at: &At<'_>, domain: &Domain, findings: &mut Findings) -> bool {
+    let (name, step, largest) = match domain {
+        Domain::Uniform { min, max, q: Some(q) } => ("q", *q, min.abs().max(max.abs())),
+        Domain::LogUniform { max, q: Some(q), base, .. } => ("q", *q, base.powf(*max)),
+        Domain::Normal { mu, sigma, q: Some(q) } => ("q", *q, mu.abs().max(*sigma)),
+        Domain::LogNormal { mu, q: Some(q), base, .. } => ("q", *q, base.powf(*mu)),
+        Domain::Float { min, max, step: Some(step), .. } => {
+            ("step", *step, min.abs().max(max.abs()))
+        }
+        _ => return true,
+    };
+    if largest / step <= MAX_STEPS {
+        return true;
+    }
+    if let Some(node) = at.get(name) {
+        let exponent = (largest / MAX_STEPS).log10().ceil();
+        let wanted = format!("at least 1e{exponent}, so that it rounds such numbers");
+        node.wrong::<()>(findings, &wanted, Some(format!("write a larger {name}")));
+    }
+    false
 }
 
 fn check_exponents(at: &At<'_>, domain: &Domain, findings: &mut Findings) -> bool {

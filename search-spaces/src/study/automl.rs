@@ -5,13 +5,11 @@ use crate::automl::{AutoMl, Budget, OTHER_TASKS};
 use crate::data::{DataSpec, Task, share};
 use crate::fields::{At, Fields};
 use crate::findings::{Findings, Mistake};
+use crate::ignored::{OF_AUTOML, SILENT_OF_AUTOML};
 use crate::objective::{Measure, Objective, ValueRule, default_measure, measure};
 use crate::sampling::{Algorithm, Sampling};
 use crate::space::SearchSpace;
 use crate::work::Work;
-
-/// Keys that mean nothing on one's own machines.
-const IGNORED: &[&str] = &["environment", "environment_id", "environment_variables"];
 
 /// Keys of `training` that are easily written one level too high.
 const TRAINING_KEYS: &[&str] = &[
@@ -30,7 +28,7 @@ const TASKS: [Task; 3] = [Task::Classification, Task::Regression, Task::Forecast
 /// Reads the job, whose `type` is taken already.
 pub(super) fn read(mut root: Fields<'_>, file: &str, findings: &mut Findings) -> Option<Study> {
     let (name, mut ignored) = header::read(&mut root, file, findings);
-    ignored.extend(root.ignore(IGNORED));
+    ignored.extend(root.ignore(OF_AUTOML));
     refuse_to_run(&root, findings);
     let at = root.require("task", "task: classification (or regression, forecasting)", findings)?;
     let text = at.text(findings)?;
@@ -76,7 +74,7 @@ fn read_tabular<'a>(
         at.word(VERBOSITIES, findings);
     }
     root.misplaced(TRAINING_KEYS, "training", findings);
-    root.ignore(&["outputs", "inputs"]);
+    root.ignore(SILENT_OF_AUTOML);
     let selection = root.take("selection", findings).map(|at| Selection::read(&at, findings));
     let seed = root.take("seed", findings).and_then(|at| at.int_in(0, i64::MAX, findings));
     root.finish(findings);

@@ -4,19 +4,11 @@ use std::path::Path;
 
 use crate::fields::{At, Fields};
 use crate::findings::{Findings, Mistake};
+use crate::ignored::{DESCRIPTIVE, LABELS, OF_JOBS};
 use crate::yaml::Content;
 
 /// The longest name.
 const MAX_NAME: usize = 128;
-
-/// Keys that say where and how Azure runs a job; they are accepted and listed once.
-const IGNORED: &[&str] = &["compute", "identity", "services", "queue_settings", "resources"];
-
-/// Keys that only describe; they are kept with the job and not worth a notice.
-const DESCRIPTIVE: &[&str] = &["$schema", "display_name", "description", "experiment_name"];
-
-/// Maps of text to text.
-const LABELS: &[&str] = &["tags", "properties"];
 
 /// Reads the name and takes every key that means nothing here; those worth a notice are returned.
 pub(super) fn read<'a>(
@@ -38,7 +30,7 @@ pub(super) fn read<'a>(
             check_labels(&at, findings);
         }
     }
-    (name, root.ignore(IGNORED))
+    (name, root.ignore(OF_JOBS))
 }
 
 /// One notice for all keys that mean nothing here.

@@ -6,7 +6,9 @@ use super::placeholder::{Piece, Root, modernize, pieces};
 use super::{CommandTrial, Input, Output};
 use crate::data::is_remote;
 use crate::fields::{At, Fields};
-use crate::findings::{Findings, Mistake, nearest};
+use crate::findings::{Findings, Mistake};
+use crate::ignored::{OF_OUTPUTS, OF_PATHS};
+use crate::nearest::nearest;
 use crate::problem::Place;
 use crate::space::{Alternative, Domain, SearchSpace};
 use crate::yaml::Content;
@@ -257,7 +259,7 @@ fn read_input(at: &At<'_>, findings: &mut Findings) -> Option<Input> {
     if let Some(mode) = fields.take("mode", findings) {
         mode.word(INPUT_MODES, findings);
     }
-    fields.ignore(&["datastore", "path_on_compute"]);
+    fields.ignore(OF_PATHS);
     let path_at = fields.require("path", "path: ./data.csv", findings);
     fields.finish(findings);
     let path_at = path_at?;
@@ -302,7 +304,7 @@ fn read_output(at: &At<'_>, findings: &mut Findings) -> Option<Output> {
     if let Some(path) = fields.take("path", findings) {
         findings.notice(&path, "is not used: outputs stay in the trial's own folder");
     }
-    fields.ignore(&["name", "version", "description"]);
+    fields.ignore(OF_OUTPUTS);
     fields.finish(findings);
     kind
 }

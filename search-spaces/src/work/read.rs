@@ -5,12 +5,10 @@ use super::{CommandTrial, Work};
 use crate::data::Task;
 use crate::fields::{At, Fields};
 use crate::findings::{Findings, Mistake};
+use crate::ignored::OF_TRIALS;
 use crate::learner::{check_chosen, check_learner, check_space};
 use crate::space::SearchSpace;
 use crate::yaml::{Content, brief_text};
-
-/// Keys of `trial` that mean nothing on one's own machines.
-const IGNORED: &[&str] = &["environment", "distribution", "resources", "queue_settings"];
 
 /// What a trial is, before its details are read.
 pub(crate) enum TrialKind<'a> {
@@ -29,6 +27,9 @@ impl<'a> TrialKind<'a> {
         let at = root.require("trial", example, findings)?;
         if let Content::Text { text, .. } = &at.node.content {
             if text == "external" {
+                let says = "is external, which this version cannot run";
+                let mistake = Mistake::new(says, "a map with command or learner");
+                findings.cannot_run(&at, mistake.hint(format!("write {example}")));
                 return Some(Self::External);
             }
             let says = format!("is {}, but must be a map, or the word external", brief_text(text));
@@ -85,13 +86,13 @@ impl Work {
                 let (inputs, outputs) = (around.inputs.as_ref(), around.outputs.as_ref());
                 let command =
                     CommandTrial::read(&mut trial, inputs, outputs, around.space, findings);
-                ignored.extend(trial.ignore(IGNORED));
+                ignored.extend(trial.ignore(OF_TRIALS));
                 trial.finish(findings);
                 command.map(Self::Command)
             }
             TrialKind::Learner(mut trial) => {
                 let work = read_learner(&mut trial, around, findings);
-                ignored.extend(trial.ignore(IGNORED));
+                ignored.extend(trial.ignore(OF_TRIALS));
                 trial.finish(findings);
                 work
             }
@@ -124,7 +125,7 @@ fn read_learner(
         let known: Vec<&str> = space.parameters.iter().map(|own| own.name.as_str()).collect();
         let list = known.join(", ");
         let says = format!("names search_space.{parameter}, which is not there; known: {list}");
-        let guess = crate::findings::nearest(&parameter, known);
+        let guess = crate::nearest::nearest(&parameter, known);
         let hint = guess.map_or_else(
             || format!("define {parameter} under search_space"),
             |word| format!("did you mean {word}?"),
