@@ -17,7 +17,10 @@ use crate::table::{Columns, ParquetTable};
 
 /// `fleetfit studies`.
 pub(crate) fn studies(home: &Path, server: &ServerArgs, printer: &Printer) -> Result<i32, Failure> {
-    let views = Source::open(home, server)?.studies()?;
+    let views = match server.server.is_none() && !source::has_studies(home) {
+        true => Vec::new(),
+        false => Source::open(home, server)?.studies()?,
+    };
     if printer.is_json() {
         views.iter().try_for_each(|view| printer.json(view))?;
     } else if views.is_empty() {
@@ -44,23 +47,28 @@ pub(crate) fn best(home: &Path, args: &BestArgs, printer: &Printer) -> Result<i3
     let source = Source::open(home, &args.server)?;
     let metric = source.status(&args.study)?.metric.name;
     if args.all {
-        if printer.is_json() {
-            source.each_best(&args.study, |best| printer.json(&best))?;
-        } else {
-            let mut bests = Vec::new();
-            source.each_best(&args.study, |best| {
-                bests.push(best);
-                Ok(())
-            })?;
-            printer.line(&show::bests(&bests, &metric))?;
+        let mut n_bests = 0_u64;
+        let mut shown = Vec::new();
+        source.each_best(&args.study, |best| {
+            n_bests += 1;
+            if printer.is_json() {
+                return printer.json(&best);
+            }
+            shown.push(best);
+            Ok(())
+        })?;
+        if n_bests == 0 {
+            return nothing(printer, &args.study, "");
+        }
+        if !printer.is_json() {
+            printer.line(&show::bests(&shown, &metric))?;
         }
         return Ok(exit::DONE);
     }
     let bests = source.best(&args.study, args.entity.as_deref(), args.top.unwrap_or(1))?;
     if bests.is_empty() {
         let whose = args.entity.as_ref().map(|key| format!(" for {key}")).unwrap_or_default();
-        printer.note(&format!("{} has no completed trial{whose}", args.study));
-        return Ok(exit::NOTHING_COMPLETED);
+        return nothing(printer, &args.study, &whose);
     }
     if printer.is_json() {
         bests.iter().try_for_each(|best| printer.json(best))?;
@@ -68,6 +76,11 @@ pub(crate) fn best(home: &Path, args: &BestArgs, printer: &Printer) -> Result<i3
         printer.line(&show::bests(&bests, &metric))?;
     }
     Ok(exit::DONE)
+}
+
+fn nothing(printer: &Printer, study: &str, whose: &str) -> Result<i32, Failure> {
+    printer.complain(&format!("{study} has no completed trial{whose}"));
+    Ok(exit::NOTHING_COMPLETED)
 }
 
 /// `fleetfit trials`.
@@ -100,8 +113,12 @@ pub(crate) fn trials(home: &Path, args: &TrialsArgs, printer: &Printer) -> Resul
             out.line(&line)
         })?,
         Output::Text | Output::Parquet => {
-            out.line(&show::trial_head())?;
-            source.each_trial(&args.study, entity, |row| out.line(&show::trial(&row)))?;
+            // The head waits for the first row, so that a question without an answer prints none.
+            let mut head = Some(show::trial_head());
+            source.each_trial(&args.study, entity, |row| {
+                head.take().map_or(Ok(()), |head| out.line(&head))?;
+                out.line(&show::trial(&row))
+            })?;
         }
     }
     out.finish()?;
@@ -109,7 +126,7 @@ pub(crate) fn trials(home: &Path, args: &TrialsArgs, printer: &Printer) -> Resul
 }
 
 fn learn_columns(source: &Source, study: &str, entity: Option<&str>) -> Result<Columns, Failure> {
-    let mut columns = Columns::default();
+    let mut columns = Columns::of(source.status(study)?.parameters);
     source.each_trial(study, entity, |row| {
         columns.learn(&row);
         Ok(())
@@ -118,8 +135,8 @@ fn learn_columns(source: &Source, study: &str, entity: Option<&str>) -> Result<C
 }
 
 fn logs(home: &Path, args: &TrialsArgs, trial: u32) -> Result<i32, Failure> {
-    let source = Source::open(home, &args.server)?;
-    source.status(&args.study)?;
+    Source::here(&args.server, "logs")?;
+    Source::open(home, &args.server)?.status(&args.study)?;
     let path = source::study_dir(home, &args.study).join("trials").join(trial.to_string());
     let log = path.join("log.txt");
     let mut file = File::open(&log).map_err(|error| {

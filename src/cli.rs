@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand, ValueEnum, value_parser};
 
 /// Hyperparameter and AutoML search for one model or a hundred thousand.
 #[derive(Debug, Parser)]
@@ -132,8 +132,8 @@ pub(crate) struct RunArgs {
     #[command(flatten)]
     pub(crate) job: JobArgs,
     /// How many trials train at once in this process [default: the number of cores].
-    #[arg(long, value_name = "N")]
-    pub(crate) slots: Option<usize>,
+    #[arg(long, value_name = "N", value_parser = value_parser!(u16).range(1..=4096))]
+    pub(crate) slots: Option<u16>,
 }
 
 /// Whom to ask.
@@ -160,8 +160,8 @@ pub(crate) struct ResumeArgs {
     /// The study's name.
     pub(crate) study: String,
     /// How many trials train at once in this process [default: the number of cores].
-    #[arg(long, value_name = "N")]
-    pub(crate) slots: Option<usize>,
+    #[arg(long, value_name = "N", value_parser = value_parser!(u16).range(1..=4096))]
+    pub(crate) slots: Option<u16>,
 }
 
 /// Which best.
@@ -176,7 +176,7 @@ pub(crate) struct BestArgs {
     #[arg(long)]
     pub(crate) all: bool,
     /// The K best instead of the best.
-    #[arg(long, value_name = "K", conflicts_with = "all")]
+    #[arg(long, value_name = "K", conflicts_with = "all", value_parser = value_parser!(u32).range(1..))]
     pub(crate) top: Option<u32>,
     /// Whom to ask.
     #[command(flatten)]

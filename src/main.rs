@@ -5,8 +5,10 @@
 mod ask;
 mod check;
 mod cli;
+mod client;
 mod exit;
 mod failure;
+mod material;
 mod output;
 mod outside;
 mod owner;
@@ -19,12 +21,13 @@ mod source;
 mod submission;
 mod table;
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser};
 
-use crate::cli::{Cli, Command};
+use crate::cli::{Cli, Command, Output};
 use crate::failure::Failure;
 use crate::output::Printer;
 
@@ -40,7 +43,10 @@ fn main() -> ExitCode {
         }
     };
     let printer = Printer { output: cli.output, quiet: cli.quiet };
-    match act(cli, &printer) {
+    let acted = catch_unwind(AssertUnwindSafe(|| act(cli, &printer))).unwrap_or_else(|_| {
+        Err(Failure::Unexpected("fleetfit failed unexpectedly, which is our mistake".into()))
+    });
+    match acted {
         Ok(code) => exit_code(code),
         Err(failure) => {
             printer.failure(&failure);
@@ -55,6 +61,13 @@ fn exit_code(code: i32) -> ExitCode {
 
 fn act(cli: Cli, printer: &Printer) -> Result<i32, Failure> {
     let home = data_dir(cli.data_dir);
+    let is_table = matches!(cli.output, Output::Csv | Output::Parquet);
+    if is_table && !matches!(cli.command, Command::Trials(_)) {
+        return Err(Failure::asked(
+            "only trials come as csv or parquet",
+            "write --output json, or leave it out",
+        ));
+    }
     match cli.command {
         Command::Check(job) => check::check(&job, printer),
         Command::Run(args) => run::run(&args, &home, printer),

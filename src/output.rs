@@ -2,7 +2,7 @@
 
 use std::io::{ErrorKind, IsTerminal, Write};
 
-use fleetfit_search_spaces::{Notice, Problem};
+use fleetfit_search_spaces::{Notice, Place, Problem};
 use serde::Serialize;
 use serde_json::json;
 
@@ -61,9 +61,17 @@ impl Printer {
     pub(crate) fn failure(&self, failure: &Failure) {
         self.complain(&failure.to_string());
         if self.is_json() {
+            let asked;
             let problems: &[Problem] = match failure {
                 Failure::Problems(problems) => &problems.0,
-                _ => &[],
+                Failure::Asked { message, hint } => {
+                    let (message, hint) = (message.clone(), hint.clone());
+                    let found = message.clone();
+                    let place = Place { file: "the command line".into(), ..Place::default() };
+                    asked = [Problem { place, message, found, allowed: String::new(), hint }];
+                    &asked
+                }
+                Failure::Unavailable(_) | Failure::Unexpected(_) => &[],
             };
             let document = json!({"error": failure.to_string(), "problems": problems});
             drop(writeln!(std::io::stdout(), "{document}"));

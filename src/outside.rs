@@ -1,65 +1,67 @@
-//! A study held against the files that it names: do they exist, and do they have the columns?
+//! A job held against the files that it names: do they exist, and do they have the columns?
 
 use std::path::Path;
 
+use fleetfit_search_spaces::data::is_remote;
 use fleetfit_search_spaces::{
-    DataSource, DataSpec, Folds, Input, Job, Problem, Study, Work, nearest,
+    CommandTrial, DataSource, DataSpec, Folds, Input, Job, Problem, nearest,
 };
 use fleetfit_trial_runner::dataset::{self, DataError};
 
-/// Everything that the study names and that is not there.
-pub(crate) fn problems(job: &Job, study: &Study, base_dir: &Path) -> Vec<Problem> {
-    let mut problems = Vec::new();
-    if let Work::Command(command) = &study.work {
-        if let Some(code) = command.code.as_ref().filter(|code| !is_remote(code)) {
-            let folder = base_dir.join(code);
-            if !folder.is_dir() {
-                let found = if folder.exists() { "is a file" } else { "does not exist" };
-                problems.push(job.problem_at(
-                    "trial.code",
-                    &format!("{code} {found}"),
-                    "a folder that exists",
-                    Some("the path starts from the job file's folder"),
-                ));
-            }
-        }
-        for (name, input) in &command.inputs {
-            if let Input::Path { path, .. } = input
-                && !base_dir.join(path).exists()
-            {
-                problems.push(job.problem_at(
-                    &format!("inputs.{name}.path"),
-                    &format!("{path} does not exist"),
-                    "a file or folder that exists",
-                    Some("the path starts from the job file's folder"),
-                ));
-            }
-        }
-    }
-    if let Some(data) = &study.data {
-        problems.extend(data_problems(job, data, base_dir));
-    }
-    problems
-}
-
-fn is_remote(path: &str) -> bool {
-    path.contains("://") || path.starts_with("azureml:") || path.starts_with("git+")
+/// A problem at a path of the job, told in a sentence.
+pub(crate) fn told(job: &Job, path: &str, says: &str, allowed: &str, hint: &str) -> Problem {
+    let mut problem = job.problem_at(path, says, allowed, Some(hint));
+    problem.message = format!("{path}: {says}");
+    problem
 }
 
 /// The problem that a data source's error means.
 pub(crate) fn data_problem(job: &Job, error: &DataError) -> Problem {
     let key = error.key;
     let path = if key.ends_with("_data") { format!("{key}.path") } else { key.to_owned() };
-    job.problem_at(&path, &error.to_string(), &error.allowed, error.hint.as_deref())
+    let hint = error.hint.as_deref().unwrap_or("paths start from the job file's folder");
+    let mut problem = told(job, &path, &error.to_string(), &error.allowed, hint);
+    if !error.found.is_empty() {
+        problem.found = error.found.to_string();
+    }
+    problem
 }
 
-fn data_problems(job: &Job, data: &DataSpec, base_dir: &Path) -> Vec<Problem> {
+/// The files that a command names and that are not there.
+pub(crate) fn command_problems(job: &Job, command: &CommandTrial, base: &Path) -> Vec<Problem> {
+    let missing = |at: &str, path: &str, allowed: &str| {
+        let start = if Path::new(path).is_absolute() {
+            "check the path"
+        } else {
+            "the path starts from the job file's folder"
+        };
+        told(job, at, &format!("{path} does not exist"), allowed, start)
+    };
+    let mut problems = Vec::new();
+    if let Some(code) = command.code.as_ref().filter(|code| !is_remote(code))
+        && !base.join(code).exists()
+    {
+        problems.push(missing("trial.code", code, "a folder that exists"));
+    }
+    for (name, input) in &command.inputs {
+        if let Input::Path { path, .. } = input
+            && !base.join(path).exists()
+        {
+            let at = format!("inputs.{name}.path");
+            problems.push(missing(&at, path, "a file or folder that exists"));
+        }
+    }
+    problems
+}
+
+/// The tables and columns that a job names and that are not there.
+pub(crate) fn data_problems(job: &Job, data: &DataSpec, base: &Path) -> Vec<Problem> {
     let mut problems = Vec::new();
     let mut header = |key: &'static str, source: &DataSource| {
         if source.paths.iter().any(|path| is_remote(path)) {
             return None;
         }
-        match dataset::header(base_dir, source) {
+        match dataset::header(base, source) {
             Ok(columns) => Some(columns),
             Err(error) => {
                 problems.push(data_problem(job, &DataError { key, ..error }));
@@ -76,9 +78,8 @@ fn data_problems(job: &Job, data: &DataSpec, base_dir: &Path) -> Vec<Problem> {
         problems.extend(missing_columns(job, data, &columns, "the training data"));
     }
     if let Some(columns) = validation {
-        let more = missing_columns(job, data, &columns, "the validation data");
         // One mistake, one line: a column that neither table has is told once.
-        for problem in more {
+        for problem in missing_columns(job, data, &columns, "the validation data") {
             if !problems.iter().any(|told| told.place == problem.place) {
                 problems.push(problem);
             }
@@ -96,16 +97,13 @@ fn missing_columns(job: &Job, data: &DataSpec, columns: &[String], table: &str) 
         let near = nearest(name, columns.iter().map(String::as_str));
         let listed: Vec<&str> = columns.iter().map(String::as_str).take(20).collect();
         let more = if columns.len() > listed.len() { ", …" } else { "" };
+        let listed = format!("{}{more}", listed.join(", "));
         let hint = match near {
             Some(near) => format!("did you mean {near}?"),
-            None => format!("its columns are {}{more}", listed.join(", ")),
+            None => format!("its columns are {listed}"),
         };
-        problems.push(job.problem_at(
-            &path,
-            &format!("{table} has no column {name}"),
-            &format!("one of {}{more}", listed.join(", ")),
-            Some(&hint),
-        ));
+        let says = format!("{table} has no column {name}");
+        problems.push(told(job, &path, &says, &format!("one of {listed}"), &hint));
     }
     problems
 }

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use fleetfit_search_spaces::wire::ModelAddress;
 use fleetfit_search_spaces::{DataSource, EntityKey, Place, Problem};
-use fleetfit_trial_runner::dataset::{DataError, Prediction};
+use fleetfit_trial_runner::dataset::{DataError, KeyKind, Prediction};
 use fleetfit_trial_runner::frame::FeatureSchema;
 use fleetfit_trial_runner::model::{Model, Predictions};
 use fleetfit_trial_runner::pack;
@@ -22,6 +22,7 @@ use crate::table::csv_cell;
 
 /// Predicts each row of the file with its entity's model.
 pub(crate) fn predict(home: &Path, args: &PredictArgs, printer: &Printer) -> Result<i32, Failure> {
+    Source::here(&args.server, "predictions")?;
     let source = Source::open(home, &args.server)?;
     let dir = source::study_dir(home, &args.study);
     let winners = winners(&source, args)?;
@@ -60,7 +61,9 @@ pub(crate) fn predict(home: &Path, args: &PredictArgs, printer: &Printer) -> Res
             answers[row as usize] = answer;
         }
     }
-    write(args, printer, &rows, &answers)?;
+    let numeric: Vec<bool> =
+        schema.partition.iter().map(|key| key.kind == KeyKind::Number).collect();
+    write(args, printer, &rows, &numeric, &answers)?;
     let unknown = rows.unknown_rows().len();
     if unknown > 0 {
         printer.note(&format!("{unknown} rows are of entities that the study does not know"));
@@ -154,6 +157,7 @@ fn write(
     args: &PredictArgs,
     printer: &Printer,
     rows: &Prediction,
+    numeric: &[bool],
     answers: &[Answer],
 ) -> Result<(), Failure> {
     let out: Box<dyn Write> = match &args.out {
@@ -168,7 +172,12 @@ fn write(
     columns.push("prediction");
     if printer.output == Output::Json {
         for (row, answer) in (0u32..).zip(answers) {
-            let passed = rows.passed_values(row).into_iter().map(Json::from);
+            let passed = rows.passed_values(row).into_iter().enumerate();
+            let passed = passed.map(|(column, text)| match numeric.get(column) {
+                // A key that is a number, as the best of its entity shows it.
+                Some(true) => text.parse::<i64>().map_or(Json::from(text), Json::from),
+                _ => Json::from(text),
+            });
             let cells = passed.chain([answer.json()]);
             let object: serde_json::Map<String, Json> =
                 columns.iter().map(|column| (*column).to_owned()).zip(cells).collect();

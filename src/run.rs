@@ -3,20 +3,18 @@
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, mpsc};
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use fleetfit_scheduler::engine::{Engine, EngineHandle, Note, OpenStudy, Outlets};
 use fleetfit_scheduler::journal::{Journal, NewStudy, Status, StudyRecord};
 use fleetfit_scheduler::query::{self, StatusView};
-use fleetfit_search_spaces::{CommandTrial, EntityKey, Notice, Problems, Work};
-use fleetfit_trial_runner::command::{self, CodeSnapshot};
-use fleetfit_trial_runner::dataset::Dataset;
+use fleetfit_search_spaces::{Algorithm, EntityKey, Notice, Problems, Study};
 use fleetfit_trial_runner::runner::{Runner, StudyWork};
-use jiff::Timestamp;
 
 use crate::cli::{ResumeArgs, RunArgs};
 use crate::exit;
 use crate::failure::Failure;
+use crate::material::{Material, copy_code};
 use crate::output::Printer;
 use crate::outside;
 use crate::owner::Owner;
@@ -39,18 +37,19 @@ pub(crate) fn run(args: &RunArgs, home: &Path, printer: &Printer) -> Result<i32,
     if !submission.study.cannot_run.is_empty() {
         return Err(Failure::Problems(Problems(submission.study.cannot_run)));
     }
-    let journal = source::open_journal(home)?;
+    // Everything that takes long or can be refused comes first: while the journal is open here, it
+    // is closed to everybody else.
     let material = Material::gather(&submission, home)?;
+    let journal = source::open_journal(home)?;
     let name = &submission.study.name;
-    let digest = material.digest();
     let record = match journal.find(name)? {
         Some(record) => {
-            same(&record, &submission, digest.as_deref())?;
+            same(&record, &submission, &material)?;
             record
         }
-        None => create(&journal, &submission, &material)?,
+        None => create(&journal, home, &submission, &material)?,
     };
-    let notices = data_notices(&submission, &material);
+    let notices = material.notices(&submission);
     printer.notices(&notices);
     let session = Session { home, printer, slots: args.slots, notices };
     if record.summary.status.is_over() {
@@ -62,8 +61,7 @@ pub(crate) fn run(args: &RunArgs, home: &Path, printer: &Printer) -> Result<i32,
 
 /// Goes on with a stored study.
 pub(crate) fn resume(args: &ResumeArgs, home: &Path, printer: &Printer) -> Result<i32, Failure> {
-    let journal = source::open_journal(home)?;
-    let record = source::record(&journal, &args.study)?;
+    let record = source::record(&source::open_journal(home)?, &args.study)?;
     let verdict = Verdict::of(
         &record.head.job_file,
         record.head.job_text.clone(),
@@ -74,8 +72,10 @@ pub(crate) fn resume(args: &ResumeArgs, home: &Path, printer: &Printer) -> Resul
         return Err(Failure::Problems(Problems(verdict.problems)));
     };
     let material = Material::gather(&submission, home)?;
-    same(&record, &submission, material.digest().as_deref())?;
-    let notices = data_notices(&submission, &material);
+    let journal = source::open_journal(home)?;
+    let record = source::record(&journal, &args.study)?;
+    same(&record, &submission, &material)?;
+    let notices = material.notices(&submission);
     let session = Session { home, printer, slots: args.slots, notices };
     if matches!(record.summary.status, Status::Completed | Status::Failed) {
         printer.note(&format!("{}: this study is over; here is its result", args.study));
@@ -84,81 +84,26 @@ pub(crate) fn resume(args: &ResumeArgs, home: &Path, printer: &Printer) -> Resul
     session.go(journal, &record, submission, material, true)
 }
 
-/// What a study works with besides its job: a data set, or a copy of a code folder.
-struct Material {
-    dataset: Option<Dataset>,
-    code: Option<CodeSnapshot>,
-}
-
-impl Material {
-    fn gather(submission: &Submission, home: &Path) -> Result<Self, Failure> {
-        let Submission { job, study, base_dir, .. } = submission;
-        let dataset = match &study.data {
-            Some(data) => Some(
-                Dataset::load(base_dir, data)
-                    .map_err(|error| Failure::problem(outside::data_problem(job, &error)))?,
-            ),
-            None => None,
-        };
-        let code = match &study.work {
-            Work::Command(CommandTrial { code: Some(code), .. }) => {
-                let dir = source::study_dir(home, &study.name);
-                let copied = command::snapshot(&base_dir.join(code), &dir);
-                Some(copied.map_err(|error| {
-                    let hint = "name a folder that holds only what the program needs";
-                    let allowed = "a folder that can be copied";
-                    Failure::problem(job.problem_at(
-                        "trial.code",
-                        &error.to_string(),
-                        allowed,
-                        Some(hint),
-                    ))
-                })?)
-            }
-            _ => None,
-        };
-        Ok(Self { dataset, code })
-    }
-
-    /// What tells this material from other material.
-    fn digest(&self) -> Option<String> {
-        let data = self.dataset.as_ref().map(|dataset| dataset.digest().to_owned());
-        data.or_else(|| self.code.as_ref().map(|code| code.digest.clone()))
-    }
-}
-
-/// What is worth saying about the data, beside what is worth saying about the job.
-fn data_notices(submission: &Submission, material: &Material) -> Vec<Notice> {
-    let Some(dataset) = &material.dataset else { return Vec::new() };
-    let place = submission.job.problem_at("training_data", "", "", None).place;
-    let notice = |message: &String| Notice { place: place.clone(), message: message.clone() };
-    dataset.notices().iter().map(notice).collect()
-}
-
 /// Refuses to go on with a study under a name that means something else by now.
-fn same(
-    record: &StudyRecord,
-    submission: &Submission,
-    digest: Option<&str>,
-) -> Result<(), Failure> {
+fn same(record: &StudyRecord, submission: &Submission, material: &Material) -> Result<(), Failure> {
     let name = &record.head.name;
     let what = if record.head.canonical != submission.job.canonical() {
-        "with another job"
-    } else if record.head.data_digest.as_deref() != digest {
-        "with other data or code"
+        "another job"
+    } else if record.head.data_digest != material.digest {
+        "other data, code or inputs"
     } else {
         return Ok(());
     };
-    let found = format!("a study named {name} exists already, {what}");
+    let says = format!("there is a study named {name} already, with {what}");
     let hint =
         format!("run this one as --name {name}-2, or remove the other: fleetfit delete {name}");
-    let problem =
-        submission.job.problem_at("name", &found, "a name that no other study has", Some(&hint));
-    Err(Failure::problem(problem))
+    let allowed = "a name that no other study has";
+    Err(Failure::problem(outside::told(&submission.job, "name", &says, allowed, &hint)))
 }
 
 fn create(
     journal: &Journal,
+    home: &Path,
     submission: &Submission,
     material: &Material,
 ) -> Result<StudyRecord, Failure> {
@@ -167,6 +112,15 @@ fn create(
         None => vec![EntityKey::default()],
     };
     let name = submission.study.name.clone();
+    // What lies there belonged to a study of this name that was not deleted to the end.
+    let dir = source::study_dir(home, &name);
+    match std::fs::remove_dir_all(&dir) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            let why = plain(&error);
+            return Err(Failure::Unavailable(format!("{} is in the way: {why}", dir.display())));
+        }
+        _ => {}
+    }
     journal.create(&NewStudy {
         name: name.clone(),
         job_file: submission.job.file.clone(),
@@ -174,12 +128,18 @@ fn create(
         job_text: submission.text.clone(),
         sets: submission.sets.clone(),
         canonical: submission.job.canonical(),
-        data_digest: material.digest(),
+        data_digest: material.digest.clone(),
         seed: submission.study.seed.unwrap_or_else(draw_seed),
-        created_ms: Timestamp::now().as_millisecond().unsigned_abs(),
+        created_ms: now_ms(),
         entities,
     })?;
     source::record(journal, &name)
+}
+
+/// Milliseconds since 1970.
+fn now_ms() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    since.map_or(0, |since| since.as_millis() as u64)
 }
 
 /// A seed for a job that names none: different each time, and small enough to be typed.
@@ -193,7 +153,7 @@ fn draw_seed() -> u64 {
 struct Session<'a> {
     home: &'a Path,
     printer: &'a Printer,
-    slots: Option<usize>,
+    slots: Option<u16>,
     notices: Vec<Notice>,
 }
 
@@ -206,43 +166,41 @@ impl Session<'_> {
         material: Material,
         reopen: bool,
     ) -> Result<i32, Failure> {
-        let Submission { study, base_dir, .. } = submission;
-        let Material { dataset, code } = material;
-        let name = study.name.clone();
+        let name = submission.study.name.clone();
         let dir = absolute(&source::study_dir(self.home, &name))?;
         std::fs::create_dir_all(&dir).map_err(|error| {
             Failure::Unavailable(format!("{} cannot be made: {}", dir.display(), plain(&error)))
         })?;
-        if let Some(dataset) = &dataset {
+        if let Some(dataset) = &material.dataset {
             dataset.schema().save(&dir).map_err(|error| {
                 Failure::Unavailable(format!("{} cannot be written: {error}", dir.display()))
             })?;
         }
-        let open = OpenStudy {
-            id: record.id,
-            study: study.clone(),
-            seed: record.head.seed,
-            n_entities: record.head.entities,
-            reopen,
-        };
-        let total = u64::from(study.limits.max_total_trials) * u64::from(record.head.entities);
+        let code = copy_code(&submission, &dir)?;
+        let Submission { study, base_dir, .. } = submission;
+        let (seed, n_entities) = (record.head.seed, record.head.entities);
+        let open = OpenStudy { id: record.id, study: study.clone(), seed, n_entities, reopen };
+        let total = n_configurations(&study) * u64::from(n_entities);
         let metric = study.objective.metric.clone();
         let supervisor = std::env::current_exe().map_err(|error| {
             Failure::Unavailable(format!("fleetfit cannot find itself: {}", plain(&error)))
         })?;
-        let work =
-            StudyWork { study, seed: record.head.seed, base_dir, dir, supervisor, dataset, code };
+        let dataset = material.dataset;
+        let work = StudyWork { study, seed, base_dir, dir, supervisor, dataset, code };
         let (engine, runner) = self.start(&journal, work)?;
         let handle = engine.handle();
         let interrupted = watch_signals()?;
-        let owner = Owner::open(self.home, journal.clone(), handle.clone())?;
+        // The study is opened before the door is: whoever comes in finds it running.
         handle.tell(Note::Open(Box::new(open)));
+        let owner = Owner::open(self.home, journal.clone(), handle.clone())?;
         let progress = Progress::start(self.printer, &name, &metric, total);
-        let was_interrupted = attend(&handle, &name, &interrupted, &progress)?;
+        let attended = attend(&handle, &name, &interrupted, &progress);
         progress.finish();
-        drop(owner);
-        engine.interrupt().map_err(|error| Failure::Unavailable(error.to_string()))?;
+        let ended = engine.interrupt();
         say_farewell(runner);
+        drop(owner);
+        let was_interrupted = attended?;
+        ended.map_err(|error| Failure::Unavailable(error.to_string()))?;
         if was_interrupted {
             return self.interrupted(&journal, &name);
         }
@@ -255,7 +213,7 @@ impl Session<'_> {
             Failure::Unavailable(format!("threads cannot be started: {}", plain(&error)))
         };
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        let slots = self.slots.unwrap_or(cores).clamp(1, 4_096);
+        let slots = self.slots.map_or(cores, usize::from);
         let (assign, assignments) = mpsc::channel();
         let (to_engine, from_runner) = mpsc::channel();
         let runner = Runner::start(
@@ -331,6 +289,16 @@ impl Session<'_> {
 fn absolute(path: &Path) -> Result<PathBuf, Failure> {
     std::path::absolute(path)
         .map_err(|error| Failure::Unavailable(format!("{}: {}", path.display(), plain(&error))))
+}
+
+/// How many configurations the study will try at most.
+fn n_configurations(study: &Study) -> u64 {
+    let points = match study.sampling.algorithm {
+        Algorithm::Grid => study.space.grid_size(),
+        _ => study.space.cardinality(),
+    };
+    let limit = u64::from(study.limits.max_total_trials);
+    points.map_or(limit, |points| limit.min(u64::try_from(points).unwrap_or(u64::MAX)))
 }
 
 /// How many entities the summary table shows.

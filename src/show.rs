@@ -66,6 +66,9 @@ pub(crate) fn status(view: &StatusView) -> String {
         ended.push_str(&format!(" ({} entities)", count(u64::from(view.entities))));
     }
     say("trials", ended);
+    if trials.failed > 0 {
+        say("", format!("why some failed: fleetfit trials {}", view.study));
+    }
     if view.fits > 0 {
         say("fits", count(view.fits));
     }
@@ -78,6 +81,7 @@ pub(crate) fn status(view: &StatusView) -> String {
             let with = format!("{}{settings} (trial {})", learner.unwrap_or_default(), best.trial);
             say("with", with);
         }
+        None if view.status.is_over() => say("best", "none".into()),
         None => say("best", "none yet".into()),
     }
     lines.join("\n")

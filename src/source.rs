@@ -4,22 +4,15 @@ use std::path::{Path, PathBuf};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use fleetfit_scheduler::api::{self, Page, Refusal};
+use fleetfit_scheduler::api;
 use fleetfit_scheduler::engine::EngineError;
-use fleetfit_scheduler::journal::{Journal, JournalError, Status, StudyRecord};
+use fleetfit_scheduler::journal::{Journal, JournalError, StudyRecord};
 use fleetfit_scheduler::query::{self, BestView, QueryError, StatusView, TrialFilter, TrialRow};
-use http_body_util::{BodyExt, Empty};
-use hyper::body::Bytes;
-use hyper::client::conn::http1;
-use hyper::{Method, Request};
-use hyper_util::rt::TokioIo;
-use serde::de::DeserializeOwned;
-use tokio::net::{TcpStream, UnixStream};
 
 use crate::cli::ServerArgs;
+use crate::client::{Address, Client, escape};
 use crate::failure::Failure;
 use crate::owner::socket_path;
-use crate::submission::plain;
 
 /// How long a process that has just taken the data directory may need to open its door.
 const DOOR_PATIENCE: Duration = Duration::from_secs(2);
@@ -42,9 +35,26 @@ pub(crate) fn study_dir(home: &Path, study: &str) -> PathBuf {
     studies_dir(home).join(study)
 }
 
-/// Opens the data directory to write in it.
+/// Opens the data directory to write in it. A command that only looks has it open for a moment, and is
+/// waited for; a process that runs studies in it is not.
 pub(crate) fn open_journal(home: &Path) -> Result<Journal, Failure> {
-    Ok(Journal::open(&home.join("journal"))?)
+    let begun = Instant::now();
+    loop {
+        match Journal::open(&home.join("journal")) {
+            Err(JournalError::InUse { .. }) if begun.elapsed() < DOOR_PATIENCE => {
+                if Client::new(Address::Socket(socket_path(home)))?.is_there() {
+                    return Ok(Journal::open(&home.join("journal"))?);
+                }
+                sleep(Duration::from_millis(50));
+            }
+            opened => return Ok(opened?),
+        }
+    }
+}
+
+/// Whether anything was ever run with this data directory.
+pub(crate) fn has_studies(home: &Path) -> bool {
+    home.join("journal").exists()
 }
 
 /// A study's record, or what it might have been called.
@@ -63,10 +73,10 @@ impl Source {
         let begun = Instant::now();
         loop {
             let client = Client::new(Address::Socket(socket.clone()))?;
-            if socket.exists() && client.is_there() {
+            if client.is_there() {
                 return Ok(Self::Service(client));
             }
-            if !home.join("journal").exists() {
+            if !has_studies(home) {
                 let place = home.display();
                 let hint =
                     "name the place with --data-dir, or run a job first: fleetfit run job.yaml";
@@ -82,12 +92,21 @@ impl Source {
         }
     }
 
+    /// Refuses what needs this machine's files of a study, when a service elsewhere is asked.
+    pub(crate) fn here(server: &ServerArgs, what: &str) -> Result<(), Failure> {
+        match &server.server {
+            None => Ok(()),
+            Some(server) => Err(Failure::asked(
+                format!("{what} cannot be had from {server}"),
+                "ask on the machine that holds the data directory, with --data-dir",
+            )),
+        }
+    }
+
     /// Every study, oldest first.
     pub(crate) fn studies(&self) -> Result<Vec<StatusView>, Failure> {
         match self {
-            Self::Directory(journal, _) => {
-                Ok(query::studies(journal)?.into_iter().map(at_rest).collect())
-            }
+            Self::Directory(journal, _) => Ok(query::studies(journal)?),
             Self::Service(client) => client.each_page("/studies?", Vec::new(), |mut all, page| {
                 all.extend(page);
                 Ok(all)
@@ -98,7 +117,7 @@ impl Source {
     /// How one study stands.
     pub(crate) fn status(&self, study: &str) -> Result<StatusView, Failure> {
         match self {
-            Self::Directory(journal, _) => Ok(at_rest(query::status(journal, study, &[])?)),
+            Self::Directory(journal, _) => Ok(query::status(journal, study, &[])?),
             Self::Service(client) => client.get(&format!("/studies/{}", escape(study))),
         }
     }
@@ -167,9 +186,7 @@ impl Source {
                 fleetfit_scheduler::engine::cancel_at_rest(journal, &record)?;
                 self.status(study)
             }
-            Self::Service(client) => {
-                client.ask(Method::POST, &format!("/studies/{}/cancel", escape(study)))
-            }
+            Self::Service(client) => client.post(&format!("/studies/{}/cancel", escape(study))),
         }
     }
 
@@ -179,7 +196,7 @@ impl Source {
             Self::Directory(journal, home) => Ok(api::delete(journal, &studies_dir(home), study)?),
             Self::Service(client) => {
                 let path = format!("/studies/{}", escape(study));
-                client.ask::<serde_json::Value>(Method::DELETE, &path).map(drop)
+                client.delete::<serde_json::Value>(&path).map(drop)
             }
         }
     }
@@ -187,7 +204,11 @@ impl Source {
 
 impl From<JournalError> for Failure {
     fn from(error: JournalError) -> Self {
-        Self::Unavailable(error.to_string())
+        match error {
+            // A name or a key of the user's own.
+            JournalError::TooLong { .. } => Self::asked(error.to_string(), "write a shorter one"),
+            _ => Self::Unavailable(error.to_string()),
+        }
     }
 }
 
@@ -200,168 +221,8 @@ impl From<QueryError> for Failure {
     }
 }
 
-/// A study that its journal calls running, while nobody has the journal open, was killed.
-fn at_rest(mut view: StatusView) -> StatusView {
-    if view.status == Status::Running {
-        view.status = Status::Interrupted;
-    }
-    view
-}
-
 impl From<EngineError> for Failure {
     fn from(error: EngineError) -> Self {
         Self::Unavailable(error.to_string())
     }
-}
-
-/// Where a service listens.
-#[derive(Clone, Debug)]
-enum Address {
-    Socket(PathBuf),
-    Host(String),
-}
-
-impl Address {
-    fn parse(url: &str) -> Result<Self, Failure> {
-        if let Some(path) = url.strip_prefix("unix:") {
-            return Ok(Self::Socket(PathBuf::from(path)));
-        }
-        let host = url.strip_prefix("http://").map(|rest| rest.trim_end_matches('/'));
-        match host {
-            Some(host) if !host.is_empty() && !host.contains('/') => {
-                Ok(Self::Host(if host.contains(':') {
-                    host.to_owned()
-                } else {
-                    format!("{host}:80")
-                }))
-            }
-            _ => Err(Failure::asked(
-                format!("--server {url} is not an address that fleetfit can ask"),
-                "write http://HOST:PORT or unix:PATH",
-            )),
-        }
-    }
-}
-
-impl std::fmt::Display for Address {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Socket(path) => write!(f, "{}", path.display()),
-            Self::Host(host) => write!(f, "http://{host}"),
-        }
-    }
-}
-
-/// Asks a service, one question at a time.
-pub(crate) struct Client {
-    address: Address,
-    runtime: tokio::runtime::Runtime,
-}
-
-impl Client {
-    fn new(address: Address) -> Result<Self, Failure> {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .map_err(|error| Failure::Unexpected(plain(&error)))?;
-        Ok(Self { address, runtime })
-    }
-
-    fn is_there(&self) -> bool {
-        self.send(Method::GET, "/healthz").is_ok_and(|(status, _)| status == 200)
-    }
-
-    fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, Failure> {
-        self.ask(Method::GET, path)
-    }
-
-    fn ask<T: DeserializeOwned>(&self, method: Method, path: &str) -> Result<T, Failure> {
-        let strange = |error: serde_json::Error| {
-            Failure::Unavailable(format!(
-                "{} gave an answer that is not ours: {error}",
-                self.address
-            ))
-        };
-        let (status, body) = self.send(method, &format!("/api/v1{path}"))?;
-        if status < 300 {
-            return serde_json::from_slice(&body).map_err(strange);
-        }
-        let refusal: Refusal = serde_json::from_slice(&body).map_err(strange)?;
-        Err(match status {
-            400..500 => Failure::Asked { message: refusal.message, hint: None },
-            _ => Failure::Unavailable(refusal.message),
-        })
-    }
-
-    /// Follows a list from page to page. `path` ends with `?` or `&`.
-    fn each_page<T: DeserializeOwned, A>(
-        &self,
-        path: &str,
-        mut gathered: A,
-        mut add: impl FnMut(A, Vec<T>) -> Result<A, Failure>,
-    ) -> Result<A, Failure> {
-        let mut cursor: Option<String> = None;
-        loop {
-            let at = cursor.map(|cursor| format!("cursor={}", escape(&cursor))).unwrap_or_default();
-            let page: Page<T> = self.get(&format!("{path}{at}"))?;
-            gathered = add(gathered, page.items)?;
-            match page.next {
-                Some(next) => cursor = Some(next),
-                None => return Ok(gathered),
-            }
-        }
-    }
-
-    fn send(&self, method: Method, path: &str) -> Result<(u16, Bytes), Failure> {
-        let request = Request::builder()
-            .method(method)
-            .uri(path)
-            .header("host", "localhost")
-            .body(Empty::<Bytes>::new())
-            .map_err(|error| Failure::Unexpected(error.to_string()))?;
-        let gone =
-            |why: String| Failure::Unavailable(format!("{} does not answer: {why}", self.address));
-        self.runtime.block_on(async {
-            match &self.address {
-                Address::Socket(socket) => {
-                    let stream = UnixStream::connect(socket).await.map_err(|e| gone(plain(&e)))?;
-                    exchange(stream, request).await.map_err(|error| gone(error.to_string()))
-                }
-                Address::Host(host) => {
-                    let stream = TcpStream::connect(host).await.map_err(|e| gone(plain(&e)))?;
-                    exchange(stream, request).await.map_err(|error| gone(error.to_string()))
-                }
-            }
-        })
-    }
-}
-
-async fn exchange<S>(
-    stream: S,
-    request: Request<Empty<Bytes>>,
-) -> Result<(u16, Bytes), hyper::Error>
-where
-    S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
-{
-    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
-    let driven = tokio::spawn(connection);
-    let response = sender.send_request(request).await?;
-    let status = response.status().as_u16();
-    let body = response.into_body().collect().await?.to_bytes();
-    driven.abort();
-    Ok((status, body))
-}
-
-/// A word as it may stand in an address.
-fn escape(word: &str) -> String {
-    let mut escaped = String::with_capacity(word.len());
-    for byte in word.bytes() {
-        match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
-                escaped.push(char::from(byte));
-            }
-            _ => escaped.push_str(&format!("%{byte:02X}")),
-        }
-    }
-    escaped
 }

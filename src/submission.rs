@@ -4,7 +4,7 @@
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use fleetfit_search_spaces::{Job, Notice, Place, Problem, Problems, Study};
+use fleetfit_search_spaces::{Job, Notice, Place, Problem, Problems, Study, Work};
 
 use crate::cli::JobArgs;
 use crate::failure::Failure;
@@ -48,10 +48,14 @@ impl Verdict {
             match set.split_once('=') {
                 Some((path, value)) => sets.push((path.trim().to_owned(), value.to_owned())),
                 None => {
-                    return Err(Failure::asked(
-                        format!("--set {set} has no \"=\""),
-                        "write --set PATH=VALUE, for example --set limits.timeout=60",
-                    ));
+                    let message = "there is no \"=\" between the path and the value".to_owned();
+                    return Err(Failure::problem(Problem {
+                        place: Place { file: format!("--set {set}"), ..Place::default() },
+                        found: set.clone(),
+                        message,
+                        allowed: "PATH=VALUE".into(),
+                        hint: Some("for example --set limits.timeout=60".into()),
+                    }));
                 }
             }
         }
@@ -85,7 +89,12 @@ impl Verdict {
                 return Self { problems, ..Self::default() };
             }
         };
-        problems.extend(outside::problems(&job, &study, &base_dir));
+        if let Work::Command(command) = &study.work {
+            problems.extend(outside::command_problems(&job, command, &base_dir));
+        }
+        if let Some(data) = &study.data {
+            problems.extend(outside::data_problems(&job, data, &base_dir));
+        }
         let notices = study.notices.clone();
         if !problems.is_empty() {
             return Self { submission: None, problems, notices };

@@ -41,6 +41,11 @@ enum Kind {
 }
 
 impl Columns {
+    /// The columns of a study with these parameters, before any row has been seen.
+    pub(crate) fn of(parameters: Vec<String>) -> Self {
+        Self { parameters: parameters.into_iter().map(|path| (path, Kind::Int)).collect() }
+    }
+
     /// Makes room for this row's parameters.
     pub(crate) fn learn(&mut self, row: &TrialRow) {
         for (path, value) in row.configuration.leaves() {

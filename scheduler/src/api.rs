@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use tokio::net::UnixListener;
 
 use crate::engine::EngineHandle;
-use crate::journal::{Journal, JournalError};
+use crate::journal::{Journal, JournalError, Status, Summary};
 use crate::query::{self, BestView, QueryError, StatusView, TrialFilter, TrialRow};
 
 /// What the API answers from.
@@ -186,7 +186,8 @@ async fn delete_study(
     Path(study): Path<String>,
 ) -> Answer<serde_json::Value> {
     ask(move || {
-        if service.engine.summary(&study).is_some() {
+        let runs = |summary: Summary| summary.status == Status::Running;
+        if service.engine.summary(&study).is_some_and(runs) {
             let message =
                 format!("{study} runs here; cancel it first, and delete it when it is over");
             return Err(ApiError::new(StatusCode::CONFLICT, "running", &message));

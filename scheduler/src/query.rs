@@ -6,6 +6,7 @@
 
 mod asked;
 mod entity;
+mod parameters;
 mod ranking;
 mod trials;
 
@@ -48,6 +49,8 @@ pub struct StatusView {
     pub max_total_trials: u32,
     /// How many it has proposed.
     pub proposed: u32,
+    /// The parameters it searches, conditional ones with their dotted paths.
+    pub parameters: Vec<String>,
     /// When it was created, in RFC 3339.
     pub created: String,
 }

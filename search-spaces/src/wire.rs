@@ -57,6 +57,12 @@ pub enum FromRunner {
         /// How many.
         assignments: u32,
     },
+    /// The runner cannot go on for a reason outside of any trial: a disk that is full, for one. What
+    /// it has not told stays open.
+    Unable {
+        /// Why, in the user's words.
+        reason: String,
+    },
     /// Trials that ended. An assignment may send several of these.
     Outcomes {
         /// The study's name.

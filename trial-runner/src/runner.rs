@@ -4,6 +4,7 @@
 //! while it still has work, so that nobody waits for an answer. Hints from the scheduler (end this
 //! trial, end this study) reach trials in flight through flags.
 
+mod bench;
 mod fleet;
 mod program;
 
@@ -17,6 +18,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use fleetfit_search_spaces::{Assignment, FromRunner, Study, ToRunner, Work};
 
+use self::bench::Bench;
 use crate::command::{CodeSnapshot, Halt, Supervisors};
 use crate::dataset::Dataset;
 use crate::pack::PackWriter;
@@ -64,6 +66,8 @@ struct Running {
     /// Model packs that no thread is writing.
     packs: Mutex<Vec<PackWriter>>,
     supervisors: Supervisors,
+    /// The entity that was laid out last. A study of one entity lays it out once.
+    bench: Mutex<Option<(u32, Arc<OnceLock<Bench>>)>>,
 }
 
 /// The assignments of a study that threads are at.
@@ -114,6 +118,7 @@ impl Runner {
             work,
             flights: Mutex::default(),
             packs: Mutex::default(),
+            bench: Mutex::default(),
         };
         lock(&self.desk.studies).insert(name, Arc::new(running));
     }
@@ -189,6 +194,19 @@ impl Desk {
 }
 
 impl Running {
+    /// Where an entity's rows are laid out, by whoever asks first.
+    fn bench(&self, entity: u32) -> Arc<OnceLock<Bench>> {
+        let mut latest = lock(&self.bench);
+        match &*latest {
+            Some((known, bench)) if *known == entity => Arc::clone(bench),
+            _ => {
+                let bench = Arc::default();
+                *latest = Some((entity, Arc::clone(&bench)));
+                bench
+            }
+        }
+    }
+
     /// Enters an assignment, unless it is over.
     fn take_off(&self, number: u64) -> Option<Arc<Flight>> {
         let mut flights = lock(&self.flights);

@@ -5,6 +5,7 @@ use fleetfit_search_spaces::{
     Configuration, End, EntityKey, Notice, Selection, Setting, Study, Value, Work,
 };
 
+use super::parameters::parameters;
 use super::ranking::{Ranked, Shared, Top};
 use super::{BestView, MetricView, QueryError, StatusView, TrialCounts, entity, time};
 use crate::journal::{Journal, JournalError, StudyRecord};
@@ -44,6 +45,7 @@ impl Asked {
             notices: self.study.notices.iter().chain(notices).cloned().collect(),
             max_total_trials: self.study.limits.max_total_trials,
             proposed: summary.proposed,
+            parameters: parameters(&self.study.space),
             created: time(self.record.head.created_ms),
         })
     }

@@ -57,7 +57,23 @@ pub enum CodeError {
     },
 }
 
-/// Copies the code folder for a study, or finds the copy that was made of the same files before.
+/// The digest that a snapshot of this code would have. `data_dir` is fleetfit's own, which may lie
+/// inside the code folder and is no part of it.
+pub fn digest_code(code: &Path, data_dir: &Path) -> Result<String, CodeError> {
+    let code = std::fs::canonicalize(code).map_err(at(code))?;
+    let own = std::fs::canonicalize(data_dir).unwrap_or_else(|_| data_dir.to_owned());
+    Reading::of(&code, &own, Ignore::of(&code), LIMITS).digest(None)
+}
+
+/// The digest of an input: a file, or everything in a folder.
+pub fn digest_input(input: &Path) -> Result<String, CodeError> {
+    let input = std::fs::canonicalize(input).map_err(at(input))?;
+    let nothing = Path::new("");
+    Reading::of(&input, nothing, Ignore::nothing(), NO_LIMITS).digest(None)
+}
+
+/// Copies the code folder (or file) for a study, or finds the copy that was made of the same files
+/// before.
 pub fn snapshot(code: &Path, study_dir: &Path) -> Result<CodeSnapshot, CodeError> {
     static COUNT: AtomicU64 = AtomicU64::new(0);
     let code = std::fs::canonicalize(code).map_err(at(code))?;
@@ -69,7 +85,8 @@ pub fn snapshot(code: &Path, study_dir: &Path) -> Result<CodeSnapshot, CodeError
         std::process::id(),
         COUNT.fetch_add(1, Ordering::Relaxed)
     ));
-    let copied = Copying::of(&code, &copies, &copy).and_then(|digest| {
+    let reading = Reading::of(&code, &copies, Ignore::of(&code), LIMITS);
+    let copied = reading.digest(Some(&copy)).and_then(|digest| {
         let folder = copies.join(&digest);
         if !folder.is_dir() {
             std::fs::rename(&copy, &folder).map_err(at(&folder))?;
@@ -86,37 +103,65 @@ fn at(path: &Path) -> impl FnOnce(std::io::Error) -> CodeError {
     |source| CodeError::Io { path, source }
 }
 
-/// A copy in the making.
-struct Copying<'a> {
+/// How much may be read.
+#[derive(Clone, Copy)]
+struct Limits {
+    bytes: u64,
+    files: usize,
+}
+
+const LIMITS: Limits = Limits { bytes: MAX_BYTES, files: MAX_FILES };
+const NO_LIMITS: Limits = Limits { bytes: u64::MAX, files: usize::MAX };
+
+/// A folder (or file) that is being read, and copied where a copy is wanted.
+struct Reading<'a> {
     code: &'a Path,
-    copies: &'a Path,
+    /// Never read: it holds the copies, or fleetfit's own data.
+    own: &'a Path,
     ignore: Ignore,
+    limits: Limits,
     n_files: usize,
     n_bytes: u64,
     digest: blake3::Hasher,
 }
 
-impl<'a> Copying<'a> {
-    /// Copies `code` to `copy`, and returns its digest.
-    fn of(code: &'a Path, copies: &'a Path, copy: &Path) -> Result<String, CodeError> {
-        let mut copying = Self {
-            code,
-            copies,
-            ignore: Ignore::of(code),
-            n_files: 0,
-            n_bytes: 0,
-            digest: blake3::Hasher::new(),
-        };
-        copying.folder(Path::new(""), copy, 0)?;
-        Ok(copying.digest.finalize().to_hex()[..32].to_owned())
+impl<'a> Reading<'a> {
+    fn of(code: &'a Path, own: &'a Path, ignore: Ignore, limits: Limits) -> Self {
+        let digest = blake3::Hasher::new();
+        Self { code, own, ignore, limits, n_files: 0, n_bytes: 0, digest }
     }
 
-    fn folder(&mut self, inside: &Path, copy: &Path, depth: usize) -> Result<(), CodeError> {
+    /// Reads everything, copies it where asked, and returns its digest.
+    fn digest(mut self, copy: Option<&Path>) -> Result<String, CodeError> {
+        if self.code.is_dir() {
+            self.folder(Path::new(""), copy, 0)?;
+        } else {
+            // One file is a folder that holds nothing else.
+            let name = self.code.file_name().unwrap_or_default().to_owned();
+            let metadata = std::fs::metadata(self.code).map_err(at(self.code))?;
+            self.code = self.code.parent().unwrap_or(Path::new("/"));
+            if let Some(copy) = copy {
+                std::fs::create_dir_all(copy).map_err(at(copy))?;
+            }
+            let copy = copy.map(|copy| copy.join(&name));
+            self.file(Path::new(&name), copy.as_deref(), &metadata)?;
+        }
+        Ok(self.digest.finalize().to_hex()[..32].to_owned())
+    }
+
+    fn folder(
+        &mut self,
+        inside: &Path,
+        copy: Option<&Path>,
+        depth: usize,
+    ) -> Result<(), CodeError> {
         let source = self.code.join(inside);
         if depth > MAX_DEPTH {
             return Err(self.too_large(format!("{MAX_DEPTH} folders inside each other"), inside));
         }
-        std::fs::create_dir_all(copy).map_err(at(copy))?;
+        if let Some(copy) = copy {
+            std::fs::create_dir_all(copy).map_err(at(copy))?;
+        }
         let entries = std::fs::read_dir(&source).map_err(at(&source))?;
         let mut names: Vec<OsString> = entries
             .map(|entry| entry.map(|entry| entry.file_name()))
@@ -128,46 +173,56 @@ impl<'a> Copying<'a> {
             let source = self.code.join(&inside);
             let metadata = std::fs::symlink_metadata(&source).map_err(at(&source))?;
             // A data directory inside the code folder must not be copied into itself.
-            if self.ignore.covers(&inside, metadata.is_dir()) || self.copies.starts_with(&source) {
+            let is_own = self.own.starts_with(&source);
+            if is_own || self.ignore.covers(&inside, metadata.is_dir()) {
                 continue;
             }
-            let copy = copy.join(&name);
+            let copy = copy.map(|copy| copy.join(&name));
             if metadata.is_dir() {
-                self.folder(&inside, &copy, depth + 1)?;
+                self.folder(&inside, copy.as_deref(), depth + 1)?;
             } else if metadata.is_symlink() {
-                self.link(&inside, &copy)?;
+                self.link(&inside, copy.as_deref())?;
             } else if metadata.is_file() {
-                self.file(&inside, &copy, &metadata)?;
+                self.file(&inside, copy.as_deref(), &metadata)?;
             }
         }
         Ok(())
     }
 
-    fn file(&mut self, inside: &Path, copy: &Path, metadata: &Metadata) -> Result<(), CodeError> {
+    fn file(
+        &mut self,
+        inside: &Path,
+        copy: Option<&Path>,
+        metadata: &Metadata,
+    ) -> Result<(), CodeError> {
         use std::os::unix::fs::PermissionsExt;
         self.n_files += 1;
         self.n_bytes += metadata.len();
-        if self.n_files > MAX_FILES {
-            return Err(self.too_large(format!("{MAX_FILES} files"), inside));
+        if self.n_files > self.limits.files {
+            return Err(self.too_large(format!("{} files", self.limits.files), inside));
         }
-        if self.n_bytes > MAX_BYTES {
-            return Err(self.too_large(format!("{} MB", MAX_BYTES >> 20), inside));
+        if self.n_bytes > self.limits.bytes {
+            return Err(self.too_large(format!("{} MB", self.limits.bytes >> 20), inside));
         }
         let source = self.code.join(inside);
-        std::fs::copy(&source, copy).map_err(at(&source))?;
         let executable = metadata.permissions().mode() & 0o111;
-        let mode = std::fs::Permissions::from_mode(0o444 | executable);
-        std::fs::set_permissions(copy, mode).map_err(at(copy))?;
+        if let Some(copy) = copy {
+            std::fs::copy(&source, copy).map_err(at(&source))?;
+            let mode = std::fs::Permissions::from_mode(0o444 | executable);
+            std::fs::set_permissions(copy, mode).map_err(at(copy))?;
+        }
         let kind = if executable == 0 { "file" } else { "program" };
+        // A copy's own bytes count, in case the file changes meanwhile.
+        let read = copy.unwrap_or(&source);
         let mut contents = blake3::Hasher::new();
-        let file = std::fs::File::open(copy).map_err(at(copy))?;
-        contents.update_reader(file).map_err(at(copy))?;
+        let file = std::fs::File::open(read).map_err(at(read))?;
+        contents.update_reader(file).map_err(at(read))?;
         self.note(kind, inside, contents.finalize().as_bytes());
         Ok(())
     }
 
     /// A link within the folder stays as it is; any other leads to the same place as before.
-    fn link(&mut self, inside: &Path, copy: &Path) -> Result<(), CodeError> {
+    fn link(&mut self, inside: &Path, copy: Option<&Path>) -> Result<(), CodeError> {
         let source = self.code.join(inside);
         let target = std::fs::read_link(&source).map_err(at(&source))?;
         let target = match std::fs::canonicalize(&source) {
@@ -175,7 +230,9 @@ impl<'a> Copying<'a> {
             Ok(real) => real,
             Err(_) => target,
         };
-        std::os::unix::fs::symlink(&target, copy).map_err(at(copy))?;
+        if let Some(copy) = copy {
+            std::os::unix::fs::symlink(&target, copy).map_err(at(copy))?;
+        }
         self.note("link", inside, target.as_os_str().as_encoded_bytes());
         Ok(())
     }

@@ -59,12 +59,26 @@ pub enum TargetKind {
 /// The file of a study's folder that holds the schema.
 const FILE: &str = "schema.json";
 
+/// The newest form of that file.
+const VERSION: u32 = 1;
+
+#[derive(Serialize, Deserialize)]
+struct Stored<S> {
+    version: u32,
+    schema: S,
+}
+
+#[derive(Deserialize)]
+struct Stamp {
+    version: u32,
+}
+
 impl FeatureSchema {
     /// Keeps the schema in a study's folder, whole or not at all.
     pub fn save(&self, dir: &Path) -> io::Result<()> {
         let draft = dir.join(format!("{FILE}.new"));
         let mut file = File::create(&draft)?;
-        file.write_all(&serde_json::to_vec(self)?)?;
+        file.write_all(&serde_json::to_vec(&Stored { version: VERSION, schema: self })?)?;
         file.sync_all()?;
         fs::rename(&draft, dir.join(FILE))?;
         File::open(dir)?.sync_all()
@@ -72,7 +86,14 @@ impl FeatureSchema {
 
     /// The schema that a study's folder keeps.
     pub fn load(dir: &Path) -> io::Result<Self> {
-        Ok(serde_json::from_slice(&fs::read(dir.join(FILE))?)?)
+        let bytes = fs::read(dir.join(FILE))?;
+        let Stamp { version } = serde_json::from_slice(&bytes)?;
+        if version > VERSION {
+            return Err(io::Error::other(format!(
+                "{FILE} has form {version}, and this version reads up to {VERSION}: update fleetfit"
+            )));
+        }
+        Ok(serde_json::from_slice::<Stored<Self>>(&bytes)?.schema)
     }
 
     /// The names of a frame's columns: the column's own, or `date.month` for the parts of a date.

@@ -14,14 +14,14 @@ use fleetfit_search_spaces::{
 };
 
 use crate::dataset::Dataset;
-use crate::folds::{Fold, FoldError, FoldPlan, Marks, folds};
-use crate::frame::{Frame, Target};
-use crate::metrics::{Judged, MetricError, Yardstick, measure};
-use crate::model::{Model, PredictError, Predictions};
+use crate::folds::FoldPlan;
+use crate::frame::Frame;
+use crate::model::{Model, PredictError};
 use crate::pack::PackWriter;
 use crate::stop::{Stop, Stopped};
 use crate::trainer::{Fit, FitError, trainer};
 
+use super::bench::Bench;
 use super::{Flight, Running, Tell, lock, now_ms};
 
 /// How often outcomes are told, so that progress shows and a kill loses little.
@@ -55,58 +55,14 @@ struct Fleet<'a> {
     measure: Measure,
 }
 
-/// One entity's rows, laid out once for all configurations of an assignment.
-struct Bench {
-    frame: Frame,
-    marks: Marks,
-    folds: Result<Vec<Fold>, FoldError>,
-}
-
-impl Bench {
-    /// The measure of a fold's predictions for the rows it validates on.
-    fn judge(
-        &self,
-        wanted: Measure,
-        fold: &Fold,
-        predictions: &Predictions,
-    ) -> Result<f64, MetricError> {
-        let weights = self.frame.weights.as_deref().map(|weights| pick(weights, &fold.validate));
-        let weights = weights.as_deref();
-        match (&self.frame.target, predictions) {
-            (Target::Number(values), Predictions::Numbers(predicted)) => {
-                let (truth, train) = (pick(values, &fold.validate), pick(values, &fold.train));
-                let series = self.marks.series.as_deref().map(|series| pick(series, &fold.train));
-                let yardstick = Yardstick::new(values, &train, series.as_deref(), NO_SEASON);
-                let judged = Judged::Numbers { truth: &truth, predicted };
-                measure(wanted, judged, weights, yardstick)
-            }
-            (Target::Class { codes, .. }, Predictions::Classes { probabilities, labels }) => {
-                let truth = pick(codes, &fold.validate);
-                let judged =
-                    Judged::Classes { truth: &truth, probabilities, n_classes: labels.len() };
-                measure(wanted, judged, weights, Yardstick::default())
-            }
-            _ => Err(MetricError::WrongKind {
-                measure: wanted.name(),
-                found: "what this model predicts",
-            }),
-        }
-    }
-}
-
-/// Naive errors are those of the last value.
-const NO_SEASON: usize = 1;
-
-fn pick<T: Copy>(values: &[T], rows: &[u32]) -> Vec<T> {
-    rows.iter().map(|&row| values[row as usize]).collect()
-}
-
 /// Why a trial has no value.
 enum Unfinished {
     /// It never will have one.
     Failed(String),
     /// The study is over: the trial stays open.
     Over,
+    /// The disk refuses: the trial stays open, and nobody can go on.
+    NotStored(std::io::Error),
 }
 
 impl Fleet<'_> {
@@ -124,10 +80,11 @@ impl Fleet<'_> {
             }
         };
         'entities: for entity in entities(blocks) {
-            let bench = self.bench(entity);
+            let shared = self.running.bench(entity);
+            let bench = shared.get_or_init(|| self.lay_out(entity));
             for block in blocks.iter().filter(|block| holds(block, entity)) {
                 let started_ms = now_ms();
-                let Some((end, fits)) = self.try_one(&block.tried, entity, &bench) else {
+                let Some((end, fits)) = self.try_one(&block.tried, entity, bench) else {
                     break 'entities;
                 };
                 outcomes.push(Outcome {
@@ -148,13 +105,8 @@ impl Fleet<'_> {
         flush(&mut outcomes);
     }
 
-    /// An entity's rows and folds. Folds depend on the study's seed and the entity alone, so all
-    /// configurations are judged on the same ones.
-    fn bench(&self, entity: u32) -> Bench {
-        let (frame, marks) = (self.dataset.frame(entity), self.dataset.marks(entity));
-        let seed = mix(&[self.running.work.seed, u64::from(entity)]);
-        let folds = folds(&self.plan, &frame, &marks, seed);
-        Bench { frame, marks, folds }
+    fn lay_out(&self, entity: u32) -> Bench {
+        Bench::of(self.dataset, entity, &self.plan, self.measure, self.running.work.seed)
     }
 
     /// How the trial ends, and how many models were fitted; none when the study is over.
@@ -163,7 +115,7 @@ impl Fleet<'_> {
         match self.value(tried, entity, bench, &mut fits) {
             Ok(value) => Some((End::Completed { value }, fits)),
             Err(Unfinished::Failed(reason)) => Some((End::Failed { reason }, fits)),
-            Err(Unfinished::Over) => None,
+            Err(Unfinished::Over | Unfinished::NotStored(_)) => None,
         }
     }
 
@@ -178,14 +130,15 @@ impl Fleet<'_> {
         let failed = |reason: &dyn ToString| Unfinished::Failed(reason.to_string());
         let folds = bench.folds.as_ref().map_err(|error| failed(error))?;
         let mut sum = 0.0;
-        for (fold, number) in folds.iter().zip(0u32..) {
+        for (index, fold) in folds.iter().enumerate() {
+            let number = index as u32;
             let attempt = self.attempt(tried, entity, number);
             let model = attempt.fit(&bench.frame, &fold.train)?;
             *fits += 1;
             let value = guarded(|| {
                 let predictions = model.predict_until(&bench.frame, &fold.validate, &attempt.stop);
                 let predictions = predictions.map_err(|error| attempt.unpredicted(error))?;
-                bench.judge(self.measure, fold, &predictions).map_err(|error| failed(&error))
+                bench.judge(self.measure, index, fold, &predictions).map_err(|error| failed(&error))
             })?;
             if !value.is_finite() {
                 let name = self.measure.name();
@@ -221,15 +174,15 @@ impl Fleet<'_> {
                     Ok(model) => Ok(model),
                     Err(Unfinished::Failed(reason)) => Err(reason),
                     Err(Unfinished::Over) => return,
+                    Err(Unfinished::NotStored(error)) => return tell(unable(&error)),
                 };
                 models.push(Refit { entity, configuration: block.tried.number, model });
             }
         }
-        // Models count once their bytes are on disk. If they never get there, they are not told,
-        // and the assignment comes back.
+        // Models count once their bytes are on disk.
         if let Some(mut pack) = pack {
-            if pack.sync().is_err() {
-                return;
+            if let Err(error) = pack.sync() {
+                return tell(unable(&error));
             }
             lock(&self.running.packs).push(pack);
         }
@@ -243,7 +196,8 @@ impl Fleet<'_> {
         entity: u32,
         pack: &mut Option<PackWriter>,
     ) -> Result<ModelAddress, Unfinished> {
-        let bench = self.bench(entity);
+        let shared = self.running.bench(entity);
+        let bench = shared.get_or_init(|| self.lay_out(entity));
         let rows = bench.marks.refit_rows(bench.frame.n_rows);
         let model = self.attempt(winner, entity, ALL_ROWS).fit(&bench.frame, &rows)?;
         let writer = match pack {
@@ -252,10 +206,10 @@ impl Fleet<'_> {
                 let spare = lock(&self.running.packs).pop();
                 let dir = self.running.work.dir.join("models");
                 let opened = spare.map_or_else(|| PackWriter::open(&dir), Ok);
-                pack.insert(opened.map_err(|error| not_stored(&error))?)
+                pack.insert(opened.map_err(Unfinished::NotStored)?)
             }
         };
-        writer.append(&model.to_bytes()).map_err(|error| not_stored(&error))
+        writer.append(&model.to_bytes()).map_err(Unfinished::NotStored)
     }
 }
 
@@ -301,8 +255,8 @@ impl Attempt<'_> {
     }
 }
 
-fn not_stored(error: &std::io::Error) -> Unfinished {
-    Unfinished::Failed(format!("the model could not be stored: {error}"))
+fn unable(error: &std::io::Error) -> FromRunner {
+    FromRunner::Unable { reason: format!("models cannot be stored: {error}") }
 }
 
 /// A panic of a trainer is a failed trial, not the end of the runner.

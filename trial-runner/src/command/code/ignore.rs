@@ -29,6 +29,11 @@ impl Ignore {
         Self::read(&String::from_utf8_lossy(&rules))
     }
 
+    /// Rules that leave nothing out.
+    pub(super) fn nothing() -> Self {
+        Self(Vec::new())
+    }
+
     fn read(text: &str) -> Self {
         Self(ALWAYS.lines().chain(text.lines()).filter_map(rule).collect())
     }
