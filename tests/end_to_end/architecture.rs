@@ -5,19 +5,22 @@ use std::path::{Path, PathBuf};
 
 use crate::harness::repository;
 
-fn dependencies(manifest: &str) -> Vec<String> {
+/// The names in one section of a manifest.
+fn section(manifest: &str, name: &str) -> Vec<String> {
     let text = fs::read_to_string(repository(manifest)).expect("the manifest");
-    let section = text.split("[dependencies]").nth(1).expect("a section of dependencies");
+    let section = text.split(&format!("[{name}]\n")).nth(1).expect("the section");
     let section = section.split("\n[").next().expect("its end");
-    section
-        .lines()
-        .filter_map(|line| line.split(['.', ' ', '=']).next())
-        .map(str::to_owned)
-        .collect()
+    let lines = section.lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
+    lines.filter_map(|line| line.split(['.', ' ', '=']).next()).map(str::to_owned).collect()
 }
 
-fn sources(dir: &Path, found: &mut Vec<PathBuf>) {
-    for entry in fs::read_dir(dir).expect("a folder of sources") {
+/// The sources of a folder, or the one file.
+fn sources(path: &Path, found: &mut Vec<PathBuf>) {
+    if path.is_file() {
+        found.push(path.to_owned());
+        return;
+    }
+    for entry in fs::read_dir(path).expect("a folder of sources") {
         let path = entry.expect("an entry").path();
         if path.is_dir() {
             sources(&path, found);
@@ -27,10 +30,10 @@ fn sources(dir: &Path, found: &mut Vec<PathBuf>) {
     }
 }
 
-/// The files of a folder that use a library, relative to the repository.
-fn users(folder: &str, library: &str) -> Vec<String> {
+/// The files that use a library, relative to the repository: of a folder, or the one file.
+fn users(path: &str, library: &str) -> Vec<String> {
     let mut files = Vec::new();
-    sources(&repository(folder), &mut files);
+    sources(&repository(path), &mut files);
     let uses = |file: &PathBuf| {
         let text = fs::read_to_string(file).expect("a source");
         let code = text.lines().filter(|line| !line.trim_start().starts_with("//"));
@@ -54,7 +57,7 @@ fn users(folder: &str, library: &str) -> Vec<String> {
 #[test]
 fn the_two_sides_do_not_know_each_other() {
     let ours = |manifest: &str| -> Vec<String> {
-        let all = dependencies(manifest);
+        let all = section(manifest, "dependencies");
         all.into_iter().filter(|name| name.starts_with("fleetfit-")).collect()
     };
     assert!(ours("search-spaces/Cargo.toml").is_empty());
@@ -71,30 +74,92 @@ fn the_vocabulary_does_nothing() {
 
 #[test]
 fn the_core_touches_nothing_outside() {
-    for folder in ["scheduler/src/sampler", "scheduler/src/stopper", "scheduler/src/state"] {
-        for library in ["std::fs", "std::net", "std::time", "std::thread", "tokio", "sled"] {
-            assert_eq!(users(folder, library), Vec::<String>::new(), "{folder}: {library}");
+    let outside = [
+        "std::fs",
+        "std::env",
+        "std::net",
+        "std::time",
+        "std::thread",
+        "axum",
+        "jiff",
+        "rustix",
+        "sled",
+        "tokio",
+    ];
+    for part in ["event", "sampler", "state", "stopper"] {
+        let file = format!("scheduler/src/{part}.rs");
+        let folder = format!("scheduler/src/{part}");
+        for path in [file, folder].iter().filter(|path| repository(path).exists()) {
+            for library in outside {
+                assert_eq!(users(path, library), Vec::<String>::new(), "{path}: {library}");
+            }
         }
+        assert!(repository(&format!("scheduler/src/{part}.rs")).is_file());
+    }
+}
+
+/// Within a crate a library is used by the files whose paths begin so, and by no other.
+#[test]
+fn each_library_has_its_owners() {
+    let owners: [(&str, &str, &[&str]); 24] = [
+        ("search-spaces/src", "saphyr_parser", &["yaml"]),
+        ("scheduler/src", "sled", &["journal/store.rs"]),
+        ("scheduler/src", "rustix", &["journal/lock.rs"]),
+        ("scheduler/src", "crc32fast", &["journal/"]),
+        ("scheduler/src", "jiff", &["query.rs"]),
+        ("scheduler/src", "rand_pcg", &["sampler/random.rs"]),
+        ("scheduler/src", "axum", &["api"]),
+        ("scheduler/src", "tokio", &["api"]),
+        ("trial-runner/src", "smartcore", &["trainer/smart"]),
+        ("trial-runner/src", "csv", &["dataset"]),
+        ("trial-runner/src", "fast_float2", &["dataset/cell.rs"]),
+        ("trial-runner/src", "flate2", &["dataset"]),
+        ("trial-runner/src", "jiff", &["dataset/cell.rs"]),
+        ("trial-runner/src", "parquet", &["dataset"]),
+        ("trial-runner/src", "glob", &["command/code", "dataset/source.rs"]),
+        ("trial-runner/src", "blake3", &["command/code", "dataset", "pack.rs"]),
+        ("trial-runner/src", "postcard", &["model.rs", "dataset/tests"]),
+        ("trial-runner/src", "crc32fast", &["model.rs"]),
+        ("trial-runner/src", "rustix", &["command"]),
+        ("src", "parquet", &["table.rs"]),
+        ("src", "hyper", &["source", "client"]),
+        ("src", "tokio", &["owner.rs", "signals.rs", "source", "client"]),
+        ("src", "clap", &["main.rs", "cli.rs"]),
+        ("src", "indicatif", &["progress.rs"]),
+    ];
+    for (folder, library, owners) in owners {
+        let users = users(folder, library);
+        assert!(!users.is_empty(), "nobody in {folder} uses {library}");
+        let is_owned = |user: &&String| {
+            let file = user[folder.len()..].trim_start_matches('/');
+            owners.iter().any(|owner| file.starts_with(owner))
+        };
+        let strangers: Vec<_> = users.iter().filter(|user| !is_owned(user)).collect();
+        assert!(strangers.is_empty(), "{library} belongs to {owners:?}, not {strangers:?}");
     }
 }
 
 #[test]
-fn each_library_has_one_owner() {
-    let owners = [
-        ("search-spaces/src", "saphyr_parser", "search-spaces/src/yaml"),
-        ("scheduler/src", "sled", "scheduler/src/journal/store.rs"),
-        ("scheduler/src", "axum", "scheduler/src/api"),
-        ("trial-runner/src", "smartcore", "trial-runner/src/trainer/smart"),
-        ("trial-runner/src", "csv", "trial-runner/src/dataset"),
-        ("trial-runner/src", "parquet", "trial-runner/src/dataset"),
-        ("src", "parquet", "src/table.rs"),
-        ("src", "hyper", "src/source"),
-        ("src", "indicatif", "src/progress.rs"),
-    ];
-    for (folder, library, owner) in owners {
-        let users = users(folder, library);
-        assert!(!users.is_empty(), "nobody in {folder} uses {library}");
-        let strangers: Vec<_> = users.iter().filter(|user| !user.starts_with(owner)).collect();
-        assert!(strangers.is_empty(), "{library} belongs to {owner}, not {strangers:?}");
+fn every_dependency_is_used() {
+    let crates = ["", "search-spaces/", "scheduler/", "trial-runner/"];
+    let mut named = Vec::new();
+    for folder in crates {
+        for kind in ["dependencies", "dev-dependencies"] {
+            let sources = match kind {
+                "dependencies" => &["src"][..],
+                _ => &["src", "tests", "benches"][..],
+            };
+            for name in section(&format!("{folder}Cargo.toml"), kind) {
+                let library = name.replace('-', "_");
+                let paths = sources.iter().map(|path| format!("{folder}{path}"));
+                let mut paths = paths.filter(|path| repository(path).exists());
+                let is_used = paths.any(|path| !users(&path, &library).is_empty());
+                assert!(is_used, "{folder}Cargo.toml names {name} in [{kind}], and nobody uses it");
+                named.push(name);
+            }
+        }
+    }
+    for name in section("Cargo.toml", "workspace.dependencies") {
+        assert!(named.contains(&name), "no crate depends on {name} of the workspace");
     }
 }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use crate::harness::{Place, panel};
 
-const JOB: &str = "\
+pub(crate) const JOB: &str = "\
 type: sweep
 name: demand
 training_data: {path: sales.csv}
@@ -21,7 +21,8 @@ limits: {max_total_trials: 8}
 seed: 7
 ";
 
-fn place() -> Place {
+/// Thirty stores, forty weeks each.
+pub(crate) fn place() -> Place {
     let place = Place::new();
     place.write("sales.csv", &panel(30, 40));
     place.write("job.yaml", JOB);
@@ -116,45 +117,6 @@ fn another_job_or_other_data_under_the_name_is_a_problem() {
     assert!(other.stderr.contains("other data"), "{}", other.stderr);
     place.json(&["run", "job.yaml", "--name", "demand-2"]);
     assert_eq!(place.lines(&["studies"]).len(), 2);
-}
-
-#[test]
-fn predictions_keep_the_order_of_the_rows() {
-    let place = place();
-    place.json(&["run", "job.yaml"]);
-    place.write(
-        "next.csv",
-        "week,store,price,promo\n41,17,2.5,0\n41,3,2.5,1\n41,999,2.5,0\n42,17,2.1,1\n",
-    );
-    let ran = place.fleetfit(&["predict", "demand", "--data", "next.csv"]).ok();
-    assert!(ran.stderr.contains("1 row is of entities"), "{}", ran.stderr);
-    let lines: Vec<Vec<&str>> = ran.stdout.lines().map(|line| line.split(',').collect()).collect();
-    assert_eq!(lines[0], ["store", "prediction"]);
-    let stores: Vec<_> = lines[1..].iter().map(|line| line[0]).collect();
-    assert_eq!(stores, ["17", "3", "999", "17"]);
-    assert_eq!(lines[3][1], "");
-    let number = |row: usize| lines[row][1].parse::<f64>().expect("a number");
-    assert!(number(4) > number(1), "a lower price and a promotion sell more");
-    place.fleetfit(&["predict", "demand", "--data", "next.csv", "--out", "out.csv"]).ok();
-    assert_eq!(std::fs::read_to_string(place.path("out.csv")).expect("the file"), ran.stdout);
-}
-
-#[test]
-fn trials_come_as_csv_and_parquet() {
-    let place = place();
-    place.json(&["run", "job.yaml"]);
-    let csv = place.fleetfit(&["trials", "demand", "--output", "csv"]).ok().stdout;
-    let mut lines = csv.lines();
-    assert_eq!(
-        lines.next(),
-        Some("trial,entity,state,value,configuration,learner,reason,started,ended,alpha")
-    );
-    assert_eq!(lines.count(), 240);
-    let refused = place.fleetfit(&["trials", "demand", "--output", "parquet"]);
-    assert_eq!(refused.code, 2);
-    place.fleetfit(&["trials", "demand", "--output", "parquet", "--out", "t.parquet"]).ok();
-    let bytes = std::fs::read(place.path("t.parquet")).expect("the file");
-    assert!(bytes.starts_with(b"PAR1") && bytes.ends_with(b"PAR1"));
 }
 
 #[test]

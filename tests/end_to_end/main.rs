@@ -4,9 +4,19 @@
 
 mod architecture;
 mod command;
+mod command_line;
+mod conditional;
+mod data;
+mod early_termination;
 mod examples;
+mod forecast;
 mod harness;
+mod job;
 mod kill;
 mod learner;
 mod lifecycle;
+mod limits;
+mod predict;
+mod selection;
+mod trials;
 mod wrong;
