@@ -48,7 +48,7 @@ impl Verdict {
             match set.split_once('=') {
                 Some((path, value)) => sets.push((path.trim().to_owned(), value.to_owned())),
                 None => {
-                    let message = "there is no \"=\" between the path and the value".to_owned();
+                    let message = "this has no \"=\" between a path and a value".to_owned();
                     return Err(Failure::problem(Problem {
                         place: Place { file: format!("--set {set}"), ..Place::default() },
                         found: set.clone(),
