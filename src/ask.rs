@@ -9,15 +9,16 @@ use serde_json::{Value as Json, json};
 use crate::cli::{BestArgs, Output, ServerArgs, StudyArgs, TrialsArgs};
 use crate::exit;
 use crate::failure::Failure;
+use crate::home;
 use crate::output::{Printer, write_line};
 use crate::show;
-use crate::source::{self, Source};
+use crate::source::Source;
 use crate::submission::plain;
 use crate::table::{Columns, ParquetTable};
 
 /// `fleetfit studies`.
 pub(crate) fn studies(home: &Path, server: &ServerArgs, printer: &Printer) -> Result<i32, Failure> {
-    let views = match server.server.is_none() && !source::has_studies(home) {
+    let views = match server.server.is_none() && !home::has_studies(home) {
         true => Vec::new(),
         false => Source::ask(home, server, Source::studies)?,
     };
@@ -140,7 +141,7 @@ fn learn_columns(source: &Source, study: &str, entity: Option<&str>) -> Result<C
 fn logs(home: &Path, args: &TrialsArgs, trial: u32) -> Result<i32, Failure> {
     Source::here(&args.server, "logs")?;
     Source::open(home, &args.server)?.status(&args.study)?;
-    let path = source::study_dir(home, &args.study).join("trials").join(trial.to_string());
+    let path = home::study_dir(home, &args.study).join("trials").join(trial.to_string());
     let log = path.join("log.txt");
     let mut file = File::open(&log).map_err(|error| {
         let why = plain(&error);

@@ -13,7 +13,7 @@ use serde::de::DeserializeOwned;
 use tokio::net::{TcpStream, UnixStream};
 
 use crate::failure::Failure;
-use crate::owner::way_to_socket;
+use crate::home::way_to_socket;
 use crate::submission::plain;
 
 /// How long a service may take to say that it is there.

@@ -8,6 +8,7 @@ mod cli;
 mod client;
 mod exit;
 mod failure;
+mod home;
 mod material;
 mod output;
 mod outside;
@@ -22,7 +23,6 @@ mod submission;
 mod table;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser};
@@ -60,7 +60,7 @@ fn exit_code(code: i32) -> ExitCode {
 }
 
 fn act(cli: Cli, printer: &Printer) -> Result<i32, Failure> {
-    let home = data_dir(cli.data_dir);
+    let home = home::find(cli.data_dir);
     let is_table = matches!(cli.output, Output::Csv | Output::Parquet);
     if is_table && !matches!(cli.command, Command::Trials(_)) {
         return Err(Failure::asked(
@@ -88,13 +88,4 @@ fn act(cli: Cli, printer: &Printer) -> Result<i32, Failure> {
             Ok(fleetfit_trial_runner::command::supervise(arguments))
         }
     }
-}
-
-/// `--data-dir`, else `$FLEETFIT_HOME`, else `./.fleetfit`.
-fn data_dir(given: Option<PathBuf>) -> PathBuf {
-    given
-        .or_else(|| {
-            std::env::var_os("FLEETFIT_HOME").filter(|home| !home.is_empty()).map(Into::into)
-        })
-        .unwrap_or_else(|| Path::new(".fleetfit").to_owned())
 }

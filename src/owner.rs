@@ -1,8 +1,7 @@
 //! The door of a data directory that is in use: the API on a Unix socket in it, for its owner alone.
 
-use std::fs::{self, File};
+use std::fs;
 use std::io;
-use std::os::fd::AsRawFd;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::thread::JoinHandle;
@@ -14,32 +13,14 @@ use tokio::net::UnixListener;
 use tokio::sync::oneshot;
 
 use crate::failure::Failure;
-use crate::source;
+use crate::home;
 use crate::submission::plain;
-
-/// The longest socket path that every system takes.
-const MAX_SOCKET_PATH: usize = 100;
-
-/// The socket's name in the data directory.
-const SOCKET: &str = "api.sock";
 
 /// An open door. It closes when this is dropped.
 pub(crate) struct Owner {
     socket: PathBuf,
     close: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
-}
-
-/// The way to the socket of a data directory. Where the path is too long for a socket's address, it
-/// leads through the open directory that comes with it, which must stay open as long as it is used.
-pub(crate) fn way_to_socket(home: &Path) -> io::Result<(PathBuf, Option<File>)> {
-    let socket = home.join(SOCKET);
-    if socket.as_os_str().len() <= MAX_SOCKET_PATH {
-        return Ok((socket, None));
-    }
-    let dir = File::open(home)?;
-    let way = PathBuf::from(format!("/proc/self/fd/{}/{SOCKET}", dir.as_raw_fd()));
-    Ok((way, Some(dir)))
 }
 
 impl Owner {
@@ -49,15 +30,18 @@ impl Owner {
         journal: Journal,
         engine: EngineHandle,
     ) -> Result<Self, Failure> {
-        let service = Service { journal, engine, studies_dir: source::studies_dir(home) };
+        let service = Service { journal, engine, studies_dir: home::studies_dir(home) };
         Self::listen(home, service).map_err(|error| {
             let why = plain(&error);
-            Failure::Unavailable(format!("{} cannot be opened: {why}", home.join(SOCKET).display()))
+            Failure::Unavailable(format!(
+                "{} cannot be opened: {why}",
+                home::socket(home).display()
+            ))
         })
     }
 
     fn listen(home: &Path, service: Service) -> io::Result<Self> {
-        let socket = home.join(SOCKET);
+        let socket = home::socket(home);
         // The journal's lock is ours, so a socket that lies here belongs to nobody.
         match fs::remove_file(&socket) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
@@ -66,7 +50,7 @@ impl Owner {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let listener = {
             let _inside = runtime.enter();
-            let (way, _dir) = way_to_socket(home)?;
+            let (way, _dir) = home::way_to_socket(home)?;
             UnixListener::bind(way)?
         };
         fs::set_permissions(&socket, fs::Permissions::from_mode(0o600))?;

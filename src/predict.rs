@@ -16,9 +16,10 @@ use serde_json::Value as Json;
 use crate::cli::{Output, PredictArgs};
 use crate::exit;
 use crate::failure::Failure;
+use crate::home;
 use crate::output::{Printer, write_line};
 use crate::show;
-use crate::source::{self, Source};
+use crate::source::Source;
 use crate::submission::plain;
 use crate::table::csv_cell;
 
@@ -26,7 +27,7 @@ use crate::table::csv_cell;
 pub(crate) fn predict(home: &Path, args: &PredictArgs, printer: &Printer) -> Result<i32, Failure> {
     Source::here(&args.server, "predictions")?;
     check_out(args)?;
-    let dir = source::study_dir(home, &args.study);
+    let dir = home::study_dir(home, &args.study);
     let winners = Source::ask(home, &args.server, |source| winners(source, args))?;
     let schema = FeatureSchema::load(&dir).map_err(|error| {
         Failure::Unavailable(format!("the models of {} cannot be read: {error}", args.study))

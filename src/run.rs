@@ -14,6 +14,7 @@ use fleetfit_trial_runner::runner::{Runner, StudyWork};
 use crate::cli::{ResumeArgs, RunArgs};
 use crate::exit;
 use crate::failure::Failure;
+use crate::home;
 use crate::material::{Material, copy_code};
 use crate::output::Printer;
 use crate::outside;
@@ -115,7 +116,7 @@ fn create(
     };
     let name = submission.study.name.clone();
     // What lies there belonged to a study of this name that was not deleted to the end.
-    let dir = source::study_dir(home, &name);
+    let dir = home::study_dir(home, &name);
     match std::fs::remove_dir_all(&dir) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
             let why = plain(&error);
@@ -170,7 +171,7 @@ impl Session<'_> {
         reopen: bool,
     ) -> Result<i32, Failure> {
         let name = submission.study.name.clone();
-        let dir = absolute(&source::study_dir(self.home, &name))?;
+        let dir = absolute(&home::study_dir(self.home, &name))?;
         std::fs::create_dir_all(&dir).map_err(|error| {
             Failure::Unavailable(format!("{} cannot be made: {}", dir.display(), plain(&error)))
         })?;

@@ -14,6 +14,7 @@ use fleetfit_scheduler::query::{
 use crate::cli::ServerArgs;
 use crate::client::{Address, Client, escape};
 use crate::failure::Failure;
+use crate::home;
 
 /// How long to wait for a process that has the data directory and has not opened its door: another
 /// question needs a moment, a run that is at its end a few seconds.
@@ -27,36 +28,21 @@ pub(crate) enum Source {
     Service(Client),
 }
 
-/// The folder that holds the folders of studies.
-pub(crate) fn studies_dir(home: &Path) -> PathBuf {
-    home.join("studies")
-}
-
-/// The folder of one study: models, trials, logs.
-pub(crate) fn study_dir(home: &Path, study: &str) -> PathBuf {
-    studies_dir(home).join(study)
-}
-
 /// Opens the data directory to write in it. A command that only looks has it open for a moment, and is
 /// waited for; a process that runs studies in it is not.
 pub(crate) fn open_journal(home: &Path) -> Result<Journal, Failure> {
     let begun = Instant::now();
     loop {
-        match Journal::open(&home.join("journal")) {
+        match Journal::open(&home::journal_dir(home)) {
             Err(JournalError::InUse { .. }) if begun.elapsed() < DOOR_PATIENCE => {
                 if Client::new(Address::Directory(home.to_owned()))?.is_there()? {
-                    return Ok(Journal::open(&home.join("journal"))?);
+                    return Ok(Journal::open(&home::journal_dir(home))?);
                 }
                 sleep(Duration::from_millis(50));
             }
             opened => return Ok(opened?),
         }
     }
-}
-
-/// Whether anything was ever run with this data directory.
-pub(crate) fn has_studies(home: &Path) -> bool {
-    home.join("journal").exists()
 }
 
 /// A study's record, or what it might have been called.
@@ -77,13 +63,13 @@ impl Source {
             if client.is_there()? {
                 return Ok(Self::Service(client));
             }
-            if !has_studies(home) {
+            if !home::has_studies(home) {
                 let place = home.display();
                 let hint =
                     "name the place with --data-dir, or run a job first: fleetfit run job.yaml";
                 return Err(Failure::asked(format!("there are no studies in {place}"), hint));
             }
-            match Journal::open(&home.join("journal")) {
+            match Journal::open(&home::journal_dir(home)) {
                 Ok(journal) => return Ok(Self::Directory(journal, home.to_owned())),
                 Err(JournalError::InUse { .. }) if begun.elapsed() < DOOR_PATIENCE => {
                     sleep(Duration::from_millis(50));
@@ -233,7 +219,9 @@ impl Source {
     /// Removes a study and everything it has.
     pub(crate) fn delete(&self, study: &str) -> Result<(), Failure> {
         match self {
-            Self::Directory(journal, home) => Ok(api::delete(journal, &studies_dir(home), study)?),
+            Self::Directory(journal, home) => {
+                Ok(api::delete(journal, &home::studies_dir(home), study)?)
+            }
             Self::Service(client) => {
                 let path = format!("/studies/{}", escape(study));
                 client.delete::<serde_json::Value>(&path).map(drop)
