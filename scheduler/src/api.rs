@@ -20,6 +20,8 @@ use crate::engine::EngineHandle;
 use crate::journal::{Journal, JournalError, Status, Summary};
 use crate::query::{self, BestView, ModelView, QueryError, StatusView, TrialFilter, TrialRow};
 
+pub use crate::query::{MAX_PAGE, Page};
+
 /// What the API answers from.
 #[derive(Clone)]
 pub struct Service {
@@ -29,15 +31,6 @@ pub struct Service {
     pub engine: EngineHandle,
     /// Where the folders of studies are.
     pub studies_dir: PathBuf,
-}
-
-/// One page of a list. Ask again with `cursor` set to `next` for the following one.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Page<T> {
-    /// The rows.
-    pub items: Vec<T>,
-    /// Where the next page begins; none at the end.
-    pub next: Option<String>,
 }
 
 /// What went wrong with a request.
@@ -50,9 +43,6 @@ pub struct Refusal {
     /// Finds the request in the log.
     pub request_id: String,
 }
-
-/// The most rows that a page holds.
-pub const MAX_PAGE: usize = 1_000;
 
 /// Answers until `closed` ends.
 pub async fn serve(
@@ -139,8 +129,7 @@ async fn list_trials(
     ask(move || {
         let filter = TrialFilter { entity: listing.entity.clone(), state: listing.state };
         let cursor = listing.cursor.as_deref();
-        let page = query::trials_page(&service.journal, &study, &filter, cursor, listing.limit())?;
-        Ok(Page { items: page.trials, next: page.next })
+        Ok(query::trials_page(&service.journal, &study, &filter, cursor, listing.limit())?)
     })
     .await
 }
@@ -161,8 +150,7 @@ async fn list_bests(
 ) -> Answer<Page<BestView>> {
     ask(move || {
         let cursor = listing.cursor.as_deref();
-        let (items, next) = query::bests_page(&service.journal, &study, cursor, listing.limit())?;
-        Ok(Page { items, next })
+        Ok(query::bests_page(&service.journal, &study, cursor, listing.limit())?)
     })
     .await
 }

@@ -21,7 +21,19 @@ use self::asked::Asked;
 use crate::event::EndedBy;
 use crate::journal::{Journal, JournalError, Status, StudyRecord};
 
-pub use self::trials::{MAX_PAGE_ROWS, Rows, TrialFilter, TrialPage, trials, trials_page};
+pub use self::trials::{Rows, TrialFilter, trials, trials_page};
+
+/// The most rows that a page holds.
+pub const MAX_PAGE: usize = 1_000;
+
+/// One page of a list. Ask again with `cursor` set to `next` for the following one.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Page<T> {
+    /// The rows.
+    pub items: Vec<T>,
+    /// Where the next page begins; none at the end.
+    pub next: Option<String>,
+}
 
 /// How a study stands.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -274,21 +286,23 @@ pub fn bests_page(
     name: &str,
     cursor: Option<&str>,
     limit: usize,
-) -> Result<(Vec<BestView>, Option<String>), QueryError> {
+) -> Result<Page<BestView>, QueryError> {
     let unknown = |cursor: &str| QueryError::UnknownCursor { cursor: cursor.to_owned() };
     let first = match cursor {
         Some(cursor) => cursor.parse().map_err(|_| unknown(cursor))?,
         None => 0,
     };
-    let mut page = Vec::new();
+    let limit = limit.clamp(1, MAX_PAGE);
+    let mut page = Page { items: Vec::new(), next: None };
     for best in Asked::new(journal, find(journal, name)?)?.best_from(first)? {
         let (entity, best) = best?;
-        if page.len() == limit {
-            return Ok((page, Some(entity.to_string())));
+        if page.items.len() == limit {
+            page.next = Some(entity.to_string());
+            break;
         }
-        page.push(best);
+        page.items.push(best);
     }
-    Ok((page, None))
+    Ok(page)
 }
 
 /// Milliseconds since 1970 as users read them. What no calendar has becomes its end.

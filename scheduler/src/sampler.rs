@@ -27,7 +27,7 @@ pub trait Sampler: Send {
 pub enum SamplerError {
     /// This version has no sampler for the algorithm.
     #[error("sampling_algorithm {0} cannot run yet; these can: random, sobol, grid")]
-    NotYet(String),
+    NotYet(&'static str),
     /// A grid needs a finite space.
     #[error("a grid needs every parameter to have a finite number of values")]
     EndlessGrid,
@@ -48,9 +48,6 @@ pub fn for_study(study: &Study, seed: u64) -> Result<Box<dyn Sampler>, SamplerEr
         | Algorithm::Tpe
         | Algorithm::Gp
         | Algorithm::CmaEs
-        | Algorithm::Auto) => {
-            let name = format!("{other:?}").to_ascii_lowercase();
-            Err(SamplerError::NotYet(name))
-        }
+        | Algorithm::Auto) => Err(SamplerError::NotYet(other.name())),
     }
 }

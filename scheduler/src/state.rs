@@ -24,8 +24,9 @@ use crate::stopper::{TrialKey, Watch};
 use self::flight::{Flight, Purpose};
 use self::refit::Refits;
 use self::search::Queue;
-pub use self::standings::SharedBest;
+pub use self::standings::Ranked;
 use self::standings::Standings;
+pub(crate) use self::tally::Mean;
 use self::tally::{Cut, Tally};
 
 /// Where a study stands.
@@ -52,8 +53,6 @@ pub struct Counts {
     pub fits: u64,
     /// Configurations proposed.
     pub proposed: u32,
-    /// Trials handed out and not ended.
-    pub running: u64,
 }
 
 /// A configuration some of whose trials have not ended.
@@ -196,11 +195,9 @@ impl StudyState {
     /// The configuration that is best over all entities: the one that completed for most of them,
     /// then the one with the best mean, then the lower number. One that is still being tried counts
     /// with what it has completed.
-    pub fn shared_best(&self) -> Option<SharedBest> {
-        let open = self
-            .open
-            .iter()
-            .filter_map(|(&number, open)| SharedBest::new(number, open.tally.summary()));
+    pub fn shared_best(&self) -> Option<Ranked> {
+        let open =
+            self.open.iter().filter_map(|(&number, open)| Ranked::new(number, open.tally.mean()));
         let goal = self.standings.goal();
         open.chain(self.standings.shared()).min_by(|first, second| first.rank(second, goal))
     }
@@ -212,10 +209,14 @@ impl StudyState {
 
     /// How far the study has come.
     pub fn counts(&self) -> Counts {
+        self.counts
+    }
+
+    /// How many trials are handed out and have not ended. Asks after each of them.
+    pub fn running(&self) -> u64 {
         let out = self.flight.pieces_out();
         let tried = out.filter(|piece| piece.purpose == Purpose::Try);
-        let running = tried.map(|piece| flight::n_trials(&self.left(piece))).sum();
-        Counts { running, ..self.counts }
+        tried.map(|piece| flight::n_trials(&self.left(piece))).sum()
     }
 
     /// The entities whose best has changed since this was last asked.

@@ -53,6 +53,13 @@ const ALGORITHMS: &[(&str, Algorithm)] = &[
 
 const RULES: &[(&str, Algorithm)] = &[("random", Algorithm::Random), ("sobol", Algorithm::Sobol)];
 
+impl Algorithm {
+    /// Its name in job files.
+    pub fn name(self) -> &'static str {
+        ALGORITHMS.iter().find(|(_, own)| *own == self).map_or("", |(name, _)| name)
+    }
+}
+
 impl Default for Sampling {
     fn default() -> Self {
         Self { algorithm: Algorithm::Random, seed: None, logbase: None }

@@ -96,9 +96,9 @@ impl Journal {
                 let block = (entity / BLOCK_ENTITIES).to_be_bytes();
                 let prefix = [id.key(), block].concat();
                 let index = self.store.scan(Table::Blocks, &prefix, &from.to_be_bytes());
-                Blocks(Source::Indexed { journal: self.clone(), id, index })
+                Blocks(Route::Indexed { journal: self.clone(), id, index })
             }
-            _ => Blocks(Source::All(self.facts_from(id, from))),
+            _ => Blocks(Route::All(self.facts_from(id, from))),
         }
     }
 
@@ -260,9 +260,9 @@ impl Iterator for Facts {
 }
 
 /// A study's blocks of outcomes in order.
-pub(crate) struct Blocks(Source);
+pub(crate) struct Blocks(Route);
 
-enum Source {
+enum Route {
     /// Every one.
     All(Facts),
     /// Those that the index names.
@@ -274,8 +274,8 @@ impl Iterator for Blocks {
 
     fn next(&mut self) -> Option<Self::Item> {
         match &mut self.0 {
-            Source::All(facts) => facts.next_block(),
-            Source::Indexed { journal, id, index } => {
+            Route::All(facts) => facts.next_block(),
+            Route::Indexed { journal, id, index } => {
                 let entry = index.next()?;
                 let sequence = entry.and_then(|(key, _)| sequence_of(Table::Blocks, &key));
                 Some(sequence.and_then(|sequence| {

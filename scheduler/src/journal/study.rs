@@ -8,7 +8,7 @@ use fleetfit_search_spaces::{EntityKey, Job, Problems, Study};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::event::EndedBy;
-use crate::state::SharedBest;
+use crate::state::Ranked;
 
 /// The number that the journal gives a study. Never given twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -141,7 +141,7 @@ pub struct Summary {
     /// Configurations proposed.
     pub proposed: u32,
     /// The best shared configuration.
-    pub shared_best: Option<SharedBest>,
+    pub shared_best: Option<Ranked>,
 }
 
 /// What follows from a group of facts and is looked up without replaying them.

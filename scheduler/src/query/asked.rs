@@ -6,9 +6,10 @@ use fleetfit_search_spaces::{
 };
 
 use super::parameters::parameters;
-use super::ranking::{Ranked, Shared, Top};
+use super::ranking::{Shared, Top};
 use super::{BestView, MetricView, ModelView, QueryError, StatusView, TrialCounts, entity, time};
 use crate::journal::{Journal, JournalError, StudyRecord};
+use crate::state::Ranked;
 
 /// A study that is being asked about.
 pub(super) struct Asked {
@@ -150,12 +151,7 @@ impl Asked {
     fn shared(&self, n: usize) -> Result<Vec<Ranked>, QueryError> {
         if n <= 1 {
             let best = self.record.summary.shared_best.filter(|_| n == 1);
-            let ranked = best.map(|best| Ranked {
-                configuration: best.configuration,
-                value: best.value,
-                completed: best.completed,
-            });
-            return Ok(ranked.into_iter().collect());
+            return Ok(best.into_iter().collect());
         }
         let head = &self.record.head;
         let mut shared = Shared::new(self.study.objective.goal, head.entities, n);

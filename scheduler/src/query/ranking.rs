@@ -1,28 +1,10 @@
 //! Configurations in the order of how good they are, for one entity or over all of them.
 
-use std::cmp::Ordering;
 use std::collections::HashMap;
 
 use fleetfit_search_spaces::{End, Goal, Outcome};
 
-/// A configuration and what it reached.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Ranked {
-    pub(super) configuration: u32,
-    pub(super) value: f64,
-    /// For how many entities it completed.
-    pub(super) completed: u32,
-}
-
-impl Ranked {
-    /// Less is better: most entities completed, then the lower loss, then the lower number.
-    fn compare(&self, other: &Self, goal: Goal) -> Ordering {
-        let losses = goal.loss(self.value).partial_cmp(&goal.loss(other.value));
-        let by_number = self.configuration.cmp(&other.configuration);
-        let by_completed = other.completed.cmp(&self.completed);
-        by_completed.then(losses.unwrap_or(Ordering::Equal)).then(by_number)
-    }
-}
+use crate::state::{Mean, Ranked};
 
 /// The best so many of what it is shown.
 pub(super) struct Top {
@@ -44,7 +26,7 @@ impl Top {
     }
 
     fn cut(&mut self) {
-        self.ranked.sort_by(|one, other| one.compare(other, self.goal));
+        self.ranked.sort_by(|one, other| one.rank(other, self.goal));
         self.ranked.truncate(self.n);
     }
 
@@ -94,10 +76,8 @@ impl Shared {
     }
 
     fn rank(&mut self, configuration: u32, values: &[f64]) {
-        let (sum, completed) = sum(values);
-        if completed > 0 {
-            let value = sum / f64::from(completed);
-            self.top.push(Ranked { configuration, value, completed });
+        if let Some(ranked) = Ranked::new(configuration, Mean::of(values)) {
+            self.top.push(ranked);
         }
     }
 
@@ -107,20 +87,4 @@ impl Shared {
         }
         self.top.into_ranked()
     }
-}
-
-/// The sum of what is a number, and how many there are. It runs over the same blocks of entities as
-/// the state's own, so that both round alike.
-fn sum(values: &[f64]) -> (f64, u32) {
-    let width = values.len().div_ceil(128).clamp(1, 1024);
-    let (mut total, mut completed) = (0.0, 0);
-    for block in values.chunks(width) {
-        let mut sum = 0.0;
-        for value in block.iter().filter(|value| !value.is_nan()) {
-            sum += value;
-            completed += 1;
-        }
-        total += sum;
-    }
-    (total, completed)
 }

@@ -7,11 +7,11 @@ use fleetfit_search_spaces::{
     Setting, Study, Value, ValueRule, Work,
 };
 
-use super::trials::Rows;
+use super::trials::{Rows, page_of};
 use super::*;
 use crate::event::Fact;
 use crate::journal::{Index, NewStudy, Summary};
-use crate::state::SharedBest;
+use crate::state::Ranked;
 
 const ENTITIES: u32 = 600;
 const CONFIGURATIONS: u32 = 9;
@@ -183,7 +183,7 @@ impl Fixture {
             completed: 7,
             fits: 21,
             proposed: CONFIGURATIONS,
-            shared_best: Some(SharedBest { configuration: 7, value, completed }),
+            shared_best: Some(Ranked { configuration: 7, value, completed }),
             ..Summary::default()
         };
         let index = Index { summary, best: best.collect() };
@@ -381,9 +381,9 @@ fn pages_joined_are_the_whole_list() {
             let mut cursor: Option<String> = None;
             loop {
                 let asked = fixture.chosen(Selection::Raw);
-                let page = TrialPage::of(asked, &filter, cursor.as_deref(), limit).unwrap();
-                assert!(page.trials.len() <= limit);
-                joined.extend(page.trials);
+                let page = page_of(asked, &filter, cursor.as_deref(), limit).unwrap();
+                assert!(page.items.len() <= limit);
+                joined.extend(page.items);
                 cursor = page.next;
                 if cursor.is_none() || (limit == 1 && joined.len() > 50) {
                     break;
@@ -395,7 +395,7 @@ fn pages_joined_are_the_whole_list() {
     }
     for cursor in ["", "7", "a-b", "1-2-3"] {
         let asked = fixture.chosen(Selection::Raw);
-        let error = TrialPage::of(asked, &TrialFilter::default(), Some(cursor), 1).unwrap_err();
+        let error = page_of(asked, &TrialFilter::default(), Some(cursor), 1).unwrap_err();
         assert!(matches!(error, QueryError::UnknownCursor { .. }), "{cursor}: {error}");
     }
 }
@@ -435,7 +435,7 @@ fn a_stored_job_is_read_again_for_every_question() {
     let rows = trials(journal, "asked", &filter).unwrap().count() as u32;
     assert_eq!(rows, ENTITIES.div_ceil(7));
     let page = trials_page(journal, "asked", &filter, None, 10).unwrap();
-    assert_eq!((page.trials.len(), page.next.is_some()), (10, true));
+    assert_eq!((page.items.len(), page.next.is_some()), (10, true));
     assert!(matches!(
         trials(journal, "other", &filter).err(),
         Some(QueryError::UnknownStudy { .. })

@@ -3,14 +3,11 @@
 use std::collections::HashMap;
 
 use fleetfit_search_spaces::{Configuration, End, EntityKey, Outcome, TrialState};
-use serde::{Deserialize, Serialize};
 
 use super::asked::Asked;
-use super::{QueryError, TrialRow, entity, find, time};
+use super::{MAX_PAGE, Page, QueryError, TrialRow, entity, find, time};
 use crate::journal::{Blocks, Journal, JournalError};
 
-/// The most rows of a page.
-pub const MAX_PAGE_ROWS: usize = 10_000;
 /// How many keys and configurations are remembered from row to row.
 const REMEMBERED: usize = 8_192;
 
@@ -21,15 +18,6 @@ pub struct TrialFilter {
     pub entity: Option<String>,
     /// Those that ended so. None are running here: a trial is recorded when it ends.
     pub state: Option<TrialState>,
-}
-
-/// A part of a list.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct TrialPage {
-    /// The rows.
-    pub trials: Vec<TrialRow>,
-    /// What to ask for the next part with; none after the last one.
-    pub next: Option<String>,
 }
 
 /// The ended trials of a study.
@@ -44,31 +32,29 @@ pub fn trials_page(
     filter: &TrialFilter,
     cursor: Option<&str>,
     limit: usize,
-) -> Result<TrialPage, QueryError> {
-    TrialPage::of(Asked::new(journal, find(journal, name)?)?, filter, cursor, limit)
+) -> Result<Page<TrialRow>, QueryError> {
+    page_of(Asked::new(journal, find(journal, name)?)?, filter, cursor, limit)
 }
 
-impl TrialPage {
-    pub(super) fn of(
-        asked: Asked,
-        filter: &TrialFilter,
-        cursor: Option<&str>,
-        limit: usize,
-    ) -> Result<Self, QueryError> {
-        let from = cursor.map_or(Ok(Position::default()), Position::read)?;
-        let mut rows = Rows::of(asked, filter, from)?;
-        let limit = limit.clamp(1, MAX_PAGE_ROWS);
-        let mut page = Self { trials: Vec::new(), next: None };
-        while let Some(found) = rows.next_outcome() {
-            let (position, outcome) = found?;
-            if page.trials.len() == limit {
-                page.next = Some(position.write());
-                break;
-            }
-            page.trials.push(rows.row(outcome)?);
+pub(super) fn page_of(
+    asked: Asked,
+    filter: &TrialFilter,
+    cursor: Option<&str>,
+    limit: usize,
+) -> Result<Page<TrialRow>, QueryError> {
+    let from = cursor.map_or(Ok(Position::default()), Position::read)?;
+    let mut rows = Rows::of(asked, filter, from)?;
+    let limit = limit.clamp(1, MAX_PAGE);
+    let mut page = Page { items: Vec::new(), next: None };
+    while let Some(found) = rows.next_outcome() {
+        let (position, outcome) = found?;
+        if page.items.len() == limit {
+            page.next = Some(position.write());
+            break;
         }
-        Ok(page)
+        page.items.push(rows.row(outcome)?);
     }
+    Ok(page)
 }
 
 /// Where an outcome is: its block, and its place there.

@@ -4,7 +4,7 @@
 //! counts; nothing else does.
 
 use fleetfit_search_spaces::wire::Refit;
-use fleetfit_search_spaces::{End, Outcome, TrialState};
+use fleetfit_search_spaces::{End, Outcome};
 
 use super::flight::{self, MAX_DEATHS, Piece, Purpose};
 use super::{Phase, StudyState, tally};
@@ -20,7 +20,7 @@ impl StudyState {
         let mut first = Vec::new();
         for outcome in outcomes {
             let outcome = cleaned(outcome);
-            let is_moot = is_stale && outcome.end.state() == TrialState::Stopped;
+            let is_moot = is_stale && matches!(outcome.end, End::Stopped { .. });
             if !is_moot && self.apply_outcome(&outcome) {
                 first.push(outcome);
             }
@@ -38,26 +38,23 @@ impl StudyState {
         let Some(open) = self.open.get_mut(&outcome.configuration) else {
             return false;
         };
-        let value = match outcome.end {
-            End::Completed { value } => Some(value),
-            End::Stopped { .. } | End::Failed { .. } => None,
+        let (value, count) = match outcome.end {
+            End::Completed { value } => (Some(value), &mut self.counts.completed),
+            End::Stopped { .. } => (None, &mut self.counts.stopped),
+            End::Failed { .. } => (None, &mut self.counts.failed),
         };
         if !open.tally.end(outcome.entity, value) {
             return false;
         }
-        let summary = open.tally.is_complete().then(|| open.tally.summary());
-        match outcome.end.state() {
-            TrialState::Completed => self.counts.completed += 1,
-            TrialState::Stopped => self.counts.stopped += 1,
-            TrialState::Failed | TrialState::Running => self.counts.failed += 1,
-        }
+        let mean = open.tally.is_complete().then(|| open.tally.mean());
+        *count += 1;
         self.counts.fits += u64::from(outcome.fits);
         if let Some(value) = value {
             let number = outcome.configuration;
             self.standings.complete(number, outcome.entity, value);
         }
-        if let Some(summary) = summary {
-            self.standings.close(outcome.configuration, summary);
+        if let Some(mean) = mean {
+            self.standings.close(outcome.configuration, mean);
             if let Some(closed) = self.open.remove(&outcome.configuration) {
                 self.n_handed_out -= u32::from(closed.is_handed_out);
             }

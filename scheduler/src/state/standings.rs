@@ -10,33 +10,33 @@ use std::collections::BTreeMap;
 use fleetfit_search_spaces::{Configuration, Goal};
 use serde::{Deserialize, Serialize};
 
-use super::tally::{Bitmap, Summary};
+use super::tally::{Bitmap, Mean};
 
 /// Marks an entity without a best.
 const NOBODY: u32 = u32::MAX;
 
-/// The configuration that is best over all entities.
+/// A configuration and what it reached: for one entity, or over all of them.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub struct SharedBest {
+pub struct Ranked {
     /// The configuration's number.
     pub configuration: u32,
-    /// The mean over the entities that it completed for.
+    /// Its value; over all entities the mean over those that it completed for.
     pub value: f64,
     /// How many entities those are.
     pub completed: u32,
 }
 
-impl SharedBest {
-    pub(super) fn new(configuration: u32, summary: Summary) -> Option<Self> {
-        (summary.completed > 0).then(|| Self {
+impl Ranked {
+    pub(crate) fn new(configuration: u32, mean: Mean) -> Option<Self> {
+        (mean.completed > 0).then(|| Self {
             configuration,
-            value: summary.mean(),
-            completed: summary.completed,
+            value: mean.value(),
+            completed: mean.completed,
         })
     }
 
     /// Less is better: most entities completed, then the lower mean loss, then the lower number.
-    pub(super) fn rank(&self, other: &Self, goal: Goal) -> Ordering {
+    pub(crate) fn rank(&self, other: &Self, goal: Goal) -> Ordering {
         let by_loss = compare(goal.loss(self.value), goal.loss(other.value));
         let by_number = self.configuration.cmp(&other.configuration);
         let by_completed = other.completed.cmp(&self.completed);
@@ -64,7 +64,7 @@ pub(super) struct Standings {
     leaders: Vec<u32>,
     touched: Vec<u32>,
     is_touched: Bitmap,
-    shared: Option<SharedBest>,
+    shared: Option<Ranked>,
     known: BTreeMap<u32, Known>,
 }
 
@@ -88,10 +88,10 @@ impl Standings {
     }
 
     /// Every trial of a configuration has ended.
-    pub(super) fn close(&mut self, number: u32, summary: Summary) {
-        if let Some(candidate) = SharedBest::new(number, summary) {
+    pub(super) fn close(&mut self, number: u32, mean: Mean) {
+        if let Some(candidate) = Ranked::new(number, mean) {
             let before = self.shared;
-            let is_better = |held: SharedBest| candidate.rank(&held, self.goal) == Ordering::Less;
+            let is_better = |held: Ranked| candidate.rank(&held, self.goal) == Ordering::Less;
             if before.is_none_or(is_better) {
                 self.shared = Some(candidate);
                 self.hold(number);
@@ -131,7 +131,7 @@ impl Standings {
     }
 
     /// The best among the configurations that have ended for every entity.
-    pub(super) fn shared(&self) -> Option<SharedBest> {
+    pub(super) fn shared(&self) -> Option<Ranked> {
         self.shared
     }
 
@@ -171,8 +171,8 @@ impl Standings {
 mod tests {
     use super::*;
 
-    fn summary(sum: f64, completed: u32) -> Summary {
-        Summary { sum, completed }
+    fn mean(sum: f64, completed: u32) -> Mean {
+        Mean { sum, completed }
     }
 
     #[test]
@@ -183,7 +183,7 @@ mod tests {
             let value = f64::from(number % 10);
             standings.complete(number, 0, value);
             standings.complete(number, 1, -value);
-            standings.close(number, summary(0.0, 2));
+            standings.close(number, mean(0.0, 2));
         }
         assert_eq!(standings.best(0), Some((9.0, 9)));
         assert_eq!(standings.best(1), Some((0.0, 0)));
@@ -198,9 +198,9 @@ mod tests {
         let mut standings = Standings::new(Goal::Minimize, 3);
         for (number, sum, completed) in [(0, 0.1, 1), (1, 30.0, 3), (2, 27.0, 3), (3, 27.0, 3)] {
             standings.open(number, Configuration::default());
-            standings.close(number, summary(sum, completed));
+            standings.close(number, mean(sum, completed));
         }
-        let expected = SharedBest { configuration: 2, value: 9.0, completed: 3 };
+        let expected = Ranked { configuration: 2, value: 9.0, completed: 3 };
         assert_eq!(standings.shared(), Some(expected));
     }
 }

@@ -64,18 +64,29 @@ impl Cut {
 
 /// How a configuration does over the entities it completed for.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub(super) struct Summary {
+pub(crate) struct Mean {
     pub(super) sum: f64,
     pub(super) completed: u32,
 }
 
-impl Summary {
-    fn add(&mut self, value: f64) {
-        self.sum += value;
-        self.completed += 1;
+impl Mean {
+    /// Over the values of all entities, not a number where none was completed: the same, to the
+    /// last bit, as that of a tally with these values.
+    pub(crate) fn of(values: &[f64]) -> Self {
+        let cut = Cut::new(values.len() as u32);
+        values.chunks(cut.width as usize).map(Self::of_block).fold(Self::default(), Self::and)
     }
 
-    pub(super) fn mean(self) -> f64 {
+    fn of_block(values: &[f64]) -> Self {
+        let completed = values.iter().filter(|value| !value.is_nan());
+        completed.fold(Self::default(), |mean, value| mean.and(Self { sum: *value, completed: 1 }))
+    }
+
+    fn and(self, other: Self) -> Self {
+        Self { sum: self.sum + other.sum, completed: self.completed + other.completed }
+    }
+
+    pub(super) fn value(self) -> f64 {
         self.sum / f64::from(self.completed)
     }
 }
@@ -92,7 +103,7 @@ pub(super) struct Tally {
 enum BlockTally {
     Untouched,
     Partial(Box<Partial>),
-    Complete(Summary),
+    Complete(Mean),
 }
 
 /// A block some of whose trials have ended.
@@ -107,14 +118,6 @@ struct Partial {
 impl Partial {
     fn new(width: u32) -> Self {
         Self { ended: Bitmap::default(), values: vec![f64::NAN; width as usize], n_ended: 0 }
-    }
-
-    fn summary(&self) -> Summary {
-        let mut summary = Summary::default();
-        for &value in self.values.iter().filter(|value| !value.is_nan()) {
-            summary.add(value);
-        }
-        summary
     }
 }
 
@@ -152,7 +155,7 @@ impl Tally {
             partial.values[slot] = value.unwrap_or(f64::NAN);
             partial.n_ended += 1;
             if partial.n_ended == n_block {
-                *tally = BlockTally::Complete(partial.summary());
+                *tally = BlockTally::Complete(Mean::of_block(&partial.values));
             }
         }
         self.n_ended += 1;
@@ -165,18 +168,13 @@ impl Tally {
     }
 
     /// What has been completed so far.
-    pub(super) fn summary(&self) -> Summary {
-        let mut total = Summary::default();
-        for block in &self.blocks {
-            let summary = match block {
-                BlockTally::Untouched => continue,
-                BlockTally::Partial(partial) => partial.summary(),
-                BlockTally::Complete(summary) => *summary,
-            };
-            total.sum += summary.sum;
-            total.completed += summary.completed;
-        }
-        total
+    pub(super) fn mean(&self) -> Mean {
+        let means = self.blocks.iter().map(|block| match block {
+            BlockTally::Untouched => Mean::default(),
+            BlockTally::Partial(partial) => Mean::of_block(&partial.values),
+            BlockTally::Complete(mean) => *mean,
+        });
+        means.fold(Mean::default(), Mean::and)
     }
 
     /// The entities of a range whose trials have not ended, in ascending ranges that do not touch.
@@ -228,9 +226,11 @@ mod tests {
             assert!(backwards.end(999 - entity, value(999 - entity)));
         }
         assert!(forwards.is_complete() && backwards.is_complete());
-        assert_eq!(forwards.summary(), backwards.summary());
-        assert_eq!(forwards.summary().completed, 999);
+        assert_eq!(forwards.mean(), backwards.mean());
+        assert_eq!(forwards.mean().completed, 999);
         assert!(!forwards.end(1_000, Some(1.0)), "a stranger ended");
+        let values: Vec<f64> = (0..1_000).map(|entity| value(entity).unwrap_or(f64::NAN)).collect();
+        assert_eq!(forwards.mean(), Mean::of(&values));
     }
 
     #[test]

@@ -1,4 +1,4 @@
-use fleetfit_scheduler::state::{Counts, Phase, SharedBest, StudyState};
+use fleetfit_scheduler::state::{Counts, Phase, Ranked, StudyState};
 use fleetfit_scheduler::{Command, EndedBy, Event, Fact, Step};
 use fleetfit_search_spaces::early_termination::Policy;
 use fleetfit_search_spaces::wire::{Assignment, Block, ModelAddress, Refit};
@@ -114,7 +114,7 @@ fn run(state: &mut StudyState) -> (Vec<Fact>, Vec<Assignment>) {
 struct Standing {
     bests: Vec<Option<(f64, u32)>>,
     counts: Counts,
-    shared: Option<SharedBest>,
+    shared: Option<Ranked>,
     touched: Vec<u32>,
     ended_by: Option<EndedBy>,
     phase: Phase,
@@ -125,7 +125,7 @@ fn standing(state: &mut StudyState, n_entities: u32) -> Standing {
     touched.sort_unstable();
     Standing {
         bests: (0..n_entities).map(|entity| state.best(entity)).collect(),
-        counts: Counts { running: 0, ..state.counts() },
+        counts: state.counts(),
         shared: state.shared_best(),
         touched,
         ended_by: state.ended_by(),
@@ -263,13 +263,13 @@ fn concurrency_counts_configurations_in_flight() {
         let mut state = started(&study, n_entities);
         let (assignments, facts) = wanted(&mut state, u32::MAX);
         assert!(!facts.is_empty() && facts.len() <= max_concurrent as usize);
-        assert_eq!(state.counts().running, u64::from(n_entities) * facts.len() as u64);
+        assert_eq!(state.running(), u64::from(n_entities) * facts.len() as u64);
         let (more, _) = wanted(&mut state, u32::MAX);
         assert!(more.is_empty());
         for assignment in &assignments {
             tell(&mut state, assignment);
         }
-        assert_eq!(state.counts().running, 0);
+        assert_eq!(state.running(), 0);
         let (more, _) = wanted(&mut state, 1);
         assert_eq!(more.len(), 1);
         tell(&mut state, &more[0]);

@@ -11,7 +11,7 @@ mod world;
 
 use std::collections::BTreeMap;
 
-use fleetfit_scheduler::state::SharedBest;
+use fleetfit_scheduler::state::Ranked;
 use fleetfit_scheduler::{EndedBy, Fact};
 use fleetfit_search_spaces::{Algorithm, Goal, Selection, Study, Work};
 
@@ -53,7 +53,7 @@ fn drawn_study(dice: &mut Dice) -> (Study, u32) {
 #[derive(Debug, PartialEq)]
 struct Result {
     bests: Vec<Option<(f64, u32)>>,
-    shared: Option<SharedBest>,
+    shared: Option<Ranked>,
     /// By trial: whether it completed.
     ends: BTreeMap<(u32, u32), bool>,
     /// By entity: whom its last model is of.
@@ -93,7 +93,7 @@ fn result(world: &World) -> Result {
     assert_eq!(ends.len() as u32, n_proposed * n_entities, "a trial was forgotten");
     let counts = world.state.counts();
     assert_eq!(counts.proposed, n_proposed);
-    assert_eq!(counts.running, 0);
+    assert_eq!(world.state.running(), 0);
     assert_eq!(counts.completed as usize, ends.values().filter(|completed| **completed).count());
     Result {
         bests: (0..n_entities).map(|entity| world.state.best(entity)).collect(),
