@@ -53,7 +53,7 @@ fn set_of_what_cannot_be_is_a_problem() {
     for (set, says) in [
         ("limits.max_totl_trials=3", "max_totl_trials"),
         ("limits.max_total_trials=many", "max_total_trials"),
-        ("seed", "has no \"=\""),
+        ("seed", "no \"=\""),
         ("search_space.alpha.min=5000", "search_space.alpha"),
     ] {
         let ran = place.fleetfit(&["run", "job.yaml", "--set", set]);

@@ -1,5 +1,7 @@
 //! Every trial, in the forms that people, programs and other tools read.
 
+use std::collections::BTreeMap;
+
 use crate::learner::{JOB, place};
 
 #[test]
@@ -52,8 +54,10 @@ fn trials_are_training_data_as_csv_and_as_parquet() {
         place.write("again.yaml", &of_trials(name, file));
         let ran = place.json(&["run", "again.yaml"]);
         assert_eq!(ran["trials"]["completed"], 2, "{ran}");
-        let trials = place.lines(&["trials", name]);
-        trials.into_iter().map(|trial| trial["value"].clone()).collect::<Vec<_>>()
+        let trials = place.lines(&["trials", name]).into_iter();
+        trials
+            .map(|trial| (trial["trial"].as_u64(), trial["value"].as_f64()))
+            .collect::<BTreeMap<_, _>>()
     };
     assert_eq!(values("of-parquet", "trials.parquet"), values("of-csv", "trials.csv"));
 }
