@@ -138,7 +138,8 @@ fn read_steps(at: &At<'_>, findings: &mut Findings) -> Option<Steps> {
     }
     let items = at.one_or_more();
     if items.is_empty() {
-        return at.wrong(findings, "at least one number of steps, or auto", None);
+        findings.notice(at, "is an empty list; there are none");
+        return None;
     }
     let counts: Vec<u32> = items.iter().filter_map(|item| item.count(1, findings)).collect();
     (counts.len() == items.len()).then_some(Steps::These(counts))

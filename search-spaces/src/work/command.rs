@@ -80,7 +80,8 @@ impl CommandTrial {
                 search_space: space.and_then(|(_, at)| {
                     let mut paths = Vec::new();
                     collect_paths(at, "", &mut HashSet::new(), &mut paths);
-                    at.keys().map(|_| paths)
+                    // An empty space is a problem already.
+                    at.keys().filter(|keys| !keys.is_empty()).map(|_| paths)
                 }),
                 inputs: inputs.map_or_else(|| Some(Vec::new()), At::keys),
                 outputs: outputs.map_or_else(|| Some(Vec::new()), At::keys),
