@@ -91,7 +91,8 @@ pub(crate) fn data_problems(job: &Job, data: &DataSpec, base: &Path) -> Vec<Prob
 fn missing_columns(job: &Job, data: &DataSpec, columns: &[String], table: &str) -> Vec<Problem> {
     let mut problems = Vec::new();
     for (path, name) in named_columns(data) {
-        if columns.iter().any(|column| column == name) {
+        // A name that could not be read is a problem that has been told.
+        if name.is_empty() || columns.iter().any(|column| column == name) {
             continue;
         }
         let near = nearest(name, columns.iter().map(String::as_str));

@@ -4,7 +4,7 @@
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use fleetfit_search_spaces::{Job, Notice, Place, Problem, Problems, Study, Work};
+use fleetfit_search_spaces::{Job, Judgement, Notice, Place, Problem, Problems, Study};
 
 use crate::cli::JobArgs;
 use crate::failure::Failure;
@@ -78,29 +78,30 @@ impl Verdict {
                 return Self { problems, ..Self::default() };
             }
         };
+        job.folder = base_dir.file_name().map(|name| name.to_string_lossy().into_owned());
         let mut problems = Vec::new();
         for (path, value) in &sets {
             problems.extend(job.set(path, value).err());
         }
-        let study = match job.study() {
-            Ok(study) => study,
-            Err(Problems(more)) => {
-                problems.extend(more);
-                return Self { problems, ..Self::default() };
-            }
-        };
-        if let Work::Command(command) = &study.work {
-            problems.extend(outside::command_problems(&job, command, &base_dir));
+        let Judgement { study, data, command, notices } = job.judge();
+        let mut submitted = None;
+        match study {
+            Ok(study) => submitted = Some(study),
+            Err(Problems(more)) => problems.extend(more),
         }
-        if let Some(data) = &study.data {
-            problems.extend(outside::data_problems(&job, data, &base_dir));
-        }
-        let notices = study.notices.clone();
-        if !problems.is_empty() {
-            return Self { submission: None, problems, notices };
-        }
-        let submission = Submission { job, study, base_dir, text, sets };
-        Self { submission: Some(submission), problems, notices }
+        // Files are looked for even where something else is wrong: all problems at once.
+        let named = command.iter().flat_map(|it| outside::command_problems(&job, it, &base_dir));
+        problems.extend(named);
+        let named = data.iter().flat_map(|data| outside::data_problems(&job, data, &base_dir));
+        problems.extend(named);
+        let submission = submitted.filter(|_| problems.is_empty()).map(|study| Submission {
+            job,
+            study,
+            base_dir,
+            text,
+            sets,
+        });
+        Self { submission, problems, notices }
     }
 }
 

@@ -84,12 +84,13 @@ impl EarlyTermination {
                 read_halving(&mut fields, matches!(kind, Kind::Hyperband), findings)
             }
         };
-        let interval = match fields.take("evaluation_interval", findings) {
+        // Azure's own tool writes null for what is not set.
+        let interval = match fields.take_set("evaluation_interval") {
             // Azure's own default is written 0 in some documents; both mean every report.
             Some(at) => at.count(0, findings).map(|interval| interval.max(1)),
             None => Some(1),
         };
-        let delay = match fields.take("delay_evaluation", findings) {
+        let delay = match fields.take_set("delay_evaluation") {
             Some(at) => at.count(0, findings),
             None => Some(0),
         };
@@ -99,9 +100,12 @@ impl EarlyTermination {
 }
 
 fn read_bandit(fields: &mut Fields<'_>, findings: &mut Findings) -> Option<Policy> {
-    let factor = fields.take("slack_factor", findings);
-    let amount = fields.take("slack_amount", findings);
+    // Azure's own tool writes 0 or null for the slack that is not used.
+    let factor = fields.take_set("slack_factor");
+    let amount = fields.take_set("slack_amount");
     let (at, is_factor) = match (factor, amount) {
+        (Some(factor), Some(amount)) if amount.is_zero() => (factor, true),
+        (Some(factor), Some(amount)) if factor.is_zero() => (amount, false),
         (Some(_), Some(amount)) => {
             let mistake =
                 Mistake::new("stands beside slack_factor; a bandit has one slack", "one slack");

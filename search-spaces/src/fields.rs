@@ -31,6 +31,8 @@ pub(crate) struct Fields<'a> {
     entries: &'a [(Key, Node)],
     taken: Vec<bool>,
     known: Vec<&'static str>,
+    /// Wrong names that are likely, with the right ones.
+    aliases: Vec<(&'static str, &'static str)>,
 }
 
 impl<'a> At<'a> {
@@ -52,6 +54,16 @@ impl<'a> At<'a> {
         };
         let (key, node) = entries.iter().find(|(key, _)| key.name == name)?;
         Some(self.entry(key, node))
+    }
+
+    /// The names of a mapping's keys.
+    pub(crate) fn keys(&self) -> Option<Vec<String>> {
+        match &self.node.content {
+            Content::Map(entries) => {
+                Some(entries.iter().map(|(key, _)| key.name.clone()).collect())
+            }
+            _ => None,
+        }
     }
 
     fn entry(&self, key: &'a Key, node: &'a Node) -> Self {
@@ -85,8 +97,14 @@ impl<'a> At<'a> {
     /// A finite number of something: `a number of seconds`.
     pub(crate) fn float_of(&self, wanted: &str, findings: &mut Findings) -> Option<f64> {
         match self.as_number() {
-            Some(Content::Int(number)) => Some(number as f64),
-            Some(Content::Float { number, .. }) if number.is_finite() => Some(number),
+            Some(Content::Int(number)) => {
+                self.notice_underscores(findings);
+                Some(number as f64)
+            }
+            Some(Content::Float { number, .. }) if number.is_finite() => {
+                self.notice_underscores(findings);
+                Some(number)
+            }
             Some(_) => self.wrong(findings, "a finite number", None),
             None => self.wrong(findings, wanted, self.number_hint()),
         }
@@ -95,8 +113,12 @@ impl<'a> At<'a> {
     /// A whole number. Whole floats and numbers in quotes count.
     pub(crate) fn int(&self, findings: &mut Findings) -> Option<i64> {
         match self.as_number() {
-            Some(Content::Int(number)) => Some(number),
+            Some(Content::Int(number)) => {
+                self.notice_underscores(findings);
+                Some(number)
+            }
             Some(Content::Float { number, .. }) if number.fract() == 0.0 && number.abs() < 9e15 => {
+                self.notice_underscores(findings);
                 Some(number as i64)
             }
             Some(Content::Float { number, .. }) if number.is_finite() && number.fract() == 0.0 => {
@@ -118,6 +140,33 @@ impl<'a> At<'a> {
         }
     }
 
+    /// A whole number between two bounds, or `auto`, which is none.
+    pub(crate) fn int_or_auto(
+        &self,
+        low: i64,
+        high: i64,
+        findings: &mut Findings,
+    ) -> Option<Option<i64>> {
+        match (&self.node.content, self.as_number()) {
+            (Content::Text { text, .. }, None) if text.eq_ignore_ascii_case("auto") => Some(None),
+            (Content::Text { text, .. }, None) => {
+                let wanted = format!("a whole number from {low}, or auto");
+                let guess = nearest(text, ["auto"]);
+                self.wrong(findings, &wanted, guess_hint(guess, &format!("write {wanted}")))
+            }
+            _ => self.int_in(low, high, findings).map(Some),
+        }
+    }
+
+    /// Whether this is the number 0.
+    pub(crate) fn is_zero(&self) -> bool {
+        match self.as_number() {
+            Some(Content::Int(number)) => number == 0,
+            Some(Content::Float { number, .. }) => number == 0.0,
+            _ => false,
+        }
+    }
+
     /// A whole number from `low` that fits 32 bits.
     pub(crate) fn count(&self, low: u32, findings: &mut Findings) -> Option<u32> {
         let number = self.int_in(i64::from(low), i64::from(u32::MAX), findings)?;
@@ -128,9 +177,11 @@ impl<'a> At<'a> {
     pub(crate) fn bool(&self, findings: &mut Findings) -> Option<bool> {
         match &self.node.content {
             Content::Bool(value) => Some(*value),
+            Content::Int(1) => Some(true),
+            Content::Int(0) => Some(false),
             Content::Text { text, .. } => match text.to_ascii_lowercase().as_str() {
-                "true" | "yes" | "on" | "y" => Some(true),
-                "false" | "no" | "off" | "n" => Some(false),
+                "true" | "yes" | "on" | "y" | "t" | "1" => Some(true),
+                "false" | "no" | "off" | "n" | "f" | "0" => Some(false),
                 _ => self.wrong(findings, "true or false", None),
             },
             _ => self.wrong(findings, "true or false", None),
@@ -169,6 +220,7 @@ impl<'a> At<'a> {
                 entries,
                 taken: vec![false; entries.len()],
                 known: Vec::new(),
+                aliases: Vec::new(),
             }),
             _ => self.wrong(findings, "a map", None),
         }
@@ -187,7 +239,7 @@ impl<'a> At<'a> {
     ) -> Option<T> {
         let Some(text) = self.plain_text() else {
             let names: Vec<&str> = known.iter().map(|(name, _)| *name).collect();
-            return self.wrong(findings, &one_of(&names), None);
+            return self.not_a_word(&names, findings);
         };
         if let Some((_, meaning)) = known.iter().find(|(name, _)| same_word(name, &text)) {
             return Some(*meaning);
@@ -201,6 +253,18 @@ impl<'a> At<'a> {
     pub(crate) fn unknown_word(&self, text: &str, known: &[&str], findings: &mut Findings) {
         let mistake = unknown(text, known, nearest(text, known.iter().copied()));
         findings.problem(self, mistake);
+    }
+
+    /// A problem: a word must stand here, and a list, a map or nothing does.
+    pub(crate) fn not_a_word<T>(&self, known: &[&str], findings: &mut Findings) -> Option<T> {
+        let first = match &self.node.content {
+            Content::List(items) => match items.as_slice() {
+                [Node { content: Content::Text { text, .. }, .. }] => text.as_str(),
+                _ => known.first().copied().unwrap_or_default(),
+            },
+            _ => known.first().copied().unwrap_or_default(),
+        };
+        self.wrong(findings, &one_of(known), Some(format!("write {}: {first}", self.name())))
     }
 
     /// The same for the key of this node.
@@ -268,8 +332,19 @@ impl<'a> At<'a> {
     fn as_number(&self) -> Option<Content> {
         match &self.node.content {
             content @ (Content::Int(_) | Content::Float { .. }) => Some(content.clone()),
-            Content::Text { text, .. } => scalar_number(text.trim()),
+            Content::Text { text, .. } => {
+                let text = text.trim();
+                scalar_number(text).or_else(|| scalar_number(&without_underscores(text)?))
+            }
             _ => None,
+        }
+    }
+
+    fn notice_underscores(&self, findings: &mut Findings) {
+        if let Content::Text { text, .. } = &self.node.content
+            && let Some(plain) = without_underscores(text.trim())
+        {
+            findings.notice(self, &format!("is {}, read as {plain}", text.trim()));
         }
     }
 
@@ -318,6 +393,11 @@ impl<'a> Fields<'a> {
         Some(self.child(index))
     }
 
+    /// The value of a key, if it is set to something.
+    pub(crate) fn take_set(&mut self, name: &'static str) -> Option<At<'a>> {
+        self.take_any(name).filter(|at| at.node.content != Content::Null)
+    }
+
     /// The value of a key that must be set.
     pub(crate) fn require(
         &mut self,
@@ -340,6 +420,17 @@ impl<'a> Fields<'a> {
             findings.describe(&at, Mistake::new(MISSING, name).hint(format!("add {example}")));
         "nothing".clone_into(&mut problem.found);
         findings.problems.push(problem);
+    }
+
+    /// Whoever writes `wrong` means `right`.
+    pub(crate) fn also_called(&mut self, wrong: &'static str, right: &'static str) {
+        self.aliases.push((wrong, right));
+    }
+
+    /// The known key that was perhaps meant by this one.
+    fn guess(&self, key: &str) -> Option<&'static str> {
+        let alias = self.aliases.iter().find(|(wrong, _)| *wrong == key);
+        alias.map(|(_, right)| *right).or_else(|| nearest(key, self.known.iter().copied()))
     }
 
     /// Whether a key is set.
@@ -377,7 +468,7 @@ impl<'a> Fields<'a> {
         let unknown: Vec<_> = unknown.map(|((key, node), _)| self.at.entry(key, node)).collect();
         for at in unknown.iter().take(MAX_UNKNOWN_KEYS) {
             let key = at.key.map_or("", |key| key.name.as_str());
-            let guess = nearest(key, self.known.iter().copied());
+            let guess = self.guess(key);
             let mut mistake = Mistake::new("is not known", list.as_str());
             if self.known.len() <= SHORT_LIST {
                 mistake.says = format!("is not known; known: {list}");
@@ -402,6 +493,13 @@ impl<'a> Fields<'a> {
     }
 }
 
+/// `1_000` as `1000`: YAML 1.1 lets underscores part the digits of a number.
+pub(crate) fn without_underscores(text: &str) -> Option<String> {
+    let plain = text.replace('_', "");
+    let begins = text.trim_start_matches(['-', '+']).starts_with(|c: char| c.is_ascii_digit());
+    (begins && text.contains('_') && scalar_number(&plain).is_some()).then_some(plain)
+}
+
 /// A word that is none of the known ones, with the one that was perhaps meant.
 pub(crate) fn unknown(text: &str, known: &[&str], guess: Option<&str>) -> Mistake {
     let list = known.join(", ");
@@ -418,6 +516,14 @@ pub(crate) fn unknown(text: &str, known: &[&str], guess: Option<&str>) -> Mistak
 /// The word that was perhaps meant, or other advice.
 pub(crate) fn guess_hint(guess: Option<&str>, otherwise: &str) -> Option<String> {
     Some(guess.map_or_else(|| otherwise.to_owned(), |word| format!("did you mean {word}?")))
+}
+
+/// The nearest name of letters, digits and `_`, a digit not first: the same where it is one.
+pub(crate) fn valid_name(name: &str) -> String {
+    let fits = |c: char| if c.is_ascii_alphanumeric() { c } else { '_' };
+    let plain: String = name.chars().map(fits).collect();
+    let begins = plain.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
+    if begins { plain } else { format!("_{plain}") }
 }
 
 /// `a, b or c`.

@@ -88,7 +88,8 @@ impl Findings {
         let mut problem = self.describe(at, mistake);
         if let Some(key) = at.key {
             problem.place = self.place_of((key.line, key.column), &at.path);
-            problem.found.clone_from(&key.name);
+            let is_empty = key.name.is_empty();
+            problem.found = if is_empty { "\"\"".to_owned() } else { key.name.clone() };
         }
         self.problems.push(problem);
     }
@@ -115,12 +116,14 @@ impl Findings {
 
     /// The problem that a mistake at a node makes.
     pub(crate) fn describe(&self, at: &At<'_>, mistake: Mistake) -> Problem {
+        let otherwise = || format!("write {}", mistake.allowed);
+        let hint = mistake.hint.or_else(|| (!mistake.allowed.is_empty()).then(otherwise));
         Problem {
             place: self.place(at),
             message: sentence(&at.path, &mistake.says),
             found: at.node.brief(),
             allowed: mistake.allowed,
-            hint: mistake.hint,
+            hint,
         }
     }
 }

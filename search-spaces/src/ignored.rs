@@ -7,6 +7,9 @@ use serde_json::{Map, Value};
 pub(crate) const DESCRIPTIVE: &[&str] =
     &["$schema", "display_name", "description", "experiment_name"];
 
+/// What Azure adds to a job that it has run.
+pub(crate) const RECORDED: &[&str] = &["id", "status", "creation_context"];
+
 /// Maps of text to text that describe a job.
 pub(crate) const LABELS: &[&str] = &["tags", "properties"];
 
@@ -40,7 +43,7 @@ pub(crate) fn strip(job: &mut Value) {
     let Some(root) = job.as_object_mut() else {
         return;
     };
-    remove(root, &[&["name"], DESCRIPTIVE, LABELS, OF_JOBS]);
+    remove(root, &[&["name"], DESCRIPTIVE, RECORDED, LABELS, OF_JOBS]);
     for key in ["training_data", "validation_data", "test_data"] {
         strip_map(root.get_mut(key), &[&["type", "mode"], OF_PATHS]);
     }
@@ -49,7 +52,7 @@ pub(crate) fn strip(job: &mut Value) {
         strip_map(root.get_mut("limits"), &[OF_AUTOML_LIMITS]);
         return;
     }
-    strip_map(root.get_mut("trial"), &[OF_TRIALS]);
+    strip_map(root.get_mut("trial"), &[&["$schema"], OF_TRIALS]);
     strip_each(root.get_mut("inputs"), &[&["type", "mode"], OF_PATHS]);
     strip_each(root.get_mut("outputs"), &[&["path", "mode"], OF_OUTPUTS]);
 }

@@ -1,46 +1,57 @@
 //! A job as the user wrote it: a YAML (or JSON) document that knows its places.
 
+use crate::data::DataSpec;
 use crate::fields::At;
 use crate::findings::{Findings, Mistake};
 use crate::ignored;
-use crate::problem::{Place, Problem, Problems};
-use crate::study::Study;
-use crate::yaml::{Content, Key, Node, SyntaxError, parse};
+use crate::problem::{Notice, Place, Problem, Problems};
+use crate::study::{Reading, Study, default_name};
+use crate::work::CommandTrial;
+use crate::yaml::{Content, Key, Node, SyntaxError, UNNAMED, parse};
 
 /// A job as the user wrote it.
 #[derive(Clone, Debug)]
 pub struct Job {
     /// The file's name, as the user gave it.
     pub file: String,
+    /// The name of the folder that the file lies in, for whoever knows it. A study whose file is
+    /// called `job` or `sweep` is named by it, and so the same from wherever it is read.
+    pub folder: Option<String>,
     /// The text.
     pub text: String,
     /// The document.
     pub document: Node,
     /// What `set` replaced: path and value, in order.
     pub overrides: Vec<(String, String)>,
+    /// What is wrong with the text, though it can be read: keys set twice, leading zeros.
+    pub mistakes: Vec<Problem>,
+}
+
+/// A job with everything that can be said about it, and what of it could be read even so.
+#[derive(Debug)]
+pub struct Judgement {
+    /// The study it means, or every problem at once.
+    pub study: Result<Study, Problems>,
+    /// The data it names, as far as it could be read: names are empty where they could not be.
+    pub data: Option<DataSpec>,
+    /// The program it runs, as far as it could be read: `command` is empty where it could not be.
+    pub command: Option<CommandTrial>,
+    /// What is worth saying about it.
+    pub notices: Vec<Notice>,
 }
 
 impl Job {
-    /// Parses the text. Syntax errors, duplicate keys and documents that are too large or too deep
-    /// are problems. Where the document can be told in spite of them, what else is wrong with it is
-    /// said as well.
+    /// Parses the text. Syntax errors and documents that are too large or too deep are problems.
+    /// Mistakes in spite of which the document can be told become problems when it is judged.
     pub fn read(file: &str, text: &str) -> Result<Self, Problems> {
         let (document, errors) = parse(text);
-        let mut problems: Vec<Problem> =
+        let mistakes: Vec<Problem> =
             errors.into_iter().map(|error| syntax_problem(file, error)).collect();
         let Some(document) = document else {
-            return Err(Problems(problems));
+            return Err(Problems(mistakes));
         };
         let (file, text) = (file.to_owned(), text.to_owned());
-        let job = Self { file, text, document, overrides: Vec::new() };
-        if problems.is_empty() {
-            return Ok(job);
-        }
-        if let Err(more) = job.study() {
-            problems.extend(more.0);
-        }
-        problems.sort_by_key(|problem| (problem.place.line, problem.place.column));
-        Err(Problems(problems))
+        Ok(Self { file, folder: None, text, document, overrides: Vec::new(), mistakes })
     }
 
     /// Replaces or adds the value at a dotted path, as `--set limits.timeout=60` asks. The value is
@@ -52,16 +63,15 @@ impl Job {
         let mut node = match (parsed, errors.into_iter().next()) {
             (Some(node), None) => node,
             (_, Some(error)) if !value.trim().is_empty() => {
-                let mut problem = syntax_problem(&source, error);
-                (problem.place.line, problem.place.column) = (0, 0);
-                path.clone_into(&mut problem.place.path);
-                return Err(problem);
+                return Err(value_problem(&source, path, error));
             }
             _ => Node { line: 0, column: 0, content: Content::Null },
         };
         forget_places(&mut node);
         let steps: Vec<&str> = path.split('.').collect();
         if steps.iter().any(|step| step.is_empty()) {
+            // `--set =3` has no word that a sentence could begin with.
+            let path = if path.is_empty() { "\"\"" } else { path };
             return Err(set_problem(&source, path, "is no path", "write --set limits.timeout=60"));
         }
         insert(&mut self.document, &steps, node).map_err(|says| {
@@ -73,18 +83,30 @@ impl Job {
 
     /// The study this job means, or every problem at once.
     pub fn study(&self) -> Result<Study, Problems> {
+        self.judge().study
+    }
+
+    /// The study this job means, or every problem; and in both cases what it names outside, so that
+    /// whoever looks at files can say at once what is wrong with those.
+    pub fn judge(&self) -> Judgement {
         let mut findings = Findings::new(&self.file, &self.overrides);
-        let study = Study::read(&At::root(&self.document), &self.file, &mut findings);
+        let name = default_name(&self.file, self.folder.as_deref());
+        let Reading { study, data, command } =
+            Reading::read(&At::root(&self.document), &name, &mut findings);
         let position = |place: &Place| (place.line, place.column);
-        findings.problems.sort_by_key(|problem| position(&problem.place));
-        match study {
-            Some(mut study) if findings.problems.is_empty() => {
-                study.notices.sort_by_key(|notice| position(&notice.place));
+        let Findings { mut problems, mut notices, .. } = findings;
+        problems.extend(self.mistakes.iter().cloned());
+        problems.sort_by_key(|problem| position(&problem.place));
+        notices.sort_by_key(|notice| position(&notice.place));
+        let study = match study {
+            Some(mut study) if problems.is_empty() => {
+                study.notices.clone_from(&notices);
                 study.cannot_run.sort_by_key(|problem| position(&problem.place));
                 Ok(study)
             }
-            _ => Err(Problems(findings.problems)),
-        }
+            _ => Err(Problems(problems)),
+        };
+        Judgement { study, data, command, notices }
     }
 
     /// The job in one canonical form (compact JSON, keys sorted, defaults not filled in, its name and
@@ -140,6 +162,21 @@ fn syntax_problem(file: &str, error: SyntaxError) -> Problem {
         allowed: error.allowed,
         hint: error.hint,
     }
+}
+
+/// A mistake in a value, whose places mean nothing in the job.
+fn value_problem(source: &str, path: &str, error: SyntaxError) -> Problem {
+    let below = if error.path.is_empty() { String::new() } else { format!(".{}", error.path) };
+    let whole = format!("{path}{below}");
+    let is_named = !error.path.is_empty() && error.message.starts_with(&error.path);
+    let mut problem = syntax_problem(source, error);
+    problem.message = match problem.message.strip_prefix(UNNAMED) {
+        Some(rest) => format!("{whole}{rest}"),
+        None if is_named => format!("{path}.{}", problem.message),
+        None => format!("{whole}: {}", problem.message),
+    };
+    problem.place = Place { file: source.to_owned(), line: 0, column: 0, path: whole };
+    problem
 }
 
 fn set_problem(source: &str, path: &str, says: &str, hint: &str) -> Problem {

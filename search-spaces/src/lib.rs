@@ -4,7 +4,7 @@
 //! Pure data. Nothing here opens a file, reads a clock, draws a random number or waits. Whatever can
 //! be wrong with a job is a [`Problem`] with a place, and all of them are found at once.
 //!
-//! Reading order: a [`Job`] is a document with places; [`Job::study`] turns it into a [`Study`]; its
+//! Reading order: a [`Job`] is a document with places; [`Job::judge`] turns it into a [`Study`]; its
 //! [`SearchSpace`] yields [`Configuration`]s; a configuration tried for an entity is a trial, which
 //! travels in an [`Assignment`] and comes back as an [`Outcome`].
 
@@ -41,7 +41,7 @@ pub use configuration::{Configuration, Setting};
 pub use data::{DataSource, DataSpec, Folds, Forecasting, Task};
 pub use early_termination::EarlyTermination;
 pub use entity::EntityKey;
-pub use job::Job;
+pub use job::{Job, Judgement};
 pub use learner::Learner;
 pub use limits::Limits;
 pub use nearest::{nearest, nearest_n};

@@ -47,6 +47,8 @@ impl Limits {
             return whole_grid.map(Self::of_trials);
         };
         let mut fields = at.map(findings)?;
+        fields.also_called("max_trials", "max_total_trials");
+        fields.also_called("max_configurations", "max_total_trials");
         let total_at = match grid {
             Some(_) => fields.take("max_total_trials", findings),
             None => fields.require("max_total_trials", "max_total_trials: 20", findings),

@@ -122,10 +122,18 @@ const GOALS: &[(&str, Goal)] = &[("minimize", Goal::Minimize), ("maximize", Goal
 
 const VALUES: &[(&str, ValueRule)] = &[("best", ValueRule::Best), ("last", ValueRule::Last)];
 
+/// Who measures.
+#[derive(Clone, Copy)]
+pub(crate) enum Measurer {
+    /// The user's program, under whatever name it likes.
+    Command,
+    /// The built-in trainers, by the metrics of a task, if it is known.
+    Trainer(Option<Task>),
+}
+
 impl Objective {
-    /// Reads `objective`. With a task the metric must be one that the built-in trainers compute for
-    /// it; otherwise it is whatever name the command reports.
-    pub(crate) fn read(at: &At<'_>, task: Option<Task>, findings: &mut Findings) -> Option<Self> {
+    /// Reads `objective`.
+    pub(crate) fn read(at: &At<'_>, measurer: Measurer, findings: &mut Findings) -> Option<Self> {
         if let Content::List(_) = &at.node.content {
             let mistake = Mistake::new(
                 "lists several objectives, which this version cannot search",
@@ -135,29 +143,31 @@ impl Objective {
             let mut read = at
                 .one_or_more()
                 .into_iter()
-                .map(|objective| Self::read_one(&objective, task, findings))
+                .map(|objective| Self::read_one(&objective, measurer, findings))
                 .collect::<Vec<_>>();
             return if read.is_empty() { None } else { read.swap_remove(0) };
         }
-        Self::read_one(at, task, findings)
+        Self::read_one(at, measurer, findings)
     }
 
-    fn read_one(at: &At<'_>, task: Option<Task>, findings: &mut Findings) -> Option<Self> {
+    fn read_one(at: &At<'_>, measurer: Measurer, findings: &mut Findings) -> Option<Self> {
         let mut fields = at.map(findings)?;
-        let goal_at = if task.is_some() {
+        fields.also_called("metric", "primary_metric");
+        let is_trainer = matches!(measurer, Measurer::Trainer(_));
+        let goal_at = if is_trainer {
             fields.take("goal", findings)
         } else {
             fields.require("goal", "goal: minimize (or maximize)", findings)
         };
         let goal = goal_at.as_ref().and_then(|at| at.word(GOALS, findings));
-        let metric = read_metric(&mut fields, "primary_metric", task, findings);
+        let metric = read_metric(&mut fields, "primary_metric", measurer, findings);
         let value = match fields.take("value", findings) {
             Some(at) => at.word(VALUES, findings),
             None => Some(ValueRule::default()),
         };
         fields.finish(findings);
         let (metric, value) = (metric?, value?);
-        let goal = match (Measure::named(&metric).filter(|_| task.is_some()), &goal_at) {
+        let goal = match (Measure::named(&metric).filter(|_| is_trainer), &goal_at) {
             (Some(measure), None) => Some(measure.goal()),
             (Some(measure), Some(at)) if goal.is_some_and(|goal| goal != measure.goal()) => {
                 let wanted = word(measure.goal());
@@ -182,14 +192,15 @@ fn word(goal: Goal) -> &'static str {
 fn read_metric(
     fields: &mut Fields<'_>,
     key: &'static str,
-    task: Option<Task>,
+    measurer: Measurer,
     findings: &mut Findings,
 ) -> Option<String> {
-    let Some(task) = task else {
+    let Measurer::Trainer(task) = measurer else {
         let at = fields.require(key, &format!("{key}: the name the command reports"), findings)?;
         return at.text(findings);
     };
-    let at = fields.require(key, &format!("{key}: {}", default_measure(task).name()), findings)?;
+    let example = default_measure(task.unwrap_or(Task::Regression)).name();
+    let at = fields.require(key, &format!("{key}: {example}"), findings)?;
     Some(measure(&at, task, findings)?.name().to_owned())
 }
 
@@ -201,10 +212,12 @@ pub(crate) fn default_measure(task: Task) -> Measure {
     }
 }
 
-/// Reads the name of a metric that the built-in trainers compute for a task.
-pub(crate) fn measure(at: &At<'_>, task: Task, findings: &mut Findings) -> Option<Measure> {
+/// Reads the name of a metric that the built-in trainers compute for a task, or for any.
+pub(crate) fn measure(at: &At<'_>, task: Option<Task>, findings: &mut Findings) -> Option<Measure> {
     let text = at.text(findings)?;
-    let fits = |measure: &Measure| measure.is_classification() == (task == Task::Classification);
+    let fits = |measure: &Measure| {
+        task.is_none_or(|task| measure.is_classification() == (task == Task::Classification))
+    };
     let snake = snake_case(&text);
     let known = Measure::ALL.iter().copied().filter(fits);
     let names: Vec<&str> = known.map(Measure::name).collect();
@@ -219,7 +232,9 @@ pub(crate) fn measure(at: &At<'_>, task: Task, findings: &mut Findings) -> Optio
         findings.problem(at, mistake);
         return None;
     };
-    if !fits(&measure) {
+    if let Some(task) = task
+        && !fits(&measure)
+    {
         let allowed = names.join(", ");
         let says =
             format!("{} does not judge {}; known: {allowed}", brief_text(&text), task.noun());

@@ -33,7 +33,8 @@ pub enum Algorithm {
 pub struct Sampling {
     /// Which sampler.
     pub algorithm: Algorithm,
-    /// The sampler's own seed; the study's seed where none is given.
+    /// The sampler's own seed; the study's seed where none is given. A negative one counts by its
+    /// bits.
     pub seed: Option<u64>,
     /// The base of Azure's `logbase` (10, or e when absent): the bounds of `loguniform` and
     /// friends are exponents of it.
@@ -83,7 +84,7 @@ impl Sampling {
         let algorithm = fields
             .require("type", "type: random", findings)
             .and_then(|at| Some((at.word(ALGORITHMS, findings)?, at)));
-        let seed = fields.take("seed", findings).map(|at| at.int_in(0, i64::MAX, findings));
+        let seed = fields.take("seed", findings).map(|at| at.int(findings));
         let logbase = fields.take("logbase", findings).map(|at| read_logbase(&at, findings));
         let rule = fields.take("rule", findings).map(|at| (at.word(RULES, findings), at));
         fields.finish(findings);
@@ -100,7 +101,7 @@ impl Sampling {
         check_runs(&type_at, algorithm, findings);
         Some(Self {
             algorithm,
-            seed: seed.map_or(Some(None), |seed| seed.map(|seed| Some(seed.unsigned_abs())))?,
+            seed: seed.map_or(Some(None), |seed| seed.map(|seed| Some(seed.cast_unsigned())))?,
             logbase: logbase.map_or(Some(None), |base| base.map(Some))?,
         })
     }

@@ -6,6 +6,8 @@ mod automl;
 mod header;
 mod sweep;
 
+pub(crate) use header::default_name;
+
 use serde::{Deserialize, Serialize};
 
 use crate::automl::AutoMl;
@@ -18,7 +20,7 @@ use crate::objective::Objective;
 use crate::problem::{Notice, Problem};
 use crate::sampling::Sampling;
 use crate::space::SearchSpace;
-use crate::work::Work;
+use crate::work::{CommandTrial, Work};
 
 /// How each entity's winner is chosen.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -62,18 +64,34 @@ pub struct Study {
     pub cannot_run: Vec<Problem>,
 }
 
-impl Study {
+/// What could be read of a job, whatever is wrong with it. Where a part of `data` or `command` could
+/// not be read, which is a problem of its own, it is empty.
+#[derive(Debug, Default)]
+pub(crate) struct Reading {
+    /// The study. It means something only where there are no problems.
+    pub study: Option<Study>,
+    /// The data it names.
+    pub data: Option<DataSpec>,
+    /// The program it runs.
+    pub command: Option<CommandTrial>,
+}
+
+impl Reading {
     /// Reads a job's document. Without problems in `findings` there is a study.
-    pub(crate) fn read(at: &At<'_>, file: &str, findings: &mut Findings) -> Option<Self> {
-        let mut root = at.map(findings)?;
-        let study = match read_type(&mut root, findings)? {
-            JobType::Sweep => sweep::read(root, file, findings),
-            JobType::AutoMl => automl::read(root, file, findings),
+    pub(crate) fn read(at: &At<'_>, default_name: &str, findings: &mut Findings) -> Self {
+        let Some(mut root) = at.map(findings) else {
+            return Self::default();
         };
-        let mut study = study?;
-        study.notices.clone_from(&findings.notices);
-        study.cannot_run.clone_from(&findings.cannot_run);
-        Some(study)
+        let mut reading = match read_type(&mut root, findings) {
+            Some(JobType::Sweep) => sweep::read(root, default_name, findings),
+            Some(JobType::AutoMl) => automl::read(root, default_name, findings),
+            None => return Self::default(),
+        };
+        if let Some(study) = &mut reading.study {
+            study.notices.clone_from(&findings.notices);
+            study.cannot_run.clone_from(&findings.cannot_run);
+        }
+        reading
     }
 }
 

@@ -8,6 +8,7 @@ mod scalar;
 mod tree;
 
 pub use complaint::SyntaxError;
+pub(crate) use complaint::UNNAMED;
 pub(crate) use scalar::number as scalar_number;
 
 pub use tree::{MAX_BYTES, MAX_DEPTH, MAX_NODES, parse};

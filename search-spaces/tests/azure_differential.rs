@@ -27,17 +27,22 @@ use Meant::{Same, WeAccept, WeRefuse};
 
 const MIN_ABOVE_MAX: &str = "a lower bound above the upper one";
 const GRID: &str = "a grid over a continuous parameter";
-const SLACK: &str = "a bandit with no slack, with both, or with one of 0 or less";
+const SLACK: &str = "a bandit with no slack, with two above 0, or with one below 0";
 const UNDEFINED: &str = "a command that names what is not defined";
 const CHOICES: &str = "an empty choice, or one that repeats a value";
 const NOT_POSITIVE: &str = "a `q`, a `sigma`, an `upper` or a limit of 0 or less";
-const EMPTY_SPACE: &str = "an empty `search_space`, or an empty command";
+const EMPTY_SPACE: &str = "an empty `search_space`, command, metric or name";
 const FRACTION: &str = "a fraction where a whole number is wanted";
 const PERCENTAGE: &str = "a truncation percentage outside 1 to 99, or an interval below 0";
 const LOGBASE: &str = "a `logbase` that is no number above 1 and not `e`";
 const BOTH_LISTS: &str = "an algorithm both allowed and blocked";
 const NO_PATH: &str = "an input or data set without a path";
-const OVERFLOW: &str = "a `loguniform` whose bounds no number can hold";
+const OVERFLOW: &str =
+    "a `loguniform` or `lognormal` that no number can hold, or a whole `q` beyond 64 bits";
+const SIXTY_FOUR: &str = "a whole number of more than 64 bits";
+const HORIZON: &str = "a `forecast_horizon` of 0";
+const SEXAGESIMAL: &str = "numbers to the base of 60 (`1:30`)";
+const SCHEMA: &str = "a `$schema` that is not text";
 const VALIDATION: &str = "`validation_data` beside folds or a validation share";
 const NO_FORECASTING: &str = "forecasting without its settings";
 const DUPLICATES: &str = "a key that is set twice";
@@ -50,7 +55,20 @@ const BOOLEANS: &str = "`true` and `false` are values of a choice";
 const GRID_LIMITS: &str = "a grid need not name `max_total_trials`";
 const PLAIN_DATA: &str = "data sets may be a bare path, csv or parquet";
 const SPELLING: &str =
-    "names of algorithms and transformers in any letter case, underscores or not";
+    "names of algorithms, transformers and policies in any letter case, `_` and `-` or not";
+const SCALARS: &str = "one word where a list of words is wanted";
+const METRICS: &str = "short names of metrics (`rmse`), and every metric of the task";
+const EXPONENTS: &str = "`1e1` where a whole number or a number of seconds is wanted";
+const SEEDS: &str = "`seed` under `grid` and `bayesian`";
+const PARTS: &str =
+    "keys and types of `environment`, `distribution` and other ignored keys, null included";
+const ROLLING: &str = "`target_rolling_window_size: [1]`";
+const META_PARAMETERS: &str = "`stack_meta_learner_kwargs`";
+const AUTOML_INPUTS: &str = "`inputs` of an AutoML job";
+const ON_COMPUTE: &str = "`path_on_compute` of an input";
+const LABEL_KEYS: &str = "numbers as keys of `tags`";
+const OTHER_TASKS: &str = "whatever stands beside a task on images or text";
+const NESTED_LISTS: &str = "a list inside a branch of a choice, which is a choice";
 const STL: &str = "`use_stl: season_trend`, as Azure's own documents write it";
 
 /// One job in sections; a variant replaces some of them.
@@ -180,6 +198,19 @@ fn spaces() -> Vec<Variant> {
         ("{type: normal, sigma: 1}", Same),
         ("{type: loguniform, min_value: 0, max_value: 5000}", WeRefuse(OVERFLOW)),
         ("{type: loguniform, min_value: 0.001, max_value: 0.1}", Same),
+        ("{type: lognormal, mu: 1000, sigma: 1}", WeRefuse(OVERFLOW)),
+        ("{type: qlognormal, mu: 50, sigma: 1, q: 1}", WeRefuse(OVERFLOW)),
+        ("{type: quniform, min_value: 0, max_value: 1e19, q: 1}", WeRefuse(OVERFLOW)),
+        ("{type: quniform, min_value: 0, max_value: 1_000, q: 1}", Same),
+        ("{type: uniform, min_value: 0, max_value: '1_000'}", Same),
+        ("{type: uniform, min_value: 0, max_value: 1:30}", WeRefuse(SEXAGESIMAL)),
+        ("{type: randint, upper: 1_000}", Same),
+        ("{type: randint, upper: 1e3}", WeAccept(EXPONENTS)),
+        ("{type: randint, upper: 99999999999999999999}", WeRefuse(SIXTY_FOUR)),
+        ("{type: choice, values: [1_000, 1]}", Same),
+        ("{type: choice, values: [1, '1']}", Same),
+        ("{type: [choice], values: [1]}", Same),
+        ("{type: choice, values: [{a: [1, 2]}, {a: 1}]}", WeAccept(NESTED_LISTS)),
         ("{type: randint, upper: 0}", WeRefuse(NOT_POSITIVE)),
         ("{type: randint, upper: -3}", WeRefuse(NOT_POSITIVE)),
         ("{type: randint, upper: 3.5}", WeRefuse(FRACTION)),
@@ -236,12 +267,17 @@ fn sweep_sections() -> Vec<Variant> {
         ("sampling", "sampling_algorithm: {type: random, logbase: ten}".into(), WeRefuse(LOGBASE)),
         ("sampling", "sampling_algorithm: {type: random, sed: 1}".into(), Same),
         ("sampling", "sampling_algorithm: null".into(), Same),
+        ("sampling", "sampling_algorithm: {type: random, seed: -1}".into(), Same),
+        ("sampling", "sampling_algorithm: {type: random, seed: 1.5}".into(), WeRefuse(FRACTION)),
+        ("sampling", "sampling_algorithm: {type: bayesian, seed: 3}".into(), WeAccept(SEEDS)),
         ("objective", "objective: {goal: Maximize, primary_metric: acc}".into(), Same),
         ("objective", "objective: {goal: min, primary_metric: acc}".into(), Same),
         ("objective", "objective: {goal: minimize}".into(), Same),
         ("objective", "objective: {primary_metric: acc}".into(), Same),
         ("objective", "objective: {goal: minimize, primary_metric: 3}".into(), Same),
         ("objective", "".into(), Same),
+        ("objective", "objective: {goal: minimize, primary_metric: ''}".into(), WeRefuse(EMPTY_SPACE)),
+        ("objective", "objective: {goal: minimize, metric: acc}".into(), Same),
         ("limits", "".into(), Same),
         ("limits", "limits: {}".into(), Same),
         ("limits", "limits: {max_total_trials: '7'}".into(), Same),
@@ -250,6 +286,10 @@ fn sweep_sections() -> Vec<Variant> {
         ("limits", "limits: {max_total_trials: 0}".into(), WeRefuse(NOT_POSITIVE)),
         ("limits", "limits: {max_total_trials: -1}".into(), WeRefuse(NOT_POSITIVE)),
         ("limits", "limits: {max_total_trials: many}".into(), Same),
+        ("limits", "limits: {max_total_trials: 1_000}".into(), Same),
+        ("limits", "limits: {max_total_trials: 1e1}".into(), WeAccept(EXPONENTS)),
+        ("limits", "limits: {max_total_trials: 4, timeout: 1e2}".into(), WeAccept(EXPONENTS)),
+        ("limits", "limits: {max_trials: 4}".into(), Same),
         ("limits", "limits: {max_total_trials: null}".into(), Same),
         ("limits", "limits: {max_total_trials: 4, max_concurrent_trials: 9}".into(), Same),
         ("limits", "limits: {max_total_trials: 4, max_concurrent_trials: 0}".into(), WeRefuse(NOT_POSITIVE)),
@@ -263,6 +303,15 @@ fn sweep_sections() -> Vec<Variant> {
         ("early", "early_termination: {type: bandit, slack_amount: 0.2, slack_factor: 0.1}".into(), WeRefuse(SLACK)),
         ("early", "early_termination: {type: bandit, slack_factor: 0}".into(), WeRefuse(SLACK)),
         ("early", "early_termination: {type: bandit, slack_factor: -1}".into(), WeRefuse(SLACK)),
+        ("early", "early_termination: {type: bandit, slack_factor: 0.1, slack_amount: 0}".into(), Same),
+        ("early", "early_termination: {type: bandit, slack_factor: 0.1, slack_amount: 0.0}".into(), Same),
+        ("early", "early_termination: {type: bandit, slack_factor: 0.1, slack_amount: null}".into(), Same),
+        ("early", "early_termination: {type: bandit, slack_factor: 0.0, slack_amount: 2}".into(), Same),
+        ("early", "early_termination: {type: bandit, slack_factor: null, slack_amount: 2}".into(), Same),
+        ("early", "early_termination: {type: median_stopping, evaluation_interval: null, delay_evaluation: null}".into(), Same),
+        ("early", "early_termination: {type: median_stopping, evaluation_interval: 1.5}".into(), WeRefuse(FRACTION)),
+        ("early", "early_termination: {type: medianstopping}".into(), WeAccept(SPELLING)),
+        ("early", "early_termination: {type: median-stopping}".into(), WeAccept(SPELLING)),
         ("early", "early_termination: {type: MedianStopping}".into(), Same),
         ("early", "early_termination: {type: median}".into(), Same),
         ("early", "early_termination: {type: median_stopping, slack_factor: 1}".into(), Same),
@@ -293,6 +342,21 @@ fn sweep_sections() -> Vec<Variant> {
         ("trial", trial("  command: a\n  resources: {instance_count: 2}"), Same),
         ("trial", trial("  command: a\n  distribution: {type: pytorch, process_count_per_instance: 2}"), Same),
         ("trial", trial("  command: a\n  comand: b"), Same),
+        ("trial", trial("  comand: b"), Same),
+        ("trial", trial("  command: a\n  environment_variables: {A: null}"), Same),
+        ("trial", trial("  command: a\n  $schema: https://x.org/y.json"), Same),
+        ("trial", trial("  command: a\n  code: src/train.py"), Same),
+        ("trial", trial("  command: a\n  distribution: {type: foo}"), WeAccept(PARTS)),
+        ("trial", "trial:\n  command: a\n  environment: {image: 'python:3', foo: 1}".into(), WeAccept(PARTS)),
+        ("compute", "compute: null".into(), WeAccept(PARTS)),
+        ("extra", "id: azureml:x".into(), Same),
+        ("extra", "status: Completed".into(), Same),
+        ("extra", "creation_context: {created_by: a, created_at: '2024-01-01T00:00:00'}".into(), Same),
+        ("extra", "$schema: 5".into(), WeRefuse(SCHEMA)),
+        ("extra", "name: ''".into(), WeRefuse(EMPTY_SPACE)),
+        ("extra", "tags: {1: a}".into(), WeAccept(LABEL_KEYS)),
+        ("inputs", "inputs: {a: {type: uri_file, path: data.csv, path_on_compute: /x}}".into(), WeAccept(ON_COMPUTE)),
+        ("inputs", "inputs: {a: 2020-01-01}".into(), WeAccept(MILD_YAML)),
         ("trial", "trial:\n  command: python train.py".into(), WeAccept(NO_ENVIRONMENT)),
         ("trial", "trial:\n  command: python train.py\n  environment: env".into(), WeAccept(NO_ENVIRONMENT)),
         ("trial", "trial:\n  command: python train.py\n  environment: {image: 'python:3'}".into(), Same),
@@ -346,6 +410,8 @@ fn sweep_sections() -> Vec<Variant> {
         let name = format!("grid with limits: {limits}");
         variants.push(variant(&name, &sweep(), &changes, WeAccept(GRID_LIMITS)));
     }
+    let seeded = [("sampling", "sampling_algorithm: {type: grid, seed: 3}"), ("space", choice)];
+    variants.push(variant("grid with a seed", &sweep(), &seeded, WeAccept(SEEDS)));
     variants
 }
 
@@ -369,6 +435,8 @@ fn automl_sections() -> Vec<Variant> {
         (one("metric", "primary_metric: accuracy"), Same),
         (one("metric", "primary_metric: normalized_mean_absolute_error"), Same),
         (one("metric", "primary_metric: spearman_correlation"), Same),
+        (one("metric", "primary_metric: rmse"), WeAccept(METRICS)),
+        (one("metric", "primary_metric: mean_squared_error"), WeAccept(METRICS)),
         (one("target", ""), Same),
         (one("target", "target_column_name: 3"), Same),
         (one("data", ""), Same),
@@ -384,6 +452,27 @@ fn automl_sections() -> Vec<Variant> {
         (one("limits", "limits: {max_cores_per_trial: -1, max_nodes: 4}"), Same),
         (one("limits", "limits: {exit_score: 0.9, enable_early_termination: true}"), Same),
         (one("limits", "limits: {max_total_trials: 5}"), Same),
+        (one("limits", "limits: {max_cores_per_trial: 0}"), WeRefuse(NOT_POSITIVE)),
+        (one("limits", "limits: {enable_early_termination: 1}"), Same),
+        (one("limits", "limits: {enable_early_termination: 2}"), Same),
+        (one("limits", "limits: {enable_early_termination: '0'}"), Same),
+        (training("allowed_training_algorithms: []"), Same),
+        (training("blocked_training_algorithms: []"), Same),
+        (training("allowed_training_algorithms: knn"), WeAccept(SCALARS)),
+        (training("stack_ensemble_settings: {stack_meta_learner_kwargs: {a: 1}}"), WeAccept(META_PARAMETERS)),
+        (extra("inputs: {a: 1}"), WeAccept(AUTOML_INPUTS)),
+        (vec![("task", "task: image_classification".to_owned()), ("extra", "forecasting: {time_column_name: d}".to_owned())], WeAccept(OTHER_TASKS)),
+        (extra("n_cross_validations: Auto"), Same),
+        (extra("n_cross_validations: AUTO"), Same),
+        (extra("n_cross_validations: 1_0"), Same),
+        (extra("cv_split_column_names: a"), WeAccept(SCALARS)),
+        (forecasting(", target_lags: []"), Same),
+        (forecasting(", target_lags: Auto"), Same),
+        (forecasting(", seasonality: AUTO"), Same),
+        (forecasting(", target_rolling_window_size: Auto"), Same),
+        (forecasting(", target_rolling_window_size: [1]"), WeAccept(ROLLING)),
+        (vec![("task", forecast.to_owned()), ("forecasting", "forecasting: {time_column_name: d, forecast_horizon: Auto}".to_owned())], Same),
+        (vec![("task", forecast.to_owned()), ("forecasting", "forecasting: {time_column_name: d, forecast_horizon: 0}".to_owned())], WeRefuse(HORIZON)),
         (training("allowed_training_algorithms: [light_gbm, LightGBM, XGBoostRegressor]"), Same),
         (training("allowed_training_algorithms: [lightgbm]"), WeAccept(SPELLING)),
         (training("allowed_training_algorithms: [logistic_regression]"), Same),

@@ -203,7 +203,14 @@ fn judge(text: &str) -> Result<(), TestCaseError> {
                 prop_assert!(study.space.contains(&configuration), "{}", configuration.to_json());
             }
         }
-        Err(problems) => prop_assert!(!problems.0.is_empty(), "refused without a problem: {text}"),
+        Err(problems) => {
+            prop_assert!(!problems.0.is_empty(), "refused without a problem: {text}");
+            for problem in problems.0 {
+                let hint = problem.hint.clone().unwrap_or_default();
+                let parts = [&problem.message, &problem.found, &problem.allowed, &hint];
+                prop_assert!(parts.iter().all(|part| !part.is_empty()), "{problem:?}\n{text}");
+            }
+        }
     }
     Ok(())
 }

@@ -411,6 +411,6 @@ fn windows_lines_marks_and_escapes_are_read() {
 #[test]
 fn a_repeated_key_does_not_hide_other_problems() {
     let text = command(&[("limits", "{max_total_trials: 0, max_total_trials: 1}"), ("sed", "1")]);
-    let problems = Job::read("job.yaml", &text).unwrap_err();
+    let problems = Job::read("job.yaml", &text).unwrap().study().unwrap_err();
     assert_eq!(problems.0.len(), 3, "{problems}");
 }

@@ -52,7 +52,8 @@ fn every_problem_has_a_place_and_says_what_is_allowed() {
         for problem in problems(name, &text).0 {
             assert!(problem.place.line > 0 && problem.place.column > 0, "{problem}");
             assert!(!problem.found.is_empty(), "{problem}");
-            assert!(problem.hint.is_some(), "{problem}");
+            assert!(problem.hint.as_ref().is_some_and(|hint| !hint.is_empty()), "{problem}");
+            assert!(!problem.allowed.is_empty(), "{problem}");
             assert!(stands_there(&text, &problem), "{problem:?}");
             let begins_low = problem.message.chars().next().is_some_and(|c| !c.is_uppercase());
             assert!(begins_low && !problem.message.ends_with('.'), "{problem}");

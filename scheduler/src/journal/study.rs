@@ -82,6 +82,8 @@ impl StudyRecord {
     /// The study that the stored job means.
     pub fn study(&self) -> Result<Study, Problems> {
         let mut job = Job::read(&self.head.job_file, &self.head.job_text)?;
+        let folder = self.head.base_dir.file_name();
+        job.folder = folder.map(|name| name.to_string_lossy().into_owned());
         for (path, value) in &self.head.sets {
             job.set(path, value).map_err(|problem| Problems(vec![problem]))?;
         }

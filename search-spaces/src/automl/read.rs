@@ -51,6 +51,9 @@ impl Budget {
             return Some(budget);
         };
         let mut fields = at.map(findings)?;
+        fields.also_called("max_total_trials", "max_trials");
+        fields.also_called("timeout", "timeout_minutes");
+        fields.also_called("trial_timeout", "trial_timeout_minutes");
         if let Some(at) = fields.take("max_trials", findings) {
             budget.limits.max_total_trials = at.count(1, findings).unwrap_or(DEFAULT_TRIALS);
         }
@@ -96,7 +99,12 @@ fn positive(at: &At<'_>, findings: &mut Findings) -> Option<f64> {
 
 impl AutoMl {
     /// Reads `training`.
-    pub(crate) fn read_training(&mut self, at: &At<'_>, task: Task, findings: &mut Findings) {
+    pub(crate) fn read_training(
+        &mut self,
+        at: &At<'_>,
+        task: Option<Task>,
+        findings: &mut Findings,
+    ) {
         let Some(mut fields) = at.map(findings) else {
             return;
         };
@@ -104,14 +112,13 @@ impl AutoMl {
         let allowed_at = fields.take("allowed_training_algorithms", findings);
         let blocked_at = fields.take("blocked_training_algorithms", findings);
         if let Some(at) = &allowed_at {
-            self.allowed_algorithms = words(at, known, findings);
-            if self.allowed_algorithms.is_empty() && at.one_or_more().is_empty() {
-                let mistake = Mistake::new("is empty; nothing could be trained", "some algorithms");
-                findings.problem(at, mistake.hint("remove the line to allow all"));
+            self.allowed_algorithms = words(at, &known, findings);
+            if at.one_or_more().is_empty() {
+                findings.notice(at, "is an empty list; all algorithms are allowed");
             }
         }
         if let Some(at) = &blocked_at {
-            self.blocked_algorithms = words(at, known, findings);
+            self.blocked_algorithms = words(at, &known, findings);
             self.refuse_contradictions(at, findings);
         }
         let mut flag = |key: &'static str, findings: &mut Findings| {

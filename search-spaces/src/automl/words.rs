@@ -3,8 +3,19 @@
 
 use crate::data::Task;
 
-/// The algorithms of a task.
-pub(super) fn algorithms(task: Task) -> &'static [&'static str] {
+/// The algorithms of a task, or those of any.
+pub(super) fn algorithms(task: Option<Task>) -> Vec<&'static str> {
+    if let Some(task) = task {
+        return of(task).to_vec();
+    }
+    let mut all = of(Task::Classification).to_vec();
+    let others = of(Task::Forecasting).iter().filter(|word| !all.contains(word)).copied();
+    let others: Vec<&str> = others.collect();
+    all.extend(others);
+    all
+}
+
+fn of(task: Task) -> &'static [&'static str] {
     match task {
         Task::Classification => &[
             "logistic_regression",

@@ -4,6 +4,7 @@ use super::read::columns;
 use super::{Aggregate, Forecasting, ShortSeries, Steps, Stl, Task};
 use crate::fields::{At, Fields};
 use crate::findings::{Findings, Mistake};
+use crate::yaml::Content;
 
 const STL: &[(&str, Option<Stl>)] =
     &[("none", None), ("season", Some(Stl::Season)), ("seasontrend", Some(Stl::SeasonTrend))];
@@ -24,6 +25,9 @@ const AGGREGATES: &[(&str, Option<Aggregate>)] = &[
 ];
 
 const FEATURE_LAGS: &[(&str, bool)] = &[("none", false), ("auto", true)];
+
+/// The longest horizon, lag, window or season.
+const MAX_STEPS: i64 = u32::MAX as i64;
 
 impl Forecasting {
     /// Reads `forecasting`, which the forecasting task must have and no other may.
@@ -64,8 +68,7 @@ impl Forecasting {
         let rolling_window = steps("target_rolling_window_size", findings);
         let seasonality = steps("seasonality", findings);
         let horizon = match fields.take("forecast_horizon", findings) {
-            Some(at) if at.plain_text().as_deref() == Some("auto") => None,
-            Some(at) => at.count(1, findings),
+            Some(at) => small(at.int_or_auto(1, MAX_STEPS, findings).flatten()),
             None => Some(1),
         };
         let frequency = fields.take("frequency", findings).and_then(|at| at.text(findings));
@@ -93,7 +96,8 @@ impl Forecasting {
             unknown_columns,
         };
         fields.finish(findings);
-        settings.time_column = time_column?;
+        // Empty where it could not be read, which is a problem.
+        settings.time_column = time_column.unwrap_or_default();
         Some(settings)
     }
 
@@ -126,10 +130,21 @@ fn word<T: Copy>(
 
 /// `auto`, a number of steps, or several.
 fn read_steps(at: &At<'_>, findings: &mut Findings) -> Option<Steps> {
-    if at.plain_text().as_deref() == Some("auto") {
-        return Some(Steps::Auto);
+    if !matches!(at.node.content, Content::List(_)) {
+        return Some(match at.int_or_auto(1, MAX_STEPS, findings)? {
+            None => Steps::Auto,
+            count => Steps::These(small(count).into_iter().collect()),
+        });
     }
     let items = at.one_or_more();
+    if items.is_empty() {
+        findings.notice(at, "is an empty list; there are none");
+        return None;
+    }
     let counts: Vec<u32> = items.iter().filter_map(|item| item.count(1, findings)).collect();
-    (counts.len() == items.len() && !counts.is_empty()).then_some(Steps::These(counts))
+    (counts.len() == items.len()).then_some(Steps::These(counts))
+}
+
+fn small(count: Option<i64>) -> Option<u32> {
+    u32::try_from(count?).ok()
 }

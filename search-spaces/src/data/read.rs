@@ -23,7 +23,8 @@ pub(crate) const DATA_KEYS: &[&str] = &[
 ];
 
 impl DataSpec {
-    /// Reads the data keys that stand at the root of a job.
+    /// Reads the data keys that stand at the root of a job, if it names any data. What else could
+    /// not be read is empty, and a problem.
     pub(crate) fn read(
         root: &mut Fields<'_>,
         task: Option<Task>,
@@ -39,22 +40,28 @@ impl DataSpec {
         let target = target_at.as_ref().and_then(|at| at.text(findings));
         let partition_at = root.take("partition_column_names", findings);
         let partitions = partition_at.as_ref().map_or_else(Vec::new, |at| columns(at, findings));
+        if let Some(at) = &partition_at
+            && at.one_or_more().is_empty()
+        {
+            findings.notice(at, "is an empty list; there is one model for all rows");
+        }
         let weight_at = root.take("weight_column_name", findings);
         let weight = weight_at.as_ref().map(|at| at.text(findings));
         let positive_label = read_positive_label(root, task, findings);
         let folds = read_folds(root, validation_at.as_ref(), findings);
         let forecasting = Forecasting::read_for(root, task, findings);
 
+        let assumed = if forecasting.is_some() { Task::Forecasting } else { Task::Regression };
         let mut spec = Self {
             training: training?,
-            validation: validation.map_or(Some(None), |source| source.map(Some))?,
-            test: test.map_or(Some(None), |source| source.map(Some))?,
-            target: target?,
-            task: task?,
+            validation: validation.flatten(),
+            test: test.flatten(),
+            target: target.unwrap_or_default(),
+            task: task.unwrap_or(assumed),
             partition_columns: Vec::new(),
-            weight_column: weight.map_or(Some(None), |weight| weight.map(Some))?,
+            weight_column: weight.flatten(),
             positive_label,
-            folds: folds?,
+            folds: folds.unwrap_or(Folds::Auto),
             forecasting,
         };
         let partition_at = partition_at.map(|at| at.one_or_more()).unwrap_or_default();
@@ -76,6 +83,7 @@ impl DataSource {
         let path_at = match &at.node.content {
             Content::Map(_) => {
                 let mut fields = at.map(findings)?;
+                fields.also_called("file", "path");
                 if let Some(kind) = fields.take("type", findings) {
                     kind.word(TYPES, findings);
                 }
@@ -197,8 +205,9 @@ fn read_folds(
     let size_at = root.take("validation_data_size", findings);
     let columns_at = root.take("cv_split_column_names", findings);
     let count = match &count_at {
-        Some(at) if at.plain_text().as_deref() == Some("auto") => Some(None),
-        Some(at) => at.int_in(2, 1_000, findings).map(|count| u32::try_from(count).ok()),
+        Some(at) => at
+            .int_or_auto(2, 1_000, findings)
+            .map(|count| count.and_then(|count| u32::try_from(count).ok())),
         None => Some(None),
     };
     let size = match &size_at {

@@ -7,6 +7,7 @@ use crate::findings::{Findings, Mistake};
 use crate::nearest::nearest;
 use crate::space::{Alternative, Domain, Parameter, SearchSpace, number};
 use crate::value::Value;
+use crate::yaml::brief_text;
 
 /// The key that names the learner in a branch.
 const LEARNER: &str = "learner";
@@ -46,7 +47,8 @@ fn unknown_parameter(learner: Learner, name: &str, at: &At<'_>, findings: &mut F
         [] => format!("is not a parameter of {}, which has none", learner.name()),
         _ => format!("is not a parameter of {}; known: {list}", learner.name()),
     };
-    let mut mistake = Mistake::new(says, list);
+    let allowed = if list.is_empty() { "no parameter" } else { list.as_str() };
+    let mut mistake = Mistake::new(says, allowed);
     mistake.hint = guess_hint(nearest(name, known), "remove it");
     findings.key_problem(at, mistake);
 }
@@ -270,7 +272,9 @@ fn unknown_learner(text: &str, at: &At<'_>, findings: &mut Findings) {
     } else {
         nearest(text, names.iter().copied())
     };
-    findings.problem(at, unknown(text, &names, guess));
+    let mut mistake = unknown(text, &names, guess);
+    mistake.says = format!("{} is not known; known: {}", brief_text(text), mistake.allowed);
+    findings.problem(at, mistake);
 }
 
 /// Checks a space in which one parameter, a choice, names the learner.
@@ -339,7 +343,9 @@ fn check_branch(
                         Some("write a branch for each".into()),
                     );
                 }
-                _ => {
+                // What could not be read is a problem already.
+                (None, Some(_)) => {}
+                (_, None) => {
                     let mistake = Mistake::new("names no learner", "learner");
                     findings.problem(at, mistake.hint(format!("write {example}")));
                 }

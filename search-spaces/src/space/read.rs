@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 
 use super::{Alternative, Domain, Parameter, Scale, SearchSpace};
-use crate::fields::{At, Fields};
+use crate::fields::{At, Fields, valid_name, without_underscores};
 use crate::findings::{Findings, Mistake};
 use crate::value::Value;
 use crate::yaml::Content;
@@ -45,6 +45,12 @@ const KINDS: &[(&str, Kind)] = &[
 const MAX_STEPS: f64 = 1e18;
 
 const SCALES: &[(&str, Scale)] = &[("linear", Scale::Linear), ("log", Scale::Log)];
+
+/// Where normal distributions are cut, in standard deviations.
+const CUT: f64 = 6.4;
+
+/// No whole number beyond this is yielded.
+const LARGEST_WHOLE: f64 = 9.2e18;
 
 /// Words that YAML 1.1 takes for truth values and we take for text.
 const OLD_TRUTH: &[(&str, &str)] = &[
@@ -94,9 +100,7 @@ impl SearchSpace {
 }
 
 fn check_name(at: &At<'_>, name: &str, findings: &mut Findings) {
-    let first = name.chars().next().is_some_and(|c| c.is_ascii_alphabetic() || c == '_');
-    let rest = name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
-    if !(first && rest) {
+    if name != valid_name(name) {
         bad_name(at, name, "letters, digits and _, a digit not first", findings);
     }
 }
@@ -109,15 +113,9 @@ fn check_nested_name(at: &At<'_>, name: &str, findings: &mut Findings) {
 }
 
 fn bad_name(at: &At<'_>, name: &str, allowed: &str, findings: &mut Findings) {
-    let plain: String =
-        name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect();
-    let plain = plain.trim_start_matches(|c: char| c.is_ascii_digit());
-    let mut mistake =
+    let mistake =
         Mistake::new(format!("is no name for a parameter; names are made of {allowed}"), allowed);
-    if !plain.is_empty() {
-        mistake = mistake.hint(format!("name it {plain}"));
-    }
-    findings.key_problem(at, mistake);
+    findings.key_problem(at, mistake.hint(format!("name it {}", valid_name(name))));
 }
 
 fn read_top(at: &At<'_>, base: f64, findings: &mut Findings) -> Option<Domain> {
@@ -142,19 +140,33 @@ fn read_top(at: &At<'_>, base: f64, findings: &mut Findings) -> Option<Domain> {
 
 fn read_expression(at: &At<'_>, base: f64, findings: &mut Findings) -> Option<Domain> {
     let mut fields = at.map(findings)?;
-    let kind = fields.require("type", "type: uniform (or another distribution)", findings)?;
-    let text = kind.plain_text();
-    let known = text.as_deref().and_then(|text| {
-        KINDS.iter().find(|(name, _)| name.eq_ignore_ascii_case(text)).map(|(_, kind)| *kind)
-    });
-    let Some(kind) = known else {
-        let names: Vec<&str> = KINDS.iter().map(|(name, _)| *name).collect();
-        kind.unknown_word(text.as_deref().unwrap_or_default(), &names, findings);
+    let kind = fields.require("type", likely_type(&fields), findings)?;
+    let names: Vec<&str> = KINDS.iter().map(|(name, _)| *name).collect();
+    let Some(text) = kind.plain_text() else {
+        return kind.not_a_word(&names, findings);
+    };
+    let known = KINDS.iter().find(|(name, _)| name.eq_ignore_ascii_case(&text));
+    let Some((_, kind)) = known.copied() else {
+        kind.unknown_word(&text, &names, findings);
         return None;
     };
     let domain = read_kind(kind, at, &mut fields, base, findings);
     fields.finish(findings);
     domain.filter(|domain| check_step(at, domain, findings))
+}
+
+/// The type that the other keys belong to.
+fn likely_type(fields: &Fields<'_>) -> &'static str {
+    let likely = [
+        ("values", "type: choice"),
+        ("upper", "type: randint"),
+        ("mu", "type: normal"),
+        ("min_value", "type: uniform"),
+        ("min", "type: float"),
+        ("max", "type: float"),
+    ];
+    let found = likely.iter().find(|(key, _)| fields.has(key));
+    found.map_or("type: uniform (or another distribution)", |(_, example)| example)
 }
 
 fn read_kind(
@@ -174,26 +186,31 @@ fn read_kind(
             let bounds = read_bounds(fields, ("min_value", "max_value"), findings);
             let q = read_q(fields, kind == Kind::QUniform, findings);
             let ((min, max), q) = (bounds?, q?);
-            Some(Domain::Uniform { min, max, q })
+            let domain = Domain::Uniform { min, max, q };
+            check_whole(at, &domain, findings).then_some(domain)
         }
         Kind::LogUniform | Kind::QLogUniform => {
             let bounds = read_bounds(fields, ("min_value", "max_value"), findings);
             let q = read_q(fields, kind == Kind::QLogUniform, findings);
             let ((min, max), q) = (bounds?, q?);
             let domain = Domain::LogUniform { min, max, q, base };
-            check_exponents(at, &domain, findings).then_some(domain)
+            let fits = check_exponents(at, &domain, findings);
+            (fits && check_whole(at, &domain, findings)).then_some(domain)
         }
         Kind::Normal | Kind::QNormal => {
             let shape = read_shape(fields, findings);
             let q = read_q(fields, kind == Kind::QNormal, findings);
             let ((mu, sigma), q) = (shape?, q?);
-            Some(Domain::Normal { mu, sigma, q })
+            let domain = Domain::Normal { mu, sigma, q };
+            check_whole(at, &domain, findings).then_some(domain)
         }
         Kind::LogNormal | Kind::QLogNormal => {
             let shape = read_shape(fields, findings);
             let q = read_q(fields, kind == Kind::QLogNormal, findings);
             let ((mu, sigma), q) = (shape?, q?);
-            Some(Domain::LogNormal { mu, sigma, q, base })
+            let domain = Domain::LogNormal { mu, sigma, q, base };
+            let fits = check_spread(at, &domain, findings);
+            (fits && check_whole(at, &domain, findings)).then_some(domain)
         }
         Kind::Float => read_float(fields, findings),
         Kind::Int => read_int(fields, findings),
@@ -208,6 +225,8 @@ fn read_choice(at: &At<'_>, base: f64, findings: &mut Findings) -> Option<Domain
         return None;
     }
     let mut seen: HashMap<String, String> = HashMap::new();
+    // The first of each text, and whether it is text.
+    let mut written: HashMap<String, (String, bool)> = HashMap::new();
     let mut alternatives = Vec::new();
     let mut complete = true;
     for item in &items {
@@ -225,6 +244,22 @@ fn read_choice(at: &At<'_>, base: f64, findings: &mut Findings) -> Option<Domain
             let says = format!("repeats {}; {first} is the same", item.node.brief());
             let mistake = Mistake::new(says, "different values").hint("remove one of the two");
             findings.problem(item, mistake);
+        }
+        if let Alternative::Value(value) = &alternative {
+            let text = value.to_string();
+            let is_text = matches!(value, Value::Text(_));
+            match written.get(&text) {
+                Some((first, other)) if *other != is_text => {
+                    let says = format!(
+                        "is {}, as {first} is but for its type; a program cannot tell the two apart",
+                        item.node.brief()
+                    );
+                    findings.notice(item, &says);
+                }
+                _ => {
+                    written.insert(text, (item.path.clone(), is_text));
+                }
+            }
         }
         alternatives.push(alternative);
     }
@@ -254,6 +289,9 @@ fn read_literal(at: &At<'_>, findings: &mut Findings) -> Option<Value> {
         let truth = OLD_TRUTH.iter().find(|(word, _)| word.eq_ignore_ascii_case(text));
         if let Some((_, truth)) = truth {
             let says = format!(": {text} is text here, not {truth}; quote it to silence this");
+            findings.notice(at, &says);
+        } else if let Some(plain) = without_underscores(text) {
+            let says = format!(": {text} is text here; write {plain}, or quote it");
             findings.notice(at, &says);
         }
     }
@@ -380,6 +418,41 @@ fn check_exponents(at: &At<'_>, domain: &Domain, findings: &mut Findings) -> boo
     true
 }
 
+/// A `lognormal` is cut where `normal` is, and must fit a number there.
+fn check_spread(at: &At<'_>, domain: &Domain, findings: &mut Findings) -> bool {
+    let Domain::LogNormal { mu, sigma, base, q } = domain else {
+        return true;
+    };
+    let (low, high) = (mu - CUT * sigma, mu + CUT * sigma);
+    let fits = base.powf(high).is_finite() && (q.is_some() || base.powf(low) > 0.0);
+    if !fits {
+        let name = if *base == std::f64::consts::E { "e".to_owned() } else { number(*base) };
+        let says = format!("yields {name}^{low:.0} to {name}^{high:.0}, which no number can hold");
+        let hint = "mu and sigma are those of the logarithm; write mu: 0, sigma: 1";
+        findings.problem(at, Mistake::new(says, "a smaller mu and sigma").hint(hint));
+    }
+    fits
+}
+
+/// A whole `q` yields integers, which must fit 64 bits.
+fn check_whole(at: &At<'_>, domain: &Domain, findings: &mut Findings) -> bool {
+    let (low, high, q) = match domain {
+        Domain::Uniform { min, max, q: Some(q) } => (*min, *max, *q),
+        Domain::LogUniform { max, q: Some(q), base, .. } => (0.0, base.powf(*max), *q),
+        Domain::Normal { mu, sigma, q: Some(q) } => (mu - CUT * sigma, mu + CUT * sigma, *q),
+        Domain::LogNormal { mu, sigma, q: Some(q), base } => (0.0, base.powf(mu + CUT * sigma), *q),
+        _ => return true,
+    };
+    let furthest = low.abs().max(high.abs()) + q / 2.0;
+    if q.fract() != 0.0 || furthest < LARGEST_WHOLE {
+        return true;
+    }
+    let says = format!("yields whole numbers up to {furthest:.1e}, which 64 bits cannot hold");
+    let hint = "choose smaller numbers, or a distribution without q";
+    findings.problem(at, Mistake::new(says, "numbers below 9.2e18").hint(hint));
+    false
+}
+
 fn read_float(fields: &mut Fields<'_>, findings: &mut Findings) -> Option<Domain> {
     let bounds = read_bounds(fields, ("min", "max"), findings);
     let scale = read_scale(fields, findings);
@@ -405,7 +478,8 @@ fn read_int(fields: &mut Fields<'_>, findings: &mut Findings) -> Option<Domain> 
     let min = low.as_ref().and_then(|at| at.int(findings));
     let max = high.as_ref().and_then(|at| at.int(findings));
     let scale = read_scale(fields, findings);
-    let step = match fields.take("step", findings) {
+    let step_at = fields.take("step", findings);
+    let step = match &step_at {
         Some(at) => at.int_in(1, i64::MAX, findings),
         None => Some(1),
     };
@@ -415,6 +489,13 @@ fn read_int(fields: &mut Fields<'_>, findings: &mut Findings) -> Option<Domain> 
         let mistake = Mistake::new(says, format!("at most {max}"));
         findings.problem(&low, mistake.hint("swap min and max"));
         return None;
+    }
+    let width = max.abs_diff(min);
+    if let Some(at) = &step_at
+        && step.unsigned_abs() > width
+        && width > 0
+    {
+        return at.wrong(findings, &format!("at most max - min, {width}"), None);
     }
     check_log(fields, min as f64, scale, "1", findings)?;
     Some(Domain::Int { min, max, step, scale })

@@ -1,11 +1,12 @@
 //! A job of `type: automl`.
 
-use super::{Selection, Study, header};
+use super::{Reading, Selection, Study, header};
 use crate::automl::{AutoMl, Budget, OTHER_TASKS};
 use crate::data::{DataSpec, Task, share};
 use crate::fields::{At, Fields};
 use crate::findings::{Findings, Mistake};
 use crate::ignored::{OF_AUTOML, SILENT_OF_AUTOML};
+use crate::nearest::nearest;
 use crate::objective::{Measure, Objective, ValueRule, default_measure, measure};
 use crate::sampling::{Algorithm, Sampling};
 use crate::space::SearchSpace;
@@ -26,36 +27,45 @@ const TRAINING_KEYS: &[&str] = &[
 const TASKS: [Task; 3] = [Task::Classification, Task::Regression, Task::Forecasting];
 
 /// Reads the job, whose `type` is taken already.
-pub(super) fn read(mut root: Fields<'_>, file: &str, findings: &mut Findings) -> Option<Study> {
-    let (name, mut ignored) = header::read(&mut root, file, findings);
+pub(super) fn read(mut root: Fields<'_>, name: &str, findings: &mut Findings) -> Reading {
+    let (name, mut ignored) = header::read(&mut root, name, findings);
     ignored.extend(root.ignore(OF_AUTOML));
     refuse_to_run(&root, findings);
-    let at = root.require("task", "task: classification (or regression, forecasting)", findings)?;
-    let text = at.text(findings)?;
-    if OTHER_TASKS.contains(&text.as_str()) {
-        return read_other(root, name, ignored, findings);
-    }
-    let Some(task) = TASKS.into_iter().find(|task| task.name() == text) else {
+    let example = "task: classification (or regression, forecasting)";
+    let text = root.require("task", example, findings).and_then(|at| {
+        let text = at.text(findings)?;
+        Some((at, text))
+    });
+    let task = text.as_ref().and_then(|(_, text)| TASKS.into_iter().find(|own| own.name() == text));
+    if let (Some((at, text)), None) = (&text, task) {
         let known: Vec<&str> =
             TASKS.iter().map(|task| task.name()).chain(OTHER_TASKS.iter().copied()).collect();
-        at.unknown_word(&text, &known, findings);
-        return None;
-    };
+        let is_other = OTHER_TASKS.contains(&text.as_str());
+        if !is_other {
+            at.unknown_word(text, &known, findings);
+        }
+        // A mistyped task on images is not read as one on tables.
+        if is_other || nearest(text, known).is_some_and(|near| OTHER_TASKS.contains(&near)) {
+            let study = read_other(root, name, ignored, findings);
+            return Reading { study, ..Reading::default() };
+        }
+    }
     read_tabular(root, name, task, ignored, findings)
 }
 
+/// Reads a job on tables; without a task, whatever does not need it.
 fn read_tabular<'a>(
     mut root: Fields<'a>,
     name: Option<String>,
-    task: Task,
+    task: Option<Task>,
     mut ignored: Vec<At<'a>>,
     findings: &mut Findings,
-) -> Option<Study> {
+) -> Reading {
     let metric = match root.take("primary_metric", findings) {
         Some(at) => measure(&at, task, findings),
-        None => Some(default_measure(task)),
+        None => task.map(default_measure),
     };
-    let data = DataSpec::read(&mut root, Some(task), findings);
+    let data = DataSpec::read(&mut root, task, findings);
     let budget = Budget::read(&mut root, &mut ignored, findings);
     let mut automl = AutoMl::default();
     if let Some(at) = root.take("test_data_size", findings) {
@@ -79,11 +89,17 @@ fn read_tabular<'a>(
     let seed = root.take("seed", findings).and_then(|at| at.int_in(0, i64::MAX, findings));
     root.finish(findings);
     header::notice_ignored(&ignored, findings);
-    let mut study = assemble(name?, metric?, automl, budget?);
-    study.data = Some(data?);
-    study.selection = selection.unwrap_or_else(|| Some(Selection::default()))?;
-    study.seed = seed.map(i64::unsigned_abs);
-    Some(study)
+    let study = match (name, metric, budget) {
+        (Some(name), Some(metric), Some(budget)) => {
+            let mut study = assemble(name, metric, automl, budget);
+            study.data.clone_from(&data);
+            study.selection = selection.flatten().unwrap_or_default();
+            study.seed = seed.map(i64::unsigned_abs);
+            Some(study)
+        }
+        _ => None,
+    };
+    Reading { study, data, command: None }
 }
 
 const VERBOSITIES: &[(&str, ())] = &[

@@ -4,7 +4,8 @@ use std::path::Path;
 
 use crate::fields::{At, Fields};
 use crate::findings::{Findings, Mistake};
-use crate::ignored::{DESCRIPTIVE, LABELS, OF_JOBS};
+use crate::ignored::{DESCRIPTIVE, LABELS, OF_JOBS, RECORDED};
+use crate::seed::mix;
 use crate::yaml::Content;
 
 /// The longest name.
@@ -13,12 +14,12 @@ const MAX_NAME: usize = 128;
 /// Reads the name and takes every key that means nothing here; those worth a notice are returned.
 pub(super) fn read<'a>(
     root: &mut Fields<'a>,
-    file: &str,
+    default_name: &str,
     findings: &mut Findings,
 ) -> (Option<String>, Vec<At<'a>>) {
     let name = match root.take("name", findings) {
         Some(at) => read_name(&at, findings),
-        None => Some(default_name(file)),
+        None => Some(default_name.to_owned()),
     };
     for key in DESCRIPTIVE {
         if let Some(at) = root.take(key, findings) {
@@ -30,6 +31,7 @@ pub(super) fn read<'a>(
             check_labels(&at, findings);
         }
     }
+    root.ignore(RECORDED);
     (name, root.ignore(OF_JOBS))
 }
 
@@ -49,10 +51,10 @@ pub(super) fn notice_ignored(ignored: &[At<'_>], findings: &mut Findings) {
 
 fn read_name(at: &At<'_>, findings: &mut Findings) -> Option<String> {
     let name = at.text(findings)?;
-    let sane = sanitized(&name);
-    if name == sane {
+    if is_name(&name) {
         return Some(name);
     }
+    let sane = sanitized(&name);
     let says = format!(
         "is {}; a name has at most {MAX_NAME} letters, digits, -, _ and ., and begins with one of \
          the first two",
@@ -78,37 +80,84 @@ fn check_labels(at: &At<'_>, findings: &mut Findings) {
     }
 }
 
-/// The file's stem, or its folder's name where the stem says nothing.
-fn default_name(file: &str) -> String {
+/// The file's stem, or its folder's name where the stem says nothing. `folder` is the folder's name,
+/// for whoever knows more of it than the file's path says.
+pub(crate) fn default_name(file: &str, folder: Option<&str>) -> String {
     let path = Path::new(file);
     let text = |part: Option<&std::ffi::OsStr>| {
         part.and_then(|part| part.to_str()).unwrap_or_default().to_owned()
     };
     let stem = text(path.file_stem());
-    let folder = text(path.parent().and_then(Path::file_name));
+    let typed = text(path.parent().and_then(Path::file_name));
+    let folder = folder.map_or(typed, str::to_owned);
     let is_plain = matches!(stem.as_str(), "job" | "sweep");
     let name = if is_plain && !folder.is_empty() && folder != ".." { folder } else { stem };
     sanitized(&name)
 }
 
-fn sanitized(name: &str) -> String {
-    let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
-    let plain: String = name.chars().map(|c| if fits(c) { c } else { '-' }).collect();
+fn fits(c: char) -> bool {
+    c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.')
+}
+
+/// A name is a folder's and a part of a URL.
+fn is_name(name: &str) -> bool {
+    name.len() <= MAX_NAME
+        && name.starts_with(|c: char| c.is_ascii_alphanumeric())
+        && name.chars().all(fits)
+}
+
+/// The nearest thing that is a name: what does not fit becomes one `-`. Where nothing fits, a name
+/// that differs as the text does.
+fn sanitized(text: &str) -> String {
+    let mut plain = String::new();
+    for c in text.chars() {
+        if fits(c) && c != '-' {
+            plain.push(c);
+        } else if !plain.ends_with('-') {
+            plain.push('-');
+        }
+    }
     let plain = plain.trim_start_matches(['-', '_', '.']);
     let plain: String = plain.chars().take(MAX_NAME).collect();
-    if plain.is_empty() { "study".to_owned() } else { plain }
+    let plain = plain.trim_end_matches('-');
+    if !plain.is_empty() {
+        return plain.to_owned();
+    }
+    let letters: Vec<u64> = text.chars().map(u64::from).collect();
+    format!("study-{:08x}", mix(&letters) >> 32)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::default_name;
+    use super::{default_name, is_name};
 
     #[test]
     fn names_come_from_the_file_or_its_folder() {
-        assert_eq!(default_name("demand.yaml"), "demand");
-        assert_eq!(default_name("examples/stores/job.yaml"), "stores");
-        assert_eq!(default_name("job.yaml"), "job");
-        assert_eq!(default_name("a b/über sweep.yml"), "ber-sweep");
-        assert_eq!(default_name("-"), "study");
+        let check = |file: &str, name: &str| assert_eq!(default_name(file, None), name);
+        check("demand.yaml", "demand");
+        check("examples/stores/job.yaml", "stores");
+        check("job.yaml", "job");
+        check("a b/über sweep.yml", "ber-sweep");
+        check("my jöb (1).yaml", "my-j-b-1");
+        check("a--b.yaml", "a-b");
+        check("../job.yaml", "job");
+    }
+
+    #[test]
+    fn the_folders_name_does_not_depend_on_where_one_stands() {
+        for file in ["job.yaml", "P/job.yaml", "../P/job.yaml", "/x/P/sweep.yml"] {
+            assert_eq!(default_name(file, Some("P")), "P");
+        }
+        assert_eq!(default_name("demand.yaml", Some("P")), "demand");
+    }
+
+    #[test]
+    fn names_without_a_letter_that_fits_differ() {
+        let names = ["ééé.yaml", "éé.yaml", "日本.yaml", "-"].map(|file| default_name(file, None));
+        for (index, name) in names.iter().enumerate() {
+            assert!(name.starts_with("study-") && name.len() == 14 && is_name(name), "{name}");
+            assert!(!names[..index].contains(name), "{name}");
+        }
+        assert_eq!(names[0], default_name("x/ééé.yml", None));
     }
 }

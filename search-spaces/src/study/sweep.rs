@@ -1,14 +1,14 @@
 //! A job of `type: sweep`.
 
 use super::header;
-use super::{Selection, Study};
+use super::{Reading, Selection, Study};
 use crate::data::{DATA_KEYS, DataSpec, Task};
 use crate::early_termination::EarlyTermination;
 use crate::fields::{At, Fields};
 use crate::findings::{Findings, Mistake};
 use crate::learner::Learner;
 use crate::limits::{Grid, Limits};
-use crate::objective::Objective;
+use crate::objective::{Measurer, Objective};
 use crate::sampling::{Algorithm, Sampling};
 use crate::space::{Domain, SearchSpace, branches};
 use crate::work::{Surroundings, TrialKind, Work};
@@ -21,10 +21,13 @@ const TASKS: &[(&str, Task)] = &[
 ];
 
 /// Reads the job, whose `type` is taken already.
-pub(super) fn read(mut root: Fields<'_>, file: &str, findings: &mut Findings) -> Option<Study> {
-    let (name, mut ignored) = header::read(&mut root, file, findings);
+pub(super) fn read(mut root: Fields<'_>, name: &str, findings: &mut Findings) -> Reading {
+    let (name, mut ignored) = header::read(&mut root, name, findings);
     let kind = TrialKind::read(&mut root, findings);
-    let has_learner = matches!(kind, Some(TrialKind::Learner(_)));
+    let has_learner = kind.as_ref().map_or(Some(false), TrialKind::has_learner);
+    // Where that cannot be told, data is for learners.
+    let is_sure = kind.is_some() && has_learner.is_some();
+    let has_learner = has_learner.filter(|_| is_sure).unwrap_or_else(|| root.has("training_data"));
     let sampling = match root.take("sampling_algorithm", findings) {
         Some(at) => Sampling::read(&at, findings),
         None => Some(Sampling::default()),
@@ -37,25 +40,26 @@ pub(super) fn read(mut root: Fields<'_>, file: &str, findings: &mut Findings) ->
     let space = space.or_else(|| has_learner.then(SearchSpace::default));
 
     let trial_at = root.at.get("trial");
-    let task = match (&kind, &trial_at) {
-        (Some(TrialKind::Learner(_)), Some(trial)) => read_task(&mut root, trial, findings),
+    let task = match &trial_at {
+        Some(trial) if has_learner && is_sure => read_task(&mut root, trial, findings),
+        _ if has_learner => root.take("task", findings).and_then(|at| at.word(TASKS, findings)),
         _ => None,
     };
     let around = Surroundings {
         space: space.as_ref().zip(space_at.as_ref()),
+        has_space: root.has("search_space"),
         task,
         inputs: root.take("inputs", findings),
         outputs: root.take("outputs", findings),
     };
-    let is_command = matches!(kind, Some(TrialKind::Command(_)) | None);
-    if !is_command {
+    if matches!(kind, Some(TrialKind::Learner(_) | TrialKind::External)) {
         refuse_command_keys([&around.inputs, &around.outputs], findings);
     }
     let work = kind.and_then(|kind| Work::read(kind, &around, &mut ignored, findings));
     let data = if has_learner {
         DataSpec::read(&mut root, task, findings)
     } else {
-        refuse_data_keys(&mut root, trial_at.is_some(), findings);
+        refuse_data_keys(&mut root, is_sure, findings);
         None
     };
     let objective = read_objective(&mut root, has_learner, task, findings);
@@ -74,21 +78,49 @@ pub(super) fn read(mut root: Fields<'_>, file: &str, findings: &mut Findings) ->
     }
     root.finish(findings);
     header::notice_ignored(&ignored, findings);
-    Some(Study {
-        name: name?,
-        work: work?,
-        space: space?,
-        sampling: sampling?,
-        objective: objective?,
-        limits: limits?,
-        early_termination: early_termination?,
-        data: if has_learner { Some(data?) } else { None },
-        automl: None,
-        selection: selection.unwrap_or_else(|| Some(Selection::default()))?,
-        seed: seed.map_or(Some(None), |seed| seed.map(|seed| Some(seed.unsigned_abs())))?,
-        notices: Vec::new(),
-        cannot_run: Vec::new(),
-    })
+    let command = match &work {
+        Some(Work::Command(command)) => Some(command.clone()),
+        _ => None,
+    };
+    let parts = Parts { name, work, space, sampling, objective, limits };
+    let study = parts.study().map(|study| Study {
+        early_termination,
+        data: data.clone(),
+        selection: selection.flatten().unwrap_or_default(),
+        seed: seed.flatten().map(i64::unsigned_abs),
+        ..study
+    });
+    Reading { study, data, command }
+}
+
+/// What no study can be without; where one is missing there is a problem.
+struct Parts {
+    name: Option<String>,
+    work: Option<Work>,
+    space: Option<SearchSpace>,
+    sampling: Option<Sampling>,
+    objective: Option<Objective>,
+    limits: Option<Limits>,
+}
+
+impl Parts {
+    fn study(self) -> Option<Study> {
+        Some(Study {
+            name: self.name?,
+            work: self.work?,
+            space: self.space?,
+            sampling: self.sampling?,
+            objective: self.objective?,
+            limits: self.limits?,
+            early_termination: None,
+            data: None,
+            automl: None,
+            selection: Selection::default(),
+            seed: None,
+            notices: Vec::new(),
+            cannot_run: Vec::new(),
+        })
+    }
 }
 
 /// Where `search_space` stands; a learner can do without, with its defaults.
@@ -114,8 +146,12 @@ fn read_task(root: &mut Fields<'_>, trial: &At<'_>, findings: &mut Findings) -> 
     if root.has("task") {
         return root.take("task", findings)?.word(TASKS, findings);
     }
-    let learner =
-        trial.get("learner").and_then(|at| at.plain_text()).and_then(|name| Learner::named(&name));
+    let name = trial.get("learner").and_then(|at| at.plain_text()).unwrap_or_default();
+    let learner = Learner::named(&name);
+    if learner.is_none() && !name.contains("${{") {
+        // What it does cannot be told, and that it is not known is a problem already.
+        return None;
+    }
     match learner.map(Learner::tasks) {
         Some([only]) => Some(*only),
         Some([Task::Regression, Task::Forecasting]) if !root.has("forecasting") => {
@@ -135,29 +171,23 @@ fn read_objective(
 ) -> Option<Objective> {
     let example = "objective: {goal: minimize, primary_metric: loss}";
     let at = root.require("objective", example, findings)?;
-    if has_learner && task.is_none() {
-        // Whether the metric fits cannot be told before the task is.
-        return None;
-    }
-    Objective::read(&at, task, findings)
+    let measurer = if has_learner { Measurer::Trainer(task) } else { Measurer::Command };
+    Objective::read(&at, measurer, findings)
 }
 
 fn read_early_termination(
     root: &mut Fields<'_>,
     has_learner: bool,
     findings: &mut Findings,
-) -> Option<Option<EarlyTermination>> {
-    let Some(at) = root.take("early_termination", findings) else {
-        // Set to nothing is a problem already.
-        return Some(None);
-    };
+) -> Option<EarlyTermination> {
+    let at = root.take("early_termination", findings)?;
     let policy = EarlyTermination::read(&at, findings)?;
     if has_learner {
         let says = "stops trials that report, and built-in learners do not in this version";
         let mistake = Mistake::new(says, "nothing");
         findings.cannot_run(&at, mistake.hint("remove early_termination"));
     }
-    Some(Some(policy))
+    Some(policy)
 }
 
 fn refuse_command_keys(keys: [&Option<At<'_>>; 2], findings: &mut Findings) {
@@ -168,9 +198,9 @@ fn refuse_command_keys(keys: [&Option<At<'_>>; 2], findings: &mut Findings) {
     }
 }
 
-fn refuse_data_keys(root: &mut Fields<'_>, has_trial: bool, findings: &mut Findings) {
+fn refuse_data_keys(root: &mut Fields<'_>, is_sure: bool, findings: &mut Findings) {
     for key in DATA_KEYS {
-        if let (Some(at), true) = (root.take_any(key), has_trial) {
+        if let (Some(at), true) = (root.take_any(key), is_sure) {
             let mistake = Mistake::new("is for trials with a built-in learner", "nothing");
             findings.problem(&at, mistake.hint("remove it, or write trial: {learner: ridge}"));
         }

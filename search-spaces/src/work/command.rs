@@ -1,16 +1,16 @@
 //! A command trial: its command line, code, inputs, outputs and environment.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use super::placeholder::{Piece, Root, modernize, pieces};
 use super::{CommandTrial, Input, Output};
 use crate::data::is_remote;
-use crate::fields::{At, Fields};
+use crate::fields::{At, Fields, valid_name};
 use crate::findings::{Findings, Mistake};
 use crate::ignored::{OF_OUTPUTS, OF_PATHS};
 use crate::nearest::nearest;
 use crate::problem::Place;
-use crate::space::{Alternative, Domain, SearchSpace};
+use crate::space::SearchSpace;
 use crate::yaml::Content;
 
 const INPUT_TYPES: &[(&str, ())] = &[
@@ -45,33 +45,59 @@ const INPUT_MODES: &[(&str, ())] = &[
 /// The prefix of the variables that hold the parameters.
 const VARIABLES: &str = "AZUREML_SWEEP_";
 
+/// How many placeholders that name nothing are judged one by one.
+const MAX_UNKNOWN: usize = 100;
+
+/// How many known names a message lists.
+const MAX_LISTED: usize = 20;
+
 impl CommandTrial {
-    /// Reads the keys of `trial` that belong to a command, with the job's inputs and outputs.
+    /// Reads the keys of `trial` that belong to a command, with the job's inputs and outputs. What
+    /// could not be read is empty.
     pub(super) fn read(
         trial: &mut Fields<'_>,
         inputs: Option<&At<'_>>,
         outputs: Option<&At<'_>>,
         space: Option<(&SearchSpace, &At<'_>)>,
         findings: &mut Findings,
-    ) -> Option<Self> {
-        let command_at = trial.require("command", "command: python train.py", findings);
+    ) -> Self {
+        let command_at = trial.take("command", findings);
         let command = command_at.as_ref().and_then(|at| at.text(findings));
         let code = read_code(trial, findings);
         let environment_variables = read_variables(trial, findings);
-        let inputs = inputs.map_or_else(Vec::new, |at| read_inputs(at, findings));
-        let outputs = outputs.map_or_else(Vec::new, |at| read_outputs(at, findings));
+        let input_values = inputs.map_or_else(Vec::new, |at| read_inputs(at, findings));
+        let output_values = outputs.map_or_else(Vec::new, |at| read_outputs(at, findings));
         let (code, code_place) =
             code.map_or((None, Place::default()), |(code, place)| (Some(code), place));
-        let mut own =
-            Self { command: command?, code, code_place, inputs, outputs, environment_variables };
-        own.settle_placeholders(&command_at?, space, findings);
-        Some(own)
+        let mut own = Self {
+            command: command.unwrap_or_default(),
+            code,
+            code_place,
+            inputs: input_values,
+            outputs: output_values,
+            environment_variables,
+        };
+        if let Some(at) = command_at {
+            let defined = Defined {
+                search_space: space.and_then(|(_, at)| {
+                    let mut paths = Vec::new();
+                    collect_paths(at, "", &mut HashSet::new(), &mut paths);
+                    // An empty space is a problem already.
+                    at.keys().filter(|keys| !keys.is_empty()).map(|_| paths)
+                }),
+                inputs: inputs.map_or_else(|| Some(Vec::new()), At::keys),
+                outputs: outputs.map_or_else(|| Some(Vec::new()), At::keys),
+            };
+            own.settle_placeholders(&at, &defined, space, findings);
+        }
+        own
     }
 
     /// Checks every placeholder and writes the command in the one form that runners read.
     fn settle_placeholders(
         &mut self,
         at: &At<'_>,
+        defined: &Defined,
         space: Option<(&SearchSpace, &At<'_>)>,
         findings: &mut Findings,
     ) {
@@ -81,24 +107,26 @@ impl CommandTrial {
         }
         let mut settled = String::with_capacity(command.len());
         let mut named: BTreeSet<&str> = BTreeSet::new();
-        let mut complained: BTreeSet<String> = BTreeSet::new();
+        let mut seen: BTreeSet<String> = BTreeSet::new();
+        let before = findings.problems.len();
         for piece in pieces(&command) {
+            let is_full = findings.problems.len() - before >= MAX_UNKNOWN;
             match piece {
                 Piece::Text(text) => settled.push_str(text),
                 Piece::Named(root, name) => {
                     settled.push_str(&format!("${{{{{}.{name}}}}}", root.word()));
                     named.insert(if root == Root::SearchSpace { name } else { "" });
-                    if complained.insert(format!("{}.{name}", root.word())) {
-                        self.check_name(root, name, space, at, findings);
+                    if seen.insert(format!("{}.{name}", root.word())) && !is_full {
+                        defined.check(root, name, at, findings);
                     }
                 }
                 Piece::Unknown(body) => {
-                    if complained.insert(body.to_owned()) {
+                    if seen.insert(body.to_owned()) && !is_full {
                         let says = format!("names ${{{{{body}}}}}, which nothing defines");
                         let allowed = "search_space.…, inputs.… or outputs.…";
-                        let mut mistake = Mistake::new(says, allowed);
-                        mistake.hint = Some(format!("placeholders begin with {allowed}"));
-                        findings.problem(at, mistake);
+                        let mistake = Mistake::new(says, allowed);
+                        let hint = format!("placeholders begin with {allowed}");
+                        findings.problem(at, mistake.hint(hint));
                     }
                 }
                 Piece::Open(_) => {
@@ -109,70 +137,67 @@ impl CommandTrial {
         }
         if let Some((space, space_at)) = space
             && !command.contains(VARIABLES)
+            && !command.is_empty()
         {
             notice_unused(space, space_at, &named, findings);
         }
         self.command = settled;
     }
+}
 
-    fn check_name(
-        &self,
-        root: Root,
-        name: &str,
-        space: Option<(&SearchSpace, &At<'_>)>,
-        at: &At<'_>,
-        findings: &mut Findings,
-    ) {
-        let known: Vec<String> = match root {
-            Root::SearchSpace => {
-                let Some((space, space_at)) = space else {
-                    return;
-                };
-                // A parameter that could not be read has its own problem.
-                let head = name.split('.').next().unwrap_or_default();
-                let is_read = space.parameters.iter().any(|parameter| parameter.name == head);
-                if space_at.get(head).is_some() && !is_read {
-                    return;
-                }
-                let mut paths = Vec::new();
-                collect_paths(space, "", &mut paths);
-                paths
-            }
-            Root::Inputs => self.inputs.iter().map(|(name, _)| name.clone()).collect(),
-            Root::Outputs => self.outputs.iter().map(|(name, _)| name.clone()).collect(),
+/// What a placeholder may name: the keys that the job has, whether or not their values could be read.
+/// None where that cannot be told.
+struct Defined {
+    search_space: Option<Vec<String>>,
+    inputs: Option<Vec<String>>,
+    outputs: Option<Vec<String>>,
+}
+
+impl Defined {
+    fn check(&self, root: Root, name: &str, at: &At<'_>, findings: &mut Findings) {
+        let known = match root {
+            Root::SearchSpace => &self.search_space,
+            Root::Inputs => &self.inputs,
+            Root::Outputs => &self.outputs,
+        };
+        let Some(known) = known else {
+            return;
         };
         if known.iter().any(|own| own == name) {
             return;
         }
         let word = root.word();
-        let list = known.join(", ");
-        let (says, hint) = if known.is_empty() {
+        let define = format!("define {name} under {word}");
+        let (says, allowed, hint) = if known.is_empty() {
             let says = format!("names ${{{{{word}.{name}}}}}, but the job has no {word}");
-            (says, Some(format!("define {name} under {word}")))
+            (says, "nothing of that kind".to_owned(), define)
         } else {
+            let mut list = known.iter().take(MAX_LISTED).cloned().collect::<Vec<_>>().join(", ");
+            list.push_str(if known.len() > MAX_LISTED { ", …" } else { "" });
             let says = format!(
                 "names ${{{{{word}.{name}}}}}, which {word} does not define; known: {list}"
             );
             let guess = nearest(name, known.iter().map(String::as_str));
-            (says, guess.map(|word| format!("did you mean {word}?")))
+            (says, list, guess.map_or(define, |word| format!("did you mean {word}?")))
         };
-        let mut mistake = Mistake::new(says, list);
-        mistake.hint = hint.or_else(|| Some(format!("define {name} under {word}")));
-        findings.problem(at, mistake);
+        findings.problem(at, Mistake::new(says, allowed).hint(hint));
     }
 }
 
-fn collect_paths(space: &SearchSpace, prefix: &str, paths: &mut Vec<String>) {
-    for parameter in &space.parameters {
-        let path = format!("{prefix}{}", parameter.name);
-        if !paths.contains(&path) {
+/// Every path that a space can have, branches of choices included.
+fn collect_paths(at: &At<'_>, prefix: &str, seen: &mut HashSet<String>, paths: &mut Vec<String>) {
+    let Content::Map(entries) = &at.node.content else {
+        return;
+    };
+    for (key, node) in entries {
+        let path = format!("{prefix}{}", key.name);
+        if seen.insert(path.clone()) {
             paths.push(path.clone());
         }
-        if let Domain::Choice(alternatives) = &parameter.domain {
-            for alternative in alternatives {
-                if let Alternative::Space(nested) = alternative {
-                    collect_paths(nested, &format!("{path}."), paths);
-                }
+        let values = node.get("values").unwrap_or(node);
+        if let Content::List(items) = &values.content {
+            for item in items {
+                collect_paths(&At::root(item), &format!("{path}."), seen, paths);
             }
         }
     }
@@ -222,11 +247,20 @@ fn read_variables(trial: &mut Fields<'_>, findings: &mut Findings) -> BTreeMap<S
     };
     let mut variables = BTreeMap::new();
     for (key, value) in fields.take_all() {
-        match value.plain_text() {
-            Some(text) => {
+        if key.name.is_empty() || key.name.contains('=') {
+            let says = "is no name for a variable; names are not empty and have no =";
+            let mistake = Mistake::new(says, "a name without =");
+            let plain = key.name.split('=').next().filter(|name| !name.is_empty());
+            let example = plain.unwrap_or("NAME");
+            findings.key_problem(&value, mistake.hint(format!("write {example}: value")));
+        }
+        match (value.plain_text(), &value.node.content) {
+            (Some(text), _) => {
                 variables.insert(key.name.clone(), text);
             }
-            None => {
+            // Azure writes null for what is not set.
+            (None, Content::Null) => {}
+            (None, _) => {
                 value.wrong::<()>(findings, "text", None);
             }
         }
@@ -253,6 +287,7 @@ fn read_input(at: &At<'_>, findings: &mut Findings) -> Option<Input> {
         return at.value(findings).map(Input::Value);
     };
     let mut fields = at.map(findings)?;
+    fields.also_called("file", "path");
     if let Some(kind) = fields.take("type", findings) {
         kind.word(INPUT_TYPES, findings);
     }
@@ -311,12 +346,10 @@ fn read_output(at: &At<'_>, findings: &mut Findings) -> Option<Output> {
 
 /// Azure's rule for names that placeholders use.
 fn check_name(name: &str, at: &At<'_>, findings: &mut Findings) {
-    let first = name.chars().next().is_some_and(|c| c.is_ascii_alphabetic() || c == '_');
-    if !first || !name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') {
+    let valid = valid_name(name);
+    if name != valid {
         let allowed = "letters, digits and _, a digit not first";
-        let plain: String =
-            name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect();
         let says = format!("is no name for a placeholder; names are made of {allowed}");
-        findings.problem(at, Mistake::new(says, allowed).hint(format!("name it {plain}")));
+        findings.problem(at, Mistake::new(says, allowed).hint(format!("name it {valid}")));
     }
 }

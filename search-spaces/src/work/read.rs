@@ -7,6 +7,7 @@ use crate::fields::{At, Fields};
 use crate::findings::{Findings, Mistake};
 use crate::ignored::OF_TRIALS;
 use crate::learner::{check_chosen, check_learner, check_space};
+use crate::nearest::nearest;
 use crate::space::SearchSpace;
 use crate::yaml::{Content, brief_text};
 
@@ -18,6 +19,8 @@ pub(crate) enum TrialKind<'a> {
     Learner(Fields<'a>),
     /// `trial: external`.
     External,
+    /// Both or neither, which is a problem; with the one of the two that a mistyped key names.
+    Unclear(Fields<'a>, Option<&'static str>),
 }
 
 impl<'a> TrialKind<'a> {
@@ -47,23 +50,53 @@ impl<'a> TrialKind<'a> {
                     );
                     findings.problem(&learner, mistake.hint("remove command or learner"));
                 }
-                None
+                Some(Self::Unclear(fields, None))
             }
             (_, true) => Some(Self::Learner(fields)),
             (true, false) => Some(Self::Command(fields)),
             (false, false) => {
-                let mistake = Mistake::new("names no command and no learner", "command or learner");
-                findings.problem(&at, mistake.hint(format!("write {example}")));
-                None
+                let meant = mistyped_kind(&at);
+                // The unknown key is a problem that says as much.
+                if meant.is_none() {
+                    let says = "names no command and no learner";
+                    let mistake = Mistake::new(says, "command or learner");
+                    findings.problem(&at, mistake.hint(format!("write {example}")));
+                }
+                Some(Self::Unclear(fields, meant))
             }
         }
     }
+
+    /// Whether it trains a built-in learner, if that can be told.
+    pub(crate) fn has_learner(&self) -> Option<bool> {
+        match self {
+            Self::Learner(_) => Some(true),
+            Self::Command(_) | Self::External => Some(false),
+            Self::Unclear(_, meant) => meant.map(|key| key == "learner"),
+        }
+    }
+}
+
+/// `command` or `learner`, where a key of `trial` is nearer to it than to any other.
+fn mistyped_kind(at: &At<'_>) -> Option<&'static str> {
+    let Content::Map(entries) = &at.node.content else {
+        return None;
+    };
+    let others = ["code", "environment_variables", "$schema"];
+    let known =
+        || ["command", "learner"].into_iter().chain(others).chain(OF_TRIALS.iter().copied());
+    let unknown = entries.iter().map(|(key, _)| key.name.as_str());
+    let unknown = unknown.filter(|key| known().all(|known| known != *key));
+    let mut guesses = unknown.take(100).filter_map(|key| nearest(key, known()));
+    guesses.find_map(|guess| ["command", "learner"].into_iter().find(|kind| *kind == guess))
 }
 
 /// What surrounds a trial.
 pub(crate) struct Surroundings<'a, 'b> {
     /// The space and where it stands, if it could be read.
     pub space: Option<(&'b SearchSpace, &'b At<'a>)>,
+    /// Whether the job has a space at all, readable or not.
+    pub has_space: bool,
     /// The task, for learners.
     pub task: Option<Task>,
     /// The job's inputs.
@@ -86,18 +119,30 @@ impl Work {
                 let (inputs, outputs) = (around.inputs.as_ref(), around.outputs.as_ref());
                 let command =
                     CommandTrial::read(&mut trial, inputs, outputs, around.space, findings);
-                ignored.extend(trial.ignore(OF_TRIALS));
-                trial.finish(findings);
-                command.map(Self::Command)
+                finish(trial, ignored, findings);
+                Some(Self::Command(command))
+            }
+            TrialKind::Unclear(mut trial, _) => {
+                let (inputs, outputs) = (around.inputs.as_ref(), around.outputs.as_ref());
+                let command =
+                    CommandTrial::read(&mut trial, inputs, outputs, around.space, findings);
+                trial.ignore(&["learner"]);
+                finish(trial, ignored, findings);
+                Some(Self::Command(command))
             }
             TrialKind::Learner(mut trial) => {
                 let work = read_learner(&mut trial, around, findings);
-                ignored.extend(trial.ignore(OF_TRIALS));
-                trial.finish(findings);
+                finish(trial, ignored, findings);
                 work
             }
         }
     }
+}
+
+fn finish<'a>(mut trial: Fields<'a>, ignored: &mut Vec<At<'a>>, findings: &mut Findings) {
+    ignored.extend(trial.ignore(OF_TRIALS));
+    trial.ignore(&["$schema"]);
+    trial.finish(findings);
 }
 
 fn read_learner(
@@ -120,17 +165,30 @@ fn read_learner(
         }
         return Some(Work::Learner(learner));
     };
-    let (space, space_at) = around.space?;
-    if !space.parameters.iter().any(|own| own.name == parameter) {
+    let Some((space, space_at)) = around.space else {
+        if !around.has_space {
+            let says = format!("names search_space.{parameter}, but the job has no search_space");
+            let example = format!("{parameter}: [{{learner: ridge}}, knn]");
+            let mistake = Mistake::new(says, "a learner, or a parameter of search_space");
+            findings.problem(&at, mistake.hint(format!("add search_space: {{{example}}}")));
+        }
+        return None;
+    };
+    // A parameter that could not be read has its own problem.
+    if !matches!(&space_at.node.content, Content::Map(_)) {
+        return None;
+    }
+    if space_at.get(&parameter).is_none() {
         let known: Vec<&str> = space.parameters.iter().map(|own| own.name.as_str()).collect();
         let list = known.join(", ");
         let says = format!("names search_space.{parameter}, which is not there; known: {list}");
-        let guess = crate::nearest::nearest(&parameter, known);
+        let guess = nearest(&parameter, known);
         let hint = guess.map_or_else(
             || format!("define {parameter} under search_space"),
             |word| format!("did you mean {word}?"),
         );
-        findings.problem(&at, Mistake::new(says, list).hint(hint));
+        let allowed = if list.is_empty() { "a learner" } else { list.as_str() };
+        findings.problem(&at, Mistake::new(says, allowed).hint(hint));
         return None;
     }
     check_chosen(&parameter, space, around.task, space_at, findings);

@@ -4,6 +4,9 @@ use saphyr_parser::ScanError;
 
 use super::{MAX_DEPTH, MAX_NODES};
 
+/// How a sentence begins about the value of a document that is one value.
+pub(crate) const UNNAMED: &str = "the value";
+
 /// A mistake found before the document has a meaning.
 #[derive(Debug)]
 pub struct SyntaxError {

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 
 use saphyr_parser::{Event, Parser, ScalarStyle, Span, StrInput, Tag};
 
-use super::complaint::{Step, check_characters, error, scan_error, too_deep, too_large};
+use super::complaint::{Step, UNNAMED, check_characters, error, scan_error, too_deep, too_large};
 use super::scalar;
 use super::{Content, Key, Node, SyntaxError, brief_text};
 
@@ -203,10 +203,11 @@ impl Builder {
         let digits = text.trim_start_matches(['-', '+']).trim_start_matches('0');
         let digits = if digits.is_empty() { "0" } else { digits };
         let sign = if text.starts_with('-') { "-" } else { "" };
+        let name = if path.is_empty() { UNNAMED } else { &path };
         let mut zero = error(
             at,
             format!(
-                "{path} is {text}; a leading zero means octal to some readers and not to others"
+                "{name} is {text}; a leading zero means octal to some readers and not to others"
             ),
             text,
             "a number without leading zeros",
