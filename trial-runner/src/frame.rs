@@ -7,6 +7,7 @@ mod schema;
 use std::sync::Arc;
 
 pub use date_part::DatePart;
+pub(crate) use date_part::{DERIVED, readable};
 pub(crate) use layout::Layout;
 pub use schema::{Feature, FeatureKind, FeatureSchema, TargetKind};
 
@@ -27,7 +28,7 @@ pub struct Frame {
 /// One feature.
 #[derive(Clone, Debug)]
 pub struct FeatureColumn {
-    /// Its name; derived features are named `date.month` and the like.
+    /// Its name: its column's, or for a derived feature one that no column has.
     pub name: Arc<str>,
     /// Its values.
     pub values: FeatureValues,

@@ -10,6 +10,7 @@ use super::delimited::{Delimited, DelimitedReader, MAX_COLUMNS};
 use super::error::{At, DataError, DataPlace, Fault, list_names, shorten};
 use super::parquet::ParquetReader;
 use super::source::{DataFile, Format, Part, resolve};
+use crate::frame::DERIVED;
 
 /// More rows than an index of a frame can name.
 const MAX_ROWS: u64 = u32::MAX as u64 - 1;
@@ -261,6 +262,13 @@ fn check_names(names: &[String], file: &DataFile) -> Result<(), DataError> {
                 .found("an empty name")
                 .allowed("a name for every column")
                 .hint("if pandas wrote the file, write it with index=False"));
+        }
+        if name.contains(DERIVED) {
+            let message = format!("the name of column {} holds a control character", index + 1);
+            return Err(DataError::content(message)
+                .at(header())
+                .found(name.as_str())
+                .allowed("names without a unit separator (U+001F)"));
         }
         if !seen.insert(name.as_str()) {
             return Err(DataError::content(format!("two columns are called {:?}", shorten(name)))

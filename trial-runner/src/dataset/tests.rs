@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use fleetfit_search_spaces::data::{Folds, Forecasting, Task};
 
 use super::*;
-use crate::frame::{FeatureValues, MISSING};
+use crate::frame::{FeatureValues, MISSING, readable};
 
 /// A folder with files, gone when the test is over.
 struct Folder(tempfile::TempDir);
@@ -106,7 +106,7 @@ fn show(frame: &Frame) -> String {
                     codes.iter().map(|&code| word(levels, code)).collect()
                 }
             };
-            format!("{}: {}", column.name, values.join(" "))
+            format!("{}: {}", readable(&column.name), values.join(" "))
         })
         .collect();
     lines.push(match &frame.target {
@@ -416,6 +416,20 @@ fn forecasting_knows_times_and_series() {
         error.to_string(),
         "t.csv:3: the time column \"day\" holds neither ISO dates nor numbers"
     );
+}
+
+#[test]
+fn parts_of_dates_are_no_columns() {
+    let text = "d,d.day,y\n2024-01-01,7,1\n2024-01-02,8,2\n";
+    let folder = Folder::with("t.csv", text);
+    let dataset = folder.load(&regression("t.csv", "y")).unwrap();
+    let frame = dataset.frame(0);
+    let names: std::collections::HashSet<&str> =
+        frame.columns.iter().map(|column| &*column.name).collect();
+    assert_eq!(names.len(), frame.columns.len());
+    assert!(names.contains("d.day"));
+    let error = shown("d\u{1f}day,y\n1,2\n");
+    assert_eq!(error, "t.csv:1: the name of column 1 holds a control character");
 }
 
 #[test]

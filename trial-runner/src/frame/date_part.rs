@@ -4,6 +4,15 @@ use serde::{Deserialize, Serialize};
 
 use crate::dataset::cell::moment;
 
+/// What stands between a column's name and what is derived from it: a character (unit separator)
+/// that columns of files may not have in their names, so that no column is taken for a part.
+pub(crate) const DERIVED: char = '\u{1f}';
+
+/// A feature's name for people: `date.month`.
+pub(crate) fn readable(name: &str) -> String {
+    name.replace(DERIVED, ".")
+}
+
 /// One number out of a date.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -39,8 +48,12 @@ impl DatePart {
         Self::Elapsed,
     ];
 
-    /// The name after the column's name and a point.
-    pub fn name(self) -> &'static str {
+    /// The name of the feature that the part of a column becomes, which no column has.
+    pub fn feature_name(self, column: &str) -> String {
+        format!("{column}{DERIVED}{}", self.name())
+    }
+
+    fn name(self) -> &'static str {
         match self {
             Self::Year => "year",
             Self::Month => "month",

@@ -35,7 +35,7 @@ impl Layout {
                     FeatureKind::Date(parts) => FeatureLayout::Date(
                         parts
                             .iter()
-                            .map(|&part| (Arc::from(format!("{name}.{}", part.name())), part))
+                            .map(|&part| (Arc::from(part.feature_name(&name)), part))
                             .collect(),
                     ),
                 }

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::date_part::DatePart;
+use super::date_part::{DatePart, readable};
 use crate::dataset::KeyColumn;
 
 /// The features, the target and the other columns that matter when a model predicts.
@@ -96,13 +96,13 @@ impl FeatureSchema {
         Ok(serde_json::from_slice::<Stored<Self>>(&bytes)?.schema)
     }
 
-    /// The names of a frame's columns: the column's own, or `date.month` for the parts of a date.
+    /// The names of a frame's columns for people: `date.month` for the parts of a date.
     pub fn names(&self) -> Vec<String> {
         let mut names = Vec::new();
         for feature in &self.features {
             match &feature.kind {
                 FeatureKind::Date(parts) => names
-                    .extend(parts.iter().map(|part| format!("{}.{}", feature.column, part.name()))),
+                    .extend(parts.iter().map(|part| readable(&part.feature_name(&feature.column)))),
                 FeatureKind::Number | FeatureKind::Category(_) => {
                     names.push(feature.column.clone())
                 }

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::PredictError;
-use crate::frame::{FeatureColumn, FeatureValues, Frame, MISSING};
+use crate::frame::{FeatureColumn, FeatureValues, Frame, MISSING, readable};
 
 /// A column that a model reads.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -35,7 +35,7 @@ impl Source {
     /// Finds the column, whatever its place and the order of its levels.
     pub(crate) fn bind<'a>(&self, frame: &'a Frame) -> Result<Bound<'a>, PredictError> {
         let column = find(frame, &self.name)
-            .ok_or_else(|| PredictError::MissingColumn { name: self.name.clone() })?;
+            .ok_or_else(|| PredictError::MissingColumn { name: readable(&self.name) })?;
         match (&self.kind, &column.values) {
             (SourceKind::Number, FeatureValues::Number(values)) => Ok(Bound::Number(values)),
             (SourceKind::Category(words), FeatureValues::Category { codes, levels }) => {
@@ -48,12 +48,12 @@ impl Source {
             // A column that happens to be empty is read as either kind.
             (_, values) if is_empty(values) => Ok(Bound::Empty),
             (SourceKind::Number, _) => Err(PredictError::WrongKind {
-                name: self.name.clone(),
+                name: readable(&self.name),
                 found: "words",
                 expected: "numbers",
             }),
             (SourceKind::Category(_), _) => Err(PredictError::WrongKind {
-                name: self.name.clone(),
+                name: readable(&self.name),
                 found: "numbers",
                 expected: "words",
             }),

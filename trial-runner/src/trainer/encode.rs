@@ -2,7 +2,7 @@
 //! word, constant features left out, zero mean and unit deviation unless told otherwise.
 
 use super::{Fit, FitError};
-use crate::frame::{FeatureColumn, FeatureValues};
+use crate::frame::{FeatureColumn, FeatureValues, readable};
 use crate::model::encoder::{Design, Encoder, Feature, Reads};
 use crate::model::source::{Source, SourceKind};
 
@@ -68,7 +68,7 @@ fn check_size(n_features: usize, column: &FeatureColumn) -> Result<(), FitError>
     }
     Err(FitError::because(format!(
         "with column {} the data has more than {MAX_FEATURES} features, too many for this learner",
-        column.name
+        readable(&column.name)
     )))
 }
 

@@ -271,7 +271,6 @@ impl Planter for Bed {
 mod tests {
     use std::sync::Arc;
 
-    use fleetfit_search_spaces::seed::mix;
     use fleetfit_search_spaces::{Configuration, Learner, Setting, Value};
 
     use super::*;
