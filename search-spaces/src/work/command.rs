@@ -169,7 +169,7 @@ fn collect_paths(space: &SearchSpace, prefix: &str, paths: &mut Vec<String>) {
             paths.push(path.clone());
         }
         if let Domain::Choice(alternatives) = &parameter.domain {
-            for alternative in alternatives {
+            for alternative in alternatives.iter() {
                 if let Alternative::Space(nested) = alternative {
                     collect_paths(nested, &format!("{path}."), paths);
                 }
