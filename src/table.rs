@@ -91,8 +91,8 @@ fn fixed_cells(row: &TrialRow) -> [Option<String>; 9] {
         Some(row.configuration.to_json()),
         row.learner.clone(),
         row.reason.clone(),
-        Some(row.started.clone()),
-        Some(row.ended.clone()),
+        row.started.clone(),
+        row.ended.clone(),
     ]
 }
 

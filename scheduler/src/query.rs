@@ -137,10 +137,10 @@ pub struct TrialRow {
     pub learner: Option<String>,
     /// Why it was stopped or failed.
     pub reason: Option<String>,
-    /// When it began, in RFC 3339.
-    pub started: String,
-    /// When it ended, in RFC 3339.
-    pub ended: String,
+    /// When it began, in RFC 3339; none where nobody saw it, because its runners died.
+    pub started: Option<String>,
+    /// When it ended, in RFC 3339; none where nobody saw it.
+    pub ended: Option<String>,
 }
 
 /// Why a question has no answer.

@@ -48,7 +48,7 @@ pub use nearest::{nearest, nearest_n};
 pub use objective::{Goal, Measure, Objective, ValueRule};
 pub use problem::{Notice, Place, Problem, Problems};
 pub use sampling::{Algorithm, Sampling};
-pub use space::{Alternative, Axis, Domain, Parameter, Scale, SearchSpace};
+pub use space::{Alternative, Axis, Choice, Domain, Parameter, Scale, SearchSpace};
 pub use study::{Selection, Study};
 pub use trial::{End, Outcome, Report, TrialState};
 pub use value::Value;

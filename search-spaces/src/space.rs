@@ -5,11 +5,13 @@
 //! parent's choice fell on its branch. [`SearchSpace::configuration`] and [`SearchSpace::units`] go
 //! both ways.
 
+mod choice;
 mod cube;
 mod domain;
 mod normal;
 mod read;
 
+pub use choice::Choice;
 pub(crate) use cube::branches;
 pub(crate) use read::number;
 
@@ -52,7 +54,7 @@ pub enum Domain {
     /// A literal inside a nested space.
     Fixed(Value),
     /// One of a list.
-    Choice(Vec<Alternative>),
+    Choice(Choice),
     /// An integer from 0 up to, and without, `upper`.
     RandInt {
         /// The exclusive bound.

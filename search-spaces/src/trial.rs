@@ -59,9 +59,9 @@ pub struct Outcome {
     pub end: End,
     /// How many models were fitted for it.
     pub fits: u32,
-    /// When it began, in milliseconds since 1970.
+    /// When it began, in milliseconds since 1970; 0 where nobody saw it.
     pub started_ms: u64,
-    /// When it ended, in milliseconds since 1970.
+    /// When it ended, in milliseconds since 1970; 0 where nobody saw it.
     pub ended_ms: u64,
     /// What it reported on the way (the first [`MAX_REPORTS`]); empty for built-in learners.
     pub reports: Vec<Report>,

@@ -24,6 +24,8 @@ const REFITTED: u8 = 3;
 const CLOSED: u8 = 4;
 const REOPENED: u8 = 5;
 const ELAPSED: u8 = 6;
+/// Tags above this one are those of later versions.
+pub(super) const LAST_TAG: u8 = ELAPSED;
 
 /// One fact, ready to be stored.
 pub(super) struct Encoded {

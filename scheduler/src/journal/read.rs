@@ -254,7 +254,15 @@ impl Iterator for Facts {
     fn next(&mut self) -> Option<Self::Item> {
         let bytes = self.next_bytes()?;
         Some(bytes.and_then(|(sequence, bytes)| {
-            fact::decode(&bytes).map_err(|Malformed| damaged(Table::Facts, &self.id.with(sequence)))
+            fact::decode(&bytes).map_err(|Malformed| match bytes.first() {
+                // Records are sealed, so this is what was written.
+                Some(&tag) if tag > fact::LAST_TAG => JournalError::Newer {
+                    what: "a fact of the journal".to_owned(),
+                    found: u32::from(tag),
+                    known: u32::from(fact::LAST_TAG),
+                },
+                _ => damaged(Table::Facts, &self.id.with(sequence)),
+            })
         }))
     }
 }

@@ -79,8 +79,8 @@ fn seal_length(journal: &Journal, id: StudyId) -> usize {
 fn a_sealed_record_that_means_nothing_is_refused() {
     let dir = tempfile::tempdir().unwrap();
     let (journal, id) = one_fact(dir.path());
-    let payloads: [&[u8]; 6] =
-        [&[], &[0], &[0, 99], &[0, 1, 5], &[MORE, 1, 0], &[0, 1, 1, 0, 1, 0, 1, 9, 1, 0, 0]];
+    let payloads: [&[u8]; 5] =
+        [&[], &[0], &[0, 1, 5], &[MORE, 1, 0], &[0, 1, 1, 0, 1, 0, 1, 9, 1, 0, 0]];
     for payload in payloads {
         let key = id.with(0);
         journal.store.damage(Table::Facts, &key, |value| *value = store::seal(&key, payload));
@@ -270,4 +270,18 @@ proptest! {
             prop_assert!(fact::decode(&bytes[..at]).is_err());
         }
     }
+}
+
+#[test]
+fn a_fact_of_a_later_version_is_told_from_damage() {
+    let dir = tempfile::tempdir().unwrap();
+    let (journal, id) = one_fact(dir.path());
+    let check = |fact: &[u8], expected: &str| {
+        let record = [&[0], fact].concat();
+        journal.store.commit(&[Write::put(Table::Facts, id.with(1), record)]).unwrap();
+        let error = journal.facts(id).nth(1).unwrap().unwrap_err();
+        assert!(error.to_string().starts_with(expected), "{error}");
+    };
+    check(&[200, 1, 2], "a fact of the journal was written by a newer fleetfit (form 200;");
+    check(&[4, 1, 2], "the journal is damaged: the record 000000000000000000000001 of facts");
 }

@@ -1,5 +1,7 @@
 //! A study that is being asked about: its record and what its job means.
 
+use std::sync::Arc;
+
 use fleetfit_search_spaces::work::fill_search_space;
 use fleetfit_search_spaces::{
     Configuration, End, EntityKey, Notice, Selection, Setting, Study, Value, Work,
@@ -15,12 +17,12 @@ use crate::state::Ranked;
 pub(super) struct Asked {
     pub(super) journal: Journal,
     pub(super) record: StudyRecord,
-    pub(super) study: Study,
+    pub(super) study: Arc<Study>,
 }
 
 impl Asked {
     pub(super) fn new(journal: &Journal, record: StudyRecord) -> Result<Self, QueryError> {
-        let study = record.study()?;
+        let study = journal.study(&record)?;
         Ok(Self { journal: journal.clone(), record, study })
     }
 

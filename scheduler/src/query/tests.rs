@@ -1,5 +1,7 @@
 //! Every answer is compared with one computed the slow way from what was appended.
 
+use std::sync::Arc;
+
 use fleetfit_search_spaces::problem::Place;
 use fleetfit_search_spaces::wire::{ModelAddress, Refit};
 use fleetfit_search_spaces::{
@@ -7,7 +9,7 @@ use fleetfit_search_spaces::{
     Setting, Study, Value, ValueRule, Work,
 };
 
-use super::trials::{Rows, page_of};
+use super::trials::{Rows, page_of, seen};
 use super::*;
 use crate::event::Fact;
 use crate::journal::{Index, NewStudy, Summary};
@@ -193,7 +195,7 @@ impl Fixture {
 
     fn asked(&self, study: Study) -> Asked {
         let record = find(&self.journal, "asked").unwrap();
-        Asked { journal: self.journal.clone(), record, study }
+        Asked { journal: self.journal.clone(), record, study: Arc::new(study) }
     }
 
     fn chosen(&self, selection: Selection) -> Asked {
@@ -354,8 +356,10 @@ fn rows_are_the_outcomes_in_order() {
     let all = check(TrialFilter::default(), &|_| true);
     let row = all.iter().find(|row| row.state == TrialState::Stopped).unwrap();
     assert_eq!((row.value, row.reason.as_deref()), (Some(99.0), Some("bandit")));
-    assert!(row.started.starts_with("2023-11-14T22:13:20."), "{}", row.started);
-    assert!(row.ended.ends_with('Z') && row.ended.len() == 24, "{}", row.ended);
+    let (started, ended) = (row.started.clone().unwrap(), row.ended.clone().unwrap());
+    assert!(started.starts_with("2023-11-14T22:13:20."), "{started}");
+    assert!(ended.ends_with('Z') && ended.len() == 24, "{ended}");
+    assert_eq!(seen(0), None, "nobody saw a trial whose runners died");
     let failed = TrialFilter { state: Some(TrialState::Failed), ..Default::default() };
     check(failed, &|outcome| outcome.end.state() == TrialState::Failed);
     let one = TrialFilter { entity: Some("store=41,brand=b7".into()), state: None };
@@ -420,9 +424,12 @@ fn what_is_not_there_is_named_with_what_is_like_it() {
 
 /// The way that the command line and the API go: by name, the study read from the stored job.
 #[test]
-fn a_stored_job_is_read_again_for_every_question() {
+fn a_stored_job_is_read_once_for_every_question() {
     let fixture = Fixture::new(true);
     let journal = &fixture.journal;
+    let record = find(journal, "asked").unwrap();
+    let (once, again) = (journal.study(&record).unwrap(), journal.study(&record).unwrap());
+    assert!(Arc::ptr_eq(&once, &again));
     let status = status(journal, "asked", &[]).unwrap();
     assert_eq!(studies(journal).unwrap(), std::slice::from_ref(&status));
     assert_eq!((status.max_total_trials, status.metric.name.as_str()), (12, "r2_score"));

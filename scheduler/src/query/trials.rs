@@ -167,10 +167,15 @@ impl Rows {
             learner: self.asked.learner(&configuration),
             configuration,
             reason,
-            started: time(outcome.started_ms),
-            ended: time(outcome.ended_ms),
+            started: seen(outcome.started_ms),
+            ended: seen(outcome.ended_ms),
         })
     }
+}
+
+/// A time that a runner saw; 0 where none did.
+pub(super) fn seen(since_1970_ms: u64) -> Option<String> {
+    (since_1970_ms > 0).then(|| time(since_1970_ms))
 }
 
 /// Keeps a copy; all are dropped when there are too many.

@@ -43,7 +43,7 @@ impl Sampler for Random {
         for _ in 0..MAX_DRAWS {
             units.fill_with(|| unit(generator.next_u64()));
             let configuration = self.space.configuration(&units);
-            if !self.seen.contains(&configuration) {
+            if !self.seen.contains(&self.space, &configuration) {
                 return Some(configuration);
             }
         }
@@ -51,7 +51,7 @@ impl Sampler for Random {
     }
 
     fn seen(&mut self, configuration: &Configuration) {
-        self.seen.insert(configuration);
+        self.seen.insert(&self.space, configuration);
     }
 }
 

@@ -2,26 +2,46 @@
 
 use std::collections::BTreeSet;
 
+use fleetfit_search_spaces::seed::mix;
 use fleetfit_search_spaces::{Configuration, SearchSpace, Setting, Value};
 
-use fleetfit_search_spaces::seed::mix;
+/// Spaces of up to this many points have a bit for each: 32 MiB, which the system lends only as they
+/// are touched.
+const MAX_BITS: u128 = 1 << 28;
 
-/// More points than this are not remembered: in a space that large, chance does not repeat itself.
+/// Of a larger space no more points than this are remembered: in it, chance rarely repeats itself.
 const MAX_REMEMBERED: usize = 1_000_000;
 
-/// Looks for a free point in a grid walk are given up after so many points. More than any space
-/// that can be remembered has; in a larger one a free point comes long before.
+/// Looks for a free point in a grid walk are given up after so many points of a larger space, long
+/// after one has come.
 const MAX_WALK: u128 = 4 * MAX_REMEMBERED as u128;
 
-/// The proposed points of a space; nothing is remembered for an infinite one.
+/// The proposed points of a space.
 pub(super) struct Seen {
     size: Option<u128>,
-    fingerprints: BTreeSet<u64>,
+    points: Points,
+}
+
+enum Points {
+    /// Of an infinite space, where none comes twice.
+    Endless,
+    /// By their number in the grid.
+    Bits { words: Vec<u64>, n: u128 },
+    /// Hashes of the first ones.
+    Fingerprints(BTreeSet<u64>),
 }
 
 impl Seen {
     pub(super) fn new(space: &SearchSpace) -> Self {
-        Self { size: space.cardinality(), fingerprints: BTreeSet::new() }
+        let size = space.cardinality();
+        let points = match size {
+            None => Points::Endless,
+            Some(size) if size <= MAX_BITS => {
+                Points::Bits { words: vec![0; size.div_ceil(64) as usize], n: 0 }
+            }
+            Some(_) => Points::Fingerprints(BTreeSet::new()),
+        };
+        Self { size, points }
     }
 
     /// Whether points have to be told apart at all.
@@ -31,31 +51,79 @@ impl Seen {
 
     /// Whether no point is left.
     pub(super) fn is_exhausted(&self) -> bool {
-        self.size.is_some_and(|size| self.fingerprints.len() as u128 >= size)
+        let n = match &self.points {
+            Points::Endless => return false,
+            Points::Bits { n, .. } => *n,
+            Points::Fingerprints(seen) => seen.len() as u128,
+        };
+        self.size.is_some_and(|size| n >= size)
     }
 
-    pub(super) fn insert(&mut self, configuration: &Configuration) {
-        if self.is_finite() && self.fingerprints.len() < MAX_REMEMBERED {
-            self.fingerprints.insert(fingerprint(configuration));
+    pub(super) fn insert(&mut self, space: &SearchSpace, configuration: &Configuration) {
+        match &mut self.points {
+            Points::Endless => {}
+            Points::Bits { words, n } => {
+                if let Some((word, bit)) = bit(space, configuration)
+                    && let Some(word) = words.get_mut(word)
+                {
+                    *n += u128::from(*word & bit == 0);
+                    *word |= bit;
+                }
+            }
+            Points::Fingerprints(seen) => {
+                if seen.len() < MAX_REMEMBERED {
+                    seen.insert(fingerprint(configuration));
+                }
+            }
         }
     }
 
-    pub(super) fn contains(&self, configuration: &Configuration) -> bool {
-        self.is_finite() && self.fingerprints.contains(&fingerprint(configuration))
+    pub(super) fn contains(&self, space: &SearchSpace, configuration: &Configuration) -> bool {
+        match &self.points {
+            Points::Endless => false,
+            Points::Bits { words, .. } => bit(space, configuration)
+                .is_some_and(|(word, bit)| words.get(word).is_some_and(|word| word & bit != 0)),
+            Points::Fingerprints(seen) => seen.contains(&fingerprint(configuration)),
+        }
     }
 
     /// The first free point of a grid walk that starts at a drawn place.
     pub(super) fn first_free(&self, space: &SearchSpace, draw: u64) -> Option<Configuration> {
         let size = self.size.filter(|&size| size > 0)?;
         let start = u128::from(draw) % size;
-        let points = (0..size.min(MAX_WALK)).map(|step| {
+        let n_looked_at = match self.points {
+            Points::Fingerprints(_) => size.min(MAX_WALK),
+            Points::Endless | Points::Bits { .. } => size,
+        };
+        let mut step = 0;
+        while step < n_looked_at {
             // Both are below the size, which may be close to the largest number there is.
             let room = size - start;
-            space.grid_point(if step < room { start + step } else { step - room })
-        });
-        let mut free = points.filter(|point| !self.contains(point));
-        free.next()
+            let index = if step < room { start + step } else { step - room };
+            if let Points::Bits { words, .. } = &self.points {
+                // Bits come before configurations, and whole words of them before bits.
+                let word = words.get((index / 64) as usize).copied().unwrap_or_default();
+                let n_seen = (word >> (index % 64)).trailing_ones();
+                if n_seen > 0 {
+                    step += u128::from(n_seen);
+                    continue;
+                }
+            }
+            let point = space.grid_point(index);
+            // Branches that overlap give a point two numbers.
+            if !self.contains(space, &point) {
+                return Some(point);
+            }
+            step += 1;
+        }
+        None
     }
+}
+
+/// Where the bit of a point is: its word, and itself.
+fn bit(space: &SearchSpace, configuration: &Configuration) -> Option<(usize, u64)> {
+    let index = space.grid_index(configuration)?;
+    Some((usize::try_from(index / 64).ok()?, 1 << (index % 64)))
 }
 
 /// The same for equal configurations; different for others but for one chance in 2^64.
@@ -80,4 +148,46 @@ fn of_text(text: &str) -> u64 {
         u64::from_le_bytes(word)
     });
     words.fold(text.len() as u64, |hash, word| mix(&[hash, word]))
+}
+
+#[cfg(test)]
+mod tests {
+    use fleetfit_search_spaces::{Domain, Parameter};
+
+    use super::*;
+
+    fn space(sizes: &[i64]) -> SearchSpace {
+        let parameters = sizes.iter().enumerate().map(|(axis, &upper)| Parameter {
+            name: format!("x{axis}"),
+            domain: Domain::RandInt { upper },
+        });
+        SearchSpace { parameters: parameters.collect() }
+    }
+
+    #[test]
+    fn every_free_point_is_found_once() {
+        let space = space(&[7, 11, 3]);
+        let mut seen = Seen::new(&space);
+        for n in 0..7 * 11 * 3 {
+            assert!(!seen.is_exhausted(), "after {n}");
+            let point = seen.first_free(&space, mix(&[n])).unwrap();
+            assert!(!seen.contains(&space, &point));
+            seen.insert(&space, &point);
+            seen.insert(&space, &point);
+        }
+        assert!(seen.is_exhausted());
+        assert_eq!(seen.first_free(&space, 5), None);
+    }
+
+    #[test]
+    fn more_than_a_million_points_are_remembered() {
+        let space = space(&[1_200, 1_000]);
+        let mut seen = Seen::new(&space);
+        for index in 0..1_199_999 {
+            seen.insert(&space, &space.grid_point(index));
+        }
+        assert!(!seen.is_exhausted());
+        let last = seen.first_free(&space, 3);
+        assert_eq!(last, Some(space.grid_point(1_199_999)));
+    }
 }

@@ -50,7 +50,7 @@ impl Sobol {
     fn next(&self) -> (Option<Configuration>, u64) {
         for index in self.cursor..self.cursor + MAX_SKIPS {
             let configuration = self.space.configuration(&self.units(index));
-            if !self.seen.contains(&configuration) {
+            if !self.seen.contains(&self.space, &configuration) {
                 return (Some(configuration), index + 1);
             }
         }
@@ -89,7 +89,7 @@ impl Sampler for Sobol {
             None => self.cursor + 1,
         };
         self.cursor = next_cursor;
-        self.seen.insert(configuration);
+        self.seen.insert(&self.space, configuration);
     }
 }
 

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use fleetfit_search_spaces::{
-    Algorithm, Alternative, CommandTrial, Domain, Goal, Learner, Limits, Objective, Parameter,
-    Place, Sampling, Scale, SearchSpace, Selection, Study, Value, ValueRule, Work,
+    Algorithm, Alternative, Choice, CommandTrial, Domain, Goal, Learner, Limits, Objective,
+    Parameter, Place, Sampling, Scale, SearchSpace, Selection, Study, Value, ValueRule, Work,
 };
 
 /// A study of a built-in learner without limits of time.
@@ -73,10 +73,10 @@ pub(crate) fn conditional(n: i64) -> SearchSpace {
         Alternative::Space(SearchSpace { parameters })
     };
     let depth = Domain::Int { min: 1, max: n, step: 1, scale: Scale::Linear };
-    let model = Domain::Choice(vec![
+    let model = Domain::Choice(Choice::new(vec![
         branch("constant", Vec::new()),
         Alternative::Value(Value::Text("none".into())),
         branch("tree", vec![parameter("depth", depth)]),
-    ]);
+    ]));
     space(vec![parameter("model", model), parameter("seed", Domain::RandInt { upper: 3 })])
 }

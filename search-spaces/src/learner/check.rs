@@ -67,7 +67,7 @@ fn check_domain(
                 .node
                 .get("values")
                 .map_or_else(|| at.clone(), |values| at.child("values", values));
-            for (item, alternative) in list.one_or_more().iter().zip(alternatives) {
+            for (item, alternative) in list.one_or_more().iter().zip(alternatives.iter()) {
                 match alternative {
                     Alternative::Value(value) => {
                         check_value(learner, parameter, value, item, findings);
@@ -306,7 +306,7 @@ pub(crate) fn check_chosen(
             .node
             .get("values")
             .map_or_else(|| node.clone(), |values| node.child("values", values));
-        for (item, alternative) in list.one_or_more().iter().zip(alternatives) {
+        for (item, alternative) in list.one_or_more().iter().zip(alternatives.iter()) {
             check_branch(alternative, task, item, findings);
         }
     }

@@ -4,7 +4,7 @@
 //! on these coordinates and never sees a domain's own arithmetic.
 
 use super::domain::same;
-use super::{Alternative, Axis, Domain, Parameter, SearchSpace};
+use super::{Alternative, Axis, Choice, Domain, Parameter, SearchSpace};
 use crate::configuration::{Configuration, Setting};
 use crate::value::Value;
 
@@ -124,6 +124,19 @@ impl SearchSpace {
         settings.reverse();
         Configuration(settings)
     }
+
+    /// The number of a configuration in a grid: the inverse of [`SearchSpace::grid_point`]. None if
+    /// the space does not hold the configuration, or is infinite.
+    pub fn grid_index(&self, configuration: &Configuration) -> Option<u128> {
+        if configuration.0.len() != self.parameters.len() {
+            return None;
+        }
+        self.parameters.iter().try_fold(0u128, |index, parameter| {
+            let (_, setting) = configuration.0.iter().find(|(name, _)| *name == parameter.name)?;
+            let own = index_of(&parameter.domain, setting)?;
+            Some(index.saturating_mul(parameter.domain.cardinality()?).saturating_add(own))
+        })
+    }
 }
 
 impl Alternative {
@@ -138,14 +151,11 @@ impl Alternative {
 
 /// The nested spaces of a choice with their indices.
 pub(crate) fn branches(domain: &Domain) -> impl Iterator<Item = (usize, &SearchSpace)> {
-    let alternatives = match domain {
-        Domain::Choice(alternatives) => alternatives.as_slice(),
-        _ => &[],
+    let choice = match domain {
+        Domain::Choice(choice) => Some(choice),
+        _ => None,
     };
-    alternatives.iter().enumerate().filter_map(|(index, alternative)| match alternative {
-        Alternative::Space(space) => Some((index, space)),
-        Alternative::Value(_) => None,
-    })
+    choice.into_iter().flat_map(Choice::branches)
 }
 
 fn take_setting(domain: &Domain, units: &mut std::slice::Iter<'_, f64>) -> Setting {
@@ -184,21 +194,25 @@ fn push_branch(
 }
 
 fn nth_setting(domain: &Domain, index: u128) -> Setting {
-    let Domain::Choice(alternatives) = domain else {
+    let Domain::Choice(choice) = domain else {
         return Setting::Value(domain.nth(index));
     };
-    let mut rest = index;
-    for alternative in alternatives {
-        let size = alternative.cardinality().unwrap_or(1);
-        if rest < size {
-            return match alternative {
-                Alternative::Value(value) => Setting::Value(value.clone()),
-                Alternative::Space(space) => Setting::Nested(space.grid_point(rest)),
-            };
-        }
-        rest -= size;
+    match choice.nth(index) {
+        Some((Alternative::Value(value), _)) => Setting::Value(value.clone()),
+        Some((Alternative::Space(space), rest)) => Setting::Nested(space.grid_point(rest)),
+        None => Setting::Value(Value::Int(0)),
     }
-    Setting::Value(Value::Int(0))
+}
+
+/// The number of a setting, the inverse of `nth_setting`.
+fn index_of(domain: &Domain, setting: &Setting) -> Option<u128> {
+    match (domain, setting) {
+        (domain, Setting::Value(value)) => domain.index_of(value),
+        (Domain::Choice(choice), Setting::Nested(nested)) => choice
+            .branches()
+            .find_map(|(index, space)| Some(choice.start(index) + space.grid_index(nested)?)),
+        (_, Setting::Nested(_)) => None,
+    }
 }
 
 #[cfg(test)]
@@ -208,7 +222,7 @@ mod tests {
 
     use proptest::prelude::*;
 
-    use crate::space::{Alternative, Domain, Parameter, Scale, SearchSpace};
+    use crate::space::{Alternative, Choice, Domain, Parameter, Scale, SearchSpace};
     use crate::value::Value;
 
     fn parameter(name: &str, domain: Domain) -> Parameter {
@@ -222,11 +236,11 @@ mod tests {
                 parameters: vec![parameter("name", literal), parameter("C", own)],
             })
         };
-        let model = Domain::Choice(vec![
+        let model = Domain::Choice(Choice::new(vec![
             branch("svm", continuous),
             Alternative::Value(Value::Text("none".into())),
             branch("knn", Domain::RandInt { upper: 5 }),
-        ]);
+        ]));
         let seed = Domain::Int { min: 1, max: 3, step: 1, scale: Scale::Linear };
         SearchSpace { parameters: vec![parameter("model", model), parameter("seed", seed)] }
     }
@@ -257,6 +271,7 @@ mod tests {
             .map(|index| {
                 let point = space.grid_point(index);
                 assert!(space.contains(&point), "{}", point.to_json());
+                assert_eq!(space.grid_index(&point), Some(index));
                 point.to_json()
             })
             .collect();
@@ -355,6 +370,11 @@ mod tests {
         ) {
             let space = conditional(domain);
             let configuration = space.configuration(&units);
+            let index = space.grid_index(&configuration);
+            prop_assert_eq!(index.is_some(), space.grid_size().is_some());
+            if let Some(index) = index {
+                prop_assert_eq!(space.grid_point(index), configuration.clone());
+            }
             let back = space.units(&configuration);
             prop_assert!(back.is_some(), "{}", configuration.to_json());
             let back = back.unwrap();

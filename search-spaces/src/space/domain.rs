@@ -61,16 +61,10 @@ impl Domain {
         match self {
             Self::Fixed(fixed) => same(fixed, value).then_some(0.5),
             Self::Choice(alternatives) => {
-                let index = alternatives.iter().position(
-                    |alternative| matches!(alternative, Alternative::Value(own) if same(own, value)),
-                )?;
+                let index = alternatives.index_of(value)?;
                 Some((index as f64 + 0.5) / alternatives.len() as f64)
             }
-            Self::RandInt { upper } => {
-                let number = whole(value)?;
-                let inside = number >= 0 && number < *upper;
-                inside.then(|| (number as f64 + 0.5) / *upper as f64)
-            }
+            Self::RandInt { upper } => Some((self.index_of(value)? as f64 + 0.5) / *upper as f64),
             Self::Uniform { q: None, .. }
             | Self::LogUniform { q: None, .. }
             | Self::Float { step: None, .. } => {
@@ -89,19 +83,46 @@ impl Domain {
             | Self::LogUniform { q: Some(q), .. }
             | Self::Normal { q: Some(q), .. }
             | Self::LogNormal { q: Some(q), .. } => self.unit_of_multiple(finite(value)?, *q),
+            Self::Int { .. } | Self::Float { step: Some(_), .. } => {
+                Some(self.unit_of_step(self.index_of(value)?))
+            }
+        }
+    }
+
+    /// The number of a value, the inverse of `nth`; none if the domain does not hold it, or is
+    /// infinite.
+    pub(super) fn index_of(&self, value: &Value) -> Option<u128> {
+        match self {
+            Self::Fixed(fixed) => same(fixed, value).then_some(0),
+            Self::Choice(choice) => Some(choice.start(choice.index_of(value)?)),
+            Self::RandInt { upper } => {
+                let number = whole(value)?;
+                (number >= 0 && number < *upper).then_some(number as u128)
+            }
             Self::Int { min, max, step, .. } => {
                 let number = whole(value)?;
                 let distance = i128::from(number) - i128::from(*min);
                 let inside = number >= *min && number <= *max && distance % i128::from(*step) == 0;
-                inside.then(|| self.unit_of_step(distance as u128 / *step as u128))
+                inside.then_some(distance as u128 / *step as u128)
             }
             Self::Float { min, step: Some(step), .. } => {
                 let index = (finite(value)? - min) / step;
                 let nearest = index.round();
                 let inside = nearest >= 0.0 && nearest < self.n_steps() as f64;
                 let close = (index - nearest).abs() <= SLACK * nearest.abs().max(1.0);
-                (inside && close).then(|| self.unit_of_step(nearest as u128))
+                (inside && close).then_some(nearest as u128)
             }
+            Self::Uniform { q: Some(q), .. } | Self::LogUniform { q: Some(q), .. } => {
+                let (first, last) = self.multiples()?;
+                let nearest = nearest_multiple(finite(value)?, *q)?;
+                (nearest >= first && nearest <= last).then_some((nearest - first) as u128)
+            }
+            Self::Uniform { min, max, q: None }
+            | Self::LogUniform { min, max, q: None, .. }
+            | Self::Float { min, max, step: None, .. } => {
+                (min == max && self.unit(value).is_some()).then_some(0)
+            }
+            Self::Normal { .. } | Self::LogNormal { .. } => None,
         }
     }
 
@@ -146,11 +167,7 @@ impl Domain {
     pub fn cardinality(&self) -> Option<u128> {
         match self {
             Self::Fixed(_) => Some(1),
-            Self::Choice(alternatives) => {
-                alternatives.iter().try_fold(0u128, |sum, alternative| {
-                    Some(sum.saturating_add(alternative.cardinality()?))
-                })
-            }
+            Self::Choice(choice) => choice.cardinality(),
             Self::RandInt { upper } => Some(*upper as u128),
             Self::Uniform { q: Some(_), .. } | Self::LogUniform { q: Some(_), .. } => {
                 let (first, last) = self.multiples()?;
@@ -247,11 +264,9 @@ impl Domain {
     }
 
     fn unit_of_multiple(&self, number: f64, q: f64) -> Option<f64> {
-        let count = number / q;
-        let nearest = count.round();
+        let nearest = nearest_multiple(number, q)?;
         let (first, last) = self.multiples().unwrap_or((f64::MIN, f64::MAX));
-        let close = (count - nearest).abs() <= SLACK * nearest.abs().max(1.0);
-        if !close || nearest < first || nearest > last {
+        if nearest < first || nearest > last {
             return None;
         }
         let below = self.share_below((nearest - 0.5) * q);
@@ -345,6 +360,14 @@ pub(super) fn same(left: &Value, right: &Value) -> bool {
         }
         _ => left == right,
     }
+}
+
+/// Which multiple of `q` a number is; none if it is none.
+fn nearest_multiple(number: f64, q: f64) -> Option<f64> {
+    let count = number / q;
+    let nearest = count.round();
+    let close = (count - nearest).abs() <= SLACK * nearest.abs().max(1.0);
+    close.then_some(nearest)
 }
 
 /// `count` times `q`: an integer where `q` is whole, otherwise without the noise of binary
@@ -452,7 +475,7 @@ mod tests {
     #[test]
     fn choices_find_their_words() {
         let words = ["a", "b"].map(|word| Alternative::Value(Value::Text(word.into())));
-        let domain = Domain::Choice(words.into());
+        let domain = Domain::Choice(words.into_iter().collect());
         assert_eq!(domain.at(0.49), Value::Text("a".into()));
         assert_eq!(domain.unit(&Value::Text("b".into())), Some(0.75));
         assert_eq!(domain.unit(&Value::Text("c".into())), None);

@@ -263,7 +263,7 @@ fn read_choice(at: &At<'_>, base: f64, findings: &mut Findings) -> Option<Domain
         }
         alternatives.push(alternative);
     }
-    complete.then_some(Domain::Choice(alternatives))
+    complete.then(|| Domain::Choice(alternatives.into()))
 }
 
 /// The same for alternatives that nothing could tell apart.
