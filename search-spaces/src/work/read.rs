@@ -12,6 +12,10 @@ use crate::yaml::{Content, brief_text};
 /// Keys of `trial` that mean nothing on one's own machines.
 const IGNORED: &[&str] = &["environment", "distribution", "resources", "queue_settings"];
 
+/// What other tools call what a trial does.
+const OTHER_NAMES: [(&str, &str); 4] =
+    [("cmd", "command"), ("model", "learner"), ("algorithm", "learner"), ("estimator", "learner")];
+
 /// What a trial is, before its details are read.
 pub(crate) enum TrialKind<'a> {
     /// It has a `command`.
@@ -84,7 +88,10 @@ fn mistyped_kind(at: &At<'_>) -> Option<&'static str> {
     let known = || ["command", "learner"].into_iter().chain(others).chain(IGNORED.iter().copied());
     let unknown = entries.iter().map(|(key, _)| key.name.as_str());
     let unknown = unknown.filter(|key| known().all(|known| known != *key));
-    let mut guesses = unknown.take(100).filter_map(|key| nearest(key, known()));
+    let mut guesses = unknown.take(100).filter_map(|key| {
+        let alias = OTHER_NAMES.iter().find(|(other, _)| *other == key);
+        alias.map(|(_, own)| *own).or_else(|| nearest(key, known()))
+    });
     guesses.find_map(|guess| ["command", "learner"].into_iter().find(|kind| *kind == guess))
 }
 
@@ -139,6 +146,9 @@ impl Work {
 fn finish<'a>(mut trial: Fields<'a>, ignored: &mut Vec<At<'a>>, findings: &mut Findings) {
     ignored.extend(trial.ignore(IGNORED));
     trial.ignore(&["$schema"]);
+    for (other, own) in OTHER_NAMES {
+        trial.also_called(other, own);
+    }
     trial.finish(findings);
 }
 
