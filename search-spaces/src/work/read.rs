@@ -3,7 +3,7 @@
 use super::placeholder::{Piece, Root, pieces};
 use super::{CommandTrial, Work};
 use crate::data::Task;
-use crate::fields::{At, Fields};
+use crate::fields::{At, Fields, define_hint, listed};
 use crate::findings::{Findings, Mistake, nearest};
 use crate::learner::{check_chosen, check_learner, check_space};
 use crate::space::SearchSpace;
@@ -187,13 +187,9 @@ fn read_learner(
     }
     if space_at.get(&parameter).is_none() {
         let known: Vec<&str> = space.parameters.iter().map(|own| own.name.as_str()).collect();
-        let list = known.join(", ");
+        let list = listed(&known);
         let says = format!("names search_space.{parameter}, which is not there; known: {list}");
-        let guess = nearest(&parameter, known);
-        let hint = guess.map_or_else(
-            || format!("define {parameter} under search_space"),
-            |word| format!("did you mean {word}?"),
-        );
+        let hint = define_hint(&parameter, &known, "search_space");
         let allowed = if list.is_empty() { "a learner" } else { list.as_str() };
         findings.problem(&at, Mistake::new(says, allowed).hint(hint));
         return None;
