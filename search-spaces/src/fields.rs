@@ -56,6 +56,15 @@ impl<'a> At<'a> {
         Some(self.entry(key, node))
     }
 
+    /// The values of a mapping.
+    pub(crate) fn entries(&self) -> impl Iterator<Item = Self> {
+        let entries: &'a [(Key, Node)] = match &self.node.content {
+            Content::Map(entries) => entries,
+            _ => &[],
+        };
+        entries.iter().map(|(key, node)| self.entry(key, node))
+    }
+
     /// The names of a mapping's keys.
     pub(crate) fn keys(&self) -> Option<Vec<String>> {
         match &self.node.content {
@@ -524,6 +533,27 @@ pub(crate) fn valid_name(name: &str) -> String {
     let plain: String = name.chars().map(fits).collect();
     let begins = plain.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
     if begins { plain } else { format!("_{plain}") }
+}
+
+/// How many names of the user's own a message lists, and how many are compared.
+const MAX_LISTED: usize = 20;
+const MAX_COMPARED: usize = 1_000;
+
+/// `a, b, c`, cut where it is long.
+pub(crate) fn listed(known: &[&str]) -> String {
+    let more = if known.len() > MAX_LISTED { ", …" } else { "" };
+    let first: Vec<&str> = known.iter().take(MAX_LISTED).copied().collect();
+    format!("{}{more}", first.join(", "))
+}
+
+/// The advice for a name that is none of the user's own in a map: the one that was perhaps meant, or
+/// to define it there.
+pub(crate) fn define_hint(name: &str, known: &[&str], home: &str) -> String {
+    let guess = nearest(name, known.iter().take(MAX_COMPARED).copied());
+    guess.map_or_else(
+        || format!("define {name} under {home}"),
+        |word| format!("did you mean {word}?"),
+    )
 }
 
 /// `a, b or c`.

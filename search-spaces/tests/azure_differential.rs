@@ -638,3 +638,18 @@ fn every_difference_is_in_the_reference() {
         assert!(reference.contains(&words(reason)), "docs/job-file.md does not list: {reason}");
     }
 }
+
+#[test]
+fn every_refusal_says_what_to_write_instead() {
+    for variant in variants() {
+        let Err(problems) = Job::read("job.yml", &variant.text).and_then(|job| job.study()) else {
+            continue;
+        };
+        assert!(!problems.0.is_empty(), "{}", variant.name);
+        for problem in problems.0 {
+            let hint = problem.hint.clone().unwrap_or_default();
+            let parts = [&problem.message, &problem.found, &problem.allowed, &hint];
+            assert!(parts.iter().all(|part| !part.is_empty()), "{problem:?}");
+        }
+    }
+}

@@ -99,6 +99,23 @@ fn a_choice_of_five_thousand_is_fine() {
     }
 }
 
+#[test]
+fn many_names_that_nothing_defines_are_cheap() {
+    let mut text = "type: sweep\ntrial:\n  command: >-\n    train".to_owned();
+    for name in 0..20_000 {
+        write!(text, "\n    ${{{{search_space.{}{name}}}}}", "y".repeat(40)).unwrap();
+    }
+    text.push_str("\nsearch_space:\n");
+    for name in 0..20_000 {
+        writeln!(text, "  {}{name}: [1, 2]", "x".repeat(40)).unwrap();
+    }
+    text.push_str("objective: {goal: minimize, primary_metric: loss}\n");
+    text.push_str("limits: {max_total_trials: 9}\n");
+    let problems = refused(&text);
+    assert_eq!(problems.0.len(), 100);
+    assert!(problems.0.iter().all(|problem| problem.message.len() < 2_000));
+}
+
 const JOB: &str = "\
 type: sweep
 trial: {command: \"train ${{search_space.lr}} ${{inputs.a}}\", code: src}

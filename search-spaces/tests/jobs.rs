@@ -414,3 +414,112 @@ fn a_repeated_key_does_not_hide_other_problems() {
     let problems = Job::read("job.yaml", &text).unwrap().study().unwrap_err();
     assert_eq!(problems.0.len(), 3, "{problems}");
 }
+
+#[test]
+fn what_set_says_names_the_path() {
+    let said = |path: &str, value: &str| {
+        let mut job = Job::read("job.yaml", &command(&[])).unwrap();
+        let problem = job.set(path, value).unwrap_err();
+        assert!(!problem.found.is_empty() && !problem.allowed.is_empty() && problem.hint.is_some());
+        problem.message
+    };
+    let zero = "a leading zero means octal to some readers and not to others";
+    assert_eq!(said("seed", "012"), format!("seed is 012; {zero}"));
+    assert_eq!(said("limits", "{timeout: 012}"), format!("limits.timeout is 012; {zero}"));
+    assert_eq!(said("", "3"), "\"\" is no path");
+    assert_eq!(said("limits..timeout", "3"), "limits..timeout is no path");
+    assert_eq!(said("limits", "{a: 1, a: 2}"), "limits.a is set twice; the first is on line 1",);
+    assert_eq!(said("limits", "{a: 1"), "limits: a { that was opened before is not closed",);
+}
+
+#[test]
+fn what_azures_tool_writes_itself_is_read() {
+    use fleetfit_search_spaces::early_termination::Policy;
+    let stopped = |policy: &str| study(&command(&[("early_termination", policy)]));
+    let policy = |text: &str| stopped(text).early_termination.unwrap().policy;
+    let factor = Policy::BanditFactor(0.1);
+    for other in ["0", "0.0", "null", "\"0\""] {
+        let text = format!("{{type: bandit, slack_factor: 0.1, slack_amount: {other}}}");
+        assert_eq!(policy(&text), factor);
+        let text = format!("{{type: bandit, slack_factor: {other}, slack_amount: 3}}");
+        assert_eq!(policy(&text), Policy::BanditAmount(3.0));
+    }
+    let nulls = "{type: median_stopping, evaluation_interval: null, delay_evaluation: null}";
+    let own = stopped(nulls).early_termination.unwrap();
+    assert_eq!((own.evaluation_interval, own.delay_evaluation), (1, 0));
+    let seeded = study(&command(&[("sampling_algorithm", "{type: random, seed: -1}")]));
+    assert_eq!(seeded.sampling.seed, Some(u64::MAX));
+    let text = command(&[
+        (
+            "trial",
+            "{command: \"train ${{search_space.x}}\", environment_variables: {A: null, B: 2}, $schema: s}",
+        ),
+        ("id", "azureml:x"),
+        ("status", "Completed"),
+        ("creation_context", "{created_by: a}"),
+    ]);
+    let Work::Command(own) = study(&text).work else {
+        panic!("not a command");
+    };
+    assert_eq!(
+        own.environment_variables.into_iter().collect::<Vec<_>>(),
+        [("B".into(), "2".into())]
+    );
+}
+
+#[test]
+fn underscores_part_digits_where_a_number_is_wanted() {
+    let text =
+        command(&[("limits", "{max_total_trials: 1_000}"), ("search_space", "{x: [1_000, 1]}")]);
+    assert_eq!(study(&text).limits.max_total_trials, 1_000);
+    assert_eq!(
+        said(&text),
+        "job.yaml:3:20: search_space.x.0: 1_000 is text here; write 1000, or quote it\n\
+         job.yaml:5:28: limits.max_total_trials is 1_000, read as 1000",
+    );
+    for wrong in ["_1", "1_x", "a_1", "1__e_"] {
+        let text = command(&[("limits", &format!("{{max_total_trials: {wrong}}}"))]);
+        assert!(said(&text).contains("must be a whole number"), "{wrong}");
+    }
+}
+
+#[test]
+fn values_that_look_alike_get_a_notice() {
+    let text = command(&[("search_space", "{x: [1, \"1\", true, \"true\", a]}")]);
+    let says = "but for its type; a program cannot tell the two apart";
+    assert_eq!(
+        said(&text),
+        format!(
+            "job.yaml:3:23: search_space.x.1 is \"1\", as search_space.x.0 is {says}\n\
+             job.yaml:3:34: search_space.x.3 is \"true\", as search_space.x.2 is {says}"
+        ),
+    );
+    let text = STORES.replace("[store]", "[]");
+    assert_eq!(
+        said(&text),
+        "job.yaml:6:25: partition_column_names is an empty list; there is one model for all rows",
+    );
+}
+
+#[test]
+fn automl_reads_auto_and_truth_as_azure_does() {
+    let text = "\
+type: automl
+task: forecasting
+training_data: {type: mltable, path: train}
+target_column_name: y
+n_cross_validations: AUTO
+forecasting: {time_column_name: d, forecast_horizon: Auto, seasonality: Auto, target_lags: []}
+training: {allowed_training_algorithms: []}
+limits: {enable_early_termination: 1}
+";
+    let study = study(text);
+    let data = study.data.unwrap();
+    assert_eq!(data.folds, fleetfit_search_spaces::Folds::Auto);
+    let settings = data.forecasting.unwrap();
+    assert_eq!((settings.horizon, settings.target_lags), (None, None));
+    assert_eq!(settings.seasonality, Some(fleetfit_search_spaces::data::Steps::Auto));
+    let automl = study.automl.unwrap();
+    assert_eq!(automl.enable_early_termination, Some(true));
+    assert!(automl.allowed_algorithms.is_empty());
+}

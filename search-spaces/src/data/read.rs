@@ -192,6 +192,7 @@ fn read_positive_label(
     {
         let says = format!("is for classification, and the task is {}", task.name());
         findings.problem(&at, Mistake::new(says, "nothing").hint("remove positive_label"));
+        return None;
     }
     at.text(findings)
 }

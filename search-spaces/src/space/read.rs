@@ -466,7 +466,7 @@ fn read_float(fields: &mut Fields<'_>, findings: &mut Findings) -> Option<Domain
         && step > max - min
         && max > min
     {
-        return at.wrong(findings, &format!("at most max - min, {}", number(max - min)), None);
+        return too_long_a_step(at, number(max - min), findings);
     }
     check_log(fields, min, scale, "1e-4", findings)?;
     Some(Domain::Float { min, max, step, scale })
@@ -495,10 +495,15 @@ fn read_int(fields: &mut Fields<'_>, findings: &mut Findings) -> Option<Domain> 
         && step.unsigned_abs() > width
         && width > 0
     {
-        return at.wrong(findings, &format!("at most max - min, {width}"), None);
+        return too_long_a_step(at, width.to_string(), findings);
     }
     check_log(fields, min as f64, scale, "1", findings)?;
     Some(Domain::Int { min, max, step, scale })
+}
+
+fn too_long_a_step<T>(at: &At<'_>, width: String, findings: &mut Findings) -> Option<T> {
+    let hint = format!("write step: {width}, or less");
+    at.wrong(findings, &format!("at most max - min, {width}"), Some(hint))
 }
 
 fn read_scale(fields: &mut Fields<'_>, findings: &mut Findings) -> Option<Scale> {

@@ -24,10 +24,10 @@ const TASKS: &[(&str, Task)] = &[
 pub(super) fn read(mut root: Fields<'_>, name: &str, findings: &mut Findings) -> Reading {
     let (name, mut ignored) = header::read(&mut root, name, findings);
     let kind = TrialKind::read(&mut root, findings);
-    let has_learner = kind.as_ref().map_or(Some(false), TrialKind::has_learner);
     // Where that cannot be told, data is for learners.
-    let is_sure = kind.is_some() && has_learner.is_some();
-    let has_learner = has_learner.filter(|_| is_sure).unwrap_or_else(|| root.has("training_data"));
+    let sure = kind.as_ref().and_then(TrialKind::has_learner);
+    let is_sure = sure.is_some();
+    let has_learner = sure.unwrap_or_else(|| root.has("training_data"));
     let sampling = match root.take("sampling_algorithm", findings) {
         Some(at) => Sampling::read(&at, findings),
         None => Some(Sampling::default()),

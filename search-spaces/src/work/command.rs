@@ -5,10 +5,9 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use super::placeholder::{Piece, Root, modernize, pieces};
 use super::{CommandTrial, Input, Output};
 use crate::data::is_remote;
-use crate::fields::{At, Fields, valid_name};
+use crate::fields::{At, Fields, define_hint, listed, valid_name};
 use crate::findings::{Findings, Mistake};
 use crate::ignored::{OF_OUTPUTS, OF_PATHS};
-use crate::nearest::nearest;
 use crate::problem::Place;
 use crate::space::SearchSpace;
 use crate::yaml::Content;
@@ -47,9 +46,6 @@ const VARIABLES: &str = "AZUREML_SWEEP_";
 
 /// How many placeholders that name nothing are judged one by one.
 const MAX_UNKNOWN: usize = 100;
-
-/// How many known names a message lists.
-const MAX_LISTED: usize = 20;
 
 impl CommandTrial {
     /// Reads the keys of `trial` that belong to a command, with the job's inputs and outputs. What
@@ -167,19 +163,18 @@ impl Defined {
             return;
         }
         let word = root.word();
-        let define = format!("define {name} under {word}");
-        let (says, allowed, hint) = if known.is_empty() {
+        let known: Vec<&str> = known.iter().map(String::as_str).collect();
+        let (says, allowed) = if known.is_empty() {
             let says = format!("names ${{{{{word}.{name}}}}}, but the job has no {word}");
-            (says, "nothing of that kind".to_owned(), define)
+            (says, "nothing of that kind".to_owned())
         } else {
-            let mut list = known.iter().take(MAX_LISTED).cloned().collect::<Vec<_>>().join(", ");
-            list.push_str(if known.len() > MAX_LISTED { ", …" } else { "" });
+            let list = listed(&known);
             let says = format!(
                 "names ${{{{{word}.{name}}}}}, which {word} does not define; known: {list}"
             );
-            let guess = nearest(name, known.iter().map(String::as_str));
-            (says, list, guess.map_or(define, |word| format!("did you mean {word}?")))
+            (says, list)
         };
+        let hint = define_hint(name, &known, word);
         findings.problem(at, Mistake::new(says, allowed).hint(hint));
     }
 }
@@ -209,21 +204,15 @@ fn notice_unused(
     named: &BTreeSet<&str>,
     findings: &mut Findings,
 ) {
-    for parameter in &space.parameters {
-        let is_used = named.iter().any(|name| {
-            name.strip_prefix(parameter.name.as_str())
-                .is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
-        });
-        if is_used {
-            continue;
-        }
-        if let Some(node) = at.get(&parameter.name) {
-            let says = format!(
-                "is not named in the command; the program finds it only in {VARIABLES}{}",
-                parameter.name
-            );
-            findings.notice(&node, &says);
-        }
+    let used: HashSet<&str> = named.iter().filter_map(|name| name.split('.').next()).collect();
+    let read = space.parameters.iter().map(|parameter| parameter.name.as_str());
+    let unused: HashSet<&str> = read.filter(|name| !used.contains(name)).collect();
+    for node in at.entries().filter(|node| unused.contains(node.name())) {
+        let says = format!(
+            "is not named in the command; the program finds it only in {VARIABLES}{}",
+            node.name()
+        );
+        findings.notice(&node, &says);
     }
 }
 

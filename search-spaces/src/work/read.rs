@@ -3,13 +3,17 @@
 use super::placeholder::{Piece, Root, pieces};
 use super::{CommandTrial, Work};
 use crate::data::Task;
-use crate::fields::{At, Fields};
+use crate::fields::{At, Fields, define_hint, listed};
 use crate::findings::{Findings, Mistake};
 use crate::ignored::OF_TRIALS;
 use crate::learner::{check_chosen, check_learner, check_space};
 use crate::nearest::nearest;
 use crate::space::SearchSpace;
 use crate::yaml::{Content, brief_text};
+
+/// What other tools call what a trial does.
+const OTHER_NAMES: [(&str, &str); 4] =
+    [("cmd", "command"), ("model", "learner"), ("algorithm", "learner"), ("estimator", "learner")];
 
 /// What a trial is, before its details are read.
 pub(crate) enum TrialKind<'a> {
@@ -87,7 +91,10 @@ fn mistyped_kind(at: &At<'_>) -> Option<&'static str> {
         || ["command", "learner"].into_iter().chain(others).chain(OF_TRIALS.iter().copied());
     let unknown = entries.iter().map(|(key, _)| key.name.as_str());
     let unknown = unknown.filter(|key| known().all(|known| known != *key));
-    let mut guesses = unknown.take(100).filter_map(|key| nearest(key, known()));
+    let mut guesses = unknown.take(100).filter_map(|key| {
+        let alias = OTHER_NAMES.iter().find(|(other, _)| *other == key);
+        alias.map(|(_, own)| *own).or_else(|| nearest(key, known()))
+    });
     guesses.find_map(|guess| ["command", "learner"].into_iter().find(|kind| *kind == guess))
 }
 
@@ -142,6 +149,9 @@ impl Work {
 fn finish<'a>(mut trial: Fields<'a>, ignored: &mut Vec<At<'a>>, findings: &mut Findings) {
     ignored.extend(trial.ignore(OF_TRIALS));
     trial.ignore(&["$schema"]);
+    for (other, own) in OTHER_NAMES {
+        trial.also_called(other, own);
+    }
     trial.finish(findings);
 }
 
@@ -180,13 +190,9 @@ fn read_learner(
     }
     if space_at.get(&parameter).is_none() {
         let known: Vec<&str> = space.parameters.iter().map(|own| own.name.as_str()).collect();
-        let list = known.join(", ");
+        let list = listed(&known);
         let says = format!("names search_space.{parameter}, which is not there; known: {list}");
-        let guess = nearest(&parameter, known);
-        let hint = guess.map_or_else(
-            || format!("define {parameter} under search_space"),
-            |word| format!("did you mean {word}?"),
-        );
+        let hint = define_hint(&parameter, &known, "search_space");
         let allowed = if list.is_empty() { "a learner" } else { list.as_str() };
         findings.problem(&at, Mistake::new(says, allowed).hint(hint));
         return None;
