@@ -388,6 +388,15 @@ mod tests {
     use super::*;
 
     #[test]
+    fn compressions_that_are_not_read_are_named() {
+        let file = DataFile { path: "t.parquet".into(), shown: "t.parquet".to_owned() };
+        let message = "Disabled feature at compile time: brotli".to_owned();
+        let error = refused(&file, &ParquetError::General(message));
+        assert_eq!(error.to_string(), "t.parquet: is compressed with brotli, which is not read");
+        assert_eq!(error.hint.as_deref(), Some("write the file with compression zstd"));
+    }
+
+    #[test]
     fn decimals_and_short_floats() {
         let decimal = |raw: &'static [u8]| bytes(raw, Meaning::Decimal(100.0));
         assert_eq!(decimal(&[0x04, 0xd2]), Some(Cell::Number(12.34)));
