@@ -7,10 +7,12 @@
 
 pub(crate) mod cell;
 pub(crate) mod column;
+pub(crate) mod date;
 mod delimited;
 mod describe;
 mod error;
 mod keys;
+mod labels;
 mod mltable;
 mod parquet;
 mod prediction;
@@ -85,8 +87,7 @@ impl Dataset {
             let other = Table::survey(base, validation).map_err(as_validation)?;
             raw.append(RawRows::validation(&other, &table, &roles, spec.task)?);
         }
-        let unsorted =
-            Unsorted { schema, keep, n_training, raw, survey: &table.surveys[roles.target] };
+        let unsorted = Unsorted { schema, keep, n_training, raw };
         unsorted.sort(digest, notices, spec.validation.is_some())
     }
 

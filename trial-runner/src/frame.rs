@@ -43,7 +43,7 @@ pub enum FeatureValues {
     Category {
         /// One index a row.
         codes: Vec<u32>,
-        /// The words.
+        /// The words, in ascending order of their bytes.
         levels: Arc<Vec<String>>,
     },
 }

@@ -189,9 +189,8 @@ impl Model {
                 over(encoder, frame, blocks, |design, out| linear.predict(design, out, width))?;
             }
             Body::Neighbours(encoder, neighbours) => {
-                over(encoder, frame, blocks, |design, out| {
-                    neighbours.predict(design, out, width);
-                })?;
+                let search = neighbours.search(rows.len());
+                over(encoder, frame, blocks, |design, out| search.predict(design, out, width))?;
             }
             Body::Kernel(encoder, kernel) => {
                 over(encoder, frame, blocks, |design, out| kernel.predict(design, out, width))?;

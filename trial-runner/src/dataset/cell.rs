@@ -1,13 +1,16 @@
 //! One value of a table as a file gives it, and what its text means.
 
-use jiff::civil;
-use jiff::tz::Offset;
+use jiff::{SignedDuration, civil};
+
+use super::date::EPOCH;
 
 /// One value as a file gives it.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Cell<'a> {
     /// Nothing.
     Missing,
+    /// Text that stands for nothing, which keys keep: it may be the code of Namibia.
+    MissingWord(&'a str),
     /// Nothing, in a table that asks to tell empty text from missing: no value among numbers, the
     /// empty word among words.
     Empty,
@@ -25,18 +28,37 @@ pub(crate) enum Cell<'a> {
     Seconds(f64),
 }
 
-/// The words that mean "missing" in a csv file, besides the empty cell, in any letter case.
-pub const MISSING_WORDS: &[&str] =
-    &["na", "n/a", "#n/a", "nan", "-nan", "null", "none", "nat", "?"];
+/// The words that mean "missing" in a csv file, besides the empty cell, in any letter case: those of
+/// pandas and a few more. So does a date of zeros and, in columns that are not text, [`DASH`].
+pub const MISSING_WORDS: &[&str] = &[
+    "na", "n/a", "#na", "#n/a", "#n/a n/a", "<na>", "nan", "-nan", "1.#ind", "-1.#ind", "1.#qnan",
+    "-1.#qnan", "null", "none", "nat", "?",
+];
+
+/// A word that means "missing" among numbers, dates and truths, and itself among words, where `+`
+/// may be another.
+pub(crate) const DASH: &str = "-";
 
 impl<'a> Cell<'a> {
     /// The cell for a field of a csv file.
     pub(crate) fn from_text(text: &'a str) -> Self {
         let text = text.trim();
-        let missing = text.is_empty()
-            || (text.len() <= 4
-                && MISSING_WORDS.iter().any(|word| word.eq_ignore_ascii_case(text)));
-        if missing { Self::Missing } else { Self::Text(text) }
+        if text.is_empty() {
+            Self::Missing
+        } else if is_missing_word(text) {
+            Self::MissingWord(text)
+        } else {
+            Self::Text(text)
+        }
+    }
+
+    /// The cell for a text of a typed file.
+    pub(crate) fn from_word(text: &'a str) -> Self {
+        match text.trim() {
+            "" => Self::Missing,
+            zeros if is_zero_date(zeros) => Self::MissingWord(zeros),
+            text => Self::Word(text),
+        }
     }
 
     /// The cell for a float of a typed file.
@@ -50,7 +72,7 @@ impl<'a> Cell<'a> {
         'a: 'b,
     {
         match self {
-            Self::Missing => return None,
+            Self::Missing | Self::MissingWord(_) => return None,
             Self::Empty => return Some(""),
             Self::Text(text) | Self::Word(text) => return Some(text),
             Self::Int(number) => *buffer = number.to_string(),
@@ -60,6 +82,26 @@ impl<'a> Cell<'a> {
         }
         Some(buffer.as_str())
     }
+}
+
+fn is_missing_word(text: &str) -> bool {
+    const LONGEST: usize = 8;
+    let bytes = text.as_bytes();
+    // Most cells are numbers, and a look at a byte or two tells them from these words.
+    let may_be = match bytes[0] {
+        b'0' => return is_zero_date(text),
+        b'-' => bytes.len() == 1 || bytes.contains(&b'#') || bytes[1].eq_ignore_ascii_case(&b'n'),
+        b'1' => bytes.get(2) == Some(&b'#'),
+        first => b"nN#<?".contains(&first),
+    };
+    may_be
+        && bytes.len() <= LONGEST
+        && (text == DASH || MISSING_WORDS.iter().any(|word| word.eq_ignore_ascii_case(text)))
+}
+
+/// What some databases write where they have no date.
+fn is_zero_date(text: &str) -> bool {
+    matches!(text, "0000-00-00" | "0000-00-00 00:00:00" | "0000-00-00T00:00:00")
 }
 
 /// A number as text: whole numbers without a point, others in the shortest form that reads back.
@@ -90,8 +132,8 @@ pub(crate) fn moment(seconds: f64) -> Option<civil::DateTime> {
     }
     let whole = seconds.floor();
     let nanoseconds = ((seconds - whole) * 1e6).round() as i32 * 1000;
-    let timestamp = jiff::Timestamp::new(whole as i64, nanoseconds.min(999_999_999)).ok()?;
-    Some(Offset::UTC.to_datetime(timestamp))
+    let since = SignedDuration::new(whole as i64, nanoseconds.min(999_999_999));
+    EPOCH.checked_add(since).ok()
 }
 
 /// A number as csv files write it. Infinities are numbers here; NaN is not.
@@ -128,54 +170,44 @@ pub(crate) fn is_code(text: &str) -> bool {
     is_padded || (digits.len() > 18 && digits.iter().all(u8::is_ascii_digit))
 }
 
-/// An ISO date or date and time, as seconds since 1970. One with an offset is that instant.
-pub(crate) fn parse_date(text: &str) -> Option<f64> {
-    let bytes = text.as_bytes();
-    let looks_right = bytes.len() >= 10
-        && bytes[..4].iter().all(u8::is_ascii_digit)
-        && bytes[4] == b'-'
-        && bytes[7] == b'-';
-    if !looks_right {
-        return None;
-    }
-    // A civil date would read an offset and drop it.
-    if bytes[10..].iter().any(|byte| b"Zz+-".contains(byte)) {
-        let timestamp: jiff::Timestamp = text.parse().ok()?;
-        return Some(seconds_since_1970(timestamp));
-    }
-    seconds_of(text.parse().ok()?)
-}
-
-/// A date in one of these `strptime` formats, as seconds since 1970.
-pub(crate) fn parse_date_as(text: &str, formats: &[String]) -> Option<f64> {
-    formats.iter().find_map(|format| {
-        let parsed = jiff::fmt::strtime::parse(format, text).ok()?;
-        match parsed.to_datetime() {
-            Ok(moment) => seconds_of(moment),
-            Err(_) => seconds_of(parsed.to_date().ok()?.to_datetime(civil::Time::midnight())),
-        }
-    })
-}
-
-fn seconds_of(moment: civil::DateTime) -> Option<f64> {
-    let timestamp = Offset::UTC.to_timestamp(moment).ok()?;
-    Some(seconds_since_1970(timestamp))
-}
-
-fn seconds_since_1970(timestamp: jiff::Timestamp) -> f64 {
-    timestamp.as_second() as f64 + f64::from(timestamp.subsec_nanosecond()) / 1e9
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn words_that_mean_missing() {
-        for text in ["", "  ", "NA", "NaN", "nan", "NULL", "None", "?", "N/A", "#N/A", "NaT"] {
+        for text in ["", "  "] {
             assert_eq!(Cell::from_text(text), Cell::Missing, "{text:?}");
         }
-        for text in ["0", "no", "nana", "-", "unknown"] {
+        // All that pandas takes for missing, and ours.
+        for text in [
+            "#N/A",
+            "#N/A N/A",
+            "#NA",
+            "-1.#IND",
+            "-1.#QNAN",
+            "-NaN",
+            "-nan",
+            "1.#IND",
+            "1.#QNAN",
+            "<NA>",
+            "N/A",
+            "NA",
+            "NULL",
+            "NaN",
+            "None",
+            "n/a",
+            "nan",
+            "null",
+            "?",
+            "NaT",
+            "-",
+            "0000-00-00",
+            "0000-00-00 00:00:00",
+        ] {
+            assert_eq!(Cell::from_text(text), Cell::MissingWord(text), "{text:?}");
+        }
+        for text in ["0", "no", "nana", "--", "-1", "1.5", "unknown", "#", "<", "0000-00-01"] {
             assert_eq!(Cell::from_text(text), Cell::Text(text), "{text:?}");
         }
     }
@@ -205,30 +237,6 @@ mod tests {
         for text in ["0.5", "0", "10", "0.1234567890123456789012"] {
             assert!(!is_code(text), "{text}");
         }
-    }
-
-    #[test]
-    fn dates_read_and_write() {
-        for (text, seconds, back) in [
-            ("1970-01-02", 86_400.0, "1970-01-02"),
-            ("1969-12-31", -86_400.0, "1969-12-31"),
-            ("2020-02-29 06:30", 1_582_957_800.0, "2020-02-29T06:30:00"),
-            ("2020-02-29T06:30:00.5", 1_582_957_800.5, "2020-02-29T06:30:00.5"),
-            ("2020-02-29T06:30:00+01:00", 1_582_954_200.0, "2020-02-29T05:30:00"),
-            ("2020-02-29T06:30:00Z", 1_582_957_800.0, "2020-02-29T06:30:00"),
-        ] {
-            assert_eq!(parse_date(text), Some(seconds), "{text}");
-            assert_eq!(date_text(seconds), back, "{text}");
-        }
-        for text in
-            ["2020-02-30", "2020-1-1", "20200101", "abcd-ef-gh", "2020-01-01x", "é020-01-01"]
-        {
-            assert_eq!(parse_date(text), None, "{text}");
-        }
-        let formats = vec!["%d/%m/%Y".to_owned(), "%Y%m%d %H:%M".to_owned()];
-        assert_eq!(parse_date_as("02/01/1970", &formats), Some(86_400.0));
-        assert_eq!(parse_date_as("19700102 01:00", &formats), Some(90_000.0));
-        assert_eq!(parse_date_as("1970-01-02", &formats), None);
     }
 
     #[test]

@@ -5,9 +5,8 @@
 
 use std::collections::HashMap;
 
-use super::cell::{
-    Cell, is_code, parse_bool, parse_date, parse_date_as, parse_number, parse_plain_int,
-};
+use super::cell::{Cell, DASH, is_code, parse_bool, parse_number, parse_plain_int};
+use super::date::{looks_like_date, parse_compact, parse_date, parse_date_as};
 use super::error::{DataError, DataPlace, shorten};
 use crate::frame::MISSING;
 
@@ -33,6 +32,8 @@ pub(crate) enum Kind {
 pub(crate) struct Survey {
     pub(crate) missing: u64,
     ints: u64,
+    /// Those of the whole numbers that are dates like 20240131.
+    compact: u64,
     floats: u64,
     bools: u64,
     dates: u64,
@@ -49,23 +50,21 @@ impl Survey {
     /// Counts one value.
     pub(crate) fn see(&mut self, cell: Cell<'_>, place: impl Fn() -> DataPlace) {
         match cell {
-            Cell::Missing | Cell::Empty => self.missing += 1,
+            Cell::Missing | Cell::MissingWord(_) | Cell::Empty => self.missing += 1,
             Cell::Int(_) => self.ints += 1,
             Cell::Number(_) => self.floats += 1,
             Cell::Bool(_) => self.bools += 1,
             Cell::Seconds(_) => self.dates += 1,
             Cell::Text(text) => self.see_text(text, place),
-            Cell::Word(text) if self.words == 0 && parse_date(text).is_some() => self.dates += 1,
+            Cell::Word(text) if parse_date(text).is_some() => self.dates += 1,
             Cell::Word(text) => self.see_word(text, place),
         }
     }
 
     fn see_text(&mut self, text: &str, place: impl Fn() -> DataPlace) {
-        // Once a column holds a word it is text whatever follows.
-        if self.words > 0 {
-            self.words += 1;
-        } else if parse_plain_int(text).is_some() {
+        if let Some(number) = parse_plain_int(text) {
             self.ints += 1;
+            self.compact += u64::from(parse_compact(number).is_some());
         } else if parse_number(text).is_some() {
             self.floats += 1;
             self.has_codes |= is_code(text);
@@ -98,6 +97,39 @@ impl Survey {
             _ => Kind::Text,
         }
     }
+
+    /// What the column is as a feature or as the time: whole numbers that are all dates like
+    /// 20240131 are dates there.
+    pub(crate) fn feature_kind(&self) -> Kind {
+        match self.kind() {
+            Kind::Int if self.compact == self.ints => Kind::Date,
+            kind => kind,
+        }
+    }
+
+    /// Why a column is text that people may take for something else; none where it is just text.
+    pub(crate) fn surprise(&self) -> Option<String> {
+        let (word, place) = self.first_word.as_ref()?;
+        if self.is_text {
+            return None;
+        }
+        let numbers = self.ints + self.floats;
+        let n_values = numbers + self.bools + self.dates + self.words;
+        let word = shorten(word);
+        let odd = [(numbers, "numbers"), (self.dates, "dates")];
+        if let Some((n, what)) = odd.into_iter().find(|(n, _)| n * 10 >= n_values * 9) {
+            return Some(format!(
+                "is text because of {word:?} at {place}, though {n} of its {n_values} values are \
+                 {what} (leave such cells empty to have {what})"
+            ));
+        }
+        looks_like_date(&word).then(|| {
+            format!(
+                "is text because {word:?} at {place} is a date in a form that is not read (an \
+                 MLTable file's convert_column_types says how)"
+            )
+        })
+    }
 }
 
 /// A conversion that an `MLTable` asks for.
@@ -122,7 +154,7 @@ impl Convert {
     /// The cell as the conversion wants it.
     pub(crate) fn apply<'a>(&self, cell: Cell<'a>) -> Result<Cell<'a>, &'static str> {
         let text = match (self, cell) {
-            (_, Cell::Missing | Cell::Empty) => return Ok(cell),
+            (_, Cell::Missing | Cell::MissingWord(_) | Cell::Empty) => return Ok(cell),
             (Self::Text, Cell::Text(text)) => return Ok(Cell::Word(text)),
             (_, Cell::Text(text) | Cell::Word(text)) => text,
             _ => return Ok(cell),
@@ -141,7 +173,7 @@ impl Convert {
                 }
             }
             Self::Date(formats) if formats.is_empty() => {
-                parse_date(text).map(Cell::Seconds).ok_or("an ISO date")
+                parse_date(text).map(Cell::Seconds).ok_or("a date like 2024-01-31")
             }
             Self::Date(formats) => parse_date_as(text, formats)
                 .or_else(|| parse_date(text))
@@ -160,6 +192,10 @@ pub(crate) enum Storage {
     Date,
     /// As indices into the distinct words, in order of first appearance.
     Word,
+    /// The same for a column of text, where [`DASH`] is a word.
+    Text,
+    /// The same for keys, where every word that may mean "missing" is a word.
+    Key,
     /// As weights: numbers that are not negative, none missing.
     Weight,
     /// As marks of a fold: 0, 1 or missing.
@@ -189,7 +225,7 @@ pub(crate) struct ColumnBuilder {
 impl ColumnBuilder {
     pub(crate) fn new(name: &str, storage: Storage, n_rows: usize) -> Self {
         let (n_numbers, n_codes) = match storage {
-            Storage::Word => (0, n_rows),
+            Storage::Word | Storage::Text | Storage::Key => (0, n_rows),
             _ => (n_rows, 0),
         };
         Self {
@@ -221,8 +257,13 @@ impl ColumnBuilder {
             .allowed(allowed)
         };
         match self.storage {
-            Storage::Word => {
-                let code = match cell.word(&mut self.buffer) {
+            Storage::Word | Storage::Text | Storage::Key => {
+                let word = match (self.storage, cell) {
+                    (Storage::Key, Cell::MissingWord(word)) => Some(word),
+                    (Storage::Text, Cell::MissingWord(DASH)) => Some(DASH),
+                    _ => cell.word(&mut self.buffer),
+                };
+                let code = match word {
                     None => MISSING,
                     Some(word) => intern(&mut self.lookup, &mut self.words, word),
                 };
@@ -234,7 +275,7 @@ impl ColumnBuilder {
             },
             Storage::Date => match date_of(cell) {
                 Some(seconds) => self.numbers.push(seconds),
-                None => return Err(wrong("an ISO date", &mut String::new())),
+                None => return Err(wrong("a date like 2024-01-31", &mut String::new())),
             },
             Storage::Weight => match number_of(cell) {
                 Some(weight) if weight.is_finite() && weight >= 0.0 => self.numbers.push(weight),
@@ -258,7 +299,9 @@ impl ColumnBuilder {
 
     pub(crate) fn finish(self) -> Column {
         match self.storage {
-            Storage::Word => Column::Word { codes: self.codes, words: self.words },
+            Storage::Word | Storage::Text | Storage::Key => {
+                Column::Word { codes: self.codes, words: self.words }
+            }
             _ => Column::Number(self.numbers),
         }
     }
@@ -277,10 +320,11 @@ fn intern(lookup: &mut HashMap<String, u32>, words: &mut Vec<String>, word: &str
 /// The value as a number; NaN where it is missing or infinite, none where it is something else.
 fn number_of(cell: Cell<'_>) -> Option<f64> {
     let number = match cell {
-        Cell::Missing | Cell::Empty => return Some(f64::NAN),
+        Cell::Missing | Cell::MissingWord(_) | Cell::Empty => return Some(f64::NAN),
         Cell::Int(number) => return Some(number as f64),
         Cell::Number(number) => number,
-        Cell::Seconds(seconds) => seconds,
+        // A point in time is a number only to those who store it.
+        Cell::Seconds(_) => return None,
         Cell::Bool(value) => f64::from(u8::from(value)),
         Cell::Text(text) | Cell::Word(text) => match parse_number(text) {
             Some(number) => number,
@@ -292,10 +336,14 @@ fn number_of(cell: Cell<'_>) -> Option<f64> {
 
 fn date_of(cell: Cell<'_>) -> Option<f64> {
     match cell {
-        Cell::Missing | Cell::Empty => Some(f64::NAN),
+        Cell::Missing | Cell::MissingWord(_) | Cell::Empty => Some(f64::NAN),
         Cell::Seconds(seconds) => Some(seconds),
-        Cell::Text(text) | Cell::Word(text) => parse_date(text),
-        Cell::Int(_) | Cell::Number(_) | Cell::Bool(_) => None,
+        Cell::Text(text) => {
+            parse_date(text).or_else(|| parse_plain_int(text).and_then(parse_compact))
+        }
+        Cell::Word(text) => parse_date(text),
+        Cell::Int(number) => parse_compact(number),
+        Cell::Number(_) | Cell::Bool(_) => None,
     }
 }
 
@@ -317,6 +365,14 @@ impl Column {
         match self {
             Self::Number(values) => values,
             Self::Word { .. } => &[],
+        }
+    }
+
+    /// The numbers themselves; none for words.
+    pub(crate) fn into_numbers(self) -> Vec<f64> {
+        match self {
+            Self::Number(values) => values,
+            Self::Word { .. } => Vec::new(),
         }
     }
 

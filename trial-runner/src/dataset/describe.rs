@@ -4,14 +4,14 @@ use fleetfit_search_spaces::data::{DataSpec, Task};
 
 use super::column::{Column, Kind, Survey};
 use super::error::{DataError, list_names, shorten};
-use super::keys::labels;
+use super::labels::{self, Classes};
 use super::raw::RawRows;
 use super::roles::Roles;
 use super::table::Table;
 use crate::frame::{DatePart, Feature, FeatureKind, FeatureSchema, TargetKind};
 
 /// More classes than a classifier is asked to tell apart.
-const MAX_CLASSES: usize = 1_000;
+pub(super) const MAX_CLASSES: usize = 1_000;
 /// A text column with more levels than this, and more than half as many as rows, names rows.
 const IDENTIFIER_LEVELS: usize = 100;
 
@@ -26,13 +26,28 @@ pub(super) fn describe(
 ) -> Result<(FeatureSchema, Vec<bool>), DataError> {
     let mut features = Vec::new();
     let mut keep = Vec::with_capacity(roles.features.len());
-    let (mut identifiers, mut constant) = (Vec::new(), Vec::new());
+    let (mut identifiers, mut constant, mut left_out) = (Vec::new(), Vec::new(), Vec::new());
     for (&position, column) in roles.features.iter().zip(&raw.features) {
         let name = &table.names[position];
         let kind = match column {
             Column::Word { words, .. } => {
-                if words.len() > IDENTIFIER_LEVELS && words.len() * 2 > raw.n_rows {
-                    identifiers.push(name.as_str());
+                let names_rows = words.len() > IDENTIFIER_LEVELS && words.len() * 2 > raw.n_rows;
+                match table.surveys[position].surprise() {
+                    Some(why) if names_rows => {
+                        let few = "nearly every row has a text of its own there";
+                        let name = shorten(name);
+                        left_out.push(format!("column {name:?} {why}; it is not used: {few}"));
+                    }
+                    Some(why) => {
+                        let name = shorten(name);
+                        notices.push(format!(
+                            "column {name:?} {why}; each of its texts is a category"
+                        ));
+                    }
+                    None if names_rows => identifiers.push(name.as_str()),
+                    None => {}
+                }
+                if names_rows {
                     None
                 } else {
                     let mut levels = words.clone();
@@ -40,7 +55,14 @@ pub(super) fn describe(
                     Some(FeatureKind::Category(levels))
                 }
             }
-            Column::Number(seconds) if table.surveys[position].kind() == Kind::Date => {
+            Column::Number(seconds) if table.surveys[position].feature_kind() == Kind::Date => {
+                if table.surveys[position].kind() != Kind::Date {
+                    notices.push(format!(
+                        "column {:?} is read as dates like 20240131, since all of its values are \
+                         some; an MLTable file's convert_column_types to int keeps it as numbers",
+                        shorten(name)
+                    ));
+                }
                 let parts = DatePart::that_vary(seconds);
                 if parts.is_empty() {
                     constant.push(name.as_str());
@@ -53,20 +75,26 @@ pub(super) fn describe(
         features.extend(kind.map(|kind| Feature { column: name.clone(), kind }));
     }
     if !identifiers.is_empty() {
-        notices.push(format!(
+        left_out.push(format!(
             "text columns that name rows rather than describe them are not used: {}",
             list_names(&identifiers)
         ));
     }
     if !constant.is_empty() {
-        notices.push(format!("dates that never change are not used: {}", list_names(&constant)));
+        left_out.push(format!("dates that never change are not used: {}", list_names(&constant)));
     }
     if features.is_empty() && spec.task != Task::Forecasting {
-        return Err(DataError::content("no column is left to learn from")
+        let error = DataError::content("no column is left to learn from")
             .file(&table.parts[0].files[0].shown)
             .found(list_names(&table.names))
-            .allowed("at least one column besides the target, partition and weight columns"));
+            .allowed("at least one column besides the target, partition and weight columns");
+        left_out.extend(roles.notices.iter().cloned());
+        return Err(match left_out.is_empty() {
+            true => error,
+            false => error.hint(left_out.join("; ")),
+        });
     }
+    notices.append(&mut left_out);
     let schema = FeatureSchema {
         features,
         target: spec.target.clone(),
@@ -81,7 +109,7 @@ fn target_kind(survey: &Survey, raw: &RawRows, spec: &DataSpec) -> Result<Target
     let Column::Word { words, .. } = &raw.target else {
         return Ok(TargetKind::Number);
     };
-    let (mut names, _) = labels(survey, words);
+    let mut names = labels::names(survey, words);
     if let [only] = names.as_slice() {
         return Err(DataError::content(format!(
             "the target {:?} has one class, {:?}",
@@ -107,7 +135,8 @@ fn target_kind(survey: &Survey, raw: &RawRows, spec: &DataSpec) -> Result<Target
         let position = names
             .iter()
             .position(|name| name == positive)
-            .or_else(|| names.iter().position(|name| name.eq_ignore_ascii_case(positive)));
+            .or_else(|| names.iter().position(|name| name.eq_ignore_ascii_case(positive)))
+            .or_else(|| Classes::of(&names).position(positive).map(|code| code as usize));
         let Some(position) = position else {
             return Err(DataError::content(format!(
                 "no row has the class {:?}",

@@ -8,7 +8,7 @@ use fleetfit_search_spaces::value::Value;
 use serde::{Deserialize, Serialize};
 
 use super::cell::{parse_bool, parse_number, parse_plain_int};
-use super::column::{Column, Kind, Survey};
+use super::column::{Column, Kind, Storage, Survey};
 use crate::frame::MISSING;
 
 /// A partition column.
@@ -26,7 +26,10 @@ pub struct KeyColumn {
 pub enum KeyKind {
     /// Numbers; whole ones are integers, however they are written.
     Number,
-    /// Text, taken as it stands; codes with leading zeros as well.
+    /// True and false, however they are written.
+    Bool,
+    /// Text, taken as it stands; codes with leading zeros as well, and words that elsewhere mean
+    /// "missing".
     Text,
 }
 
@@ -34,24 +37,37 @@ impl KeyKind {
     pub(crate) fn of(survey: &Survey) -> Self {
         match survey.kind() {
             Kind::Int | Kind::Float if !survey.has_codes => Self::Number,
+            Kind::Bool => Self::Bool,
             _ => Self::Text,
         }
     }
 
+    /// How such a column is kept.
+    pub(crate) fn storage(self) -> Storage {
+        match self {
+            Self::Text => Storage::Key,
+            Self::Number | Self::Bool => Storage::Word,
+        }
+    }
+
     fn value(self, word: &str) -> Value {
-        if self == Self::Text {
-            return Value::Text(word.to_owned());
+        let text = || Value::Text(word.to_owned());
+        match self {
+            Self::Text => text(),
+            Self::Bool => parse_bool(word).map_or_else(text, Value::Bool),
+            Self::Number => number_value(word),
         }
-        if let Some(number) = parse_plain_int(word) {
-            return Value::Int(number);
-        }
-        match parse_number(word) {
-            Some(number) if number.fract() == 0.0 && number.abs() < 9e15 => {
-                Value::Int(number as i64)
-            }
-            Some(number) if number.is_finite() => Value::Float(number),
-            _ => Value::Text(word.to_owned()),
-        }
+    }
+}
+
+fn number_value(word: &str) -> Value {
+    if let Some(number) = parse_plain_int(word) {
+        return Value::Int(number);
+    }
+    match parse_number(word) {
+        Some(number) if number.fract() == 0.0 && number.abs() < 9e15 => Value::Int(number as i64),
+        Some(number) if number.is_finite() => Value::Float(number),
+        _ => Value::Text(word.to_owned()),
     }
 }
 
@@ -195,33 +211,6 @@ fn compare_values(a: &Value, b: &Value) -> Ordering {
             (None, None) => a.to_string().cmp(&b.to_string()),
         },
     }
-}
-
-/// The labels of a class column in order, and the label of each of its words. Numbers are sorted
-/// as numbers and other labels by their bytes; false comes before true in any spelling.
-pub(crate) fn labels(survey: &Survey, words: &[String]) -> (Vec<String>, Vec<u32>) {
-    let numbers = KeyKind::of(survey) == KeyKind::Number;
-    let bools = survey.kind() == Kind::Bool;
-    let texts: Vec<String> = words
-        .iter()
-        .map(|word| match parse_number(word) {
-            Some(number) if numbers => super::cell::number_text(number),
-            _ => match parse_bool(word) {
-                Some(value) if bools => value.to_string(),
-                _ => word.clone(),
-            },
-        })
-        .collect();
-    let mut sorted = texts.clone();
-    sorted.sort_by(|a, b| match (parse_number(a), parse_number(b)) {
-        (Some(a), Some(b)) if numbers => a.total_cmp(&b),
-        _ => a.cmp(b),
-    });
-    sorted.dedup();
-    let position: HashMap<&str, u32> = sorted.iter().map(String::as_str).zip(0_u32..).collect();
-    let codes =
-        texts.iter().map(|text| position.get(text.as_str()).copied().unwrap_or(MISSING)).collect();
-    (sorted, codes)
 }
 
 #[cfg(test)]

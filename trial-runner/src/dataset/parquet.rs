@@ -331,10 +331,7 @@ fn bytes(bytes: &[u8], meaning: Meaning) -> Option<Cell<'_>> {
         (Meaning::Float16, &[low, high]) => {
             Some(Cell::from_float(float16(u16::from_le_bytes([low, high]))))
         }
-        (Meaning::Plain, _) => match std::str::from_utf8(bytes).ok()?.trim() {
-            "" => Some(Cell::Missing),
-            text => Some(Cell::Word(text)),
-        },
+        (Meaning::Plain, _) => Some(Cell::from_word(std::str::from_utf8(bytes).ok()?)),
         _ => None,
     }
 }
@@ -357,8 +354,25 @@ fn guarded<T>(
 ) -> Result<T, DataError> {
     match catch_unwind(AssertUnwindSafe(call)) {
         Ok(Ok(value)) => Ok(value),
-        Ok(Err(error)) => Err(damaged(file, &error.to_string())),
+        Ok(Err(error)) => Err(refused(file, &error)),
         Err(_) => Err(damaged(file, "its contents contradict each other")),
+    }
+}
+
+/// What the library cannot read is said in the user's words where that can be told.
+fn refused(file: &DataFile, error: &ParquetError) -> DataError {
+    let reason = error.to_string();
+    let codec = ["brotli", "lzo"].into_iter().find(|codec| reason.to_lowercase().contains(codec));
+    match codec {
+        Some(codec) => DataError::new(
+            Fault::Unreadable,
+            format!("is compressed with {codec}, which is not read"),
+        )
+        .file(&file.shown)
+        .found(codec)
+        .allowed("parquet compressed with snappy, gzip, zstd or lz4, or not at all")
+        .hint("write the file with compression zstd"),
+        None => damaged(file, &reason),
     }
 }
 
@@ -372,6 +386,15 @@ fn damaged(file: &DataFile, reason: &str) -> DataError {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn compressions_that_are_not_read_are_named() {
+        let file = DataFile { path: "t.parquet".into(), shown: "t.parquet".to_owned() };
+        let message = "Disabled feature at compile time: brotli".to_owned();
+        let error = refused(&file, &ParquetError::General(message));
+        assert_eq!(error.to_string(), "t.parquet: is compressed with brotli, which is not read");
+        assert_eq!(error.hint.as_deref(), Some("write the file with compression zstd"));
+    }
 
     #[test]
     fn decimals_and_short_floats() {

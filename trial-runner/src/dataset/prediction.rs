@@ -53,7 +53,7 @@ impl Prediction {
         let mut reading = Reading::default();
         let mut partition = Vec::new();
         for key in &schema.partition {
-            partition.push(reading.want(find(&key.name)?, Storage::Word));
+            partition.push(reading.want(find(&key.name)?, key.kind.storage()));
         }
         let time = match &schema.time_column {
             Some(name) => Some((name.clone(), reading.want(find(name)?, Storage::Word))),
@@ -63,15 +63,15 @@ impl Prediction {
         for feature in &schema.features {
             let storage = match feature.kind {
                 FeatureKind::Number => Storage::Number,
-                FeatureKind::Category(_) => Storage::Word,
+                FeatureKind::Category(_) => Storage::Text,
                 FeatureKind::Date(_) => Storage::Date,
             };
             features.push(reading.want(find(&feature.column)?, storage));
         }
         let target = find_target(&table, schema);
         let target = target.map(|column| match schema.target_kind {
-            TargetKind::Number => (column, reading.want(column, Storage::Number)),
-            TargetKind::Class(_) => (column, reading.want(column, Storage::Word)),
+            TargetKind::Number => reading.want(column, Storage::Number),
+            TargetKind::Class(_) => reading.want(column, Storage::Text),
         });
         let mut columns = reading.read(&table)?;
         let partition: Vec<Column> =
@@ -89,9 +89,7 @@ impl Prediction {
             .zip(features)
             .map(|(feature, ticket)| to_levels(columns.take(ticket).gather(&order), &feature.kind))
             .collect();
-        let target = target.map(|(column, ticket)| {
-            target_rows(schema, &table.surveys[column], columns.take(ticket)).gather(&order)
-        });
+        let target = target.map(|ticket| target_rows(schema, columns.take(ticket)).gather(&order));
         let names = schema.partition.iter().map(|key| key.name.clone());
         Ok(Self {
             n_rows: table.n_rows,

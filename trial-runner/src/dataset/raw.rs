@@ -6,6 +6,7 @@ use fleetfit_search_spaces::data::Task;
 
 use super::column::{Column, Storage};
 use super::error::DataError;
+use super::keys::KeyKind;
 use super::roles::{Reading, Roles, feature_storage, missing_column};
 use super::table::Table;
 use crate::frame::MISSING;
@@ -64,18 +65,17 @@ impl RawRows {
         let mut want_all = |columns: &[usize], storage| {
             columns.iter().map(|&column| reading.want(column, storage)).collect::<Vec<_>>()
         };
-        let keys = want_all(&roles.keys, Storage::Word);
-        let series = want_all(&roles.series, Storage::Word);
         let marks = want_all(&roles.marks, Storage::Mark);
+        let mut want_each = |columns: &[usize], forms: &[Storage]| {
+            let columns = columns.iter().zip(forms);
+            columns.map(|(&column, &storage)| reading.want(column, storage)).collect::<Vec<_>>()
+        };
+        let keys = want_each(&roles.keys, &forms.keys);
+        let series = want_each(&roles.series, &forms.series);
+        let features = want_each(&roles.features, &forms.features);
         let target = reading.want(roles.target, forms.target);
         let weight = roles.weight.map(|column| reading.want(column, Storage::Weight));
         let time = roles.time.map(|column| reading.want(column, forms.time));
-        let features: Vec<_> = roles
-            .features
-            .iter()
-            .zip(&forms.features)
-            .map(|(&column, &storage)| reading.want(column, storage))
-            .collect();
         let mut columns = reading.read(table)?;
         let mut take_all = |tickets: Vec<_>| {
             tickets.into_iter().map(|ticket| columns.take(ticket)).collect::<Vec<_>>()
@@ -144,6 +144,8 @@ fn append(column: &mut Column, other: Column) {
 
 /// How the columns are kept whose form depends on what they hold.
 struct Forms {
+    keys: Vec<Storage>,
+    series: Vec<Storage>,
     target: Storage,
     time: Storage,
     features: Vec<Storage>,
@@ -151,10 +153,16 @@ struct Forms {
 
 impl Forms {
     fn of(table: &Table, roles: &Roles, task: Task) -> Self {
-        let form = |column: usize| feature_storage(table.surveys[column].kind());
+        let form = |column: usize| feature_storage(table.surveys[column].feature_kind());
+        let key_form = |column: &usize| KeyKind::of(&table.surveys[*column]).storage();
         Self {
+            keys: roles.keys.iter().map(key_form).collect(),
+            series: roles.series.iter().map(key_form).collect(),
             target: match task {
-                Task::Classification => Storage::Word,
+                Task::Classification => match form(roles.target) {
+                    Storage::Text => Storage::Text,
+                    _ => Storage::Word,
+                },
                 Task::Regression | Task::Forecasting => Storage::Number,
             },
             time: roles.time.map_or(Storage::Number, form),

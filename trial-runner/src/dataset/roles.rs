@@ -142,7 +142,7 @@ impl Roles {
         }
         let name = shorten(&table.names[time]);
         let mut error = DataError::content(format!(
-            "the time column {name:?} holds neither ISO dates nor numbers"
+            "the time column {name:?} holds neither numbers nor dates in a form that is read"
         ))
         .allowed("dates like 2024-01-31 or 2024-01-31T18:00, or numbers")
         .key("forecasting.time_column_name");
@@ -172,7 +172,7 @@ pub(crate) fn feature_storage(kind: Kind) -> Storage {
     match kind {
         Kind::Empty | Kind::Bool | Kind::Int | Kind::Float => Storage::Number,
         Kind::Date => Storage::Date,
-        Kind::Text => Storage::Word,
+        Kind::Text => Storage::Text,
     }
 }
 

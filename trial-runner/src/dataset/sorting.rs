@@ -4,23 +4,24 @@ use std::sync::Arc;
 
 use fleetfit_search_spaces::entity::EntityKey;
 
-use super::column::{Column, Survey};
-use super::error::DataError;
-use super::keys::{Combinations, RowKeys, labels};
+use super::column::Column;
+use super::describe::MAX_CLASSES;
+use super::error::{DataError, list_names, shorten};
+use super::keys::{Combinations, RowKeys};
+use super::labels::Classes;
 use super::raw::{RawRows, sort_by_group};
 use super::{Dataset, TargetRows};
 use crate::frame::{FeatureKind, FeatureSchema, Layout, MISSING, TargetKind};
 
 /// Rows in the files' order, and what has been decided about them.
-pub(super) struct Unsorted<'t> {
+pub(super) struct Unsorted {
     pub(super) schema: FeatureSchema,
     pub(super) keep: Vec<bool>,
     pub(super) n_training: usize,
     pub(super) raw: RawRows,
-    pub(super) survey: &'t Survey,
 }
 
-impl Unsorted<'_> {
+impl Unsorted {
     pub(super) fn sort(
         self,
         digest: String,
@@ -28,22 +29,20 @@ impl Unsorted<'_> {
         has_validation: bool,
     ) -> Result<Dataset, DataError> {
         let raw = self.raw;
-        let target = target_rows(&self.schema, self.survey, raw.target);
+        let (target, unseen) = with_unseen(&self.schema, raw.target, self.n_training)?;
         let keys = RowKeys::of(&self.schema.partition, &raw.keys, raw.n_rows);
-        let is_class = matches!(target, TargetRows::Class(..));
         let unused = |row: usize| {
             let is_timeless = |time: &Column| time.numbers()[row].is_nan();
             if raw.time.as_ref().is_some_and(is_timeless) {
                 Some(Unused::NoTime)
             } else if target.is_known(row) {
                 None
-            } else if is_class && row >= self.n_training {
-                Some(Unused::UnknownTarget)
             } else {
                 Some(Unused::NoTarget)
             }
         };
         let (entities, groups) = group_rows(keys, self.n_training, unused, &mut notices);
+        notices.extend(unseen);
         let is_unused = |group: &u32| *group == MISSING;
         if groups[..self.n_training].iter().all(is_unused) {
             let message = "no row has a target and all of its keys";
@@ -59,7 +58,7 @@ impl Unsorted<'_> {
             let rows = Combinations::of(&codes, raw.n_rows).rows;
             order.iter().map(|&row| rows[row as usize]).collect()
         });
-        let numbers = |column: Column| column.gather(order).numbers().to_vec();
+        let numbers = |column: Column| column.gather(order).into_numbers();
         let features: Vec<Column> = raw
             .features
             .into_iter()
@@ -92,20 +91,17 @@ enum Unused {
     NoKey,
     UnknownEntity,
     NoTarget,
-    UnknownTarget,
     NoTime,
 }
 
 impl Unused {
-    const ALL: [Self; 5] =
-        [Self::NoKey, Self::UnknownEntity, Self::NoTarget, Self::UnknownTarget, Self::NoTime];
+    const ALL: [Self; 4] = [Self::NoKey, Self::UnknownEntity, Self::NoTarget, Self::NoTime];
 
     fn reason(self) -> &'static str {
         match self {
             Self::NoKey => "a partition column is empty there",
             Self::UnknownEntity => "the training data has no such entity",
             Self::NoTarget => "the target is missing there",
-            Self::UnknownTarget => "the target is missing there, or no class of the training data",
             Self::NoTime => "the time is missing there",
         }
     }
@@ -133,7 +129,7 @@ fn group_rows(
             entities.push(key);
         }
     }
-    let mut counts = [0_usize; Unused::ALL.len()];
+    let mut counts = [[0_usize; Unused::ALL.len()]; 2];
     let mut groups = keys.rows;
     for (row, group) in groups.iter_mut().enumerate() {
         let entity = match *group {
@@ -143,41 +139,86 @@ fn group_rows(
         *group = match entity.and_then(|entity| unused(row).map_or(Ok(entity), Err)) {
             Ok(entity) => 2 * entity + u32::from(row >= n_training),
             Err(why) => {
-                counts[why as usize] += 1;
+                counts[usize::from(row >= n_training)][why as usize] += 1;
                 MISSING
             }
         };
     }
-    for (why, n_rows) in Unused::ALL.into_iter().zip(counts) {
-        if n_rows > 0 {
-            let rows = if n_rows == 1 { "row is" } else { "rows are" };
-            notices.push(format!("{n_rows} {rows} not used: {}", why.reason()));
+    for (table, counts) in ["", " of validation_data"].into_iter().zip(counts) {
+        for (why, n_rows) in Unused::ALL.into_iter().zip(counts) {
+            if n_rows > 0 {
+                let (rows, are) = if n_rows == 1 { ("row", "is") } else { ("rows", "are") };
+                notices.push(format!("{n_rows} {rows}{table} {are} not used: {}", why.reason()));
+            }
         }
     }
     (entities, groups)
 }
 
-pub(super) fn target_rows(schema: &FeatureSchema, survey: &Survey, column: Column) -> TargetRows {
+/// The target of rows to predict. A class that training did not see is as good as missing.
+pub(super) fn target_rows(schema: &FeatureSchema, column: Column) -> TargetRows {
     match (&schema.target_kind, column) {
-        (TargetKind::Class(names), Column::Word { codes, words }) => {
-            let (texts, of_word) = labels(survey, &words);
-            let of_text: Vec<u32> = texts
-                .iter()
-                .map(|text| match names.iter().position(|name| name == text) {
-                    Some(position) => position as u32,
-                    None => MISSING,
-                })
-                .collect();
-            let codes = codes
-                .into_iter()
-                .map(|code| match code {
-                    MISSING => MISSING,
-                    _ => of_text[of_word[code as usize] as usize],
-                })
-                .collect();
+        (TargetKind::Class(names), Column::Word { mut codes, words }) => {
+            let classes = Classes::of(names);
+            let of_word: Vec<u32> =
+                words.iter().map(|word| classes.position(word).unwrap_or(MISSING)).collect();
+            translate(&mut codes, &of_word);
             TargetRows::Class(codes, Arc::new(names.clone()))
         }
-        (_, column) => TargetRows::Number(column.numbers().to_vec()),
+        (_, column) => TargetRows::Number(column.into_numbers()),
+    }
+}
+
+/// The target of all rows, the validation table's last. Classes that only those have come after the
+/// others: no model predicts them, so they count as wrong. Also returns a notice of them.
+fn with_unseen(
+    schema: &FeatureSchema,
+    column: Column,
+    n_training: usize,
+) -> Result<(TargetRows, Option<String>), DataError> {
+    let (names, mut codes, words) = match (&schema.target_kind, column) {
+        (TargetKind::Class(names), Column::Word { codes, words }) => (names, codes, words),
+        (_, column) => return Ok((target_rows(schema, column), None)),
+    };
+    let classes = Classes::of(names);
+    let mut all = names.clone();
+    let of_word: Vec<u32> = words
+        .into_iter()
+        .map(|word| {
+            classes.position(&word).unwrap_or_else(|| {
+                all.push(word);
+                all.len() as u32 - 1
+            })
+        })
+        .collect();
+    if all.len() > MAX_CLASSES {
+        return Err(DataError::content(format!(
+            "with the validation data the target {:?} has {} classes",
+            shorten(&schema.target),
+            all.len()
+        ))
+        .key("validation_data")
+        .found(all.len().to_string())
+        .allowed(format!("at most {MAX_CLASSES} classes")));
+    }
+    translate(&mut codes, &of_word);
+    let is_unseen = |code: &&u32| **code != MISSING && **code as usize >= names.len();
+    let n_unseen = codes[n_training..].iter().filter(is_unseen).count();
+    let notice = (n_unseen > 0).then(|| {
+        let (rows, count) =
+            if n_unseen == 1 { ("row has", "counts") } else { ("rows have", "count") };
+        format!(
+            "{n_unseen} {rows} a class in validation_data that training_data lacks, and {count} as \
+             wrong: {}",
+            list_names(&all[names.len()..])
+        )
+    });
+    Ok((TargetRows::Class(codes, Arc::new(all)), notice))
+}
+
+fn translate(codes: &mut [u32], of_code: &[u32]) {
+    for code in codes.iter_mut().filter(|code| **code != MISSING) {
+        *code = of_code[*code as usize];
     }
 }
 
@@ -212,9 +253,7 @@ pub(super) fn to_levels(column: Column, kind: &FeatureKind) -> Column {
                     Err(_) => MISSING,
                 })
                 .collect();
-            for code in codes.iter_mut().filter(|code| **code != MISSING) {
-                *code = translation[*code as usize];
-            }
+            translate(&mut codes, &translation);
             Column::Word { codes, words: Vec::new() }
         }
         (_, column) => column,

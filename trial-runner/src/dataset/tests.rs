@@ -3,6 +3,7 @@
 mod mltables;
 mod parquets;
 mod predictions;
+mod readings;
 mod robustness;
 
 use std::path::PathBuf;
@@ -10,7 +11,7 @@ use std::path::PathBuf;
 use fleetfit_search_spaces::data::{Folds, Forecasting, Task};
 
 use super::*;
-use crate::frame::{FeatureValues, MISSING, readable};
+use crate::frame::{FeatureValues, MISSING, TargetKind, readable};
 
 /// A folder with files, gone when the test is over.
 struct Folder(tempfile::TempDir);
@@ -331,7 +332,7 @@ fn labels_are_sorted_and_shared() {
     assert_eq!(show_classes("x,y\n1,yes\n2,no\n3,yes\n", None), "-> yes no yes of no|yes");
     assert_eq!(
         show_classes("x,y\n1,TRUE\n2,False\n3,\n", Some("true")),
-        "x: 1 2\n-> true false of false|true"
+        "x: 1 2\n-> TRUE False of False|TRUE"
     );
     assert_eq!(
         show_classes("x,y\n1,a\n2,a\n", None),
@@ -414,7 +415,7 @@ fn forecasting_knows_times_and_series() {
     assert_eq!(error.key, "forecasting.time_column_name");
     assert_eq!(
         error.to_string(),
-        "t.csv:3: the time column \"day\" holds neither ISO dates nor numbers"
+        "t.csv:3: the time column \"day\" holds neither numbers nor dates in a form that is read"
     );
 }
 
@@ -460,8 +461,8 @@ fn validation_rows_follow_the_training_rows() {
     assert_eq!(dataset.marks(1).n_training, Some(2));
     assert_eq!(dataset.marks(1).refit_rows(3), [0, 1]);
     insta::assert_snapshot!(dataset.notices().join("\n"), @r"
-    1 row is not used: the training data has no such entity
-    1 row is not used: the target is missing there
+    1 row of validation_data is not used: the training data has no such entity
+    1 row of validation_data is not used: the target is missing there
     ");
     let folder = folder.and("v.csv", "y,k,x\n1,1,1\n");
     let error = folder.load(&spec).unwrap_err();

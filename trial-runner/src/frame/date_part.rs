@@ -104,7 +104,7 @@ impl DatePart {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::dataset::cell::parse_date;
+    use crate::dataset::date::parse_date;
 
     #[test]
     fn parts_of_a_leap_day() {

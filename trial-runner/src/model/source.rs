@@ -32,18 +32,22 @@ pub(crate) enum Bound<'a> {
 }
 
 impl Source {
-    /// Finds the column, whatever its place and the order of its levels.
+    /// Finds the column, whatever its place and its other levels.
     pub(crate) fn bind<'a>(&self, frame: &'a Frame) -> Result<Bound<'a>, PredictError> {
         let column = find(frame, &self.name)
             .ok_or_else(|| PredictError::MissingColumn { name: readable(&self.name) })?;
         match (&self.kind, &column.values) {
             (SourceKind::Number, FeatureValues::Number(values)) => Ok(Bound::Number(values)),
             (SourceKind::Category(words), FeatureValues::Category { codes, levels }) => {
-                let position = |level: &String| {
-                    let position = words.iter().position(|word| word == level);
-                    position.map_or(MISSING, |position| position as u32)
-                };
-                Ok(Bound::Category(codes, levels.iter().map(position).collect()))
+                // A model knows the words of its entity, and the levels are those of all data: few
+                // are looked up among many.
+                let mut positions = vec![MISSING; levels.len()];
+                for (position, word) in words.iter().enumerate() {
+                    if let Ok(level) = levels.binary_search(word) {
+                        positions[level] = position as u32;
+                    }
+                }
+                Ok(Bound::Category(codes, positions))
             }
             // A column that happens to be empty is read as either kind.
             (_, values) if is_empty(values) => Ok(Bound::Empty),

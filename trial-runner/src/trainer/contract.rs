@@ -128,7 +128,7 @@ fn synthetic(task: Task, n_rows: usize) -> Frame {
     Frame {
         columns: vec![
             number("a", a),
-            words("kind", codes, &["low", "middle", "high"]),
+            words("kind", codes, &["1 low", "2 middle", "3 high"]),
             number("b", b),
             number("useless", useless),
         ],
@@ -248,17 +248,17 @@ fn finds_its_columns_by_name() {
         other.columns.insert(1, number("more", vec![1.0; 200]));
         for column in &mut other.columns {
             if let FeatureValues::Category { codes, .. } = &column.values {
-                // "low" was 0 and is 3, and so on.
-                let codes = codes.iter().map(|&code| [3, 1, 0].get(code as usize).copied());
+                // "1 low" was 0 and is 1, and so on.
+                let codes = codes.iter().map(|&code| [1, 2, 3].get(code as usize).copied());
                 let codes = codes.map(|code| code.unwrap_or(MISSING)).collect();
-                *column = words("kind", codes, &["high", "middle", "unheard of", "low"]);
+                *column = words("kind", codes, &["0 unheard of", "1 low", "2 middle", "3 high"]);
             }
         }
         assert_eq!(bits(&model, &other, &test), bits(&model, &frame, &test), "{learner:?}");
         // Words and holes that training never saw.
         for column in &mut other.columns {
             match &mut column.values {
-                FeatureValues::Category { codes, .. } => codes.fill(2),
+                FeatureValues::Category { codes, .. } => codes.fill(0),
                 FeatureValues::Number(values) => values[..100].fill(f64::NAN),
             }
         }
@@ -302,7 +302,7 @@ fn hostile(task: Task) -> Vec<(&'static str, Frame)> {
     let tiny = wave(20, 0.5).iter().map(|value| value * 1e-300).collect();
     let mut edge = wave(20, 2.0);
     (edge[0], edge[1], edge[2], edge[3]) = (f64::MAX, f64::MIN, f64::INFINITY, f64::NEG_INFINITY);
-    let many: Vec<String> = (0..200).map(|index| format!("word {index}")).collect();
+    let many: Vec<String> = (0..200).map(|index| format!("word {index:03}")).collect();
     let many: Vec<&str> = many.iter().map(String::as_str).collect();
     let mut constant = frame(vec![number("a", wave(20, 0.5))], 20, task);
     constant.target = target(task, &[1.0; 20]);

@@ -150,7 +150,7 @@ mod tests {
     }
 
     fn words(codes: Vec<u32>, n_levels: usize) -> Frame {
-        let levels = (0..n_levels).map(|level| format!("w{level}"));
+        let levels = (0..n_levels).map(|level| format!("w{level:02}"));
         let levels = Arc::new(levels.collect());
         let n_rows = codes.len();
         frame(FeatureValues::Category { codes, levels }, n_rows)

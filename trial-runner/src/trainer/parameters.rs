@@ -145,9 +145,11 @@ impl<'a> Parameters<'a> {
         }
     }
 
-    /// A share of the features: a fraction in (0, 1], a whole number, `sqrt`, `log2` or `all`.
+    /// A share of the features: a fraction in (0, 1], a whole number, `sqrt`, `log2` or `all`, which
+    /// `none` means too: no limit.
     pub(super) fn share(&self, name: &str, default: Share) -> Result<Share, FitError> {
         match self.value(name)? {
+            None if self.0.0.iter().any(|(key, _)| key == name) => Ok(Share::All),
             None => Ok(default),
             Some(Value::Int(count)) if *count >= 1 => Ok(Share::Count(*count as usize)),
             Some(Value::Float(share)) if *share > 0.0 && *share <= 1.0 => {
@@ -221,8 +223,12 @@ mod tests {
             ("max_features", Value::Int(2)),
             ("min_samples_leaf", Value::Float(0.1)),
             ("bootstrap", Value::Text("None".into())),
+            ("depth", Value::Text("none".into())),
+            ("features", Value::Text("none".into())),
         ]);
         let read = Parameters(&given);
+        assert_eq!(read.share("features", Share::Root), Ok(Share::All));
+        assert_eq!(read.share("other", Share::Root), Ok(Share::Root));
         assert_eq!(read.optional_count("max_depth", 1), Ok(Some(3)));
         assert_eq!(read.optional_count("depth", 1), Ok(None));
         assert_eq!(read.share("max_features", Share::All), Ok(Share::Count(2)));
