@@ -16,7 +16,7 @@ fn collect(space: &SearchSpace, prefix: &str, found: &mut Vec<String>) {
             add(path, found);
             continue;
         };
-        for alternative in alternatives {
+        for alternative in alternatives.iter() {
             match alternative {
                 Alternative::Value(_) => add(path.clone(), found),
                 Alternative::Space(nested) => collect(nested, &format!("{path}."), found),

@@ -327,7 +327,7 @@ fn a_status_has_every_field() {
         "study": "asked", "status": "running", "ended_by": "cancel", "elapsed_s": 2.5,
         "entities": 600, "trials": {"completed": 7, "stopped": 0, "failed": 0}, "fits": 21,
         "metric": {"name": "r2_score", "goal": "maximize"}, "best": null, "notices": 2,
-        "max_total_trials": 100, "proposed": 9, "created": "2023-11-14T22:13:20.000Z",
+        "max_total_trials": 100, "proposed": 9, "parameters": [], "created": "2023-11-14T22:13:20.000Z",
     });
     assert_eq!(json, expected);
     let text = serde_json::to_string(&status).unwrap();
