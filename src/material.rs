@@ -3,6 +3,7 @@
 
 use std::path::Path;
 
+use fleetfit_search_spaces::data::local_path;
 use fleetfit_search_spaces::{CommandTrial, Input, Notice, Work};
 use fleetfit_trial_runner::command::{self, CodeError, CodeSnapshot};
 use fleetfit_trial_runner::dataset::Dataset;
@@ -34,13 +35,13 @@ impl Material {
         parts.extend(dataset.as_ref().map(|dataset| format!("data {}", dataset.digest())));
         if let Work::Command(CommandTrial { code, inputs, .. }) = &study.work {
             if let Some(code) = code {
-                let digest = command::digest_code(&base_dir.join(code), home);
+                let digest = command::digest_code(&base_dir.join(local_path(code)), home);
                 let digest = digest.map_err(|error| refused(submission, "trial.code", &error))?;
                 parts.push(format!("code {digest}"));
             }
             for (name, input) in inputs {
                 let Input::Path { path, .. } = input else { continue };
-                let digest = command::digest_input(&base_dir.join(path));
+                let digest = command::digest_input(&base_dir.join(local_path(path)));
                 let at = format!("inputs.{name}.path");
                 let digest = digest.map_err(|error| refused(submission, &at, &error))?;
                 parts.push(format!("input {name} {digest}"));
@@ -68,7 +69,7 @@ pub(crate) fn copy_code(
     let Work::Command(CommandTrial { code: Some(code), .. }) = &submission.study.work else {
         return Ok(None);
     };
-    let copied = command::snapshot(&submission.base_dir.join(code), dir);
+    let copied = command::snapshot(&submission.base_dir.join(local_path(code)), dir);
     copied.map(Some).map_err(|error| refused(submission, "trial.code", &error))
 }
 

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use fleetfit_search_spaces::data::is_remote;
+use fleetfit_search_spaces::data::{is_remote, local_path};
 use fleetfit_search_spaces::{
     CommandTrial, DataSource, DataSpec, Folds, Input, Job, Problem, nearest,
 };
@@ -39,13 +39,13 @@ pub(crate) fn command_problems(job: &Job, command: &CommandTrial, base: &Path) -
     };
     let mut problems = Vec::new();
     if let Some(code) = command.code.as_ref().filter(|code| !is_remote(code))
-        && !base.join(code).exists()
+        && !base.join(local_path(code)).exists()
     {
         problems.push(missing("trial.code", code, "a folder that exists"));
     }
     for (name, input) in &command.inputs {
         if let Input::Path { path, .. } = input
-            && !base.join(path).exists()
+            && !base.join(local_path(path)).exists()
         {
             let at = format!("inputs.{name}.path");
             problems.push(missing(&at, path, "a file or folder that exists"));

@@ -17,6 +17,7 @@ mod supervisor;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use fleetfit_search_spaces::data::local_path;
 use fleetfit_search_spaces::work::placeholder::{Piece, Root, pieces};
 use fleetfit_search_spaces::{CommandTrial, Configuration, End, Input, Objective, Report, Setting};
 use rustix::process::Signal;
@@ -192,7 +193,7 @@ fn input_value(job: &CommandJob<'_>, name: &str) -> Result<String, StartError> {
     match input {
         Some((_, Input::Value(value))) => Ok(value.to_string()),
         Some((_, Input::Path { path, .. })) => {
-            let path = job.base_dir.join(path);
+            let path = job.base_dir.join(local_path(path));
             path_text(&std::path::absolute(&path).unwrap_or(path), name)
         }
         Some((_, Input::Remote { .. })) => Err(StartError::Remote(name.to_owned())),

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use fleetfit_search_spaces::data::{DataSource, is_remote};
+use fleetfit_search_spaces::data::{self, DataSource, is_remote};
 
 use super::cell::Cell;
 use super::column::Convert;
@@ -162,16 +162,13 @@ pub(crate) fn find_files(
 
 /// A path without `file:`; an address of another machine is an error.
 pub(crate) fn local_path(shown: &str) -> Result<&str, DataError> {
-    if let Some(path) = shown.strip_prefix("file://") {
-        return Ok(path);
-    }
     if is_remote(shown) {
         return Err(DataError::new(Fault::Remote, format!("{shown:?} is a remote address"))
             .found(shown)
             .allowed("a path on this machine")
             .hint("download the data and write its local path"));
     }
-    Ok(shown)
+    Ok(data::local_path(shown))
 }
 
 fn missing(path: &Path, shown: &str) -> DataError {
