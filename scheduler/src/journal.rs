@@ -11,6 +11,7 @@ mod bytes;
 mod error;
 mod fact;
 mod lock;
+mod memory;
 mod outcomes;
 mod read;
 mod store;
@@ -21,11 +22,12 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use fleetfit_search_spaces::EntityKey;
 use fleetfit_search_spaces::wire::Refit;
-use fleetfit_search_spaces::{EntityKey, Problems, Study};
 
 use self::bytes::Writer;
 use self::fact::{Encoded, MAX_RECORD_BYTES};
+use self::memory::Memory;
 use self::store::{Store, Table, Write};
 use crate::event::Fact;
 
@@ -53,8 +55,7 @@ pub struct Journal {
     store: Arc<Store>,
     /// The ends of the studies that were written to. Holding it is the right to write.
     tails: Arc<Mutex<HashMap<StudyId, Tail>>>,
-    /// What the jobs mean that were asked about: a stored job never changes.
-    studies: Arc<Mutex<HashMap<StudyId, Arc<Study>>>>,
+    memory: Arc<Mutex<Memory>>,
 }
 
 /// Where a study's next fact goes.
@@ -84,7 +85,7 @@ impl Journal {
             }
         }
         let journal =
-            Self { store: Arc::new(store), tails: Arc::default(), studies: Arc::default() };
+            Self { store: Arc::new(store), tails: Arc::default(), memory: Arc::default() };
         for key in journal.store.keys(Table::Unfinished, &[], usize::MAX)? {
             journal.erase(StudyId(number(Table::Unfinished, &key, &key)?))?;
         }
@@ -169,7 +170,7 @@ impl Journal {
         let mut tails = self.writer();
         let record = self.record(id)?;
         tails.remove(&id);
-        lock(&self.studies).remove(&id);
+        self.memory().forget(id);
         self.store.commit(&[
             Write::put(Table::Unfinished, id.key().to_vec(), Vec::new()),
             Write::remove(Table::Names, record.head.name.into_bytes()),
@@ -255,23 +256,8 @@ impl Journal {
     }
 
     fn writer(&self) -> MutexGuard<'_, HashMap<StudyId, Tail>> {
-        lock(&self.tails)
+        self.tails.lock().unwrap_or_else(PoisonError::into_inner)
     }
-
-    /// What a stored job means, read once.
-    pub(crate) fn study(&self, record: &StudyRecord) -> Result<Arc<Study>, Problems> {
-        if let Some(study) = lock(&self.studies).get(&record.id) {
-            return Ok(Arc::clone(study));
-        }
-        // Reading takes a while, and others need not wait for it.
-        let study = Arc::new(record.study()?);
-        lock(&self.studies).insert(record.id, Arc::clone(&study));
-        Ok(study)
-    }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl StudyId {

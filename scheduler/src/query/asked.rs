@@ -13,6 +13,9 @@ use super::{BestView, MetricView, ModelView, QueryError, StatusView, TrialCounts
 use crate::journal::{Journal, JournalError, StudyRecord};
 use crate::state::Ranked;
 
+/// The shared best, and its value for every entity; not a number where it has none.
+pub(super) type SharedValues = (Ranked, Arc<Vec<f64>>);
+
 /// A study that is being asked about.
 pub(super) struct Asked {
     pub(super) journal: Journal,
@@ -82,18 +85,20 @@ impl Asked {
         first: u32,
     ) -> Result<impl Iterator<Item = Result<(u32, BestView), QueryError>> + Send + use<>, QueryError>
     {
-        let shared = match self.selection() {
+        let selection = self.selection();
+        let shared = match selection {
             Selection::Raw => None,
-            Selection::Shared => Some(self.values_of_shared()?),
+            Selection::Shared => self.values_of_shared()?,
         };
         let entities = first..self.record.head.entities;
         Ok(entities.filter_map(move |index| {
-            let ranked = match &shared {
-                None => self.raw_best(index),
-                Some((ranked, values)) => Ok(ranked.and_then(|ranked| {
+            let ranked = match (selection, &shared) {
+                (Selection::Raw, _) => self.raw_best(index),
+                (Selection::Shared, None) => Ok(None),
+                (Selection::Shared, Some((ranked, values))) => {
                     let value = values[index as usize];
-                    (!value.is_nan()).then_some(Ranked { value, ..ranked })
-                })),
+                    Ok((!value.is_nan()).then_some(Ranked { value, ..*ranked }))
+                }
             };
             let view =
                 |ranked: Ranked| Ok((index, self.view(Some(index), self.key(index)?, &ranked)?));
@@ -179,13 +184,16 @@ impl Asked {
         Ok(pairs.filter_map(|(ranked, value)| Some(Ranked { value: value?, ..*ranked })).collect())
     }
 
-    /// The shared best, and its value for every entity; not a number where it has none.
-    fn values_of_shared(&self) -> Result<(Option<Ranked>, Vec<f64>), QueryError> {
-        let best = self.shared(1)?.pop();
-        let mut values = vec![f64::NAN; self.record.head.entities as usize];
-        let Some(ranked) = best else {
-            return Ok((None, values));
+    /// The shared best, if there is one, with its values.
+    pub(super) fn values_of_shared(&self) -> Result<Option<SharedValues>, QueryError> {
+        let Some(ranked) = self.shared(1)?.pop() else {
+            return Ok(None);
         };
+        // A list comes in pages, and each would read the whole journal for this.
+        if let Some(values) = self.journal.column(self.record.id, &ranked) {
+            return Ok(Some((ranked, values)));
+        }
+        let mut values = vec![f64::NAN; self.record.head.entities as usize];
         for block in self.journal.blocks(&self.record, None, 0) {
             for outcome in block?.1 {
                 if let End::Completed { value } = outcome.end
@@ -196,7 +204,9 @@ impl Asked {
                 }
             }
         }
-        Ok((Some(ranked), values))
+        let values = Arc::new(values);
+        self.journal.keep_column(self.record.id, &ranked, &values);
+        Ok(Some((ranked, values)))
     }
 
     fn view(

@@ -448,3 +448,16 @@ fn a_stored_job_is_read_once_for_every_question() {
         Some(QueryError::UnknownStudy { .. })
     ));
 }
+
+#[test]
+fn the_values_of_the_shared_best_are_read_once() {
+    let fixture = Fixture::new(true);
+    let values = || fixture.chosen(Selection::Shared).values_of_shared().unwrap().unwrap();
+    let ((_, once), (ranked, again)) = (values(), values());
+    assert!(Arc::ptr_eq(&once, &again));
+    let id = find(&fixture.journal, "asked").unwrap().id;
+    let more = Ranked { completed: ranked.completed + 1, ..ranked };
+    assert!(fixture.journal.column(id, &more).is_none());
+    fixture.journal.delete(id).unwrap();
+    assert!(fixture.journal.column(id, &ranked).is_none());
+}

@@ -77,7 +77,8 @@ impl Domain {
             Self::Normal { q: None, .. } => Some(self.share_below(finite(value)?)),
             Self::LogNormal { q: None, .. } => {
                 let number = finite(value)?;
-                (number > 0.0).then(|| self.share_below(number))
+                // The lowest ones of a wide one are too small for a float to tell from 0.
+                (number >= 0.0).then(|| self.share_below(number))
             }
             Self::Uniform { q: Some(q), .. }
             | Self::LogUniform { q: Some(q), .. }
@@ -470,6 +471,18 @@ mod tests {
         let full = Domain::Int { min: i64::MIN, max: i64::MAX, step: 1, scale: Scale::Linear };
         assert_eq!(full.cardinality(), Some(1 << 64));
         assert_eq!(full.at(0.0), Value::Int(i64::MIN));
+    }
+
+    #[test]
+    fn a_lognormal_wider_than_floats_keeps_its_values() {
+        let domain = Domain::LogNormal { mu: 0.0, sigma: 500.0, q: None, base: E };
+        for unit in [0.0, 0.001, 0.5, 0.999, 1.0] {
+            let value = domain.at(unit);
+            let back = domain.unit(&value).unwrap();
+            assert!((0.0..=1.0).contains(&back), "{value}");
+        }
+        assert_eq!(domain.at(0.0), Value::Float(0.0));
+        assert_eq!(domain.unit(&Value::Float(-1.0)), None);
     }
 
     #[test]
