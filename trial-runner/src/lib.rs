@@ -9,6 +9,8 @@ pub mod frame;
 pub mod metrics;
 pub mod stop;
 
+mod caught;
+
 pub mod model;
 pub mod pack;
 pub mod trainer;

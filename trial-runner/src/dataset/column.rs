@@ -350,6 +350,10 @@ fn date_of(cell: Cell<'_>) -> Option<f64> {
 impl Column {
     /// The rows in this order, which need not name every row.
     pub(crate) fn gather(self, order: &[u32]) -> Self {
+        let n_rows = self.numbers().len() + self.words().0.len();
+        if order.len() == n_rows && order.iter().zip(0_u32..).all(|(row, at)| *row == at) {
+            return self;
+        }
         match self {
             Self::Number(values) => {
                 Self::Number(order.iter().map(|&row| values[row as usize]).collect())

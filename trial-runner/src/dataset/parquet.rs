@@ -4,7 +4,6 @@
 //! The library may panic on damaged files, so every call into it goes through [`guarded`].
 
 use std::fs::File;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use parquet::basic::{ConvertedType, LogicalType, TimeUnit};
 use parquet::column::reader::{ColumnReader, ColumnReaderImpl};
@@ -16,6 +15,7 @@ use parquet::schema::types::ColumnDescriptor;
 use super::cell::Cell;
 use super::error::{At, DataError, DataPlace, Fault};
 use super::source::{DataFile, Rows, Visit};
+use crate::caught::caught;
 
 /// How many values are decoded at a time.
 const BATCH: usize = 8192;
@@ -352,7 +352,7 @@ fn guarded<T>(
     file: &DataFile,
     call: impl FnOnce() -> Result<T, ParquetError>,
 ) -> Result<T, DataError> {
-    match catch_unwind(AssertUnwindSafe(call)) {
+    match caught(call) {
         Ok(Ok(value)) => Ok(value),
         Ok(Err(error)) => Err(refused(file, &error)),
         Err(_) => Err(damaged(file, "its contents contradict each other")),

@@ -5,7 +5,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::PredictError;
-use super::source::{Bound, Source};
+use super::source::{Bound, ColumnSource};
 use crate::frame::Frame;
 
 /// Encoded values stay within this, so that sums of products of them are finite.
@@ -14,7 +14,7 @@ const MAX_VALUE: f64 = 1e100;
 /// Which columns are read and which features they become.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Encoder {
-    pub(crate) sources: Vec<Source>,
+    pub(crate) sources: Vec<ColumnSource>,
     pub(crate) features: Vec<Feature>,
 }
 

@@ -6,13 +6,13 @@
 use serde::{Deserialize, Serialize};
 
 use super::PredictError;
-use super::source::{Bound, Source};
+use super::source::{Bound, ColumnSource};
 use crate::frame::Frame;
 
 /// One tree or many.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Forest {
-    pub(crate) sources: Vec<Source>,
+    pub(crate) sources: Vec<ColumnSource>,
     /// How many nodes each tree has.
     pub(crate) sizes: Vec<u32>,
     /// Tree after tree.

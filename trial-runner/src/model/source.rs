@@ -7,7 +7,7 @@ use crate::frame::{FeatureColumn, FeatureValues, Frame, MISSING, readable};
 
 /// A column that a model reads.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Source {
+pub(crate) struct ColumnSource {
     pub(crate) name: String,
     pub(crate) kind: SourceKind,
 }
@@ -31,7 +31,7 @@ pub(crate) enum Bound<'a> {
     Empty,
 }
 
-impl Source {
+impl ColumnSource {
     /// Finds the column, whatever its place and its other levels.
     pub(crate) fn bind<'a>(&self, frame: &'a Frame) -> Result<Bound<'a>, PredictError> {
         let column = find(frame, &self.name)

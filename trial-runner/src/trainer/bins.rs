@@ -5,10 +5,10 @@
 //! frequency (Fisher, "On Grouping for Maximum Homogeneity", 1958: for numbers and two classes some
 //! best split respects that order), and are then numbers like any other.
 
-use super::lesson::{Goal, Lesson};
+use super::lesson::{Learnt, Lesson};
 use super::{Fit, FitError};
 use crate::frame::FeatureValues;
-use crate::model::source::{Source, SourceKind};
+use crate::model::source::{ColumnSource, SourceKind};
 
 /// The code of a missing value.
 pub(super) const MISSING_BIN: u8 = u8::MAX;
@@ -16,7 +16,7 @@ const MAX_BINS: usize = MISSING_BIN as usize;
 
 /// The training rows, binned.
 pub(super) struct Binned {
-    pub(super) sources: Vec<Source>,
+    pub(super) sources: Vec<ColumnSource>,
     pub(super) columns: Vec<Bins>,
     /// Column after column.
     pub(super) codes: Vec<u8>,
@@ -47,7 +47,7 @@ impl Binned {
                     SourceKind::Category(ordered_words(job, lesson, codes, levels))
                 }
             };
-            let source = Source { name: column.name.to_string(), kind };
+            let source = ColumnSource { name: column.name.to_string(), kind };
             let bound =
                 source.bind(job.frame).map_err(|error| FitError::because(error.to_string()))?;
             let values = job.rows.iter().map(|&row| bound.value(row as usize));
@@ -141,15 +141,15 @@ fn ordered_words(job: &Fit<'_>, lesson: &Lesson, codes: &[u32], levels: &[String
         };
         let weight = lesson.weights.as_ref().map_or(1.0, |weights| weights[index]);
         *count += weight;
-        sums[codes[row as usize] as usize] += match &lesson.goal {
-            Goal::Numbers(y) => weight * y[index],
-            Goal::Classes(classes) if classes.present.len() == 2 => {
+        sums[codes[row as usize] as usize] += match &lesson.learnt {
+            Learnt::Numbers(y) => weight * y[index],
+            Learnt::Classes(classes) if classes.present.len() == 2 => {
                 weight * f64::from(classes.codes[index])
             }
-            Goal::Classes(_) => 0.0,
+            Learnt::Classes(_) => 0.0,
         };
     }
-    let by_count = matches!(&lesson.goal, Goal::Classes(classes) if classes.present.len() > 2);
+    let by_count = matches!(&lesson.learnt, Learnt::Classes(classes) if classes.present.len() > 2);
     let key = |level: usize| {
         if by_count { -counts[level] } else { sums[level] / counts[level] }
     };

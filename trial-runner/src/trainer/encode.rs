@@ -4,7 +4,7 @@
 use super::{Fit, FitError};
 use crate::frame::{FeatureColumn, FeatureValues, readable};
 use crate::model::encoder::{Design, Encoder, Feature, Reads};
-use crate::model::source::{Source, SourceKind};
+use crate::model::source::{ColumnSource, SourceKind};
 
 /// More features than this make a Gram matrix of 32 MB.
 const MAX_FEATURES: usize = 2_000;
@@ -38,7 +38,7 @@ pub(super) fn encode(job: &Fit<'_>, scaling: Scaling) -> Result<(Encoder, Design
         if features.is_empty() {
             continue;
         }
-        encoder.sources.push(Source { name: column.name.to_string(), kind });
+        encoder.sources.push(ColumnSource { name: column.name.to_string(), kind });
         encoder.features.extend(features.into_iter().map(|reads| Feature {
             source,
             reads,

@@ -11,8 +11,8 @@ use rand_pcg::Pcg64Mcg;
 
 use super::bins::Binned;
 use super::grow::below;
-use super::grow::{Entropy, Gini, Grower, Limits, Measure, Planter, Sample, Splitter, Variance};
-use super::lesson::{Goal, Lesson, mean};
+use super::grow::{Entropy, Gini, Grower, Impurity, Limits, Planter, Sample, Splitter, Variance};
+use super::lesson::{Learnt, Lesson, mean};
 use super::parameters::{Parameters, Share};
 use super::{Fit, FitError, Trainer};
 use crate::model::forest::Forest;
@@ -38,7 +38,7 @@ struct Recipe {
 
 impl Trainer for DecisionTree {
     fn fit(&self, job: &Fit<'_>) -> Result<Model, FitError> {
-        let recipe = |_: &Goal| {
+        let recipe = |_: &Learnt| {
             Ok(Recipe {
                 n_trees: 1,
                 splitter: Splitter::Best,
@@ -52,39 +52,39 @@ impl Trainer for DecisionTree {
 
 impl Trainer for RandomForest {
     fn fit(&self, job: &Fit<'_>) -> Result<Model, FitError> {
-        fit(job, |goal| many(job, goal, Splitter::Best))
+        fit(job, |learnt| many(job, learnt, Splitter::Best))
     }
 }
 
 impl Trainer for ExtraTrees {
     fn fit(&self, job: &Fit<'_>) -> Result<Model, FitError> {
-        fit(job, |goal| many(job, goal, Splitter::Random))
+        fit(job, |learnt| many(job, learnt, Splitter::Random))
     }
 }
 
-fn many(job: &Fit<'_>, goal: &Goal, splitter: Splitter) -> Result<Recipe, FitError> {
+fn many(job: &Fit<'_>, learnt: &Learnt, splitter: Splitter) -> Result<Recipe, FitError> {
     let parameters = Parameters(job.parameters);
     Ok(Recipe {
         n_trees: parameters.count("n_estimators", 1, 100)?,
         splitter,
         bootstrap: parameters.flag("bootstrap", splitter == Splitter::Best)?,
-        features: match goal {
-            Goal::Numbers(_) => Share::All,
-            Goal::Classes(_) => Share::Root,
+        features: match learnt {
+            Learnt::Numbers(_) => Share::All,
+            Learnt::Classes(_) => Share::Root,
         },
     })
 }
 
 fn fit(
     job: &Fit<'_>,
-    recipe: impl FnOnce(&Goal) -> Result<Recipe, FitError>,
+    recipe: impl FnOnce(&Learnt) -> Result<Recipe, FitError>,
 ) -> Result<Model, FitError> {
     let parameters = Parameters(job.parameters);
     let lesson = Lesson::read(job)?;
-    let recipe = recipe(&lesson.goal)?;
-    let criterion = match &lesson.goal {
-        Goal::Numbers(_) => parameters.word("criterion", &["squared_error"])?,
-        Goal::Classes(_) => parameters.word("criterion", &["gini", "entropy", "log_loss"])?,
+    let recipe = recipe(&lesson.learnt)?;
+    let criterion = match &lesson.learnt {
+        Learnt::Numbers(_) => parameters.word("criterion", &["squared_error"])?,
+        Learnt::Classes(_) => parameters.word("criterion", &["gini", "entropy", "log_loss"])?,
     };
     let n_rows = job.rows.len();
     let share = parameters.share("max_features", recipe.features)?;
@@ -107,11 +107,11 @@ fn fit(
     let bed = Bed::lay(&lesson);
     let plot = Plot { job, recipe: &recipe };
     let n_classes = bed.width;
-    let forest = match (&lesson.goal, criterion) {
-        (Goal::Classes(_), "entropy" | "log_loss") => {
+    let forest = match (&lesson.learnt, criterion) {
+        (Learnt::Classes(_), "entropy" | "log_loss") => {
             plot.plant(Grower::new(&data, Entropy { n_classes }, limits), bed)?
         }
-        (Goal::Classes(classes), _) if classes.present.len() > 2 => {
+        (Learnt::Classes(classes), _) if classes.present.len() > 2 => {
             plot.plant(Grower::new(&data, Gini { n_classes }, limits), bed)?
         }
         _ => plot.plant(Grower::new(&data, Variance, limits), bed)?,
@@ -127,7 +127,7 @@ struct Plot<'a> {
 }
 
 impl Plot<'_> {
-    fn plant<M: Measure>(
+    fn plant<M: Impurity>(
         &self,
         mut grower: Grower<'_, M>,
         mut bed: Bed,
@@ -183,8 +183,8 @@ struct Bed {
 impl Bed {
     fn lay(lesson: &Lesson) -> Self {
         let weight = |row: usize| lesson.weights.as_ref().map_or(1.0, |weights| weights[row]);
-        let (samples, width): (Vec<Sample>, usize) = match &lesson.goal {
-            Goal::Numbers(y) => {
+        let (samples, width): (Vec<Sample>, usize) = match &lesson.learnt {
+            Learnt::Numbers(y) => {
                 // Taken off so that sums of squares keep their digits.
                 let offset = mean(y, lesson.weights.as_deref());
                 let samples = y.iter().enumerate().map(|(row, y)| Sample {
@@ -195,7 +195,7 @@ impl Bed {
                 });
                 (samples.collect(), 1)
             }
-            Goal::Classes(classes) => {
+            Learnt::Classes(classes) => {
                 let samples = classes.codes.iter().enumerate().map(|(row, &class)| Sample {
                     row: row as u32,
                     class,
@@ -209,9 +209,9 @@ impl Bed {
             forest: Forest::default(),
             samples: samples.into_iter().filter(|sample| sample.weight > 0.0).collect(),
             width,
-            numbers: match &lesson.goal {
-                Goal::Numbers(y) => y.clone(),
-                Goal::Classes(_) => Vec::new(),
+            numbers: match &lesson.learnt {
+                Learnt::Numbers(y) => y.clone(),
+                Learnt::Classes(_) => Vec::new(),
             },
             thresholds: HashMap::new(),
             leaves: HashMap::new(),

@@ -6,7 +6,7 @@
 //! stopped. Deviations from scikit-learn: thresholds of features with more than 255 distinct values
 //! lie between bins, and missing values go where they help most.
 
-mod measure;
+mod impurity;
 
 use rand::Rng;
 use rand_pcg::Pcg64Mcg;
@@ -15,8 +15,8 @@ use super::bins::{Binned, MISSING_BIN};
 use crate::model::forest::Node;
 use crate::stop::{Stop, Stopped};
 
-use measure::{Counts, Sides, add};
-pub(super) use measure::{Entropy, Gini, Measure, Variance};
+use impurity::{Counts, Sides, add};
+pub(super) use impurity::{Entropy, Gini, Impurity, Variance};
 
 /// Visits of a row between two looks at the stop flag: well under a millisecond's worth.
 const VISITS_BETWEEN_CHECKS: usize = 1 << 18;
@@ -59,9 +59,9 @@ pub(super) trait Planter {
 }
 
 /// Memory that one tree after another grows in.
-pub(super) struct Grower<'a, M: Measure> {
+pub(super) struct Grower<'a, M: Impurity> {
     data: &'a Binned,
-    measure: M,
+    impurity: M,
     limits: Limits,
     /// Sums and counts of each bin; zero between two features.
     sums: Vec<f64>,
@@ -94,20 +94,20 @@ struct Pending {
     parent: Option<usize>,
 }
 
-impl<'a, M: Measure> Grower<'a, M> {
-    pub(super) fn new(data: &'a Binned, measure: M, limits: Limits) -> Self {
-        let width = measure.zeros().as_ref().len();
+impl<'a, M: Impurity> Grower<'a, M> {
+    pub(super) fn new(data: &'a Binned, impurity: M, limits: Limits) -> Self {
+        let width = impurity.zeros().as_ref().len();
         Self {
             data,
             limits,
             sums: vec![0.0; 256 * width],
             counts: vec![0; 256],
-            sides: Sides::new(&measure),
+            sides: Sides::new(&impurity),
             gathered: Vec::new(),
             features: (0..data.columns.len() as u32).collect(),
             apart: Vec::new(),
             visits: 0,
-            measure,
+            impurity,
         }
     }
 
@@ -157,14 +157,14 @@ impl<'a, M: Measure> Grower<'a, M> {
         let is_leaf = depth >= max_depth
             || samples.len() < min_samples_split.max(2)
             || samples.len() < 2 * min_samples_leaf
-            || self.measure.is_pure(samples);
+            || self.impurity.is_pure(samples);
         if is_leaf {
             return Ok(None);
         }
         let total = self.sides.total.as_mut();
         total.fill(0.0);
         for sample in samples {
-            self.measure.add(total, sample, 1.0);
+            self.impurity.add(total, sample, 1.0);
         }
         let n_all = self.features.len();
         let is_sampled = self.limits.n_features < n_all;
@@ -219,7 +219,7 @@ impl<'a, M: Measure> Grower<'a, M> {
                 let bin = word * 64 + bits.trailing_zeros() as usize;
                 bits &= bits - 1;
                 if n_bins > 0
-                    && let Some((score, missing_left)) = sides.judge(&self.measure, counts)
+                    && let Some((score, missing_left)) = sides.judge(&self.impurity, counts)
                     && score > top
                 {
                     top = score;
@@ -261,7 +261,7 @@ impl<'a, M: Measure> Grower<'a, M> {
             occupied[code >> 6] |= 1 << (code & 63);
             self.counts[code] += 1;
             let sums = &mut self.sums[code * width..(code + 1) * width];
-            self.measure.add(sums, sample, 1.0);
+            self.impurity.add(sums, sample, 1.0);
         }
         occupied
     }
@@ -298,11 +298,11 @@ impl<'a, M: Measure> Grower<'a, M> {
         left.fill(0.0);
         missing.fill(0.0);
         let codes = &self.gathered;
-        let n_left = self.measure.add_up_to(bin as u8, left, samples, codes);
+        let n_left = self.impurity.add_up_to(bin as u8, left, samples, codes);
         if n_missing > 0 {
             for (sample, &code) in samples.iter().zip(codes) {
                 let share = f64::from(u8::from(code == MISSING_BIN));
-                self.measure.add(missing, sample, share);
+                self.impurity.add(missing, sample, share);
             }
         }
         let counts = Counts {
@@ -311,7 +311,7 @@ impl<'a, M: Measure> Grower<'a, M> {
             n_missing,
             least: self.limits.min_samples_leaf.max(1),
         };
-        if let Some((score, missing_left)) = self.sides.judge(&self.measure, counts)
+        if let Some((score, missing_left)) = self.sides.judge(&self.impurity, counts)
             && best.is_none_or(|best| score > best.score)
         {
             *best = Some(Split { feature, bin: bin as u8, threshold, missing_left, score });

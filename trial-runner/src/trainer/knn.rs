@@ -4,7 +4,7 @@
 //! allocations), so the search is ours too: see `model/neighbours.rs`.
 
 use super::encode::{Scaling, encode};
-use super::lesson::{Goal, Lesson};
+use super::lesson::{Learnt, Lesson};
 use super::parameters::Parameters;
 use super::{Fit, FitError, Trainer};
 use crate::model::neighbours::{Neighbours, Voting};
@@ -46,9 +46,9 @@ impl Trainer for Knn {
                 design.values.len()
             )));
         }
-        let (targets, is_class) = match lesson.goal {
-            Goal::Numbers(y) => (y, false),
-            Goal::Classes(classes) => {
+        let (targets, is_class) = match lesson.learnt {
+            Learnt::Numbers(y) => (y, false),
+            Learnt::Classes(classes) => {
                 (classes.codes.iter().map(|&code| code.into()).collect(), true)
             }
         };

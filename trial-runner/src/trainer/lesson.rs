@@ -11,13 +11,13 @@ const MAX_TARGET: f64 = 1e100;
 
 /// The target and weights of the rows of a fit, in the rows' order.
 pub(super) struct Lesson {
-    pub(super) goal: Goal,
+    pub(super) learnt: Learnt,
     /// None when all rows weigh the same.
     pub(super) weights: Option<Vec<f64>>,
 }
 
 /// What is predicted.
-pub(super) enum Goal {
+pub(super) enum Learnt {
     /// A number.
     Numbers(Vec<f64>),
     /// A class, as an index into `present`.
@@ -43,14 +43,14 @@ impl Lesson {
         if job.rows.iter().any(|&row| row as usize >= job.frame.n_rows) {
             return Err(FitError::because("a row to learn from is not in the data"));
         }
-        Ok(Self { goal: goal(job)?, weights: weights(job)? })
+        Ok(Self { learnt: learnt(job)?, weights: weights(job)? })
     }
 
     /// The target as numbers, for learners of numbers only.
     pub(super) fn numbers(self, learner: &str) -> Result<(Vec<f64>, Option<Vec<f64>>), FitError> {
-        match self.goal {
-            Goal::Numbers(y) => Ok((y, self.weights)),
-            Goal::Classes(_) => Err(FitError::because(format!(
+        match self.learnt {
+            Learnt::Numbers(y) => Ok((y, self.weights)),
+            Learnt::Classes(_) => Err(FitError::because(format!(
                 "{learner} predicts numbers, but the target is a class"
             ))),
         }
@@ -58,9 +58,9 @@ impl Lesson {
 
     /// The target as classes, for learners of classes only.
     pub(super) fn classes(self, learner: &str) -> Result<(Classes, Option<Vec<f64>>), FitError> {
-        match self.goal {
-            Goal::Classes(classes) => Ok((classes, self.weights)),
-            Goal::Numbers(_) => Err(FitError::because(format!(
+        match self.learnt {
+            Learnt::Classes(classes) => Ok((classes, self.weights)),
+            Learnt::Numbers(_) => Err(FitError::because(format!(
                 "{learner} predicts classes, but the target is a number"
             ))),
         }
@@ -79,17 +79,17 @@ impl Lesson {
     /// What the constant model says: the mean, or the shares of the classes.
     pub(super) fn answer(&self) -> Answer {
         let weights = self.weights.as_deref();
-        match &self.goal {
-            Goal::Numbers(y) => Answer::Number { fallback: mean(y, weights) },
-            Goal::Classes(classes) => classes.answer(weights),
+        match &self.learnt {
+            Learnt::Numbers(y) => Answer::Number { fallback: mean(y, weights) },
+            Learnt::Classes(classes) => classes.answer(weights),
         }
     }
 
     /// Whether every row has the same target, so that the constant model is the model.
     pub(super) fn is_constant(&self) -> bool {
-        match &self.goal {
-            Goal::Numbers(y) => y.iter().all(|value| *value == y[0]),
-            Goal::Classes(classes) => classes.present.len() == 1,
+        match &self.learnt {
+            Learnt::Numbers(y) => y.iter().all(|value| *value == y[0]),
+            Learnt::Classes(classes) => classes.present.len() == 1,
         }
     }
 }
@@ -121,7 +121,7 @@ pub(super) fn mean(y: &[f64], weights: Option<&[f64]>) -> f64 {
     first + sum / total
 }
 
-fn goal(job: &Fit<'_>) -> Result<Goal, FitError> {
+fn learnt(job: &Fit<'_>) -> Result<Learnt, FitError> {
     match &job.frame.target {
         Target::Number(values) => {
             let y: Vec<f64> = job.rows.iter().map(|&row| values[row as usize]).collect();
@@ -129,7 +129,7 @@ fn goal(job: &Fit<'_>) -> Result<Goal, FitError> {
                 Some(value) => Err(FitError::because(format!(
                     "the target has the value {value:e}; a model needs values within 1e100"
                 ))),
-                None => Ok(Goal::Numbers(y)),
+                None => Ok(Learnt::Numbers(y)),
             }
         }
         Target::Class { codes, labels } => {
@@ -146,7 +146,7 @@ fn goal(job: &Fit<'_>) -> Result<Goal, FitError> {
                 rank[code as usize] = index as u32;
             }
             let rows = job.rows.iter();
-            Ok(Goal::Classes(Classes {
+            Ok(Learnt::Classes(Classes {
                 codes: rows.map(|&row| rank[codes[row as usize] as usize]).collect(),
                 present,
                 labels: Arc::clone(labels),

@@ -6,7 +6,7 @@
 //! Newton steps of Lin, Lin and Weng (2007), on the decision values of the training rows.
 
 use super::encode::{Scaling, encode};
-use super::lesson::{Goal, Lesson};
+use super::lesson::{Learnt, Lesson};
 use super::parameters::{Parameters, wrong};
 use super::smo::Programme;
 use super::{Fit, FitError, Trainer};
@@ -34,23 +34,23 @@ impl Trainer for Svm {
         if design.n_columns == 0 {
             return Ok(Model::constant(answer));
         }
-        let study = Study {
+        let machines = Machines {
             job,
             kernel: kernel(&parameters, &design)?,
             rows: design.row_major(),
             n_rows: design.n_rows,
             settings,
         };
-        let machines = match &lesson.goal {
-            Goal::Numbers(y) => vec![study.regress(y)?],
-            Goal::Classes(classes) if classes.present.len() == 2 => {
-                vec![study.separate(&classes.codes, 1)?]
+        let fitted = match &lesson.learnt {
+            Learnt::Numbers(y) => vec![machines.regress(y)?],
+            Learnt::Classes(classes) if classes.present.len() == 2 => {
+                vec![machines.separate(&classes.codes, 1)?]
             }
-            Goal::Classes(classes) => (0..classes.present.len() as u32)
-                .map(|class| study.separate(&classes.codes, class))
+            Learnt::Classes(classes) => (0..classes.present.len() as u32)
+                .map(|class| machines.separate(&classes.codes, class))
                 .collect::<Result<_, _>>()?,
         };
-        let machine = study.keep_support(machines);
+        let machine = machines.keep_support(fitted);
         Ok(Model { answer, body: Body::Kernel(encoder, machine) })
     }
 }
@@ -109,7 +109,7 @@ fn scale(design: &Design) -> f64 {
 }
 
 /// One data set that machines are fitted on.
-struct Study<'a> {
+struct Machines<'a> {
     job: &'a Fit<'a>,
     kernel: Kernel,
     rows: Vec<f64>,
@@ -117,7 +117,7 @@ struct Study<'a> {
     settings: Settings,
 }
 
-impl Study<'_> {
+impl Machines<'_> {
     fn programme<'p>(&'p self, signs: &'p [f64], linear: &'p [f64]) -> Programme<'p> {
         Programme {
             kernel: self.kernel,

@@ -4,7 +4,7 @@ use super::Sample;
 
 /// What makes a side of a split good: sums over its samples, and their score, to be as high as
 /// possible in total.
-pub(in crate::trainer) trait Measure {
+pub(in crate::trainer) trait Impurity {
     /// The sums of one side: an array where their number is known, so that loops over it unroll.
     type Sums: AsRef<[f64]> + AsMut<[f64]> + Default;
 
@@ -40,7 +40,7 @@ pub(in crate::trainer) struct Entropy {
     pub(in crate::trainer) n_classes: usize,
 }
 
-impl Measure for Variance {
+impl Impurity for Variance {
     type Sums = [f64; 2];
 
     fn zeros(&self) -> Self::Sums {
@@ -77,7 +77,7 @@ impl Measure for Variance {
     }
 }
 
-impl Measure for Gini {
+impl Impurity for Gini {
     type Sums = Vec<f64>;
 
     fn zeros(&self) -> Self::Sums {
@@ -98,7 +98,7 @@ impl Measure for Gini {
     }
 }
 
-impl Measure for Entropy {
+impl Impurity for Entropy {
     type Sums = Vec<f64>;
 
     fn zeros(&self) -> Self::Sums {
@@ -140,29 +140,33 @@ pub(super) struct Counts {
 }
 
 impl<S: AsRef<[f64]> + AsMut<[f64]>> Sides<S> {
-    pub(super) fn new<M: Measure<Sums = S>>(measure: &M) -> Self {
+    pub(super) fn new<M: Impurity<Sums = S>>(impurity: &M) -> Self {
         Self {
-            total: measure.zeros(),
-            left: measure.zeros(),
-            missing: measure.zeros(),
-            right: measure.zeros(),
+            total: impurity.zeros(),
+            left: impurity.zeros(),
+            missing: impurity.zeros(),
+            right: impurity.zeros(),
         }
     }
 
     /// The score with the missing samples on the better side, and whether that is the left one;
     /// none when a side has too few samples.
     #[inline(always)]
-    pub(super) fn judge<M: Measure>(&mut self, measure: &M, counts: Counts) -> Option<(f64, bool)> {
+    pub(super) fn judge<M: Impurity>(
+        &mut self,
+        impurity: &M,
+        counts: Counts,
+    ) -> Option<(f64, bool)> {
         let Counts { n, n_left, n_missing, least } = counts;
         let mut best = None;
         if n_left >= least && n - n_left >= least {
             // Nothing missing here: what is missing later goes with the many.
             let missing_left = n_missing == 0 && n_left > n - n_left;
-            best = Some((self.score(measure), missing_left));
+            best = Some((self.score(impurity), missing_left));
         }
         if n_missing > 0 && n - n_left - n_missing >= least && n_left + n_missing >= least {
             add(self.left.as_mut(), self.missing.as_ref(), 1.0);
-            let score = self.score(measure);
+            let score = self.score(impurity);
             add(self.left.as_mut(), self.missing.as_ref(), -1.0);
             if best.is_none_or(|(best, _)| score > best) {
                 best = Some((score, true));
@@ -172,13 +176,13 @@ impl<S: AsRef<[f64]> + AsMut<[f64]>> Sides<S> {
     }
 
     #[inline(always)]
-    fn score<M: Measure>(&mut self, measure: &M) -> f64 {
+    fn score<M: Impurity>(&mut self, impurity: &M) -> f64 {
         let (left, right) = (self.left.as_ref(), self.right.as_mut());
         let others = self.total.as_ref().iter().zip(left);
         for (right, (total, left)) in right.iter_mut().zip(others) {
             *right = total - left;
         }
-        measure.score(left) + measure.score(right)
+        impurity.score(left) + impurity.score(right)
     }
 }
 
