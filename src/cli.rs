@@ -11,7 +11,7 @@ pub(crate) struct Cli {
     /// What to do.
     #[command(subcommand)]
     pub(crate) command: Command,
-    /// What goes to standard output: text for people, or JSON for programs.
+    /// What goes to standard output: text for people, json for programs; trials also as csv or parquet.
     #[arg(long, global = true, value_enum, default_value_t, hide_possible_values = true)]
     pub(crate) output: Output,
     /// Where studies are kept [default: $FLEETFIT_HOME, else ./.fleetfit].
@@ -63,6 +63,7 @@ Examples:
   fleetfit run job.yaml --output json --quiet > result.json")]
     Run(RunArgs),
     /// List the studies.
+    #[command(after_help = "Example:\n  fleetfit studies --output json | jq -r .study")]
     Studies(ServerArgs),
     /// How a study stands.
     #[command(after_help = "Example:\n  fleetfit status store-demand --output json")]
@@ -90,10 +91,15 @@ Examples:
   fleetfit predict store-demand --data next-week.parquet --entity 17 --out forecast.csv")]
     Predict(PredictArgs),
     /// Stop a study for good; what it found is kept.
+    #[command(after_help = "\
+Example:
+  fleetfit cancel store-demand     while it runs in another terminal, or after an interrupt")]
     Cancel(StudyArgs),
     /// Go on with a study that was interrupted or cancelled.
+    #[command(after_help = "Example:\n  fleetfit resume store-demand")]
     Resume(ResumeArgs),
     /// Remove a study with its trials, logs and models.
+    #[command(after_help = "Example:\n  fleetfit delete store-demand")]
     Delete(StudyArgs),
     /// Print a shell's completion script.
     #[command(
