@@ -4,7 +4,8 @@ use std::fs;
 use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::thread::JoinHandle;
+use std::sync::mpsc::{self, Receiver};
+use std::time::Duration;
 
 use fleetfit_scheduler::api::{self, Service};
 use fleetfit_scheduler::engine::EngineHandle;
@@ -16,11 +17,14 @@ use crate::failure::Failure;
 use crate::home;
 use crate::submission::plain;
 
+/// How long the last answers may take.
+const GOODBYE: Duration = Duration::from_secs(2);
+
 /// An open door. It closes when this is dropped.
 pub(crate) struct Owner {
     socket: PathBuf,
     close: Option<oneshot::Sender<()>>,
-    thread: Option<JoinHandle<()>>,
+    closed: Receiver<()>,
 }
 
 impl Owner {
@@ -55,22 +59,24 @@ impl Owner {
         };
         fs::set_permissions(&socket, fs::Permissions::from_mode(0o600))?;
         let (close, closed) = oneshot::channel::<()>();
-        let thread = std::thread::Builder::new().name("api".into()).spawn(move || {
+        let (gone, is_gone) = mpsc::channel();
+        std::thread::Builder::new().name("api".into()).spawn(move || {
             runtime.block_on(api::serve(listener, service, async {
                 // Closed by a word or by the sender's end alike.
                 drop(closed.await);
             }));
+            // Nobody waits any more when this fails.
+            let _ = gone.send(());
         })?;
-        Ok(Self { socket, close: Some(close), thread: Some(thread) })
+        Ok(Self { socket, close: Some(close), closed: is_gone })
     }
 }
 
 impl Drop for Owner {
     fn drop(&mut self) {
         drop(self.close.take());
-        if let Some(thread) = self.thread.take() {
-            drop(thread.join());
-        }
+        // Answers that are on their way arrive; an asker that does not listen is not waited for.
+        let _ = self.closed.recv_timeout(GOODBYE);
         // It may be gone already.
         drop(fs::remove_file(&self.socket));
     }
