@@ -100,6 +100,13 @@ impl Findings {
         self.problems.retain(|problem| problem.message != missing);
     }
 
+    /// Replaces the hint of the problems at this path, for whoever knows better what was meant.
+    pub(crate) fn advise(&mut self, path: &str, hint: &str) {
+        for problem in self.problems.iter_mut().filter(|problem| problem.place.path == path) {
+            problem.hint = Some(hint.to_owned());
+        }
+    }
+
     /// Something that is valid and cannot run: kept aside, and said in a notice.
     pub(crate) fn cannot_run(&mut self, at: &At<'_>, mistake: Mistake) {
         let problem = self.describe(at, mistake);

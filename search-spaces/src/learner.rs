@@ -10,7 +10,10 @@ use serde::{Deserialize, Serialize};
 use crate::data::Task;
 use crate::value::Value;
 
-pub(crate) use check::{check_chosen, check_learner, check_space};
+pub(crate) use check::{Demand, check_chosen, check_learner, check_space};
+
+/// The word for a limit that is not there.
+pub(crate) const NONE: &str = "none";
 
 /// A built-in learner.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -77,8 +80,17 @@ pub enum ParameterKind {
     Int(i64, i64),
     /// A number between two bounds, both included.
     Float(f64, f64),
+    /// The same, or [`NONE`].
+    IntOrNone(i64, i64),
     /// One of these words.
     Word(&'static [&'static str]),
+    /// One of these words, others for classes than for numbers.
+    WordByTask {
+        /// For classification.
+        classes: &'static [&'static str],
+        /// For regression and forecasting.
+        numbers: &'static [&'static str],
+    },
     /// True or false.
     Bool,
     /// A number in (0, 1], or a whole number of features, or one of these words.
@@ -181,6 +193,11 @@ impl Learner {
         }
     }
 
+    /// Whether it can count some rows for more than others.
+    pub fn weighs_rows(self) -> bool {
+        !matches!(self, Self::Knn | Self::Svm)
+    }
+
     /// Whether this version can train it. The others are valid in a job and refused by `run`.
     pub fn available(self) -> bool {
         matches!(
@@ -210,14 +227,36 @@ impl Learner {
 }
 
 impl ParameterKind {
+    /// What is left of it for one task, where that makes a difference.
+    pub(crate) fn narrowed(&self, task: Task) -> Option<Self> {
+        match (self, task) {
+            (Self::WordByTask { classes, .. }, Task::Classification) => Some(Self::Word(classes)),
+            (Self::WordByTask { numbers, .. }, _) => Some(Self::Word(numbers)),
+            _ => None,
+        }
+    }
+
+    /// The word that means no limit, where there is one.
+    pub(crate) fn no_limit(&self) -> Option<&'static str> {
+        match self {
+            Self::IntOrNone(..) => Some(NONE),
+            Self::Share(words) => words.iter().copied().find(|word| *word == "all"),
+            _ => None,
+        }
+    }
+
     /// In words: `a number of at least 0`.
     pub fn describe(&self) -> String {
         let words = |words: &[&str]| crate::fields::one_of(words);
         match self {
             Self::Int(low, i64::MAX) => format!("a whole number of at least {low}"),
             Self::Int(low, high) => format!("a whole number from {low} to {high}"),
+            Self::IntOrNone(low, high) => {
+                format!("{NONE}, or {}", Self::Int(*low, *high).describe())
+            }
             Self::Float(low, high) => describe_range(*low, *high),
             Self::Word(known) => words(known),
+            Self::WordByTask { classes, numbers } => words(&[*classes, *numbers].concat()),
             Self::Bool => "true or false".to_owned(),
             Self::Share(known) => {
                 format!("{}, a share in (0, 1], or a whole number of features", words(known))

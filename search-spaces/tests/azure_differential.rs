@@ -44,6 +44,7 @@ const HORIZON: &str = "a `forecast_horizon` of 0";
 const SEXAGESIMAL: &str = "numbers to the base of 60 (`1:30`)";
 const SCHEMA: &str = "a `$schema` that is not text";
 const VALIDATION: &str = "`validation_data` beside folds or a validation share";
+const NO_FOLDS: &str = "an empty `cv_split_column_names`";
 const NO_FORECASTING: &str = "forecasting without its settings";
 const DUPLICATES: &str = "a key that is set twice";
 const OCTAL: &str = "an integer with a leading zero";
@@ -466,6 +467,7 @@ fn automl_sections() -> Vec<Variant> {
         (extra("n_cross_validations: AUTO"), Same),
         (extra("n_cross_validations: 1_0"), Same),
         (extra("cv_split_column_names: a"), WeAccept(SCALARS)),
+        (extra("cv_split_column_names: []"), WeRefuse(NO_FOLDS)),
         (forecasting(", target_lags: []"), Same),
         (forecasting(", target_lags: Auto"), Same),
         (forecasting(", seasonality: AUTO"), Same),

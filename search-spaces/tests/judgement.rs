@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on says where")]
 
-use fleetfit_search_spaces::{Folds, Input, Job, Judgement, Task};
+use fleetfit_search_spaces::{Alternative, Domain, Folds, Input, Job, Judgement, Task, Value};
 
 fn judge(text: &str) -> Judgement {
     Job::read("job.yaml", text).unwrap_or_else(|problems| panic!("{problems}")).judge()
@@ -210,4 +210,38 @@ fn the_folder_names_a_job_that_is_called_job() {
     assert_eq!(named("P/job.yaml", Some("P")), "P");
     assert_eq!(named("demand.yaml", Some("P")), "demand");
     assert_eq!(named("P/job.yaml", None), "P");
+}
+
+#[test]
+fn no_limit_is_a_value_that_can_be_searched() {
+    let text = format!("{LEARNER}test_data: {{path: test.csv}}\n")
+        .replace("learner: ridge", "learner: random_forest")
+        + "search_space: {max_depth: [none, 5]}\n";
+    let study = judge(&text).study.unwrap();
+    let Domain::Choice(values) = &study.space.parameters[0].domain else {
+        panic!("not a choice: {:?}", study.space);
+    };
+    assert_eq!(values[0], Alternative::Value(Value::Text("none".to_owned())));
+    let said: Vec<&str> = study.notices.iter().map(|notice| notice.message.as_str()).collect();
+    assert_eq!(said, ["test_data is not used by this version: no model is tested on it"]);
+    let automl = judge(&format!("{AUTOML}test_data: test.csv\n")).study.unwrap();
+    let is_told = |notice: &fleetfit_search_spaces::Notice| notice.message.starts_with("test_data");
+    assert!(automl.notices.iter().any(is_told), "{:?}", automl.notices);
+}
+
+#[test]
+fn learners_that_weigh_rows_take_weights_and_every_task_has_its_criteria() {
+    for (task, metric, criterion) in [
+        ("regression", "rmse", "squared_error"),
+        ("classification", "accuracy", "gini, entropy, log_loss"),
+    ] {
+        let text = LEARNER
+            .replace("learner: ridge", "learner: decision_tree")
+            .replace("task: regression", &format!("task: {task}"))
+            .replace("rmse", metric);
+        let text =
+            format!("{text}weight_column_name: w\nsearch_space: {{criterion: [{criterion}]}}\n");
+        let study = judge(&text).study;
+        assert!(study.is_ok(), "{study:?}");
+    }
 }

@@ -35,7 +35,10 @@ impl DataSpec {
         let training = training.and_then(|at| DataSource::read(&at, findings));
         let validation_at = root.take("validation_data", findings);
         let validation = validation_at.as_ref().map(|at| DataSource::read(at, findings));
-        let test = root.take("test_data", findings).map(|at| DataSource::read(&at, findings));
+        let test = root.take("test_data", findings).map(|at| {
+            findings.notice(&at, "is not used by this version: no model is tested on it");
+            DataSource::read(&at, findings)
+        });
         let target_at = root.require("target_column_name", "target_column_name: sales", findings);
         let target = target_at.as_ref().and_then(|at| at.text(findings));
         let partition_at = root.take("partition_column_names", findings);
@@ -216,6 +219,12 @@ fn read_folds(
         None => Some(None),
     };
     let names = columns_at.as_ref().map(|at| columns(at, findings));
+    if let (Some(at), Some([])) = (&columns_at, names.as_deref())
+        && at.one_or_more().is_empty()
+    {
+        let mistake = Mistake::new("is an empty list; it makes no folds", "at least one column");
+        findings.problem(at, mistake.hint("name a column, or remove cv_split_column_names"));
+    }
     if validation.is_some() {
         for at in [&count_at, &size_at, &columns_at].into_iter().flatten() {
             let says = "stands beside validation_data, which leaves nothing to split";

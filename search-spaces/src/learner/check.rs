@@ -1,29 +1,65 @@
 //! Judges a search space by a learner's table: every parameter known, every domain within bounds.
 
-use super::{Learner, LearnerParameter, ParameterKind};
+use super::{Learner, LearnerParameter, NONE, ParameterKind};
 use crate::data::Task;
 use crate::fields::{At, guess_hint, unknown};
 use crate::findings::{Findings, Mistake};
 use crate::nearest::nearest;
 use crate::space::{Alternative, Domain, Parameter, SearchSpace, number};
 use crate::value::Value;
-use crate::yaml::brief_text;
+use crate::yaml::{Content, brief_text};
 
 /// The key that names the learner in a branch.
 const LEARNER: &str = "learner";
 
+/// What a job asks of whatever learner it names.
+#[derive(Clone, Copy)]
+pub(crate) struct Demand {
+    /// What is predicted, if it is known.
+    pub task: Option<Task>,
+    /// Whether rows have weights.
+    pub has_weights: bool,
+}
+
+/// A parameter of a learner in a job.
+struct Rule {
+    learner: Learner,
+    parameter: LearnerParameter,
+    /// The task, where another one would allow other values.
+    task: Option<Task>,
+}
+
+impl Rule {
+    fn of(learner: Learner, name: &str, task: Option<Task>) -> Option<Self> {
+        let parameter = learner.parameter(name)?;
+        let kind = task.and_then(|task| parameter.kind.narrowed(task));
+        let task = task.filter(|_| kind.is_some());
+        let kind = kind.unwrap_or_else(|| parameter.kind.clone());
+        Some(Self { learner, parameter: LearnerParameter { kind, ..parameter }, task })
+    }
+
+    /// `max_depth of random_forest must be …`.
+    fn says(&self) -> String {
+        let (name, kind) = (self.parameter.name, self.parameter.kind.describe());
+        let task = self.task.map_or_else(String::new, |task| format!(" for {}", task.name()));
+        format!("{name} of {} must be {kind}{task}", self.learner.name())
+    }
+}
+
 /// Checks a space whose parameters are those of one learner. `at` is where the space stands.
 pub(crate) fn check_space(
     learner: Learner,
+    demand: Demand,
     space: &SearchSpace,
     at: &At<'_>,
     findings: &mut Findings,
 ) {
-    check_parameters(learner, &space.parameters, at, findings);
+    check_parameters(learner, demand, &space.parameters, at, findings);
 }
 
 fn check_parameters<'a>(
     learner: Learner,
+    demand: Demand,
     parameters: impl IntoIterator<Item = &'a Parameter>,
     at: &At<'_>,
     findings: &mut Findings,
@@ -32,11 +68,34 @@ fn check_parameters<'a>(
         let Some(node) = at.get(&own.name) else {
             continue;
         };
-        match learner.parameter(&own.name) {
-            Some(parameter) => check_domain(learner, &parameter, &own.domain, &node, findings),
+        match Rule::of(learner, &own.name, demand.task) {
+            Some(rule) => check_domain(&rule, &own.domain, &node, findings),
             None => unknown_parameter(learner, &own.name, &node, findings),
         }
     }
+    for parameter in learner.parameters() {
+        if let (Some(word), Some(node)) = (parameter.kind.no_limit(), at.get(parameter.name)) {
+            advise_word(word, &node, findings);
+        }
+    }
+}
+
+/// Nothing, where a parameter has a word for "no limit", means that word.
+fn advise_word(word: &str, at: &At<'_>, findings: &mut Findings) {
+    if at.node.content == Content::Null {
+        return findings.advise(&at.path, &format!("write [{word}]"));
+    }
+    for item in alternatives_of(at) {
+        if item.node.content == Content::Null {
+            findings.advise(&item.path, &format!("write {word}"));
+        }
+    }
+}
+
+/// What stands in a choice: a list, or the `values` of a map.
+fn alternatives_of<'a>(at: &At<'a>) -> Vec<At<'a>> {
+    let list = at.node.get("values").map_or_else(|| at.clone(), |list| at.child("values", list));
+    list.one_or_more()
 }
 
 fn unknown_parameter(learner: Learner, name: &str, at: &At<'_>, findings: &mut Findings) {
@@ -53,55 +112,38 @@ fn unknown_parameter(learner: Learner, name: &str, at: &At<'_>, findings: &mut F
     findings.key_problem(at, mistake);
 }
 
-fn check_domain(
-    learner: Learner,
-    parameter: &LearnerParameter,
-    domain: &Domain,
-    at: &At<'_>,
-    findings: &mut Findings,
-) {
+fn check_domain(rule: &Rule, domain: &Domain, at: &At<'_>, findings: &mut Findings) {
     match domain {
-        Domain::Fixed(value) => check_value(learner, parameter, value, at, findings),
+        Domain::Fixed(value) => check_value(rule, value, at, findings),
         Domain::Choice(alternatives) => {
-            let list = at
-                .node
-                .get("values")
-                .map_or_else(|| at.clone(), |values| at.child("values", values));
-            for (item, alternative) in list.one_or_more().iter().zip(alternatives.iter()) {
+            for (item, alternative) in alternatives_of(at).iter().zip(alternatives.iter()) {
                 match alternative {
-                    Alternative::Value(value) => {
-                        check_value(learner, parameter, value, item, findings);
-                    }
+                    Alternative::Value(value) => check_value(rule, value, item, findings),
                     Alternative::Space(_) => {
-                        let kind = parameter.kind.describe();
-                        let says = format!("is a map, but {} must be {kind}", parameter.name);
+                        let kind = rule.parameter.kind.describe();
+                        let says = format!("is a map, but {} must be {kind}", rule.parameter.name);
                         let hint = format!("write {kind}");
                         findings.problem(item, Mistake::new(says, kind).hint(hint));
                     }
                 }
             }
         }
-        _ => check_numbers(learner, parameter, domain, at, findings),
+        _ => check_numbers(rule, domain, at, findings),
     }
 }
 
-fn check_value(
-    learner: Learner,
-    parameter: &LearnerParameter,
-    value: &Value,
-    at: &At<'_>,
-    findings: &mut Findings,
-) {
+fn check_value(rule: &Rule, value: &Value, at: &At<'_>, findings: &mut Findings) {
     let is_word =
         |known: &[&str]| matches!(value, Value::Text(text) if known.contains(&text.as_str()));
     let in_range =
         |low: f64, high: f64| value.as_f64().is_some_and(|number| low <= number && number <= high);
-    let fits = match &parameter.kind {
-        ParameterKind::Int(low, high) => {
-            matches!(value, Value::Int(number) if low <= number && number <= high)
-        }
+    let is_int = |low: &i64, high: &i64| matches!(value, Value::Int(number) if low <= number && number <= high);
+    let fits = match &rule.parameter.kind {
+        ParameterKind::Int(low, high) => is_int(low, high),
+        ParameterKind::IntOrNone(low, high) => is_int(low, high) || is_word(&[NONE]),
         ParameterKind::Float(low, high) => in_range(*low, *high),
         ParameterKind::Word(known) => is_word(known),
+        ParameterKind::WordByTask { classes, numbers } => is_word(classes) || is_word(numbers),
         ParameterKind::Bool => matches!(value, Value::Bool(_)),
         ParameterKind::Share(known) => {
             is_word(known)
@@ -113,16 +155,10 @@ fn check_value(
     if fits {
         return;
     }
-    let kind = parameter.kind.describe();
-    let says = format!(
-        "is {}, but {} of {} must be {kind}",
-        at.node.brief(),
-        parameter.name,
-        learner.name()
-    );
-    let mut mistake = Mistake::new(says, kind);
-    mistake.hint =
-        value_hint(&parameter.kind, value).or_else(|| Some(format!("write {}", mistake.allowed)));
+    let kind = &rule.parameter.kind;
+    let says = format!("is {}, but {}", at.node.brief(), rule.says());
+    let mut mistake = Mistake::new(says, kind.describe());
+    mistake.hint = value_hint(kind, value).or_else(|| Some(format!("write {}", mistake.allowed)));
     findings.problem(at, mistake);
 }
 
@@ -131,12 +167,17 @@ fn value_hint(kind: &ParameterKind, value: &Value) -> Option<String> {
         ParameterKind::Word(known)
         | ParameterKind::Share(known)
         | ParameterKind::FloatOrWord(_, _, known) => *known,
+        ParameterKind::WordByTask { classes, .. } => classes,
         ParameterKind::Bool => &["true", "false"],
+        ParameterKind::IntOrNone(..) => &[NONE],
         ParameterKind::Int(..) | ParameterKind::Float(..) => &[],
     };
     match (kind, value) {
-        (ParameterKind::Int(..), Value::Float(float)) if float.fract() == 0.0 => {
-            Some(format!("write {}", number(*float)))
+        (
+            ParameterKind::Int(low, high) | ParameterKind::IntOrNone(low, high),
+            Value::Float(float),
+        ) if float.fract() == 0.0 && *float < 9e15 && *float <= *high as f64 => {
+            Some(format!("write {}", number(float.max(*low as f64))))
         }
         (_, Value::Text(text)) => {
             nearest(text, known.iter().copied()).map(|word| format!("did you mean {word}?"))
@@ -146,21 +187,13 @@ fn value_hint(kind: &ParameterKind, value: &Value) -> Option<String> {
 }
 
 /// A numeric domain against a kind.
-fn check_numbers(
-    learner: Learner,
-    parameter: &LearnerParameter,
-    domain: &Domain,
-    at: &At<'_>,
-    findings: &mut Findings,
-) {
-    let name = parameter.name;
-    let kind = parameter.kind.describe();
+fn check_numbers(rule: &Rule, domain: &Domain, at: &At<'_>, findings: &mut Findings) {
+    let kind = rule.parameter.kind.describe();
     let (low, high) = reach(domain);
-    let (floor, ceiling) = match &parameter.kind {
-        ParameterKind::Int(floor, ceiling) => {
+    let (floor, ceiling) = match &rule.parameter.kind {
+        ParameterKind::Int(floor, ceiling) | ParameterKind::IntOrNone(floor, ceiling) => {
             if !yields_integers(domain) {
-                let says =
-                    format!("yields fractions, but {name} of {} must be {kind}", learner.name());
+                let says = format!("yields fractions, but {}", rule.says());
                 let mistake = Mistake::new(says, kind);
                 findings.problem(at, mistake.hint("write {type: int, min: …, max: …}"));
                 return;
@@ -172,16 +205,15 @@ fn check_numbers(
         }
         ParameterKind::Share(_) if yields_integers(domain) => (1.0, f64::MAX),
         ParameterKind::Share(_) => (f64::MIN_POSITIVE, 1.0),
-        ParameterKind::Word(_) | ParameterKind::Bool => {
-            let says = format!("yields numbers, but {name} of {} must be {kind}", learner.name());
+        ParameterKind::Word(_) | ParameterKind::WordByTask { .. } | ParameterKind::Bool => {
+            let says = format!("yields numbers, but {}", rule.says());
             findings.problem(at, Mistake::new(says, kind).hint("write a list of values"));
             return;
         }
     };
     if low < floor || (high > ceiling && ceiling < f64::MAX) {
         let (from, to) = (bound(low), bound(high));
-        let says =
-            format!("yields {from} to {to}, but {name} of {} must be {kind}", learner.name());
+        let says = format!("yields {from} to {to}, but {}", rule.says());
         let hint = if low < floor && low.is_infinite() {
             "write {type: float, min: …, max: …}, which has bounds"
         } else if low < floor {
@@ -224,10 +256,11 @@ fn yields_integers(domain: &Domain) -> bool {
     }
 }
 
-/// Checks a learner's name and task, and whether this version has it. `at` is where it is named.
+/// Checks that a learner is known, does what the job demands, and is one that this version has. `at`
+/// is where it is named.
 pub(crate) fn check_learner(
     text: &str,
-    task: Option<Task>,
+    demand: Demand,
     at: &At<'_>,
     findings: &mut Findings,
 ) -> Option<Learner> {
@@ -235,7 +268,7 @@ pub(crate) fn check_learner(
         unknown_learner(text, at, findings);
         return None;
     };
-    if let Some(task) = task
+    if let Some(task) = demand.task
         && !learner.tasks().contains(&task)
     {
         let fitting: Vec<&str> = Learner::ALL
@@ -248,6 +281,11 @@ pub(crate) fn check_learner(
             format!("is {}, which does not do {}; known: {allowed}", learner.name(), task.name());
         findings.problem(at, Mistake::new(says, allowed).hint(format!("write {}", fitting[0])));
         return None;
+    }
+    if demand.has_weights && !learner.weighs_rows() {
+        let says = format!("is {}, which cannot weigh rows by weight_column_name", learner.name());
+        let mistake = Mistake::new(says, "a learner that weighs rows");
+        findings.problem(at, mistake.hint("remove weight_column_name, or write another learner"));
     }
     if !learner.available() {
         let available: Vec<&str> = Learner::ALL
@@ -281,7 +319,7 @@ fn unknown_learner(text: &str, at: &At<'_>, findings: &mut Findings) {
 pub(crate) fn check_chosen(
     chooser: &str,
     space: &SearchSpace,
-    task: Option<Task>,
+    demand: Demand,
     at: &At<'_>,
     findings: &mut Findings,
 ) {
@@ -302,26 +340,17 @@ pub(crate) fn check_chosen(
             findings.problem(&node, Mistake::new(says, "a choice").hint(hint));
             continue;
         };
-        let list = node
-            .node
-            .get("values")
-            .map_or_else(|| node.clone(), |values| node.child("values", values));
-        for (item, alternative) in list.one_or_more().iter().zip(alternatives.iter()) {
-            check_branch(alternative, task, item, findings);
+        for (item, alternative) in alternatives_of(&node).iter().zip(alternatives.iter()) {
+            check_branch(alternative, demand, item, findings);
         }
     }
 }
 
-fn check_branch(
-    alternative: &Alternative,
-    task: Option<Task>,
-    at: &At<'_>,
-    findings: &mut Findings,
-) {
+fn check_branch(alternative: &Alternative, demand: Demand, at: &At<'_>, findings: &mut Findings) {
     let example = "{learner: ridge, alpha: [0.1, 1.0]}";
     match alternative {
         Alternative::Value(Value::Text(text)) => {
-            check_learner(text, task, at, findings);
+            check_learner(text, demand, at, findings);
         }
         Alternative::Value(_) => {
             at.wrong::<()>(findings, "a learner", Some(format!("write {example}")));
@@ -331,9 +360,9 @@ fn check_branch(
             let node = at.get(LEARNER);
             match (named.map(|parameter| &parameter.domain), node) {
                 (Some(Domain::Fixed(Value::Text(text))), Some(node)) => {
-                    if let Some(learner) = check_learner(text, task, &node, findings) {
+                    if let Some(learner) = check_learner(text, demand, &node, findings) {
                         let own = space.parameters.iter().filter(|own| own.name != LEARNER);
-                        check_parameters(learner, own, at, findings);
+                        check_parameters(learner, demand, own, at, findings);
                     }
                 }
                 (Some(_), Some(node)) => {

@@ -3,7 +3,7 @@
 
 use super::{Learner, LearnerParameter, ParameterKind};
 use crate::value::Value;
-use ParameterKind::{Bool, Float, FloatOrWord, Int, Share, Word};
+use ParameterKind::{Bool, Float, FloatOrWord, Int, IntOrNone, Share, Word, WordByTask};
 
 /// Above 0.
 const POSITIVE: f64 = f64::MIN_POSITIVE;
@@ -85,7 +85,12 @@ fn logistic_regression() -> Vec<LearnerParameter> {
 
 fn tree() -> Vec<LearnerParameter> {
     vec![
-        parameter("max_depth", Int(1, i64::MAX), None, "deepest split; no limit when left out"),
+        parameter(
+            "max_depth",
+            IntOrNone(1, i64::MAX),
+            None,
+            "deepest split; no limit when left out",
+        ),
         parameter("min_samples_split", Int(2, i64::MAX), int(2), "rows a node needs to be split"),
         parameter("min_samples_leaf", Int(1, i64::MAX), int(1), "rows a leaf needs"),
         parameter(
@@ -96,7 +101,7 @@ fn tree() -> Vec<LearnerParameter> {
         ),
         parameter(
             "criterion",
-            Word(&["gini", "entropy", "log_loss", "squared_error"]),
+            WordByTask { classes: &["gini", "entropy", "log_loss"], numbers: &["squared_error"] },
             None,
             "what a split lowers; when left out, gini for classes and squared_error for numbers",
         ),
@@ -159,7 +164,7 @@ fn gradient_boosting() -> Vec<LearnerParameter> {
     vec![
         parameter("n_estimators", Int(1, 100_000), int(100), "trees"),
         parameter("learning_rate", Float(POSITIVE, 1.0), float(0.1), "weight of each tree"),
-        parameter("max_depth", Int(1, 64), None, "deepest split; no limit when left out"),
+        parameter("max_depth", IntOrNone(1, 64), None, "deepest split; no limit when left out"),
         parameter("num_leaves", Int(2, 131_072), int(31), "leaves of a tree"),
         parameter("min_child_samples", Int(1, i64::MAX), int(20), "rows a leaf needs"),
         parameter("min_child_weight", Float(0.0, f64::MAX), float(1e-3), "curvature a leaf needs"),

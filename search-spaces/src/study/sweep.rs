@@ -6,7 +6,7 @@ use crate::data::{DATA_KEYS, DataSpec, Task};
 use crate::early_termination::EarlyTermination;
 use crate::fields::{At, Fields};
 use crate::findings::{Findings, Mistake};
-use crate::learner::Learner;
+use crate::learner::{Demand, Learner};
 use crate::limits::{Grid, Limits};
 use crate::objective::{Measurer, Objective};
 use crate::sampling::{Algorithm, Sampling};
@@ -45,10 +45,12 @@ pub(super) fn read(mut root: Fields<'_>, name: &str, findings: &mut Findings) ->
         _ if has_learner => root.take("task", findings).and_then(|at| at.word(TASKS, findings)),
         _ => None,
     };
+    // Weights that could not be read are a problem of their own.
+    let weights = root.at.get("weight_column_name").and_then(|at| at.plain_text());
     let around = Surroundings {
         space: space.as_ref().zip(space_at.as_ref()),
         has_space: root.has("search_space"),
-        task,
+        demand: Demand { task, has_weights: weights.is_some() },
         inputs: root.take("inputs", findings),
         outputs: root.take("outputs", findings),
     };

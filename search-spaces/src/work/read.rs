@@ -2,11 +2,10 @@
 
 use super::placeholder::{Piece, Root, pieces};
 use super::{CommandTrial, Work};
-use crate::data::Task;
 use crate::fields::{At, Fields, define_hint, listed};
 use crate::findings::{Findings, Mistake};
 use crate::ignored::OF_TRIALS;
-use crate::learner::{check_chosen, check_learner, check_space};
+use crate::learner::{Demand, check_chosen, check_learner, check_space};
 use crate::nearest::nearest;
 use crate::space::SearchSpace;
 use crate::yaml::{Content, brief_text};
@@ -104,8 +103,8 @@ pub(crate) struct Surroundings<'a, 'b> {
     pub space: Option<(&'b SearchSpace, &'b At<'a>)>,
     /// Whether the job has a space at all, readable or not.
     pub has_space: bool,
-    /// The task, for learners.
-    pub task: Option<Task>,
+    /// What is asked of learners.
+    pub demand: Demand,
     /// The job's inputs.
     pub inputs: Option<At<'a>>,
     /// The job's outputs.
@@ -169,9 +168,9 @@ fn read_learner(
         _ => None,
     };
     let Some(parameter) = chooser else {
-        let learner = check_learner(&text, around.task, &at, findings)?;
+        let learner = check_learner(&text, around.demand, &at, findings)?;
         if let Some((space, space_at)) = around.space {
-            check_space(learner, space, space_at, findings);
+            check_space(learner, around.demand, space, space_at, findings);
         }
         return Some(Work::Learner(learner));
     };
@@ -197,6 +196,6 @@ fn read_learner(
         findings.problem(&at, Mistake::new(says, allowed).hint(hint));
         return None;
     }
-    check_chosen(&parameter, space, around.task, space_at, findings);
+    check_chosen(&parameter, space, around.demand, space_at, findings);
     Some(Work::ChosenLearner { parameter })
 }

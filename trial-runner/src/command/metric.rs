@@ -139,7 +139,7 @@ fn json_report(text: &str) -> Option<(String, Option<u64>, f64)> {
         return None;
     }
     let json =
-        serde_json::from_str(text).or_else(|_| serde_json::from_str(&quote_bare_words(text))).ok();
+        serde_json::from_str(text).or_else(|_| serde_json::from_str(&quote_odd_numbers(text))).ok();
     let Some(Json::Object(report)) = json else {
         return None;
     };
@@ -160,21 +160,26 @@ fn json_report(text: &str) -> Option<(String, Option<u64>, f64)> {
     Some((metric, step, value))
 }
 
-/// Python writes NaN and Infinity bare, which is no JSON: puts them into quotes.
-fn quote_bare_words(text: &str) -> String {
+/// Puts numbers that the JSON library does not read into quotes: Python writes NaN and Infinity bare,
+/// which is no JSON, and 1e999 is beyond every float.
+fn quote_odd_numbers(text: &str) -> String {
     let mut quoted = String::with_capacity(text.len() + 8);
     let mut in_string = false;
     let mut rest = text;
     while let Some(first) = rest.chars().next() {
-        let word = ["NaN", "Infinity", "-Infinity"]
-            .into_iter()
-            .find(|word| !in_string && rest.starts_with(word));
-        let taken = match word {
-            Some(word) => {
+        let odd = if in_string { None } else { odd_number(rest) };
+        let taken = match odd {
+            Some(number) => {
                 quoted.push('"');
-                quoted.push_str(word);
+                quoted.push_str(number);
                 quoted.push('"');
-                word.len()
+                number.len()
+            }
+            // A whole number, so that its last digits are not taken for another one.
+            None if !in_string && is_of_number(first) => {
+                let n = rest.find(|c| !is_of_number(c)).unwrap_or(rest.len());
+                quoted.push_str(&rest[..n]);
+                n
             }
             None if in_string && first == '\\' => {
                 let n = rest.chars().take(2).map(char::len_utf8).sum();
@@ -190,6 +195,19 @@ fn quote_bare_words(text: &str) -> String {
         rest = &rest[taken..];
     }
     quoted
+}
+
+/// The word or number at the beginning of a text that is no finite number.
+fn odd_number(text: &str) -> Option<&str> {
+    let word = ["NaN", "Infinity", "-Infinity"].into_iter().find(|word| text.starts_with(word));
+    word.or_else(|| {
+        let end = text.find(|c| !is_of_number(c)).unwrap_or(text.len());
+        number(&text[..end]).is_some_and(f64::is_infinite).then_some(&text[..end])
+    })
+}
+
+fn is_of_number(letter: char) -> bool {
+    letter.is_ascii_digit() || matches!(letter, '+' | '-' | '.' | 'e' | 'E')
 }
 
 /// A number, or one of the words for what is none.
@@ -256,6 +274,29 @@ mod tests {
         assert_eq!(
             read(output, Goal::Minimize, ValueRule::Last),
             (vec![(3, 2.0)], Some(2.0), String::new())
+        );
+    }
+
+    #[test]
+    fn a_number_beyond_every_float_is_infinite() {
+        let objective =
+            Objective { metric: "loss".to_owned(), goal: Goal::Minimize, value: ValueRule::Best };
+        for (value, n_not_finite, expected) in [
+            ("1e999", 1, None),
+            ("-1e999", 1, None),
+            ("\"1e999\"", 1, None),
+            ("1e99", 0, Some(1e99)),
+            ("2, \"note\": \"1e999\", \"time\": 1E+400", 0, Some(2.0)),
+            ("[1e999]", 0, None),
+        ] {
+            let text = format!("{{\"metric\":\"loss\",\"value\":{value}}}");
+            let mut metrics = Metrics::new(&objective);
+            metrics.read(&Line { text: &text, whole: true });
+            assert_eq!((metrics.n_not_finite, metrics.value), (n_not_finite, expected), "{text}");
+        }
+        assert_eq!(
+            read("{\"metric\":\"loss\",\"value\":1e999}", Goal::Minimize, ValueRule::Best).1,
+            None
         );
     }
 
