@@ -44,5 +44,5 @@ fn parent() {
         timeout: None,
         supervisors: &Supervisors::new(&supervisor),
     };
-    run(&job, &Halt::default(), &mut |_| {});
+    drop(run(&job, &Halt::default(), &mut |_| {}));
 }
