@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::Path;
 
+use fleetfit_scheduler::query::TrialRow;
 use serde_json::{Value as Json, json};
 
 use crate::cli::{BestArgs, Output, ServerArgs, StudyArgs, TrialsArgs};
@@ -18,6 +19,10 @@ use crate::table::{Columns, ParquetTable};
 
 /// `fleetfit studies`.
 pub(crate) fn studies(home: &Path, server: &ServerArgs, printer: &Printer) -> Result<i32, Failure> {
+    if server.server.is_none() && home.is_file() {
+        let message = format!("{} is a file, not a data directory", home.display());
+        return Err(Failure::asked(message, "name a folder with --data-dir"));
+    }
     let views = match server.server.is_none() && !home::has_studies(home) {
         true => Vec::new(),
         false => Source::ask(home, server, Source::studies)?,
@@ -92,26 +97,36 @@ pub(crate) fn trials(home: &Path, args: &TrialsArgs, printer: &Printer) -> Resul
     if let Some(trial) = args.logs {
         return logs(home, args, trial);
     }
-    let source = Source::open(home, &args.server)?;
-    let entity = args.entity.as_deref();
+    let each = |act: &mut dyn FnMut(TrialRow) -> Result<(), Failure>| {
+        Source::trials(home, &args.server, &args.study, args.entity.as_deref(), act)
+    };
+    let learn_columns = || -> Result<Columns, Failure> {
+        let status = Source::ask(home, &args.server, |source| source.status(&args.study))?;
+        let mut columns = Columns::of(status.parameters);
+        each(&mut |row| {
+            columns.learn(&row);
+            Ok(())
+        })?;
+        Ok(columns)
+    };
     if printer.output == Output::Parquet {
         let Some(out) = &args.out else {
             return Err(Failure::asked("parquet cannot go to standard output", "add --out FILE"));
         };
-        let columns = learn_columns(&source, &args.study, entity)?;
+        let columns = learn_columns()?;
         let mut table = ParquetTable::create(out, &columns)?;
-        source.each_trial(&args.study, entity, |row| table.push(row))?;
+        each(&mut |row| table.push(row))?;
         table.finish()?;
         return Ok(exit::DONE);
     }
     let mut out = Sink::open(args.out.as_deref())?;
     match printer.output {
         Output::Csv => {
-            let columns = learn_columns(&source, &args.study, entity)?;
+            let columns = learn_columns()?;
             out.line(&columns.csv_header())?;
-            source.each_trial(&args.study, entity, |row| out.line(&columns.csv_line(&row)))?;
+            each(&mut |row| out.line(&columns.csv_line(&row)))?;
         }
-        Output::Json => source.each_trial(&args.study, entity, |row| {
+        Output::Json => each(&mut |row| {
             let line = serde_json::to_string(&row)
                 .map_err(|error| Failure::Unexpected(error.to_string()))?;
             out.line(&line)
@@ -119,7 +134,7 @@ pub(crate) fn trials(home: &Path, args: &TrialsArgs, printer: &Printer) -> Resul
         Output::Text | Output::Parquet => {
             // The head waits for the first row, so that a question without an answer prints none.
             let mut head = Some(show::trial_head());
-            source.each_trial(&args.study, entity, |row| {
+            each(&mut |row| {
                 head.take().map_or(Ok(()), |head| out.line(&head))?;
                 out.line(&show::trial(&row))
             })?;
@@ -127,15 +142,6 @@ pub(crate) fn trials(home: &Path, args: &TrialsArgs, printer: &Printer) -> Resul
     }
     out.finish()?;
     Ok(exit::DONE)
-}
-
-fn learn_columns(source: &Source, study: &str, entity: Option<&str>) -> Result<Columns, Failure> {
-    let mut columns = Columns::of(source.status(study)?.parameters);
-    source.each_trial(study, entity, |row| {
-        columns.learn(&row);
-        Ok(())
-    })?;
-    Ok(columns)
 }
 
 fn logs(home: &Path, args: &TrialsArgs, trial: u32) -> Result<i32, Failure> {

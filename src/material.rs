@@ -35,7 +35,11 @@ impl Material {
         parts.extend(dataset.as_ref().map(|dataset| format!("data {}", dataset.digest())));
         if let Work::Command(CommandTrial { code, inputs, .. }) = &study.work {
             if let Some(code) = code {
-                let digest = command::digest_code(&base_dir.join(local_path(code)), home);
+                let digest = command::digest_code(
+                    &base_dir.join(local_path(code)),
+                    &base_dir.join(file_name(&job.file)),
+                    home,
+                );
                 let digest = digest.map_err(|error| refused(submission, "trial.code", &error))?;
                 parts.push(format!("code {digest}"));
             }
@@ -49,6 +53,21 @@ impl Material {
         }
         let digest = (!parts.is_empty()).then(|| parts.join("\n"));
         Ok(Self { dataset, digest })
+    }
+
+    /// Where this material differs from other material, as a path of the job and in words.
+    pub(crate) fn difference(&self, other: Option<&str>) -> Option<(String, String)> {
+        let parts = |digest: Option<&str>| -> Vec<String> {
+            digest.unwrap_or_default().lines().map(str::to_owned).collect()
+        };
+        let (own, other) = (parts(self.digest.as_deref()), parts(other));
+        let changed = own.iter().find(|part| !other.contains(part))?;
+        let words: Vec<&str> = changed.split(' ').collect();
+        Some(match words.as_slice() {
+            ["code", ..] => ("trial.code".into(), "its code".into()),
+            ["input", name, ..] => (format!("inputs.{name}.path"), format!("its input {name}")),
+            _ => ("training_data.path".into(), "its data".into()),
+        })
     }
 
     /// What is worth saying about the data, beside what is worth saying about the job.
@@ -71,6 +90,11 @@ pub(crate) fn copy_code(
     };
     let copied = command::snapshot(&submission.base_dir.join(local_path(code)), dir);
     copied.map(Some).map_err(|error| refused(submission, "trial.code", &error))
+}
+
+/// The job file itself is no part of the code: what of it matters is compared as a job.
+fn file_name(file: &str) -> &Path {
+    Path::new(file).file_name().map_or(Path::new("job.yaml"), Path::new)
 }
 
 fn refused(submission: &Submission, path: &str, error: &CodeError) -> Failure {

@@ -52,7 +52,7 @@ impl Printer {
     /// The notices of a job.
     pub(crate) fn notices(&self, notices: &[Notice]) {
         for notice in notices {
-            self.note(&format!("{notice}"));
+            self.note(&format!("notice: {notice}"));
         }
     }
 

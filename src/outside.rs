@@ -6,7 +6,7 @@ use fleetfit_search_spaces::data::{is_remote, local_path};
 use fleetfit_search_spaces::{
     CommandTrial, DataSource, DataSpec, Folds, Input, Job, Problem, nearest,
 };
-use fleetfit_trial_runner::dataset::{self, DataError};
+use fleetfit_trial_runner::dataset::{self, DataError, Fault};
 
 /// A problem at a path of the job, told in a sentence.
 pub(crate) fn told(job: &Job, path: &str, says: &str, allowed: &str, hint: &str) -> Problem {
@@ -19,7 +19,12 @@ pub(crate) fn told(job: &Job, path: &str, says: &str, allowed: &str, hint: &str)
 pub(crate) fn data_problem(job: &Job, error: &DataError) -> Problem {
     let key = error.key;
     let path = if key.ends_with("_data") { format!("{key}.path") } else { key.to_owned() };
-    let hint = error.hint.as_deref().unwrap_or("paths start from the job file's folder");
+    let hint = error.hint.as_deref().unwrap_or(match error.fault {
+        Fault::Missing => "paths start from the job file's folder",
+        Fault::Remote => "download the data and write its local path",
+        Fault::Unreadable => "check that the file is whole, and that its name says what it is",
+        Fault::Content => "mend the data, or name another file or column",
+    });
     let mut problem = told(job, &path, &error.to_string(), &error.allowed, hint);
     if !error.found.is_empty() {
         problem.found = error.found.to_string();

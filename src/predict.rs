@@ -241,9 +241,10 @@ fn write(
     if printer.output == Output::Json {
         for (row, answer) in (0u32..).zip(answers) {
             let cells = keys.cells(rows, row).into_iter().chain([answer.json()]);
-            let object: serde_json::Map<String, Json> =
-                columns.iter().cloned().zip(cells).collect();
-            write_line(&mut out, &Json::Object(object).to_string())?;
+            // By hand, because a map of JSON would sort its keys.
+            let pairs = columns.iter().zip(cells);
+            let pairs = pairs.map(|(column, cell)| format!("{}:{cell}", Json::from(&**column)));
+            write_line(&mut out, &format!("{{{}}}", pairs.collect::<Vec<_>>().join(",")))?;
         }
     } else {
         let head: Vec<String> = columns.iter().map(|column| csv_cell(column)).collect();

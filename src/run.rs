@@ -31,7 +31,7 @@ const FAREWELL: Duration = Duration::from_secs(7);
 pub(crate) fn run(args: &RunArgs, home: &Path, printer: &Printer) -> Result<i32, Failure> {
     let interrupt = Interrupt::watch()?;
     let verdict = Verdict::reach(&args.job)?;
-    let Some(submission) = verdict.submission else {
+    let Some(mut submission) = verdict.submission else {
         printer.notices(&verdict.notices);
         return Err(Failure::Problems(Problems(verdict.problems)));
     };
@@ -43,10 +43,12 @@ pub(crate) fn run(args: &RunArgs, home: &Path, printer: &Printer) -> Result<i32,
     // is closed to everybody else.
     let material = Material::gather(&submission, home)?;
     let journal = source::open_journal(home)?;
-    let name = &submission.study.name;
+    let name = &submission.study.name.clone();
     let record = match journal.find(name)? {
         Some(record) => {
             same(&record, &submission, &material)?;
+            // The same job may be written in another order, and samplers go by the order.
+            submission.study = stored_study(&record)?;
             record
         }
         None => create(&journal, home, &submission, &material)?,
@@ -55,7 +57,15 @@ pub(crate) fn run(args: &RunArgs, home: &Path, printer: &Printer) -> Result<i32,
     printer.notices(&notices);
     let session = Session { home, printer, slots: args.slots, notices, interrupt };
     if record.summary.status.is_over() {
-        printer.note(&format!("{name}: this job has run; here is its stored result"));
+        let what = match record.summary.status {
+            Status::Stopped => {
+                format!(
+                    "was cancelled; to go on, write fleetfit resume {name}. This is what it found"
+                )
+            }
+            _ => "has run; here is its stored result".to_owned(),
+        };
+        printer.note(&format!("{name}: this job {what}"));
         return session.conclude(&journal, name);
     }
     session.go(journal, &record, submission, material, false)
@@ -87,21 +97,29 @@ pub(crate) fn resume(args: &ResumeArgs, home: &Path, printer: &Printer) -> Resul
     session.go(journal, &record, submission, material, true)
 }
 
+/// What the stored job means.
+fn stored_study(record: &StudyRecord) -> Result<Study, Failure> {
+    record.study().map_err(|problems| {
+        let name = &record.head.name;
+        Failure::Unavailable(format!("the stored job of {name} cannot be read: {problems}"))
+    })
+}
+
 /// Refuses to go on with a study under a name that means something else by now.
 fn same(record: &StudyRecord, submission: &Submission, material: &Material) -> Result<(), Failure> {
     let name = &record.head.name;
-    let what = if record.head.canonical != submission.job.canonical() {
-        "another job"
-    } else if record.head.data_digest != material.digest {
-        "other data, code or inputs"
+    let (at, what) = if record.head.canonical != submission.job.canonical() {
+        ("name".to_owned(), "with another job".to_owned())
+    } else if let Some((at, what)) = material.difference(record.head.data_digest.as_deref()) {
+        (at, format!("and since then {what} changed"))
     } else {
         return Ok(());
     };
-    let says = format!("there is a study named {name} already, with {what}");
+    let says = format!("there is a study named {name} already, {what}");
     let hint =
         format!("run this one as --name {name}-2, or remove the other: fleetfit delete {name}");
     let allowed = "a name that no other study has";
-    Err(Failure::problem(outside::told(&submission.job, "name", &says, allowed, &hint)))
+    Err(Failure::problem(outside::told(&submission.job, &at, &says, allowed, &hint)))
 }
 
 fn create(

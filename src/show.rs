@@ -108,7 +108,7 @@ fn configuration(configuration: &Configuration) -> String {
 
 /// The table of studies.
 pub(crate) fn studies(views: &[StatusView]) -> String {
-    let head = ["study", "status", ">trials", ">failed", "metric", ">best", ">elapsed"];
+    let head = ["study", "status", ">completed", ">failed", "metric", ">best", ">elapsed"];
     let rows = views.iter().map(|view| {
         vec![
             view.study.clone(),
@@ -166,7 +166,10 @@ fn table(head: &[&str], rows: &[Vec<String>]) -> String {
 
 /// The head of the table of trials, and one row of it. Trials may be a million: no table is built.
 pub(crate) fn trial_head() -> String {
-    format!("{:>7}  {:<16}  {:<9}  {:>12}  configuration", "trial", "entity", "state", "value")
+    format!(
+        "{:>7}  {:<16}  {:<9}  {:>12}  {:<19}  configuration",
+        "trial", "entity", "state", "value", "learner"
+    )
 }
 
 /// One trial on one line.
@@ -174,10 +177,11 @@ pub(crate) fn trial(row: &TrialRow) -> String {
     let value = row.value.map_or("–".into(), number);
     let reason = row.reason.as_ref().map(|reason| format!("  ({reason})")).unwrap_or_default();
     format!(
-        "{:>7}  {:<16}  {:<9}  {value:>12}  {}{reason}",
+        "{:>7}  {:<16}  {:<9}  {value:>12}  {:<19}  {}{reason}",
         row.trial,
         entity(row.entity.as_ref()),
         word(&row.state),
+        row.learner.as_deref().unwrap_or("command"),
         configuration(&row.configuration),
     )
 }

@@ -5,15 +5,16 @@ use std::io;
 use tokio::runtime::Builder;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-/// Calls `act` at each SIGINT, SIGTERM and SIGHUP, from a thread of its own. A signal that was
-/// ignored when this process began stays ignored: that is what `nohup` asks for.
+/// Calls `act` at each SIGINT, SIGTERM and SIGHUP, from a thread of its own. SIGHUP stays ignored where
+/// it was when this process began: that is what `nohup` asks for. (A shell that starts a job in the
+/// background ignores SIGINT for it too, and yet somebody who sends one means it.)
 pub(crate) fn watch(mut act: impl FnMut() + Send + 'static) -> io::Result<()> {
     let runtime = Builder::new_current_thread().enable_io().build()?;
     let ignored = ignored();
     let listen = |kind: SignalKind| -> io::Result<Option<Signal>> {
         let number = kind.as_raw_value();
         let is_ignored = ignored >> (number - 1) & 1 == 1;
-        if is_ignored { Ok(None) } else { signal(kind).map(Some) }
+        if kind == SignalKind::hangup() && is_ignored { Ok(None) } else { signal(kind).map(Some) }
     };
     let (mut interrupt, mut terminate, mut hang_up) = {
         let _inside = runtime.enter();

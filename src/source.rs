@@ -183,8 +183,30 @@ impl Source {
         }
     }
 
-    /// Every trial that ended, one after the other.
-    pub(crate) fn each_trial(
+    /// Every trial that ended, one after the other; from the directory itself where its owner ends
+    /// on the way. The order is that of their ends, so the first ones are the same.
+    pub(crate) fn trials(
+        home: &Path,
+        server: &ServerArgs,
+        study: &str,
+        entity: Option<&str>,
+        mut act: impl FnMut(TrialRow) -> Result<(), Failure>,
+    ) -> Result<(), Failure> {
+        let mut n_told = 0_u64;
+        Self::ask(home, server, |source| {
+            let mut n_seen = 0_u64;
+            source.each_trial(study, entity, |row| {
+                n_seen += 1;
+                if n_seen <= n_told {
+                    return Ok(());
+                }
+                n_told = n_seen;
+                act(row)
+            })
+        })
+    }
+
+    fn each_trial(
         &self,
         study: &str,
         entity: Option<&str>,

@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use tokio::net::UnixListener;
 
 use crate::engine::EngineHandle;
-use crate::journal::{Journal, JournalError, Status, Summary};
+use crate::journal::{Journal, JournalError};
 use crate::query::{self, BestView, ModelView, QueryError, StatusView, TrialFilter, TrialRow};
 
 pub use crate::query::{MAX_PAGE, Page};
@@ -189,10 +189,11 @@ async fn delete_study(
     Path(study): Path<String>,
 ) -> Answer<serde_json::Value> {
     ask(move || {
-        let runs = |summary: Summary| summary.status == Status::Running;
-        if service.engine.summary(&study).is_some_and(runs) {
-            let message =
-                format!("{study} runs here; cancel it first, and delete it when it is over");
+        if service.engine.summary(&study).is_some() {
+            let message = format!(
+                "{study} runs here or is at its end; cancel it first, and delete it when this \
+                 process has ended"
+            );
             return Err(ApiError::new(StatusCode::CONFLICT, "running", &message));
         }
         delete(&service.journal, &service.studies_dir, &study)?;

@@ -80,7 +80,7 @@ pub enum ParameterKind {
     Int(i64, i64),
     /// A number between two bounds, both included.
     Float(f64, f64),
-    /// The same, or [`NONE`].
+    /// The same, or the word `none`.
     IntOrNone(i64, i64),
     /// One of these words.
     Word(&'static [&'static str]),

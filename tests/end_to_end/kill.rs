@@ -112,3 +112,34 @@ fn no_program_outlives_a_killed_fleetfit() {
         rustix::process::test_kill_process(pid).is_err()
     });
 }
+
+#[test]
+fn the_same_job_in_another_order_goes_on_with_the_same_trials() {
+    let place = Place::new();
+    let job = |first: &str, second: &str| {
+        format!(
+            "type: sweep\nname: reordered\ntrial:\n  command: 'sleep 0.03; echo ''{{\"metric\": \
+             \"loss\", \"value\": ${{{{search_space.a}}}}}}'' # ${{{{search_space.b}}}}'\nsearch_space:\n\
+             {first}{second}sampling_algorithm: grid\nobjective: {{goal: minimize, primary_metric: \
+             loss}}\nlimits: {{max_total_trials: 36, max_concurrent_trials: 1}}\nseed: 1\n"
+        )
+    };
+    let (a, b) = ("  a: [1, 2, 3, 4, 5, 6]\n", "  b: [10, 20, 30, 40, 50, 60]\n");
+    place.write("job.yaml", &job(a, b));
+    let mut child = place.start(&["run", "job.yaml", "--quiet"]);
+    eventually("some trials end", Duration::from_secs(20), || {
+        let status = place.fleetfit(&["status", "reordered", "--output", "json"]);
+        status.code == 0 && status.json()["trials"]["completed"].as_u64() > Some(5)
+    });
+    child.kill().expect("it is killed");
+    child.wait().expect("it ends");
+    place.write("job.yaml", &job(b, a));
+    let ran = place.json(&["run", "job.yaml"]);
+    assert_eq!(ran["trials"]["completed"], 36);
+    let trials = place.lines(&["trials", "reordered"]);
+    let distinct: HashSet<String> = trials
+        .iter()
+        .map(|trial| format!("{} {}", trial["configuration"]["a"], trial["configuration"]["b"]))
+        .collect();
+    assert_eq!((trials.len(), distinct.len()), (36, 36));
+}

@@ -114,7 +114,7 @@ fn another_job_or_other_data_under_the_name_is_a_problem() {
     place.write("sales.csv", &panel(30, 41));
     let other = place.fleetfit(&["run", "job.yaml"]);
     assert_eq!(other.code, 2);
-    assert!(other.stderr.contains("other data"), "{}", other.stderr);
+    assert!(other.stderr.contains("its data changed"), "{}", other.stderr);
     place.json(&["run", "job.yaml", "--name", "demand-2"]);
     assert_eq!(place.lines(&["studies"]).len(), 2);
 }

@@ -78,3 +78,26 @@ seed: 1
     let of_one = place.fleetfit(&one).ok().stdout;
     assert_eq!(of_one.lines().nth(1).and_then(|line| line.rsplit(',').next()), Some("wild rose"));
 }
+
+#[test]
+fn a_class_called_none_is_a_class() {
+    let place = Place::new();
+    let mut rows = String::from("x,severity\n");
+    for row in 0..60 {
+        let severity = ["none", "mild", "severe"][row / 20];
+        rows.push_str(&format!("{row},{severity}\n"));
+    }
+    place.write("cases.csv", &rows);
+    place.write(
+        "job.yaml",
+        "type: sweep\nname: severity\ntraining_data: {path: cases.csv}\ntarget_column_name: \
+         severity\ntask: classification\ntrial: {learner: decision_tree}\nsearch_space: {max_depth: [4, \
+         none]}\nsampling_algorithm: grid\nobjective: {goal: maximize, primary_metric: \
+         accuracy}\nlimits: {max_total_trials: 2}\n",
+    );
+    let ran = place.json(&["run", "job.yaml"]);
+    assert_eq!(ran["trials"]["completed"], 2, "{ran}");
+    place.write("new.csv", "x\n3\n33\n53\n");
+    let predicted = place.fleetfit(&["predict", "severity", "--data", "new.csv"]).ok().stdout;
+    assert_eq!(predicted, "prediction\nnone\nmild\nsevere\n");
+}

@@ -66,10 +66,10 @@ pub struct CommandOutcome {
     pub reports: Vec<Report>,
 }
 
-/// The trial could not even begin, for a reason that is not its own: a disk that is full, for one. It
-/// is no trial's fate, and nobody should go on before it is mended.
+/// The trial could not begin, or not be kept, for a reason that is not its own: a disk that is full,
+/// for one. It is no trial's fate, and nobody should go on before it is mended.
 #[derive(Debug, thiserror::Error)]
-#[error("trials cannot be started: {0}")]
+#[error("trials cannot be run: {0}")]
 pub struct Unstartable(String);
 
 /// Why a trial's program could not be started.
@@ -127,7 +127,10 @@ pub fn run(
         Some(reason) => End::Stopped { value: None, reason: reason.to_owned() },
         None => match start(job) {
             Ok((supervisor, log)) => {
-                let (exit, asked) = following.follow(job, halt, supervisor, log, on_report);
+                let (exit, asked, logged) = following.follow(job, halt, supervisor, log, on_report);
+                if let Err(error) = logged {
+                    return Err(Unstartable(format!("a log could not be written: {error}")));
+                }
                 following.judge(&exit, asked)
             }
             Err(error @ (StartError::Folder(..) | StartError::Program(_))) => {
@@ -268,7 +271,7 @@ impl Following<'_> {
         mut supervisor: Supervisor,
         mut log: Log,
         on_report: &mut dyn FnMut(Report),
-    ) -> (Exit, Option<Asked>) {
+    ) -> (Exit, Option<Asked>, std::io::Result<()>) {
         let started = Instant::now();
         let mut asked: Option<(Asked, Instant)> = None;
         let exit = loop {
@@ -291,8 +294,7 @@ impl Following<'_> {
             }
         };
         job.supervisors.give_back(supervisor);
-        log.finish();
-        (exit, asked.map(|(wish, _)| wish))
+        (exit, asked.map(|(wish, _)| wish), log.finish())
     }
 
     /// Reads what has arrived: a little of each stream, or all there is.

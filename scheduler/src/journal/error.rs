@@ -15,7 +15,7 @@ pub enum JournalError {
         pid: Option<u32>,
     },
     /// The directory cannot be made or written.
-    #[error("cannot write in {}: {source}", dir.display())]
+    #[error("cannot write in {}: {}{}", dir.display(), words(source), remedy(source))]
     NotWritable {
         /// The directory.
         dir: PathBuf,
@@ -54,7 +54,7 @@ pub enum JournalError {
         witness: PathBuf,
     },
     /// The disk refuses.
-    #[error("the journal's disk failed while {doing}: {source}")]
+    #[error("the journal's disk failed while {doing}: {}{}", words(source), remedy(source))]
     Disk {
         /// What was being done.
         doing: &'static str,
@@ -89,6 +89,25 @@ pub enum JournalError {
         /// How long it may be.
         limit: usize,
     },
+}
+
+/// An error of the operating system without its number.
+fn words(error: &io::Error) -> String {
+    let text = error.to_string();
+    text.split(" (os error").next().unwrap_or_default().to_lowercase()
+}
+
+/// What to do about it, where that is known.
+fn remedy(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+            "; make space and give the same command again"
+        }
+        io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::PermissionDenied => {
+            "; copy the data directory to a place that can be written"
+        }
+        _ => "",
+    }
 }
 
 fn process(pid: Option<u32>) -> String {

@@ -367,6 +367,18 @@ fn sync_folder(dir: &Path) -> std::io::Result<()> {
 }
 
 /// Calls sled. What it reports and what it panics about both become errors.
+/// sled wraps an error of the operating system in one of its own, whose words are Rust's.
+fn plain(source: std::io::Error) -> std::io::Error {
+    let text = source.to_string();
+    let code = text.split_once("code: ").and_then(|(_, rest)| {
+        rest.chars().take_while(char::is_ascii_digit).collect::<String>().parse().ok()
+    });
+    match (source.raw_os_error(), code) {
+        (None, Some(code)) => std::io::Error::from_raw_os_error(code),
+        _ => source,
+    }
+}
+
 fn guarded<T>(
     doing: &'static str,
     call: impl FnOnce() -> sled::Result<T>,
@@ -375,7 +387,9 @@ fn guarded<T>(
         |what: &str| JournalError::Corrupt { what: format!("{what}, found while {doing}") };
     match catch_unwind(AssertUnwindSafe(call)) {
         Ok(Ok(value)) => Ok(value),
-        Ok(Err(sled::Error::Io(source))) => Err(JournalError::Disk { doing, source }),
+        Ok(Err(sled::Error::Io(source))) => {
+            Err(JournalError::Disk { doing, source: plain(source) })
+        }
         Ok(Err(sled::Error::Corruption { .. })) => Err(corrupt("a page of its file")),
         Ok(Err(other)) => Err(JournalError::Disk { doing, source: std::io::Error::other(other) }),
         Err(_) => Err(corrupt("its file makes no sense")),

@@ -171,7 +171,13 @@ fn read_objective(
     task: Option<Task>,
     findings: &mut Findings,
 ) -> Option<Objective> {
-    let example = "objective: {goal: minimize, primary_metric: loss}";
+    let example = match (has_learner, task) {
+        (false, _) => "objective: {goal: minimize, primary_metric: loss}",
+        (true, Some(Task::Classification)) => {
+            "objective: {goal: maximize, primary_metric: auc_weighted}"
+        }
+        (true, _) => "objective: {goal: minimize, primary_metric: root_mean_squared_error}",
+    };
     let at = root.require("objective", example, findings)?;
     let measurer = if has_learner { Measurer::Trainer(task) } else { Measurer::Command };
     Objective::read(&at, measurer, findings)

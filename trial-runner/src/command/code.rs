@@ -57,12 +57,14 @@ pub enum CodeError {
     },
 }
 
-/// The digest that a snapshot of this code would have. `data_dir` is fleetfit's own, which may lie
-/// inside the code folder and is no part of it.
-pub fn digest_code(code: &Path, data_dir: &Path) -> Result<String, CodeError> {
+/// The digest of code that is about to be copied. `data_dir` is fleetfit's own, which may lie inside
+/// the code folder and is no part of it; nor is the job file, which is compared as a job.
+pub fn digest_code(code: &Path, job_file: &Path, data_dir: &Path) -> Result<String, CodeError> {
     let code = std::fs::canonicalize(code).map_err(at(code))?;
     let own = std::fs::canonicalize(data_dir).unwrap_or_else(|_| data_dir.to_owned());
-    Reading::of(&code, &own, Ignore::of(&code), LIMITS).digest(None)
+    let mut reading = Reading::of(&code, &own, Ignore::of(&code), LIMITS);
+    reading.job_file = std::fs::canonicalize(job_file).ok();
+    reading.digest(None)
 }
 
 /// The digest of an input: a file, or everything in a folder.
@@ -118,6 +120,8 @@ struct Reading<'a> {
     code: &'a Path,
     /// Never read: it holds the copies, or fleetfit's own data.
     own: &'a Path,
+    /// Never read either.
+    job_file: Option<PathBuf>,
     ignore: Ignore,
     limits: Limits,
     n_files: usize,
@@ -128,7 +132,7 @@ struct Reading<'a> {
 impl<'a> Reading<'a> {
     fn of(code: &'a Path, own: &'a Path, ignore: Ignore, limits: Limits) -> Self {
         let digest = blake3::Hasher::new();
-        Self { code, own, ignore, limits, n_files: 0, n_bytes: 0, digest }
+        Self { code, own, job_file: None, ignore, limits, n_files: 0, n_bytes: 0, digest }
     }
 
     /// Reads everything, copies it where asked, and returns its digest.
@@ -173,7 +177,9 @@ impl<'a> Reading<'a> {
             let source = self.code.join(&inside);
             let metadata = std::fs::symlink_metadata(&source).map_err(at(&source))?;
             // A data directory inside the code folder must not be copied into itself.
-            let is_own = self.own.starts_with(&source);
+            let is_own = self.own.starts_with(&source)
+                || self.job_file.as_ref().is_some_and(|job_file| *job_file == source)
+                || source.join("journal").join("db").is_file();
             if is_own || self.ignore.covers(&inside, metadata.is_dir()) {
                 continue;
             }

@@ -10,18 +10,19 @@ pub(super) const HALF: u64 = 5 << 20;
 /// The log of one trial. What lies between the first and the last [`HALF`] bytes is cut out.
 ///
 /// While a long trial runs, the file's second half is a ring; [`Log::finish`] puts it in order. A
-/// disk that takes no more costs the log, never the trial.
+/// disk that takes no more does not disturb the program; [`Log::finish`] tells of it.
 #[derive(Debug)]
 pub(super) struct Log {
     file: Option<File>,
     written: u64,
+    failed: Option<std::io::Error>,
 }
 
 impl Log {
     /// Begins an empty log.
     pub(super) fn create(path: &Path) -> std::io::Result<Self> {
         let file = File::options().read(true).write(true).create(true).truncate(true).open(path)?;
-        Ok(Self { file: Some(file), written: 0 })
+        Ok(Self { file: Some(file), written: 0, failed: None })
     }
 
     /// Adds a piece of output.
@@ -41,12 +42,16 @@ impl Log {
         }
     }
 
-    /// Puts the end in order and says what was cut.
-    pub(super) fn finish(mut self) {
+    /// Puts the end in order and says what was cut. An error where something could not be kept.
+    pub(super) fn finish(mut self) -> std::io::Result<()> {
         let cut = self.written.saturating_sub(2 * HALF);
-        if cut == 0 {
-            return;
+        if cut > 0 {
+            self.put_in_order(cut);
         }
+        self.failed.map_or(Ok(()), Err)
+    }
+
+    fn put_in_order(&mut self, cut: u64) {
         let mut ring = Vec::new();
         if let Some(file) = &mut self.file
             && file.seek(SeekFrom::Start(HALF)).is_ok()
@@ -64,8 +69,9 @@ impl Log {
     fn write_at(&mut self, at: u64, bytes: &[u8]) {
         if let Some(file) = &mut self.file {
             let written = file.seek(SeekFrom::Start(at)).and_then(|_| file.write_all(bytes));
-            if written.is_err() {
+            if let Err(error) = written {
                 self.file = None;
+                self.failed = Some(error);
             }
         }
     }
@@ -86,7 +92,7 @@ mod tests {
             log.push(line.as_bytes());
             all.extend_from_slice(line.as_bytes());
         }
-        log.finish();
+        log.finish().unwrap();
         let kept = std::fs::read(&path).unwrap();
         let half = HALF as usize;
         let note = format!("\n[fleetfit: {} bytes are left out here]\n", all.len() - 2 * half);
@@ -103,7 +109,7 @@ mod tests {
         let mut log = Log::create(&path).unwrap();
         log.push(b"one\n");
         log.push(&[0, 255, 10]);
-        log.finish();
+        log.finish().unwrap();
         assert_eq!(std::fs::read(&path).unwrap(), b"one\n\x00\xff\n");
     }
 }

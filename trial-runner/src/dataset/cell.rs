@@ -29,15 +29,20 @@ pub(crate) enum Cell<'a> {
 }
 
 /// The words that mean "missing" in a csv file, besides the empty cell, in any letter case: those of
-/// pandas and a few more. So does a date of zeros and, in columns that are not text, [`DASH`].
+/// pandas and a few more. So does a date of zeros and, in columns that are not text, a dash.
+/// In a text column `none` or `?` may well be a word: there only a few of them are missing.
 pub const MISSING_WORDS: &[&str] = &[
     "na", "n/a", "#na", "#n/a", "#n/a n/a", "<na>", "nan", "-nan", "1.#ind", "-1.#ind", "1.#qnan",
     "-1.#qnan", "null", "none", "nat", "?",
 ];
 
+/// Those of them that mean "missing" in a text column too, in exactly this spelling.
+pub(crate) const MISSING_IN_TEXT: &[&str] =
+    &["NA", "N/A", "n/a", "#NA", "#N/A", "<NA>", "NaN", "nan", "NULL", "null"];
+
 /// A word that means "missing" among numbers, dates and truths, and itself among words, where `+`
 /// may be another.
-pub(crate) const DASH: &str = "-";
+const DASH: &str = "-";
 
 impl<'a> Cell<'a> {
     /// The cell for a field of a csv file.

@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 
-use super::cell::{Cell, DASH, is_code, parse_bool, parse_number, parse_plain_int};
+use super::cell::{Cell, MISSING_IN_TEXT, is_code, parse_bool, parse_number, parse_plain_int};
 use super::date::{looks_like_date, parse_compact, parse_date, parse_date_as};
 use super::error::{DataError, DataPlace, shorten};
 use crate::frame::MISSING;
@@ -192,7 +192,7 @@ pub(crate) enum Storage {
     Date,
     /// As indices into the distinct words, in order of first appearance.
     Word,
-    /// The same for a column of text, where [`DASH`] is a word.
+    /// The same for a column of text, where most words that mean "missing" elsewhere are words.
     Text,
     /// The same for keys, where every word that may mean "missing" is a word.
     Key,
@@ -260,7 +260,11 @@ impl ColumnBuilder {
             Storage::Word | Storage::Text | Storage::Key => {
                 let word = match (self.storage, cell) {
                     (Storage::Key, Cell::MissingWord(word)) => Some(word),
-                    (Storage::Text, Cell::MissingWord(DASH)) => Some(DASH),
+                    (Storage::Text, Cell::MissingWord(word))
+                        if !MISSING_IN_TEXT.contains(&word) =>
+                    {
+                        Some(word)
+                    }
                     _ => cell.word(&mut self.buffer),
                 };
                 let code = match word {

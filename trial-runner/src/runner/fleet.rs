@@ -84,9 +84,10 @@ impl Fleet<'_> {
             let bench = shared.get_or_init(|| self.lay_out(entity));
             for block in blocks.iter().filter(|block| holds(block, entity)) {
                 let started_ms = now_ms();
-                let Some((end, fits)) = self.try_one(&block.tried, entity, bench) else {
-                    break 'entities;
-                };
+                let tried = self.try_one(&block.tried, entity, bench);
+                // Ended by somebody while it was tried: that is how it ends.
+                let is_over = tried.is_none();
+                let (end, fits) = tried.unwrap_or_else(|| (self.stopped(), 0));
                 outcomes.push(Outcome {
                     configuration: block.tried.number,
                     entity,
@@ -96,6 +97,9 @@ impl Fleet<'_> {
                     ended_ms: now_ms(),
                     reports: Vec::new(),
                 });
+                if is_over {
+                    break 'entities;
+                }
                 if told.elapsed() >= TELL_EVERY {
                     flush(&mut outcomes);
                     told = Instant::now();
@@ -103,6 +107,11 @@ impl Fleet<'_> {
             }
         }
         flush(&mut outcomes);
+    }
+
+    fn stopped(&self) -> End {
+        let reason = self.flight.over.get().cloned().unwrap_or_else(|| "it was stopped".into());
+        End::Stopped { value: None, reason }
     }
 
     fn lay_out(&self, entity: u32) -> Bench {

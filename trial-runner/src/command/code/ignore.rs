@@ -5,7 +5,7 @@ use std::path::Path;
 use glob::{MatchOptions, Pattern};
 
 /// What is never copied.
-const ALWAYS: &str = ".git/\n__pycache__/\n.fleetfit/\n.venv/\n.ipynb_checkpoints/\n";
+const ALWAYS: &str = ".git/\n__pycache__/\n.fleetfit/\n.venv/\n.ipynb_checkpoints/\n.DS_Store\n";
 
 /// The rules, of which the last one that matches decides.
 #[derive(Debug)]
