@@ -44,6 +44,23 @@ impl Failure {
         }
     }
 
+    /// Something outside is not available, in the words of whoever met it, without the operating
+    /// system's number.
+    pub(crate) fn outside(error: &impl std::fmt::Display) -> Self {
+        let text = error.to_string();
+        let plain = match text.split_once(" (os error ") {
+            Some((before, rest)) => {
+                format!("{before}{}", rest.split_once(')').map_or("", |(_, after)| after))
+            }
+            None => text,
+        };
+        let remedy = match plain.contains("No space left") {
+            true => "; make space and give the same command again",
+            false => "",
+        };
+        Self::Unavailable(format!("{plain}{remedy}"))
+    }
+
     /// One problem that ends the command.
     pub(crate) fn problem(problem: Problem) -> Self {
         Self::Problems(Problems(vec![problem]))

@@ -130,9 +130,9 @@ fn winners(source: &Source, args: &PredictArgs) -> Result<Vec<Winner>, Failure> 
 }
 
 fn load(dir: &Path, address: &ModelAddress) -> Result<Model, Failure> {
-    let bytes = pack::read(&dir.join("models"), address)
-        .map_err(|error| Failure::Unavailable(error.to_string()))?;
-    Model::from_bytes(&bytes).map_err(|error| Failure::Unavailable(error.to_string()))
+    let bytes =
+        pack::read(&dir.join("models"), address).map_err(|error| Failure::outside(&error))?;
+    Model::from_bytes(&bytes).map_err(|error| Failure::outside(&error))
 }
 
 /// What is predicted for a row.

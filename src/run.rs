@@ -222,7 +222,7 @@ impl Session<'_> {
         say_farewell(runner);
         drop(owner);
         let was_interrupted = attended?;
-        ended.map_err(|error| Failure::Unavailable(error.to_string()))?;
+        ended.map_err(|error| Failure::outside(&error))?;
         if was_interrupted {
             return self.interrupted(&journal, &name);
         }
@@ -339,7 +339,7 @@ fn attend(
         }
         let summary = handle
             .wait(name, Duration::from_millis(100))
-            .map_err(|error| Failure::Unavailable(error.to_string()))?;
+            .map_err(|error| Failure::outside(&error))?;
         if let Some(summary) = summary {
             progress.show(&summary);
             if summary.status != Status::Running {

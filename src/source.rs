@@ -257,7 +257,7 @@ impl From<JournalError> for Failure {
         match error {
             // A name or a key of the user's own.
             JournalError::TooLong { .. } => Self::asked(error.to_string(), "write a shorter one"),
-            _ => Self::Unavailable(error.to_string()),
+            _ => Self::outside(&error),
         }
     }
 }
@@ -273,6 +273,6 @@ impl From<QueryError> for Failure {
 
 impl From<EngineError> for Failure {
     fn from(error: EngineError) -> Self {
-        Self::Unavailable(error.to_string())
+        Self::outside(&error)
     }
 }
