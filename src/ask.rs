@@ -70,6 +70,11 @@ pub(crate) fn best(home: &Path, args: &BestArgs, printer: &Printer) -> Result<i3
         if !printer.is_json() {
             printer.line(&show::bests(&shown, &metric))?;
         }
+        let without = u64::from(status.entities).saturating_sub(n_bests);
+        if without > 0 {
+            let plural = if without == 1 { "entity has" } else { "entities have" };
+            printer.note(&format!("{} {plural} no completed trial", show::count(without)));
+        }
         return Ok(exit::DONE);
     }
     let bests = Source::ask(home, &args.server, |source| {

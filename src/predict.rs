@@ -263,8 +263,11 @@ fn write(
 
 fn file_problem(place: &Place, error: &DataError) -> Problem {
     Problem {
-        place: place.clone(),
-        message: error.to_string(),
+        place: match &error.place {
+            Some(at) => Place { file: at.to_string(), ..place.clone() },
+            None => place.clone(),
+        },
+        message: error.message.to_string(),
         found: error.found.to_string(),
         allowed: error.allowed.to_string(),
         hint: error.hint.as_deref().map(str::to_owned),
