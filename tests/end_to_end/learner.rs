@@ -78,8 +78,9 @@ fn every_entity_gets_its_best() {
 
     let one = place.json(&["best", "demand", "--entity", "17"]);
     assert_eq!(one["entity"]["store"], 17);
-    let by_name = place.json(&["best", "demand", "--entity", "store=17"]);
-    assert_eq!(one, by_name);
+    for written in ["store=17", "17.0", "store=017"] {
+        assert_eq!(one, place.json(&["best", "demand", "--entity", written]), "{written}");
+    }
     let top = place.lines(&["best", "demand", "--entity", "17", "--top", "3"]);
     assert_eq!(top.len(), 3);
     assert_eq!(top[0]["value"], one["value"]);

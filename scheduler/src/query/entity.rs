@@ -16,7 +16,7 @@ pub(super) fn index(
 ) -> Result<u32, QueryError> {
     let study = record.head.name.clone();
     let columns = record.head.partition_columns.as_slice();
-    let candidates = match columns {
+    let written: Vec<String> = match columns {
         [] => return Err(QueryError::NoPartitions { study }),
         [column] => {
             let named = text.strip_prefix(column.as_str()).and_then(|rest| rest.strip_prefix('='));
@@ -32,7 +32,8 @@ pub(super) fn index(
             }
         },
     };
-    for candidate in candidates {
+    let kept = written.iter().map(|candidate| as_kept(candidate));
+    for candidate in written.iter().cloned().chain(kept) {
         if let Some(index) = journal.entity_index(record.id, &candidate)? {
             return Ok(index);
         }
@@ -48,6 +49,17 @@ pub(super) fn index(
         first: keys.iter().take(SHOWN).cloned().collect(),
         nearest: nearest(text, &keys),
     })
+}
+
+/// Values as keys of numbers and truths are kept, however they are written: `17.0`, `True`.
+fn as_kept(candidate: &str) -> String {
+    let values = candidate.split('\u{1f}').map(|value| match value.parse::<f64>() {
+        Ok(number) if number.fract() == 0.0 && number.abs() < 1e15 => format!("{number:.0}"),
+        _ if value.eq_ignore_ascii_case("true") => "true".to_owned(),
+        _ if value.eq_ignore_ascii_case("false") => "false".to_owned(),
+        _ => value.to_owned(),
+    });
+    values.collect::<Vec<_>>().join("\u{1f}")
 }
 
 /// The values of `a=1,b=2` in the order of the columns, each exactly once. A comma that no column
