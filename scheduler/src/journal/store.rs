@@ -8,6 +8,7 @@
 //! commits are counted (`witness.rs`).
 
 use std::fs::{self, File};
+use std::io::ErrorKind;
 use std::ops::Bound;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
@@ -349,7 +350,7 @@ fn open_patiently(dir: &Path) -> Result<sled::Db, JournalError> {
         match guarded("opening", || config.open()) {
             // We hold the directory's lock: it is a handle of this process that is still closing.
             Err(JournalError::Disk { source, .. })
-                if source.to_string().contains("lock") && started.elapsed() < REOPEN_PATIENCE =>
+                if source.kind() == ErrorKind::WouldBlock && started.elapsed() < REOPEN_PATIENCE =>
             {
                 std::thread::sleep(Duration::from_millis(20));
             }
@@ -366,7 +367,6 @@ fn sync_folder(dir: &Path) -> std::io::Result<()> {
     }
 }
 
-/// Calls sled. What it reports and what it panics about both become errors.
 /// sled wraps an error of the operating system in one of its own, whose words are Rust's.
 fn plain(source: std::io::Error) -> std::io::Error {
     let text = source.to_string();
@@ -379,6 +379,7 @@ fn plain(source: std::io::Error) -> std::io::Error {
     }
 }
 
+/// Calls sled. What it reports and what it panics about both become errors.
 fn guarded<T>(
     doing: &'static str,
     call: impl FnOnce() -> sled::Result<T>,

@@ -119,6 +119,21 @@ fn what_a_newer_version_wrote_is_refused_by_name() {
 }
 
 #[test]
+fn a_handle_of_this_process_that_is_still_closing_is_waited_for() {
+    let dir = tempfile::tempdir().unwrap();
+    drop(one_fact(dir.path()));
+    let closing = std::fs::File::open(dir.path().join("db")).unwrap();
+    rustix::fs::flock(&closing, rustix::fs::FlockOperation::LockExclusive).unwrap();
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            std::thread::sleep(std::time::Duration::from_millis(200));
+            drop(closing);
+        });
+        assert_eq!(Journal::open(dir.path()).unwrap().list().unwrap().len(), 1);
+    });
+}
+
+#[test]
 fn after_a_failed_write_every_write_is_refused() {
     let dir = tempfile::tempdir().unwrap();
     let (journal, id) = one_fact(dir.path());
