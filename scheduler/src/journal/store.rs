@@ -65,6 +65,7 @@ tables! {
     Entities "entities" "Study, entity → its key.",
     EntityByKey "entity_by_key" "Study, an entity's text → its index.",
     Summaries "summaries" "Study → where it stands.",
+    Documents "documents" "Kind, name, part → what another part of the service keeps here.",
 }
 
 /// One change of one record.
@@ -350,7 +351,8 @@ fn open_patiently(dir: &Path) -> Result<sled::Db, JournalError> {
         match guarded("opening", || config.open()) {
             // We hold the directory's lock: it is a handle of this process that is still closing.
             Err(JournalError::Disk { source, .. })
-                if source.kind() == ErrorKind::WouldBlock && started.elapsed() < REOPEN_PATIENCE =>
+                if source.kind() == ErrorKind::WouldBlock
+                    && started.elapsed() < REOPEN_PATIENCE =>
             {
                 std::thread::sleep(Duration::from_millis(20));
             }
