@@ -12,6 +12,8 @@ pub mod stopper;
 pub mod journal;
 pub mod query;
 
+pub mod schedule;
+
 pub mod api;
 pub mod engine;
 

@@ -195,7 +195,7 @@ fn what_is_run_is_a_file_with_changes_or_a_job() {
     let expected = [("type", "\"sweep\""), ("limits.timeout", "60"), ("tags", "[\"a\", 1.50]")];
     assert_eq!((path.as_str(), told.as_slice()), ("./job.yaml", expected.as_slice()));
     assert_eq!((place.line, place.column), (3, 32));
-    assert_eq!((changes[1].place.line, changes[1].place.column), (3, 63));
+    assert_eq!((changes[1].place.line, changes[1].place.column), (3, 62));
     let job = "{type: sweep, trial: {command: 'true ${{search_space.x}}'}, \
                search_space: {x: {type: uniform, min_value: 0, max_value: 1.50}}, \
                objective: {goal: minimize, primary_metric: loss}, limits: {max_total_trials: 2}}";
