@@ -27,10 +27,7 @@ use tokio::sync::watch;
 use crate::engine::EngineHandle;
 use crate::journal::Journal;
 
-pub use self::doors::{
-    Accepted, Ask, AskedTrial, AskedTrials, Component, Door, Doors, Ended, Report, Reported, Rerun,
-    RunnerView, Submitted, Tell, Told, TrialResult,
-};
+pub use self::doors::{Accepted, Component, Door, Doors, Rerun, RunnerView, Submitted};
 pub use self::guard::Guard;
 pub use self::refused::{Refusal, Refused, Why};
 pub use self::studies::delete;

@@ -60,18 +60,11 @@ pub(super) async fn remove(
     Question::read(query, &[])?;
     let removed = ask(move || {
         let service = &app.service;
-        let record = query::find(&service.journal, &study)?;
-        match &service.doors {
-            Some(doors) => (doors.delete)(study.clone())?,
-            None if service.engine.summary(&record.head.name).is_some() => {
-                let message = format!(
-                    "{study} runs here or is at its end; cancel it first, and delete it when this \
-                     process has ended"
-                );
-                return Err(Refused::new(Why::Running, message));
-            }
-            None => delete(&service.journal, &service.studies_dir, &study)?,
+        query::find(&service.journal, &study)?;
+        if !service.engine.leave(&study) {
+            return Err(Refused::new(Why::Running, format!("{study} runs here; cancel it first")));
         }
+        delete(&service.journal, &service.studies_dir, &study)?;
         Ok(json!({"study": study, "deleted": true}))
     });
     removed.await.map(Json)
