@@ -153,6 +153,7 @@ fn create(
         seed: submission.study.seed.unwrap_or_else(draw_seed),
         created_ms: now_ms(),
         entities,
+        ..NewStudy::default()
     })?;
     source::record(journal, &name)
 }

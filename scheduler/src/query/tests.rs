@@ -157,6 +157,7 @@ impl Fixture {
                 seed: 1,
                 created_ms: 1_700_000_000_000,
                 entities,
+                ..NewStudy::default()
             })
             .unwrap();
         let n_entities = if partitioned { ENTITIES } else { 1 };
