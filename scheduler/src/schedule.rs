@@ -56,6 +56,15 @@ pub enum ScheduleError {
         /// Names that look like it.
         nearest: Vec<String>,
     },
+    /// The file names a job that did not come with it.
+    #[error(
+        "create_job names {path}, and that file did not come with the schedule; send it along, as \
+         fleetfit schedule create does, or write the job in its place"
+    )]
+    JobMissing {
+        /// The job's path.
+        path: String,
+    },
     /// None of its times is to come.
     #[error("{name} is never due: write a trigger with a time that is still to come")]
     NeverDue {

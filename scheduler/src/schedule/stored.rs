@@ -1,6 +1,6 @@
 //! A schedule's form in the journal.
 
-use fleetfit_search_spaces::schedule::ScheduleFile;
+use fleetfit_search_spaces::schedule::{CreateJob, ScheduleFile};
 use fleetfit_search_spaces::{Job, Problems};
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -18,8 +18,9 @@ pub struct NewSchedule {
     pub file: String,
     /// The schedule file's text.
     pub text: String,
-    /// The job.
-    pub job: StoredJob,
+    /// The job; nothing where it stands in the schedule and needs no files.
+    #[serde(default)]
+    pub job: Option<StoredJob>,
 }
 
 /// The job that a schedule runs, as whoever created it found it.
@@ -32,8 +33,8 @@ pub struct StoredJob {
     /// What the schedule changes in it: dotted paths and values.
     #[serde(default)]
     pub sets: Vec<(String, String)>,
-    /// The folder of this machine that the job's paths are relative to, where its files were not
-    /// uploaded.
+    /// The folder of this machine that the job's paths are relative to: its files are read anew each
+    /// time. Nothing where they were uploaded.
     #[serde(default)]
     pub base_dir: Option<String>,
     /// The digest of the manifest of what the job names on disk, where that was uploaded.
@@ -80,30 +81,42 @@ impl NewSchedule {
     /// The stored form of one that begins now. Every problem of the schedule and of its job is said
     /// at once.
     pub(super) fn stored(self, now: Timestamp) -> Result<StoredSchedule, ScheduleError> {
-        let file = ScheduleFile::read(&self.file, &self.text);
-        let schedule = file.as_ref().map_err(Clone::clone).and_then(ScheduleFile::schedule);
-        let job = self.job.read();
-        let (file, schedule, job) = match (file, schedule, job) {
-            (Ok(file), Ok(schedule), Ok(job)) => (file, schedule, job),
-            (_, schedule, job) => {
-                let mut problems = schedule.err().map(|problems| problems.0).unwrap_or_default();
-                let of_job = job.err().map(|problems| problems.0).unwrap_or_default();
-                // A job that stands in the schedule was judged with it.
-                let is_known = |it: &_| problems.contains(it);
-                let more: Vec<_> = of_job.into_iter().filter(|it| !is_known(it)).collect();
-                problems.extend(more);
-                return Err(ScheduleError::Problems(Problems(problems)));
+        let file = ScheduleFile::read(&self.file, &self.text).map_err(ScheduleError::Problems);
+        let judged = file.and_then(|file| {
+            let schedule = file.schedule().map_err(ScheduleError::Problems)?;
+            Ok((file, schedule))
+        });
+        let is_apart = |job: &StoredJob| job.file != self.file;
+        let (file, schedule) = match (judged, self.job.as_ref().filter(|job| is_apart(job))) {
+            (Ok(judged), _) => judged,
+            // A job in a file of its own is judged beside a schedule with problems.
+            (Err(ScheduleError::Problems(mut problems)), Some(apart)) => {
+                problems.0.extend(apart.read().err().into_iter().flat_map(|of_job| of_job.0));
+                return Err(ScheduleError::Problems(problems));
             }
+            (Err(error), _) => return Err(error),
         };
-        let material = self.job.material.as_deref().unwrap_or_default();
-        let canonical = format!("{}\n{}\n{material}", file.canonical(), job.canonical());
+        let job = match (self.job, schedule.create_job) {
+            (Some(job), _) => job,
+            (None, CreateJob::Inline(job)) => StoredJob {
+                file: self.file.clone(),
+                text: job.text,
+                sets: Vec::new(),
+                base_dir: None,
+                material: None,
+            },
+            (None, CreateJob::File { path, .. }) => return Err(ScheduleError::JobMissing { path }),
+        };
+        let read = job.read().map_err(ScheduleError::Problems)?;
+        let files = [&job.material, &job.base_dir].map(|it| it.as_deref().unwrap_or_default());
+        let canonical = format!("{}\n{}\n{}", file.canonical(), read.canonical(), files.join("\n"));
         let created = whole_second(now);
         Ok(StoredSchedule {
             version: VERSION,
             name: schedule.name,
             file: self.file,
             text: self.text,
-            job: self.job,
+            job,
             canonical,
             created,
             paused: false,

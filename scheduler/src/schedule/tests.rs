@@ -23,17 +23,21 @@ fn at(text: &str) -> Timestamp {
     text.parse().unwrap()
 }
 
+fn job() -> StoredJob {
+    StoredJob {
+        file: "job.yaml".into(),
+        text: JOB.into(),
+        sets: Vec::new(),
+        base_dir: None,
+        material: None,
+    }
+}
+
 fn new(name: &str, trigger: &str) -> NewSchedule {
     NewSchedule {
         file: format!("{name}.yaml"),
         text: format!("name: {name}\ntrigger: {{{trigger}}}\ncreate_job: ./job.yaml\n"),
-        job: StoredJob {
-            file: "job.yaml".into(),
-            text: JOB.into(),
-            sets: Vec::new(),
-            base_dir: None,
-            material: None,
-        },
+        job: Some(job()),
     }
 }
 
@@ -105,9 +109,13 @@ fn schedules_are_created_once_and_kept() {
     let mut same = new("nightly", DAILY);
     same.text.insert_str(0, "# said otherwise\ndescription: the same\n");
     assert_eq!(schedules.create(same, later).unwrap().created, nightly.created);
-    let mut others = [new("nightly", HOURLY), new("nightly", DAILY), new("nightly", DAILY)];
-    others[1].job.sets = vec![("limits.max_total_trials".into(), "4".into())];
-    others[2].job.material = Some("f00".into());
+    let with = |job: StoredJob| NewSchedule { job: Some(job), ..new("nightly", DAILY) };
+    let others = [
+        new("nightly", HOURLY),
+        with(StoredJob { sets: vec![("limits.max_total_trials".into(), "4".into())], ..job() }),
+        with(StoredJob { material: Some("f00".into()), ..job() }),
+        with(StoredJob { base_dir: Some("/jobs".into()), ..job() }),
+    ];
     for other in others {
         let error = schedules.create(other, now).unwrap_err();
         assert!(matches!(error, ScheduleError::Exists { .. }), "{error}");
@@ -137,16 +145,36 @@ fn wrong_schedules_are_refused_with_every_problem() {
     let schedules = Schedules::open(&Journal::open(dir.path()).unwrap()).unwrap();
     let now = at("2026-11-20T05:59:00Z");
     let mut wrong = new("nightly", "type: cron, expression: 0 25 * * *");
-    wrong.job.text = JOB.replace("max_value: 1", "max_value: -1");
+    wrong.job = Some(StoredJob { text: JOB.replace("max_value: 1", "max_value: -1"), ..job() });
     let said = schedules.create(wrong, now).unwrap_err().to_string();
-    assert!(said.contains("nightly.yaml:2:35") && said.contains("job.yaml:3:36"), "{said}");
+    assert!(said.contains("nightly.yaml:2:35") && said.contains("job.yaml:3:46"), "{said}");
     assert!(said.ends_with("2 problems; nothing was started"), "{said}");
     let mut wrong = new("nightly", DAILY);
-    wrong.job.sets = vec![("limits.max_total_trials".into(), "0".into())];
+    let sets = vec![("limits.max_total_trials".into(), "0".into())];
+    wrong.job = Some(StoredJob { sets, ..job() });
     assert!(matches!(schedules.create(wrong, now), Err(ScheduleError::Problems(_))));
     let over = new("over", "type: cron, expression: 0 6 * * *, end_time: '2026-11-20'");
     assert!(matches!(schedules.create(over, now), Err(ScheduleError::NeverDue { .. })));
+    let alone = NewSchedule { job: None, ..new("nightly", DAILY) };
+    let said = schedules.create(alone, now).unwrap_err().to_string();
+    assert!(said.starts_with("create_job names ./job.yaml"), "{said}");
     assert_eq!(schedules.list(), []);
+}
+
+#[test]
+fn a_job_in_its_schedule_needs_nothing_else() {
+    let dir = tempfile::tempdir().unwrap();
+    let schedules = Schedules::open(&Journal::open(dir.path()).unwrap()).unwrap();
+    let inline: String = JOB.lines().map(|line| format!("  {line}\n")).collect();
+    let text = format!("name: inline\ntrigger: {{{DAILY}}}\ncreate_job:\n{inline}");
+    let new = |text: &str| NewSchedule { file: "s.yaml".into(), text: text.into(), job: None };
+    let view = schedules.create(new(&text), at("2026-11-20T05:59:00Z")).unwrap();
+    assert_eq!(view.job, None);
+    let stored = schedules.stored("inline").unwrap();
+    assert_eq!(stored.job.read().unwrap().canonical(), job().read().unwrap().canonical());
+    let wrong = text.replace("random", "radnom").replace("max_total_trials: 3", "max_trials: 3");
+    let error = schedules.create(new(&wrong), at("2026-11-20T05:59:00Z")).unwrap_err();
+    assert!(error.to_string().starts_with("s.yaml:8:"), "{error}");
 }
 
 #[test]
