@@ -10,6 +10,8 @@ mod exit;
 mod failure;
 mod home;
 mod host;
+mod inside;
+mod interrupt;
 mod material;
 mod output;
 mod outside;

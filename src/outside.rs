@@ -32,6 +32,21 @@ pub(crate) fn data_problem(job: &Job, error: &DataError) -> Problem {
     problem
 }
 
+/// A path that was not sent along with the job.
+pub(crate) fn not_sent(job: &Job, error: &str) -> Problem {
+    let hint = "send the job with fleetfit submit, which sends what it names";
+    job.problem_at("", error, "", Some(hint))
+}
+
+/// A path that only the sender's machine knows.
+pub(crate) fn left_behind(job: &Job, path: &str) -> Problem {
+    let says = format!("{path} is a path on your machine, and the file was not sent");
+    let hint = "send the job with fleetfit submit, which sends what it names, or write a path from \
+                the root of the service's machine";
+    let allowed = "a file that the service has";
+    job.problem_at("", &says, allowed, Some(hint))
+}
+
 /// The files that a command names and that are not there.
 pub(crate) fn command_problems(job: &Job, command: &CommandTrial, base: &Path) -> Vec<Problem> {
     let missing = |at: &str, path: &str, allowed: &str| {
