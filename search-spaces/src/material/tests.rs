@@ -141,6 +141,7 @@ inputs:
   n: 3
 search_space: {x: [1, 2]}
 objective: {goal: minimize, primary_metric: loss}
+limits: {max_total_trials: 2}
 ";
 
 #[test]
@@ -175,6 +176,7 @@ target_column_name: y
 task: regression
 search_space: {alpha: [0.1, 1.0]}
 objective: {goal: minimize, primary_metric: rmse}
+limits: {max_total_trials: 2}
 ",
     );
     let mut manifest = manifest(&[]);
