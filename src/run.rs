@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, mpsc};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use fleetfit_scheduler::engine::{Engine, EngineHandle, Note, OpenStudy, Outlets};
-use fleetfit_scheduler::journal::{Journal, NewStudy, Status, StudyRecord};
+use fleetfit_scheduler::engine::{Capacity, Engine, EngineHandle, Note, OpenStudy, Outlets};
+use fleetfit_scheduler::journal::{Journal, NewStudy, Status, StudyId, StudyRecord};
 use fleetfit_scheduler::query::{self, StatusView};
 use fleetfit_search_spaces::{Algorithm, EntityKey, Notice, Problems, Study};
 use fleetfit_trial_runner::runner::{Runner, StudyWork};
@@ -201,7 +201,14 @@ impl Session<'_> {
         let code = copy_code(&submission, &dir)?;
         let Submission { study, base_dir, .. } = submission;
         let (seed, n_entities) = (record.head.seed, record.head.entities);
-        let open = OpenStudy { id: record.id, study: study.clone(), seed, n_entities, reopen };
+        let open = OpenStudy {
+            id: record.id,
+            study: study.clone(),
+            seed,
+            n_entities,
+            reopen,
+            adopted: Vec::new(),
+        };
         let total = n_configurations(&study) * u64::from(n_entities);
         let metric = study.objective.metric.clone();
         let supervisor = std::env::current_exe().map_err(|error| {
@@ -209,7 +216,7 @@ impl Session<'_> {
         })?;
         let dataset = material.dataset;
         let work = StudyWork { study, seed, base_dir, dir, supervisor, dataset, code };
-        let (engine, runner) = self.start(&journal, work)?;
+        let (engine, runner) = self.start(&journal, record.id, work)?;
         let handle = engine.handle();
         self.interrupt.is_running.store(true, Ordering::SeqCst);
         // The study is opened before the door is: whoever comes in finds it running.
@@ -230,7 +237,12 @@ impl Session<'_> {
     }
 
     /// Joins the scheduler's end and the runner's end over channels.
-    fn start(&self, journal: &Journal, work: StudyWork) -> Result<(Engine, Runner), Failure> {
+    fn start(
+        &self,
+        journal: &Journal,
+        id: StudyId,
+        work: StudyWork,
+    ) -> Result<(Engine, Runner), Failure> {
         let started = |error: std::io::Error| {
             Failure::Unavailable(format!("threads cannot be started: {}", plain(&error)))
         };
@@ -245,20 +257,25 @@ impl Session<'_> {
             Box::new(move |message| drop(to_engine.send(message))),
         )
         .map_err(started)?;
-        runner.add(work);
+        runner.add(id, work);
         let hints = runner.hints();
         let outlets = Outlets {
             // The runner has ended when this fails; the trials stay open.
-            dispatch: Box::new(move |assignment| drop(assign.send(assignment))),
+            dispatch: Box::new(move |_, assignment| drop(assign.send(assignment))),
             hint: Box::new(hints),
+            settled: Box::new(drop),
         };
         let engine = Engine::start(journal.clone(), outlets).map_err(started)?;
         let handle = engine.handle();
         std::thread::Builder::new()
             .name("bus".into())
             .spawn(move || {
+                // One to do and one to go on with, for every thread.
+                let slots = u32::try_from(2 * slots).unwrap_or(u32::MAX);
+                handle.tell(Note::Capacity(Capacity { fits: slots, commands: slots }));
                 for message in from_runner {
-                    if !handle.tell(Note::Runner(message)) {
+                    let note = Note::Heard { messages: vec![message], receipt: None };
+                    if !handle.tell(note) {
                         return;
                     }
                 }

@@ -189,11 +189,8 @@ async fn delete_study(
     Path(study): Path<String>,
 ) -> Answer<serde_json::Value> {
     ask(move || {
-        if service.engine.summary(&study).is_some() {
-            let message = format!(
-                "{study} runs here or is at its end; cancel it first, and delete it when this \
-                 process has ended"
-            );
+        if !service.engine.leave(&study) {
+            let message = format!("{study} runs here; cancel it first");
             return Err(ApiError::new(StatusCode::CONFLICT, "running", &message));
         }
         delete(&service.journal, &service.studies_dir, &study)?;
