@@ -57,6 +57,7 @@ fn study(work: Work, selection: Selection) -> Study {
         automl: None,
         selection,
         seed: None,
+        priority: Default::default(),
         notices: vec![Notice { place: Place::default(), message: "from the job".into() }],
         cannot_run: Vec::new(),
     }
