@@ -10,6 +10,8 @@ mod exit;
 mod failure;
 mod home;
 mod material;
+#[cfg_attr(not(test), allow(dead_code, reason = "the commands that use it come with the service"))]
+mod nats;
 mod output;
 mod outside;
 mod owner;

@@ -350,7 +350,8 @@ fn open_patiently(dir: &Path) -> Result<sled::Db, JournalError> {
         match guarded("opening", || config.open()) {
             // We hold the directory's lock: it is a handle of this process that is still closing.
             Err(JournalError::Disk { source, .. })
-                if source.kind() == ErrorKind::WouldBlock && started.elapsed() < REOPEN_PATIENCE =>
+                if source.kind() == ErrorKind::WouldBlock
+                    && started.elapsed() < REOPEN_PATIENCE =>
             {
                 std::thread::sleep(Duration::from_millis(20));
             }
