@@ -9,6 +9,7 @@ mod client;
 mod exit;
 mod failure;
 mod home;
+mod host;
 mod material;
 #[cfg_attr(not(test), allow(dead_code, reason = "the commands that use it come with the service"))]
 mod nats;

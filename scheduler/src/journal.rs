@@ -8,6 +8,7 @@
 //! `query.rs` for the questions that users ask.
 
 mod bytes;
+mod documents;
 mod error;
 mod fact;
 mod lock;
@@ -34,7 +35,8 @@ use crate::event::Fact;
 pub use self::error::JournalError;
 pub(crate) use self::read::Blocks;
 pub use self::read::Facts;
-pub use self::study::{Index, NewStudy, Status, StudyHead, StudyId, StudyRecord, Summary};
+pub use self::study::{Index, NewStudy, Status, StudyHead, StudyRecord, Summary};
+pub use fleetfit_search_spaces::StudyId;
 
 /// The version of the journal's layout.
 const FORMAT: u32 = 1;
@@ -136,6 +138,9 @@ impl Journal {
             created_ms: study.created_ms,
             entities: entities.len() as u32,
             partition_columns: entities[0].0.iter().map(|(column, _)| column.clone()).collect(),
+            material: study.material.clone(),
+            warm: study.warm.clone(),
+            parent: study.parent.clone(),
         };
         let mut writes = vec![
             Write::remove(Table::Unfinished, id.key().to_vec()),
@@ -260,8 +265,16 @@ impl Journal {
     }
 }
 
-impl StudyId {
+/// A study's number as the beginning of keys.
+trait Prefix {
     /// What all keys of the study begin with.
+    fn key(self) -> [u8; 4];
+
+    /// The key of one of its facts.
+    fn with(self, sequence: u64) -> Vec<u8>;
+}
+
+impl Prefix for StudyId {
     fn key(self) -> [u8; 4] {
         self.0.to_be_bytes()
     }

@@ -3,10 +3,11 @@
 use fleetfit_search_spaces::wire::ModelAddress;
 use fleetfit_search_spaces::{Configuration, EntityKey, Outcome};
 
+use super::StudyId;
 use super::bytes::{Malformed, Reader};
 use super::store::{Scan, Table, damaged};
-use super::study::{StudyHead, StudyId, StudyRecord, Summary};
-use super::{BLOCK_ENTITIES, Journal, MORE, fact, number, sequence_of};
+use super::study::{StudyHead, StudyRecord, Summary};
+use super::{BLOCK_ENTITIES, Journal, MORE, Prefix, fact, number, sequence_of};
 use crate::event::Fact;
 use crate::journal::JournalError;
 
@@ -167,7 +168,7 @@ impl Journal {
     }
 
     /// A text that was stored in pieces.
-    fn whole(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, JournalError> {
+    pub(super) fn whole(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, JournalError> {
         let mut text = Vec::new();
         for part in 0..=u16::MAX {
             let at = [key, &part.to_be_bytes()].concat();
