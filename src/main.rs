@@ -13,6 +13,8 @@ mod host;
 mod inside;
 mod interrupt;
 mod material;
+#[cfg_attr(not(test), allow(dead_code, reason = "the commands that use it come with the service"))]
+mod nats;
 mod output;
 mod outside;
 mod owner;
