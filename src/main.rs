@@ -21,6 +21,9 @@ mod owner;
 mod predict;
 mod progress;
 mod run;
+mod serve;
+mod service;
+mod submit;
 mod show;
 mod signals;
 mod source;
@@ -77,6 +80,9 @@ fn act(cli: Cli, printer: &Printer) -> Result<i32, Failure> {
         Command::Check(job) => check::check(&job, printer),
         Command::Run(args) => run::run(&args, &home, printer),
         Command::Resume(args) => run::resume(&args, &home, printer),
+        Command::Serve(args) => serve::serve(&args, &home, printer),
+        Command::Submit(args) => submit::submit(&args, &home, printer),
+        Command::Rerun(args) => submit::rerun(&args, &home, printer),
         Command::Studies(server) => ask::studies(&home, &server, printer),
         Command::Status(args) => ask::status(&home, &args, printer),
         Command::Best(args) => ask::best(&home, &args, printer),

@@ -2,6 +2,7 @@
 //! they need of a study.
 
 use std::collections::{BTreeMap, HashMap};
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -11,13 +12,15 @@ use fleetfit_scheduler::engine::{EngineHandle, Note, OpenStudy};
 use fleetfit_scheduler::journal::{Journal, Status, StudyId, StudyRecord};
 use fleetfit_scheduler::{query, warm};
 use fleetfit_search_spaces::wire::{Assignment, StudySpec};
-use fleetfit_search_spaces::{Problem, Problems};
+use fleetfit_search_spaces::{Manifest, Problem, Problems};
+use fleetfit_trial_runner::material::{self, Origins};
 use fleetfit_trial_runner::runner::{Lacking, StudyWork};
 
 use crate::failure::Failure;
+use crate::home;
 use crate::host::{self, Descent};
 use crate::material::Material;
-use crate::submission::{Ground, Submission, Verdict};
+use crate::submission::{Ground, Submission, Tree, Verdict};
 
 /// What a service does with jobs. Shared by everybody who asks it.
 pub(crate) struct Service {
@@ -126,6 +129,48 @@ impl Service {
         self.accept(verdict, Descent { parent, warm })
     }
 
+    /// What a job names, laid out from what was sent.
+    fn tree(&self, digest: &str) -> Result<Tree, Failure> {
+        let lost = |why: &dyn std::fmt::Display| {
+            let hint = "send it first, as fleetfit submit does: PUT /api/v1/blobs/DIGEST";
+            Failure::asked(format!("material {digest}: {why}"), hint)
+        };
+        let Some((mut file, _)) = self.blobs.get(digest).map_err(|error| lost(&error))? else {
+            return Err(lost(&"the service does not have it"));
+        };
+        let mut bytes = Vec::new();
+        file.read_to_end(&mut bytes).map_err(|error| Failure::outside(&error))?;
+        let manifest = Manifest::read(&bytes).map_err(|error| lost(&error))?;
+        let dir = home::tree_dir(&self.home, digest);
+        let source = |digest: &str| match self.blobs.path(digest) {
+            Ok(Some(path)) => Ok(path),
+            Ok(None) => Err(std::io::Error::new(
+                std::io::ErrorKind::NotFound,
+                format!("blob {digest} was not sent"),
+            )),
+            Err(error) => Err(std::io::Error::other(error)),
+        };
+        material::rebuild(&manifest, &source, &dir).map_err(|error| lost(&error))?;
+        Ok(Tree { dir, manifest: Arc::new(manifest), digest: digest.to_owned() })
+    }
+
+    /// Lists what a job names on this machine, so that runners elsewhere can have it.
+    fn list_own(&self, submission: &mut Submission) -> Result<(), Failure> {
+        if submission.material.is_some() || submission.study.local_paths().is_empty() {
+            return Ok(());
+        }
+        let outside = |error: &dyn std::fmt::Display| Failure::outside(&error.to_string());
+        let (study, base_dir) = (&submission.study, &submission.base_dir);
+        let gathered = material::gather(study, base_dir, &self.home, Origins::Told)
+            .map_err(|error| outside(&error))?;
+        for path in gathered.sources.values() {
+            self.blobs.link(path).map_err(|error| outside(&error))?;
+        }
+        let bytes = gathered.manifest.bytes();
+        submission.material = Some(self.blobs.put_bytes(&bytes).map_err(|error| outside(&error))?);
+        Ok(())
+    }
+
     /// `root-2`, `root-3`, …
     fn free_name(&self, root: &str) -> Result<String, Failure> {
         let mut number = 2_u64;
@@ -139,7 +184,7 @@ impl Service {
     }
 
     fn accept(&self, verdict: Verdict, descent: Descent) -> Result<Accepted, Failure> {
-        let Some(submission) = verdict.submission else {
+        let Some(mut submission) = verdict.submission else {
             return Err(Failure::Problems(Problems(verdict.problems)));
         };
         let cannot_run: Vec<Problem> = submission.study.cannot_run.clone();
@@ -147,6 +192,9 @@ impl Service {
             return Err(Failure::Problems(Problems(cannot_run)));
         }
         let material = Material::gather(&submission, &self.home)?;
+        if !self.runs_here {
+            self.list_own(&mut submission)?;
+        }
         let names = lock(&self.names);
         let study = submission.study.name.clone();
         if let Some(record) = self.journal.find(&study)? {

@@ -79,22 +79,7 @@ impl Verdict {
     /// Judges the job file and the files that it names.
     pub(crate) fn reach(args: &JobArgs) -> Result<Self, Failure> {
         let (file, text, base_dir) = read(&args.job)?;
-        let mut sets = Vec::new();
-        for set in &args.set {
-            match set.split_once('=') {
-                Some((path, value)) => sets.push((path.trim().to_owned(), value.to_owned())),
-                None => {
-                    let message = "this has no \"=\" between a path and a value".to_owned();
-                    return Err(Failure::problem(Problem {
-                        place: Place { file: format!("--set {set}"), ..Place::default() },
-                        found: set.clone(),
-                        message,
-                        allowed: "PATH=VALUE".into(),
-                        hint: Some("for example --set limits.timeout=60".into()),
-                    }));
-                }
-            }
-        }
+        let mut sets = sets(&args.set)?;
         if let Some(name) = &args.name {
             sets.push(("name".into(), name.clone()));
         }
@@ -171,6 +156,27 @@ impl Verdict {
         });
         Self { submission, problems, notices }
     }
+}
+
+/// `PATH=VALUE`, each taken apart.
+pub(crate) fn sets(given: &[String]) -> Result<Vec<(String, String)>, Failure> {
+    let mut sets = Vec::new();
+    for set in given {
+        match set.split_once('=') {
+            Some((path, value)) => sets.push((path.trim().to_owned(), value.to_owned())),
+            None => {
+                let message = "this has no \"=\" between a path and a value".to_owned();
+                return Err(Failure::problem(Problem {
+                    place: Place { file: format!("--set {set}"), ..Place::default() },
+                    found: set.clone(),
+                    message,
+                    allowed: "PATH=VALUE".into(),
+                    hint: Some("for example --set limits.timeout=60".into()),
+                }));
+            }
+        }
+    }
+    Ok(sets)
 }
 
 fn read(path: &Path) -> Result<(String, String, PathBuf), Failure> {
