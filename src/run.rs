@@ -9,7 +9,7 @@ use fleetfit_scheduler::engine::{Capacity, Engine, EngineHandle, Note, OpenStudy
 use fleetfit_scheduler::journal::{Journal, NewStudy, Status, StudyId, StudyRecord};
 use fleetfit_scheduler::query::{self, StatusView};
 use fleetfit_search_spaces::{Algorithm, EntityKey, Notice, Problems, Study};
-use fleetfit_trial_runner::runner::{Runner, StudyWork};
+use fleetfit_trial_runner::runner::{Allowance, Keeping, Lacking, Runner, StudyWork};
 
 use crate::cli::{ResumeArgs, RunArgs};
 use crate::exit;
@@ -215,7 +215,16 @@ impl Session<'_> {
             Failure::Unavailable(format!("fleetfit cannot find itself: {}", plain(&error)))
         })?;
         let dataset = material.dataset;
-        let work = StudyWork { study, seed, base_dir, dir, supervisor, dataset, code };
+        let work = StudyWork {
+            study,
+            seed,
+            base_dir,
+            dir,
+            supervisor,
+            dataset,
+            code,
+            keeping: Keeping::Here,
+        };
         let (engine, runner) = self.start(&journal, record.id, work)?;
         let handle = engine.handle();
         self.interrupt.is_running.store(true, Ordering::SeqCst);
@@ -251,10 +260,12 @@ impl Session<'_> {
         let (assign, assignments) = mpsc::channel();
         let (to_engine, from_runner) = mpsc::channel();
         let runner = Runner::start(
-            slots,
+            Allowance::of(slots),
             assignments,
             // The engine has ended when this fails; then nothing counts any more.
             Box::new(move |message| drop(to_engine.send(message))),
+            // The one study is added below.
+            Box::new(|_| Err(Lacking("the study is not here".into()))),
         )
         .map_err(started)?;
         runner.add(id, work);
