@@ -21,13 +21,14 @@ mod owner;
 mod predict;
 mod progress;
 mod run;
+mod runner;
 mod serve;
 mod service;
-mod submit;
 mod show;
 mod signals;
 mod source;
 mod submission;
+mod submit;
 mod table;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -81,6 +82,7 @@ fn act(cli: Cli, printer: &Printer) -> Result<i32, Failure> {
         Command::Run(args) => run::run(&args, &home, printer),
         Command::Resume(args) => run::resume(&args, &home, printer),
         Command::Serve(args) => serve::serve(&args, &home, printer),
+        Command::Runner(args) => runner::runner(&args, &home, printer),
         Command::Submit(args) => submit::submit(&args, &home, printer),
         Command::Rerun(args) => submit::rerun(&args, &home, printer),
         Command::Studies(server) => ask::studies(&home, &server, printer),

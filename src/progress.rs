@@ -125,7 +125,7 @@ impl<'a> Progress<'a> {
             let fits = show::count(standing.fits);
             known.push(format!("{fits} fits ({}/s)", show::count(per_second.round() as u64)));
         }
-        match standing.best {
+        match &standing.best {
             Some(best) => {
                 let value = show::number(best.value);
                 known.push(format!("best {} {value} (trial {})", self.metric, best.configuration));

@@ -7,9 +7,7 @@ use std::sync::Arc;
 
 use fleetfit_search_spaces::data::local_path;
 use fleetfit_search_spaces::material::Manifest;
-use fleetfit_search_spaces::{
-    Job, Judgement, Notice, Place, Problem, Problems, Study, Work,
-};
+use fleetfit_search_spaces::{Job, Judgement, Notice, Place, Problem, Problems, Study, Work};
 
 use crate::cli::JobArgs;
 use crate::failure::Failure;
