@@ -2,29 +2,48 @@
 //! the facts to the journal, and only then carries out the commands.
 //!
 //! It is the one writer of the journal and the only place in this crate that reads the clock. Notes
-//! that wait together are committed together, so the cost of a flush is shared by all of them.
+//! that wait together are committed together, so the cost of a flush is shared by all of them. Read
+//! next: `engine/desk.rs` for a turn, `engine/live.rs` for one study, `engine/share.rs` for who is
+//! served first, `engine/outside.rs` for trials that are run elsewhere.
 
+mod board;
 mod desk;
+mod live;
+mod outside;
+mod share;
 
-use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 use std::sync::mpsc::{self, Sender, SyncSender};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use fleetfit_search_spaces::{Assignment, FromRunner, Study, ToRunner};
+use fleetfit_search_spaces::wire::Numbered;
+use fleetfit_search_spaces::wire::subjects::Kind;
+use fleetfit_search_spaces::{Assignment, FromRunner, Study, ToRunner, Work};
 use thiserror::Error;
+use tokio::sync::watch;
 
-use self::desk::{Desk, index, replay};
+use self::board::Board;
+use self::desk::Desk;
+use self::live::{index, replay};
 use crate::event::Event;
-use crate::journal::{Journal, JournalError, Status, StudyId, StudyRecord, Summary};
+use crate::journal::{Journal, JournalError, StudyId, StudyRecord, Summary};
+
+pub use self::outside::{AskError, Told, TrialResult};
 
 /// What the engine is told.
 #[derive(Debug)]
 pub enum Note {
-    /// By a runner.
-    Runner(FromRunner),
+    /// What runners tell.
+    Heard {
+        /// Their messages.
+        messages: Vec<FromRunner>,
+        /// Given back once the messages count.
+        receipt: Option<Receipt>,
+    },
+    /// How many assignments may be out.
+    Capacity(Capacity),
     /// To run a study that is in the journal, from where it stands.
     Open(Box<OpenStudy>),
     /// To cancel a study that it runs.
@@ -34,8 +53,70 @@ pub enum Note {
         /// Told whether the study was running here.
         done: SyncSender<bool>,
     },
+    /// To forget a study that is over here.
+    Leave {
+        /// The study's name.
+        study: String,
+        /// Told whether it is over here, or never was.
+        done: SyncSender<bool>,
+    },
+    /// To let somebody outside run trials.
+    Ask {
+        /// The study's name.
+        study: String,
+        /// How many.
+        trials: u32,
+        /// How long they may take before others are offered them.
+        lease: Duration,
+        /// Told the trials.
+        done: SyncSender<Result<Vec<Numbered>, AskError>>,
+    },
+    /// What came of trials that were run outside.
+    Tell {
+        /// The study's name.
+        study: String,
+        /// The results.
+        results: Vec<TrialResult>,
+        /// Told what became of each of them.
+        done: SyncSender<Result<Vec<Told>, AskError>>,
+    },
+    /// A metric value of a trial that runs outside.
+    Report {
+        /// The study's name.
+        study: String,
+        /// The configuration's number.
+        trial: u32,
+        /// The step; none counts up.
+        step: Option<u64>,
+        /// The value.
+        value: f64,
+        /// Told whether the trial should stop, and who says so.
+        done: SyncSender<Result<Option<String>, AskError>>,
+    },
     /// To stop everything, leave it resumable, and end.
     Interrupt,
+}
+
+/// What a bus gives with a message, and gets back once the message is on disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Receipt(pub u64);
+
+/// How many assignments may be out at once, by what a runner has to be able to do.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Capacity {
+    /// Assignments of built-in learners.
+    pub fits: u32,
+    /// Assignments of programs.
+    pub commands: u32,
+}
+
+impl Capacity {
+    fn of(self, kind: Kind) -> u32 {
+        match kind {
+            Kind::Fit => self.fits,
+            Kind::Command => self.commands,
+        }
+    }
 }
 
 /// A study for the engine to run.
@@ -51,14 +132,18 @@ pub struct OpenStudy {
     pub n_entities: u32,
     /// Whether a study that was cancelled goes on.
     pub reopen: bool,
+    /// What of it is still out.
+    pub adopted: Vec<Assignment>,
 }
 
 /// Where the engine's commands go.
 pub struct Outlets {
     /// Takes assignments.
-    pub dispatch: Box<dyn FnMut(Assignment) + Send>,
+    pub dispatch: Box<dyn FnMut(Kind, Assignment) + Send>,
     /// Takes hints to runners.
     pub hint: Box<dyn FnMut(ToRunner) + Send>,
+    /// Takes the receipts of messages that are on disk.
+    pub settled: Box<dyn FnMut(Vec<Receipt>) + Send>,
 }
 
 /// Why the engine ended before its time.
@@ -72,24 +157,28 @@ impl From<JournalError> for EngineError {
     }
 }
 
+/// What the engine is at.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Stats {
+    /// Studies that run here.
+    pub live: usize,
+    /// Assignments that are out.
+    pub out: usize,
+    /// How many may be.
+    pub capacity: Capacity,
+    /// Messages of runners that were taken in.
+    pub heard: u64,
+    /// Groups of facts that were written, and the microseconds that took.
+    pub commits: u64,
+    /// Microseconds spent writing them.
+    pub commit_us: u64,
+}
+
 /// A running engine.
 pub struct Engine {
     notes: Sender<Note>,
     board: Arc<Board>,
     thread: JoinHandle<()>,
-}
-
-/// What everybody may look at while studies run.
-#[derive(Default)]
-struct Board {
-    posted: Mutex<Posted>,
-    changed: Condvar,
-}
-
-#[derive(Default)]
-struct Posted {
-    summaries: BTreeMap<String, Summary>,
-    ended: Option<Result<(), EngineError>>,
 }
 
 /// A door to the engine that can be handed around.
@@ -110,8 +199,7 @@ impl Engine {
             // Whoever waits for a study must hear that nobody runs it any more, whatever happened.
             let ended = catch_unwind(AssertUnwindSafe(|| desk.run(&inbox)))
                 .unwrap_or_else(|_| Err(EngineError("the engine ended unexpectedly".into())));
-            posted.lock().ended = Some(ended);
-            posted.changed.notify_all();
+            posted.end(ended);
         })?;
         Ok(Self { notes, board, thread })
     }
@@ -128,7 +216,7 @@ impl Engine {
         if self.thread.join().is_err() {
             return Err(EngineError("the engine ended unexpectedly".into()));
         }
-        self.board.lock().ended.clone().unwrap_or(Ok(()))
+        self.board.ended().unwrap_or(Ok(()))
     }
 }
 
@@ -140,39 +228,95 @@ impl EngineHandle {
 
     /// Cancels a study and waits until that is on disk. False when it does not run here.
     pub fn cancel(&self, study: &str) -> bool {
+        self.asked(|done| Note::Cancel { study: study.to_owned(), done }).unwrap_or(false)
+    }
+
+    /// Has a study forgotten that is over here. False when it runs.
+    pub fn leave(&self, study: &str) -> bool {
+        // An engine that has ended runs nothing.
+        self.asked(|done| Note::Leave { study: study.to_owned(), done }).unwrap_or(true)
+    }
+
+    /// Asks for trials that are run outside. They are on disk when this returns.
+    pub fn ask(
+        &self,
+        study: &str,
+        trials: u32,
+        lease: Duration,
+    ) -> Result<Vec<Numbered>, AskError> {
+        let study = study.to_owned();
+        self.asked(|done| Note::Ask { study, trials, lease, done }).unwrap_or(Err(AskError::Gone))
+    }
+
+    /// Tells what came of trials that were run outside. It is on disk when this returns.
+    pub fn tell_results(
+        &self,
+        study: &str,
+        results: Vec<TrialResult>,
+    ) -> Result<Vec<Told>, AskError> {
+        let study = study.to_owned();
+        self.asked(|done| Note::Tell { study, results, done }).unwrap_or(Err(AskError::Gone))
+    }
+
+    /// Tells a value of a trial that runs outside; who wants it stopped, if anybody does.
+    pub fn report(
+        &self,
+        study: &str,
+        trial: u32,
+        step: Option<u64>,
+        value: f64,
+    ) -> Result<Option<String>, AskError> {
+        let study = study.to_owned();
+        self.asked(|done| Note::Report { study, trial, step, value, done })
+            .unwrap_or(Err(AskError::Gone))
+    }
+
+    fn asked<T>(&self, note: impl FnOnce(SyncSender<T>) -> Note) -> Option<T> {
         let (done, answer) = mpsc::sync_channel(1);
-        self.tell(Note::Cancel { study: study.to_owned(), done }) && answer.recv().unwrap_or(false)
+        if !self.tell(note(done)) {
+            return None;
+        }
+        answer.recv().ok()
     }
 
     /// How a study that runs (or ran) here stands.
     pub fn summary(&self, study: &str) -> Option<Summary> {
-        self.board.lock().summaries.get(study).cloned()
+        self.board.summary(study)
+    }
+
+    /// Why a study cannot go on here, although others can.
+    pub fn trouble(&self, study: &str) -> Option<String> {
+        self.board.trouble(study)
+    }
+
+    /// What the engine is at.
+    pub fn stats(&self) -> Stats {
+        self.board.stats()
+    }
+
+    /// How the engine ended; none while it runs.
+    pub fn ended(&self) -> Option<Result<(), EngineError>> {
+        self.board.ended()
+    }
+
+    /// Changes whenever facts were written.
+    pub fn changes(&self) -> watch::Receiver<u64> {
+        self.board.changes()
     }
 
     /// Waits until the study is over, the engine has ended, or the time is up; then tells how the
     /// study stands.
     pub fn wait(&self, study: &str, at_most: Duration) -> Result<Option<Summary>, EngineError> {
-        let until = Instant::now() + at_most;
-        let mut posted = self.board.lock();
-        loop {
-            let summary = posted.summaries.get(study).cloned();
-            if let Some(ended) = &posted.ended {
-                return ended.clone().map(|()| summary);
-            }
-            let over = summary.as_ref().is_some_and(|summary| summary.status != Status::Running);
-            let left = until.saturating_duration_since(Instant::now());
-            if over || left.is_zero() {
-                return Ok(summary);
-            }
-            let wait = self.board.changed.wait_timeout(posted, left);
-            posted = wait.unwrap_or_else(PoisonError::into_inner).0;
-        }
+        self.board.wait(study, at_most)
     }
 }
 
-impl Board {
-    fn lock(&self) -> MutexGuard<'_, Posted> {
-        self.posted.lock().unwrap_or_else(PoisonError::into_inner)
+/// What a runner has to be able to do for a study; none where no runner is needed.
+pub fn kind(study: &Study) -> Option<Kind> {
+    match study.work {
+        Work::Command(_) => Some(Kind::Command),
+        Work::Learner(_) | Work::ChosenLearner { .. } | Work::AutoMl => Some(Kind::Fit),
+        Work::External => None,
     }
 }
 

@@ -44,6 +44,19 @@ pub enum Event {
         assignment: u64,
         /// Which hand-out of it.
         attempt: u32,
+        /// Whether what it left undone is held against it: not where it was handed back.
+        is_blamed: bool,
+    },
+    /// An assignment of an earlier life of the scheduler is still out: it is not handed out again.
+    Adopted {
+        /// The assignment.
+        assignment: Assignment,
+    },
+    /// Somebody outside asks for so many trials of a study whose trials are run elsewhere. Each
+    /// comes as an assignment of its own.
+    Asked {
+        /// How many.
+        trials: u32,
     },
     /// Time has passed; the study has run for so long, interruptions not counted.
     Elapsed {

@@ -38,7 +38,8 @@ use crate::event::Fact;
 pub use self::error::JournalError;
 pub(crate) use self::read::Blocks;
 pub use self::read::Facts;
-pub use self::study::{Index, NewStudy, Status, StudyHead, StudyId, StudyRecord, Summary};
+pub use self::study::{Index, NewStudy, Status, StudyHead, StudyRecord, Summary};
+pub use fleetfit_search_spaces::StudyId;
 
 /// The version of the journal's layout. In 1 every fact had a record, and every configuration too;
 /// what is stored so stays so.
@@ -236,8 +237,16 @@ impl Journal {
     }
 }
 
-impl StudyId {
+/// A study's number as the beginning of keys.
+trait Prefix {
     /// What all keys of the study begin with.
+    fn key(self) -> [u8; 4];
+
+    /// The key of one of its facts.
+    fn with(self, sequence: u64) -> Vec<u8>;
+}
+
+impl Prefix for StudyId {
     fn key(self) -> [u8; 4] {
         self.0.to_be_bytes()
     }

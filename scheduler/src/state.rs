@@ -15,7 +15,7 @@ mod tally;
 
 use std::collections::BTreeMap;
 
-use fleetfit_search_spaces::{Configuration, Report, Study, Work};
+use fleetfit_search_spaces::{Assignment, Configuration, Report, Study, StudyId, Work};
 
 use crate::event::{Command, EndedBy, Event, Fact, Step};
 use crate::sampler::{self, Sampler};
@@ -65,6 +65,7 @@ struct Open {
 
 /// The state of a study.
 pub struct StudyState {
+    id: StudyId,
     study: Study,
     cut: Cut,
     /// None if the study asks for a sampler that this version does not have: nothing is proposed.
@@ -101,6 +102,7 @@ impl StudyState {
         let goal = study.objective.goal;
         let policy = study.early_termination.as_ref();
         Self {
+            id: StudyId::default(),
             cut,
             sampler: sampler::for_study(&study, seed).ok(),
             watch: policy.filter(|_| is_single).and_then(|policy| Watch::new(policy, goal)),
@@ -120,6 +122,11 @@ impl StudyState {
             first_resumed: 0,
             study,
         }
+    }
+
+    /// Names the study in assignments.
+    pub fn identify(&mut self, id: StudyId) {
+        self.id = id;
     }
 
     /// Numbers assignments from here on. They have to differ from those of earlier lives of the
@@ -149,7 +156,13 @@ impl StudyState {
                 self.take_models(models, &mut step);
                 self.drop_if_done(assignment);
             }
-            Event::Released { assignment, attempt } => self.release(assignment, attempt, &mut step),
+            Event::Released { assignment, attempt, is_blamed } => {
+                self.release(assignment, attempt, is_blamed, &mut step)
+            }
+            Event::Adopted { assignment } => self.adopt(&assignment),
+            Event::Asked { trials } => {
+                self.hand_out(trials, &mut step);
+            }
             Event::Elapsed { elapsed_ms } => self.elapsed_ms = self.elapsed_ms.max(elapsed_ms),
             Event::Cancelled => self.cancel(&mut step),
             Event::Resumed => self.resume(&mut step),
@@ -219,6 +232,11 @@ impl StudyState {
         tried.map(|piece| flight::n_trials(&self.left(piece))).sum()
     }
 
+    /// How many assignments are handed out.
+    pub fn out(&self) -> usize {
+        self.flight.pieces_out().count()
+    }
+
     /// The entities whose best has changed since this was last asked.
     pub fn touched(&mut self) -> Vec<u32> {
         self.standings.take_touched()
@@ -254,6 +272,9 @@ impl StudyState {
         let open = self.open.get(&configuration);
         open.is_some_and(|open| !open.tally.has_ended(entity))
     }
+
+    /// An assignment of an earlier life is out.
+    fn adopt(&mut self, _assignment: &Assignment) {}
 
     fn start(&mut self, step: &mut Step) {
         self.forget_flight();

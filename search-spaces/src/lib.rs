@@ -28,6 +28,7 @@ pub mod entity;
 pub mod learner;
 pub mod limits;
 pub mod objective;
+pub mod priority;
 pub mod sampling;
 pub mod seed;
 pub mod study;
@@ -46,11 +47,14 @@ pub use learner::Learner;
 pub use limits::Limits;
 pub use nearest::{nearest, nearest_n};
 pub use objective::{Goal, Measure, Objective, ValueRule};
+pub use priority::Priority;
 pub use problem::{Notice, Place, Problem, Problems};
 pub use sampling::{Algorithm, Sampling};
 pub use space::{Alternative, Axis, Choice, Domain, Parameter, Scale, SearchSpace};
 pub use study::{Selection, Study};
 pub use trial::{End, Outcome, Report, TrialState};
 pub use value::Value;
-pub use wire::{Assignment, Block, FromRunner, Task as AssignmentTask, ToRunner};
+pub use wire::{
+    Assignment, AssignmentKey, Block, FromRunner, StudyId, Task as AssignmentTask, ToRunner,
+};
 pub use work::{CommandTrial, Input, Output, Work};

@@ -17,6 +17,7 @@ use crate::fields::{At, Fields};
 use crate::findings::{Findings, Mistake};
 use crate::limits::Limits;
 use crate::objective::Objective;
+use crate::priority::Priority;
 use crate::problem::{Notice, Problem};
 use crate::sampling::Sampling;
 use crate::space::SearchSpace;
@@ -56,6 +57,9 @@ pub struct Study {
     pub automl: Option<AutoMl>,
     /// How winners are chosen.
     pub selection: Selection,
+    /// How much of the runners it gets.
+    #[serde(default)]
+    pub priority: Priority,
     /// The seed, where the job names one; otherwise it is drawn once when the study is created.
     pub seed: Option<u64>,
     /// What is worth saying about the job.

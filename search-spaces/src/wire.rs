@@ -1,4 +1,11 @@
 //! What the scheduler and the runners say to each other, whatever carries it.
+//!
+//! `wire/letter.rs` is the form in which it crosses a network; `wire/subjects.rs` says where to;
+//! `wire/join.rs` is how a runner introduces itself.
+
+pub mod join;
+pub mod letter;
+pub mod subjects;
 
 use std::ops::Range;
 
@@ -6,6 +13,24 @@ use serde::{Deserialize, Serialize};
 
 use crate::configuration::Configuration;
 use crate::trial::{Outcome, Report};
+
+/// The number that the journal gives a study. Never given twice.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize,
+)]
+#[serde(transparent)]
+pub struct StudyId(pub u32);
+
+/// One hand-out of one assignment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct AssignmentKey {
+    /// The study.
+    pub study: StudyId,
+    /// The assignment, unique within the study.
+    pub number: u64,
+    /// From 1; grows each time the assignment is handed out again.
+    pub attempt: u32,
+}
 
 /// One configuration with its number.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -28,12 +53,8 @@ pub struct Block {
 /// A block of work that travels as one message and is done by one thread.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Assignment {
-    /// The study's name.
-    pub study: String,
-    /// Unique within the study.
-    pub number: u64,
-    /// From 1; grows each time the assignment is handed out again.
-    pub attempt: u32,
+    /// Which one it is.
+    pub key: AssignmentKey,
     /// What to do.
     pub task: Task,
 }
@@ -52,32 +73,17 @@ pub enum Task {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FromRunner {
-    /// The runner can take this many more assignments.
-    Wanted {
-        /// How many.
-        assignments: u32,
-    },
-    /// The runner cannot go on for a reason outside of any trial: a disk that is full, for one. What
-    /// it has not told stays open.
-    Unable {
-        /// Why, in the user's words.
-        reason: String,
-    },
     /// Trials that ended. An assignment may send several of these.
     Outcomes {
-        /// The study's name.
-        study: String,
         /// The assignment.
-        assignment: u64,
-        /// Which hand-out of it.
-        attempt: u32,
+        of: AssignmentKey,
         /// The ends.
         outcomes: Vec<Outcome>,
     },
     /// A metric value of a running trial.
     Report {
-        /// The study's name.
-        study: String,
+        /// The assignment.
+        of: AssignmentKey,
         /// The configuration's number.
         configuration: u32,
         /// The entity's index.
@@ -87,21 +93,31 @@ pub enum FromRunner {
     },
     /// Winners that were fitted on all rows, or why one could not be.
     Refitted {
-        /// The study's name.
-        study: String,
         /// The assignment.
-        assignment: u64,
+        of: AssignmentKey,
         /// The models.
         models: Vec<Refit>,
     },
-    /// The assignment is done; every trial of it has been told.
+    /// The runner is through with the assignment, or has died of it: what it has not told by now is
+    /// held against the assignment.
     Done {
-        /// The study's name.
-        study: String,
         /// The assignment.
-        assignment: u64,
-        /// Which hand-out of it.
-        attempt: u32,
+        of: AssignmentKey,
+    },
+    /// The runner hands the assignment back: it is about to end, or lacks what it needs. What it has
+    /// not told is open again, and nothing is held against it.
+    Returned {
+        /// The assignment.
+        of: AssignmentKey,
+        /// What the runner lacks, in the user's words; none where it ends.
+        reason: Option<String>,
+    },
+    /// The runner cannot go on for a reason outside of any trial: a disk that is full, for one. What
+    /// it has not told stays open. Only a runner in the scheduler's process says so: any other one
+    /// hands back what it has.
+    Unable {
+        /// Why, in the user's words.
+        reason: String,
     },
 }
 
@@ -116,7 +132,7 @@ pub struct Refit {
     pub model: Result<ModelAddress, String>,
 }
 
-/// Where a stored model lies.
+/// Where a stored model lies. In a message that crosses a network, in the message's attachment.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ModelAddress {
     /// The digest of its bytes, in hexadecimal.
@@ -134,10 +150,12 @@ pub struct ModelAddress {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ToRunner {
-    /// End this trial early.
+    /// End this trial early, in assignments that were handed out so far.
     StopTrial {
-        /// The study's name.
-        study: String,
+        /// The study.
+        study: StudyId,
+        /// Assignments with lower numbers are meant.
+        before: u64,
         /// The configuration's number.
         configuration: u32,
         /// The entity's index.
@@ -147,11 +165,40 @@ pub enum ToRunner {
     },
     /// End what was handed out of this study; what is handed out later is not meant.
     StopStudy {
-        /// The study's name.
-        study: String,
+        /// The study.
+        study: StudyId,
         /// Assignments with lower numbers are over, whether begun or not.
         before: u64,
         /// Why.
         reason: String,
     },
+    /// The study is over or deleted: what is kept of it here may go.
+    Forget {
+        /// The study.
+        study: StudyId,
+    },
+}
+
+/// What a runner has to know of a study before its first assignment. The job is told as the user
+/// wrote it, as the journal keeps it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StudySpec {
+    /// The study.
+    pub study: StudyId,
+    /// Its name.
+    pub name: String,
+    /// The job file's path as given.
+    pub job_file: String,
+    /// The job file's text.
+    pub job_text: String,
+    /// What was set on the command line: dotted paths and values.
+    pub sets: Vec<(String, String)>,
+    /// The name of the folder that the job file lay in.
+    pub folder: Option<String>,
+    /// The seed that is kept with the study.
+    pub seed: u64,
+    /// How many entities it has.
+    pub entities: u32,
+    /// The digest of the manifest of what the job names on disk.
+    pub material: Option<String>,
 }

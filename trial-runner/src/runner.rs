@@ -16,7 +16,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use fleetfit_search_spaces::{Assignment, FromRunner, Study, ToRunner, Work};
+use fleetfit_search_spaces::{Assignment, FromRunner, Study, StudyId, ToRunner, Work};
 
 use self::bench::Bench;
 use crate::command::{CodeSnapshot, Halt, Supervisors};
@@ -54,7 +54,7 @@ pub struct Runner {
 
 /// What the threads share.
 struct Desk {
-    studies: Mutex<BTreeMap<String, Arc<Running>>>,
+    studies: Mutex<BTreeMap<StudyId, Arc<Running>>>,
     assignments: Mutex<Receiver<Assignment>>,
     tell: Tell,
 }
@@ -111,8 +111,7 @@ impl Runner {
     }
 
     /// Makes a study known, before its first assignment.
-    pub fn add(&self, work: StudyWork) {
-        let name = work.study.name.clone();
+    pub fn add(&self, id: StudyId, work: StudyWork) {
         let running = Running {
             supervisors: Supervisors::new(&work.supervisor),
             work,
@@ -120,7 +119,7 @@ impl Runner {
             packs: Mutex::default(),
             bench: Mutex::default(),
         };
-        lock(&self.desk.studies).insert(name, Arc::new(running));
+        lock(&self.desk.studies).insert(id, Arc::new(running));
     }
 
     /// A door for hints that can be handed around.
@@ -141,14 +140,12 @@ impl Runner {
 
 impl Desk {
     fn work(&self) {
-        // One to do and one to go on with.
-        (self.tell)(FromRunner::Wanted { assignments: 2 });
         loop {
             let next = lock(&self.assignments).recv();
             let Ok(assignment) = next else { return };
-            let running = lock(&self.studies).get(&assignment.study).cloned();
+            let running = lock(&self.studies).get(&assignment.key.study).cloned();
             if let Some(running) = running
-                && let Some(flight) = running.take_off(assignment.number)
+                && let Some(flight) = running.take_off(assignment.key.number)
             {
                 // A panic that nothing else caught must not take the thread with it: what the
                 // assignment has not told comes back from the scheduler.
@@ -156,11 +153,9 @@ impl Desk {
                     self.carry_out(&running, &flight, &assignment);
                 }));
                 drop(done);
-                lock(&running.flights).aloft.remove(&assignment.number);
+                lock(&running.flights).aloft.remove(&assignment.key.number);
             }
-            let Assignment { study, number, attempt, .. } = assignment;
-            (self.tell)(FromRunner::Done { study, assignment: number, attempt });
-            (self.tell)(FromRunner::Wanted { assignments: 1 });
+            (self.tell)(FromRunner::Done { of: assignment.key });
         }
     }
 
@@ -178,7 +173,9 @@ impl Desk {
     }
 
     fn hear(&self, hint: &ToRunner) {
-        let (ToRunner::StopTrial { study, .. } | ToRunner::StopStudy { study, .. }) = hint;
+        let (ToRunner::StopTrial { study, .. }
+        | ToRunner::StopStudy { study, .. }
+        | ToRunner::Forget { study }) = hint;
         let Some(running) = lock(&self.studies).get(study).cloned() else { return };
         match hint {
             ToRunner::StopTrial { configuration, entity, reason, .. } => {
@@ -189,6 +186,9 @@ impl Desk {
                 }
             }
             ToRunner::StopStudy { before, reason, .. } => running.end(*before, reason),
+            ToRunner::Forget { study } => {
+                lock(&self.studies).remove(study);
+            }
         }
     }
 }

@@ -4,18 +4,19 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender};
 use std::time::{Duration, Instant};
 
-use fleetfit_search_spaces::{FromRunner, Study, ToRunner};
+use fleetfit_search_spaces::wire::subjects::Kind;
+use fleetfit_search_spaces::{FromRunner, StudyId, ToRunner};
 
-use super::{Board, EngineError, Note, OpenStudy, Outlets};
-use crate::event::{Command, EndedBy, Event, Fact, Step};
-use crate::journal::{Index, Journal, JournalError, Status, StudyId, Summary};
-use crate::state::{Phase, StudyState};
+use super::board::Board;
+use super::live::{Live, index, summarise};
+use super::outside::AskError;
+use super::{Capacity, EngineError, Note, OpenStudy, Outlets, Receipt, Stats};
+use crate::event::{Command, Event, Fact, Step};
+use crate::journal::{Index, Journal, JournalError, Status, Summary};
+use crate::state::Phase;
 
 /// How often a study's clock is looked at while nothing else happens.
 const TICK: Duration = Duration::from_millis(100);
-
-/// How much of a study's running time a kill may forget.
-const REMEMBER_EVERY_MS: u64 = 1_000;
 
 /// How many notes are committed together at most.
 const GROUP: usize = 4_096;
@@ -25,16 +26,27 @@ pub(super) struct Desk {
     journal: Journal,
     outlets: Outlets,
     live: Vec<Live>,
-    /// How many assignments runners could still take.
-    wanted: u32,
+    capacity: Capacity,
     board: Arc<Board>,
+    stats: Stats,
+    /// Of messages that were taken in since the last commit.
+    receipts: Vec<Receipt>,
     /// Why a runner cannot go on, which ends the engine: a disk that is full, for one.
     unable: Option<String>,
 }
 
 impl Desk {
     pub(super) fn new(journal: Journal, outlets: Outlets, board: Arc<Board>) -> Self {
-        Self { journal, outlets, live: Vec::new(), wanted: 0, board, unable: None }
+        Self {
+            journal,
+            outlets,
+            live: Vec::new(),
+            capacity: Capacity::default(),
+            board,
+            stats: Stats::default(),
+            receipts: Vec::new(),
+            unable: None,
+        }
     }
 
     pub(super) fn run(&mut self, inbox: &Receiver<Note>) -> Result<(), EngineError> {
@@ -51,15 +63,13 @@ impl Desk {
             for note in
                 first.into_iter().chain(std::iter::from_fn(|| inbox.try_recv().ok())).take(GROUP)
             {
-                match note {
-                    Note::Runner(message) => self.hear(message),
-                    Note::Open(open) => self.open(*open)?,
-                    Note::Cancel { study, done } => self.cancel(&study, done),
-                    Note::Interrupt => interrupted = true,
-                }
+                interrupted |= matches!(note, Note::Interrupt);
+                self.read(note);
             }
             if !interrupted && self.unable.is_none() {
-                self.hand_out();
+                for kind in Kind::ALL {
+                    self.hand_out(kind);
+                }
             }
             self.commit()?;
             if let Some(reason) = self.unable.take() {
@@ -72,65 +82,73 @@ impl Desk {
         }
     }
 
-    fn hear(&mut self, message: FromRunner) {
-        let (study, event) = match message {
-            FromRunner::Wanted { assignments } => {
-                self.wanted = self.wanted.saturating_add(assignments);
-                return;
+    fn read(&mut self, note: Note) {
+        // Whoever asked may have gone; then nobody needs the answer.
+        match note {
+            Note::Heard { messages, receipt } => {
+                for message in messages {
+                    self.hear(message);
+                }
+                self.receipts.extend(receipt);
             }
-            FromRunner::Unable { reason } => {
-                self.unable = Some(reason);
-                return;
+            Note::Capacity(capacity) => self.capacity = capacity,
+            Note::Open(open) => self.open(*open),
+            Note::Cancel { study, done } => self.cancel(&study, done),
+            Note::Leave { study, done } => {
+                let is_over = !self.live.iter().any(|live| live.name == study);
+                if is_over {
+                    self.board.remove(&study);
+                }
+                let _ = done.send(is_over);
             }
-            FromRunner::Outcomes { study, assignment, attempt: _, outcomes } => {
-                (study, Event::Ended { assignment, outcomes })
+            Note::Ask { study, trials, lease, done } => match self.external(&study) {
+                Ok(live) => live.ask(trials, lease, done),
+                Err(error) => drop(done.send(Err(error))),
+            },
+            Note::Tell { study, results, done } => match self.external(&study) {
+                Ok(live) => live.told(results, done),
+                Err(error) => drop(done.send(Err(error))),
+            },
+            Note::Report { study, trial, step, value, done } => {
+                let answer = self.external(&study).and_then(|live| live.report(trial, step, value));
+                let _ = done.send(answer);
             }
-            FromRunner::Report { study, configuration, entity, report } => {
-                (study, Event::Reported { configuration, entity, report })
-            }
-            FromRunner::Refitted { study, assignment, models } => {
-                (study, Event::Refitted { assignment, models })
-            }
-            FromRunner::Done { study, assignment, attempt } => {
-                (study, Event::Released { assignment, attempt })
-            }
-        };
-        // A study that is not live has ended or was deleted: what is still told of it is late.
-        if let Some(live) = self.live.iter_mut().find(|live| live.name == study) {
-            live.handle(event);
+            Note::Interrupt => {}
         }
     }
 
-    /// Rebuilds the state from the journal and starts the study.
-    fn open(&mut self, open: OpenStudy) -> Result<(), JournalError> {
-        let OpenStudy { id, study, seed, n_entities, reopen } = open;
-        if self.live.iter().any(|live| live.id == id) {
-            return Ok(());
+    fn external(&mut self, study: &str) -> Result<&mut Live, AskError> {
+        let live = self.live.iter_mut().find(|live| live.name == study);
+        let live = live.ok_or(AskError::NotRunning)?;
+        if live.is_external() { Ok(live) } else { Err(AskError::NotExternal) }
+    }
+
+    fn hear(&mut self, message: FromRunner) {
+        self.stats.heard += 1;
+        if let FromRunner::Unable { reason } = message {
+            self.unable = Some(reason);
+            return;
         }
-        let name = study.name.clone();
-        let state = replay(&self.journal, id, study, seed, n_entities)?;
-        let ran_before_ms = state.elapsed_ms();
-        let mut live = Live {
-            id,
-            name,
-            state,
-            opened: Instant::now(),
-            ran_before_ms,
-            remembered_ms: ran_before_ms,
-            // Written first of all, so that the journal says "running" from the start.
-            pending: Step {
-                facts: vec![Fact::Elapsed { elapsed_ms: ran_before_ms }],
-                commands: vec![],
-            },
-            waiting: Vec::new(),
-            next_assignment: 0,
-        };
-        if reopen {
-            live.handle(Event::Resumed);
+        // A study that is not live has ended or was deleted: what is still told of it is late.
+        if let Some(id) = study_of(&message)
+            && let Some(live) = self.live.iter_mut().find(|live| live.id == id)
+        {
+            live.hear(message);
         }
-        live.handle(Event::Started);
-        self.live.push(live);
-        Ok(())
+    }
+
+    /// A study that cannot be opened is in trouble; the others go on.
+    fn open(&mut self, open: OpenStudy) {
+        if self.live.iter().any(|live| live.id == open.id) {
+            return;
+        }
+        let name = open.study.name.clone();
+        let level = self.live.iter().map(|live| live.share.charged());
+        let level = level.min_by(f64::total_cmp).unwrap_or(0.0);
+        match Live::open(&self.journal, open, level) {
+            Ok(live) => self.live.push(live),
+            Err(error) => self.board.post_trouble(&name, error.to_string()),
+        }
     }
 
     fn cancel(&mut self, study: &str, done: SyncSender<bool>) {
@@ -146,37 +164,55 @@ impl Desk {
         }
     }
 
-    /// Lets studies turn what runners want into assignments, one assignment each in turn.
-    fn hand_out(&mut self) {
-        let mut idle = 0;
-        while self.wanted > 0 && idle < self.live.len() {
-            idle = 0;
-            for live in &mut self.live {
-                if self.wanted == 0 {
-                    break;
-                }
-                let before = live.pending.commands.len();
-                live.handle(Event::Wanted { assignments: 1 });
-                let dispatched = live.pending.commands[before..]
-                    .iter()
-                    .filter(|command| matches!(command, Command::Dispatch(_)))
-                    .count();
-                self.wanted -= dispatched.min(self.wanted as usize) as u32;
-                idle += usize::from(dispatched == 0);
+    /// Lets studies fill the capacity with assignments, one at a time, the study first that has had
+    /// the least for its priority.
+    fn hand_out(&mut self, kind: Kind) {
+        let of_kind = |live: &&mut Live| live.kind == Some(kind);
+        let mut out: usize =
+            self.live.iter_mut().filter(of_kind).map(|live| live.state.out()).sum();
+        let mut idle: Vec<StudyId> = Vec::new();
+        let mut level: Option<f64> = None;
+        while out < self.capacity.of(kind) as usize {
+            let candidates = self.live.iter_mut().filter(of_kind);
+            let candidates = candidates.filter(|live| !idle.contains(&live.id));
+            let next = candidates
+                .min_by(|one, other| one.share.charged().total_cmp(&other.share.charged()));
+            let Some(live) = next else { break };
+            let before = live.pending.commands.len();
+            live.handle(Event::Wanted { assignments: 1 });
+            let dispatched = live.pending.commands[before..]
+                .iter()
+                .filter(|command| matches!(command, Command::Dispatch(_)))
+                .count();
+            if dispatched == 0 {
+                idle.push(live.id);
+                continue;
             }
+            out += dispatched;
+            level =
+                Some(level.map_or(live.share.charged(), |level| level.min(live.share.charged())));
+            live.share.charge();
+        }
+        if let Some(level) = level {
+            let idlers = self.live.iter_mut().filter(|live| idle.contains(&live.id));
+            idlers.for_each(|live| live.share.catch_up(level));
         }
     }
 
-    /// Facts to the disk, then commands to the world.
+    /// Facts to the disk, then commands to the world, then receipts to whoever waits for them.
     fn commit(&mut self) -> Result<(), JournalError> {
-        let Self { journal, outlets, live, board, .. } = self;
+        let Self { journal, outlets, live, board, stats, .. } = self;
+        let mut is_changed = false;
         for live in live.iter_mut() {
             let Step { facts, commands } = std::mem::take(&mut live.pending);
             if !facts.is_empty() {
                 let index = index(&mut live.state);
+                let began = Instant::now();
                 journal.append(live.id, &facts, &index)?;
-                board.lock().summaries.insert(live.name.clone(), index.summary);
-                board.changed.notify_all();
+                stats.commits += 1;
+                stats.commit_us += began.elapsed().as_micros() as u64;
+                board.post(&live.name, index.summary);
+                is_changed = true;
             }
             for command in commands {
                 carry_out(outlets, live, command);
@@ -185,8 +221,24 @@ impl Desk {
                 // The asker may have gone; then nobody needs the answer.
                 let _ = done.send(true);
             }
+            live.answer_outside();
         }
-        live.retain(|live| live.state.phase() != Phase::Closed);
+        live.retain(|live| {
+            let is_over = live.state.phase() == Phase::Closed;
+            if is_over {
+                (outlets.hint)(ToRunner::Forget { study: live.id });
+            }
+            !is_over
+        });
+        if !self.receipts.is_empty() {
+            (outlets.settled)(std::mem::take(&mut self.receipts));
+        }
+        stats.live = live.len();
+        stats.out = live.iter().map(|live| live.state.out()).sum();
+        stats.capacity = self.capacity;
+        if is_changed {
+            board.tick(*stats);
+        }
         Ok(())
     }
 
@@ -194,121 +246,45 @@ impl Desk {
     fn leave(&mut self) -> Result<(), JournalError> {
         for live in &mut self.live {
             let reason = "interrupted".to_owned();
-            let (study, before) = (live.name.clone(), live.next_assignment);
+            let (study, before) = (live.id, live.next_assignment);
             (self.outlets.hint)(ToRunner::StopStudy { study, before, reason });
             let summary = Summary { status: Status::Interrupted, ..summarise(&live.state) };
             let elapsed = [Fact::Elapsed { elapsed_ms: live.elapsed_ms() }];
             let index = Index { summary: summary.clone(), best: Vec::new() };
             self.journal.append(live.id, &elapsed, &index)?;
-            self.board.lock().summaries.insert(live.name.clone(), summary);
+            self.board.post(&live.name, summary);
         }
         Ok(())
     }
 }
 
 fn carry_out(outlets: &mut Outlets, live: &mut Live, command: Command) {
-    let study = live.name.clone();
+    let study = live.id;
+    let before = live.next_assignment;
     match command {
         Command::Dispatch(assignment) => {
-            live.next_assignment = live.next_assignment.max(assignment.number + 1);
-            (outlets.dispatch)(assignment);
+            live.next_assignment = before.max(assignment.key.number + 1);
+            if let Some(kind) = live.kind {
+                (outlets.dispatch)(kind, assignment);
+            }
         }
         Command::StopTrial { configuration, entity, reason } => {
-            (outlets.hint)(ToRunner::StopTrial { study, configuration, entity, reason });
+            (outlets.hint)(ToRunner::StopTrial { study, before, configuration, entity, reason });
         }
         Command::StopStudy { reason } => {
-            let before = live.next_assignment;
             (outlets.hint)(ToRunner::StopStudy { study, before, reason });
         }
         Command::Finished => {}
     }
 }
 
-/// A study that runs here.
-struct Live {
-    id: StudyId,
-    name: String,
-    state: StudyState,
-    /// When it was opened here, and how long it had run before.
-    opened: Instant,
-    ran_before_ms: u64,
-    /// What the journal knows of its running time at least.
-    remembered_ms: u64,
-    /// What was decided since the last commit.
-    pending: Step,
-    /// Who waits for a cancel to be on disk.
-    waiting: Vec<SyncSender<bool>>,
-    /// All assignments that were handed out have lower numbers.
-    next_assignment: u64,
-}
-
-impl Live {
-    /// Tells the study how long it has run, and the journal now and then, so that its timeout counts
-    /// on after a kill.
-    fn tick(&mut self) {
-        let elapsed_ms = self.elapsed_ms();
-        self.handle(Event::Elapsed { elapsed_ms });
-        if elapsed_ms >= self.remembered_ms + REMEMBER_EVERY_MS {
-            self.remembered_ms = elapsed_ms;
-            self.pending.facts.push(Fact::Elapsed { elapsed_ms });
-        }
+fn study_of(message: &FromRunner) -> Option<StudyId> {
+    match message {
+        FromRunner::Outcomes { of, .. }
+        | FromRunner::Report { of, .. }
+        | FromRunner::Refitted { of, .. }
+        | FromRunner::Done { of }
+        | FromRunner::Returned { of, .. } => Some(of.study),
+        FromRunner::Unable { .. } => None,
     }
-
-    fn handle(&mut self, event: Event) {
-        let step = self.state.handle(event);
-        self.pending.facts.extend(step.facts);
-        self.pending.commands.extend(step.commands);
-    }
-
-    fn elapsed_ms(&self) -> u64 {
-        self.ran_before_ms + self.opened.elapsed().as_millis() as u64
-    }
-}
-
-/// Where a study stands, for its index.
-fn summarise(state: &StudyState) -> Summary {
-    let counts = state.counts();
-    let status = match (state.phase(), state.ended_by()) {
-        (Phase::Searching | Phase::Refitting, _) => Status::Running,
-        (Phase::Closed, Some(EndedBy::Cancel)) => Status::Stopped,
-        (Phase::Closed, _) if counts.completed == 0 => Status::Failed,
-        (Phase::Closed, _) => Status::Completed,
-    };
-    Summary {
-        status,
-        ended_by: state.ended_by(),
-        elapsed_ms: state.elapsed_ms(),
-        completed: counts.completed,
-        stopped: counts.stopped,
-        failed: counts.failed,
-        fits: counts.fits,
-        proposed: counts.proposed,
-        shared_best: state.shared_best(),
-    }
-}
-
-/// What follows from what a study's state has just learnt.
-pub(super) fn index(state: &mut StudyState) -> Index {
-    let touched = state.touched();
-    let best = touched.into_iter().filter_map(|entity| {
-        state.best(entity).map(|(value, configuration)| (entity, value, configuration))
-    });
-    Index { best: best.collect(), summary: summarise(state) }
-}
-
-/// The state that a study's facts amount to.
-pub(super) fn replay(
-    journal: &Journal,
-    id: StudyId,
-    study: Study,
-    seed: u64,
-    n_entities: u32,
-) -> Result<StudyState, JournalError> {
-    let mut state = StudyState::new(study, seed, n_entities);
-    for fact in journal.facts(id) {
-        state.apply(&fact?);
-    }
-    // What the facts touched is indexed already.
-    state.touched();
-    Ok(state)
 }

@@ -3,11 +3,12 @@
 use fleetfit_search_spaces::wire::ModelAddress;
 use fleetfit_search_spaces::{Configuration, EntityKey, Outcome};
 
+use super::StudyId;
 use super::bytes::{Malformed, Reader};
 use super::record::{MORE, Record};
 use super::store::{Found, Scan, Table, damaged};
-use super::study::{StudyHead, StudyId, StudyRecord, Summary};
-use super::{BLOCK_ENTITIES, Journal, fact, number, sequence_of};
+use super::study::{StudyHead, StudyRecord, Summary};
+use super::{BLOCK_ENTITIES, Journal, Prefix, fact, number, sequence_of};
 use crate::event::Fact;
 use crate::journal::JournalError;
 

@@ -12,7 +12,7 @@ use fleetfit_search_spaces::{Configuration, Outcome};
 use super::bytes::{Malformed, Reader, Writer};
 use super::fact::MAX_RECORD_BYTES;
 use super::store::{Table, Write, damaged};
-use super::{JournalError, StudyId, fact};
+use super::{JournalError, Prefix, StudyId, fact};
 use crate::event::Fact;
 
 /// What a whole text, or its last piece, begins with.

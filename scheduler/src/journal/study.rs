@@ -4,15 +4,11 @@ use std::ffi::OsString;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
-use fleetfit_search_spaces::{Configuration, EntityKey, Job, Problems, Study};
+use fleetfit_search_spaces::{Configuration, EntityKey, Job, Problems, Study, StudyId};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::event::EndedBy;
 use crate::state::Ranked;
-
-/// The number that the journal gives a study. Never given twice.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct StudyId(pub u32);
 
 /// A study about to be stored.
 #[derive(Clone, Debug, Default, PartialEq)]

@@ -3,7 +3,7 @@
 use super::fact::{Encoded, MAX_RECORD_BYTES};
 use super::record::{Pack, cut};
 use super::store::{Table, Write};
-use super::{BLOCK_ENTITIES, Journal, JournalError, StudyId, sequence_of};
+use super::{BLOCK_ENTITIES, Journal, JournalError, Prefix, StudyId, sequence_of};
 
 /// A record of this size takes no more facts. It is written again with each group that adds to it,
 /// so that twice the size writes twice as much where trials end one by one; beyond 2 KB the store's

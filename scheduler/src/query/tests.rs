@@ -56,6 +56,7 @@ fn study(work: Work, selection: Selection) -> Study {
         data: None,
         automl: None,
         selection,
+        priority: fleetfit_search_spaces::Priority::Medium,
         seed: None,
         notices: vec![Notice { place: Place::default(), message: "from the job".into() }],
         cannot_run: Vec::new(),

@@ -66,7 +66,13 @@ impl StudyState {
     }
 
     /// An assignment is back: what it has not done is open again, or given up.
-    pub(super) fn release(&mut self, assignment: u64, attempt: u32, step: &mut Step) {
+    pub(super) fn release(
+        &mut self,
+        assignment: u64,
+        attempt: u32,
+        is_blamed: bool,
+        step: &mut Step,
+    ) {
         let Some(piece) = self.flight.release(assignment, attempt) else {
             return;
         };
@@ -83,7 +89,7 @@ impl StudyState {
         if !is_wanted {
             return;
         }
-        if let Some(given_up) = self.flight.put_back(piece, left) {
+        if let Some(given_up) = self.flight.put_back(piece, left, is_blamed) {
             self.give_up(&given_up, step);
         }
     }

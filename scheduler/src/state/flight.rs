@@ -118,12 +118,21 @@ impl Flight {
 
     /// What a released piece has left to do waits to be handed out again. Returns the piece if it
     /// is one trial that has to be given up.
-    pub(super) fn put_back(&mut self, piece: Piece, left: Vec<Part>) -> Option<Piece> {
+    pub(super) fn put_back(
+        &mut self,
+        piece: Piece,
+        left: Vec<Part>,
+        is_blamed: bool,
+    ) -> Option<Piece> {
         let (before, after) = (n_trials(&piece.parts), n_trials(&left));
         if after == 0 {
             return None;
         }
-        let deaths = if after < before { 0 } else { piece.deaths + 1 };
+        let deaths = match is_blamed {
+            _ if after < before => 0,
+            true => piece.deaths + 1,
+            false => piece.deaths,
+        };
         let left = Piece { attempt: piece.attempt + 1, deaths, parts: left, ..piece };
         if deaths < MAX_DEATHS {
             self.back.push_back(left);
@@ -207,7 +216,7 @@ mod tests {
             let has_bad = trials(&released.parts).any(|trial| trial == (0, 617));
             deaths += u32::from(has_bad);
             let left = if has_bad { released.parts.clone() } else { Vec::new() };
-            if let Some(piece) = flight.put_back(released, left) {
+            if let Some(piece) = flight.put_back(released, left, true) {
                 break piece;
             }
             current = flight.take_back().unwrap();

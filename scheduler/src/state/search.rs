@@ -8,7 +8,7 @@
 use std::collections::VecDeque;
 
 use fleetfit_search_spaces::Work;
-use fleetfit_search_spaces::wire::{Assignment, Block, Numbered, Task};
+use fleetfit_search_spaces::wire::{Assignment, AssignmentKey, Block, Numbered, Task};
 
 use super::flight::{Part, Piece, Purpose};
 use super::{Phase, StudyState};
@@ -165,9 +165,7 @@ impl StudyState {
         });
         let blocks = blocks.collect();
         Assignment {
-            study: self.study.name.clone(),
-            number: piece.number,
-            attempt: piece.attempt,
+            key: AssignmentKey { study: self.id, number: piece.number, attempt: piece.attempt },
             task: match piece.purpose {
                 Purpose::Try => Task::Try(blocks),
                 Purpose::Refit => Task::Refit(blocks),

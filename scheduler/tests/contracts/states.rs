@@ -72,11 +72,15 @@ fn ended(trial: (u32, u32)) -> Outcome {
 
 fn tell(state: &mut StudyState, assignment: &Assignment) -> Step {
     let outcomes = trials(assignment).into_iter().map(ended);
-    state.handle(Event::Ended { assignment: assignment.number, outcomes: outcomes.collect() })
+    state.handle(Event::Ended { assignment: assignment.key.number, outcomes: outcomes.collect() })
 }
 
 fn release(state: &mut StudyState, assignment: &Assignment) -> Step {
-    state.handle(Event::Released { assignment: assignment.number, attempt: assignment.attempt })
+    state.handle(Event::Released {
+        assignment: assignment.key.number,
+        attempt: assignment.key.attempt,
+        is_blamed: true,
+    })
 }
 
 fn refit(state: &mut StudyState, assignment: &Assignment) -> Step {
@@ -86,7 +90,7 @@ fn refit(state: &mut StudyState, assignment: &Assignment) -> Step {
         configuration,
         model: model.clone(),
     });
-    state.handle(Event::Refitted { assignment: assignment.number, models: models.collect() })
+    state.handle(Event::Refitted { assignment: assignment.key.number, models: models.collect() })
 }
 
 /// Runs a study to its end; every fact, and every assignment that was handed out.
@@ -309,7 +313,7 @@ fn a_trial_that_kills_three_runners_fails() {
     let mut state = started(&learner(1), 1);
     let (mut handed_out, _) = wanted(&mut state, 1);
     for attempt in 1..=3 {
-        assert_eq!(handed_out[0].attempt, attempt);
+        assert_eq!(handed_out[0].key.attempt, attempt);
         let step = release(&mut state, &handed_out[0]);
         assert_eq!(release(&mut state, &handed_out[0]), Step::default());
         if attempt < 3 {
@@ -337,10 +341,10 @@ fn what_an_assignment_did_not_tell_is_handed_out_again() {
         panic!("one assignment was wanted");
     };
     let told: Vec<_> = [(0, 0), (0, 3), (0, 4)].map(ended).into();
-    state.handle(Event::Ended { assignment: first.number, outcomes: told });
+    state.handle(Event::Ended { assignment: first.key.number, outcomes: told });
     release(&mut state, first);
     let (again, _) = wanted(&mut state, 1);
-    assert_eq!((again[0].number, again[0].attempt), (first.number, 2));
+    assert_eq!((again[0].key.number, again[0].key.attempt), (first.key.number, 2));
     assert_eq!(blocks(&again[0])[0].entities, [1..3, 5..8]);
 }
 
@@ -364,7 +368,7 @@ fn a_timeout_stops_what_runs_and_refits_what_there_is() {
     let reason = "the study's timeout has run out".into();
     let stopped = outcome((0, 0), End::Stopped { value: None, reason });
     let outcomes = vec![stopped];
-    state.handle(Event::Ended { assignment: running[0].number, outcomes });
+    state.handle(Event::Ended { assignment: running[0].key.number, outcomes });
     assert_eq!(state.counts().stopped, 1);
     let (refits, _) = wanted(&mut state, 5);
     assert_eq!(trials(&refits[0]), [(1, 0)]);
@@ -396,7 +400,8 @@ fn a_cancelled_study_is_over_until_it_is_resumed() {
     assert_eq!(state.handle(Event::Resumed).facts, [Fact::Reopened]);
     let reason = "the study was cancelled".into();
     let stopped = outcome((1, 0), End::Stopped { value: None, reason });
-    let late = state.handle(Event::Ended { assignment: old[1].number, outcomes: vec![stopped] });
+    let late =
+        state.handle(Event::Ended { assignment: old[1].key.number, outcomes: vec![stopped] });
     assert_eq!(late, Step::default(), "a cancel ended a trial of a resumed study");
     let (facts, _) = run(&mut state);
     let by = EndedBy::Trials;
@@ -520,7 +525,7 @@ fn a_study_without_a_completed_trial_closes_at_once() {
     let (running, _) = wanted(&mut state, 1);
     let reason = "no rows".into();
     let step = state.handle(Event::Ended {
-        assignment: running[0].number,
+        assignment: running[0].key.number,
         outcomes: vec![outcome((0, 0), End::Failed { reason })],
     });
     assert_eq!(step.commands, [Command::Finished]);

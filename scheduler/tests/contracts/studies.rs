@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use fleetfit_search_spaces::{
     Algorithm, Alternative, Choice, CommandTrial, Domain, Goal, Learner, Limits, Objective,
-    Parameter, Place, Sampling, Scale, SearchSpace, Selection, Study, Value, ValueRule, Work,
+    Parameter, Place, Priority, Sampling, Scale, SearchSpace, Selection, Study, Value, ValueRule,
+    Work,
 };
 
 /// A study of a built-in learner without limits of time.
@@ -29,6 +30,7 @@ pub(crate) fn study(space: SearchSpace, algorithm: Algorithm, max_total_trials: 
         data: None,
         automl: None,
         selection: Selection::Raw,
+        priority: Priority::Medium,
         seed: None,
         notices: Vec::new(),
         cannot_run: Vec::new(),

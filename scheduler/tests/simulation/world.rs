@@ -262,7 +262,7 @@ impl World {
     /// A runner does an assignment, message by message, unless it dies on the way. What has been
     /// tried before goes well, so that no trial is given up.
     fn work(&mut self, assignment: &Assignment) {
-        let is_first = assignment.attempt == 1;
+        let is_first = assignment.key.attempt == 1;
         let all: Vec<_> = trials(assignment).collect();
         let dies_after = (is_first && self.dice.happens(self.faults.death))
             .then(|| self.dice.below(all.len() as u32) as usize);
@@ -287,7 +287,11 @@ impl World {
     }
 
     fn send_release(&mut self, in_ms: u64, assignment: &Assignment) {
-        let event = Event::Released { assignment: assignment.number, attempt: assignment.attempt };
+        let event = Event::Released {
+            assignment: assignment.key.number,
+            attempt: assignment.key.attempt,
+            is_blamed: true,
+        };
         self.send(in_ms, Message::Event(event.clone()));
         while self.dice.happens(self.faults.repetition) {
             self.send(in_ms, Message::Event(event.clone()));
@@ -314,11 +318,11 @@ fn trials(assignment: &Assignment) -> impl Iterator<Item = (&Block, u32)> {
 fn told(assignment: &Assignment, trials: &[(&Block, u32)]) -> Event {
     match assignment.task {
         AssignmentTask::Try(_) => Event::Ended {
-            assignment: assignment.number,
+            assignment: assignment.key.number,
             outcomes: trials.iter().map(|&(tried, entity)| outcome(tried, entity)).collect(),
         },
         AssignmentTask::Refit(_) => Event::Refitted {
-            assignment: assignment.number,
+            assignment: assignment.key.number,
             models: trials.iter().map(|&(tried, entity)| refit(tried, entity)).collect(),
         },
     }

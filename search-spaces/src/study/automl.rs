@@ -8,6 +8,7 @@ use crate::findings::{Findings, Mistake};
 use crate::ignored::{OF_AUTOML, SILENT_OF_AUTOML};
 use crate::nearest::nearest;
 use crate::objective::{Measure, Objective, ValueRule, default_measure, measure};
+use crate::priority::Priority;
 use crate::sampling::{Algorithm, Sampling};
 use crate::space::SearchSpace;
 use crate::work::Work;
@@ -148,6 +149,7 @@ fn assemble(name: String, metric: Measure, mut automl: AutoMl, budget: Budget) -
         data: None,
         automl: Some(automl),
         selection: Selection::default(),
+        priority: Priority::default(),
         seed: None,
         notices: Vec::new(),
         cannot_run: Vec::new(),

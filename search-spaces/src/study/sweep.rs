@@ -9,6 +9,7 @@ use crate::findings::{Findings, Mistake};
 use crate::learner::{Demand, Learner};
 use crate::limits::{Grid, Limits};
 use crate::objective::{Measurer, Objective};
+use crate::priority::Priority;
 use crate::sampling::{Algorithm, Sampling};
 use crate::space::{Domain, SearchSpace, branches};
 use crate::work::{Surroundings, TrialKind, Work};
@@ -89,6 +90,7 @@ pub(super) fn read(mut root: Fields<'_>, name: &str, findings: &mut Findings) ->
         early_termination,
         data: data.clone(),
         selection: selection.flatten().unwrap_or_default(),
+        priority: Priority::default(),
         seed: seed.flatten().map(i64::unsigned_abs),
         ..study
     });
@@ -118,6 +120,7 @@ impl Parts {
             data: None,
             automl: None,
             selection: Selection::default(),
+            priority: Priority::default(),
             seed: None,
             notices: Vec::new(),
             cannot_run: Vec::new(),

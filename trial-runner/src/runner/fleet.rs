@@ -72,9 +72,7 @@ impl Fleet<'_> {
         let flush = |outcomes: &mut Vec<Outcome>| {
             if !outcomes.is_empty() {
                 tell(FromRunner::Outcomes {
-                    study: assignment.study.clone(),
-                    assignment: assignment.number,
-                    attempt: assignment.attempt,
+                    of: assignment.key,
                     outcomes: std::mem::take(outcomes),
                 });
             }
@@ -196,8 +194,7 @@ impl Fleet<'_> {
             }
             lock(&self.running.packs).push(pack);
         }
-        let (study, assignment) = (assignment.study.clone(), assignment.number);
-        tell(FromRunner::Refitted { study, assignment, models });
+        tell(FromRunner::Refitted { of: assignment.key, models });
     }
 
     fn refit(

@@ -48,8 +48,8 @@ pub(super) fn run(
                 // Never started: it stays open rather than count as a trial.
                 Some(_) => None,
                 None => Some(command::run(&job, &halt, &mut |report| {
-                    let study = work.study.name.clone();
-                    tell(FromRunner::Report { study, configuration: number, entity, report });
+                    let of = assignment.key;
+                    tell(FromRunner::Report { of, configuration: number, entity, report });
                 })),
             };
             lock(&flight.halts).remove(&(number, entity));
@@ -59,9 +59,7 @@ pub(super) fn run(
                 Some(Err(error)) => return tell(FromRunner::Unable { reason: error.to_string() }),
             };
             tell(FromRunner::Outcomes {
-                study: work.study.name.clone(),
-                assignment: assignment.number,
-                attempt: assignment.attempt,
+                of: assignment.key,
                 outcomes: vec![Outcome {
                     configuration: number,
                     entity,

@@ -1,0 +1,202 @@
+//! Trials that are run outside: asked for, reported on, told. Each is an assignment of its own, with
+//! a lease instead of a runner.
+
+use std::collections::BTreeMap;
+use std::sync::mpsc::SyncSender;
+use std::time::{Duration, Instant};
+
+use fleetfit_search_spaces::wire::{Assignment, AssignmentKey, Numbered, Task};
+use fleetfit_search_spaces::{End, Outcome, Report, Work};
+use thiserror::Error;
+
+use super::live::{Live, now_ms};
+use crate::event::{Command, Event, Fact};
+
+/// What came of one trial that was run outside.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TrialResult {
+    /// The configuration's number.
+    pub trial: u32,
+    /// How it ended.
+    pub end: End,
+}
+
+/// What became of a result.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Told {
+    /// It counts.
+    Counted,
+    /// The trial had ended before; the first end stays.
+    Repeated,
+    /// Nobody was ever offered such a trial.
+    Unknown,
+}
+
+/// Why a study does not give or take trials.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum AskError {
+    /// It does not run here.
+    #[error("the study does not run here")]
+    NotRunning,
+    /// Its trials are run by runners.
+    #[error(
+        "its trials are run by fleetfit; only those of a study with trial: external are asked for and told"
+    )]
+    NotExternal,
+    /// There is no such trial.
+    #[error("there is no trial {trial} under way")]
+    NoTrial {
+        /// The configuration's number.
+        trial: u32,
+    },
+    /// The engine has ended.
+    #[error("the service is about to end")]
+    Gone,
+}
+
+/// A trial that somebody outside is at.
+#[derive(Debug)]
+struct Lent {
+    key: AssignmentKey,
+    since_ms: u64,
+    lease: Duration,
+    until: Instant,
+    next_step: u64,
+    reports: Vec<Report>,
+    /// Who wants it stopped.
+    stop: Option<String>,
+}
+
+type AskDone = SyncSender<Result<Vec<Numbered>, AskError>>;
+type TellDone = SyncSender<Result<Vec<Told>, AskError>>;
+
+/// What of a study is run outside.
+#[derive(Debug, Default)]
+pub(super) struct Outside {
+    lent: BTreeMap<u32, Lent>,
+    /// Who waits for trials to be on disk.
+    asked: Vec<(Vec<Numbered>, AskDone)>,
+    told: Vec<(Vec<Told>, TellDone)>,
+}
+
+impl Live {
+    pub(super) fn is_external(&self) -> bool {
+        matches!(self.state.study().work, Work::External)
+    }
+
+    /// Lends trials; the asker hears of them once they are on disk.
+    pub(super) fn ask(&mut self, trials: u32, lease: Duration, done: AskDone) {
+        let step = self.state.handle(Event::Asked { trials });
+        self.pending.facts.extend(step.facts);
+        let mut lent = Vec::new();
+        for command in step.commands {
+            let Command::Dispatch(assignment) = command else {
+                self.pending.commands.push(command);
+                continue;
+            };
+            lent.extend(self.lend(assignment, lease));
+        }
+        self.outside.asked.push((lent, done));
+    }
+
+    fn lend(&mut self, assignment: Assignment, lease: Duration) -> Option<Numbered> {
+        let (Task::Try(blocks) | Task::Refit(blocks)) = assignment.task;
+        let tried = blocks.into_iter().next()?.tried;
+        let (key, since_ms) = (assignment.key, now_ms());
+        let until = Instant::now() + lease;
+        let lent =
+            Lent { key, since_ms, lease, until, next_step: 0, reports: Vec::new(), stop: None };
+        self.outside.lent.insert(tried.number, lent);
+        Some(tried)
+    }
+
+    /// Takes results in; the teller hears of them once they are on disk.
+    pub(super) fn told(&mut self, results: Vec<TrialResult>, done: TellDone) {
+        let told = results.into_iter().map(|result| self.take(result)).collect();
+        self.outside.told.push((told, done));
+    }
+
+    fn take(&mut self, result: TrialResult) -> Told {
+        if result.trial >= self.state.counts().proposed {
+            return Told::Unknown;
+        }
+        let lent = self.outside.lent.remove(&result.trial);
+        let ended_ms = now_ms();
+        let outcome = Outcome {
+            configuration: result.trial,
+            entity: 0,
+            end: result.end,
+            fits: 0,
+            started_ms: lent.as_ref().map_or(ended_ms, |lent| lent.since_ms),
+            ended_ms,
+            reports: lent.as_ref().map(|lent| lent.reports.clone()).unwrap_or_default(),
+        };
+        let assignment = lent.as_ref().map_or(0, |lent| lent.key.number);
+        let before = self.pending.facts.len();
+        self.handle(Event::Ended { assignment, outcomes: vec![outcome] });
+        let counts =
+            self.pending.facts[before..].iter().any(|fact| matches!(fact, Fact::Ended { .. }));
+        if let Some(Lent { key, .. }) = lent {
+            let (assignment, attempt) = (key.number, key.attempt);
+            self.handle(Event::Released { assignment, attempt, is_blamed: false });
+        }
+        if counts { Told::Counted } else { Told::Repeated }
+    }
+
+    /// Takes a value in, and says who wants the trial stopped.
+    pub(super) fn report(
+        &mut self,
+        trial: u32,
+        step: Option<u64>,
+        value: f64,
+    ) -> Result<Option<String>, AskError> {
+        let lent = self.outside.lent.get_mut(&trial).ok_or(AskError::NoTrial { trial })?;
+        let step = step.unwrap_or(lent.next_step);
+        lent.next_step = step.saturating_add(1);
+        lent.until = Instant::now() + lent.lease;
+        let report = Report { step, value };
+        lent.reports.push(report);
+        self.handle(Event::Reported { configuration: trial, entity: 0, report });
+        let commands = std::mem::take(&mut self.pending.commands);
+        for command in commands {
+            match command {
+                Command::StopTrial { configuration, reason, .. } => {
+                    if let Some(lent) = self.outside.lent.get_mut(&configuration) {
+                        lent.stop.get_or_insert(reason);
+                    }
+                }
+                other => self.pending.commands.push(other),
+            }
+        }
+        Ok(self.outside.lent.get(&trial).and_then(|lent| lent.stop.clone()))
+    }
+
+    /// Trials whose lease has run out are offered to others.
+    pub(super) fn expire_leases(&mut self) {
+        let now = Instant::now();
+        let expired: Vec<u32> = self
+            .outside
+            .lent
+            .iter()
+            .filter(|(_, lent)| lent.until <= now)
+            .map(|(&trial, _)| trial)
+            .collect();
+        for trial in expired {
+            if let Some(Lent { key, .. }) = self.outside.lent.remove(&trial) {
+                let (assignment, attempt) = (key.number, key.attempt);
+                self.handle(Event::Released { assignment, attempt, is_blamed: false });
+            }
+        }
+    }
+
+    /// Everything decided is on disk: whoever waits may go on.
+    pub(super) fn answer_outside(&mut self) {
+        // An asker may have gone; then its trials wait for their lease to run out.
+        for (lent, done) in self.outside.asked.drain(..) {
+            let _ = done.send(Ok(lent));
+        }
+        for (told, done) in self.outside.told.drain(..) {
+            let _ = done.send(Ok(told));
+        }
+    }
+}

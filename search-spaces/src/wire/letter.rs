@@ -1,0 +1,117 @@
+//! A message as bytes: magic, version, the length of the JSON, the JSON, and an attachment.
+//!
+//! The version stands outside of the JSON, so that a message of any version is told from damage.
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use thiserror::Error;
+
+/// The version that this fleetfit writes and reads.
+pub const VERSION: u8 = 1;
+
+const MAGIC: &[u8; 3] = b"ffw";
+const HEAD: usize = MAGIC.len() + 1 + 4;
+
+/// Why bytes are not a message for us.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum LetterError {
+    /// An older fleetfit wrote it.
+    #[error(
+        "the message is of an older fleetfit (wire version {found}; this one speaks {VERSION})"
+    )]
+    Older {
+        /// Its version.
+        found: u8,
+    },
+    /// A newer fleetfit wrote it.
+    #[error("the message is of a newer fleetfit (wire version {found}; this one speaks {VERSION})")]
+    Newer {
+        /// Its version.
+        found: u8,
+    },
+    /// Nobody's.
+    #[error("the message is not one of fleetfit's: {0}")]
+    Malformed(String),
+}
+
+/// The message as bytes. Numbers in it must be finite: JSON has no others.
+pub fn seal(message: &impl Serialize, attachment: &[u8]) -> Result<Vec<u8>, LetterError> {
+    let malformed = |why: &dyn ToString| LetterError::Malformed(why.to_string());
+    let mut bytes = Vec::with_capacity(256 + attachment.len());
+    bytes.extend_from_slice(MAGIC);
+    bytes.push(VERSION);
+    bytes.extend_from_slice(&[0; 4]);
+    serde_json::to_writer(&mut bytes, message).map_err(|error| malformed(&error))?;
+    let length = u32::try_from(bytes.len() - HEAD).map_err(|_| malformed(&"it is too long"))?;
+    bytes[MAGIC.len() + 1..HEAD].copy_from_slice(&length.to_le_bytes());
+    bytes.extend_from_slice(attachment);
+    Ok(bytes)
+}
+
+/// What the bytes say, and what is attached.
+pub fn open<T: DeserializeOwned>(bytes: &[u8]) -> Result<(T, &[u8]), LetterError> {
+    let malformed = |why: &str| LetterError::Malformed(why.to_owned());
+    let (head, rest) =
+        bytes.split_first_chunk::<HEAD>().ok_or_else(|| malformed("it is too short"))?;
+    let [m0, m1, m2, version, l0, l1, l2, l3] = *head;
+    if [m0, m1, m2] != *MAGIC {
+        return Err(malformed("it begins with something else"));
+    }
+    match version {
+        VERSION => {}
+        found if found < VERSION => return Err(LetterError::Older { found }),
+        found => return Err(LetterError::Newer { found }),
+    }
+    let length = u32::from_le_bytes([l0, l1, l2, l3]) as usize;
+    let (body, attachment) =
+        rest.split_at_checked(length).ok_or_else(|| malformed("it was cut off"))?;
+    let message = serde_json::from_slice(body).map_err(|error| malformed(&error.to_string()))?;
+    Ok((message, attachment))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{AssignmentKey, FromRunner, StudyId};
+    use super::*;
+
+    fn done() -> FromRunner {
+        FromRunner::Done { of: AssignmentKey { study: StudyId(3), number: 1 << 60, attempt: 2 } }
+    }
+
+    #[test]
+    fn what_is_sealed_is_opened() {
+        let bytes = seal(&done(), b"model").unwrap();
+        let (message, attachment) = open::<FromRunner>(&bytes).unwrap();
+        assert_eq!((message, attachment), (done(), &b"model"[..]));
+    }
+
+    #[test]
+    fn other_versions_are_told_from_damage() {
+        let mut bytes = seal(&done(), &[]).unwrap();
+        bytes[3] = VERSION + 1;
+        let found = VERSION + 1;
+        assert_eq!(open::<FromRunner>(&bytes), Err(LetterError::Newer { found }));
+        bytes[3] = 0;
+        assert_eq!(open::<FromRunner>(&bytes), Err(LetterError::Older { found: 0 }));
+    }
+
+    #[test]
+    fn no_bytes_make_it_panic() {
+        let bytes = seal(&done(), b"x").unwrap();
+        for cut in 0..bytes.len() - 1 {
+            assert!(matches!(open::<FromRunner>(&bytes[..cut]), Err(LetterError::Malformed(_))));
+        }
+        let mut long = bytes.clone();
+        long[4..8].copy_from_slice(&u32::MAX.to_le_bytes());
+        assert!(open::<FromRunner>(&long).is_err());
+        assert!(open::<FromRunner>(b"").is_err());
+        assert!(open::<FromRunner>(b"not one of ours").is_err());
+    }
+
+    #[test]
+    fn the_first_release_is_understood() {
+        let stored = b"ffw\x01\x39\x00\x00\x00{\"done\":{\"of\":{\"study\":3,\"number\":7,\"attempt\":2,\"later\":0}}}";
+        let key = AssignmentKey { study: StudyId(3), number: 7, attempt: 2 };
+        assert_eq!(open::<FromRunner>(stored).unwrap().0, FromRunner::Done { of: key });
+    }
+}
