@@ -2,7 +2,7 @@ use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
-use fleetfit_search_spaces::{Job, Study};
+use fleetfit_search_spaces::{Job, Manifest, Study, Work};
 
 use super::*;
 use crate::command::{digest_code, digest_input, snapshot};
@@ -62,8 +62,6 @@ impl Base {
     }
 }
 
-use fleetfit_search_spaces::Manifest;
-
 fn study(body: &str) -> Study {
     let job = format!("type: sweep\nlimits: {{max_total_trials: 2}}\n{body}");
     Job::read("job.yaml", &job).unwrap().judge().study.unwrap()
@@ -90,8 +88,6 @@ fn code_of(study: &Study) -> &str {
     let Work::Command(trial) = &study.work else { panic!("a command") };
     trial.code.as_deref().unwrap()
 }
-
-use fleetfit_search_spaces::Work;
 
 /// A tree with everything that trees have.
 fn odd_tree(base: &Base, folder: &str) {
@@ -215,8 +211,8 @@ fn data_is_the_same_elsewhere() {
             (from..from + 8).map(|n| format!("{n},{},k{}", n * 2, n % 2)).collect();
         format!("x,y,k\n{}\n", lines.join("\n"))
     };
-    let recipe = "paths: [{file: ./part.csv}, {pattern: ../more/*.csv}]\n\
-                  transformations: [{read_delimited: {include_path_column: true}}]\n";
+    let recipe = "paths: [{file: ./part.csv}, {pattern: ../more/*.csv}]\n";
+    let named = "transformations: [{read_delimited: {include_path_column: true}}]\n";
     let base = Base::new()
         .with("job/a.csv", &rows(0))
         .with("job/b/b1.csv", &rows(10))
@@ -259,6 +255,7 @@ fn data_is_the_same_elsewhere() {
         fs::remove_dir_all(base.at("elsewhere")).unwrap();
     }
     // What the user sees of a table below the job's folder stays: its paths are values here.
+    base.write("job/table/MLTable", &format!("{recipe}{named}"));
     let study = learner("training_data: {path: ./table}\npartition_column_names: Path");
     let (tree, moved) = base.travel(&study);
     let before = Dataset::load(&base.job(), study.data.as_ref().unwrap()).unwrap();
