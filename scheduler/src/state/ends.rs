@@ -55,6 +55,7 @@ impl StudyState {
         }
         if let Some(mean) = mean {
             self.standings.close(outcome.configuration, mean);
+            self.flight.close(outcome.configuration);
             if let Some(closed) = self.open.remove(&outcome.configuration) {
                 self.n_handed_out -= u32::from(closed.is_handed_out);
             }
