@@ -136,10 +136,16 @@ impl Flight {
         self.back.pop_front()
     }
 
-    /// A piece that was never out.
-    pub(super) fn fresh(&mut self, purpose: Purpose, parts: Vec<Part>) -> Piece {
+    /// A number that no assignment had.
+    pub(super) fn fresh_number(&mut self) -> u64 {
         let number = self.next_number;
         self.next_number += 1;
+        number
+    }
+
+    /// A piece that was never out.
+    pub(super) fn fresh(&mut self, purpose: Purpose, parts: Vec<Part>) -> Piece {
+        let number = self.fresh_number();
         Piece { number, attempt: 1, deaths: 0, purpose, parts }
     }
 
