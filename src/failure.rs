@@ -11,6 +11,9 @@ pub(crate) enum Failure {
     /// The job has problems; they name their places themselves.
     #[error("{0}")]
     Problems(Problems),
+    /// The job's name means something else already.
+    #[error("{}", Problems(vec![(**.0).clone()]))]
+    Taken(Box<Problem>),
     /// What was asked for on the command line cannot be: no such study, no such entity.
     #[error("{message}{}", hint_line(.hint))]
     Asked {
@@ -38,7 +41,7 @@ impl Failure {
     /// The process's exit code.
     pub(crate) fn exit_code(&self) -> i32 {
         match self {
-            Self::Problems(_) | Self::Asked { .. } => exit::PROBLEMS,
+            Self::Problems(_) | Self::Taken(_) | Self::Asked { .. } => exit::PROBLEMS,
             Self::Gone(_) | Self::Unavailable(_) => exit::UNAVAILABLE,
             Self::Unexpected(_) => exit::UNEXPECTED,
         }

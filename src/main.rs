@@ -9,6 +9,7 @@ mod client;
 mod exit;
 mod failure;
 mod home;
+mod host;
 mod material;
 mod output;
 mod outside;

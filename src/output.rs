@@ -64,6 +64,7 @@ impl Printer {
             let asked;
             let problems: &[Problem] = match failure {
                 Failure::Problems(problems) => &problems.0,
+                Failure::Taken(problem) => std::slice::from_ref(problem.as_ref()),
                 Failure::Asked { message, hint } => {
                     let (message, hint) = (message.clone(), hint.clone());
                     let found = message.clone();

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc::{self, Receiver};
 use std::time::Duration;
 
-use fleetfit_scheduler::api::{self, Service};
+use fleetfit_scheduler::api::{Api, Guard, Service, ServiceInfo};
 use fleetfit_scheduler::engine::EngineHandle;
 use fleetfit_scheduler::journal::Journal;
 use tokio::net::UnixListener;
@@ -34,7 +34,14 @@ impl Owner {
         journal: Journal,
         engine: EngineHandle,
     ) -> Result<Self, Failure> {
-        let service = Service { journal, engine, studies_dir: home::studies_dir(home) };
+        let service = Service {
+            journal,
+            engine,
+            studies_dir: home::studies_dir(home),
+            doors: None,
+            guard: Guard::default(),
+            info: ServiceInfo { version: env!("CARGO_PKG_VERSION").to_owned() },
+        };
         Self::listen(home, service).map_err(|error| {
             let why = plain(&error);
             Failure::Unavailable(format!(
@@ -61,7 +68,7 @@ impl Owner {
         let (close, closed) = oneshot::channel::<()>();
         let (gone, is_gone) = mpsc::channel();
         std::thread::Builder::new().name("api".into()).spawn(move || {
-            runtime.block_on(api::serve(listener, service, async {
+            runtime.block_on(Api::new(service).serve_socket(listener, async {
                 // Closed by a word or by the sender's end alike.
                 drop(closed.await);
             }));

@@ -1,23 +1,22 @@
 //! `fleetfit run` and `fleetfit resume`: scheduler and runners in this process, until done.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, mpsc};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use fleetfit_scheduler::engine::{Capacity, Engine, EngineHandle, Note, OpenStudy, Outlets};
-use fleetfit_scheduler::journal::{Journal, NewStudy, Status, StudyId, StudyRecord};
+use fleetfit_scheduler::journal::{Journal, Status, StudyId, StudyRecord};
 use fleetfit_scheduler::query::{self, StatusView};
-use fleetfit_search_spaces::{Algorithm, EntityKey, Notice, Problems, Study};
-use fleetfit_trial_runner::runner::{Allowance, Keeping, Lacking, Runner, StudyWork};
+use fleetfit_search_spaces::{Algorithm, Notice, Problems, Study};
+use fleetfit_trial_runner::runner::{Allowance, Lacking, Runner, StudyWork};
 
 use crate::cli::{ResumeArgs, RunArgs};
 use crate::exit;
 use crate::failure::Failure;
-use crate::home;
-use crate::material::{Material, copy_code};
+use crate::host::{self, Descent};
+use crate::material::Material;
 use crate::output::Printer;
-use crate::outside;
 use crate::owner::Owner;
 use crate::progress::Progress;
 use crate::show;
@@ -46,12 +45,12 @@ pub(crate) fn run(args: &RunArgs, home: &Path, printer: &Printer) -> Result<i32,
     let name = &submission.study.name.clone();
     let record = match journal.find(name)? {
         Some(record) => {
-            same(&record, &submission, &material)?;
+            host::same(&record, &submission, &material)?;
             // The same job may be written in another order, and samplers go by the order.
-            submission.study = stored_study(&record)?;
+            submission.study = host::stored_study(&record)?;
             record
         }
-        None => create(&journal, home, &submission, &material)?,
+        None => host::create(&journal, home, &submission, &material, Descent::default())?,
     };
     let notices = material.notices(&submission);
     printer.notices(&notices);
@@ -87,7 +86,7 @@ pub(crate) fn resume(args: &ResumeArgs, home: &Path, printer: &Printer) -> Resul
     let material = Material::gather(&submission, home)?;
     let journal = source::open_journal(home)?;
     let record = source::record(&journal, &args.study)?;
-    same(&record, &submission, &material)?;
+    host::same(&record, &submission, &material)?;
     let notices = material.notices(&submission);
     let session = Session { home, printer, slots: args.slots, notices, interrupt };
     if matches!(record.summary.status, Status::Completed | Status::Failed) {
@@ -95,79 +94,6 @@ pub(crate) fn resume(args: &ResumeArgs, home: &Path, printer: &Printer) -> Resul
         return session.conclude(&journal, &args.study);
     }
     session.go(journal, &record, submission, material, true)
-}
-
-/// What the stored job means.
-fn stored_study(record: &StudyRecord) -> Result<Study, Failure> {
-    record.study().map_err(|problems| {
-        let name = &record.head.name;
-        Failure::Unavailable(format!("the stored job of {name} cannot be read: {problems}"))
-    })
-}
-
-/// Refuses to go on with a study under a name that means something else by now.
-fn same(record: &StudyRecord, submission: &Submission, material: &Material) -> Result<(), Failure> {
-    let name = &record.head.name;
-    let (at, what) = if record.head.canonical != submission.job.canonical() {
-        ("name".to_owned(), "with another job".to_owned())
-    } else if let Some((at, what)) = material.difference(record.head.data_digest.as_deref()) {
-        (at, format!("and since then {what} changed"))
-    } else {
-        return Ok(());
-    };
-    let says = format!("there is a study named {name} already, {what}");
-    let hint =
-        format!("run this one as --name {name}-2, or remove the other: fleetfit delete {name}");
-    let allowed = "a name that no other study has";
-    Err(Failure::problem(outside::told(&submission.job, &at, &says, allowed, &hint)))
-}
-
-fn create(
-    journal: &Journal,
-    home: &Path,
-    submission: &Submission,
-    material: &Material,
-) -> Result<StudyRecord, Failure> {
-    let entities = match &material.dataset {
-        Some(dataset) => dataset.entities().to_vec(),
-        None => vec![EntityKey::default()],
-    };
-    let name = submission.study.name.clone();
-    // What lies there belonged to a study of this name that was not deleted to the end.
-    let dir = home::study_dir(home, &name);
-    match std::fs::remove_dir_all(&dir) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            let why = plain(&error);
-            return Err(Failure::Unavailable(format!("{} is in the way: {why}", dir.display())));
-        }
-        _ => {}
-    }
-    journal.create(&NewStudy {
-        name: name.clone(),
-        job_file: submission.job.file.clone(),
-        base_dir: submission.base_dir.clone(),
-        job_text: submission.text.clone(),
-        sets: submission.sets.clone(),
-        canonical: submission.job.canonical(),
-        data_digest: material.digest.clone(),
-        seed: submission.study.seed.unwrap_or_else(draw_seed),
-        created_ms: now_ms(),
-        entities,
-    })?;
-    source::record(journal, &name)
-}
-
-/// Milliseconds since 1970.
-fn now_ms() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH);
-    since.map_or(0, |since| since.as_millis() as u64)
-}
-
-/// A seed for a job that names none: different each time, and small enough to be typed.
-fn draw_seed() -> u64 {
-    use std::hash::{BuildHasher, RandomState};
-    // The standard library seeds each of these from the operating system.
-    RandomState::new().hash_one(std::process::id()) % 1_000_000_000
 }
 
 /// One run of one study in this process.
@@ -189,18 +115,10 @@ impl Session<'_> {
         reopen: bool,
     ) -> Result<i32, Failure> {
         let name = submission.study.name.clone();
-        let dir = absolute(&home::study_dir(self.home, &name))?;
-        std::fs::create_dir_all(&dir).map_err(|error| {
-            Failure::Unavailable(format!("{} cannot be made: {}", dir.display(), plain(&error)))
-        })?;
-        if let Some(dataset) = &material.dataset {
-            dataset.schema().save(&dir).map_err(|error| {
-                Failure::Unavailable(format!("{} cannot be written: {error}", dir.display()))
-            })?;
-        }
-        let code = copy_code(&submission, &dir)?;
-        let Submission { study, base_dir, .. } = submission;
+        let study = &submission.study;
         let (seed, n_entities) = (record.head.seed, record.head.entities);
+        let total = n_configurations(study) * u64::from(n_entities);
+        let metric = study.objective.metric.clone();
         let open = OpenStudy {
             id: record.id,
             study: study.clone(),
@@ -209,22 +127,7 @@ impl Session<'_> {
             reopen,
             adopted: Vec::new(),
         };
-        let total = n_configurations(&study) * u64::from(n_entities);
-        let metric = study.objective.metric.clone();
-        let supervisor = std::env::current_exe().map_err(|error| {
-            Failure::Unavailable(format!("fleetfit cannot find itself: {}", plain(&error)))
-        })?;
-        let dataset = material.dataset;
-        let work = StudyWork {
-            study,
-            seed,
-            base_dir,
-            dir,
-            supervisor,
-            dataset,
-            code,
-            keeping: Keeping::Here,
-        };
+        let work = host::work(self.home, record, submission, material)?;
         let (engine, runner) = self.start(&journal, record.id, work)?;
         let handle = engine.handle();
         self.interrupt.is_running.store(true, Ordering::SeqCst);
@@ -333,12 +236,6 @@ impl Session<'_> {
     fn view(&self, journal: &Journal, name: &str) -> Result<StatusView, Failure> {
         Ok(query::status(journal, name, &self.notices)?)
     }
-}
-
-/// Trials run in folders of their own, so paths must not depend on where fleetfit was started.
-fn absolute(path: &Path) -> Result<PathBuf, Failure> {
-    std::path::absolute(path)
-        .map_err(|error| Failure::Unavailable(format!("{}: {}", path.display(), plain(&error))))
 }
 
 /// How many configurations the study will try at most.

@@ -26,6 +26,8 @@ pub(crate) struct Submission {
     pub(crate) text: String,
     /// What `--set` and `--name` changed.
     pub(crate) sets: Vec<(String, String)>,
+    /// The digest of the manifest that `base_dir` was built from, if it was.
+    pub(crate) material: Option<String>,
 }
 
 /// A job's fate before anything runs.
@@ -100,6 +102,7 @@ impl Verdict {
             base_dir,
             text,
             sets,
+            material: None,
         });
         Self { submission, problems, notices }
     }

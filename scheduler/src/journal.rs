@@ -8,6 +8,7 @@
 //! `query.rs` for the questions that users ask.
 
 mod bytes;
+mod documents;
 mod error;
 mod fact;
 mod lock;
@@ -137,6 +138,9 @@ impl Journal {
             created_ms: study.created_ms,
             entities: entities.len() as u32,
             partition_columns: entities[0].0.iter().map(|(column, _)| column.clone()).collect(),
+            material: study.material.clone(),
+            warm: study.warm.clone(),
+            parent: study.parent.clone(),
         };
         let mut writes = vec![
             Write::remove(Table::Unfinished, id.key().to_vec()),

@@ -235,6 +235,30 @@ pub fn studies(journal: &Journal) -> Result<Vec<StatusView>, QueryError> {
     records.into_iter().map(|record| Asked::new(journal, record)?.status(&[])).collect()
 }
 
+/// A part of the studies in the order of their creation: from where an earlier part ended, or from
+/// the first one.
+pub fn studies_page(
+    journal: &Journal,
+    cursor: Option<&str>,
+    limit: usize,
+) -> Result<Page<StatusView>, QueryError> {
+    let unknown = |cursor: &str| QueryError::UnknownCursor { cursor: cursor.to_owned() };
+    let first = match cursor {
+        Some(cursor) => cursor.parse().map_err(|_| unknown(cursor))?,
+        None => 0,
+    };
+    let records = journal.list()?;
+    let mut records = records.into_iter().filter(|record| record.id.0 >= first).peekable();
+    let mut page = Page { items: Vec::new(), next: None };
+    while page.items.len() < limit.clamp(1, MAX_PAGE)
+        && let Some(record) = records.next()
+    {
+        page.items.push(Asked::new(journal, record)?.status(&[])?);
+    }
+    page.next = records.peek().map(|record| record.id.0.to_string());
+    Ok(page)
+}
+
 /// The best trials of an entity as the user wrote it (`17`, `store=17,brand=3`), the best first; or
 /// of the shared ranking, if there are entities and none is asked for. Fewer than `top` if fewer
 /// completed.

@@ -27,6 +27,7 @@ pub(crate) fn study(name: &str, entities: u32) -> NewStudy {
         seed: 42,
         created_ms: 1_700_000_000_123,
         entities: (0..entities).map(key).collect(),
+        ..NewStudy::default()
     }
 }
 

@@ -109,7 +109,7 @@ fn each_library_has_its_owners() {
         ("scheduler/src", "jiff", &["query.rs"]),
         ("scheduler/src", "rand_pcg", &["sampler/random.rs"]),
         ("scheduler/src", "axum", &["api"]),
-        ("scheduler/src", "tokio", &["api"]),
+        ("scheduler/src", "tokio", &["api", "bus", "engine"]),
         ("trial-runner/src", "smartcore", &["trainer/smart"]),
         ("trial-runner/src", "csv", &["dataset"]),
         ("trial-runner/src", "fast_float2", &["dataset/"]),
@@ -124,7 +124,7 @@ fn each_library_has_its_owners() {
         ("src", "parquet", &["table.rs"]),
         ("src", "hyper", &["source", "client"]),
         ("src", "tokio", &["owner.rs", "signals.rs", "source", "client"]),
-        ("src", "clap", &["main.rs", "cli.rs"]),
+        ("src", "clap", &["main.rs", "cli.rs", "nats.rs", "schedule.rs"]),
         ("src", "indicatif", &["progress.rs"]),
     ];
     for (folder, library, owners) in owners {

@@ -168,7 +168,7 @@ impl Journal {
     }
 
     /// A text that was stored in pieces.
-    fn whole(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, JournalError> {
+    pub(super) fn whole(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, JournalError> {
         let mut text = Vec::new();
         for part in 0..=u16::MAX {
             let at = [key, &part.to_be_bytes()].concat();

@@ -65,6 +65,7 @@ tables! {
     Entities "entities" "Study, entity → its key.",
     EntityByKey "entity_by_key" "Study, an entity's text → its index.",
     Summaries "summaries" "Study → where it stands.",
+    Documents "documents" "Kind, name, part → what another part of the service keeps here.",
 }
 
 /// One change of one record.

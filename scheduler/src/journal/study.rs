@@ -4,14 +4,14 @@ use std::ffi::OsString;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
-use fleetfit_search_spaces::{EntityKey, Job, Problems, Study, StudyId};
+use fleetfit_search_spaces::{Configuration, EntityKey, Job, Problems, Study, StudyId};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::event::EndedBy;
 use crate::state::Ranked;
 
 /// A study about to be stored.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct NewStudy {
     /// Its name, unique in the journal.
     pub name: String,
@@ -33,6 +33,12 @@ pub struct NewStudy {
     pub created_ms: u64,
     /// The entities in the order of their indices; without partitions one without values.
     pub entities: Vec<EntityKey>,
+    /// The digest of the manifest of what its job names on disk, where that was uploaded.
+    pub material: Option<String>,
+    /// Configurations to try before the sampler is asked.
+    pub warm: Vec<Configuration>,
+    /// The study that it is a rerun of.
+    pub parent: Option<String>,
 }
 
 /// A stored study.
@@ -72,6 +78,15 @@ pub struct StudyHead {
     pub entities: u32,
     /// The partition columns, in order.
     pub partition_columns: Vec<String>,
+    /// The digest of the manifest of what its job names on disk, where that was uploaded.
+    #[serde(default)]
+    pub material: Option<String>,
+    /// Configurations to try before the sampler is asked.
+    #[serde(default)]
+    pub warm: Vec<Configuration>,
+    /// The study that it is a rerun of.
+    #[serde(default)]
+    pub parent: Option<String>,
 }
 
 impl StudyRecord {

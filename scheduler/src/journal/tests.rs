@@ -20,6 +20,7 @@ fn study(name: &str, entities: u32) -> NewStudy {
         seed: 1,
         created_ms: 0,
         entities: (0..entities).map(key).collect(),
+        ..NewStudy::default()
     }
 }
 

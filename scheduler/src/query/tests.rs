@@ -56,6 +56,7 @@ fn study(work: Work, selection: Selection) -> Study {
         data: None,
         automl: None,
         selection,
+        priority: fleetfit_search_spaces::Priority::Medium,
         seed: None,
         notices: vec![Notice { place: Place::default(), message: "from the job".into() }],
         cannot_run: Vec::new(),
@@ -156,6 +157,7 @@ impl Fixture {
                 seed: 1,
                 created_ms: 1_700_000_000_000,
                 entities,
+                ..NewStudy::default()
             })
             .unwrap();
         let n_entities = if partitioned { ENTITIES } else { 1 };

@@ -1,0 +1,144 @@
+//! Brings studies into the journal and out of it again: what `run` and `serve` have in common.
+
+use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use fleetfit_scheduler::journal::{Journal, NewStudy, StudyRecord};
+use fleetfit_search_spaces::{Configuration, EntityKey, Study};
+use fleetfit_trial_runner::runner::{Keeping, StudyWork};
+
+use crate::failure::Failure;
+use crate::home;
+use crate::material::{Material, copy_code};
+use crate::outside;
+use crate::source;
+use crate::submission::{Submission, plain};
+
+/// What a study has besides its job and its material.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Descent {
+    /// The study that it repeats.
+    pub(crate) parent: Option<String>,
+    /// What it tries first.
+    pub(crate) warm: Vec<Configuration>,
+}
+
+/// What the stored job means.
+pub(crate) fn stored_study(record: &StudyRecord) -> Result<Study, Failure> {
+    record.study().map_err(|problems| {
+        let name = &record.head.name;
+        Failure::Unavailable(format!("the stored job of {name} cannot be read: {problems}"))
+    })
+}
+
+/// Refuses to go on with a study under a name that means something else by now.
+pub(crate) fn same(
+    record: &StudyRecord,
+    submission: &Submission,
+    material: &Material,
+) -> Result<(), Failure> {
+    let name = &record.head.name;
+    let (at, what) = if record.head.canonical != submission.job.canonical() {
+        ("name".to_owned(), "with another job".to_owned())
+    } else if let Some((at, what)) = material.difference(record.head.data_digest.as_deref()) {
+        (at, format!("and since then {what} changed"))
+    } else {
+        return Ok(());
+    };
+    let says = format!("there is a study named {name} already, {what}");
+    let hint =
+        format!("run this one as --name {name}-2, or remove the other: fleetfit delete {name}");
+    let allowed = "a name that no other study has";
+    Err(Failure::Taken(Box::new(outside::told(&submission.job, &at, &says, allowed, &hint))))
+}
+
+/// Stores a study, from where it can be run.
+pub(crate) fn create(
+    journal: &Journal,
+    home: &Path,
+    submission: &Submission,
+    material: &Material,
+    descent: Descent,
+) -> Result<StudyRecord, Failure> {
+    let entities = match &material.dataset {
+        Some(dataset) => dataset.entities().to_vec(),
+        None => vec![EntityKey::default()],
+    };
+    let name = submission.study.name.clone();
+    // What lies there belonged to a study of this name that was not deleted to the end.
+    let dir = home::study_dir(home, &name);
+    match std::fs::remove_dir_all(&dir) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            let why = plain(&error);
+            return Err(Failure::Unavailable(format!("{} is in the way: {why}", dir.display())));
+        }
+        _ => {}
+    }
+    journal.create(&NewStudy {
+        name: name.clone(),
+        job_file: submission.job.file.clone(),
+        base_dir: submission.base_dir.clone(),
+        job_text: submission.text.clone(),
+        sets: submission.sets.clone(),
+        canonical: submission.job.canonical(),
+        data_digest: material.digest.clone(),
+        seed: submission.study.seed.unwrap_or_else(draw_seed),
+        created_ms: now_ms(),
+        entities,
+        material: submission.material.clone(),
+        warm: descent.warm,
+        parent: descent.parent,
+    })?;
+    source::record(journal, &name)
+}
+
+/// What a runner in this process needs of a study. Makes its folder, and puts there what models and
+/// programs of it need.
+pub(crate) fn work(
+    home: &Path,
+    record: &StudyRecord,
+    submission: Submission,
+    material: Material,
+) -> Result<StudyWork, Failure> {
+    let dir = absolute(&home::study_dir(home, &record.head.name))?;
+    std::fs::create_dir_all(&dir).map_err(|error| {
+        Failure::Unavailable(format!("{} cannot be made: {}", dir.display(), plain(&error)))
+    })?;
+    if let Some(dataset) = &material.dataset {
+        dataset.schema().save(&dir).map_err(|error| {
+            Failure::Unavailable(format!("{} cannot be written: {error}", dir.display()))
+        })?;
+    }
+    let code = copy_code(&submission, &dir)?;
+    let Submission { study, base_dir, .. } = submission;
+    let supervisor = std::env::current_exe().map_err(|error| {
+        Failure::Unavailable(format!("fleetfit cannot find itself: {}", plain(&error)))
+    })?;
+    let (seed, dataset) = (record.head.seed, material.dataset);
+    let keeping = Keeping::Here;
+    Ok(StudyWork { study, seed, base_dir, dir, supervisor, dataset, code, keeping })
+}
+
+/// Trials run in folders of their own, so paths must not depend on where fleetfit was started.
+pub(crate) fn absolute(path: &Path) -> Result<PathBuf, Failure> {
+    std::path::absolute(path)
+        .map_err(|error| Failure::Unavailable(format!("{}: {}", path.display(), plain(&error))))
+}
+
+/// Milliseconds since 1970.
+pub(crate) fn now_ms() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    since.map_or(0, |since| since.as_millis() as u64)
+}
+
+/// A number that nobody else draws at the same time.
+pub(crate) fn draw() -> u64 {
+    use std::hash::{BuildHasher, RandomState};
+    // The standard library seeds each of these from the operating system.
+    RandomState::new().hash_one((std::process::id(), now_ms()))
+}
+
+/// A seed for a job that names none: different each time, and small enough to be typed.
+fn draw_seed() -> u64 {
+    draw() % 1_000_000_000
+}
