@@ -34,6 +34,7 @@ pub mod seed;
 pub mod study;
 pub mod work;
 
+pub mod material;
 pub mod trial;
 pub mod wire;
 
@@ -45,6 +46,7 @@ pub use entity::EntityKey;
 pub use job::{Job, Judgement};
 pub use learner::Learner;
 pub use limits::Limits;
+pub use material::{Manifest, ManifestError};
 pub use nearest::{nearest, nearest_n};
 pub use objective::{Goal, Measure, Objective, ValueRule};
 pub use priority::Priority;

@@ -19,7 +19,7 @@ mod prediction;
 mod raw;
 mod roles;
 mod sorting;
-mod source;
+pub(crate) mod source;
 mod table;
 
 use std::io::Read;
