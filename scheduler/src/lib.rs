@@ -9,8 +9,10 @@ pub mod sampler;
 pub mod state;
 pub mod stopper;
 
+pub mod blobs;
 pub mod journal;
 pub mod query;
+pub mod uploads;
 
 pub mod schedule;
 
