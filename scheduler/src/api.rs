@@ -19,6 +19,7 @@ mod openapi;
 mod question;
 mod refused;
 mod runners;
+mod schedules;
 mod studies;
 mod submit;
 mod trials;
@@ -163,6 +164,11 @@ impl Api {
             .route("/api/v1/studies/{study}/ask", post(external::ask))
             .route("/api/v1/studies/{study}/tell", post(external::tell))
             .route("/api/v1/studies/{study}/report", post(external::report))
+            .route("/api/v1/schedules", get(schedules::list).post(schedules::create))
+            .route("/api/v1/schedules/{schedule}", get(schedules::show).delete(schedules::remove))
+            .route("/api/v1/schedules/{schedule}/pause", post(schedules::pause))
+            .route("/api/v1/schedules/{schedule}/resume", post(schedules::resume))
+            .route("/api/v1/schedules/{schedule}/trigger", post(schedules::trigger))
             .route("/api/v1/runners", get(runners::list))
             .route("/healthz", get(health::health))
             .route("/metrics", get(metrics::page))

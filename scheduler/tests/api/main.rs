@@ -9,4 +9,5 @@ mod external;
 mod form;
 mod place;
 mod refusals;
+mod schedules;
 mod studies;
