@@ -10,6 +10,7 @@ use fleetfit_search_spaces::{Algorithm, Notice, Problems, Study};
 use fleetfit_trial_runner::runner::Lacking;
 
 use crate::cli::{ResumeArgs, RunArgs};
+use crate::client::{Client, escape};
 use crate::exit;
 use crate::failure::Failure;
 use crate::host::{self, Descent};
@@ -20,7 +21,7 @@ use crate::output::Printer;
 use crate::owner::Owner;
 use crate::progress::Progress;
 use crate::show;
-use crate::source;
+use crate::source::{self, Source};
 use crate::submission::{Ground, Submission, Verdict};
 
 /// Runs the job, or goes on with it, or prints its stored result.
@@ -69,6 +70,9 @@ pub(crate) fn run(args: &RunArgs, home: &Path, printer: &Printer) -> Result<i32,
 
 /// Goes on with a stored study.
 pub(crate) fn resume(args: &ResumeArgs, home: &Path, printer: &Printer) -> Result<i32, Failure> {
+    if let Some(service) = Source::service(home, &args.server)? {
+        return resume_there(&service, &args.study, printer);
+    }
     let interrupt = Interrupt::watch()?;
     let record = source::record(&source::open_journal(home)?, &args.study)?;
     let verdict = Verdict::of(
@@ -91,6 +95,16 @@ pub(crate) fn resume(args: &ResumeArgs, home: &Path, printer: &Printer) -> Resul
         return session.conclude(&journal, &args.study);
     }
     session.go(journal, &record, submission, material, true)
+}
+
+/// Has a service go on with a study.
+fn resume_there(service: &Client, study: &str, printer: &Printer) -> Result<i32, Failure> {
+    let view: StatusView = service.post(&format!("/studies/{}/resume", escape(study)))?;
+    match printer.is_json() {
+        true => printer.json(&view)?,
+        false => printer.line(&show::status(&view))?,
+    }
+    Ok(exit::DONE)
 }
 
 /// One run of one study in this process.

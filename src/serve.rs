@@ -18,6 +18,7 @@ use crate::home;
 use crate::host;
 use crate::inside;
 use crate::interrupt::Interrupt;
+use crate::log;
 use crate::output::Printer;
 use crate::owner::{self, Owner};
 use crate::service::{self, Service};
@@ -33,6 +34,7 @@ const LOOK: Duration = Duration::from_millis(100);
 /// Serves until it is told to end.
 pub(crate) fn serve(args: &ServeArgs, home: &Path, printer: &Printer) -> Result<i32, Failure> {
     let interrupt = Interrupt::watch()?;
+    log::begin(args.log_format, printer.quiet);
     let token = token(args)?;
     let listener = listen(args.listen, token.is_some())?;
     let address = listener.local_addr().map_err(|error| Failure::outside(&error))?;
@@ -46,7 +48,7 @@ pub(crate) fn serve(args: &ServeArgs, home: &Path, printer: &Printer) -> Result<
     // Nobody else has the other end.
     let _ = ends.service.set(Arc::clone(&service));
     for trouble in service.open_all(Default::default())? {
-        printer.complain(&trouble);
+        tracing::error!("{trouble}");
     }
     let api = Api {
         journal,
@@ -57,11 +59,11 @@ pub(crate) fn serve(args: &ServeArgs, home: &Path, printer: &Printer) -> Result<
         info: owner::info(),
     };
     let owner = Owner::serve(home, api, Some(listener))?;
-    printer.note(&format!("fleetfit {} listens on http://{address}", env!("CARGO_PKG_VERSION")));
+    tracing::info!("fleetfit {} listens on http://{address}", env!("CARGO_PKG_VERSION"));
     while !interrupt.is_raised() && handle.ended().is_none() {
         std::thread::sleep(LOOK);
     }
-    printer.note("ending: what runs may finish");
+    tracing::info!("ending; what runs may finish");
     drop(owner);
     handle.tell(Note::Capacity(Capacity::default()));
     ends.runner.drain(DRAIN);

@@ -128,6 +128,7 @@ fn each_library_has_its_owners() {
         ("src", "async_nats", &["nats"]),
         ("src", "rustix", &["nats/managed/process.rs", "nats/tests.rs"]),
         ("src", "clap", &["main.rs", "cli.rs", "nats/", "schedule.rs"]),
+        ("src", "tracing_subscriber", &["log.rs"]),
         ("src", "indicatif", &["progress.rs"]),
     ];
     for &(folder, library, owners) in owners {
