@@ -70,17 +70,19 @@ pub(super) async fn put(
     let blobs = app.blobs()?;
     let (sender, receiver) = mpsc::channel(WAITING);
     let name = digest.clone();
-    let kept = tokio::spawn(ask(move || Ok(keep(&blobs, &name, receiver)?)));
+    let keeping = ask(move || Ok(keep(&blobs, &name, receiver)?));
     let mut closing = app.closing.subscribe();
-    let sent = tokio::select! {
-        sent = send(request.into_body(), sender) => sent,
-        _ = closing.wait_for(|closing| *closing) => {
-            Err(Refused::new(Why::Unavailable, "the service is about to end; send it again later"))
+    let sending = async {
+        tokio::select! {
+            sent = send(request.into_body(), sender) => sent,
+            _ = closing.wait_for(|closing| *closing) => {
+                let message = "the service is about to end; send it again later";
+                Err(Refused::new(Why::Unavailable, message))
+            }
         }
     };
-    let kept = kept.await.unwrap_or_else(|_| {
-        Err(Refused::new(Why::Unexpected, "the request failed unexpectedly; the log says more"))
-    })?;
+    let (kept, sent) = tokio::join!(keeping, sending);
+    let kept = kept?;
     // Where the disk had a say, that is the reason; otherwise it is that of the sender.
     sent?;
     let bytes = kept.ok_or_else(|| Refused::bad("the body ended before its end"))?;
