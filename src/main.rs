@@ -31,6 +31,7 @@ mod source;
 mod submission;
 mod submit;
 mod table;
+mod token;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;

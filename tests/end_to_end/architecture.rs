@@ -118,7 +118,11 @@ fn each_library_has_its_owners() {
         ("trial-runner/src", "jiff", &["dataset/"]),
         ("trial-runner/src", "parquet", &["dataset"]),
         ("trial-runner/src", "glob", &["command/code", "dataset/source.rs"]),
-        ("trial-runner/src", "blake3", &["command/code", "dataset", "pack.rs"]),
+        (
+            "trial-runner/src",
+            "blake3",
+            &["cache", "command/code", "dataset", "material", "pack.rs"],
+        ),
         ("trial-runner/src", "postcard", &["model.rs", "dataset/tests"]),
         ("trial-runner/src", "crc32fast", &["model.rs"]),
         ("trial-runner/src", "rustix", &["command"]),

@@ -16,6 +16,7 @@ mod kill;
 mod learner;
 mod lifecycle;
 mod limits;
+mod material;
 mod predict;
 mod selection;
 mod trials;
