@@ -13,6 +13,7 @@ pub mod journal;
 pub mod query;
 
 pub mod api;
+pub mod bus;
 pub mod engine;
 
 pub use event::{Command, EndedBy, Event, Fact, Step};
