@@ -4,8 +4,9 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use async_nats::jetstream::context::PublishErrorKind;
+use async_nats::jetstream::context::{PublishAckFuture, PublishError, PublishErrorKind};
 use async_nats::jetstream::message::PublishMessage;
+use bytes::Bytes;
 use fleetfit_search_spaces::wire::letter;
 use fleetfit_search_spaces::wire::subjects::Kind;
 use fleetfit_search_spaces::wire::{AssignmentKey, StudyId};
@@ -40,8 +41,7 @@ pub(super) async fn run(post: Arc<Post>, notes: Arc<Notes>, mut mail: UnboundedR
     while let Some(mail) = mail.recv().await {
         match mail {
             Mail::Assignment(kind, assignment) => {
-                post.out().send(assignment.key);
-                sending.spawn(send(Arc::clone(&post), Arc::clone(&notes), kind, assignment));
+                send(&post, &notes, kind, assignment, &mut sending).await;
             }
             Mail::Hint(hint) => {
                 if !post.is_leaving.load(Ordering::Relaxed) {
@@ -60,36 +60,73 @@ pub(super) async fn run(post: Arc<Post>, notes: Arc<Notes>, mut mail: UnboundedR
     }
 }
 
-/// Sends an assignment until the stream has it or nobody wants it any more.
-async fn send(post: Arc<Post>, notes: Arc<Notes>, kind: Kind, assignment: Assignment) {
+/// An assignment on its way.
+struct Parcel {
+    key: AssignmentKey,
+    subject: String,
+    bytes: Bytes,
+}
+
+impl Parcel {
+    /// Puts it on the wire, where it keeps its place behind what was sent before.
+    async fn post(&self, post: &Post) -> Result<PublishAckFuture, PublishError> {
+        let message = PublishMessage::build().message_id(message_id(&self.key));
+        let message = message.payload(self.bytes.clone());
+        post.jetstream.send_publish(self.subject.clone(), message).await
+    }
+}
+
+/// Sends an assignment; what becomes of it is a task of its own.
+async fn send(
+    post: &Arc<Post>,
+    notes: &Arc<Notes>,
+    kind: Kind,
+    assignment: Assignment,
+    tasks: &mut JoinSet<()>,
+) {
     let key = assignment.key;
+    post.out().send(key);
     let Ok(bytes) = letter::seal(&assignment, &[]) else {
-        return give_up(&post, &notes, key, "it has no form that travels");
+        return give_up(post, notes, key, "it has no form that travels");
     };
-    drop(assignment);
-    let bytes = bytes::Bytes::from(bytes);
+    let subject = post.subjects.work_of(kind, key.study);
+    let parcel = Parcel { key, subject, bytes: bytes.into() };
+    let first = parcel.post(post).await;
+    tasks.spawn(land(Arc::clone(post), Arc::clone(notes), parcel, first));
+}
+
+/// Waits until the stream has an assignment, and sends it again until then, or until nobody wants it
+/// any more.
+async fn land(
+    post: Arc<Post>,
+    notes: Arc<Notes>,
+    parcel: Parcel,
+    mut sent: Result<PublishAckFuture, PublishError>,
+) {
     let mut pause = Duration::from_millis(50);
-    while post.out().holds(&key) {
-        let message = PublishMessage::build().message_id(message_id(&key)).payload(bytes.clone());
-        let subject = post.subjects.work_of(kind, key.study);
-        let sent = match post.jetstream.send_publish(subject, message).await {
+    loop {
+        let landed = match sent {
             Ok(sent) => sent.await,
             Err(error) => Err(error),
         };
-        match sent {
+        match landed {
             Ok(landed) => {
-                if !post.out().land(&key, landed.sequence) {
+                if !post.out().land(&parcel.key, landed.sequence) {
                     streams::delete(post, vec![landed.sequence]).await;
                 }
                 return;
             }
             Err(error) if error.kind() == PublishErrorKind::MaxPayloadExceeded => {
-                return give_up(&post, &notes, key, "it is larger than NATS's max_payload");
+                return give_up(&post, &notes, parcel.key, "it is larger than NATS's max_payload");
             }
             // The stream is made again and the connection comes back: the same message again.
             Err(_) => tokio::time::sleep(pause).await,
         }
         pause = LONGEST_PAUSE.min(pause * 2);
+        if !post.out().holds(&parcel.key) {
+            return;
+        }
+        sent = parcel.post(&post).await;
     }
 }
 

@@ -179,16 +179,14 @@ fn everything_comes_again_when_the_store_is_deleted() {
     let work = || runner.lies_in(runner.subjects.work_stream());
     eventually("all lie there", || (work() == 3).then_some(()));
     let (held, _) = runner.take();
+    assert_eq!(held.key, key(1, 1));
     let holding = Hello { holds: vec![held.key], ..hello(1) };
     server.kill();
     server.lose_store();
     server.start_again();
     // What a runner is at goes on; what lay in the stream comes back.
-    let back = eventually("it comes back", || {
-        runner.beat(&holding);
-        (!scheduler.is_quiet(Duration::from_millis(200))).then_some(())
-    });
-    let () = back;
+    let back = scheduler.returned(2, || runner.beat(&holding));
+    assert_eq!(back, [key(1, 2), key(7, 1)]);
     scheduler.hand_out(key(9, 1));
     let (fresh, message) = runner.take();
     assert_eq!(fresh.key, key(9, 1));
@@ -235,7 +233,7 @@ fn a_study_that_stops_takes_back_what_no_runner_has() {
     eventually("all lie there", || (work() == 5).then_some(()));
     let (study, reason) = (StudyId(1), "enough".to_owned());
     (scheduler.outlets.hint)(ToRunner::StopStudy { study, before: 8, reason });
-    assert_eq!(scheduler.returned(2), [key(1, 2), key(1, 3)]);
+    assert_eq!(scheduler.returned(2, || ()), [key(1, 2), key(1, 3)]);
     eventually("they go", || (work() == 3).then_some(()));
     (scheduler.outlets.hint)(ToRunner::Forget { study });
     eventually("all of it goes", || (work() == 1).then_some(()));

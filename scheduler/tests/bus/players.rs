@@ -1,7 +1,7 @@
 //! Both ends of the bus as the tests play them: an engine that is a channel, a runner that does what
 //! it is told.
 
-use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -134,23 +134,18 @@ impl Scheduler {
         }
     }
 
-    /// Whether nothing is told for a while.
-    pub(crate) fn is_quiet(&self, so_long: Duration) -> bool {
-        loop {
-            match self.notes.recv_timeout(so_long) {
-                Ok(Note::Heard { .. }) => return false,
-                Ok(_) => {}
-                Err(RecvTimeoutError::Timeout) => return true,
-                Err(RecvTimeoutError::Disconnected) => panic!("the bus has ended"),
-            }
-        }
-    }
-
-    /// Collects the assignments that come back until so many have.
-    pub(crate) fn returned(&self, n: usize) -> Vec<AssignmentKey> {
-        let mut keys = Vec::new();
+    /// Collects the assignments that come back until so many have; does something in between.
+    pub(crate) fn returned(&self, n: usize, mut meanwhile: impl FnMut()) -> Vec<AssignmentKey> {
+        let (mut keys, until) = (Vec::new(), Instant::now() + PATIENCE);
         while keys.len() < n {
-            for message in self.heard().0 {
+            assert!(Instant::now() < until, "only {keys:?} came back");
+            meanwhile();
+            let Ok(Note::Heard { messages, .. }) =
+                self.notes.recv_timeout(Duration::from_millis(200))
+            else {
+                continue;
+            };
+            for message in messages {
                 match message {
                     FromRunner::Returned { of, reason: None } => keys.push(of),
                     other => panic!("{other:?}"),
