@@ -16,7 +16,7 @@ mod streams;
 mod watch;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -153,8 +153,6 @@ struct Post {
     said: Mutex<BTreeSet<String>>,
     /// What runners told before this start is with the engine: work may be handed out.
     is_drained: AtomicBool,
-    /// The engine is about to end, and the runners go on.
-    is_leaving: AtomicBool,
 }
 
 /// What the service listens to besides the stream.
@@ -209,7 +207,6 @@ impl Bus {
             health: Mutex::new(health),
             said: Mutex::default(),
             is_drained: AtomicBool::new(false),
-            is_leaving: AtomicBool::new(false),
         });
         let (ears, found) = runtime.block_on(async {
             rivals::look_for_one(&post).await?;
@@ -235,6 +232,8 @@ impl Bus {
             settled: Box::new(move |receipts| {
                 let _ = settled.send(Mail::Settled(receipts));
             }),
+            // They go on, and what they tell waits in its stream.
+            ends_runners: false,
         }
     }
 
@@ -285,12 +284,6 @@ impl BusHandle {
     /// The runners that were heard of lately.
     pub fn runners(&self) -> Vec<RunnerView> {
         self.post.census().views()
-    }
-
-    /// The engine is about to end and runners are to go on without it: what it says on leaving is
-    /// not for them. To be called before the engine is interrupted.
-    pub fn leave(&self) {
-        self.post.is_leaving.store(true, Ordering::Relaxed);
     }
 
     /// Sends what waits and ends. Must not be called from the runtime that the bus runs on.

@@ -1,7 +1,6 @@
 //! What the engine sends: assignments into their stream, hints past it, and acknowledgements.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use async_nats::jetstream::context::{PublishAckFuture, PublishError, PublishErrorKind};
@@ -44,10 +43,8 @@ pub(super) async fn run(post: Arc<Post>, notes: Arc<Notes>, mut mail: UnboundedR
                 send(&post, &notes, kind, assignment, &mut sending).await;
             }
             Mail::Hint(hint) => {
-                if !post.is_leaving.load(Ordering::Relaxed) {
-                    tell(&post, &hint).await;
-                    withdraw(&post, &notes, &hint, &mut sending);
-                }
+                tell(&post, &hint).await;
+                withdraw(&post, &notes, &hint, &mut sending);
             }
             Mail::Settled(receipts) => acknowledge(&post, receipts).await,
             Mail::End(done) => {
