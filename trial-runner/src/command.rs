@@ -22,8 +22,8 @@ use fleetfit_search_spaces::work::placeholder::{Piece, Root, pieces};
 use fleetfit_search_spaces::{CommandTrial, Configuration, End, Input, Objective, Report, Setting};
 use rustix::process::Signal;
 
-pub(crate) use code::{Listing, list_code, list_input};
 pub use code::{CodeError, CodeSnapshot, digest_code, digest_input, snapshot};
+pub(crate) use code::{Listing, list_code, list_input};
 pub use halt::Halt;
 pub use supervisor::{GRACE, SUBCOMMAND, Supervisors, supervise};
 

@@ -58,7 +58,9 @@ pub enum CodeError {
         source: std::io::Error,
     },
     /// It has a name that cannot be sent to another machine.
-    #[error("{path} has a name that is not UTF-8, and cannot be sent to another machine; rename it")]
+    #[error(
+        "{path} has a name that is not UTF-8, and cannot be sent to another machine; rename it"
+    )]
     Name {
         /// What.
         path: String,

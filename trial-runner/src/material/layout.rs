@@ -88,7 +88,8 @@ fn is_everywhere(base: &Path, item: &Item<'_>) -> bool {
     match item.found {
         Found::Data(_) => {
             let pattern = pattern_start(base, item.written);
-            is_whole || pattern.is_some_and(|(fixed, _)| tidy(fixed).is_some_and(|at| at.is_empty()))
+            is_whole
+                || pattern.is_some_and(|(fixed, _)| tidy(fixed).is_some_and(|at| at.is_empty()))
         }
         // Never holds the folder of the others.
         Found::Code(_) => false,

@@ -58,9 +58,7 @@ fn is_whole(manifest: &Manifest, tree: &Path) -> bool {
     let is_file = |entry: &Entry| {
         fs::metadata(tree.join(&entry.at)).is_ok_and(|metadata| {
             let executable = metadata.permissions().mode() & 0o111 != 0;
-            metadata.is_file()
-                && metadata.len() == entry.bytes
-                && (executable || !entry.executable)
+            metadata.is_file() && metadata.len() == entry.bytes && (executable || !entry.executable)
         })
     };
     tree.is_dir()

@@ -129,7 +129,11 @@ fn odd_tree(base: &Base, folder: &str) {
 fn code_is_the_same_elsewhere() {
     for code in [".", "src", "../shared/src", "file://./src"] {
         let base = Base::new();
-        let folder = if code == "." { "job".to_owned() } else { format!("job/{}", &code.replace("file://", "")) };
+        let folder = if code == "." {
+            "job".to_owned()
+        } else {
+            format!("job/{}", &code.replace("file://", ""))
+        };
         fs::create_dir_all(base.job()).unwrap();
         odd_tree(&base, &folder);
         base.write("job/job.yaml", "the job");
@@ -203,7 +207,8 @@ fn what_links_lead_to_outside_comes_along() {
 #[test]
 fn data_is_the_same_elsewhere() {
     let rows = |from: u32| {
-        let lines: Vec<String> = (from..from + 8).map(|n| format!("{n},{},k{}", n * 2, n % 2)).collect();
+        let lines: Vec<String> =
+            (from..from + 8).map(|n| format!("{n},{},k{}", n * 2, n % 2)).collect();
         format!("x,y,k\n{}\n", lines.join("\n"))
     };
     let recipe = "paths: [{file: ./part.csv}, {pattern: ../more/*.csv}]\n";
@@ -278,7 +283,10 @@ fn tables_name_only_what_comes_with_them() {
         .with("job/data/MLTable", "paths: [{file: /etc/passwd}]\n");
     let study = learner("training_data: {path: data}");
     let error = base.gather(&study).unwrap_err().to_string();
-    assert!(error.contains("MLTable names /etc/passwd, which is a place on one machine"), "{error}");
+    assert!(
+        error.contains("MLTable names /etc/passwd, which is a place on one machine"),
+        "{error}"
+    );
     assert!(confined(&study, &base.job()).is_err());
 
     base.write("job/data/MLTable", "paths: [{file: ../../secret.csv}]\n");

@@ -4,7 +4,7 @@ use fleetfit_search_spaces::wire::{ModelAddress, Refit};
 use fleetfit_search_spaces::{AssignmentKey, FromRunner};
 
 use super::flight::Landing;
-use super::{ATTACHED, Keeping, Running, Tell, lock};
+use super::{ATTACHED, Keeping, Lacking, Running, Tell, lock};
 use crate::pack::PackWriter;
 
 /// Carried models are told once there are so many bytes of them.
@@ -47,18 +47,18 @@ impl<'a> Models<'a> {
         pack.append(bytes)
     }
 
-    pub(super) fn push(&mut self, refit: Refit) {
+    pub(super) fn push(&mut self, refit: Refit) -> Result<(), Lacking> {
         self.refits.push(refit);
-        if self.carried.len() >= CARRY_BYTES {
-            self.carry();
-        }
+        if self.carried.len() >= CARRY_BYTES { self.carry() } else { Ok(()) }
     }
 
     /// Tells what has not been told. Models count once their bytes are on disk.
     pub(super) fn tell(mut self, landing: Landing) -> Landing {
         if let Keeping::Carried(_) = self.running.work.keeping {
-            self.carry();
-            return landing;
+            return match self.carry() {
+                Ok(()) => landing,
+                Err(Lacking(reason)) => Landing::Lacking(reason),
+            };
         }
         if let Some(mut pack) = self.pack.take() {
             if let Err(error) = pack.sync() {
@@ -72,13 +72,14 @@ impl<'a> Models<'a> {
         landing
     }
 
-    fn carry(&mut self) {
-        if let Keeping::Carried(carrier) = &self.running.work.keeping
-            && !self.refits.is_empty()
-        {
-            let (refits, bytes) =
-                (std::mem::take(&mut self.refits), std::mem::take(&mut self.carried));
-            (carrier.models)(self.of, refits, bytes);
+    fn carry(&mut self) -> Result<(), Lacking> {
+        match &self.running.work.keeping {
+            Keeping::Carried(carrier) if !self.refits.is_empty() => {
+                let (refits, bytes) =
+                    (std::mem::take(&mut self.refits), std::mem::take(&mut self.carried));
+                (carrier.models)(self.of, refits, bytes)
+            }
+            Keeping::Carried(_) | Keeping::Here => Ok(()),
         }
     }
 }
