@@ -31,16 +31,17 @@ const PAUSE: Duration = Duration::from_millis(300);
 const ONE_ANSWER: Duration = Duration::from_secs(5);
 
 impl Shared {
-    /// Asks a service until it answers, or for so long. The answer comes with its attachment.
+    /// Asks a service until it answers, or for as long as wanted, told how long it has been. The
+    /// answer comes with its attachment.
     pub(super) fn ask<T: DeserializeOwned>(
         &self,
         subject: &str,
-        question: &(impl Serialize + Sync),
+        question: &impl Serialize,
         attachment: &[u8],
-        patience: Duration,
+        go_on: &dyn Fn(Duration) -> bool,
     ) -> Result<(T, Vec<u8>), String> {
         let letter = letter::seal(question, attachment).map_err(|error| error.to_string())?;
-        let until = Instant::now() + patience;
+        let started = Instant::now();
         loop {
             let asked = self.client.request(subject.to_owned(), letter.clone().into());
             let asked = async { tokio::time::timeout(ONE_ANSWER, asked).await };
@@ -55,11 +56,16 @@ impl Shared {
                 },
                 Ok(Err(_)) | Err(_) => "the service does not answer".to_owned(),
             };
-            if Instant::now() >= until {
+            if !go_on(started.elapsed()) {
                 return Err(why);
             }
             std::thread::sleep(PAUSE);
         }
+    }
+
+    /// Whether to go on asking for what a study needs.
+    fn waits_for_answers(&self, waited: Duration) -> bool {
+        waited < PATIENCE && !self.is_leaving()
     }
 }
 
@@ -109,7 +115,8 @@ pub(super) fn provide(shared: &Arc<Shared>, study: StudyId) -> Result<StudyWork,
 }
 
 fn spec(shared: &Shared, link: &Link, study: StudyId) -> Result<StudySpec, String> {
-    let asked = shared.ask(&link.subjects.study(), &SpecRequest { study }, &[], PATIENCE);
+    let go_on = |waited| shared.waits_for_answers(waited);
+    let asked = shared.ask(&link.subjects.study(), &SpecRequest { study }, &[], &go_on);
     asked.map(|(spec, _)| spec)
 }
 
@@ -129,7 +136,8 @@ fn material(shared: &Shared, link: &Link, manifest: &str) -> Result<Tree, String
             return Err(io::Error::other("the runner ends"));
         }
         let question = BlobRequest { digest: digest.to_owned(), offset };
-        let asked = shared.ask::<BlobPiece>(&link.subjects.blob(), &question, &[], PATIENCE);
+        let go_on = |waited| shared.waits_for_answers(waited);
+        let asked = shared.ask::<BlobPiece>(&link.subjects.blob(), &question, &[], &go_on);
         asked.map(|(piece, bytes)| (bytes, piece.total)).map_err(io::Error::other)
     };
     shared.cache.tree(manifest, &fetch).map_err(|error| error.to_string())

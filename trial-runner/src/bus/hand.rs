@@ -5,7 +5,6 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use fleetfit_search_spaces::{Assignment, AssignmentKey, FromRunner};
@@ -175,8 +174,7 @@ impl Hand {
                 *seen |= is_aloft;
             }
             let is_due = held.prolonged.elapsed() >= held.link.lease / 3;
-            let is_known =
-                held.epoch == held.link.epoch() && held.link.is_sure.load(Ordering::SeqCst);
+            let is_known = held.epoch == held.link.epoch() && held.link.is_sure();
             if is_due && is_known {
                 held.prolonged = Instant::now();
                 due.push(held.reply.clone());
@@ -217,7 +215,7 @@ pub(super) async fn run(shared: Arc<Shared>, runner: Arc<Runner>) {
 
 /// Acknowledges an assignment: everything that was told of it is safe.
 pub(super) async fn settle(shared: &Shared, link: &Link, key: AssignmentKey) {
-    while !link.is_sure.load(Ordering::SeqCst) {
+    while !link.is_sure() && !link.is_closed() {
         tokio::time::sleep(LOOK / 4).await;
     }
     let reply = lock(&shared.hand).settle(key);

@@ -70,6 +70,10 @@ impl Link {
         self.epoch.load(Ordering::SeqCst)
     }
 
+    pub(super) fn is_sure(&self) -> bool {
+        self.is_sure.load(Ordering::SeqCst)
+    }
+
     pub(super) fn is_closed(&self) -> bool {
         self.is_closed.load(Ordering::SeqCst)
     }

@@ -155,7 +155,9 @@ fn load() -> Option<f64> {
 async fn beats(shared: Arc<Shared>, link: Arc<Link>) {
     let mut left = shared.is_leaving();
     while !link.is_closed() {
-        if let Ok(hello) = serde_json::to_vec(&hello(&shared, Some(&link))) {
+        if let Ok(hello) = serde_json::to_vec(&hello(&shared, Some(&link)))
+            && shared.client.connection_state() == State::Connected
+        {
             // The next one says the same.
             let _ = shared.client.publish(link.subjects.beats(), hello.into()).await;
         }
@@ -197,7 +199,7 @@ async fn watch(shared: Arc<Shared>, link: Arc<Link>) {
         }
         let is_due = verified.is_none_or(|at| at.elapsed() >= VERIFY);
         if is_connected
-            && (is_due || !link.is_sure.load(Ordering::SeqCst))
+            && (is_due || !link.is_sure())
             && let Some(found) = created_at(&shared, &link).await
         {
             if created.as_ref().is_some_and(|known| *known != found) {

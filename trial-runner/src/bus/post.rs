@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_nats::HeaderMap;
+use async_nats::connection::State;
 use fleetfit_search_spaces::wire::Refit;
 use fleetfit_search_spaces::wire::letter;
 use fleetfit_search_spaces::{AssignmentKey, End, FromRunner, Outcome};
@@ -102,7 +103,9 @@ pub(super) async fn run_reports(
 ) {
     let mut together = Vec::new();
     while reports.recv_many(&mut together, 1_000).await > 0 {
-        if let Ok(bytes) = letter::seal(&together, &[]) {
+        if link.is_sure()
+            && let Ok(bytes) = letter::seal(&together, &[])
+        {
             let _ = shared.client.publish(link.subjects.reports(), bytes.into()).await;
         }
         together.clear();
@@ -120,6 +123,10 @@ async fn send(shared: &Shared, link: &Link, letter: &Letter, id: &str) {
     headers.insert(async_nats::header::NATS_MESSAGE_ID, id);
     let mut pause = FIRST_PAUSE;
     loop {
+        // What is sent while NATS is away would pile up in front of the connection.
+        while shared.client.connection_state() != State::Connected {
+            tokio::time::sleep(FIRST_PAUSE).await;
+        }
         let (subject, headers) = (link.subjects.ends(), headers.clone());
         let sent = shared.client.request_with_headers(subject, headers, bytes.clone().into());
         let why = match tokio::time::timeout(PATIENCE, sent).await {

@@ -36,7 +36,7 @@ pub(super) async fn run(shared: Arc<Shared>, link: Arc<Link>, kind: Kind) {
     if let Ok(mut answers) = shared.client.subscribe(inbox.clone()).await {
         let mut room = shared.room.subscribe();
         while !shared.is_leaving() && !link.is_closed() {
-            if link.is_sure.load(Ordering::SeqCst) && shared.has_room() {
+            if link.is_sure() && shared.has_room() {
                 ask(&shared, &link, kind, &inbox, &mut answers).await;
             } else if room.changed().await.is_err() {
                 break;

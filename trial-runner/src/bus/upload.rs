@@ -35,8 +35,9 @@ const MAX_OUTPUT_BYTES: u64 = 1 << 30;
 /// How many files one trial may leave.
 const MAX_FILES: usize = 10_000;
 
-/// How long to try to bring one piece.
+/// How long to try to bring one piece; and when the runner is about to end.
 const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE_ON_LEAVING: Duration = Duration::from_secs(3);
 
 /// Files on their way.
 pub(super) struct Uploads(Mutex<Option<mpsc::Sender<Files>>>);
@@ -211,7 +212,9 @@ fn bring(
         if n == 0 && piece.offset < piece.total {
             return Err("it changed while it was read".to_owned());
         }
-        shared.ask::<()>(&link.subjects.upload(), &piece, &bytes, PATIENCE)?;
+        let go_on =
+            |waited| waited < if shared.is_leaving() { PATIENCE_ON_LEAVING } else { PATIENCE };
+        shared.ask::<()>(&link.subjects.upload(), &piece, &bytes, &go_on)?;
         piece.offset += n;
         if piece.offset >= piece.total {
             return Ok(());

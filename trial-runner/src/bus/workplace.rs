@@ -25,8 +25,10 @@ impl Workplace {
         fs::create_dir_all(&all)?;
         for entry in fs::read_dir(&all)?.flatten() {
             let path = entry.path();
+            // Held until its folder is gone: one that begins at this moment waits.
             if path.extension().is_some_and(|extension| extension == "lock")
-                && File::open(&path).is_ok_and(|lock| lock.try_lock().is_ok())
+                && let Ok(lock) = File::open(&path)
+                && lock.try_lock().is_ok()
             {
                 // What cannot be removed is in nobody's way.
                 let _ = fs::remove_dir_all(path.with_extension(""));
