@@ -100,15 +100,7 @@ pub(crate) fn work(
     submission: Submission,
     material: Material,
 ) -> Result<StudyWork, Failure> {
-    let dir = absolute(&home::study_dir(home, &record.head.name))?;
-    std::fs::create_dir_all(&dir).map_err(|error| {
-        Failure::Unavailable(format!("{} cannot be made: {}", dir.display(), plain(&error)))
-    })?;
-    if let Some(dataset) = &material.dataset {
-        dataset.schema().save(&dir).map_err(|error| {
-            Failure::Unavailable(format!("{} cannot be written: {error}", dir.display()))
-        })?;
-    }
+    let dir = lay_out(home, &record.head.name, &material)?;
     let code = copy_code(&submission, &dir)?;
     let Submission { study, base_dir, .. } = submission;
     let supervisor = std::env::current_exe().map_err(|error| {
@@ -117,6 +109,20 @@ pub(crate) fn work(
     let (seed, dataset) = (record.head.seed, material.dataset);
     let keeping = Keeping::Here;
     Ok(StudyWork { study, seed, base_dir, dir, supervisor, dataset, code, keeping })
+}
+
+/// Makes a study's folder, with what its models need to be read.
+pub(crate) fn lay_out(home: &Path, study: &str, material: &Material) -> Result<PathBuf, Failure> {
+    let dir = absolute(&home::study_dir(home, study))?;
+    std::fs::create_dir_all(&dir).map_err(|error| {
+        Failure::Unavailable(format!("{} cannot be made: {}", dir.display(), plain(&error)))
+    })?;
+    if let Some(dataset) = &material.dataset {
+        dataset.schema().save(&dir).map_err(|error| {
+            Failure::Unavailable(format!("{} cannot be written: {error}", dir.display()))
+        })?;
+    }
+    Ok(dir)
 }
 
 /// Trials run in folders of their own, so paths must not depend on where fleetfit was started.

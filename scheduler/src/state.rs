@@ -6,6 +6,7 @@
 //! and by configurations in flight. Read `search` for who is tried next, `ends` for what counts as
 //! an end, `flight` for what happens when runners die, `refit` for what follows a search.
 
+mod adopt;
 mod ends;
 mod flight;
 mod refit;
@@ -15,7 +16,7 @@ mod tally;
 
 use std::collections::BTreeMap;
 
-use fleetfit_search_spaces::{Assignment, Configuration, Report, Study, StudyId, Work};
+use fleetfit_search_spaces::{Configuration, Report, Study, StudyId, Work};
 
 use crate::event::{Command, EndedBy, Event, Fact, Step};
 use crate::sampler::{self, Sampler};
@@ -89,6 +90,8 @@ pub struct StudyState {
     /// Assignments below this number may have been stopped by the cancel before the study was
     /// resumed: that says nothing about their trials.
     first_resumed: u64,
+    /// Assignments below this number were stopped by a cancel that this life took back.
+    first_adoptable: u64,
 }
 
 impl StudyState {
@@ -120,6 +123,7 @@ impl StudyState {
             is_exhausted: false,
             was_reopened: false,
             first_resumed: 0,
+            first_adoptable: 0,
             study,
         }
     }
@@ -159,7 +163,7 @@ impl StudyState {
             Event::Released { assignment, attempt, is_blamed } => {
                 self.release(assignment, attempt, is_blamed, &mut step)
             }
-            Event::Adopted { assignment } => self.adopt(&assignment),
+            Event::Adopted { assignment } => self.adopt(assignment, &mut step),
             Event::Asked { trials } => {
                 self.hand_out(trials, &mut step);
             }
@@ -273,9 +277,6 @@ impl StudyState {
         open.is_some_and(|open| !open.tally.has_ended(entity))
     }
 
-    /// An assignment of an earlier life is out.
-    fn adopt(&mut self, _assignment: &Assignment) {}
-
     fn start(&mut self, step: &mut Step) {
         self.forget_flight();
         if self.was_reopened {
@@ -357,6 +358,7 @@ impl StudyState {
         };
         if has_more {
             self.first_resumed = self.flight.next_number();
+            self.first_adoptable = self.first_resumed;
             self.record(Fact::Reopened, step);
             self.forget_flight();
         } else if self.phase == Phase::Closed {
@@ -375,8 +377,7 @@ impl StudyState {
             self.flight.drop_back();
             self.drop_done();
             if by == EndedBy::Timeout && !self.flight.is_empty() {
-                step.commands
-                    .push(Command::StopStudy { reason: "the study's timeout has run out".into() });
+                step.commands.push(Self::stop_for_timeout());
             }
         }
         if self.phase == Phase::Refitting && self.flight.is_empty() && !self.has_refits_left() {
@@ -384,6 +385,10 @@ impl StudyState {
             self.record(Fact::Closed, step);
             step.commands.push(Command::Finished);
         }
+    }
+
+    fn stop_for_timeout() -> Command {
+        Command::StopStudy { reason: "the study's timeout has run out".into() }
     }
 
     fn search_end(&self) -> Option<EndedBy> {

@@ -55,6 +55,7 @@ impl StudyState {
         }
         if let Some(mean) = mean {
             self.standings.close(outcome.configuration, mean);
+            self.flight.close(outcome.configuration);
             if let Some(closed) = self.open.remove(&outcome.configuration) {
                 self.n_handed_out -= u32::from(closed.is_handed_out);
             }
@@ -73,9 +74,13 @@ impl StudyState {
         is_blamed: bool,
         step: &mut Step,
     ) {
-        let Some(piece) = self.flight.release(assignment, attempt) else {
+        let Some(mut piece) = self.flight.release(assignment, attempt) else {
             return;
         };
+        if piece.number < self.first_resumed {
+            // What a cancel may have stopped says nothing; the next hand-out of it has to.
+            piece.number = self.flight.fresh_number();
+        }
         let left = self.left(&piece);
         if let Some(watch) = &mut self.watch {
             for (configuration, entity) in flight::trials(&left) {

@@ -7,11 +7,13 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::ops::Range;
 
+use super::tally::{self, Bitmap};
+
 /// After so many hand-outs that ended nothing, a trial is given up.
 pub(super) const MAX_DEATHS: u32 = 3;
 
 /// What a piece of work asks for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Purpose {
     Try,
     Refit,
@@ -51,6 +53,9 @@ pub(super) struct Flight {
     out: BTreeMap<u64, Piece>,
     back: VecDeque<Piece>,
     next_number: u64,
+    /// Entities by configuration that assignments of an earlier life brought: they are out, or came
+    /// back, or have ended, and so nobody who looks for something to do may take them.
+    adopted: BTreeMap<(Purpose, u32), Bitmap>,
 }
 
 impl Flight {
@@ -58,6 +63,40 @@ impl Flight {
     pub(super) fn clear(&mut self) {
         self.out.clear();
         self.back.clear();
+        self.adopted.clear();
+    }
+
+    /// Takes in an assignment that was handed out before this life. Trials that another one brought
+    /// stay with that one.
+    pub(super) fn adopt(&mut self, piece: Piece) {
+        if let Some(known) = self.out.get_mut(&piece.number) {
+            // Two hand-outs of one assignment: the later one replaced the earlier.
+            known.attempt = known.attempt.max(piece.attempt);
+            return;
+        }
+        let mut parts = Vec::new();
+        for (configuration, ranges) in piece.parts {
+            let adopted = self.adopted.entry((piece.purpose, configuration)).or_default();
+            let entities = ranges.into_iter().flatten();
+            let ranges = tally::ranges(entities.filter(|&entity| adopted.insert(entity as usize)));
+            if !ranges.is_empty() {
+                parts.push((configuration, ranges));
+            }
+        }
+        if !parts.is_empty() {
+            self.send(Piece { parts, ..piece });
+        }
+    }
+
+    /// Whether an assignment of an earlier life brought this trial.
+    pub(super) fn is_adopted(&self, purpose: Purpose, configuration: u32, entity: u32) -> bool {
+        let adopted = self.adopted.get(&(purpose, configuration));
+        adopted.is_some_and(|entities| entities.contains(entity as usize))
+    }
+
+    /// Every trial of a configuration has ended.
+    pub(super) fn close(&mut self, configuration: u32) {
+        self.adopted.remove(&(Purpose::Try, configuration));
     }
 
     /// Drops what came back and waits to be handed out again.
@@ -97,10 +136,16 @@ impl Flight {
         self.back.pop_front()
     }
 
-    /// A piece that was never out.
-    pub(super) fn fresh(&mut self, purpose: Purpose, parts: Vec<Part>) -> Piece {
+    /// A number that no assignment had.
+    pub(super) fn fresh_number(&mut self) -> u64 {
         let number = self.next_number;
         self.next_number += 1;
+        number
+    }
+
+    /// A piece that was never out.
+    pub(super) fn fresh(&mut self, purpose: Purpose, parts: Vec<Part>) -> Piece {
+        let number = self.fresh_number();
         Piece { number, attempt: 1, deaths: 0, purpose, parts }
     }
 
@@ -133,7 +178,7 @@ impl Flight {
             true => piece.deaths + 1,
             false => piece.deaths,
         };
-        let left = Piece { attempt: piece.attempt + 1, deaths, parts: left, ..piece };
+        let left = Piece { attempt: piece.attempt.saturating_add(1), deaths, parts: left, ..piece };
         if deaths < MAX_DEATHS {
             self.back.push_back(left);
         } else if after == 1 {

@@ -89,7 +89,9 @@ impl StudyState {
     fn refits_of(&self, block: u32) -> Vec<Part> {
         let mut by_winner: BTreeMap<u32, Vec<u32>> = BTreeMap::new();
         for entity in self.cut.entities(block) {
-            if let Some(winner) = self.needs_refit(entity) {
+            let winner = self.needs_refit(entity);
+            let is_free = |winner: &u32| !self.flight.is_adopted(Purpose::Refit, *winner, entity);
+            if let Some(winner) = winner.filter(is_free) {
                 by_winner.entry(winner).or_default().push(entity);
             }
         }

@@ -6,12 +6,13 @@
 //! one are out.
 
 use std::collections::VecDeque;
+use std::ops::Range;
 
 use fleetfit_search_spaces::Work;
 use fleetfit_search_spaces::wire::{Assignment, AssignmentKey, Block, Numbered, Task};
 
 use super::flight::{Part, Piece, Purpose};
-use super::{Phase, StudyState};
+use super::{Phase, StudyState, tally};
 use crate::event::{Command, Fact, Step};
 
 /// Configurations that travel together.
@@ -89,18 +90,18 @@ impl StudyState {
 
     /// The next block of the batch that is being walked that has anything left to try.
     fn next_block(&mut self) -> Option<Vec<Part>> {
-        while let Some(walk) = self.queue.walks.front_mut() {
+        while let Some(mut walk) = self.queue.walks.pop_front() {
             if walk.next_block >= self.cut.n_blocks() {
-                self.queue.walks.pop_front();
                 continue;
             }
             let entities = self.cut.entities(walk.next_block);
             walk.next_block += 1;
             let parts = walk.configurations.iter().filter_map(|&number| {
-                let open = self.open.get(&number)?.tally.open_in(entities.clone());
+                let open = self.to_try(number, entities.clone());
                 (!open.is_empty()).then_some((number, open))
             });
             let parts: Vec<Part> = parts.collect();
+            self.queue.walks.push_front(walk);
             if !parts.is_empty() {
                 return Some(parts);
             }
@@ -108,26 +109,46 @@ impl StudyState {
         None
     }
 
+    /// What of a configuration has not ended and was not handed out in an earlier life.
+    fn to_try(&self, number: u32, entities: Range<u32>) -> Vec<Range<u32>> {
+        let Some(open) = self.open.get(&number) else { return Vec::new() };
+        let is_free = |&entity: &u32| {
+            !open.tally.has_ended(entity) && !self.flight.is_adopted(Purpose::Try, number, entity)
+        };
+        tally::ranges(entities.filter(is_free))
+    }
+
     /// Begins the next batch, proposing it if none waits. False if there is none, or no room.
     fn begin_batch(&mut self, step: &mut Step) -> bool {
         let limit = self.study.limits.max_concurrent_trials.max(1);
         let room = limit.saturating_sub(self.n_handed_out);
+        let is_new = |number: &&u32| self.open.get(number).is_some_and(|open| !open.is_handed_out);
         let configurations = match self.queue.waiting.front() {
-            Some(batch) if batch.len() > room as usize => return false,
+            // With nothing out, no room would come.
+            Some(batch)
+                if batch.iter().filter(is_new).count() > room as usize
+                    && !self.flight.is_empty() =>
+            {
+                return false;
+            }
             Some(_) => self.queue.waiting.pop_front().unwrap_or_default(),
             None => self.propose(room, step),
         };
-        for number in &configurations {
-            if let Some(open) = self.open.get_mut(number) {
-                self.n_handed_out += u32::from(!open.is_handed_out);
-                open.is_handed_out = true;
-            }
+        for &number in &configurations {
+            self.mark_handed_out(number);
         }
         let is_any = !configurations.is_empty();
         if is_any {
             self.queue.walks.push_back(Walk { configurations, next_block: 0 });
         }
         is_any
+    }
+
+    pub(super) fn mark_handed_out(&mut self, number: u32) {
+        if let Some(open) = self.open.get_mut(&number) {
+            self.n_handed_out += u32::from(!open.is_handed_out);
+            open.is_handed_out = true;
+        }
     }
 
     /// A fresh batch, as long as it has room as a whole.

@@ -57,6 +57,17 @@ impl Faults {
         }
     }
 
+    /// Nothing but crashes of the scheduler, whose messages outlive it, late and repeated.
+    pub(crate) fn of_the_scheduler(dice: &mut Dice) -> Self {
+        Self {
+            repetition: dice.below(300),
+            crash: 10 + dice.below(60),
+            jitter_ms: dice.below(300),
+            n_runners: 1 + dice.below(8),
+            ..Self::none()
+        }
+    }
+
     pub(crate) fn drawn(dice: &mut Dice) -> Self {
         Self {
             loss: dice.below(200),
@@ -91,8 +102,12 @@ pub(crate) struct World {
     now_ms: u64,
     /// Handed out and not taken by a runner.
     queue: VecDeque<Assignment>,
-    /// By time of arrival, and a number that keeps them apart.
-    inbox: BTreeMap<(u64, u64), Message>,
+    /// Handed out, and when whoever took it was through with it: until then its message is kept.
+    handed_out: Vec<(Assignment, Option<u64>)>,
+    /// By time of arrival, and a number that keeps them apart; with the time of sending.
+    inbox: BTreeMap<(u64, u64), (u64, Message)>,
+    /// By trial, tries and refits apart: how often it was carried out.
+    pub(crate) executions: BTreeMap<(bool, u32, u32), u32>,
     n_messages: u64,
     n_lives: u64,
     n_idle: u32,
@@ -110,7 +125,9 @@ impl World {
             dice,
             now_ms: 0,
             queue: VecDeque::new(),
+            handed_out: Vec::new(),
             inbox: BTreeMap::new(),
+            executions: BTreeMap::new(),
             n_messages: 0,
             n_lives: 0,
             n_idle: faults.n_runners,
@@ -127,28 +144,41 @@ impl World {
                 return;
             }
             self.fill_runners();
-            let Some((at, message)) = self.inbox.pop_first() else {
+            if !self.receive(u64::MAX) {
                 // Crashes aside, asking again must bring work, or the end.
                 n_silent += 1;
                 let (phase, counts) = (self.state.phase(), self.state.counts());
                 assert!(n_silent < 50, "stuck in {phase:?} with {counts:?}");
                 continue;
-            };
-            n_silent = 0;
-            self.now_ms = self.now_ms.max(at.0);
-            match message {
-                Message::Idle => self.n_idle += 1,
-                Message::Event(event) => {
-                    let elapsed_ms = self.now_ms;
-                    self.deliver(Event::Elapsed { elapsed_ms });
-                    self.deliver(event);
-                }
             }
+            n_silent = 0;
             if self.dice.happens(self.faults.cancel) {
                 self.cancel_and_resume();
             }
         }
         panic!("the study does not end");
+    }
+
+    /// Takes in the next message among those that were sent by a time. False if there is none.
+    fn receive(&mut self, sent_by: u64) -> bool {
+        let Some(at) = self.next_message(sent_by) else { return false };
+        if sent_by == u64::MAX {
+            self.now_ms = self.now_ms.max(at.0);
+        }
+        let elapsed_ms = self.now_ms;
+        self.deliver(Event::Elapsed { elapsed_ms });
+        // A crash in between has taken in what there was.
+        match self.inbox.remove(&at) {
+            Some((_, Message::Event(event))) => self.deliver(event),
+            Some((_, Message::Idle)) => self.n_idle += 1,
+            None => {}
+        }
+        true
+    }
+
+    fn next_message(&self, sent_by: u64) -> Option<(u64, u64)> {
+        let mut waiting = self.inbox.iter();
+        waiting.find(|(_, (sent_at, _))| *sent_at <= sent_by).map(|(&at, _)| at)
     }
 
     /// One event, or a crash before or after its facts are on disk.
@@ -160,8 +190,10 @@ impl World {
                 Event::Ended { .. } | Event::Refitted { .. } | Event::Released { .. }
             );
             if self.faults.bus_survives && is_message {
-                // It was not acknowledged, so it comes again.
-                self.send(50, Message::Event(event));
+                // It was not acknowledged, so it comes again, before what was told after it.
+                self.n_messages += 1;
+                let at = (self.now_ms, self.n_messages);
+                self.inbox.insert(at, (self.now_ms, Message::Event(event)));
             }
             self.restart();
             return;
@@ -196,18 +228,31 @@ impl World {
         if !self.faults.bus_survives {
             self.queue.clear();
             self.inbox.clear();
+            self.handed_out.clear();
             self.n_idle = self.faults.n_runners;
         }
         // A crash while it starts is the same as starting twice.
         let step = self.state.handle(Event::Started);
         self.journal.extend_from_slice(&step.facts);
         self.carry_out(step);
+        // What is still out is adopted, then what was told meanwhile is taken in.
+        let now_ms = self.now_ms;
+        self.handed_out.retain(|(_, through_at)| through_at.is_none_or(|at| at > now_ms));
+        for (assignment, _) in self.handed_out.clone() {
+            let step = self.state.handle(Event::Adopted { assignment });
+            self.journal.extend_from_slice(&step.facts);
+            self.carry_out(step);
+        }
+        while self.receive(now_ms) {}
     }
 
     fn carry_out(&mut self, step: Step) {
         for command in step.commands {
             match command {
-                Command::Dispatch(assignment) => self.queue.push_back(assignment),
+                Command::Dispatch(assignment) => {
+                    self.handed_out.push((assignment.clone(), None));
+                    self.queue.push_back(assignment);
+                }
                 Command::StopTrial { .. } => {}
                 Command::StopStudy { reason } => self.stop_study(&reason),
                 Command::Finished => self.is_finished = true,
@@ -218,7 +263,7 @@ impl World {
     /// Runners hear of it, sooner or later: what they have begun ends stopped, or as it would have;
     /// what they have not comes back undone.
     fn stop_study(&mut self, reason: &str) {
-        for message in self.inbox.values_mut() {
+        for (_, message) in self.inbox.values_mut() {
             let Message::Event(Event::Ended { outcomes, .. }) = message else {
                 continue;
             };
@@ -269,6 +314,10 @@ impl World {
         let chunk = 1 + self.dice.below(all.len() as u32) as usize;
         let mut took_ms = 10;
         let alive = &all[..dies_after.unwrap_or(all.len())];
+        let is_refit = matches!(assignment.task, AssignmentTask::Refit(_));
+        for (block, entity) in alive {
+            *self.executions.entry((is_refit, block.tried.number, *entity)).or_default() += 1;
+        }
         for trials in alive.chunks(chunk) {
             took_ms += 10 * trials.len() as u64;
             let event = told(assignment, trials);
@@ -296,13 +345,18 @@ impl World {
         while self.dice.happens(self.faults.repetition) {
             self.send(in_ms, Message::Event(event.clone()));
         }
+        for (handed_out, through_at) in &mut self.handed_out {
+            if handed_out.key == assignment.key {
+                *through_at = Some(self.now_ms + in_ms);
+            }
+        }
     }
 
     fn send(&mut self, in_ms: u64, message: Message) {
         let jitter_ms = u64::from(self.dice.below(self.faults.jitter_ms + 1));
         self.n_messages += 1;
-        let at = self.now_ms + in_ms + jitter_ms;
-        self.inbox.insert((at, self.n_messages), message);
+        let sent_at = self.now_ms + in_ms;
+        self.inbox.insert((sent_at + jitter_ms, self.n_messages), (sent_at, message));
     }
 }
 

@@ -5,6 +5,7 @@
 
 use std::fs::{self, File};
 use std::io::{Read, Write};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
@@ -13,11 +14,11 @@ use std::time::Duration;
 use fleetfit_search_spaces::AssignmentKey;
 use fleetfit_search_spaces::wire::Refit;
 use fleetfit_search_spaces::wire::join::Upload;
-use std::os::unix::fs::PermissionsExt;
 
 use super::link::Link;
 use super::post::{self, Item};
 use super::{Shared, lock};
+use crate::material::digest_file;
 use crate::runner::{Carrier, Lacking, Left, UPLOADED};
 
 /// How many files are brought at once.
@@ -178,11 +179,8 @@ impl Files {
 
     fn bring_one(&self, shared: &Shared, at: &str, path: &Path) -> Result<(), String> {
         let failed = |error: std::io::Error| error.to_string();
-        let mut hasher = blake3::Hasher::new();
-        let mut file = File::open(path).map_err(failed)?;
-        let executable = file.metadata().map_err(failed)?.permissions().mode() & 0o111 != 0;
-        hasher.update_reader(&mut file).map_err(failed)?;
-        let total = hasher.count();
+        let (digest, total) = digest_file(path).map_err(failed)?;
+        let metadata = fs::metadata(path).map_err(failed)?;
         let head = Upload {
             of: self.link.outside(self.of),
             configuration: self.configuration,
@@ -190,8 +188,8 @@ impl Files {
             at: at.to_owned(),
             offset: 0,
             total,
-            digest: hasher.finalize().to_hex().to_string(),
-            executable,
+            digest,
+            executable: metadata.permissions().mode() & 0o111 != 0,
         };
         let file = File::open(path).map_err(failed)?;
         bring(shared, &self.link, head, &mut file.take(total))

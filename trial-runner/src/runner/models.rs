@@ -5,6 +5,7 @@ use fleetfit_search_spaces::{AssignmentKey, FromRunner};
 
 use super::flight::Landing;
 use super::{ATTACHED, Keeping, Lacking, Running, Tell, lock};
+use crate::material::digest;
 use crate::pack::PackWriter;
 
 /// Carried models are told once there are so many bytes of them.
@@ -29,7 +30,7 @@ impl<'a> Models<'a> {
     pub(super) fn store(&mut self, bytes: &[u8]) -> std::io::Result<ModelAddress> {
         let work = &self.running.work;
         if let Keeping::Carried(_) = work.keeping {
-            let digest = blake3::hash(bytes).to_hex().to_string();
+            let digest = digest(bytes);
             let length = u32::try_from(bytes.len())
                 .map_err(|_| std::io::Error::other("the model is larger than 4 GiB"))?;
             let offset = self.carried.len() as u64;

@@ -1,0 +1,48 @@
+//! Assignments of an earlier life of the scheduler that are still out, because their messages
+//! outlived it: they go on as if nothing had happened, and nobody is given the same again.
+//!
+//! They have lower numbers than any of this life. Others are not ours, and are left alone.
+
+use fleetfit_search_spaces::wire::{Assignment, Task};
+
+use super::flight::{Piece, Purpose};
+use super::{Phase, StudyState};
+use crate::event::{EndedBy, Step};
+
+impl StudyState {
+    /// Takes in what of an assignment is still of use. Nothing of one that a cancel has stopped: a
+    /// resumed study hands that out again.
+    pub(super) fn adopt(&mut self, assignment: Assignment, step: &mut Step) {
+        let key = assignment.key;
+        let is_known = self.flight.next_number() > key.number;
+        if key.number < self.first_adoptable || self.phase == Phase::Closed || !is_known {
+            return;
+        }
+        let (purpose, blocks) = match assignment.task {
+            Task::Try(blocks) => (Purpose::Try, blocks),
+            Task::Refit(blocks) => (Purpose::Refit, blocks),
+        };
+        // The message came from outside: no range in it is believed.
+        let n_entities = self.cut.n_entities;
+        let parts = blocks.into_iter().map(|block| {
+            let ranges = block.entities.into_iter();
+            let ranges = ranges.map(|range| range.start..range.end.min(n_entities));
+            (block.tried.number, ranges.collect())
+        });
+        let parts = parts.collect();
+        let piece = Piece { number: key.number, attempt: key.attempt, deaths: 0, purpose, parts };
+        let parts = self.left(&piece);
+        if purpose == Purpose::Try && self.phase == Phase::Searching {
+            for &(number, _) in &parts {
+                self.mark_handed_out(number);
+            }
+        }
+        if parts.is_empty() {
+            return;
+        }
+        self.flight.adopt(Piece { parts, ..piece });
+        if purpose == Purpose::Try && self.ended_by == Some(EndedBy::Timeout) {
+            step.commands.push(Self::stop_for_timeout());
+        }
+    }
+}
