@@ -121,6 +121,9 @@ fn each_library_has_its_owners() {
         ("trial-runner/src", "jiff", &["dataset/"]),
         ("trial-runner/src", "parquet", &["dataset"]),
         ("trial-runner/src", "glob", &["command/code", "dataset/source.rs"]),
+        ("trial-runner/src", "async_nats", &["bus"]),
+        ("trial-runner/src", "futures_util", &["bus/"]),
+        ("trial-runner/src", "tokio", &["bus"]),
         (
             "trial-runner/src",
             "blake3",
