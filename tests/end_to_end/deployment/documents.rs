@@ -38,15 +38,32 @@ fn every_command_is_known() {
     }
 }
 
+/// What a document's headings are called in links.
+fn anchors(text: &str) -> Vec<String> {
+    let headings = text.lines().filter(|line| line.starts_with('#'));
+    let named = headings.map(|line| line.trim_start_matches('#').trim().to_lowercase());
+    let kept = |c: &char| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_');
+    named.map(|name| name.chars().filter(kept).collect::<String>().replace(' ', "-")).collect()
+}
+
 #[test]
 fn every_link_leads_somewhere() {
     for document in DOCUMENTS {
         let text = std::fs::read_to_string(repository(document)).expect(document);
         let folder = repository(document).parent().expect("a folder").to_owned();
         for link in super::all_between(&text, "](", ")") {
-            let target = link.split('#').next().unwrap_or_default();
-            if !target.is_empty() && !target.contains("://") {
-                assert!(folder.join(target).exists(), "{document}: {link}");
+            if link.contains("://") {
+                continue;
+            }
+            let (target, anchor) = link.split_once('#').unwrap_or((link, ""));
+            let path = match target {
+                "" => repository(document),
+                target => folder.join(target),
+            };
+            assert!(path.exists(), "{document}: {link}");
+            if !anchor.is_empty() {
+                let there = anchors(&std::fs::read_to_string(path).expect(target));
+                assert!(there.iter().any(|name| name == anchor), "{document}: {link}: {there:?}");
             }
         }
     }

@@ -13,11 +13,11 @@ use super::PATIENCE;
 use crate::harness::{Place, eventually, repository};
 
 /// Looks like a number to whoever reads it without its quotes.
-const PASSWORD: &str = "5e1";
+pub(super) const PASSWORD: &str = "5e1";
 
-struct Server {
+pub(super) struct Server {
     child: Child,
-    port: u64,
+    port: u16,
     _place: Place,
 }
 
@@ -28,7 +28,7 @@ struct User {
 }
 
 impl Server {
-    fn start() -> Self {
+    pub(super) fn start() -> Self {
         let program = std::env::var_os("FLEETFIT_NATS_SERVER")
             .expect("FLEETFIT_NATS_SERVER names no nats-server; tests/run installs one");
         let place = Place::new();
@@ -60,10 +60,10 @@ impl Server {
         server
     }
 
+
     /// Logs in; an error is what the server says.
     fn login(&self, user: &str, password: &str) -> Result<User, String> {
-        let port = u16::try_from(self.port).expect("a port");
-        let stream = TcpStream::connect(("127.0.0.1", port)).expect("a connection");
+        let stream = TcpStream::connect(("127.0.0.1", self.port)).expect("a connection");
         stream.set_read_timeout(Some(Duration::from_secs(30))).expect("a time limit");
         let lines = BufReader::new(stream.try_clone().expect("a second handle")).lines();
         let mut user_there = User { lines, stream };
