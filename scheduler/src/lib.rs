@@ -14,6 +14,8 @@ pub mod journal;
 pub mod query;
 pub mod uploads;
 
+pub mod schedule;
+
 pub mod api;
 pub mod engine;
 

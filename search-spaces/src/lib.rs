@@ -16,6 +16,7 @@ pub mod problem;
 pub mod yaml;
 
 pub mod job;
+pub mod schedule;
 
 pub mod configuration;
 pub mod space;

@@ -58,7 +58,6 @@ fn study(work: Work, selection: Selection) -> Study {
         selection,
         priority: fleetfit_search_spaces::Priority::Medium,
         seed: None,
-        priority: Default::default(),
         notices: vec![Notice { place: Place::default(), message: "from the job".into() }],
         cannot_run: Vec::new(),
     }

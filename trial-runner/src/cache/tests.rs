@@ -161,9 +161,8 @@ fn a_tree_is_built_from_what_is_fetched() {
 fn room_is_made_of_what_was_used_longest_ago() {
     let dir = tempfile::tempdir().unwrap();
     let mut service = Service::default();
-    let trees: Vec<String> = (0..4_u8)
-        .map(|index| service.manifest(&[("data.bin", &[index; 10_000])]))
-        .collect();
+    let trees: Vec<String> =
+        (0..4_u8).map(|index| service.manifest(&[("data.bin", &[index; 10_000])])).collect();
     let cache = open(&dir, 25_000);
     let built = |tree: &String| cache.trees().join(tree).is_dir();
     let used = |tree: &String, ago_s: u64| {
@@ -177,10 +176,13 @@ fn room_is_made_of_what_was_used_longest_ago() {
     drop(cache.tree(&trees[2], &service.fetch()).unwrap());
     // The oldest is in use; the next one had to go.
     assert_eq!([0, 1, 2].map(|index| built(&trees[index])), [true, false, true]);
-    let total: u64 = fs::read_dir(cache.blobs()).unwrap().map(|folder| {
-        let blobs = fs::read_dir(folder.unwrap().path()).unwrap();
-        blobs.map(|blob| blob.unwrap().metadata().unwrap().len()).sum::<u64>()
-    }).sum();
+    let total: u64 = fs::read_dir(cache.blobs())
+        .unwrap()
+        .map(|folder| {
+            let blobs = fs::read_dir(folder.unwrap().path()).unwrap();
+            blobs.map(|blob| blob.unwrap().metadata().unwrap().len()).sum::<u64>()
+        })
+        .sum();
     assert!(total <= 25_000, "{total}");
     // What is gone is fetched anew.
     service.n_asked();
