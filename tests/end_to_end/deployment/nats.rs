@@ -60,7 +60,6 @@ impl Server {
         server
     }
 
-
     /// Logs in; an error is what the server says.
     fn login(&self, user: &str, password: &str) -> Result<User, String> {
         let stream = TcpStream::connect(("127.0.0.1", self.port)).expect("a connection");
