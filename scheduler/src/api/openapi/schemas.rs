@@ -146,6 +146,8 @@ pub(super) fn all() -> Vec<(&'static str, Form)> {
             object("A schedule that is gone.", vec![("schedule", text()), ("deleted", truth())]),
         ),
         ("Blob", object("A blob that is kept.", vec![("digest", text()), ("bytes", count())])),
+        ("Missing", object("Blobs that have to be sent.", vec![("missing", list(text()))])),
+        ("Wanted", object("Blobs that a job names.", vec![("digests", list(text()))])),
         ("Job", open_object("A job with the keys of a job file; docs/job-file.md describes them.")),
     ];
     forms.extend(requests());
