@@ -84,6 +84,12 @@ Examples:
   fleetfit submit job.yaml
   fleetfit submit job.yaml --server http://fleet:7766 --wait --output json")]
     Submit(SubmitArgs),
+    /// Run a job again and again.
+    Schedule {
+        /// What to do.
+        #[command(subcommand)]
+        command: ScheduleCommand,
+    },
     /// List the studies.
     #[command(after_help = "Example:\n  fleetfit studies --output json | jq -r .study")]
     Studies(ServerArgs),
@@ -254,6 +260,51 @@ pub(crate) struct SubmitArgs {
     #[arg(long)]
     pub(crate) wait: bool,
     /// Whom to send it to.
+    #[command(flatten)]
+    pub(crate) server: ServerArgs,
+}
+
+/// What to do with schedules.
+#[derive(Debug, Subcommand)]
+pub(crate) enum ScheduleCommand {
+    /// Keep a schedule, and run its job whenever it is due.
+    #[command(after_help = "\
+Examples:
+  fleetfit schedule create weekly.yaml
+  fleetfit schedule create weekly.yaml --server http://fleet:7766")]
+    Create {
+        /// The schedule file (YAML or JSON); `-` reads standard input.
+        file: PathBuf,
+        /// Whom to send it to.
+        #[command(flatten)]
+        server: ServerArgs,
+    },
+    /// List the schedules.
+    #[command(after_help = "Example:\n  fleetfit schedule list --output json | jq -r .next_due")]
+    List(ServerArgs),
+    /// How a schedule stands, and what became of its last run.
+    #[command(after_help = "Example:\n  fleetfit schedule show weekly-demand")]
+    Show(ScheduleArgs),
+    /// Run nothing until it is resumed.
+    #[command(after_help = "Example:\n  fleetfit schedule pause weekly-demand")]
+    Pause(ScheduleArgs),
+    /// Go on with a schedule that was paused.
+    #[command(after_help = "Example:\n  fleetfit schedule resume weekly-demand")]
+    Resume(ScheduleArgs),
+    /// Run its job now; its own times stay as they are.
+    #[command(after_help = "Example:\n  fleetfit schedule trigger weekly-demand")]
+    Trigger(ScheduleArgs),
+    /// Remove a schedule; the studies that it made stay.
+    #[command(after_help = "Example:\n  fleetfit schedule delete weekly-demand")]
+    Delete(ScheduleArgs),
+}
+
+/// A schedule.
+#[derive(Debug, Args)]
+pub(crate) struct ScheduleArgs {
+    /// The schedule's name.
+    pub(crate) schedule: String,
+    /// Whom to ask.
     #[command(flatten)]
     pub(crate) server: ServerArgs,
 }

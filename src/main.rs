@@ -23,6 +23,7 @@ mod predict;
 mod progress;
 mod run;
 mod runner;
+mod schedule;
 mod serve;
 mod service;
 mod show;
@@ -87,6 +88,7 @@ fn act(cli: Cli, printer: &Printer) -> Result<i32, Failure> {
         Command::Runner(args) => runner::runner(&args, &home, printer),
         Command::Submit(args) => submit::submit(&args, &home, printer),
         Command::Rerun(args) => submit::rerun(&args, &home, printer),
+        Command::Schedule { command } => schedule::schedule(&command, &home, printer),
         Command::Studies(server) => ask::studies(&home, &server, printer),
         Command::Status(args) => ask::status(&home, &args, printer),
         Command::Best(args) => ask::best(&home, &args, printer),

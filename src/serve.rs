@@ -9,6 +9,7 @@ use fleetfit_scheduler::api::{self, Api, Component, Doors, Guard, RunnerView};
 use fleetfit_scheduler::blobs::Blobs;
 use fleetfit_scheduler::engine::{Capacity, Engine, Note};
 use fleetfit_scheduler::journal::Journal;
+use fleetfit_scheduler::schedule::{Fire, Schedules, StoredSchedule, Ticker, wall_clock};
 use fleetfit_trial_runner::runner::{Lacking, Runner};
 
 use crate::cli::ServeArgs;
@@ -52,11 +53,12 @@ pub(crate) fn serve(args: &ServeArgs, home: &Path, printer: &Printer) -> Result<
     for trouble in service.open_all(Default::default())? {
         tracing::error!("{trouble}");
     }
+    let ticker = Arc::new(ticker(&service, &journal)?);
     let answers = api::Service {
         journal,
         engine: handle.clone(),
         studies_dir: home::studies_dir(home),
-        doors: Some(Arc::new(doors(&service, &ends))),
+        doors: Some(Arc::new(doors(&service, &ends, &ticker))),
         guard: Guard::new(address, token, &args.allow_host),
         info: owner::info(),
     };
@@ -66,6 +68,7 @@ pub(crate) fn serve(args: &ServeArgs, home: &Path, printer: &Printer) -> Result<
         std::thread::sleep(LOOK);
     }
     tracing::info!("ending; what runs may finish");
+    ticker.stop();
     drop(owner);
     handle.tell(Note::Capacity(Capacity::default()));
     ends.runner.drain(DRAIN);
@@ -106,7 +109,23 @@ impl Ends {
     }
 }
 
-fn doors(service: &Arc<Service>, ends: &Ends) -> Doors {
+/// Runs what the schedules want.
+fn ticker(service: &Arc<Service>, journal: &Journal) -> Result<Ticker, Failure> {
+    let service = Arc::clone(service);
+    let fire: Fire = Box::new(move |schedule: &StoredSchedule, due| {
+        let name = schedule.study_name(due);
+        let ran = service.run_scheduled(&schedule.job, name.clone());
+        match &ran {
+            Ok(study) => tracing::info!("{} was due: {study}", schedule.name),
+            Err(failure) => tracing::error!("{name} cannot be run: {failure}"),
+        }
+        ran.map_err(|failure| failure.to_string())
+    });
+    let schedules = Schedules::open(journal)?;
+    Ticker::start(schedules, fire, wall_clock()).map_err(|error| Failure::outside(&error))
+}
+
+fn doors(service: &Arc<Service>, ends: &Ends, ticker: &Arc<Ticker>) -> Doors {
     let [submitting, resuming, rerunning] = [(); 3].map(|()| Arc::clone(service));
     let view = ends.view.clone();
     let engine = ends.engine.handle();
@@ -114,6 +133,7 @@ fn doors(service: &Arc<Service>, ends: &Ends) -> Doors {
         submit: Box::new(move |job| submitting.submit(job).map_err(service::refused)),
         resume: Box::new(move |study| resuming.resume(&study).map_err(service::refused)),
         rerun: Box::new(move |rerun| rerunning.rerun(rerun).map_err(service::refused)),
+        schedules: Some(Arc::clone(ticker)),
         runners: Box::new(move || {
             let busy = u32::try_from(engine.stats().out).unwrap_or(u32::MAX).min(view.slots);
             vec![RunnerView { busy, ..view.clone() }]

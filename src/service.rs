@@ -11,6 +11,7 @@ use fleetfit_scheduler::blobs::Blobs;
 use fleetfit_scheduler::engine::{EngineHandle, Note, OpenStudy};
 use fleetfit_scheduler::journal::{Journal, Status, StudyId, StudyRecord};
 use fleetfit_scheduler::query;
+use fleetfit_scheduler::schedule::StoredJob;
 use fleetfit_search_spaces::material::MAX_BYTES;
 use fleetfit_search_spaces::wire::{Assignment, StudySpec};
 use fleetfit_search_spaces::{Manifest, Problem, Problems};
@@ -128,6 +129,24 @@ impl Service {
         // Repeats of repeats count on from the first one.
         let parent = Some(head.parent.unwrap_or(head.name));
         self.accept(verdict, Descent { parent, warm })
+    }
+
+    /// Runs the job of a schedule as the study of this name, on the data as they are now. Once more is
+    /// the same study.
+    pub(crate) fn run_scheduled(&self, job: &StoredJob, name: String) -> Result<String, Failure> {
+        // The name tells the schedule and the time: whatever its files have become since, this is it.
+        if self.journal.find(&name)?.is_some() {
+            return Ok(name);
+        }
+        let ground = match (&job.material, &job.base_dir) {
+            (Some(digest), _) => Ground::Tree(self.tree(digest)?),
+            (None, Some(folder)) => Ground::Folder(PathBuf::from(folder)),
+            (None, None) => Ground::Nowhere,
+        };
+        let mut sets = job.sets.clone();
+        sets.push(("name".to_owned(), name));
+        let verdict = Verdict::of(&job.file, job.text.clone(), sets, ground);
+        Ok(self.accept(verdict, Descent::default())?.study)
     }
 
     /// What a job names, laid out from what was sent.

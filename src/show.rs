@@ -141,7 +141,7 @@ pub(crate) fn bests(views: &[BestView], metric: &str) -> String {
 
 /// Columns side by side, as wide as they need to be. A column whose head begins with `>` is aligned
 /// to the right.
-fn table(head: &[&str], rows: &[Vec<String>]) -> String {
+pub(crate) fn table(head: &[&str], rows: &[Vec<String>]) -> String {
     let names: Vec<&str> = head.iter().map(|name| name.trim_start_matches('>')).collect();
     let width = |column: usize| {
         let cells = rows.iter().map(|row| row[column].chars().count());

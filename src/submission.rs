@@ -185,7 +185,8 @@ pub(crate) fn sets(given: &[String]) -> Result<Vec<(String, String)>, Failure> {
     Ok(sets)
 }
 
-fn read(path: &Path) -> Result<(String, String, PathBuf), Failure> {
+/// A file's name, its text, and the folder that its paths start from.
+pub(crate) fn read(path: &Path) -> Result<(String, String, PathBuf), Failure> {
     if path == Path::new("-") {
         let mut bytes = Vec::new();
         std::io::stdin()

@@ -64,7 +64,7 @@ pub(crate) fn rerun(args: &RerunArgs, home: &Path, printer: &Printer) -> Result<
 }
 
 /// The service that is meant.
-fn service(home: &Path, server: &ServerArgs) -> Result<Client, Failure> {
+pub(crate) fn service(home: &Path, server: &ServerArgs) -> Result<Client, Failure> {
     match Source::service(home, server)? {
         Some(client) => Ok(client),
         None => Err(Failure::Gone(format!(
@@ -75,7 +75,7 @@ fn service(home: &Path, server: &ServerArgs) -> Result<Client, Failure> {
 }
 
 /// Sends what the job names and the service does not have, and tells the digest of the list.
-fn send(
+pub(crate) fn send(
     client: &Client,
     submission: &Submission,
     home: &Path,

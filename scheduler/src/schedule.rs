@@ -25,7 +25,7 @@ use jiff::{SignedDuration, Timestamp};
 use crate::journal::{Journal, JournalError};
 
 pub use self::stored::{NewSchedule, StoredJob, StoredSchedule};
-pub use self::ticker::{Clock, Fire, Ticker};
+pub use self::ticker::{Clock, Fire, Ticker, wall_clock};
 pub use self::view::ScheduleView;
 
 /// How late a run may begin to make up for a missed one.
@@ -282,6 +282,9 @@ impl Schedules {
     /// The schedules for which there is something to do at this time.
     fn due(&self, now: Timestamp) -> Vec<String> {
         let table = self.table();
+        if table.is_stopped {
+            return Vec::new();
+        }
         let due = table.kept.iter().filter_map(|(name, kept)| match kept {
             Kept::Live(live) if live.wakes_at()? <= now => Some(name.clone()),
             _ => None,

@@ -1,0 +1,199 @@
+//! `fleetfit schedule`: jobs that a service runs again and again.
+
+use std::path::Path;
+
+use fleetfit_scheduler::api::Page;
+use fleetfit_scheduler::schedule::{NewSchedule, ScheduleView, StoredJob};
+use fleetfit_search_spaces::schedule::{Change, CreateJob, ScheduleFile};
+use fleetfit_search_spaces::{Job, Problem, Problems};
+use serde_json::Value as Json;
+
+use crate::cli::{ScheduleArgs, ScheduleCommand, ServerArgs};
+use crate::client::escape;
+use crate::exit;
+use crate::failure::Failure;
+use crate::output::Printer;
+use crate::show::table;
+use crate::submission::{self, Ground, Submission, Verdict};
+use crate::submit;
+
+/// Does what was asked for.
+pub(crate) fn schedule(
+    command: &ScheduleCommand,
+    home: &Path,
+    printer: &Printer,
+) -> Result<i32, Failure> {
+    match command {
+        ScheduleCommand::Create { file, server } => create(file, server, home, printer),
+        ScheduleCommand::List(server) => list(server, home, printer),
+        ScheduleCommand::Show(args) => {
+            let client = submit::service(home, &args.server)?;
+            told(&client.get(&path(args))?, printer)
+        }
+        ScheduleCommand::Pause(args) => change(args, "pause", home, printer),
+        ScheduleCommand::Resume(args) => change(args, "resume", home, printer),
+        ScheduleCommand::Trigger(args) => change(args, "trigger", home, printer),
+        ScheduleCommand::Delete(args) => {
+            let answered: Json = submit::service(home, &args.server)?.delete(&path(args))?;
+            match printer.is_json() {
+                true => printer.json(&answered)?,
+                false => printer.line(&format!("{}: deleted", args.schedule))?,
+            }
+            Ok(exit::DONE)
+        }
+    }
+}
+
+fn path(args: &ScheduleArgs) -> String {
+    format!("/schedules/{}", escape(&args.schedule))
+}
+
+/// Sends a schedule and its job. What the job names is read anew at each run by a service of this
+/// machine, and sent to any other.
+fn create(
+    file: &Path,
+    server: &ServerArgs,
+    home: &Path,
+    printer: &Printer,
+) -> Result<i32, Failure> {
+    let (name, text, folder) = submission::read(file)?;
+    let judgement = ScheduleFile::read(&name, &text).map_err(Failure::Problems)?.judge();
+    printer.notices(&judgement.notices);
+    let schedule = judgement.schedule.map_err(Failure::Problems)?;
+    let submission = match &schedule.create_job {
+        CreateJob::File { path, changes, .. } => {
+            let beside = file.parent().unwrap_or(Path::new("")).join(path);
+            of_file(&beside, changes, printer)?
+        }
+        CreateJob::Inline(job) => {
+            let ground = Ground::Folder(folder);
+            let verdict = Verdict::of(&job.file, job.text.clone(), Vec::new(), ground);
+            taken(verdict, |problem| in_place(problem, job))?
+        }
+    };
+    let client = submit::service(home, server)?;
+    let base_dir = submission.base_dir.to_str().filter(|_| server.server.is_none());
+    let material = match base_dir {
+        Some(_) => None,
+        None => submit::send(&client, &submission, home, printer)?,
+    };
+    let job = StoredJob {
+        file: submission.job.file.clone(),
+        base_dir: base_dir.map(str::to_owned),
+        text: submission.text,
+        sets: submission.sets,
+        material,
+    };
+    let new = NewSchedule { file: name, text, job: Some(job) };
+    told(&client.post_json("/schedules", &new)?, printer)
+}
+
+/// The job of a file, with what the schedule changes in it.
+fn of_file(path: &Path, changes: &[Change], printer: &Printer) -> Result<Submission, Failure> {
+    let (file, text, folder) = submission::read(path)?;
+    let sets = changes.iter().map(|change| (change.path.clone(), change.value.clone())).collect();
+    let verdict = Verdict::of(&file, text, sets, Ground::Folder(folder));
+    printer.notices(&verdict.notices);
+    taken(verdict, |problem| {
+        // A change stands in the schedule, not on the command line.
+        let made = |change: &&Change| {
+            problem.place.file == format!("--set {}={}", change.path, change.value)
+        };
+        if let Some(change) = changes.iter().find(made) {
+            problem.place = change.place.clone();
+        }
+    })
+}
+
+/// What may be submitted, or its problems where they stand.
+fn taken(verdict: Verdict, mut mend: impl FnMut(&mut Problem)) -> Result<Submission, Failure> {
+    let mut problems = verdict.problems;
+    problems.extend(verdict.submission.iter().flat_map(|it| it.study.cannot_run.clone()));
+    match verdict.submission {
+        Some(submission) if problems.is_empty() => Ok(submission),
+        _ => {
+            problems.iter_mut().for_each(&mut mend);
+            Err(Failure::Problems(Problems(problems)))
+        }
+    }
+}
+
+/// A problem of a job that stands in its schedule: its place is the one there.
+fn in_place(problem: &mut Problem, job: &Job) {
+    let mut node = &job.document;
+    for step in problem.place.path.split('.') {
+        match node.at_path(step) {
+            Some(child) => node = child,
+            None => break,
+        }
+    }
+    (problem.place.line, problem.place.column) = (node.line, node.column);
+}
+
+fn list(server: &ServerArgs, home: &Path, printer: &Printer) -> Result<i32, Failure> {
+    let page: Page<ScheduleView> = submit::service(home, server)?.get("/schedules")?;
+    if printer.is_json() {
+        page.items.iter().try_for_each(|view| printer.json(view))?;
+    } else if page.items.is_empty() {
+        printer.note("no schedules yet; keep one with fleetfit schedule create FILE");
+    } else {
+        let head = ["schedule", "status", "next", "last study", ">missed", "trigger"];
+        let rows = page.items.iter().map(|view| {
+            let or_none = |text: &Option<String>| text.clone().unwrap_or_else(|| "–".to_owned());
+            vec![
+                view.schedule.clone(),
+                status(view).to_owned(),
+                or_none(&view.next_due),
+                or_none(&view.last_study),
+                view.missed.to_string(),
+                view.trigger.clone(),
+            ]
+        });
+        printer.line(&table(&head, &rows.collect::<Vec<_>>()))?;
+    }
+    Ok(exit::DONE)
+}
+
+fn change(args: &ScheduleArgs, what: &str, home: &Path, printer: &Printer) -> Result<i32, Failure> {
+    let client = submit::service(home, &args.server)?;
+    told(&client.post(&format!("{}/{what}", path(args)))?, printer)
+}
+
+fn status(view: &ScheduleView) -> &'static str {
+    match (&view.last_error, view.paused, &view.next_due) {
+        (_, true, _) => "paused",
+        (Some(_), false, _) => "failing",
+        (None, false, Some(_)) => "waiting",
+        (None, false, None) => "over",
+    }
+}
+
+fn told(view: &ScheduleView, printer: &Printer) -> Result<i32, Failure> {
+    match printer.is_json() {
+        true => printer.json(view)?,
+        false => printer.line(&block(view))?,
+    }
+    Ok(exit::DONE)
+}
+
+/// How a schedule stands: a block of lines.
+fn block(view: &ScheduleView) -> String {
+    let mut lines = vec![format!("{}: {}", view.schedule, status(view))];
+    let mut say = |what: &str, how: &Option<String>| {
+        if let Some(how) = how {
+            lines.push(format!("  {what:<9} {how}"));
+        }
+    };
+    say("", &view.description);
+    say("trigger", &Some(view.trigger.clone()));
+    say("job", &view.job);
+    say("next", &view.next_due);
+    say("last", &view.last_fired);
+    say("study", &view.last_study);
+    say("error", &view.last_error.as_ref().map(|error| error.replace('\n', "\n            ")));
+    if view.missed > 0 {
+        let latest = view.last_missed.as_deref().unwrap_or("unknown");
+        say("missed", &Some(format!("{}, the latest {latest}", view.missed)));
+    }
+    lines.join("\n")
+}
