@@ -56,7 +56,7 @@ pub(crate) fn runner(
         cache_bytes: args.cache_gb << 30,
         service: args.service.clone(),
         supervisor,
-        say: Arc::new(|text: &str| tracing::warn!("{text}")),
+        say: Arc::new(|text: &str| tracing::info!("{text}")),
     };
     let (name, slots, commands) =
         (setup.hello.name.clone(), setup.hello.slots, setup.hello.commands);

@@ -51,7 +51,7 @@ impl Remote {
             blob: Box::new(move |request| blob.piece(request)),
             upload: Box::new(move |piece, bytes| upload.take(piece, bytes)),
             models: Box::new(move |of, refits, bytes| models.store(of, refits, bytes)),
-            say: Box::new(|text| tracing::warn!("{text}")),
+            say: Box::new(|text| tracing::info!("{text}")),
         }
     }
 
