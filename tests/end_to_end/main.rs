@@ -7,6 +7,7 @@ mod command;
 mod command_line;
 mod conditional;
 mod data;
+mod deployment;
 mod early_termination;
 mod examples;
 mod forecast;
