@@ -39,6 +39,7 @@ impl Owner {
             engine,
             studies_dir: home::studies_dir(home),
             doors: None,
+            blobs: None,
             guard: Guard::default(),
             info: info(),
         };

@@ -42,7 +42,8 @@ pub(crate) fn serve(args: &ServeArgs, home: &Path, printer: &Printer) -> Result<
     interrupt.begin();
     let ends = Ends::inside(args, &journal, address.ip().is_loopback())?;
     let handle = ends.engine.handle();
-    let service = Arc::new(Service::new(home, journal.clone(), handle.clone(), blobs, true));
+    let service =
+        Arc::new(Service::new(home, journal.clone(), handle.clone(), blobs.clone(), true));
     // Nobody else has the other end.
     let _ = ends.service.set(Arc::clone(&service));
     for trouble in service.open_all(Default::default())? {
@@ -53,6 +54,7 @@ pub(crate) fn serve(args: &ServeArgs, home: &Path, printer: &Printer) -> Result<
         engine: handle.clone(),
         studies_dir: home::studies_dir(home),
         doors: Some(Arc::new(doors(&service, &ends))),
+        blobs: Some(blobs),
         guard: Guard::new(address, token, &args.allow_host),
         info: owner::info(),
     };

@@ -6,6 +6,7 @@
 //! may ask at all in `api/guard.rs`, and what the service can do besides reading in `api/doors.rs`.
 
 mod best;
+mod blobs;
 mod body;
 mod doors;
 mod events;
@@ -34,10 +35,12 @@ use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::watch;
 
 use self::metrics::Answered;
+use crate::blobs::Blobs;
 use crate::engine::EngineHandle;
 use crate::journal::Journal;
 use crate::query::Tallies;
 
+pub use self::blobs::{KeptBlob, MissingBlobs};
 pub use self::doors::{Accepted, Component, Door, Doors, Rerun, RunnerView, Submitted};
 pub use self::external::{AskedTrial, AskedTrials, Reported, ToldTrial, ToldTrials};
 pub use self::guard::Guard;
@@ -56,6 +59,8 @@ pub struct Service {
     pub studies_dir: PathBuf,
     /// What a service does besides; a process that only runs one study has none.
     pub doors: Option<Arc<Doors>>,
+    /// What jobs name on disk; none where jobs are not taken.
+    pub blobs: Option<Blobs>,
     /// Who may ask over the network.
     pub guard: Guard,
     /// What the service says of itself.
@@ -163,6 +168,8 @@ impl Api {
             .route("/api/v1/studies/{study}/ask", post(external::ask))
             .route("/api/v1/studies/{study}/tell", post(external::tell))
             .route("/api/v1/studies/{study}/report", post(external::report))
+            .route("/api/v1/blobs/{digest}", get(blobs::get).put(blobs::put))
+            .route("/api/v1/blobs/missing", post(blobs::missing))
             .route("/api/v1/runners", get(runners::list))
             .route("/healthz", get(health::health))
             .route("/metrics", get(metrics::page))

@@ -3,10 +3,12 @@
 #![allow(clippy::unwrap_used, reason = "tests may")]
 
 mod asked;
+mod blobs;
 mod described;
 mod events;
 mod external;
 mod form;
+mod page;
 mod place;
 mod refusals;
 mod studies;

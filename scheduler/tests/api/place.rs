@@ -11,6 +11,7 @@ use fleetfit_scheduler::api::{
     Accepted, Api, Component, Doors, Guard, Refused, Rerun, RunnerView, Service, ServiceInfo,
     Submitted, Why,
 };
+use fleetfit_scheduler::blobs::Blobs;
 use fleetfit_scheduler::engine::{Engine, Note, OpenStudy, Outlets};
 use fleetfit_scheduler::journal::{Journal, NewStudy};
 use fleetfit_scheduler::{EndedBy, Fact};
@@ -110,6 +111,7 @@ impl Place {
             dispatch: Box::new(|_, _| {}),
             hint: Box::new(|_| {}),
             settled: Box::new(|_| {}),
+            ends_runners: false,
         };
         let engine = Engine::start(journal.clone(), outlets).unwrap();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
@@ -123,6 +125,7 @@ impl Place {
             engine: engine.handle(),
             studies_dir: dir.path().join("studies"),
             doors: is_service.then(|| Arc::new(doors)),
+            blobs: is_service.then(|| Blobs::open(&dir.path().join("blobs")).unwrap()),
             guard: guard(address),
             info: ServiceInfo { version: "1.2.3".into() },
         };
@@ -280,6 +283,7 @@ fn doors(
                 seed: record.head.seed,
                 n_entities: record.head.entities,
                 reopen,
+                warm: Vec::new(),
                 adopted: Vec::new(),
             };
             engine.tell(Note::Open(Box::new(open)));

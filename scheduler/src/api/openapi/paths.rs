@@ -15,6 +15,9 @@ use super::schemas::{
 
 const JSON: &str = "application/json";
 
+/// Where blobs are.
+const BLOB: &str = "/api/v1/blobs/{digest}";
+
 /// What every request may be refused with.
 const ALWAYS: [u16; 7] = [400, 401, 403, 406, 414, 500, 503];
 
@@ -22,7 +25,7 @@ const ALWAYS: [u16; 7] = [400, 401, 403, 406, 414, 500, 503];
 const WITH_BODY: [u16; 4] = [408, 413, 415, 422];
 
 /// Every status that a refusal has, and what it says.
-const REFUSALS: [(u16, &str); 15] = [
+const REFUSALS: [(u16, &str); 14] = [
     (400, "The request is not written as it should be."),
     (401, "There is no token, or a wrong one."),
     (403, "It came through another website, or under a name that is not the service's."),
@@ -37,7 +40,6 @@ const REFUSALS: [(u16, &str); 15] = [
     (422, "What the body says cannot be done; problems of a job are listed."),
     (500, "A bug of the service."),
     (503, "Something that it takes is not available; the message names it."),
-    (507, "There is no room for it."),
 ];
 
 /// What a job looks like at least.
@@ -117,6 +119,7 @@ fn operations() -> Vec<Operation> {
     let mut operations = studies();
     operations.extend(results());
     operations.extend(external());
+    operations.extend(blobs());
     operations.extend(service());
     operations
 }
@@ -142,7 +145,7 @@ fn studies() -> Vec<Operation> {
             ],
             body: Some(job()),
             answers: vec![(201, JSON, named("Status")), (200, JSON, named("Status"))],
-            ..post("/api/v1/studies", "create_study", "Submits a job.", &[404, 409, 507])
+            ..post("/api/v1/studies", "create_study", "Submits a job.", &[404, 409])
         },
         Operation {
             answers: status(),
@@ -183,7 +186,7 @@ fn studies() -> Vec<Operation> {
                 "/api/v1/studies/{study}/rerun",
                 "rerun_study",
                 "Starts a study like this one on the data as they are now.",
-                &[404, 409, 507],
+                &[404, 409],
             )
         },
     ]
@@ -305,6 +308,39 @@ fn external() -> Vec<Operation> {
             "Tell",
             "Told",
         ),
+    ]
+}
+
+fn blobs() -> Vec<Operation> {
+    let at = || vec![path("digest", "The blake3 digest of the bytes.", digest())];
+    let bytes = RequestBodyBuilder::new()
+        .content("application/octet-stream", Content::new(Some(text())))
+        .required(Some(Required::True))
+        .build();
+    let kept = || named("Blob");
+    vec![
+        Operation {
+            parameters: at(),
+            answers: vec![(200, "application/octet-stream", text())],
+            ..get(BLOB, "get_blob", "The bytes of a blob.", "", &[404, 409])
+        },
+        Operation {
+            method: HttpMethod::Put,
+            parameters: at(),
+            body: Some(bytes),
+            answers: vec![(201, JSON, kept()), (200, JSON, kept())],
+            ..get(BLOB, "put_blob", "Keeps bytes under their digest.", "", &[409])
+        },
+        Operation {
+            body: Some(json("AskedBlobs")),
+            answers: vec![(200, JSON, named("MissingBlobs"))],
+            ..post(
+                "/api/v1/blobs/missing",
+                "list_missing_blobs",
+                "Which of these blobs have to be sent.",
+                &[409],
+            )
+        },
     ]
 }
 

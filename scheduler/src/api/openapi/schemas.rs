@@ -7,6 +7,7 @@ use utoipa::openapi::schema::{
 use utoipa::openapi::{Ref, RefOr};
 
 use super::super::MAX_PAGE;
+use super::super::blobs::MAX_ASKED;
 
 pub(super) type Form = RefOr<Schema>;
 
@@ -166,7 +167,13 @@ fn requests() -> Vec<(&'static str, Form)> {
         "What became of one result: repeated ones had ended before, unknown ones nobody was offered.",
         vec![("trial", trial()), ("told", words(&["counted", "repeated", "unknown"]))],
     );
+    let digests = |key, about| {
+        object(about, vec![(key, list_of(text_like("^[0-9a-f]{64}$", 64), 1, MAX_ASKED))])
+    };
+    let missing = vec![("missing", list(text()))];
     vec![
+        ("AskedBlobs", digests("digests", "Blobs that are asked after.")),
+        ("MissingBlobs", object("Those of them that are not there.", missing)),
         (
             "Ask",
             object(
