@@ -283,6 +283,9 @@ pub(crate) struct ServerArgs {
     /// Ask the service at this address instead of the data directory.
     #[arg(long, env = "FLEETFIT_SERVER", value_name = "URL")]
     pub(crate) server: Option<String>,
+    /// The file that holds the token of a service elsewhere [default: $FLEETFIT_TOKEN, else none].
+    #[arg(long, value_name = "FILE", requires = "server")]
+    pub(crate) token_file: Option<PathBuf>,
 }
 
 /// A study.

@@ -12,6 +12,7 @@ mod home;
 mod host;
 mod inside;
 mod interrupt;
+mod log;
 mod material;
 #[cfg_attr(not(test), allow(dead_code, reason = "the commands that use it come with the service"))]
 mod nats;
@@ -30,6 +31,7 @@ mod source;
 mod submission;
 mod submit;
 mod table;
+mod token;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;

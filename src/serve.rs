@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use fleetfit_scheduler::api::{Component, Doors, Guard, RunnerView, Service as Api};
+use fleetfit_scheduler::api::{self, Api, Component, Doors, Guard, RunnerView};
 use fleetfit_scheduler::blobs::Blobs;
 use fleetfit_scheduler::engine::{Capacity, Engine, Note};
 use fleetfit_scheduler::journal::Journal;
@@ -18,11 +18,13 @@ use crate::home;
 use crate::host;
 use crate::inside;
 use crate::interrupt::Interrupt;
+use crate::log;
 use crate::output::Printer;
 use crate::owner::{self, Owner};
 use crate::service::{self, Service};
 use crate::source;
 use crate::submission::plain;
+use crate::token;
 
 /// How long assignments may take to finish when the service is told to end.
 const DRAIN: Duration = Duration::from_secs(20);
@@ -33,7 +35,8 @@ const LOOK: Duration = Duration::from_millis(100);
 /// Serves until it is told to end.
 pub(crate) fn serve(args: &ServeArgs, home: &Path, printer: &Printer) -> Result<i32, Failure> {
     let interrupt = Interrupt::watch()?;
-    let token = token(args)?;
+    log::begin(args.log_format, printer.quiet);
+    let token = token::find(args.token_file.as_deref())?;
     let listener = listen(args.listen, token.is_some())?;
     let address = listener.local_addr().map_err(|error| Failure::outside(&error))?;
     let home = &host::absolute(home)?;
@@ -47,23 +50,22 @@ pub(crate) fn serve(args: &ServeArgs, home: &Path, printer: &Printer) -> Result<
     // Nobody else has the other end.
     let _ = ends.service.set(Arc::clone(&service));
     for trouble in service.open_all(Default::default())? {
-        printer.complain(&trouble);
+        tracing::error!("{trouble}");
     }
-    let api = Api {
+    let answers = api::Service {
         journal,
         engine: handle.clone(),
         studies_dir: home::studies_dir(home),
         doors: Some(Arc::new(doors(&service, &ends))),
-        blobs: Some(blobs),
         guard: Guard::new(address, token, &args.allow_host),
         info: owner::info(),
     };
-    let owner = Owner::serve(home, api, Some(listener))?;
-    printer.note(&format!("fleetfit {} listens on http://{address}", env!("CARGO_PKG_VERSION")));
+    let owner = Owner::serve(home, Api::with_blobs(answers, blobs), Some(listener))?;
+    tracing::info!("fleetfit {} listens on http://{address}", env!("CARGO_PKG_VERSION"));
     while !interrupt.is_raised() && handle.ended().is_none() {
         std::thread::sleep(LOOK);
     }
-    printer.note("ending: what runs may finish");
+    tracing::info!("ending; what runs may finish");
     drop(owner);
     handle.tell(Note::Capacity(Capacity::default()));
     ends.runner.drain(DRAIN);
@@ -136,23 +138,4 @@ fn listen(address: SocketAddr, has_token: bool) -> Result<TcpListener, Failure> 
     })?;
     listener.set_nonblocking(true).map_err(|error| Failure::outside(&error))?;
     Ok(listener)
-}
-
-/// What whoever asks over the network has to know.
-fn token(args: &ServeArgs) -> Result<Option<String>, Failure> {
-    let Some(file) = &args.token_file else {
-        return Ok(std::env::var("FLEETFIT_TOKEN").ok().filter(|token| !token.is_empty()));
-    };
-    let text = std::fs::read_to_string(file).map_err(|error| {
-        let message = format!("--token-file {}: {}", file.display(), plain(&error));
-        Failure::asked(message, "name a file that holds the token on its only line")
-    })?;
-    let token = text.trim();
-    if token.is_empty() || token.contains(char::is_whitespace) {
-        return Err(Failure::asked(
-            format!("--token-file {} holds no token", file.display()),
-            "write one word into it, for instance from: openssl rand -hex 32",
-        ));
-    }
-    Ok(Some(token.to_owned()))
 }

@@ -11,6 +11,7 @@ use fleetfit_scheduler::blobs::Blobs;
 use fleetfit_scheduler::engine::{EngineHandle, Note, OpenStudy};
 use fleetfit_scheduler::journal::{Journal, Status, StudyId, StudyRecord};
 use fleetfit_scheduler::query;
+use fleetfit_search_spaces::material::MAX_BYTES;
 use fleetfit_search_spaces::wire::{Assignment, StudySpec};
 use fleetfit_search_spaces::{Manifest, Problem, Problems};
 use fleetfit_trial_runner::material::{self, Origins};
@@ -135,10 +136,12 @@ impl Service {
             let hint = "send it first, as fleetfit submit does: PUT /api/v1/blobs/DIGEST";
             Failure::asked(format!("material {digest}: {why}"), hint)
         };
-        let Some((mut file, _)) = self.blobs.get(digest).map_err(|error| lost(&error))? else {
+        let Some((file, _)) = self.blobs.get(digest).map_err(|error| lost(&error))? else {
             return Err(lost(&"the service does not have it"));
         };
         let mut bytes = Vec::new();
+        // Any blob may be named, however large.
+        let mut file = file.take(MAX_BYTES as u64 + 1);
         file.read_to_end(&mut bytes).map_err(|error| Failure::outside(&error))?;
         let manifest = Manifest::read(&bytes).map_err(|error| lost(&error))?;
         let dir = home::tree_dir(&self.home, digest);

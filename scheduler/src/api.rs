@@ -40,7 +40,7 @@ use crate::engine::EngineHandle;
 use crate::journal::Journal;
 use crate::query::Tallies;
 
-pub use self::blobs::{KeptBlob, MissingBlobs};
+pub use self::blobs::{Kept, MAX_ASKED, Missing, Wanted};
 pub use self::doors::{Accepted, Component, Door, Doors, Rerun, RunnerView, Submitted};
 pub use self::external::{AskedTrial, AskedTrials, Reported, ToldTrial, ToldTrials};
 pub use self::guard::Guard;
@@ -59,8 +59,6 @@ pub struct Service {
     pub studies_dir: PathBuf,
     /// What a service does besides; a process that only runs one study has none.
     pub doors: Option<Arc<Doors>>,
-    /// What jobs name on disk; none where jobs are not taken.
-    pub blobs: Option<Blobs>,
     /// Who may ask over the network.
     pub guard: Guard,
     /// What the service says of itself.
@@ -83,6 +81,8 @@ pub struct Api {
 /// What handlers see.
 struct App {
     service: Service,
+    /// What jobs name on disk, where the process takes jobs.
+    blobs: Option<Blobs>,
     /// True once streams have to end.
     closing: watch::Sender<bool>,
     /// Held while a marked job is taken in; when old marks were last removed, in milliseconds since
@@ -104,8 +104,18 @@ enum Entrance {
 impl Api {
     /// The API of this service.
     pub fn new(service: Service) -> Self {
+        Self::of(service, None)
+    }
+
+    /// The API of a service that takes what jobs name on disk.
+    pub fn with_blobs(service: Service, blobs: Blobs) -> Self {
+        Self::of(service, Some(blobs))
+    }
+
+    fn of(service: Service, blobs: Option<Blobs>) -> Self {
         let app = App {
             service,
+            blobs,
             closing: watch::Sender::new(false),
             marks: Mutex::default(),
             tallies: Tallies::default(),
@@ -168,8 +178,8 @@ impl Api {
             .route("/api/v1/studies/{study}/ask", post(external::ask))
             .route("/api/v1/studies/{study}/tell", post(external::tell))
             .route("/api/v1/studies/{study}/report", post(external::report))
-            .route("/api/v1/blobs/{digest}", get(blobs::get).put(blobs::put))
             .route("/api/v1/blobs/missing", post(blobs::missing))
+            .route(turnstile::BLOB, get(blobs::get).put(blobs::put))
             .route("/api/v1/runners", get(runners::list))
             .route("/healthz", get(health::health))
             .route("/metrics", get(metrics::page))

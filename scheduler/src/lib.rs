@@ -17,6 +17,7 @@ pub mod uploads;
 pub mod schedule;
 
 pub mod api;
+pub mod bus;
 pub mod engine;
 
 pub use event::{Command, EndedBy, Event, Fact, Step};

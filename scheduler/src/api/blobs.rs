@@ -1,100 +1,147 @@
-//! Blobs: what jobs name on disk, under the digest of its bytes. They pass through, piece by piece.
+//! Blobs over HTTP: what a job names on disk arrives before the job, and each blob once. No body lies
+//! in memory.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Json;
-use axum::body::Body;
+use axum::body::{Body, Bytes};
 use axum::extract::{Path, RawQuery, Request, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use fleetfit_search_spaces::material::is_digest;
 use futures_util::StreamExt;
 use serde::{Deserialize, Serialize};
+use tokio::sync::mpsc;
 
-use super::body::object;
+use super::body::{expect, malformed, text, unprocessable};
 use super::logs::streamed;
 use super::question::{Answer, Question, ask};
 use super::{App, Refused, Why};
 use crate::blobs::{BlobError, Blobs};
 
-/// How long a piece may take to arrive.
-const ARRIVAL: Duration = Duration::from_secs(60);
+/// How long a sender may pause.
+const PAUSE: Duration = Duration::from_secs(60);
 
-/// What is gathered before it is written.
-const PIECE_BYTES: usize = 1 << 20;
+/// How many pieces may wait for the disk.
+const WAITING: usize = 4;
 
-/// How many blobs can be asked after at once.
-pub(super) const MAX_ASKED: usize = 10_000;
+/// The most digests that one question names.
+pub const MAX_ASKED: usize = 5_000;
 
-/// A blob that is kept.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct KeptBlob {
-    /// The digest of its bytes.
-    pub digest: String,
-    /// How many they are.
-    pub bytes: u64,
+/// Which of these blobs are not there?
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Wanted {
+    /// Their digests, at most [`MAX_ASKED`].
+    pub digests: Vec<String>,
 }
 
-/// Which blobs are not there.
+/// The blobs that are not there, and have to be sent.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct MissingBlobs {
+pub struct Missing {
     /// Their digests.
     pub missing: Vec<String>,
 }
 
-/// Keeps a blob: 201, or 200 where it was there already.
+/// A blob that was kept.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Kept {
+    /// Its digest.
+    pub digest: String,
+    /// How many bytes it has.
+    pub bytes: u64,
+}
+
+impl App {
+    fn blobs(&self) -> Result<Blobs, Refused> {
+        self.blobs.clone().ok_or_else(Refused::not_a_service)
+    }
+}
+
+/// Keeps the body, if it is what the address says.
 pub(super) async fn put(
     State(app): State<Arc<App>>,
     Path(digest): Path<String>,
     query: RawQuery,
-    body: Body,
-) -> Result<(StatusCode, Json<KeptBlob>), Refused> {
+    request: Request,
+) -> Result<(StatusCode, Json<Kept>), Refused> {
     Question::read(query, &[])?;
-    let blobs = app.blobs()?.clone();
+    let blobs = app.blobs()?;
+    let (sender, receiver) = mpsc::channel(WAITING);
     let name = digest.clone();
-    let begun = ask(move || Ok((blobs.has(&name)?, blobs.begin(&name)?)));
-    let (was_there, mut incoming) = begun.await?;
-    let mut pieces = body.into_data_stream();
-    let mut is_over = false;
-    while !is_over {
-        let mut gathered = Vec::new();
-        while gathered.len() < PIECE_BYTES {
-            let late = |_| {
-                let seconds = ARRIVAL.as_secs();
-                let message = format!("nothing arrived for {seconds} s");
-                Refused::new(Why::Timeout, message)
-            };
-            match tokio::time::timeout(ARRIVAL, pieces.next()).await.map_err(late)? {
-                Some(Ok(piece)) => gathered.extend_from_slice(&piece),
-                Some(Err(_)) => return Err(Refused::bad("the body ended before its end")),
-                None => {
-                    is_over = true;
-                    break;
-                }
+    let keeping = ask(move || Ok(keep(&blobs, &name, receiver)?));
+    let mut closing = app.closing.subscribe();
+    let sending = async {
+        tokio::select! {
+            sent = send(request.into_body(), sender) => sent,
+            _ = closing.wait_for(|closing| *closing) => {
+                let message = "the service is about to end; send it again later";
+                Err(Refused::new(Why::Unavailable, message))
             }
         }
-        incoming = ask(move || {
-            incoming.write(&gathered)?;
-            Ok(incoming)
-        })
-        .await?;
-    }
-    let bytes = ask(move || Ok(incoming.finish()?)).await?;
-    let status = if was_there { StatusCode::OK } else { StatusCode::CREATED };
-    Ok((status, Json(KeptBlob { digest, bytes })))
+    };
+    let (kept, sent) = tokio::join!(keeping, sending);
+    let kept = kept?;
+    // Where the disk had a say, that is the reason; otherwise it is that of the sender.
+    sent?;
+    let bytes = kept.ok_or_else(|| Refused::bad("the body ended before its end"))?;
+    Ok((StatusCode::CREATED, Json(Kept { digest, bytes })))
 }
 
-/// The bytes of a blob.
+/// A piece of a body, or its proper end.
+enum Arrived {
+    Piece(Bytes),
+    End,
+}
+
+/// Hands a body on, piece by piece. Ends without a word where nobody takes it any more.
+async fn send(body: Body, sender: mpsc::Sender<Arrived>) -> Result<(), Refused> {
+    let mut pieces = body.into_data_stream();
+    loop {
+        let next = tokio::time::timeout(PAUSE, pieces.next()).await.map_err(|_| {
+            let seconds = PAUSE.as_secs();
+            Refused::new(Why::Timeout, format!("nothing of the body came for {seconds} s"))
+        })?;
+        let arrived = match next {
+            Some(Ok(piece)) => Arrived::Piece(piece),
+            Some(Err(_)) => return Err(Refused::bad("the body ended before its end")),
+            None => Arrived::End,
+        };
+        let is_end = matches!(arrived, Arrived::End);
+        if sender.send(arrived).await.is_err() || is_end {
+            return Ok(());
+        }
+    }
+}
+
+/// Writes what arrives. None where the sender ended before its end.
+fn keep(
+    blobs: &Blobs,
+    digest: &str,
+    mut receiver: mpsc::Receiver<Arrived>,
+) -> Result<Option<u64>, BlobError> {
+    let mut incoming = blobs.begin(digest)?;
+    while let Some(arrived) = receiver.blocking_recv() {
+        match arrived {
+            Arrived::Piece(piece) => incoming.write(&piece)?,
+            Arrived::End => return incoming.finish().map(Some),
+        }
+    }
+    Ok(None)
+}
+
+/// A blob's bytes; for HEAD, that it is there.
 pub(super) async fn get(
     State(app): State<Arc<App>>,
     Path(digest): Path<String>,
     query: RawQuery,
 ) -> Result<Response, Refused> {
     Question::read(query, &[])?;
-    let blobs = app.blobs()?.clone();
+    let blobs = app.blobs()?;
     let found = ask(move || {
         blobs.get(&digest)?.ok_or_else(|| {
-            Refused::new(Why::UnknownBlob, format!("the service has no blob {digest}"))
+            Refused::new(Why::UnknownBlob, format!("there is no blob {digest}; it was never sent"))
         })
     });
     let (file, n_bytes) = found.await?;
@@ -105,26 +152,34 @@ pub(super) async fn get(
     Ok((headers, streamed(file)).into_response())
 }
 
-/// Which of many blobs have to be sent.
+/// Tells which blobs have to be sent. The others stay for an hour, for the job that names them.
 pub(super) async fn missing(
     State(app): State<Arc<App>>,
     query: RawQuery,
     request: Request,
-) -> Answer<MissingBlobs> {
+) -> Answer<Missing> {
     Question::read(query, &[])?;
-    let blobs = app.blobs()?.clone();
-    let digests = object(request, &["digests"]).await?.texts("digests", MAX_ASKED)?;
+    let (parts, body) = request.into_parts();
+    expect(&parts.headers, &["application/json"])?;
+    let blobs = app.blobs()?;
+    let text = text(body, 1 << 20).await?;
+    serde_json::from_str::<serde::de::IgnoredAny>(&text).map_err(|error| malformed(&error))?;
+    let Wanted { digests } = serde_json::from_str(&text)
+        .map_err(|_| unprocessable("the body is no {\"digests\": [\"…\"]}"))?;
+    if digests.len() > MAX_ASKED {
+        let message = format!("{} digests are too many; ask for {MAX_ASKED}", digests.len());
+        return Err(unprocessable(message));
+    }
+    if let Some(wrong) = digests.iter().find(|digest| !is_digest(digest)) {
+        let wrong: String = wrong.chars().take(80).collect();
+        return Err(unprocessable(BlobError::NotADigest(wrong).to_string()));
+    }
     let missing = ask(move || {
         let digests: Vec<&str> = digests.iter().map(String::as_str).collect();
-        Ok(blobs.missing(&digests)?.into_iter().map(str::to_owned).collect())
+        let missing = blobs.missing(&digests)?;
+        Ok(missing.into_iter().map(str::to_owned).collect())
     });
-    Ok(Json(MissingBlobs { missing: missing.await? }))
-}
-
-impl App {
-    fn blobs(&self) -> Result<&Blobs, Refused> {
-        self.service.blobs.as_ref().ok_or_else(Refused::not_a_service)
-    }
+    Ok(Json(Missing { missing: missing.await? }))
 }
 
 impl From<BlobError> for Refused {

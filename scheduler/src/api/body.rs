@@ -138,18 +138,6 @@ impl Object {
         if self.has(key) { self.text(key).map(Some) } else { Ok(None) }
     }
 
-    /// A list of so many texts.
-    pub(super) fn texts(&self, key: &str, most: usize) -> Result<Vec<String>, Refused> {
-        let list = self.get(key).and_then(Value::as_array);
-        let list = list.filter(|list| (1..=most).contains(&list.len()));
-        let texts = list.and_then(|list| {
-            list.iter().map(|text| text.as_str().map(str::to_owned)).collect::<Option<_>>()
-        });
-        texts.ok_or_else(|| {
-            unprocessable(format!("{}{key} is no list of 1 to {most} texts", self.at))
-        })
-    }
-
     /// A list of so many objects with these keys at most.
     pub(super) fn objects(
         &self,

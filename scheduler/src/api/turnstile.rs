@@ -20,17 +20,14 @@ use super::{App, Entrance, Refusal, Refused, Why};
 /// How long an answer may take. Clients give up a little later.
 const ANSWER: Duration = Duration::from_secs(100);
 
-/// How long it may take where a large body comes first, which has a limit of its own.
-const LONG_ANSWER: Duration = Duration::from_secs(24 * 3_600);
-
-/// The address of what may be large.
-const BLOB: &str = "/api/v1/blobs/{digest}";
-
 /// The longest address that is read.
 const MAX_ADDRESS_BYTES: usize = 8 << 10;
 
 /// The longest id of a request that is taken over from its sender.
 const MAX_ID_BYTES: usize = 64;
+
+/// Where a blob is.
+pub(super) const BLOB: &str = "/api/v1/blobs/{digest}";
 
 /// The header that carries a request's id.
 pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -62,9 +59,12 @@ async fn pass(
     let span = tracing::info_span!("request", request_id = id, %method, path, study);
     let answered = async {
         let_in(&app, entrance, route, &request)?;
-        let limit = if route == BLOB { LONG_ANSWER } else { ANSWER };
-        tokio::time::timeout(limit, next.run(request)).await.map_err(|_| {
-            let seconds = limit.as_secs();
+        // A blob takes as long as it takes; its handler looks whether anything comes.
+        if method == Method::PUT && route == BLOB {
+            return Ok(next.run(request).await);
+        }
+        tokio::time::timeout(ANSWER, next.run(request)).await.map_err(|_| {
+            let seconds = ANSWER.as_secs();
             let message = format!("there was no answer within {seconds} s; ask for less");
             Refused::new(Why::TooSlow, message)
         })
@@ -111,7 +111,7 @@ fn let_in(app: &App, entrance: Entrance, route: &str, request: &Request) -> Resu
     if entrance == Entrance::Network {
         app.service.guard.check(request.uri().path(), request.headers())?;
     }
-    let form = form_of(route, request.method());
+    let form = form_of(route);
     match takes(request.headers(), form) {
         true => Ok(()),
         false => Err(Refused::new(Why::NotAcceptable, format!("the answer is {form}"))),
@@ -119,12 +119,12 @@ fn let_in(app: &App, entrance: Entrance, route: &str, request: &Request) -> Resu
 }
 
 /// The form of what is answered there.
-fn form_of(route: &str, method: &Method) -> &'static str {
+fn form_of(route: &str) -> &'static str {
     match route {
         "/metrics" => "text/plain",
         route if route.ends_with("/logs") => "text/plain",
         route if route.ends_with("/events") => "text/event-stream",
-        BLOB if method != Method::PUT => "application/octet-stream",
+        BLOB => "application/octet-stream",
         _ => "application/json",
     }
 }

@@ -15,9 +15,6 @@ use super::schemas::{
 
 const JSON: &str = "application/json";
 
-/// Where blobs are.
-const BLOB: &str = "/api/v1/blobs/{digest}";
-
 /// What every request may be refused with.
 const ALWAYS: [u16; 7] = [400, 401, 403, 406, 414, 500, 503];
 
@@ -312,34 +309,36 @@ fn external() -> Vec<Operation> {
 }
 
 fn blobs() -> Vec<Operation> {
-    let at = || vec![path("digest", "The blake3 digest of the bytes.", digest())];
+    const BLOB: &str = "/api/v1/blobs/{digest}";
+    const BYTES: &str = "application/octet-stream";
+    let of = || vec![path("digest", "The blake3 digest of its bytes, in hexadecimal.", digest())];
     let bytes = RequestBodyBuilder::new()
-        .content("application/octet-stream", Content::new(Some(text())))
+        .content(BYTES, Content::new(Some(text())))
         .required(Some(Required::True))
         .build();
-    let kept = || named("Blob");
     vec![
         Operation {
-            parameters: at(),
-            answers: vec![(200, "application/octet-stream", text())],
-            ..get(BLOB, "get_blob", "The bytes of a blob.", "", &[404, 409])
+            parameters: of(),
+            answers: vec![(200, BYTES, text())],
+            ..get(
+                BLOB,
+                "get_blob",
+                "A blob's bytes; HEAD tells whether it is there.",
+                "",
+                &[404, 409],
+            )
         },
         Operation {
             method: HttpMethod::Put,
-            parameters: at(),
+            parameters: of(),
             body: Some(bytes),
-            answers: vec![(201, JSON, kept()), (200, JSON, kept())],
-            ..get(BLOB, "put_blob", "Keeps bytes under their digest.", "", &[409])
+            answers: vec![(201, JSON, named("Blob"))],
+            ..get(BLOB, "put_blob", "Keeps a blob, streamed.", "", &[409])
         },
         Operation {
-            body: Some(json("AskedBlobs")),
-            answers: vec![(200, JSON, named("MissingBlobs"))],
-            ..post(
-                "/api/v1/blobs/missing",
-                "list_missing_blobs",
-                "Which of these blobs have to be sent.",
-                &[409],
-            )
+            body: Some(json("Wanted")),
+            answers: vec![(200, JSON, named("Missing"))],
+            ..post("/api/v1/blobs/missing", "find_missing", "Which blobs have to be sent.", &[409])
         },
     ]
 }

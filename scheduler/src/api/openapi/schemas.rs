@@ -7,7 +7,6 @@ use utoipa::openapi::schema::{
 use utoipa::openapi::{Ref, RefOr};
 
 use super::super::MAX_PAGE;
-use super::super::blobs::MAX_ASKED;
 
 pub(super) type Form = RefOr<Schema>;
 
@@ -142,6 +141,8 @@ pub(super) fn all() -> Vec<(&'static str, Form)> {
         ("Health", map_of(words(&["ok"]), "The service and its parts, each of which works.")),
         ("Deleted", object("A study that is gone.", vec![("study", text()), ("deleted", truth())])),
         ("Blob", object("A blob that is kept.", vec![("digest", text()), ("bytes", count())])),
+        ("Missing", object("Blobs that have to be sent.", vec![("missing", list(text()))])),
+        ("Wanted", object("Blobs that a job names.", vec![("digests", list(text()))])),
         ("Job", open_object("A job with the keys of a job file; docs/job-file.md describes them.")),
     ];
     forms.extend(requests());
@@ -167,13 +168,7 @@ fn requests() -> Vec<(&'static str, Form)> {
         "What became of one result: repeated ones had ended before, unknown ones nobody was offered.",
         vec![("trial", trial()), ("told", words(&["counted", "repeated", "unknown"]))],
     );
-    let digests = |key, about| {
-        object(about, vec![(key, list_of(text_like("^[0-9a-f]{64}$", 64), 1, MAX_ASKED))])
-    };
-    let missing = vec![("missing", list(text()))];
     vec![
-        ("AskedBlobs", digests("digests", "Blobs that are asked after.")),
-        ("MissingBlobs", object("Those of them that are not there.", missing)),
         (
             "Ask",
             object(
