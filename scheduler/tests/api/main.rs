@@ -3,7 +3,6 @@
 #![allow(clippy::unwrap_used, reason = "tests may")]
 
 mod asked;
-mod blobs;
 mod described;
 mod events;
 mod external;

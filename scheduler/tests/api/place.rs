@@ -125,13 +125,17 @@ impl Place {
             engine: engine.handle(),
             studies_dir: dir.path().join("studies"),
             doors: is_service.then(|| Arc::new(doors)),
-            blobs: is_service.then(|| Blobs::open(&dir.path().join("blobs")).unwrap()),
             guard: guard(address),
             info: ServiceInfo { version: "1.2.3".into() },
         };
+        let blobs = is_service.then(|| Blobs::open(&dir.path().join("blobs")).unwrap());
         let (close, closed) = oneshot::channel::<()>();
         let thread = std::thread::spawn(move || {
-            runtime.block_on(Api::new(service).serve_network(listener, async {
+            let api = match blobs {
+                Some(blobs) => Api::with_blobs(service, blobs),
+                None => Api::new(service),
+            };
+            runtime.block_on(api.serve_network(listener, async {
                 drop(closed.await);
             }));
         });
