@@ -11,6 +11,7 @@ use fleetfit_scheduler::api::{
     Accepted, Api, Component, Doors, Guard, Refused, Rerun, RunnerView, Service, ServiceInfo,
     Submitted, Why,
 };
+use fleetfit_scheduler::blobs::Blobs;
 use fleetfit_scheduler::engine::{Engine, Note, OpenStudy, Outlets};
 use fleetfit_scheduler::journal::{Journal, NewStudy};
 use fleetfit_scheduler::{EndedBy, Fact};
@@ -110,6 +111,7 @@ impl Place {
             dispatch: Box::new(|_, _| {}),
             hint: Box::new(|_| {}),
             settled: Box::new(|_| {}),
+            ends_runners: false,
         };
         let engine = Engine::start(journal.clone(), outlets).unwrap();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
@@ -126,9 +128,14 @@ impl Place {
             guard: guard(address),
             info: ServiceInfo { version: "1.2.3".into() },
         };
+        let blobs = is_service.then(|| Blobs::open(&dir.path().join("blobs")).unwrap());
         let (close, closed) = oneshot::channel::<()>();
         let thread = std::thread::spawn(move || {
-            runtime.block_on(Api::new(service).serve_network(listener, async {
+            let api = match blobs {
+                Some(blobs) => Api::with_blobs(service, blobs),
+                None => Api::new(service),
+            };
+            runtime.block_on(api.serve_network(listener, async {
                 drop(closed.await);
             }));
         });
@@ -280,6 +287,7 @@ fn doors(
                 seed: record.head.seed,
                 n_entities: record.head.entities,
                 reopen,
+                warm: Vec::new(),
                 adopted: Vec::new(),
             };
             engine.tell(Note::Open(Box::new(open)));
