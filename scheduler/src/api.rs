@@ -20,6 +20,7 @@ mod openapi;
 mod question;
 mod refused;
 mod runners;
+mod schedules;
 mod studies;
 mod submit;
 mod trials;
@@ -178,6 +179,11 @@ impl Api {
             .route("/api/v1/studies/{study}/ask", post(external::ask))
             .route("/api/v1/studies/{study}/tell", post(external::tell))
             .route("/api/v1/studies/{study}/report", post(external::report))
+            .route("/api/v1/schedules", get(schedules::list).post(schedules::create))
+            .route("/api/v1/schedules/{schedule}", get(schedules::show).delete(schedules::remove))
+            .route("/api/v1/schedules/{schedule}/pause", post(schedules::pause))
+            .route("/api/v1/schedules/{schedule}/resume", post(schedules::resume))
+            .route("/api/v1/schedules/{schedule}/trigger", post(schedules::trigger))
             .route("/api/v1/blobs/missing", post(blobs::missing))
             .route(turnstile::BLOB, get(blobs::get).put(blobs::put))
             .route("/api/v1/runners", get(runners::list))

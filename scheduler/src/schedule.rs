@@ -164,15 +164,19 @@ impl Schedules {
         Ok(Self { inner: Arc::new(Inner { journal, table, changed: Condvar::new() }) })
     }
 
-    /// Stores a schedule, from now on. The same one again, with the same job and the same files, is
-    /// the one that is there.
-    pub fn create(&self, new: NewSchedule, now: Timestamp) -> Result<ScheduleView, ScheduleError> {
+    /// Stores a schedule, from now on, and tells whether it is new: the same one again, with the same
+    /// job and the same files, is the one that is there.
+    pub fn create(
+        &self,
+        new: NewSchedule,
+        now: Timestamp,
+    ) -> Result<(ScheduleView, bool), ScheduleError> {
         let live = Live::of(new.stored(now)?).map_err(ScheduleError::Problems)?;
         let name = live.stored.name.clone();
         let mut table = self.table();
         match table.kept.get(&name) {
             Some(Kept::Live(own)) if own.stored.canonical == live.stored.canonical => {
-                return Ok(view::of(own));
+                return Ok((view::of(own), false));
             }
             Some(_) => return Err(ScheduleError::Exists { name }),
             None => {}
@@ -184,7 +188,7 @@ impl Schedules {
         let view = view::of(&live);
         table.kept.insert(name, Kept::Live(Box::new(live)));
         self.inner.changed.notify_all();
-        Ok(view)
+        Ok((view, true))
     }
 
     /// All of them, by name.

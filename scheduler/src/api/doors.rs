@@ -1,9 +1,12 @@
 //! What a service does besides answering from the journal: closures that the process around it
 //! gives, and the forms of what goes in and comes out. They are called on blocking threads.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 use super::Refused;
+use crate::schedule::Ticker;
 
 /// What the process around the API can do. Each may wait for a disk or for the engine.
 pub struct Doors {
@@ -13,6 +16,8 @@ pub struct Doors {
     pub resume: Door<String, ()>,
     /// Starts a study like another one, on the data as they are by then.
     pub rerun: Door<Rerun, Accepted>,
+    /// What is run again and again, by whoever keeps it.
+    pub schedules: Option<Arc<Ticker>>,
     /// Who can run trials.
     pub runners: Box<dyn Fn() -> Vec<RunnerView> + Send + Sync>,
     /// What else has to work, besides the journal and the engine.

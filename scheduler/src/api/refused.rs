@@ -54,6 +54,8 @@ pub enum Why {
     UnknownTrial,
     /// The service has no such blob.
     UnknownBlob,
+    /// There is no such schedule.
+    UnknownSchedule,
     /// This address knows other methods.
     MethodNotAllowed,
     /// The answer has another form than those that were asked for.
@@ -101,7 +103,8 @@ impl Why {
             | Self::UnknownStudy
             | Self::UnknownEntity
             | Self::UnknownTrial
-            | Self::UnknownBlob => StatusCode::NOT_FOUND,
+            | Self::UnknownBlob
+            | Self::UnknownSchedule => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::NotAcceptable => StatusCode::NOT_ACCEPTABLE,
             Self::Timeout => StatusCode::REQUEST_TIMEOUT,

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use crate::form::check;
 use crate::place::{Answer, JOB, Place};
+use crate::schedules::SCHEDULE;
 
 /// Where the description is kept. `FLEETFIT_WRITE_GOLDEN=1` writes it again.
 const KEPT: &str = "tests/api/openapi.json";
@@ -75,6 +76,18 @@ fn answers_have_the_forms_that_are_described() {
     post("/cancel", json!(null));
     post("/resume", json!(null));
     post("/rerun", json!({"name": "again"}));
+    let new = json!({"file": "s.yaml", "text": SCHEDULE, "job": {"file": "j.yaml", "text": JOB}});
+    let create = "/api/v1/schedules";
+    hold(&document, "POST", create, &place.post(create, &new));
+    hold(&document, "POST", create, &place.post(create, &new));
+    hold(&document, "POST", create, &place.post(create, &json!({"text": 1})));
+    for rest in ["/pause", "/resume", "/trigger"] {
+        let answer = place.post(&format!("/api/v1/schedules/nightly{rest}"), &json!(null));
+        assert!(answer.status < 300, "{rest}: {}", answer.text());
+        hold(&document, "POST", &format!("/api/v1/schedules/{{schedule}}{rest}"), &answer);
+    }
+    get(create, create);
+    get("/api/v1/schedules/{schedule}", "/api/v1/schedules/nightly");
     get("/api/v1/studies", "/api/v1/studies");
     get("/api/v1/runners", "/api/v1/runners");
     get("/healthz", "/healthz");
@@ -98,6 +111,7 @@ fn every_address_that_is_described_is_there() {
     assert!(operations.len() > 20);
     for (method, path, operation) in operations {
         let there = path.replace("{study}", "none").replace("{trial}", "0");
+        let there = there.replace("{schedule}", "none");
         let there = there.replace("{digest}", &"0".repeat(64));
         let answer = place.send(&method, &there, &[], b"");
         assert_ne!(answer.status, 405, "{method} {path}");

@@ -10,4 +10,5 @@ mod form;
 mod page;
 mod place;
 mod refusals;
+mod schedules;
 mod studies;

@@ -14,6 +14,7 @@ use fleetfit_scheduler::api::{
 use fleetfit_scheduler::blobs::Blobs;
 use fleetfit_scheduler::engine::{Engine, Note, OpenStudy, Outlets};
 use fleetfit_scheduler::journal::{Journal, NewStudy};
+use fleetfit_scheduler::schedule::{Clock, Fire, Schedules, StoredSchedule, Ticker};
 use fleetfit_scheduler::{EndedBy, Fact};
 use fleetfit_search_spaces::{
     Configuration, End, EntityKey, Job, Outcome, Setting, Value as Scalar,
@@ -286,6 +287,7 @@ fn doors(
                 study: record.study().unwrap(),
                 seed: record.head.seed,
                 n_entities: record.head.entities,
+                warm: Vec::new(),
                 reopen,
                 warm: Vec::new(),
                 adopted: Vec::new(),
@@ -320,7 +322,19 @@ fn doors(
         }
     };
     let again = create.clone();
+    let (scheduled, schedules) = (create.clone(), Schedules::open(&journal).unwrap());
+    let fire: Fire = Box::new(move |schedule: &StoredSchedule, due| {
+        let mut job = schedule.job.read().map_err(|problems| problems.to_string())?;
+        let name = schedule.study_name(due);
+        job.set("name", &name).map_err(|problem| problem.to_string())?;
+        let accepted = scheduled(job, None).map_err(|refused| refused.message)?;
+        Ok(accepted.study)
+    });
+    // A clock that stands still.
+    let clock: Clock = Box::new(|| jiff::Timestamp::from_second(1_795_154_340).unwrap());
+    let ticker = Ticker::start(schedules, fire, clock).unwrap();
     Doors {
+        schedules: Some(Arc::new(ticker)),
         submit: Box::new(move |job: Submitted| {
             submitted.lock().unwrap().push(job.clone());
             let file = job.file.unwrap_or_else(|| "job.yaml".into());
