@@ -7,7 +7,7 @@ use super::StudyId;
 use super::bytes::{Malformed, Reader};
 use super::record::{MORE, Record};
 use super::store::{Found, Scan, Table, damaged};
-use super::study::{StudyHead, StudyRecord, Summary};
+use super::study::{DamagedStudy, Listing, StudyHead, StudyRecord, Summary};
 use super::{BLOCK_ENTITIES, Journal, Prefix, fact, number, sequence_of};
 use crate::event::Fact;
 use crate::journal::JournalError;
@@ -26,36 +26,74 @@ impl Journal {
         }
     }
 
-    /// Every study in order of creation.
-    pub fn list(&self) -> Result<Vec<StudyRecord>, JournalError> {
-        let mut ids = Vec::new();
-        for entry in self.store.scan(Table::Names, &[], &[]) {
-            let (name, bytes) = entry?;
-            ids.push(StudyId(number(Table::Names, &name, &bytes)?));
+    /// The number of the study of this name, also of one that is damaged.
+    pub fn number_of(&self, name: &str) -> Result<Option<StudyId>, JournalError> {
+        match self.store.get(Table::Names, name.as_bytes()) {
+            Ok(bytes) => bytes
+                .map(|bytes| number(Table::Names, name.as_bytes(), &bytes).map(StudyId))
+                .transpose(),
+            Err(error) => match self.number_by_head(name)? {
+                Some(id) => Ok(Some(id)),
+                None => Err(error),
+            },
         }
-        ids.sort_unstable();
-        let mut records = Vec::with_capacity(ids.len());
-        for id in ids {
-            match self.record(id) {
-                Err(JournalError::NoStudy { .. }) => {}
-                found => records.push(found?),
+    }
+
+    /// The number of the study that calls itself so.
+    fn number_by_head(&self, name: &str) -> Result<Option<StudyId>, JournalError> {
+        for key in self.store.keys(Table::Summaries, &[], usize::MAX)? {
+            let id = StudyId(number(Table::Summaries, &key, &key)?);
+            if self.head(id).is_ok_and(|head| head.is_some_and(|head| head.name == name)) {
+                return Ok(Some(id));
             }
         }
-        Ok(records)
+        Ok(None)
+    }
+
+    /// Every study in order of creation; those that cannot be read are left out.
+    pub fn list(&self) -> Result<Vec<StudyRecord>, JournalError> {
+        Ok(self.listing()?.records)
+    }
+
+    /// Every study, and those that are there and cannot be read.
+    pub fn listing(&self) -> Result<Listing, JournalError> {
+        let mut listing = Listing::default();
+        let mut names = self.store.scan(Table::Names, &[], &[]);
+        while let Some(found) = names.next_found() {
+            let (name, bytes) = found?;
+            let read = bytes
+                .and_then(|bytes| number(Table::Names, &name, &bytes))
+                .and_then(|id| self.record(StudyId(id)));
+            match read {
+                Ok(record) => listing.records.push(record),
+                // It was deleted since the name was read.
+                Err(JournalError::NoStudy { .. }) => {}
+                Err(reason @ (JournalError::Corrupt { .. } | JournalError::Newer { .. })) => {
+                    let name = String::from_utf8_lossy(&name).into_owned();
+                    listing.damaged.push(DamagedStudy { name, reason: reason.to_string() });
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        listing.records.sort_unstable_by_key(|record| record.id);
+        Ok(listing)
     }
 
     /// The study of this number.
     pub fn record(&self, id: StudyId) -> Result<StudyRecord, JournalError> {
         let missing = JournalError::NoStudy { number: id.0 };
-        if self.store.get(Table::Unfinished, &id.key())?.is_some() {
+        if self.store.has(Table::Unfinished, &id.key())? {
             return Err(missing);
         }
-        let Some(head) = self.whole(Table::Studies, &id.key())? else {
-            return Err(missing);
-        };
-        let head: StudyHead =
-            serde_json::from_slice(&head).map_err(|_| damaged(Table::Studies, &id.key()))?;
+        let head = self.head(id)?.ok_or(missing)?;
         Ok(StudyRecord { id, head, summary: self.summary(id)? })
+    }
+
+    /// What was submitted, while it is stored.
+    pub(super) fn head(&self, id: StudyId) -> Result<Option<StudyHead>, JournalError> {
+        let head = self.whole(Table::Studies, &id.key())?;
+        let read = |head: Vec<u8>| serde_json::from_slice(&head);
+        head.map(read).transpose().map_err(|_| damaged(Table::Studies, &id.key()))
     }
 
     /// Where a study stands.

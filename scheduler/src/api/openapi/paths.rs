@@ -117,6 +117,7 @@ fn operations() -> Vec<Operation> {
     let mut operations = studies();
     operations.extend(results());
     operations.extend(external());
+    operations.extend(blobs());
     operations.extend(service());
     operations
 }
@@ -305,6 +306,41 @@ fn external() -> Vec<Operation> {
             "Tell",
             "Told",
         ),
+    ]
+}
+
+fn blobs() -> Vec<Operation> {
+    const BLOB: &str = "/api/v1/blobs/{digest}";
+    const BYTES: &str = "application/octet-stream";
+    let of = || vec![path("digest", "The blake3 digest of its bytes, in hexadecimal.", digest())];
+    let bytes = RequestBodyBuilder::new()
+        .content(BYTES, Content::new(Some(text())))
+        .required(Some(Required::True))
+        .build();
+    vec![
+        Operation {
+            parameters: of(),
+            answers: vec![(200, BYTES, text())],
+            ..get(
+                BLOB,
+                "get_blob",
+                "A blob's bytes; HEAD tells whether it is there.",
+                "",
+                &[404, 409],
+            )
+        },
+        Operation {
+            method: HttpMethod::Put,
+            parameters: of(),
+            body: Some(bytes),
+            answers: vec![(201, JSON, named("Blob"))],
+            ..get(BLOB, "put_blob", "Keeps a blob, streamed.", "", &[409])
+        },
+        Operation {
+            body: Some(json("Wanted")),
+            answers: vec![(200, JSON, named("Missing"))],
+            ..post("/api/v1/blobs/missing", "find_missing", "Which blobs have to be sent.", &[409])
+        },
     ]
 }
 

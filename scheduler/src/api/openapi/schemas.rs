@@ -141,6 +141,8 @@ pub(super) fn all() -> Vec<(&'static str, Form)> {
         ("Health", map_of(words(&["ok"]), "The service and its parts, each of which works.")),
         ("Deleted", object("A study that is gone.", vec![("study", text()), ("deleted", truth())])),
         ("Blob", object("A blob that is kept.", vec![("digest", text()), ("bytes", count())])),
+        ("Missing", object("Blobs that have to be sent.", vec![("missing", list(text()))])),
+        ("Wanted", object("Blobs that a job names.", vec![("digests", list(text()))])),
         ("Job", open_object("A job with the keys of a job file; docs/job-file.md describes them.")),
     ];
     forms.extend(requests());
