@@ -1,8 +1,11 @@
 //! The command line as typed.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum, value_parser};
+
+use crate::nats::NatsArgs;
 
 /// Hyperparameter and AutoML search for one model or a hundred thousand.
 #[derive(Debug, Parser)]
@@ -62,6 +65,25 @@ Examples:
   fleetfit run job.yaml --set seed=7 --name store-demand-seed-7
   fleetfit run job.yaml --output json --quiet > result.json")]
     Run(RunArgs),
+    /// Take jobs from whoever asks, and run them here or on runners elsewhere.
+    #[command(after_help = "\
+Examples:
+  fleetfit serve                                          everything in this process
+  fleetfit serve --nats managed                           with a private nats-server, for runners
+  fleetfit serve --nats nats://nats:4222 --listen 0.0.0.0:7766 --token-file token")]
+    Serve(Box<ServeArgs>),
+    /// Run trials for services that share a NATS.
+    #[command(after_help = "\
+Examples:
+  fleetfit runner --nats nats://nats:4222
+  fleetfit runner --nats nats://nats:4222 --slots 8 --allow-commands")]
+    Runner(Box<RunnerArgs>),
+    /// Send a job to a service, with the code and the data that it names.
+    #[command(after_help = "\
+Examples:
+  fleetfit submit job.yaml
+  fleetfit submit job.yaml --server http://fleet:7766 --wait --output json")]
+    Submit(SubmitArgs),
     /// List the studies.
     #[command(after_help = "Example:\n  fleetfit studies --output json | jq -r .study")]
     Studies(ServerArgs),
@@ -98,6 +120,12 @@ Example:
     /// Go on with a study that was interrupted or cancelled.
     #[command(after_help = "Example:\n  fleetfit resume store-demand")]
     Resume(ResumeArgs),
+    /// Run a study again on the data as they are now, from what it has found.
+    #[command(after_help = "\
+Examples:
+  fleetfit rerun store-demand
+  fleetfit rerun store-demand --name store-demand-june --set limits.max_total_trials=20")]
+    Rerun(RerunArgs),
     /// Remove a study with its trials, logs and models.
     #[command(after_help = "Example:\n  fleetfit delete store-demand")]
     Delete(StudyArgs),
@@ -142,6 +170,113 @@ pub(crate) struct RunArgs {
     pub(crate) slots: Option<u16>,
 }
 
+/// How to serve.
+#[derive(Debug, Args)]
+pub(crate) struct ServeArgs {
+    /// Where to listen for requests. Addresses that other machines can reach need a token.
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:7766")]
+    pub(crate) listen: SocketAddr,
+    /// NATS, for runners elsewhere. Without it, trials run in this process.
+    #[command(flatten)]
+    pub(crate) nats: NatsArgs,
+    /// The file that holds what requests must say as their bearer token [default: $FLEETFIT_TOKEN,
+    /// else none].
+    #[arg(long, value_name = "FILE")]
+    pub(crate) token_file: Option<PathBuf>,
+    /// Another name under which the service is asked (repeatable).
+    #[arg(long, value_name = "NAME")]
+    pub(crate) allow_host: Vec<String>,
+    /// How many trials train at once in this process [default: the number of cores].
+    #[arg(long, value_name = "N", value_parser = value_parser!(u16).range(1..=4096))]
+    pub(crate) slots: Option<u16>,
+    /// Run programs too, although other machines can send jobs.
+    #[arg(long)]
+    pub(crate) allow_commands: bool,
+    /// How long a runner may stay silent about what it is at, in seconds.
+    #[arg(long, value_name = "SECONDS", default_value_t = 30.0, value_parser = lease)]
+    pub(crate) lease: f64,
+    /// How the log on standard error is written.
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) log_format: LogFormat,
+}
+
+/// A time that a runner's heart can beat in.
+fn lease(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(seconds) if (0.5..=3_600.0).contains(&seconds) => Ok(seconds),
+        _ => Err("write a number of seconds from 0.5 to 3600".into()),
+    }
+}
+
+/// How a log is written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// How to run trials for a service.
+#[derive(Debug, Args)]
+pub(crate) struct RunnerArgs {
+    /// NATS, where services and runners meet.
+    #[command(flatten)]
+    pub(crate) nats: NatsArgs,
+    /// How many trials train at once [default: the number of cores].
+    #[arg(long, value_name = "N", value_parser = value_parser!(u16).range(1..=4096))]
+    pub(crate) slots: Option<u16>,
+    /// Run programs too, although other machines can send jobs.
+    #[arg(long)]
+    pub(crate) allow_commands: bool,
+    /// Work for this service only [default: for every one at this NATS].
+    #[arg(long, value_name = "ID")]
+    pub(crate) service: Option<String>,
+    /// What to call this runner [default: the machine's name and the process].
+    #[arg(long)]
+    pub(crate) name: Option<String>,
+    /// How long what runs may take to finish when the runner is told to end, in seconds.
+    #[arg(long, value_name = "SECONDS", default_value_t = 30)]
+    pub(crate) drain: u32,
+    /// How much disk fetched code and data may take, in GB.
+    #[arg(long, value_name = "GB", default_value_t = 10, value_parser = value_parser!(u64).range(1..))]
+    pub(crate) cache_gb: u64,
+}
+
+/// What to send.
+#[derive(Debug, Args)]
+pub(crate) struct SubmitArgs {
+    /// The job.
+    #[command(flatten)]
+    pub(crate) job: JobArgs,
+    /// Wait until the study is over, and print how it ended.
+    #[arg(long)]
+    pub(crate) wait: bool,
+    /// Whom to send it to.
+    #[command(flatten)]
+    pub(crate) server: ServerArgs,
+}
+
+/// What to run again.
+#[derive(Debug, Args)]
+pub(crate) struct RerunArgs {
+    /// The study's name.
+    pub(crate) study: String,
+    /// What to call the one that follows [default: the study's name and a number].
+    #[arg(long)]
+    pub(crate) name: Option<String>,
+    /// Change a value of the job, e.g. --set limits.timeout=60 (repeatable).
+    #[arg(long, value_name = "PATH=VALUE")]
+    pub(crate) set: Vec<String>,
+    /// Wait until the study is over, and print how it ended.
+    #[arg(long)]
+    pub(crate) wait: bool,
+    /// Whom to ask.
+    #[command(flatten)]
+    pub(crate) server: ServerArgs,
+}
+
 /// Whom to ask.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct ServerArgs {
@@ -165,6 +300,9 @@ pub(crate) struct StudyArgs {
 pub(crate) struct ResumeArgs {
     /// The study's name.
     pub(crate) study: String,
+    /// Whom to ask.
+    #[command(flatten)]
+    pub(crate) server: ServerArgs,
     /// How many trials train at once in this process [default: the number of cores].
     #[arg(long, value_name = "N", value_parser = value_parser!(u16).range(1..=4096))]
     pub(crate) slots: Option<u16>,

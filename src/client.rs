@@ -4,11 +4,13 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use fleetfit_scheduler::api::{Page, Refusal};
-use http_body_util::{BodyExt, Empty};
+use fleetfit_search_spaces::Problems;
+use http_body_util::{BodyExt, Full};
 use hyper::body::Bytes;
 use hyper::client::conn::http1;
 use hyper::{Method, Request};
 use hyper_util::rt::TokioIo;
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::net::{TcpStream, UnixStream};
 
@@ -82,7 +84,7 @@ impl Client {
 
     /// Whether somebody answers. One who is there and says nothing is an error.
     pub(crate) fn is_there(&self) -> Result<bool, Failure> {
-        match self.send(Method::GET, "/healthz", GREETING) {
+        match self.send(Method::GET, "/healthz", &[], Bytes::new(), GREETING) {
             Ok((status, _)) => Ok(status == 200),
             Err(Failure::Gone(_)) => Ok(false),
             Err(error) => Err(error),
@@ -97,23 +99,57 @@ impl Client {
         self.ask(Method::POST, path)
     }
 
+    /// Sends a job. The same key sends the same job once, however often it is tried.
+    pub(crate) fn post_job<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        job: &str,
+        key: &str,
+    ) -> Result<T, Failure> {
+        let headers = [("content-type", "application/yaml"), ("idempotency-key", key)];
+        self.ask_with(Method::POST, path, &headers, Bytes::from(job.to_owned()))
+    }
+
+    /// Sends a document.
+    pub(crate) fn post_json<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        document: &impl Serialize,
+    ) -> Result<T, Failure> {
+        let body =
+            serde_json::to_vec(document).map_err(|error| Failure::Unexpected(error.to_string()))?;
+        self.ask_with(Method::POST, path, &[("content-type", "application/json")], body.into())
+    }
+
     pub(crate) fn delete<T: DeserializeOwned>(&self, path: &str) -> Result<T, Failure> {
         self.ask(Method::DELETE, path)
     }
 
     fn ask<T: DeserializeOwned>(&self, method: Method, path: &str) -> Result<T, Failure> {
+        self.ask_with(method, path, &[], Bytes::new())
+    }
+
+    fn ask_with<T: DeserializeOwned>(
+        &self,
+        method: Method,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: Bytes,
+    ) -> Result<T, Failure> {
         let strange = |error: serde_json::Error| {
             Failure::Unavailable(format!(
                 "{} gave an answer that is not ours: {error}",
                 self.address
             ))
         };
-        let (status, body) = self.send(method, &format!("/api/v1{path}"), ANSWER)?;
+        let path = format!("/api/v1{path}");
+        let (status, body) = self.send(method, &path, headers, body, ANSWER)?;
         if status < 300 {
             return serde_json::from_slice(&body).map_err(strange);
         }
         let refusal: Refusal = serde_json::from_slice(&body).map_err(strange)?;
         Err(match status {
+            _ if !refusal.problems.is_empty() => Failure::Problems(Problems(refusal.problems)),
             400..500 => Failure::Asked { message: refusal.message, hint: None },
             _ => Failure::Unavailable(refusal.message),
         })
@@ -138,12 +174,23 @@ impl Client {
         }
     }
 
-    fn send(&self, method: Method, path: &str, limit: Duration) -> Result<(u16, Bytes), Failure> {
-        let request = Request::builder()
-            .method(method)
-            .uri(path)
-            .header("host", "localhost")
-            .body(Empty::<Bytes>::new())
+    fn send(
+        &self,
+        method: Method,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: Bytes,
+        limit: Duration,
+    ) -> Result<(u16, Bytes), Failure> {
+        let host = match &self.address {
+            Address::Host(host) => host,
+            Address::Directory(_) | Address::Socket(_) => "localhost",
+        };
+        let request = Request::builder().method(method).uri(path).header("host", host);
+        let request = headers
+            .iter()
+            .fold(request, |request, (name, value)| request.header(*name, *value))
+            .body(Full::new(body))
             .map_err(|error| Failure::Unexpected(error.to_string()))?;
         let gone = |why: String| Failure::Gone(format!("{} does not answer: {why}", self.address));
         let asked = async {
@@ -175,10 +222,7 @@ impl Client {
     }
 }
 
-async fn exchange<S>(
-    stream: S,
-    request: Request<Empty<Bytes>>,
-) -> Result<(u16, Bytes), hyper::Error>
+async fn exchange<S>(stream: S, request: Request<Full<Bytes>>) -> Result<(u16, Bytes), hyper::Error>
 where
     S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
 {

@@ -40,6 +40,16 @@ pub(crate) fn study_dir(home: &Path, study: &str) -> PathBuf {
     studies_dir(home).join(study)
 }
 
+/// The folder of what jobs name, by digest.
+pub(crate) fn blobs_dir(home: &Path) -> PathBuf {
+    home.join("blobs")
+}
+
+/// Where what a job names is laid out.
+pub(crate) fn tree_dir(home: &Path, manifest: &str) -> PathBuf {
+    home.join("trees").join(manifest)
+}
+
 /// The socket where whoever has the directory open answers.
 pub(crate) fn socket(home: &Path) -> PathBuf {
     home.join(SOCKET)

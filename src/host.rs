@@ -5,7 +5,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use fleetfit_scheduler::journal::{Journal, NewStudy, StudyRecord};
 use fleetfit_search_spaces::{Configuration, EntityKey, Study};
-use fleetfit_trial_runner::runner::StudyWork;
+use fleetfit_trial_runner::runner::{Keeping, StudyWork};
 
 use crate::failure::Failure;
 use crate::home;
@@ -100,7 +100,20 @@ pub(crate) fn work(
     submission: Submission,
     material: Material,
 ) -> Result<StudyWork, Failure> {
-    let dir = absolute(&home::study_dir(home, &record.head.name))?;
+    let dir = lay_out(home, &record.head.name, &material)?;
+    let code = copy_code(&submission, &dir)?;
+    let Submission { study, base_dir, .. } = submission;
+    let supervisor = std::env::current_exe().map_err(|error| {
+        Failure::Unavailable(format!("fleetfit cannot find itself: {}", plain(&error)))
+    })?;
+    let (seed, dataset) = (record.head.seed, material.dataset);
+    let keeping = Keeping::Here;
+    Ok(StudyWork { study, seed, base_dir, dir, supervisor, dataset, code, keeping })
+}
+
+/// Makes a study's folder, with what its models need to be read.
+pub(crate) fn lay_out(home: &Path, study: &str, material: &Material) -> Result<PathBuf, Failure> {
+    let dir = absolute(&home::study_dir(home, study))?;
     std::fs::create_dir_all(&dir).map_err(|error| {
         Failure::Unavailable(format!("{} cannot be made: {}", dir.display(), plain(&error)))
     })?;
@@ -109,13 +122,7 @@ pub(crate) fn work(
             Failure::Unavailable(format!("{} cannot be written: {error}", dir.display()))
         })?;
     }
-    let code = copy_code(&submission, &dir)?;
-    let Submission { study, base_dir, .. } = submission;
-    let supervisor = std::env::current_exe().map_err(|error| {
-        Failure::Unavailable(format!("fleetfit cannot find itself: {}", plain(&error)))
-    })?;
-    let (seed, dataset) = (record.head.seed, material.dataset);
-    Ok(StudyWork { study, seed, base_dir, dir, supervisor, dataset, code })
+    Ok(dir)
 }
 
 /// Trials run in folders of their own, so paths must not depend on where fleetfit was started.

@@ -10,17 +10,25 @@ mod exit;
 mod failure;
 mod home;
 mod host;
+mod inside;
+mod interrupt;
 mod material;
+#[cfg_attr(not(test), allow(dead_code, reason = "the commands that use it come with the service"))]
+mod nats;
 mod output;
 mod outside;
 mod owner;
 mod predict;
 mod progress;
 mod run;
+mod runner;
+mod serve;
+mod service;
 mod show;
 mod signals;
 mod source;
 mod submission;
+mod submit;
 mod table;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -73,6 +81,10 @@ fn act(cli: Cli, printer: &Printer) -> Result<i32, Failure> {
         Command::Check(job) => check::check(&job, printer),
         Command::Run(args) => run::run(&args, &home, printer),
         Command::Resume(args) => run::resume(&args, &home, printer),
+        Command::Serve(args) => serve::serve(&args, &home, printer),
+        Command::Runner(args) => runner::runner(&args, &home, printer),
+        Command::Submit(args) => submit::submit(&args, &home, printer),
+        Command::Rerun(args) => submit::rerun(&args, &home, printer),
         Command::Studies(server) => ask::studies(&home, &server, printer),
         Command::Status(args) => ask::status(&home, &args, printer),
         Command::Best(args) => ask::best(&home, &args, printer),

@@ -7,6 +7,7 @@ use fleetfit_search_spaces::{
     CommandTrial, DataSource, DataSpec, Folds, Input, Job, Problem, nearest,
 };
 use fleetfit_trial_runner::dataset::{self, DataError, Fault};
+use fleetfit_trial_runner::material::MaterialError;
 
 /// A problem at a path of the job, told in a sentence.
 pub(crate) fn told(job: &Job, path: &str, says: &str, allowed: &str, hint: &str) -> Problem {
@@ -30,6 +31,33 @@ pub(crate) fn data_problem(job: &Job, error: &DataError) -> Problem {
         problem.found = error.found.to_string();
     }
     problem
+}
+
+/// What keeps a job's files from being sent.
+pub(crate) fn material_problem(job: &Job, error: &MaterialError) -> Problem {
+    match error {
+        MaterialError::Data(error) => data_problem(job, error),
+        MaterialError::Command { at, source } => {
+            let hint = "name a folder that holds only what the program needs";
+            told(job, at, &source.to_string(), "files that can be read", hint)
+        }
+        other => told(job, "", &other.to_string(), "files that can be sent", "see the message"),
+    }
+}
+
+/// A path that was not sent along with the job.
+pub(crate) fn not_sent(job: &Job, error: &str) -> Problem {
+    let hint = "send the job with fleetfit submit, which sends what it names";
+    job.problem_at("", error, "", Some(hint))
+}
+
+/// A path that only the sender's machine knows.
+pub(crate) fn left_behind(job: &Job, path: &str) -> Problem {
+    let says = format!("{path} is a path on your machine, and the file was not sent");
+    let hint = "send the job with fleetfit submit, which sends what it names, or write a path from \
+                the root of the service's machine";
+    let allowed = "a file that the service has";
+    job.problem_at("", &says, allowed, Some(hint))
 }
 
 /// The files that a command names and that are not there.

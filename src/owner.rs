@@ -10,8 +10,8 @@ use std::time::Duration;
 use fleetfit_scheduler::api::{Api, Guard, Service, ServiceInfo};
 use fleetfit_scheduler::engine::EngineHandle;
 use fleetfit_scheduler::journal::Journal;
-use tokio::net::UnixListener;
-use tokio::sync::oneshot;
+use tokio::net::{TcpListener, UnixListener};
+use tokio::sync::{oneshot, watch};
 
 use crate::failure::Failure;
 use crate::home;
@@ -28,7 +28,7 @@ pub(crate) struct Owner {
 }
 
 impl Owner {
-    /// Opens the door.
+    /// Opens the door of a process that runs one study.
     pub(crate) fn open(
         home: &Path,
         journal: Journal,
@@ -40,9 +40,18 @@ impl Owner {
             studies_dir: home::studies_dir(home),
             doors: None,
             guard: Guard::default(),
-            info: ServiceInfo { version: env!("CARGO_PKG_VERSION").to_owned() },
+            info: info(),
         };
-        Self::listen(home, service).map_err(|error| {
+        Self::serve(home, service, None)
+    }
+
+    /// Opens the door of a service, and a door to the network if there is a listener for it.
+    pub(crate) fn serve(
+        home: &Path,
+        service: Service,
+        network: Option<std::net::TcpListener>,
+    ) -> Result<Self, Failure> {
+        Self::listen(home, service, network).map_err(|error| {
             let why = plain(&error);
             Failure::Unavailable(format!(
                 "{} cannot be opened: {why}",
@@ -51,7 +60,11 @@ impl Owner {
         })
     }
 
-    fn listen(home: &Path, service: Service) -> io::Result<Self> {
+    fn listen(
+        home: &Path,
+        service: Service,
+        network: Option<std::net::TcpListener>,
+    ) -> io::Result<Self> {
         let socket = home::socket(home);
         // The journal's lock is ours, so a socket that lies here belongs to nobody.
         match fs::remove_file(&socket) {
@@ -59,24 +72,46 @@ impl Owner {
             _ => {}
         }
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let listener = {
+        let (listener, network) = {
             let _inside = runtime.enter();
             let (way, _dir) = home::way_to_socket(home)?;
-            UnixListener::bind(way)?
+            (UnixListener::bind(way)?, network.map(TcpListener::from_std).transpose()?)
         };
         fs::set_permissions(&socket, fs::Permissions::from_mode(0o600))?;
         let (close, closed) = oneshot::channel::<()>();
         let (gone, is_gone) = mpsc::channel();
         std::thread::Builder::new().name("api".into()).spawn(move || {
-            runtime.block_on(Api::new(service).serve_socket(listener, async {
-                // Closed by a word or by the sender's end alike.
-                drop(closed.await);
-            }));
+            runtime.block_on(async {
+                let (closing, is_closing) = watch::channel(());
+                let until_closed = || {
+                    let mut is_closing = is_closing.clone();
+                    // Closed by the sender's end.
+                    async move { drop(is_closing.changed().await) }
+                };
+                let api = Api::new(service);
+                let inside = api.serve_socket(listener, until_closed());
+                let outside = async {
+                    if let Some(network) = network {
+                        api.serve_network(network, until_closed()).await;
+                    }
+                };
+                let close = async move {
+                    // Closed by a word or by the sender's end alike.
+                    drop(closed.await);
+                    drop(closing);
+                };
+                tokio::join!(inside, outside, close);
+            });
             // Nobody waits any more when this fails.
             let _ = gone.send(());
         })?;
         Ok(Self { socket, close: Some(close), closed: is_gone })
     }
+}
+
+/// What we say of ourselves.
+pub(crate) fn info() -> ServiceInfo {
+    ServiceInfo { version: env!("CARGO_PKG_VERSION").to_owned() }
 }
 
 impl Drop for Owner {

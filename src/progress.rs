@@ -4,6 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::time::{Duration, Instant};
 
 use fleetfit_scheduler::journal::Summary;
+use fleetfit_scheduler::query::StatusView;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
 use crate::output::Printer;
@@ -31,6 +32,47 @@ enum Picture {
     Lines { last: RefCell<Instant> },
 }
 
+/// What is shown of a study.
+pub(crate) struct Standing {
+    ended: u64,
+    failed: u64,
+    fits: u64,
+    best: Option<Leader>,
+}
+
+/// The best configuration so far.
+struct Leader {
+    value: f64,
+    configuration: u32,
+    /// For how many entities it completed.
+    completed: u32,
+}
+
+impl From<&Summary> for Standing {
+    fn from(summary: &Summary) -> Self {
+        let best = summary.shared_best.map(|best| Leader {
+            value: best.value,
+            configuration: best.configuration,
+            completed: best.completed,
+        });
+        let ended = summary.completed + summary.stopped + summary.failed;
+        Self { ended, failed: summary.failed, fits: summary.fits, best }
+    }
+}
+
+impl From<&StatusView> for Standing {
+    fn from(view: &StatusView) -> Self {
+        let best = view.best.as_ref().map(|best| Leader {
+            value: best.value,
+            configuration: best.trial,
+            completed: 1,
+        });
+        let trials = view.trials;
+        let ended = trials.completed + trials.stopped + trials.failed;
+        Self { ended, failed: trials.failed, fits: view.fits, best }
+    }
+}
+
 impl<'a> Progress<'a> {
     /// Begins to show a study of so many trials.
     pub(crate) fn start(printer: &'a Printer, study: &'a str, metric: &'a str, total: u64) -> Self {
@@ -44,21 +86,22 @@ impl<'a> Progress<'a> {
     }
 
     /// Shows how the study stands.
-    pub(crate) fn show(&self, summary: &Summary) {
-        let ended = summary.completed + summary.stopped + summary.failed;
-        let before = self.fitted_before.get().unwrap_or(summary.fits);
+    pub(crate) fn show(&self, standing: impl Into<Standing>) {
+        let standing = &standing.into();
+        let ended = standing.ended;
+        let before = self.fitted_before.get().unwrap_or(standing.fits);
         self.fitted_before.set(Some(before));
         match &self.picture {
             Picture::Bars { trials, known, .. } => {
                 trials.set_position(ended.min(self.total));
-                known.set_message(self.known(summary));
+                known.set_message(self.known(standing));
             }
             Picture::Lines { last } => {
                 let mut last = last.borrow_mut();
                 if last.elapsed() >= LINE_EVERY {
                     *last = Instant::now();
                     let (ended, total) = (show::count(ended), show::count(self.total));
-                    let known = self.known(summary);
+                    let known = self.known(standing);
                     self.printer
                         .note(&format!("{}: {ended} of {total} trials, {known}", self.study));
                 }
@@ -74,15 +117,15 @@ impl<'a> Progress<'a> {
         }
     }
 
-    fn known(&self, summary: &Summary) -> String {
+    fn known(&self, standing: &Standing) -> String {
         let mut known = Vec::new();
-        if summary.fits > 0 {
-            let fitted = summary.fits - self.fitted_before.get().unwrap_or(0);
+        if standing.fits > 0 {
+            let fitted = standing.fits - self.fitted_before.get().unwrap_or(0);
             let per_second = fitted as f64 / self.started.elapsed().as_secs_f64().max(0.1);
-            let fits = show::count(summary.fits);
+            let fits = show::count(standing.fits);
             known.push(format!("{fits} fits ({}/s)", show::count(per_second.round() as u64)));
         }
-        match summary.shared_best {
+        match &standing.best {
             Some(best) => {
                 let value = show::number(best.value);
                 known.push(format!("best {} {value} (trial {})", self.metric, best.configuration));
@@ -92,8 +135,8 @@ impl<'a> Progress<'a> {
             }
             None => known.push(format!("no {} yet", self.metric)),
         }
-        if summary.failed > 0 {
-            known.push(format!("{} failed", show::count(summary.failed)));
+        if standing.failed > 0 {
+            known.push(format!("{} failed", show::count(standing.failed)));
         }
         known.join(", ")
     }

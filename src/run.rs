@@ -1,30 +1,27 @@
 //! `fleetfit run` and `fleetfit resume`: scheduler and runners in this process, until done.
 
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
-use fleetfit_scheduler::engine::{Capacity, Engine, EngineHandle, Note, OpenStudy, Outlets};
-use fleetfit_scheduler::journal::{Journal, Status, StudyId, StudyRecord};
+use fleetfit_scheduler::engine::{EngineHandle, Note, OpenStudy};
+use fleetfit_scheduler::journal::{Journal, Status, StudyRecord};
 use fleetfit_scheduler::query::{self, StatusView};
 use fleetfit_search_spaces::{Algorithm, Notice, Problems, Study, Work};
-use fleetfit_trial_runner::runner::{Runner, StudyWork};
+use fleetfit_trial_runner::runner::Lacking;
 
 use crate::cli::{ResumeArgs, RunArgs};
 use crate::exit;
 use crate::failure::Failure;
 use crate::host::{self, Descent};
+use crate::inside;
+use crate::interrupt::Interrupt;
 use crate::material::Material;
 use crate::output::Printer;
 use crate::owner::Owner;
 use crate::progress::Progress;
 use crate::show;
 use crate::source;
-use crate::submission::{Submission, Verdict, plain};
-
-/// How long a slot may take to notice that the study is over before the process ends without it.
-const FAREWELL: Duration = Duration::from_secs(7);
+use crate::submission::{Ground, Submission, Verdict};
 
 /// Runs the job, or goes on with it, or prints its stored result.
 pub(crate) fn run(args: &RunArgs, home: &Path, printer: &Printer) -> Result<i32, Failure> {
@@ -90,7 +87,7 @@ pub(crate) fn resume(args: &ResumeArgs, home: &Path, printer: &Printer) -> Resul
         &record.head.job_file,
         record.head.job_text.clone(),
         record.head.sets.clone(),
-        record.head.base_dir.clone(),
+        Ground::Folder(record.head.base_dir.clone()),
     );
     let Some(submission) = verdict.submission else {
         return Err(Failure::Problems(Problems(verdict.problems)));
@@ -137,13 +134,17 @@ impl Session<'_> {
             study: study.clone(),
             seed,
             n_entities,
+            warm: record.head.warm.clone(),
             reopen,
             adopted: Vec::new(),
         };
         let work = host::work(self.home, record, submission, material)?;
-        let (engine, runner) = self.start(&journal, record.id, work)?;
+        let slots = inside::slots(self.slots);
+        let nothing = |_| Err(Lacking("this process runs one study only".into()));
+        let (engine, runner) = inside::start(&journal, slots, true, Box::new(nothing))?;
+        runner.add(record.id, work);
         let handle = engine.handle();
-        self.interrupt.is_running.store(true, Ordering::SeqCst);
+        self.interrupt.begin();
         // The study is opened before the door is: whoever comes in finds it running.
         handle.tell(Note::Open(Box::new(open)));
         let owner = Owner::open(self.home, journal.clone(), handle.clone())?;
@@ -151,7 +152,7 @@ impl Session<'_> {
         let attended = attend(&handle, &name, &self.interrupt, &progress);
         progress.finish();
         let ended = engine.interrupt();
-        say_farewell(runner);
+        inside::say_farewell(runner);
         drop(owner);
         let was_interrupted = attended?;
         ended.map_err(|error| Failure::outside(&error))?;
@@ -159,54 +160,6 @@ impl Session<'_> {
             return self.interrupted(&journal, &name);
         }
         self.conclude(&journal, &name)
-    }
-
-    /// Joins the scheduler's end and the runner's end over channels.
-    fn start(
-        &self,
-        journal: &Journal,
-        id: StudyId,
-        work: StudyWork,
-    ) -> Result<(Engine, Runner), Failure> {
-        let started = |error: std::io::Error| {
-            Failure::Unavailable(format!("threads cannot be started: {}", plain(&error)))
-        };
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        let slots = self.slots.map_or(cores, usize::from);
-        let (assign, assignments) = mpsc::channel();
-        let (to_engine, from_runner) = mpsc::channel();
-        let runner = Runner::start(
-            slots,
-            assignments,
-            // The engine has ended when this fails; then nothing counts any more.
-            Box::new(move |message| drop(to_engine.send(message))),
-        )
-        .map_err(started)?;
-        runner.add(id, work);
-        let hints = runner.hints();
-        let outlets = Outlets {
-            // The runner has ended when this fails; the trials stay open.
-            dispatch: Box::new(move |_, assignment| drop(assign.send(assignment))),
-            hint: Box::new(hints),
-            settled: Box::new(drop),
-        };
-        let engine = Engine::start(journal.clone(), outlets).map_err(started)?;
-        let handle = engine.handle();
-        std::thread::Builder::new()
-            .name("bus".into())
-            .spawn(move || {
-                // One to do and one to go on with, for every thread.
-                let slots = u32::try_from(2 * slots).unwrap_or(u32::MAX);
-                handle.tell(Note::Capacity(Capacity { fits: slots, commands: slots }));
-                for message in from_runner {
-                    let note = Note::Heard { messages: vec![message], receipt: None };
-                    if !handle.tell(note) {
-                        return;
-                    }
-                }
-            })
-            .map_err(started)?;
-        Ok((engine, runner))
     }
 
     fn interrupted(&self, journal: &Journal, name: &str) -> Result<i32, Failure> {
@@ -270,7 +223,7 @@ fn attend(
     progress: &Progress,
 ) -> Result<bool, Failure> {
     loop {
-        if interrupt.is_raised.load(Ordering::SeqCst) {
+        if interrupt.is_raised() {
             return Ok(true);
         }
         let summary = handle
@@ -282,41 +235,5 @@ fn attend(
                 return Ok(false);
             }
         }
-    }
-}
-
-/// What a signal does: before the study runs it ends the process, for there is nothing to lose;
-/// while it runs it raises a flag; and a second one ends the process at once.
-#[derive(Clone, Default)]
-struct Interrupt {
-    is_running: Arc<AtomicBool>,
-    is_raised: Arc<AtomicBool>,
-}
-
-impl Interrupt {
-    fn watch() -> Result<Self, Failure> {
-        let interrupt = Self::default();
-        let Self { is_running, is_raised } = interrupt.clone();
-        crate::signals::watch(move || {
-            if !is_running.load(Ordering::SeqCst) || is_raised.swap(true, Ordering::SeqCst) {
-                std::process::exit(exit::INTERRUPTED);
-            }
-        })
-        .map_err(|error| Failure::Unavailable(format!("signals cannot be watched: {error}")))?;
-        Ok(interrupt)
-    }
-}
-
-/// Waits for the training threads, but not for ever: what they still do counts for nothing.
-fn say_farewell(runner: Runner) {
-    let (done, wait) = mpsc::channel();
-    let joined = std::thread::Builder::new().name("farewell".into()).spawn(move || {
-        runner.join();
-        // Nobody waits any more when this fails.
-        let _ = done.send(());
-    });
-    if joined.is_ok() {
-        // Threads that are still busy end with the process.
-        let _ = wait.recv_timeout(FAREWELL);
     }
 }

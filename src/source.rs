@@ -79,6 +79,26 @@ impl Source {
         }
     }
 
+    /// The service where one is named, else whoever has the data directory open.
+    pub(crate) fn service(home: &Path, server: &ServerArgs) -> Result<Option<Client>, Failure> {
+        let client = match &server.server {
+            Some(server) => return Client::new(Address::parse(server)?).map(Some),
+            None => Client::new(Address::Directory(home.to_owned()))?,
+        };
+        let begun = Instant::now();
+        // One that is only starting has the journal open before its door.
+        while home::has_studies(home) && begun.elapsed() < DOOR_PATIENCE {
+            if client.is_there()? {
+                return Ok(Some(client));
+            }
+            match Journal::open(&home::journal_dir(home)) {
+                Err(JournalError::InUse { .. }) => sleep(Duration::from_millis(50)),
+                _ => return Ok(None),
+            }
+        }
+        Ok(None)
+    }
+
     /// Opens the source and asks it; and once more where the owner of the data directory has ended
     /// between the two.
     pub(crate) fn ask<T>(

@@ -3,8 +3,11 @@
 
 use std::io::Read;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use fleetfit_search_spaces::{Job, Judgement, Notice, Place, Problem, Problems, Study};
+use fleetfit_search_spaces::data::local_path;
+use fleetfit_search_spaces::material::Manifest;
+use fleetfit_search_spaces::{Job, Judgement, Notice, Place, Problem, Problems, Study, Work};
 
 use crate::cli::JobArgs;
 use crate::failure::Failure;
@@ -30,6 +33,35 @@ pub(crate) struct Submission {
     pub(crate) material: Option<String>,
 }
 
+/// Where a job's paths lead.
+#[derive(Clone, Debug)]
+pub(crate) enum Ground {
+    /// They start from this folder.
+    Folder(PathBuf),
+    /// What they name was sent, and lies in this tree.
+    Tree(Tree),
+    /// The job came alone: only paths from the root lead anywhere.
+    Nowhere,
+}
+
+/// What a job names, sent and laid out.
+#[derive(Clone, Debug)]
+pub(crate) struct Tree {
+    /// Where it lies.
+    pub(crate) dir: PathBuf,
+    /// What it was built from.
+    pub(crate) manifest: Arc<Manifest>,
+    /// The manifest's digest.
+    pub(crate) digest: String,
+}
+
+impl Submission {
+    /// Whether the job or whoever sent it gives the study a name.
+    pub(crate) fn is_named(&self) -> bool {
+        self.job.document.at_path("name").is_some()
+    }
+}
+
 /// A job's fate before anything runs.
 #[derive(Debug, Default)]
 pub(crate) struct Verdict {
@@ -45,26 +77,11 @@ impl Verdict {
     /// Judges the job file and the files that it names.
     pub(crate) fn reach(args: &JobArgs) -> Result<Self, Failure> {
         let (file, text, base_dir) = read(&args.job)?;
-        let mut sets = Vec::new();
-        for set in &args.set {
-            match set.split_once('=') {
-                Some((path, value)) => sets.push((path.trim().to_owned(), value.to_owned())),
-                None => {
-                    let message = "this has no \"=\" between a path and a value".to_owned();
-                    return Err(Failure::problem(Problem {
-                        place: Place { file: format!("--set {set}"), ..Place::default() },
-                        found: set.clone(),
-                        message,
-                        allowed: "PATH=VALUE".into(),
-                        hint: Some("for example --set limits.timeout=60".into()),
-                    }));
-                }
-            }
-        }
+        let mut sets = sets(&args.set)?;
         if let Some(name) = &args.name {
             sets.push(("name".into(), name.clone()));
         }
-        Ok(Self::of(&file, text, sets, base_dir))
+        Ok(Self::of(&file, text, sets, Ground::Folder(base_dir)))
     }
 
     /// Judges a job whose text is at hand.
@@ -72,7 +89,7 @@ impl Verdict {
         file: &str,
         text: String,
         sets: Vec<(String, String)>,
-        base_dir: PathBuf,
+        ground: Ground,
     ) -> Self {
         let mut job = match Job::read(file, &text) {
             Ok(job) => job,
@@ -80,32 +97,84 @@ impl Verdict {
                 return Self { problems, ..Self::default() };
             }
         };
-        job.folder = base_dir.file_name().map(|name| name.to_string_lossy().into_owned());
+        if let Ground::Folder(folder) = &ground {
+            job.folder = folder.file_name().map(|name| name.to_string_lossy().into_owned());
+        }
         let mut problems = Vec::new();
         for (path, value) in &sets {
             problems.extend(job.set(path, value).err());
         }
-        let Judgement { study, data, command, notices } = job.judge();
+        let Judgement { study, mut data, mut command, notices } = job.judge();
         let mut submitted = None;
         match study {
             Ok(study) => submitted = Some(study),
             Err(Problems(more)) => problems.extend(more),
         }
-        // Files are looked for even where something else is wrong: all problems at once.
-        let named = command.iter().flat_map(|it| outside::command_problems(&job, it, &base_dir));
-        problems.extend(named);
-        let named = data.iter().flat_map(|data| outside::data_problems(&job, data, &base_dir));
-        problems.extend(named);
+        let (base_dir, material) = match ground {
+            Ground::Folder(folder) => (folder, None),
+            Ground::Tree(tree) => {
+                let relocated = submitted.map(|study| study.relocate(&tree.manifest));
+                submitted = match relocated.transpose() {
+                    Ok(relocated) => relocated,
+                    Err(error) => {
+                        problems.push(outside::not_sent(&job, &error.to_string()));
+                        None
+                    }
+                };
+                // Without a study the job has problems enough; what it names is looked for then.
+                data = submitted.as_ref().and_then(|study| study.data.clone());
+                command = submitted.as_ref().and_then(|study| match &study.work {
+                    Work::Command(command) => Some(command.clone()),
+                    _ => None,
+                });
+                (tree.dir, Some(tree.digest))
+            }
+            Ground::Nowhere => {
+                let here = submitted.iter().flat_map(|study| study.local_paths());
+                let lost = here.filter(|path| !Path::new(local_path(path)).is_absolute());
+                problems.extend(lost.map(|path| outside::left_behind(&job, path)));
+                (PathBuf::from("/"), None)
+            }
+        };
+        if problems.is_empty() || material.is_none() {
+            // Files are looked for even where something else is wrong: all problems at once.
+            let named =
+                command.iter().flat_map(|it| outside::command_problems(&job, it, &base_dir));
+            problems.extend(named);
+            let named = data.iter().flat_map(|data| outside::data_problems(&job, data, &base_dir));
+            problems.extend(named);
+        }
         let submission = submitted.filter(|_| problems.is_empty()).map(|study| Submission {
             job,
             study,
             base_dir,
             text,
             sets,
-            material: None,
+            material,
         });
         Self { submission, problems, notices }
     }
+}
+
+/// `PATH=VALUE`, each taken apart.
+pub(crate) fn sets(given: &[String]) -> Result<Vec<(String, String)>, Failure> {
+    let mut sets = Vec::new();
+    for set in given {
+        match set.split_once('=') {
+            Some((path, value)) => sets.push((path.trim().to_owned(), value.to_owned())),
+            None => {
+                let message = "this has no \"=\" between a path and a value".to_owned();
+                return Err(Failure::problem(Problem {
+                    place: Place { file: format!("--set {set}"), ..Place::default() },
+                    found: set.clone(),
+                    message,
+                    allowed: "PATH=VALUE".into(),
+                    hint: Some("for example --set limits.timeout=60".into()),
+                }));
+            }
+        }
+    }
+    Ok(sets)
 }
 
 fn read(path: &Path) -> Result<(String, String, PathBuf), Failure> {

@@ -6,28 +6,40 @@
 //! may ask at all in `api/guard.rs`, and what the service can do besides reading in `api/doors.rs`.
 
 mod best;
+mod body;
 mod doors;
+mod events;
+mod external;
 mod guard;
 mod health;
+mod json_job;
+mod logs;
+mod metrics;
+mod openapi;
 mod question;
 mod refused;
+mod runners;
 mod studies;
+mod submit;
 mod trials;
 mod turnstile;
 
 use std::future::Future;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use axum::Router;
 use axum::routing::{get, post};
 use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::watch;
 
+use self::metrics::Answered;
 use crate::engine::EngineHandle;
 use crate::journal::Journal;
+use crate::query::Tallies;
 
 pub use self::doors::{Accepted, Component, Door, Doors, Rerun, RunnerView, Submitted};
+pub use self::external::{AskedTrial, AskedTrials, Reported, ToldTrial, ToldTrials};
 pub use self::guard::Guard;
 pub use self::refused::{Refusal, Refused, Why};
 pub use self::studies::delete;
@@ -68,6 +80,11 @@ struct App {
     service: Service,
     /// True once streams have to end.
     closing: watch::Sender<bool>,
+    /// Held while a marked job is taken in; when old marks were last removed, in milliseconds since
+    /// 1970.
+    marks: Mutex<u64>,
+    tallies: Tallies,
+    answered: Answered,
 }
 
 /// Where a request came in.
@@ -82,7 +99,14 @@ enum Entrance {
 impl Api {
     /// The API of this service.
     pub fn new(service: Service) -> Self {
-        Self { app: Arc::new(App { service, closing: watch::Sender::new(false) }) }
+        let app = App {
+            service,
+            closing: watch::Sender::new(false),
+            marks: Mutex::default(),
+            tallies: Tallies::default(),
+            answered: Answered::default(),
+        };
+        Self { app: Arc::new(app) }
     }
 
     /// Answers on a Unix socket until `closed` ends.
@@ -123,17 +147,26 @@ impl Api {
 
     /// The routes.
     fn router(&self, entrance: Entrance) -> Router {
-        let study = "/api/v1/studies/{study}";
-        let at = |rest: &str| format!("{study}{rest}");
         let routes = Router::new()
-            .route("/api/v1/studies", get(studies::list))
-            .route(study, get(studies::status).delete(studies::remove))
-            .route(&at("/cancel"), post(studies::cancel))
-            .route(&at("/trials"), get(trials::list))
-            .route(&at("/best"), get(best::best))
-            .route(&at("/bests"), get(best::list))
-            .route(&at("/models"), get(best::models))
+            .route("/api/v1/studies", get(studies::list).post(submit::create))
+            .route("/api/v1/studies/{study}", get(studies::status).delete(studies::remove))
+            .route("/api/v1/studies/{study}/cancel", post(studies::cancel))
+            .route("/api/v1/studies/{study}/resume", post(submit::resume))
+            .route("/api/v1/studies/{study}/rerun", post(submit::rerun))
+            .route("/api/v1/studies/{study}/trials", get(trials::list))
+            .route("/api/v1/studies/{study}/trials/{trial}/logs", get(logs::log))
+            .route("/api/v1/studies/{study}/best", get(best::best))
+            .route("/api/v1/studies/{study}/bests", get(best::list))
+            .route("/api/v1/studies/{study}/models", get(best::models))
+            .route("/api/v1/studies/{study}/entities", get(best::entities))
+            .route("/api/v1/studies/{study}/events", get(events::events))
+            .route("/api/v1/studies/{study}/ask", post(external::ask))
+            .route("/api/v1/studies/{study}/tell", post(external::tell))
+            .route("/api/v1/studies/{study}/report", post(external::report))
+            .route("/api/v1/runners", get(runners::list))
             .route("/healthz", get(health::health))
+            .route("/metrics", get(metrics::page))
+            .route("/openapi.json", get(openapi::document))
             .fallback(turnstile::nowhere)
             .with_state(Arc::clone(&self.app));
         turnstile::around(routes, Arc::clone(&self.app), entrance)

@@ -20,7 +20,7 @@ use std::time::Duration;
 
 use fleetfit_search_spaces::wire::Numbered;
 use fleetfit_search_spaces::wire::subjects::Kind;
-use fleetfit_search_spaces::{Assignment, FromRunner, Study, ToRunner, Work};
+use fleetfit_search_spaces::{Assignment, Configuration, FromRunner, Study, ToRunner, Work};
 use thiserror::Error;
 use tokio::sync::watch;
 
@@ -130,6 +130,8 @@ pub struct OpenStudy {
     pub seed: u64,
     /// How many entities it has.
     pub n_entities: u32,
+    /// What it tries first.
+    pub warm: Vec<Configuration>,
     /// Whether a study that was cancelled goes on.
     pub reopen: bool,
     /// What of it is still out.
@@ -144,6 +146,8 @@ pub struct Outlets {
     pub hint: Box<dyn FnMut(ToRunner) + Send>,
     /// Takes the receipts of messages that are on disk.
     pub settled: Box<dyn FnMut(Vec<Receipt>) + Send>,
+    /// Whether runners have nobody else to work for: they stop when the engine is interrupted.
+    pub ends_runners: bool,
 }
 
 /// Why the engine ended before its time.

@@ -15,8 +15,10 @@ mod lock;
 mod memory;
 mod outcomes;
 mod read;
+mod record;
 mod store;
 mod study;
+mod tail;
 mod witness;
 
 use std::collections::HashMap;
@@ -27,9 +29,10 @@ use fleetfit_search_spaces::EntityKey;
 use fleetfit_search_spaces::wire::Refit;
 
 use self::bytes::Writer;
-use self::fact::{Encoded, MAX_RECORD_BYTES};
 use self::memory::Memory;
+use self::record::pieces;
 use self::store::{Store, Table, Write};
+use self::tail::Tail;
 use crate::event::Fact;
 
 pub use self::error::JournalError;
@@ -38,10 +41,9 @@ pub use self::read::Facts;
 pub use self::study::{Index, NewStudy, Status, StudyHead, StudyRecord, Summary};
 pub use fleetfit_search_spaces::StudyId;
 
-/// The version of the journal's layout.
-const FORMAT: u32 = 1;
-/// What a piece of something longer than a record begins with, if another piece follows.
-const MORE: u8 = 1;
+/// The version of the journal's layout. In 1 every fact had a record, and every configuration too;
+/// what is stored so stays so.
+const FORMAT: u32 = 2;
 /// Entities whose facts are found together.
 const BLOCK_ENTITIES: u32 = 256;
 /// Changes written at once where a study has more than memory should hold.
@@ -60,31 +62,22 @@ pub struct Journal {
     memory: Arc<Mutex<Memory>>,
 }
 
-/// Where a study's next fact goes.
-#[derive(Clone, Copy)]
-struct Tail {
-    sequence: u64,
-    /// Whether its entities are so many that the index of blocks is worth its entries.
-    has_blocks: bool,
-}
-
 impl Journal {
     /// Locks the directory, creates or opens the journal in it, and finishes what a killed process
     /// left half done: studies half created or deleted go, those that were running are interrupted.
     pub fn open(dir: &Path) -> Result<Self, JournalError> {
         let store = Store::open(dir)?;
-        match store.get(Table::Meta, b"format")? {
-            None => {
-                let format = FORMAT.to_be_bytes().to_vec();
-                store.commit(&[Write::put(Table::Meta, b"format".to_vec(), format)])?;
-            }
-            Some(bytes) => {
-                let found = number(Table::Meta, b"format", &bytes)?;
-                if found > FORMAT {
-                    let what = format!("the journal in {}", dir.display());
-                    return Err(JournalError::Newer { what, found, known: FORMAT });
-                }
-            }
+        let found = match store.get(Table::Meta, b"format")? {
+            None => 0,
+            Some(bytes) => number(Table::Meta, b"format", &bytes)?,
+        };
+        if found > FORMAT {
+            let what = format!("the journal in {}", dir.display());
+            return Err(JournalError::Newer { what, found, known: FORMAT });
+        }
+        if found < FORMAT {
+            let format = FORMAT.to_be_bytes().to_vec();
+            store.commit(&[Write::put(Table::Meta, b"format".to_vec(), format)])?;
         }
         let journal =
             Self { store: Arc::new(store), tails: Arc::default(), memory: Arc::default() };
@@ -190,6 +183,7 @@ impl Journal {
             Table::Best,
             Table::Models,
             Table::Configurations,
+            Table::Proposals,
             Table::Entities,
             Table::EntityByKey,
             Table::Summaries,
@@ -213,28 +207,15 @@ impl Journal {
     /// this returns. After a failed write every later one is refused.
     pub fn append(&self, id: StudyId, facts: &[Fact], index: &Index) -> Result<(), JournalError> {
         let mut tails = self.writer();
-        let mut tail = self.tail(id, &tails)?;
+        let mut tail = match tails.remove(&id) {
+            Some(tail) => tail,
+            None => self.tail(id)?,
+        };
         let mut writes = Vec::new();
-        for encoded in fact::encode(facts) {
-            if tail.has_blocks {
-                writes.extend(block_entries(id, tail.sequence, &encoded));
-            }
-            for piece in cut(&encoded.bytes) {
-                writes.push(Write::put(Table::Facts, id.with(tail.sequence), piece));
-                tail.sequence += 1;
-            }
-        }
+        tail.add(&fact::encode(facts), &mut writes);
         for fact in facts {
-            match fact {
-                Fact::Proposed { number, configuration } => {
-                    let at = [id.key(), number.to_be_bytes()].concat();
-                    let text = configuration.to_json().into_bytes();
-                    writes.extend(pieces(Table::Configurations, &at, &text));
-                }
-                Fact::Refitted { models } => {
-                    writes.extend(models.iter().map(|refit| model_entry(id, refit)));
-                }
-                _ => {}
+            if let Fact::Refitted { models } = fact {
+                writes.extend(models.iter().map(|refit| model_entry(id, refit)));
             }
         }
         for &(entity, value, configuration) in &index.best {
@@ -244,20 +225,11 @@ impl Journal {
         }
         writes.push(Write::put(Table::Summaries, id.key().to_vec(), json(&index.summary)?));
         self.store.commit(&writes)?;
-        tails.insert(id, tail);
-        Ok(())
-    }
-
-    fn tail(&self, id: StudyId, tails: &HashMap<StudyId, Tail>) -> Result<Tail, JournalError> {
-        if let Some(tail) = tails.get(&id) {
-            return Ok(*tail);
+        // Of a study that is over nothing is expected any more.
+        if !facts.contains(&Fact::Closed) {
+            tails.insert(id, tail);
         }
-        let record = self.record(id)?;
-        let sequence = match self.store.last_key(Table::Facts, &id.key())? {
-            None => 0,
-            Some(key) => sequence_of(Table::Facts, &key)? + 1,
-        };
-        Ok(Tail { sequence, has_blocks: record.head.entities > BLOCK_ENTITIES })
+        Ok(())
     }
 
     fn writer(&self) -> MutexGuard<'_, HashMap<StudyId, Tail>> {
@@ -284,48 +256,11 @@ impl Prefix for StudyId {
     }
 }
 
-fn block_entries(id: StudyId, sequence: u64, encoded: &Encoded) -> Vec<Write> {
-    let mut blocks: Vec<u32> =
-        encoded.entities.iter().map(|entity| entity / BLOCK_ENTITIES).collect();
-    blocks.dedup();
-    blocks.sort_unstable();
-    blocks.dedup();
-    blocks
-        .into_iter()
-        .map(|block| {
-            let at = [&id.key()[..], &block.to_be_bytes(), &sequence.to_be_bytes()].concat();
-            Write::put(Table::Blocks, at, Vec::new())
-        })
-        .collect()
-}
-
 fn model_entry(id: StudyId, refit: &Refit) -> Write {
     let numbers = [refit.entity.to_be_bytes(), refit.configuration.to_be_bytes()].concat();
     let mut out = Writer::default();
     fact::write_model(&fact::bounded_refit(refit).model, &mut out);
     Write::put(Table::Models, [&id.key()[..], &numbers].concat(), out.0)
-}
-
-/// Bytes of any length as records: whether more follow, then a piece.
-fn cut(bytes: &[u8]) -> Vec<Vec<u8>> {
-    let n = bytes.len().div_ceil(MAX_RECORD_BYTES).max(1);
-    let mut chunks = bytes.chunks(MAX_RECORD_BYTES);
-    (1..=n)
-        .map(|nth| {
-            let mut piece = vec![if nth < n { MORE } else { 0 }];
-            piece.extend_from_slice(chunks.next().unwrap_or_default());
-            piece
-        })
-        .collect()
-}
-
-/// A text of any length under one key, its pieces numbered.
-fn pieces(table: Table, key: &[u8], bytes: &[u8]) -> Vec<Write> {
-    cut(bytes)
-        .into_iter()
-        .zip(0u16..)
-        .map(|(piece, part)| Write::put(table, [key, &part.to_be_bytes()].concat(), piece))
-        .collect()
 }
 
 fn json(value: &impl serde::Serialize) -> Result<Vec<u8>, JournalError> {
@@ -345,8 +280,9 @@ fn number(table: Table, key: &[u8], bytes: &[u8]) -> Result<u32, JournalError> {
     Ok(u32::from_be_bytes(bytes))
 }
 
-fn sequence_of(table: Table, key: &[u8]) -> Result<u64, JournalError> {
-    let bytes = key.last_chunk::<8>().ok_or_else(|| store::damaged(table, key))?;
+/// The sequence number at the end of these bytes of the record with this key.
+fn sequence_of(table: Table, key: &[u8], bytes: &[u8]) -> Result<u64, JournalError> {
+    let bytes = bytes.last_chunk::<8>().ok_or_else(|| store::damaged(table, key))?;
     Ok(u64::from_be_bytes(*bytes))
 }
 

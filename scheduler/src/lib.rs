@@ -9,8 +9,12 @@ pub mod sampler;
 pub mod state;
 pub mod stopper;
 
+pub mod blobs;
 pub mod journal;
 pub mod query;
+pub mod uploads;
+
+pub mod schedule;
 
 pub mod api;
 pub mod engine;

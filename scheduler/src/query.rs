@@ -5,6 +5,7 @@
 //! pages.
 
 mod asked;
+mod entities;
 mod entity;
 mod parameters;
 mod ranking;
@@ -21,7 +22,8 @@ use self::asked::Asked;
 use crate::event::EndedBy;
 use crate::journal::{Journal, JournalError, Status, StudyRecord};
 
-pub use self::trials::{Rows, TrialFilter, trials, trials_page};
+pub use self::entities::{EntityOrder, EntityView, Tallies, entities_page};
+pub use self::trials::{Ended, Rows, TrialFilter, ended_since, trials, trials_page};
 
 /// The most rows that a page holds.
 pub const MAX_PAGE: usize = 1_000;

@@ -2,8 +2,14 @@
 
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "tests may")]
 
+#[path = "journal/flat.rs"]
+mod flat;
+#[path = "journal/formats.rs"]
+mod formats;
 #[path = "journal/kill.rs"]
 mod kill;
+#[path = "journal/recipe.rs"]
+mod recipe;
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -264,14 +270,23 @@ fn studies_are_found_listed_and_deleted() {
 /// Groups are whole for readers too, at any moment.
 #[test]
 fn readers_see_whole_groups_while_one_writes() {
-    const GROUPS: u32 = 400;
+    check_readers(400, 600);
+}
+
+/// So small that many share a record, and some begin in one and end in the next.
+#[test]
+fn readers_see_whole_groups_that_share_a_record() {
+    check_readers(400, 1);
+}
+
+fn check_readers(groups: u32, entities: u32) {
     let dir = tempfile::tempdir().unwrap();
     let journal = Journal::open(dir.path()).unwrap();
     let id = journal.create(&study("read", 600)).unwrap();
     let writer = journal.clone();
     let writing = std::thread::spawn(move || {
-        for n in 0..GROUPS {
-            let outcomes = (0..600).map(|entity| completed(n, entity, 1.0)).collect();
+        for n in 0..groups {
+            let outcomes = (0..entities).map(|entity| completed(n, entity, 1.0)).collect();
             let elapsed = Fact::Elapsed { elapsed_ms: u64::from(n) };
             let facts = [elapsed.clone(), Fact::Ended { outcomes }, elapsed];
             let best = vec![(n, 1.0, n), (n + 100, 1.0, n)];
@@ -279,7 +294,7 @@ fn readers_see_whole_groups_while_one_writes() {
         }
     });
     let mut seen = 0;
-    while seen < GROUPS as usize {
+    while seen < groups as usize {
         let facts: Vec<Fact> = journal.facts(id).collect::<Result<_, _>>().unwrap();
         assert_eq!(facts.len() % 3, 0, "a torn group");
         assert!(facts.len() / 3 >= seen, "groups vanished");

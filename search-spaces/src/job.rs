@@ -149,7 +149,7 @@ impl Job {
     }
 }
 
-fn syntax_problem(file: &str, error: SyntaxError) -> Problem {
+pub(crate) fn syntax_problem(file: &str, error: SyntaxError) -> Problem {
     Problem {
         place: Place {
             file: file.to_owned(),

@@ -16,6 +16,7 @@ pub mod problem;
 pub mod yaml;
 
 pub mod job;
+pub mod schedule;
 
 pub mod configuration;
 pub mod space;
@@ -34,6 +35,7 @@ pub mod seed;
 pub mod study;
 pub mod work;
 
+pub mod material;
 pub mod trial;
 pub mod wire;
 
@@ -45,6 +47,7 @@ pub use entity::EntityKey;
 pub use job::{Job, Judgement};
 pub use learner::Learner;
 pub use limits::Limits;
+pub use material::{Manifest, ManifestError};
 pub use nearest::{nearest, nearest_n};
 pub use objective::{Goal, Measure, Objective, ValueRule};
 pub use priority::Priority;

@@ -6,7 +6,7 @@ mod automl;
 mod header;
 mod sweep;
 
-pub(crate) use header::default_name;
+pub(crate) use header::{check_labels, default_name, read_name};
 
 use serde::{Deserialize, Serialize};
 

@@ -1,15 +1,20 @@
-//! Every file of `wrong/` beside what is said about it in its `.expected`: place, message, hint.
-//! `UPDATE_EXPECTED=1` writes the files anew; read the difference before committing it.
+//! Every file of `wrong/` (jobs) and `wrong_schedules/` beside what is said about it in its
+//! `.expected`: place, message, hint. `UPDATE_EXPECTED=1` writes the files anew; read the difference
+//! before committing it.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on says where")]
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use fleetfit_search_spaces::schedule::ScheduleFile;
 use fleetfit_search_spaces::{Job, Problem, Problems};
 
-fn wrong_jobs() -> Vec<PathBuf> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/wrong");
+const JOBS: &str = "tests/wrong";
+const SCHEDULES: &str = "tests/wrong_schedules";
+
+fn wrong_files(folder: &str) -> Vec<PathBuf> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
     let mut files: Vec<PathBuf> = fs::read_dir(folder)
         .unwrap()
         .map(|entry| entry.unwrap().path())
@@ -19,19 +24,31 @@ fn wrong_jobs() -> Vec<PathBuf> {
     files
 }
 
-fn problems(file: &str, text: &str) -> Problems {
-    let study = Job::read(file, text).and_then(|job| job.study());
-    study.expect_err(&format!("{file} was accepted"))
+fn problems(folder: &str, file: &str, text: &str) -> Problems {
+    let read = match folder {
+        JOBS => Job::read(file, text).and_then(|job| job.study()).map(drop),
+        _ => ScheduleFile::read(file, text).and_then(|file| file.schedule()).map(drop),
+    };
+    read.expect_err(&format!("{file} was accepted"))
 }
 
 #[test]
 fn every_wrong_job_gets_its_problems() {
-    let files = wrong_jobs();
-    assert!(files.len() >= 60, "{} wrong jobs", files.len());
+    check_folder(JOBS, 60);
+}
+
+#[test]
+fn every_wrong_schedule_gets_its_problems() {
+    check_folder(SCHEDULES, 20);
+}
+
+fn check_folder(folder: &str, n_files: usize) {
+    let files = wrong_files(folder);
+    assert!(files.len() >= n_files, "{} wrong files", files.len());
     let mut differences = Vec::new();
     for path in files {
         let name = path.file_name().unwrap().to_str().unwrap();
-        let said = format!("{}\n", problems(name, &fs::read_to_string(&path).unwrap()));
+        let said = format!("{}\n", problems(folder, name, &fs::read_to_string(&path).unwrap()));
         let expected_path = path.with_extension("expected");
         if std::env::var_os("UPDATE_EXPECTED").is_some() {
             fs::write(&expected_path, &said).unwrap();
@@ -46,10 +63,12 @@ fn every_wrong_job_gets_its_problems() {
 
 #[test]
 fn every_problem_has_a_place_and_says_what_is_allowed() {
-    for path in wrong_jobs() {
+    let all = [JOBS, SCHEDULES]
+        .map(|folder| wrong_files(folder).into_iter().map(move |path| (folder, path)));
+    for (folder, path) in all.into_iter().flatten() {
         let name = path.file_name().unwrap().to_str().unwrap();
         let text = fs::read_to_string(&path).unwrap();
-        for problem in problems(name, &text).0 {
+        for problem in problems(folder, name, &text).0 {
             assert!(problem.place.line > 0 && problem.place.column > 0, "{problem}");
             assert!(!problem.found.is_empty(), "{problem}");
             assert!(problem.hint.as_ref().is_some_and(|hint| !hint.is_empty()), "{problem}");

@@ -23,6 +23,7 @@ use fleetfit_search_spaces::{CommandTrial, Configuration, End, Input, Objective,
 use rustix::process::Signal;
 
 pub use code::{CodeError, CodeSnapshot, digest_code, digest_input, snapshot};
+pub(crate) use code::{Listing, list_code, list_input};
 pub use halt::Halt;
 pub use supervisor::{GRACE, SUBCOMMAND, Supervisors, supervise};
 

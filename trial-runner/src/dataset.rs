@@ -19,7 +19,7 @@ mod prediction;
 mod raw;
 mod roles;
 mod sorting;
-mod source;
+pub(crate) mod source;
 mod table;
 
 use std::io::Read;
@@ -104,6 +104,14 @@ impl Dataset {
     /// How many rows are used for training and validation.
     pub fn n_rows(&self) -> usize {
         self.offsets.last().copied().unwrap_or(0) as usize
+    }
+
+    /// About how much memory it takes.
+    pub fn n_bytes(&self) -> u64 {
+        // The target, the weight, the time and the series at most, besides features and marks.
+        let n_columns = self.features.len() + self.marks.len() + 4;
+        let n_values = self.n_rows() as u64 * n_columns as u64;
+        8 * n_values + 96 * self.entities.len() as u64
     }
 
     /// What the features are.

@@ -17,4 +17,7 @@ pub mod trainer;
 
 pub mod command;
 
+pub mod cache;
+pub mod material;
+
 pub mod runner;

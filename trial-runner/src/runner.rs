@@ -6,25 +6,42 @@
 
 mod bench;
 mod fleet;
+mod flight;
+mod models;
 mod program;
+mod shelf;
 
-use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::PathBuf;
-use std::sync::mpsc::Receiver;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::JoinHandle;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use fleetfit_search_spaces::{Assignment, FromRunner, Study, StudyId, ToRunner, Work};
+use fleetfit_search_spaces::wire::Refit;
+use fleetfit_search_spaces::{
+    Assignment, AssignmentKey, FromRunner, Study, StudyId, ToRunner, Work,
+};
 
 use self::bench::Bench;
-use crate::command::{CodeSnapshot, Halt, Supervisors};
+use self::flight::{Flight, Flights, Landing};
+use self::shelf::{Shelf, a_quarter_of_memory};
+use crate::command::{CodeSnapshot, GRACE, Supervisors};
 use crate::dataset::Dataset;
 use crate::pack::PackWriter;
-use crate::stop::Stop;
 
-/// What a runner has of a study before it takes the first assignment.
+/// How often a thread without work looks whether the runner ends.
+const LOOK: Duration = Duration::from_millis(100);
+
+/// How long interrupted work may take to end, beyond what a program has for it.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// How long a thread waits before it hands back what cannot be done here, which will often come back
+/// to it.
+const BACKOFF: Duration = Duration::from_millis(500);
+
+/// What a runner has of a study before it begins with it.
 #[derive(Debug)]
 pub struct StudyWork {
     /// The study.
@@ -41,10 +58,78 @@ pub struct StudyWork {
     pub dataset: Option<Dataset>,
     /// The copy of the job's code folder, for commands that have one.
     pub code: Option<CodeSnapshot>,
+    /// What becomes of models, logs and outputs.
+    pub keeping: Keeping,
 }
+
+/// What becomes of the models, logs and outputs of a study.
+#[derive(Debug, Default)]
+pub enum Keeping {
+    /// They stay in the study's folder.
+    #[default]
+    Here,
+    /// They are taken elsewhere.
+    Carried(Carrier),
+}
+
+/// Takes elsewhere what a study's trials leave.
+pub struct Carrier {
+    /// Takes refitted winners and tells the scheduler of them. An address points into the bytes.
+    pub models: CarryModels,
+    /// Takes what a command trial left in its folder, before its end is told.
+    pub files: CarryFiles,
+}
+
+/// See [`Carrier::models`].
+pub type CarryModels = Box<dyn Fn(AssignmentKey, Vec<Refit>, Vec<u8>) + Send + Sync>;
+
+/// See [`Carrier::files`].
+pub type CarryFiles = Box<dyn Fn(&Left<'_>) + Send + Sync>;
+
+/// What a command trial left.
+#[derive(Clone, Copy, Debug)]
+pub struct Left<'a> {
+    /// The assignment.
+    pub of: AssignmentKey,
+    /// The configuration's number.
+    pub configuration: u32,
+    /// The entity's index.
+    pub entity: u32,
+    /// Its folder: `log.txt`, and `outputs/` where the job has any.
+    pub folder: &'a Path,
+}
+
+/// The pack of a model whose bytes travel with the message.
+pub const ATTACHED: u32 = u32::MAX;
+
+/// Why work of a study cannot be done here, in the user's words.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct Lacking(pub String);
 
 /// Where a runner tells what happened.
 pub type Tell = Box<dyn Fn(FromRunner) + Send + Sync>;
+
+/// Finds what a study needs. It may take long.
+pub type Provide = Box<dyn Fn(StudyId) -> Result<StudyWork, Lacking> + Send + Sync>;
+
+/// What a runner may do.
+#[derive(Clone, Copy, Debug)]
+pub struct Allowance {
+    /// How many assignments at once.
+    pub slots: usize,
+    /// Whether it runs programs.
+    pub commands: bool,
+    /// How much memory data may take before studies that nobody works on are dropped.
+    pub data_bytes: u64,
+}
+
+impl Allowance {
+    /// So many threads, everything else as usual.
+    pub fn of(slots: usize) -> Self {
+        Self { slots, commands: true, data_bytes: a_quarter_of_memory() }
+    }
+}
 
 /// A set of training threads.
 pub struct Runner {
@@ -54,15 +139,18 @@ pub struct Runner {
 
 /// What the threads share.
 struct Desk {
-    studies: Mutex<BTreeMap<StudyId, Arc<Running>>>,
-    assignments: Mutex<Receiver<Assignment>>,
+    shelf: Shelf,
+    flights: Flights,
+    /// None once the runner takes no more.
+    assignments: Mutex<Option<Receiver<Assignment>>>,
+    is_leaving: AtomicBool,
+    runs_commands: bool,
     tell: Tell,
 }
 
 /// A study that this runner works on.
 struct Running {
     work: StudyWork,
-    flights: Mutex<Flights>,
     /// Model packs that no thread is writing.
     packs: Mutex<Vec<PackWriter>>,
     supervisors: Supervisors,
@@ -70,35 +158,20 @@ struct Running {
     bench: Mutex<Option<(u32, Arc<OnceLock<Bench>>)>>,
 }
 
-/// The assignments of a study that threads are at.
-#[derive(Default)]
-struct Flights {
-    /// Assignments with lower numbers are over.
-    over_before: u64,
-    aloft: BTreeMap<u64, Arc<Flight>>,
-}
-
-/// An assignment that a thread is at.
-#[derive(Default)]
-struct Flight {
-    /// Raised when the assignment is over: fits give up.
-    stop: Stop,
-    /// Why it is over.
-    over: OnceLock<String>,
-    /// Command trials of it that run.
-    halts: Mutex<BTreeMap<(u32, u32), Halt>>,
-}
-
 impl Runner {
-    /// Starts `slots` threads. They end when the sender of assignments is dropped.
+    /// Starts the threads. They end when the sender of assignments is dropped.
     pub fn start(
-        slots: usize,
+        allowance: Allowance,
         assignments: Receiver<Assignment>,
         tell: Tell,
+        provide: Provide,
     ) -> std::io::Result<Self> {
         let desk = Arc::new(Desk {
-            studies: Mutex::default(),
-            assignments: Mutex::new(assignments),
+            shelf: Shelf::new(provide, allowance.data_bytes),
+            flights: Flights::default(),
+            assignments: Mutex::new(Some(assignments)),
+            is_leaving: AtomicBool::new(false),
+            runs_commands: allowance.commands,
             tell,
         });
         let thread = |slot| {
@@ -106,26 +179,43 @@ impl Runner {
             let name = format!("runner-{slot}");
             std::thread::Builder::new().name(name).spawn(move || desk.work())
         };
-        let threads = (0..slots).map(thread).collect::<Result<_, _>>()?;
+        let threads = (0..allowance.slots).map(thread).collect::<Result<_, _>>()?;
         Ok(Self { desk, threads })
     }
 
-    /// Makes a study known, before its first assignment.
+    /// Makes a study known before its first assignment, so that it need not be provided.
     pub fn add(&self, id: StudyId, work: StudyWork) {
-        let running = Running {
-            supervisors: Supervisors::new(&work.supervisor),
-            work,
-            flights: Mutex::default(),
-            packs: Mutex::default(),
-            bench: Mutex::default(),
-        };
-        lock(&self.desk.studies).insert(id, Arc::new(running));
+        self.desk.shelf.put(id, work);
     }
 
     /// A door for hints that can be handed around.
     pub fn hints(&self) -> impl Fn(ToRunner) + Send + Sync + use<> {
         let desk = Arc::clone(&self.desk);
         move |hint| desk.hear(&hint)
+    }
+
+    /// The assignments that threads are at.
+    pub fn holds(&self) -> Vec<AssignmentKey> {
+        self.desk.flights.keys()
+    }
+
+    /// Takes no more and ends. What runs may go on for a while; then it is interrupted and handed
+    /// back, like everything that was not begun. Returns once all of it has been told.
+    pub fn drain(self, grace: Duration) {
+        let desk = &self.desk;
+        desk.is_leaving.store(true, Ordering::SeqCst);
+        let waiting = lock(&desk.assignments).take();
+        for assignment in waiting.iter().flat_map(Receiver::try_iter) {
+            (desk.tell)(FromRunner::Returned { of: assignment.key, reason: None });
+        }
+        desk.flights.wait(grace);
+        desk.flights.hand_back();
+        desk.flights.wait(GRACE + PATIENCE);
+        for key in desk.flights.keys() {
+            // Its thread cannot be interrupted; it will find that the assignment is gone.
+            desk.flights.land(key);
+            (desk.tell)(FromRunner::Returned { of: key, reason: None });
+        }
     }
 
     /// Waits until the threads have ended.
@@ -140,60 +230,102 @@ impl Runner {
 
 impl Desk {
     fn work(&self) {
-        loop {
-            let next = lock(&self.assignments).recv();
-            let Ok(assignment) = next else { return };
-            let running = lock(&self.studies).get(&assignment.key.study).cloned();
-            if let Some(running) = running
-                && let Some(flight) = running.take_off(assignment.key.number)
-            {
-                // A panic that nothing else caught must not take the thread with it: what the
-                // assignment has not told comes back from the scheduler.
-                let done = catch_unwind(AssertUnwindSafe(|| {
-                    self.carry_out(&running, &flight, &assignment);
-                }));
-                drop(done);
-                lock(&running.flights).aloft.remove(&assignment.key.number);
+        while let Some((assignment, flight)) = self.next() {
+            let key = assignment.key;
+            // A panic that nothing else caught must not take the thread with it: what the
+            // assignment has not told comes back from the scheduler.
+            let landing = catch_unwind(AssertUnwindSafe(|| self.carry_out(&flight, &assignment)));
+            let landing = landing.unwrap_or(Landing::Done);
+            if let Landing::Lacking(_) = landing {
+                std::thread::sleep(BACKOFF);
             }
-            (self.tell)(FromRunner::Done { of: assignment.key });
+            if !self.flights.is_aloft(key) {
+                continue;
+            }
+            let returned = |reason| FromRunner::Returned { of: key, reason };
+            (self.tell)(match landing {
+                Landing::Done => FromRunner::Done { of: key },
+                Landing::HandedBack => returned(None),
+                Landing::Lacking(reason) => returned(Some(reason)),
+                Landing::Unable(reason) => {
+                    (self.tell)(FromRunner::Unable { reason: reason.clone() });
+                    returned(Some(reason))
+                }
+            });
+            self.flights.land(key);
         }
     }
 
-    fn carry_out(&self, running: &Running, flight: &Flight, assignment: &Assignment) {
+    fn next(&self) -> Option<(Assignment, Arc<Flight>)> {
+        loop {
+            let inbox = lock(&self.assignments);
+            if self.is_leaving.load(Ordering::SeqCst) {
+                return None;
+            }
+            match inbox.as_ref()?.recv_timeout(LOOK) {
+                Ok(assignment) => {
+                    // Before the inbox is let go, so that whoever drains the runner sees it.
+                    let flight = self.flights.take_off(assignment.key);
+                    return Some((assignment, flight));
+                }
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return None,
+            }
+        }
+    }
+
+    fn carry_out(&self, flight: &Flight, assignment: &Assignment) -> Landing {
+        if flight.over().is_some() {
+            return if flight.is_handed_back() { Landing::HandedBack } else { Landing::Done };
+        }
+        let running = match self.shelf.get(assignment.key.study, &self.flights) {
+            Ok(running) => running,
+            // Nobody wants it any more, or nobody waits for it.
+            Err(_) if flight.is_handed_back() => return Landing::HandedBack,
+            Err(_) if flight.over().is_some() => return Landing::Done,
+            Err(Lacking(reason)) => return Landing::Lacking(reason),
+        };
         match &running.work.study.work {
+            Work::Command(_) if !self.runs_commands => Landing::Lacking(
+                "this runner runs no programs; start it with --allow-commands".into(),
+            ),
             Work::Command(command) => {
-                program::run(running, flight, command, assignment, &self.tell);
+                program::run(&running, flight, command, assignment, &self.tell)
             }
             Work::Learner(_) | Work::ChosenLearner { .. } => {
-                fleet::train(running, flight, assignment, &self.tell);
+                fleet::train(&running, flight, assignment, &self.tell)
             }
             // Nothing of these ever becomes an assignment.
-            Work::External | Work::AutoMl => {}
+            Work::External | Work::AutoMl => Landing::Done,
         }
     }
 
     fn hear(&self, hint: &ToRunner) {
-        let (ToRunner::StopTrial { study, .. }
-        | ToRunner::StopStudy { study, .. }
-        | ToRunner::Forget { study }) = hint;
-        let Some(running) = lock(&self.studies).get(study).cloned() else { return };
         match hint {
-            ToRunner::StopTrial { configuration, entity, reason, .. } => {
-                for flight in lock(&running.flights).aloft.values() {
-                    if let Some(halt) = lock(&flight.halts).get(&(*configuration, *entity)) {
-                        halt.ask(reason);
-                    }
-                }
+            ToRunner::StopTrial { study, before, configuration, entity, reason } => {
+                self.flights.end_trial(*study, *before, (*configuration, *entity), reason);
             }
-            ToRunner::StopStudy { before, reason, .. } => running.end(*before, reason),
+            ToRunner::StopStudy { study, before, reason } => {
+                self.flights.end(*study, *before, reason);
+            }
             ToRunner::Forget { study } => {
-                lock(&self.studies).remove(study);
+                self.flights.forget(*study);
+                self.shelf.remove(*study);
             }
         }
     }
 }
 
 impl Running {
+    fn new(work: StudyWork) -> Self {
+        Self {
+            supervisors: Supervisors::new(&work.supervisor),
+            work,
+            packs: Mutex::default(),
+            bench: Mutex::default(),
+        }
+    }
+
     /// Where an entity's rows are laid out, by whoever asks first.
     fn bench(&self, entity: u32) -> Arc<OnceLock<Bench>> {
         let mut latest = lock(&self.bench);
@@ -206,28 +338,11 @@ impl Running {
             }
         }
     }
+}
 
-    /// Enters an assignment, unless it is over.
-    fn take_off(&self, number: u64) -> Option<Arc<Flight>> {
-        let mut flights = lock(&self.flights);
-        if number < flights.over_before {
-            return None;
-        }
-        Some(Arc::clone(flights.aloft.entry(number).or_default()))
-    }
-
-    /// Ends the assignments with lower numbers, in flight or still to come.
-    fn end(&self, before: u64, reason: &str) {
-        let mut flights = lock(&self.flights);
-        flights.over_before = flights.over_before.max(before);
-        for (_, flight) in flights.aloft.range(..before) {
-            // The first reason stays.
-            let _ = flight.over.set(reason.to_owned());
-            flight.stop.cancel();
-            for halt in lock(&flight.halts).values() {
-                halt.ask(reason);
-            }
-        }
+impl std::fmt::Debug for Carrier {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Carrier").finish_non_exhaustive()
     }
 }
 

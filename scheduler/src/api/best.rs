@@ -6,8 +6,8 @@ use axum::Json;
 use axum::extract::{RawQuery, State};
 
 use super::question::{Answer, Question, StudyName, ask};
-use super::{App, Page};
-use crate::query::{self, BestView, ModelView};
+use super::{App, Page, Refused};
+use crate::query::{self, BestView, EntityOrder, EntityView, ModelView};
 
 pub(super) async fn best(
     State(app): State<Arc<App>>,
@@ -45,6 +45,28 @@ pub(super) async fn models(
         let journal = &app.service.journal;
         let (items, next) = query::models_page(journal, &study, entity, cursor, limit)?;
         Ok(Page { items, next })
+    });
+    page.await.map(Json)
+}
+
+pub(super) async fn entities(
+    State(app): State<Arc<App>>,
+    StudyName(study): StudyName,
+    query: RawQuery,
+) -> Answer<Page<EntityView>> {
+    let question = Question::read(query, &["sort", "cursor", "limit"])?;
+    let order = match question.word("sort") {
+        None | Some("key") => EntityOrder::Key,
+        Some("value") => EntityOrder::Value,
+        Some(other) => {
+            let message = format!("sort={other} is not known; entities are sorted by key or value");
+            return Err(Refused::bad(message));
+        }
+    };
+    let (cursor, limit) = (question.owned("cursor"), question.limit()?);
+    let page = ask(move || {
+        let (journal, tallies) = (&app.service.journal, &app.tallies);
+        Ok(query::entities_page(journal, tallies, &study, order, cursor.as_deref(), limit)?)
     });
     page.await.map(Json)
 }

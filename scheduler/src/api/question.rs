@@ -16,7 +16,8 @@ pub(super) type Answer<T> = Result<Json<T>, Refused>;
 pub(super) async fn ask<T: Send + 'static>(
     act: impl FnOnce() -> Result<T, Refused> + Send + 'static,
 ) -> Result<T, Refused> {
-    let asked = tokio::task::spawn_blocking(act).await;
+    let span = tracing::Span::current();
+    let asked = tokio::task::spawn_blocking(move || span.in_scope(act)).await;
     asked.unwrap_or_else(|_| {
         Err(Refused::new(Why::Unexpected, "the request failed unexpectedly; the log says more"))
     })

@@ -4,13 +4,15 @@
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use axum::extract::{DefaultBodyLimit, Request, State};
+use axum::body::Body;
+use axum::extract::{MatchedPath, Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::{Json, Router};
+use tracing::Instrument;
 
 use super::question::plain;
 use super::{App, Entrance, Refusal, Refused, Why};
@@ -27,14 +29,9 @@ const MAX_ID_BYTES: usize = 64;
 /// The header that carries a request's id.
 pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// What bodies may have, unless the handler says otherwise.
-pub(super) const MAX_BODY_BYTES: usize = 1 << 20;
-
 /// The routes with the turnstile before each.
 pub(super) fn around(routes: Router, app: Arc<App>, entrance: Entrance) -> Router {
-    routes
-        .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
-        .layer(from_fn_with_state((app, entrance), pass))
+    routes.layer(from_fn_with_state((app, entrance), pass))
 }
 
 pub(super) async fn nowhere() -> Refused {
@@ -49,29 +46,49 @@ async fn pass(
     request: Request,
     next: Next,
 ) -> Response {
+    let began = Instant::now();
     let id = request_id(request.headers());
-    let is_head = request.method() == Method::HEAD;
-    let mut response = match let_in(&app, entrance, &request) {
-        Err(refused) => refused.into_response(),
-        Ok(()) => match tokio::time::timeout(ANSWER, next.run(request)).await {
-            Ok(response) => response,
-            Err(_) => {
-                let seconds = ANSWER.as_secs();
-                let message = format!("there was no answer within {seconds} s; ask for less");
-                Refused::new(Why::TooSlow, message).into_response()
-            }
-        },
+    let method = request.method().clone();
+    let route = request.extensions().get::<MatchedPath>().cloned();
+    let route = route.as_ref().map_or("none", MatchedPath::as_str);
+    let path = request.uri().path().to_owned();
+    let study = path.strip_prefix("/api/v1/studies/").and_then(|rest| rest.split('/').next());
+    let span = tracing::info_span!("request", request_id = id, %method, path, study);
+    let answered = async {
+        let_in(&app, entrance, route, &request)?;
+        tokio::time::timeout(ANSWER, next.run(request)).await.map_err(|_| {
+            let seconds = ANSWER.as_secs();
+            let message = format!("there was no answer within {seconds} s; ask for less");
+            Refused::new(Why::TooSlow, message)
+        })
     };
-    if response.status().is_client_error() || response.status().is_server_error() {
-        response = told(response, &id, is_head);
-    }
+    let mut response = answered.instrument(span.clone()).await.into_response();
+    let status = response.status();
+    let took = began.elapsed();
+    let ms = took.as_secs_f64() * 1e3;
+    span.in_scope(|| {
+        if status.is_client_error() || status.is_server_error() {
+            let refused = refused(&mut response);
+            let (code, message) = (refused.why.code(), refused.message.as_str());
+            match status.is_server_error() {
+                true => tracing::error!(status = status.as_u16(), ms, code, message, "refused"),
+                false => tracing::info!(status = status.as_u16(), ms, code, message, "refused"),
+            }
+            response = told(std::mem::take(&mut response), refused, &id, &method);
+        } else {
+            tracing::info!(status = status.as_u16(), ms, "answered");
+        }
+    });
+    // Methods are counted that have a meaning here; others could be anything, and any number.
+    let counted = if status == StatusCode::METHOD_NOT_ALLOWED { "other" } else { method.as_str() };
+    app.answered.count(counted, route, status.as_u16(), took);
     if let Ok(id) = HeaderValue::from_str(&id) {
         response.headers_mut().insert(REQUEST_ID, id);
     }
     response
 }
 
-fn let_in(app: &App, entrance: Entrance, request: &Request) -> Result<(), Refused> {
+fn let_in(app: &App, entrance: Entrance, route: &str, request: &Request) -> Result<(), Refused> {
     let address = request.uri().path_and_query().map_or("", |address| address.as_str());
     if address.len() > MAX_ADDRESS_BYTES {
         let message =
@@ -84,12 +101,51 @@ fn let_in(app: &App, entrance: Entrance, request: &Request) -> Result<(), Refuse
              UTF-8 text",
         ));
     }
-    match entrance {
-        Entrance::Socket => Ok(()),
-        Entrance::Network => {
-            app.service.guard.check(request.method(), request.uri().path(), request.headers())
-        }
+    if entrance == Entrance::Network {
+        app.service.guard.check(request.uri().path(), request.headers())?;
     }
+    let form = form_of(route);
+    match takes(request.headers(), form) {
+        true => Ok(()),
+        false => Err(Refused::new(Why::NotAcceptable, format!("the answer is {form}"))),
+    }
+}
+
+/// The form of what is answered there.
+fn form_of(route: &str) -> &'static str {
+    match route {
+        "/metrics" => "text/plain",
+        route if route.ends_with("/logs") => "text/plain",
+        route if route.ends_with("/events") => "text/event-stream",
+        route if route.ends_with("/blobs/{digest}") => "application/octet-stream",
+        _ => "application/json",
+    }
+}
+
+/// Whether the asker takes this form: he names it, or everything, or nothing.
+fn takes(headers: &HeaderMap, form: &str) -> bool {
+    let named: Vec<&str> = headers
+        .get_all(header::ACCEPT)
+        .iter()
+        .filter_map(|accept| accept.to_str().ok())
+        .flat_map(|accept| accept.split(','))
+        .map(str::trim)
+        .filter(|range| !range.is_empty())
+        .collect();
+    let family = form.split('/').next().unwrap_or_default();
+    named.is_empty()
+        || named.iter().any(|range| {
+            let mut parts = range.split(';').map(str::trim);
+            let range = parts.next().unwrap_or_default().to_ascii_lowercase();
+            let is_excluded = parts.any(|part| {
+                let quality = part.strip_prefix("q=").and_then(|quality| quality.parse().ok());
+                quality == Some(0.0)
+            });
+            let is_meant = range == "*/*"
+                || range == form
+                || range.strip_suffix("/*").is_some_and(|named| named == family);
+            is_meant && !is_excluded
+        })
 }
 
 /// The sender's own id where it is a plain word, else one of ours.
@@ -109,9 +165,8 @@ fn draw_id() -> String {
 }
 
 /// The answer of who refused, in our form; what else he said (which methods there are) stays.
-fn told(response: Response, id: &str, is_head: bool) -> Response {
+fn told(response: Response, refused: Refused, id: &str, method: &Method) -> Response {
     let (mut parts, _) = response.into_parts();
-    let refused = parts.extensions.remove::<Refused>().unwrap_or_else(|| by_status(parts.status));
     if refused.why == Why::Unauthorized {
         let bearer = HeaderValue::from_static("Bearer");
         parts.headers.insert(header::WWW_AUTHENTICATE, bearer);
@@ -126,10 +181,14 @@ fn told(response: Response, id: &str, is_head: bool) -> Response {
     };
     let (json, body) = Json(refusal).into_response().into_parts();
     parts.headers.extend(json.headers);
-    match is_head {
-        true => Response::from_parts(parts, axum::body::Body::empty()),
-        false => Response::from_parts(parts, body),
-    }
+    let body = if method == Method::HEAD { Body::empty() } else { body };
+    Response::from_parts(parts, body)
+}
+
+/// Who refused, and why.
+fn refused(response: &mut Response) -> Refused {
+    let status = response.status();
+    response.extensions_mut().remove::<Refused>().unwrap_or_else(|| by_status(status))
 }
 
 /// What a bare status means that no handler of ours gave.

@@ -247,7 +247,9 @@ impl Desk {
         for live in &mut self.live {
             let reason = "interrupted".to_owned();
             let (study, before) = (live.id, live.next_assignment);
-            (self.outlets.hint)(ToRunner::StopStudy { study, before, reason });
+            if self.outlets.ends_runners {
+                (self.outlets.hint)(ToRunner::StopStudy { study, before, reason });
+            }
             let summary = Summary { status: Status::Interrupted, ..summarise(&live.state) };
             let elapsed = [Fact::Elapsed { elapsed_ms: live.elapsed_ms() }];
             let index = Index { summary: summary.clone(), best: Vec::new() };

@@ -44,7 +44,7 @@ impl Live {
         open: OpenStudy,
         charged: f64,
     ) -> Result<Self, JournalError> {
-        let OpenStudy { id, study, seed, n_entities, reopen, adopted } = open;
+        let OpenStudy { id, study, seed, n_entities, warm: _, reopen, adopted } = open;
         let name = study.name.clone();
         let kind = kind(&study);
         let weight = study.priority.weight();

@@ -1,8 +1,9 @@
 //! Small things that other parts of the service keep beside the studies: schedules, and what a
 //! repeated request was answered. The journal does not look into them.
 
+use super::record::{MORE, pieces};
 use super::store::{Table, Write, damaged};
-use super::{Journal, JournalError, MORE, bounded, pieces};
+use super::{Journal, JournalError, bounded};
 
 /// The longest kind or name that is kept.
 const MAX_WORD_BYTES: usize = 1024;

@@ -33,6 +33,14 @@ pub(super) struct Encoded {
     pub(super) bytes: Vec<u8>,
     /// The entities that it holds outcomes of, in no order; empty for other kinds.
     pub(super) entities: Vec<u32>,
+    /// The number of the configuration that it proposes.
+    pub(super) proposes: Option<u32>,
+}
+
+impl Encoded {
+    fn of(bytes: Vec<u8>) -> Self {
+        Self { bytes, entities: Vec::new(), proposes: None }
+    }
 }
 
 /// The facts as bytes, in order. Neighbouring blocks of outcomes are joined, long ones are cut.
@@ -47,7 +55,13 @@ pub(super) fn encode(facts: &[Fact]) -> Vec<Encoded> {
         encode_ended(&mut ended, &mut encoded);
         match fact {
             Fact::Refitted { models } => encode_refitted(models, &mut encoded),
-            other => encoded.push(Encoded { bytes: encode_other(other), entities: Vec::new() }),
+            other => {
+                let proposes = match other {
+                    Fact::Proposed { number, .. } => Some(*number),
+                    _ => None,
+                };
+                encoded.push(Encoded { proposes, ..Encoded::of(encode_other(other)) });
+            }
         }
     }
     encode_ended(&mut ended, &mut encoded);
@@ -75,6 +89,12 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Fact, Malformed> {
 /// Whether a fact's bytes are a block of outcomes.
 pub(super) fn holds_outcomes(bytes: &[u8]) -> bool {
     bytes.first() == Some(&ENDED)
+}
+
+/// The number of the configuration that a fact's bytes propose.
+pub(super) fn proposes(bytes: &[u8]) -> Option<u32> {
+    let mut reader = Reader(bytes);
+    (reader.byte() == Ok(PROPOSED)).then(|| reader.u32().ok()).flatten()
 }
 
 fn encode_other(fact: &Fact) -> Vec<u8> {
@@ -134,7 +154,7 @@ fn encode_ended(ended: &mut Vec<Cow<'_, Outcome>>, encoded: &mut Vec<Encoded>) {
         .into_iter()
         .for_each(|(piece, bytes)| {
             let entities = piece.iter().map(|outcome| outcome.entity).collect();
-            encoded.push(Encoded { bytes, entities });
+            encoded.push(Encoded { entities, ..Encoded::of(bytes) });
         });
     }
     ended.clear();
@@ -148,7 +168,7 @@ fn encode_refitted(models: &[Refit], encoded: &mut Vec<Encoded>) {
         write_models(piece, &mut out);
         out.0
     });
-    encoded.extend(pieces.into_iter().map(|(_, bytes)| Encoded { bytes, entities: Vec::new() }));
+    encoded.extend(pieces.into_iter().map(|(_, bytes)| Encoded::of(bytes)));
 }
 
 /// Halves the rows until each piece fits in a record. One row alone always does, because rows are

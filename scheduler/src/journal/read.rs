@@ -5,9 +5,10 @@ use fleetfit_search_spaces::{Configuration, EntityKey, Outcome};
 
 use super::StudyId;
 use super::bytes::{Malformed, Reader};
-use super::store::{Scan, Table, damaged};
+use super::record::{MORE, Record};
+use super::store::{Found, Scan, Table, damaged};
 use super::study::{StudyHead, StudyRecord, Summary};
-use super::{BLOCK_ENTITIES, Journal, MORE, Prefix, fact, number, sequence_of};
+use super::{BLOCK_ENTITIES, Journal, Prefix, fact, number, sequence_of};
 use crate::event::Fact;
 use crate::journal::JournalError;
 
@@ -76,20 +77,36 @@ impl Journal {
         scan.map(|entry| entry.map(|(_, piece)| piece.len() as u64)).sum()
     }
 
-    /// The facts from this sequence number on.
+    /// The facts from this record on.
     pub(crate) fn facts_from(&self, id: StudyId, sequence: u64) -> Facts {
-        let last = self.store.last_key(Table::Facts, &id.key());
-        let (end, failed) = match last {
-            Ok(Some(key)) => (key, None),
-            Ok(None) => (Vec::new(), None),
-            Err(error) => (Vec::new(), Some(error)),
+        let pending = Vec::new().into_iter();
+        let (end, failed) = match self.store.last(Table::Facts, &id.key()) {
+            Ok(end) => (end, None),
+            Err(error) => (None, Some(error)),
         };
         let scan = self.store.scan(Table::Facts, &id.key(), &sequence.to_be_bytes());
-        Facts { id, scan, end, failed }
+        Facts { id, scan, end, failed, pending }
     }
 
-    /// The blocks of outcomes from this sequence number on, with theirs; of one entity, those that
-    /// may hold some of its.
+    /// The record of this sequence number.
+    fn fact_record(&self, id: StudyId, sequence: u64) -> Result<Record, JournalError> {
+        let piece = |sequence: u64| {
+            let key = id.with(sequence);
+            let piece = self.store.get(Table::Facts, &key)?;
+            piece.ok_or_else(|| damaged(Table::Facts, &key))
+        };
+        let (mut record, mut is_whole) = Record::begin(id, sequence, &piece(sequence)?)?;
+        for following in sequence + 1.. {
+            if is_whole {
+                break;
+            }
+            is_whole = record.add(&piece(following)?)?;
+        }
+        Ok(record)
+    }
+
+    /// The outcomes from this record on, those of each record together and with its sequence number;
+    /// of one entity, those of records that may hold some of its.
     pub(crate) fn blocks(&self, record: &StudyRecord, entity: Option<u32>, from: u64) -> Blocks {
         let id = record.id;
         match entity {
@@ -133,6 +150,12 @@ impl Journal {
         number: u32,
     ) -> Result<Option<Configuration>, JournalError> {
         let key = [id.key(), number.to_be_bytes()].concat();
+        if let Some((at, sequence)) = self.store.at_or_below(Table::Proposals, &id.key(), &key)? {
+            let sequence = sequence_of(Table::Proposals, &at, &sequence?)?;
+            if let Some(found) = self.fact_record(id, sequence)?.proposed(number)? {
+                return Ok(Some(found));
+            }
+        }
         self.whole(Table::Configurations, &key)?
             .map(|text| {
                 serde_json::from_slice(&text).map_err(|_| damaged(Table::Configurations, &key))
@@ -198,52 +221,70 @@ fn read_entity(key: &[u8], bytes: &[u8]) -> Result<EntityKey, JournalError> {
     serde_json::from_slice(bytes).map_err(|_| damaged(Table::Entities, key))
 }
 
+/// A record's key and what it holds.
+type Piece = (Vec<u8>, Vec<u8>);
+
 /// A study's facts in order.
 pub struct Facts {
     id: StudyId,
     scan: Scan,
-    /// The last key to be read.
-    end: Vec<u8>,
+    /// The last record as it was at the beginning. It may have grown since then; what was added is
+    /// not read, because it may belong to a group whose rest is in records that are not read.
+    end: Option<Found>,
     failed: Option<JournalError>,
+    /// The rest of the record that is being read.
+    pending: std::vec::IntoIter<Result<Fact, JournalError>>,
 }
 
 impl Facts {
-    /// The next fact's sequence number and bytes.
-    fn next_bytes(&mut self) -> Option<Result<(u64, Vec<u8>), JournalError>> {
+    fn next_record(&mut self) -> Option<Result<Record, JournalError>> {
         if let Some(error) = self.failed.take() {
             return Some(Err(error));
         }
-        let mut first = None;
-        let mut bytes = Vec::new();
-        loop {
-            let (key, piece) = match self.scan.next()? {
-                Ok((key, _)) if *key > *self.end => return None,
-                Ok(entry) => entry,
-                Err(error) => return Some(Err(error)),
-            };
-            let Some((more, piece)) = piece.split_first() else {
-                return Some(Err(damaged(Table::Facts, &key)));
-            };
-            bytes.extend_from_slice(piece);
-            let first = first.get_or_insert(key);
-            if *more != MORE {
-                return Some(sequence_of(Table::Facts, first).map(|sequence| (sequence, bytes)));
-            }
-        }
+        self.read_record().transpose()
     }
 
-    /// The next block of outcomes, whatever stands before it passed over.
+    fn read_record(&mut self) -> Result<Option<Record>, JournalError> {
+        let mut begun: Option<Record> = None;
+        while let Some((key, payload)) = self.next_piece()? {
+            let is_whole = match &mut begun {
+                Some(record) => record.add(&payload)?,
+                None => {
+                    let sequence = sequence_of(Table::Facts, &key, &key)?;
+                    let (record, is_whole) = Record::begin(self.id, sequence, &payload)?;
+                    begun = Some(record);
+                    is_whole
+                }
+            };
+            if is_whole {
+                return Ok(begun);
+            }
+        }
+        Ok(None)
+    }
+
+    fn next_piece(&mut self) -> Result<Option<Piece>, JournalError> {
+        let Some((end, _)) = &self.end else { return Ok(None) };
+        let Some(entry) = self.scan.next() else { return Ok(None) };
+        // A damaged record has no key; only the last one is read from elsewhere.
+        let (key, payload) = entry?;
+        if *key < **end {
+            return Ok(Some((key.to_vec(), payload)));
+        }
+        let Some((end, payload)) = self.end.take() else { return Ok(None) };
+        if *key == *end { Ok(Some((end, payload?))) } else { Ok(None) }
+    }
+
+    /// The outcomes of the next record that has any.
     fn next_block(&mut self) -> Option<Result<(u64, Vec<Outcome>), JournalError>> {
         loop {
-            match self.next_bytes()? {
+            let record = match self.next_record()? {
+                Ok(record) => record,
                 Err(error) => return Some(Err(error)),
-                Ok((sequence, bytes)) if fact::holds_outcomes(&bytes) => {
-                    return Some(match fact::decode(&bytes) {
-                        Ok(Fact::Ended { outcomes }) => Ok((sequence, outcomes)),
-                        _ => Err(damaged(Table::Facts, &self.id.with(sequence))),
-                    });
-                }
-                Ok(_) => {}
+            };
+            match record.outcomes() {
+                Ok(outcomes) if outcomes.is_empty() => {}
+                read => return Some(read.map(|outcomes| (record.sequence, outcomes))),
             }
         }
     }
@@ -253,22 +294,19 @@ impl Iterator for Facts {
     type Item = Result<Fact, JournalError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        let bytes = self.next_bytes()?;
-        Some(bytes.and_then(|(sequence, bytes)| {
-            fact::decode(&bytes).map_err(|Malformed| match bytes.first() {
-                // Records are sealed, so this is what was written.
-                Some(&tag) if tag > fact::LAST_TAG => JournalError::Newer {
-                    what: "a fact of the journal".to_owned(),
-                    found: u32::from(tag),
-                    known: u32::from(fact::LAST_TAG),
-                },
-                _ => damaged(Table::Facts, &self.id.with(sequence)),
-            })
-        }))
+        loop {
+            if let Some(fact) = self.pending.next() {
+                return Some(fact);
+            }
+            match self.next_record()? {
+                Ok(record) => self.pending = record.facts().into_iter(),
+                Err(error) => return Some(Err(error)),
+            }
+        }
     }
 }
 
-/// A study's blocks of outcomes in order.
+/// A study's outcomes, those of each record together.
 pub(crate) struct Blocks(Route);
 
 enum Route {
@@ -286,13 +324,9 @@ impl Iterator for Blocks {
             Route::All(facts) => facts.next_block(),
             Route::Indexed { journal, id, index } => {
                 let entry = index.next()?;
-                let sequence = entry.and_then(|(key, _)| sequence_of(Table::Blocks, &key));
-                Some(sequence.and_then(|sequence| {
-                    match journal.facts_from(*id, sequence).next_block() {
-                        Some(Ok(block)) if block.0 == sequence => Ok(block),
-                        Some(Err(error)) => Err(error),
-                        _ => Err(damaged(Table::Facts, &id.with(sequence))),
-                    }
+                let key = entry.and_then(|(key, _)| sequence_of(Table::Blocks, &key, &key));
+                Some(key.and_then(|sequence| {
+                    Ok((sequence, journal.fact_record(*id, sequence)?.outcomes()?))
                 }))
             }
         }

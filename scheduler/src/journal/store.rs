@@ -61,7 +61,8 @@ tables! {
     Blocks "blocks" "Study, block of entities, sequence → nothing: the fact has outcomes of it.",
     Best "best" "Study, entity → its best value and configuration.",
     Models "models" "Study, entity, configuration → where its model lies.",
-    Configurations "configurations" "Study, number, part → a configuration.",
+    Configurations "configurations" "Study, number, part → a configuration, as format 1 had it.",
+    Proposals "proposals" "Study, number → the record that proposes it and those that follow.",
     Entities "entities" "Study, entity → its key.",
     EntityByKey "entity_by_key" "Study, an entity's text → its index.",
     Summaries "summaries" "Study → where it stands.",
@@ -85,6 +86,9 @@ impl Write {
         Self { table, key, payload: None }
     }
 }
+
+/// A record's key, and what it holds if it is whole.
+pub(super) type Found = (Vec<u8>, Result<Vec<u8>, JournalError>);
 
 /// An open store. Fields are dropped in this order: the lock goes last.
 pub(super) struct Store {
@@ -206,14 +210,28 @@ impl Store {
             .transpose()
     }
 
-    pub(super) fn last_key(
+    /// The last record whose key begins with `prefix`, and what it holds if it is whole.
+    pub(super) fn last(&self, table: Table, prefix: &[u8]) -> Result<Option<Found>, JournalError> {
+        self.highest(table, self.tree(table).scan_prefix(prefix))
+    }
+
+    /// The record of this key, or else of the next lower one that begins with `prefix` too.
+    pub(super) fn at_or_below(
         &self,
         table: Table,
         prefix: &[u8],
-    ) -> Result<Option<Vec<u8>>, JournalError> {
-        let last =
-            guarded("reading", || self.tree(table).scan_prefix(prefix).next_back().transpose())?;
-        Ok(last.map(|(key, _)| key.to_vec()))
+        key: &[u8],
+    ) -> Result<Option<Found>, JournalError> {
+        let range = (Bound::Included(prefix), Bound::Included(key));
+        self.highest(table, self.tree(table).range::<&[u8], _>(range))
+    }
+
+    fn highest(&self, table: Table, mut range: sled::Iter) -> Result<Option<Found>, JournalError> {
+        let last = guarded("reading", || range.next_back().transpose())?;
+        Ok(last.map(|(key, value)| {
+            let payload = unseal(table, &key, &value).map(<[u8]>::to_vec);
+            (key.to_vec(), payload)
+        }))
     }
 
     /// The records whose keys begin with `prefix`, from `prefix` + `from` on, in the keys' order.

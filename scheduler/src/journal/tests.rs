@@ -80,15 +80,23 @@ fn seal_length(journal: &Journal, id: StudyId) -> usize {
 fn a_sealed_record_that_means_nothing_is_refused() {
     let dir = tempfile::tempdir().unwrap();
     let (journal, id) = one_fact(dir.path());
-    let payloads: [&[u8]; 5] =
-        [&[], &[0], &[0, 1, 5], &[MORE, 1, 0], &[0, 1, 1, 0, 1, 0, 1, 9, 1, 0, 0]];
+    let payloads: [&[u8]; 8] = [
+        &[],
+        &[0],
+        &[0, 1, 5],
+        &[record::MORE, 1, 0],
+        &[0, 1, 1, 0, 1, 0, 1, 9, 1, 0, 0],
+        &[2, 1],
+        &[2, 9, 4],
+        &[3, 1, 4],
+    ];
     for payload in payloads {
         let key = id.with(0);
         journal.store.damage(Table::Facts, &key, |value| *value = store::seal(&key, payload));
         match journal.facts(id).next() {
             Some(Err(JournalError::Corrupt { .. })) => {}
             // The first piece of a fact whose second was never written: the group was not, either.
-            None if payload.first() == Some(&MORE) => {}
+            None if payload.first() == Some(&record::MORE) => {}
             other => panic!("{payload:?} was read as {other:?}"),
         }
     }
@@ -115,7 +123,7 @@ fn what_a_newer_version_wrote_is_refused_by_name() {
     journal.store.commit(&[Write::put(Table::Meta, b"format".to_vec(), format)]).unwrap();
     drop(journal);
     let error = Journal::open(dir.path()).err().unwrap();
-    assert!(matches!(error, JournalError::Newer { found: 2, known: 1, .. }), "{error}");
+    assert!(matches!(error, JournalError::Newer { found: 3, known: 2, .. }), "{error}");
     assert!(error.to_string().contains("was written by a newer fleetfit"), "{error}");
 }
 
@@ -199,6 +207,46 @@ fn a_deleted_study_takes_no_more_facts() {
     let error = journal.append(id, &[ended(1)], &Index::default()).unwrap_err();
     assert!(matches!(error, JournalError::NoStudy { number: 0 }), "{error}");
     assert!(journal.store.keys(Table::Facts, &[], 1).unwrap().is_empty());
+}
+
+#[test]
+fn a_damaged_record_is_left_alone_when_the_study_goes_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let (journal, id) = one_fact(dir.path());
+    drop(journal);
+    let journal = Journal::open(dir.path()).unwrap();
+    journal.store.damage(Table::Facts, &id.with(0), |value| value[3] ^= 1);
+    journal.append(id, &[ended(1)], &Index::default()).unwrap();
+    journal.append(id, &[Fact::Closed], &Index::default()).unwrap();
+    let mut facts = journal.facts(id);
+    assert!(matches!(facts.next(), Some(Err(JournalError::Corrupt { .. }))));
+    assert_eq!(facts.map(Result::unwrap).collect::<Vec<_>>(), [ended(1), Fact::Closed]);
+}
+
+#[test]
+fn small_facts_share_a_record_whatever_is_closed_in_between() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut journal = Journal::open(dir.path()).unwrap();
+    let id = journal.create(&study("many", 600)).unwrap();
+    let mut expected = Vec::new();
+    for n in 0..300 {
+        let facts = [ended(n % 600), Fact::Elapsed { elapsed_ms: u64::from(n) }];
+        journal.append(id, &facts, &Index::default()).unwrap();
+        expected.extend(facts);
+        if n % 20 == 0 {
+            drop(journal);
+            journal = Journal::open(dir.path()).unwrap();
+        }
+    }
+    let records = journal.store.keys(Table::Facts, &id.key(), 1_000).unwrap().len();
+    assert!((2..15).contains(&records), "{records} records");
+    assert_eq!(journal.facts(id).map(Result::unwrap).collect::<Vec<_>>(), expected);
+    let record = journal.record(id).unwrap();
+    for entity in [0, 255, 256, 299] {
+        let found = journal.blocks(&record, Some(entity), 0).map(Result::unwrap);
+        let own = found.flat_map(|(_, outcomes)| outcomes).filter(|o| o.entity == entity);
+        assert_eq!(own.count(), 1);
+    }
 }
 
 /// One of each kind, for the golden below.

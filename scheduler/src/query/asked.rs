@@ -106,6 +106,18 @@ impl Asked {
         }))
     }
 
+    /// What one entity's winner has reached, and its configuration's number.
+    pub(super) fn winner(&self, index: u32) -> Result<Option<(f64, u32)>, QueryError> {
+        let ranked = match self.selection() {
+            Selection::Raw => self.raw_best(index)?,
+            Selection::Shared => self.values_of_shared()?.and_then(|(ranked, values)| {
+                let value = values.get(index as usize).copied().filter(|value| !value.is_nan())?;
+                Some(Ranked { value, ..ranked })
+            }),
+        };
+        Ok(ranked.map(|ranked| (ranked.value, ranked.configuration)))
+    }
+
     /// Where the models of entities lie, from this entity on.
     pub(super) fn models_from(
         self,

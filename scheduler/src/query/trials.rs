@@ -3,10 +3,11 @@
 use std::collections::HashMap;
 
 use fleetfit_search_spaces::{Configuration, End, EntityKey, Outcome, TrialState};
+use serde::Serialize;
 
 use super::asked::Asked;
-use super::{MAX_PAGE, Page, QueryError, TrialRow, entity, find, time};
-use crate::journal::{Blocks, Journal, JournalError};
+use super::{MAX_PAGE, Page, QueryError, TrialCounts, TrialRow, entity, find, time};
+use crate::journal::{Blocks, Journal, JournalError, StudyRecord};
 
 /// How many keys and configurations are remembered from row to row.
 const REMEMBERED: usize = 8_192;
@@ -55,6 +56,64 @@ pub(super) fn page_of(
         page.items.push(rows.row(outcome)?);
     }
     Ok(page)
+}
+
+/// Trials that ended since somebody looked.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Ended {
+    /// The first of them.
+    pub trials: Vec<TrialRow>,
+    /// How many there are, those that are not listed included.
+    pub ended: TrialCounts,
+    /// Where they begin, as a cursor of the list of trials.
+    pub cursor: Option<String>,
+    /// Where the next ones will begin.
+    pub next: Option<String>,
+    /// Whether there are more already.
+    #[serde(skip)]
+    pub has_more: bool,
+}
+
+/// How many ended trials are looked at in one go.
+const LOOK: u64 = 50_000;
+
+/// What ended from this position on, so many of it in full.
+pub fn ended_since(
+    journal: &Journal,
+    record: StudyRecord,
+    cursor: Option<&str>,
+    shown: usize,
+) -> Result<Ended, QueryError> {
+    let mut position = cursor.map_or(Ok(Position::default()), Position::read)?;
+    let filter = TrialFilter::default();
+    let mut rows = Rows::of(Asked::new(journal, record)?, &filter, position)?;
+    let mut ended = Ended {
+        trials: Vec::new(),
+        ended: TrialCounts { completed: 0, stopped: 0, failed: 0 },
+        cursor: cursor.map(str::to_owned),
+        next: cursor.map(str::to_owned),
+        has_more: false,
+    };
+    for n_seen in 0.. {
+        let Some(found) = rows.next_outcome() else { break };
+        if n_seen == LOOK {
+            ended.has_more = true;
+            break;
+        }
+        let (at, outcome) = found?;
+        position = Position { place: at.place + 1, ..at };
+        match outcome.end.state() {
+            TrialState::Completed => ended.ended.completed += 1,
+            TrialState::Stopped => ended.ended.stopped += 1,
+            TrialState::Failed => ended.ended.failed += 1,
+            TrialState::Running => {}
+        }
+        if ended.trials.len() < shown {
+            ended.trials.push(rows.row(outcome)?);
+        }
+        ended.next = Some(position.write());
+    }
+    Ok(ended)
 }
 
 /// Where an outcome is: its block, and its place there.

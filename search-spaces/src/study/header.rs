@@ -63,7 +63,8 @@ pub(super) fn notice_ignored(ignored: &[At<'_>], findings: &mut Findings) {
     findings.notices.push(crate::problem::Notice { place, message });
 }
 
-fn read_name(at: &At<'_>, findings: &mut Findings) -> Option<String> {
+/// A name that can be a folder's and a part of a URL.
+pub(crate) fn read_name(at: &At<'_>, findings: &mut Findings) -> Option<String> {
     let name = at.text(findings)?;
     if is_name(&name) {
         return Some(name);
@@ -79,7 +80,8 @@ fn read_name(at: &At<'_>, findings: &mut Findings) -> Option<String> {
     None
 }
 
-fn check_labels(at: &At<'_>, findings: &mut Findings) {
+/// A map of text to text.
+pub(crate) fn check_labels(at: &At<'_>, findings: &mut Findings) {
     let Some(mut fields) = at.map(findings) else {
         return;
     };

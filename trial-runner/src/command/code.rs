@@ -5,6 +5,7 @@
 //! them; links are kept as links.
 
 mod ignore;
+mod listing;
 
 use std::ffi::OsString;
 use std::fs::Metadata;
@@ -12,6 +13,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use ignore::Ignore;
+pub(crate) use listing::{Listing, list_code, list_input};
 
 /// The most that a code folder may hold, in bytes.
 const MAX_BYTES: u64 = 300 << 20;
@@ -54,6 +56,14 @@ pub enum CodeError {
         path: String,
         /// Why.
         source: std::io::Error,
+    },
+    /// It has a name that cannot be sent to another machine.
+    #[error(
+        "{path} has a name that is not UTF-8, and cannot be sent to another machine; rename it"
+    )]
+    Name {
+        /// What.
+        path: String,
     },
 }
 
@@ -127,16 +137,24 @@ struct Reading<'a> {
     n_files: usize,
     n_bytes: u64,
     digest: blake3::Hasher,
+    /// What is found, where it is wanted.
+    listing: Option<Listing>,
 }
 
 impl<'a> Reading<'a> {
     fn of(code: &'a Path, own: &'a Path, ignore: Ignore, limits: Limits) -> Self {
         let digest = blake3::Hasher::new();
-        Self { code, own, job_file: None, ignore, limits, n_files: 0, n_bytes: 0, digest }
+        let listing = None;
+        Self { code, own, job_file: None, ignore, limits, n_files: 0, n_bytes: 0, digest, listing }
     }
 
     /// Reads everything, copies it where asked, and returns its digest.
     fn digest(mut self, copy: Option<&Path>) -> Result<String, CodeError> {
+        self.read(copy)?;
+        Ok(self.digest.finalize().to_hex()[..32].to_owned())
+    }
+
+    fn read(&mut self, copy: Option<&Path>) -> Result<(), CodeError> {
         if self.code.is_dir() {
             self.folder(Path::new(""), copy, 0)?;
         } else {
@@ -150,7 +168,7 @@ impl<'a> Reading<'a> {
             let copy = copy.map(|copy| copy.join(&name));
             self.file(Path::new(&name), copy.as_deref(), &metadata)?;
         }
-        Ok(self.digest.finalize().to_hex()[..32].to_owned())
+        Ok(())
     }
 
     fn folder(
@@ -172,6 +190,7 @@ impl<'a> Reading<'a> {
             .collect::<Result<_, _>>()
             .map_err(at(&source))?;
         names.sort();
+        let before = self.listing.as_ref().map(Listing::len);
         for name in names {
             let inside = inside.join(&name);
             let source = self.code.join(&inside);
@@ -187,12 +206,15 @@ impl<'a> Reading<'a> {
             if metadata.is_dir() {
                 self.folder(&inside, copy.as_deref(), depth + 1)?;
             } else if metadata.is_symlink() {
-                self.link(&inside, copy.as_deref())?;
+                self.link(&inside, copy.as_deref(), depth)?;
             } else if metadata.is_file() {
                 self.file(&inside, copy.as_deref(), &metadata)?;
             }
         }
-        Ok(())
+        match &mut self.listing {
+            Some(listing) if before == Some(listing.len()) => listing.folder(inside),
+            _ => Ok(()),
+        }
     }
 
     fn file(
@@ -223,12 +245,21 @@ impl<'a> Reading<'a> {
         let mut contents = blake3::Hasher::new();
         let file = std::fs::File::open(read).map_err(at(read))?;
         contents.update_reader(file).map_err(at(read))?;
-        self.note(kind, inside, contents.finalize().as_bytes());
-        Ok(())
+        let digest = contents.finalize();
+        self.note(kind, inside, digest.as_bytes());
+        match &mut self.listing {
+            Some(listing) => {
+                listing.file(inside, &source, &digest, contents.count(), executable != 0)
+            }
+            None => Ok(()),
+        }
     }
 
     /// A link within the folder stays as it is; any other leads to the same place as before.
-    fn link(&mut self, inside: &Path, copy: Option<&Path>) -> Result<(), CodeError> {
+    fn link(&mut self, inside: &Path, copy: Option<&Path>, depth: usize) -> Result<(), CodeError> {
+        if self.listing.is_some() {
+            return self.list_link(inside, depth);
+        }
         let source = self.code.join(inside);
         let target = std::fs::read_link(&source).map_err(at(&source))?;
         let target = match std::fs::canonicalize(&source) {

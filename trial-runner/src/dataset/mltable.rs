@@ -75,6 +75,7 @@ impl Recipe<'_> {
             match name {
                 "paths" => {
                     for path in self.list(node, "paths")? {
+                        part.rooted = part.rooted.or(self.rooted(path));
                         part.files.extend(self.files(path)?);
                     }
                 }
@@ -137,6 +138,16 @@ impl Recipe<'_> {
             Some(_) => error,
             None => error.at(self.place(node.line)),
         })
+    }
+
+    /// The path of an item, if it starts at this machine's root.
+    fn rooted(&self, item: &Node) -> Option<String> {
+        let entries = self.map(item, "an item of paths").ok()?;
+        let [(kind, node)] = entries.as_slice() else { return None };
+        let written = self.text(node, kind).ok()?;
+        let local = local_path(written).ok()?;
+        // `./` is taken off before a path is used.
+        Path::new(local.trim_start_matches("./")).is_absolute().then(|| written.to_owned())
     }
 
     fn shown(&self, path: &str) -> String {

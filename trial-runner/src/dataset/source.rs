@@ -55,6 +55,8 @@ pub(crate) enum Format {
 pub(crate) struct Part {
     /// The `MLTable` file that says how to read them.
     pub(crate) recipe: Option<PathBuf>,
+    /// A path in that file that starts at this machine's root, and means nothing elsewhere.
+    pub(crate) rooted: Option<String>,
     pub(crate) files: Vec<DataFile>,
     pub(crate) format: Format,
     pub(crate) rows: Rows,
@@ -71,6 +73,7 @@ impl Part {
     pub(crate) fn of_files(files: Vec<DataFile>) -> Self {
         Self {
             recipe: None,
+            rooted: None,
             files,
             format: Format::ByContent,
             rows: Rows::ALL,

@@ -7,7 +7,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
 use fleetfit_search_spaces::seed::mix;
-use fleetfit_search_spaces::wire::{ModelAddress, Numbered, Refit};
+use fleetfit_search_spaces::wire::{Numbered, Refit};
 use fleetfit_search_spaces::{
     Assignment, AssignmentTask, Block, Configuration, End, FromRunner, Learner, Measure, Outcome,
     Setting, Value, Work,
@@ -17,12 +17,13 @@ use crate::dataset::Dataset;
 use crate::folds::FoldPlan;
 use crate::frame::Frame;
 use crate::model::{Model, PredictError};
-use crate::pack::PackWriter;
 use crate::stop::{Stop, Stopped};
 use crate::trainer::{Fit, FitError, trainer};
 
 use super::bench::Bench;
-use super::{Flight, Running, Tell, lock, now_ms};
+use super::flight::{Flight, Landing, Over};
+use super::models::{Models, unable};
+use super::{Running, Tell, now_ms};
 
 /// How often outcomes are told, so that progress shows and a kill loses little.
 const TELL_EVERY: Duration = Duration::from_millis(200);
@@ -31,14 +32,19 @@ const TELL_EVERY: Duration = Duration::from_millis(200);
 const ALL_ROWS: u32 = u32::MAX;
 
 /// Does the assignment.
-pub(super) fn train(running: &Running, flight: &Flight, assignment: &Assignment, tell: &Tell) {
+pub(super) fn train(
+    running: &Running,
+    flight: &Flight,
+    assignment: &Assignment,
+    tell: &Tell,
+) -> Landing {
     // A study with a built-in learner has data and a measure, or it would not have been started.
     let Some(dataset) = &running.work.dataset else {
-        return;
+        return Landing::Lacking("the study's data is not here".into());
     };
     let study = &running.work.study;
     let (Some(data), Some(measure)) = (&study.data, Measure::named(&study.objective.metric)) else {
-        return;
+        return Landing::Lacking("this version cannot judge the study's models".into());
     };
     let fleet = Fleet { running, flight, dataset, plan: FoldPlan::of(data), measure };
     match &assignment.task {
@@ -66,7 +72,7 @@ enum Unfinished {
 }
 
 impl Fleet<'_> {
-    fn try_all(&self, assignment: &Assignment, blocks: &[Block], tell: &Tell) {
+    fn try_all(&self, assignment: &Assignment, blocks: &[Block], tell: &Tell) -> Landing {
         let mut outcomes = Vec::new();
         let mut told = Instant::now();
         let flush = |outcomes: &mut Vec<Outcome>| {
@@ -83,8 +89,12 @@ impl Fleet<'_> {
             for block in blocks.iter().filter(|block| holds(block, entity)) {
                 let started_ms = now_ms();
                 let tried = self.try_one(&block.tried, entity, bench);
-                // Ended by somebody while it was tried: that is how it ends.
                 let is_over = tried.is_none();
+                if is_over && self.flight.is_handed_back() {
+                    flush(&mut outcomes);
+                    return Landing::HandedBack;
+                }
+                // Ended by somebody while it was tried: that is how it ends.
                 let (end, fits) = tried.unwrap_or_else(|| (self.stopped(), 0));
                 outcomes.push(Outcome {
                     configuration: block.tried.number,
@@ -105,10 +115,14 @@ impl Fleet<'_> {
             }
         }
         flush(&mut outcomes);
+        Landing::Done
     }
 
     fn stopped(&self) -> End {
-        let reason = self.flight.over.get().cloned().unwrap_or_else(|| "it was stopped".into());
+        let reason = match self.flight.over() {
+            Some(Over::Stopped(reason)) => reason.clone(),
+            Some(Over::HandedBack) | None => "it was stopped".into(),
+        };
         End::Stopped { value: None, reason }
     }
 
@@ -153,7 +167,12 @@ impl Fleet<'_> {
             }
             sum += value;
         }
-        Ok(sum / folds.len() as f64)
+        let mean = sum / folds.len() as f64;
+        if mean.is_finite() {
+            return Ok(mean);
+        }
+        // Each fold's is finite, and yet their sum is more than a number can hold.
+        Err(failed(&format!("{} is not a finite number over all folds", self.measure.name())))
     }
 
     fn attempt<'a>(&'a self, tried: &'a Numbered, entity: u32, fold: u32) -> Attempt<'a> {
@@ -173,50 +192,33 @@ impl Fleet<'_> {
         }
     }
 
-    fn refit_all(&self, assignment: &Assignment, blocks: &[Block], tell: &Tell) {
-        let mut models = Vec::new();
-        let mut pack = None;
+    fn refit_all(&self, assignment: &Assignment, blocks: &[Block], tell: &Tell) -> Landing {
+        let mut models = Models::new(self.running, assignment.key, tell);
         for block in blocks {
             for entity in block.entities.iter().cloned().flatten() {
-                let model = match self.refit(&block.tried, entity, &mut pack) {
-                    Ok(model) => Ok(model),
+                let stored = self.refit(&block.tried, entity).and_then(|model| {
+                    models.store(&model.to_bytes()).map_err(Unfinished::NotStored)
+                });
+                let model = match stored {
+                    Ok(address) => Ok(address),
                     Err(Unfinished::Failed(reason)) => Err(reason),
-                    Err(Unfinished::Over) => return,
-                    Err(Unfinished::NotStored(error)) => return tell(unable(&error)),
+                    Err(Unfinished::Over) if self.flight.is_handed_back() => {
+                        return models.tell(Landing::HandedBack);
+                    }
+                    Err(Unfinished::Over) => return Landing::Done,
+                    Err(Unfinished::NotStored(error)) => return unable(&error),
                 };
                 models.push(Refit { entity, configuration: block.tried.number, model });
             }
         }
-        // Models count once their bytes are on disk.
-        if let Some(mut pack) = pack {
-            if let Err(error) = pack.sync() {
-                return tell(unable(&error));
-            }
-            lock(&self.running.packs).push(pack);
-        }
-        tell(FromRunner::Refitted { of: assignment.key, models });
+        models.tell(Landing::Done)
     }
 
-    fn refit(
-        &self,
-        winner: &Numbered,
-        entity: u32,
-        pack: &mut Option<PackWriter>,
-    ) -> Result<ModelAddress, Unfinished> {
+    fn refit(&self, winner: &Numbered, entity: u32) -> Result<Model, Unfinished> {
         let shared = self.running.bench(entity);
         let bench = shared.get_or_init(|| self.lay_out(entity));
         let rows = bench.marks.refit_rows(bench.frame.n_rows);
-        let model = self.attempt(winner, entity, ALL_ROWS).fit(&bench.frame, &rows)?;
-        let writer = match pack {
-            Some(writer) => writer,
-            None => {
-                let spare = lock(&self.running.packs).pop();
-                let dir = self.running.work.dir.join("models");
-                let opened = spare.map_or_else(|| PackWriter::open(&dir), Ok);
-                pack.insert(opened.map_err(Unfinished::NotStored)?)
-            }
-        };
-        writer.append(&model.to_bytes()).map_err(Unfinished::NotStored)
+        self.attempt(winner, entity, ALL_ROWS).fit(&bench.frame, &rows)
     }
 }
 
@@ -260,10 +262,6 @@ impl Attempt<'_> {
             _ => Unfinished::Over,
         }
     }
-}
-
-fn unable(error: &std::io::Error) -> FromRunner {
-    FromRunner::Unable { reason: format!("models cannot be stored: {error}") }
 }
 
 /// A panic of a trainer is a failed trial, not the end of the runner.

@@ -1,0 +1,189 @@
+//! What a request brings: so many bytes and no more, in a form that is read here.
+
+use std::error::Error;
+use std::time::Duration;
+
+use axum::body::{Body, to_bytes};
+use axum::extract::Request;
+use axum::http::{HeaderMap, header};
+use http_body_util::LengthLimitError;
+use serde_json::{Map, Value};
+
+use super::{Refused, Why};
+
+/// How long a body may take to arrive.
+const ARRIVAL: Duration = Duration::from_secs(60);
+
+/// What a job may have.
+pub(super) const MAX_JOB_BYTES: usize = 16 << 20;
+
+/// What any other body may have.
+const MAX_BODY_BYTES: usize = 1 << 20;
+
+/// The text that a request brings.
+pub(super) async fn text(body: Body, limit: usize) -> Result<String, Refused> {
+    let late = |_| {
+        let seconds = ARRIVAL.as_secs();
+        Refused::new(Why::Timeout, format!("the body did not arrive within {seconds} s"))
+    };
+    let arrived = tokio::time::timeout(ARRIVAL, to_bytes(body, limit)).await.map_err(late)?;
+    let bytes = arrived.map_err(|error| match error.source() {
+        Some(source) if source.is::<LengthLimitError>() => too_large(limit),
+        _ => Refused::bad("the body ended before its end"),
+    })?;
+    String::from_utf8(bytes.into()).map_err(|error| {
+        let upto = error.utf8_error().valid_up_to();
+        Refused::bad(format!("the body is not UTF-8 text from byte {upto} on"))
+    })
+}
+
+/// The JSON object that a request brings, with these keys at most.
+pub(super) async fn object(request: Request, known: &[&str]) -> Result<Object, Refused> {
+    let (parts, body) = request.into_parts();
+    expect(&parts.headers, &["application/json"])?;
+    let text = text(body, MAX_BODY_BYTES).await?;
+    let value: Value = serde_json::from_str(&text).map_err(|error| malformed(&error))?;
+    match value {
+        Value::Object(map) => Object::of(map, "", known),
+        _ => Err(unprocessable("the body is no JSON object")),
+    }
+}
+
+/// The body's form, which is one of these.
+pub(super) fn expect<'a>(headers: &HeaderMap, known: &[&'a str]) -> Result<&'a str, Refused> {
+    let form = headers.get(header::CONTENT_TYPE).and_then(|form| form.to_str().ok());
+    let plain = form.and_then(|form| form.split(';').next()).map(str::trim).unwrap_or_default();
+    known.iter().find(|known| plain.eq_ignore_ascii_case(known)).copied().ok_or_else(|| {
+        let found = form.map_or("names no content-type".to_owned(), |form| format!("is {form}"));
+        let message = format!("the body {found}; send {}", known.join(", "));
+        Refused::new(Why::UnsupportedMediaType, message)
+    })
+}
+
+/// JSON that cannot be read.
+pub(super) fn malformed(error: &serde_json::Error) -> Refused {
+    let (line, column) = (error.line(), error.column());
+    Refused::bad(format!("the body is not JSON from line {line}, column {column} on"))
+}
+
+fn too_large(limit: usize) -> Refused {
+    Refused::new(Why::TooLarge, format!("the body has more than {limit} bytes"))
+}
+
+/// A body that says what cannot be.
+pub(super) fn unprocessable(message: impl Into<String>) -> Refused {
+    Refused::new(Why::Unprocessable, message)
+}
+
+/// A JSON object whose keys are all known, and where it stands in the body.
+#[derive(Debug)]
+pub(super) struct Object {
+    map: Map<String, Value>,
+    at: String,
+}
+
+impl Object {
+    fn of(map: Map<String, Value>, at: &str, known: &[&str]) -> Result<Self, Refused> {
+        match map.keys().find(|key| !known.contains(&key.as_str())) {
+            Some(key) => {
+                let known = known.join(", ");
+                Err(unprocessable(format!("{at}{key} is not known; known are {known}")))
+            }
+            None => Ok(Self { map, at: at.to_owned() }),
+        }
+    }
+
+    fn get(&self, key: &str) -> Option<&Value> {
+        self.map.get(key).filter(|value| !value.is_null())
+    }
+
+    pub(super) fn has(&self, key: &str) -> bool {
+        self.get(key).is_some()
+    }
+
+    fn refuse(&self, key: &str, allowed: &str) -> Refused {
+        let found = match self.get(key) {
+            Some(value) => format!("is {}", shortened(value)),
+            None => "is missing".to_owned(),
+        };
+        unprocessable(format!("{}{key} {found}; write {allowed}", self.at))
+    }
+
+    /// A whole number of this range.
+    pub(super) fn whole(&self, key: &str, least: u64, most: u64) -> Result<u64, Refused> {
+        let number = self.get(key).and_then(|value| match value {
+            Value::Number(number) => number.as_u64().or_else(|| {
+                let number = number.as_f64().filter(|number| number.fract() == 0.0)?;
+                // What a double holds exactly; larger ones do not come from a count.
+                (0.0..9e15).contains(&number).then_some(number as u64)
+            }),
+            _ => None,
+        });
+        number
+            .filter(|number| (least..=most).contains(number))
+            .ok_or_else(|| self.refuse(key, &format!("a whole number from {least} to {most}")))
+    }
+
+    pub(super) fn number(&self, key: &str) -> Result<f64, Refused> {
+        let number = self.get(key).and_then(Value::as_f64).filter(|number| number.is_finite());
+        number.ok_or_else(|| self.refuse(key, "a number"))
+    }
+
+    pub(super) fn text(&self, key: &str) -> Result<String, Refused> {
+        let text = self.get(key).and_then(Value::as_str).map(str::to_owned);
+        text.ok_or_else(|| self.refuse(key, "a text"))
+    }
+
+    pub(super) fn optional_text(&self, key: &str) -> Result<Option<String>, Refused> {
+        if self.has(key) { self.text(key).map(Some) } else { Ok(None) }
+    }
+
+    /// A list of so many objects with these keys at most.
+    pub(super) fn objects(
+        &self,
+        key: &str,
+        most: usize,
+        known: &[&str],
+    ) -> Result<Vec<Self>, Refused> {
+        let list = self.get(key).and_then(Value::as_array);
+        let list = list.filter(|list| (1..=most).contains(&list.len()));
+        let list = list.ok_or_else(|| {
+            unprocessable(format!("{}{key} is no list of 1 to {most} objects", self.at))
+        })?;
+        let object = |(index, value): (usize, &Value)| {
+            let at = format!("{}{key}.{index}", self.at);
+            match value {
+                Value::Object(map) => Self::of(map.clone(), &format!("{at}."), known),
+                other => {
+                    Err(unprocessable(format!("{at} is {}; write an object", shortened(other))))
+                }
+            }
+        };
+        list.iter().enumerate().map(object).collect()
+    }
+
+    /// A map from dotted paths to values, as `--set` takes them.
+    pub(super) fn sets(&self, key: &str) -> Result<Vec<(String, String)>, Refused> {
+        match self.get(key) {
+            None => Ok(Vec::new()),
+            Some(Value::Object(map)) => Ok(map
+                .iter()
+                .map(|(path, value)| match value {
+                    Value::String(text) => (path.clone(), text.clone()),
+                    other => (path.clone(), other.to_string()),
+                })
+                .collect()),
+            Some(_) => Err(self.refuse(key, "an object of dotted paths and their values")),
+        }
+    }
+}
+
+/// A value as a message shows it.
+fn shortened(value: &Value) -> String {
+    const MAX_SHOWN: usize = 60;
+    let text = value.to_string();
+    match text.char_indices().nth(MAX_SHOWN) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text,
+    }
+}

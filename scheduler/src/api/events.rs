@@ -1,0 +1,184 @@
+//! What happens to a study, as it happens, as server-sent events.
+//!
+//! The journal is the source: an event's id is a position in it, the same that pages the list of
+//! trials, so whoever comes back with the last id misses nothing. A stream waits until the engine
+//! has written something, then reads everything since; it never makes the engine wait.
+
+use std::collections::VecDeque;
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::{RawQuery, State};
+use axum::http::{HeaderMap, HeaderName, StatusCode};
+use axum::response::sse::{Event, KeepAlive, Sse};
+use axum::response::{IntoResponse, Response};
+use futures_util::stream;
+use tokio::sync::watch;
+use tokio::time::sleep;
+
+use super::metrics::OpenStream;
+use super::question::{Question, StudyName, ask};
+use super::{App, Refused};
+use crate::journal::StudyId;
+use crate::query::{self, StatusView};
+
+/// How often something is said when nothing happens.
+const HEARTBEAT: Duration = Duration::from_secs(15);
+
+/// How much time passes between two looks at least: what ends in between is told together.
+const PAUSE: Duration = Duration::from_millis(250);
+
+/// How much time passes at most: not everything that happens to a study is written by the engine.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// How many trials one event lists.
+const SHOWN: usize = 100;
+
+/// The header with which a stream goes on where it broke off.
+const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
+
+/// Streams what happens until the study is over; 204 where the asker knows its end already.
+pub(super) async fn events(
+    State(app): State<Arc<App>>,
+    StudyName(study): StudyName,
+    query: RawQuery,
+    headers: HeaderMap,
+) -> Result<Response, Refused> {
+    Question::read(query, &[])?;
+    let mut position = None;
+    if let Some(last) = headers.get(LAST_EVENT_ID) {
+        let last = last.to_str().map_err(|_| Refused::bad("Last-Event-ID is not one of ours"))?;
+        position = Some(last.to_owned()).filter(|last| !last.is_empty());
+    }
+    let comes_back = position.is_some();
+    let mut feed = Feed {
+        _counted: OpenStream::count(&app),
+        changes: app.service.engine.changes(),
+        closing: app.closing.subscribe(),
+        app,
+        study,
+        id: None,
+        position,
+        told: None,
+        queue: VecDeque::new(),
+        is_over: false,
+    };
+    let has_news = feed.look().await?;
+    if comes_back && feed.is_over && !has_news {
+        return Ok(StatusCode::NO_CONTENT.into_response());
+    }
+    let events = stream::unfold(feed, |mut feed| async move {
+        let event = feed.next().await?;
+        Some((Ok::<_, Infallible>(event), feed))
+    });
+    let alive = KeepAlive::new().interval(HEARTBEAT).text("still there");
+    Ok(Sse::new(events).keep_alive(alive).into_response())
+}
+
+/// One stream.
+struct Feed {
+    app: Arc<App>,
+    study: String,
+    /// The study that the name meant at first.
+    id: Option<StudyId>,
+    /// Up to where trials have been told.
+    position: Option<String>,
+    /// What was told last.
+    told: Option<StatusView>,
+    queue: VecDeque<Event>,
+    is_over: bool,
+    changes: watch::Receiver<u64>,
+    closing: watch::Receiver<bool>,
+    _counted: OpenStream,
+}
+
+impl Feed {
+    /// The next event; nothing at the end.
+    async fn next(&mut self) -> Option<Event> {
+        loop {
+            if let Some(event) = self.queue.pop_front() {
+                return Some(event);
+            }
+            if self.is_over {
+                return None;
+            }
+            tokio::select! {
+                _ = self.closing.wait_for(|closing| *closing) => return None,
+                () = news(&mut self.changes) => {}
+            }
+            // A study that is gone has no more events.
+            self.look().await.ok()?;
+        }
+    }
+
+    /// Queues what is new. Whether any trial is.
+    async fn look(&mut self) -> Result<bool, Refused> {
+        let (app, study, known) = (Arc::clone(&self.app), self.study.clone(), self.id);
+        let position = self.position.clone();
+        let looked = ask(move || {
+            let journal = &app.service.journal;
+            // The state first: what it counts is then in the journal.
+            let record = query::find(journal, &study)?;
+            if known.is_some_and(|known| known != record.id) {
+                return Err(Refused::bad("the study was deleted"));
+            }
+            let status = query::status(journal, &study, &[])?;
+            let id = record.id;
+            let ended = query::ended_since(journal, record, position.as_deref(), SHOWN)?;
+            Ok((id, status, ended))
+        });
+        let (id, status, ended) = looked.await?;
+        self.id = Some(id);
+        let has_news = !ended.trials.is_empty();
+        if has_news {
+            self.position.clone_from(&ended.next);
+            self.push("trials", &ended);
+        }
+        let best = |status: &StatusView| {
+            status.best.as_ref().map(|best| (best.trial, best.value.to_bits()))
+        };
+        let told = self.told.as_ref();
+        if told.and_then(best) != best(&status)
+            && let Some(best) = &status.best
+        {
+            let best = best.clone();
+            self.push("best", &best);
+        }
+        let is_changed = self.told.as_ref().is_none_or(|told| {
+            let elapsed_s = told.elapsed_s;
+            *told != StatusView { elapsed_s, ..status.clone() }
+        });
+        if is_changed {
+            self.push("status", &status);
+        }
+        if status.status.is_over() && !ended.has_more {
+            self.push("ended", &status);
+            self.is_over = true;
+        }
+        self.told = Some(status);
+        if ended.has_more {
+            self.changes.mark_changed();
+        }
+        Ok(has_news)
+    }
+
+    fn push(&mut self, name: &str, data: &impl serde::Serialize) {
+        let event = Event::default().event(name);
+        let event = match &self.position {
+            Some(position) => event.id(position),
+            None => event,
+        };
+        // Our forms are JSON, whatever they hold.
+        self.queue.extend(event.json_data(data));
+    }
+}
+
+/// Waits for something to happen, but neither too briefly nor for ever.
+async fn news(changes: &mut watch::Receiver<u64>) {
+    sleep(PAUSE).await;
+    tokio::select! {
+        changed = changes.changed() => if changed.is_err() { sleep(PATIENCE).await },
+        () = sleep(PATIENCE) => {}
+    }
+}

@@ -1,0 +1,170 @@
+//! Trials that are run by whoever asks for them.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Json;
+use axum::extract::{RawQuery, Request, State};
+use fleetfit_search_spaces::{Configuration, End};
+use serde::{Deserialize, Serialize};
+
+use super::body::{Object, object, unprocessable};
+use super::question::{Answer, Question, StudyName, ask as answer};
+use super::{App, MAX_PAGE, Refused, Why};
+use crate::engine::{AskError, Told, TrialResult};
+use crate::query;
+
+/// How long an asker may stay silent who does not say how long.
+const USUAL_LEASE_S: u64 = 3_600;
+
+/// How long he may stay silent at most.
+const MAX_LEASE_S: u64 = 30 * 24 * 3_600;
+
+/// The largest step: the largest number that JSON's readers agree on.
+const MAX_STEP: u64 = (1 << 53) - 1;
+
+/// Trials to be run by the asker: fewer than were asked for where there are no more.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct AskedTrials {
+    /// The trials.
+    pub trials: Vec<AskedTrial>,
+}
+
+/// One trial to be run by the asker.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct AskedTrial {
+    /// The configuration's number.
+    pub trial: u32,
+    /// The configuration.
+    pub configuration: Configuration,
+}
+
+/// What became of results, in their order.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ToldTrials {
+    /// One each.
+    pub results: Vec<ToldTrial>,
+}
+
+/// What became of one result.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ToldTrial {
+    /// The configuration's number.
+    pub trial: u32,
+    /// `counted`, `repeated` where it had ended before, `unknown` where nobody was offered it.
+    pub told: String,
+}
+
+/// What is to become of the trial.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reported {
+    /// Whether it is not worth going on.
+    pub stop: bool,
+    /// Who says so.
+    pub reason: Option<String>,
+}
+
+pub(super) async fn ask(
+    State(app): State<Arc<App>>,
+    StudyName(study): StudyName,
+    query: RawQuery,
+    request: Request,
+) -> Answer<AskedTrials> {
+    Question::read(query, &[])?;
+    let body = object(request, &["n", "lease_s"]).await?;
+    let n = body.whole("n", 1, MAX_PAGE as u64)? as u32;
+    let lease_s = match body.has("lease_s") {
+        true => body.whole("lease_s", 1, MAX_LEASE_S)?,
+        false => USUAL_LEASE_S,
+    };
+    let asked = answer(move || {
+        query::find(&app.service.journal, &study)?;
+        Ok(app.service.engine.ask(&study, n, Duration::from_secs(lease_s))?)
+    });
+    let trials = asked
+        .await?
+        .into_iter()
+        .map(|tried| AskedTrial { trial: tried.number, configuration: tried.configuration });
+    Ok(Json(AskedTrials { trials: trials.collect() }))
+}
+
+pub(super) async fn tell(
+    State(app): State<Arc<App>>,
+    StudyName(study): StudyName,
+    query: RawQuery,
+    request: Request,
+) -> Answer<ToldTrials> {
+    Question::read(query, &[])?;
+    let body = object(request, &["results"]).await?;
+    let results = body.objects("results", MAX_PAGE, &["trial", "value", "failed", "stopped"])?;
+    let results: Vec<TrialResult> = results.iter().map(result).collect::<Result<_, _>>()?;
+    let trials: Vec<u32> = results.iter().map(|result| result.trial).collect();
+    let told = answer(move || {
+        query::find(&app.service.journal, &study)?;
+        Ok(app.service.engine.tell_results(&study, results)?)
+    });
+    let results = trials.into_iter().zip(told.await?).map(|(trial, told)| {
+        let told = match told {
+            Told::Counted => "counted",
+            Told::Repeated => "repeated",
+            Told::Unknown => "unknown",
+        };
+        ToldTrial { trial, told: told.to_owned() }
+    });
+    Ok(Json(ToldTrials { results: results.collect() }))
+}
+
+pub(super) async fn report(
+    State(app): State<Arc<App>>,
+    StudyName(study): StudyName,
+    query: RawQuery,
+    request: Request,
+) -> Answer<Reported> {
+    Question::read(query, &[])?;
+    let body = object(request, &["trial", "step", "value"]).await?;
+    let trial = body.whole("trial", 0, u64::from(u32::MAX))? as u32;
+    let step = match body.has("step") {
+        true => Some(body.whole("step", 0, MAX_STEP)?),
+        false => None,
+    };
+    let value = body.number("value")?;
+    let reported = answer(move || {
+        query::find(&app.service.journal, &study)?;
+        Ok(app.service.engine.report(&study, trial, step, value)?)
+    });
+    let reason = reported.await?;
+    Ok(Json(Reported { stop: reason.is_some(), reason }))
+}
+
+/// One result as it is told: a value, a reason why there is none, or why it was stopped early.
+fn result(told: &Object) -> Result<TrialResult, Refused> {
+    let trial = told.whole("trial", 0, u64::from(u32::MAX))? as u32;
+    let end = match (told.has("value"), told.has("failed"), told.has("stopped")) {
+        (true, false, false) => End::Completed { value: told.number("value")? },
+        (false, true, false) => End::Failed { reason: told.text("failed")? },
+        (has_value, false, true) => End::Stopped {
+            value: if has_value { Some(told.number("value")?) } else { None },
+            reason: told.text("stopped")?,
+        },
+        _ => {
+            let message = format!(
+                "the result of trial {trial} is a value, or why it failed, or why it was stopped \
+                 with the value it had; write one of them"
+            );
+            return Err(unprocessable(message));
+        }
+    };
+    Ok(TrialResult { trial, end })
+}
+
+impl From<AskError> for Refused {
+    fn from(error: AskError) -> Self {
+        let why = match &error {
+            AskError::NotRunning => Why::NotRunning,
+            AskError::NotExternal => Why::NotExternal,
+            AskError::NoTrial { .. } => Why::UnknownTrial,
+            AskError::Gone => Why::Unavailable,
+        };
+        Self::new(why, error.to_string())
+    }
+}

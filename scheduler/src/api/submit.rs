@@ -1,0 +1,226 @@
+//! Jobs on their way in, and studies that are started once more.
+
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use axum::Json;
+use axum::extract::{RawQuery, Request, State};
+use axum::http::{HeaderMap, StatusCode};
+use serde::{Deserialize, Serialize};
+
+use super::body::{MAX_JOB_BYTES, expect, malformed, object, text, unprocessable};
+use super::json_job::as_yaml;
+use super::question::{Answer, Question, StudyName, ask};
+use super::{Accepted, App, Doors, Refused, Rerun, Submitted, Why};
+use crate::journal::Journal;
+use crate::query::{self, StatusView};
+
+/// The forms of a job that are read.
+pub(super) const JOB_FORMS: [&str; 5] =
+    ["application/yaml", "text/yaml", "application/x-yaml", "text/x-yaml", "application/json"];
+
+/// The header that marks repeats of a request.
+pub(super) const IDEMPOTENCY_KEY: &str = "idempotency-key";
+
+/// The longest such mark.
+const MAX_MARK_BYTES: usize = 255;
+
+/// How long repeats are known.
+const REMEMBERED_MS: u64 = 24 * 3_600 * 1_000;
+
+/// How often marks that are no longer known are removed.
+const SWEEP_MS: u64 = 3_600 * 1_000;
+
+/// The journal's kind of document for them.
+const MARKS: &str = "idempotency-key";
+
+/// Takes a job: 201 and how its study stands, or 200 where this very study was there already.
+pub(super) async fn create(
+    State(app): State<Arc<App>>,
+    query: RawQuery,
+    request: Request,
+) -> Result<(StatusCode, Json<StatusView>), Refused> {
+    let digest_of_query = query.0.clone().unwrap_or_default();
+    let question = Question::read(query, &["file", "material", "name", "set"])?;
+    let sets = question.sets()?;
+    let (parts, body) = request.into_parts();
+    let form = expect(&parts.headers, &JOB_FORMS)?;
+    let mark = mark(&parts.headers)?;
+    app.doors()?;
+    let mut text = text(body, MAX_JOB_BYTES).await?;
+    let digest = blake3::hash(format!("{form}\n{digest_of_query}\n{text}").as_bytes());
+    if form == "application/json" {
+        serde_json::from_str::<serde::de::IgnoredAny>(&text).map_err(|error| malformed(&error))?;
+        text = as_yaml(&text);
+    }
+    let submitted = Submitted {
+        text,
+        file: question.owned("file"),
+        sets,
+        name: question.owned("name"),
+        material: question.owned("material"),
+        idempotency_key: mark.clone(),
+    };
+    let answered = ask(move || {
+        let doors = app.doors()?;
+        let accepted = match mark {
+            None => (doors.submit)(submitted)?,
+            Some(mark) => app.once(&mark, &digest.to_hex(), doors, submitted)?,
+        };
+        answer(&app.service.journal, &accepted)
+    });
+    answered.await
+}
+
+/// Starts a study like another one, on the data as they are now.
+pub(super) async fn rerun(
+    State(app): State<Arc<App>>,
+    StudyName(study): StudyName,
+    query: RawQuery,
+    request: Request,
+) -> Result<(StatusCode, Json<StatusView>), Refused> {
+    Question::read(query, &[])?;
+    app.doors()?;
+    let body = object(request, &["name", "set", "material"]).await?;
+    let rerun = Rerun {
+        study,
+        name: body.optional_text("name")?,
+        sets: body.sets("set")?,
+        material: body.optional_text("material")?,
+    };
+    let answered = ask(move || {
+        let doors = app.doors()?;
+        query::find(&app.service.journal, &rerun.study)?;
+        answer(&app.service.journal, &(doors.rerun)(rerun)?)
+    });
+    answered.await
+}
+
+/// Goes on with a study.
+pub(super) async fn resume(
+    State(app): State<Arc<App>>,
+    StudyName(study): StudyName,
+    query: RawQuery,
+) -> Answer<StatusView> {
+    Question::read(query, &[])?;
+    let resumed = ask(move || {
+        let doors = app.doors()?;
+        query::find(&app.service.journal, &study)?;
+        (doors.resume)(study.clone())?;
+        Ok(query::status(&app.service.journal, &study, &[])?)
+    });
+    resumed.await.map(Json)
+}
+
+fn answer(
+    journal: &Journal,
+    accepted: &Accepted,
+) -> Result<(StatusCode, Json<StatusView>), Refused> {
+    let status = if accepted.created { StatusCode::CREATED } else { StatusCode::OK };
+    Ok((status, Json(query::status(journal, &accepted.study, &[])?)))
+}
+
+fn mark(headers: &HeaderMap) -> Result<Option<String>, Refused> {
+    let Some(mark) = headers.get(IDEMPOTENCY_KEY) else {
+        return Ok(None);
+    };
+    let mark = mark.to_str().ok().filter(|mark| {
+        (1..=MAX_MARK_BYTES).contains(&mark.len())
+            && mark.bytes().all(|byte| byte.is_ascii_graphic())
+    });
+    mark.map(|mark| Some(mark.to_owned())).ok_or_else(|| {
+        Refused::bad(format!(
+            "Idempotency-Key has 1 to {MAX_MARK_BYTES} printable ASCII characters and no spaces"
+        ))
+    })
+}
+
+/// What a marked request was, and what was answered.
+#[derive(Debug, Serialize, Deserialize)]
+struct Marked {
+    digest: String,
+    at_ms: u64,
+    /// None while the job is being taken in.
+    study: Option<String>,
+    created: bool,
+}
+
+impl App {
+    pub(super) fn doors(&self) -> Result<&Doors, Refused> {
+        self.service.doors.as_deref().ok_or_else(Refused::not_a_service)
+    }
+
+    /// Takes a marked job in, once.
+    fn once(
+        &self,
+        mark: &str,
+        digest: &str,
+        doors: &Doors,
+        submitted: Submitted,
+    ) -> Result<Accepted, Refused> {
+        let journal = &self.service.journal;
+        // Two that come at once with one mark come one after the other.
+        let mut swept_ms = self.marks.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let at_ms = now_ms();
+        if at_ms.saturating_sub(*swept_ms) > SWEEP_MS {
+            *swept_ms = at_ms;
+            sweep(journal, at_ms)?;
+        }
+        let known = journal.document(MARKS, mark)?.and_then(|bytes| read(&bytes));
+        let known = known.filter(|known| at_ms.saturating_sub(known.at_ms) <= REMEMBERED_MS);
+        match known {
+            Some(known) if known.digest != digest => {
+                let message = "this Idempotency-Key came with another job before; draw a new one";
+                return Err(unprocessable(message));
+            }
+            Some(Marked { study: Some(study), created, .. }) => {
+                return Ok(Accepted { study, created });
+            }
+            // The process was killed in between: the door knows the mark, too.
+            Some(_) | None => {}
+        }
+        let mut marked = Marked { digest: digest.to_owned(), at_ms, study: None, created: false };
+        write(journal, mark, &marked)?;
+        match (doors.submit)(submitted) {
+            Ok(accepted) => {
+                marked.study = Some(accepted.study.clone());
+                marked.created = accepted.created;
+                write(journal, mark, &marked)?;
+                Ok(accepted)
+            }
+            Err(refused) => {
+                // The job can be mended and sent again under the same mark.
+                journal.remove_document(MARKS, mark)?;
+                Err(refused)
+            }
+        }
+    }
+}
+
+/// A record that cannot be read is one that nobody remembers.
+fn read(bytes: &[u8]) -> Option<Marked> {
+    serde_json::from_slice(bytes).ok()
+}
+
+fn write(journal: &Journal, mark: &str, marked: &Marked) -> Result<(), Refused> {
+    let bytes = serde_json::to_vec(marked)
+        .map_err(|error| Refused::new(Why::Unexpected, error.to_string()))?;
+    Ok(journal.put_document(MARKS, mark, &bytes)?)
+}
+
+fn sweep(journal: &Journal, now_ms: u64) -> Result<(), Refused> {
+    for (mark, bytes) in journal.documents(MARKS)? {
+        let is_known =
+            read(&bytes).is_some_and(|known| now_ms.saturating_sub(known.at_ms) <= REMEMBERED_MS);
+        if !is_known {
+            journal.remove_document(MARKS, &mark)?;
+        }
+    }
+    Ok(())
+}
+
+/// Milliseconds since 1970.
+fn now_ms() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    since.map_or(0, |since| since.as_millis() as u64)
+}

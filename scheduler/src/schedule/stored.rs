@@ -1,0 +1,198 @@
+//! A schedule's form in the journal.
+
+use fleetfit_search_spaces::schedule::{CreateJob, ScheduleFile};
+use fleetfit_search_spaces::{Job, Problems};
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use super::ScheduleError;
+use crate::journal::JournalError;
+
+/// The version of the stored form.
+const VERSION: u32 = 1;
+
+/// A schedule that somebody wants: its file, and the job that the file names.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct NewSchedule {
+    /// The schedule file's path as given.
+    pub file: String,
+    /// The schedule file's text.
+    pub text: String,
+    /// The job; nothing where it stands in the schedule and needs no files.
+    #[serde(default)]
+    pub job: Option<StoredJob>,
+}
+
+/// The job that a schedule runs, as whoever created it found it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StoredJob {
+    /// The job file's path; the schedule's own where the job stands in it.
+    pub file: String,
+    /// The job's text.
+    pub text: String,
+    /// What the schedule changes in it: dotted paths and values.
+    #[serde(default)]
+    pub sets: Vec<(String, String)>,
+    /// The folder of this machine that the job's paths are relative to: its files are read anew each
+    /// time. Nothing where they were uploaded.
+    #[serde(default)]
+    pub base_dir: Option<String>,
+    /// The digest of the manifest of what the job names on disk, where that was uploaded.
+    #[serde(default)]
+    pub material: Option<String>,
+}
+
+/// A schedule in the journal.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StoredSchedule {
+    /// The version of this form.
+    pub version: u32,
+    /// Its name.
+    pub name: String,
+    /// The schedule file's path as given.
+    pub file: String,
+    /// The schedule file's text.
+    pub text: String,
+    /// The job.
+    pub job: StoredJob,
+    /// Schedule, job and files in one canonical form: two are the same when these are equal.
+    pub canonical: String,
+    /// When it was created.
+    pub created: Timestamp,
+    /// Whether it runs nothing.
+    pub paused: bool,
+    /// What is due up to here was run or missed.
+    pub considered: Timestamp,
+    /// A run that was begun, and of which nobody knows whether its study was submitted.
+    pub pending: Option<Timestamp>,
+    /// The time of the last run that was begun.
+    pub last_fired: Option<Timestamp>,
+    /// The last study that it made.
+    pub last_study: Option<String>,
+    /// Why the last run made none.
+    pub last_error: Option<String>,
+    /// How many runs were missed.
+    pub missed: u64,
+    /// The time of the last one.
+    pub last_missed: Option<Timestamp>,
+}
+
+impl NewSchedule {
+    /// The stored form of one that begins now. Every problem of the schedule and of its job is said
+    /// at once.
+    pub(super) fn stored(self, now: Timestamp) -> Result<StoredSchedule, ScheduleError> {
+        let file = ScheduleFile::read(&self.file, &self.text).map_err(ScheduleError::Problems);
+        let judged = file.and_then(|file| {
+            let schedule = file.schedule().map_err(ScheduleError::Problems)?;
+            Ok((file, schedule))
+        });
+        let is_apart = |job: &StoredJob| job.file != self.file;
+        let (file, schedule) = match (judged, self.job.as_ref().filter(|job| is_apart(job))) {
+            (Ok(judged), _) => judged,
+            // A job in a file of its own is judged beside a schedule with problems.
+            (Err(ScheduleError::Problems(mut problems)), Some(apart)) => {
+                problems.0.extend(apart.read().err().into_iter().flat_map(|of_job| of_job.0));
+                return Err(ScheduleError::Problems(problems));
+            }
+            (Err(error), _) => return Err(error),
+        };
+        let job = match (self.job, schedule.create_job) {
+            (Some(job), _) => job,
+            (None, CreateJob::Inline(job)) => StoredJob {
+                file: self.file.clone(),
+                text: job.text,
+                sets: Vec::new(),
+                base_dir: None,
+                material: None,
+            },
+            (None, CreateJob::File { path, .. }) => return Err(ScheduleError::JobMissing { path }),
+        };
+        let read = job.read().map_err(ScheduleError::Problems)?;
+        let files = [&job.material, &job.base_dir].map(|it| it.as_deref().unwrap_or_default());
+        let canonical = format!("{}\n{}\n{}", file.canonical(), read.canonical(), files.join("\n"));
+        let created = whole_second(now);
+        Ok(StoredSchedule {
+            version: VERSION,
+            name: schedule.name,
+            file: self.file,
+            text: self.text,
+            job,
+            canonical,
+            created,
+            paused: false,
+            considered: created - SignedDuration::from_secs(1),
+            pending: None,
+            last_fired: None,
+            last_study: None,
+            last_error: None,
+            missed: 0,
+            last_missed: None,
+        })
+    }
+}
+
+impl StoredJob {
+    /// The job, changes applied. What is valid and cannot run is a problem, too.
+    pub fn read(&self) -> Result<Job, Problems> {
+        let mut job = Job::read(&self.file, &self.text)?;
+        for (path, value) in &self.sets {
+            job.set(path, value).map_err(|problem| Problems(vec![problem]))?;
+        }
+        let study = job.study()?;
+        if !study.cannot_run.is_empty() {
+            return Err(Problems(study.cannot_run));
+        }
+        Ok(job)
+    }
+}
+
+impl StoredSchedule {
+    /// What the study of a time is called: `nightly-20261120T060000Z`.
+    pub fn study_name(&self, due: Timestamp) -> String {
+        format!("{}-{}", self.name, due.strftime("%Y%m%dT%H%M%SZ"))
+    }
+
+    pub(super) fn from_bytes(bytes: &[u8]) -> Result<Self, String> {
+        #[derive(Deserialize)]
+        struct Head {
+            version: u32,
+        }
+        let damaged =
+            |_| "what is stored of it is damaged; delete it and create it again".to_owned();
+        let head: Head = serde_json::from_slice(bytes).map_err(damaged)?;
+        if head.version > VERSION {
+            return Err("a newer fleetfit wrote it; use that version".to_owned());
+        }
+        serde_json::from_slice(bytes).map_err(damaged)
+    }
+
+    pub(super) fn to_bytes(&self) -> Result<Vec<u8>, JournalError> {
+        serde_json::to_vec(self).map_err(|error| JournalError::Disk {
+            doing: "encoding a schedule",
+            source: error.into(),
+        })
+    }
+
+    pub(super) fn begin(&mut self, due: Timestamp) {
+        self.pending = Some(due);
+        self.last_fired = Some(due);
+    }
+
+    pub(super) fn settle(&mut self, outcome: &Result<String, String>) {
+        self.pending = None;
+        match outcome {
+            Ok(study) => {
+                self.last_study = Some(study.clone());
+                self.last_error = None;
+            }
+            Err(error) => self.last_error = Some(error.clone()),
+        }
+    }
+}
+
+/// The second that has begun.
+pub(super) fn whole_second(instant: Timestamp) -> Timestamp {
+    let second = instant.as_nanosecond().div_euclid(1_000_000_000);
+    let second = i64::try_from(second).ok().and_then(|second| Timestamp::from_second(second).ok());
+    second.unwrap_or(instant)
+}

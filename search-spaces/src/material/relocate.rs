@@ -1,0 +1,77 @@
+//! A study whose paths lead into a tree.
+
+use super::{Manifest, ManifestError, ROOT, tidy};
+use crate::data::{DataSource, is_remote, local_path};
+use crate::study::Study;
+use crate::work::{Input, Work};
+
+impl Study {
+    /// Every path of this machine that the study names, as the job writes it: data, code, inputs.
+    pub fn local_paths(&self) -> Vec<&str> {
+        let mut paths = Vec::new();
+        if let Some(data) = &self.data {
+            let more = [data.validation.as_ref(), data.test.as_ref()];
+            let sources = std::iter::once(&data.training).chain(more.into_iter().flatten());
+            paths.extend(sources.flat_map(|source| source.paths.iter().map(String::as_str)));
+        }
+        if let Work::Command(trial) = &self.work {
+            paths.extend(trial.code.as_deref());
+            paths.extend(trial.inputs.iter().filter_map(|(_, input)| match input {
+                Input::Path { path, .. } => Some(path.as_str()),
+                Input::Value(_) | Input::Remote { .. } => None,
+            }));
+        }
+        paths.retain(|path| !is_remote(path));
+        paths
+    }
+
+    /// The study with every path of another machine replaced by its place in the tree that is built
+    /// from the manifest. A path that leads to its place already stays as it is written, so that what
+    /// the user sees stays too.
+    pub fn relocate(&self, manifest: &Manifest) -> Result<Self, ManifestError> {
+        let mut study = self.clone();
+        if let Some(data) = &mut study.data {
+            let DataSource { paths, .. } = &mut data.training;
+            relocate_all(paths, manifest)?;
+            for source in [&mut data.validation, &mut data.test].into_iter().flatten() {
+                relocate_all(&mut source.paths, manifest)?;
+            }
+        }
+        if let Work::Command(trial) = &mut study.work {
+            if let Some(code) = &mut trial.code {
+                relocate(code, manifest)?;
+            }
+            for (_, input) in &mut trial.inputs {
+                if let Input::Path { path, .. } = input {
+                    relocate(path, manifest)?;
+                }
+            }
+        }
+        Ok(study)
+    }
+}
+
+fn relocate_all(paths: &mut [String], manifest: &Manifest) -> Result<(), ManifestError> {
+    paths.iter_mut().try_for_each(|path| relocate(path, manifest))
+}
+
+fn relocate(path: &mut String, manifest: &Manifest) -> Result<(), ManifestError> {
+    if is_remote(path) {
+        return Ok(());
+    }
+    let leads_to = tidy(local_path(path));
+    let is_there = |place: &str| {
+        let place = if place == ROOT { "" } else { place };
+        leads_to.as_deref() == Some(place)
+    };
+    match manifest.places.get(path.as_str()) {
+        Some(place) if is_there(place) => Ok(()),
+        Some(place) => {
+            place.clone_into(path);
+            Ok(())
+        }
+        // Relocated before.
+        None if manifest.places.values().any(|place| is_there(place)) => Ok(()),
+        None => Err(ManifestError::Unknown(path.clone())),
+    }
+}

@@ -1,0 +1,78 @@
+//! The bus within one process: the scheduler's end and the runner's end, joined by channels.
+
+use std::sync::mpsc;
+use std::time::Duration;
+
+use fleetfit_scheduler::engine::{Capacity, Engine, Note, Outlets};
+use fleetfit_scheduler::journal::Journal;
+use fleetfit_trial_runner::runner::{Allowance, Provide, Runner};
+
+use crate::failure::Failure;
+use crate::submission::plain;
+
+/// How long a slot may take to notice that the study is over before the process ends without it.
+const FAREWELL: Duration = Duration::from_secs(7);
+
+/// How many trials train at once: as many as asked for, or one a core.
+pub(crate) fn slots(asked: Option<u16>) -> usize {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    asked.map_or(cores, usize::from)
+}
+
+/// Starts both ends.
+pub(crate) fn start(
+    journal: &Journal,
+    slots: usize,
+    commands: bool,
+    provide: Provide,
+) -> Result<(Engine, Runner), Failure> {
+    let started = |error: std::io::Error| {
+        Failure::Unavailable(format!("threads cannot be started: {}", plain(&error)))
+    };
+    let (assign, assignments) = mpsc::channel();
+    let (to_engine, from_runner) = mpsc::channel();
+    let allowance = Allowance { commands, ..Allowance::of(slots) };
+    // The engine has ended when this fails; then nothing counts any more.
+    let tell = Box::new(move |message| drop(to_engine.send(message)));
+    let runner = Runner::start(allowance, assignments, tell, provide).map_err(started)?;
+    let hints = runner.hints();
+    let outlets = Outlets {
+        // The runner has ended when this fails; the trials stay open.
+        dispatch: Box::new(move |_, assignment| drop(assign.send(assignment))),
+        hint: Box::new(hints),
+        settled: Box::new(drop),
+        ends_runners: true,
+    };
+    let engine = Engine::start(journal.clone(), outlets).map_err(started)?;
+    let handle = engine.handle();
+    // One to do and one to go on with, for every thread.
+    let fits = u32::try_from(2 * slots).unwrap_or(u32::MAX);
+    let capacity = Capacity { fits, commands: if commands { fits } else { 0 } };
+    handle.tell(Note::Capacity(capacity));
+    std::thread::Builder::new()
+        .name("bus".into())
+        .spawn(move || {
+            for message in from_runner {
+                let note = Note::Heard { messages: vec![message], receipt: None };
+                if !handle.tell(note) {
+                    return;
+                }
+            }
+        })
+        .map_err(started)?;
+    Ok((engine, runner))
+}
+
+/// Waits for the training threads, but not for ever: what they still do counts for nothing.
+pub(crate) fn say_farewell(runner: Runner) {
+    let (done, wait) = mpsc::channel();
+    let joined = std::thread::Builder::new().name("farewell".into()).spawn(move || {
+        runner.join();
+        // Nobody waits any more when this fails.
+        let _ = done.send(());
+    });
+    if joined.is_ok() {
+        // Threads that are still busy end with the process.
+        let _ = wait.recv_timeout(FAREWELL);
+    }
+}

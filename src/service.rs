@@ -1,0 +1,285 @@
+//! What a service does with jobs: takes them, has the engine run them, and provides runners with what
+//! they need of a study.
+
+use std::collections::{BTreeMap, HashMap};
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use fleetfit_scheduler::api::{Accepted, Refused, Rerun, Submitted, Why};
+use fleetfit_scheduler::blobs::Blobs;
+use fleetfit_scheduler::engine::{EngineHandle, Note, OpenStudy};
+use fleetfit_scheduler::journal::{Journal, Status, StudyId, StudyRecord};
+use fleetfit_scheduler::query;
+use fleetfit_search_spaces::wire::{Assignment, StudySpec};
+use fleetfit_search_spaces::{Manifest, Problem, Problems};
+use fleetfit_trial_runner::material::{self, Origins};
+use fleetfit_trial_runner::runner::{Lacking, StudyWork};
+
+use crate::failure::Failure;
+use crate::home;
+use crate::host::{self, Descent};
+use crate::material::Material;
+use crate::submission::{Ground, Submission, Tree, Verdict};
+
+/// What a service does with jobs. Shared by everybody who asks it.
+pub(crate) struct Service {
+    home: PathBuf,
+    journal: Journal,
+    engine: EngineHandle,
+    blobs: Blobs,
+    /// Whether runners are threads of this process, which then need what was read of a study.
+    runs_here: bool,
+    /// What was read of a study when it was submitted, for the first runner that asks.
+    read: Mutex<HashMap<StudyId, (Submission, Material)>>,
+    /// Held while a name is looked up and taken.
+    names: Mutex<()>,
+}
+
+impl Service {
+    pub(crate) fn new(
+        home: &Path,
+        journal: Journal,
+        engine: EngineHandle,
+        blobs: Blobs,
+        runs_here: bool,
+    ) -> Self {
+        Self {
+            home: home.to_owned(),
+            journal,
+            engine,
+            blobs,
+            runs_here,
+            read: Mutex::default(),
+            names: Mutex::default(),
+        }
+    }
+
+    /// Has the engine go on with what was under way when the last process ended. What runners are
+    /// still at is not handed out again.
+    pub(crate) fn open_all(
+        &self,
+        mut adopted: BTreeMap<StudyId, Vec<Assignment>>,
+    ) -> Result<Vec<String>, Failure> {
+        let mut troubles = Vec::new();
+        for record in self.journal.list()? {
+            if record.summary.status.is_over() {
+                continue;
+            }
+            let adopted = adopted.remove(&record.id).unwrap_or_default();
+            if let Err(failure) = self.open(&record, false, adopted) {
+                troubles.push(format!("{} cannot go on: {failure}", record.head.name));
+            }
+        }
+        Ok(troubles)
+    }
+
+    fn open(
+        &self,
+        record: &StudyRecord,
+        reopen: bool,
+        adopted: Vec<Assignment>,
+    ) -> Result<(), Failure> {
+        let study = host::stored_study(record)?;
+        let (seed, n_entities) = (record.head.seed, record.head.entities);
+        let warm = record.head.warm.clone();
+        let open = OpenStudy { id: record.id, study, seed, n_entities, warm, reopen, adopted };
+        self.engine.tell(Note::Open(Box::new(open)));
+        Ok(())
+    }
+
+    /// Takes a job.
+    pub(crate) fn submit(&self, submitted: Submitted) -> Result<Accepted, Failure> {
+        let ground = match submitted.material {
+            Some(digest) => Ground::Tree(self.tree(&digest)?),
+            None => Ground::Nowhere,
+        };
+        let mut sets = submitted.sets;
+        sets.extend(submitted.name.map(|name| ("name".to_owned(), name)));
+        let is_named_by_file = submitted.file.is_some();
+        let file = submitted.file.unwrap_or_else(|| "job.yaml".to_owned());
+        let mut verdict = Verdict::of(&file, submitted.text.clone(), sets.clone(), ground.clone());
+        let is_nameless = |submission: &Submission| !submission.is_named() && !is_named_by_file;
+        if verdict.submission.as_ref().is_some_and(is_nameless) {
+            sets.push(("name".to_owned(), format!("study-{:08x}", host::draw() as u32)));
+            verdict = Verdict::of(&file, submitted.text, sets, ground);
+        }
+        self.accept(verdict, Descent::default())
+    }
+
+    /// Runs a study again, on the data as they are now, from what it has found.
+    pub(crate) fn rerun(&self, rerun: Rerun) -> Result<Accepted, Failure> {
+        let parent = query::find(&self.journal, &rerun.study)?;
+        let warm = Vec::new();
+        let head = parent.head;
+        let ground = match rerun.material.or(head.material) {
+            Some(digest) => Ground::Tree(self.tree(&digest)?),
+            None => Ground::Folder(head.base_dir),
+        };
+        let name = match rerun.name {
+            Some(name) => name,
+            None => self.free_name(head.parent.as_deref().unwrap_or(&head.name))?,
+        };
+        let mut sets: Vec<_> = head.sets.into_iter().filter(|(path, _)| path != "name").collect();
+        sets.extend(rerun.sets);
+        sets.push(("name".to_owned(), name));
+        let verdict = Verdict::of(&head.job_file, head.job_text, sets, ground);
+        // Repeats of repeats count on from the first one.
+        let parent = Some(head.parent.unwrap_or(head.name));
+        self.accept(verdict, Descent { parent, warm })
+    }
+
+    /// What a job names, laid out from what was sent.
+    fn tree(&self, digest: &str) -> Result<Tree, Failure> {
+        let lost = |why: &dyn std::fmt::Display| {
+            let hint = "send it first, as fleetfit submit does: PUT /api/v1/blobs/DIGEST";
+            Failure::asked(format!("material {digest}: {why}"), hint)
+        };
+        let Some((mut file, _)) = self.blobs.get(digest).map_err(|error| lost(&error))? else {
+            return Err(lost(&"the service does not have it"));
+        };
+        let mut bytes = Vec::new();
+        file.read_to_end(&mut bytes).map_err(|error| Failure::outside(&error))?;
+        let manifest = Manifest::read(&bytes).map_err(|error| lost(&error))?;
+        let dir = home::tree_dir(&self.home, digest);
+        let source = |digest: &str| match self.blobs.path(digest) {
+            Ok(Some(path)) => Ok(path),
+            Ok(None) => Err(std::io::Error::new(
+                std::io::ErrorKind::NotFound,
+                format!("blob {digest} was not sent"),
+            )),
+            Err(error) => Err(std::io::Error::other(error)),
+        };
+        material::rebuild(&manifest, &source, &dir).map_err(|error| lost(&error))?;
+        Ok(Tree { dir, manifest: Arc::new(manifest), digest: digest.to_owned() })
+    }
+
+    /// Lists what a job names on this machine, so that runners elsewhere can have it.
+    fn list_own(&self, submission: &mut Submission) -> Result<(), Failure> {
+        if submission.material.is_some() || submission.study.local_paths().is_empty() {
+            return Ok(());
+        }
+        let outside = |error: &dyn std::fmt::Display| Failure::outside(&error.to_string());
+        let (study, base_dir) = (&submission.study, &submission.base_dir);
+        let gathered = material::gather(study, base_dir, &self.home, Origins::Told)
+            .map_err(|error| outside(&error))?;
+        for path in gathered.sources.values() {
+            self.blobs.link(path).map_err(|error| outside(&error))?;
+        }
+        let bytes = gathered.manifest.bytes();
+        submission.material = Some(self.blobs.put_bytes(&bytes).map_err(|error| outside(&error))?);
+        Ok(())
+    }
+
+    /// `root-2`, `root-3`, …
+    fn free_name(&self, root: &str) -> Result<String, Failure> {
+        let mut number = 2_u64;
+        loop {
+            let name = format!("{root}-{number}");
+            if self.journal.find(&name)?.is_none() {
+                return Ok(name);
+            }
+            number += 1;
+        }
+    }
+
+    fn accept(&self, verdict: Verdict, descent: Descent) -> Result<Accepted, Failure> {
+        let Some(mut submission) = verdict.submission else {
+            return Err(Failure::Problems(Problems(verdict.problems)));
+        };
+        let cannot_run: Vec<Problem> = submission.study.cannot_run.clone();
+        if !cannot_run.is_empty() {
+            return Err(Failure::Problems(Problems(cannot_run)));
+        }
+        let material = Material::gather(&submission, &self.home)?;
+        if !self.runs_here {
+            self.list_own(&mut submission)?;
+        }
+        let names = lock(&self.names);
+        let study = submission.study.name.clone();
+        if let Some(record) = self.journal.find(&study)? {
+            host::same(&record, &submission, &material)?;
+            return Ok(Accepted { study, created: false });
+        }
+        let record = host::create(&self.journal, &self.home, &submission, &material, descent)?;
+        drop(names);
+        // Models come here, wherever they are fitted.
+        host::lay_out(&self.home, &study, &material)?;
+        if self.runs_here {
+            lock(&self.read).insert(record.id, (submission, material));
+        }
+        self.open(&record, false, Vec::new())?;
+        Ok(Accepted { study, created: true })
+    }
+
+    /// Goes on with a study that was cancelled or that nobody runs.
+    pub(crate) fn resume(&self, study: &str) -> Result<(), Failure> {
+        let record = query::find(&self.journal, study)?;
+        match record.summary.status {
+            Status::Completed | Status::Failed | Status::Running => Ok(()),
+            Status::Stopped => self.open(&record, true, Vec::new()),
+            Status::Queued | Status::Interrupted => self.open(&record, false, Vec::new()),
+        }
+    }
+
+    /// What a runner in this process needs of a study.
+    pub(crate) fn provide(&self, id: StudyId) -> Result<StudyWork, Lacking> {
+        let provided = || -> Result<StudyWork, Failure> {
+            let record = self.journal.record(id)?;
+            if let Some((submission, material)) = lock(&self.read).remove(&id) {
+                return host::work(&self.home, &record, submission, material);
+            }
+            let ground = match &record.head.material {
+                Some(digest) => Ground::Tree(self.tree(digest)?),
+                None => Ground::Folder(record.head.base_dir.clone()),
+            };
+            let (file, text) = (&record.head.job_file, record.head.job_text.clone());
+            let verdict = Verdict::of(file, text, record.head.sets.clone(), ground);
+            let Some(submission) = verdict.submission else {
+                return Err(Failure::Problems(Problems(verdict.problems)));
+            };
+            let material = Material::gather(&submission, &self.home)?;
+            host::same(&record, &submission, &material)?;
+            host::work(&self.home, &record, submission, material)
+        };
+        provided().map_err(|failure| Lacking(failure.to_string()))
+    }
+
+    /// What a runner elsewhere needs to know of a study; none if there is no such study.
+    pub(crate) fn spec(&self, id: StudyId) -> Result<StudySpec, Failure> {
+        let head = self.journal.record(id)?.head;
+        let folder = head.base_dir.file_name();
+        Ok(StudySpec {
+            study: id,
+            name: head.name,
+            job_file: head.job_file,
+            job_text: head.job_text,
+            sets: head.sets,
+            folder: folder.map(|name| name.to_string_lossy().into_owned()),
+            seed: head.seed,
+            entities: head.entities,
+            material: head.material,
+        })
+    }
+}
+
+/// Failures as the API tells them.
+pub(crate) fn refused(failure: Failure) -> Refused {
+    match failure {
+        Failure::Problems(Problems(problems)) => Refused::problems(problems),
+        Failure::Taken(problem) => {
+            let message = problem.message.clone();
+            Refused { problems: vec![*problem], ..Refused::new(Why::Conflict, message) }
+        }
+        Failure::Asked { message, .. } => Refused::new(Why::Unprocessable, message),
+        Failure::Gone(message) | Failure::Unavailable(message) => {
+            Refused::new(Why::Unavailable, message)
+        }
+        Failure::Unexpected(message) => Refused::new(Why::Unexpected, message),
+    }
+}
+
+/// A poisoned lock means that another thread panicked while it held plain data, which is still good.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

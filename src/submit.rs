@@ -1,0 +1,141 @@
+//! `fleetfit submit` and `fleetfit rerun`: jobs for a service.
+
+use std::path::Path;
+use std::time::Duration;
+
+use fleetfit_scheduler::journal::Status;
+use fleetfit_scheduler::query::StatusView;
+use fleetfit_search_spaces::Problems;
+use fleetfit_trial_runner::material::{self, Origins};
+use serde_json::json;
+
+use crate::cli::{RerunArgs, ServerArgs, SubmitArgs};
+use crate::client::{Client, escape};
+use crate::exit;
+use crate::failure::Failure;
+use crate::host;
+use crate::interrupt::Interrupt;
+use crate::output::Printer;
+use crate::outside;
+use crate::progress::Progress;
+use crate::show;
+use crate::source::Source;
+use crate::submission::{Submission, Verdict, sets};
+
+/// How often a study that is waited for is looked at.
+const LOOK: Duration = Duration::from_millis(250);
+
+/// Sends a job, with what it names.
+pub(crate) fn submit(args: &SubmitArgs, home: &Path, printer: &Printer) -> Result<i32, Failure> {
+    let verdict = Verdict::reach(&args.job)?;
+    let Some(submission) = verdict.submission else {
+        printer.notices(&verdict.notices);
+        return Err(Failure::Problems(Problems(verdict.problems)));
+    };
+    printer.notices(&submission.study.notices);
+    let client = service(home, &args.server)?;
+    let material = send(&client, &submission, home, printer)?;
+    let mut path = format!(
+        "/studies?file={}&name={}",
+        escape(&submission.job.file),
+        escape(&submission.study.name)
+    );
+    for (at, value) in submission.sets.iter().filter(|(at, _)| at != "name") {
+        path.push_str(&format!("&set={}", escape(&format!("{at}={value}"))));
+    }
+    if let Some(material) = material {
+        path.push_str(&format!("&material={material}"));
+    }
+    let key = format!("{:016x}{:016x}", host::draw(), host::draw());
+    let view: StatusView = client.post_job(&path, &submission.text, &key)?;
+    conclude(&client, view, args.wait, printer)
+}
+
+/// Has a study run again.
+pub(crate) fn rerun(args: &RerunArgs, home: &Path, printer: &Printer) -> Result<i32, Failure> {
+    let client = service(home, &args.server)?;
+    let sets: serde_json::Map<String, serde_json::Value> =
+        sets(&args.set)?.into_iter().map(|(path, value)| (path, value.into())).collect();
+    let body = json!({"name": args.name, "set": sets});
+    let view: StatusView =
+        client.post_json(&format!("/studies/{}/rerun", escape(&args.study)), &body)?;
+    conclude(&client, view, args.wait, printer)
+}
+
+/// The service that is meant.
+fn service(home: &Path, server: &ServerArgs) -> Result<Client, Failure> {
+    match Source::service(home, server)? {
+        Some(client) => Ok(client),
+        None => Err(Failure::Gone(format!(
+            "no service has {} open; start one with fleetfit serve, or name it with --server URL",
+            home.display()
+        ))),
+    }
+}
+
+/// Sends what the job names and the service does not have, and tells the digest of the list.
+fn send(
+    client: &Client,
+    submission: &Submission,
+    home: &Path,
+    printer: &Printer,
+) -> Result<Option<String>, Failure> {
+    let Submission { study, base_dir, .. } = submission;
+    if study.local_paths().is_empty() {
+        return Ok(None);
+    }
+    let gathered = material::gather(study, base_dir, home, Origins::Untold)
+        .map_err(|error| Failure::problem(outside::material_problem(&submission.job, &error)))?;
+    let _ = (client, printer);
+    Ok(Some(gathered.digest()))
+}
+
+/// Says how the study stands; where it is waited for, once it is over.
+fn conclude(
+    client: &Client,
+    view: StatusView,
+    wait: bool,
+    printer: &Printer,
+) -> Result<i32, Failure> {
+    let view = if wait { attend(client, view, printer)? } else { view };
+    if printer.is_json() {
+        printer.json(&view)?;
+    } else {
+        printer.line(&show::status(&view))?;
+    }
+    Ok(match view.status {
+        Status::Failed if wait => exit::NOTHING_COMPLETED,
+        _ => exit::DONE,
+    })
+}
+
+/// Looks on until the study is over. A signal ends the looking, not the study.
+fn attend(client: &Client, first: StatusView, printer: &Printer) -> Result<StatusView, Failure> {
+    let interrupt = Interrupt::watch()?;
+    interrupt.begin();
+    let path = format!("/studies/{}", escape(&first.study));
+    let total = u64::from(first.max_total_trials) * u64::from(first.entities);
+    let progress = Progress::start(printer, &first.study, &first.metric.name, total);
+    let mut view = first.clone();
+    while !view.status.is_over() {
+        if interrupt.is_raised() {
+            progress.finish();
+            printer.note(&format!("{} goes on without you", view.study));
+            std::process::exit(exit::INTERRUPTED);
+        }
+        std::thread::sleep(LOOK);
+        view = match client.get(&path) {
+            Ok(view) => view,
+            // A service that is being restarted is waited for.
+            Err(Failure::Gone(why)) => {
+                printer.note(&format!("{why}; waiting for it"));
+                std::thread::sleep(Duration::from_secs(1));
+                continue;
+            }
+            Err(failure) => return Err(failure),
+        };
+        progress.show(&view);
+    }
+    progress.finish();
+    Ok(view)
+}

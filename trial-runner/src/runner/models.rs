@@ -1,0 +1,88 @@
+//! The models of one assignment, on their way to where the study keeps them.
+
+use fleetfit_search_spaces::wire::{ModelAddress, Refit};
+use fleetfit_search_spaces::{AssignmentKey, FromRunner};
+
+use super::flight::Landing;
+use super::{ATTACHED, Keeping, Running, Tell, lock};
+use crate::pack::PackWriter;
+
+/// Carried models are told once there are so many bytes of them.
+const CARRY_BYTES: usize = 256 << 10;
+
+/// Winners that were refitted and not told yet.
+pub(super) struct Models<'a> {
+    running: &'a Running,
+    of: AssignmentKey,
+    tell: &'a Tell,
+    refits: Vec<Refit>,
+    pack: Option<PackWriter>,
+    carried: Vec<u8>,
+}
+
+impl<'a> Models<'a> {
+    pub(super) fn new(running: &'a Running, of: AssignmentKey, tell: &'a Tell) -> Self {
+        Self { running, of, tell, refits: Vec::new(), pack: None, carried: Vec::new() }
+    }
+
+    /// Takes a model's bytes.
+    pub(super) fn store(&mut self, bytes: &[u8]) -> std::io::Result<ModelAddress> {
+        let work = &self.running.work;
+        if let Keeping::Carried(_) = work.keeping {
+            let digest = blake3::hash(bytes).to_hex().to_string();
+            let length = u32::try_from(bytes.len())
+                .map_err(|_| std::io::Error::other("the model is larger than 4 GiB"))?;
+            let offset = self.carried.len() as u64;
+            self.carried.extend_from_slice(bytes);
+            return Ok(ModelAddress { digest, pack: ATTACHED, offset, length });
+        }
+        let pack = match &mut self.pack {
+            Some(pack) => pack,
+            None => {
+                let spare = lock(&self.running.packs).pop();
+                let opened = spare.map_or_else(|| PackWriter::open(&work.dir.join("models")), Ok);
+                self.pack.insert(opened?)
+            }
+        };
+        pack.append(bytes)
+    }
+
+    pub(super) fn push(&mut self, refit: Refit) {
+        self.refits.push(refit);
+        if self.carried.len() >= CARRY_BYTES {
+            self.carry();
+        }
+    }
+
+    /// Tells what has not been told. Models count once their bytes are on disk.
+    pub(super) fn tell(mut self, landing: Landing) -> Landing {
+        if let Keeping::Carried(_) = self.running.work.keeping {
+            self.carry();
+            return landing;
+        }
+        if let Some(mut pack) = self.pack.take() {
+            if let Err(error) = pack.sync() {
+                return unable(&error);
+            }
+            lock(&self.running.packs).push(pack);
+        }
+        if !self.refits.is_empty() {
+            (self.tell)(FromRunner::Refitted { of: self.of, models: self.refits });
+        }
+        landing
+    }
+
+    fn carry(&mut self) {
+        if let Keeping::Carried(carrier) = &self.running.work.keeping
+            && !self.refits.is_empty()
+        {
+            let (refits, bytes) =
+                (std::mem::take(&mut self.refits), std::mem::take(&mut self.carried));
+            (carrier.models)(self.of, refits, bytes);
+        }
+    }
+}
+
+pub(super) fn unable(error: &std::io::Error) -> Landing {
+    Landing::Unable(format!("models cannot be stored: {error}"))
+}
