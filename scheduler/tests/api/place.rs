@@ -289,7 +289,6 @@ fn doors(
                 n_entities: record.head.entities,
                 warm: Vec::new(),
                 reopen,
-                warm: Vec::new(),
                 adopted: Vec::new(),
             };
             engine.tell(Note::Open(Box::new(open)));
@@ -362,6 +361,10 @@ fn doors(
         runners: Box::new(|| {
             vec![RunnerView {
                 name: "one".into(),
+                host: "here".into(),
+                state: "working".into(),
+                load: None,
+                troubles: Vec::new(),
                 device: "cpu".into(),
                 slots: 4,
                 busy: 1,
