@@ -10,6 +10,7 @@ use fleetfit_scheduler::blobs::Blobs;
 use fleetfit_scheduler::bus::{self, Bus, BusHandle, BusOptions};
 use fleetfit_scheduler::engine::{Capacity, Engine, EngineHandle, Note};
 use fleetfit_scheduler::journal::Journal;
+use fleetfit_scheduler::schedule::{Schedules, StoredSchedule, Ticker, Timestamp};
 use fleetfit_trial_runner::runner::{Lacking, Runner};
 
 use crate::cli::ServeArgs;
@@ -53,11 +54,12 @@ pub(crate) fn serve(args: &ServeArgs, home: &Path, printer: &Printer) -> Result<
         Some(nats) => place.run_elsewhere(nats)?,
     };
     let handle = engine.handle();
+    let ticker = ticker(&journal, &service)?;
     let answers = api::Service {
         journal: journal.clone(),
         engine: handle.clone(),
         studies_dir: home::studies_dir(home),
-        doors: Some(Arc::new(doors(&service, &end))),
+        doors: Some(Arc::new(doors(&service, &end, &ticker))),
         guard: Guard::new(address, token, &args.allow_host),
         info: owner::info(),
     };
@@ -68,6 +70,7 @@ pub(crate) fn serve(args: &ServeArgs, home: &Path, printer: &Printer) -> Result<
     }
     tracing::info!("ending; what runs here may finish");
     drop(owner);
+    drop(ticker);
     let ended = end.close(engine);
     tracing::info!("ended");
     ended
@@ -254,12 +257,24 @@ fn view(runner: bus::RunnerView) -> RunnerView {
     }
 }
 
-fn doors(service: &Arc<Service>, end: &End) -> Doors {
+/// The thread that runs schedules.
+fn ticker(journal: &Journal, service: &Arc<Service>) -> Result<Arc<Ticker>, Failure> {
+    let schedules = Schedules::open(journal)?;
+    let service = Arc::clone(service);
+    let fire = move |schedule: &StoredSchedule, due| {
+        service.fire(schedule, due).map_err(|failure| failure.to_string())
+    };
+    let ticker = Ticker::start(schedules, Box::new(fire), Box::new(Timestamp::now));
+    Ok(Arc::new(ticker.map_err(|error| Failure::outside(&error))?))
+}
+
+fn doors(service: &Arc<Service>, end: &End, ticker: &Arc<Ticker>) -> Doors {
     let [submitting, resuming, rerunning] = [(); 3].map(|()| Arc::clone(service));
     Doors {
         submit: Box::new(move |job| submitting.submit(job).map_err(service::refused)),
         resume: Box::new(move |study| resuming.resume(&study).map_err(service::refused)),
         rerun: Box::new(move |rerun| rerunning.rerun(rerun).map_err(service::refused)),
+        schedules: Some(Arc::clone(ticker)),
         runners: end.runners(),
         health: end.health(),
     }

@@ -13,6 +13,7 @@ use fleetfit_scheduler::blobs::Blobs;
 use fleetfit_scheduler::engine::{EngineHandle, Note, OpenStudy};
 use fleetfit_scheduler::journal::{Journal, Status, StudyId, StudyRecord};
 use fleetfit_scheduler::query;
+use fleetfit_scheduler::schedule::{StoredJob, StoredSchedule, Timestamp};
 use fleetfit_search_spaces::material::MAX_BYTES;
 use fleetfit_search_spaces::wire::Assignment;
 use fleetfit_search_spaces::{Manifest, Problem, Problems};
@@ -173,6 +174,24 @@ impl Service {
         let bytes = gathered.manifest.bytes();
         submission.material = Some(self.blobs.put_bytes(&bytes).map_err(|error| outside(&error))?);
         Ok(())
+    }
+
+    /// Runs the job of a schedule, for the time that is due.
+    pub(crate) fn fire(
+        &self,
+        schedule: &StoredSchedule,
+        due: Timestamp,
+    ) -> Result<String, Failure> {
+        let StoredJob { file, text, sets, base_dir, material } = schedule.job.clone();
+        let ground = match (material, base_dir) {
+            (Some(digest), _) => Ground::Tree(self.tree(&digest)?),
+            (None, Some(folder)) => Ground::Folder(folder.into()),
+            (None, None) => Ground::Nowhere,
+        };
+        let name = ("name".to_owned(), schedule.study_name(due));
+        let sets = sets.into_iter().filter(|(path, _)| path != "name").chain([name]).collect();
+        let verdict = Verdict::of(&file, text, sets, ground);
+        self.accept(verdict, Descent::default()).map(|accepted| accepted.study)
     }
 
     /// `root-2`, `root-3`, …
