@@ -245,6 +245,9 @@ pub(crate) struct RunnerArgs {
     /// How long what runs may take to finish when the runner is told to end, in seconds.
     #[arg(long, value_name = "SECONDS", default_value_t = 30)]
     pub(crate) drain: u32,
+    /// How the log on standard error is written.
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) log_format: LogFormat,
     /// How much disk fetched code and data may take, in GB.
     #[arg(long, value_name = "GB", default_value_t = 10, value_parser = value_parser!(u64).range(1..))]
     pub(crate) cache_gb: u64,

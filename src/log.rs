@@ -2,7 +2,10 @@
 
 use std::io::IsTerminal;
 
-use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{fmt, registry};
 
 use crate::cli::LogFormat;
 
@@ -13,14 +16,12 @@ pub(crate) fn begin(format: LogFormat, quiet: bool) {
     let level: LevelFilter = asked.unwrap_or(usual);
     let has_colours = std::io::stderr().is_terminal()
         && std::env::var_os("NO_COLOR").is_none_or(|no| no.is_empty());
-    let log = tracing_subscriber::fmt()
-        .with_max_level(level)
-        .with_writer(std::io::stderr)
-        .with_ansi(has_colours)
-        .with_target(false);
+    // The library tells what we tell ourselves, in our words.
+    let level = Targets::new().with_default(level).with_target("async_nats", LevelFilter::ERROR);
+    let lines = fmt::layer().with_writer(std::io::stderr).with_ansi(has_colours).with_target(false);
     // A log that was begun before stays.
     let _ = match format {
-        LogFormat::Text => log.try_init(),
-        LogFormat::Json => log.json().flatten_event(true).with_current_span(true).try_init(),
+        LogFormat::Text => registry().with(lines).with(level).try_init(),
+        LogFormat::Json => registry().with(lines.json().flatten_event(true)).with(level).try_init(),
     };
 }

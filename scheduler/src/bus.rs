@@ -4,16 +4,16 @@
 //! stream until the engine has it on disk. The journal is the truth and NATS a pipe: everything here
 //! can be made again from what the engine knows. Read next: `bus/streams.rs` for what lies in NATS,
 //! `bus/out.rs` for what is known of assignments that are out, `bus/outbox.rs` and `bus/ends.rs` for
-//! the two directions, `bus/watch.rs` for what is done when something is lost.
+//! the two directions, `bus/keeper.rs` for what is done when something is lost.
 
 mod census;
 mod ends;
+mod keeper;
 mod out;
 mod outbox;
 mod requests;
 mod rivals;
 mod streams;
-mod watch;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::AtomicBool;
@@ -30,7 +30,7 @@ use fleetfit_search_spaces::{Assignment, FromRunner};
 use thiserror::Error;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 use tokio::task::JoinSet;
 
 use self::census::Census;
@@ -41,6 +41,10 @@ use crate::engine::{Note, Outlets, Receipt};
 
 /// How long a request to JetStream may take.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// How often JetStream is tried at the start, and the pause in between.
+const BEGIN_ATTEMPTS: u32 = 10;
+const BEGIN_PAUSE: Duration = Duration::from_millis(500);
 
 /// Who this service is.
 #[derive(Clone, Debug)]
@@ -107,8 +111,11 @@ pub struct Bus {
     runtime: Handle,
     ears: Ears,
     /// Assignments that lie in NATS from an earlier life, and where.
-    found: BTreeMap<StudyId, Vec<(Assignment, u64)>>,
+    found: Found,
 }
+
+/// Assignments that lie in NATS by study, and where.
+type Found = BTreeMap<StudyId, Vec<(Assignment, u64)>>;
 
 /// The bus at work.
 pub struct BusHandle {
@@ -151,6 +158,8 @@ struct Post {
     health: Mutex<BusHealth>,
     /// Complaints that were said, so that none is said twice.
     said: Mutex<BTreeSet<String>>,
+    /// Grows with each connection: what was under way on the one before is lost.
+    connections: watch::Sender<u64>,
     /// What runners told before this start is with the engine: work may be handed out.
     is_drained: AtomicBool,
 }
@@ -206,13 +215,13 @@ impl Bus {
             receipts: Mutex::default(),
             health: Mutex::new(health),
             said: Mutex::default(),
+            connections: watch::Sender::new(0),
             is_drained: AtomicBool::new(false),
         });
         let (ears, found) = runtime.block_on(async {
             rivals::look_for_one(&post).await?;
             let ears = Ears::open(&post).await?;
-            streams::begin(&post).await?;
-            Ok((ears, streams::read_work(&post).await?))
+            Ok((ears, begin(&post).await?))
         })?;
         let (send, mail) = unbounded_channel();
         Ok(Self { post, mail, send, runtime, ears, found })
@@ -270,7 +279,7 @@ impl Bus {
         at.spawn_on(requests::run_uploads(Arc::clone(&post), ears.uploads), on);
         at.spawn_on(rivals::run(Arc::clone(&post), ears.schedulers), on);
         at.spawn_on(rivals::announce(Arc::clone(&post)), on);
-        at.spawn_on(watch::run(Arc::clone(&post), Arc::clone(&notes)), on);
+        at.spawn_on(keeper::run(Arc::clone(&post), Arc::clone(&notes)), on);
         BusHandle { post, send, runtime, tasks: Mutex::new(tasks) }
     }
 }
@@ -320,6 +329,23 @@ impl Ears {
         };
         post.client.flush().await.map_err(|error| told(&error))?;
         Ok(ears)
+    }
+}
+
+/// Makes what has to be there and reads what lies there. A NATS that has only just started does not
+/// answer at first.
+async fn begin(post: &Arc<Post>) -> Result<Found, BusError> {
+    let mut left = BEGIN_ATTEMPTS;
+    loop {
+        left -= 1;
+        let begun = match streams::begin(post).await {
+            Ok(()) => streams::read_work(post).await,
+            Err(error) => Err(error),
+        };
+        match begun {
+            Err(_) if left > 0 => tokio::time::sleep(BEGIN_PAUSE).await,
+            begun => return begun,
+        }
     }
 }
 

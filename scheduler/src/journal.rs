@@ -11,11 +11,13 @@ mod bytes;
 mod documents;
 mod error;
 mod fact;
+mod facts;
 mod lock;
 mod memory;
 mod outcomes;
 mod read;
 mod record;
+mod restore;
 mod store;
 mod study;
 mod tail;
@@ -36,8 +38,9 @@ use self::tail::Tail;
 use crate::event::Fact;
 
 pub use self::error::JournalError;
-pub(crate) use self::read::Blocks;
-pub use self::read::Facts;
+pub(crate) use self::facts::Blocks;
+pub use self::facts::Facts;
+pub(crate) use self::restore::Restoring;
 pub use self::study::{
     DamagedStudy, Index, Listing, NewStudy, Status, StudyHead, StudyRecord, Summary,
 };
@@ -85,6 +88,7 @@ impl Journal {
         }
         let journal =
             Self { store: Arc::new(store), tails: Arc::default(), memory: Arc::default() };
+        journal.is_whole(dir)?;
         for key in journal.store.keys(Table::Unfinished, &[], usize::MAX)? {
             journal.erase(StudyId(number(Table::Unfinished, &key, &key)?))?;
         }
@@ -111,7 +115,7 @@ impl Journal {
         let id = self.begin(study)?;
         let nobody = [EntityKey::default()];
         let entities = if study.entities.is_empty() { &nobody } else { study.entities.as_slice() };
-        self.write_entities(id, entities)?;
+        self.write_entities(id, 0, entities)?;
         let head = StudyHead {
             name: study.name.clone(),
             job_file: study.job_file.clone(),
@@ -150,10 +154,7 @@ impl Journal {
         if self.store.has(Table::Names, study.name.as_bytes())? {
             return Err(JournalError::NameTaken { name: study.name.clone() });
         }
-        let id = match self.store.get(Table::Meta, b"next_study")? {
-            Some(bytes) => StudyId(number(Table::Meta, b"next_study", &bytes)?),
-            None => StudyId(0),
-        };
+        let id = self.next_study()?;
         let following = (id.0 + 1).to_be_bytes().to_vec();
         self.store.commit(&[
             Write::put(Table::Meta, b"next_study".to_vec(), following),
@@ -162,14 +163,21 @@ impl Journal {
         Ok(id)
     }
 
-    fn write_entities(&self, id: StudyId, entities: &[EntityKey]) -> Result<(), JournalError> {
-        for (batch, keys) in entities.chunks(BATCH).enumerate() {
-            let mut writes = Vec::with_capacity(2 * keys.len());
-            for (place, key) in keys.iter().enumerate() {
-                let entity = ((batch * BATCH + place) as u32).to_be_bytes();
+    /// Stores the keys of entities from this index on.
+    fn write_entities(
+        &self,
+        id: StudyId,
+        first: u32,
+        entities: &[EntityKey],
+    ) -> Result<(), JournalError> {
+        let mut numbered = (first..).zip(entities).peekable();
+        while numbered.peek().is_some() {
+            let mut writes = Vec::new();
+            for (entity, key) in numbered.by_ref().take(BATCH) {
+                let entity = entity.to_be_bytes();
                 let text = key.text();
                 bounded("an entity's key", text.len(), MAX_KEY_BYTES)?;
-                let at = [&id.key(), entity.as_slice()].concat();
+                let at = [id.key(), entity].concat();
                 writes.push(Write::put(Table::Entities, at, json(key)?));
                 let at = [&id.key(), text.as_bytes()].concat();
                 writes.push(Write::put(Table::EntityByKey, at, entity.to_vec()));
@@ -261,11 +269,8 @@ impl Journal {
                 writes.extend(models.iter().map(|refit| model_entry(id, refit)));
             }
         }
-        for &(entity, value, configuration) in &index.best {
-            let payload = [&value.to_be_bytes()[..], &configuration.to_be_bytes()].concat();
-            let at = [id.key(), entity.to_be_bytes()].concat();
-            writes.push(Write::put(Table::Best, at, payload));
-        }
+        let best = index.best.iter();
+        writes.extend(best.map(|&(entity, value, number)| best_entry(id, entity, value, number)));
         writes.push(Write::put(Table::Summaries, id.key().to_vec(), json(&index.summary)?));
         self.store.commit(&writes)?;
         // Of a study that is over nothing is expected any more.
@@ -297,6 +302,11 @@ impl Prefix for StudyId {
     fn with(self, sequence: u64) -> Vec<u8> {
         [&self.key()[..], &sequence.to_be_bytes()].concat()
     }
+}
+
+fn best_entry(id: StudyId, entity: u32, value: f64, configuration: u32) -> Write {
+    let payload = [&value.to_be_bytes()[..], &configuration.to_be_bytes()].concat();
+    Write::put(Table::Best, [id.key(), entity.to_be_bytes()].concat(), payload)
 }
 
 fn model_entry(id: StudyId, refit: &Refit) -> Write {

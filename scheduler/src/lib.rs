@@ -9,6 +9,7 @@ pub mod sampler;
 pub mod state;
 pub mod stopper;
 
+pub mod backup;
 pub mod blobs;
 pub mod journal;
 pub mod query;

@@ -20,13 +20,14 @@ use std::time::Duration;
 
 use fleetfit_search_spaces::schedule::{Schedule, ScheduleFile, Trigger};
 use fleetfit_search_spaces::{Problems, nearest_n};
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
 
 use crate::journal::{Journal, JournalError};
 
 pub use self::stored::{NewSchedule, StoredJob, StoredSchedule};
-pub use self::ticker::{Clock, Fire, Ticker, wall_clock};
+pub use self::ticker::{Clock, Fire, Ticker};
 pub use self::view::ScheduleView;
+pub use jiff::Timestamp;
 
 /// How late a run may begin to make up for a missed one.
 pub const CATCH_UP: SignedDuration = SignedDuration::from_hours(1);

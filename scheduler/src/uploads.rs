@@ -34,6 +34,15 @@ pub const LOG: &str = "log.txt";
 /// Where outputs lie in a trial's folder.
 pub const OUTPUTS: &str = "outputs/";
 
+/// Where models come that are too large for a letter; their digest follows.
+pub const MODELS: &str = "models/";
+
+/// The folder of a study for models that have arrived, until their refit is told.
+const ARRIVED: &str = ".models";
+
+/// The largest model.
+const MAX_MODEL_BYTES: u64 = 1 << 30;
+
 /// The folder of a study for files that are arriving.
 const INCOMING: &str = ".incoming";
 
@@ -138,11 +147,16 @@ impl Uploads {
     ) -> Result<Received, UploadError> {
         check(upload, piece)?;
         let trial_dir = study_dir.join("trials").join(upload.configuration.to_string());
-        let path = trial_dir.join(&upload.at);
+        let path = match is_model(upload) {
+            true => arrived(study_dir, &upload.digest),
+            false => trial_dir.join(&upload.at),
+        };
         let incoming = study_dir.join(INCOMING);
         let part = incoming.join(part_name(upload));
         if upload.offset == 0 {
-            self.claim(study_dir, &trial_dir, upload)?;
+            if !is_model(upload) {
+                self.claim(study_dir, &trial_dir, upload)?;
+            }
             if is_file_of(&path, upload) {
                 return Ok(Received::Whole);
             }
@@ -217,15 +231,17 @@ impl Uploads {
         file.set_permissions(fs::Permissions::from_mode(mode)).map_err(disk(part))?;
         file.sync_all().map_err(disk(part))?;
         let _one = self.claims.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut claim = match Claim::read(trial_dir) {
-            Some(claim) if claim.is_same(&Claim::of(upload.of)) => claim,
-            _ => {
-                let _ = fs::remove_file(part);
-                return Err(UploadError::Superseded);
-            }
-        };
-        claim.add(upload);
-        claim.write(trial_dir)?;
+        if !is_model(upload) {
+            let mut claim = match Claim::read(trial_dir) {
+                Some(claim) if claim.is_same(&Claim::of(upload.of)) => claim,
+                _ => {
+                    let _ = fs::remove_file(part);
+                    return Err(UploadError::Superseded);
+                }
+            };
+            claim.add(upload);
+            claim.write(trial_dir)?;
+        }
         let folder = path.parent().unwrap_or(trial_dir);
         fs::create_dir_all(folder).map_err(disk(folder))?;
         fs::rename(part, path).map_err(disk(path))?;
@@ -237,15 +253,17 @@ impl Uploads {
 /// Refuses what no trial of ours sends.
 fn check(upload: &Upload, piece: &[u8]) -> Result<(), UploadError> {
     let is_output = upload.at.strip_prefix(OUTPUTS).is_some_and(|inside| !inside.is_empty());
-    if check_place(&upload.at).is_err() || !(is_output || upload.at == LOG) {
+    let is_known = is_output || is_model(upload) || upload.at == LOG;
+    if check_place(&upload.at).is_err() || !is_known {
         return Err(UploadError::Place(upload.at.chars().take(120).collect()));
     }
     if !is_digest(&upload.digest) {
         return Err(UploadError::NotADigest(upload.at.clone()));
     }
-    let (what, most) = match is_output {
-        true => ("the outputs of a trial", MAX_OUTPUT_BYTES),
-        false => ("a trial's log", MAX_LOG_BYTES),
+    let (what, most) = match (is_output, is_model(upload)) {
+        (true, _) => ("the outputs of a trial", MAX_OUTPUT_BYTES),
+        (_, true) => ("a model", MAX_MODEL_BYTES),
+        _ => ("a trial's log", MAX_LOG_BYTES),
     };
     let end = upload.offset.checked_add(piece.len() as u64);
     if upload.total > most || end.is_none_or(|end| end > upload.total) {
@@ -253,6 +271,16 @@ fn check(upload: &Upload, piece: &[u8]) -> Result<(), UploadError> {
         return Err(UploadError::TooMuch { what, most, at: upload.at.clone() });
     }
     Ok(())
+}
+
+/// Whether it is a model, which no trial's folder holds.
+fn is_model(upload: &Upload) -> bool {
+    upload.at.strip_prefix(MODELS) == Some(upload.digest.as_str())
+}
+
+/// Where a model lies that has arrived, until it is packed with the others.
+pub fn arrived(study_dir: &Path, digest: &str) -> PathBuf {
+    study_dir.join(ARRIVED).join(digest)
 }
 
 /// One flat name for each file of each attempt.

@@ -33,6 +33,7 @@ impl Place {
             dispatch: Box::new(|_, _| {}),
             hint: Box::new(|_| {}),
             settled: Box::new(|_| {}),
+            ends_runners: false,
         };
         let engine = Engine::start(journal.clone(), outlets).unwrap();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();

@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "tests may")]
 
+#[path = "journal/backup.rs"]
+mod backup;
 #[path = "journal/flat.rs"]
 mod flat;
 #[path = "journal/formats.rs"]

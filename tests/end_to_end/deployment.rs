@@ -12,8 +12,8 @@ use crate::harness::{Place, repository, signal};
 /// Where the files are.
 const FOLDER: &str = "examples/deploy";
 
-/// How long stopping may take beyond what running trials are given: programs are ended, what is to be
-/// told is told, connections are closed.
+/// How long stopping may take beyond what running trials are given: programs are ended, what is to
+/// be told is told, connections are closed.
 const GOODBYE_S: u64 = 40;
 
 /// A command line of fleetfit.

@@ -2,6 +2,7 @@
 
 #![allow(missing_docs)]
 
+mod api;
 mod architecture;
 mod command;
 mod command_line;

@@ -141,7 +141,7 @@ pub(super) async fn get(
     let blobs = app.blobs()?;
     let found = ask(move || {
         blobs.get(&digest)?.ok_or_else(|| {
-            Refused::new(Why::NotFound, format!("there is no blob {digest}; it was never sent"))
+            Refused::new(Why::UnknownBlob, format!("there is no blob {digest}; it was never sent"))
         })
     });
     let (file, n_bytes) = found.await?;
@@ -188,7 +188,7 @@ impl From<BlobError> for Refused {
             BlobError::NotADigest(_) => Why::BadRequest,
             BlobError::Wrong { .. } => Why::Unprocessable,
             BlobError::TooLarge { .. } => Why::TooLarge,
-            BlobError::Changed { .. } => Why::NotFound,
+            BlobError::Changed { .. } => Why::UnknownBlob,
             BlobError::Disk { .. } => Why::Unavailable,
         };
         Self::new(why, error.to_string())

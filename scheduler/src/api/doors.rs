@@ -80,6 +80,8 @@ pub struct Rerun {
 pub struct RunnerView {
     /// Its name.
     pub name: String,
+    /// The machine that it runs on.
+    pub host: String,
     /// What it trains on.
     pub device: String,
     /// How many trials it runs at once.
@@ -90,6 +92,12 @@ pub struct RunnerView {
     pub version: String,
     /// Whether it runs programs, besides built-in trainers.
     pub commands: bool,
+    /// How it is: working, draining, gone, or refused.
+    pub state: String,
+    /// The machine's load over the last minute.
+    pub load: Option<f64>,
+    /// What it lacks to do more.
+    pub troubles: Vec<String>,
     /// How long ago it was heard of.
     pub heard_s: f64,
 }

@@ -52,6 +52,8 @@ pub enum Why {
     UnknownEntity,
     /// The study has no such trial, or the trial has no log.
     UnknownTrial,
+    /// The service has no such blob.
+    UnknownBlob,
     /// There is no such schedule.
     UnknownSchedule,
     /// This address knows other methods.
@@ -101,6 +103,7 @@ impl Why {
             | Self::UnknownStudy
             | Self::UnknownEntity
             | Self::UnknownTrial
+            | Self::UnknownBlob
             | Self::UnknownSchedule => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::NotAcceptable => StatusCode::NOT_ACCEPTABLE,

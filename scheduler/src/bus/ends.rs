@@ -22,6 +22,9 @@ const EXPIRES: Duration = Duration::from_secs(10);
 const HEARTBEAT: Duration = Duration::from_secs(2);
 /// How long to wait before asking again after something went wrong.
 const PAUSE: Duration = Duration::from_millis(200);
+/// How long work rests that a runner handed back for what it lacks: at once it would go to the same
+/// runner again.
+const LACKING: Duration = Duration::from_secs(2);
 
 /// What a letter holds.
 #[derive(Deserialize)]
@@ -57,7 +60,7 @@ enum Ended {
     Stream,
 }
 
-async fn listen(post: &Arc<Post>, notes: &Notes) -> Result<Ended, BusError> {
+async fn listen(post: &Arc<Post>, notes: &Arc<Notes>) -> Result<Ended, BusError> {
     let told = |error: &dyn std::error::Error| BusError::JetStream(error.to_string());
     let consumer = streams::ends_consumer(post).await?;
     if consumer.cached_info().num_pending == 0 {
@@ -65,7 +68,14 @@ async fn listen(post: &Arc<Post>, notes: &Notes) -> Result<Ended, BusError> {
     }
     let stream = consumer.stream().max_messages_per_batch(BATCH).expires(EXPIRES);
     let mut stream = stream.heartbeat(HEARTBEAT).messages().await.map_err(|e| told(&e))?;
-    while let Some(message) = stream.next().await {
+    let mut connections = post.connections.subscribe();
+    loop {
+        let message = tokio::select! {
+            message = stream.next() => message,
+            // A request that was under way when the connection broke is not answered any more.
+            _ = connections.changed() => None,
+        };
+        let Some(message) = message else { return Ok(Ended::Stream) };
         let message = message.map_err(|error| told(&error))?;
         let is_last = message.info().is_ok_and(|info| info.pending == 0);
         if !take(post, notes, message).await {
@@ -75,11 +85,10 @@ async fn listen(post: &Arc<Post>, notes: &Notes) -> Result<Ended, BusError> {
             post.is_drained.store(true, Ordering::Relaxed);
         }
     }
-    Ok(Ended::Stream)
 }
 
 /// Hands a message to the engine. False when the engine has ended.
-async fn take(post: &Arc<Post>, notes: &Notes, message: Message) -> bool {
+async fn take(post: &Arc<Post>, notes: &Arc<Notes>, message: Message) -> bool {
     let (message, acker) = message.split();
     let (messages, attachment) = match Letter::open(&message.payload) {
         Ok(letter) => letter,
@@ -103,7 +112,18 @@ async fn take(post: &Arc<Post>, notes: &Notes, message: Message) -> bool {
     };
     note(post, &messages);
     let receipt = Some(post.receipt(acker));
-    notes(Note::Heard { messages, receipt })
+    let is_lacking =
+        |message: &FromRunner| matches!(message, FromRunner::Returned { reason: Some(_), .. });
+    if !messages.iter().any(is_lacking) {
+        return notes(Note::Heard { messages, receipt });
+    }
+    let (lacking, messages) = messages.into_iter().partition(is_lacking);
+    let later = Arc::clone(notes);
+    tokio::spawn(async move {
+        tokio::time::sleep(LACKING).await;
+        later(Note::Heard { messages: lacking, receipt })
+    });
+    notes(Note::Heard { messages, receipt: None })
 }
 
 /// Puts the models that come with messages where models are kept.

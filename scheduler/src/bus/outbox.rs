@@ -101,9 +101,14 @@ async fn land(
     mut sent: Result<PublishAckFuture, PublishError>,
 ) {
     let mut pause = Duration::from_millis(50);
+    let mut connections = post.connections.subscribe();
     loop {
         let landed = match sent {
-            Ok(sent) => sent.await,
+            Ok(sent) => tokio::select! {
+                landed = sent => landed,
+                // What was under way when the connection broke is not answered any more.
+                _ = connections.changed() => Err(PublishErrorKind::BrokenPipe.into()),
+            },
             Err(error) => Err(error),
         };
         match landed {

@@ -1,6 +1,5 @@
 //! What lies in NATS: the stream of assignments, the stream of what runners tell, their consumers.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,11 +8,10 @@ use async_nats::jetstream::stream::{
     Config, DiscardPolicy, LastRawMessageErrorKind, RetentionPolicy, StorageType, Stream,
 };
 use fleetfit_search_spaces::Assignment;
-use fleetfit_search_spaces::wire::StudyId;
 use fleetfit_search_spaces::wire::letter;
 use fleetfit_search_spaces::wire::subjects::Kind;
 
-use super::{BusError, Post};
+use super::{BusError, Found, Post};
 
 /// The consumer of what runners tell.
 pub(super) const SERVICE: &str = "service";
@@ -129,11 +127,9 @@ pub(super) async fn delivered(post: &Post, kind: Kind) -> Result<u64, BusError> 
 
 /// Everything that lies in the stream of assignments, by study. What cannot be read is deleted: the
 /// engine makes it again.
-pub(super) async fn read_work(
-    post: &Arc<Post>,
-) -> Result<BTreeMap<StudyId, Vec<(Assignment, u64)>>, BusError> {
+pub(super) async fn read_work(post: &Arc<Post>) -> Result<Found, BusError> {
     let stream = work_stream(post).await?;
-    let mut found: BTreeMap<StudyId, Vec<(Assignment, u64)>> = BTreeMap::new();
+    let mut found = Found::new();
     let mut unreadable = Vec::new();
     let mut next = 1;
     loop {

@@ -205,7 +205,7 @@ fn open_finishes_a_study_that_was_half_deleted_or_half_created() {
     let other = journal.create(&study("other", 600)).unwrap();
     journal.append(other, &[ended(599)], &Index::default()).unwrap();
     let half = StudyId(7);
-    journal.write_entities(half, &study("half", 10).entities).unwrap();
+    journal.write_entities(half, 0, &study("half", 10).entities).unwrap();
     let mark = |id: StudyId| Write::put(Table::Unfinished, id.key().to_vec(), Vec::new());
     journal
         .store

@@ -22,11 +22,6 @@ pub type Fire = Box<dyn Fn(&StoredSchedule, Timestamp) -> Result<String, String>
 /// What time it is.
 pub type Clock = Box<dyn Fn() -> Timestamp + Send + Sync>;
 
-/// The clock of this machine.
-pub fn wall_clock() -> Clock {
-    Box::new(Timestamp::now)
-}
-
 /// The thread that waits for the next time. It ends when this is dropped.
 pub struct Ticker {
     shared: Arc<Shared>,
@@ -80,12 +75,6 @@ impl Ticker {
     /// Looks at the clock at once.
     pub fn look(&self) {
         self.shared.schedules.inner.changed.notify_all();
-    }
-
-    /// Begins no further run; one that is being submitted is waited for.
-    pub fn stop(&self) {
-        self.shared.schedules.stop();
-        self.shared.one_after_the_other(|_| ());
     }
 
     /// Why no schedule can be run, where that is so.

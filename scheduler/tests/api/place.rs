@@ -11,6 +11,7 @@ use fleetfit_scheduler::api::{
     Accepted, Api, Component, Doors, Guard, Refused, Rerun, RunnerView, Service, ServiceInfo,
     Submitted, Why,
 };
+use fleetfit_scheduler::blobs::Blobs;
 use fleetfit_scheduler::engine::{Engine, Note, OpenStudy, Outlets};
 use fleetfit_scheduler::journal::{Journal, NewStudy};
 use fleetfit_scheduler::schedule::{Clock, Fire, Schedules, StoredSchedule, Ticker};
@@ -128,9 +129,14 @@ impl Place {
             guard: guard(address),
             info: ServiceInfo { version: "1.2.3".into() },
         };
+        let blobs = is_service.then(|| Blobs::open(&dir.path().join("blobs")).unwrap());
         let (close, closed) = oneshot::channel::<()>();
         let thread = std::thread::spawn(move || {
-            runtime.block_on(Api::new(service).serve_network(listener, async {
+            let api = match blobs {
+                Some(blobs) => Api::with_blobs(service, blobs),
+                None => Api::new(service),
+            };
+            runtime.block_on(api.serve_network(listener, async {
                 drop(closed.await);
             }));
         });
@@ -355,6 +361,10 @@ fn doors(
         runners: Box::new(|| {
             vec![RunnerView {
                 name: "one".into(),
+                host: "here".into(),
+                state: "working".into(),
+                load: None,
+                troubles: Vec::new(),
                 device: "cpu".into(),
                 slots: 4,
                 busy: 1,

@@ -1,12 +1,12 @@
 //! The scheduler's end of the bus against a real nats-server and a runner that the tests play.
 
-#![allow(missing_docs)]
+#![allow(missing_docs, clippy::unwrap_used)]
 
 mod players;
 mod server;
 
 use std::collections::BTreeSet;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use fleetfit_scheduler::bus::{Bus, BusError, RunnerState};
 use fleetfit_scheduler::engine::Capacity;
@@ -277,6 +277,27 @@ fn letters_that_cannot_be_read_are_set_aside() {
     assert!(said.contains("of a newer fleetfit"), "{said}");
     eventually("they are gone", || {
         (runner.lies_in(runner.subjects.ends_stream()) == 1).then_some(())
+    });
+    scheduler.bus.stop();
+}
+
+#[test]
+fn work_that_a_runner_cannot_do_rests_before_it_is_handed_out_again() {
+    let (runtime, server) = (runtime(), Server::start());
+    let on = runtime.handle();
+    let mut scheduler = Scheduler::start(&server, on, LEASE);
+    let runner = Runner::start(&server, on);
+    let lacking = FromRunner::Returned { of: key(1, 1), reason: Some("no such file".into()) };
+    let outcomes = FromRunner::Outcomes { of: key(1, 1), outcomes: vec![outcome(0)] };
+    let told = Instant::now();
+    runner.tell(&[outcomes.clone(), lacking.clone()]);
+    assert_eq!(scheduler.heard(), (vec![outcomes], None));
+    let (heard, receipt) = scheduler.heard();
+    assert_eq!(heard, [lacking]);
+    assert!(told.elapsed() >= Duration::from_secs(2));
+    (scheduler.outlets.settled)(receipt.into_iter().collect());
+    eventually("the letter goes", || {
+        (runner.lies_in(runner.subjects.ends_stream()) == 0).then_some(())
     });
     scheduler.bus.stop();
 }

@@ -6,6 +6,8 @@ use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use async_nats::Message;
+use async_nats::connection::State;
 use fleetfit_search_spaces::data::local_path;
 use fleetfit_search_spaces::wire::StudySpec;
 use fleetfit_search_spaces::wire::join::{Answer, BlobPiece, BlobRequest, SpecRequest};
@@ -43,10 +45,8 @@ impl Shared {
         let letter = letter::seal(question, attachment).map_err(|error| error.to_string())?;
         let started = Instant::now();
         loop {
-            let asked = self.client.request(subject.to_owned(), letter.clone().into());
-            let asked = async { tokio::time::timeout(ONE_ANSWER, asked).await };
-            let why = match self.runtime.block_on(asked) {
-                Ok(Ok(message)) => match letter::open::<Answer<T>>(&message.payload) {
+            let why = match self.ask_once(subject, &letter) {
+                Some(message) => match letter::open::<Answer<T>>(&message.payload) {
                     Ok((Answer::Done(answer), attachment)) => {
                         return Ok((answer, attachment.to_vec()));
                     }
@@ -54,13 +54,23 @@ impl Shared {
                     Ok((Answer::Later { reason }, _)) => reason,
                     Err(error) => return Err(error.to_string()),
                 },
-                Ok(Err(_)) | Err(_) => "the service does not answer".to_owned(),
+                None => "the service does not answer".to_owned(),
             };
             if !go_on(started.elapsed()) {
                 return Err(why);
             }
             std::thread::sleep(PAUSE);
         }
+    }
+
+    fn ask_once(&self, subject: &str, letter: &[u8]) -> Option<Message> {
+        // What is sent while NATS is away would pile up in front of the connection.
+        if self.client.connection_state() != State::Connected {
+            return None;
+        }
+        let asked = self.client.request(subject.to_owned(), letter.to_vec().into());
+        let asked = async { tokio::time::timeout(ONE_ANSWER, asked).await };
+        self.runtime.block_on(asked).ok()?.ok()
     }
 
     /// Whether to go on asking for what a study needs.

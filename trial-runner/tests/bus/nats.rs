@@ -22,12 +22,12 @@ use futures_util::StreamExt;
 use tokio::runtime::{Builder, Runtime};
 
 /// Longer than anything here takes on a machine that is busy with other things.
-pub const LONG: Duration = Duration::from_secs(90);
+pub(crate) const LONG: Duration = Duration::from_secs(90);
 
-pub const SUPERVISOR: &str = env!("CARGO_BIN_EXE_supervise-for-tests");
+pub(crate) const SUPERVISOR: &str = env!("CARGO_BIN_EXE_supervise-for-tests");
 
 /// Waits until it is so.
-pub fn wait_for(what: &str, mut is_so: impl FnMut() -> bool) {
+pub(crate) fn wait_for(what: &str, mut is_so: impl FnMut() -> bool) {
     let started = Instant::now();
     while !is_so() {
         assert!(started.elapsed() < LONG, "it did not come: {what}");
@@ -36,21 +36,21 @@ pub fn wait_for(what: &str, mut is_so: impl FnMut() -> bool) {
 }
 
 /// A nats-server that can be killed and started again in the same place.
-pub struct Server {
+pub(crate) struct Server {
     child: Option<Child>,
-    pub dir: tempfile::TempDir,
+    pub(crate) dir: tempfile::TempDir,
     port: u16,
 }
 
 impl Server {
-    pub fn start() -> Self {
+    pub(crate) fn start() -> Self {
         let mut server = Self { child: None, dir: tempfile::tempdir().unwrap(), port: 0 };
         server.begin();
         server
     }
 
     /// Starts it; at the same port if it has run before.
-    pub fn begin(&mut self) {
+    pub(crate) fn begin(&mut self) {
         let program = std::env::var_os("FLEETFIT_NATS_SERVER").expect(
             "FLEETFIT_NATS_SERVER does not say where nats-server is; tests/run installs it and \
              says so",
@@ -78,14 +78,14 @@ impl Server {
         self.port = found.unwrap();
     }
 
-    pub fn kill(&mut self) {
+    pub(crate) fn kill(&mut self) {
         if let Some(mut child) = self.child.take() {
             child.kill().unwrap();
             child.wait().unwrap();
         }
     }
 
-    pub fn forget_everything(&mut self) {
+    pub(crate) fn forget_everything(&mut self) {
         std::fs::remove_dir_all(self.dir.path().join("js")).unwrap();
     }
 
@@ -102,40 +102,40 @@ impl Drop for Server {
 
 /// What a service has seen.
 #[derive(Default)]
-pub struct Seen {
-    pub ends: Vec<FromRunner>,
+pub(crate) struct Seen {
+    pub(crate) ends: Vec<FromRunner>,
     /// By digest.
-    pub models: BTreeMap<String, Vec<u8>>,
-    pub reports: Vec<FromRunner>,
-    pub beats: Vec<Hello>,
+    pub(crate) models: BTreeMap<String, Vec<u8>>,
+    pub(crate) reports: Vec<FromRunner>,
+    pub(crate) beats: Vec<Hello>,
     /// By place.
-    pub files: BTreeMap<String, Vec<u8>>,
+    pub(crate) files: BTreeMap<String, Vec<u8>>,
 }
 
 /// What a service answers.
-pub struct Answers {
-    pub welcome: Welcome,
-    pub spec: StudySpec,
-    pub blobs: BTreeMap<String, Vec<u8>>,
+pub(crate) struct Answers {
+    pub(crate) welcome: Welcome,
+    pub(crate) spec: StudySpec,
+    pub(crate) blobs: BTreeMap<String, Vec<u8>>,
 }
 
-pub struct Service {
-    pub runtime: Runtime,
-    pub client: Client,
+pub(crate) struct Service {
+    pub(crate) runtime: Runtime,
+    pub(crate) client: Client,
     js: Context,
-    pub subjects: Subjects,
+    pub(crate) subjects: Subjects,
     lease: Duration,
-    pub seen: Arc<Mutex<Seen>>,
-    pub answers: Arc<Mutex<Answers>>,
+    pub(crate) seen: Arc<Mutex<Seen>>,
+    pub(crate) answers: Arc<Mutex<Answers>>,
     url: String,
 }
 
 impl Service {
-    pub fn start(server: &Server, spec: StudySpec, lease: Duration) -> Self {
+    pub(crate) fn start(server: &Server, spec: StudySpec, lease: Duration) -> Self {
         let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
         let url = server.url();
         let client = runtime.block_on(connect(&url));
-        let js = jetstream::new(client.clone());
+        let js = runtime.block_on(async { jetstream::new(client.clone()) });
         let subjects = Subjects::of("abcdefghij23");
         let welcome = Welcome::Accepted { lease_s: lease.as_secs_f64() };
         let answers = Answers { welcome, spec, blobs: BTreeMap::new() };
@@ -147,7 +147,7 @@ impl Service {
     }
 
     /// Makes what has to be in NATS.
-    pub fn make_streams(&self) {
+    pub(crate) fn make_streams(&self) {
         self.runtime.block_on(async {
             let config = |name: String, subject: String| Config {
                 name,
@@ -260,7 +260,7 @@ impl Service {
         });
     }
 
-    pub fn hand_out(&self, kind: Kind, assignment: &Assignment) {
+    pub(crate) fn hand_out(&self, kind: Kind, assignment: &Assignment) {
         let bytes = letter::seal(assignment, &[]).unwrap();
         let subject = self.subjects.work_of(kind, assignment.key.study);
         let mut headers = HeaderMap::new();
@@ -277,7 +277,7 @@ impl Service {
     }
 
     /// Takes an assignment as a runner would, and lets it lie.
-    pub fn take_and_die(&self, kind: Kind) {
+    pub(crate) fn take_and_die(&self, kind: Kind) {
         self.runtime.block_on(async {
             let stream = self.subjects.work_stream();
             let consumer: Consumer<pull::Config> =
@@ -288,14 +288,14 @@ impl Service {
     }
 
     /// How many assignments lie in NATS.
-    pub fn n_work(&self) -> u64 {
+    pub(crate) fn n_work(&self) -> u64 {
         self.runtime.block_on(async {
             let stream = self.js.get_stream(self.subjects.work_stream()).await.unwrap();
             stream.cached_info().state.messages
         })
     }
 
-    pub fn hint(&self, hint: &ToRunner) {
+    pub(crate) fn hint(&self, hint: &ToRunner) {
         let bytes = letter::seal(hint, &[]).unwrap();
         self.runtime.block_on(async {
             self.client.publish(self.subjects.hints(), bytes.into()).await.unwrap();
@@ -304,7 +304,7 @@ impl Service {
     }
 
     /// Starts a runner that connects by itself.
-    pub fn runner(&self, cache: &Path, slots: u32, commands: bool) -> RunnerProcess {
+    pub(crate) fn runner(&self, cache: &Path, slots: u32, commands: bool) -> RunnerProcess {
         let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let client = runtime.block_on(connect(&self.url));
         let said = Arc::new(Mutex::new(Vec::new()));
@@ -336,7 +336,7 @@ impl Service {
     }
 
     /// Waits for the end of an assignment.
-    pub fn await_end(&self, of: AssignmentKey) -> FromRunner {
+    pub(crate) fn await_end(&self, of: AssignmentKey) -> FromRunner {
         let mut found = None;
         wait_for(&format!("the end of {of:?}"), || {
             let seen = self.seen.lock().unwrap();
@@ -347,7 +347,7 @@ impl Service {
     }
 
     /// Everything told of trials' ends.
-    pub fn outcomes(&self) -> Vec<fleetfit_search_spaces::Outcome> {
+    pub(crate) fn outcomes(&self) -> Vec<fleetfit_search_spaces::Outcome> {
         let seen = self.seen.lock().unwrap();
         let outcomes = seen.ends.iter().filter_map(|message| match message {
             FromRunner::Outcomes { outcomes, .. } => Some(outcomes.clone()),
@@ -358,9 +358,9 @@ impl Service {
 }
 
 /// A runner, as the process `fleetfit runner` has it.
-pub struct RunnerProcess {
-    pub bus: Option<Bus>,
-    pub said: Arc<Mutex<Vec<String>>>,
+pub(crate) struct RunnerProcess {
+    pub(crate) bus: Option<Bus>,
+    pub(crate) said: Arc<Mutex<Vec<String>>>,
     _runtime: Runtime,
 }
 

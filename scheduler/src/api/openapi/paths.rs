@@ -22,7 +22,7 @@ const ALWAYS: [u16; 7] = [400, 401, 403, 406, 414, 500, 503];
 const WITH_BODY: [u16; 4] = [408, 413, 415, 422];
 
 /// Every status that a refusal has, and what it says.
-const REFUSALS: [(u16, &str); 15] = [
+const REFUSALS: [(u16, &str); 14] = [
     (400, "The request is not written as it should be."),
     (401, "There is no token, or a wrong one."),
     (403, "It came through another website, or under a name that is not the service's."),
@@ -37,7 +37,6 @@ const REFUSALS: [(u16, &str); 15] = [
     (422, "What the body says cannot be done; problems of a job are listed."),
     (500, "A bug of the service."),
     (503, "Something that it takes is not available; the message names it."),
-    (507, "There is no room for it."),
 ];
 
 /// What a job looks like at least.
@@ -158,7 +157,7 @@ fn studies() -> Vec<Operation> {
             ],
             body: Some(job()),
             answers: vec![(201, JSON, named("Status")), (200, JSON, named("Status"))],
-            ..post("/api/v1/studies", "create_study", "Submits a job.", &[404, 409, 507])
+            ..post("/api/v1/studies", "create_study", "Submits a job.", &[404, 409])
         },
         Operation {
             answers: status(),
@@ -199,7 +198,7 @@ fn studies() -> Vec<Operation> {
                 "/api/v1/studies/{study}/rerun",
                 "rerun_study",
                 "Starts a study like this one on the data as they are now.",
-                &[404, 409, 507],
+                &[404, 409],
             )
         },
     ]

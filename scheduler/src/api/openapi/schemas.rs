@@ -6,7 +6,7 @@ use utoipa::openapi::schema::{
 };
 use utoipa::openapi::{Ref, RefOr};
 
-use super::super::MAX_PAGE;
+use super::super::{MAX_ASKED, MAX_PAGE};
 
 pub(super) type Form = RefOr<Schema>;
 
@@ -147,7 +147,13 @@ pub(super) fn all() -> Vec<(&'static str, Form)> {
         ),
         ("Blob", object("A blob that is kept.", vec![("digest", text()), ("bytes", count())])),
         ("Missing", object("Blobs that have to be sent.", vec![("missing", list(text()))])),
-        ("Wanted", object("Blobs that a job names.", vec![("digests", list(text()))])),
+        (
+            "Wanted",
+            object(
+                "Blobs that a job names.",
+                vec![("digests", list_of(text_like("^[0-9a-f]{64}$", 64), 0, MAX_ASKED))],
+            ),
+        ),
         ("Job", open_object("A job with the keys of a job file; docs/job-file.md describes them.")),
     ];
     forms.extend(requests());

@@ -32,12 +32,15 @@ pub(super) async fn run(post: Arc<Post>, notes: Arc<Notes>) {
         note_connection(&post, is_connected);
         let info = post.client.try_server_info();
         let now = info.map(|info| (info.server_id, info.client_id));
-        let is_due = repaired.is_none_or(|at| at.elapsed() >= REPAIR_EVERY) || now != connection;
-        if is_connected && is_due {
+        if is_connected && now != connection {
+            (connection, repaired) = (now, None);
+            post.connections.send_modify(|connection| *connection += 1);
+        }
+        if is_connected && repaired.is_none_or(|at| at.elapsed() >= REPAIR_EVERY) {
             match look_after(&post, &notes, &mut made).await {
                 Ok(()) => {
                     post.health().trouble = None;
-                    (connection, repaired) = (now, Some(Instant::now()));
+                    repaired = Some(Instant::now());
                 }
                 Err(error) => post.health().trouble = Some(error.to_string()),
             }
