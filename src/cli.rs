@@ -239,6 +239,9 @@ pub(crate) struct RunnerArgs {
     /// How long what runs may take to finish when the runner is told to end, in seconds.
     #[arg(long, value_name = "SECONDS", default_value_t = 30)]
     pub(crate) drain: u32,
+    /// How the log on standard error is written.
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) log_format: LogFormat,
     /// How much disk fetched code and data may take, in GB.
     #[arg(long, value_name = "GB", default_value_t = 10, value_parser = value_parser!(u64).range(1..))]
     pub(crate) cache_gb: u64,
@@ -283,6 +286,9 @@ pub(crate) struct ServerArgs {
     /// Ask the service at this address instead of the data directory.
     #[arg(long, env = "FLEETFIT_SERVER", value_name = "URL")]
     pub(crate) server: Option<String>,
+    /// The file that holds the token of a service elsewhere [default: $FLEETFIT_TOKEN, else none].
+    #[arg(long, value_name = "FILE", requires = "server")]
+    pub(crate) token_file: Option<PathBuf>,
 }
 
 /// A study.

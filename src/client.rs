@@ -1,13 +1,18 @@
 //! Asks a service over HTTP, one question at a time, on a Unix socket or a TCP port.
+//!
+//! `client/blob.rs` sends files.
 
-use std::path::PathBuf;
+mod blob;
+
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use fleetfit_scheduler::api::{Page, Refusal};
 use fleetfit_search_spaces::Problems;
 use http_body_util::{BodyExt, Full};
-use hyper::body::Bytes;
+use hyper::body::{Body, Bytes};
 use hyper::client::conn::http1;
+use hyper::http::request::Builder;
 use hyper::{Method, Request};
 use hyper_util::rt::TokioIo;
 use serde::Serialize;
@@ -17,6 +22,7 @@ use tokio::net::{TcpStream, UnixStream};
 use crate::failure::Failure;
 use crate::home::way_to_socket;
 use crate::submission::plain;
+use crate::token;
 
 /// How long a service may take to say that it is there.
 const GREETING: Duration = Duration::from_secs(2);
@@ -70,6 +76,8 @@ impl std::fmt::Display for Address {
 /// Asks a service, one question at a time.
 pub(crate) struct Client {
     address: Address,
+    /// What a service elsewhere wants to be told.
+    token: Option<String>,
     runtime: tokio::runtime::Runtime,
 }
 
@@ -79,7 +87,18 @@ impl Client {
             .enable_all()
             .build()
             .map_err(|error| Failure::Unexpected(plain(&error)))?;
-        Ok(Self { address, runtime })
+        Ok(Self { address, token: None, runtime })
+    }
+
+    /// Asks the service at this address, with the token of this file or of the environment.
+    pub(crate) fn named(url: &str, token_file: Option<&Path>) -> Result<Self, Failure> {
+        let client = Self::new(Address::parse(url)?)?;
+        // Whoever can open a socket need not say who he is.
+        let token = match &client.address {
+            Address::Host(_) => token::find(token_file)?,
+            Address::Directory(_) | Address::Socket(_) => None,
+        };
+        Ok(Self { token, ..client })
     }
 
     /// Whether somebody answers. One who is there and says nothing is an error.
@@ -136,20 +155,29 @@ impl Client {
         headers: &[(&str, &str)],
         body: Bytes,
     ) -> Result<T, Failure> {
+        let path = format!("/api/v1{path}");
+        let (status, body) = self.send(method, &path, headers, body, ANSWER)?;
+        self.read(status, &body)
+    }
+
+    /// What an answer says.
+    fn read<T: DeserializeOwned>(&self, status: u16, body: &[u8]) -> Result<T, Failure> {
         let strange = |error: serde_json::Error| {
             Failure::Unavailable(format!(
                 "{} gave an answer that is not ours: {error}",
                 self.address
             ))
         };
-        let path = format!("/api/v1{path}");
-        let (status, body) = self.send(method, &path, headers, body, ANSWER)?;
         if status < 300 {
-            return serde_json::from_slice(&body).map_err(strange);
+            return serde_json::from_slice(body).map_err(strange);
         }
-        let refusal: Refusal = serde_json::from_slice(&body).map_err(strange)?;
+        let refusal: Refusal = serde_json::from_slice(body).map_err(strange)?;
         Err(match status {
             _ if !refusal.problems.is_empty() => Failure::Problems(Problems(refusal.problems)),
+            401 => Failure::asked(
+                refusal.message,
+                "name the file that holds its token with --token-file",
+            ),
             400..500 => Failure::Asked { message: refusal.message, hint: None },
             _ => Failure::Unavailable(refusal.message),
         })
@@ -182,49 +210,71 @@ impl Client {
         body: Bytes,
         limit: Duration,
     ) -> Result<(u16, Bytes), Failure> {
+        let request = self
+            .request(method, path, headers)
+            .body(Full::new(body))
+            .map_err(|error| Failure::Unexpected(error.to_string()))?;
+        self.runtime.block_on(async {
+            tokio::time::timeout(limit, self.exchange(request))
+                .await
+                .unwrap_or_else(|_| Err(self.silent(limit)))
+        })
+    }
+
+    fn request(&self, method: Method, path: &str, headers: &[(&str, &str)]) -> Builder {
         let host = match &self.address {
             Address::Host(host) => host,
             Address::Directory(_) | Address::Socket(_) => "localhost",
         };
         let request = Request::builder().method(method).uri(path).header("host", host);
-        let request = headers
-            .iter()
-            .fold(request, |request, (name, value)| request.header(*name, *value))
-            .body(Full::new(body))
-            .map_err(|error| Failure::Unexpected(error.to_string()))?;
-        let gone = |why: String| Failure::Gone(format!("{} does not answer: {why}", self.address));
-        let asked = async {
-            match &self.address {
-                Address::Directory(home) => {
-                    let (way, _dir) = way_to_socket(home).map_err(|error| gone(plain(&error)))?;
-                    let stream = UnixStream::connect(way).await.map_err(|e| gone(plain(&e)))?;
-                    exchange(stream, request).await.map_err(|error| gone(error.to_string()))
-                }
-                Address::Socket(socket) => {
-                    let stream = UnixStream::connect(socket).await.map_err(|e| gone(plain(&e)))?;
-                    exchange(stream, request).await.map_err(|error| gone(error.to_string()))
-                }
-                Address::Host(host) => {
-                    let stream = TcpStream::connect(host).await.map_err(|e| gone(plain(&e)))?;
-                    exchange(stream, request).await.map_err(|error| gone(error.to_string()))
-                }
-            }
+        let request = match &self.token {
+            Some(token) => request.header("authorization", format!("Bearer {token}")),
+            None => request,
         };
-        self.runtime.block_on(async {
-            tokio::time::timeout(limit, asked).await.unwrap_or_else(|_| {
-                let seconds = limit.as_secs();
-                Err(Failure::Unavailable(format!(
-                    "{} has not answered for {seconds} s; is it stopped?",
-                    self.address
-                )))
-            })
-        })
+        headers.iter().fold(request, |request, (name, value)| request.header(*name, *value))
+    }
+
+    fn silent(&self, limit: Duration) -> Failure {
+        let seconds = limit.as_secs();
+        Failure::Unavailable(format!(
+            "{} has not answered for {seconds} s; is it stopped?",
+            self.address
+        ))
+    }
+
+    /// Connects, asks and hears the answer.
+    async fn exchange<B>(&self, request: Request<B>) -> Result<(u16, Bytes), Failure>
+    where
+        B: Body + Send + 'static,
+        B::Data: Send,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        let gone = |why: String| Failure::Gone(format!("{} does not answer: {why}", self.address));
+        let cut = |error: hyper::Error| gone(error.to_string());
+        match &self.address {
+            Address::Directory(home) => {
+                let (way, _dir) = way_to_socket(home).map_err(|error| gone(plain(&error)))?;
+                let stream = UnixStream::connect(way).await.map_err(|e| gone(plain(&e)))?;
+                exchange(stream, request).await.map_err(cut)
+            }
+            Address::Socket(socket) => {
+                let stream = UnixStream::connect(socket).await.map_err(|e| gone(plain(&e)))?;
+                exchange(stream, request).await.map_err(cut)
+            }
+            Address::Host(host) => {
+                let stream = TcpStream::connect(host).await.map_err(|e| gone(plain(&e)))?;
+                exchange(stream, request).await.map_err(cut)
+            }
+        }
     }
 }
 
-async fn exchange<S>(stream: S, request: Request<Full<Bytes>>) -> Result<(u16, Bytes), hyper::Error>
+async fn exchange<S, B>(stream: S, request: Request<B>) -> Result<(u16, Bytes), hyper::Error>
 where
     S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
+    B: Body + Send + 'static,
+    B::Data: Send,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
     let driven = tokio::spawn(connection);

@@ -20,6 +20,15 @@ pub(crate) fn find(given: Option<PathBuf>) -> PathBuf {
         .unwrap_or_else(|| Path::new(".fleetfit").to_owned())
 }
 
+/// Where a runner keeps what it fetches: `--data-dir`, else in the user's cache.
+pub(crate) fn cache(given: Option<PathBuf>) -> PathBuf {
+    let from = |name: &str| std::env::var_os(name).filter(|path| !path.is_empty());
+    let user = from("XDG_CACHE_HOME")
+        .map(PathBuf::from)
+        .or_else(|| from("HOME").map(|home| PathBuf::from(home).join(".cache")));
+    given.unwrap_or_else(|| user.unwrap_or_else(std::env::temp_dir).join("fleetfit").join("runner"))
+}
+
 /// The journal's folder.
 pub(crate) fn journal_dir(home: &Path) -> PathBuf {
     home.join("journal")

@@ -12,6 +12,7 @@ mod home;
 mod host;
 mod inside;
 mod interrupt;
+mod log;
 mod material;
 #[cfg_attr(not(test), allow(dead_code, reason = "the commands that use it come with the service"))]
 mod nats;
@@ -30,6 +31,7 @@ mod source;
 mod submission;
 mod submit;
 mod table;
+mod token;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
@@ -69,6 +71,7 @@ fn exit_code(code: i32) -> ExitCode {
 }
 
 fn act(cli: Cli, printer: &Printer) -> Result<i32, Failure> {
+    let cache = home::cache(cli.data_dir.clone());
     let home = home::find(cli.data_dir);
     let is_table = matches!(cli.output, Output::Csv | Output::Parquet);
     if is_table && !matches!(cli.command, Command::Trials(_)) {
@@ -82,7 +85,7 @@ fn act(cli: Cli, printer: &Printer) -> Result<i32, Failure> {
         Command::Run(args) => run::run(&args, &home, printer),
         Command::Resume(args) => run::resume(&args, &home, printer),
         Command::Serve(args) => serve::serve(&args, &home, printer),
-        Command::Runner(args) => runner::runner(&args, &home, printer),
+        Command::Runner(args) => runner::runner(&args, &home::find(None), &cache, printer),
         Command::Submit(args) => submit::submit(&args, &home, printer),
         Command::Rerun(args) => submit::rerun(&args, &home, printer),
         Command::Studies(server) => ask::studies(&home, &server, printer),

@@ -41,7 +41,7 @@ pub(crate) fn material_problem(job: &Job, error: &MaterialError) -> Problem {
             let hint = "name a folder that holds only what the program needs";
             told(job, at, &source.to_string(), "files that can be read", hint)
         }
-        other => told(job, "", &other.to_string(), "files that can be sent", "see the message"),
+        other => job.problem_at("", &other.to_string(), "files that can be sent", None),
     }
 }
 

@@ -42,16 +42,16 @@ impl Owner {
             guard: Guard::default(),
             info: info(),
         };
-        Self::serve(home, service, None)
+        Self::serve(home, Api::new(service), None)
     }
 
     /// Opens the door of a service, and a door to the network if there is a listener for it.
     pub(crate) fn serve(
         home: &Path,
-        service: Service,
+        api: Api,
         network: Option<std::net::TcpListener>,
     ) -> Result<Self, Failure> {
-        Self::listen(home, service, network).map_err(|error| {
+        Self::listen(home, api, network).map_err(|error| {
             let why = plain(&error);
             Failure::Unavailable(format!(
                 "{} cannot be opened: {why}",
@@ -60,11 +60,7 @@ impl Owner {
         })
     }
 
-    fn listen(
-        home: &Path,
-        service: Service,
-        network: Option<std::net::TcpListener>,
-    ) -> io::Result<Self> {
+    fn listen(home: &Path, api: Api, network: Option<std::net::TcpListener>) -> io::Result<Self> {
         let socket = home::socket(home);
         // The journal's lock is ours, so a socket that lies here belongs to nobody.
         match fs::remove_file(&socket) {
@@ -88,7 +84,6 @@ impl Owner {
                     // Closed by the sender's end.
                     async move { drop(is_closing.changed().await) }
                 };
-                let api = Api::new(service);
                 let inside = api.serve_socket(listener, until_closed());
                 let outside = async {
                     if let Some(network) = network {

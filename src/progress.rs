@@ -142,6 +142,51 @@ impl<'a> Progress<'a> {
     }
 }
 
+/// How the sending of files is going.
+pub(crate) struct Sending<'a> {
+    printer: &'a Printer,
+    total: u64,
+    sent: u64,
+    bar: Option<ProgressBar>,
+    last: Instant,
+}
+
+impl<'a> Sending<'a> {
+    /// Begins to show the sending of so many bytes.
+    pub(crate) fn start(printer: &'a Printer, total: u64) -> Self {
+        let bar = printer.can_animate().then(|| {
+            let bar = ProgressBar::new(total);
+            let template =
+                "{elapsed_precise} {bar:40.cyan/dim} {bytes} of {total_bytes}, {eta} left";
+            let style = ProgressStyle::with_template(template);
+            bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+            bar
+        });
+        Self { printer, total, sent: 0, bar, last: Instant::now() }
+    }
+
+    /// Shows that so many more bytes are sent.
+    pub(crate) fn add(&mut self, bytes: u64) {
+        self.sent += bytes;
+        match &self.bar {
+            Some(bar) => bar.set_position(self.sent.min(self.total)),
+            None if self.last.elapsed() >= LINE_EVERY => {
+                self.last = Instant::now();
+                let (sent, total) = (self.sent >> 20, self.total >> 20);
+                self.printer.note(&format!("sent {sent} of {total} MB"));
+            }
+            None => {}
+        }
+    }
+
+    /// Takes the bar away.
+    pub(crate) fn finish(self) {
+        if let Some(bar) = self.bar {
+            bar.finish_and_clear();
+        }
+    }
+}
+
 fn bars(total: u64) -> Picture {
     let bars = MultiProgress::new();
     let style = |template: &str| {

@@ -6,10 +6,11 @@ use std::time::Duration;
 use fleetfit_scheduler::engine::{EngineHandle, Note, OpenStudy};
 use fleetfit_scheduler::journal::{Journal, Status, StudyRecord};
 use fleetfit_scheduler::query::{self, StatusView};
-use fleetfit_search_spaces::{Algorithm, Notice, Problems, Study};
+use fleetfit_search_spaces::{Algorithm, Notice, Problems, Study, Work};
 use fleetfit_trial_runner::runner::Lacking;
 
 use crate::cli::{ResumeArgs, RunArgs};
+use crate::client::{Client, escape};
 use crate::exit;
 use crate::failure::Failure;
 use crate::host::{self, Descent};
@@ -20,7 +21,7 @@ use crate::output::Printer;
 use crate::owner::Owner;
 use crate::progress::Progress;
 use crate::show;
-use crate::source;
+use crate::source::{self, Source};
 use crate::submission::{Ground, Submission, Verdict};
 
 /// Runs the job, or goes on with it, or prints its stored result.
@@ -35,6 +36,7 @@ pub(crate) fn run(args: &RunArgs, home: &Path, printer: &Printer) -> Result<i32,
     if !submission.study.cannot_run.is_empty() {
         return Err(Failure::Problems(Problems(submission.study.cannot_run)));
     }
+    refuse_external(&submission)?;
     // Everything that takes long or can be refused comes first: while the journal is open here, it
     // is closed to everybody else.
     let material = Material::gather(&submission, home)?;
@@ -67,8 +69,22 @@ pub(crate) fn run(args: &RunArgs, home: &Path, printer: &Printer) -> Result<i32,
     session.go(journal, &record, submission, material, false)
 }
 
+/// Trials that are run outside are asked for over the API of a service.
+fn refuse_external(submission: &Submission) -> Result<(), Failure> {
+    if !matches!(submission.study.work, Work::External) {
+        return Ok(());
+    }
+    let found = "external, whose trials your own program asks a service for";
+    let allowed = "a map with command or learner for fleetfit run";
+    let hint = "start a service (fleetfit serve) and submit the job to it (fleetfit submit)";
+    Err(Failure::problem(submission.job.problem_at("trial", found, allowed, Some(hint))))
+}
+
 /// Goes on with a stored study.
 pub(crate) fn resume(args: &ResumeArgs, home: &Path, printer: &Printer) -> Result<i32, Failure> {
+    if let Some(service) = Source::service(home, &args.server)? {
+        return resume_there(&service, &args.study, printer);
+    }
     let interrupt = Interrupt::watch()?;
     let record = source::record(&source::open_journal(home)?, &args.study)?;
     let verdict = Verdict::of(
@@ -90,7 +106,18 @@ pub(crate) fn resume(args: &ResumeArgs, home: &Path, printer: &Printer) -> Resul
         printer.note(&format!("{}: this study is over; here is its result", args.study));
         return session.conclude(&journal, &args.study);
     }
+    refuse_external(&submission)?;
     session.go(journal, &record, submission, material, true)
+}
+
+/// Has a service go on with a study.
+fn resume_there(service: &Client, study: &str, printer: &Printer) -> Result<i32, Failure> {
+    let view: StatusView = service.post(&format!("/studies/{}/resume", escape(study)))?;
+    match printer.is_json() {
+        true => printer.json(&view)?,
+        false => printer.line(&show::status(&view))?,
+    }
+    Ok(exit::DONE)
 }
 
 /// One run of one study in this process.

@@ -1,12 +1,107 @@
 //! `fleetfit runner`: runs trials for services that share a NATS.
 
 use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use fleetfit_search_spaces::wire::join::Hello;
+use fleetfit_search_spaces::wire::letter;
+use fleetfit_trial_runner::bus::{Bus, Setup};
 
 use crate::cli::RunnerArgs;
+use crate::exit;
 use crate::failure::Failure;
+use crate::host;
+use crate::inside;
+use crate::interrupt::Interrupt;
+use crate::log;
+use crate::nats::{Nats, Say, Side};
 use crate::output::Printer;
 
-/// Runs trials until it is told to end.
-pub(crate) fn runner(_args: &RunnerArgs, _home: &Path, _printer: &Printer) -> Result<i32, Failure> {
-    Err(Failure::Unexpected("not yet".into()))
+/// How often the runner looks whether it should end.
+const LOOK: Duration = Duration::from_millis(100);
+
+/// Runs trials until it is told to end. `home` is the data directory of a private NATS, `cache` the
+/// folder for what is fetched.
+pub(crate) fn runner(
+    args: &RunnerArgs,
+    home: &Path,
+    cache: &Path,
+    printer: &Printer,
+) -> Result<i32, Failure> {
+    let interrupt = Interrupt::watch()?;
+    interrupt.begin();
+    log::begin(args.log_format, printer.quiet);
+    let cache = host::absolute(cache)?;
+    let say: Say = Arc::new(|text: &str| tracing::info!("{text}"));
+    let go_on = || !interrupt.is_raised();
+    let nats = match Nats::open(&args.nats, Side::Runner, home, &say, &go_on) {
+        Ok(Some(nats)) => nats,
+        Ok(None) => {
+            return Err(Failure::asked(
+                "a runner needs to know where NATS is",
+                "write --nats nats://HOST:PORT, as fleetfit serve has it",
+            ));
+        }
+        // Nothing was begun, so nothing is lost.
+        Err(Failure::Gone(_)) if interrupt.is_raised() => return Ok(exit::DONE),
+        Err(failure) => return Err(failure),
+    };
+    let supervisor = std::env::current_exe().map_err(|error| Failure::outside(&error))?;
+    let setup = Setup {
+        client: nats.client.clone(),
+        runtime: nats.handle().clone(),
+        hello: hello(args, nats.is_loopback),
+        cache: cache.clone(),
+        cache_bytes: args.cache_gb << 30,
+        service: args.service.clone(),
+        supervisor,
+        say: Arc::new(|text: &str| tracing::info!("{text}")),
+    };
+    let (name, slots, commands) =
+        (setup.hello.name.clone(), setup.hello.slots, setup.hello.commands);
+    let bus = Bus::start(setup).map_err(|error| {
+        let why = crate::submission::plain(&error);
+        Failure::Unavailable(format!("{} cannot be used: {why}", cache.display()))
+    })?;
+    let programs = if commands { "programs too" } else { "no programs" };
+    tracing::info!("runner {name} takes work: {slots} at once, {programs}");
+    let refused = loop {
+        if let Some(reason) = bus.refused() {
+            break Some(reason);
+        }
+        if interrupt.is_raised() {
+            break None;
+        }
+        std::thread::sleep(LOOK);
+    };
+    if refused.is_none() {
+        tracing::info!("ending; what runs may finish for {} s", args.drain);
+    }
+    bus.drain(Duration::from_secs(u64::from(args.drain)));
+    nats.close();
+    match refused {
+        Some(reason) => Err(Failure::Unavailable(reason)),
+        None => {
+            tracing::info!("ended");
+            Ok(exit::DONE)
+        }
+    }
+}
+
+/// How the runner introduces itself.
+fn hello(args: &RunnerArgs, is_loopback: bool) -> Hello {
+    let (host, pid) = (host::machine(), std::process::id());
+    Hello {
+        runner: format!("{:016x}", host::draw()),
+        name: args.name.clone().unwrap_or_else(|| format!("{host}-{pid}")),
+        host,
+        pid,
+        version: env!("CARGO_PKG_VERSION").into(),
+        wire: letter::VERSION,
+        device: "cpu".into(),
+        slots: u32::try_from(inside::slots(args.slots)).unwrap_or(u32::MAX),
+        commands: args.allow_commands || is_loopback,
+        ..Hello::default()
+    }
 }

@@ -2,13 +2,15 @@
 
 use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::Duration;
 
-use fleetfit_scheduler::api::{Component, Doors, Guard, RunnerView, Service as Api};
+use fleetfit_scheduler::api::{self, Api, Component, Doors, Guard, RunnerView};
 use fleetfit_scheduler::blobs::Blobs;
-use fleetfit_scheduler::engine::{Capacity, Engine, Note};
+use fleetfit_scheduler::bus::{self, Bus, BusHandle, BusOptions};
+use fleetfit_scheduler::engine::{Capacity, Engine, EngineHandle, Note};
 use fleetfit_scheduler::journal::Journal;
+use fleetfit_scheduler::schedule::{Schedules, StoredSchedule, Ticker, Timestamp};
 use fleetfit_trial_runner::runner::{Lacking, Runner};
 
 use crate::cli::ServeArgs;
@@ -18,11 +20,15 @@ use crate::home;
 use crate::host;
 use crate::inside;
 use crate::interrupt::Interrupt;
+use crate::log;
+use crate::nats::{Nats, Say, Side};
 use crate::output::Printer;
 use crate::owner::{self, Owner};
+use crate::service::remote::{self, Later, Remote};
 use crate::service::{self, Service};
 use crate::source;
 use crate::submission::plain;
+use crate::token;
 
 /// How long assignments may take to finish when the service is told to end.
 const DRAIN: Duration = Duration::from_secs(20);
@@ -33,88 +39,244 @@ const LOOK: Duration = Duration::from_millis(100);
 /// Serves until it is told to end.
 pub(crate) fn serve(args: &ServeArgs, home: &Path, printer: &Printer) -> Result<i32, Failure> {
     let interrupt = Interrupt::watch()?;
-    let token = token(args)?;
+    log::begin(args.log_format, printer.quiet);
+    let token = token::find(args.token_file.as_deref())?;
     let listener = listen(args.listen, token.is_some())?;
     let address = listener.local_addr().map_err(|error| Failure::outside(&error))?;
     let home = &host::absolute(home)?;
     let journal = source::open_journal(home)?;
     let blobs = Blobs::open(&home::blobs_dir(home)).map_err(|error| Failure::outside(&error))?;
     interrupt.begin();
-    let ends = Ends::inside(args, &journal, address.ip().is_loopback())?;
-    let handle = ends.engine.handle();
-    let service = Arc::new(Service::new(home, journal.clone(), handle.clone(), blobs, true));
-    // Nobody else has the other end.
-    let _ = ends.service.set(Arc::clone(&service));
-    for trouble in service.open_all(Default::default())? {
-        printer.complain(&trouble);
-    }
-    let api = Api {
-        journal,
+    let nats = nats(args, home, &interrupt)?;
+    let place = Place { args, home, journal: &journal, blobs: &blobs };
+    let (engine, service, end) = match nats {
+        None => place.run_here(address.ip().is_loopback())?,
+        Some(nats) => place.run_elsewhere(nats)?,
+    };
+    let handle = engine.handle();
+    let ticker = ticker(&journal, &service)?;
+    let answers = api::Service {
+        journal: journal.clone(),
         engine: handle.clone(),
         studies_dir: home::studies_dir(home),
-        doors: Some(Arc::new(doors(&service, &ends))),
+        doors: Some(Arc::new(doors(&service, &end, &ticker))),
         guard: Guard::new(address, token, &args.allow_host),
         info: owner::info(),
     };
-    let owner = Owner::serve(home, api, Some(listener))?;
-    printer.note(&format!("fleetfit {} listens on http://{address}", env!("CARGO_PKG_VERSION")));
-    while !interrupt.is_raised() && handle.ended().is_none() {
+    let owner = Owner::serve(home, Api::with_blobs(answers, blobs.clone()), Some(listener))?;
+    tracing::info!("fleetfit {} listens on http://{address}", env!("CARGO_PKG_VERSION"));
+    while !interrupt.is_raised() {
         std::thread::sleep(LOOK);
     }
-    printer.note("ending: what runs may finish");
+    tracing::info!("ending; what runs here may finish");
     drop(owner);
-    handle.tell(Note::Capacity(Capacity::default()));
-    ends.runner.drain(DRAIN);
-    ends.engine.interrupt().map_err(|error| Failure::outside(&error))?;
-    Ok(exit::DONE)
+    drop(ticker);
+    let ended = end.close(engine);
+    tracing::info!("ended");
+    ended
 }
 
-/// The scheduler's end and the runner's end of the bus.
-struct Ends {
-    engine: Engine,
-    runner: Runner,
-    service: Arc<OnceLock<Arc<Service>>>,
-    view: RunnerView,
+/// NATS, if it is asked for.
+fn nats(args: &ServeArgs, home: &Path, interrupt: &Interrupt) -> Result<Option<Nats>, Failure> {
+    let say: Say = Arc::new(|text: &str| tracing::info!("{text}"));
+    let go_on = || !interrupt.is_raised();
+    Nats::open(&args.nats, Side::Service, home, &say, &go_on)
 }
 
-impl Ends {
-    /// Both in this process.
-    fn inside(args: &ServeArgs, journal: &Journal, is_loopback: bool) -> Result<Self, Failure> {
-        let slots = inside::slots(args.slots);
-        let commands = args.allow_commands || is_loopback;
-        let service: Arc<OnceLock<Arc<Service>>> = Arc::default();
-        let provider = Arc::clone(&service);
-        let provide = move |id| match provider.get() {
+/// What the service is made from.
+struct Place<'a> {
+    args: &'a ServeArgs,
+    home: &'a Path,
+    journal: &'a Journal,
+    blobs: &'a Blobs,
+}
+
+/// Who runs the trials.
+enum End {
+    /// Threads of this process.
+    Here { runner: Runner, view: RunnerView, engine: EngineHandle },
+    /// Runners that meet at NATS.
+    Elsewhere { bus: Arc<BusHandle>, nats: Nats },
+}
+
+impl Place<'_> {
+    fn service(&self, engine: &Engine, runs_here: bool) -> Arc<Service> {
+        let (journal, blobs) = (self.journal.clone(), self.blobs.clone());
+        Arc::new(Service::new(self.home, journal, engine.handle(), blobs, runs_here))
+    }
+
+    /// Trials run on threads of this process.
+    fn run_here(&self, is_loopback: bool) -> Result<(Engine, Arc<Service>, End), Failure> {
+        let slots = inside::slots(self.args.slots);
+        let commands = self.args.allow_commands || is_loopback;
+        let provider: Later<Service> = Arc::default();
+        let provided = Arc::clone(&provider);
+        let provide = move |id| match provided.get() {
             Some(service) => service.provide(id),
             None => Err(Lacking("the service is only starting".into())),
         };
-        let (engine, runner) = inside::start(journal, slots, commands, Box::new(provide))?;
+        let (engine, runner) = inside::start(self.journal, slots, commands, Box::new(provide))?;
+        let service = self.service(&engine, true);
+        // Nobody else fills it.
+        let _ = provider.set(Arc::clone(&service));
+        report(service.open_all(|_| Vec::new())?);
         let view = RunnerView {
             name: "in the service".into(),
+            host: host::machine(),
             device: "cpu".into(),
             slots: u32::try_from(slots).unwrap_or(u32::MAX),
             busy: 0,
             version: env!("CARGO_PKG_VERSION").into(),
             commands,
+            state: "working".into(),
+            load: None,
+            troubles: Vec::new(),
             heard_s: 0.0,
         };
-        Ok(Self { engine, runner, service, view })
+        let handle = engine.handle();
+        Ok((engine, service, End::Here { runner, view, engine: handle }))
+    }
+
+    /// Trials run on other machines, or in other processes.
+    fn run_elsewhere(&self, nats: Nats) -> Result<(Engine, Arc<Service>, End), Failure> {
+        let id = remote::id(self.home)?;
+        let options = BusOptions {
+            service: id.clone(),
+            version: env!("CARGO_PKG_VERSION").into(),
+            host: host::machine(),
+            lease: Duration::from_secs_f64(self.args.lease),
+        };
+        let remote = Remote::new(self.home, self.journal.clone(), self.blobs.clone())?;
+        let answers = Arc::new(remote).answers();
+        let runtime = nats.handle().clone();
+        let mut bus = Bus::open(nats.client.clone(), runtime, options, answers)
+            .map_err(|error| Failure::outside(&error))?;
+        let started = |error: std::io::Error| Failure::outside(&error);
+        let engine = Engine::start(self.journal.clone(), bus.outlets()).map_err(started)?;
+        let service = self.service(&engine, false);
+        report(service.open_all(|study| bus.adopt(study))?);
+        let notes = engine.handle();
+        let bus = Arc::new(bus.start(move |note| notes.tell(note)));
+        tracing::info!(
+            "service {id} hands trials to runners; they join with fleetfit runner --nats URL"
+        );
+        Ok((engine, service, End::Elsewhere { bus, nats }))
     }
 }
 
-fn doors(service: &Arc<Service>, ends: &Ends) -> Doors {
+fn report(troubles: Vec<String>) {
+    for trouble in troubles {
+        tracing::error!("{trouble}");
+    }
+}
+
+impl End {
+    /// What runs here may finish; what runs elsewhere goes on, and tells when a service is there again.
+    fn close(self, engine: Engine) -> Result<i32, Failure> {
+        let ended = match self {
+            Self::Here { runner, engine: handle, .. } => {
+                handle.tell(Note::Capacity(Capacity::default()));
+                runner.drain(DRAIN);
+                engine.interrupt()
+            }
+            Self::Elsewhere { bus, nats } => {
+                let ended = engine.interrupt();
+                if let Some(bus) = Arc::into_inner(bus) {
+                    bus.stop();
+                }
+                nats.close();
+                ended
+            }
+        };
+        ended.map_err(|error| Failure::outside(&error))?;
+        Ok(exit::DONE)
+    }
+
+    fn runners(&self) -> Box<dyn Fn() -> Vec<RunnerView> + Send + Sync> {
+        match self {
+            Self::Here { view, engine, .. } => {
+                let (view, engine) = (view.clone(), engine.clone());
+                Box::new(move || {
+                    let out = u32::try_from(engine.stats().out).unwrap_or(u32::MAX);
+                    vec![RunnerView { busy: out.min(view.slots), ..view.clone() }]
+                })
+            }
+            Self::Elsewhere { bus, .. } => {
+                let bus = Arc::downgrade(bus);
+                Box::new(move || {
+                    let runners = bus.upgrade().map(|bus| bus.runners()).unwrap_or_default();
+                    runners.into_iter().map(view).collect()
+                })
+            }
+        }
+    }
+
+    fn health(&self) -> Box<dyn Fn() -> Vec<Component> + Send + Sync> {
+        match self {
+            Self::Here { .. } => Box::new(|| vec![Component { name: "runner", state: Ok(()) }]),
+            Self::Elsewhere { bus, .. } => {
+                let bus = Arc::downgrade(bus);
+                Box::new(move || {
+                    let Some(bus) = bus.upgrade() else { return Vec::new() };
+                    let health = bus.health();
+                    let state = match (health.is_connected, health.trouble) {
+                        (true, None) => Ok(()),
+                        (_, Some(trouble)) => Err(trouble),
+                        (false, None) => {
+                            let seconds = health.since.elapsed().as_secs();
+                            Err(format!("NATS has been away for {seconds} s"))
+                        }
+                    };
+                    vec![Component { name: "nats", state }]
+                })
+            }
+        }
+    }
+}
+
+/// A runner elsewhere as the API shows it.
+fn view(runner: bus::RunnerView) -> RunnerView {
+    let bus::RunnerView { hello, state, silent } = runner;
+    RunnerView {
+        name: hello.name,
+        host: hello.host,
+        device: hello.device,
+        slots: hello.slots,
+        busy: hello.busy,
+        version: hello.version,
+        commands: hello.commands,
+        state: match state {
+            bus::RunnerState::Working => "working".into(),
+            bus::RunnerState::Draining => "draining".into(),
+            bus::RunnerState::Gone => "gone".into(),
+            bus::RunnerState::Refused => "refused".into(),
+        },
+        load: hello.load,
+        troubles: hello.troubles,
+        heard_s: silent.as_secs_f64(),
+    }
+}
+
+/// The thread that runs schedules.
+fn ticker(journal: &Journal, service: &Arc<Service>) -> Result<Arc<Ticker>, Failure> {
+    let schedules = Schedules::open(journal)?;
+    let service = Arc::clone(service);
+    let fire = move |schedule: &StoredSchedule, due| {
+        service.fire(schedule, due).map_err(|failure| failure.to_string())
+    };
+    let ticker = Ticker::start(schedules, Box::new(fire), Box::new(Timestamp::now));
+    Ok(Arc::new(ticker.map_err(|error| Failure::outside(&error))?))
+}
+
+fn doors(service: &Arc<Service>, end: &End, ticker: &Arc<Ticker>) -> Doors {
     let [submitting, resuming, rerunning] = [(); 3].map(|()| Arc::clone(service));
-    let view = ends.view.clone();
-    let engine = ends.engine.handle();
     Doors {
         submit: Box::new(move |job| submitting.submit(job).map_err(service::refused)),
         resume: Box::new(move |study| resuming.resume(&study).map_err(service::refused)),
         rerun: Box::new(move |rerun| rerunning.rerun(rerun).map_err(service::refused)),
-        runners: Box::new(move || {
-            let busy = u32::try_from(engine.stats().out).unwrap_or(u32::MAX).min(view.slots);
-            vec![RunnerView { busy, ..view.clone() }]
-        }),
-        health: Box::new(|| vec![Component { name: "runner", state: Ok(()) }]),
+        schedules: Some(Arc::clone(ticker)),
+        runners: end.runners(),
+        health: end.health(),
     }
 }
 
@@ -134,23 +296,4 @@ fn listen(address: SocketAddr, has_token: bool) -> Result<TcpListener, Failure> 
     })?;
     listener.set_nonblocking(true).map_err(|error| Failure::outside(&error))?;
     Ok(listener)
-}
-
-/// What whoever asks over the network has to know.
-fn token(args: &ServeArgs) -> Result<Option<String>, Failure> {
-    let Some(file) = &args.token_file else {
-        return Ok(std::env::var("FLEETFIT_TOKEN").ok().filter(|token| !token.is_empty()));
-    };
-    let text = std::fs::read_to_string(file).map_err(|error| {
-        let message = format!("--token-file {}: {}", file.display(), plain(&error));
-        Failure::asked(message, "name a file that holds the token on its only line")
-    })?;
-    let token = text.trim();
-    if token.is_empty() || token.contains(char::is_whitespace) {
-        return Err(Failure::asked(
-            format!("--token-file {} holds no token", file.display()),
-            "write one word into it, for instance from: openssl rand -hex 32",
-        ));
-    }
-    Ok(Some(token.to_owned()))
 }

@@ -1,7 +1,9 @@
 //! What a service does with jobs: takes them, has the engine run them, and provides runners with what
-//! they need of a study.
+//! they need of a study. `remote.rs` is for runners on other machines.
 
-use std::collections::{BTreeMap, HashMap};
+pub(crate) mod remote;
+
+use std::collections::HashMap;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -11,7 +13,9 @@ use fleetfit_scheduler::blobs::Blobs;
 use fleetfit_scheduler::engine::{EngineHandle, Note, OpenStudy};
 use fleetfit_scheduler::journal::{Journal, Status, StudyId, StudyRecord};
 use fleetfit_scheduler::query;
-use fleetfit_search_spaces::wire::{Assignment, StudySpec};
+use fleetfit_scheduler::schedule::{StoredJob, StoredSchedule, Timestamp};
+use fleetfit_search_spaces::material::MAX_BYTES;
+use fleetfit_search_spaces::wire::Assignment;
 use fleetfit_search_spaces::{Manifest, Problem, Problems};
 use fleetfit_trial_runner::material::{self, Origins};
 use fleetfit_trial_runner::runner::{Lacking, StudyWork};
@@ -59,15 +63,14 @@ impl Service {
     /// still at is not handed out again.
     pub(crate) fn open_all(
         &self,
-        mut adopted: BTreeMap<StudyId, Vec<Assignment>>,
+        mut adopt: impl FnMut(StudyId) -> Vec<Assignment>,
     ) -> Result<Vec<String>, Failure> {
         let mut troubles = Vec::new();
         for record in self.journal.list()? {
             if record.summary.status.is_over() {
                 continue;
             }
-            let adopted = adopted.remove(&record.id).unwrap_or_default();
-            if let Err(failure) = self.open(&record, false, adopted) {
+            if let Err(failure) = self.open(&record, false, adopt(record.id)) {
                 troubles.push(format!("{} cannot go on: {failure}", record.head.name));
             }
         }
@@ -135,10 +138,12 @@ impl Service {
             let hint = "send it first, as fleetfit submit does: PUT /api/v1/blobs/DIGEST";
             Failure::asked(format!("material {digest}: {why}"), hint)
         };
-        let Some((mut file, _)) = self.blobs.get(digest).map_err(|error| lost(&error))? else {
+        let Some((file, _)) = self.blobs.get(digest).map_err(|error| lost(&error))? else {
             return Err(lost(&"the service does not have it"));
         };
         let mut bytes = Vec::new();
+        // Any blob may be named, however large.
+        let mut file = file.take(MAX_BYTES as u64 + 1);
         file.read_to_end(&mut bytes).map_err(|error| Failure::outside(&error))?;
         let manifest = Manifest::read(&bytes).map_err(|error| lost(&error))?;
         let dir = home::tree_dir(&self.home, digest);
@@ -169,6 +174,24 @@ impl Service {
         let bytes = gathered.manifest.bytes();
         submission.material = Some(self.blobs.put_bytes(&bytes).map_err(|error| outside(&error))?);
         Ok(())
+    }
+
+    /// Runs the job of a schedule, for the time that is due.
+    pub(crate) fn fire(
+        &self,
+        schedule: &StoredSchedule,
+        due: Timestamp,
+    ) -> Result<String, Failure> {
+        let StoredJob { file, text, sets, base_dir, material } = schedule.job.clone();
+        let ground = match (material, base_dir) {
+            (Some(digest), _) => Ground::Tree(self.tree(&digest)?),
+            (None, Some(folder)) => Ground::Folder(folder.into()),
+            (None, None) => Ground::Nowhere,
+        };
+        let name = ("name".to_owned(), schedule.study_name(due));
+        let sets = sets.into_iter().filter(|(path, _)| path != "name").chain([name]).collect();
+        let verdict = Verdict::of(&file, text, sets, ground);
+        self.accept(verdict, Descent::default()).map(|accepted| accepted.study)
     }
 
     /// `root-2`, `root-3`, …
@@ -244,23 +267,6 @@ impl Service {
         };
         provided().map_err(|failure| Lacking(failure.to_string()))
     }
-
-    /// What a runner elsewhere needs to know of a study; none if there is no such study.
-    pub(crate) fn spec(&self, id: StudyId) -> Result<StudySpec, Failure> {
-        let head = self.journal.record(id)?.head;
-        let folder = head.base_dir.file_name();
-        Ok(StudySpec {
-            study: id,
-            name: head.name,
-            job_file: head.job_file,
-            job_text: head.job_text,
-            sets: head.sets,
-            folder: folder.map(|name| name.to_string_lossy().into_owned()),
-            seed: head.seed,
-            entities: head.entities,
-            material: head.material,
-        })
-    }
 }
 
 /// Failures as the API tells them.
@@ -280,6 +286,6 @@ pub(crate) fn refused(failure: Failure) -> Refused {
 }
 
 /// A poisoned lock means that another thread panicked while it held plain data, which is still good.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

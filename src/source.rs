@@ -54,8 +54,8 @@ impl Source {
     /// The service where one is named, else whoever has the data directory open, else the data
     /// directory itself.
     pub(crate) fn open(home: &Path, server: &ServerArgs) -> Result<Self, Failure> {
-        if let Some(server) = &server.server {
-            return Client::new(Address::parse(server)?).map(Self::Service);
+        if let Some(url) = &server.server {
+            return Client::named(url, server.token_file.as_deref()).map(Self::Service);
         }
         let begun = Instant::now();
         loop {
@@ -82,7 +82,9 @@ impl Source {
     /// The service where one is named, else whoever has the data directory open.
     pub(crate) fn service(home: &Path, server: &ServerArgs) -> Result<Option<Client>, Failure> {
         let client = match &server.server {
-            Some(server) => return Client::new(Address::parse(server)?).map(Some),
+            Some(url) => {
+                return Client::named(url, server.token_file.as_deref()).map(Some);
+            }
             None => Client::new(Address::Directory(home.to_owned()))?,
         };
         let begun = Instant::now();

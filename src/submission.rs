@@ -8,6 +8,7 @@ use std::sync::Arc;
 use fleetfit_search_spaces::data::local_path;
 use fleetfit_search_spaces::material::Manifest;
 use fleetfit_search_spaces::{Job, Judgement, Notice, Place, Problem, Problems, Study, Work};
+use fleetfit_trial_runner::material::{self, MaterialError};
 
 use crate::cli::JobArgs;
 use crate::failure::Failure;
@@ -121,6 +122,13 @@ impl Verdict {
                         None
                     }
                 };
+                // A table that came from elsewhere may name any file of this machine.
+                let confined = submitted.as_ref().map(|study| material::confined(study, &tree.dir));
+                match confined.transpose() {
+                    // What is not there is found below.
+                    Ok(_) | Err(MaterialError::Data(_)) => {}
+                    Err(error) => problems.push(outside::material_problem(&job, &error)),
+                }
                 // Without a study the job has problems enough; what it names is looked for then.
                 data = submitted.as_ref().and_then(|study| study.data.clone());
                 command = submitted.as_ref().and_then(|study| match &study.work {

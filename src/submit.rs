@@ -1,5 +1,6 @@
 //! `fleetfit submit` and `fleetfit rerun`: jobs for a service.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
@@ -17,7 +18,7 @@ use crate::host;
 use crate::interrupt::Interrupt;
 use crate::output::Printer;
 use crate::outside;
-use crate::progress::Progress;
+use crate::progress::{Progress, Sending};
 use crate::show;
 use crate::source::Source;
 use crate::submission::{Submission, Verdict, sets};
@@ -86,8 +87,21 @@ fn send(
     }
     let gathered = material::gather(study, base_dir, home, Origins::Untold)
         .map_err(|error| Failure::problem(outside::material_problem(&submission.job, &error)))?;
-    let _ = (client, printer);
-    Ok(Some(gathered.digest()))
+    let manifest = gathered.digest();
+    let sizes = gathered.manifest.files.iter().map(|file| (file.digest.as_str(), file.bytes));
+    let sizes: BTreeMap<&str, u64> = sizes.collect();
+    let files = gathered.sources.iter().map(|(digest, path)| {
+        (digest.clone(), (path.clone(), sizes.get(digest.as_str()).copied().unwrap_or_default()))
+    });
+    let missing = client.missing(files.collect())?;
+    let mut sending = Sending::start(printer, missing.values().map(|(_, bytes)| bytes).sum());
+    for (digest, (path, bytes)) in &missing {
+        client.put_file(digest, path, *bytes, &mut |n_bytes| sending.add(n_bytes))?;
+    }
+    sending.finish();
+    // Last, so that a list that is there has had all of its files.
+    client.put_bytes(&manifest, gathered.manifest.bytes())?;
+    Ok(Some(manifest))
 }
 
 /// Says how the study stands; where it is waited for, once it is over.

@@ -6,6 +6,7 @@
 //! may ask at all in `api/guard.rs`, and what the service can do besides reading in `api/doors.rs`.
 
 mod best;
+mod blobs;
 mod body;
 mod doors;
 mod events;
@@ -19,6 +20,7 @@ mod openapi;
 mod question;
 mod refused;
 mod runners;
+mod schedules;
 mod studies;
 mod submit;
 mod trials;
@@ -34,10 +36,12 @@ use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::watch;
 
 use self::metrics::Answered;
+use crate::blobs::Blobs;
 use crate::engine::EngineHandle;
 use crate::journal::Journal;
 use crate::query::Tallies;
 
+pub use self::blobs::{Kept, MAX_ASKED, Missing, Wanted};
 pub use self::doors::{Accepted, Component, Door, Doors, Rerun, RunnerView, Submitted};
 pub use self::external::{AskedTrial, AskedTrials, Reported, ToldTrial, ToldTrials};
 pub use self::guard::Guard;
@@ -78,6 +82,8 @@ pub struct Api {
 /// What handlers see.
 struct App {
     service: Service,
+    /// What jobs name on disk, where the process takes jobs.
+    blobs: Option<Blobs>,
     /// True once streams have to end.
     closing: watch::Sender<bool>,
     /// Held while a marked job is taken in; when old marks were last removed, in milliseconds since
@@ -99,8 +105,18 @@ enum Entrance {
 impl Api {
     /// The API of this service.
     pub fn new(service: Service) -> Self {
+        Self::of(service, None)
+    }
+
+    /// The API of a service that takes what jobs name on disk.
+    pub fn with_blobs(service: Service, blobs: Blobs) -> Self {
+        Self::of(service, Some(blobs))
+    }
+
+    fn of(service: Service, blobs: Option<Blobs>) -> Self {
         let app = App {
             service,
+            blobs,
             closing: watch::Sender::new(false),
             marks: Mutex::default(),
             tallies: Tallies::default(),
@@ -163,6 +179,13 @@ impl Api {
             .route("/api/v1/studies/{study}/ask", post(external::ask))
             .route("/api/v1/studies/{study}/tell", post(external::tell))
             .route("/api/v1/studies/{study}/report", post(external::report))
+            .route("/api/v1/schedules", get(schedules::list).post(schedules::create))
+            .route("/api/v1/schedules/{schedule}", get(schedules::show).delete(schedules::remove))
+            .route("/api/v1/schedules/{schedule}/pause", post(schedules::pause))
+            .route("/api/v1/schedules/{schedule}/resume", post(schedules::resume))
+            .route("/api/v1/schedules/{schedule}/trigger", post(schedules::trigger))
+            .route("/api/v1/blobs/missing", post(blobs::missing))
+            .route(turnstile::BLOB, get(blobs::get).put(blobs::put))
             .route("/api/v1/runners", get(runners::list))
             .route("/healthz", get(health::health))
             .route("/metrics", get(metrics::page))

@@ -12,13 +12,14 @@ mod tests;
 use std::collections::HashSet;
 use std::ffi::OsStr;
 use std::fs::{self, File, OpenOptions, Permissions};
-use std::io::{self, Read, Write};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
 use fleetfit_search_spaces::material::is_digest;
+use fleetfit_search_spaces::wire::join::{Answer, BlobPiece, BlobRequest};
 
 /// The largest blob, in bytes.
 pub const MAX_BLOB_BYTES: u64 = 256 << 30;
@@ -28,6 +29,9 @@ pub const MIN_AGE: Duration = Duration::from_secs(60 * 60);
 
 /// Where blobs are written before they have a name.
 const INCOMING: &str = "incoming";
+
+/// The most bytes that one message to a runner carries.
+pub const MAX_PIECE_BYTES: u64 = 512 << 10;
 
 /// How much is read at once.
 const PIECE_BYTES: usize = 1 << 18;
@@ -157,6 +161,27 @@ impl Blobs {
         match path.is_file() {
             true => Ok(Some(path)),
             false => link::follow(&path),
+        }
+    }
+
+    /// Answers a runner that wants a piece of a blob.
+    pub fn piece(&self, request: &BlobRequest) -> Answer<(BlobPiece, Vec<u8>)> {
+        let read = || -> Result<Option<(BlobPiece, Vec<u8>)>, BlobError> {
+            let Some((mut file, total)) = self.get(&request.digest)? else { return Ok(None) };
+            let path = Path::new(&request.digest);
+            file.seek(SeekFrom::Start(request.offset)).map_err(disk(path))?;
+            let mut piece = Vec::new();
+            file.take(MAX_PIECE_BYTES).read_to_end(&mut piece).map_err(disk(path))?;
+            Ok(Some((BlobPiece { total }, piece)))
+        };
+        match read() {
+            Ok(Some(piece)) => Answer::Done(piece),
+            Ok(None) => {
+                Answer::Refused { reason: format!("this service has no blob {}", request.digest) }
+            }
+            // Disks recover.
+            Err(error @ BlobError::Disk { .. }) => Answer::Later { reason: error.to_string() },
+            Err(error) => Answer::Refused { reason: error.to_string() },
         }
     }
 

@@ -26,7 +26,8 @@ use tokio::sync::watch;
 
 use self::board::Board;
 use self::desk::Desk;
-use self::live::{index, replay};
+pub(crate) use self::live::index;
+use self::live::replay;
 use crate::event::Event;
 use crate::journal::{Journal, JournalError, StudyId, StudyRecord, Summary};
 

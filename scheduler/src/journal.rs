@@ -11,11 +11,13 @@ mod bytes;
 mod documents;
 mod error;
 mod fact;
+mod facts;
 mod lock;
 mod memory;
 mod outcomes;
 mod read;
 mod record;
+mod restore;
 mod store;
 mod study;
 mod tail;
@@ -36,9 +38,12 @@ use self::tail::Tail;
 use crate::event::Fact;
 
 pub use self::error::JournalError;
-pub(crate) use self::read::Blocks;
-pub use self::read::Facts;
-pub use self::study::{Index, NewStudy, Status, StudyHead, StudyRecord, Summary};
+pub(crate) use self::facts::Blocks;
+pub use self::facts::Facts;
+pub(crate) use self::restore::Restoring;
+pub use self::study::{
+    DamagedStudy, Index, Listing, NewStudy, Status, StudyHead, StudyRecord, Summary,
+};
 pub use fleetfit_search_spaces::StudyId;
 
 /// The version of the journal's layout. In 1 every fact had a record, and every configuration too;
@@ -48,6 +53,8 @@ const FORMAT: u32 = 2;
 const BLOCK_ENTITIES: u32 = 256;
 /// Changes written at once where a study has more than memory should hold.
 const BATCH: usize = 2_000;
+/// Records removed at once: others wait no longer than that to write.
+const ERASED: usize = 500;
 /// The longest entity key that is kept.
 const MAX_KEY_BYTES: usize = 1024;
 /// The longest name that is kept.
@@ -81,6 +88,7 @@ impl Journal {
         }
         let journal =
             Self { store: Arc::new(store), tails: Arc::default(), memory: Arc::default() };
+        journal.is_whole(dir)?;
         for key in journal.store.keys(Table::Unfinished, &[], usize::MAX)? {
             journal.erase(StudyId(number(Table::Unfinished, &key, &key)?))?;
         }
@@ -100,25 +108,14 @@ impl Journal {
         Ok(())
     }
 
-    /// Stores a study. Its entities come first, in batches; it exists from the last write on.
+    /// Stores a study. Its entities come first, in batches between which others write; it exists
+    /// from the last write on.
     pub fn create(&self, study: &NewStudy) -> Result<StudyId, JournalError> {
-        let _tails = self.writer();
         bounded("the study's name", study.name.len(), MAX_NAME_BYTES)?;
-        if self.store.get(Table::Names, study.name.as_bytes())?.is_some() {
-            return Err(JournalError::NameTaken { name: study.name.clone() });
-        }
-        let id = match self.store.get(Table::Meta, b"next_study")? {
-            Some(bytes) => StudyId(number(Table::Meta, b"next_study", &bytes)?),
-            None => StudyId(0),
-        };
-        let following = (id.0 + 1).to_be_bytes().to_vec();
-        self.store.commit(&[
-            Write::put(Table::Meta, b"next_study".to_vec(), following),
-            Write::put(Table::Unfinished, id.key().to_vec(), Vec::new()),
-        ])?;
+        let id = self.begin(study)?;
         let nobody = [EntityKey::default()];
         let entities = if study.entities.is_empty() { &nobody } else { study.entities.as_slice() };
-        self.write_entities(id, entities)?;
+        self.write_entities(id, 0, entities)?;
         let head = StudyHead {
             name: study.name.clone(),
             job_file: study.job_file.clone(),
@@ -135,6 +132,12 @@ impl Journal {
             warm: study.warm.clone(),
             parent: study.parent.clone(),
         };
+        let writer = self.writer();
+        if self.store.has(Table::Names, study.name.as_bytes())? {
+            drop(writer);
+            self.erase(id)?;
+            return Err(JournalError::NameTaken { name: study.name.clone() });
+        }
         let mut writes = vec![
             Write::remove(Table::Unfinished, id.key().to_vec()),
             Write::put(Table::Names, study.name.as_bytes().to_vec(), id.key().to_vec()),
@@ -145,35 +148,80 @@ impl Journal {
         Ok(id)
     }
 
-    fn write_entities(&self, id: StudyId, entities: &[EntityKey]) -> Result<(), JournalError> {
-        for (batch, keys) in entities.chunks(BATCH).enumerate() {
-            let mut writes = Vec::with_capacity(2 * keys.len());
-            for (place, key) in keys.iter().enumerate() {
-                let entity = ((batch * BATCH + place) as u32).to_be_bytes();
+    /// A number for a study whose name is free so far; it is half done from here on.
+    fn begin(&self, study: &NewStudy) -> Result<StudyId, JournalError> {
+        let _writer = self.writer();
+        if self.store.has(Table::Names, study.name.as_bytes())? {
+            return Err(JournalError::NameTaken { name: study.name.clone() });
+        }
+        let id = self.next_study()?;
+        let following = (id.0 + 1).to_be_bytes().to_vec();
+        self.store.commit(&[
+            Write::put(Table::Meta, b"next_study".to_vec(), following),
+            Write::put(Table::Unfinished, id.key().to_vec(), Vec::new()),
+        ])?;
+        Ok(id)
+    }
+
+    /// Stores the keys of entities from this index on.
+    fn write_entities(
+        &self,
+        id: StudyId,
+        first: u32,
+        entities: &[EntityKey],
+    ) -> Result<(), JournalError> {
+        let mut numbered = (first..).zip(entities).peekable();
+        while numbered.peek().is_some() {
+            let mut writes = Vec::new();
+            for (entity, key) in numbered.by_ref().take(BATCH) {
+                let entity = entity.to_be_bytes();
                 let text = key.text();
                 bounded("an entity's key", text.len(), MAX_KEY_BYTES)?;
-                let at = [&id.key(), entity.as_slice()].concat();
+                let at = [id.key(), entity].concat();
                 writes.push(Write::put(Table::Entities, at, json(key)?));
                 let at = [&id.key(), text.as_bytes()].concat();
                 writes.push(Write::put(Table::EntityByKey, at, entity.to_vec()));
             }
+            let _writer = self.writer();
             self.store.commit(&writes)?;
         }
         Ok(())
     }
 
-    /// Removes a study and everything it has. It is gone for every reader at once; what it has is
-    /// removed in batches, by the next `open` if this process dies on the way.
+    /// Removes a study and everything it has, also one that is damaged. It is gone for every reader
+    /// at once; what it has is removed in batches between which others write, by the next `open` if
+    /// this process dies on the way.
     pub fn delete(&self, id: StudyId) -> Result<(), JournalError> {
         let mut tails = self.writer();
-        let record = self.record(id)?;
+        let is_there = self.store.has(Table::Summaries, &id.key())?;
+        if !is_there || self.store.has(Table::Unfinished, &id.key())? {
+            return Err(JournalError::NoStudy { number: id.0 });
+        }
+        let mut writes = vec![Write::put(Table::Unfinished, id.key().to_vec(), Vec::new())];
+        for name in self.names_of(id)? {
+            writes.push(Write::remove(Table::Names, name));
+        }
         tails.remove(&id);
         self.memory().forget(id);
-        self.store.commit(&[
-            Write::put(Table::Unfinished, id.key().to_vec(), Vec::new()),
-            Write::remove(Table::Names, record.head.name.into_bytes()),
-        ])?;
+        self.store.commit(&writes)?;
+        drop(tails);
         self.erase(id)
+    }
+
+    /// The names under which a study is found; more than one, or none, where it is damaged.
+    fn names_of(&self, id: StudyId) -> Result<Vec<Vec<u8>>, JournalError> {
+        let own = self.head(id).ok().flatten().map(|head| head.name.into_bytes());
+        let mut names = Vec::new();
+        let mut found = self.store.scan(Table::Names, &[], &[]);
+        while let Some(next) = found.next_found() {
+            let (name, bytes) = next?;
+            match bytes {
+                Ok(bytes) if bytes == id.key() => names.push(name),
+                Err(_) if own.as_ref() == Some(&name) => names.push(name),
+                _ => {}
+            }
+        }
+        Ok(names)
     }
 
     fn erase(&self, id: StudyId) -> Result<(), JournalError> {
@@ -191,15 +239,18 @@ impl Journal {
         ];
         for table in tables {
             loop {
-                let keys = self.store.keys(table, &id.key(), BATCH)?;
+                // Nobody writes what is marked, so only the removal needs the right to write.
+                let keys = self.store.keys(table, &id.key(), ERASED)?;
                 if keys.is_empty() {
                     break;
                 }
                 let writes: Vec<Write> =
                     keys.into_iter().map(|key| Write::remove(table, key)).collect();
+                let _writer = self.writer();
                 self.store.commit(&writes)?;
             }
         }
+        let _writer = self.writer();
         self.store.commit(&[Write::remove(Table::Unfinished, id.key().to_vec())])
     }
 
@@ -218,11 +269,8 @@ impl Journal {
                 writes.extend(models.iter().map(|refit| model_entry(id, refit)));
             }
         }
-        for &(entity, value, configuration) in &index.best {
-            let payload = [&value.to_be_bytes()[..], &configuration.to_be_bytes()].concat();
-            let at = [id.key(), entity.to_be_bytes()].concat();
-            writes.push(Write::put(Table::Best, at, payload));
-        }
+        let best = index.best.iter();
+        writes.extend(best.map(|&(entity, value, number)| best_entry(id, entity, value, number)));
         writes.push(Write::put(Table::Summaries, id.key().to_vec(), json(&index.summary)?));
         self.store.commit(&writes)?;
         // Of a study that is over nothing is expected any more.
@@ -254,6 +302,11 @@ impl Prefix for StudyId {
     fn with(self, sequence: u64) -> Vec<u8> {
         [&self.key()[..], &sequence.to_be_bytes()].concat()
     }
+}
+
+fn best_entry(id: StudyId, entity: u32, value: f64, configuration: u32) -> Write {
+    let payload = [&value.to_be_bytes()[..], &configuration.to_be_bytes()].concat();
+    Write::put(Table::Best, [id.key(), entity.to_be_bytes()].concat(), payload)
 }
 
 fn model_entry(id: StudyId, refit: &Refit) -> Write {

@@ -9,6 +9,7 @@ pub mod sampler;
 pub mod state;
 pub mod stopper;
 
+pub mod backup;
 pub mod blobs;
 pub mod journal;
 pub mod query;
@@ -17,6 +18,7 @@ pub mod uploads;
 pub mod schedule;
 
 pub mod api;
+pub mod bus;
 pub mod engine;
 
 pub use event::{Command, EndedBy, Event, Fact, Step};

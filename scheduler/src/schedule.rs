@@ -20,13 +20,14 @@ use std::time::Duration;
 
 use fleetfit_search_spaces::schedule::{Schedule, ScheduleFile, Trigger};
 use fleetfit_search_spaces::{Problems, nearest_n};
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
 
 use crate::journal::{Journal, JournalError};
 
 pub use self::stored::{NewSchedule, StoredJob, StoredSchedule};
 pub use self::ticker::{Clock, Fire, Ticker};
 pub use self::view::ScheduleView;
+pub use jiff::Timestamp;
 
 /// How late a run may begin to make up for a missed one.
 pub const CATCH_UP: SignedDuration = SignedDuration::from_hours(1);
@@ -164,15 +165,19 @@ impl Schedules {
         Ok(Self { inner: Arc::new(Inner { journal, table, changed: Condvar::new() }) })
     }
 
-    /// Stores a schedule, from now on. The same one again, with the same job and the same files, is
-    /// the one that is there.
-    pub fn create(&self, new: NewSchedule, now: Timestamp) -> Result<ScheduleView, ScheduleError> {
+    /// Stores a schedule, from now on, and tells whether it is new: the same one again, with the same
+    /// job and the same files, is the one that is there.
+    pub fn create(
+        &self,
+        new: NewSchedule,
+        now: Timestamp,
+    ) -> Result<(ScheduleView, bool), ScheduleError> {
         let live = Live::of(new.stored(now)?).map_err(ScheduleError::Problems)?;
         let name = live.stored.name.clone();
         let mut table = self.table();
         match table.kept.get(&name) {
             Some(Kept::Live(own)) if own.stored.canonical == live.stored.canonical => {
-                return Ok(view::of(own));
+                return Ok((view::of(own), false));
             }
             Some(_) => return Err(ScheduleError::Exists { name }),
             None => {}
@@ -184,7 +189,7 @@ impl Schedules {
         let view = view::of(&live);
         table.kept.insert(name, Kept::Live(Box::new(live)));
         self.inner.changed.notify_all();
-        Ok(view)
+        Ok((view, true))
     }
 
     /// All of them, by name.

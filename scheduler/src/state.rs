@@ -9,6 +9,7 @@
 mod adopt;
 mod ends;
 mod flight;
+mod pace;
 mod refit;
 mod search;
 mod standings;
@@ -23,6 +24,7 @@ use crate::sampler::{self, Sampler};
 use crate::stopper::{TrialKey, Watch};
 
 use self::flight::{Flight, Purpose};
+use self::pace::Pace;
 use self::refit::Refits;
 use self::search::Queue;
 pub use self::standings::Ranked;
@@ -82,7 +84,10 @@ pub struct StudyState {
     refits: Refits,
     // What follows is not journalled: it describes what is out, which nobody knows after a restart.
     flight: Flight,
+    pace: Pace,
     queue: Queue,
+    /// How many points the space has, where they can be counted.
+    n_points: Option<u128>,
     /// Open configurations that were handed out.
     n_handed_out: u32,
     is_exhausted: bool,
@@ -118,7 +123,9 @@ impl StudyState {
             standings: Standings::new(goal, n_entities),
             refits: Refits::new(n_entities),
             flight: Flight::default(),
+            pace: Pace::default(),
             queue: Queue::default(),
+            n_points: study.space.cardinality(),
             n_handed_out: 0,
             is_exhausted: false,
             was_reopened: false,
@@ -295,7 +302,7 @@ impl StudyState {
             open.is_handed_out = false;
         }
         self.n_handed_out = 0;
-        self.queue = Queue::of_open(self.open.keys().copied(), self.batch_size());
+        self.queue = Queue::of_open(self.open.keys().copied());
         self.refits.rewind();
         if let Some(watch) = &mut self.watch {
             watch.restart_all();

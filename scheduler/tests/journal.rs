@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "tests may")]
 
+#[path = "journal/backup.rs"]
+mod backup;
 #[path = "journal/flat.rs"]
 mod flat;
 #[path = "journal/formats.rs"]
@@ -12,6 +14,7 @@ mod kill;
 mod recipe;
 
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use fleetfit_scheduler::journal::{Index, Journal, JournalError, NewStudy, Status, Summary};
@@ -265,6 +268,60 @@ fn studies_are_found_listed_and_deleted() {
     assert_eq!(journal.entity_index(id, "17").unwrap(), None);
     assert!(matches!(journal.delete(id), Err(JournalError::NoStudy { .. })));
     assert_ne!(journal.create(&study("zebra", 1)).unwrap(), id);
+}
+
+/// A study with much to remove, and one that is made with many entities: others are written
+/// meanwhile.
+#[test]
+fn who_creates_or_deletes_lets_others_write() {
+    let dir = tempfile::tempdir().unwrap();
+    let journal = Journal::open(dir.path()).unwrap();
+    let live = journal.create(&study("live", 1)).unwrap();
+    let large = study("large", 30_000);
+    let is_over = AtomicBool::new(false);
+    let count_while = |job: &dyn Fn()| {
+        is_over.store(false, Ordering::SeqCst);
+        std::thread::scope(|scope| {
+            let writing = scope.spawn(|| {
+                let mut n = 0;
+                while !is_over.load(Ordering::SeqCst) {
+                    let elapsed = [Fact::Elapsed { elapsed_ms: n }];
+                    journal.append(live, &elapsed, &Index::default()).unwrap();
+                    n += 1;
+                }
+                n
+            });
+            job();
+            is_over.store(true, Ordering::SeqCst);
+            writing.join().unwrap()
+        })
+    };
+    let written = count_while(&|| assert!(journal.create(&large).is_ok()));
+    assert!(written >= 3, "{written} groups were written while a study was created");
+    let id = journal.find("large").unwrap().unwrap().id;
+    let written = count_while(&|| journal.delete(id).unwrap());
+    assert!(written >= 3, "{written} groups were written while a study was deleted");
+    assert!(journal.find("large").unwrap().is_none());
+    assert_eq!(journal.entities(id).count(), 0);
+}
+
+/// Two want one name at a time: one gets it, and nothing of the other is left.
+#[test]
+fn a_name_goes_to_one_of_two() {
+    let dir = tempfile::tempdir().unwrap();
+    let journal = Journal::open(dir.path()).unwrap();
+    for round in 0..10 {
+        let wanted = study(&format!("wanted-{round}"), 3_000);
+        let made: Vec<_> = std::thread::scope(|scope| {
+            let makers = [(); 2].map(|()| scope.spawn(|| journal.create(&wanted)));
+            makers.into_iter().map(|maker| maker.join().unwrap()).collect()
+        });
+        let winners: Vec<_> = made.iter().flatten().collect();
+        assert_eq!(winners.len(), 1, "{made:?}");
+        let found = journal.find(&wanted.name).unwrap().unwrap();
+        assert_eq!(found.id, *winners[0]);
+    }
+    assert_eq!(journal.list().unwrap().len(), 10);
 }
 
 /// Groups are whole for readers too, at any moment.

@@ -14,8 +14,10 @@ pub(crate) const RECORDED: &[&str] = &["id", "status", "creation_context"];
 pub(crate) const LABELS: &[&str] = &["tags", "properties"];
 
 /// Keys that say where and how Azure runs a job.
-pub(crate) const OF_JOBS: &[&str] =
-    &["compute", "identity", "services", "queue_settings", "resources"];
+pub(crate) const OF_JOBS: &[&str] = &["compute", "identity", "services", "resources"];
+
+/// Keys that say when a job runs, not what it is.
+const OF_QUEUES: &[&str] = &["queue_settings"];
 
 /// The same keys of an AutoML job.
 pub(crate) const OF_AUTOML: &[&str] = &["environment", "environment_id", "environment_variables"];
@@ -43,7 +45,7 @@ pub(crate) fn strip(job: &mut Value) {
     let Some(root) = job.as_object_mut() else {
         return;
     };
-    remove(root, &[&["name"], DESCRIPTIVE, RECORDED, LABELS, OF_JOBS]);
+    remove(root, &[&["name"], DESCRIPTIVE, RECORDED, LABELS, OF_JOBS, OF_QUEUES]);
     for key in ["training_data", "validation_data", "test_data"] {
         strip_map(root.get_mut(key), &[&["type", "mode"], OF_PATHS]);
     }

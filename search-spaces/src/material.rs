@@ -8,6 +8,8 @@
 mod check;
 mod relocate;
 
+pub use check::check_place;
+
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};

@@ -5,12 +5,14 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on says where")]
 
-use std::collections::BTreeMap;
-use std::io::Write;
 use std::path::Path;
-use std::process::{Command, Stdio};
 
 use fleetfit_search_spaces::Job;
+
+#[path = "azure/oracle.rs"]
+mod oracle;
+
+use oracle::ask_azure;
 
 /// What the two sides are meant to say.
 #[derive(Clone, Copy, Debug)]
@@ -557,39 +559,8 @@ fn variants() -> Vec<Variant> {
     parts.into_iter().flatten().collect()
 }
 
-/// What Azure says of each file: whether it accepts it, and its words.
-fn ask_azure(python: &str, folder: &Path, names: &[String]) -> BTreeMap<String, (bool, String)> {
-    let oracle = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/azure/oracle.py");
-    let mut child = Command::new(python)
-        .arg(oracle)
-        .current_dir(folder)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap_or_else(|error| panic!("{python} does not start: {error}"));
-    child.stdin.take().unwrap().write_all(names.join("\n").as_bytes()).unwrap();
-    let output = child.wait_with_output().unwrap();
-    assert!(output.status.success(), "the oracle failed: {:?}", output.status);
-    let lines = String::from_utf8(output.stdout).unwrap();
-    lines
-        .lines()
-        .map(|line| {
-            let answer: serde_json::Value = serde_json::from_str(line).unwrap();
-            let text = |key: &str| answer[key].as_str().unwrap().to_owned();
-            (text("file"), (answer["ok"].as_bool().unwrap(), text("said")))
-        })
-        .collect()
-}
-
 #[test]
 fn azure_and_we_accept_the_same_jobs() {
-    let Ok(python) = std::env::var("FLEETFIT_AZURE_PYTHON") else {
-        panic!(
-            "FLEETFIT_AZURE_PYTHON is not set; make one with: python3 -m venv .venv && \
-             .venv/bin/pip install -U pip && .venv/bin/pip install azure-ai-ml==1.35.2, then set \
-             FLEETFIT_AZURE_PYTHON=$PWD/.venv/bin/python"
-        );
-    };
     let variants = variants();
     assert!(variants.len() >= 200, "{} variants", variants.len());
 
@@ -604,7 +575,7 @@ fn azure_and_we_accept_the_same_jobs() {
     for (name, variant) in names.iter().zip(&variants) {
         std::fs::write(inside(name), &variant.text).unwrap();
     }
-    let azure = ask_azure(&python, folder.path(), &names);
+    let azure = ask_azure(folder.path(), &names);
 
     let mut surprises = Vec::new();
     for (name, variant) in names.iter().zip(&variants) {

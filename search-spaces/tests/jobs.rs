@@ -3,7 +3,8 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on says where")]
 
 use fleetfit_search_spaces::{
-    Algorithm, Domain, Goal, Input, Job, Learner, Measure, Output, Scale, Study, Task, Value, Work,
+    Algorithm, Domain, Goal, Input, Job, Learner, Measure, Output, Priority, Scale, Study, Task,
+    Value, Work,
 };
 
 fn study(text: &str) -> Study {
@@ -172,7 +173,7 @@ properties: {a: b}
 compute: azureml:cluster
 identity: {type: managed}
 services: {}
-queue_settings: {job_tier: spot}
+queue_settings: {job_tier: spot, priority: High}
 resources: {instance_count: 1}
 trial: {command: run, code: src, environment: e, distribution: {type: mpi}, resources: {}}
 inputs: {a: {type: uri_file, mode: download, path: x.csv}, b: 3}
@@ -283,7 +284,6 @@ fn what_cannot_run_yet_is_valid_and_says_so() {
         &[("trial", "{command: \"train ${{search_space.x}}\", code: \"https://github.com/a/b\"}")],
         "trial.code is \"https://github.com/a/b\", which is not on this machine",
     );
-    check(&[("trial", "external")], "trial is external, which this version cannot run");
     check(&[("selection", "shrunk")], "selection is \"shrunk\", which this version cannot run");
 }
 
@@ -328,6 +328,9 @@ fn an_external_study_can_come_as_json() {
         "limits": {"max_total_trials": 10}, "seed": 0}"#;
     let study = study(text);
     assert_eq!(study.work, Work::External);
+    assert_eq!(study.cannot_run, []);
+    let [notice] = study.notices.as_slice() else { panic!("one notice") };
+    assert!(notice.message.starts_with("trial is external: your own program"), "{notice}");
     assert_eq!(study.seed, Some(0));
     let Domain::Choice(values) = &study.space.parameters[1].domain else {
         panic!("not a choice");
@@ -335,6 +338,32 @@ fn an_external_study_can_come_as_json() {
     assert_eq!(values.len(), 3);
     let stored = serde_json::to_string(&study).unwrap();
     assert_eq!(serde_json::from_str::<Study>(&stored).unwrap(), study);
+}
+
+#[test]
+fn priorities_are_read_in_any_letter_case() {
+    let of = |settings: &str| study(&command(&[("queue_settings", settings)]));
+    for (settings, priority) in [
+        ("{priority: low}", Priority::Low),
+        ("{priority: MEDIUM, job_tier: Standard}", Priority::Medium),
+        ("{priority: High}", Priority::High),
+        ("{job_tier: spot}", Priority::Medium),
+    ] {
+        let study = of(settings);
+        assert_eq!(study.priority, priority, "{settings}");
+        let is_noticed = study.notices.iter().any(|notice| {
+            let start = "queue_settings.job_tier means nothing";
+            notice.message.starts_with(start)
+        });
+        assert_eq!(is_noticed, settings.contains("job_tier"), "{settings}");
+    }
+    let automl = "type: automl\ntask: regression\ntarget_column_name: y\n\
+                  training_data: x.csv\nlimits: {max_trials: 3}\n";
+    assert_eq!(study(automl).priority, Priority::Medium);
+    assert_eq!(
+        study(&format!("{automl}queue_settings: {{priority: low}}\n")).priority,
+        Priority::Low
+    );
 }
 
 #[test]

@@ -182,7 +182,7 @@ fn what_is_run_is_a_file_with_changes_or_a_job() {
         let head = "name: s\ntrigger: {type: cron, expression: 0 6 * * *}\n";
         schedule(&format!("{head}create_job: {create_job}\n")).create_job
     };
-    let CreateJob::File { path, changes, .. } = with("file:./jobs/demand.yaml") else {
+    let CreateJob::File { path, changes, .. } = with("./jobs/demand.yaml") else {
         panic!("no file");
     };
     assert_eq!((path.as_str(), changes.len()), ("./jobs/demand.yaml", 0));

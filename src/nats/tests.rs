@@ -245,10 +245,10 @@ fn credentials_files_are_taken() {
 /// An authority and what it signed: a server's certificate and a user's.
 fn certificates(dir: &TempDir) {
     let script = "set -e
-        make() { openssl req -quiet -newkey rsa:2048 -nodes -keyout $1.key -out $1.csr -subj /CN=$1
+        make() { openssl req -newkey rsa:2048 -nodes -keyout $1.key -out $1.csr -subj /CN=$1
             openssl x509 -req -in $1.csr -CA ca.pem -CAkey ca.key -out $1.pem -days 2 \\
                 -CAcreateserial -extfile names; }
-        openssl req -quiet -x509 -newkey rsa:2048 -nodes -keyout ca.key -out ca.pem -days 2 \\
+        openssl req -x509 -newkey rsa:2048 -nodes -keyout ca.key -out ca.pem -days 2 \\
             -subj /CN=authority
         echo 'subjectAltName=IP:127.0.0.1' > names
         make server

@@ -110,6 +110,9 @@ fn each_library_has_its_owners() {
         ("scheduler/src", "jiff", &["query.rs", "schedule"]),
         ("scheduler/src", "rand_pcg", &["sampler/random.rs"]),
         ("scheduler/src", "axum", &["api"]),
+        ("scheduler/src", "async_nats", &["bus"]),
+        ("scheduler/src", "futures_util", &["api/", "bus/"]),
+        ("scheduler/src", "bytes", &["bus/"]),
         ("scheduler/src", "tokio", &["api", "bus", "engine"]),
         ("trial-runner/src", "smartcore", &["trainer/smart"]),
         ("trial-runner/src", "csv", &["dataset"]),
@@ -118,7 +121,14 @@ fn each_library_has_its_owners() {
         ("trial-runner/src", "jiff", &["dataset/"]),
         ("trial-runner/src", "parquet", &["dataset"]),
         ("trial-runner/src", "glob", &["command/code", "dataset/source.rs"]),
-        ("trial-runner/src", "blake3", &["command/code", "dataset", "pack.rs"]),
+        ("trial-runner/src", "async_nats", &["bus"]),
+        ("trial-runner/src", "futures_util", &["bus/"]),
+        ("trial-runner/src", "tokio", &["bus"]),
+        (
+            "trial-runner/src",
+            "blake3",
+            &["cache", "command/code", "dataset", "material", "pack.rs"],
+        ),
         ("trial-runner/src", "postcard", &["model.rs", "dataset/tests"]),
         ("trial-runner/src", "crc32fast", &["model.rs"]),
         ("trial-runner/src", "rustix", &["command"]),
@@ -128,6 +138,7 @@ fn each_library_has_its_owners() {
         ("src", "async_nats", &["nats"]),
         ("src", "rustix", &["nats/managed/process.rs", "nats/tests.rs"]),
         ("src", "clap", &["main.rs", "cli.rs", "nats/", "schedule.rs"]),
+        ("src", "tracing_subscriber", &["log.rs"]),
         ("src", "indicatif", &["progress.rs"]),
     ];
     for &(folder, library, owners) in owners {

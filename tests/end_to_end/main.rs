@@ -2,6 +2,7 @@
 
 #![allow(missing_docs)]
 
+mod api;
 mod architecture;
 mod command;
 mod command_line;
@@ -17,6 +18,7 @@ mod kill;
 mod learner;
 mod lifecycle;
 mod limits;
+mod material;
 mod predict;
 mod selection;
 mod trials;

@@ -19,7 +19,7 @@ use std::time::SystemTime;
 use fleetfit_search_spaces::Manifest;
 use fleetfit_search_spaces::material::{MAX_BYTES, is_digest};
 
-use crate::material::{MaterialError, digest, rebuild};
+use crate::material::{MaterialError, digest, digest_file, rebuild};
 
 /// How much a cache holds when nothing else is said, in bytes.
 pub const DEFAULT_BYTES: u64 = 10 << 30;
@@ -131,9 +131,14 @@ impl Cache {
                 text
             })
         };
-        match rebuild(&listed, &source, &path) {
-            Ok(()) => {}
-            Err(error) => return Err(failed.take().unwrap_or(CacheError::Material(error))),
+        let mut built = rebuild(&listed, &source, &path);
+        if let Err(MaterialError::Wrong { .. }) = &built {
+            // The disk has lost something of a blob.
+            self.remove_damaged(&listed);
+            built = rebuild(&listed, &source, &path);
+        }
+        if let Err(error) = built {
+            return Err(failed.take().unwrap_or(CacheError::Material(error)));
         }
         room::make(self)?;
         Ok(Tree { path, manifest: listed, _lock: lock })
@@ -159,6 +164,16 @@ impl Cache {
                     tried = true;
                     fs::remove_file(&path).map_err(disk(&path))?;
                 }
+            }
+        }
+    }
+
+    /// Removes those blobs that are not what their names say, to be fetched anew.
+    fn remove_damaged(&self, manifest: &Manifest) {
+        for digest in manifest.digests() {
+            let path = self.blobs().join(&digest[..2]).join(digest);
+            if digest_file(&path).is_ok_and(|(found, _)| found != digest) {
+                let _ = fs::remove_file(&path);
             }
         }
     }

@@ -11,6 +11,7 @@ mod folder;
 mod halt;
 mod log;
 mod metric;
+mod send;
 mod shell;
 mod supervisor;
 
@@ -25,6 +26,7 @@ use rustix::process::Signal;
 pub use code::{CodeError, CodeSnapshot, digest_code, digest_input, snapshot};
 pub(crate) use code::{Listing, list_code, list_input};
 pub use halt::Halt;
+pub use send::{Left, SendError, send_folder};
 pub use supervisor::{GRACE, SUBCOMMAND, Supervisors, supervise};
 
 use folder::TrialFolder;

@@ -21,3 +21,5 @@ pub mod cache;
 pub mod material;
 
 pub mod runner;
+
+pub mod bus;

@@ -81,7 +81,8 @@ pub struct Carrier {
 }
 
 /// See [`Carrier::models`].
-pub type CarryModels = Box<dyn Fn(AssignmentKey, Vec<Refit>, Vec<u8>) + Send + Sync>;
+pub type CarryModels =
+    Box<dyn Fn(AssignmentKey, Vec<Refit>, Vec<u8>) -> Result<(), Lacking> + Send + Sync>;
 
 /// See [`Carrier::files`].
 pub type CarryFiles = Box<dyn Fn(&Left<'_>) + Send + Sync>;
@@ -101,6 +102,9 @@ pub struct Left<'a> {
 
 /// The pack of a model whose bytes travel with the message.
 pub const ATTACHED: u32 = u32::MAX;
+
+/// The pack of a model whose bytes were uploaded before the message.
+pub const UPLOADED: u32 = u32::MAX - 1;
 
 /// Why work of a study cannot be done here, in the user's words.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -201,7 +205,7 @@ impl Runner {
 
     /// Takes no more and ends. What runs may go on for a while; then it is interrupted and handed
     /// back, like everything that was not begun. Returns once all of it has been told.
-    pub fn drain(self, grace: Duration) {
+    pub fn drain(&self, grace: Duration) {
         let desk = &self.desk;
         desk.is_leaving.store(true, Ordering::SeqCst);
         let waiting = lock(&desk.assignments).take();

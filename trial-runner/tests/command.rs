@@ -295,6 +295,17 @@ fn a_killed_fleetfit_leaves_no_orphan() {
     assert!(wait_until(Duration::from_secs(2), || !alive(&mark)));
 }
 
+#[cfg(target_os = "linux")]
+#[test]
+fn a_killed_supervisor_takes_along_what_left_the_group() {
+    let (sleep, mark) = marked_sleep();
+    let supervisor = "kill -9 $PPID";
+    let mut trial = trial(&format!("setsid {sleep} >/dev/null 2>&1 & sleep 0.3; {supervisor}"));
+    trial.timeout = Some(Duration::from_secs(60));
+    assert_eq!(trial.failure(), "the process that supervised it was killed");
+    assert!(wait_until(Duration::from_secs(2), || !alive(&mark)));
+}
+
 #[test]
 fn a_killed_supervisor_takes_its_group_along() {
     let (sleep, mark) = marked_sleep();

@@ -265,7 +265,10 @@ fn models_are_carried_with_their_bytes() {
     let (carried, models) = channel();
     let mut work = work(fit_study(dir.path()), dir.path());
     work.keeping = Keeping::Carried(Carrier {
-        models: Box::new(move |of, refits, bytes| drop(carried.send((of, refits, bytes)))),
+        models: Box::new(move |of, refits, bytes| {
+            carried.send((of, refits, bytes)).unwrap();
+            Ok(())
+        }),
         files: Box::new(|_| {}),
     });
     let set = start(Allowance::of(1), once(work));

@@ -1,9 +1,12 @@
 //! What a service does besides answering from the journal: closures that the process around it
 //! gives, and the forms of what goes in and comes out. They are called on blocking threads.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 use super::Refused;
+use crate::schedule::Ticker;
 
 /// What the process around the API can do. Each may wait for a disk or for the engine.
 pub struct Doors {
@@ -13,6 +16,8 @@ pub struct Doors {
     pub resume: Door<String, ()>,
     /// Starts a study like another one, on the data as they are by then.
     pub rerun: Door<Rerun, Accepted>,
+    /// What is run again and again, by whoever keeps it.
+    pub schedules: Option<Arc<Ticker>>,
     /// Who can run trials.
     pub runners: Box<dyn Fn() -> Vec<RunnerView> + Send + Sync>,
     /// What else has to work, besides the journal and the engine.
@@ -75,6 +80,8 @@ pub struct Rerun {
 pub struct RunnerView {
     /// Its name.
     pub name: String,
+    /// The machine that it runs on.
+    pub host: String,
     /// What it trains on.
     pub device: String,
     /// How many trials it runs at once.
@@ -85,6 +92,12 @@ pub struct RunnerView {
     pub version: String,
     /// Whether it runs programs, besides built-in trainers.
     pub commands: bool,
+    /// How it is: working, draining, gone, or refused.
+    pub state: String,
+    /// The machine's load over the last minute.
+    pub load: Option<f64>,
+    /// What it lacks to do more.
+    pub troubles: Vec<String>,
     /// How long ago it was heard of.
     pub heard_s: f64,
 }

@@ -52,6 +52,10 @@ pub enum Why {
     UnknownEntity,
     /// The study has no such trial, or the trial has no log.
     UnknownTrial,
+    /// The service has no such blob.
+    UnknownBlob,
+    /// There is no such schedule.
+    UnknownSchedule,
     /// This address knows other methods.
     MethodNotAllowed,
     /// The answer has another form than those that were asked for.
@@ -95,9 +99,12 @@ impl Why {
             Self::BadRequest => StatusCode::BAD_REQUEST,
             Self::Unauthorized => StatusCode::UNAUTHORIZED,
             Self::Forbidden => StatusCode::FORBIDDEN,
-            Self::NotFound | Self::UnknownStudy | Self::UnknownEntity | Self::UnknownTrial => {
-                StatusCode::NOT_FOUND
-            }
+            Self::NotFound
+            | Self::UnknownStudy
+            | Self::UnknownEntity
+            | Self::UnknownTrial
+            | Self::UnknownBlob
+            | Self::UnknownSchedule => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::NotAcceptable => StatusCode::NOT_ACCEPTABLE,
             Self::Timeout => StatusCode::REQUEST_TIMEOUT,

@@ -127,3 +127,20 @@ fn what_no_study_names_is_swept_in_time() {
     assert_eq!(blobs.sweep(&keep, Duration::ZERO).unwrap(), 2);
     assert!(blobs.has(&kept).unwrap());
 }
+
+#[test]
+fn runners_get_pieces() {
+    let dir = tempfile::tempdir().unwrap();
+    let blobs = Blobs::open(dir.path()).unwrap();
+    let bytes: Vec<u8> = (0..MAX_PIECE_BYTES + 3).map(|index| (index % 255) as u8).collect();
+    let digest = blobs.put_bytes(&bytes).unwrap();
+    let ask =
+        |digest: &str, offset: u64| blobs.piece(&BlobRequest { digest: digest.to_owned(), offset });
+    let total = bytes.len() as u64;
+    let (first, rest) = bytes.split_at(MAX_PIECE_BYTES as usize);
+    assert_eq!(ask(&digest, 0), Answer::Done((BlobPiece { total }, first.to_vec())));
+    assert_eq!(ask(&digest, MAX_PIECE_BYTES), Answer::Done((BlobPiece { total }, rest.to_vec())));
+    assert_eq!(ask(&digest, total + 9), Answer::Done((BlobPiece { total }, Vec::new())));
+    assert!(matches!(ask(&"0".repeat(64), 0), Answer::Refused { .. }));
+    assert!(matches!(ask("../x", 0), Answer::Refused { .. }));
+}

@@ -41,13 +41,21 @@ impl Journal {
         for entry in self.store.scan(Table::Documents, &prefix, &[]) {
             let (at, piece) = entry?;
             let Some(key) = at.strip_suffix(&[0, 0]) else { continue };
-            let name = key.get(prefix.len() + 2..).map(<[u8]>::to_vec);
-            let name = name.and_then(|name| String::from_utf8(name).ok());
-            let name = name.ok_or_else(|| damaged(Table::Documents, &at))?;
+            let (_, name) = words(key).ok_or_else(|| damaged(Table::Documents, &at))?;
             documents.extend(self.rest_of_document(key, piece)?.map(|document| (name, document)));
         }
         documents.sort_unstable();
         Ok(documents)
+    }
+
+    /// The kinds and names of all documents.
+    pub(crate) fn document_names(&self) -> Result<Vec<(String, String)>, JournalError> {
+        let mut names = Vec::new();
+        for at in self.store.keys(Table::Documents, &[], usize::MAX)? {
+            let Some(key) = at.strip_suffix(&[0, 0]) else { continue };
+            names.push(words(key).ok_or_else(|| damaged(Table::Documents, &at))?);
+        }
+        Ok(names)
     }
 
     /// Removes a document. False if there was none.
@@ -93,6 +101,16 @@ fn prefix(kind: &str) -> Result<Vec<u8>, JournalError> {
 fn key(kind: &str, name: &str) -> Result<Vec<u8>, JournalError> {
     bounded("the name of a document", name.len(), MAX_WORD_BYTES)?;
     Ok([&prefix(kind)?, &(name.len() as u16).to_be_bytes()[..], name.as_bytes()].concat())
+}
+
+/// The kind and the name that make a key, the number of the piece left out.
+fn words(key: &[u8]) -> Option<(String, String)> {
+    let word = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).ok();
+    let (length, rest) = key.split_first_chunk::<2>()?;
+    let (kind, rest) = rest.split_at_checked(usize::from(u16::from_be_bytes(*length)))?;
+    let (length, name) = rest.split_first_chunk::<2>()?;
+    let is_all = name.len() == usize::from(u16::from_be_bytes(*length));
+    Some((word(kind)?, word(name)?)).filter(|_| is_all)
 }
 
 #[cfg(test)]

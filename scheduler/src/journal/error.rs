@@ -53,6 +53,15 @@ pub enum JournalError {
         /// The file that knows of them.
         witness: PathBuf,
     },
+    /// A backup was being restored when its process died.
+    #[error(
+        "the journal in {} was not restored to its end; remove it and restore again",
+        dir.display()
+    )]
+    Unrestored {
+        /// The directory.
+        dir: PathBuf,
+    },
     /// The disk refuses.
     #[error("the journal's disk failed while {doing}: {}{}", words(source), remedy(source))]
     Disk {

@@ -1,15 +1,15 @@
 //! Looking things up: studies, facts in order, and the entries of each index.
 
 use fleetfit_search_spaces::wire::ModelAddress;
-use fleetfit_search_spaces::{Configuration, EntityKey, Outcome};
+use fleetfit_search_spaces::{Configuration, EntityKey};
 
 use super::StudyId;
 use super::bytes::{Malformed, Reader};
+use super::facts::{Blocks, Facts, Pieces};
 use super::record::{MORE, Record};
-use super::store::{Found, Scan, Table, damaged};
-use super::study::{StudyHead, StudyRecord, Summary};
+use super::store::{Table, damaged};
+use super::study::{DamagedStudy, Listing, StudyHead, StudyRecord, Summary};
 use super::{BLOCK_ENTITIES, Journal, Prefix, fact, number, sequence_of};
-use crate::event::Fact;
 use crate::journal::JournalError;
 
 impl Journal {
@@ -26,36 +26,74 @@ impl Journal {
         }
     }
 
-    /// Every study in order of creation.
-    pub fn list(&self) -> Result<Vec<StudyRecord>, JournalError> {
-        let mut ids = Vec::new();
-        for entry in self.store.scan(Table::Names, &[], &[]) {
-            let (name, bytes) = entry?;
-            ids.push(StudyId(number(Table::Names, &name, &bytes)?));
+    /// The number of the study of this name, also of one that is damaged.
+    pub fn number_of(&self, name: &str) -> Result<Option<StudyId>, JournalError> {
+        match self.store.get(Table::Names, name.as_bytes()) {
+            Ok(bytes) => bytes
+                .map(|bytes| number(Table::Names, name.as_bytes(), &bytes).map(StudyId))
+                .transpose(),
+            Err(error) => match self.number_by_head(name)? {
+                Some(id) => Ok(Some(id)),
+                None => Err(error),
+            },
         }
-        ids.sort_unstable();
-        let mut records = Vec::with_capacity(ids.len());
-        for id in ids {
-            match self.record(id) {
-                Err(JournalError::NoStudy { .. }) => {}
-                found => records.push(found?),
+    }
+
+    /// The number of the study that calls itself so.
+    fn number_by_head(&self, name: &str) -> Result<Option<StudyId>, JournalError> {
+        for key in self.store.keys(Table::Summaries, &[], usize::MAX)? {
+            let id = StudyId(number(Table::Summaries, &key, &key)?);
+            if self.head(id).is_ok_and(|head| head.is_some_and(|head| head.name == name)) {
+                return Ok(Some(id));
             }
         }
-        Ok(records)
+        Ok(None)
+    }
+
+    /// Every study in order of creation; those that cannot be read are left out.
+    pub fn list(&self) -> Result<Vec<StudyRecord>, JournalError> {
+        Ok(self.listing()?.records)
+    }
+
+    /// Every study, and those that are there and cannot be read.
+    pub fn listing(&self) -> Result<Listing, JournalError> {
+        let mut listing = Listing::default();
+        let mut names = self.store.scan(Table::Names, &[], &[]);
+        while let Some(found) = names.next_found() {
+            let (name, bytes) = found?;
+            let read = bytes
+                .and_then(|bytes| number(Table::Names, &name, &bytes))
+                .and_then(|id| self.record(StudyId(id)));
+            match read {
+                Ok(record) => listing.records.push(record),
+                // It was deleted since the name was read.
+                Err(JournalError::NoStudy { .. }) => {}
+                Err(reason @ (JournalError::Corrupt { .. } | JournalError::Newer { .. })) => {
+                    let name = String::from_utf8_lossy(&name).into_owned();
+                    listing.damaged.push(DamagedStudy { name, reason: reason.to_string() });
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        listing.records.sort_unstable_by_key(|record| record.id);
+        Ok(listing)
     }
 
     /// The study of this number.
     pub fn record(&self, id: StudyId) -> Result<StudyRecord, JournalError> {
         let missing = JournalError::NoStudy { number: id.0 };
-        if self.store.get(Table::Unfinished, &id.key())?.is_some() {
+        if self.store.has(Table::Unfinished, &id.key())? {
             return Err(missing);
         }
-        let Some(head) = self.whole(Table::Studies, &id.key())? else {
-            return Err(missing);
-        };
-        let head: StudyHead =
-            serde_json::from_slice(&head).map_err(|_| damaged(Table::Studies, &id.key()))?;
+        let head = self.head(id)?.ok_or(missing)?;
         Ok(StudyRecord { id, head, summary: self.summary(id)? })
+    }
+
+    /// What was submitted, while it is stored.
+    pub(super) fn head(&self, id: StudyId) -> Result<Option<StudyHead>, JournalError> {
+        let head = self.whole(Table::Studies, &id.key())?;
+        let read = |head: Vec<u8>| serde_json::from_slice(&head);
+        head.map(read).transpose().map_err(|_| damaged(Table::Studies, &id.key()))
     }
 
     /// Where a study stands.
@@ -79,17 +117,21 @@ impl Journal {
 
     /// The facts from this record on.
     pub(crate) fn facts_from(&self, id: StudyId, sequence: u64) -> Facts {
-        let pending = Vec::new().into_iter();
+        Facts::new(self.pieces_from(id, sequence))
+    }
+
+    /// The records of a study's facts as they are stored, from this one on.
+    pub(super) fn pieces_from(&self, id: StudyId, sequence: u64) -> Pieces {
         let (end, failed) = match self.store.last(Table::Facts, &id.key()) {
             Ok(end) => (end, None),
             Err(error) => (None, Some(error)),
         };
         let scan = self.store.scan(Table::Facts, &id.key(), &sequence.to_be_bytes());
-        Facts { id, scan, end, failed, pending }
+        Pieces { id, scan, end, failed }
     }
 
     /// The record of this sequence number.
-    fn fact_record(&self, id: StudyId, sequence: u64) -> Result<Record, JournalError> {
+    pub(super) fn fact_record(&self, id: StudyId, sequence: u64) -> Result<Record, JournalError> {
         let piece = |sequence: u64| {
             let key = id.with(sequence);
             let piece = self.store.get(Table::Facts, &key)?;
@@ -114,9 +156,9 @@ impl Journal {
                 let block = (entity / BLOCK_ENTITIES).to_be_bytes();
                 let prefix = [id.key(), block].concat();
                 let index = self.store.scan(Table::Blocks, &prefix, &from.to_be_bytes());
-                Blocks(Route::Indexed { journal: self.clone(), id, index })
+                Blocks::indexed(self, id, index)
             }
-            _ => Blocks(Route::All(self.facts_from(id, from))),
+            _ => Blocks::all(self.facts_from(id, from)),
         }
     }
 
@@ -219,116 +261,4 @@ fn read_best(key: &[u8], bytes: &[u8]) -> Result<(f64, u32), JournalError> {
 
 fn read_entity(key: &[u8], bytes: &[u8]) -> Result<EntityKey, JournalError> {
     serde_json::from_slice(bytes).map_err(|_| damaged(Table::Entities, key))
-}
-
-/// A record's key and what it holds.
-type Piece = (Vec<u8>, Vec<u8>);
-
-/// A study's facts in order.
-pub struct Facts {
-    id: StudyId,
-    scan: Scan,
-    /// The last record as it was at the beginning. It may have grown since then; what was added is
-    /// not read, because it may belong to a group whose rest is in records that are not read.
-    end: Option<Found>,
-    failed: Option<JournalError>,
-    /// The rest of the record that is being read.
-    pending: std::vec::IntoIter<Result<Fact, JournalError>>,
-}
-
-impl Facts {
-    fn next_record(&mut self) -> Option<Result<Record, JournalError>> {
-        if let Some(error) = self.failed.take() {
-            return Some(Err(error));
-        }
-        self.read_record().transpose()
-    }
-
-    fn read_record(&mut self) -> Result<Option<Record>, JournalError> {
-        let mut begun: Option<Record> = None;
-        while let Some((key, payload)) = self.next_piece()? {
-            let is_whole = match &mut begun {
-                Some(record) => record.add(&payload)?,
-                None => {
-                    let sequence = sequence_of(Table::Facts, &key, &key)?;
-                    let (record, is_whole) = Record::begin(self.id, sequence, &payload)?;
-                    begun = Some(record);
-                    is_whole
-                }
-            };
-            if is_whole {
-                return Ok(begun);
-            }
-        }
-        Ok(None)
-    }
-
-    fn next_piece(&mut self) -> Result<Option<Piece>, JournalError> {
-        let Some((end, _)) = &self.end else { return Ok(None) };
-        let Some(entry) = self.scan.next() else { return Ok(None) };
-        // A damaged record has no key; only the last one is read from elsewhere.
-        let (key, payload) = entry?;
-        if *key < **end {
-            return Ok(Some((key.to_vec(), payload)));
-        }
-        let Some((end, payload)) = self.end.take() else { return Ok(None) };
-        if *key == *end { Ok(Some((end, payload?))) } else { Ok(None) }
-    }
-
-    /// The outcomes of the next record that has any.
-    fn next_block(&mut self) -> Option<Result<(u64, Vec<Outcome>), JournalError>> {
-        loop {
-            let record = match self.next_record()? {
-                Ok(record) => record,
-                Err(error) => return Some(Err(error)),
-            };
-            match record.outcomes() {
-                Ok(outcomes) if outcomes.is_empty() => {}
-                read => return Some(read.map(|outcomes| (record.sequence, outcomes))),
-            }
-        }
-    }
-}
-
-impl Iterator for Facts {
-    type Item = Result<Fact, JournalError>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        loop {
-            if let Some(fact) = self.pending.next() {
-                return Some(fact);
-            }
-            match self.next_record()? {
-                Ok(record) => self.pending = record.facts().into_iter(),
-                Err(error) => return Some(Err(error)),
-            }
-        }
-    }
-}
-
-/// A study's outcomes, those of each record together.
-pub(crate) struct Blocks(Route);
-
-enum Route {
-    /// Every one.
-    All(Facts),
-    /// Those that the index names.
-    Indexed { journal: Journal, id: StudyId, index: Scan },
-}
-
-impl Iterator for Blocks {
-    type Item = Result<(u64, Vec<Outcome>), JournalError>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        match &mut self.0 {
-            Route::All(facts) => facts.next_block(),
-            Route::Indexed { journal, id, index } => {
-                let entry = index.next()?;
-                let key = entry.and_then(|(key, _)| sequence_of(Table::Blocks, &key, &key));
-                Some(key.and_then(|sequence| {
-                    Ok((sequence, journal.fact_record(*id, sequence)?.outcomes()?))
-                }))
-            }
-        }
-    }
 }

@@ -210,6 +210,11 @@ impl Store {
             .transpose()
     }
 
+    /// Whether there is a record of this key, damaged or not.
+    pub(super) fn has(&self, table: Table, key: &[u8]) -> Result<bool, JournalError> {
+        guarded("reading", || self.tree(table).contains_key(key))
+    }
+
     /// The last record whose key begins with `prefix`, and what it holds if it is whole.
     pub(super) fn last(&self, table: Table, prefix: &[u8]) -> Result<Option<Found>, JournalError> {
         self.highest(table, self.tree(table).scan_prefix(prefix))
@@ -262,6 +267,7 @@ impl Store {
         let mut value = self.tree(table).get(key).unwrap().unwrap().to_vec();
         change(&mut value);
         self.tree(table).insert(key, value).unwrap();
+        self.sync().unwrap();
     }
 
     #[cfg(test)]
@@ -276,16 +282,22 @@ pub(super) struct Scan {
     range: sled::Iter,
 }
 
+impl Scan {
+    /// The next record, also if it is damaged.
+    pub(super) fn next_found(&mut self) -> Option<Result<Found, JournalError>> {
+        let next = guarded("reading", || self.range.next().transpose()).transpose()?;
+        Some(next.map(|(key, value)| {
+            let payload = unseal(self.table, &key, &value).map(<[u8]>::to_vec);
+            (key.to_vec(), payload)
+        }))
+    }
+}
+
 impl Iterator for Scan {
-    type Item = Result<(sled::IVec, Vec<u8>), JournalError>;
+    type Item = Result<(Vec<u8>, Vec<u8>), JournalError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        let table = self.table;
-        let next = guarded("reading", || self.range.next().transpose()).transpose()?;
-        Some(next.and_then(|(key, value)| {
-            let payload = unseal(table, &key, &value)?.to_vec();
-            Ok((key, payload))
-        }))
+        Some(self.next_found()?.and_then(|(key, payload)| Ok((key, payload?))))
     }
 }
 

@@ -107,6 +107,24 @@ impl StudyRecord {
     }
 }
 
+/// All studies of a journal.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Listing {
+    /// Those that can be read, in order of creation.
+    pub records: Vec<StudyRecord>,
+    /// Those that cannot, by name.
+    pub damaged: Vec<DamagedStudy>,
+}
+
+/// A study that is there and cannot be read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DamagedStudy {
+    /// Its name.
+    pub name: String,
+    /// What is wrong with it.
+    pub reason: String,
+}
+
 /// Where a study stands as a whole.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

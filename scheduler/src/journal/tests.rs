@@ -66,7 +66,50 @@ fn a_changed_byte_is_an_error_that_names_the_record() {
     assert!(matches!(journal.best(id, 0), Err(JournalError::Corrupt { .. })));
     journal.store.damage(Table::Names, b"one", |value| value[1] ^= 1);
     assert!(matches!(journal.find("one"), Err(JournalError::Corrupt { .. })));
-    assert!(matches!(journal.list(), Err(JournalError::Corrupt { .. })));
+}
+
+/// Each kind of damage that keeps a study from being read, and the others are served.
+#[test]
+fn one_damaged_study_does_not_hide_the_others() {
+    let check = |table: Table, key: &[u8]| {
+        let dir = tempfile::tempdir().unwrap();
+        let (journal, id) = one_fact(dir.path());
+        journal.create(&study("before", 1)).unwrap();
+        let other = journal.create(&study("zebra", 1)).unwrap();
+        let running = Index {
+            summary: Summary { status: Status::Running, ..Summary::default() },
+            ..Index::default()
+        };
+        journal.append(other, &[], &running).unwrap();
+        journal.append(id, &[], &running).unwrap();
+        journal.store.damage(table, key, |value| value[2] ^= 1);
+        drop(journal);
+        let journal = Journal::open(dir.path()).unwrap();
+        let listing = journal.listing().unwrap();
+        let names: Vec<&str> = listing.records.iter().map(|r| r.head.name.as_str()).collect();
+        assert_eq!(names, ["before", "zebra"]);
+        assert_eq!(listing.records[1].summary.status, Status::Interrupted);
+        let [damaged] = &listing.damaged[..] else { panic!("{:?}", listing.damaged) };
+        assert_eq!(damaged.name, "one");
+        let expected = format!("of {}; restore it from a backup", table.name());
+        assert!(damaged.reason.ends_with(&expected), "{}", damaged.reason);
+        assert!(matches!(journal.find("one"), Err(JournalError::Corrupt { .. })));
+        assert!(matches!(
+            journal.create(&study("one", 1)),
+            Err(JournalError::NameTaken { name }) if name == "one"
+        ));
+        // It can be removed all the same.
+        let found = journal.number_of("one").unwrap().unwrap();
+        assert_eq!(found, id);
+        journal.delete(found).unwrap();
+        let listing = journal.listing().unwrap();
+        assert_eq!((listing.records.len(), listing.damaged.len()), (2, 0));
+        assert!(journal.store.keys(Table::Facts, &id.key(), 1).unwrap().is_empty());
+        journal.create(&study("one", 1)).unwrap();
+    };
+    check(Table::Names, b"one");
+    check(Table::Summaries, &[0, 0, 0, 0]);
+    check(Table::Studies, &[0, 0, 0, 0, 0, 0]);
 }
 
 fn seal_length(journal: &Journal, id: StudyId) -> usize {
@@ -162,7 +205,7 @@ fn open_finishes_a_study_that_was_half_deleted_or_half_created() {
     let other = journal.create(&study("other", 600)).unwrap();
     journal.append(other, &[ended(599)], &Index::default()).unwrap();
     let half = StudyId(7);
-    journal.write_entities(half, &study("half", 10).entities).unwrap();
+    journal.write_entities(half, 0, &study("half", 10).entities).unwrap();
     let mark = |id: StudyId| Write::put(Table::Unfinished, id.key().to_vec(), Vec::new());
     journal
         .store

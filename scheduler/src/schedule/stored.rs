@@ -13,6 +13,7 @@ const VERSION: u32 = 1;
 
 /// A schedule that somebody wants: its file, and the job that the file names.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct NewSchedule {
     /// The schedule file's path as given.
     pub file: String,

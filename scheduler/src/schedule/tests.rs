@@ -101,14 +101,14 @@ fn schedules_are_created_once_and_kept() {
     let dir = tempfile::tempdir().unwrap();
     let now = at("2026-11-20T05:59:00.5Z");
     let schedules = Schedules::open(&Journal::open(dir.path()).unwrap()).unwrap();
-    let nightly = schedules.create(new("nightly", DAILY), now).unwrap();
+    let nightly = schedules.create(new("nightly", DAILY), now).unwrap().0;
     assert_eq!(nightly.next_due.as_deref(), Some("2026-11-20T06:00:00Z"));
     assert_eq!(nightly.trigger, "cron 0 6 * * *, UTC");
     assert_eq!(nightly.job.as_deref(), Some("./job.yaml"));
     let later = now + SignedDuration::from_hours(48);
     let mut same = new("nightly", DAILY);
     same.text.insert_str(0, "# said otherwise\ndescription: the same\n");
-    assert_eq!(schedules.create(same, later).unwrap().created, nightly.created);
+    assert_eq!(schedules.create(same, later).unwrap().0.created, nightly.created);
     let with = |job: StoredJob| NewSchedule { job: Some(job), ..new("nightly", DAILY) };
     let others = [
         new("nightly", HOURLY),
@@ -168,7 +168,7 @@ fn a_job_in_its_schedule_needs_nothing_else() {
     let inline: String = JOB.lines().map(|line| format!("  {line}\n")).collect();
     let text = format!("name: inline\ntrigger: {{{DAILY}}}\ncreate_job:\n{inline}");
     let new = |text: &str| NewSchedule { file: "s.yaml".into(), text: text.into(), job: None };
-    let view = schedules.create(new(&text), at("2026-11-20T05:59:00Z")).unwrap();
+    let view = schedules.create(new(&text), at("2026-11-20T05:59:00Z")).unwrap().0;
     assert_eq!(view.job, None);
     let stored = schedules.stored("inline").unwrap();
     assert_eq!(stored.job.read().unwrap().canonical(), job().read().unwrap().canonical());

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::{ScheduleError, ScheduleView, Schedules, StoredSchedule};
+use super::{NewSchedule, ScheduleError, ScheduleView, Schedules, StoredSchedule};
 
 /// How long the thread sleeps at most.
 const LOOK: Duration = Duration::from_secs(20);
@@ -48,6 +48,11 @@ impl Ticker {
         Ok(Self { shared, thread: Some(thread) })
     }
 
+    /// Keeps a schedule, from now on; see [`Schedules::create`].
+    pub fn create(&self, new: NewSchedule) -> Result<(ScheduleView, bool), ScheduleError> {
+        self.shared.schedules.create(new, (self.shared.clock)())
+    }
+
     /// Runs a schedule's job now, paused or not. Its own times stay as they are.
     pub fn trigger(&self, name: &str) -> Result<ScheduleView, ScheduleError> {
         let outcome = self.shared.one_after_the_other(|shared| {
@@ -60,6 +65,11 @@ impl Ticker {
         })?;
         outcome.map_err(ScheduleError::Refused)?;
         self.shared.schedules.get(name)
+    }
+
+    /// What it runs.
+    pub fn schedules(&self) -> &Schedules {
+        &self.shared.schedules
     }
 
     /// Looks at the clock at once.

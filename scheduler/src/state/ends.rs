@@ -16,6 +16,9 @@ impl StudyState {
         if self.phase == Phase::Closed {
             return;
         }
+        let piece = self.flight.piece_out(assignment);
+        let n_trials = piece.map_or(1, |piece| flight::n_trials(&piece.parts));
+        self.pace.hear(n_trials, &outcomes);
         let is_stale = assignment < self.first_resumed;
         let mut first = Vec::new();
         for outcome in outcomes {

@@ -53,6 +53,8 @@ pub(super) struct Flight {
     out: BTreeMap<u64, Piece>,
     back: VecDeque<Piece>,
     next_number: u64,
+    /// The most assignments that were out at once: the runners can do as much.
+    most_out: usize,
     /// Entities by configuration that assignments of an earlier life brought: they are out, or came
     /// back, or have ended, and so nobody who looks for something to do may take them.
     adopted: BTreeMap<(Purpose, u32), Bitmap>,
@@ -151,6 +153,12 @@ impl Flight {
 
     pub(super) fn send(&mut self, piece: Piece) {
         self.out.insert(piece.number, piece);
+        self.most_out = self.most_out.max(self.out.len());
+    }
+
+    /// The most assignments that were out at once.
+    pub(super) fn most_out(&self) -> usize {
+        self.most_out
     }
 
     /// Takes an assignment in, if this is the hand-out of it that is out.

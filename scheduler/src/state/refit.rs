@@ -19,20 +19,20 @@ const NOBODY: u32 = u32::MAX;
 #[derive(Debug)]
 pub(super) struct Refits {
     done_with: Vec<u32>,
-    /// The block that is looked at next.
-    next_block: u32,
+    /// The entity that is looked at next.
+    next_entity: u32,
     /// The winner of every entity under `selection: shared`.
     shared_winner: Option<u32>,
 }
 
 impl Refits {
     pub(super) fn new(n_entities: u32) -> Self {
-        Self { done_with: vec![NOBODY; n_entities as usize], next_block: 0, shared_winner: None }
+        Self { done_with: vec![NOBODY; n_entities as usize], next_entity: 0, shared_winner: None }
     }
 
-    /// The walk over the blocks begins again.
+    /// The walk over the entities begins again.
     pub(super) fn rewind(&mut self) {
-        self.next_block = 0;
+        self.next_entity = 0;
     }
 }
 
@@ -74,25 +74,24 @@ impl StudyState {
                 return Some(Piece { parts, ..piece });
             }
         }
-        while self.refits.next_block < self.cut.n_blocks() {
-            let block = self.refits.next_block;
-            self.refits.next_block += 1;
-            let parts = self.refits_of(block);
-            if !parts.is_empty() {
-                return Some(self.flight.fresh(Purpose::Refit, parts));
-            }
-        }
-        None
+        let parts = self.next_refits();
+        (!parts.is_empty()).then(|| self.flight.fresh(Purpose::Refit, parts))
     }
 
-    /// What a block of entities has to be refitted with, by configuration.
-    fn refits_of(&self, block: u32) -> Vec<Part> {
+    /// What the next entities have to be refitted with, by configuration.
+    fn next_refits(&mut self) -> Vec<Part> {
+        let n_entities = self.cut.n_entities;
+        let n_wanted = self.refits_together();
         let mut by_winner: BTreeMap<u32, Vec<u32>> = BTreeMap::new();
-        for entity in self.cut.entities(block) {
+        let mut n_found = 0;
+        while n_found < n_wanted && self.refits.next_entity < n_entities {
+            let entity = self.refits.next_entity;
+            self.refits.next_entity += 1;
             let winner = self.needs_refit(entity);
             let is_free = |winner: &u32| !self.flight.is_adopted(Purpose::Refit, *winner, entity);
             if let Some(winner) = winner.filter(is_free) {
                 by_winner.entry(winner).or_default().push(entity);
+                n_found += 1;
             }
         }
         let parts = by_winner
@@ -101,17 +100,24 @@ impl StudyState {
         parts.collect()
     }
 
+    /// How many entities are refitted together. Nobody tells how long that takes; a trial, which
+    /// fits several models, takes as long.
+    fn refits_together(&self) -> u32 {
+        if !self.pace.is_known() {
+            return self.cut.width;
+        }
+        let n_left = self.cut.n_entities - self.refits.next_entity;
+        self.fair_share(self.pace.trials(), u64::from(n_left))
+    }
+
     /// Whether anything is left to refit. Asked only while nothing is out, so that the walk may
-    /// begin again: blocks behind it are done, unless a winner has changed since.
+    /// begin again: entities behind it are done, unless a winner has changed since.
     pub(super) fn has_refits_left(&mut self) -> bool {
-        let n_blocks = self.cut.n_blocks();
-        let is_open = |block: &u32| {
-            let mut entities = self.cut.entities(*block);
-            entities.any(|entity| self.needs_refit(entity).is_some())
-        };
-        let ahead = (self.refits.next_block..n_blocks).find(is_open);
-        let found = ahead.or_else(|| (0..self.refits.next_block).find(is_open));
-        self.refits.next_block = found.unwrap_or(n_blocks);
+        let n_entities = self.cut.n_entities;
+        let is_open = |entity: &u32| self.needs_refit(*entity).is_some();
+        let ahead = (self.refits.next_entity..n_entities).find(is_open);
+        let found = ahead.or_else(|| (0..self.refits.next_entity).find(is_open));
+        self.refits.next_entity = found.unwrap_or(n_entities);
         found.is_some()
     }
 

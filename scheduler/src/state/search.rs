@@ -1,9 +1,9 @@
 //! Who is tried next: what came back, then the batch that is being walked, then the next one.
 //!
-//! A batch of configurations is tried block of entities by block of entities, so that a runner
-//! finds the same configurations again for the next block. A batch is at most half of the
-//! configurations that may be in flight, so that the next one begins while the last blocks of this
-//! one are out.
+//! A batch of configurations goes over the entities together, so that a runner lays an entity's rows
+//! out once for all of them. How many trials an assignment carries follows what trials take
+//! (`pace`), what is left, and how many assignments the runners were seen to do at once: nobody has
+//! to wait while somebody else holds a stack of work.
 
 use std::collections::VecDeque;
 use std::ops::Range;
@@ -15,42 +15,118 @@ use super::flight::{Part, Piece, Purpose};
 use super::{Phase, StudyState, tally};
 use crate::event::{Command, Fact, Step};
 
-/// Configurations that travel together.
+/// Configurations that travel together, where there are many entities for each.
 const MAX_BATCH: u32 = 16;
 
-/// A batch on its way over the blocks.
+/// The same where there are few: their settings have to fit into a message.
+const MAX_PACKED: u32 = 256;
+
+/// Assignments that are meant to be out at once, where fewer were seen.
+const MIN_ABREAST: u64 = 8;
+
+/// A batch on its way over the entities.
 #[derive(Debug)]
 struct Walk {
     configurations: Vec<u32>,
-    next_block: u32,
+    next_entity: u32,
+    /// The configuration that is next for this entity, where not all go together.
+    next_configuration: usize,
 }
 
-/// Batches that were begun, and batches that were proposed and wait.
+impl Walk {
+    /// So many trials, or a few less: configurations, and the entities that all of them are tried
+    /// for. None at the end.
+    fn advance(&mut self, n_trials: u32, n_entities: u32) -> Option<(&[u32], Range<u32>)> {
+        let entity = self.next_entity;
+        if entity >= n_entities {
+            return None;
+        }
+        let (n_wanted, n_together) = (n_trials as usize, self.configurations.len());
+        if self.next_configuration == 0 && n_wanted >= n_together {
+            let width = n_trials / n_together.max(1) as u32;
+            self.next_entity = entity.saturating_add(width).min(n_entities);
+            return Some((&self.configurations, entity..self.next_entity));
+        }
+        let first = self.next_configuration;
+        let end = n_together.min(first + n_wanted);
+        self.next_configuration = end;
+        if end == n_together {
+            self.next_configuration = 0;
+            self.next_entity += 1;
+        }
+        Some((&self.configurations[first..end], entity..entity + 1))
+    }
+
+    /// How many trials it has before it, ended ones included.
+    fn n_left(&self, n_entities: u32) -> u64 {
+        let n_entities = n_entities.saturating_sub(self.next_entity);
+        u64::from(n_entities) * self.configurations.len() as u64
+    }
+}
+
+/// Batches that were begun, and configurations that wait to be handed out.
 #[derive(Debug, Default)]
 pub(super) struct Queue {
     walks: VecDeque<Walk>,
-    waiting: VecDeque<Vec<u32>>,
+    waiting: VecDeque<u32>,
 }
 
 impl Queue {
     /// Everything that is open waits.
-    pub(super) fn of_open(open: impl Iterator<Item = u32>, batch_size: u32) -> Self {
-        let open: Vec<u32> = open.collect();
-        let batches = open.chunks(batch_size.max(1) as usize);
-        Self { walks: VecDeque::new(), waiting: batches.map(<[u32]>::to_vec).collect() }
+    pub(super) fn of_open(open: impl Iterator<Item = u32>) -> Self {
+        Self { walks: VecDeque::new(), waiting: open.collect() }
     }
 }
 
 impl StudyState {
-    /// How many configurations travel together: few where there are few blocks, which would leave
-    /// threads without work.
-    pub(super) fn batch_size(&self) -> u32 {
-        if matches!(self.study.work, Work::Command(_) | Work::External) {
-            return 1;
-        }
-        let by_blocks = self.cut.n_blocks() / 8;
-        let by_limit = self.study.limits.max_concurrent_trials / 2;
-        MAX_BATCH.min(by_blocks).min(by_limit).max(1)
+    /// How many trials the next assignment should carry.
+    fn trials_together(&self) -> u32 {
+        let wanted = match self.study.work {
+            Work::External => 1,
+            // Whoever may be stopped early has to be running when the others report.
+            Work::Command(_) if self.watch.is_some() => 1,
+            Work::Command(_) => self.pace.programs(),
+            Work::Learner(_) | Work::ChosenLearner { .. } | Work::AutoMl => self.pace.trials(),
+        };
+        let n_entities = u64::from(self.cut.n_entities);
+        // What may be in flight at once has to go round.
+        let abreast = u64::from(self.limit()) * n_entities / self.n_abreast();
+        let wanted = wanted.min(u32::try_from(abreast).unwrap_or(u32::MAX)).max(1);
+        let walking: u64 =
+            self.queue.walks.iter().map(|walk| walk.n_left(self.cut.n_entities)).sum();
+        let waiting = self.queue.waiting.len() as u64 + u64::from(self.n_unproposed());
+        self.fair_share(wanted, walking.saturating_add(waiting.saturating_mul(n_entities)))
+    }
+
+    /// No more than everybody's share of what is left, unless that is hardly worth an assignment.
+    pub(super) fn fair_share(&self, wanted: u32, n_left: u64) -> u32 {
+        let share = u32::try_from(n_left / self.n_abreast()).unwrap_or(u32::MAX);
+        wanted.min(share.max(self.pace.fewest())).max(1)
+    }
+
+    /// How many assignments are meant to be out at once.
+    fn n_abreast(&self) -> u64 {
+        MIN_ABREAST.max(self.flight.most_out() as u64)
+    }
+
+    /// How many configurations may be in flight.
+    fn limit(&self) -> u32 {
+        self.study.limits.max_concurrent_trials.max(1)
+    }
+
+    /// How many configurations may still be proposed.
+    fn n_unproposed(&self) -> u32 {
+        let points = self.n_points.map_or(u32::MAX, |n| u32::try_from(n).unwrap_or(u32::MAX));
+        let limit = self.study.limits.max_total_trials.min(points);
+        limit.saturating_sub(self.counts.proposed)
+    }
+
+    /// How many configurations travel together: no more than half of those that may be in flight, so
+    /// that the next ones begin while the last trials of these are out.
+    fn batch_size(&self) -> u32 {
+        let n_trials = self.trials_together();
+        let packed = (n_trials / self.cut.n_entities.max(1)).min(MAX_PACKED);
+        n_trials.min(MAX_BATCH.max(packed)).min(self.limit() / 2).max(1)
     }
 
     /// Hands out what there is; how many assignments of those wanted there were not.
@@ -79,7 +155,7 @@ impl StudyState {
             }
         }
         loop {
-            if let Some(parts) = self.next_block() {
+            if let Some(parts) = self.next_parts() {
                 return Some(self.flight.fresh(Purpose::Try, parts));
             }
             if !self.begin_batch(step) {
@@ -88,15 +164,14 @@ impl StudyState {
         }
     }
 
-    /// The next block of the batch that is being walked that has anything left to try.
-    fn next_block(&mut self) -> Option<Vec<Part>> {
+    /// The next trials of the batch that is being walked that are left to do.
+    fn next_parts(&mut self) -> Option<Vec<Part>> {
+        let n_trials = self.trials_together();
         while let Some(mut walk) = self.queue.walks.pop_front() {
-            if walk.next_block >= self.cut.n_blocks() {
+            let Some((numbers, entities)) = walk.advance(n_trials, self.cut.n_entities) else {
                 continue;
-            }
-            let entities = self.cut.entities(walk.next_block);
-            walk.next_block += 1;
-            let parts = walk.configurations.iter().filter_map(|&number| {
+            };
+            let parts = numbers.iter().filter_map(|&number| {
                 let open = self.to_try(number, entities.clone());
                 (!open.is_empty()).then_some((number, open))
             });
@@ -120,26 +195,31 @@ impl StudyState {
 
     /// Begins the next batch, proposing it if none waits. False if there is none, or no room.
     fn begin_batch(&mut self, step: &mut Step) -> bool {
-        let limit = self.study.limits.max_concurrent_trials.max(1);
-        let room = limit.saturating_sub(self.n_handed_out);
-        let is_new = |number: &&u32| self.open.get(number).is_some_and(|open| !open.is_handed_out);
-        let configurations = match self.queue.waiting.front() {
+        let size = self.batch_size();
+        let room = self.limit().saturating_sub(self.n_handed_out);
+        let configurations = if self.queue.waiting.is_empty() {
+            self.propose(size, room, step)
+        } else {
+            let n_waiting = self.queue.waiting.len().min(size as usize);
+            let is_new =
+                |number: &&u32| self.open.get(number).is_some_and(|open| !open.is_handed_out);
+            let n_new = self.queue.waiting.range(..n_waiting).filter(is_new).count();
             // With nothing out, no room would come.
-            Some(batch)
-                if batch.iter().filter(is_new).count() > room as usize
-                    && !self.flight.is_empty() =>
-            {
+            if n_new > room as usize && !self.flight.is_empty() {
                 return false;
             }
-            Some(_) => self.queue.waiting.pop_front().unwrap_or_default(),
-            None => self.propose(room, step),
+            self.queue.waiting.drain(..n_waiting).collect()
         };
         for &number in &configurations {
             self.mark_handed_out(number);
         }
         let is_any = !configurations.is_empty();
         if is_any {
-            self.queue.walks.push_back(Walk { configurations, next_block: 0 });
+            self.queue.walks.push_back(Walk {
+                configurations,
+                next_entity: 0,
+                next_configuration: 0,
+            });
         }
         is_any
     }
@@ -152,10 +232,10 @@ impl StudyState {
     }
 
     /// A fresh batch, as long as it has room as a whole.
-    fn propose(&mut self, room: u32, step: &mut Step) -> Vec<u32> {
+    fn propose(&mut self, size: u32, room: u32, step: &mut Step) -> Vec<u32> {
         let limit = self.study.limits.max_total_trials;
         let remaining = limit.saturating_sub(self.counts.proposed);
-        let size = self.batch_size().min(remaining);
+        let size = size.min(remaining);
         if size > room || self.is_exhausted {
             return Vec::new();
         }

@@ -176,11 +176,6 @@ impl Tally {
         });
         means.fold(Mean::default(), Mean::and)
     }
-
-    /// The entities of a range whose trials have not ended, in ascending ranges that do not touch.
-    pub(super) fn open_in(&self, range: Range<u32>) -> Vec<Range<u32>> {
-        ranges(range.filter(|&entity| !self.has_ended(entity)))
-    }
 }
 
 /// Ascending numbers as ranges that do not touch.
@@ -234,12 +229,8 @@ mod tests {
     }
 
     #[test]
-    fn open_trials_are_told_in_ranges() {
-        let mut tally = Tally::new(Cut::new(10));
-        for entity in [0, 4, 5] {
-            tally.end(entity, None);
-        }
-        assert_eq!(tally.open_in(0..10), vec![1..4, 6..10]);
-        assert_eq!(tally.open_in(4..6), Vec::<Range<u32>>::new());
+    fn numbers_become_ranges_that_do_not_touch() {
+        assert_eq!(ranges([1, 2, 3, 6, 7, 9].into_iter()), vec![1..4, 6..8, 9..10]);
+        assert_eq!(ranges([].into_iter()), Vec::<Range<u32>>::new());
     }
 }

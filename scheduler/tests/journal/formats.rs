@@ -10,7 +10,7 @@ use super::recipe::{self, PANEL, SINGLE, SINGLE_CONFIGURATIONS};
 use super::stored;
 
 /// A copy of the journal of format 1 to work on.
-fn format_1(dir: &Path) {
+pub(crate) fn format_1(dir: &Path) {
     let kept = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/journal/format-1");
     for name in ["conf", "committed"] {
         std::fs::copy(kept.join(name), dir.join(name)).unwrap();

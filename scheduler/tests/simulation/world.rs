@@ -34,6 +34,8 @@ pub(crate) struct Faults {
     loss: u32,
     repetition: u32,
     death: u32,
+    /// A runner hands an assignment back, half done.
+    hand_back: u32,
     crash: u32,
     cancel: u32,
     /// Whether assignments and messages outlive the scheduler, as in NATS, or not, as in a process.
@@ -49,6 +51,7 @@ impl Faults {
             loss: 0,
             repetition: 0,
             death: 0,
+            hand_back: 0,
             crash: 0,
             cancel: 0,
             bus_survives: true,
@@ -61,6 +64,7 @@ impl Faults {
     pub(crate) fn of_the_scheduler(dice: &mut Dice) -> Self {
         Self {
             repetition: dice.below(300),
+            hand_back: dice.below(200),
             crash: 10 + dice.below(60),
             jitter_ms: dice.below(300),
             n_runners: 1 + dice.below(8),
@@ -73,6 +77,7 @@ impl Faults {
             loss: dice.below(200),
             repetition: dice.below(300),
             death: dice.below(300),
+            hand_back: dice.below(500),
             crash: dice.below(40),
             cancel: if dice.below(3) == 0 { dice.below(20) } else { 0 },
             bus_survives: dice.below(2) == 0,
@@ -274,7 +279,7 @@ impl World {
             }
         }
         for assignment in std::mem::take(&mut self.queue) {
-            self.send_release(40, &assignment);
+            self.send_release(40, &assignment, true);
         }
     }
 
@@ -309,18 +314,20 @@ impl World {
     fn work(&mut self, assignment: &Assignment) {
         let is_first = assignment.key.attempt == 1;
         let all: Vec<_> = trials(assignment).collect();
-        let dies_after = (is_first && self.dice.happens(self.faults.death))
-            .then(|| self.dice.below(all.len() as u32) as usize);
+        let dies = is_first && self.dice.happens(self.faults.death);
+        // As often as it likes: nothing is held against what was handed back.
+        let hands_back = !dies && self.dice.happens(self.faults.hand_back);
+        let ends_after = (dies || hands_back).then(|| self.dice.below(all.len() as u32) as usize);
         let chunk = 1 + self.dice.below(all.len() as u32) as usize;
         let mut took_ms = 10;
-        let alive = &all[..dies_after.unwrap_or(all.len())];
+        let alive = &all[..ends_after.unwrap_or(all.len())];
         let is_refit = matches!(assignment.task, AssignmentTask::Refit(_));
         for (block, entity) in alive {
             *self.executions.entry((is_refit, block.tried.number, *entity)).or_default() += 1;
         }
         for trials in alive.chunks(chunk) {
-            took_ms += 10 * trials.len() as u64;
-            let event = told(assignment, trials);
+            let (event, ends_at) = told(assignment, trials, self.now_ms + took_ms);
+            took_ms = ends_at - self.now_ms;
             let is_lost = is_first && self.dice.happens(self.faults.loss);
             if !is_lost {
                 self.send(took_ms, Message::Event(event.clone()));
@@ -330,16 +337,17 @@ impl World {
             }
         }
         // A dead runner's lease runs out; another runner takes its place meanwhile.
-        let lease_ms = if dies_after.is_some() { 5_000 } else { 0 };
-        self.send_release(took_ms + lease_ms + u64::from(self.faults.jitter_ms), assignment);
+        let lease_ms = if dies { 5_000 } else { 0 };
+        let in_ms = took_ms + lease_ms + u64::from(self.faults.jitter_ms);
+        self.send_release(in_ms, assignment, !hands_back);
         self.send(took_ms, Message::Idle);
     }
 
-    fn send_release(&mut self, in_ms: u64, assignment: &Assignment) {
+    fn send_release(&mut self, in_ms: u64, assignment: &Assignment, is_blamed: bool) {
         let event = Event::Released {
             assignment: assignment.key.number,
             attempt: assignment.key.attempt,
-            is_blamed: true,
+            is_blamed,
         };
         self.send(in_ms, Message::Event(event.clone()));
         while self.dice.happens(self.faults.repetition) {
@@ -368,22 +376,31 @@ fn trials(assignment: &Assignment) -> impl Iterator<Item = (&Block, u32)> {
     })
 }
 
-/// What a runner tells about trials of an assignment.
-fn told(assignment: &Assignment, trials: &[(&Block, u32)]) -> Event {
-    match assignment.task {
-        AssignmentTask::Try(_) => Event::Ended {
-            assignment: assignment.key.number,
-            outcomes: trials.iter().map(|&(tried, entity)| outcome(tried, entity)).collect(),
-        },
-        AssignmentTask::Refit(_) => Event::Refitted {
-            assignment: assignment.key.number,
-            models: trials.iter().map(|&(tried, entity)| refit(tried, entity)).collect(),
-        },
-    }
+/// What a runner tells about trials of an assignment that it does from this time on, and when it is
+/// through with them.
+fn told(assignment: &Assignment, trials: &[(&Block, u32)], mut now_ms: u64) -> (Event, u64) {
+    let number = assignment.key.number;
+    let event = match assignment.task {
+        AssignmentTask::Try(_) => {
+            let outcomes = trials.iter().map(|&(tried, entity)| {
+                let outcome = outcome(tried, entity, now_ms);
+                now_ms = outcome.ended_ms;
+                outcome
+            });
+            Event::Ended { assignment: number, outcomes: outcomes.collect() }
+        }
+        AssignmentTask::Refit(_) => {
+            now_ms += 10 * trials.len() as u64;
+            let models = trials.iter().map(|&(tried, entity)| refit(tried, entity));
+            Event::Refitted { assignment: number, models: models.collect() }
+        }
+    };
+    (event, now_ms)
 }
 
-/// How a trial ends depends on nothing but the trial. Few values, so that there are ties.
-fn outcome(tried: &Block, entity: u32) -> Outcome {
+/// How a trial ends, and how long it takes, depends on nothing but the trial. Few values, so that
+/// there are ties; most trials are quick, some slow.
+fn outcome(tried: &Block, entity: u32, started_ms: u64) -> Outcome {
     let hash = hash(&tried.tried.configuration, entity);
     let reason = || "for a reason".to_owned();
     let end = match hash % 29 {
@@ -392,13 +409,18 @@ fn outcome(tried: &Block, entity: u32) -> Outcome {
         2 => End::Completed { value: f64::NAN },
         rest => End::Completed { value: rest as f64 / 10.0 - 1.0 },
     };
+    let took_ms = match hash % 31 {
+        0..=19 => 0,
+        20..=29 => 3,
+        _ => 150,
+    };
     Outcome {
         configuration: tried.tried.number,
         entity,
         end,
         fits: 1 + (hash >> 32) as u32 % 3,
-        started_ms: 0,
-        ended_ms: 0,
+        started_ms,
+        ended_ms: started_ms + took_ms,
         reports: Vec::new(),
     }
 }

@@ -79,8 +79,8 @@ fn ascending<'a>(places: impl Iterator<Item = &'a str>) -> Result<(), ManifestEr
     Ok(())
 }
 
-/// A place: names with one slash between them, none of which leads upwards.
-pub(super) fn check_place(place: &str) -> Result<(), ManifestError> {
+/// A place in a folder: names with one slash between them, none of which leads upwards.
+pub fn check_place(place: &str) -> Result<(), ManifestError> {
     if place.len() > MAX_PLACE_BYTES {
         return Err(refused(place, "it is too long"));
     }

@@ -1,6 +1,5 @@
 use proptest::prelude::*;
 
-use super::check::check_place;
 use super::*;
 use crate::job::Job;
 use crate::study::Study;

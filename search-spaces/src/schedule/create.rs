@@ -9,8 +9,6 @@ use crate::yaml::{Content, Node, brief_text};
 
 /// What a job of Azure's workspace begins with.
 const WORKSPACE: &str = "azureml:";
-/// What a path may begin with in Azure's files.
-const FILE: &str = "file:";
 
 /// What a schedule runs.
 #[derive(Clone, Debug)]
@@ -66,7 +64,7 @@ impl CreateJob {
             findings.problem(at, Mistake::new(says, "the path of a job file").hint(hint));
             return None;
         }
-        let path = text.strip_prefix(FILE).unwrap_or(&text).trim().to_owned();
+        let path = text.trim().to_owned();
         Some(Self::File { path, place: findings.place(at), changes })
     }
 

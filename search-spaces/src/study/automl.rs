@@ -1,9 +1,10 @@
 //! A job of `type: automl`.
 
-use super::{Reading, Selection, Study, header};
+use super::header::{self, Header};
+use super::{Reading, Selection, Study};
 use crate::automl::{AutoMl, Budget, OTHER_TASKS};
 use crate::data::{DataSpec, Task, share};
-use crate::fields::{At, Fields};
+use crate::fields::Fields;
 use crate::findings::{Findings, Mistake};
 use crate::ignored::{OF_AUTOML, SILENT_OF_AUTOML};
 use crate::nearest::nearest;
@@ -29,8 +30,8 @@ const TASKS: [Task; 3] = [Task::Classification, Task::Regression, Task::Forecast
 
 /// Reads the job, whose `type` is taken already.
 pub(super) fn read(mut root: Fields<'_>, name: &str, findings: &mut Findings) -> Reading {
-    let (name, mut ignored) = header::read(&mut root, name, findings);
-    ignored.extend(root.ignore(OF_AUTOML));
+    let mut header = header::read(&mut root, name, findings);
+    header.ignored.extend(root.ignore(OF_AUTOML));
     refuse_to_run(&root, findings);
     let example = "task: classification (or regression, forecasting)";
     let text = root.require("task", example, findings).and_then(|at| {
@@ -47,21 +48,21 @@ pub(super) fn read(mut root: Fields<'_>, name: &str, findings: &mut Findings) ->
         }
         // A mistyped task on images is not read as one on tables.
         if is_other || nearest(text, known).is_some_and(|near| OTHER_TASKS.contains(&near)) {
-            let study = read_other(root, name, ignored, findings);
+            let study = read_other(root, header, findings);
             return Reading { study, ..Reading::default() };
         }
     }
-    read_tabular(root, name, task, ignored, findings)
+    read_tabular(root, header, task, findings)
 }
 
 /// Reads a job on tables; without a task, whatever does not need it.
 fn read_tabular<'a>(
     mut root: Fields<'a>,
-    name: Option<String>,
+    header: Header<'a>,
     task: Option<Task>,
-    mut ignored: Vec<At<'a>>,
     findings: &mut Findings,
 ) -> Reading {
+    let Header { name, priority, mut ignored } = header;
     let metric = match root.take("primary_metric", findings) {
         Some(at) => measure(&at, task, findings),
         None => task.map(default_measure),
@@ -95,6 +96,7 @@ fn read_tabular<'a>(
             let mut study = assemble(name, metric, automl, budget);
             study.data.clone_from(&data);
             study.selection = selection.flatten().unwrap_or_default();
+            study.priority = priority;
             study.seed = seed.map(i64::unsigned_abs);
             Some(study)
         }
@@ -115,15 +117,16 @@ const VERBOSITIES: &[(&str, ())] = &[
 /// A task on images or text: known, and read no further than its limits.
 fn read_other<'a>(
     mut root: Fields<'a>,
-    name: Option<String>,
-    mut ignored: Vec<At<'a>>,
+    header: Header<'a>,
     findings: &mut Findings,
 ) -> Option<Study> {
+    let Header { name, priority, mut ignored } = header;
     let metric = root.take("primary_metric", findings).and_then(|at| at.text(findings));
     let budget = Budget::read(&mut root, &mut ignored, findings);
     root.take_all();
     header::notice_ignored(&ignored, findings);
     let mut study = assemble(name?, Measure::Accuracy, AutoMl::default(), budget?);
+    study.priority = priority;
     if let Some(metric) = metric {
         study.objective.metric = metric;
     }

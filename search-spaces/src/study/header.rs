@@ -5,18 +5,29 @@ use std::path::Path;
 use crate::fields::{At, Fields};
 use crate::findings::{Findings, Mistake};
 use crate::ignored::{DESCRIPTIVE, LABELS, OF_JOBS, RECORDED};
+use crate::priority::Priority;
 use crate::seed::mix;
 use crate::yaml::Content;
 
 /// The longest name.
 const MAX_NAME: usize = 128;
 
-/// Reads the name and takes every key that means nothing here; those worth a notice are returned.
+/// What every job has.
+pub(super) struct Header<'a> {
+    /// The name, if it could be read.
+    pub(super) name: Option<String>,
+    /// How much of the runners it gets.
+    pub(super) priority: Priority,
+    /// What means nothing here and is worth a notice.
+    pub(super) ignored: Vec<At<'a>>,
+}
+
+/// Reads what every job has, and takes every key that means nothing here.
 pub(super) fn read<'a>(
     root: &mut Fields<'a>,
     default_name: &str,
     findings: &mut Findings,
-) -> (Option<String>, Vec<At<'a>>) {
+) -> Header<'a> {
     let name = match root.take("name", findings) {
         Some(at) => read_name(&at, findings),
         None => Some(default_name.to_owned()),
@@ -32,7 +43,10 @@ pub(super) fn read<'a>(
         }
     }
     root.ignore(RECORDED);
-    (name, root.ignore(OF_JOBS))
+    let mut ignored = root.ignore(OF_JOBS);
+    let priority = root.take("queue_settings", findings);
+    let priority = priority.and_then(|at| Priority::read(&at, &mut ignored, findings));
+    Header { name, priority: priority.unwrap_or_default(), ignored }
 }
 
 /// One notice for all keys that mean nothing here.

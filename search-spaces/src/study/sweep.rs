@@ -1,6 +1,6 @@
 //! A job of `type: sweep`.
 
-use super::header;
+use super::header::{self, Header};
 use super::{Reading, Selection, Study};
 use crate::data::{DATA_KEYS, DataSpec, Task};
 use crate::early_termination::EarlyTermination;
@@ -23,7 +23,7 @@ const TASKS: &[(&str, Task)] = &[
 
 /// Reads the job, whose `type` is taken already.
 pub(super) fn read(mut root: Fields<'_>, name: &str, findings: &mut Findings) -> Reading {
-    let (name, mut ignored) = header::read(&mut root, name, findings);
+    let Header { name, priority, mut ignored } = header::read(&mut root, name, findings);
     let kind = TrialKind::read(&mut root, findings);
     // Where that cannot be told, data is for learners.
     let sure = kind.as_ref().and_then(TrialKind::has_learner);
@@ -90,7 +90,7 @@ pub(super) fn read(mut root: Fields<'_>, name: &str, findings: &mut Findings) ->
         early_termination,
         data: data.clone(),
         selection: selection.flatten().unwrap_or_default(),
-        priority: Priority::default(),
+        priority,
         seed: seed.flatten().map(i64::unsigned_abs),
         ..study
     });

@@ -110,7 +110,7 @@ mod tests {
 
     #[test]
     fn the_first_release_is_understood() {
-        let stored = b"ffw\x01\x39\x00\x00\x00{\"done\":{\"of\":{\"study\":3,\"number\":7,\"attempt\":2,\"later\":0}}}";
+        let stored = b"ffw\x01\x3c\x00\x00\x00{\"done\":{\"of\":{\"study\":3,\"number\":7,\"attempt\":2,\"later\":0}}}";
         let key = AssignmentKey { study: StudyId(3), number: 7, attempt: 2 };
         assert_eq!(open::<FromRunner>(stored).unwrap().0, FromRunner::Done { of: key });
     }

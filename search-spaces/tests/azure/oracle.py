@@ -1,4 +1,6 @@
-"""Says of each job file named on standard input whether azure-ai-ml accepts it: one line of JSON each.
+"""Says of each file named on standard input whether azure-ai-ml accepts it: one line of JSON each.
+
+Files called `schedule…` are schedules, all others are jobs.
 
 Needs `pip install azure-ai-ml==1.35.2`; no workspace, no credentials, no network. The second layer
 calls a private method, hence the pinned version.
@@ -13,11 +15,13 @@ warnings.filterwarnings("ignore")
 logging.disable(logging.CRITICAL)
 
 from azure.ai.ml import load_job  # noqa: E402  (after the logging is silenced)
+from azure.ai.ml.entities._load_functions import load_schedule  # noqa: E402
 
 
 def judge(path):
     try:
-        job = load_job(path)  # layer 1: the schema
+        load = load_schedule if path.startswith("schedule") else load_job
+        job = load(path)  # layer 1: the schema
         job._to_rest_object()  # layer 2: names and references
         return {"file": path, "ok": True, "said": ""}
     except Exception as error:  # the tool raises whatever it likes, KeyError included

@@ -158,6 +158,23 @@ fn a_tree_is_built_from_what_is_fetched() {
 }
 
 #[test]
+fn what_the_disk_has_lost_is_fetched_anew() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut service = Service::default();
+    let manifest = service.manifest(&[("a.csv", b"rows"), ("b.csv", b"more")]);
+    let cache = open(&dir, DEFAULT_BYTES);
+    let lose = |digest: &str| {
+        let path = cache.blob(digest, &service.fetch()).unwrap();
+        fs::remove_file(&path).unwrap();
+        fs::write(&path, "lost").unwrap();
+    };
+    lose(&digest(b"rows"));
+    lose(&manifest);
+    let tree = cache.tree(&manifest, &service.fetch()).unwrap();
+    assert_eq!(fs::read(tree.path.join("a.csv")).unwrap(), b"rows");
+}
+
+#[test]
 fn room_is_made_of_what_was_used_longest_ago() {
     let dir = tempfile::tempdir().unwrap();
     let mut service = Service::default();

@@ -4,8 +4,10 @@
 //! after another. Its standard input is a socket: orders come in, answers go out, a line of JSON
 //! each. The socket's end, which comes even when fleetfit is killed with -9, ends the program's
 //! process group. A kill -9 of the supervisor itself is answered here: the group was named before
-//! anything of the program ran, and is killed. The other end is in `process`.
+//! anything of the program ran, and is killed; what has left the group is found by a mark in its
+//! environment. The other end is in `process`.
 
+mod mark;
 mod process;
 
 use std::io::{Read, Write};
@@ -21,6 +23,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, Signal, kill_process_group};
 use serde::{Deserialize, Serialize};
 
+use mark::Mark;
 pub use process::supervise;
 
 /// The hidden subcommand's name.
@@ -87,14 +90,18 @@ impl Supervisors {
 
     /// Starts the program under an idle supervisor, or a new one.
     pub(super) fn start(&self, program: &Program) -> std::io::Result<Supervisor> {
-        let mut order = serde_json::to_vec(&Order::Run(program.clone()))?;
+        let mark = Mark::new();
+        let mut program = program.clone();
+        program.environment.push(mark.variable());
+        let mut order = serde_json::to_vec(&Order::Run(program))?;
         order.push(b'\n');
         while let Some(mut supervisor) = self.take_idle() {
             if supervisor.tell(&order).is_ok() {
+                supervisor.mark = mark;
                 return Ok(supervisor);
             }
         }
-        let mut supervisor = Supervisor::start(&self.executable)?;
+        let mut supervisor = Supervisor::start(&self.executable, mark)?;
         supervisor.tell(&order)?;
         Ok(supervisor)
     }
@@ -131,6 +138,7 @@ pub(super) struct Supervisor {
     stderr: OwnedFd,
     heard: Vec<u8>,
     group: Option<Pid>,
+    mark: Mark,
     is_fit: bool,
 }
 
@@ -144,7 +152,7 @@ pub(super) enum Stream {
 }
 
 impl Supervisor {
-    fn start(executable: &Path) -> std::io::Result<Self> {
+    fn start(executable: &Path, mark: Mark) -> std::io::Result<Self> {
         let (control, theirs) = UnixStream::pair()?;
         let mut child = Command::new(executable)
             .arg(SUBCOMMAND)
@@ -163,6 +171,7 @@ impl Supervisor {
             stderr: stderr.into(),
             heard: Vec::new(),
             group: None,
+            mark,
             is_fit: true,
         };
         rustix::io::ioctl_fionbio(&supervisor.stdout, true)?;
@@ -206,13 +215,14 @@ impl Supervisor {
         }
     }
 
-    /// Kills the supervisor and the program's group without asking.
+    /// Kills the supervisor and everything of the program without asking.
     pub(super) fn kill(&mut self) -> Exit {
         self.is_fit = false;
         let _ = self.child.kill();
         if let Some(group) = self.group {
             let _ = kill_process_group(group, Signal::KILL);
         }
+        self.mark.kill_bearers();
         Exit::Lost
     }
 

@@ -23,7 +23,7 @@ use crate::trainer::{Fit, FitError, trainer};
 use super::bench::Bench;
 use super::flight::{Flight, Landing, Over};
 use super::models::{Models, unable};
-use super::{Running, Tell, now_ms};
+use super::{Lacking, Running, Tell, now_ms};
 
 /// How often outcomes are told, so that progress shows and a kill loses little.
 const TELL_EVERY: Duration = Duration::from_millis(200);
@@ -208,7 +208,10 @@ impl Fleet<'_> {
                     Err(Unfinished::Over) => return Landing::Done,
                     Err(Unfinished::NotStored(error)) => return unable(&error),
                 };
-                models.push(Refit { entity, configuration: block.tried.number, model });
+                let refit = Refit { entity, configuration: block.tried.number, model };
+                if let Err(Lacking(reason)) = models.push(refit) {
+                    return Landing::Lacking(reason);
+                }
             }
         }
         models.tell(Landing::Done)

@@ -4,7 +4,8 @@ use fleetfit_search_spaces::wire::{ModelAddress, Refit};
 use fleetfit_search_spaces::{AssignmentKey, FromRunner};
 
 use super::flight::Landing;
-use super::{ATTACHED, Keeping, Running, Tell, lock};
+use super::{ATTACHED, Keeping, Lacking, Running, Tell, lock};
+use crate::material::digest;
 use crate::pack::PackWriter;
 
 /// Carried models are told once there are so many bytes of them.
@@ -29,7 +30,7 @@ impl<'a> Models<'a> {
     pub(super) fn store(&mut self, bytes: &[u8]) -> std::io::Result<ModelAddress> {
         let work = &self.running.work;
         if let Keeping::Carried(_) = work.keeping {
-            let digest = blake3::hash(bytes).to_hex().to_string();
+            let digest = digest(bytes);
             let length = u32::try_from(bytes.len())
                 .map_err(|_| std::io::Error::other("the model is larger than 4 GiB"))?;
             let offset = self.carried.len() as u64;
@@ -47,18 +48,18 @@ impl<'a> Models<'a> {
         pack.append(bytes)
     }
 
-    pub(super) fn push(&mut self, refit: Refit) {
+    pub(super) fn push(&mut self, refit: Refit) -> Result<(), Lacking> {
         self.refits.push(refit);
-        if self.carried.len() >= CARRY_BYTES {
-            self.carry();
-        }
+        if self.carried.len() >= CARRY_BYTES { self.carry() } else { Ok(()) }
     }
 
     /// Tells what has not been told. Models count once their bytes are on disk.
     pub(super) fn tell(mut self, landing: Landing) -> Landing {
         if let Keeping::Carried(_) = self.running.work.keeping {
-            self.carry();
-            return landing;
+            return match self.carry() {
+                Ok(()) => landing,
+                Err(Lacking(reason)) => Landing::Lacking(reason),
+            };
         }
         if let Some(mut pack) = self.pack.take() {
             if let Err(error) = pack.sync() {
@@ -72,13 +73,14 @@ impl<'a> Models<'a> {
         landing
     }
 
-    fn carry(&mut self) {
-        if let Keeping::Carried(carrier) = &self.running.work.keeping
-            && !self.refits.is_empty()
-        {
-            let (refits, bytes) =
-                (std::mem::take(&mut self.refits), std::mem::take(&mut self.carried));
-            (carrier.models)(self.of, refits, bytes);
+    fn carry(&mut self) -> Result<(), Lacking> {
+        match &self.running.work.keeping {
+            Keeping::Carried(carrier) if !self.refits.is_empty() => {
+                let (refits, bytes) =
+                    (std::mem::take(&mut self.refits), std::mem::take(&mut self.carried));
+                (carrier.models)(self.of, refits, bytes)
+            }
+            Keeping::Carried(_) | Keeping::Here => Ok(()),
         }
     }
 }

@@ -62,7 +62,11 @@ impl One<'_> {
         let Self { of, entity, .. } = *self;
         let work = &self.running.work;
         let number = self.tried.number;
-        let trial_dir = work.dir.join("trials").join(number.to_string());
+        let trial_dir = work.dir.join("trials").join(match work.keeping {
+            Keeping::Here => number.to_string(),
+            // An earlier attempt may still be at it here.
+            Keeping::Carried(_) => format!("{number}-{}-{}", of.number, of.attempt),
+        });
         let job = CommandJob {
             trial: self.trial,
             base_dir: &work.base_dir,

@@ -22,11 +22,11 @@ const ALWAYS: [u16; 7] = [400, 401, 403, 406, 414, 500, 503];
 const WITH_BODY: [u16; 4] = [408, 413, 415, 422];
 
 /// Every status that a refusal has, and what it says.
-const REFUSALS: [(u16, &str); 15] = [
+const REFUSALS: [(u16, &str); 14] = [
     (400, "The request is not written as it should be."),
     (401, "There is no token, or a wrong one."),
     (403, "It came through another website, or under a name that is not the service's."),
-    (404, "There is no such study, entity, trial or blob."),
+    (404, "There is no such study, entity, trial, schedule or blob."),
     (405, "This address knows other methods; Allow names them."),
     (406, "The answer has another form than those that were asked for."),
     (408, "The body did not arrive in time."),
@@ -37,7 +37,6 @@ const REFUSALS: [(u16, &str); 15] = [
     (422, "What the body says cannot be done; problems of a job are listed."),
     (500, "A bug of the service."),
     (503, "Something that it takes is not available; the message names it."),
-    (507, "There is no room for it."),
 ];
 
 /// What a job looks like at least.
@@ -49,6 +48,20 @@ search_space:
 sampling_algorithm: random
 objective: {goal: minimize, primary_metric: loss}
 limits: {max_total_trials: 20}
+";
+
+/// What a schedule with its job in it looks like at least.
+const SCHEDULE: &str = "\
+name: nightly
+trigger: {type: cron, expression: \"0 6 * * *\"}
+create_job:
+  type: sweep
+  trial: external
+  search_space:
+    x: {type: uniform, min_value: 0, max_value: 1}
+  sampling_algorithm: random
+  objective: {goal: minimize, primary_metric: loss}
+  limits: {max_total_trials: 20}
 ";
 
 /// The refusals by their statuses.
@@ -117,6 +130,8 @@ fn operations() -> Vec<Operation> {
     let mut operations = studies();
     operations.extend(results());
     operations.extend(external());
+    operations.extend(schedules());
+    operations.extend(blobs());
     operations.extend(service());
     operations
 }
@@ -142,7 +157,7 @@ fn studies() -> Vec<Operation> {
             ],
             body: Some(job()),
             answers: vec![(201, JSON, named("Status")), (200, JSON, named("Status"))],
-            ..post("/api/v1/studies", "create_study", "Submits a job.", &[404, 409, 507])
+            ..post("/api/v1/studies", "create_study", "Submits a job.", &[404, 409])
         },
         Operation {
             answers: status(),
@@ -183,7 +198,7 @@ fn studies() -> Vec<Operation> {
                 "/api/v1/studies/{study}/rerun",
                 "rerun_study",
                 "Starts a study like this one on the data as they are now.",
-                &[404, 409, 507],
+                &[404, 409],
             )
         },
     ]
@@ -308,6 +323,93 @@ fn external() -> Vec<Operation> {
     ]
 }
 
+fn schedules() -> Vec<Operation> {
+    const ONE: &str = "/api/v1/schedules/{schedule}";
+    let shown = || vec![(200, JSON, named("Schedule"))];
+    let name = || vec![path("schedule", "The schedule's name.", text_of(1, 512))];
+    let change = |path, name_of, about| Operation {
+        parameters: name(),
+        answers: shown(),
+        ..post(path, name_of, about, &[404, 409])
+    };
+    vec![
+        get("/api/v1/schedules", "list_schedules", "Every schedule.", "Schedules", &[409]),
+        Operation {
+            parameters: vec![query("file", "The schedule file's name.", text())],
+            body: Some(of_job_forms("NewSchedule", SCHEDULE)),
+            answers: vec![(201, JSON, named("Schedule")), (200, JSON, named("Schedule"))],
+            ..post(
+                "/api/v1/schedules",
+                "create_schedule",
+                "Keeps a schedule, whose job comes with it or stands in it.",
+                &[409],
+            )
+        },
+        Operation {
+            parameters: name(),
+            ..get(ONE, "get_schedule", "How a schedule stands.", "Schedule", &[404, 409])
+        },
+        Operation {
+            method: HttpMethod::Delete,
+            parameters: name(),
+            ..get(
+                ONE,
+                "delete_schedule",
+                "Removes a schedule; the studies that it made stay.",
+                "DeletedSchedule",
+                &[404, 409],
+            )
+        },
+        change("/api/v1/schedules/{schedule}/pause", "pause_schedule", "Runs nothing for now."),
+        change("/api/v1/schedules/{schedule}/resume", "resume_schedule", "Goes on."),
+        Operation {
+            parameters: name(),
+            answers: shown(),
+            ..post(
+                "/api/v1/schedules/{schedule}/trigger",
+                "trigger_schedule",
+                "Runs the job now; the schedule's own times stay.",
+                &[404, 409, 422],
+            )
+        },
+    ]
+}
+
+fn blobs() -> Vec<Operation> {
+    const BLOB: &str = "/api/v1/blobs/{digest}";
+    const BYTES: &str = "application/octet-stream";
+    let of = || vec![path("digest", "The blake3 digest of its bytes, in hexadecimal.", digest())];
+    let bytes = RequestBodyBuilder::new()
+        .content(BYTES, Content::new(Some(text())))
+        .required(Some(Required::True))
+        .build();
+    vec![
+        Operation {
+            parameters: of(),
+            answers: vec![(200, BYTES, text())],
+            ..get(
+                BLOB,
+                "get_blob",
+                "A blob's bytes; HEAD tells whether it is there.",
+                "",
+                &[404, 409],
+            )
+        },
+        Operation {
+            method: HttpMethod::Put,
+            parameters: of(),
+            body: Some(bytes),
+            answers: vec![(201, JSON, named("Blob"))],
+            ..get(BLOB, "put_blob", "Keeps a blob, streamed.", "", &[409])
+        },
+        Operation {
+            body: Some(json("Wanted")),
+            answers: vec![(200, JSON, named("Missing"))],
+            ..post("/api/v1/blobs/missing", "find_missing", "Which blobs have to be sent.", &[409])
+        },
+    ]
+}
+
 fn service() -> Vec<Operation> {
     let openapi = open_object("This document.");
     vec![
@@ -360,11 +462,16 @@ fn json(form: &str) -> RequestBody {
 }
 
 fn job() -> RequestBody {
+    of_job_forms("Job", JOB)
+}
+
+/// A body as JSON of a form, or as YAML like this.
+fn of_job_forms(name: &str, yaml: &str) -> RequestBody {
     let mut body = RequestBodyBuilder::new().required(Some(Required::True));
     for form in JOB_FORMS {
         let content = match form {
-            JSON => Content::new(Some(named("Job"))),
-            _ => ContentBuilder::new().schema(Some(text())).example(example(JOB)).build(),
+            JSON => Content::new(Some(named(name))),
+            _ => ContentBuilder::new().schema(Some(text())).example(example(yaml)).build(),
         };
         body = body.content(form, content);
     }

@@ -6,7 +6,7 @@ use utoipa::openapi::schema::{
 };
 use utoipa::openapi::{Ref, RefOr};
 
-use super::super::MAX_PAGE;
+use super::super::{MAX_ASKED, MAX_PAGE};
 
 pub(super) type Form = RefOr<Schema>;
 
@@ -140,7 +140,20 @@ pub(super) fn all() -> Vec<(&'static str, Form)> {
         ("Runner", runner()),
         ("Health", map_of(words(&["ok"]), "The service and its parts, each of which works.")),
         ("Deleted", object("A study that is gone.", vec![("study", text()), ("deleted", truth())])),
+        ("Schedule", schedule()),
+        (
+            "DeletedSchedule",
+            object("A schedule that is gone.", vec![("schedule", text()), ("deleted", truth())]),
+        ),
         ("Blob", object("A blob that is kept.", vec![("digest", text()), ("bytes", count())])),
+        ("Missing", object("Blobs that have to be sent.", vec![("missing", list(text()))])),
+        (
+            "Wanted",
+            object(
+                "Blobs that a job names.",
+                vec![("digests", list_of(text_like("^[0-9a-f]{64}$", 64), 0, MAX_ASKED))],
+            ),
+        ),
         ("Job", open_object("A job with the keys of a job file; docs/job-file.md describes them.")),
     ];
     forms.extend(requests());
@@ -151,6 +164,7 @@ pub(super) fn all() -> Vec<(&'static str, Form)> {
         ("Models", "Model"),
         ("Entities", "Entity"),
         ("Runners", "Runner"),
+        ("Schedules", "Schedule"),
     ] {
         forms.push((page, page_of(row)));
     }
@@ -194,6 +208,7 @@ fn requests() -> Vec<(&'static str, Form)> {
             object("Trials that ended.", vec![("results", list_of(named("Result"), 1, MAX_PAGE))]),
         ),
         ("Result", result()),
+        ("NewSchedule", new_schedule()),
         ("Told", object("What became of the results, in order.", vec![("results", list(told))])),
         (
             "Rerun",
@@ -207,6 +222,48 @@ fn requests() -> Vec<(&'static str, Form)> {
             ),
         ),
     ]
+}
+
+/// A schedule that somebody wants, and its job.
+fn new_schedule() -> Form {
+    let sets = ArrayBuilder::new().items(text()).min_items(Some(2)).max_items(Some(2)).build();
+    let job = object(
+        "The job that the schedule names.",
+        vec![
+            ("file", text()),
+            ("text", text()),
+            ("sets?", list(Schema::Array(sets).into())),
+            ("base_dir?", text_or_nothing()),
+            ("material?", text_or_nothing()),
+        ],
+    );
+    object(
+        "A schedule file, and the job that it names where that does not stand in it.",
+        vec![("file", text()), ("text", text()), ("job?", or_nothing(job))],
+    )
+}
+
+fn schedule() -> Form {
+    let nothing = text_or_nothing;
+    object(
+        "A schedule: when it runs its job, and what became of that.",
+        vec![
+            ("schedule", text()),
+            ("display_name?", text()),
+            ("description?", text()),
+            ("trigger", text()),
+            ("time_zone", text()),
+            ("job", nothing()),
+            ("created", nothing()),
+            ("paused", truth()),
+            ("next_due", nothing()),
+            ("last_fired", nothing()),
+            ("last_study", nothing()),
+            ("last_error", nothing()),
+            ("missed", count()),
+            ("last_missed", nothing()),
+        ],
+    )
 }
 
 fn result() -> Form {

@@ -1,0 +1,148 @@
+//! Schedules: jobs that are run again and again.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{FromRequestParts, Path, RawQuery, Request, State};
+use axum::http::StatusCode;
+use axum::http::request::Parts;
+use serde_json::{Value, json};
+
+use super::body::{MAX_JOB_BYTES, expect, malformed, text, unprocessable};
+use super::question::{Answer, Question, ask};
+use super::submit::JOB_FORMS;
+use super::{App, Page, Refused, Why};
+use crate::schedule::{NewSchedule, ScheduleError, ScheduleView, Ticker};
+
+/// What a schedule is called that came without a file's name.
+const FILE: &str = "schedule.yaml";
+
+/// All of them: those of a service fit on one page.
+pub(super) async fn list(
+    State(app): State<Arc<App>>,
+    query: RawQuery,
+) -> Answer<Page<ScheduleView>> {
+    Question::read(query, &[])?;
+    let items = ask(move || Ok(app.ticker()?.schedules().list())).await?;
+    Ok(Json(Page { items, next: None }))
+}
+
+/// Takes a schedule: as YAML with its job in it, or as JSON beside its job. 201, or 200 where this
+/// very one was there already.
+pub(super) async fn create(
+    State(app): State<Arc<App>>,
+    query: RawQuery,
+    request: Request,
+) -> Result<(StatusCode, Json<ScheduleView>), Refused> {
+    let question = Question::read(query, &["file"])?;
+    let (parts, body) = request.into_parts();
+    let form = expect(&parts.headers, &JOB_FORMS)?;
+    app.ticker()?;
+    let text = text(body, MAX_JOB_BYTES).await?;
+    let new = if form == "application/json" {
+        serde_json::from_str(&text).map_err(|error| match error.classify() {
+            serde_json::error::Category::Data => {
+                unprocessable(format!("the body is no schedule and its job: {error}"))
+            }
+            _ => malformed(&error),
+        })?
+    } else {
+        let file = question.owned("file").unwrap_or_else(|| FILE.to_owned());
+        NewSchedule { file, text, job: None }
+    };
+    let created = ask(move || {
+        let (view, is_new) = app.ticker()?.create(new)?;
+        let status = if is_new { StatusCode::CREATED } else { StatusCode::OK };
+        Ok((status, Json(view)))
+    });
+    created.await
+}
+
+pub(super) async fn show(
+    State(app): State<Arc<App>>,
+    ScheduleName(name): ScheduleName,
+    query: RawQuery,
+) -> Answer<ScheduleView> {
+    Question::read(query, &[])?;
+    act(app, move |ticker| ticker.schedules().get(&name)).await
+}
+
+pub(super) async fn pause(
+    State(app): State<Arc<App>>,
+    ScheduleName(name): ScheduleName,
+    query: RawQuery,
+) -> Answer<ScheduleView> {
+    Question::read(query, &[])?;
+    act(app, move |ticker| ticker.schedules().pause(&name)).await
+}
+
+pub(super) async fn resume(
+    State(app): State<Arc<App>>,
+    ScheduleName(name): ScheduleName,
+    query: RawQuery,
+) -> Answer<ScheduleView> {
+    Question::read(query, &[])?;
+    act(app, move |ticker| ticker.schedules().resume(&name)).await
+}
+
+pub(super) async fn trigger(
+    State(app): State<Arc<App>>,
+    ScheduleName(name): ScheduleName,
+    query: RawQuery,
+) -> Answer<ScheduleView> {
+    Question::read(query, &[])?;
+    act(app, move |ticker| ticker.trigger(&name)).await
+}
+
+pub(super) async fn remove(
+    State(app): State<Arc<App>>,
+    ScheduleName(name): ScheduleName,
+    query: RawQuery,
+) -> Answer<Value> {
+    Question::read(query, &[])?;
+    act(app, move |ticker| {
+        ticker.schedules().delete(&name)?;
+        Ok(json!({"schedule": name, "deleted": true}))
+    })
+    .await
+}
+
+async fn act<T: Send + 'static>(
+    app: Arc<App>,
+    act: impl FnOnce(&Ticker) -> Result<T, ScheduleError> + Send + 'static,
+) -> Answer<T> {
+    ask(move || Ok(act(app.ticker()?)?)).await.map(Json)
+}
+
+impl App {
+    fn ticker(&self) -> Result<&Ticker, Refused> {
+        self.doors()?.schedules.as_deref().ok_or_else(Refused::not_a_service)
+    }
+}
+
+impl From<ScheduleError> for Refused {
+    fn from(error: ScheduleError) -> Self {
+        let why = match error {
+            ScheduleError::Problems(problems) => return Self::problems(problems.0),
+            ScheduleError::Exists { .. } => Why::Conflict,
+            ScheduleError::Unknown { .. } => Why::UnknownSchedule,
+            ScheduleError::JobMissing { .. }
+            | ScheduleError::NeverDue { .. }
+            | ScheduleError::Refused(_) => Why::Unprocessable,
+            ScheduleError::Unreadable { .. } | ScheduleError::Journal(_) => Why::Unavailable,
+        };
+        Self::new(why, error.to_string())
+    }
+}
+
+/// A schedule's name in the address.
+pub(super) struct ScheduleName(String);
+
+impl FromRequestParts<Arc<App>> for ScheduleName {
+    type Rejection = Refused;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Refused> {
+        let word = Path::<String>::from_request_parts(parts, app).await;
+        word.map(|name| Self(name.0)).map_err(|_| Refused::bad("the address is not UTF-8 text"))
+    }
+}

@@ -1,0 +1,226 @@
+//! The runners: who is there, who may work, and how much all of them can take.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use async_nats::Subscriber;
+use fleetfit_search_spaces::wire::AssignmentKey;
+use fleetfit_search_spaces::wire::join::{Hello, Welcome};
+use fleetfit_search_spaces::wire::letter::VERSION;
+use futures_util::StreamExt;
+
+use super::{Notes, Post};
+use crate::engine::{Capacity, Note};
+
+/// After so long without a word a runner is gone.
+const GONE: Duration = Duration::from_secs(10);
+/// For so long one that is gone or was refused is still shown.
+const SHOWN: Duration = Duration::from_secs(600);
+/// How often the capacity is looked at.
+const COUNT_EVERY: Duration = Duration::from_millis(100);
+/// How many assignments are out for each that a runner can do at once: one that it does, and what
+/// is on the way to it and back.
+const WINDOW: u32 = 3;
+/// How many runners are remembered at most.
+const MOST: usize = 10_000;
+
+/// How a runner is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RunnerState {
+    /// It works, or waits for work.
+    Working,
+    /// It finishes what it has and takes no more.
+    Draining,
+    /// It was not heard of for a while.
+    Gone,
+    /// It speaks another version of the wire.
+    Refused,
+}
+
+/// A runner, for people.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RunnerView {
+    /// What it says of itself.
+    pub hello: Hello,
+    /// How it is.
+    pub state: RunnerState,
+    /// For how long it has not been heard of.
+    pub silent: Duration,
+}
+
+#[derive(Debug)]
+struct Runner {
+    hello: Hello,
+    heard: Instant,
+}
+
+/// Everybody who was heard of.
+#[derive(Debug, Default)]
+pub(super) struct Census {
+    runners: BTreeMap<String, Runner>,
+}
+
+impl Census {
+    fn hear(&mut self, hello: Hello, now: Instant) {
+        self.runners.retain(|_, runner| now.duration_since(runner.heard) < SHOWN);
+        if self.runners.len() < MOST || self.runners.contains_key(&hello.runner) {
+            self.runners.insert(hello.runner.clone(), Runner { hello, heard: now });
+        }
+    }
+
+    fn working(&self, now: Instant) -> impl Iterator<Item = &Hello> {
+        self.runners.values().filter(move |runner| runner.is_there(now)).map(|runner| &runner.hello)
+    }
+
+    fn capacity(&self, now: Instant) -> Capacity {
+        let mut capacity = Capacity::default();
+        for hello in self.working(now).filter(|hello| !hello.draining) {
+            let window = hello.slots.saturating_mul(WINDOW);
+            capacity.fits = capacity.fits.saturating_add(window);
+            if hello.commands {
+                capacity.commands = capacity.commands.saturating_add(window);
+            }
+        }
+        capacity
+    }
+
+    /// What runners that are there say that they hold.
+    pub(super) fn held(&self) -> BTreeSet<AssignmentKey> {
+        self.working(Instant::now()).flat_map(|hello| hello.holds.iter().copied()).collect()
+    }
+
+    pub(super) fn views(&self) -> Vec<RunnerView> {
+        let now = Instant::now();
+        let view = |runner: &Runner| RunnerView {
+            state: match runner.hello.wire {
+                VERSION if !runner.is_there(now) => RunnerState::Gone,
+                VERSION if runner.hello.draining => RunnerState::Draining,
+                VERSION => RunnerState::Working,
+                _ => RunnerState::Refused,
+            },
+            hello: runner.hello.clone(),
+            silent: now.duration_since(runner.heard),
+        };
+        self.runners.values().map(view).collect()
+    }
+}
+
+impl Runner {
+    fn is_there(&self, now: Instant) -> bool {
+        self.hello.wire == VERSION && now.duration_since(self.heard) < GONE
+    }
+}
+
+/// What a runner is answered that introduces itself.
+fn welcome(hello: &Hello, version: &str, lease: Duration) -> Welcome {
+    if hello.wire == VERSION {
+        return Welcome::Accepted { lease_s: lease.as_secs_f64() };
+    }
+    let Hello { version: theirs, wire, .. } = hello;
+    let (age, change) = match *wire < VERSION {
+        true => ("an older", "update the runner"),
+        false => ("a newer", "update the service"),
+    };
+    Welcome::Refused {
+        reason: format!(
+            "runner fleetfit {theirs} speaks {age} version of the wire ({wire}) than service \
+             fleetfit {version} ({VERSION}): {change}"
+        ),
+    }
+}
+
+/// Answers runners that introduce themselves.
+pub(super) async fn run_joins(post: Arc<Post>, mut joins: Subscriber) {
+    while let Some(message) = joins.next().await {
+        let (Ok(hello), Some(reply)) =
+            (serde_json::from_slice::<Hello>(&message.payload), message.reply)
+        else {
+            continue;
+        };
+        let welcome = welcome(&hello, &post.options.version, post.options.lease);
+        match &welcome {
+            Welcome::Accepted { .. } => {
+                post.say(&format!("runner {} on {} joined", hello.name, hello.host));
+            }
+            Welcome::Refused { reason } => {
+                post.say_once(&format!(
+                    "runner {} on {} gets no work: {reason}",
+                    hello.name, hello.host
+                ));
+            }
+        }
+        post.census().hear(hello, Instant::now());
+        if let Ok(bytes) = serde_json::to_vec(&welcome) {
+            // A runner that hears nothing asks again.
+            drop(post.client.publish(reply, bytes.into()).await);
+        }
+    }
+}
+
+/// Hears that runners are there.
+pub(super) async fn run_beats(post: Arc<Post>, mut beats: Subscriber) {
+    while let Some(message) = beats.next().await {
+        let Ok(hello) = serde_json::from_slice::<Hello>(&message.payload) else { continue };
+        for trouble in &hello.troubles {
+            post.say_once(&format!("runner {} on {}: {trouble}", hello.name, hello.host));
+        }
+        let mut out = post.out();
+        hello.holds.iter().for_each(|key| out.hear(key));
+        drop(out);
+        post.census().hear(hello, Instant::now());
+    }
+}
+
+/// Tells the engine how much may be out, once what was told before this start is with it.
+pub(super) async fn run_capacity(post: Arc<Post>, notes: Arc<Notes>) {
+    let mut told = Capacity::default();
+    loop {
+        tokio::time::sleep(COUNT_EVERY).await;
+        if !post.is_drained.load(Ordering::Relaxed) {
+            continue;
+        }
+        let capacity = post.census().capacity(Instant::now());
+        if capacity != told {
+            if !notes(Note::Capacity(capacity)) {
+                return;
+            }
+            told = capacity;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn hello(runner: &str, slots: u32) -> Hello {
+        Hello { runner: runner.into(), slots, wire: VERSION, ..Hello::default() }
+    }
+
+    #[test]
+    fn capacity_is_that_of_runners_that_are_there() {
+        let now = Instant::now();
+        let mut census = Census::default();
+        census.hear(hello("a", 2), now);
+        census.hear(Hello { commands: true, ..hello("b", 1) }, now);
+        census.hear(Hello { draining: true, ..hello("c", 8) }, now);
+        census.hear(Hello { wire: VERSION + 1, ..hello("d", 8) }, now);
+        assert_eq!(census.capacity(now), Capacity { fits: 9, commands: 3 });
+        let later = now + GONE / 2;
+        census.hear(hello("a", 2), later);
+        assert_eq!(census.capacity(now + GONE), Capacity { fits: 6, commands: 0 });
+    }
+
+    #[test]
+    fn other_versions_are_told_what_to_do() {
+        let lease = Duration::from_secs(30);
+        let mut other = Hello { version: "0.0.9".into(), wire: VERSION - 1, ..hello("a", 1) };
+        let Welcome::Refused { reason } = welcome(&other, "0.1.0", lease) else { panic!() };
+        assert!(reason.contains("an older version") && reason.contains("update the runner"));
+        other.wire = VERSION + 1;
+        let Welcome::Refused { reason } = welcome(&other, "0.1.0", lease) else { panic!() };
+        assert!(reason.contains("a newer version") && reason.contains("update the service"));
+    }
+}

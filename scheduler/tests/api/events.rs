@@ -1,0 +1,182 @@
+//! Streams of events: nothing twice, nothing missed, and an end.
+
+use std::io::{BufReader, Write};
+use std::net::TcpStream;
+
+use serde_json::{Value, json};
+
+use crate::place::{JOB, Place, chunk, head};
+
+/// An open stream.
+struct Stream {
+    reader: BufReader<TcpStream>,
+    buffered: String,
+}
+
+#[derive(Debug)]
+struct Event {
+    name: String,
+    id: String,
+    data: Value,
+}
+
+impl Stream {
+    fn open(place: &Place, study: &str, last: Option<&str>) -> (u16, Self) {
+        let mut stream = place.connect();
+        let last = last.map(|last| format!("Last-Event-ID: {last}\r\n")).unwrap_or_default();
+        write!(
+            stream,
+            "GET /api/v1/studies/{study}/events HTTP/1.1\r\nHost: localhost\r\n{last}\
+             Accept: text/event-stream\r\nConnection: close\r\n\r\n"
+        )
+        .unwrap();
+        let mut reader = BufReader::new(stream);
+        let (status, headers) = head(&mut reader);
+        if status == 200 {
+            let form = headers.iter().find(|(name, _)| name == "content-type");
+            assert_eq!(form.map(|(_, form)| form.as_str()), Some("text/event-stream"));
+        }
+        (status, Self { reader, buffered: String::new() })
+    }
+
+    /// The next event; nothing at the end of the stream.
+    fn next(&mut self) -> Option<Event> {
+        loop {
+            if let Some((block, rest)) = self.buffered.split_once("\n\n") {
+                let (block, rest) = (block.to_owned(), rest.to_owned());
+                self.buffered = rest;
+                let field = |name: &str| {
+                    let lines = block.lines();
+                    let mut found = lines.filter_map(|line| line.strip_prefix(name));
+                    found.next().map(|value| value.trim_start_matches([':', ' ']).to_owned())
+                };
+                let Some(data) = field("data") else { continue };
+                return Some(Event {
+                    name: field("event").unwrap(),
+                    id: field("id").unwrap_or_default(),
+                    data: serde_json::from_str(&data).unwrap(),
+                });
+            }
+            let piece = chunk(&mut self.reader)?;
+            self.buffered.push_str(std::str::from_utf8(&piece).unwrap());
+        }
+    }
+
+    /// The next event of this name, whatever comes before.
+    fn until(&mut self, name: &str) -> Event {
+        loop {
+            let event = self.next().unwrap_or_else(|| panic!("the stream ended before {name}"));
+            if event.name == name {
+                return event;
+            }
+        }
+    }
+}
+
+fn ask(place: &Place, n: u32) -> Vec<u64> {
+    let asked = place.post("/api/v1/studies/demo/ask", &json!({"n": n})).ok();
+    let trials = asked["trials"].as_array().unwrap();
+    trials.iter().map(|trial| trial["trial"].as_u64().unwrap()).collect()
+}
+
+fn tell(place: &Place, trial: u64, value: f64) {
+    let results = json!({"results": [{"trial": trial, "value": value}]});
+    place.post("/api/v1/studies/demo/tell", &results).ok();
+}
+
+fn told(event: &Event) -> Vec<u64> {
+    let trials = event.data["trials"].as_array().unwrap();
+    trials.iter().map(|trial| trial["trial"].as_u64().unwrap()).collect()
+}
+
+#[test]
+fn what_happens_is_told_as_it_happens_and_ends_with_the_study() {
+    let place = Place::new();
+    place.submit(JOB).ok();
+    let (status, mut stream) = Stream::open(&place, "demo", None);
+    assert_eq!(status, 200);
+    assert_eq!(stream.until("status").data["trials"]["completed"], 0);
+    let asked = ask(&place, 2);
+    tell(&place, asked[0], 0.5);
+    assert_eq!(told(&stream.until("trials")), [0]);
+    let best = stream.until("best");
+    assert_eq!((&best.data["trial"], &best.data["value"]), (&json!(0), &json!(0.5)));
+    tell(&place, asked[1], 0.25);
+    assert_eq!(told(&stream.until("trials")), [1]);
+    assert_eq!(stream.until("best").data["value"], 0.25);
+    for trial in ask(&place, 4) {
+        tell(&place, trial, 0.75);
+    }
+    let mut rest = Vec::new();
+    loop {
+        let event = stream.next().unwrap();
+        match event.name.as_str() {
+            "trials" => rest.extend(told(&event)),
+            "ended" => {
+                assert_eq!(event.data["status"], "completed");
+                break;
+            }
+            "best" => panic!("the best one did not change: {event:?}"),
+            _ => {}
+        }
+    }
+    assert_eq!(rest, [2, 3, 4, 5]);
+    assert!(stream.next().is_none());
+}
+
+#[test]
+fn a_stream_goes_on_where_it_broke_off() {
+    let place = Place::new();
+    place.submit(JOB).ok();
+    let (_, mut stream) = Stream::open(&place, "demo", None);
+    let asked = ask(&place, 4);
+    tell(&place, asked[0], 0.5);
+    let seen = stream.until("trials");
+    drop(stream);
+    tell(&place, asked[1], 0.4);
+    tell(&place, asked[2], 0.3);
+    let (_, mut stream) = Stream::open(&place, "demo", Some(&seen.id));
+    let missed = stream.until("trials");
+    assert_eq!(told(&missed), [1, 2]);
+    // An event's id is where the list of trials goes on, too.
+    let page = place.get(&format!("/api/v1/studies/demo/trials?cursor={}", seen.id)).ok();
+    assert_eq!(page["items"].as_array().map(Vec::len), Some(2));
+    place.send("POST", "/api/v1/studies/demo/cancel", &[], b"").ok();
+    let ended = stream.until("ended");
+    let (status, _) = Stream::open(&place, "demo", Some(&ended.id));
+    assert_eq!(status, 204);
+    let (status, mut stream) = Stream::open(&place, "demo", None);
+    assert_eq!(status, 200);
+    assert_eq!(told(&stream.until("trials"))[..3], [0, 1, 2]);
+    for strange in ["x", "1-", "-", "1-2-3"] {
+        assert_eq!(Stream::open(&place, "demo", Some(strange)).0, 400, "{strange}");
+    }
+    assert_eq!(Stream::open(&place, "none", None).0, 404);
+}
+
+#[test]
+fn many_trials_at_once_are_counted_and_the_first_ones_listed() {
+    let place = Place::new();
+    place.with_stores("stores", 400);
+    let (_, mut stream) = Stream::open(&place, "stores", None);
+    let event = stream.until("trials");
+    assert_eq!(event.data["ended"], json!({"completed": 798, "stopped": 0, "failed": 2}));
+    assert_eq!(told(&event).len(), 100);
+    assert_eq!(stream.until("ended").data["status"], "completed");
+}
+
+#[test]
+fn streams_end_with_the_service_and_with_the_study() {
+    let place = Place::new();
+    place.submit(JOB).ok();
+    let (_, mut deleted) = Stream::open(&place, "demo", None);
+    deleted.until("status");
+    place.send("POST", "/api/v1/studies/demo/cancel", &[], b"").ok();
+    place.send("DELETE", "/api/v1/studies/demo", &[], b"").ok();
+    while deleted.next().is_some() {}
+    place.submit(JOB).ok();
+    let (_, mut open) = Stream::open(&place, "demo", None);
+    open.until("status");
+    drop(place);
+    while open.next().is_some() {}
+}

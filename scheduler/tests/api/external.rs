@@ -1,0 +1,83 @@
+//! Trials that are run by whoever asks for them.
+
+use serde_json::{Value, json};
+
+use crate::place::{JOB, Place};
+
+fn trials(answer: &Value) -> Vec<u64> {
+    let trials = answer["trials"].as_array().unwrap();
+    trials.iter().map(|trial| trial["trial"].as_u64().unwrap()).collect()
+}
+
+#[test]
+fn trials_are_asked_for_and_told() {
+    let place = Place::new();
+    place.submit(JOB).ok();
+    let ask = |n: u32| place.post("/api/v1/studies/demo/ask", &json!({"n": n})).ok();
+    let tell =
+        |results: Value| place.post("/api/v1/studies/demo/tell", &json!({"results": results})).ok();
+    let asked = ask(3);
+    assert_eq!(trials(&asked), [0, 1, 2]);
+    assert!(asked["trials"][0]["configuration"]["x"].is_f64(), "{asked}");
+    let reported =
+        place.post("/api/v1/studies/demo/report", &json!({"trial": 0, "step": 3, "value": 0.2}));
+    assert_eq!(reported.ok(), json!({"stop": false, "reason": null}));
+    let told = tell(json!([
+        {"trial": 0, "value": 0.25},
+        {"trial": 1, "failed": "out of memory"},
+        {"trial": 2, "stopped": "worse than others", "value": 0.75},
+        {"trial": 99, "value": 1},
+    ]));
+    let told: Vec<&str> =
+        told["results"].as_array().unwrap().iter().map(|it| it["told"].as_str().unwrap()).collect();
+    assert_eq!(told, ["counted", "counted", "counted", "unknown"]);
+    let again = tell(json!([{"trial": 0, "value": 0.5}]));
+    assert_eq!(again["results"], json!([{"trial": 0, "told": "repeated"}]));
+    let status = place.get("/api/v1/studies/demo").ok();
+    assert_eq!(status["trials"], json!({"completed": 1, "stopped": 1, "failed": 1}));
+    assert_eq!(status["best"]["value"], 0.25);
+    for trial in trials(&ask(10)) {
+        tell(json!([{"trial": trial, "value": 1.5}]));
+    }
+    let status = place.get("/api/v1/studies/demo").ok();
+    assert_eq!((&status["status"], &status["ended_by"]), (&json!("completed"), &json!("trials")));
+    let late = place.post("/api/v1/studies/demo/ask", &json!({"n": 1}));
+    assert_eq!(late.refused(), (409, "not_running".into()));
+}
+
+#[test]
+fn bodies_that_say_nonsense_are_refused() {
+    let place = Place::new();
+    place.submit(JOB).ok();
+    let check = |path: &str, body: Value, status: u16, says: &str| {
+        let answer = place.post(&format!("/api/v1/studies/{path}"), &body);
+        assert_eq!(answer.status, status, "{body}: {}", answer.text());
+        let message = answer.json()["message"].as_str().unwrap().to_owned();
+        assert!(message.contains(says), "{body}: {message}");
+    };
+    check("demo/ask", json!({}), 422, "n is missing; write a whole number from 1 to 1000");
+    check("demo/ask", json!({"n": 0}), 422, "n is 0; write");
+    check("demo/ask", json!({"n": "8"}), 422, "n is \"8\"; write");
+    check("demo/ask", json!({"n": 1.5}), 422, "n is 1.5; write");
+    check("demo/ask", json!({"n": 1, "m": 2}), 422, "m is not known; known are n, lease_s");
+    check("demo/ask", json!([1]), 422, "the body is no JSON object");
+    check("demo/ask", json!({"n": 1, "lease_s": 1e300}), 422, "lease_s is");
+    check("demo/report", json!({"trial": 5, "value": 1}), 404, "no trial 5 under way");
+    check("demo/report", json!({"trial": 0, "value": "x"}), 422, "value is \"x\"; write a number");
+    check("demo/tell", json!({"results": []}), 422, "results is no list of 1 to 1000 objects");
+    check("demo/tell", json!({"results": [7]}), 422, "results.0 is 7; write an object");
+    check("demo/tell", json!({"results": [{"trial": 1}]}), 422, "the result of trial 1 is a value");
+    let both = json!({"results": [{"trial": 1, "value": 1, "failed": "x"}]});
+    check("demo/tell", both, 422, "write one of them");
+    let unknown = json!({"results": [{"trial": 1, "valeu": 1}]});
+    check("demo/tell", unknown, 422, "results.0.valeu is not known");
+    check("none/ask", json!({"n": 1}), 404, "there is no study named none");
+}
+
+#[test]
+fn trials_of_built_in_learners_are_not_told_from_outside() {
+    let place = Place::new();
+    place.with_stores("stores", 2);
+    let answer = place.post("/api/v1/studies/stores/ask", &json!({"n": 1}));
+    assert_eq!(answer.refused().0, 409);
+}

@@ -1,0 +1,14 @@
+//! The API as its users meet it: over a socket, byte by byte.
+
+#![allow(clippy::unwrap_used, reason = "tests may")]
+
+mod asked;
+mod described;
+mod events;
+mod external;
+mod form;
+mod page;
+mod place;
+mod refusals;
+mod schedules;
+mod studies;

@@ -1,0 +1,80 @@
+//! Schedules are kept, shown, paused, run and removed.
+
+use serde_json::json;
+
+use crate::place::{JOB, Place};
+
+/// A schedule that names its job.
+pub(crate) const SCHEDULE: &str = "\
+name: nightly
+trigger: {type: cron, expression: 0 6 * * *}
+create_job: ./job.yaml
+";
+
+fn yaml(place: &Place, text: &str) -> crate::place::Answer {
+    let headers = [("content-type", "application/yaml")];
+    place.send("POST", "/api/v1/schedules?file=nightly.yaml", &headers, text.as_bytes())
+}
+
+fn with_its_job() -> String {
+    let job: String = JOB.lines().map(|line| format!("  {line}\n")).collect();
+    SCHEDULE.replace("./job.yaml\n", &format!("\n{job}"))
+}
+
+#[test]
+fn a_schedule_goes_its_way() {
+    let place = Place::new();
+    let created = yaml(&place, &with_its_job());
+    assert_eq!(created.status, 201, "{}", created.text());
+    let view = created.json();
+    assert_eq!((&view["schedule"], &view["paused"]), (&json!("nightly"), &json!(false)));
+    assert_eq!(view["next_due"], "2026-11-20T06:00:00Z");
+    assert_eq!(yaml(&place, &with_its_job()).status, 200);
+    let other = with_its_job().replace("0 6", "0 7");
+    assert_eq!(yaml(&place, &other).refused(), (409, "conflict".into()));
+
+    let at = |rest: &str| format!("/api/v1/schedules/nightly{rest}");
+    assert_eq!(place.get(&at("")).ok(), view);
+    assert_eq!(place.get("/api/v1/schedules").ok()["items"], json!([view]));
+    let paused = place.post(&at("/pause"), &json!(null)).ok();
+    assert_eq!((&paused["paused"], &paused["next_due"]), (&json!(true), &json!(null)));
+    assert_eq!(place.post(&at("/resume"), &json!(null)).ok(), view);
+    let run = place.post(&at("/trigger"), &json!(null)).ok();
+    let study = "nightly-20261120T055900Z";
+    assert_eq!(run["last_study"], study);
+    assert_eq!(place.get(&format!("/api/v1/studies/{study}")).ok()["study"], study);
+    // The clock stands still, and a study of this name is there.
+    assert_eq!(place.post(&at("/trigger"), &json!(null)).ok()["last_study"], study);
+    assert_eq!(place.send("DELETE", &at(""), &[], b"").ok()["deleted"], true);
+    assert_eq!(place.get(&at("")).refused(), (404, "unknown_schedule".into()));
+    assert_eq!(place.get(&format!("/api/v1/studies/{study}")).status, 200);
+}
+
+#[test]
+fn what_is_wrong_with_a_schedule_is_said() {
+    let place = Place::new();
+    let wrong = with_its_job().replace("0 6 *", "0 25 *").replace("goal: minimize", "goal: min");
+    let refused = yaml(&place, &wrong);
+    assert_eq!(refused.refused(), (422, "problems".into()));
+    let problems = refused.json()["problems"].clone();
+    let places: Vec<_> = problems.as_array().unwrap().iter().map(|it| it["line"].clone()).collect();
+    assert_eq!(places, [2, 10], "{problems}");
+    let alone = yaml(&place, SCHEDULE);
+    assert_eq!(alone.refused(), (422, "unprocessable".into()));
+    assert!(alone.json()["message"].as_str().unwrap().contains("./job.yaml"), "{}", alone.text());
+    let post = |body| place.post("/api/v1/schedules", &body).refused();
+    assert_eq!(post(json!({"text": SCHEDULE})), (422, "unprocessable".into()));
+    assert_eq!(post(json!([1])), (422, "unprocessable".into()));
+    let over = with_its_job().replace("}\ncreate", ", end_time: '2026-01-01'}\ncreate");
+    assert_eq!(yaml(&place, &over).refused(), (422, "unprocessable".into()));
+    let gone = place.post("/api/v1/schedules/nighly/pause", &json!(null));
+    assert_eq!(gone.refused(), (404, "unknown_schedule".into()));
+    assert_eq!(place.get("/api/v1/schedules").ok()["items"], json!([]));
+}
+
+#[test]
+fn a_process_that_runs_one_study_keeps_no_schedules() {
+    let place = Place::no_service();
+    assert_eq!(place.get("/api/v1/schedules").refused(), (409, "not_a_service".into()));
+    assert_eq!(yaml(&place, &with_its_job()).refused(), (409, "not_a_service".into()));
+}

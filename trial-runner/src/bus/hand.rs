@@ -1,0 +1,227 @@
+//! The assignments in this runner's hand, from the message to its acknowledgement.
+//!
+//! Each one's lease is kept up from a task of its own, however busy the training threads are; not if
+//! its thread is gone.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use fleetfit_search_spaces::{Assignment, AssignmentKey, FromRunner};
+
+use super::link::Link;
+use super::{Shared, lock};
+use crate::runner::Runner;
+
+/// How often leases are looked at.
+const LOOK: Duration = Duration::from_millis(100);
+
+/// How long an assignment waits for a thread before it is handed back: others may be idle.
+const WAIT: Duration = Duration::from_secs(2);
+
+/// How many told assignments may wait for their acknowledgement, for each slot, and at least.
+const UNSETTLED_PER_SLOT: usize = 4;
+const MIN_UNSETTLED: usize = 64;
+
+/// What NATS is told.
+const ACK: &str = "+ACK";
+const PROGRESS: &str = "+WPI";
+
+/// What the runner holds, by keys with numbers of this process.
+pub(super) struct Hand {
+    slots: usize,
+    held: BTreeMap<AssignmentKey, Held>,
+}
+
+struct Held {
+    link: Arc<Link>,
+    /// Where its acknowledgement goes, and which making of the stream that holds for.
+    reply: String,
+    epoch: u64,
+    stage: Stage,
+    taken: Instant,
+    /// When its lease was last prolonged.
+    prolonged: Instant,
+}
+
+enum Stage {
+    /// It waits for a thread.
+    Waiting(Assignment),
+    /// A thread has it, or is about to; it was seen there or not yet.
+    Running { seen: bool },
+    /// Its end was told.
+    Told,
+}
+
+impl Hand {
+    pub(super) fn of(slots: usize) -> Self {
+        Self { slots, held: BTreeMap::new() }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.held.is_empty()
+    }
+
+    pub(super) fn n_busy(&self) -> usize {
+        self.held.values().filter(|held| !matches!(held.stage, Stage::Told)).count()
+    }
+
+    /// Whether a thread is free, and not too much waits to be acknowledged.
+    pub(super) fn has_room(&self) -> bool {
+        let n_busy = self.n_busy();
+        let most = MIN_UNSETTLED.max(UNSETTLED_PER_SLOT * self.slots);
+        n_busy < self.slots && self.held.len() - n_busy < most
+    }
+
+    pub(super) fn link(&self, key: AssignmentKey) -> Option<Arc<Link>> {
+        Some(Arc::clone(&self.held.get(&key)?.link))
+    }
+
+    /// The keys that a service gave out, as it knows them.
+    pub(super) fn keys(&self, link: &Arc<Link>) -> Vec<AssignmentKey> {
+        let of_link = self.held.iter().filter(|(_, held)| Arc::ptr_eq(&held.link, link));
+        of_link.map(|(key, _)| link.outside(*key)).collect()
+    }
+
+    /// One that is held already came again: it is acknowledged by the new address from here on.
+    pub(super) fn renew(&mut self, key: AssignmentKey, reply: &str) -> bool {
+        let Some(held) = self.held.get_mut(&key) else { return false };
+        reply.clone_into(&mut held.reply);
+        held.epoch = held.link.epoch();
+        true
+    }
+
+    /// Takes an assignment to run, or one to say something of and no more.
+    pub(super) fn take(
+        &mut self,
+        link: &Arc<Link>,
+        key: AssignmentKey,
+        reply: String,
+        to_run: Option<Assignment>,
+    ) {
+        let now = Instant::now();
+        let held = Held {
+            link: Arc::clone(link),
+            reply,
+            epoch: link.epoch(),
+            stage: to_run.map_or(Stage::Told, Stage::Waiting),
+            taken: now,
+            prolonged: now,
+        };
+        self.held.insert(key, held);
+    }
+
+    /// What threads are free for, in the order of arrival.
+    pub(super) fn next_to_run(&mut self) -> Vec<Assignment> {
+        let is_running = |held: &&Held| matches!(held.stage, Stage::Running { .. });
+        let n_running = self.held.values().filter(is_running).count();
+        let mut waiting: Vec<_> = self
+            .held
+            .iter()
+            .filter(|(_, held)| matches!(held.stage, Stage::Waiting(_)))
+            .map(|(key, held)| (held.taken, *key))
+            .collect();
+        waiting.sort_unstable();
+        let free = self.slots.saturating_sub(n_running);
+        let mut next = Vec::new();
+        for (_, key) in waiting.into_iter().take(free) {
+            if let Some(held) = self.held.get_mut(&key)
+                && let Stage::Waiting(assignment) =
+                    std::mem::replace(&mut held.stage, Stage::Running { seen: false })
+            {
+                next.push(assignment);
+            }
+        }
+        next
+    }
+
+    /// Takes back those that have waited so long for a thread. Their end is about to be told.
+    pub(super) fn take_waiting(&mut self, at_least: Duration) -> Vec<AssignmentKey> {
+        let mut taken = Vec::new();
+        for (key, held) in &mut self.held {
+            if matches!(held.stage, Stage::Waiting(_)) && held.taken.elapsed() >= at_least {
+                held.stage = Stage::Told;
+                taken.push(*key);
+            }
+        }
+        taken
+    }
+
+    /// Its end was told.
+    pub(super) fn told(&mut self, key: AssignmentKey) {
+        if let Some(held) = self.held.get_mut(&key) {
+            held.stage = Stage::Told;
+        }
+    }
+
+    /// What was told of it is safe. Where its acknowledgement goes; none where the stream that it
+    /// came from is gone.
+    pub(super) fn settle(&mut self, key: AssignmentKey) -> Option<String> {
+        let held = self.held.remove(&key)?;
+        (held.epoch == held.link.epoch()).then_some(held.reply)
+    }
+
+    /// The leases that are to be prolonged.
+    fn due(&mut self, aloft: &[AssignmentKey]) -> Vec<String> {
+        let mut due = Vec::new();
+        for (key, held) in &mut self.held {
+            if let Stage::Running { seen } = &mut held.stage {
+                let is_aloft = aloft.contains(key);
+                // Its thread ended without a word: nobody is at it any more.
+                if *seen && !is_aloft {
+                    continue;
+                }
+                *seen |= is_aloft;
+            }
+            let is_due = held.prolonged.elapsed() >= held.link.lease / 3;
+            let is_known = held.epoch == held.link.epoch() && held.link.is_sure();
+            if is_due && is_known {
+                held.prolonged = Instant::now();
+                due.push(held.reply.clone());
+            }
+        }
+        due
+    }
+
+    /// The connection was lost for a while: everything of the service is due.
+    pub(super) fn hurry(&mut self, link: &Arc<Link>) {
+        for held in self.held.values_mut().filter(|held| Arc::ptr_eq(&held.link, link)) {
+            let long_ago = Instant::now().checked_sub(link.lease);
+            held.prolonged = long_ago.unwrap_or(held.prolonged);
+        }
+    }
+}
+
+/// Keeps up the leases, and hands back what waits for too long.
+pub(super) async fn run(shared: Arc<Shared>, runner: Arc<Runner>) {
+    loop {
+        tokio::time::sleep(LOOK).await;
+        let aloft = runner.holds();
+        let (due, waiting) = {
+            let mut hand = lock(&shared.hand);
+            (hand.due(&aloft), hand.take_waiting(WAIT))
+        };
+        for reply in due {
+            // Where it is not sent, the next one is.
+            let _ = shared.client.publish(reply, PROGRESS.into()).await;
+        }
+        for of in waiting {
+            shared.hear(FromRunner::Returned { of, reason: None });
+        }
+        // Whoever rests looks again.
+        shared.tick();
+    }
+}
+
+/// Acknowledges an assignment: everything that was told of it is safe.
+pub(super) async fn settle(shared: &Shared, link: &Link, key: AssignmentKey) {
+    while !link.is_sure() && !link.is_closed() {
+        tokio::time::sleep(LOOK / 4).await;
+    }
+    let reply = lock(&shared.hand).settle(key);
+    if let Some(reply) = reply {
+        // Where it is lost, the message comes again, and is known by that.
+        let _ = shared.client.publish(reply, ACK.into()).await;
+    }
+    shared.tick();
+}

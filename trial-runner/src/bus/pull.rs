@@ -1,0 +1,143 @@
+//! Pulls assignments, one for each free slot.
+//!
+//! There is one request at a time for each service and kind of work. All of them stand while there
+//! is room, so two may be answered for the last slot: what then waits for too long is handed back.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use async_nats::{Message, Subscriber};
+use fleetfit_search_spaces::wire::letter::{self, LetterError};
+use fleetfit_search_spaces::wire::subjects::Kind;
+use fleetfit_search_spaces::{Assignment, FromRunner};
+use futures_util::StreamExt;
+
+use super::link::Link;
+use super::post::Item;
+use super::{Shared, lock};
+
+/// How long a request stands, in which the runner cannot end without losing what may answer it.
+const EXPIRES: Duration = Duration::from_secs(1);
+
+/// How long an answer may take beyond that.
+const LATE: Duration = Duration::from_secs(1);
+
+/// How long to wait where there is nobody to ask: the scheduler makes it again.
+const PAUSE: Duration = Duration::from_millis(300);
+
+/// What NATS says when there is nothing: a request that has expired, or found nothing.
+const NOTHING: [u16; 2] = [404, 408];
+
+/// Pulls assignments of one kind until the runner ends.
+pub(super) async fn run(shared: Arc<Shared>, link: Arc<Link>, kind: Kind) {
+    shared.n_pulling.fetch_add(1, Ordering::SeqCst);
+    let inbox = shared.client.new_inbox();
+    if let Ok(mut answers) = shared.client.subscribe(inbox.clone()).await {
+        let mut room = shared.room.subscribe();
+        while !shared.is_leaving() && !link.is_closed() {
+            if link.is_sure() && shared.has_room() {
+                ask(&shared, &link, kind, &inbox, &mut answers).await;
+            } else if room.changed().await.is_err() {
+                break;
+            }
+        }
+    }
+    shared.n_pulling.fetch_sub(1, Ordering::SeqCst);
+}
+
+async fn ask(
+    shared: &Arc<Shared>,
+    link: &Arc<Link>,
+    kind: Kind,
+    inbox: &str,
+    answers: &mut Subscriber,
+) {
+    let stream = link.subjects.work_stream();
+    let subject = format!("$JS.API.CONSUMER.MSG.NEXT.{stream}.{}", kind.word());
+    let request = format!("{{\"batch\":1,\"expires\":{}}}", EXPIRES.as_nanos());
+    let sent = shared.client.publish_with_reply(subject, inbox.to_owned(), request.into()).await;
+    if sent.is_err() {
+        return tokio::time::sleep(PAUSE).await;
+    }
+    match tokio::time::timeout(EXPIRES + LATE, answers.next()).await {
+        Ok(Some(message)) => match message.status {
+            None => take(shared, link, message).await,
+            Some(status) if NOTHING.contains(&status.as_u16()) => {}
+            Some(_) => tokio::time::sleep(PAUSE).await,
+        },
+        // The request was lost with the connection.
+        Err(_) => {}
+        Ok(None) => tokio::time::sleep(PAUSE).await,
+    }
+}
+
+/// Takes a message into hand.
+async fn take(shared: &Arc<Shared>, link: &Arc<Link>, message: Message) {
+    let Some(reply) = message.reply.as_ref().map(ToString::to_string) else { return };
+    let mut assignment = match letter::open::<Assignment>(&message.payload) {
+        Ok((assignment, _)) => assignment,
+        Err(error) => return refuse(shared, link, reply, &error).await,
+    };
+    let study = lock(&shared.links).inside(link, assignment.key.study);
+    assignment.key.study = study;
+    let key = assignment.key;
+    if lock(&shared.hand).renew(key, &reply) {
+        return;
+    }
+    let is_repeated = n_delivered(&reply).is_none_or(|n| n > 1);
+    if is_repeated || shared.is_leaving() {
+        lock(&shared.hand).take(link, key, reply, None);
+        let of = link.outside(key);
+        // Whoever had it before died of it, or lost it; the scheduler decides what that means.
+        let message = match is_repeated {
+            true => FromRunner::Done { of },
+            false => FromRunner::Returned { of, reason: None },
+        };
+        return link.post(Item::Told { of: key, message, bytes: Vec::new() });
+    }
+    let next = {
+        let mut hand = lock(&shared.hand);
+        hand.take(link, key, reply, Some(assignment));
+        hand.next_to_run()
+    };
+    shared.run(next);
+}
+
+/// How often the message has been delivered, as the address of its acknowledgement says:
+/// `$JS.ACK.STREAM.CONSUMER.N.…`, or with a domain and an account in front of the stream.
+fn n_delivered(reply: &str) -> Option<u64> {
+    let tokens: Vec<&str> = reply.split('.').collect();
+    let at = match tokens.len() {
+        9 => 4,
+        11.. => 6,
+        _ => return None,
+    };
+    tokens.get(at)?.parse().ok()
+}
+
+async fn refuse(shared: &Arc<Shared>, link: &Arc<Link>, reply: String, error: &LetterError) {
+    let service = link.subjects.service();
+    shared.say_once(&format!("an assignment of service {service} is left to others: {error}"));
+    let answer = match error {
+        // No runner can read it.
+        LetterError::Malformed(_) => "+TERM".to_owned(),
+        LetterError::Older { .. } | LetterError::Newer { .. } => {
+            format!("-NAK {{\"delay\": {}}}", Duration::from_secs(5).as_nanos())
+        }
+    };
+    // Where it is lost, the lease runs out.
+    let _ = shared.client.publish(reply, answer.into()).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn deliveries_are_counted_in_both_forms_of_address() {
+        assert_eq!(n_delivered("$JS.ACK.S.fit.1.7.7.1700000000.0"), Some(1));
+        assert_eq!(n_delivered("$JS.ACK.hub.hash.S.fit.3.7.7.1700000000.0.token"), Some(3));
+        assert_eq!(n_delivered("_INBOX.x"), None);
+    }
+}
