@@ -279,10 +279,11 @@ fn the_health_check_tells() {
     let place = Place::new();
     let mut service = place.start(&["serve", "--listen", "127.0.0.1:0"]);
     let told = service.stderr.take().expect("what it says");
-    let port = BufReader::new(told).lines().map_while(Result::ok).find_map(|line| {
-        Some(line.split_once("listens on http://127.0.0.1:")?.1.trim().to_owned())
-    });
-    let port = port.expect("the service says where it listens");
+    let mut told = BufReader::new(told).lines().map_while(Result::ok);
+    let port = told.find_map(|line| number_after(&line, "listens on http://127.0.0.1:"));
+    let port = port.expect("the service says where it listens").to_string();
+    // Whoever speaks must be heard, or its pipe fills.
+    std::thread::spawn(move || told.for_each(drop));
     let healthy = || {
         let script = check[2].replace("/7766", &format!("/{port}"));
         assert!(script.contains(&port), "{script}");

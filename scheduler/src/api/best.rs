@@ -26,7 +26,7 @@ pub(super) async fn list(
     query: RawQuery,
 ) -> Answer<Page<BestView>> {
     let question = Question::read(query, &["cursor", "limit"])?;
-    let (cursor, limit) = (question.owned("cursor"), question.limit()?);
+    let (cursor, limit) = (question.cursor()?, question.limit()?);
     let page =
         ask(move || Ok(query::bests_page(&app.service.journal, &study, cursor.as_deref(), limit)?));
     page.await.map(Json)
@@ -38,7 +38,7 @@ pub(super) async fn models(
     query: RawQuery,
 ) -> Answer<Page<ModelView>> {
     let question = Question::read(query, &["entity", "cursor", "limit"])?;
-    let (entity, cursor) = (question.owned("entity"), question.owned("cursor"));
+    let (entity, cursor) = (question.owned("entity"), question.cursor()?);
     let limit = question.limit()?;
     let page = ask(move || {
         let (entity, cursor) = (entity.as_deref(), cursor.as_deref());
@@ -63,7 +63,7 @@ pub(super) async fn entities(
             return Err(Refused::bad(message));
         }
     };
-    let (cursor, limit) = (question.owned("cursor"), question.limit()?);
+    let (cursor, limit) = (question.cursor()?, question.limit()?);
     let page = ask(move || {
         let (journal, tallies) = (&app.service.journal, &app.tallies);
         Ok(query::entities_page(journal, tallies, &study, order, cursor.as_deref(), limit)?)

@@ -10,6 +10,9 @@ use fleetfit_search_spaces::{TrialState, nearest};
 
 use super::{App, MAX_PAGE, Refused, Why};
 
+/// The longest cursor that any list gives.
+pub(super) const MAX_CURSOR_BYTES: usize = 64;
+
 pub(super) type Answer<T> = Result<Json<T>, Refused>;
 
 /// Runs what may wait for the disk where it may.
@@ -52,6 +55,16 @@ impl Question {
 
     pub(super) fn owned(&self, name: &str) -> Option<String> {
         self.word(name).map(str::to_owned)
+    }
+
+    /// Where a page begins.
+    pub(super) fn cursor(&self) -> Result<Option<String>, Refused> {
+        match self.word("cursor") {
+            Some(cursor) if cursor.is_empty() || cursor.len() > MAX_CURSOR_BYTES => {
+                Err(Refused::bad("this cursor is none that a page before had as its next"))
+            }
+            cursor => Ok(cursor.map(str::to_owned)),
+        }
     }
 
     /// How many rows are wanted at most.

@@ -15,7 +15,7 @@ use crate::query::{self, QueryError, StatusView};
 
 pub(super) async fn list(State(app): State<Arc<App>>, query: RawQuery) -> Answer<Page<StatusView>> {
     let question = Question::read(query, &["cursor", "limit"])?;
-    let (cursor, limit) = (question.owned("cursor"), question.limit()?);
+    let (cursor, limit) = (question.cursor()?, question.limit()?);
     let page =
         ask(move || Ok(query::studies_page(&app.service.journal, cursor.as_deref(), limit)?));
     page.await.map(Json)

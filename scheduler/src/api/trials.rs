@@ -16,7 +16,7 @@ pub(super) async fn list(
 ) -> Answer<Page<TrialRow>> {
     let question = Question::read(query, &["entity", "state", "cursor", "limit"])?;
     let filter = TrialFilter { entity: question.owned("entity"), state: question.state()? };
-    let (cursor, limit) = (question.owned("cursor"), question.limit()?);
+    let (cursor, limit) = (question.cursor()?, question.limit()?);
     let page = ask(move || {
         let journal = &app.service.journal;
         Ok(query::trials_page(journal, &study, &filter, cursor.as_deref(), limit)?)

@@ -29,6 +29,9 @@ const MAX_ID_BYTES: usize = 64;
 /// Where a blob is.
 pub(super) const BLOB: &str = "/api/v1/blobs/{digest}";
 
+/// How many letters of a path or a message the log shows.
+const MAX_SHOWN: usize = 200;
+
 /// The header that carries a request's id.
 pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -56,7 +59,8 @@ async fn pass(
     let route = route.as_ref().map_or("none", MatchedPath::as_str);
     let path = request.uri().path().to_owned();
     let study = path.strip_prefix("/api/v1/studies/").and_then(|rest| rest.split('/').next());
-    let span = tracing::info_span!("request", request_id = id, %method, path, study);
+    let (shown, study) = (shortened(&path), study.map(shortened));
+    let span = tracing::info_span!("request", request_id = id, %method, path = shown, study);
     let answered = async {
         let_in(&app, entrance, route, &request)?;
         // A blob takes as long as it takes; its handler looks whether anything comes.
@@ -76,10 +80,11 @@ async fn pass(
     span.in_scope(|| {
         if status.is_client_error() || status.is_server_error() {
             let refused = refused(&mut response);
-            let (code, message) = (refused.why.code(), refused.message.as_str());
+            // Quoted: what a stranger writes forges no lines here.
+            let (code, why) = (refused.why.code(), shortened(&refused.message));
             match status.is_server_error() {
-                true => tracing::error!(status = status.as_u16(), ms, code, message, "refused"),
-                false => tracing::info!(status = status.as_u16(), ms, code, message, "refused"),
+                true => tracing::error!(status = status.as_u16(), ms, code, ?why, "refused"),
+                false => tracing::info!(status = status.as_u16(), ms, code, ?why, "refused"),
             }
             response = told(std::mem::take(&mut response), refused, &id, &method);
         } else {
@@ -87,12 +92,20 @@ async fn pass(
         }
     });
     // Methods are counted that have a meaning here; others could be anything, and any number.
-    let counted = if status == StatusCode::METHOD_NOT_ALLOWED { "other" } else { method.as_str() };
+    let counted = match method.as_str() {
+        known @ ("GET" | "HEAD" | "POST" | "PUT" | "DELETE") => known,
+        _ => "other",
+    };
     app.answered.count(counted, route, status.as_u16(), took);
     if let Ok(id) = HeaderValue::from_str(&id) {
         response.headers_mut().insert(REQUEST_ID, id);
     }
     response
+}
+
+/// A text as the log shows it.
+fn shortened(text: &str) -> &str {
+    text.char_indices().nth(MAX_SHOWN).map_or(text, |(end, _)| &text[..end])
 }
 
 fn let_in(app: &App, entrance: Entrance, route: &str, request: &Request) -> Result<(), Refused> {

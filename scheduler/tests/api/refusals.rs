@@ -36,6 +36,8 @@ fn addresses_that_are_not_text() {
         "/api/v1/studies?limit=x",
         "/api/v1/studies?limit=1&limit=1",
         "/api/v1/studies?cursor=x",
+        "/api/v1/studies?cursor=",
+        "/api/v1/studies?cursor=00000000000000000000000000000000000000000000000000000000000000000",
         "/api/v1/studies/x?verbose=1",
     ] {
         assert_eq!(place.get(path).refused(), (400, "bad_request".into()), "{path}");

@@ -8,6 +8,7 @@ use utoipa::openapi::response::{Response, ResponseBuilder, ResponsesBuilder};
 use utoipa::openapi::{Content, ContentBuilder, Paths, Ref, RefOr, Required};
 
 use super::super::MAX_PAGE;
+use super::super::question::MAX_CURSOR_BYTES;
 use super::super::submit::{IDEMPOTENCY_KEY, JOB_FORMS};
 use super::schemas::{
     Form, example, list, named, open_object, text, text_like, text_of, trial, whole, words,
@@ -511,7 +512,11 @@ fn page_size() -> Form {
 
 fn paged() -> Vec<Parameter> {
     vec![
-        query("cursor", "Where the page begins: next of the page before.", text_of(1, 64)),
+        query(
+            "cursor",
+            "Where the page begins: next of the page before.",
+            text_of(1, MAX_CURSOR_BYTES),
+        ),
         query("limit", "How many rows at most.", page_size()),
     ]
 }

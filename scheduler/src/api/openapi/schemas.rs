@@ -412,11 +412,15 @@ fn runner() -> Form {
         "A process that runs trials.",
         vec![
             ("name", text()),
+            ("host", text()),
             ("device", text()),
             ("slots", count()),
             ("busy", count()),
             ("version", text()),
             ("commands", truth()),
+            ("state", words(&["working", "draining", "gone", "refused"])),
+            ("load", number_or_nothing()),
+            ("troubles", list(text())),
             ("heard_s", number()),
         ],
     )
