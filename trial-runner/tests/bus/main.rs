@@ -63,7 +63,7 @@ fn key(number: u64) -> AssignmentKey {
 fn tries(number: u64) -> Assignment {
     let configuration = Configuration::default();
     let tried = Numbered { number: number as u32, configuration };
-    let blocks = vec![Block { tried, entities: vec![0..1] }];
+    let blocks = vec![Block { tried, entities: vec![0..1; 1] }];
     Assignment { key: key(number), task: AssignmentTask::Try(blocks) }
 }
 
@@ -237,7 +237,7 @@ fn models_come_in_the_letter_with_data_from_the_service() {
     let _runner = service.runner(dir.path(), 2, false);
     let configuration = Configuration(vec![("alpha".into(), Setting::Value(Value::Float(0.5)))]);
     let tried = Numbered { number: 0, configuration };
-    let block = Block { tried, entities: vec![0..2] };
+    let block = Block { tried, entities: vec![0..2; 1] };
     let assignment = |number, task| Assignment { key: key(number), task };
     service.hand_out(Kind::Fit, &assignment(1, AssignmentTask::Try(vec![block.clone()])));
     assert_eq!(service.await_end(key(1)), FromRunner::Done { of: key(1) });
@@ -283,7 +283,7 @@ fn a_model_too_large_for_a_letter_goes_ahead_of_it() {
     service.answers.lock().unwrap().blobs.insert(gathered.digest(), manifest);
     let _runner = service.runner(dir.path(), 1, false);
     let configuration = Configuration(vec![("n_neighbors".into(), Setting::Value(Value::Int(2)))]);
-    let block = Block { tried: Numbered { number: 0, configuration }, entities: vec![0..1] };
+    let block = Block { tried: Numbered { number: 0, configuration }, entities: vec![0..1; 1] };
     let task = AssignmentTask::Refit(vec![block]);
     service.hand_out(Kind::Fit, &Assignment { key: key(1), task });
     assert_eq!(service.await_end(key(1)), FromRunner::Done { of: key(1) });
