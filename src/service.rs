@@ -12,8 +12,8 @@ use fleetfit_scheduler::api::{Accepted, Refused, Rerun, Submitted, Why};
 use fleetfit_scheduler::blobs::{Blobs, MIN_AGE};
 use fleetfit_scheduler::engine::{EngineHandle, Note, OpenStudy};
 use fleetfit_scheduler::journal::{Journal, Status, StudyId, StudyRecord};
-use fleetfit_scheduler::query;
 use fleetfit_scheduler::schedule::{StoredJob, StoredSchedule, Timestamp};
+use fleetfit_scheduler::{query, warm};
 use fleetfit_search_spaces::material::MAX_BYTES;
 use fleetfit_search_spaces::wire::Assignment;
 use fleetfit_search_spaces::{Manifest, Problem, Problems};
@@ -116,7 +116,7 @@ impl Service {
     /// Runs a study again, on the data as they are now, from what it has found.
     pub(crate) fn rerun(&self, rerun: Rerun) -> Result<Accepted, Failure> {
         let parent = query::find(&self.journal, &rerun.study)?;
-        let warm = Vec::new();
+        let warm = warm::pick(&self.journal, &rerun.study)?;
         let head = parent.head;
         let ground = match rerun.material.or(head.material) {
             Some(digest) => Ground::Tree(self.tree(&digest)?),
