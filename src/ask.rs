@@ -8,6 +8,7 @@ use fleetfit_scheduler::query::TrialRow;
 use serde_json::{Value as Json, json};
 
 use crate::cli::{BestArgs, Output, ServerArgs, StudyArgs, TrialsArgs};
+use crate::client::escape;
 use crate::exit;
 use crate::failure::Failure;
 use crate::home;
@@ -150,20 +151,30 @@ pub(crate) fn trials(home: &Path, args: &TrialsArgs, printer: &Printer) -> Resul
 }
 
 fn logs(home: &Path, args: &TrialsArgs, trial: u32) -> Result<i32, Failure> {
-    Source::here(&args.server, "logs")?;
-    Source::open(home, &args.server)?.status(&args.study)?;
-    let path = home::study_dir(home, &args.study).join("trials").join(trial.to_string());
-    let log = path.join("log.txt");
-    let mut file = File::open(&log).map_err(|error| {
-        let why = plain(&error);
-        Failure::asked(
-            format!("trial {trial} of {} has no log: {why}", args.study),
-            "command trials have logs; their numbers are in fleetfit trials",
-        )
-    })?;
-    match std::io::copy(&mut file, &mut std::io::stdout().lock()) {
+    let (name, copied) = match Source::open(home, &args.server)? {
+        Source::Service(client) => {
+            let path = format!("/studies/{}/trials/{trial}/logs", escape(&args.study));
+            let log = client.get_bytes(&path)?;
+            ("the log".to_owned(), std::io::stdout().lock().write_all(&log))
+        }
+        source @ Source::Directory(..) => {
+            source.status(&args.study)?;
+            let path = home::study_dir(home, &args.study).join("trials").join(trial.to_string());
+            let log = path.join("log.txt");
+            let mut file = File::open(&log).map_err(|error| {
+                let why = plain(&error);
+                Failure::asked(
+                    format!("trial {trial} of {} has no log: {why}", args.study),
+                    "command trials have logs; their numbers are in fleetfit trials",
+                )
+            })?;
+            let copied = std::io::copy(&mut file, &mut std::io::stdout().lock());
+            (log.display().to_string(), copied.map(drop))
+        }
+    };
+    match copied {
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
-            Err(Failure::Unavailable(format!("{}: {}", log.display(), plain(&error))))
+            Err(Failure::Unavailable(format!("{name}: {}", plain(&error))))
         }
         _ => Ok(exit::DONE),
     }
