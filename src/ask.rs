@@ -7,6 +7,7 @@ use std::path::Path;
 use serde_json::{Value as Json, json};
 
 use crate::cli::{BestArgs, Format, Output, ServerArgs, StudyArgs, TrialsArgs};
+use crate::client::escape;
 use crate::exit;
 use crate::export::{Trials, finish};
 use crate::failure::Failure;
@@ -141,20 +142,30 @@ fn told(trials: &Trials, out: &mut dyn Write) -> Result<(), Failure> {
 }
 
 fn logs(home: &Path, args: &TrialsArgs, trial: u32) -> Result<i32, Failure> {
-    Source::here(&args.server, "logs")?;
-    Source::open(home, &args.server)?.status(&args.study)?;
-    let path = home::study_dir(home, &args.study).join("trials").join(trial.to_string());
-    let log = path.join("log.txt");
-    let mut file = File::open(&log).map_err(|error| {
-        let why = plain(&error);
-        Failure::asked(
-            format!("trial {trial} of {} has no log: {why}", args.study),
-            "command trials have logs; their numbers are in fleetfit trials",
-        )
-    })?;
-    match std::io::copy(&mut file, &mut std::io::stdout().lock()) {
+    let (name, copied) = match Source::open(home, &args.server)? {
+        Source::Service(client) => {
+            let path = format!("/studies/{}/trials/{trial}/logs", escape(&args.study));
+            let log = client.get_bytes(&path)?;
+            ("the log".to_owned(), std::io::stdout().lock().write_all(&log))
+        }
+        source @ Source::Directory(..) => {
+            source.status(&args.study)?;
+            let path = home::study_dir(home, &args.study).join("trials").join(trial.to_string());
+            let log = path.join("log.txt");
+            let mut file = File::open(&log).map_err(|error| {
+                let why = plain(&error);
+                Failure::asked(
+                    format!("trial {trial} of {} has no log: {why}", args.study),
+                    "command trials have logs; their numbers are in fleetfit trials",
+                )
+            })?;
+            let copied = std::io::copy(&mut file, &mut std::io::stdout().lock());
+            (log.display().to_string(), copied.map(drop))
+        }
+    };
+    match copied {
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
-            Err(Failure::Unavailable(format!("{}: {}", log.display(), plain(&error))))
+            Err(Failure::Unavailable(format!("{name}: {}", plain(&error))))
         }
         _ => Ok(exit::DONE),
     }

@@ -22,5 +22,6 @@ mod limits;
 mod material;
 mod predict;
 mod selection;
+mod service;
 mod trials;
 mod wrong;

@@ -1,0 +1,9 @@
+//! A service with the runners and the NATS that it may have: what it promises, and what it endures.
+
+mod contract;
+mod external;
+mod fleet;
+mod nats;
+mod proxy;
+mod runners;
+mod torture;
