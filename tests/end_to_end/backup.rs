@@ -16,7 +16,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// Trials of which the first five end at once and the others when there is a file named `go`.
 fn slow(place: &Place) {
     let go = place.path("go").display().to_string();
-    place.write("code/tool.txt", "a tool");
+    place.write("code/tool.txt", "a tool\n");
     place.write(
         "slow.yaml",
         &format!(
