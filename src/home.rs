@@ -54,9 +54,14 @@ pub(crate) fn blobs_dir(home: &Path) -> PathBuf {
     home.join("blobs")
 }
 
-/// Where what a job names is laid out.
+/// The folder of what jobs name, laid out.
+pub(crate) fn trees_dir(home: &Path) -> PathBuf {
+    home.join("trees")
+}
+
+/// Where what one job names is laid out.
 pub(crate) fn tree_dir(home: &Path, manifest: &str) -> PathBuf {
-    home.join("trees").join(manifest)
+    trees_dir(home).join(manifest)
 }
 
 /// The socket where whoever has the directory open answers.

@@ -3,7 +3,7 @@
 use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use fleetfit_scheduler::api::{self, Api, Component, Doors, Guard, RunnerView};
 use fleetfit_scheduler::blobs::Blobs;
@@ -32,6 +32,9 @@ use crate::token;
 
 /// How long assignments may take to finish when the service is told to end.
 const DRAIN: Duration = Duration::from_secs(20);
+
+/// How often what no study needs any more is removed.
+const SWEEP: Duration = Duration::from_secs(3_600);
 
 /// How often the service looks whether it should end.
 const LOOK: Duration = Duration::from_millis(100);
@@ -65,8 +68,15 @@ pub(crate) fn serve(args: &ServeArgs, home: &Path, printer: &Printer) -> Result<
     };
     let owner = Owner::serve(home, Api::with_blobs(answers, blobs.clone()), Some(listener))?;
     tracing::info!("fleetfit {} listens on http://{address}", env!("CARGO_PKG_VERSION"));
+    let mut swept: Option<Instant> = None;
     while !interrupt.is_raised() {
         std::thread::sleep(LOOK);
+        if swept.is_none_or(|at| at.elapsed() >= SWEEP) {
+            swept = Some(Instant::now());
+            if let Err(failure) = service.sweep(&ticker.schedules().materials()) {
+                tracing::warn!("what no study needs could not be removed: {failure}");
+            }
+        }
     }
     tracing::info!("ending; what runs here may finish");
     drop(owner);
@@ -181,9 +191,7 @@ impl End {
             }
             Self::Elsewhere { bus, nats } => {
                 let ended = engine.interrupt();
-                if let Some(bus) = Arc::into_inner(bus) {
-                    bus.stop();
-                }
+                stop(bus);
                 nats.close();
                 ended
             }
@@ -231,6 +239,17 @@ impl End {
                 })
             }
         }
+    }
+}
+
+/// Ends the bus, once the last request has let go of it.
+fn stop(mut bus: Arc<BusHandle>) {
+    for _ in 0..200 {
+        match Arc::try_unwrap(bus) {
+            Ok(bus) => return bus.stop(),
+            Err(held) => bus = held,
+        }
+        std::thread::sleep(Duration::from_millis(10));
     }
 }
 

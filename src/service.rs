@@ -3,17 +3,17 @@
 
 pub(crate) mod remote;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use fleetfit_scheduler::api::{Accepted, Refused, Rerun, Submitted, Why};
-use fleetfit_scheduler::blobs::Blobs;
+use fleetfit_scheduler::blobs::{Blobs, MIN_AGE};
 use fleetfit_scheduler::engine::{EngineHandle, Note, OpenStudy};
 use fleetfit_scheduler::journal::{Journal, Status, StudyId, StudyRecord};
-use fleetfit_scheduler::query;
 use fleetfit_scheduler::schedule::{StoredJob, StoredSchedule, Timestamp};
+use fleetfit_scheduler::{query, warm};
 use fleetfit_search_spaces::material::MAX_BYTES;
 use fleetfit_search_spaces::wire::Assignment;
 use fleetfit_search_spaces::{Manifest, Problem, Problems};
@@ -104,7 +104,10 @@ impl Service {
         let mut verdict = Verdict::of(&file, submitted.text.clone(), sets.clone(), ground.clone());
         let is_nameless = |submission: &Submission| !submission.is_named() && !is_named_by_file;
         if verdict.submission.as_ref().is_some_and(is_nameless) {
-            sets.push(("name".to_owned(), format!("study-{:08x}", host::draw() as u32)));
+            // Made from the sender's mark, the name is the same however often the job is sent.
+            let mark = submitted.idempotency_key.unwrap_or_else(|| host::draw().to_string());
+            let name = format!("study-{}", &material::digest(mark.as_bytes())[..8]);
+            sets.push(("name".to_owned(), name));
             verdict = Verdict::of(&file, submitted.text, sets, ground);
         }
         self.accept(verdict, Descent::default())
@@ -113,7 +116,7 @@ impl Service {
     /// Runs a study again, on the data as they are now, from what it has found.
     pub(crate) fn rerun(&self, rerun: Rerun) -> Result<Accepted, Failure> {
         let parent = query::find(&self.journal, &rerun.study)?;
-        let warm = Vec::new();
+        let warm = warm::pick(&self.journal, &rerun.study)?;
         let head = parent.head;
         let ground = match rerun.material.or(head.material) {
             Some(digest) => Ground::Tree(self.tree(&digest)?),
@@ -132,8 +135,33 @@ impl Service {
         self.accept(verdict, Descent { parent, warm })
     }
 
-    /// What a job names, laid out from what was sent.
-    fn tree(&self, digest: &str) -> Result<Tree, Failure> {
+    /// Removes what was sent and belongs to no study and no schedule any more.
+    pub(crate) fn sweep(&self, scheduled: &[String]) -> Result<(), Failure> {
+        let records = self.journal.list()?;
+        let named = records.iter().filter_map(|record| record.head.material.as_ref());
+        let mut keep: HashSet<String> = named.chain(scheduled).cloned().collect();
+        let manifests: Vec<String> = keep.iter().cloned().collect();
+        for digest in &manifests {
+            // One that cannot be read keeps nothing: its study cannot be run again either.
+            if let Ok(manifest) = self.manifest(digest) {
+                keep.extend(manifest.digests().into_iter().map(str::to_owned));
+            }
+        }
+        self.blobs.sweep(&keep, MIN_AGE).map_err(|error| Failure::outside(&error))?;
+        let trees = std::fs::read_dir(home::trees_dir(&self.home)).into_iter().flatten();
+        for tree in trees.flatten() {
+            let name = tree.file_name().to_string_lossy().into_owned();
+            let modified = tree.metadata().and_then(|metadata| metadata.modified());
+            let age = modified.ok().and_then(|at| at.elapsed().ok()).unwrap_or_default();
+            if !keep.contains(&name) && age >= MIN_AGE {
+                std::fs::remove_dir_all(tree.path()).map_err(|error| Failure::outside(&error))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The list of what a job names.
+    fn manifest(&self, digest: &str) -> Result<Manifest, Failure> {
         let lost = |why: &dyn std::fmt::Display| {
             let hint = "send it first, as fleetfit submit does: PUT /api/v1/blobs/DIGEST";
             Failure::asked(format!("material {digest}: {why}"), hint)
@@ -145,7 +173,12 @@ impl Service {
         // Any blob may be named, however large.
         let mut file = file.take(MAX_BYTES as u64 + 1);
         file.read_to_end(&mut bytes).map_err(|error| Failure::outside(&error))?;
-        let manifest = Manifest::read(&bytes).map_err(|error| lost(&error))?;
+        Manifest::read(&bytes).map_err(|error| lost(&error))
+    }
+
+    /// What a job names, laid out from what was sent.
+    fn tree(&self, digest: &str) -> Result<Tree, Failure> {
+        let manifest = self.manifest(digest)?;
         let dir = home::tree_dir(&self.home, digest);
         let source = |digest: &str| match self.blobs.path(digest) {
             Ok(Some(path)) => Ok(path),
@@ -155,7 +188,10 @@ impl Service {
             )),
             Err(error) => Err(std::io::Error::other(error)),
         };
-        material::rebuild(&manifest, &source, &dir).map_err(|error| lost(&error))?;
+        material::rebuild(&manifest, &source, &dir).map_err(|error| {
+            let hint = "send all of it first, as fleetfit submit does: PUT /api/v1/blobs/DIGEST";
+            Failure::asked(format!("material {digest}: {error}"), hint)
+        })?;
         Ok(Tree { dir, manifest: Arc::new(manifest), digest: digest.to_owned() })
     }
 

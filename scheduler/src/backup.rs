@@ -17,7 +17,9 @@ use fleetfit_search_spaces::{EntityKey, StudyId};
 use serde::{Deserialize, Serialize};
 
 use self::frame::{Frames, Seal, Tag};
-use crate::journal::{DamagedStudy, Journal, JournalError, Restoring, StudyHead, Summary};
+use crate::journal::{
+    DamagedStudy, Journal, JournalError, Restoring, StudyHead, StudyRecord, Summary,
+};
 
 /// How many entities share a frame.
 const ENTITIES: usize = 1_000;
@@ -102,30 +104,23 @@ pub fn write(journal: &Journal, out: &mut impl Write) -> Result<Contents, Backup
     let listing = journal.listing()?;
     let mut contents = Contents { damaged: listing.damaged, ..Contents::default() };
     for record in listing.records {
-        let number = record.id.0;
-        let begun = Begun { number, head: record.head, summary: record.summary };
-        seal.json(Tag::Study, &begun)?;
-        let mut entities = journal.entities(record.id);
-        loop {
-            let keys: Vec<EntityKey> =
-                entities.by_ref().take(ENTITIES).collect::<Result<_, _>>()?;
-            if keys.is_empty() {
-                break;
-            }
-            seal.json(Tag::Entities, &keys)?;
-        }
-        for piece in journal.pieces(record.id) {
-            let (sequence, payload) = piece?;
-            seal.frame(Tag::Facts, &[&sequence.to_be_bytes(), &payload])?;
-        }
-        match journal.record(record.id) {
-            Ok(_) => {
+        let name = record.head.name.clone();
+        match write_study(journal, record, &mut seal) {
+            Ok(()) => {
                 seal.frame(Tag::Whole, &[])?;
-                contents.studies.push(begun.head.name);
+                contents.studies.push(name);
             }
             // It was deleted meanwhile, and what was read of it may be anything.
-            Err(JournalError::NoStudy { .. }) => seal.frame(Tag::Dropped, &[])?,
-            Err(error) => return Err(error.into()),
+            Err(BackupError::Journal(JournalError::NoStudy { .. })) => {
+                seal.frame(Tag::Dropped, &[])?;
+            }
+            Err(BackupError::Journal(
+                reason @ (JournalError::Corrupt { .. } | JournalError::Newer { .. }),
+            )) => {
+                seal.frame(Tag::Dropped, &[])?;
+                contents.damaged.push(DamagedStudy { name, reason: reason.to_string() });
+            }
+            Err(error) => return Err(error),
         }
     }
     for (kind, name) in journal.document_names()? {
@@ -139,6 +134,29 @@ pub fn write(journal: &Journal, out: &mut impl Write) -> Result<Contents, Backup
     seal.frame(Tag::NextStudy, &[&journal.next_study()?.0.to_be_bytes()])?;
     seal.close()?;
     Ok(contents)
+}
+
+fn write_study(
+    journal: &Journal,
+    record: StudyRecord,
+    seal: &mut Seal<'_, impl Write>,
+) -> Result<(), BackupError> {
+    let StudyRecord { id, head, summary } = record;
+    seal.json(Tag::Study, &Begun { number: id.0, head, summary })?;
+    let mut entities = journal.entities(id);
+    loop {
+        let keys: Vec<EntityKey> = entities.by_ref().take(ENTITIES).collect::<Result<_, _>>()?;
+        if keys.is_empty() {
+            break;
+        }
+        seal.json(Tag::Entities, &keys)?;
+    }
+    for piece in journal.pieces(id) {
+        let (sequence, payload) = piece?;
+        seal.frame(Tag::Facts, &[&sequence.to_be_bytes(), &payload])?;
+    }
+    journal.record(id)?;
+    Ok(())
 }
 
 /// Makes a journal of a backup, in a directory that is empty or not there yet. If that fails, the

@@ -332,7 +332,7 @@ pub fn cancel_at_rest(journal: &Journal, record: &StudyRecord) -> Result<(), Eng
     }
     let study = record.study().map_err(|problems| EngineError(problems.to_string()))?;
     let head = &record.head;
-    let mut state = replay(journal, record.id, study, head.seed, head.entities)?;
+    let mut state = replay(journal, record.id, study, head.seed, head.entities, head.warm.clone())?;
     let facts = state.handle(Event::Cancelled).facts;
     let index = index(&mut state);
     Ok(journal.append(record.id, &facts, &index)?)

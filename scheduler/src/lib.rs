@@ -14,6 +14,7 @@ pub mod blobs;
 pub mod journal;
 pub mod query;
 pub mod uploads;
+pub mod warm;
 
 pub mod schedule;
 

@@ -231,10 +231,16 @@ pub fn status(journal: &Journal, name: &str, notices: &[Notice]) -> Result<Statu
     Asked::new(journal, find(journal, name)?)?.status(notices)
 }
 
-/// How every study stands, in the order of their creation.
+/// How every study stands, in the order of their creation. Those that cannot be read are left out:
+/// whoever asks for one of them is told why.
 pub fn studies(journal: &Journal) -> Result<Vec<StatusView>, QueryError> {
     let records = journal.list()?;
-    records.into_iter().map(|record| Asked::new(journal, record)?.status(&[])).collect()
+    Ok(records.into_iter().filter_map(|record| readable(journal, record)).collect())
+}
+
+/// How a study stands, if that can be told.
+fn readable(journal: &Journal, record: StudyRecord) -> Option<StatusView> {
+    Asked::new(journal, record).and_then(|asked| asked.status(&[])).ok()
 }
 
 /// A part of the studies in the order of their creation: from where an earlier part ended, or from
@@ -255,7 +261,7 @@ pub fn studies_page(
     while page.items.len() < limit.clamp(1, MAX_PAGE)
         && let Some(record) = records.next()
     {
-        page.items.push(Asked::new(journal, record)?.status(&[])?);
+        page.items.extend(readable(journal, record));
     }
     page.next = records.peek().map(|record| record.id.0.to_string());
     Ok(page)

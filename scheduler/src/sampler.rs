@@ -20,6 +20,10 @@ pub trait Sampler: Send {
 
     /// A configuration was proposed, by this sampler or before a restart.
     fn seen(&mut self, configuration: &Configuration);
+
+    /// A configuration was tried before this sampler's first: it is not proposed again where the
+    /// points of the space can be told apart.
+    fn avoid(&mut self, configuration: &Configuration);
 }
 
 /// Why there is no sampler for a study.

@@ -73,6 +73,8 @@ pub struct StudyState {
     cut: Cut,
     /// None if the study asks for a sampler that this version does not have: nothing is proposed.
     sampler: Option<Box<dyn Sampler>>,
+    /// What is tried before the sampler is asked, by number.
+    warm: Vec<Configuration>,
     watch: Option<Watch>,
     phase: Phase,
     ended_by: Option<EndedBy>,
@@ -113,6 +115,7 @@ impl StudyState {
             id: StudyId::default(),
             cut,
             sampler: sampler::for_study(&study, seed).ok(),
+            warm: Vec::new(),
             watch: policy.filter(|_| is_single).and_then(|policy| Watch::new(policy, goal)),
             phase: Phase::Searching,
             ended_by: None,
@@ -145,6 +148,23 @@ impl StudyState {
     /// not, 0 will.
     pub fn number_assignments_from(&mut self, first: u64) {
         self.flight.number_from(first);
+    }
+
+    /// Tries these first: those that are in the space, each once. Asked before the first fact is
+    /// replayed, in every life of the study with the same ones.
+    pub fn warm_start(&mut self, configurations: Vec<Configuration>) {
+        for configuration in configurations {
+            let is_known = self.warm.contains(&configuration);
+            if !is_known && self.study.space.contains(&configuration) {
+                self.warm.push(configuration);
+            }
+        }
+        // Before its first proposal, the sampler knows all of them.
+        for configuration in &self.warm {
+            if let Some(sampler) = &mut self.sampler {
+                sampler.avoid(configuration);
+            }
+        }
     }
 
     /// Takes in what happened. The facts are applied already; they have to be on disk before the
@@ -322,7 +342,9 @@ impl StudyState {
             return;
         }
         self.counts.proposed += 1;
-        if let Some(sampler) = &mut self.sampler {
+        if let Some(sampler) = &mut self.sampler
+            && number as usize >= self.warm.len()
+        {
             sampler.seen(configuration);
         }
         self.standings.open(number, configuration.clone());

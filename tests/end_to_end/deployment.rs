@@ -2,6 +2,7 @@
 
 mod documents;
 mod nats;
+mod together;
 
 use std::io::{BufRead, BufReader};
 use std::path::PathBuf;

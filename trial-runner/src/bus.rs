@@ -22,7 +22,8 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 use std::time::{Duration, Instant};
 
-use async_nats::Client;
+use async_nats::connection::State;
+use async_nats::{Client, HeaderMap, Message};
 use fleetfit_search_spaces::wire::join::Hello;
 use fleetfit_search_spaces::{Assignment, AssignmentKey, FromRunner};
 use tokio::runtime::Handle;
@@ -39,6 +40,10 @@ use crate::runner::{Allowance, Runner};
 
 /// How long what was told may take to leave once everything has ended.
 const LAST_WORDS: Duration = Duration::from_secs(10);
+
+/// How long one question may take to be answered, and how often is looked whether it still can be.
+const ONE_ANSWER: Duration = Duration::from_secs(3);
+const LOOK: Duration = Duration::from_millis(50);
 
 /// How long a reason for not working is told.
 const TROUBLE: Duration = Duration::from_secs(60);
@@ -209,6 +214,34 @@ impl Shared {
     /// Wakes whoever waits for room.
     fn tick(&self) {
         self.room.send_modify(|count| *count += 1);
+    }
+
+    /// The connection as it is; none while NATS is away.
+    fn connection(&self) -> Option<(String, u64)> {
+        let info = self.client.try_server_info()?;
+        let is_there = self.client.connection_state() == State::Connected;
+        is_there.then_some((info.server_id, info.client_id))
+    }
+
+    /// Asks, once. None where no answer comes; at once where NATS goes away, because the question or
+    /// its answer is lost then. While NATS is away nothing is sent: it would pile up.
+    async fn request(
+        &self,
+        subject: String,
+        headers: HeaderMap,
+        bytes: Vec<u8>,
+    ) -> Option<Message> {
+        let connection = self.connection()?;
+        let lost = async {
+            while self.connection().as_ref() == Some(&connection) {
+                tokio::time::sleep(LOOK).await;
+            }
+        };
+        let asked = self.client.request_with_headers(subject, headers, bytes.into());
+        tokio::select! {
+            answer = tokio::time::timeout(ONE_ANSWER, asked) => answer.ok()?.ok(),
+            () = lost => None,
+        }
     }
 
     /// Whether another assignment may be pulled.

@@ -11,7 +11,6 @@ mod folder;
 mod halt;
 mod log;
 mod metric;
-mod send;
 mod shell;
 mod supervisor;
 
@@ -26,7 +25,6 @@ use rustix::process::Signal;
 pub use code::{CodeError, CodeSnapshot, digest_code, digest_input, snapshot};
 pub(crate) use code::{Listing, list_code, list_input};
 pub use halt::Halt;
-pub use send::{Left, SendError, send_folder};
 pub use supervisor::{GRACE, SUBCOMMAND, Supervisors, supervise};
 
 use folder::TrialFolder;

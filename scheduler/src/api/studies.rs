@@ -60,7 +60,9 @@ pub(super) async fn remove(
     Question::read(query, &[])?;
     let removed = ask(move || {
         let service = &app.service;
-        query::find(&service.journal, &study)?;
+        if service.journal.number_of(&study)?.is_none() {
+            query::find(&service.journal, &study)?;
+        }
         if !service.engine.leave(&study) {
             return Err(Refused::new(Why::Running, format!("{study} runs here; cancel it first")));
         }
@@ -73,8 +75,12 @@ pub(super) async fn remove(
 /// Removes a study: from the journal first, then its files, so that nothing in the journal ever
 /// points at a file that is gone.
 pub fn delete(journal: &Journal, studies_dir: &Path, study: &str) -> Result<(), QueryError> {
-    let record = query::find(journal, study)?;
-    journal.delete(record.id)?;
+    // A damaged one can go, too.
+    let id = match journal.number_of(study)? {
+        Some(id) => id,
+        None => query::find(journal, study)?.id,
+    };
+    journal.delete(id)?;
     match std::fs::remove_dir_all(studies_dir.join(study)) {
         Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
             Err(JournalError::Disk { doing: "removing the study's files", source }.into())

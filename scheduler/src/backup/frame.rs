@@ -27,7 +27,7 @@ pub(super) enum Tag {
     Facts = 3,
     /// The end of a study.
     Whole = 4,
-    /// The end of a study that was deleted while it was copied.
+    /// The end of a study that was deleted while it was copied, or is damaged.
     Dropped = 5,
     /// Which document the next frame is.
     Label = 6,

@@ -4,7 +4,7 @@ use std::sync::mpsc::SyncSender;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use fleetfit_search_spaces::wire::subjects::Kind;
-use fleetfit_search_spaces::{FromRunner, Study};
+use fleetfit_search_spaces::{Configuration, FromRunner, Study};
 
 use super::outside::Outside;
 use super::share::Share;
@@ -44,11 +44,11 @@ impl Live {
         open: OpenStudy,
         charged: f64,
     ) -> Result<Self, JournalError> {
-        let OpenStudy { id, study, seed, n_entities, warm: _, reopen, adopted } = open;
+        let OpenStudy { id, study, seed, n_entities, warm, reopen, adopted } = open;
         let name = study.name.clone();
         let kind = kind(&study);
         let weight = study.priority.weight();
-        let mut state = replay(journal, id, study, seed, n_entities)?;
+        let mut state = replay(journal, id, study, seed, n_entities, warm)?;
         // Above those of every earlier life, whose messages may still be under way.
         let first = now_ms() << 20;
         state.number_assignments_from(first);
@@ -169,8 +169,10 @@ pub(crate) fn replay(
     study: Study,
     seed: u64,
     n_entities: u32,
+    warm: Vec<Configuration>,
 ) -> Result<StudyState, JournalError> {
     let mut state = StudyState::new(study, seed, n_entities);
+    state.warm_start(warm);
     state.identify(id);
     for fact in journal.facts(id) {
         state.apply(&fact?);

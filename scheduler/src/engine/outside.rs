@@ -131,7 +131,8 @@ impl Live {
             ended_ms,
             reports: lent.as_ref().map(|lent| lent.reports.clone()).unwrap_or_default(),
         };
-        let assignment = lent.as_ref().map_or(0, |lent| lent.key.number);
+        // Whoever tells of a trial that is not lent had it before: no cancel has stopped it.
+        let assignment = lent.as_ref().map_or(u64::MAX, |lent| lent.key.number);
         let before = self.pending.facts.len();
         self.handle(Event::Ended { assignment, outcomes: vec![outcome] });
         let counts =

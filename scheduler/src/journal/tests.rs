@@ -253,6 +253,26 @@ fn a_deleted_study_takes_no_more_facts() {
 }
 
 #[test]
+fn a_backup_leaves_out_what_is_damaged() {
+    let dir = tempfile::tempdir().unwrap();
+    let (journal, id) = one_fact(dir.path());
+    journal.create(&study("other", 2)).unwrap();
+    journal.store.damage(Table::Facts, &id.with(0), |value| value[3] ^= 1);
+    let mut bytes = Vec::new();
+    let contents = crate::backup::write(&journal, &mut bytes).unwrap();
+    assert_eq!(contents.studies, ["other"]);
+    assert_eq!(contents.damaged[0].name, "one");
+    let copy = tempfile::tempdir().unwrap();
+    crate::backup::read(copy.path(), &mut bytes.as_slice()).unwrap();
+    let copy = Journal::open(copy.path()).unwrap();
+    let names: Vec<_> = copy.list().unwrap().into_iter().map(|record| record.head.name).collect();
+    assert_eq!(names, ["other"]);
+    for table in [Table::Facts, Table::Entities, Table::Studies, Table::Unfinished] {
+        assert!(copy.store.keys(table, &id.key(), 1).unwrap().is_empty());
+    }
+}
+
+#[test]
 fn a_damaged_record_is_left_alone_when_the_study_goes_on() {
     let dir = tempfile::tempdir().unwrap();
     let (journal, id) = one_fact(dir.path());

@@ -463,3 +463,20 @@ fn the_values_of_the_shared_best_are_read_once() {
     fixture.journal.delete(id).unwrap();
     assert!(fixture.journal.column(id, &ranked).is_none());
 }
+
+#[test]
+fn a_warm_start_is_the_best_over_all_and_then_who_wins_most() {
+    let fixture = Fixture::new(true);
+    let picked = crate::warm::pick(&fixture.journal, "asked").unwrap();
+    let shared = fixture.chosen(Selection::Raw).best(None, 8).unwrap();
+    let shared: Vec<Configuration> = shared.into_iter().map(|best| best.configuration).collect();
+    assert_eq!(picked[..shared.len()], shared);
+    assert!(picked.len() <= crate::warm::MAX_WARM);
+    let mut wins = vec![0; CONFIGURATIONS as usize];
+    (0..ENTITIES).for_each(|entity| wins[ranked(entity)[0].1 as usize] += 1);
+    let most = (0..CONFIGURATIONS).max_by_key(|&number| (wins[number as usize], u32::MAX - number));
+    assert!(picked.contains(&configuration(most.unwrap())));
+    for (index, one) in picked.iter().enumerate() {
+        assert!(!picked[..index].contains(one), "twice: {one:?}");
+    }
+}

@@ -16,26 +16,54 @@ pub struct Grid {
     space: SearchSpace,
     seed: u64,
     size: u128,
+    /// Points that were tried before the first, and how many of them the walk has passed.
+    avoided: Vec<Configuration>,
+    n_passed: u128,
+    n_seen: u128,
 }
 
 impl Grid {
     /// The grid of a finite space; none for an infinite one.
     pub fn new(space: SearchSpace, seed: u64) -> Option<Self> {
         let size = space.grid_size()?;
-        Some(Self { space, seed, size })
+        Some(Self { space, seed, size, avoided: Vec::new(), n_passed: 0, n_seen: 0 })
+    }
+}
+
+impl Grid {
+    /// The next point from an index on that is not avoided, and its index.
+    fn next_from(&self, mut index: u128) -> Option<(u128, Configuration)> {
+        while index < self.size {
+            let point = self.space.grid_point(permuted(index, self.size, self.seed));
+            if !self.avoided.contains(&point) {
+                return Some((index, point));
+            }
+            index += 1;
+        }
+        None
     }
 }
 
 impl Sampler for Grid {
     fn propose(&mut self, number: u32) -> Option<Configuration> {
-        let index = u128::from(number);
-        (index < self.size).then(|| {
-            let index = permuted(index, self.size, self.seed);
-            self.space.grid_point(index)
-        })
+        let n_own = u128::from(number).saturating_sub(self.avoided.len() as u128);
+        self.next_from(n_own + self.n_passed).map(|(_, point)| point)
     }
 
-    fn seen(&mut self, _: &Configuration) {}
+    fn seen(&mut self, _: &Configuration) {
+        if self.avoided.is_empty() {
+            return;
+        }
+        let first = self.n_seen + self.n_passed;
+        if let Some((index, _)) = self.next_from(first) {
+            self.n_passed += index - first;
+        }
+        self.n_seen += 1;
+    }
+
+    fn avoid(&mut self, configuration: &Configuration) {
+        self.avoided.push(configuration.clone());
+    }
 }
 
 /// Where `index`, below `size`, goes in the permutation of this seed.

@@ -53,6 +53,10 @@ impl Sampler for Random {
     fn seen(&mut self, configuration: &Configuration) {
         self.seen.insert(&self.space, configuration);
     }
+
+    fn avoid(&mut self, configuration: &Configuration) {
+        self.seen(configuration);
+    }
 }
 
 /// A number in [0, 1) from the 53 highest bits.

@@ -91,6 +91,11 @@ impl Sampler for Sobol {
         self.cursor = next_cursor;
         self.seen.insert(&self.space, configuration);
     }
+
+    fn avoid(&mut self, configuration: &Configuration) {
+        // It is no point of the sequence, which stays where it is.
+        self.seen.insert(&self.space, configuration);
+    }
 }
 
 /// The coordinate of the point with this index, as 32 binary digits.

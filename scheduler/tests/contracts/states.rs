@@ -561,3 +561,49 @@ fn a_sampler_that_is_missing_ends_the_search_instead_of_the_program() {
     assert_eq!(step.commands, [Command::Finished]);
     assert_eq!(state.ended_by(), Some(EndedBy::Space));
 }
+
+#[test]
+fn a_warm_start_comes_first_and_is_not_repeated() {
+    let points = space(vec![parameter("x", choice(12))]);
+    for algorithm in [Algorithm::Grid, Algorithm::Random, Algorithm::Sobol] {
+        let study = study(points.clone(), algorithm, 100);
+        let point = |index| study.space.grid_point(index);
+        let stranger = space(vec![parameter("y", choice(3))]).grid_point(1);
+        let warm = vec![point(7), stranger, point(2), point(7), point(11)];
+        let begun = || {
+            let mut state = StudyState::new(study.clone(), 1, 3);
+            state.warm_start(warm.clone());
+            state
+        };
+        let mut state = begun();
+        state.handle(Event::Started);
+        let (facts, _) = run(&mut state);
+        let proposed = |facts: &[Fact]| -> Vec<_> {
+            let proposed = facts.iter().filter_map(|fact| match fact {
+                Fact::Proposed { configuration, .. } => Some(configuration.clone()),
+                _ => None,
+            });
+            proposed.collect()
+        };
+        let all = proposed(&facts);
+        assert_eq!(all[..3], [point(7), point(2), point(11)]);
+        let points: std::collections::BTreeSet<String> =
+            all.iter().map(|configuration| configuration.to_json()).collect();
+        assert_eq!((all.len(), points.len()), (12, 12), "{algorithm:?}");
+        // From anywhere on, a later life goes on as this one.
+        for n_proposed in 0..12 {
+            let cut = facts.iter().position(
+                |fact| matches!(fact, Fact::Proposed { number, .. } if *number == n_proposed),
+            );
+            let (before, _) = facts.split_at(cut.unwrap());
+            let mut replay = begun();
+            for fact in before {
+                replay.apply(fact);
+            }
+            replay.handle(Event::Started);
+            let mut again = proposed(before);
+            again.extend(proposed(&run(&mut replay).0));
+            assert_eq!(again, all, "{algorithm:?} after {n_proposed}");
+        }
+    }
+}

@@ -166,6 +166,7 @@ fn every_trial_ends_once_whatever_happens() {
     each_seed(simulate);
 }
 
+#[expect(clippy::print_stderr, reason = "whoever reads the failure needs the seed")]
 fn each_seed(simulate: fn(u64)) {
     let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse().ok());
     let seeds = match number("FLEETFIT_SIMULATION_SEED") {

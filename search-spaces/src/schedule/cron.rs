@@ -240,7 +240,7 @@ fn number(text: &str, kind: &Kind) -> Result<u32, String> {
     }
     let lower = text.to_ascii_lowercase();
     let same = |name: &&str| lower.len() >= 3 && name.starts_with(&lower);
-    if let Some(index) = kind.names.iter().position(|name| same(name)) {
+    if let Some(index) = kind.names.iter().position(same) {
         return Ok(index as u32 + u32::from(kind.low == 1));
     }
     let short = kind.names.iter().filter_map(|name| name.get(..3));

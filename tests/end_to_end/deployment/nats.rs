@@ -60,6 +60,10 @@ impl Server {
         server
     }
 
+    pub(super) fn port(&self) -> u16 {
+        self.port
+    }
+
     /// Logs in; an error is what the server says.
     fn login(&self, user: &str, password: &str) -> Result<User, String> {
         let stream = TcpStream::connect(("127.0.0.1", self.port)).expect("a connection");
@@ -122,6 +126,7 @@ fn a_runner_may_do_its_work_and_nothing_else() {
     let (work, ends) = (names.work_stream(), names.ends_stream());
     let mut told = vec!["$JS.API.INFO".to_owned(), names.join(), names.beats(), names.reports()];
     told.extend([names.ends(), names.study(), names.blob(), names.upload()]);
+    told.push(format!("$JS.API.STREAM.INFO.{work}"));
     for kind in Kind::ALL.map(Kind::word) {
         told.push(format!("$JS.API.CONSUMER.MSG.NEXT.{work}.{kind}"));
         told.push(format!("$JS.API.CONSUMER.INFO.{work}.{kind}"));

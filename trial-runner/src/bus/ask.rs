@@ -6,8 +6,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use async_nats::Message;
-use async_nats::connection::State;
+use async_nats::HeaderMap;
 use fleetfit_search_spaces::data::local_path;
 use fleetfit_search_spaces::wire::StudySpec;
 use fleetfit_search_spaces::wire::join::{Answer, BlobPiece, BlobRequest, SpecRequest};
@@ -29,9 +28,6 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// How long to wait before asking again.
 const PAUSE: Duration = Duration::from_millis(300);
 
-/// How long one question may take to be answered.
-const ONE_ANSWER: Duration = Duration::from_secs(5);
-
 impl Shared {
     /// Asks a service until it answers, or for as long as wanted, told how long it has been. The
     /// answer comes with its attachment.
@@ -45,7 +41,8 @@ impl Shared {
         let letter = letter::seal(question, attachment).map_err(|error| error.to_string())?;
         let started = Instant::now();
         loop {
-            let why = match self.ask_once(subject, &letter) {
+            let asked = self.request(subject.to_owned(), HeaderMap::new(), letter.clone());
+            let why = match self.runtime.block_on(asked) {
                 Some(message) => match letter::open::<Answer<T>>(&message.payload) {
                     Ok((Answer::Done(answer), attachment)) => {
                         return Ok((answer, attachment.to_vec()));
@@ -61,16 +58,6 @@ impl Shared {
             }
             std::thread::sleep(PAUSE);
         }
-    }
-
-    fn ask_once(&self, subject: &str, letter: &[u8]) -> Option<Message> {
-        // What is sent while NATS is away would pile up in front of the connection.
-        if self.client.connection_state() != State::Connected {
-            return None;
-        }
-        let asked = self.client.request(subject.to_owned(), letter.to_vec().into());
-        let asked = async { tokio::time::timeout(ONE_ANSWER, asked).await };
-        self.runtime.block_on(asked).ok()?.ok()
     }
 
     /// Whether to go on asking for what a study needs.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use async_nats::connection::State;
+use async_nats::HeaderMap;
 use fleetfit_search_spaces::ToRunner;
 use fleetfit_search_spaces::wire::join::{Announcement, Hello, Welcome};
 use fleetfit_search_spaces::wire::letter::{self, VERSION};
@@ -156,7 +156,7 @@ async fn beats(shared: Arc<Shared>, link: Arc<Link>) {
     let mut left = shared.is_leaving();
     while !link.is_closed() {
         if let Ok(hello) = serde_json::to_vec(&hello(&shared, Some(&link)))
-            && shared.client.connection_state() == State::Connected
+            && shared.connection().is_some()
         {
             // The next one says the same.
             let _ = shared.client.publish(link.subjects.beats(), hello.into()).await;
@@ -191,14 +191,12 @@ async fn watch(shared: Arc<Shared>, link: Arc<Link>) {
     let mut connection = None;
     let mut verified: Option<Instant> = None;
     while !link.is_closed() {
-        let info = shared.client.try_server_info();
-        let now = info.map(|info| (info.server_id, info.client_id));
-        let is_connected = shared.client.connection_state() == State::Connected;
-        if !is_connected || now != connection {
+        let now = shared.connection();
+        if now.is_none() || now != connection {
             link.is_sure.store(false, Ordering::SeqCst);
         }
         let is_due = verified.is_none_or(|at| at.elapsed() >= VERIFY);
-        if is_connected
+        if now.is_some()
             && (is_due || !link.is_sure())
             && let Some(found) = created_at(&shared, &link).await
         {
@@ -222,7 +220,7 @@ async fn watch(shared: Arc<Shared>, link: Arc<Link>) {
 /// When the stream of assignments was made, as NATS says it.
 async fn created_at(shared: &Shared, link: &Link) -> Option<String> {
     let subject = format!("$JS.API.STREAM.INFO.{}", link.subjects.work_stream());
-    let answer = shared.client.request(subject, Vec::new().into()).await.ok()?;
+    let answer = shared.request(subject, HeaderMap::new(), Vec::new()).await?;
     let told: serde_json::Value = serde_json::from_slice(&answer.payload).ok()?;
     Some(told.get("created")?.as_str()?.to_owned())
 }

@@ -9,7 +9,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_nats::HeaderMap;
-use async_nats::connection::State;
 use fleetfit_search_spaces::wire::Refit;
 use fleetfit_search_spaces::wire::letter;
 use fleetfit_search_spaces::{AssignmentKey, End, FromRunner, Outcome};
@@ -29,9 +28,6 @@ const LETTER_MESSAGES: usize = 4_096;
 /// How long to wait before a letter that was not stored is sent again: at first, and at most.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
-
-/// How long NATS may take to say that a letter is stored.
-const PATIENCE: Duration = Duration::from_secs(3);
 
 /// What is queued for a service. Keys are those with numbers of this process.
 pub(super) enum Item {
@@ -123,22 +119,17 @@ async fn send(shared: &Shared, link: &Link, letter: &Letter, id: &str) {
     headers.insert(async_nats::header::NATS_MESSAGE_ID, id);
     let mut pause = FIRST_PAUSE;
     loop {
-        // What is sent while NATS is away would pile up in front of the connection.
-        while shared.client.connection_state() != State::Connected {
-            tokio::time::sleep(FIRST_PAUSE).await;
-        }
-        let (subject, headers) = (link.subjects.ends(), headers.clone());
-        let sent = shared.client.request_with_headers(subject, headers, bytes.clone().into());
-        let why = match tokio::time::timeout(PATIENCE, sent).await {
-            Ok(Ok(answer)) => match refusal(&answer.payload) {
+        let sent = shared.request(link.subjects.ends(), headers.clone(), bytes.clone()).await;
+        // Where none comes NATS is away, or the stream: both come back.
+        if let Some(answer) = sent
+            && answer.status.is_none()
+        {
+            match refusal(&answer.payload) {
                 None => return,
-                why => why,
-            },
-            // NATS is away, or the stream: it says so itself, and they come back.
-            Ok(Err(_)) | Err(_) => None,
-        };
-        if let Some(why) = why {
-            shared.trouble(&format!("NATS does not store what this runner tells: {why}"));
+                Some(why) => {
+                    shared.trouble(&format!("NATS does not store what this runner tells: {why}"))
+                }
+            }
         }
         tokio::time::sleep(pause).await;
         pause = (pause * 2).min(LONGEST_PAUSE);

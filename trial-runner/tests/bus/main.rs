@@ -15,7 +15,7 @@ use fleetfit_search_spaces::{
     StudyId, ToRunner, Value,
 };
 use fleetfit_trial_runner::material::{Origins, gather};
-use fleetfit_trial_runner::runner::ATTACHED;
+use fleetfit_trial_runner::runner::{ATTACHED, UPLOADED};
 
 use nats::{LONG, Server, Service, wait_for};
 
@@ -63,7 +63,7 @@ fn key(number: u64) -> AssignmentKey {
 fn tries(number: u64) -> Assignment {
     let configuration = Configuration::default();
     let tried = Numbered { number: number as u32, configuration };
-    let blocks = vec![Block { tried, entities: vec![0..1] }];
+    let blocks = vec![Block { tried, entities: vec![0..1; 1] }];
     Assignment { key: key(number), task: AssignmentTask::Try(blocks) }
 }
 
@@ -237,7 +237,7 @@ fn models_come_in_the_letter_with_data_from_the_service() {
     let _runner = service.runner(dir.path(), 2, false);
     let configuration = Configuration(vec![("alpha".into(), Setting::Value(Value::Float(0.5)))]);
     let tried = Numbered { number: 0, configuration };
-    let block = Block { tried, entities: vec![0..2] };
+    let block = Block { tried, entities: vec![0..2; 1] };
     let assignment = |number, task| Assignment { key: key(number), task };
     service.hand_out(Kind::Fit, &assignment(1, AssignmentTask::Try(vec![block.clone()])));
     assert_eq!(service.await_end(key(1)), FromRunner::Done { of: key(1) });
@@ -259,6 +259,64 @@ fn models_come_in_the_letter_with_data_from_the_service() {
         let bytes = &seen.models[&address.digest];
         assert_eq!(blake3::hash(bytes).to_hex().as_str(), address.digest);
     }
+}
+
+#[test]
+fn a_model_too_large_for_a_letter_goes_ahead_of_it() {
+    let (server, dir) = (Server::start(), place());
+    let home = tempfile::tempdir().unwrap();
+    // Its model is its rows.
+    let job = "type: sweep\nname: s\ntraining_data: {path: data.csv}\ntarget_column_name: y\n\
+               task: regression\ntrial: {learner: knn}\n\
+               search_space:\n  n_neighbors: {type: int, min: 1, max: 5}\n\
+               sampling_algorithm: random\n\
+               objective: {goal: minimize, primary_metric: root_mean_squared_error}\n\
+               n_cross_validations: 3\nlimits: {max_total_trials: 3}\n";
+    let rows: String = (0..60_000).map(|row| format!("{row},{},{}\n", row % 7, 3 * row)).collect();
+    std::fs::write(home.path().join("data.csv"), format!("a,b,y\n{rows}")).unwrap();
+    let study = Job::read("job.yaml", job).unwrap().study().unwrap();
+    let gathered = gather(&study, home.path(), &dir.path().join("x"), Origins::Told).unwrap();
+    let material = Some(gathered.digest());
+    let service = Service::start(&server, StudySpec { material, ..spec(job.into()) }, LEASE);
+    // The data itself is on this machine: nobody asks for it.
+    let manifest = gathered.manifest.bytes();
+    service.answers.lock().unwrap().blobs.insert(gathered.digest(), manifest);
+    let _runner = service.runner(dir.path(), 1, false);
+    let configuration = Configuration(vec![("n_neighbors".into(), Setting::Value(Value::Int(2)))]);
+    let block = Block { tried: Numbered { number: 0, configuration }, entities: vec![0..1; 1] };
+    let task = AssignmentTask::Refit(vec![block]);
+    service.hand_out(Kind::Fit, &Assignment { key: key(1), task });
+    assert_eq!(service.await_end(key(1)), FromRunner::Done { of: key(1) });
+    let seen = service.seen.lock().unwrap();
+    let FromRunner::Refitted { models, .. } = &seen.ends[0] else { panic!("{:?}", seen.ends) };
+    let address = models[0].model.as_ref().unwrap();
+    assert_eq!((address.pack, address.offset), (UPLOADED, 0));
+    let bytes = &seen.files[&format!("models/{}", address.digest)];
+    assert_eq!(bytes.len(), address.length as usize);
+    assert_eq!(blake3::hash(bytes).to_hex().as_str(), address.digest);
+}
+
+#[test]
+fn what_a_program_writes_into_its_outputs_arrives() {
+    let (server, dir) = (Server::start(), place());
+    let command = "mkdir ${{outputs.model}}/deep; echo weights > ${{outputs.model}}/deep/w.txt; \
+                   echo loss=1; head -c 1000000 /dev/zero > ${{outputs.model}}/big; \
+                   echo '{\"metric\": \"loss\", \"value\": 1}'";
+    let job = format!(
+        "type: sweep\nname: s\ntrial:\n  command: {command:?}\n\
+         outputs:\n  model: {{type: uri_folder}}\nsearch_space:\n  x: [1, 2, 3]\n\
+         sampling_algorithm: grid\nobjective: {{goal: minimize, primary_metric: loss}}\n\
+         limits: {{max_total_trials: 3}}\n"
+    );
+    let service = Service::start(&server, spec(job), LEASE);
+    let _runner = service.runner(dir.path(), 1, true);
+    service.hand_out(Kind::Command, &tries(1));
+    assert_eq!(service.await_end(key(1)), FromRunner::Done { of: key(1) });
+    // They are there before the end is told.
+    let seen = service.seen.lock().unwrap();
+    assert_eq!(seen.files["outputs/model/deep/w.txt"], b"weights\n");
+    assert_eq!(seen.files["outputs/model/big"], vec![0; 1_000_000]);
+    assert!(seen.files["log.txt"].starts_with(b"loss=1\n"));
 }
 
 #[test]

@@ -18,6 +18,7 @@ use fleetfit_search_spaces::wire::letter::{self, VERSION};
 use fleetfit_search_spaces::wire::subjects::{Kind, SERVICES, Subjects};
 use fleetfit_search_spaces::{Assignment, AssignmentKey, FromRunner, ToRunner};
 use fleetfit_trial_runner::bus::{Bus, Setup};
+use fleetfit_trial_runner::runner::ATTACHED;
 use futures_util::StreamExt;
 use tokio::runtime::{Builder, Runtime};
 
@@ -407,7 +408,8 @@ async fn take_ends(
             let mut seen = seen.lock().unwrap();
             for told in &messages {
                 let FromRunner::Refitted { models, .. } = told else { continue };
-                for address in models.iter().filter_map(|refit| refit.model.as_ref().ok()) {
+                let addresses = models.iter().filter_map(|refit| refit.model.as_ref().ok());
+                for address in addresses.filter(|address| address.pack == ATTACHED) {
                     let start = address.offset as usize;
                     let bytes = attachment[start..start + address.length as usize].to_vec();
                     seen.models.insert(address.digest.clone(), bytes);

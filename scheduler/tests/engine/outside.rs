@@ -1,0 +1,106 @@
+//! Trials that are run outside: asked for, reported on, told, over restarts and expired leases.
+
+use std::time::Duration;
+
+use fleetfit_scheduler::engine::{AskError, EngineHandle, Told, TrialResult};
+use fleetfit_scheduler::journal::Status;
+use fleetfit_search_spaces::early_termination::Policy;
+use fleetfit_search_spaces::{Algorithm, EarlyTermination, End, Goal, Study, Work};
+
+use super::studies::{parameter, space, study, unit};
+use super::{Fixture, until};
+
+const LONG: Duration = Duration::from_secs(3_600);
+
+fn external(n_trials: u32) -> Study {
+    let space = space(vec![parameter("x", unit())]);
+    Study { work: Work::External, ..study(space, Algorithm::Sobol, n_trials) }
+}
+
+fn ask(handle: &EngineHandle, trials: u32, lease: Duration) -> Vec<u32> {
+    let asked = handle.ask("test", trials, lease).unwrap();
+    asked.into_iter().map(|tried| tried.number).collect()
+}
+
+fn tell(handle: &EngineHandle, trial: u32, value: f64) -> Told {
+    let results = vec![TrialResult { trial, end: End::Completed { value } }];
+    handle.tell_results("test", results).unwrap()[0]
+}
+
+#[test]
+fn trials_are_asked_for_and_told_over_a_restart() {
+    let dir = tempfile::tempdir().unwrap();
+    let fixture = Fixture::new(dir.path());
+    let handle = fixture.handle();
+    assert_eq!(handle.ask("test", 1, LONG), Err(AskError::NotRunning));
+    fixture.open(&external(5));
+    assert_eq!(ask(&handle, 3, LONG), [0, 1, 2]);
+    assert_eq!(ask(&handle, 9, LONG), [3, 4], "as many as there are");
+    assert!(ask(&handle, 9, LONG).is_empty(), "all are out");
+    assert_eq!(tell(&handle, 1, 0.5), Told::Counted);
+    assert_eq!(tell(&handle, 1, 0.1), Told::Repeated);
+    assert_eq!(tell(&handle, 99, 0.1), Told::Unknown);
+    assert_eq!(handle.report("test", 0, None, 0.3), Ok(None));
+    assert_eq!(handle.report("test", 99, None, 0.3), Err(AskError::NoTrial { trial: 99 }));
+    let Fixture { engine, journal, .. } = fixture;
+    engine.interrupt().unwrap();
+    drop(journal);
+
+    let fixture = Fixture::new(dir.path());
+    let handle = fixture.handle();
+    fixture.open(&external(5));
+    assert_eq!(tell(&handle, 0, 0.4), Told::Counted, "told after the restart");
+    assert_eq!(tell(&handle, 1, 0.1), Told::Repeated);
+    assert_eq!(ask(&handle, 9, LONG), [2, 3, 4]);
+    for trial in [2, 3, 4] {
+        assert_eq!(tell(&handle, trial, f64::from(trial)), Told::Counted);
+    }
+    let summary = handle.wait("test", Duration::from_secs(60)).unwrap().unwrap();
+    assert_eq!((summary.status, summary.completed), (Status::Completed, 5));
+    assert_eq!(handle.ask("test", 1, LONG), Err(AskError::NotRunning));
+    fixture.engine.interrupt().unwrap();
+}
+
+#[test]
+fn a_lease_that_runs_out_offers_the_trial_again_and_the_first_end_counts() {
+    let dir = tempfile::tempdir().unwrap();
+    let fixture = Fixture::new(dir.path());
+    let handle = fixture.handle();
+    fixture.open(&external(2));
+    assert_eq!(ask(&handle, 2, Duration::ZERO), [0, 1]);
+    let again = until(|| Some(ask(&handle, 1, LONG)).filter(|asked| !asked.is_empty()));
+    // Whoever had it first is late, and still the first to tell.
+    assert_eq!(tell(&handle, again[0], 0.5), Told::Counted);
+    assert_eq!(tell(&handle, again[0], 0.1), Told::Repeated);
+    let other = 1 - again[0];
+    assert_eq!(tell(&handle, other, 0.7), Told::Counted, "nobody has it now");
+    let summary = handle.wait("test", Duration::from_secs(60)).unwrap().unwrap();
+    assert_eq!(summary.completed, 2);
+    assert_eq!(summary.shared_best.map(|best| best.value), Some(0.5));
+    fixture.engine.interrupt().unwrap();
+}
+
+#[test]
+fn what_is_reported_stops_trials_and_a_cancel_ends_them_all() {
+    let dir = tempfile::tempdir().unwrap();
+    let fixture = Fixture::new(dir.path());
+    let handle = fixture.handle();
+    let mut study = external(6);
+    study.objective.goal = Goal::Maximize;
+    study.limits.max_concurrent_trials = 2;
+    study.early_termination = Some(EarlyTermination {
+        policy: Policy::BanditFactor(0.2),
+        evaluation_interval: 1,
+        delay_evaluation: 0,
+    });
+    fixture.open(&study);
+    assert_eq!(ask(&handle, 9, LONG), [0, 1], "as many at once as the job allows");
+    assert_eq!(handle.report("test", 0, Some(1), 0.9), Ok(None));
+    let stop = handle.report("test", 1, Some(1), 0.1).unwrap();
+    assert!(stop.is_some_and(|reason| reason.starts_with("bandit")));
+    assert!(handle.cancel("test"));
+    assert_eq!(handle.ask("test", 1, LONG), Err(AskError::NotRunning));
+    let told = handle.tell_results("test", Vec::new());
+    assert_eq!(told, Err(AskError::NotRunning));
+    fixture.engine.interrupt().unwrap();
+}

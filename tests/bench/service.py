@@ -1,0 +1,360 @@
+#!/usr/bin/env python3
+"""Measures a service over NATS beside what its users have today, in one run on one machine.
+
+    tests/bench/service.py [--part throughput|memory|commands|pollers] [--quick]
+
+Builds the release binary, starts `fleetfit serve --nats managed` and runners with one slot each, and
+prints a line for each figure. It needs nats-server (`$FLEETFIT_NATS_SERVER`, or on the path); for the
+comparison with Optuna it installs Optuna from PyPI into target/bench-venv. `xargs` comes with the
+system. Figures of shared machines are worth their ratios, not their seconds.
+"""
+
+import argparse
+import http.client
+import json
+import os
+import pathlib
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+TARGET = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
+OPTUNA = "optuna==5.0.0"
+
+
+class Service:
+    """A service with a private NATS and runners of one slot each, in a folder of its own."""
+
+    def __init__(self, binary, runners):
+        self.binary = str(binary)
+        self.dir = pathlib.Path(tempfile.mkdtemp(prefix="fleetfit-bench-"))
+        self.home = self.dir / "home"
+        self.processes = []
+        self.serve = self.start("serve", "--nats", "managed", "--listen", "127.0.0.1:0")
+        self.address = self.wait_for_address()
+        environment = {"FLEETFIT_HOME": str(self.home)}
+        for number in range(runners):
+            self.start(
+                "runner", "--nats", "managed", "--slots", "1", "--name", f"bench-{number}",
+                data_dir=self.dir / f"runner-{number}", more=environment,
+            )
+        self.wait_until(lambda: len(self.get("/api/v1/runners")["items"]) == runners)
+
+    def start(self, *arguments, data_dir=None, more=None):
+        log = open(self.dir / f"{arguments[0]}-{len(self.processes)}.log", "wb")
+        process = subprocess.Popen(
+            [self.binary, *arguments, "--data-dir", str(data_dir or self.home)],
+            stdout=log, stderr=log,
+            env={**os.environ, "FLEETFIT_LOG": "info", "NO_COLOR": "1", **(more or {})},
+        )
+        self.processes.append(process)
+        return process
+
+    def wait_for_address(self):
+        log = self.dir / "serve-0.log"
+
+        def address():
+            for line in log.read_text().splitlines():
+                if "listens on http://" in line:
+                    return line.split("http://")[1].strip()
+            return None
+
+        return self.wait_until(address)
+
+    @staticmethod
+    def wait_until(found, at_most=60):
+        until = time.monotonic() + at_most
+        while time.monotonic() < until:
+            value = found()
+            if value:
+                return value
+            time.sleep(0.02)
+        raise SystemExit("the service did not come up")
+
+    def get(self, path):
+        host, port = self.address.rsplit(":", 1)
+        connection = http.client.HTTPConnection(host, int(port), timeout=60)
+        connection.request("GET", path)
+        answer = json.loads(connection.getresponse().read())
+        connection.close()
+        return answer
+
+    def submit(self, job):
+        """Runs a job to its end; seconds from the command to the last trial, and the status."""
+        began = time.monotonic()
+        said = subprocess.run(
+            [self.binary, "submit", str(job), "--data-dir", str(self.home), "--output", "json",
+             "--quiet"],
+            capture_output=True, text=True, check=False,
+        )
+        if said.returncode != 0:
+            raise SystemExit(f"submit: {said.stdout}{said.stderr}")
+        name = json.loads(said.stdout)["study"]
+        while True:
+            status = self.get(f"/api/v1/studies/{name}")
+            if status["status"] not in ("queued", "running"):
+                return time.monotonic() - began, status
+            time.sleep(0.05)
+
+    def rss_mb(self):
+        for line in pathlib.Path(f"/proc/{self.serve.pid}/status").read_text().splitlines():
+            if line.startswith("VmRSS"):
+                return int(line.split()[1]) / 1024
+        return 0.0
+
+    def close(self):
+        for process in reversed(self.processes):
+            process.send_signal(signal.SIGTERM)
+        for process in self.processes:
+            try:
+                process.wait(60)
+            except subprocess.TimeoutExpired:
+                process.kill()
+        shutil.rmtree(self.dir, ignore_errors=True)
+
+
+def tiny_job(folder, name, entities, configurations):
+    """Many entities with a handful of rows each: fits that cost next to nothing."""
+    draw = random.Random(1)
+    with open(folder / "tiny.csv", "w") as out:
+        out.write("shop,x,y\n")
+        for shop in range(entities):
+            for _ in range(6):
+                x = draw.random()
+                out.write(f"{shop},{x:.4f},{2 * x + draw.gauss(0, 0.1):.4f}\n")
+    job = folder / f"{name}.yaml"
+    job.write_text(f"""type: sweep
+name: {name}
+training_data: {{path: tiny.csv}}
+target_column_name: y
+task: regression
+partition_column_names: [shop]
+trial: {{learner: ridge}}
+search_space: {{alpha: {{type: float, min: 0.001, max: 100, scale: log}}}}
+sampling_algorithm: random
+objective: {{goal: minimize, primary_metric: root_mean_squared_error}}
+n_cross_validations: 2
+limits: {{max_total_trials: {configurations}, max_concurrent_trials: 200, timeout: 36000}}
+seed: 1
+""")
+    return job
+
+
+def throughput(binary, quick):
+    entities, configurations = 1_000, 100 if quick else 300
+    service = Service(binary, 2)
+    try:
+        job = tiny_job(service.dir, "tiny", entities, configurations)
+        seconds, status = service.submit(job)
+        ended = status["trials"]["completed"]
+        assert ended == entities * configurations, status
+        ours = ended / seconds
+        print(f"throughput: {ended} trials through NATS, each on disk, in {seconds:.1f} s: "
+              f"{ours:,.0f} trials/s with 2 runners")
+    finally:
+        service.close()
+    theirs = optuna(1_000 if quick else 2_000)
+    print(f"throughput: Optuna with JournalFileStorage, 2 processes: {theirs:,.0f} trials/s; "
+          f"ratio {ours / theirs:,.0f}")
+
+
+OPTUNA_WORKER = """
+import sys, optuna
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend
+optuna.logging.set_verbosity(optuna.logging.ERROR)
+storage = JournalStorage(JournalFileBackend(sys.argv[1]))
+study = optuna.create_study(study_name="s", storage=storage, load_if_exists=True,
+                            sampler=optuna.samplers.RandomSampler())
+study.optimize(lambda trial: trial.suggest_float("alpha", 0.001, 100, log=True), n_trials=int(sys.argv[2]))
+"""
+
+
+def optuna(trials):
+    venv = TARGET / "bench-venv"
+    python = venv / "bin" / "python"
+    if not (venv / OPTUNA).exists():
+        subprocess.run([sys.executable, "-m", "venv", str(venv)], check=True)
+        subprocess.run([str(python), "-m", "pip", "install", "--quiet", OPTUNA], check=True)
+        (venv / OPTUNA).touch()
+    with tempfile.TemporaryDirectory() as folder:
+        journal = str(pathlib.Path(folder) / "journal.log")
+        run = lambda n: subprocess.Popen([str(python), "-c", OPTUNA_WORKER, journal, str(n)])
+        run(1).wait()
+        began = time.monotonic()
+        workers = [run(trials // 2) for _ in range(2)]
+        for worker in workers:
+            if worker.wait() != 0:
+                raise SystemExit("Optuna failed")
+        return trials / (time.monotonic() - began)
+
+
+def memory(binary, quick):
+    entities, configurations = 1_000, 300 if quick else 1_000
+    service = Service(binary, 2)
+    try:
+        job = tiny_job(service.dir, "million", entities, configurations)
+        early, peak, done = [], [0.0], threading.Event()
+
+        def look():
+            while not done.is_set():
+                rss = service.rss_mb()
+                peak[0] = max(peak[0], rss)
+                try:
+                    trials = service.get("/api/v1/studies/million")["trials"]["completed"]
+                except Exception:
+                    trials = 0
+                if not early and trials >= 100_000:
+                    early.append(rss)
+                time.sleep(0.2)
+
+        looker = threading.Thread(target=look)
+        looker.start()
+        _, status = service.submit(job)
+        late = service.rss_mb()
+        done.set()
+        looker.join()
+        total = status["trials"]["completed"]
+        disk = sum(file.stat().st_size for file in (service.home / "journal").rglob("*")
+                   if file.is_file()) / 1e6
+        first = early[0] if early else late
+        print(f"memory: the service had {first:.0f} MB after 100,000 trials, {late:.0f} MB after "
+              f"{total:,} ({(late / first - 1) * 100:+.0f} %), {peak[0]:.0f} MB at most; journal {disk:.0f} MB")
+        service.serve.send_signal(signal.SIGKILL)
+        service.serve.wait()
+        began = time.monotonic()
+        service.serve = service.start("serve", "--nats", "managed", "--listen", service.address)
+        service.wait_until(lambda: is_up(service))
+        print(f"memory: a service with {total:,} trials answers {time.monotonic() - began:.2f} s "
+              "after it was started")
+        best(service, "million", entities)
+    finally:
+        service.close()
+
+
+def is_up(service):
+    try:
+        return service.get("/healthz").get("status") == "ok"
+    except Exception:
+        return False
+
+
+def best(service, study, entities):
+    host, port = service.address.rsplit(":", 1)
+    connection = http.client.HTTPConnection(host, int(port), timeout=60)
+    times = []
+    for _ in range(500):
+        entity = random.randrange(entities)
+        began = time.perf_counter()
+        connection.request("GET", f"/api/v1/studies/{study}/best?entity={entity}")
+        answer = connection.getresponse()
+        answer.read()
+        assert answer.status == 200, answer.status
+        times.append((time.perf_counter() - began) * 1e3)
+    times.sort()
+    print(f"best of one entity over REST: median {times[250]:.2f} ms, 99 of 100 within "
+          f"{times[495]:.2f} ms")
+
+
+def commands(binary, quick):
+    trials = 1_000 if quick else 10_000
+    service = Service(binary, 2)
+    try:
+        job = service.dir / "sleep.yaml"
+        job.write_text(f"""type: sweep
+name: sleep
+trial:
+  command: >-
+    sleep 0.05; echo '{{"metric": "loss", "value": 1}}'
+search_space: {{x: {{type: uniform, min_value: 0, max_value: 1}}}}
+sampling_algorithm: random
+objective: {{goal: minimize, primary_metric: loss}}
+limits: {{max_total_trials: {trials}, max_concurrent_trials: 8, timeout: 36000}}
+seed: 1
+""")
+        ours, status = service.submit(job)
+        assert status["trials"]["completed"] == trials, status
+    finally:
+        service.close()
+    began = time.monotonic()
+    numbers = "\n".join(map(str, range(trials)))
+    line = "sleep 0.05; echo '{\"metric\": \"loss\", \"value\": 1}' > /dev/null"
+    subprocess.run(["xargs", "-P2", "-I{}", "sh", "-c", line], input=numbers.encode(), check=True)
+    theirs = time.monotonic() - began
+    print(f"commands: {trials} of 50 ms on 2 runners with 1 slot: {ours:.1f} s; xargs -P2 "
+          f"{theirs:.1f} s; overhead {(ours / theirs - 1) * 100:+.1f} %")
+
+
+def pollers(binary, quick):
+    entities, configurations = 1_000, 100 if quick else 300
+    rates = []
+    for clients, streams in ((0, 0), (200, 20)):
+        service = Service(binary, 2)
+        done = threading.Event()
+        try:
+            job = tiny_job(service.dir, "tiny", entities, configurations)
+            threads = [threading.Thread(target=poll, args=(service, done)) for _ in range(clients)]
+            threads += [threading.Thread(target=listen, args=(service, done)) for _ in range(streams)]
+            for thread in threads:
+                thread.start()
+            seconds, status = service.submit(job)
+            rates.append(status["trials"]["completed"] / seconds)
+            done.set()
+            for thread in threads:
+                thread.join()
+        finally:
+            done.set()
+            service.close()
+    print(f"pollers: {rates[0]:,.0f} trials/s alone, {rates[1]:,.0f} with 200 clients that poll each "
+          f"second and 20 streams ({(rates[1] / rates[0] - 1) * 100:+.0f} %)")
+
+
+def poll(service, done):
+    time.sleep(random.random())
+    while not done.is_set():
+        try:
+            service.get("/api/v1/studies")
+        except Exception:
+            pass
+        done.wait(1)
+
+
+def listen(service, done):
+    host, port = service.address.rsplit(":", 1)
+    while not done.is_set():
+        try:
+            connection = http.client.HTTPConnection(host, int(port), timeout=5)
+            connection.request("GET", "/api/v1/studies/tiny/events")
+            answer = connection.getresponse()
+            if answer.status != 200:
+                answer.read()
+                done.wait(0.2)
+                continue
+            while not done.is_set() and answer.readline():
+                pass
+        except Exception:
+            done.wait(0.2)
+
+
+def main():
+    parts = {"throughput": throughput, "memory": memory, "commands": commands, "pollers": pollers}
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--part", choices=parts, action="append")
+    parser.add_argument("--quick", action="store_true", help="fewer trials")
+    parser.add_argument("--binary", help="an executable that is built already")
+    arguments = parser.parse_args()
+    binary = arguments.binary
+    if not binary:
+        subprocess.run(["cargo", "build", "--release", "--quiet"], cwd=ROOT, check=True)
+        binary = TARGET / "release" / "fleetfit"
+    for name in arguments.part or parts:
+        parts[name](binary, arguments.quick)
+
+
+main()
