@@ -7,3 +7,4 @@ mod nats;
 mod proxy;
 mod runners;
 mod torture;
+mod upgrade;

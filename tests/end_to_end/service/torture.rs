@@ -22,11 +22,13 @@ const LEASE: Duration = Duration::from_secs(2);
 /// How long the whole may stand still.
 const STANDSTILL: Duration = Duration::from_secs(120);
 
-fn job() -> String {
+/// The more rounds, the longer the trials take, so that each round finds something to break.
+fn job(rounds: u64) -> String {
+    let most_trees = 10 * rounds.max(3);
     format!(
         "type: sweep\nname: fleet\ntraining_data: {{path: sales.csv}}\ntarget_column_name: sales\n\
          task: regression\npartition_column_names: [store]\ntrial: {{learner: random_forest}}\n\
-         search_space:\n\x20 n_estimators: {{type: int, min: 5, max: 30}}\n\
+         search_space:\n\x20 n_estimators: {{type: int, min: 5, max: {most_trees}}}\n\
          \x20 min_samples_leaf: {{type: int, min: 1, max: 20}}\nsampling_algorithm: random\n\
          objective: {{goal: minimize, primary_metric: mae}}\nn_cross_validations: 3\n\
          limits: {{max_total_trials: {CONFIGURATIONS}, max_concurrent_trials: 16}}\nseed: 11\n"
@@ -170,7 +172,7 @@ fn nothing_is_lost_and_nothing_is_done_twice() {
     let mut fleet = Fleet::without_runners(Deployment::Nats, &["--lease", &lease]);
     for place in [&unbroken, &fleet.place] {
         place.write("sales.csv", &panel(ENTITIES, 36));
-        place.write("job.yaml", &job());
+        place.write("job.yaml", &job(rounds));
     }
     let expected = unbroken.json(&["run", "job.yaml", "--quiet"]);
     assert_eq!(expected["trials"]["completed"], TRIALS);
@@ -183,12 +185,17 @@ fn nothing_is_lost_and_nothing_is_done_twice() {
     fleet.place.write("programs.yaml", &program_job("programs", &script, PROGRAMS, ""));
     fleet.json(&["submit", "job.yaml"]);
     fleet.json(&["submit", "programs.yaml"]);
+    let mut struck = 0;
     for (round, blow) in (1..).zip(chance.blows(rounds as usize)) {
         wait_for(&fleet, TRIALS * round / (rounds + 2));
         chance.pause(0, 300);
-        println!("round {round} at {} trials: {blow:?}", fleet.completed("fleet"));
+        let completed = fleet.completed("fleet");
+        struck += u64::from(completed < TRIALS);
+        println!("round {round} at {completed} trials: {blow:?}");
         strike(&mut fleet, &proxy, blow, &mut chance);
     }
+    println!("{struck} of {rounds} rounds found the study under way");
+    assert!(struck > 0, "the study was over before anything broke");
     wait_for(&fleet, TRIALS);
     let view = fleet.wait_until_over("fleet", STANDSTILL);
     assert_eq!(view["status"], "completed", "{view}");
