@@ -6,7 +6,6 @@ use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use fleetfit_scheduler::api::{Api, Guard, Service, ServiceInfo};
