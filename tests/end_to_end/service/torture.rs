@@ -2,7 +2,7 @@
 //!
 //! `FLEETFIT_TORTURE_ROUNDS` sets how often (3), `FLEETFIT_TORTURE_SEED` repeats a printed seed.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rustix::process::Signal;
@@ -130,7 +130,7 @@ fn strike(fleet: &mut Fleet, proxy: &Proxy, blow: Blow, chance: &mut Chance) {
 fn processes_of(folder: &Path) -> Vec<String> {
     let entries = std::fs::read_dir("/proc").expect("processes").filter_map(Result::ok);
     let mut found = Vec::new();
-    for process in entries.map(|entry| entry.path()).filter(|path| is_other(path)) {
+    for process in entries.map(|entry| entry.path()).filter(|path| is_other(path.as_path())) {
         let words = std::fs::read(process.join("cmdline")).unwrap_or_default();
         let words = String::from_utf8_lossy(&words).replace('\0', " ");
         let is_inside =
@@ -142,7 +142,7 @@ fn processes_of(folder: &Path) -> Vec<String> {
     found
 }
 
-fn is_other(process: &PathBuf) -> bool {
+fn is_other(process: &Path) -> bool {
     let name = process.file_name().and_then(|name| name.to_str()).unwrap_or_default();
     name.parse::<u32>().is_ok_and(|pid| pid != std::process::id())
 }
