@@ -24,7 +24,7 @@ const STANDSTILL: Duration = Duration::from_secs(120);
 
 /// The more rounds, the longer the trials take, so that each round finds something to break.
 fn job(rounds: u64) -> String {
-    let most_trees = 10 * rounds.max(3);
+    let most_trees = if rounds > 3 { 20 * rounds } else { 30 };
     format!(
         "type: sweep\nname: fleet\ntraining_data: {{path: sales.csv}}\ntarget_column_name: sales\n\
          task: regression\npartition_column_names: [store]\ntrial: {{learner: random_forest}}\n\
