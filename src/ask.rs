@@ -4,19 +4,19 @@ use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::Path;
 
-use fleetfit_scheduler::query::TrialRow;
 use serde_json::{Value as Json, json};
 
-use crate::cli::{BestArgs, Output, ServerArgs, StudyArgs, TrialsArgs};
+use crate::cli::{BestArgs, Format, Output, ServerArgs, StudyArgs, TrialsArgs};
 use crate::client::escape;
 use crate::exit;
+use crate::export::{Trials, finish};
 use crate::failure::Failure;
 use crate::home;
+use crate::new_file::NewFile;
 use crate::output::{Printer, write_line};
 use crate::show;
 use crate::source::Source;
 use crate::submission::plain;
-use crate::table::{Columns, ParquetTable};
 
 /// `fleetfit studies`.
 pub(crate) fn studies(home: &Path, server: &ServerArgs, printer: &Printer) -> Result<i32, Failure> {
@@ -103,51 +103,42 @@ pub(crate) fn trials(home: &Path, args: &TrialsArgs, printer: &Printer) -> Resul
     if let Some(trial) = args.logs {
         return logs(home, args, trial);
     }
-    let each = |act: &mut dyn FnMut(TrialRow) -> Result<(), Failure>| {
-        Source::trials(home, &args.server, &args.study, args.entity.as_deref(), act)
-    };
-    let learn_columns = || -> Result<Columns, Failure> {
-        let status = Source::ask(home, &args.server, |source| source.status(&args.study))?;
-        let mut columns = Columns::of(status.parameters);
-        each(&mut |row| {
-            columns.learn(&row);
-            Ok(())
-        })?;
-        Ok(columns)
-    };
-    if printer.output == Output::Parquet {
-        let Some(out) = &args.out else {
+    let server = &args.server;
+    let trials = Trials { home, server, study: &args.study, entity: args.entity.as_deref() };
+    let format = match printer.output {
+        Output::Parquet if args.out.is_none() => {
             return Err(Failure::asked("parquet cannot go to standard output", "add --out FILE"));
-        };
-        let columns = learn_columns()?;
-        let mut table = ParquetTable::create(out, &columns)?;
-        each(&mut |row| table.push(row))?;
-        table.finish()?;
-        return Ok(exit::DONE);
-    }
-    let mut out = Sink::open(args.out.as_deref())?;
-    match printer.output {
-        Output::Csv => {
-            let columns = learn_columns()?;
-            out.line(&columns.csv_header())?;
-            each(&mut |row| out.line(&columns.csv_line(&row)))?;
         }
-        Output::Json => each(&mut |row| {
-            let line = serde_json::to_string(&row)
-                .map_err(|error| Failure::Unexpected(error.to_string()))?;
-            out.line(&line)
-        })?,
-        Output::Text | Output::Parquet => {
-            // The head waits for the first row, so that a question without an answer prints none.
-            let mut head = Some(show::trial_head());
-            each(&mut |row| {
-                head.take().map_or(Ok(()), |head| out.line(&head))?;
-                out.line(&show::trial(&row))
-            })?;
+        Output::Parquet => Some(Format::Parquet),
+        Output::Csv => Some(Format::Csv),
+        Output::Json => Some(Format::Jsonl),
+        Output::Text => None,
+    };
+    match (&args.out, format) {
+        (Some(path), Some(format)) => trials.write_file(path, format).map(drop)?,
+        (Some(path), None) => {
+            let mut out = NewFile::create(path)?;
+            told(&trials, out.file())?;
+            out.keep()?;
         }
+        (None, Some(format)) => {
+            trials.write_lines(&mut std::io::stdout().lock(), format)?;
+        }
+        (None, None) => told(&trials, &mut std::io::stdout().lock())?,
     }
-    out.finish()?;
     Ok(exit::DONE)
+}
+
+/// Trials for people.
+fn told(trials: &Trials, out: &mut dyn Write) -> Result<(), Failure> {
+    let mut out = BufWriter::new(out);
+    // The head waits for the first row, so that a question without an answer prints none.
+    let mut head = Some(show::trial_head());
+    trials.each(|row| {
+        head.take().map_or(Ok(()), |head| write_line(&mut out, &head))?;
+        write_line(&mut out, &show::trial(&row))
+    })?;
+    finish(out)
 }
 
 fn logs(home: &Path, args: &TrialsArgs, trial: u32) -> Result<i32, Failure> {
@@ -200,39 +191,4 @@ fn answer(printer: &Printer, view: &impl serde::Serialize, text: &str) -> Result
         printer.line(text)?;
     }
     Ok(exit::DONE)
-}
-
-/// Standard output or a file.
-struct Sink {
-    name: String,
-    out: BufWriter<Box<dyn Write>>,
-}
-
-impl Sink {
-    fn open(path: Option<&Path>) -> Result<Self, Failure> {
-        let (name, out): (String, Box<dyn Write>) = match path {
-            None => ("standard output".into(), Box::new(std::io::stdout().lock())),
-            Some(path) => {
-                let file = File::create(path).map_err(|error| {
-                    let why = plain(&error);
-                    Failure::Unavailable(format!("{} cannot be written: {why}", path.display()))
-                })?;
-                (path.display().to_string(), Box::new(file))
-            }
-        };
-        Ok(Self { name, out: BufWriter::new(out) })
-    }
-
-    fn line(&mut self, text: &str) -> Result<(), Failure> {
-        write_line(&mut self.out, text)
-    }
-
-    fn finish(mut self) -> Result<(), Failure> {
-        match self.out.flush() {
-            Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
-                Err(Failure::Unavailable(format!("{}: {}", self.name, plain(&error))))
-            }
-            _ => Ok(()),
-        }
-    }
 }

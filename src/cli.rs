@@ -135,6 +135,21 @@ Examples:
     /// Remove a study with its trials, logs and models.
     #[command(after_help = "Example:\n  fleetfit delete store-demand")]
     Delete(StudyArgs),
+    /// Write the trials of studies to files.
+    #[command(after_help = "\
+Examples:
+  fleetfit export store-demand --out trials.parquet
+  fleetfit export --out trials --format csv          every study, one file each")]
+    Export(ExportArgs),
+    /// Copy everything that is kept into one file, while it is used or not.
+    #[command(after_help = "\
+Examples:
+  fleetfit backup --out monday.backup
+  fleetfit backup --out - --server http://fleet:7766 | zstd > monday.backup.zst")]
+    Backup(BackupArgs),
+    /// Make a data directory of a backup.
+    #[command(after_help = "Example:\n  fleetfit restore monday.backup --data-dir restored")]
+    Restore(RestoreArgs),
     /// Print a shell's completion script.
     #[command(
         after_help = "Example:\n  fleetfit completions bash > ~/.local/share/bash-completion/completions/fleetfit"
@@ -420,4 +435,53 @@ pub(crate) struct PredictArgs {
     /// Whom to ask.
     #[command(flatten)]
     pub(crate) server: ServerArgs,
+}
+
+/// What to export.
+#[derive(Debug, Args)]
+pub(crate) struct ExportArgs {
+    /// The studies' names [default: all].
+    #[arg(value_name = "STUDY")]
+    pub(crate) studies: Vec<String>,
+    /// A file (.parquet, .csv or .jsonl) for one study, or a folder for a file of each.
+    #[arg(long, value_name = "PATH")]
+    pub(crate) out: PathBuf,
+    /// What the files in a folder are: parquet, csv or jsonl [default: parquet].
+    #[arg(long, value_enum, hide_possible_values = true)]
+    pub(crate) format: Option<Format>,
+    /// Only this entity's trials: 17, or store=17,brand=3.
+    #[arg(long, value_name = "KEY", allow_hyphen_values = true)]
+    pub(crate) entity: Option<String>,
+    /// Whom to ask.
+    #[command(flatten)]
+    pub(crate) server: ServerArgs,
+}
+
+/// The form of a file of trials.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// Parquet.
+    Parquet,
+    /// Comma-separated values.
+    Csv,
+    /// One JSON object a line.
+    Jsonl,
+}
+
+/// Where to back up to.
+#[derive(Debug, Args)]
+pub(crate) struct BackupArgs {
+    /// The file to write; `-` is standard output.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) out: PathBuf,
+    /// Whom to ask.
+    #[command(flatten)]
+    pub(crate) server: ServerArgs,
+}
+
+/// What to restore.
+#[derive(Debug, Args)]
+pub(crate) struct RestoreArgs {
+    /// The backup; `-` reads standard input.
+    pub(crate) file: PathBuf,
 }

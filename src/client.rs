@@ -1,8 +1,9 @@
 //! Asks a service over HTTP, one question at a time, on a Unix socket or a TCP port.
 //!
-//! `client/blob.rs` sends files.
+//! `client/blob.rs` sends files, `client/download.rs` fetches what is too long for memory.
 
 mod blob;
+mod download;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -10,14 +11,15 @@ use std::time::Duration;
 use fleetfit_scheduler::api::{Page, Refusal};
 use fleetfit_search_spaces::Problems;
 use http_body_util::{BodyExt, Full};
-use hyper::body::{Body, Bytes};
+use hyper::body::{Body, Bytes, Incoming};
 use hyper::client::conn::http1;
 use hyper::http::request::Builder;
-use hyper::{Method, Request};
+use hyper::{Method, Request, Response};
 use hyper_util::rt::TokioIo;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::net::{TcpStream, UnixStream};
+use tokio::task::JoinHandle;
 
 use crate::failure::Failure;
 use crate::home::way_to_socket;
@@ -257,27 +259,52 @@ impl Client {
         B::Data: Send,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
-        let gone = |why: String| Failure::Gone(format!("{} does not answer: {why}", self.address));
-        let cut = |error: hyper::Error| gone(error.to_string());
+        let answer = self.begin(request).await?;
+        let status = answer.response.status().as_u16();
+        let body = answer.response.into_body().collect().await;
+        let body = body.map_err(|error| self.gone(&error.to_string()))?.to_bytes();
+        answer.connection.abort();
+        Ok((status, body))
+    }
+
+    fn gone(&self, why: &str) -> Failure {
+        Failure::Gone(format!("{} does not answer: {why}", self.address))
+    }
+
+    /// Connects, asks and hears how the answer begins.
+    async fn begin<B>(&self, request: Request<B>) -> Result<Answer, Failure>
+    where
+        B: Body + Send + 'static,
+        B::Data: Send,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        let disk = |error: std::io::Error| self.gone(&plain(&error));
+        let cut = |error: hyper::Error| self.gone(&error.to_string());
         match &self.address {
             Address::Directory(home) => {
-                let (way, _dir) = way_to_socket(home).map_err(|error| gone(plain(&error)))?;
-                let stream = UnixStream::connect(way).await.map_err(|e| gone(plain(&e)))?;
-                exchange(stream, request).await.map_err(cut)
+                let (way, _dir) = way_to_socket(home).map_err(disk)?;
+                let stream = UnixStream::connect(way).await.map_err(disk)?;
+                begin(stream, request).await.map_err(cut)
             }
             Address::Socket(socket) => {
-                let stream = UnixStream::connect(socket).await.map_err(|e| gone(plain(&e)))?;
-                exchange(stream, request).await.map_err(cut)
+                let stream = UnixStream::connect(socket).await.map_err(disk)?;
+                begin(stream, request).await.map_err(cut)
             }
             Address::Host(host) => {
-                let stream = TcpStream::connect(host).await.map_err(|e| gone(plain(&e)))?;
-                exchange(stream, request).await.map_err(cut)
+                let stream = TcpStream::connect(host).await.map_err(disk)?;
+                begin(stream, request).await.map_err(cut)
             }
         }
     }
 }
 
-async fn exchange<S, B>(stream: S, request: Request<B>) -> Result<(u16, Bytes), hyper::Error>
+/// An answer whose body is on its way, and the task that it comes through.
+struct Answer {
+    response: Response<Incoming>,
+    connection: JoinHandle<Result<(), hyper::Error>>,
+}
+
+async fn begin<S, B>(stream: S, request: Request<B>) -> Result<Answer, hyper::Error>
 where
     S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
     B: Body + Send + 'static,
@@ -285,12 +312,8 @@ where
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
-    let driven = tokio::spawn(connection);
-    let response = sender.send_request(request).await?;
-    let status = response.status().as_u16();
-    let body = response.into_body().collect().await?.to_bytes();
-    driven.abort();
-    Ok((status, body))
+    let connection = tokio::spawn(connection);
+    Ok(Answer { response: sender.send_request(request).await?, connection })
 }
 
 /// A word as it may stand in an address.

@@ -3,10 +3,12 @@
 //! One file a subcommand. Data goes to standard output; everything else goes to standard error.
 
 mod ask;
+mod backup;
 mod check;
 mod cli;
 mod client;
 mod exit;
+mod export;
 mod failure;
 mod home;
 mod host;
@@ -16,6 +18,7 @@ mod log;
 mod material;
 #[cfg_attr(not(test), allow(dead_code, reason = "the commands that use it come with the service"))]
 mod nats;
+mod new_file;
 mod output;
 mod outside;
 mod owner;
@@ -97,6 +100,9 @@ fn act(cli: Cli, printer: &Printer) -> Result<i32, Failure> {
         Command::Cancel(args) => ask::cancel(&home, &args, printer),
         Command::Delete(args) => ask::delete(&home, &args, printer),
         Command::Predict(args) => predict::predict(&home, &args, printer),
+        Command::Export(args) => export::export(&home, &args, printer),
+        Command::Backup(args) => backup::backup(&home, &args, printer),
+        Command::Restore(args) => backup::restore(&home, &args, printer),
         Command::Completions { shell } => {
             let mut out = std::io::stdout().lock();
             clap_complete::generate(shell, &mut Cli::command(), "fleetfit", &mut out);

@@ -13,6 +13,7 @@ use fleetfit_scheduler::journal::Journal;
 use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::{oneshot, watch};
 
+use crate::backup;
 use crate::failure::Failure;
 use crate::home;
 use crate::submission::plain;
@@ -35,10 +36,11 @@ impl Owner {
         engine: EngineHandle,
     ) -> Result<Self, Failure> {
         let service = Service {
-            journal,
+            journal: journal.clone(),
             engine,
             studies_dir: home::studies_dir(home),
             doors: None,
+            backup: backup::of(home, &journal),
             guard: Guard::default(),
             info: info(),
         };

@@ -13,6 +13,7 @@ use fleetfit_scheduler::journal::Journal;
 use fleetfit_scheduler::schedule::{Schedules, StoredSchedule, Ticker, Timestamp};
 use fleetfit_trial_runner::runner::{Lacking, Runner};
 
+use crate::backup;
 use crate::cli::ServeArgs;
 use crate::exit;
 use crate::failure::Failure;
@@ -63,6 +64,7 @@ pub(crate) fn serve(args: &ServeArgs, home: &Path, printer: &Printer) -> Result<
         engine: handle.clone(),
         studies_dir: home::studies_dir(home),
         doors: Some(Arc::new(doors(&service, &end, &ticker))),
+        backup: backup::of(home, &journal),
         guard: Guard::new(address, token, &args.allow_host),
         info: owner::info(),
     };

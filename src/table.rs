@@ -4,7 +4,6 @@
 //! rows are read twice, never kept.
 
 use std::fs::File;
-use std::path::Path;
 use std::sync::Arc;
 
 use fleetfit_scheduler::query::TrialRow;
@@ -120,11 +119,11 @@ pub(crate) struct ParquetTable<'a> {
 }
 
 impl<'a> ParquetTable<'a> {
-    /// Creates the file.
-    pub(crate) fn create(path: &Path, columns: &'a Columns) -> Result<Self, Failure> {
-        let name = path.display().to_string();
+    /// Begins to write to a file, which errors call by this name.
+    pub(crate) fn begin(file: &File, name: &str, columns: &'a Columns) -> Result<Self, Failure> {
+        let name = name.to_owned();
         let refuse = |why: String| Failure::Unavailable(format!("{name} cannot be written: {why}"));
-        let file = File::create(path).map_err(|error| refuse(crate::submission::plain(&error)))?;
+        let file = file.try_clone().map_err(|error| refuse(crate::submission::plain(&error)))?;
         let schema = schema(columns).map_err(|error| refuse(error.to_string()))?;
         let properties = WriterProperties::builder().set_compression(Compression::SNAPPY).build();
         let writer = SerializedFileWriter::new(file, Arc::new(schema), Arc::new(properties))

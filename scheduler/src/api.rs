@@ -5,6 +5,7 @@
 //! belongs to every request alike (ids, limits, refusals, the log) is in `api/turnstile.rs`, who
 //! may ask at all in `api/guard.rs`, and what the service can do besides reading in `api/doors.rs`.
 
+mod backup;
 mod best;
 mod blobs;
 mod body;
@@ -41,6 +42,7 @@ use crate::engine::EngineHandle;
 use crate::journal::Journal;
 use crate::query::Tallies;
 
+pub use self::backup::Backup;
 pub use self::blobs::{Kept, MAX_ASKED, Missing, Wanted};
 pub use self::doors::{Accepted, Component, Door, Doors, Rerun, RunnerView, Submitted};
 pub use self::external::{AskedTrial, AskedTrials, Reported, ToldTrial, ToldTrials};
@@ -60,6 +62,8 @@ pub struct Service {
     pub studies_dir: PathBuf,
     /// What a service does besides; a process that only runs one study has none.
     pub doors: Option<Arc<Doors>>,
+    /// Copies everything that the data directory holds.
+    pub backup: Backup,
     /// Who may ask over the network.
     pub guard: Guard,
     /// What the service says of itself.
@@ -187,6 +191,7 @@ impl Api {
             .route("/api/v1/blobs/missing", post(blobs::missing))
             .route(turnstile::BLOB, get(blobs::get).put(blobs::put))
             .route("/api/v1/runners", get(runners::list))
+            .route(turnstile::BACKUP, get(backup::backup))
             .route("/healthz", get(health::health))
             .route("/metrics", get(metrics::page))
             .route("/openapi.json", get(openapi::document))

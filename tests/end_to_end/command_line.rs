@@ -60,7 +60,7 @@ fn every_told_option_is_there_and_every_option_is_told() {
         let sections = document.split("\n## ").skip(1);
         let own = sections.filter(|section| {
             let head = section.lines().next().unwrap_or_default();
-            head.contains(&format!("`fleetfit {command}"))
+            [' ', '`'].iter().any(|end| head.contains(&format!("`fleetfit {command}{end}")))
         });
         own.map(options).fold(BTreeSet::new(), |all, some| all.union(&some).cloned().collect())
     };

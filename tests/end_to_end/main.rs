@@ -4,6 +4,7 @@
 
 mod api;
 mod architecture;
+mod backup;
 mod command;
 mod command_line;
 mod conditional;

@@ -29,6 +29,9 @@ const MAX_ID_BYTES: usize = 64;
 /// Where a blob is.
 pub(super) const BLOB: &str = "/api/v1/blobs/{digest}";
 
+/// Where a copy of everything is.
+pub(super) const BACKUP: &str = "/api/v1/backup";
+
 /// How many letters of a path or a message the log shows.
 const MAX_SHOWN: usize = 200;
 
@@ -138,6 +141,7 @@ fn form_of(route: &str) -> &'static str {
         route if route.ends_with("/logs") => "text/plain",
         route if route.ends_with("/events") => "text/event-stream",
         BLOB => "application/octet-stream",
+        BACKUP => "application/x-tar",
         _ => "application/json",
     }
 }

@@ -126,6 +126,7 @@ impl Place {
             engine: engine.handle(),
             studies_dir: dir.path().join("studies"),
             doors: is_service.then(|| Arc::new(doors)),
+            backup: Arc::new(|out| out.write_all(b"everything")),
             guard: guard(address),
             info: ServiceInfo { version: "1.2.3".into() },
         };

@@ -415,6 +415,16 @@ fn service() -> Vec<Operation> {
     let openapi = open_object("This document.");
     vec![
         get("/api/v1/runners", "list_runners", "Who runs trials.", "Runners", &[]),
+        Operation {
+            answers: vec![(200, "application/x-tar", text())],
+            ..get(
+                "/api/v1/backup",
+                "back_up",
+                "A copy of everything that fleetfit restore reads, streamed.",
+                "",
+                &[],
+            )
+        },
         get("/healthz", "health", "Whether the service and its parts work.", "Health", &[]),
         Operation {
             answers: vec![(200, "text/plain", text())],
