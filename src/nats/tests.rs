@@ -375,6 +375,29 @@ fn a_server_that_dies_is_found_again() {
     nats.close();
 }
 
+/// A data directory whose private server ends with the test, however that ends.
+struct Home(PathBuf);
+
+impl Drop for Home {
+    fn drop(&mut self) {
+        if let Some(pid) = managed_pid_now(&self.0)
+            && let Ok(line) =
+                std::fs::read_to_string(format!("/proc/{}/cmdline", pid.as_raw_nonzero()))
+            && line.contains("nats-server")
+        {
+            let _ = kill_process(pid, Signal::KILL);
+        }
+    }
+}
+
+impl std::ops::Deref for Home {
+    type Target = Path;
+
+    fn deref(&self) -> &Path {
+        &self.0
+    }
+}
+
 fn managed_pid(home: &Path) -> Pid {
     let text = std::fs::read_to_string(home.join("nats/pid")).unwrap();
     Pid::from_raw(text.trim().parse().unwrap()).unwrap()
@@ -383,7 +406,7 @@ fn managed_pid(home: &Path) -> Pid {
 #[test]
 fn a_private_server_outlives_its_service_and_is_kept_alive() {
     let dir = dir();
-    let home = dir.path().join("a \"home\"");
+    let home = Home(dir.path().join("a \"home\""));
     let (heard, until) = (Heard::default(), Instant::now() + PATIENCE);
     let go_on = || Instant::now() < until;
     let args = at("managed".into());
@@ -434,7 +457,7 @@ fn managed_pid_now(home: &Path) -> Option<Pid> {
 #[test]
 fn a_private_server_leaves_a_port_to_whoever_took_it() {
     let dir = dir();
-    let home = dir.path().join("home");
+    let home = Home(dir.path().join("home"));
     let (heard, until) = (Heard::default(), Instant::now() + PATIENCE);
     let go_on = || Instant::now() < until;
     let args = at("managed".into());

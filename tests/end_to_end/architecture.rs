@@ -106,7 +106,7 @@ fn each_library_has_its_owners() {
         ("search-spaces/src", "jiff", &["schedule"]),
         ("scheduler/src", "sled", &["journal/store.rs"]),
         ("scheduler/src", "rustix", &["journal/lock.rs", "journal/tests"]),
-        ("scheduler/src", "crc32fast", &["backup/frame", "journal/"]),
+        ("scheduler/src", "crc32fast", &["backup/frame.rs", "journal/"]),
         ("scheduler/src", "jiff", &["query.rs", "schedule"]),
         ("scheduler/src", "rand_pcg", &["sampler/random.rs"]),
         ("scheduler/src", "axum", &["api"]),

@@ -87,7 +87,7 @@ impl Drop for Process {
     fn drop(&mut self) {
         self.kill();
         if std::thread::panicking() {
-            eprintln!("{}", self.said());
+            drop(writeln!(std::io::stderr(), "{}", self.said()));
         }
     }
 }

@@ -3,6 +3,7 @@
 mod contract;
 mod external;
 mod fleet;
+mod managed;
 mod nats;
 mod proxy;
 mod runners;

@@ -114,3 +114,23 @@ fn a_runner_that_slept_through_its_lease_counts_for_nothing() {
     assert_eq!(view["trials"], json!({"completed": 12, "stopped": 0, "failed": 0}), "{view}");
     assert_once(&fleet.lines(&["trials", "slept"]), 12);
 }
+
+#[test]
+fn a_service_without_its_nats_still_answers() {
+    let mut fleet = Fleet::start(Deployment::Nats);
+    fleet.submit("job.yaml", &program_job("before", TELL, 3, ""));
+    fleet.nats.as_mut().expect("NATS").kill(true);
+    eventually("the service says that NATS is away", PATIENCE, || {
+        let (code, health) = fleet.ask("GET", "/healthz", None);
+        code == 503 && health.to_string().contains("NATS")
+    });
+    // Asked at its socket too, and jobs are taken as ever.
+    let view = fleet.place.json(&["status", "before"]);
+    assert_eq!(view["trials"]["completed"], 3, "{view}");
+    fleet.place.write("job.yaml", &program_job("meanwhile", TELL, 3, ""));
+    fleet.place.json(&["submit", "job.yaml"]);
+    fleet.nats.as_mut().expect("NATS").restart();
+    let view = fleet.wait_until_over("meanwhile", PATIENCE);
+    assert_eq!(view["trials"]["completed"], 3, "{view}");
+    eventually("it is well again", PATIENCE, || fleet.ask("GET", "/healthz", None).0 == 200);
+}

@@ -2,7 +2,7 @@
 //!
 //! `FLEETFIT_TORTURE_ROUNDS` sets how often (3), `FLEETFIT_TORTURE_SEED` repeats a printed seed.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rustix::process::Signal;
@@ -24,7 +24,7 @@ const STANDSTILL: Duration = Duration::from_secs(120);
 
 /// The more rounds, the longer the trials take, so that each round finds something to break.
 fn job(rounds: u64) -> String {
-    let most_trees = 10 * rounds.max(3);
+    let most_trees = if rounds > 3 { 20 * rounds } else { 30 };
     format!(
         "type: sweep\nname: fleet\ntraining_data: {{path: sales.csv}}\ntarget_column_name: sales\n\
          task: regression\npartition_column_names: [store]\ntrial: {{learner: random_forest}}\n\
@@ -130,7 +130,7 @@ fn strike(fleet: &mut Fleet, proxy: &Proxy, blow: Blow, chance: &mut Chance) {
 fn processes_of(folder: &Path) -> Vec<String> {
     let entries = std::fs::read_dir("/proc").expect("processes").filter_map(Result::ok);
     let mut found = Vec::new();
-    for process in entries.map(|entry| entry.path()).filter(|path: &PathBuf| is_other(path)) {
+    for process in entries.map(|entry| entry.path()).filter(|path| is_other(path.as_path())) {
         let words = std::fs::read(process.join("cmdline")).unwrap_or_default();
         let words = String::from_utf8_lossy(&words).replace('\0', " ");
         let is_inside =
