@@ -83,7 +83,6 @@ impl Process {
 }
 
 impl Drop for Process {
-    #[expect(clippy::print_stderr, reason = "whoever reads the failure needs the log")]
     fn drop(&mut self) {
         self.kill();
         if std::thread::panicking() {
