@@ -61,7 +61,8 @@ fn the_description_holds_under_schemathesis() {
 type: sweep
 name: afterwards
 trial:
-  command: echo '{\"metric\": \"loss\", \"value\": ${{search_space.x}}}'
+  command: >-
+    echo '{\"metric\": \"loss\", \"value\": ${{search_space.x}}}'
 search_space:
   x: [1, 2, 3]
 sampling_algorithm: grid
