@@ -59,10 +59,16 @@ pub(crate) fn best(home: &Path, args: &BestArgs, printer: &Printer) -> Result<i3
         let mut shown = Vec::new();
         source.each_best(&args.study, |best| {
             n_bests += 1;
+            let bests = match (&best.entity, args.top) {
+                (Some(key), Some(top)) if top > 1 => {
+                    source.best(&args.study, Some(&key.to_string()), top)?
+                }
+                _ => vec![best],
+            };
             if printer.is_json() {
-                return printer.json(&best);
+                return bests.iter().try_for_each(|best| printer.json(best));
             }
-            shown.push(best);
+            shown.extend(bests);
             Ok(())
         })?;
         if n_bests == 0 {

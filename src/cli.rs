@@ -1,6 +1,6 @@
 //! The command line as typed.
 
-use std::net::SocketAddr;
+use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum, value_parser};
@@ -195,7 +195,7 @@ pub(crate) struct RunArgs {
 #[derive(Debug, Args)]
 pub(crate) struct ServeArgs {
     /// Where to listen for requests. Addresses that other machines can reach need a token.
-    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:7766")]
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:7766", value_parser = address)]
     pub(crate) listen: SocketAddr,
     /// NATS, for runners elsewhere. Without it, trials run in this process.
     #[command(flatten)]
@@ -219,6 +219,12 @@ pub(crate) struct ServeArgs {
     /// How the log on standard error is written.
     #[arg(long, value_enum, default_value_t)]
     pub(crate) log_format: LogFormat,
+}
+
+/// An address to listen on: a host or its address, and a port.
+fn address(text: &str) -> Result<SocketAddr, String> {
+    let found = text.to_socket_addrs().ok().and_then(|mut addresses| addresses.next());
+    found.ok_or_else(|| "write HOST:PORT, as in 127.0.0.1:7766 or 0.0.0.0:7766".into())
 }
 
 /// A time that a runner's heart can beat in.
@@ -392,7 +398,7 @@ pub(crate) struct BestArgs {
     #[arg(long)]
     pub(crate) all: bool,
     /// The K best instead of the best.
-    #[arg(long, value_name = "K", conflicts_with = "all", value_parser = value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "K", value_parser = value_parser!(u32).range(1..))]
     pub(crate) top: Option<u32>,
     /// Whom to ask.
     #[command(flatten)]

@@ -53,11 +53,11 @@ pub(crate) fn not_sent(job: &Job, error: &str) -> Problem {
 
 /// A path that only the sender's machine knows.
 pub(crate) fn left_behind(job: &Job, path: &str) -> Problem {
-    let says = format!("{path} is a path on your machine, and the file was not sent");
     let hint = "send the job with fleetfit submit, which sends what it names, or write a path from \
                 the root of the service's machine";
-    let allowed = "a file that the service has";
-    job.problem_at("", &says, allowed, Some(hint))
+    let mut problem = job.problem_at("", path, "a file that the service has", Some(hint));
+    problem.message = format!("{path} lies on your machine, and was not sent with the job");
+    problem
 }
 
 /// The files that a command names and that are not there.

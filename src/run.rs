@@ -151,6 +151,7 @@ impl Session<'_> {
             warm: record.head.warm.clone(),
             reopen,
             adopted: Vec::new(),
+            opened: None,
         };
         let work = host::work(self.home, record, submission, material)?;
         let slots = inside::slots(self.slots);

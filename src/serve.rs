@@ -45,13 +45,19 @@ pub(crate) fn serve(args: &ServeArgs, home: &Path, printer: &Printer) -> Result<
     let interrupt = Interrupt::watch()?;
     log::begin(args.log_format, printer.quiet);
     let token = token::find(args.token_file.as_deref())?;
-    let listener = listen(args.listen, token.is_some())?;
-    let address = listener.local_addr().map_err(|error| Failure::outside(&error))?;
+    check(args.listen, token.is_some())?;
     let home = &host::absolute(home)?;
     let journal = source::open_journal(home)?;
     let blobs = Blobs::open(&home::blobs_dir(home)).map_err(|error| Failure::outside(&error))?;
     interrupt.begin();
-    let nats = nats(args, home, &interrupt)?;
+    let nats = match nats(args, home, &interrupt) {
+        // It was told to end while it waited for NATS, and had begun nothing.
+        Err(Failure::Gone(_)) if interrupt.is_raised() => return Ok(exit::DONE),
+        nats => nats?,
+    };
+    // Whoever connects is answered: nobody listens before that is sure.
+    let listener = listen(args.listen)?;
+    let address = listener.local_addr().map_err(|error| Failure::outside(&error))?;
     let place = Place { args, home, journal: &journal, blobs: &blobs };
     let (engine, service, end) = match nats {
         None => place.run_here(address.ip().is_loopback())?,
@@ -301,13 +307,18 @@ fn doors(service: &Arc<Service>, end: &End, ticker: &Arc<Ticker>) -> Doors {
     }
 }
 
-fn listen(address: SocketAddr, has_token: bool) -> Result<TcpListener, Failure> {
+/// Refuses an address that is open to everybody.
+fn check(address: SocketAddr, has_token: bool) -> Result<(), Failure> {
     if !address.ip().is_loopback() && !has_token {
         return Err(Failure::asked(
             format!("--listen {address} can be reached by other machines, and there is no token"),
             "write a secret into a file of your own and name it with --token-file",
         ));
     }
+    Ok(())
+}
+
+fn listen(address: SocketAddr) -> Result<TcpListener, Failure> {
     let listener = TcpListener::bind(address).map_err(|error| {
         let hint = match error.kind() {
             std::io::ErrorKind::AddrInUse => "; is another service there? name another --listen",

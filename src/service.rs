@@ -6,7 +6,8 @@ pub(crate) mod remote;
 use std::collections::{HashMap, HashSet};
 use std::io::Read;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
+use std::time::Duration;
 
 use fleetfit_scheduler::api::{Accepted, Refused, Rerun, Submitted, Why};
 use fleetfit_scheduler::blobs::{Blobs, MIN_AGE};
@@ -24,7 +25,10 @@ use crate::failure::Failure;
 use crate::home;
 use crate::host::{self, Descent};
 use crate::material::Material;
-use crate::submission::{Ground, Submission, Tree, Verdict};
+use crate::submission::{self, Ground, Submission, Tree, Verdict};
+
+/// How long a study may take to be read back before whoever resumes it is answered.
+const OPENING: Duration = Duration::from_secs(10);
 
 /// What a service does with jobs. Shared by everybody who asks it.
 pub(crate) struct Service {
@@ -86,8 +90,15 @@ impl Service {
         let study = host::stored_study(record)?;
         let (seed, n_entities) = (record.head.seed, record.head.entities);
         let warm = record.head.warm.clone();
-        let open = OpenStudy { id: record.id, study, seed, n_entities, warm, reopen, adopted };
+        let (opened, is_open) = mpsc::sync_channel(1);
+        let opened = reopen.then_some(opened);
+        let open =
+            OpenStudy { id: record.id, study, seed, n_entities, warm, reopen, adopted, opened };
         self.engine.tell(Note::Open(Box::new(open)));
+        if reopen {
+            // Whoever asked sees it run; a study in trouble is not waited for.
+            let _ = is_open.recv_timeout(OPENING);
+        }
         Ok(())
     }
 
@@ -98,7 +109,7 @@ impl Service {
             None => Ground::Nowhere,
         };
         let mut sets = submitted.sets;
-        sets.extend(submitted.name.map(|name| ("name".to_owned(), name)));
+        sets.extend(submitted.name.as_deref().map(submission::named));
         let is_named_by_file = submitted.file.is_some();
         let file = submitted.file.unwrap_or_else(|| "job.yaml".to_owned());
         let mut verdict = Verdict::of(&file, submitted.text.clone(), sets.clone(), ground.clone());
@@ -107,7 +118,7 @@ impl Service {
             // Made from the sender's mark, the name is the same however often the job is sent.
             let mark = submitted.idempotency_key.unwrap_or_else(|| host::draw().to_string());
             let name = format!("study-{}", &material::digest(mark.as_bytes())[..8]);
-            sets.push(("name".to_owned(), name));
+            sets.push(submission::named(&name));
             verdict = Verdict::of(&file, submitted.text, sets, ground);
         }
         self.accept(verdict, Descent::default())
@@ -123,12 +134,18 @@ impl Service {
             None => Ground::Folder(head.base_dir),
         };
         let name = match rerun.name {
+            Some(name) if self.journal.find(&name)?.is_some() => {
+                return Err(Failure::asked(
+                    format!("there is a study named {name} already"),
+                    "give this one another name, or leave the name out for the next free one",
+                ));
+            }
             Some(name) => name,
             None => self.free_name(head.parent.as_deref().unwrap_or(&head.name))?,
         };
         let mut sets: Vec<_> = head.sets.into_iter().filter(|(path, _)| path != "name").collect();
         sets.extend(rerun.sets);
-        sets.push(("name".to_owned(), name));
+        sets.push(submission::named(&name));
         let verdict = Verdict::of(&head.job_file, head.job_text, sets, ground);
         // Repeats of repeats count on from the first one.
         let parent = Some(head.parent.unwrap_or(head.name));
@@ -229,7 +246,7 @@ impl Service {
             (None, Some(folder)) => Ground::Folder(folder.into()),
             (None, None) => Ground::Nowhere,
         };
-        let name = ("name".to_owned(), name);
+        let name = submission::named(&name);
         let sets = sets.into_iter().filter(|(path, _)| path != "name").chain([name]).collect();
         let verdict = Verdict::of(&file, text, sets, ground);
         self.accept(verdict, Descent::default()).map(|accepted| accepted.study)

@@ -80,7 +80,7 @@ impl Verdict {
         let (file, text, base_dir) = read(&args.job)?;
         let mut sets = sets(&args.set)?;
         if let Some(name) = &args.name {
-            sets.push(("name".into(), name.clone()));
+            sets.push(named(name));
         }
         Ok(Self::of(&file, text, sets, Ground::Folder(base_dir)))
     }
@@ -162,6 +162,11 @@ impl Verdict {
         });
         Self { submission, problems, notices }
     }
+}
+
+/// The name that a study gets instead of the job's own; a text, whatever it looks like.
+pub(crate) fn named(name: &str) -> (String, String) {
+    ("name".to_owned(), serde_json::Value::from(name).to_string())
 }
 
 /// `PATH=VALUE`, each taken apart.

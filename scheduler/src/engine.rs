@@ -137,6 +137,8 @@ pub struct OpenStudy {
     pub reopen: bool,
     /// What of it is still out.
     pub adopted: Vec<Assignment>,
+    /// Told once the journal says that it runs.
+    pub opened: Option<SyncSender<bool>>,
 }
 
 /// Where the engine's commands go.

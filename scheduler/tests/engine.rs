@@ -66,6 +66,7 @@ impl Fixture {
             warm: Vec::new(),
             reopen: false,
             adopted: Vec::new(),
+            opened: None,
         };
         assert!(self.handle().tell(Note::Open(Box::new(open))));
     }

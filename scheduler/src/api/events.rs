@@ -38,6 +38,12 @@ const SHOWN: usize = 100;
 /// The header with which a stream goes on where it broke off.
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 
+/// What the id of the last event of all ends with.
+const END: char = '!';
+
+/// The last event of all.
+const ENDED: &str = "ended";
+
 /// Streams what happens until the study is over; 204 where the asker knows its end already.
 pub(super) async fn events(
     State(app): State<Arc<App>>,
@@ -51,7 +57,10 @@ pub(super) async fn events(
         let last = last.to_str().map_err(|_| Refused::bad("Last-Event-ID is not one of ours"))?;
         position = Some(last.to_owned()).filter(|last| !last.is_empty());
     }
-    let comes_back = position.is_some();
+    let knows_the_end = position.as_deref().is_some_and(|last| last.ends_with(END));
+    position = position
+        .map(|last| last.trim_end_matches(END).to_owned())
+        .filter(|position| !position.is_empty());
     let mut feed = Feed {
         _counted: OpenStream::count(&app),
         changes: app.service.engine.changes(),
@@ -65,7 +74,7 @@ pub(super) async fn events(
         is_over: false,
     };
     let has_news = feed.look().await?;
-    if comes_back && feed.is_over && !has_news {
+    if knows_the_end && feed.is_over && !has_news {
         return Ok(StatusCode::NO_CONTENT.into_response());
     }
     let events = stream::unfold(feed, |mut feed| async move {
@@ -153,7 +162,7 @@ impl Feed {
             self.push("status", &status);
         }
         if status.status.is_over() && !ended.has_more {
-            self.push("ended", &status);
+            self.push(ENDED, &status);
             self.is_over = true;
         }
         self.told = Some(status);
@@ -165,9 +174,12 @@ impl Feed {
 
     fn push(&mut self, name: &str, data: &impl serde::Serialize) {
         let event = Event::default().event(name);
-        let event = match &self.position {
-            Some(position) => event.id(position),
-            None => event,
+        let position = self.position.as_deref().unwrap_or_default();
+        let event = match (name, position) {
+            // Who has heard of the end need not be told again; who was cut off just before must be.
+            (ENDED, position) => event.id(format!("{position}{END}")),
+            (_, "") => event,
+            (_, position) => event.id(position),
         };
         // Our forms are JSON, whatever they hold.
         self.queue.extend(event.json_data(data));

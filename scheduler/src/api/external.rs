@@ -5,13 +5,14 @@ use std::time::Duration;
 
 use axum::Json;
 use axum::extract::{RawQuery, Request, State};
-use fleetfit_search_spaces::{Configuration, End};
+use fleetfit_search_spaces::{Configuration, End, Work};
 use serde::{Deserialize, Serialize};
 
 use super::body::{Object, object, unprocessable};
 use super::question::{Answer, Question, StudyName, ask as answer};
 use super::{App, MAX_PAGE, Refused, Why};
 use crate::engine::{AskError, Told, TrialResult};
+use crate::journal::StudyRecord;
 use crate::query;
 
 /// How long an asker may stay silent who does not say how long.
@@ -78,8 +79,12 @@ pub(super) async fn ask(
         false => USUAL_LEASE_S,
     };
     let asked = answer(move || {
-        query::find(&app.service.journal, &study)?;
-        Ok(app.service.engine.ask(&study, n, Duration::from_secs(lease_s))?)
+        let record = query::find(&app.service.journal, &study)?;
+        match app.service.engine.ask(&study, n, Duration::from_secs(lease_s)) {
+            // There is nothing more to do, which is no mistake of whoever asks.
+            Err(AskError::NotRunning) if is_done(&record) => Ok(Vec::new()),
+            asked => Ok(asked?),
+        }
     });
     let trials = asked
         .await?
@@ -100,8 +105,19 @@ pub(super) async fn tell(
     let results: Vec<TrialResult> = results.iter().map(result).collect::<Result<_, _>>()?;
     let trials: Vec<u32> = results.iter().map(|result| result.trial).collect();
     let told = answer(move || {
-        query::find(&app.service.journal, &study)?;
-        Ok(app.service.engine.tell_results(&study, results)?)
+        let record = query::find(&app.service.journal, &study)?;
+        let numbers: Vec<u32> = results.iter().map(|result| result.trial).collect();
+        match app.service.engine.tell_results(&study, results) {
+            // Every trial of it has ended.
+            Err(AskError::NotRunning) if is_done(&record) => {
+                let told = |number| match number < record.summary.proposed {
+                    true => Told::Repeated,
+                    false => Told::Unknown,
+                };
+                Ok(numbers.into_iter().map(told).collect())
+            }
+            told => Ok(told?),
+        }
     });
     let results = trials.into_iter().zip(told.await?).map(|(trial, told)| {
         let told = match told {
@@ -134,6 +150,12 @@ pub(super) async fn report(
     });
     let reason = reported.await?;
     Ok(Json(Reported { stop: reason.is_some(), reason }))
+}
+
+/// Whether a study whose trials run outside has come to its end.
+fn is_done(record: &StudyRecord) -> bool {
+    let is_external = record.study().is_ok_and(|study| matches!(study.work, Work::External));
+    is_external && record.summary.status.is_over()
 }
 
 /// One result as it is told: a value, a reason why there is none, or why it was stopped early.

@@ -44,7 +44,7 @@ impl Live {
         open: OpenStudy,
         charged: f64,
     ) -> Result<Self, JournalError> {
-        let OpenStudy { id, study, seed, n_entities, warm, reopen, adopted } = open;
+        let OpenStudy { id, study, seed, n_entities, warm, reopen, adopted, opened } = open;
         let name = study.name.clone();
         let kind = kind(&study);
         let weight = study.priority.weight();
@@ -68,7 +68,7 @@ impl Live {
                 facts: vec![Fact::Elapsed { elapsed_ms: ran_before_ms }],
                 commands: vec![],
             },
-            waiting: Vec::new(),
+            waiting: opened.into_iter().collect(),
             next_assignment: first,
         };
         if reopen {

@@ -291,6 +291,7 @@ fn doors(
                 warm: Vec::new(),
                 reopen,
                 adopted: Vec::new(),
+                opened: None,
             };
             engine.tell(Note::Open(Box::new(open)));
         }
