@@ -157,6 +157,7 @@ async fn attempt(servers: &Servers, say: &Say) -> Result<Client, Trouble> {
         .map_err(|error| trouble::of_connecting(servers, &error))?;
     let info = client.server_info();
     trouble::of_version(servers, &info.version)?;
+    trouble::of_payload(servers, info.max_payload)?;
     if let Err(error) = context(&client).query_account().await {
         trouble::of_jetstream(servers, &info, &error)?;
     }

@@ -175,7 +175,8 @@ pub(crate) fn trial_head() -> String {
 /// One trial on one line.
 pub(crate) fn trial(row: &TrialRow) -> String {
     let value = row.value.map_or("–".into(), number);
-    let reason = row.reason.as_ref().map(|reason| format!("  ({reason})")).unwrap_or_default();
+    let reason = row.reason.as_deref().map(plain_text);
+    let reason = reason.map(|reason| format!("  ({reason})")).unwrap_or_default();
     format!(
         "{:>7}  {:<16}  {:<9}  {value:>12}  {:<19}  {}{reason}",
         row.trial,
@@ -184,6 +185,11 @@ pub(crate) fn trial(row: &TrialRow) -> String {
         row.learner.as_deref().unwrap_or("command"),
         configuration(&row.configuration),
     )
+}
+
+/// A text from outside, without what would move the cursor of whoever reads it.
+fn plain_text(text: &str) -> String {
+    text.chars().map(|letter| if letter.is_control() { ' ' } else { letter }).collect()
 }
 
 fn entity(key: Option<&EntityKey>) -> String {

@@ -140,7 +140,12 @@ impl Verdict {
             Ground::Nowhere => {
                 let here = submitted.iter().flat_map(|study| study.local_paths());
                 let lost = here.filter(|path| !Path::new(local_path(path)).is_absolute());
-                problems.extend(lost.map(|path| outside::left_behind(&job, path)));
+                let lost: Vec<_> = lost.map(|path| outside::left_behind(&job, path)).collect();
+                if !lost.is_empty() {
+                    // What was not sent need not be looked for.
+                    (data, command) = (None, None);
+                }
+                problems.extend(lost);
                 (PathBuf::from("/"), None)
             }
         };

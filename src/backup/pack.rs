@@ -14,7 +14,7 @@ use std::path::{Component, Path, PathBuf};
 use fleetfit_scheduler::backup;
 use fleetfit_scheduler::journal::{Journal, StudyId};
 
-use super::archive::{BLOBS, Closing, Damaged, SERVICE_ID, STUDIES, Writing, stays};
+use super::archive::{BLOBS, Closing, Damaged, STUDIES, Writing, stays};
 
 /// Writes a backup of a data directory that this process has open.
 pub(super) fn write(home: &Path, journal: &Journal, out: &mut dyn Write) -> io::Result<Closing> {
@@ -26,7 +26,8 @@ pub(super) fn write(home: &Path, journal: &Journal, out: &mut dyn Write) -> io::
     let contents = told(backup::write(journal, &mut parts))?;
     parts.finish()?;
     let mut packing = Packing { home: &home, writing, files: 0 };
-    packing.add(PathBuf::from(SERVICE_ID))?;
+    // Not the service's id: what is restored numbers its studies anew from there on, and runners
+    // must not take one of them for another of the service that was backed up.
     packing.folder(PathBuf::from(BLOBS))?;
     let mut deleted = Vec::new();
     for study in &contents.studies {

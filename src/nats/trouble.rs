@@ -10,6 +10,9 @@ use async_nats::{ConnectError, ConnectErrorKind, ServerInfo};
 use super::args::{Login, Servers};
 use crate::failure::Failure;
 
+/// The largest message that has to be taken, in bytes: what nats-server takes if nothing else is said.
+const LEAST_PAYLOAD: usize = 1 << 20;
+
 /// The oldest nats-server that has what we use.
 const OLDEST: (u64, u64) = (2, 11);
 
@@ -87,6 +90,18 @@ pub(super) fn of_version(servers: &Servers, version: &str) -> Result<(), Trouble
         servers.shown(),
         OLDEST.0,
         OLDEST.1,
+    )))
+}
+
+/// Letters and pieces of files must fit into one message.
+pub(super) fn of_payload(servers: &Servers, most: usize) -> Result<(), Trouble> {
+    if most >= LEAST_PAYLOAD {
+        return Ok(());
+    }
+    Err(Trouble::Lasting(format!(
+        "the nats-server at {} takes messages of {most} bytes at most: fleetfit needs {LEAST_PAYLOAD}; \
+         set max_payload: 1MB in its configuration",
+        servers.shown(),
     )))
 }
 

@@ -12,6 +12,7 @@ use super::body::{Object, object, unprocessable};
 use super::question::{Answer, Question, StudyName, ask as answer};
 use super::{App, MAX_PAGE, Refused, Why};
 use crate::engine::{AskError, Told, TrialResult};
+use crate::event::EndedBy;
 use crate::journal::StudyRecord;
 use crate::query;
 
@@ -52,7 +53,8 @@ pub struct ToldTrials {
 pub struct ToldTrial {
     /// The configuration's number.
     pub trial: u32,
-    /// `counted`, `repeated` where it had ended before, `unknown` where nobody was offered it.
+    /// `counted`, `repeated` where it had ended before, `late` where the study was over before,
+    /// `unknown` where nobody was offered it.
     pub told: String,
 }
 
@@ -79,10 +81,10 @@ pub(super) async fn ask(
         false => USUAL_LEASE_S,
     };
     let asked = answer(move || {
-        let record = query::find(&app.service.journal, &study)?;
+        query::find(&app.service.journal, &study)?;
         match app.service.engine.ask(&study, n, Duration::from_secs(lease_s)) {
             // There is nothing more to do, which is no mistake of whoever asks.
-            Err(AskError::NotRunning) if is_done(&record) => Ok(Vec::new()),
+            Err(AskError::NotRunning) if is_done(&app, &study)?.is_some() => Ok(Vec::new()),
             asked => Ok(asked?),
         }
     });
@@ -105,13 +107,16 @@ pub(super) async fn tell(
     let results: Vec<TrialResult> = results.iter().map(result).collect::<Result<_, _>>()?;
     let trials: Vec<u32> = results.iter().map(|result| result.trial).collect();
     let told = answer(move || {
-        let record = query::find(&app.service.journal, &study)?;
+        query::find(&app.service.journal, &study)?;
         let numbers: Vec<u32> = results.iter().map(|result| result.trial).collect();
         match app.service.engine.tell_results(&study, results) {
-            // Every trial of it has ended.
-            Err(AskError::NotRunning) if is_done(&record) => {
+            Err(AskError::NotRunning) => {
+                let record = is_done(&app, &study)?.ok_or(AskError::NotRunning)?;
+                let all_ended =
+                    matches!(record.summary.ended_by, Some(EndedBy::Trials | EndedBy::Space));
                 let told = |number| match number < record.summary.proposed {
-                    true => Told::Repeated,
+                    true if all_ended => Told::Repeated,
+                    true => Told::Late,
                     false => Told::Unknown,
                 };
                 Ok(numbers.into_iter().map(told).collect())
@@ -123,6 +128,7 @@ pub(super) async fn tell(
         let told = match told {
             Told::Counted => "counted",
             Told::Repeated => "repeated",
+            Told::Late => "late",
             Told::Unknown => "unknown",
         };
         ToldTrial { trial, told: told.to_owned() }
@@ -146,16 +152,22 @@ pub(super) async fn report(
     let value = body.number("value")?;
     let reported = answer(move || {
         query::find(&app.service.journal, &study)?;
-        Ok(app.service.engine.report(&study, trial, step, value)?)
+        match app.service.engine.report(&study, trial, step, value) {
+            Err(AskError::NotRunning) if is_done(&app, &study)?.is_some() => {
+                Ok(Some("the study is over".to_owned()))
+            }
+            reported => Ok(reported?),
+        }
     });
     let reason = reported.await?;
     Ok(Json(Reported { stop: reason.is_some(), reason }))
 }
 
-/// Whether a study whose trials run outside has come to its end.
-fn is_done(record: &StudyRecord) -> bool {
+/// A study whose trials run outside, if it has come to its end. Asked afterwards: it may just have.
+fn is_done(app: &App, study: &str) -> Result<Option<StudyRecord>, Refused> {
+    let record = query::find(&app.service.journal, study)?;
     let is_external = record.study().is_ok_and(|study| matches!(study.work, Work::External));
-    is_external && record.summary.status.is_over()
+    Ok((is_external && record.summary.status.is_over()).then_some(record))
 }
 
 /// One result as it is told: a value, a reason why there is none, or why it was stopped early.

@@ -6,11 +6,12 @@ use std::sync::mpsc::SyncSender;
 use std::time::{Duration, Instant};
 
 use fleetfit_search_spaces::wire::{Assignment, AssignmentKey, Numbered, Task};
-use fleetfit_search_spaces::{End, Outcome, Report, Work};
+use fleetfit_search_spaces::{End, Goal, Outcome, Report, Work};
 use thiserror::Error;
 
 use super::live::{Live, now_ms};
 use crate::event::{Command, Event, Fact};
+use crate::state::Phase;
 
 /// What came of one trial that was run outside.
 #[derive(Clone, Debug, PartialEq)]
@@ -28,6 +29,8 @@ pub enum Told {
     Counted,
     /// The trial had ended before; the first end stays.
     Repeated,
+    /// The study was over before; nothing counts any more.
+    Late,
     /// Nobody was ever offered such a trial.
     Unknown,
 }
@@ -122,10 +125,23 @@ impl Live {
         }
         let lent = self.outside.lent.remove(&result.trial);
         let ended_ms = now_ms();
+        let end = match result.end {
+            // What it had reached is what it reported.
+            End::Stopped { value: None, reason } => {
+                let reports = lent.iter().flat_map(|lent| &lent.reports).map(|report| report.value);
+                let goal = self.state.study().objective.goal;
+                let value = reports.reduce(|one, other| match goal {
+                    Goal::Minimize => one.min(other),
+                    Goal::Maximize => one.max(other),
+                });
+                End::Stopped { value, reason }
+            }
+            end => end,
+        };
         let outcome = Outcome {
             configuration: result.trial,
             entity: 0,
-            end: result.end,
+            end,
             fits: 0,
             started_ms: lent.as_ref().map_or(ended_ms, |lent| lent.since_ms),
             ended_ms,
@@ -175,11 +191,13 @@ impl Live {
     /// Trials whose lease has run out are offered to others.
     pub(super) fn expire_leases(&mut self) {
         let now = Instant::now();
+        // Once the search is over, nobody is waited for.
+        let is_over = self.state.phase() != Phase::Searching;
         let expired: Vec<u32> = self
             .outside
             .lent
             .iter()
-            .filter(|(_, lent)| lent.until <= now)
+            .filter(|(_, lent)| is_over || lent.until <= now)
             .map(|(&trial, _)| trial)
             .collect();
         for trial in expired {

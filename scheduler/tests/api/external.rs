@@ -41,8 +41,27 @@ fn trials_are_asked_for_and_told() {
     }
     let status = place.get("/api/v1/studies/demo").ok();
     assert_eq!((&status["status"], &status["ended_by"]), (&json!("completed"), &json!("trials")));
+    // Whoever comes after the end finds nothing to do, and nothing that he did wrong.
     let late = place.post("/api/v1/studies/demo/ask", &json!({"n": 1}));
-    assert_eq!(late.refused(), (409, "not_running".into()));
+    assert_eq!(late.ok(), json!({"trials": []}));
+    let results = json!({"results": [{"trial": 0, "value": 3}, {"trial": 99, "value": 3}]});
+    let told = place.post("/api/v1/studies/demo/tell", &results).ok();
+    let words = ["repeated", "unknown"];
+    assert_eq!([&told["results"][0]["told"], &told["results"][1]["told"]], words);
+    let reported = place.post("/api/v1/studies/demo/report", &json!({"trial": 0, "value": 3}));
+    assert_eq!(reported.ok()["stop"], true);
+}
+
+#[test]
+fn after_a_cancel_nothing_counts() {
+    let place = Place::new();
+    place.submit(JOB).ok();
+    place.post("/api/v1/studies/demo/ask", &json!({"n": 1})).ok();
+    place.post("/api/v1/studies/demo/cancel", &json!(null)).ok();
+    let results = json!({"results": [{"trial": 0, "value": 3}]});
+    let told = place.post("/api/v1/studies/demo/tell", &results).ok();
+    assert_eq!(told["results"][0]["told"], "late");
+    assert_eq!(place.get("/api/v1/studies/demo").ok()["trials"]["completed"], 0);
 }
 
 #[test]

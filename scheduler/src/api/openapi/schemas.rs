@@ -178,7 +178,7 @@ fn requests() -> Vec<(&'static str, Form)> {
     );
     let told = object(
         "What became of one result: repeated ones had ended before, unknown ones nobody was offered.",
-        vec![("trial", trial()), ("told", words(&["counted", "repeated", "unknown"]))],
+        vec![("trial", trial()), ("told", words(&["counted", "repeated", "late", "unknown"]))],
     );
     vec![
         (
