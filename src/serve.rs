@@ -77,7 +77,12 @@ pub(crate) fn serve(args: &ServeArgs, home: &Path, printer: &Printer) -> Result<
     let owner = Owner::serve(home, Api::with_blobs(answers, blobs.clone()), Some(listener))?;
     tracing::info!("fleetfit {} listens on http://{address}", env!("CARGO_PKG_VERSION"));
     let mut swept: Option<Instant> = None;
+    let mut superseded = None;
     while !interrupt.is_raised() {
+        superseded = end.superseded();
+        if superseded.is_some() {
+            break;
+        }
         std::thread::sleep(LOOK);
         if swept.is_none_or(|at| at.elapsed() >= SWEEP) {
             swept = Some(Instant::now());
@@ -91,7 +96,10 @@ pub(crate) fn serve(args: &ServeArgs, home: &Path, printer: &Printer) -> Result<
     drop(ticker);
     let ended = end.close(engine);
     tracing::info!("ended");
-    ended
+    match superseded {
+        Some(why) => Err(Failure::Unavailable(why)),
+        None => ended,
+    }
 }
 
 /// NATS, if it is asked for.
@@ -206,6 +214,14 @@ impl End {
         };
         ended.map_err(|error| Failure::outside(&error))?;
         Ok(exit::DONE)
+    }
+
+    /// Why another service has to be given way to.
+    fn superseded(&self) -> Option<String> {
+        match self {
+            Self::Here { .. } => None,
+            Self::Elsewhere { bus, .. } => bus.superseded(),
+        }
     }
 
     fn runners(&self) -> Box<dyn Fn() -> Vec<RunnerView> + Send + Sync> {

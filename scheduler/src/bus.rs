@@ -18,7 +18,7 @@ mod streams;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use async_nats::jetstream::context::{Context, ContextBuilder};
 use async_nats::jetstream::message::Acker;
@@ -152,6 +152,10 @@ struct Post {
     answers: Answers,
     /// Tells this scheduler from another one with the same id.
     instance: String,
+    /// When it began, in milliseconds since 1970.
+    since_ms: u64,
+    /// Why it gave way to another one.
+    superseded: Mutex<Option<String>>,
     out: Mutex<Out>,
     census: Mutex<Census>,
     receipts: Mutex<Receipts>,
@@ -205,6 +209,10 @@ impl Bus {
         };
         let post = Arc::new(Post {
             instance: client.new_inbox(),
+            since_ms: SystemTime::now()
+                .duration_since(UNIX_EPOCH)
+                .map_or(0, |since| since.as_millis() as u64),
+            superseded: Mutex::default(),
             subjects: Subjects::of(&options.service),
             client,
             jetstream,
@@ -279,6 +287,7 @@ impl Bus {
         at.spawn_on(requests::run_uploads(Arc::clone(&post), ears.uploads), on);
         at.spawn_on(rivals::run(Arc::clone(&post), ears.schedulers), on);
         at.spawn_on(rivals::announce(Arc::clone(&post)), on);
+        at.spawn_on(rivals::watch(Arc::clone(&post), Arc::clone(&notes)), on);
         at.spawn_on(keeper::run(Arc::clone(&post), Arc::clone(&notes)), on);
         BusHandle { post, send, runtime, tasks: Mutex::new(tasks) }
     }
@@ -288,6 +297,11 @@ impl BusHandle {
     /// How the bus is.
     pub fn health(&self) -> BusHealth {
         self.post.health().clone()
+    }
+
+    /// Why this scheduler hands out no more: another one with its id was there before.
+    pub fn superseded(&self) -> Option<String> {
+        lock(&self.post.superseded).clone()
     }
 
     /// The runners that were heard of lately.
@@ -355,6 +369,10 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Post {
+    fn is_superseded(&self) -> bool {
+        lock(&self.superseded).is_some()
+    }
+
     fn out(&self) -> MutexGuard<'_, Out> {
         lock(&self.out)
     }

@@ -1,7 +1,7 @@
 //! What trials left on other machines: logs and outputs, which come back in pieces.
 //!
 //! A file takes its place in the trial's folder once it is whole and on the disk; until then it lies
-//! in the study's [`INCOMING`]. Repeats change nothing. The first piece of a later attempt clears what
+//! in the study's folder `.incoming`. Repeats change nothing. The first piece of a later attempt clears what
 //! an earlier one left, as a trial's folder begins empty on the machine that runs it.
 
 mod claim;

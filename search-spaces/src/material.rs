@@ -3,7 +3,7 @@
 //!
 //! A [`Manifest`] is a blob itself: equal material has equal bytes. Whoever reads one from elsewhere
 //! reads it with [`Manifest::read`], which refuses whatever could reach outside of the tree that is
-//! built from it. [`Study::relocate`] makes a study mean that tree; nothing here touches a disk.
+//! built from it. [`crate::Study::relocate`] makes a study mean that tree; nothing here touches a disk.
 
 mod check;
 mod relocate;

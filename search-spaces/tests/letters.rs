@@ -181,6 +181,8 @@ fn introductions_are_read() {
         version: "0.1.0".into(),
         wire: 1,
         host: "cellar".into(),
+        instance: String::new(),
+        since_ms: 0,
     };
     reads_plain("announcement", &announcement);
 }

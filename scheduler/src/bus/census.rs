@@ -178,7 +178,7 @@ pub(super) async fn run_capacity(post: Arc<Post>, notes: Arc<Notes>) {
     let mut told = Capacity::default();
     loop {
         tokio::time::sleep(COUNT_EVERY).await;
-        if !post.is_drained.load(Ordering::Relaxed) {
+        if !post.is_drained.load(Ordering::Relaxed) || post.is_superseded() {
             continue;
         }
         let capacity = post.census().capacity(Instant::now());

@@ -9,10 +9,14 @@ use fleetfit_search_spaces::wire::letter::VERSION;
 use fleetfit_search_spaces::wire::subjects::SERVICES;
 use futures_util::StreamExt;
 
-use super::{BusError, Post};
+use super::{BusError, Notes, Post, lock};
+use crate::engine::{Capacity, Note};
 
 /// How often the service says that it is there.
 const ANNOUNCE_EVERY: Duration = Duration::from_secs(2);
+
+/// How often another scheduler is looked for.
+const WATCH_EVERY: Duration = Duration::from_secs(3);
 
 fn announcement(post: &Post) -> Vec<u8> {
     let announcement = Announcement {
@@ -20,6 +24,8 @@ fn announcement(post: &Post) -> Vec<u8> {
         version: post.options.version.clone(),
         wire: VERSION,
         host: post.options.host.clone(),
+        instance: post.instance.clone(),
+        since_ms: post.since_ms,
     };
     // It is made of words and a number.
     serde_json::to_vec(&announcement).unwrap_or_default()
@@ -49,9 +55,29 @@ pub(super) async fn run(post: Arc<Post>, mut others: Subscriber) {
         if message.payload != post.instance.as_bytes()
             && let Some(reply) = message.reply
         {
-            post.say("another scheduler with this service's id was refused");
+            post.say_once("another scheduler with this service's id is there or was");
             drop(post.client.publish(reply, announcement(&post).into()).await);
         }
+    }
+}
+
+/// Gives way to a scheduler with this id that was there before: one that was frozen while this one
+/// looked for it, and has thawed.
+pub(super) async fn watch(post: Arc<Post>, notes: Arc<Notes>) {
+    loop {
+        tokio::time::sleep(WATCH_EVERY).await;
+        let asked = post.client.request(post.subjects.scheduler(), post.instance.clone().into());
+        let Ok(answer) = asked.await else { continue };
+        let Ok(other) = serde_json::from_slice::<Announcement>(&answer.payload) else { continue };
+        let (own, its) = ((post.since_ms, &post.instance), (other.since_ms, &other.instance));
+        if its >= own {
+            continue;
+        }
+        let Announcement { version, host, .. } = other;
+        let rival = BusError::Rival { service: post.options.service.clone(), version, host };
+        *lock(&post.superseded) = Some(rival.to_string());
+        notes(Note::Capacity(Capacity::default()));
+        return;
     }
 }
 

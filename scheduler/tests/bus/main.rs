@@ -14,8 +14,10 @@ use fleetfit_search_spaces::wire::join::{
     Answer, BlobPiece, BlobRequest, Hello, SpecRequest, Upload, Welcome,
 };
 use fleetfit_search_spaces::wire::letter::{self, VERSION};
+use fleetfit_search_spaces::wire::subjects::Subjects;
 use fleetfit_search_spaces::wire::{ModelAddress, Refit, StudyId, StudySpec};
 use fleetfit_search_spaces::{End, FromRunner, Outcome, ToRunner};
+use futures_util::StreamExt;
 use tokio::runtime::{Builder, Runtime};
 
 use self::players::{Runner, SERVICE, Said, Scheduler, answers, assignment, key, options};
@@ -215,6 +217,28 @@ fn a_second_scheduler_is_refused() {
     assert!(open("zzzzzzzzzzzz").is_ok(), "one with another id is welcome");
     scheduler.bus.stop();
     eventually("the id is free again", || open(SERVICE).ok());
+}
+
+#[test]
+fn one_that_was_there_before_is_given_way_to() {
+    let (runtime, server) = (runtime(), Server::start());
+    let on = runtime.handle();
+    let scheduler = Scheduler::start(&server, on, LEASE);
+    // It was frozen while the other one looked for it.
+    let (client, subjects) = (server.connect(on), Subjects::of(SERVICE));
+    on.spawn(async move {
+        let mut asked = client.subscribe(subjects.scheduler()).await.unwrap();
+        while let Some(message) = asked.next().await {
+            let elder =
+                r#"{"service": "", "version": "1", "wire": 1, "host": "attic", "since_ms": 1}"#;
+            if let Some(reply) = message.reply {
+                client.publish(reply, elder.into()).await.unwrap();
+            }
+        }
+    });
+    let why = eventually("it notices", || scheduler.bus.superseded());
+    assert!(why.contains("another scheduler serves") && why.contains("attic"), "{why}");
+    scheduler.bus.stop();
 }
 
 #[test]

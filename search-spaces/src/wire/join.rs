@@ -19,6 +19,12 @@ pub struct Announcement {
     /// The machine that it runs on.
     #[serde(default)]
     pub host: String,
+    /// Tells this process of the service from any other.
+    #[serde(default)]
+    pub instance: String,
+    /// When it began, in milliseconds since 1970.
+    #[serde(default)]
+    pub since_ms: u64,
 }
 
 /// A runner that wants work; and, every few seconds, that it is still there.

@@ -188,6 +188,8 @@ impl Service {
                 version: "0".into(),
                 wire: VERSION,
                 host: "here".into(),
+                instance: String::new(),
+                since_ms: 0,
             };
             let bytes = serde_json::to_vec(&announcement).unwrap();
             loop {
