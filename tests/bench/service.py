@@ -263,7 +263,7 @@ def best(service, study, entities):
 
 
 def commands(binary, quick):
-    trials = 1_000 if quick else 10_000
+    trials = 2_000 if quick else 10_000
     service = Service(binary, 2)
     try:
         job = service.dir / "sleep.yaml"
