@@ -361,7 +361,11 @@ fn schedules() -> Vec<Operation> {
                 &[404, 409],
             )
         },
-        change("/api/v1/schedules/{schedule}/pause", "pause_schedule", "Runs nothing for now."),
+        change(
+            "/api/v1/schedules/{schedule}/pause",
+            "pause_schedule",
+            "Pauses it: nothing runs until it is resumed.",
+        ),
         change("/api/v1/schedules/{schedule}/resume", "resume_schedule", "Goes on."),
         Operation {
             parameters: name(),
