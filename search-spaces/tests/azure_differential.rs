@@ -5,25 +5,12 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on says where")]
 
-use std::path::Path;
-
 use fleetfit_search_spaces::Job;
 
 #[path = "azure/oracle.rs"]
 mod oracle;
 
-use oracle::ask_azure;
-
-/// What the two sides are meant to say.
-#[derive(Clone, Copy, Debug)]
-enum Meant {
-    /// The same, whatever it is.
-    Same,
-    /// Azure accepts it and we refuse it, for this reason.
-    WeRefuse(&'static str),
-    /// We accept it and Azure refuses it, for this reason.
-    WeAccept(&'static str),
-}
+use oracle::{Case, Meant, are_told, compare};
 
 use Meant::{Same, WeAccept, WeRefuse};
 
@@ -571,45 +558,20 @@ fn azure_and_we_accept_the_same_jobs() {
     std::fs::create_dir(inside("train")).unwrap();
     std::fs::write(inside("train/MLTable"), "paths: [{file: ./x.csv}]\n").unwrap();
     std::fs::write(inside("data.csv"), "a,y\n1,2\n").unwrap();
-    let names: Vec<String> = (0..variants.len()).map(|index| format!("job{index}.yml")).collect();
-    for (name, variant) in names.iter().zip(&variants) {
-        std::fs::write(inside(name), &variant.text).unwrap();
-    }
-    let azure = ask_azure(folder.path(), &names);
-
-    let mut surprises = Vec::new();
-    for (name, variant) in names.iter().zip(&variants) {
-        let (azure_accepts, azure_says) = &azure[name];
-        let ours = Job::read(name, &variant.text).and_then(|job| job.study());
-        let expected = match variant.meant {
-            Same => *azure_accepts == ours.is_ok(),
-            WeRefuse(_) => *azure_accepts && ours.is_err(),
-            WeAccept(_) => !*azure_accepts && ours.is_ok(),
-        };
-        if !expected {
-            let we_say = ours.err().map(|problems| problems.to_string()).unwrap_or_default();
-            let meant = variant.meant;
-            surprises.push(format!(
-                "{}\n  meant {meant:?}; azure accepts: {azure_accepts} {azure_says}\n  we: {we_say}",
-                variant.name
-            ));
-        }
-    }
-    assert!(surprises.is_empty(), "{} surprises:\n{}", surprises.len(), surprises.join("\n"));
+    let cases = variants.iter().enumerate().map(|(index, variant)| Case {
+        file: format!("job{index}.yml"),
+        text: &variant.text,
+        shown: &variant.name,
+        meant: variant.meant,
+    });
+    compare(folder.path(), &cases.collect::<Vec<_>>(), |name, text| {
+        Job::read(name, text).and_then(|job| job.study()).map(drop)
+    });
 }
 
 #[test]
 fn every_difference_is_in_the_reference() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/job-file.md");
-    let reference = std::fs::read_to_string(path).unwrap();
-    let words = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
-    let reference = words(&reference);
-    for variant in variants() {
-        let (WeRefuse(reason) | WeAccept(reason)) = variant.meant else {
-            continue;
-        };
-        assert!(reference.contains(&words(reason)), "docs/job-file.md does not list: {reason}");
-    }
+    are_told("job-file.md", variants().iter().map(|variant| variant.meant));
 }
 
 #[test]

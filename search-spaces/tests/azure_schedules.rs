@@ -5,25 +5,12 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on says where")]
 
-use std::path::Path;
-
 use fleetfit_search_spaces::schedule::ScheduleFile;
 
 #[path = "azure/oracle.rs"]
 mod oracle;
 
-use oracle::ask_azure;
-
-/// What the two sides are meant to say.
-#[derive(Clone, Copy, Debug)]
-enum Meant {
-    /// The same, whatever it is.
-    Same,
-    /// Azure accepts it and we refuse it, for this reason.
-    WeRefuse(&'static str),
-    /// We accept it and Azure refuses it, for this reason.
-    WeAccept(&'static str),
-}
+use oracle::{Case, Meant, are_told, compare};
 
 use Meant::{Same, WeAccept, WeRefuse};
 
@@ -238,44 +225,18 @@ fn azure_and_we_accept_the_same_schedules() {
         variants.iter().find_map(|it| it.text.split_once("create_job: {type: sweep, trial"));
     let (_, sweep) = sweep.unwrap();
     std::fs::write(inside("sweep.yaml"), format!("{{type: sweep, trial{sweep}")).unwrap();
-    let names: Vec<String> =
-        (0..variants.len()).map(|index| format!("schedule{index}.yml")).collect();
-    for (name, variant) in names.iter().zip(&variants) {
-        std::fs::write(inside(name), &variant.text).unwrap();
-    }
-    let azure = ask_azure(folder.path(), &names);
-
-    let mut surprises = Vec::new();
-    for (name, variant) in names.iter().zip(&variants) {
-        let (azure_accepts, azure_says) = &azure[name];
-        let ours = ScheduleFile::read(name, &variant.text).and_then(|file| file.schedule());
-        let expected = match variant.meant {
-            Same => *azure_accepts == ours.is_ok(),
-            WeRefuse(_) => *azure_accepts && ours.is_err(),
-            WeAccept(_) => !*azure_accepts && ours.is_ok(),
-        };
-        if !expected {
-            let we_say = ours.err().map(|problems| problems.to_string()).unwrap_or_default();
-            let meant = variant.meant;
-            surprises.push(format!(
-                "{}  meant {meant:?}; azure accepts: {azure_accepts} {azure_says}\n  we: {we_say}",
-                variant.text
-            ));
-        }
-    }
-    assert!(surprises.is_empty(), "{} surprises:\n{}", surprises.len(), surprises.join("\n"));
+    let cases = variants.iter().enumerate().map(|(index, variant)| Case {
+        file: format!("schedule{index}.yml"),
+        text: &variant.text,
+        shown: &variant.text,
+        meant: variant.meant,
+    });
+    compare(folder.path(), &cases.collect::<Vec<_>>(), |name, text| {
+        ScheduleFile::read(name, text).and_then(|file| file.schedule()).map(drop)
+    });
 }
 
 #[test]
 fn every_difference_is_in_the_reference() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/schedules.md");
-    let reference = std::fs::read_to_string(path).unwrap();
-    let words = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
-    let reference = words(&reference);
-    for variant in variants() {
-        let (WeRefuse(reason) | WeAccept(reason)) = variant.meant else {
-            continue;
-        };
-        assert!(reference.contains(&words(reason)), "docs/schedules.md does not list: {reason}");
-    }
+    are_told("schedules.md", variants().iter().map(|variant| variant.meant));
 }
