@@ -9,6 +9,8 @@ pub mod frame;
 pub mod metrics;
 pub mod stop;
 
+#[expect(dead_code, reason = "gradient boosting reads it next")]
+mod boost;
 mod caught;
 
 pub mod model;
