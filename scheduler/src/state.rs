@@ -90,6 +90,8 @@ pub struct StudyState {
     queue: Queue,
     /// How many points the space has, where they can be counted.
     n_points: Option<u128>,
+    /// Whether several configurations are expected to be tried in one fit.
+    is_path_searched: bool,
     /// Open configurations that were handed out.
     n_handed_out: u32,
     is_exhausted: bool,
@@ -129,6 +131,7 @@ impl StudyState {
             pace: Pace::default(),
             queue: Queue::default(),
             n_points: study.space.cardinality(),
+            is_path_searched: is_path_searched(&study),
             n_handed_out: 0,
             is_exhausted: false,
             was_reopened: false,
@@ -435,4 +438,10 @@ impl StudyState {
             None
         }
     }
+}
+
+fn is_path_searched(study: &Study) -> bool {
+    let n_points = study.space.cardinality().unwrap_or(u128::MAX);
+    let n_tried = n_points.min(study.limits.max_total_trials.into());
+    study.work.families(&study.space).is_some_and(|families| families < n_tried)
 }

@@ -5,7 +5,7 @@
 //! (`pace`), what is left, and how many assignments the runners were seen to do at once: nobody has
 //! to wait while somebody else holds a stack of work.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::ops::Range;
 
 use fleetfit_search_spaces::Work;
@@ -28,6 +28,9 @@ const MIN_ABREAST: u64 = 8;
 #[derive(Debug)]
 struct Walk {
     configurations: Vec<u32>,
+    /// Where, among the configurations, those end that are tried in one fit. Nothing is cut between
+    /// them.
+    ends: Vec<usize>,
     next_entity: u32,
     /// The configuration that is next for this entity, where not all go together.
     next_configuration: usize,
@@ -48,7 +51,8 @@ impl Walk {
             return Some((&self.configurations, entity..self.next_entity));
         }
         let first = self.next_configuration;
-        let end = n_together.min(first + n_wanted);
+        let wanted = first + n_wanted;
+        let end = self.ends.iter().copied().find(|&end| end >= wanted).unwrap_or(n_together);
         self.next_configuration = end;
         if end == n_together {
             self.next_configuration = 0;
@@ -124,6 +128,10 @@ impl StudyState {
     /// How many configurations travel together: no more than half of those that may be in flight, so
     /// that the next ones begin while the last trials of these are out.
     fn batch_size(&self) -> u32 {
+        if self.is_path_searched {
+            // Whoever is tried in one fit should meet.
+            return MAX_PACKED.min(self.limit());
+        }
         let n_trials = self.trials_together();
         let packed = (n_trials / self.cut.n_entities.max(1)).min(MAX_PACKED);
         n_trials.min(MAX_BATCH.max(packed)).min(self.limit() / 2).max(1)
@@ -215,13 +223,43 @@ impl StudyState {
         }
         let is_any = !configurations.is_empty();
         if is_any {
+            let (configurations, ends) = self.by_kin(configurations);
+            let (next_entity, next_configuration) = (0, 0);
             self.queue.walks.push_back(Walk {
                 configurations,
-                next_entity: 0,
-                next_configuration: 0,
+                ends,
+                next_entity,
+                next_configuration,
             });
         }
         is_any
+    }
+
+    /// The same, so that those that are tried in one fit stand side by side, and where they end.
+    fn by_kin(&self, configurations: Vec<u32>) -> (Vec<u32>, Vec<usize>) {
+        let kin = |number: &u32| {
+            let training = self.study.work.training(self.configuration(*number)?).ok()?;
+            training.learner.path().map(|_| training.kin())
+        };
+        let mut groups: Vec<(Option<u64>, Vec<u32>)> = Vec::new();
+        let mut places: HashMap<u64, usize> = HashMap::new();
+        for number in configurations {
+            let kin = kin(&number);
+            match kin.and_then(|kin| places.get(&kin)) {
+                Some(&place) => groups[place].1.push(number),
+                None => {
+                    places.extend(kin.map(|kin| (kin, groups.len())));
+                    groups.push((kin, vec![number]));
+                }
+            }
+        }
+        let mut end = 0;
+        let ends = groups.iter().map(|(_, group)| {
+            end += group.len();
+            end
+        });
+        let ends = ends.collect();
+        (groups.into_iter().flat_map(|(_, group)| group).collect(), ends)
     }
 
     pub(super) fn mark_handed_out(&mut self, number: u32) {
