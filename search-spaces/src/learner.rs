@@ -212,6 +212,7 @@ impl Learner {
                 | Self::Knn
                 | Self::Svm
                 | Self::NaiveBayes
+                | Self::GradientBoosting
         )
     }
 

@@ -61,9 +61,9 @@ pub(crate) struct Job<'a> {
     /// One number a row of the table; a class is its number.
     pub(crate) targets: &'a [f64],
     pub(crate) weights: Option<&'a [f64]>,
-    /// The rows to learn from, ascending.
+    /// The rows to learn from, each once.
     pub(crate) rows: &'a [u32],
-    /// Other rows, ascending, whose scores are told after every round.
+    /// The rows whose scores are told after every round.
     pub(crate) watched: &'a [u32],
     pub(crate) settings: &'a Settings,
     pub(crate) seed: u64,
@@ -348,10 +348,8 @@ fn finite(value: f64) -> f64 {
 /// The scores of the watched rows.
 fn watch<W: Word>(grower: &Grower<W>, rows: &[u32], n_scores: usize, into: &mut Vec<f64>) {
     into.clear();
-    let mut shards = grower.shards.iter().peekable();
     for &row in rows {
-        while shards.next_if(|shard| !shard.holds(row)).is_some() {}
-        if let Some(shard) = shards.peek() {
+        if let Some(shard) = grower.shards.iter().find(|shard| shard.holds(row)) {
             into.extend((0..n_scores).map(|class| shard.score(row, class)));
         }
     }

@@ -9,7 +9,6 @@ pub mod frame;
 pub mod metrics;
 pub mod stop;
 
-#[expect(dead_code, reason = "gradient boosting reads it next")]
 mod boost;
 mod caught;
 

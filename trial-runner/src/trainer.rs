@@ -10,6 +10,7 @@ mod bins;
 mod descent;
 mod encode;
 mod forest;
+mod gradient_boosting;
 mod grow;
 mod knn;
 mod laid_out;
@@ -102,8 +103,8 @@ pub fn trainer(learner: Learner) -> Option<&'static dyn Trainer> {
         Learner::ExtraTrees => Some(&forest::ExtraTrees),
         Learner::Knn => Some(&knn::Knn),
         Learner::Svm => Some(&svm::Svm),
-        Learner::GradientBoosting
-        | Learner::Mlp
+        Learner::GradientBoosting => Some(&gradient_boosting::GradientBoosting),
+        Learner::Mlp
         | Learner::Naive
         | Learner::SeasonalNaive
         | Learner::Average

@@ -52,8 +52,8 @@ impl Loss {
         }
     }
 
-    /// The score of each class, or the one score, before the first tree. `weigh` has the target and
-    /// the weight of each row.
+    /// The score of each class, or the one score, before the first tree, from targets and
+    /// weights.
     pub(super) fn initial(self, rows: &mut Vec<(f64, f64)>) -> Vec<f64> {
         let log = |mean: f64| mean.max(LEAST_MEAN).ln();
         match self {
@@ -74,6 +74,34 @@ impl Loss {
                 }
                 let total: f64 = shares.iter().sum();
                 shares.iter().map(|share| log(share / total)).collect()
+            }
+        }
+    }
+
+    /// The loss of a row's scores, but for what does not depend on them.
+    pub(crate) fn of(self, target: f64, scores: &[f64]) -> f64 {
+        let score = scores[0];
+        let error = score - target;
+        match self {
+            Self::Squared => error * error / 2.0,
+            Self::Absolute => error.abs(),
+            Self::Huber { delta } if error.abs() > delta => delta * (error.abs() - delta / 2.0),
+            Self::Huber { .. } => error * error / 2.0,
+            Self::Quantile { level } => (-error * level).max(error * (1.0 - level)),
+            Self::Poisson => exp(score) - target * score,
+            Self::Tweedie { power } => {
+                // The integral of the slope; its ends at powers 1 and 2 are logarithms.
+                let part = |power: f64| {
+                    if power == 0.0 { score } else { exp(power * score) / power }
+                };
+                part(2.0 - power) - target * part(1.0 - power)
+            }
+            // log(1 + e^s), which does not overflow.
+            Self::Logistic => (1.0 + exp(-score.abs())).ln() + score.max(0.0) - target * score,
+            Self::Softmax { .. } => {
+                let top = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+                let total: f64 = scores.iter().map(|score| exp(score - top)).sum();
+                total.ln() + top - scores.get(target as usize).copied().unwrap_or(top)
             }
         }
     }

@@ -63,11 +63,14 @@ impl<W: Word> Shard<W> {
         let weighs = |row: &u32| job.weights.is_none_or(|weights| weights[*row as usize] > 0.0);
         self.rows.clear();
         self.rows.extend(job.rows.iter().copied().filter(is_own).filter(weighs));
+        self.rows.sort_unstable();
         self.watched.clear();
         // A row that is learnt from and watched must not get a tree twice.
         let rows = &self.rows;
         let is_other = |row: &u32| rows.binary_search(row).is_err();
         self.watched.extend(job.watched.iter().copied().filter(is_own).filter(is_other));
+        self.watched.sort_unstable();
+        self.watched.dedup();
         let n_rows = end - first;
         self.scores.clear();
         for score in initial {

@@ -157,6 +157,11 @@ impl Table {
 }
 
 impl Column {
+    /// How many codes stand for values.
+    pub(crate) fn n_values(&self) -> usize {
+        self.n_bins - usize::from(self.missing.is_some())
+    }
+
     /// Whether it holds words.
     pub(super) fn holds_words(&self) -> bool {
         matches!(self.values, Values::Words { .. })

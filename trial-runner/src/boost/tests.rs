@@ -167,26 +167,7 @@ fn walk(table: &Table, boosted: &Boosted, row: usize) -> Vec<f64> {
 /// The mean loss of scores.
 fn mean_loss(loss: Loss, targets: &[f64], scores: &[f64]) -> f64 {
     let n_scores = loss.n_scores();
-    let one = |(target, scores): (&f64, &[f64])| {
-        let (y, s) = (*target, scores[0]);
-        match loss {
-            Loss::Squared => (s - y) * (s - y),
-            Loss::Absolute => (s - y).abs(),
-            Loss::Huber { delta } if (s - y).abs() > delta => delta * ((s - y).abs() - delta / 2.0),
-            Loss::Huber { .. } => (s - y) * (s - y) / 2.0,
-            Loss::Quantile { level } => ((y - s) * level).max((s - y) * (1.0 - level)),
-            Loss::Poisson => s.exp() - y * s,
-            Loss::Tweedie { power } => {
-                ((2.0 - power) * s).exp() / (2.0 - power)
-                    - y * ((1.0 - power) * s).exp() / (1.0 - power)
-            }
-            Loss::Logistic => (1.0 + s.exp()).ln() - y * s,
-            Loss::Softmax { .. } => {
-                let total: f64 = scores.iter().map(|score| score.exp()).sum();
-                total.ln() - scores[y as usize]
-            }
-        }
-    };
+    let one = |(target, scores): (&f64, &[f64])| loss.of(*target, scores);
     targets.iter().zip(scores.chunks(n_scores)).map(one).sum::<f64>() / targets.len() as f64
 }
 
