@@ -498,6 +498,7 @@ fn a_row_of_weight_two_is_two_rows() {
         Learner::Lasso,
         Learner::ElasticNet,
         Learner::DecisionTree,
+        Learner::GradientBoosting,
         Learner::LogisticRegression,
     ] {
         if learner == Learner::LogisticRegression {

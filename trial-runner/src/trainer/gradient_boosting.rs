@@ -6,6 +6,8 @@
 
 mod plant;
 mod recipe;
+#[cfg(test)]
+mod tests;
 
 use std::cell::RefCell;
 use std::ops::ControlFlow;
