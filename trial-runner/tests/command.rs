@@ -12,7 +12,7 @@ use fleetfit_search_spaces::{
     ValueRule,
 };
 use fleetfit_trial_runner::command::{
-    CommandJob, CommandOutcome, Halt, Supervisors, run, snapshot,
+    CommandJob, CommandOutcome, Halt, Supervisors, prepare, snapshot,
 };
 
 const SUPERVISOR: &str = env!("CARGO_BIN_EXE_supervise-for-tests");
@@ -79,7 +79,8 @@ impl Trial {
             timeout: self.timeout,
             supervisors: &self.supervisors,
         };
-        run(&job, &self.halt, on_report).expect("it starts")
+        let program = prepare(&job).expect("it starts");
+        program.run(&self.halt, on_report).expect("its log is kept")
     }
 
     /// Why it failed.

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use fleetfit_search_spaces::wire::subjects::Kind;
 use fleetfit_search_spaces::{Assignment, AssignmentKey, FromRunner};
 
 use super::link::Link;
@@ -23,6 +24,9 @@ const WAIT: Duration = Duration::from_secs(2);
 const UNSETTLED_PER_SLOT: usize = 4;
 const MIN_UNSETTLED: usize = 64;
 
+/// Programs are brisk that end within this time: what is between two of them counts.
+const BRISK_MS: u64 = 100;
+
 /// What NATS is told.
 const ACK: &str = "+ACK";
 const PROGRESS: &str = "+WPI";
@@ -31,10 +35,25 @@ const PROGRESS: &str = "+WPI";
 pub(super) struct Hand {
     slots: usize,
     held: BTreeMap<AssignmentKey, Held>,
+    /// Whether the latest program was brisk. While they are, one more for each slot is taken in and
+    /// made ready while another one runs.
+    is_brisk: bool,
+}
+
+/// What may be pulled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Room {
+    /// Nothing.
+    None,
+    /// What nobody else waits for: it begins later.
+    Ahead,
+    /// Whatever comes: a thread is free.
+    Free,
 }
 
 struct Held {
     link: Arc<Link>,
+    kind: Kind,
     /// Where its acknowledgement goes, and which making of the stream that holds for.
     reply: String,
     epoch: u64,
@@ -55,22 +74,56 @@ enum Stage {
 
 impl Hand {
     pub(super) fn of(slots: usize) -> Self {
-        Self { slots, held: BTreeMap::new() }
+        Self { slots, held: BTreeMap::new(), is_brisk: false }
     }
 
     pub(super) fn is_empty(&self) -> bool {
         self.held.is_empty()
     }
 
-    pub(super) fn n_busy(&self) -> usize {
+    /// How many slots are taken.
+    pub(super) fn n_running(&self) -> usize {
+        self.n_busy().min(self.slots)
+    }
+
+    fn n_busy(&self) -> usize {
         self.held.values().filter(|held| !matches!(held.stage, Stage::Told)).count()
     }
 
-    /// Whether a thread is free, and not too much waits to be acknowledged.
-    pub(super) fn has_room(&self) -> bool {
+    /// Whether a thread is free for such work, and not too much waits to be acknowledged.
+    pub(super) fn room(&self, kind: Kind) -> Room {
         let n_busy = self.n_busy();
         let most = MIN_UNSETTLED.max(UNSETTLED_PER_SLOT * self.slots);
-        n_busy < self.slots && self.held.len() - n_busy < most
+        match self.held.len() - n_busy < most {
+            true if n_busy < self.slots => Room::Free,
+            true if n_busy < self.most(kind) => Room::Ahead,
+            _ => Room::None,
+        }
+    }
+
+    /// How many threads may be at something, one more of this kind included.
+    fn most(&self, kind: Kind) -> usize {
+        match kind {
+            Kind::Command if self.is_brisk => 2 * self.slots,
+            Kind::Command | Kind::Fit => self.slots,
+        }
+    }
+
+    /// What is told of an assignment says whether programs are brisk.
+    pub(super) fn note(&mut self, key: AssignmentKey, message: &FromRunner) {
+        if self.held.get(&key).is_none_or(|held| held.kind != Kind::Command) {
+            return;
+        }
+        match message {
+            FromRunner::Outcomes { outcomes, .. } => {
+                let mut took_ms =
+                    outcomes.iter().map(|one| one.ended_ms.saturating_sub(one.started_ms));
+                self.is_brisk = took_ms.all(|took_ms| took_ms <= BRISK_MS);
+            }
+            // It found no slot in time.
+            FromRunner::Returned { .. } => self.is_brisk = false,
+            _ => {}
+        }
     }
 
     pub(super) fn link(&self, key: AssignmentKey) -> Option<Arc<Link>> {
@@ -94,14 +147,16 @@ impl Hand {
     /// Takes an assignment to run, or one to say something of and no more.
     pub(super) fn take(
         &mut self,
-        link: &Arc<Link>,
+        from: (&Arc<Link>, Kind),
         key: AssignmentKey,
         reply: String,
         to_run: Option<Assignment>,
     ) {
         let now = Instant::now();
+        let (link, kind) = from;
         let held = Held {
             link: Arc::clone(link),
+            kind,
             reply,
             epoch: link.epoch(),
             stage: to_run.map_or(Stage::Told, Stage::Waiting),
@@ -111,24 +166,25 @@ impl Hand {
         self.held.insert(key, held);
     }
 
-    /// What threads are free for, in the order of arrival.
+    /// What threads are free for, in the order of arrival, and programs to be made ready.
     pub(super) fn next_to_run(&mut self) -> Vec<Assignment> {
         let is_running = |held: &&Held| matches!(held.stage, Stage::Running { .. });
-        let n_running = self.held.values().filter(is_running).count();
+        let mut n_running = self.held.values().filter(is_running).count();
         let mut waiting: Vec<_> = self
             .held
             .iter()
             .filter(|(_, held)| matches!(held.stage, Stage::Waiting(_)))
-            .map(|(key, held)| (held.taken, *key))
+            .map(|(key, held)| (held.taken, *key, self.most(held.kind)))
             .collect();
         waiting.sort_unstable();
-        let free = self.slots.saturating_sub(n_running);
         let mut next = Vec::new();
-        for (_, key) in waiting.into_iter().take(free) {
-            if let Some(held) = self.held.get_mut(&key)
+        for (_, key, most) in waiting {
+            if n_running < most
+                && let Some(held) = self.held.get_mut(&key)
                 && let Stage::Waiting(assignment) =
                     std::mem::replace(&mut held.stage, Stage::Running { seen: false })
             {
+                n_running += 1;
                 next.push(assignment);
             }
         }

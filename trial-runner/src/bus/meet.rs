@@ -137,7 +137,7 @@ fn begin(shared: &Arc<Shared>, runner: &Arc<Runner>, service: &str, lease: Durat
 fn hello(shared: &Shared, link: Option<&Arc<Link>>) -> Hello {
     let hand = lock(&shared.hand);
     Hello {
-        busy: u32::try_from(hand.n_busy()).unwrap_or(u32::MAX),
+        busy: u32::try_from(hand.n_running()).unwrap_or(u32::MAX),
         holds: link.map(|link| hand.keys(link)).unwrap_or_default(),
         load: load(),
         draining: shared.is_leaving(),
