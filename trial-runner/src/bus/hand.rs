@@ -179,8 +179,11 @@ impl Hand {
         waiting.sort_unstable();
         let mut next = Vec::new();
         for (_, key, most) in waiting {
-            if n_running < most
-                && let Some(held) = self.held.get_mut(&key)
+            // What came later waits, too.
+            if n_running >= most {
+                break;
+            }
+            if let Some(held) = self.held.get_mut(&key)
                 && let Stage::Waiting(assignment) =
                     std::mem::replace(&mut held.stage, Stage::Running { seen: false })
             {
@@ -280,4 +283,79 @@ pub(super) async fn settle(shared: &Shared, link: &Link, key: AssignmentKey) {
         let _ = shared.client.publish(reply, ACK.into()).await;
     }
     shared.tick();
+}
+
+#[cfg(test)]
+mod tests {
+    use fleetfit_search_spaces::{AssignmentTask, End, Outcome, StudyId};
+
+    use super::*;
+
+    fn key(number: u64) -> AssignmentKey {
+        AssignmentKey { study: StudyId(1), number, attempt: 1 }
+    }
+
+    fn take(hand: &mut Hand, link: &Arc<Link>, kind: Kind, number: u64) -> Vec<u64> {
+        let of = Assignment { key: key(number), task: AssignmentTask::Try(Vec::new()) };
+        hand.take((link, kind), key(number), "reply".into(), Some(of));
+        hand.next_to_run().iter().map(|next| next.key.number).collect()
+    }
+
+    /// The end of a program that took so long is told.
+    fn end(hand: &mut Hand, number: u64, took_ms: u64) {
+        let end = End::Completed { value: 1.0 };
+        let (started_ms, ended_ms) = (1_000, 1_000 + took_ms);
+        let outcome = Outcome {
+            configuration: 0,
+            entity: 0,
+            end,
+            fits: 0,
+            started_ms,
+            ended_ms,
+            reports: Vec::new(),
+        };
+        let outcomes = vec![outcome];
+        hand.note(key(number), &FromRunner::Outcomes { of: key(number), outcomes });
+        hand.told(key(number));
+    }
+
+    #[test]
+    fn only_brisk_programs_are_taken_ahead() {
+        let (link, _ends) = Link::new("s", Duration::from_secs(30));
+        let (link, mut hand) = (Arc::new(link), Hand::of(1));
+        let rooms = |hand: &Hand| Kind::ALL.map(|kind| hand.room(kind));
+        assert_eq!(take(&mut hand, &link, Kind::Command, 1), [1]);
+        assert_eq!(rooms(&hand), [Room::None; 2], "nothing is known of it");
+        end(&mut hand, 1, 10);
+        assert_eq!(rooms(&hand), [Room::Free; 2]);
+        assert_eq!(take(&mut hand, &link, Kind::Command, 2), [2]);
+        assert_eq!((hand.room(Kind::Fit), hand.room(Kind::Command)), (Room::None, Room::Ahead));
+        assert_eq!(take(&mut hand, &link, Kind::Command, 3), [3]);
+        assert_eq!((rooms(&hand), hand.n_running()), ([Room::None; 2], 1));
+        // A fit waits until there is a slot for it, and a third program, too.
+        assert!(take(&mut hand, &link, Kind::Fit, 4).is_empty());
+        assert!(take(&mut hand, &link, Kind::Command, 5).is_empty());
+        end(&mut hand, 2, 10);
+        assert!(hand.next_to_run().is_empty(), "the fit was there first");
+        end(&mut hand, 3, 10);
+        let next: Vec<u64> = hand.next_to_run().iter().map(|next| next.key.number).collect();
+        assert_eq!(next, [4, 5]);
+        end(&mut hand, 5, 5_000);
+        end(&mut hand, 4, 10);
+        assert_eq!(take(&mut hand, &link, Kind::Command, 6), [6]);
+        assert_eq!(rooms(&hand), [Room::None; 2], "a slow one, and fits do not count");
+    }
+
+    #[test]
+    fn after_one_came_back_nothing_is_taken_ahead() {
+        let (link, _ends) = Link::new("s", Duration::from_secs(30));
+        let (link, mut hand) = (Arc::new(link), Hand::of(1));
+        take(&mut hand, &link, Kind::Command, 1);
+        end(&mut hand, 1, 10);
+        take(&mut hand, &link, Kind::Command, 2);
+        take(&mut hand, &link, Kind::Command, 3);
+        hand.note(key(3), &FromRunner::Returned { of: key(3), reason: None });
+        hand.told(key(3));
+        assert_eq!(hand.room(Kind::Command), Room::None);
+    }
 }
