@@ -261,7 +261,7 @@ fn a_trial_halted_before_it_starts_runs_nothing() {
     trial.halt.ask("timeout");
     let reason = "timeout".to_owned();
     assert_eq!(trial.run().end, End::Stopped { value: None, reason });
-    assert!(!trial.dir().exists());
+    assert!(!trial.dir().join("work/here").exists());
 }
 
 #[test]
@@ -493,7 +493,7 @@ fn a_missing_supervisor_is_a_reason_not_a_panic() {
         supervisors: &Supervisors::new(Path::new("/no/such/program")),
     };
     // It is nobody's fate: whoever runs trials must stop and say why.
-    let error = run(&job, &Halt::default(), &mut |_| {}).expect_err("it cannot start").to_string();
+    let error = prepare(&job).expect_err("it cannot start").to_string();
     assert!(error.contains("its program could not be started: "), "{error}");
 }
 
