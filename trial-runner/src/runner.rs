@@ -1,7 +1,7 @@
 //! Threads that take assignments, do them, and tell what came of them.
 //!
-//! Every assignment is done by one thread from beginning to end. A thread asks for the next one
-//! while it still has work, so that nobody waits for an answer. Hints from the scheduler (end this
+//! Every assignment is done by one thread from beginning to end, and in one slot. There may be more
+//! threads than slots: those beyond make programs ready and wait (`runner/slots.rs`). Hints from the scheduler (end this
 //! trial, end this study) reach trials in flight through flags.
 
 mod bench;

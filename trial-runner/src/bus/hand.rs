@@ -101,10 +101,15 @@ impl Hand {
         }
     }
 
-    /// How many threads may be at something, one more of this kind included.
+    /// How many threads may be at something, one more of this kind included. Beside what was handed
+    /// out before nothing is taken ahead: this runner may die of it, as another one did, and whatever
+    /// it holds is blamed for that.
     fn most(&self, kind: Kind) -> usize {
+        let is_suspect = |(key, held): (&AssignmentKey, &Held)| {
+            key.attempt > 1 && matches!(held.stage, Stage::Running { .. })
+        };
         match kind {
-            Kind::Command if self.is_brisk => 2 * self.slots,
+            Kind::Command if self.is_brisk && !self.held.iter().any(is_suspect) => 2 * self.slots,
             Kind::Command | Kind::Fit => self.slots,
         }
     }
@@ -357,5 +362,21 @@ mod tests {
         hand.note(key(3), &FromRunner::Returned { of: key(3), reason: None });
         hand.told(key(3));
         assert_eq!(hand.room(Kind::Command), Room::None);
+    }
+
+    #[test]
+    fn beside_what_was_handed_out_before_nothing_is_taken_ahead() {
+        let (link, _ends) = Link::new("s", Duration::from_secs(30));
+        let (link, mut hand) = (Arc::new(link), Hand::of(1));
+        take(&mut hand, &link, Kind::Command, 1);
+        end(&mut hand, 1, 10);
+        let again = AssignmentKey { attempt: 2, ..key(2) };
+        let of = Assignment { key: again, task: AssignmentTask::Try(Vec::new()) };
+        hand.take((&link, Kind::Command), again, "reply".into(), Some(of));
+        assert_eq!(hand.next_to_run().len(), 1);
+        assert_eq!(hand.room(Kind::Command), Room::None);
+        hand.told(again);
+        take(&mut hand, &link, Kind::Command, 3);
+        assert_eq!(hand.room(Kind::Command), Room::Ahead);
     }
 }
