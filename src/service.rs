@@ -89,11 +89,20 @@ impl Service {
     ) -> Result<(), Failure> {
         let study = host::stored_study(record)?;
         let (seed, n_entities) = (record.head.seed, record.head.entities);
-        let warm = record.head.warm.clone();
+        let (warm, large) = (record.head.warm.clone(), record.head.large.clone());
         let (opened, is_open) = mpsc::sync_channel(1);
         let opened = reopen.then_some(opened);
-        let open =
-            OpenStudy { id: record.id, study, seed, n_entities, warm, reopen, adopted, opened };
+        let open = OpenStudy {
+            id: record.id,
+            study,
+            seed,
+            n_entities,
+            large,
+            warm,
+            reopen,
+            adopted,
+            opened,
+        };
         self.engine.tell(Note::Open(Box::new(open)));
         if reopen {
             // Whoever asked sees it run; a study in trouble is not waited for.

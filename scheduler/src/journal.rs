@@ -117,6 +117,7 @@ impl Journal {
         let entities = if study.entities.is_empty() { &nobody } else { study.entities.as_slice() };
         self.write_entities(id, 0, entities)?;
         let head = StudyHead {
+            large: study.large.clone(),
             name: study.name.clone(),
             job_file: study.job_file.clone(),
             base_dir: study.base_dir.clone(),

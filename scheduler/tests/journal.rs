@@ -26,6 +26,7 @@ use proptest::prelude::*;
 pub(crate) fn study(name: &str, entities: u32) -> NewStudy {
     let key = |entity| EntityKey(vec![("store".into(), Value::Int(i64::from(entity)))]);
     NewStudy {
+        large: Vec::new(),
         name: name.into(),
         job_file: "jobs/job.yaml".into(),
         base_dir: "/home/me/jobs".into(),

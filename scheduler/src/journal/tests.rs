@@ -10,6 +10,7 @@ use crate::event::EndedBy;
 fn study(name: &str, entities: u32) -> NewStudy {
     let key = |entity| EntityKey(vec![("store".into(), Value::Int(i64::from(entity)))]);
     NewStudy {
+        large: Vec::new(),
         name: name.into(),
         job_file: "job.yaml".into(),
         base_dir: "/".into(),

@@ -219,6 +219,7 @@ impl Place {
         );
         let job = Job::read("job.yaml", &job_text).unwrap();
         let id = self.journal.create(&NewStudy {
+            large: Vec::new(),
             name: name.into(),
             job_file: "job.yaml".into(),
             canonical: job.canonical(),
@@ -288,6 +289,7 @@ fn doors(
                 study: record.study().unwrap(),
                 seed: record.head.seed,
                 n_entities: record.head.entities,
+                large: Vec::new(),
                 warm: Vec::new(),
                 reopen,
                 adopted: Vec::new(),
@@ -307,6 +309,7 @@ fn doors(
                 };
             }
             journal.create(&NewStudy {
+                large: Vec::new(),
                 name: study.name.clone(),
                 job_file: job.file.clone(),
                 base_dir: PathBuf::from("/nowhere"),

@@ -7,7 +7,6 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 pub struct LaidOut {}
 
 /// Values by their keys, each made by whoever asks first.
-#[expect(dead_code, reason = "the trainers that lay out come with the next changes")]
 #[derive(Debug)]
 pub(super) struct Kept<K, V>(Mutex<Vec<(K, Arc<OnceLock<V>>)>>);
 
