@@ -20,6 +20,7 @@ mod metrics;
 mod openapi;
 mod question;
 mod refused;
+mod roll;
 mod runners;
 mod schedules;
 mod studies;

@@ -12,7 +12,7 @@ use super::body::{MAX_JOB_BYTES, expect, malformed, object, text, unprocessable}
 use super::json_job::as_yaml;
 use super::question::{Answer, Question, StudyName, ask};
 use super::{Accepted, App, Doors, Refused, Rerun, Submitted, Why};
-use crate::journal::Journal;
+use crate::journal::{Journal, StudyId};
 use crate::query::{self, StatusView};
 
 /// The forms of a job that are read.
@@ -142,6 +142,9 @@ struct Marked {
     at_ms: u64,
     /// None while the job is being taken in.
     study: Option<String>,
+    /// The study's number, which no other one gets that is called like it.
+    #[serde(default)]
+    id: Option<StudyId>,
     created: bool,
 }
 
@@ -173,16 +176,21 @@ impl App {
                 let message = "this Idempotency-Key came with another job before; draw a new one";
                 return Err(unprocessable(message));
             }
-            Some(Marked { study: Some(study), created, .. }) => {
+            Some(Marked { study: Some(study), id, created, .. })
+                if is_there(journal, &study, id)? =>
+            {
                 return Ok(Accepted { study, created });
             }
-            // The process was killed in between: the door knows the mark, too.
+            // The study was deleted, or the process was killed in between: the door knows the mark,
+            // too.
             Some(_) | None => {}
         }
-        let mut marked = Marked { digest: digest.to_owned(), at_ms, study: None, created: false };
+        let mut marked =
+            Marked { digest: digest.to_owned(), at_ms, study: None, id: None, created: false };
         write(journal, mark, &marked)?;
         match (doors.submit)(submitted) {
             Ok(accepted) => {
+                marked.id = journal.number_of(&accepted.study)?;
                 marked.study = Some(accepted.study.clone());
                 marked.created = accepted.created;
                 write(journal, mark, &marked)?;
@@ -195,6 +203,12 @@ impl App {
             }
         }
     }
+}
+
+/// Whether the study that a mark means is still there.
+fn is_there(journal: &Journal, study: &str, id: Option<StudyId>) -> Result<bool, Refused> {
+    let found = journal.number_of(study)?;
+    Ok(found.is_some() && (id.is_none() || id == found))
 }
 
 /// A record that cannot be read is one that nobody remembers.

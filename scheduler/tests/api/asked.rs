@@ -93,12 +93,12 @@ fn logs_are_streamed() {
 #[test]
 fn health_is_the_truth() {
     let place = Place::new();
-    let healthy = json!({"status": "ok", "journal": "ok", "engine": "ok", "bus": "ok"});
+    let healthy = json!({"status": "ok", "journal": "ok", "engine": "ok", "runner": "ok"});
     assert_eq!(place.get("/healthz").ok(), healthy);
     *place.bus.lock().unwrap() = Err("nats://localhost:4222 does not answer".into());
     let ill = place.get("/healthz");
     assert_eq!(ill.refused(), (503, "unhealthy".into()));
-    assert_eq!(ill.json()["message"], "bus: nats://localhost:4222 does not answer");
+    assert_eq!(ill.json()["message"], "runner: nats://localhost:4222 does not answer");
 }
 
 #[test]

@@ -376,7 +376,7 @@ fn doors(
             }]
         }),
         health: Box::new(move || {
-            vec![Component { name: "bus", state: bus.lock().unwrap().clone() }]
+            vec![Component { name: "runner", state: bus.lock().unwrap().clone() }]
         }),
     }
 }
