@@ -23,6 +23,7 @@ mod refused;
 mod roll;
 mod runners;
 mod schedules;
+mod staff;
 mod studies;
 mod submit;
 mod trials;
@@ -38,6 +39,7 @@ use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::watch;
 
 use self::metrics::Answered;
+use self::staff::Staff;
 use crate::blobs::Blobs;
 use crate::engine::EngineHandle;
 use crate::journal::Journal;
@@ -95,6 +97,7 @@ struct App {
     /// 1970.
     marks: Mutex<u64>,
     tallies: Tallies,
+    staff: Staff,
     answered: Answered,
 }
 
@@ -125,6 +128,7 @@ impl Api {
             closing: watch::Sender::new(false),
             marks: Mutex::default(),
             tallies: Tallies::default(),
+            staff: Staff::default(),
             answered: Answered::default(),
         };
         Self { app: Arc::new(app) }

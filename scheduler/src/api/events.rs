@@ -135,7 +135,7 @@ impl Feed {
             if known.is_some_and(|known| known != record.id) {
                 return Err(Refused::bad("the study was deleted"));
             }
-            let status = query::status(journal, &study, &[])?;
+            let status = app.status(&study)?;
             let id = record.id;
             let ended = query::ended_since(journal, record, position.as_deref(), SHOWN)?;
             Ok((id, status, ended))

@@ -67,7 +67,7 @@ pub(super) async fn create(
             None => (doors.submit)(submitted)?,
             Some(mark) => app.once(&mark, &digest.to_hex(), doors, submitted)?,
         };
-        answer(&app.service.journal, &accepted)
+        app.answer(&accepted)
     });
     answered.await
 }
@@ -91,7 +91,7 @@ pub(super) async fn rerun(
     let answered = ask(move || {
         let doors = app.doors()?;
         query::find(&app.service.journal, &rerun.study)?;
-        answer(&app.service.journal, &(doors.rerun)(rerun)?)
+        app.answer(&(doors.rerun)(rerun)?)
     });
     answered.await
 }
@@ -107,17 +107,9 @@ pub(super) async fn resume(
         let doors = app.doors()?;
         query::find(&app.service.journal, &study)?;
         (doors.resume)(study.clone())?;
-        Ok(query::status(&app.service.journal, &study, &[])?)
+        app.status(&study)
     });
     resumed.await.map(Json)
-}
-
-fn answer(
-    journal: &Journal,
-    accepted: &Accepted,
-) -> Result<(StatusCode, Json<StatusView>), Refused> {
-    let status = if accepted.created { StatusCode::CREATED } else { StatusCode::OK };
-    Ok((status, Json(query::status(journal, &accepted.study, &[])?)))
 }
 
 fn mark(headers: &HeaderMap) -> Result<Option<String>, Refused> {
@@ -151,6 +143,12 @@ struct Marked {
 impl App {
     pub(super) fn doors(&self) -> Result<&Doors, Refused> {
         self.service.doors.as_deref().ok_or_else(Refused::not_a_service)
+    }
+
+    /// How the study of a job stands that was taken.
+    fn answer(&self, accepted: &Accepted) -> Result<(StatusCode, Json<StatusView>), Refused> {
+        let status = if accepted.created { StatusCode::CREATED } else { StatusCode::OK };
+        Ok((status, Json(self.status(&accepted.study)?)))
     }
 
     /// Takes a marked job in, once.
