@@ -7,7 +7,7 @@ use fleetfit_search_spaces::wire::subjects::Kind;
 
 use super::App;
 use crate::engine::kind;
-use crate::journal::StudyRecord;
+use crate::query;
 
 /// How long it counts what runners could do: many ask, and few runners come and go.
 const FRESH: Duration = Duration::from_secs(1);
@@ -26,12 +26,13 @@ struct Able {
 
 impl App {
     /// What to start for a study that nobody there can run.
-    pub(super) fn lacking(&self, record: &StudyRecord) -> Option<&'static str> {
+    pub(super) fn lacking(&self, study: &str) -> Option<&'static str> {
         let able = self.able()?;
         if able.programs {
             return None;
         }
-        // A job that cannot be read has other troubles.
+        // One that cannot be read has other troubles.
+        let record = query::find(&self.service.journal, study).ok()?;
         match kind(&record.study().ok()?)? {
             _ if !able.anything => {
                 Some("no runner is there yet; start one: fleetfit runner --nats URL")

@@ -37,10 +37,9 @@ pub(super) async fn status(
 impl App {
     /// How a study stands.
     pub(super) fn status(&self, study: &str) -> Result<StatusView, Refused> {
-        let journal = &self.service.journal;
-        let mut view = self.standing(query::status(journal, study, &[])?);
+        let mut view = self.standing(query::status(&self.service.journal, study, &[])?);
         if matches!(view.status, Status::Queued | Status::Running)
-            && let Some(message) = self.lacking(&query::find(journal, study)?)
+            && let Some(message) = self.lacking(study)
         {
             view.notices.push(Notice { place: Place::default(), message: message.to_owned() });
         }
