@@ -43,7 +43,9 @@ fn read(cursor: &str) -> Result<(usize, String), Refused> {
 }
 
 fn ordering(name: &str) -> &str {
-    &name[..name.floor_char_boundary(ORDERING_BYTES)]
+    let most = ORDERING_BYTES.min(name.len());
+    let end = (0..=most).rev().find(|&at| name.is_char_boundary(at)).unwrap_or(0);
+    &name[..end]
 }
 
 #[cfg(test)]
