@@ -144,10 +144,7 @@ impl Service {
         };
         let name = match rerun.name {
             Some(name) if self.journal.find(&name)?.is_some() => {
-                return Err(Failure::asked(
-                    format!("there is a study named {name} already"),
-                    "give this one another name, or leave the name out for the next free one",
-                ));
+                return Err(Failure::NameTaken { name });
             }
             Some(name) => name,
             None => self.free_name(head.parent.as_deref().unwrap_or(&head.name))?,
@@ -344,6 +341,13 @@ pub(crate) fn refused(failure: Failure) -> Refused {
             let message = problem.message.clone();
             Refused { problems: vec![*problem], ..Refused::new(Why::Conflict, message) }
         }
+        Failure::NameTaken { name } => Refused::new(
+            Why::Conflict,
+            format!(
+                "there is a study named {name} already; give this one another name, or leave the \
+                 name out for the next free one"
+            ),
+        ),
         Failure::Asked { message, .. } => Refused::new(Why::Unprocessable, message),
         Failure::Gone(message) | Failure::Unavailable(message) => {
             Refused::new(Why::Unavailable, message)

@@ -41,6 +41,9 @@ const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 /// What the id of the last event of all ends with.
 const END: char = '!';
 
+/// The position before the first trial.
+const BEGINNING: &str = "0-0";
+
 /// The last event of all.
 const ENDED: &str = "ended";
 
@@ -132,7 +135,7 @@ impl Feed {
             if known.is_some_and(|known| known != record.id) {
                 return Err(Refused::bad("the study was deleted"));
             }
-            let status = query::status(journal, &study, &[])?;
+            let status = app.status(&study)?;
             let id = record.id;
             let ended = query::ended_since(journal, record, position.as_deref(), SHOWN)?;
             Ok((id, status, ended))
@@ -174,11 +177,10 @@ impl Feed {
 
     fn push(&mut self, name: &str, data: &impl serde::Serialize) {
         let event = Event::default().event(name);
-        let position = self.position.as_deref().unwrap_or_default();
+        let position = self.position.as_deref().unwrap_or(BEGINNING);
         let event = match (name, position) {
             // Who has heard of the end need not be told again; who was cut off just before must be.
             (ENDED, position) => event.id(format!("{position}{END}")),
-            (_, "") => event,
             (_, position) => event.id(position),
         };
         // Our forms are JSON, whatever they hold.

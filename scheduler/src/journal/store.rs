@@ -10,8 +10,9 @@
 use std::fs::{self, File};
 use std::io::ErrorKind;
 use std::ops::Bound;
+use std::os::unix::fs::MetadataExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -96,6 +97,7 @@ pub(super) struct Store {
     trees: Vec<sled::Tree>,
     db: sled::Db,
     file: File,
+    dir: PathBuf,
     commits: AtomicU64,
     witness: Witness,
     broken: OnceLock<String>,
@@ -120,6 +122,8 @@ impl Store {
             trees,
             db,
             file,
+            // The process may go to another folder.
+            dir: std::path::absolute(dir).map_err(failed)?,
             commits: AtomicU64::new(0),
             witness,
             broken: OnceLock::new(),
@@ -158,15 +162,42 @@ impl Store {
             return Err(JournalError::Broken { first: first.clone() });
         }
         let commits = self.commits.load(Ordering::Relaxed) + 1;
-        let done = self.transact(writes, commits).and_then(|()| self.sync()).and_then(|()| {
-            let failed = |source| JournalError::Disk { doing: "counting", source };
-            self.witness.write(commits).map_err(failed)
-        });
+        let placed = self.is_in_place();
+        let done = placed
+            .and_then(|()| self.transact(writes, commits))
+            .and_then(|()| self.sync())
+            .and_then(|()| {
+                let failed = |source| JournalError::Disk { doing: "counting", source };
+                self.witness.write(commits).map_err(failed)
+            });
         self.commits.store(commits, Ordering::Relaxed);
         if let Err(error) = &done {
             let _ = self.broken.set(error.to_string());
         }
         done
+    }
+
+    /// Whether writes reach the disk, as far as that can be told without one.
+    pub(super) fn check(&self) -> Result<(), JournalError> {
+        match self.broken.get() {
+            Some(first) => Err(JournalError::Broken { first: first.clone() }),
+            None => self.is_in_place(),
+        }
+    }
+
+    /// A file without a name takes writes as ever, and goes with the process.
+    fn is_in_place(&self) -> Result<(), JournalError> {
+        let failed = |source| JournalError::Disk { doing: "looking for its file", source };
+        let ours = self.file.metadata().map_err(failed)?;
+        match fs::metadata(self.dir.join("db")) {
+            Ok(named) if (named.dev(), named.ino()) == (ours.dev(), ours.ino()) => Ok(()),
+            Err(error)
+                if !matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) =>
+            {
+                Err(failed(error))
+            }
+            _ => Err(JournalError::Removed { dir: self.dir.clone() }),
+        }
     }
 
     fn transact(&self, writes: &[Write], commits: u64) -> Result<(), JournalError> {

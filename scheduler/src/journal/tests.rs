@@ -5,6 +5,7 @@ use fleetfit_search_spaces::{Configuration, End, Outcome, Report, Setting, Value
 use proptest::prelude::*;
 
 use super::*;
+use crate::engine::{AskError, Engine, Note, OpenStudy, Outlets, Told, TrialResult};
 use crate::event::EndedBy;
 
 fn study(name: &str, entities: u32) -> NewStudy {
@@ -271,6 +272,90 @@ fn a_backup_leaves_out_what_is_damaged() {
     for table in [Table::Facts, Table::Entities, Table::Studies, Table::Unfinished] {
         assert!(copy.store.keys(table, &id.key(), 1).unwrap().is_empty());
     }
+}
+
+/// Damage that comes to light when a study is opened, and damage that does when it is written to.
+#[test]
+fn a_damaged_study_ends_and_the_others_go_on() {
+    const JOB: &str = "type: sweep\nname: NAME\ntrial: external\nsearch_space: {x: [1, 2, 3]}\n\
+                       sampling_algorithm: grid\n\
+                       objective: {goal: minimize, primary_metric: loss}\n\
+                       limits: {max_total_trials: 3}\n";
+    let meaning = |name: &str| {
+        let job = fleetfit_search_spaces::Job::read("job.yaml", &JOB.replace("NAME", name));
+        job.unwrap().study().unwrap()
+    };
+    let dir = tempfile::tempdir().unwrap();
+    let journal = Journal::open(dir.path()).unwrap();
+    let names = ["unread", "unwritten", "whole"];
+    let ids = names.map(|name| journal.create(&study(name, 1)).unwrap());
+    journal.append(ids[0], &[Fact::Elapsed { elapsed_ms: 1 }], &Index::default()).unwrap();
+    journal.store.damage(Table::Facts, &ids[0].with(0), |value| value[1] ^= 1);
+    journal.store.damage(Table::Summaries, &ids[1].key(), |value| value[1] ^= 1);
+    drop(journal);
+    let journal = Journal::open(dir.path()).unwrap();
+    let outlets = Outlets {
+        dispatch: Box::new(|_, _| {}),
+        hint: Box::new(|_| {}),
+        settled: Box::new(|_| {}),
+        ends_runners: false,
+    };
+    let engine = Engine::start(journal.clone(), outlets).unwrap();
+    let handle = engine.handle();
+    for (id, name) in ids.into_iter().zip(names) {
+        let open = OpenStudy {
+            id,
+            study: meaning(name),
+            seed: 1,
+            n_entities: 1,
+            warm: Vec::new(),
+            reopen: false,
+            adopted: Vec::new(),
+            opened: None,
+        };
+        assert!(handle.tell(Note::Open(Box::new(open))));
+    }
+    let lease = std::time::Duration::from_secs(600);
+    for name in ["unread", "unwritten"] {
+        // Opened, it may wait for its first write.
+        let began = std::time::Instant::now();
+        let trouble = loop {
+            if let Some(trouble) = handle.trouble(name) {
+                break trouble;
+            }
+            assert!(began.elapsed() < std::time::Duration::from_secs(60), "{name}: no trouble");
+            std::thread::sleep(std::time::Duration::from_millis(5));
+        };
+        assert_eq!(handle.ask(name, 1, lease), Err(AskError::NotRunning), "{name}");
+        assert!(trouble.contains("the journal is damaged"), "{name}: {trouble}");
+    }
+    let asked = handle.ask("whole", 3, lease).unwrap();
+    let end = End::Completed { value: 0.5 };
+    let result = |trial: u32| TrialResult { trial, end: end.clone() };
+    let results = asked.iter().map(|asked| result(asked.number)).collect();
+    assert_eq!(handle.tell_results("whole", results), Ok(vec![Told::Counted; 3]));
+    engine.interrupt().unwrap();
+    assert_eq!(journal.find("whole").unwrap().unwrap().summary.status, Status::Completed);
+    journal.check().unwrap();
+}
+
+#[test]
+fn a_journal_whose_folder_is_gone_takes_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = dir.path().join("journal");
+    let (journal, id) = one_fact(&at);
+    journal.check().unwrap();
+    std::fs::remove_dir_all(&at).unwrap();
+    assert!(matches!(journal.check(), Err(JournalError::Removed { dir }) if dir == at));
+    // Nor does another one in its place.
+    let other = Journal::open(&at).unwrap();
+    assert!(matches!(journal.check(), Err(JournalError::Removed { .. })));
+    let refused = journal.append(id, &[ended(1)], &Index::default());
+    assert!(matches!(refused, Err(JournalError::Removed { .. })));
+    let refused = journal.append(id, &[ended(1)], &Index::default());
+    assert!(matches!(refused, Err(JournalError::Broken { .. })));
+    assert!(matches!(journal.check(), Err(JournalError::Broken { .. })));
+    other.check().unwrap();
 }
 
 #[test]
