@@ -127,14 +127,13 @@ impl Feed {
         let position = self.position.clone();
         let looked = ask(move || {
             let journal = &app.service.journal;
-            // The state first: what it counts is then in the journal.
+            // The record first: what its summary counts is then in the journal.
             let record = query::find(journal, &study)?;
             if known.is_some_and(|known| known != record.id) {
                 return Err(Refused::bad("the study was deleted"));
             }
-            let status = query::status(journal, &study, &[])?;
             let id = record.id;
-            let ended = query::ended_since(journal, record, position.as_deref(), SHOWN)?;
+            let (status, ended) = query::news(journal, record, position.as_deref(), SHOWN)?;
             Ok((id, status, ended))
         });
         let (id, status, ended) = looked.await?;

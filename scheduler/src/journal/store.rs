@@ -26,12 +26,16 @@ use super::witness::{self, Witness};
 /// The version of a stored record's form.
 pub(super) const RECORD_VERSION: u8 = 1;
 
-/// A leaf page holds up to 17 records (and a key each) before sled splits it.
-const SEGMENT_BYTES: usize = 4 << 20;
+/// What sled writes at once at most, and keeps in memory while it does. A leaf page holds up to 17
+/// records (and a key each) before sled splits it.
+pub(super) const SEGMENT_BYTES: usize = 1 << 20;
 const _: () = assert!(18 * (MAX_RECORD_BYTES + 1024) < SEGMENT_BYTES / 4);
+/// The same where records may be as long as they once were: a journal keeps what it was made with.
+pub(super) const LONG_SEGMENT_BYTES: usize = 4 << 20;
+const _: () = assert!(18 * ((48 << 10) + 1024) < LONG_SEGMENT_BYTES / 4);
 /// Pages that sled keeps in memory: few, so that memory is the same after 100,000 trials and after a
 /// million. The system keeps what was read besides.
-const CACHE_BYTES: u64 = 16 << 20;
+const CACHE_BYTES: u64 = 8 << 20;
 /// The key of the number of commits.
 const COMMITS: &[u8] = b"commits";
 /// How long the last handle of this process may take to go away.
@@ -103,12 +107,13 @@ pub(super) struct Store {
 }
 
 impl Store {
-    pub(super) fn open(dir: &Path) -> Result<Self, JournalError> {
+    /// Opens the store of this directory, or makes one with segments of this size.
+    pub(super) fn open(dir: &Path, segment_bytes: usize) -> Result<Self, JournalError> {
         let not_writable = |source| JournalError::NotWritable { dir: dir.to_owned(), source };
         fs::create_dir_all(dir).map_err(not_writable)?;
         let lock = DirectoryLock::take(dir)?;
         let is_new = remove_leftovers(dir).map_err(not_writable)?;
-        let db = open_patiently(dir)?;
+        let db = open_patiently(dir, segment_bytes_of(dir).unwrap_or(segment_bytes))?;
         let trees = Table::ALL
             .iter()
             .map(|table| guarded("opening", || db.open_tree(table.name())))
@@ -371,11 +376,19 @@ fn remove_leftovers(dir: &Path) -> std::io::Result<bool> {
     Ok(is_new)
 }
 
-fn open_patiently(dir: &Path) -> Result<sled::Db, JournalError> {
+/// The size of segments that a database was made with, which sled opens it with only.
+fn segment_bytes_of(dir: &Path) -> Option<usize> {
+    let conf = fs::read(dir.join("conf")).ok()?;
+    let text = String::from_utf8_lossy(&conf);
+    let bytes = text.lines().find_map(|line| line.strip_prefix("segment_size: "))?.parse().ok()?;
+    [SEGMENT_BYTES, LONG_SEGMENT_BYTES].contains(&bytes).then_some(bytes)
+}
+
+fn open_patiently(dir: &Path, segment_bytes: usize) -> Result<sled::Db, JournalError> {
     let config = sled::Config::new()
         .path(dir)
         .flush_every_ms(None)
-        .segment_size(SEGMENT_BYTES)
+        .segment_size(segment_bytes)
         .cache_capacity(CACHE_BYTES);
     let started = Instant::now();
     loop {
