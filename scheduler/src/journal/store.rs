@@ -36,6 +36,10 @@ const _: () = assert!(18 * ((48 << 10) + 1024) < LONG_SEGMENT_BYTES / 4);
 /// Pages that sled keeps in memory: few, so that memory is the same after 100,000 trials and after a
 /// million. The system keeps what was read besides.
 const CACHE_BYTES: u64 = 8 << 20;
+/// sled looks for what to drop from memory only once a 256th of its pages has been touched 64 times,
+/// however large these are. Whoever reads touches a page once for so many bytes, lest a long journal
+/// that is read once stays in memory whole.
+const TOUCH_BYTES: usize = 512;
 /// The key of the number of commits.
 const COMMITS: &[u8] = b"commits";
 /// How long the last handle of this process may take to go away.
@@ -211,9 +215,13 @@ impl Store {
     }
 
     pub(super) fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, JournalError> {
-        guarded("reading", || self.tree(table).get(key))?
-            .map(|value| unseal(table, key, &value).map(<[u8]>::to_vec))
-            .transpose()
+        let tree = self.tree(table);
+        let found = guarded("reading", || {
+            let found = tree.get(key)?;
+            found.as_ref().map_or(Ok(()), |value| touch(tree, key, value))?;
+            Ok(found)
+        })?;
+        found.map(|value| unseal(table, key, &value).map(<[u8]>::to_vec)).transpose()
     }
 
     /// Whether there is a record of this key, damaged or not.
@@ -249,8 +257,9 @@ impl Store {
     pub(super) fn scan(&self, table: Table, prefix: &[u8], from: &[u8]) -> Scan {
         let start = [prefix, from].concat();
         let end = successor(prefix).map_or(Bound::Unbounded, Bound::Excluded);
-        let range = self.tree(table).range::<Vec<u8>, _>((Bound::Included(start), end));
-        Scan { table, range }
+        let tree = self.tree(table).clone();
+        let range = tree.range::<Vec<u8>, _>((Bound::Included(start), end));
+        Scan { table, tree, range }
     }
 
     /// Keys alone, without a look at the values: what is removed need not be whole.
@@ -285,13 +294,19 @@ impl Store {
 /// Records in the order of their keys.
 pub(super) struct Scan {
     table: Table,
+    tree: sled::Tree,
     range: sled::Iter,
 }
 
 impl Scan {
     /// The next record, also if it is damaged.
     pub(super) fn next_found(&mut self) -> Option<Result<Found, JournalError>> {
-        let next = guarded("reading", || self.range.next().transpose()).transpose()?;
+        let next = guarded("reading", || {
+            let next = self.range.next().transpose()?;
+            next.as_ref().map_or(Ok(()), |(key, value)| touch(&self.tree, key, value))?;
+            Ok(next)
+        });
+        let next = next.transpose()?;
         Some(next.map(|(key, value)| {
             let payload = unseal(self.table, &key, &value).map(<[u8]>::to_vec);
             (key.to_vec(), payload)
@@ -305,6 +320,11 @@ impl Iterator for Scan {
     fn next(&mut self) -> Option<Self::Item> {
         Some(self.next_found()?.and_then(|(key, payload)| Ok((key, payload?))))
     }
+}
+
+/// Lets sled notice how much was read.
+fn touch(tree: &sled::Tree, key: &[u8], value: &[u8]) -> sled::Result<()> {
+    (0..value.len() / TOUCH_BYTES).try_for_each(|_| tree.contains_key(key).map(drop))
 }
 
 /// The version, the payload, and a checksum of these and the key.

@@ -96,6 +96,7 @@ fn appends_and_tells_what_that_takes() {
         state.apply(&fact.unwrap());
     }
     tell("replay_s", started.elapsed().as_secs_f64());
+    tell("resident_mb_after_replay", proc_number("status", "VmRSS:") / 1e3);
     assert_eq!(state.counts().completed, u64::from(trials));
     assert_eq!(state.best(last.0), Some(last.1));
 }
@@ -141,6 +142,8 @@ fn a_million_trials_of_one_entity_take_bounded_memory() {
     // What the store keeps of what was read and written last fills up in the beginning.
     assert!(resident(1_000_000) < 1.25 * resident(400_000) + 5.0, "{measured:?}");
     assert!(resident(1_000_000) < 120.0, "{measured:?}");
+    // 80 MB were read for it.
+    assert!(measured["resident_mb_after_replay"] < resident(1_000_000) + 20.0, "{measured:?}");
     assert!(measured["disk_mb"] < 300.0, "{measured:?}");
     assert!(measured["packed_bytes"] < 90.0, "{measured:?}");
     assert!(measured["best_us"] < 1_000.0, "{measured:?}");
