@@ -15,11 +15,11 @@ use crate::event::{EndedBy, Fact};
 /// the size at which sled writes a page to a file that it never syncs.
 pub(super) const MAX_RECORD_BYTES: usize = 12 << 10;
 /// A record of this size takes no more facts, and longer blocks of rows become several facts. The
-/// store keeps at least the last leaf of each of its 256 shards in memory, so that long records
-/// would have memory grow with trials for very long; beyond 2 KB its own memory for each record
-/// hardly counts any more. The last record is written again with each group that adds to it, so
-/// that twice the size would also write twice as much where trials end one by one.
-pub(super) const FULL_BYTES: usize = 2 << 10;
+/// store keeps a leaf or two of each of its 256 shards in memory, so that long records would have
+/// memory grow with trials for very long; with shorter ones, what it remembers of every leaf would
+/// count. The last record is written again with each group that adds to it, so that twice the size
+/// would also write twice as much where trials end one by one.
+pub(super) const FULL_BYTES: usize = 1536;
 /// The longest reason that is kept.
 const MAX_REASON_BYTES: usize = 4 << 10;
 

@@ -35,10 +35,10 @@ pub(super) const LONG_SEGMENT_BYTES: usize = 4 << 20;
 const _: () = assert!(18 * ((48 << 10) + 1024) < LONG_SEGMENT_BYTES / 4);
 /// Pages that sled keeps in memory: few, so that memory is the same after 100,000 trials and after a
 /// million. The system keeps what was read besides.
-const CACHE_BYTES: u64 = 8 << 20;
+const CACHE_BYTES: u64 = 4 << 20;
 /// sled looks for what to drop from memory only once a 256th of its pages has been touched 64 times,
-/// however large these are. Whoever reads touches a page once for so many bytes, lest a long journal
-/// that is read once stays in memory whole.
+/// however large these are. Whoever reads or writes touches a page once for so many bytes, lest a
+/// long journal that is read once stays in memory whole.
 const TOUCH_BYTES: usize = 512;
 /// The key of the number of commits.
 const COMMITS: &[u8] = b"commits";
@@ -205,7 +205,12 @@ impl Store {
                 .map_err(|error| match error {
                     TransactionError::Storage(error) => error,
                     TransactionError::Abort(never) => match never {},
-                })
+                })?;
+            for (write, value) in writes.iter().zip(&sealed) {
+                let length = value.as_ref().map_or(0, Vec::len);
+                touch(self.tree(write.table), &write.key, length)?;
+            }
+            Ok(())
         })
     }
 
@@ -218,7 +223,7 @@ impl Store {
         let tree = self.tree(table);
         let found = guarded("reading", || {
             let found = tree.get(key)?;
-            found.as_ref().map_or(Ok(()), |value| touch(tree, key, value))?;
+            found.as_ref().map_or(Ok(()), |value| touch(tree, key, value.len()))?;
             Ok(found)
         })?;
         found.map(|value| unseal(table, key, &value).map(<[u8]>::to_vec)).transpose()
@@ -303,7 +308,7 @@ impl Scan {
     pub(super) fn next_found(&mut self) -> Option<Result<Found, JournalError>> {
         let next = guarded("reading", || {
             let next = self.range.next().transpose()?;
-            next.as_ref().map_or(Ok(()), |(key, value)| touch(&self.tree, key, value))?;
+            next.as_ref().map_or(Ok(()), |(key, value)| touch(&self.tree, key, value.len()))?;
             Ok(next)
         });
         let next = next.transpose()?;
@@ -322,9 +327,9 @@ impl Iterator for Scan {
     }
 }
 
-/// Lets sled notice how much was read.
-fn touch(tree: &sled::Tree, key: &[u8], value: &[u8]) -> sled::Result<()> {
-    (0..value.len() / TOUCH_BYTES).try_for_each(|_| tree.contains_key(key).map(drop))
+/// Lets sled notice that so many bytes of a record went through its memory.
+fn touch(tree: &sled::Tree, key: &[u8], n_bytes: usize) -> sled::Result<()> {
+    (0..n_bytes / TOUCH_BYTES).try_for_each(|_| tree.contains_key(key).map(drop))
 }
 
 /// The version, the payload, and a checksum of these and the key.
