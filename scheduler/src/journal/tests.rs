@@ -320,7 +320,9 @@ fn large_blocks_become_short_records_whose_ends_are_counted_unread() {
     let outcome = |n: u32| {
         let end = match n % 7 {
             0 => End::Failed { reason: "no luck".into() },
-            1 => End::Stopped { value: (n % 2 == 0).then_some(1.0), reason: "bandit".into() },
+            1 => {
+                End::Stopped { value: n.is_multiple_of(2).then_some(1.0), reason: "bandit".into() }
+            }
             _ => End::Completed { value: f64::from(n).sqrt() },
         };
         let (configuration, entity) = (n / 600, n % 600);

@@ -143,7 +143,7 @@ fn a_million_trials_of_one_entity_take_bounded_memory() {
     assert!(resident(1_000_000) < 1.25 * resident(400_000) + 5.0, "{measured:?}");
     assert!(resident(1_000_000) < 120.0, "{measured:?}");
     // 80 MB were read for it.
-    assert!(measured["resident_mb_after_replay"] < resident(1_000_000) + 20.0, "{measured:?}");
+    assert!(measured["resident_mb_after_replay"] < resident(1_000_000) + 35.0, "{measured:?}");
     assert!(measured["disk_mb"] < 300.0, "{measured:?}");
     assert!(measured["packed_bytes"] < 90.0, "{measured:?}");
     assert!(measured["best_us"] < 1_000.0, "{measured:?}");
