@@ -29,6 +29,10 @@ const HEARTBEAT: Duration = Duration::from_secs(15);
 /// How much time passes between two looks at least: what ends in between is told together.
 const PAUSE: Duration = Duration::from_millis(250);
 
+/// The same while more ends in that time than an event lists: nobody reads that fast, and each look
+/// takes from the time in which more could end.
+const BUSY_PAUSE: Duration = Duration::from_secs(1);
+
 /// How much time passes at most: not everything that happens to a study is written by the engine.
 const PATIENCE: Duration = Duration::from_secs(2);
 
@@ -75,6 +79,7 @@ pub(super) async fn events(
         told: None,
         queue: VecDeque::new(),
         is_over: false,
+        pause: PAUSE,
     };
     let has_news = feed.look().await?;
     if knows_the_end && feed.is_over && !has_news {
@@ -100,6 +105,7 @@ struct Feed {
     told: Option<StatusView>,
     queue: VecDeque<Event>,
     is_over: bool,
+    pause: Duration,
     changes: watch::Receiver<u64>,
     closing: watch::Receiver<bool>,
     _counted: OpenStream,
@@ -117,7 +123,7 @@ impl Feed {
             }
             tokio::select! {
                 _ = self.closing.wait_for(|closing| *closing) => return None,
-                () = news(&mut self.changes) => {}
+                () = news(&mut self.changes, self.pause) => {}
             }
             // A study that is gone has no more events.
             self.look().await.ok()?;
@@ -130,15 +136,14 @@ impl Feed {
         let position = self.position.clone();
         let looked = ask(move || {
             let journal = &app.service.journal;
-            // The state first: what it counts is then in the journal.
+            // The record first: what its summary counts is then in the journal.
             let record = query::find(journal, &study)?;
             if known.is_some_and(|known| known != record.id) {
                 return Err(Refused::bad("the study was deleted"));
             }
-            let status = app.status(&study)?;
             let id = record.id;
-            let ended = query::ended_since(journal, record, position.as_deref(), SHOWN)?;
-            Ok((id, status, ended))
+            let (status, ended) = query::news(journal, record, position.as_deref(), SHOWN)?;
+            Ok((id, app.complete(status), ended))
         });
         let (id, status, ended) = looked.await?;
         self.id = Some(id);
@@ -169,6 +174,8 @@ impl Feed {
             self.is_over = true;
         }
         self.told = Some(status);
+        let is_busy = ended.trials.len() >= SHOWN && !ended.has_more;
+        self.pause = if is_busy { BUSY_PAUSE } else { PAUSE };
         if ended.has_more {
             self.changes.mark_changed();
         }
@@ -189,8 +196,8 @@ impl Feed {
 }
 
 /// Waits for something to happen, but neither too briefly nor for ever.
-async fn news(changes: &mut watch::Receiver<u64>) {
-    sleep(PAUSE).await;
+async fn news(changes: &mut watch::Receiver<u64>, pause: Duration) {
+    sleep(pause).await;
     tokio::select! {
         changed = changes.changed() => if changed.is_err() { sleep(PATIENCE).await },
         () = sleep(PATIENCE) => {}

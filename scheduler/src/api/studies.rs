@@ -37,13 +37,18 @@ pub(super) async fn status(
 impl App {
     /// How a study stands.
     pub(super) fn status(&self, study: &str) -> Result<StatusView, Refused> {
-        let mut view = self.standing(query::status(&self.service.journal, study, &[])?);
+        Ok(self.complete(query::status(&self.service.journal, study, &[])?))
+    }
+
+    /// The same with what only the running service knows.
+    pub(super) fn complete(&self, view: StatusView) -> StatusView {
+        let mut view = self.standing(view);
         if matches!(view.status, Status::Queued | Status::Running)
-            && let Some(message) = self.lacking(study)
+            && let Some(message) = self.lacking(&view.study)
         {
             view.notices.push(Notice { place: Place::default(), message: message.to_owned() });
         }
-        Ok(view)
+        view
     }
 
     /// A study that the journal calls running, and that nobody can run here any more.

@@ -304,6 +304,7 @@ fn a_damaged_study_ends_and_the_others_go_on() {
     let handle = engine.handle();
     for (id, name) in ids.into_iter().zip(names) {
         let open = OpenStudy {
+            large: Vec::new(),
             id,
             study: meaning(name),
             seed: 1,
@@ -396,6 +397,67 @@ fn small_facts_share_a_record_whatever_is_closed_in_between() {
         let own = found.flat_map(|(_, outcomes)| outcomes).filter(|o| o.entity == entity);
         assert_eq!(own.count(), 1);
     }
+}
+
+#[test]
+fn large_blocks_become_short_records_whose_ends_are_counted_unread() {
+    let dir = tempfile::tempdir().unwrap();
+    let journal = Journal::open(dir.path()).unwrap();
+    let id = journal.create(&study("large", 600)).unwrap();
+    let outcome = |n: u32| {
+        let end = match n % 7 {
+            0 => End::Failed { reason: "no luck".into() },
+            1 => {
+                End::Stopped { value: n.is_multiple_of(2).then_some(1.0), reason: "bandit".into() }
+            }
+            _ => End::Completed { value: f64::from(n).sqrt() },
+        };
+        let (configuration, entity) = (n / 600, n % 600);
+        Outcome {
+            configuration,
+            entity,
+            end,
+            fits: 1,
+            started_ms: 7,
+            ended_ms: 9,
+            reports: Vec::new(),
+        }
+    };
+    let outcomes: Vec<Outcome> = (0..6_000).map(outcome).collect();
+    let facts = [Fact::Closed, Fact::Ended { outcomes: outcomes.clone() }];
+    journal.append(id, &facts, &Index::default()).unwrap();
+    let lengths = journal.store.scan(Table::Facts, &id.key(), &[]).map(|r| r.unwrap().1.len());
+    let lengths: Vec<usize> = lengths.collect();
+    assert!(lengths.iter().all(|&length| length <= fact::FULL_BYTES + 16), "{lengths:?}");
+    assert!(lengths.len() < 80_000 / fact::FULL_BYTES, "{lengths:?}");
+    let record = journal.record(id).unwrap();
+    let mut counted = journal.blocks(&record, None, 0);
+    let mut found = Vec::new();
+    for block in journal.blocks(&record, None, 0) {
+        let (sequence, block) = block.unwrap();
+        assert_eq!(counted.next_ends().unwrap().unwrap(), (sequence, Ends::of(&block)));
+        found.extend(block);
+    }
+    assert!(counted.next_ends().is_none());
+    assert_eq!(found, outcomes);
+}
+
+#[test]
+fn a_journal_keeps_the_segments_that_it_was_made_with() {
+    let check = |made: fn(&Path) -> Result<Journal, JournalError>, expected: usize| {
+        let dir = tempfile::tempdir().unwrap();
+        let journal = made(dir.path()).unwrap();
+        journal.end_restore(StudyId(5)).unwrap();
+        drop(journal);
+        let journal = Journal::open(dir.path()).unwrap();
+        assert_eq!(journal.create(&study("one", 2)).unwrap(), StudyId(5));
+        let conf = std::fs::read(dir.path().join("conf")).unwrap();
+        let conf = String::from_utf8_lossy(&conf).into_owned();
+        assert!(conf.contains(&format!("segment_size: {expected}\n")), "{conf}");
+    };
+    check(Journal::open, store::SEGMENT_BYTES);
+    // What is restored may have longer records.
+    check(Journal::begin_restore, store::LONG_SEGMENT_BYTES);
 }
 
 /// One of each kind, for the golden below.
