@@ -90,6 +90,11 @@ pub struct StudyState {
     queue: Queue,
     /// How many points the space has, where they can be counted.
     n_points: Option<u128>,
+    /// Whether several configurations are expected to be tried in one fit.
+    is_path_searched: bool,
+    /// The entities whose trials take much longer than others', the longest first: they begin first,
+    /// so that nobody waits for them at the end.
+    large: Vec<u32>,
     /// Open configurations that were handed out.
     n_handed_out: u32,
     is_exhausted: bool,
@@ -129,6 +134,8 @@ impl StudyState {
             pace: Pace::default(),
             queue: Queue::default(),
             n_points: study.space.cardinality(),
+            is_path_searched: is_path_searched(&study),
+            large: Vec::new(),
             n_handed_out: 0,
             is_exhausted: false,
             was_reopened: false,
@@ -148,6 +155,11 @@ impl StudyState {
     /// not, 0 will.
     pub fn number_assignments_from(&mut self, first: u64) {
         self.flight.number_from(first);
+    }
+
+    /// Which entities are tried first, because their trials take much longer than others'.
+    pub fn large_first(&mut self, large: Vec<u32>) {
+        self.large = large;
     }
 
     /// Tries these first: those that are in the space, each once. Asked before the first fact is
@@ -435,4 +447,10 @@ impl StudyState {
             None
         }
     }
+}
+
+fn is_path_searched(study: &Study) -> bool {
+    let n_points = study.space.cardinality().unwrap_or(u128::MAX);
+    let n_tried = n_points.min(study.limits.max_total_trials.into());
+    study.work.families(&study.space).is_some_and(|families| families < n_tried)
 }

@@ -215,6 +215,16 @@ impl Learner {
         )
     }
 
+    /// The parameter whose smaller values (or larger ones, for a penalty) are passed on the way to
+    /// the others, so that one fit answers for all of them.
+    pub fn path(self) -> Option<&'static str> {
+        match self {
+            Self::GradientBoosting => Some("n_estimators"),
+            Self::Ridge | Self::Lasso | Self::ElasticNet => Some("alpha"),
+            _ => None,
+        }
+    }
+
     /// Its parameters.
     pub fn parameters(self) -> Vec<LearnerParameter> {
         parameters::of(self)

@@ -60,4 +60,4 @@ pub use value::Value;
 pub use wire::{
     Assignment, AssignmentKey, Block, FromRunner, StudyId, Task as AssignmentTask, ToRunner,
 };
-pub use work::{CommandTrial, Input, Output, Work};
+pub use work::{CommandTrial, Input, Output, Training, Work};

@@ -1,12 +1,15 @@
 //! What a trial does: run a command, train a built-in learner, or wait for somebody else to tell.
 //!
-//! `read.rs` reads `trial`; `command.rs` and `placeholder.rs` read commands and what they name.
+//! `read.rs` reads `trial`; `command.rs` and `placeholder.rs` read commands and what they name;
+//! `training.rs` says what a configuration trains.
 
 mod command;
 pub mod placeholder;
 mod read;
+mod training;
 
 pub(crate) use read::{Surroundings, TrialKind};
+pub use training::Training;
 
 use std::collections::BTreeMap;
 

@@ -5,9 +5,11 @@
 //! trial, end this study) reach trials in flight through flags.
 
 mod bench;
+mod course;
 mod fleet;
 mod flight;
 mod models;
+mod news;
 mod program;
 mod shelf;
 mod slots;
@@ -16,7 +18,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -25,13 +27,14 @@ use fleetfit_search_spaces::{
     Assignment, AssignmentKey, FromRunner, Study, StudyId, ToRunner, Work,
 };
 
-use self::bench::Bench;
+use self::bench::Benches;
 use self::flight::{Flight, Flights, Landing};
 use self::shelf::{Shelf, a_quarter_of_memory};
 use self::slots::Slots;
 use crate::command::{CodeSnapshot, GRACE, Supervisors};
 use crate::dataset::Dataset;
 use crate::pack::PackWriter;
+use crate::trainer::Spare;
 
 /// How often a thread without work looks whether the runner ends.
 const LOOK: Duration = Duration::from_millis(100);
@@ -151,6 +154,7 @@ struct Desk {
     shelf: Shelf,
     flights: Flights,
     slots: Slots,
+    spare: Spare,
     /// None once the runner takes no more.
     assignments: Mutex<Option<Receiver<Assignment>>>,
     is_leaving: AtomicBool,
@@ -164,8 +168,7 @@ struct Running {
     /// Model packs that no thread is writing.
     packs: Mutex<Vec<PackWriter>>,
     supervisors: Supervisors,
-    /// The entity that was laid out last. A study of one entity lays it out once.
-    bench: Mutex<Option<(u32, Arc<OnceLock<Bench>>)>>,
+    benches: Benches,
 }
 
 impl Runner {
@@ -176,10 +179,14 @@ impl Runner {
         tell: Tell,
         provide: Provide,
     ) -> std::io::Result<Self> {
+        // Threads beyond the slots are never lent: nobody counted on their cores.
+        let spare = Spare::default();
+        (0..allowance.ahead).for_each(|_| spare.work());
         let desk = Arc::new(Desk {
-            shelf: Shelf::new(provide, allowance.data_bytes),
+            shelf: Shelf::new(provide, allowance),
             flights: Flights::default(),
             slots: Slots::of(allowance.slots),
+            spare,
             assignments: Mutex::new(Some(assignments)),
             is_leaving: AtomicBool::new(false),
             runs_commands: allowance.commands,
@@ -242,7 +249,11 @@ impl Runner {
 
 impl Desk {
     fn work(&self) {
-        while let Some((assignment, flight)) = self.next() {
+        loop {
+            self.spare.wait();
+            let next = self.next();
+            self.spare.work();
+            let Some((assignment, flight)) = next else { return };
             let key = assignment.key;
             // A panic that nothing else caught must not take the thread with it: what the
             // assignment has not told comes back from the scheduler.
@@ -309,7 +320,7 @@ impl Desk {
             Work::Learner(_) | Work::ChosenLearner { .. } => {
                 let is_wanted = || flight.over().is_none() && !self.is_leaving();
                 let Some(_slot) = self.slots.take(is_wanted) else { return Landing::HandedBack };
-                fleet::train(&running, flight, assignment, &self.tell)
+                fleet::train(&running, flight, assignment, &self.spare, &self.tell)
             }
             // Nothing of these ever becomes an assignment.
             Work::External | Work::AutoMl => Landing::Done,
@@ -333,25 +344,12 @@ impl Desk {
 }
 
 impl Running {
-    fn new(work: StudyWork) -> Self {
+    fn new(work: StudyWork, n_threads: usize) -> Self {
         Self {
             supervisors: Supervisors::new(&work.supervisor),
             work,
             packs: Mutex::default(),
-            bench: Mutex::default(),
-        }
-    }
-
-    /// Where an entity's rows are laid out, by whoever asks first.
-    fn bench(&self, entity: u32) -> Arc<OnceLock<Bench>> {
-        let mut latest = lock(&self.bench);
-        match &*latest {
-            Some((known, bench)) if *known == entity => Arc::clone(bench),
-            _ => {
-                let bench = Arc::default();
-                *latest = Some((entity, Arc::clone(&bench)));
-                bench
-            }
+            benches: Benches::new(n_threads),
         }
     }
 }

@@ -12,13 +12,16 @@ mod encode;
 mod forest;
 mod grow;
 mod knn;
+mod laid_out;
 mod lesson;
 mod linear;
 mod parameters;
 mod ridge;
 mod smart;
 mod smo;
+mod spare;
 mod svm;
+mod trials;
 
 #[cfg(test)]
 pub(crate) mod contract;
@@ -31,10 +34,19 @@ use crate::frame::Frame;
 use crate::model::Model;
 use crate::stop::{Stop, Stopped};
 
+pub use laid_out::LaidOut;
+pub use spare::{Loan, Spare};
+pub use trials::{Candidate, Hear, Heard, Predicted, Trials};
+
 /// An algorithm that fits a model.
 pub trait Trainer: Sync {
     /// Fits a model on some rows of a frame.
     fn fit(&self, job: &Fit<'_>) -> Result<Model, FitError>;
+
+    /// Tries several configurations on every fold of an entity.
+    fn try_all(&self, trials: &Trials<'_>, hear: &mut Hear<'_>) {
+        trials.one_by_one(self, hear);
+    }
 }
 
 /// One fit: the data, the configuration, the seed, and the flag that ends it.
@@ -50,6 +62,8 @@ pub struct Fit<'a> {
     pub seed: u64,
     /// When to give up.
     pub stop: &'a Stop,
+    /// Threads that have nothing else to do.
+    pub spare: &'a Spare,
 }
 
 /// Why there is no model.

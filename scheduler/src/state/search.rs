@@ -5,7 +5,7 @@
 //! (`pace`), what is left, and how many assignments the runners were seen to do at once: nobody has
 //! to wait while somebody else holds a stack of work.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::ops::Range;
 
 use fleetfit_search_spaces::Work;
@@ -28,6 +28,11 @@ const MIN_ABREAST: u64 = 8;
 #[derive(Debug)]
 struct Walk {
     configurations: Vec<u32>,
+    /// Where, among the configurations, those end that are tried in one fit. Nothing is cut between
+    /// them.
+    ends: Vec<usize>,
+    /// How many of the large entities are behind it.
+    n_large: usize,
     next_entity: u32,
     /// The configuration that is next for this entity, where not all go together.
     next_configuration: usize,
@@ -36,23 +41,33 @@ struct Walk {
 impl Walk {
     /// So many trials, or a few less: configurations, and the entities that all of them are tried
     /// for. None at the end.
-    fn advance(&mut self, n_trials: u32, n_entities: u32) -> Option<(&[u32], Range<u32>)> {
-        let entity = self.next_entity;
+    fn advance(
+        &mut self,
+        n_trials: u32,
+        n_entities: u32,
+        large: &[u32],
+    ) -> Option<(&[u32], Range<u32>)> {
+        let large = large.get(self.n_large).copied();
+        let entity = large.unwrap_or(self.next_entity);
         if entity >= n_entities {
             return None;
         }
         let (n_wanted, n_together) = (n_trials as usize, self.configurations.len());
-        if self.next_configuration == 0 && n_wanted >= n_together {
+        if large.is_none() && self.next_configuration == 0 && n_wanted >= n_together {
             let width = n_trials / n_together.max(1) as u32;
             self.next_entity = entity.saturating_add(width).min(n_entities);
             return Some((&self.configurations, entity..self.next_entity));
         }
         let first = self.next_configuration;
-        let end = n_together.min(first + n_wanted);
+        let wanted = first + n_wanted;
+        let end = self.ends.iter().copied().find(|&end| end >= wanted).unwrap_or(n_together);
         self.next_configuration = end;
         if end == n_together {
             self.next_configuration = 0;
-            self.next_entity += 1;
+            match large {
+                Some(_) => self.n_large += 1,
+                None => self.next_entity += 1,
+            }
         }
         Some((&self.configurations[first..end], entity..entity + 1))
     }
@@ -124,6 +139,10 @@ impl StudyState {
     /// How many configurations travel together: no more than half of those that may be in flight, so
     /// that the next ones begin while the last trials of these are out.
     fn batch_size(&self) -> u32 {
+        if self.is_path_searched {
+            // Whoever is tried in one fit should meet.
+            return MAX_PACKED.min(self.limit());
+        }
         let n_trials = self.trials_together();
         let packed = (n_trials / self.cut.n_entities.max(1)).min(MAX_PACKED);
         n_trials.min(MAX_BATCH.max(packed)).min(self.limit() / 2).max(1)
@@ -168,11 +187,14 @@ impl StudyState {
     fn next_parts(&mut self) -> Option<Vec<Part>> {
         let n_trials = self.trials_together();
         while let Some(mut walk) = self.queue.walks.pop_front() {
-            let Some((numbers, entities)) = walk.advance(n_trials, self.cut.n_entities) else {
-                continue;
-            };
+            let is_large = walk.n_large < self.large.len();
+            let advanced = walk.advance(n_trials, self.cut.n_entities, &self.large);
+            let Some((numbers, entities)) = advanced else { continue };
+            // A large one had its turn.
+            let is_due = |entity: &u32| is_large || !self.large.contains(entity);
+            let entities = tally::ranges(entities.filter(is_due));
             let parts = numbers.iter().filter_map(|&number| {
-                let open = self.to_try(number, entities.clone());
+                let open = self.to_try(number, entities.iter().cloned().flatten());
                 (!open.is_empty()).then_some((number, open))
             });
             let parts: Vec<Part> = parts.collect();
@@ -185,7 +207,7 @@ impl StudyState {
     }
 
     /// What of a configuration has not ended and was not handed out in an earlier life.
-    fn to_try(&self, number: u32, entities: Range<u32>) -> Vec<Range<u32>> {
+    fn to_try(&self, number: u32, entities: impl Iterator<Item = u32>) -> Vec<Range<u32>> {
         let Some(open) = self.open.get(&number) else { return Vec::new() };
         let is_free = |&entity: &u32| {
             !open.tally.has_ended(entity) && !self.flight.is_adopted(Purpose::Try, number, entity)
@@ -215,13 +237,44 @@ impl StudyState {
         }
         let is_any = !configurations.is_empty();
         if is_any {
+            let (configurations, ends) = self.by_kin(configurations);
+            let (next_entity, next_configuration) = (0, 0);
             self.queue.walks.push_back(Walk {
                 configurations,
-                next_entity: 0,
-                next_configuration: 0,
+                ends,
+                n_large: 0,
+                next_entity,
+                next_configuration,
             });
         }
         is_any
+    }
+
+    /// The same, so that those that are tried in one fit stand side by side, and where they end.
+    fn by_kin(&self, configurations: Vec<u32>) -> (Vec<u32>, Vec<usize>) {
+        let kin = |number: &u32| {
+            let training = self.study.work.training(self.configuration(*number)?).ok()?;
+            training.learner.path().map(|_| training.kin())
+        };
+        let mut groups: Vec<(Option<u64>, Vec<u32>)> = Vec::new();
+        let mut places: HashMap<u64, usize> = HashMap::new();
+        for number in configurations {
+            let kin = kin(&number);
+            match kin.and_then(|kin| places.get(&kin)) {
+                Some(&place) => groups[place].1.push(number),
+                None => {
+                    places.extend(kin.map(|kin| (kin, groups.len())));
+                    groups.push((kin, vec![number]));
+                }
+            }
+        }
+        let mut end = 0;
+        let ends = groups.iter().map(|(_, group)| {
+            end += group.len();
+            end
+        });
+        let ends = ends.collect();
+        (groups.into_iter().flat_map(|(_, group)| group).collect(), ends)
     }
 
     pub(super) fn mark_handed_out(&mut self, number: u32) {

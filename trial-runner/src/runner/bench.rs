@@ -1,13 +1,17 @@
 //! One entity's rows, laid out once for everything that is tried on them.
 
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, OnceLock};
+
 use fleetfit_search_spaces::Measure;
 use fleetfit_search_spaces::seed::mix;
 
+use super::lock;
 use crate::dataset::Dataset;
 use crate::folds::{Fold, FoldError, FoldPlan, Marks, folds};
 use crate::frame::{Frame, Target};
 use crate::metrics::{Judged, MetricError, Yardstick, measure};
-use crate::model::Predictions;
+use crate::trainer::{LaidOut, Predicted};
 
 /// Naive errors are those of the last value.
 const NO_SEASON: usize = 1;
@@ -17,8 +21,17 @@ pub(super) struct Bench {
     pub(super) frame: Frame,
     pub(super) marks: Marks,
     pub(super) folds: Result<Vec<Fold>, FoldError>,
-    /// One a fold, where the measure compares errors with anything.
-    yardsticks: Vec<Yardstick>,
+    /// What trainers made of the frame.
+    pub(super) laid_out: LaidOut,
+    /// What each fold's predictions are compared with.
+    truths: Vec<Truth>,
+}
+
+/// The rows that a fold validates on.
+struct Truth {
+    target: Target,
+    weights: Option<Vec<f64>>,
+    yardstick: Yardstick,
 }
 
 impl Bench {
@@ -33,47 +46,75 @@ impl Bench {
     ) -> Self {
         let (frame, marks) = (dataset.frame(entity), dataset.marks(entity));
         let folds = folds(plan, &frame, &marks, mix(&[study_seed, u64::from(entity)]));
-        let yardsticks = match (&frame.target, &folds) {
-            (Target::Number(values), Ok(folds)) if is_relative(wanted) => {
-                let yardstick = |fold: &Fold| {
+        let truth = |fold: &Fold| Truth {
+            target: match &frame.target {
+                Target::Number(values) => Target::Number(pick(values, &fold.validate)),
+                Target::Class { codes, labels } => {
+                    Target::Class { codes: pick(codes, &fold.validate), labels: Arc::clone(labels) }
+                }
+                Target::Unknown => Target::Unknown,
+            },
+            weights: frame.weights.as_deref().map(|weights| pick(weights, &fold.validate)),
+            yardstick: match &frame.target {
+                Target::Number(values) if is_relative(wanted) => {
                     let series = marks.series.as_deref().map(|series| pick(series, &fold.train));
                     let train = pick(values, &fold.train);
                     Yardstick::new(values, &train, series.as_deref(), NO_SEASON)
-                };
-                folds.iter().map(yardstick).collect()
-            }
-            _ => Vec::new(),
+                }
+                _ => Yardstick::default(),
+            },
         };
-        Self { frame, marks, folds, yardsticks }
+        let truths = folds.iter().flatten().map(truth).collect();
+        Self { frame, marks, folds, laid_out: LaidOut::default(), truths }
     }
 
     /// The measure of a fold's predictions for the rows it validates on.
     pub(super) fn judge(
         &self,
         wanted: Measure,
-        index: usize,
-        fold: &Fold,
-        predictions: &Predictions,
+        fold: usize,
+        predicted: Predicted<'_>,
     ) -> Result<f64, MetricError> {
-        let weights = self.frame.weights.as_deref().map(|weights| pick(weights, &fold.validate));
-        let yardstick = self.yardsticks.get(index).copied().unwrap_or_default();
-        match (&self.frame.target, predictions) {
-            (Target::Number(values), Predictions::Numbers(predicted)) => {
-                let truth = pick(values, &fold.validate);
-                let judged = Judged::Numbers { truth: &truth, predicted };
-                measure(wanted, judged, weights.as_deref(), yardstick)
+        let truth = self.truths.get(fold).ok_or(MetricError::Lengths)?;
+        let weights = truth.weights.as_deref();
+        let judged = match (&truth.target, predicted) {
+            (Target::Number(truth), Predicted::Numbers(predicted)) => {
+                Judged::Numbers { truth, predicted }
             }
-            (Target::Class { codes, .. }, Predictions::Classes { probabilities, labels }) => {
-                let truth = pick(codes, &fold.validate);
-                let n_classes = labels.len();
-                let judged = Judged::Classes { truth: &truth, probabilities, n_classes };
-                measure(wanted, judged, weights.as_deref(), yardstick)
+            (Target::Class { codes, labels }, Predicted::Classes(probabilities)) => {
+                Judged::Classes { truth: codes, probabilities, n_classes: labels.len() }
             }
-            _ => Err(MetricError::WrongKind {
-                measure: wanted.name(),
-                found: "what this model predicts",
-            }),
+            _ => {
+                let found = "what this model predicts";
+                return Err(MetricError::WrongKind { measure: wanted.name(), found });
+            }
+        };
+        measure(wanted, judged, weights, truth.yardstick)
+    }
+}
+
+/// The entities that were laid out last: assignments of one entity follow each other.
+pub(super) struct Benches {
+    latest: Mutex<VecDeque<(u32, Arc<OnceLock<Bench>>)>>,
+    /// How many are kept: no more than threads can be at.
+    most: usize,
+}
+
+impl Benches {
+    pub(super) fn new(n_threads: usize) -> Self {
+        Self { latest: Mutex::default(), most: n_threads.max(1) }
+    }
+
+    /// Where an entity's rows are laid out, by whoever asks first.
+    pub(super) fn place(&self, entity: u32) -> Arc<OnceLock<Bench>> {
+        let mut latest = lock(&self.latest);
+        let known = latest.iter().position(|(known, _)| *known == entity);
+        let (_, place) = known.and_then(|at| latest.remove(at)).unwrap_or_default();
+        latest.push_back((entity, Arc::clone(&place)));
+        if latest.len() > self.most {
+            latest.pop_front();
         }
+        place
     }
 }
 

@@ -7,7 +7,7 @@ use fleetfit_search_spaces::{Configuration, Learner, Setting, Value};
 use rand::{Rng, SeedableRng};
 use rand_pcg::Pcg64Mcg;
 
-use super::{Fit, FitError, trainer};
+use super::{Fit, FitError, Spare, trainer};
 use crate::frame::{FeatureColumn, FeatureValues, Frame, MISSING, Target};
 use crate::model::{Model, ModelError, PredictError, Predictions};
 use crate::stop::{Stop, Stopped};
@@ -28,8 +28,14 @@ fn the_table_of_learners_is_kept() {
         let frame = synthetic(task, 60);
         let (train, _) = split(60);
         let fit = |parameters: &Configuration| {
-            let job =
-                Fit { frame: &frame, rows: &train, parameters, seed: 1, stop: &Stop::default() };
+            let job = Fit {
+                frame: &frame,
+                rows: &train,
+                parameters,
+                seed: 1,
+                stop: &Stop::default(),
+                spare: &Spare::default(),
+            };
             trainer(learner).unwrap().fit(&job)
         };
         let plain = fit(&Configuration::default()).unwrap();
@@ -139,8 +145,14 @@ fn synthetic(task: Task, n_rows: usize) -> Frame {
 }
 
 fn fit(learner: Learner, frame: &Frame, rows: &[u32], seed: u64) -> Result<Model, FitError> {
-    let job =
-        Fit { frame, rows, parameters: &Configuration::default(), seed, stop: &Stop::default() };
+    let job = Fit {
+        frame,
+        rows,
+        parameters: &Configuration::default(),
+        seed,
+        stop: &Stop::default(),
+        spare: &Spare::default(),
+    };
     trainer(learner).unwrap().fit(&job)
 }
 
@@ -365,6 +377,7 @@ fn survives_hostile_frames() {
                     parameters: &parameters,
                     seed: 1,
                     stop: &Stop::default(),
+                    spare: &Spare::default(),
                 };
                 match trainer(learner).unwrap().fit(&job) {
                     Ok(model) => assert_sound(learner, &model, &frame),
@@ -419,6 +432,7 @@ fn stops_when_told() {
             parameters: &Configuration::default(),
             seed: 1,
             stop: &stop,
+            spare: &Spare::default(),
         };
         let stopped = trainer(learner).unwrap().fit(&job);
         assert_eq!(stopped, Err(FitError::Stopped(Stopped::Cancelled)), "{learner:?} {task:?}");
@@ -444,6 +458,7 @@ fn long_fits_end_at_the_deadline() {
             parameters: &configuration(&pairs),
             seed: 1,
             stop: &Stop::default().with_deadline(Some(deadline)),
+            spare: &Spare::default(),
         };
         let stopped = trainer(learner).unwrap().fit(&job).err();
         assert_eq!(stopped, Some(FitError::Stopped(Stopped::TimedOut)), "{learner:?}");
@@ -495,6 +510,7 @@ fn a_row_of_weight_two_is_two_rows() {
                 parameters: &parameters,
                 seed: 1,
                 stop: &Stop::default(),
+                spare: &Spare::default(),
             };
             let model = trainer(learner).unwrap().fit(&job).unwrap();
             numbers_of(&model.predict(&frame, &once).unwrap()).to_vec()

@@ -136,6 +136,7 @@ mod tests {
 
     use fleetfit_search_spaces::Configuration;
 
+    use super::super::Spare;
     use super::*;
     use crate::frame::{Frame, MISSING, Target};
     use crate::stop::Stop;
@@ -165,6 +166,7 @@ mod tests {
             parameters: &Configuration::default(),
             seed: 0,
             stop: &Stop::default(),
+            spare: &Spare::default(),
         };
         let (encoder, _) = encode(&job, scaling).unwrap();
         let all: Vec<u32> = (0..frame.n_rows as u32).collect();

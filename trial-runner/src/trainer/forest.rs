@@ -273,6 +273,7 @@ mod tests {
 
     use fleetfit_search_spaces::{Configuration, Learner, Setting, Value};
 
+    use super::super::Spare;
     use super::*;
     use crate::frame::{FeatureColumn, FeatureValues, Frame, MISSING, Target};
     use crate::model::Predictions;
@@ -299,6 +300,7 @@ mod tests {
             parameters: &Configuration(pairs.collect()),
             seed: 3,
             stop: &Stop::default(),
+            spare: &Spare::default(),
         };
         let model = crate::trainer::trainer(learner).unwrap().fit(&job).unwrap();
         let Ok(Predictions::Numbers(found)) = model.predict(frame, &rows) else {

@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use fleetfit_search_spaces::{Configuration, Learner, Setting, Value};
 
-use super::{Fit, trainer};
+use super::{Fit, Spare, trainer};
 use crate::frame::{FeatureColumn, FeatureValues, Frame, Target};
 use crate::model::{Body, Model, Predictions};
 use crate::stop::Stop;
@@ -98,6 +98,7 @@ fn fit_rows(learner: Learner, pairs: &str, frame: &Frame, n_rows: u32) -> Model 
         parameters: &configuration(pairs),
         seed: 1,
         stop: &Stop::default(),
+        spare: &Spare::default(),
     };
     trainer(learner).unwrap().fit(&job).unwrap()
 }

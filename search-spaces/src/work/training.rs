@@ -1,0 +1,152 @@
+//! What a configuration trains: a learner, and its parameters.
+
+use super::Work;
+use crate::configuration::{Configuration, Setting};
+use crate::learner::Learner;
+use crate::seed::mix;
+use crate::space::{Alternative, Domain, SearchSpace};
+use crate::value::Value;
+
+/// A learner, and the parameters that a configuration gives it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Training {
+    /// The learner.
+    pub learner: Learner,
+    /// Its parameters by name; what is left out has the learner's default.
+    pub parameters: Configuration,
+}
+
+impl Work {
+    /// What a configuration trains; a reason in the user's words when that cannot be told.
+    pub fn training(&self, configuration: &Configuration) -> Result<Training, String> {
+        let parameter = match self {
+            Self::Learner(learner) => {
+                return Ok(Training { learner: *learner, parameters: configuration.clone() });
+            }
+            Self::ChosenLearner { parameter } => parameter,
+            Self::Command(_) | Self::External | Self::AutoMl => {
+                return Err("this study trains no built-in learner".into());
+            }
+        };
+        let (name, parameters) = match configuration.get(parameter) {
+            Some(Setting::Value(Value::Text(name))) => (name.clone(), Configuration::default()),
+            Some(Setting::Nested(nested)) => {
+                let name = match nested.get("learner") {
+                    Some(Setting::Value(Value::Text(name))) => name.clone(),
+                    _ => return Err(format!("{parameter} chose no learner")),
+                };
+                let others = nested.0.iter().filter(|(key, _)| key != "learner").cloned();
+                (name, Configuration(others.collect()))
+            }
+            _ => return Err(format!("{parameter} chose no learner")),
+        };
+        let learner = Learner::named(&name).ok_or_else(|| format!("there is no learner {name}"))?;
+        Ok(Training { learner, parameters })
+    }
+
+    /// How many groups of [kin](Training::kin) a space has: as many as its points where no path is
+    /// searched, none where they are endless.
+    pub fn families(&self, space: &SearchSpace) -> Option<u128> {
+        match self {
+            Self::Learner(learner) => product(space, learner.path()),
+            Self::ChosenLearner { parameter } => {
+                let choice = space.parameters.iter().find(|own| own.name == *parameter)?;
+                let Domain::Choice(choice) = &choice.domain else { return Some(1) };
+                let branches = choice.iter().map(|alternative| match alternative {
+                    Alternative::Value(_) => Some(1),
+                    Alternative::Space(branch) => product(branch, branch_path(branch)),
+                });
+                branches.sum::<Option<u128>>()?.checked_mul(product(space, Some(parameter))?)
+            }
+            Self::Command(_) | Self::External | Self::AutoMl => space.cardinality(),
+        }
+    }
+}
+
+/// How many points a space has beside one of its parameters.
+fn product(space: &SearchSpace, beside: Option<&str>) -> Option<u128> {
+    let others = space.parameters.iter().filter(|own| Some(own.name.as_str()) != beside);
+    others.map(|own| own.domain.cardinality()).try_fold(1_u128, |n, own| n.checked_mul(own?))
+}
+
+/// The path of the learner that a branch names.
+fn branch_path(branch: &SearchSpace) -> Option<&'static str> {
+    branch.parameters.iter().find(|own| own.name == "learner").and_then(|own| match &own.domain {
+        Domain::Fixed(Value::Text(name)) => Learner::named(name)?.path(),
+        _ => None,
+    })
+}
+
+impl Training {
+    /// A number that trainings have in common which differ in nothing but their learner's
+    /// [path](Learner::path): one fit answers for all of them, so they share their seeds and travel
+    /// together. It never changes between versions.
+    pub fn kin(&self) -> u64 {
+        let path = self.learner.path();
+        let others = self.parameters.0.iter().filter(|(name, _)| Some(name.as_str()) != path);
+        let others = Configuration(others.cloned().collect()).to_json();
+        let name = self.learner.name().bytes().chain([0]);
+        let words: Vec<u64> = name.chain(others.bytes()).map(u64::from).collect();
+        mix(&words)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn kin(learner: Learner, json: &str) -> u64 {
+        Training { learner, parameters: serde_json::from_str(json).unwrap() }.kin()
+    }
+
+    #[test]
+    fn kin_differ_in_nothing_but_the_path() {
+        let boosting = |json| kin(Learner::GradientBoosting, json);
+        let small = boosting(r#"{"n_estimators": 10, "max_depth": 3}"#);
+        assert_eq!(small, boosting(r#"{"n_estimators": 500, "max_depth": 3}"#));
+        assert_eq!(small, boosting(r#"{"max_depth": 3}"#));
+        assert_ne!(small, boosting(r#"{"n_estimators": 10, "max_depth": 4}"#));
+        assert_ne!(small, kin(Learner::RandomForest, r#"{"n_estimators": 10, "max_depth": 3}"#));
+        assert_ne!(kin(Learner::Knn, r#"{"p": 1}"#), kin(Learner::Knn, r#"{"p": 2}"#));
+        // As it is on people's disks: a winner's model is fitted with the seed that it was found by.
+        assert_eq!(small, KNOWN);
+    }
+
+    const KNOWN: u64 = 3_996_858_339_610_177_876;
+
+    #[test]
+    fn a_choice_names_the_learner() {
+        let work = Work::ChosenLearner { parameter: "model".into() };
+        let training = |json: &str| work.training(&serde_json::from_str(json).unwrap());
+        let svm = training(r#"{"model": {"learner": "svm", "C": 2}}"#).unwrap();
+        assert_eq!((svm.learner, svm.parameters.to_json()), (Learner::Svm, r#"{"C":2}"#.into()));
+        assert_eq!(training(r#"{"model": "ridge"}"#).unwrap().learner, Learner::Ridge);
+        assert_eq!(training(r#"{"model": {"C": 2}}"#), Err("model chose no learner".into()));
+        assert_eq!(training(r#"{"model": "none"}"#), Err("there is no learner none".into()));
+        assert_eq!(training("{}"), Err("model chose no learner".into()));
+    }
+
+    #[test]
+    fn families_are_counted() {
+        let families = |trial: &str, space: &str| {
+            let job = format!(
+                "type: sweep\ntraining_data: {{path: a.csv}}\ntarget_column_name: y\n\
+                 task: regression\ntrial: {{learner: {trial}}}\nsearch_space: {space}\n\
+                 objective: {{goal: minimize, primary_metric: mae}}\n\
+                 limits: {{max_total_trials: 3}}\n"
+            );
+            let study = crate::Job::read("job.yaml", &job).unwrap().study().unwrap();
+            study.work.families(&study.space)
+        };
+        let boosting = |space| families("gradient_boosting", space);
+        assert_eq!(boosting("{n_estimators: [10, 20, 30], max_depth: [2, 3]}"), Some(2));
+        let rate = "learning_rate: {type: float, min: 0.1, max: 0.2}";
+        assert_eq!(boosting(&format!("{{n_estimators: [10, 20], {rate}}}")), None);
+        assert_eq!(families("knn", "{n_neighbors: [1, 2, 3]}"), Some(3));
+        assert_eq!(families("ridge", "{alpha: {type: float, min: 0, max: 1}}"), Some(1));
+        let chosen = "[{learner: ridge, alpha: {type: float, min: 0, max: 1}}, \
+                      {learner: knn, p: [1, 2]}]";
+        let space = format!("{{model: {chosen}}}");
+        assert_eq!(families("\"${{search_space.model}}\"", &space), Some(3));
+    }
+}

@@ -1,0 +1,187 @@
+//! Configurations of one learner on one entity's folds: what the trainer answers becomes outcomes.
+
+use std::ops::ControlFlow;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Duration;
+
+use fleetfit_search_spaces::seed::mix;
+use fleetfit_search_spaces::{End, Measure, Training};
+
+use super::bench::Bench;
+use super::flight::Flight;
+use super::news::News;
+use crate::folds::Fold;
+use crate::stop::Stopped;
+use crate::trainer::{Candidate, FitError, Heard, Predicted, Spare, Trainer, Trials};
+
+/// Who is tried, where, and by which rules.
+pub(super) struct Course<'a> {
+    pub(super) entity: u32,
+    pub(super) bench: &'a Bench,
+    pub(super) folds: &'a [Fold],
+    pub(super) measure: Measure,
+    pub(super) study_seed: u64,
+    pub(super) flight: &'a Flight,
+    pub(super) spare: &'a Spare,
+    /// How long a fit may take.
+    pub(super) limit_s: Option<f64>,
+}
+
+/// A configuration that is tried.
+pub(super) struct Entrant {
+    number: u32,
+    pub(super) training: Training,
+    /// One a fold, once it is known.
+    values: Vec<Option<f64>>,
+    fits: u32,
+    has_ended: bool,
+}
+
+impl Entrant {
+    pub(super) fn new(number: u32, training: Training) -> Self {
+        Self { number, training, values: Vec::new(), fits: 0, has_ended: false }
+    }
+
+    /// Ends the trial.
+    pub(super) fn fail(&mut self, entity: u32, reason: String, news: &mut News<'_>) {
+        self.has_ended = true;
+        news.push((self.number, entity), End::Failed { reason }, self.fits);
+    }
+}
+
+impl Course<'_> {
+    /// Tries them. Breaks when the assignment is over, with trials that have not ended.
+    pub(super) fn run(
+        &self,
+        trainer: &dyn Trainer,
+        entrants: &mut [Entrant],
+        news: &mut News<'_>,
+    ) -> ControlFlow<()> {
+        if self.attempt(entrants, news, |trials, hear| trainer.try_all(trials, hear)).is_err() {
+            // Somebody's fit panicked. Whoever it was, the others have done nothing.
+            for entrant in entrants.iter_mut().filter(|entrant| !entrant.has_ended) {
+                entrant.values.clear();
+                let alone = std::slice::from_mut(entrant);
+                let tried = self.attempt(alone, news, |trials, hear| {
+                    trials.one_by_one(trainer, hear);
+                });
+                if let Err(reason) = tried
+                    && !entrant.has_ended
+                {
+                    entrant.fail(self.entity, reason, news);
+                }
+            }
+        }
+        if self.flight.stop.check().is_err() {
+            return ControlFlow::Break(());
+        }
+        for entrant in entrants.iter_mut().filter(|entrant| !entrant.has_ended) {
+            entrant.fail(self.entity, "the trainer gave no answer".into(), news);
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn attempt(
+        &self,
+        entrants: &mut [Entrant],
+        news: &mut News<'_>,
+        act: impl FnOnce(&Trials<'_>, &mut dyn FnMut(Heard<'_>) -> bool),
+    ) -> Result<(), String> {
+        let trainings: Vec<Training> =
+            entrants.iter().map(|entrant| entrant.training.clone()).collect();
+        let candidates: Vec<Candidate<'_>> = trainings
+            .iter()
+            .map(|training| Candidate {
+                parameters: &training.parameters,
+                seed: mix(&[self.study_seed, training.kin(), u64::from(self.entity)]),
+            })
+            .collect();
+        let trials = Trials {
+            frame: &self.bench.frame,
+            folds: self.folds,
+            laid_out: &self.bench.laid_out,
+            candidates: &candidates,
+            stop: &self.flight.stop,
+            limit: self.limit_s.map(Duration::from_secs_f64),
+            spare: self.spare,
+        };
+        let mut hear = |heard: Heard<'_>| match entrants.get_mut(heard.candidate) {
+            Some(entrant) => self.hear(entrant, heard.fold, heard.answer, news),
+            None => false,
+        };
+        guarded(|| act(&trials, &mut hear))
+    }
+
+    /// Takes in an answer; whether more of the entrant is wanted.
+    fn hear(
+        &self,
+        entrant: &mut Entrant,
+        fold: usize,
+        answer: Result<Predicted<'_>, FitError>,
+        news: &mut News<'_>,
+    ) -> bool {
+        if entrant.has_ended {
+            return false;
+        }
+        let judged = answer.map_err(|error| self.reason(error)).and_then(|predicted| {
+            entrant.fits += 1;
+            self.judge(fold, predicted).map_err(Some)
+        });
+        match judged {
+            Ok(value) => {
+                entrant.values.resize(self.folds.len(), None);
+                entrant.values[fold] = Some(value);
+            }
+            Err(Some(reason)) => entrant.fail(self.entity, reason, news),
+            // The assignment is over.
+            Err(None) => return false,
+        }
+        // In the order of the folds, so that the mean is the same whoever comes first.
+        let values: Option<Vec<f64>> = entrant.values.iter().copied().collect();
+        if let (false, Some(values)) = (entrant.has_ended, values) {
+            let mean = values.iter().sum::<f64>() / values.len() as f64;
+            if mean.is_finite() {
+                entrant.has_ended = true;
+                let trial = (entrant.number, self.entity);
+                news.push(trial, End::Completed { value: mean }, entrant.fits);
+            } else {
+                // Each fold's is finite, and yet their sum is more than a number can hold.
+                let name = self.measure.name();
+                let reason = format!("{name} is not a finite number over all folds");
+                entrant.fail(self.entity, reason, news);
+            }
+        }
+        !entrant.has_ended
+    }
+
+    fn judge(&self, fold: usize, predicted: Predicted<'_>) -> Result<f64, String> {
+        match self.bench.judge(self.measure, fold, predicted) {
+            Ok(value) if value.is_finite() => Ok(value),
+            Ok(_) => Err(format!("{} is not a finite number on fold {fold}", self.measure.name())),
+            Err(error) => Err(error.to_string()),
+        }
+    }
+
+    /// Why there is no model; none when the assignment is over.
+    fn reason(&self, error: FitError) -> Option<String> {
+        match (error, self.limit_s) {
+            (FitError::Failed(reason), _) => Some(reason),
+            (FitError::Stopped(Stopped::TimedOut), Some(limit_s)) => {
+                Some(format!("a fit ran longer than trial_timeout ({limit_s} s)"))
+            }
+            (FitError::Stopped(_), _) => None,
+        }
+    }
+}
+
+/// A panic of a trainer is a failed trial, not the end of the runner.
+pub(super) fn guarded<T>(act: impl FnOnce() -> T) -> Result<T, String> {
+    catch_unwind(AssertUnwindSafe(act)).map_err(|panic| {
+        let message = panic
+            .downcast_ref::<String>()
+            .map(String::as_str)
+            .or_else(|| panic.downcast_ref::<&str>().copied())
+            .unwrap_or("no message");
+        format!("the trainer failed unexpectedly: {message}")
+    })
+}
