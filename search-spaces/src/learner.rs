@@ -222,7 +222,7 @@ impl Learner {
     /// the others, so that one fit answers for all of them.
     pub fn path(self) -> Option<&'static str> {
         match self {
-            Self::GradientBoosting | Self::RandomForest | Self::ExtraTrees => Some("n_estimators"),
+            Self::GradientBoosting => Some("n_estimators"),
             Self::Ridge | Self::Lasso | Self::ElasticNet => Some("alpha"),
             _ => None,
         }
