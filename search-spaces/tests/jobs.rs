@@ -313,7 +313,7 @@ fn other_tools_names_of_parameters_are_read() {
     );
     assert_eq!(
         problem("  eta: [3.0]\n"),
-        "search_space.eta is 3.0, but learning_rate of gradient_boosting must be a number above 0 \
+        "search_space.eta.0 is 3.0, but learning_rate of gradient_boosting must be a number above 0 \
          and at most 1"
     );
 }

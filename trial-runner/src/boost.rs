@@ -37,6 +37,9 @@ use table::Table;
 use tree::{Node, Split, Trees};
 use word::{Fields, MAX_NARROW_ROWS, Word};
 
+/// From this many rows on a step is shared between threads.
+pub(crate) const MIN_SHARED_ROWS: usize = 16_384;
+
 /// The parameters of a fit, by LightGBM's names.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Settings {
@@ -155,7 +158,7 @@ impl Course<'_> {
             let mut has_grown = false;
             for class in 0..n_scores {
                 self.draw_columns(grower, round * n_scores + class);
-                self.tree(grower, class);
+                self.tree(grower, class)?;
                 has_grown |= grower.nodes.len() > 1;
                 boosted.trees.nodes.extend_from_slice(&grower.nodes);
                 boosted.trees.sizes.push(grower.nodes.len() as u32);
@@ -186,7 +189,7 @@ impl Course<'_> {
         let mut rows: Vec<(f64, f64)> =
             job.rows.iter().map(weigh).filter(|(_, weight)| *weight > 0.0).collect();
         let initial = job.settings.loss.initial(&mut rows);
-        let n_threads = if job.rows.len() < 16_384 { 1 } else { job.n_threads.max(1) };
+        let n_threads = if self.n_rows < MIN_SHARED_ROWS { 1 } else { job.n_threads.max(1) };
         grower.shards.resize_with(n_threads, Default::default);
         let n_rows = job.table.n_rows;
         let share = n_rows.div_ceil(n_threads);
@@ -226,7 +229,7 @@ impl Course<'_> {
     }
 
     /// Grows one tree and adds it to the scores.
-    fn tree<W: Word>(&self, grower: &mut Grower<W>, class: usize) {
+    fn tree<W: Word>(&self, grower: &mut Grower<W>, class: usize) -> Result<(), Stopped> {
         let job = self.job;
         let n_rows = self.n_rows;
         let shards = &mut grower.shards;
@@ -258,7 +261,7 @@ impl Course<'_> {
         if !(terms.gradient_scale.is_finite() && terms.curvature_scale.is_finite()) {
             grower.nodes.clear();
             grower.nodes.push(Node::leaf());
-            return;
+            return Ok(());
         }
         let mut total = W::default();
         each(
@@ -267,12 +270,13 @@ impl Course<'_> {
             |shard| shard.pack(&terms, self.is_flat),
             |own| total = total.plus(own),
         );
-        grower.grow(job.table, &terms, job.settings, total);
+        grower.grow(job, &terms, total)?;
         if grower.nodes.len() > 1 {
             self.say(grower, units);
             let (shards, nodes) = (&mut grower.shards, &grower.nodes);
             each(shards, n_rows, |shard| shard.add(job.table, nodes, class), |()| ());
         }
+        Ok(())
     }
 
     /// The units of the words: as fine as the sums allow.

@@ -219,6 +219,18 @@ impl Model {
         Ok(raw)
     }
 
+    /// What the splits by each feature gained in training, the most first; empty for models that do
+    /// not know. Features that nothing was gained by are left out.
+    pub fn gains(&self) -> Vec<(&str, f64)> {
+        let Body::Boosted(boosted) = &self.body else {
+            return Vec::new();
+        };
+        let each = boosted.sources.iter().map(|own| (own.source.name.as_str(), own.gain));
+        let mut gains: Vec<(&str, f64)> = each.collect();
+        gains.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(b.0)));
+        gains
+    }
+
     /// The stored form.
     pub fn to_bytes(&self) -> Vec<u8> {
         // A vector of plain numbers and words always serialises into memory.

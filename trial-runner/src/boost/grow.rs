@@ -8,13 +8,18 @@
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;
 
-use super::Settings;
 use super::histogram::{Chosen, SLACK, add_rows, subtract, sum_up};
 use super::shard::{Shard, each};
 use super::split::{self, Found, Terms};
 use super::table::Table;
 use super::tree::{Node, Split};
 use super::word::Word;
+use super::{Job, Settings};
+use crate::stop::Stopped;
+
+/// A tree of more rows asks after every split whether to give up, a smaller one after so many splits.
+const MAX_QUICK_ROWS: usize = 100_000;
+const MAX_QUICK_LEAVES: usize = 256;
 
 /// Histograms beyond this many bytes are not kept, but made again from rows.
 const MAX_KEPT_BYTES: usize = 1 << 26;
@@ -89,7 +94,8 @@ impl<W: Word> Grower<W> {
     }
 
     /// Grows a tree on the rows that the shards hold; `total` is their word.
-    pub(super) fn grow(&mut self, table: &Table, terms: &Terms, settings: &Settings, total: W) {
+    pub(super) fn grow(&mut self, job: &Job<'_>, terms: &Terms, total: W) -> Result<(), Stopped> {
+        let (table, settings) = (job.table, job.settings);
         let limits = Limits::of(settings);
         self.nodes.clear();
         self.nodes.push(Node::leaf());
@@ -108,11 +114,16 @@ impl<W: Word> Grower<W> {
         while n_leaves < limits.max_leaves {
             let next = if limits.is_bounded { self.best.pop() } else { self.newest.pop() };
             let Some(open) = next else {
-                return;
+                break;
             };
             n_leaves += 1;
+            // A tree of many rows or leaves takes its time.
+            if n_rows > MAX_QUICK_ROWS || n_leaves.is_multiple_of(MAX_QUICK_LEAVES) {
+                job.stop.check()?;
+            }
             self.split(table, terms, open, &limits, n_leaves < limits.max_leaves);
         }
+        Ok(())
     }
 
     fn split(

@@ -2,7 +2,6 @@
 //!
 //! Shards meet only in whole numbers, so that the sums do not depend on how many there are.
 
-use super::Job;
 use super::exact::Exact;
 use super::exp::exp;
 use super::loss::Loss;
@@ -10,9 +9,7 @@ use super::split::Terms;
 use super::table::Table;
 use super::tree::{Node, Split, part, scatter};
 use super::word::Word;
-
-/// From this many rows on a step is shared between threads.
-const MIN_SHARED_ROWS: usize = 16_384;
+use super::{Job, MIN_SHARED_ROWS};
 
 /// The rows `first..end` of the data.
 #[derive(Debug, Default)]

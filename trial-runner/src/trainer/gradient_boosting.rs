@@ -31,10 +31,12 @@ use recipe::Recipe;
 /// Boosted trees on histograms.
 pub(super) struct GradientBoosting;
 
-/// A fit on fewer values than this is not worth a second thread.
+/// So many values are worth a thread of their own, where there are enough rows to share.
 const MIN_SHARED_VALUES: usize = 500_000;
 /// Memory for more rows than this is not kept for the next fit.
 const MAX_KEPT_ROWS: usize = 100_000;
+/// Tables of one frame that are kept at a time, with different numbers of bins.
+const MAX_TABLES: usize = 4;
 /// One row in so many is held out for early stopping.
 const HELD_OUT: usize = 10;
 
@@ -168,7 +170,7 @@ fn path(
 ) -> Result<Vec<f64>, FitError> {
     let loan = borrow(job);
     let n_threads = 1 + loan.n_threads();
-    let place = trials.laid_out.tables.place(recipe.max_bin);
+    let place = trials.laid_out.tables.place_among(recipe.max_bin, MAX_TABLES);
     let table = place.get_or_init(|| table(job.frame, recipe.max_bin, n_threads));
     let mut class = Class::sit(job, Lesson::read(job)?, recipe, n_threads);
     class.watched.extend_from_slice(watched);
@@ -208,7 +210,8 @@ fn raw(answer: &Answer, link: Link, scores: &[f64]) -> Vec<f64> {
 /// Threads for a fit that has work for them.
 fn borrow(job: &Fit<'_>) -> super::Loan {
     let n_values = job.rows.len() * job.frame.columns.len();
-    job.spare.borrow(n_values / MIN_SHARED_VALUES)
+    let is_shared = job.rows.len() >= boost::MIN_SHARED_ROWS;
+    job.spare.borrow(if is_shared { n_values / MIN_SHARED_VALUES } else { 0 })
 }
 
 /// Bins a frame's features.

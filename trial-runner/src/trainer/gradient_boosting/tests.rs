@@ -26,7 +26,7 @@ fn frame(n_rows: usize) -> Frame {
         .collect();
     let levels: Vec<String> = (0..300).map(|word| format!("word {word:03}")).collect();
     let target = (0..n_rows).map(|row| {
-        let word = if codes[row] % 5 == 0 { 3.0 } else { 0.0 };
+        let word = if codes[row].is_multiple_of(5) { 3.0 } else { 0.0 };
         5.0 + x(row) + word + if row % 7 == 0 { 2.0 } else { 0.0 }
     });
     Frame {
@@ -222,4 +222,21 @@ fn words_that_training_never_saw_go_with_the_rare_ones() {
     }
     assert_eq!(model.predict(&strange, &rows), model.predict(&rare, &rows));
     assert_ne!(model.predict(&frame, &rows), model.predict(&rare, &rows));
+}
+
+#[test]
+fn gains_tell_which_columns_matter() {
+    let mut frame = frame(600);
+    let idle = (0..600).map(|row| f64::from(row * 7919 % 601)).collect();
+    frame.columns.push(column("idle", FeatureValues::Number(idle)));
+    let rows: Vec<u32> = (0..600).collect();
+    let model = fit(&frame, r#"{"n_estimators": 20}"#, &rows, 1).unwrap();
+    let gains = model.gains();
+    assert_eq!(gains[0].0, "word", "{gains:?}");
+    assert_eq!(gains[1].0, "x", "{gains:?}");
+    assert!(
+        gains
+            .iter()
+            .all(|(name, gain)| *gain >= 0.0 && (*name != "idle" || *gain < 0.1 * gains[1].1))
+    );
 }
