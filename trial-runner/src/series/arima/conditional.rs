@@ -206,7 +206,7 @@ impl Buffers {
             self.step.extend(self.gradient.iter().map(|value| -value));
             if super::solve_symmetric(&mut self.damped, &mut self.step) {
                 let (factors, intercept) = moved(shape, best, &self.step, has_mean);
-                if factors.is_inside(1, 1.0) {
+                if factors.is_inside(1.0) {
                     let sum_squares = self.residuals(w, season, &factors, intercept);
                     if sum_squares < best.sum_squares {
                         *best = Conditional { factors, intercept, sum_squares, ..*best };

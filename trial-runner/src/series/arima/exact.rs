@@ -35,10 +35,12 @@ impl Exact {
 /// Buffers that every evaluation uses anew.
 #[derive(Debug, Default)]
 pub(super) struct Buffers {
-    errors: Vec<f64>,
-    constant: Vec<f64>,
+    /// The series, the constant and an impulse, all whitened.
+    lanes: Vec<[f64; 4]>,
+    /// The same filtered backwards, the impulse at the last place that the start reaches.
+    backwards: Vec<[f64; 4]>,
     impulse: Vec<f64>,
-    backwards: Vec<f64>,
+    pure: Vec<f64>,
     ar: Vec<f64>,
     ma: Vec<f64>,
     response: Vec<f64>,
@@ -67,29 +69,27 @@ impl Buffers {
     /// The likelihood; none where the model is not stationary, or too nearly so for the arithmetic,
     /// or reaches further back than the series.
     pub(super) fn evaluate(&mut self, model: &Model<'_>) -> Option<Exact> {
+        crate::N1.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         let shape = model.factors.shape();
         let (ar_span, ma_span) = (shape.ar_span(model.season), shape.ma_span(model.season));
         let s = ar_span.max(ma_span);
         if s >= model.w.len() {
             return None;
         }
-        self.errors.clear();
-        self.errors.extend_from_slice(model.w);
-        whiten(model, &mut self.errors);
-        if model.has_mean {
-            self.constant.clear();
-            self.constant.resize(model.w.len(), 1.0);
-            whiten(model, &mut self.constant);
-        }
+        self.whiten(model);
         let log_determinant = self.fold_start(model, ar_span, ma_span)?;
-        let squares = dot(&self.errors, &self.errors) - dot(&self.y, &self.y)
-            + dot(&self.solved, &self.solved);
+        let mut products = [0.0; 4];
+        for [value, constant, ..] in &self.lanes {
+            products[0] += value * value;
+            products[1] += value * constant;
+            products[2] += constant * constant;
+        }
+        let squares = products[0] - dot(&self.y, &self.y) + dot(&self.solved, &self.solved);
         let (mut sum_squares, mut mean) = (squares, 0.0);
         if model.has_mean {
-            let own = dot(&self.constant, &self.constant)
-                - dot(&self.y_constant, &self.y_constant)
+            let own = products[2] - dot(&self.y_constant, &self.y_constant)
                 + dot(&self.solved_constant, &self.solved_constant);
-            let cross = dot(&self.errors, &self.constant) - dot(&self.y, &self.y_constant)
+            let cross = products[1] - dot(&self.y, &self.y_constant)
                 + dot(&self.solved, &self.solved_constant);
             if own > 0.0 {
                 mean = cross / own;
@@ -98,6 +98,21 @@ impl Buffers {
         }
         let exact = Exact { sum_squares: sum_squares.max(0.0), log_determinant, mean };
         (sum_squares.is_finite() && log_determinant.is_finite()).then_some(exact)
+    }
+
+    /// F⁻¹ A of the series and of the constant, and F⁻¹ of an impulse at the start.
+    fn whiten(&mut self, model: &Model<'_>) {
+        let Factors { ar, ma, seasonal_ar, seasonal_ma } = model.factors;
+        self.lanes.clear();
+        let constant = f64::from(u8::from(model.has_mean));
+        self.lanes.extend(model.w.iter().map(|value| [*value, constant, 0.0, 0.0]));
+        filter::apply(seasonal_ar, model.season, &mut self.lanes);
+        filter::apply(ar, 1, &mut self.lanes);
+        if let Some(first) = self.lanes.first_mut() {
+            first[2] = 1.0;
+        }
+        filter::invert(seasonal_ma, model.season, &mut self.lanes);
+        filter::invert(ma, 1, &mut self.lanes);
     }
 
     /// Prepares K, V and M, and y and M^(−1/2) y of the series and of the constant. The log determinant.
@@ -136,17 +151,15 @@ impl Buffers {
             self.system[row * s + row] += 1.0;
         }
         factor(&mut self.system, s)?;
-        let series = (&self.errors, &mut self.y, &mut self.solved);
-        let constant = (&self.constant, &mut self.y_constant, &mut self.solved_constant);
-        for (values, y, solved) in [series, constant].into_iter().take(1 + usize::from(model.has_mean)) {
-            self.backwards.clear();
-            self.backwards.extend_from_slice(values);
-            filter::invert_backwards(&model.factors.ma, 1, &mut self.backwards);
-            filter::invert_backwards(&model.factors.seasonal_ma, model.season, &mut self.backwards);
-            y.extend_from_slice(&self.backwards[..s]);
-            solve_lower(&self.gram, y);
-            solved.extend_from_slice(y);
-            solve_lower(&self.system, solved);
+        self.y.extend(self.backwards[..s].iter().map(|lanes| lanes[0]));
+        solve_lower(&self.gram, &mut self.y);
+        self.solved.extend_from_slice(&self.y);
+        solve_lower(&self.system, &mut self.solved);
+        if model.has_mean {
+            self.y_constant.extend(self.backwards[..s].iter().map(|lanes| lanes[1]));
+            solve_lower(&self.gram, &mut self.y_constant);
+            self.solved_constant.extend_from_slice(&self.y_constant);
+            solve_lower(&self.system, &mut self.solved_constant);
         }
         let diagonal = (0..s).map(|row| self.system[row * s + row].ln());
         Some(2.0 * diagonal.sum::<f64>())
@@ -197,7 +210,7 @@ impl Buffers {
                 }
             }
         }
-        let mut pure = std::mem::take(&mut self.impulse);
+        let mut pure = std::mem::take(&mut self.pure);
         pure.clear();
         pure.resize(p + q + 1, 0.0);
         pure[0] = variance;
@@ -223,7 +236,7 @@ impl Buffers {
                 *sum += weight * (pure[lag + apart] + other);
             }
         }
-        self.impulse = pure;
+        self.pure = pure;
         Some(())
     }
 
@@ -273,19 +286,17 @@ impl Buffers {
         let n = model.w.len();
         let Factors { ma, seasonal_ma, .. } = model.factors;
         self.impulse.clear();
-        self.impulse.resize(n, 0.0);
-        self.impulse[0] = 1.0;
-        filter::invert(ma, 1, &mut self.impulse);
-        filter::invert(seasonal_ma, model.season, &mut self.impulse);
-        self.backwards.clear();
-        self.backwards.resize(s - 1, 0.0);
-        self.backwards.extend_from_slice(&self.impulse[..=n - s]);
+        self.impulse.extend(self.lanes.iter().map(|lanes| lanes[2]));
+        self.backwards.clone_from(&self.lanes);
+        for (lanes, impulse) in self.backwards[s - 1..].iter_mut().zip(&self.impulse) {
+            lanes[3] = *impulse;
+        }
         filter::invert_backwards(ma, 1, &mut self.backwards);
         filter::invert_backwards(seasonal_ma, model.season, &mut self.backwards);
         self.gram.clear();
         self.gram.resize(s * s, 0.0);
         for row in 0..s {
-            self.gram[row * s + s - 1] = self.backwards[row];
+            self.gram[row * s + s - 1] = self.backwards[row][3];
         }
         for row in (0..s - 1).rev() {
             let (rows, below) = self.gram.split_at_mut((row + 1) * s);
@@ -303,11 +314,9 @@ impl Buffers {
     pub(super) fn last_errors(&mut self, model: &Model<'_>, exact: &Exact) -> Vec<f64> {
         let s = self.y.len();
         let span = model.factors.shape().ma_span(model.season);
-        let mut errors = self.errors.clone();
-        if model.has_mean {
-            add_scaled(-exact.mean, &self.constant, &mut errors);
-            add_scaled(-exact.mean, &self.solved_constant, &mut self.solved);
-        }
+        let errors = self.lanes.iter().map(|[value, constant, ..]| value - exact.mean * constant);
+        let mut errors: Vec<f64> = errors.collect();
+        add_scaled(-exact.mean, &self.solved_constant, &mut self.solved);
         for row in (0..s).rev() {
             let (known, after) = (self.solved[row], &self.system[row * s + row..(row + 1) * s]);
             let rest = dot(&after[1..], &self.solved[row + 1..]);
@@ -327,14 +336,6 @@ impl Buffers {
         add_scaled(-1.0, &brought_in, &mut errors);
         errors.split_off(errors.len() - span.min(errors.len()))
     }
-}
-
-/// F⁻¹ A x.
-fn whiten(model: &Model<'_>, x: &mut [f64]) {
-    filter::apply(&model.factors.seasonal_ar, model.season, x);
-    filter::apply(&model.factors.ar, 1, x);
-    filter::invert(&model.factors.seasonal_ma, model.season, x);
-    filter::invert(&model.factors.ma, 1, x);
 }
 
 /// sum ← sum + factor · row.

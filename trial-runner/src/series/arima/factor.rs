@@ -208,13 +208,12 @@ impl Factors {
         }
     }
 
-    /// Whether every root is more than `margin` times outside the unit circle.
-    pub(super) fn is_inside(&self, season: usize, margin: f64) -> bool {
-        let seasonal_margin = margin.powi(i32::try_from(season).unwrap_or(i32::MAX));
+    /// Whether every root of every factor is more than `margin` times outside the unit circle.
+    pub(super) fn is_inside(&self, margin: f64) -> bool {
         self.ar.partials(margin).is_some()
             && self.ma.negated().partials(margin).is_some()
-            && self.seasonal_ar.partials(seasonal_margin).is_some()
-            && self.seasonal_ma.negated().partials(seasonal_margin).is_some()
+            && self.seasonal_ar.partials(margin).is_some()
+            && self.seasonal_ma.negated().partials(margin).is_some()
     }
 }
 

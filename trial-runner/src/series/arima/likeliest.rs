@@ -12,7 +12,9 @@ use crate::stop::{Stop, Stopped};
 /// The most steps of one fit.
 const MOST_STEPS: usize = 40;
 /// The gain in log likelihood per value below which it stops.
-const ENOUGH: f64 = 1e-8;
+const ENOUGH: f64 = 1e-7;
+/// How many times the promised gain a fit is given before it is given up.
+const HOPEFUL: f64 = 10.0;
 /// How far one step may go, in units of atanh.
 const FARTHEST: f64 = 1.0;
 /// The width of a difference.
@@ -31,6 +33,8 @@ pub(super) struct Task<'a> {
     pub(super) w: &'a [f64],
     pub(super) season: usize,
     pub(super) has_mean: bool,
+    /// The deviance to beat: a fit that is far from it is given up.
+    pub(super) to_beat: f64,
 }
 
 /// Fits from a start inside the region; none where the likelihood has no value there.
@@ -51,15 +55,22 @@ pub(super) fn fit(
     }
     let curvature = conditional.curvature(task.w, task.season, &best.factors);
     let mut inverse = inverse_curvature(curvature, shape, &x, best.exact.sum_squares);
+    crate::N2.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
     let mut gradient = vec![0.0; k];
     slope(task, shape, &x, value, exact, &mut gradient);
     let (mut step, mut next, mut next_gradient) = (vec![0.0; k], vec![0.0; k], vec![0.0; k]);
+    let to_beat = task.to_beat / (2.0 * task.w.len() as f64);
     for _ in 0..MOST_STEPS {
         stop.check()?;
+        crate::N3.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         let mut along = direction(&inverse, &gradient, &mut step);
         if along >= 0.0 {
             reset(&mut inverse, k);
             along = direction(&inverse, &gradient, &mut step);
+        }
+        // Half of it is what the curvature promises.
+        if value + HOPEFUL * 0.5 * along > to_beat {
+            break;
         }
         let found = search(task, shape, (&x, value), (&mut step, along), &mut next, exact);
         let Some((lower, model)) = found else { break };

@@ -14,8 +14,8 @@ use crate::stop::{Stop, Stopped};
 
 /// The most candidates, as in R.
 const MOST_CANDIDATES: usize = 94;
-/// Roots nearer to the unit circle than this factor disqualify a candidate.
-const MARGIN: f64 = 1.01;
+/// How near to the unit circle a root may be, at most: longer series tell more.
+const MARGIN: f64 = 0.01;
 /// The longest lag of an exact fit, which costs its cube.
 const FARTHEST_EXACT: usize = 128;
 
@@ -111,7 +111,7 @@ impl<'a> Search<'a> {
             if span > FARTHEST_EXACT {
                 return Ok(self.finished(candidate, false));
             }
-            let refitted = self.likeliest(candidate.has_mean, &candidate.factors)?;
+            let refitted = self.likeliest(candidate.has_mean, &candidate.factors, f64::INFINITY)?;
             if refitted.criterion.is_finite() {
                 return Ok(self.finished(&refitted, true));
             }
@@ -202,7 +202,8 @@ impl<'a> Search<'a> {
         let quick = self.conditional(has_mean, &start)?;
         let candidate = if self.bounds.is_exact {
             let start = quick.map_or(start, |quick| quick.factors);
-            self.likeliest(has_mean, &start)?
+            let best = from.map_or(f64::INFINITY, |from| from.criterion);
+            self.likeliest(has_mean, &start, best)?
         } else {
             self.quick(shape, has_mean, quick)
         };
@@ -240,10 +241,16 @@ impl<'a> Search<'a> {
         }
     }
 
-    /// A candidate from its exact fit.
-    fn likeliest(&mut self, has_mean: bool, start: &Factors) -> Result<Candidate, Stopped> {
+    /// A candidate from its exact fit; short of its best where that is far from the best so far.
+    fn likeliest(
+        &mut self,
+        has_mean: bool,
+        start: &Factors,
+        best: f64,
+    ) -> Result<Candidate, Stopped> {
+        let to_beat = best - self.penalty(start.shape(), has_mean);
         let w = if has_mean { &self.centred } else { self.w };
-        let task = Task { w, season: self.season, has_mean };
+        let task = Task { w, season: self.season, has_mean, to_beat };
         let (exact, conditional) = (&mut self.exact, &mut self.conditional);
         let found = likeliest::fit(task, start, exact, conditional, self.stop)?;
         let mut candidate = Candidate {
@@ -263,18 +270,26 @@ impl<'a> Search<'a> {
 
     /// AICc; infinite for a model too near to the unit circle or with too many coefficients.
     fn criterion(&self, deviance: f64, factors: &Factors, has_mean: bool) -> f64 {
-        let k = (factors.shape().n_coefficients() + usize::from(has_mean) + 1) as f64;
+        let margin = 1.0 + (2.0 / self.w.len() as f64).min(MARGIN);
+        if factors.is_inside(margin) {
+            deviance + self.penalty(factors.shape(), has_mean)
+        } else {
+            f64::INFINITY
+        }
+    }
+
+    /// What AICc adds to the deviance; infinite where there are too few values, and as in AIC where
+    /// there are too few for any model.
+    fn penalty(&self, shape: Shape, has_mean: bool) -> f64 {
+        let k = (shape.n_coefficients() + usize::from(has_mean) + 1) as f64;
         let left = self.w.len() as f64 - k - 1.0;
-        if !factors.is_inside(self.season, MARGIN) {
-            return f64::INFINITY;
-        }
         if self.w.len() <= 3 {
-            return deviance + 2.0 * k;
+            2.0 * k
+        } else if left > 0.0 {
+            2.0 * k + 2.0 * k * (k + 1.0) / left
+        } else {
+            f64::INFINITY
         }
-        if left <= 0.0 {
-            return f64::INFINITY;
-        }
-        deviance + 2.0 * k + 2.0 * k * (k + 1.0) / left
     }
 
     /// What a forecast needs of a candidate.
