@@ -31,6 +31,8 @@ pub(super) struct Buffers {
     residuals: Vec<f64>,
     columns: Vec<f64>,
     series: Vec<f64>,
+    seasonal: Vec<f64>,
+    lanes: Vec<[f64; 4]>,
     gram: Vec<f64>,
     damped: Vec<f64>,
     gradient: Vec<f64>,
@@ -70,52 +72,63 @@ impl Buffers {
     /// The derivatives of the residuals, a column for each coefficient and one for the intercept.
     fn derivatives(&mut self, w: &[f64], season: usize, factors: &Factors, has_mean: bool) {
         let shape = factors.shape();
-        let skipped = shape.ar_span(season);
         let n = self.residuals.len();
+        let skipped = w.len() - n;
         self.columns.clear();
-        let ends = |column: &mut [f64]| {
-            filter::invert(&factors.seasonal_ma, season, column);
-            filter::invert(&factors.ma, 1, column);
-        };
-        let lagged = |columns: &mut Vec<f64>, series: &[f64], step: usize, n_lags: usize| {
-            for lag in 1..=n_lags {
-                let from = columns.len();
-                let start = skipped - lag * step;
-                columns.extend(series[start..start + n].iter().map(|value| -value));
-                ends(&mut columns[from..]);
-            }
-        };
-        let shifted = |columns: &mut Vec<f64>, series: &[f64], step: usize, n_lags: usize| {
-            for lag in 1..=n_lags {
-                let shift = (lag * step).min(n);
-                columns.resize(columns.len() + shift, 0.0);
-                columns.extend(series[..n - shift].iter().map(|value| -value));
-            }
-        };
+        self.seasonal.clear();
+        self.seasonal.extend_from_slice(w);
+        filter::apply(&factors.ar, 1, &mut self.seasonal);
         self.series.clear();
         self.series.extend_from_slice(w);
         filter::apply(&factors.seasonal_ar, season, &mut self.series);
-        lagged(&mut self.columns, &self.series, 1, shape.ar);
+        // Abreast: the first lag, the first seasonal lag, an impulse and the constant.
+        self.lanes.clear();
+        self.lanes.resize(n, [0.0, 0.0, 0.0, -1.0]);
+        self.lanes[0][2] = 1.0;
+        if shape.ar > 0 {
+            fill(&mut self.lanes, 0, &self.series[skipped - 1..]);
+        }
+        if shape.seasonal_ar > 0 {
+            fill(&mut self.lanes, 1, &self.seasonal[skipped - season..]);
+        }
+        whiten(factors, season, &mut self.lanes);
+        if shape.ar > 0 {
+            self.columns.extend(self.lanes.iter().map(|lanes| lanes[0]));
+        }
+        for lag in 2..=shape.ar {
+            // The column of the lag before, one step later, and the response to one value more.
+            let before = self.columns.len() - n;
+            let first = -self.series[skipped - lag];
+            self.columns.push(first);
+            for t in 1..n {
+                let later = self.columns[before + t - 1];
+                self.columns.push(later + first * self.lanes[t][2]);
+            }
+        }
         self.series.clear();
         self.series.extend_from_slice(&self.residuals);
         filter::invert(&factors.ma, 1, &mut self.series);
-        shifted(&mut self.columns, &self.series, 1, shape.ma);
+        push_shifted(&mut self.columns, &self.series, 1, shape.ma);
         if shape.seasonal_ar > 0 {
-            self.series.clear();
-            self.series.extend_from_slice(w);
-            filter::apply(&factors.ar, 1, &mut self.series);
-            lagged(&mut self.columns, &self.series, season, shape.seasonal_ar);
+            self.columns.extend(self.lanes.iter().map(|lanes| lanes[1]));
+        }
+        let intercept = self.columns.len();
+        if has_mean {
+            self.columns.extend(self.lanes.iter().map(|lanes| lanes[3]));
+        }
+        for lag in 2..=shape.seasonal_ar {
+            fill(&mut self.lanes, 0, &self.seasonal[skipped - lag * season..]);
+            whiten(factors, season, &mut self.lanes);
+            self.columns.extend(self.lanes.iter().map(|lanes| lanes[0]));
         }
         if shape.seasonal_ma > 0 {
             self.series.clear();
             self.series.extend_from_slice(&self.residuals);
             filter::invert(&factors.seasonal_ma, season, &mut self.series);
-            shifted(&mut self.columns, &self.series, season, shape.seasonal_ma);
+            push_shifted(&mut self.columns, &self.series, season, shape.seasonal_ma);
         }
         if has_mean {
-            let from = self.columns.len();
-            self.columns.resize(from + n, -1.0);
-            ends(&mut self.columns[from..]);
+            self.columns[intercept..].rotate_left(n);
         }
     }
 
@@ -218,6 +231,28 @@ impl Buffers {
             *damping *= 8.0;
         }
         false
+    }
+}
+
+/// A lane ← −values.
+fn fill(lanes: &mut [[f64; 4]], lane: usize, values: &[f64]) {
+    for (lanes, value) in lanes.iter_mut().zip(values) {
+        lanes[lane] = -value;
+    }
+}
+
+/// The moving averages taken out.
+fn whiten(factors: &Factors, season: usize, lanes: &mut [[f64; 4]]) {
+    filter::invert(&factors.seasonal_ma, season, lanes);
+    filter::invert(&factors.ma, 1, lanes);
+}
+
+/// Pushes −values for each lag, that many steps later.
+fn push_shifted(columns: &mut Vec<f64>, values: &[f64], step: usize, n_lags: usize) {
+    for lag in 1..=n_lags {
+        let shift = (lag * step).min(values.len());
+        columns.resize(columns.len() + shift, 0.0);
+        columns.extend(values[..values.len() - shift].iter().map(|value| -value));
     }
 }
 
