@@ -15,6 +15,9 @@ pub mod model;
 pub mod pack;
 pub mod trainer;
 
+#[allow(dead_code, reason = "the trainers of series are not joined to it yet")]
+mod series;
+
 pub mod command;
 
 pub mod cache;

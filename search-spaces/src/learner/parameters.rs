@@ -247,7 +247,18 @@ fn croston() -> Vec<LearnerParameter> {
     const VARIANTS: &[&str] = &["classic", "sba", "tsb"];
     vec![
         parameter("variant", Word(VARIANTS), word("sba"), "how the rate is corrected"),
-        parameter("alpha", Float(POSITIVE, 1.0), float(0.1), "smoothing of sizes and intervals"),
+        parameter(
+            "alpha",
+            FloatOrWord(POSITIVE, 1.0, &["auto"]),
+            float(0.1),
+            "smoothing of sizes; auto chooses it from the data",
+        ),
+        parameter(
+            "beta",
+            Float(POSITIVE, 1.0),
+            None,
+            "smoothing of intervals, for tsb of the chance of a demand; alpha when left out",
+        ),
     ]
 }
 
