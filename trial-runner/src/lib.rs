@@ -11,6 +11,8 @@ pub mod stop;
 
 mod caught;
 
+mod series;
+
 pub mod model;
 pub mod pack;
 pub mod trainer;
