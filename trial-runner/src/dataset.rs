@@ -5,6 +5,7 @@
 //! dates that vary) is decided here and kept in the [`FeatureSchema`]. Read `table` next for
 //! files, [`crate::frame`] for what trainers see.
 
+mod bins;
 pub(crate) mod cell;
 pub(crate) mod column;
 pub(crate) mod date;
@@ -26,7 +27,7 @@ use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
 
-use fleetfit_search_spaces::data::{DataSource, DataSpec};
+use fleetfit_search_spaces::data::{DataSource, DataSpec, Forecasting};
 use fleetfit_search_spaces::entity::EntityKey;
 
 pub use cell::MISSING_WORDS;
@@ -36,7 +37,9 @@ pub use prediction::Prediction;
 pub use table::header;
 
 use crate::folds::Marks;
-use crate::frame::{FeatureSchema, Frame, Layout, Target};
+use crate::frame::{
+    FeatureColumn, FeatureSchema, FeatureValues, ForecastPlan, Frame, Layout, Target, Timeline,
+};
 use column::Column;
 use describe::describe;
 use raw::RawRows;
@@ -58,6 +61,10 @@ pub struct Dataset {
     weights: Option<Vec<f64>>,
     time: Option<Vec<f64>>,
     series: Option<Vec<u32>>,
+    series_names: Arc<Vec<String>>,
+    /// Columns known for the past alone, in the schema's order.
+    past: Vec<(Arc<str>, Vec<f64>)>,
+    forecasting: Option<Forecasting>,
     marks: Vec<Vec<f64>>,
     has_validation: bool,
     digest: String,
@@ -88,7 +95,8 @@ impl Dataset {
             raw.append(RawRows::validation(&other, &table, &roles, spec.task)?);
         }
         let unsorted = Unsorted { schema, keep, n_training, raw };
-        unsorted.sort(digest, notices, spec.validation.is_some())
+        let dataset = unsorted.sort(digest, notices, spec.validation.is_some())?;
+        Ok(Self { forecasting: spec.forecasting.clone(), ..dataset })
     }
 
     /// The entities, numbers by size and text by bytes. Without partition columns there is one.
@@ -127,8 +135,18 @@ impl Dataset {
     /// The rows of an entity: those to train on, then those of the validation table. An entity
     /// that does not exist has none.
     pub fn frame(&self, entity: u32) -> Frame {
+        self.lay_out(entity).0
+    }
+
+    /// What splits need to know about the rows of an entity's frame.
+    pub fn marks(&self, entity: u32) -> Marks {
+        self.lay_out(entity).1
+    }
+
+    /// The rows of an entity, and what splits need to know about them.
+    pub fn lay_out(&self, entity: u32) -> (Frame, Marks) {
         let rows = self.rows(entity);
-        Frame {
+        let mut frame = Frame {
             columns: self.layout.columns(&self.features, rows.clone()),
             target: match &self.target {
                 TargetRows::Number(values) => Target::Number(values[rows.clone()].to_vec()),
@@ -138,14 +156,10 @@ impl Dataset {
                 },
             },
             weights: self.weights.as_ref().map(|weights| weights[rows.clone()].to_vec()),
+            timeline: self.timeline(rows.clone()),
             n_rows: rows.len(),
-        }
-    }
-
-    /// What splits need to know about the rows of an entity's frame.
-    pub fn marks(&self, entity: u32) -> Marks {
-        let rows = self.rows(entity);
-        Marks {
+        };
+        let mut marks = Marks {
             time: self.time.as_ref().map(|time| time[rows.clone()].to_vec()),
             series: self.series.as_ref().map(|series| series[rows.clone()].to_vec()),
             columns: self.marks.iter().map(|mark| mark[rows.clone()].to_vec()).collect(),
@@ -153,7 +167,32 @@ impl Dataset {
                 let end = self.offset(2 * entity as usize + 1);
                 (end - rows.start) as u32
             }),
-        }
+            n_short: 0,
+        };
+        bins::condense(&mut frame, &mut marks);
+        (frame, marks)
+    }
+
+    fn timeline(&self, rows: std::ops::Range<usize>) -> Option<Timeline> {
+        let settings = self.forecasting.as_ref()?;
+        let kind = self.schema.time.as_ref()?.kind;
+        let time = self.time.as_ref()?[rows.clone()].to_vec();
+        let series = match &self.series {
+            Some(series) => series[rows.clone()].to_vec(),
+            None => vec![0; rows.len()],
+        };
+        let plan = ForecastPlan::of(settings, kind, &time, &series);
+        let past = self.past.iter().map(|(name, values)| FeatureColumn {
+            name: Arc::clone(name),
+            values: FeatureValues::Number(values[rows.clone()].to_vec()),
+        });
+        Some(Timeline {
+            past: past.collect(),
+            names: Arc::clone(&self.series_names),
+            plan: Some(Arc::new(plan)),
+            time,
+            series,
+        })
     }
 
     fn rows(&self, entity: u32) -> std::ops::Range<usize> {

@@ -4,6 +4,7 @@
 //! decides what to try next, and nothing here depends on the scheduler.
 
 pub mod dataset;
+mod calendar;
 pub mod folds;
 pub mod frame;
 pub mod metrics;
@@ -16,9 +17,6 @@ mod series;
 pub mod model;
 pub mod pack;
 pub mod trainer;
-
-#[allow(dead_code, reason = "the trainers of series are not joined to it yet")]
-mod series;
 
 pub mod command;
 

@@ -7,8 +7,10 @@
 
 pub(crate) mod bayes;
 pub(crate) mod encoder;
+pub(crate) mod forecast;
 pub(crate) mod forest;
 pub(crate) mod kernel;
+pub(crate) mod lagged;
 pub(crate) mod linear;
 pub(crate) mod neighbours;
 pub(crate) mod products;
@@ -23,8 +25,10 @@ use crate::stop::{Stop, Stopped};
 
 use bayes::Bayes;
 use encoder::{Design, Encoder};
+use forecast::Forecast;
 use forest::Forest;
 use kernel::KernelMachine;
+use lagged::Lagged;
 use linear::Linear;
 use neighbours::Neighbours;
 
@@ -85,6 +89,9 @@ pub enum PredictError {
         /// How many there are.
         n_rows: usize,
     },
+    /// The data has no times.
+    #[error("the data has no times to forecast by")]
+    NoTime,
     /// It was told to stop.
     #[error("the prediction was stopped")]
     Stopped(Stopped),
@@ -136,6 +143,10 @@ pub(crate) enum Body {
     Bayes(Encoder, Bayes),
     /// One tree or many.
     Forest(Forest),
+    /// Series that go on.
+    Forecast(Forecast),
+    /// Another model on the past of series.
+    Lagged(Lagged),
 }
 
 impl Model {
@@ -168,6 +179,13 @@ impl Model {
         let fallback = self.answer.fallback();
         let width = fallback.len();
         let mut raw = vec![0.0; rows.len() * width];
+        if let Body::Forecast(forecast) = &self.body {
+            let timeline = frame.timeline.as_ref().ok_or(PredictError::NoTime)?;
+            forecast.predict(timeline, rows, &mut raw, stop).map_err(PredictError::Stopped)?;
+        }
+        if let Body::Lagged(lagged) = &self.body {
+            lagged.predict(frame, rows, &mut raw, stop)?;
+        }
         let n_block = match &self.body {
             Body::Neighbours(..) | Body::Kernel(..) => SLOW_BLOCK_ROWS,
             _ => BLOCK_ROWS,
@@ -177,7 +195,7 @@ impl Model {
         let blocks =
             blocks.map(|block| stop.check().map(|()| block).map_err(PredictError::Stopped));
         match &self.body {
-            Body::Constant => {}
+            Body::Constant | Body::Forecast(_) | Body::Lagged(_) => {}
             Body::Forest(forest) => {
                 let bound = forest.bind(frame)?;
                 for block in blocks {
@@ -256,6 +274,8 @@ impl Model {
                     encoder_is_sound(encoder) && bayes.is_sound(encoder.features.len(), width)
                 }
                 Body::Forest(forest) => forest.is_sound(width),
+                Body::Forecast(forecast) => width == 1 && forecast.is_sound(),
+                Body::Lagged(lagged) => width == 1 && lagged.is_sound(),
             }
     }
 }
@@ -363,6 +383,7 @@ mod tests {
             }],
             target: Target::Unknown,
             weights: None,
+            timeline: None,
             n_rows: 3,
         }
     }

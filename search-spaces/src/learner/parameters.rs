@@ -48,7 +48,7 @@ pub(super) fn of(learner: Learner) -> Vec<LearnerParameter> {
         Learner::NaiveBayes => naive_bayes(),
         Learner::GradientBoosting => gradient_boosting(),
         Learner::Mlp => mlp(),
-        Learner::Naive | Learner::Average => Vec::new(),
+        Learner::Naive | Learner::Drift | Learner::Average => Vec::new(),
         Learner::SeasonalNaive => vec![season_length()],
         Learner::ExponentialSmoothing => exponential_smoothing(),
         Learner::Theta => theta(),

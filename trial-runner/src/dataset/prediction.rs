@@ -11,10 +11,14 @@ use super::column::{Column, Storage};
 use super::error::DataError;
 use super::keys::RowKeys;
 use super::raw::{Sorted, sort_by_group};
-use super::roles::{Reading, feature_storage, missing_column};
+use super::bins::named;
+use super::roles::{ReadColumns, Reading, Ticket, feature_storage, missing_column};
 use super::sorting::{target_rows, to_levels};
 use super::table::Table;
-use crate::frame::{FeatureKind, FeatureSchema, Frame, Layout, MISSING, Target, TargetKind};
+use crate::frame::{
+    FeatureColumn, FeatureKind, FeatureSchema, FeatureValues, Frame, Layout, MISSING, Target,
+    TargetKind, TimeKind, TimeSchema, Timeline,
+};
 
 /// Rows to predict, by entity. Rows are named by their position in the input.
 #[derive(Debug)]
@@ -22,12 +26,22 @@ pub struct Prediction {
     n_rows: usize,
     partition: Vec<(String, Column)>,
     time: Option<(String, Column)>,
+    /// The times and the series of the rows, for forecasts, in the entities' order.
+    moments: Option<Moments>,
     order: Vec<u32>,
     offsets: Vec<u32>,
     unknown: Vec<u32>,
     layout: Layout,
     features: Vec<Column>,
     target: Option<TargetRows>,
+}
+
+#[derive(Debug)]
+struct Moments {
+    time: Vec<f64>,
+    series: Vec<u32>,
+    names: Arc<Vec<String>>,
+    past: Vec<(Arc<str>, Vec<f64>)>,
 }
 
 impl Prediction {
@@ -58,6 +72,10 @@ impl Prediction {
         let time = match &schema.time_column {
             Some(name) => Some((name.clone(), reading.want(find(name)?, Storage::Word))),
             None => None,
+        };
+        let moments = match (&schema.time_column, &schema.time) {
+            (Some(name), Some(own)) => Some(MomentTickets::want(find, name, own, &mut reading)?),
+            _ => None,
         };
         let mut features = Vec::new();
         for feature in &schema.features {
@@ -90,11 +108,14 @@ impl Prediction {
             .map(|(feature, ticket)| to_levels(columns.take(ticket).gather(&order), &feature.kind))
             .collect();
         let target = target.map(|ticket| target_rows(schema, columns.take(ticket)).gather(&order));
+        let moments = moments.zip(schema.time.as_ref());
+        let moments = moments.map(|(tickets, own)| tickets.take(own, &mut columns, &order));
         let names = schema.partition.iter().map(|key| key.name.clone());
         Ok(Self {
             n_rows: table.n_rows,
             partition: names.zip(partition).collect(),
             time: time.map(|(name, ticket)| (name, columns.take(ticket))),
+            moments,
             order,
             offsets,
             unknown,
@@ -145,6 +166,7 @@ impl Prediction {
             columns: self.layout.columns(&self.features, rows.clone()),
             target,
             weights: None,
+            timeline: self.moments.as_ref().map(|moments| moments.timeline(rows.clone())),
             n_rows: rows.len(),
         }
     }
@@ -174,6 +196,71 @@ impl Prediction {
         match self.offsets.get(entity as usize + 1) {
             Some(_) => at(entity as usize)..at(entity as usize + 1),
             None => 0..0,
+        }
+    }
+}
+
+/// Where the times, the series and the columns of the past will be.
+struct MomentTickets {
+    time: Ticket,
+    series: Vec<Ticket>,
+    past: Vec<Option<Ticket>>,
+}
+
+impl MomentTickets {
+    fn want(
+        find: impl Fn(&str) -> Result<usize, DataError>,
+        time_column: &str,
+        schema: &TimeSchema,
+        reading: &mut Reading,
+    ) -> Result<Self, DataError> {
+        let storage = match schema.kind {
+            TimeKind::Date => Storage::Date,
+            TimeKind::Number => Storage::Number,
+        };
+        let time = reading.want(find(time_column)?, storage);
+        let mut series = Vec::new();
+        for key in &schema.series {
+            series.push(reading.want(find(&key.name)?, key.kind.storage()));
+        }
+        // What is known for the past alone need not be there.
+        let past = schema.past.iter().map(|name| {
+            find(name).ok().map(|column| reading.want(column, Storage::Number))
+        });
+        Ok(Self { time, series, past: past.collect() })
+    }
+
+    fn take(self, schema: &TimeSchema, columns: &mut ReadColumns, order: &[u32]) -> Moments {
+        let time = columns.take(self.time).gather(order).into_numbers();
+        let series: Vec<Column> =
+            self.series.into_iter().map(|ticket| columns.take(ticket).gather(order)).collect();
+        let (series, names) = if series.is_empty() {
+            (vec![0; time.len()], vec![String::new()])
+        } else {
+            let keys = RowKeys::of(&schema.series, &series, time.len());
+            let mut names = keys.entities.iter().map(EntityKey::text).collect();
+            (named(keys.rows, &mut names), names)
+        };
+        let past = schema.past.iter().zip(self.past).filter_map(|(name, ticket)| {
+            let values = columns.take(ticket?).gather(order).into_numbers();
+            Some((Arc::from(name.as_str()), values))
+        });
+        Moments { past: past.collect(), time, series, names: Arc::new(names) }
+    }
+}
+
+impl Moments {
+    fn timeline(&self, rows: std::ops::Range<usize>) -> Timeline {
+        let past = self.past.iter().map(|(name, values)| FeatureColumn {
+            name: Arc::clone(name),
+            values: FeatureValues::Number(values[rows.clone()].to_vec()),
+        });
+        Timeline {
+            past: past.collect(),
+            time: self.time[rows.clone()].to_vec(),
+            series: self.series[rows].to_vec(),
+            names: Arc::clone(&self.names),
+            plan: None,
         }
     }
 }

@@ -8,6 +8,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use super::date_part::{DatePart, readable};
+use super::timeline::TimeKind;
 use crate::dataset::KeyColumn;
 
 /// The features, the target and the other columns that matter when a model predicts.
@@ -23,6 +24,20 @@ pub struct FeatureSchema {
     pub partition: Vec<KeyColumn>,
     /// The column of time, where there is one.
     pub time_column: Option<String>,
+    /// What the times are, for forecasting.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub time: Option<TimeSchema>,
+}
+
+/// What the times of rows to forecast are.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TimeSchema {
+    /// What the time column holds.
+    pub kind: TimeKind,
+    /// The columns that tell series of an entity apart.
+    pub series: Vec<KeyColumn>,
+    /// Columns of numbers that are known for the past alone, of which there are lags.
+    pub past: Vec<String>,
 }
 
 /// A column that becomes one or more features.

@@ -12,7 +12,7 @@ use fleetfit_search_spaces::{Assignment, AssignmentTask, Block, End, Learner, Me
 use crate::dataset::Dataset;
 use crate::folds::FoldPlan;
 use crate::model::Model;
-use crate::trainer::{Fit, FitError, Spare, trainer};
+use crate::trainer::{Fit, FitError, Hand, Spare};
 
 use super::bench::Bench;
 use super::course::{Course, Entrant, guarded};
@@ -122,8 +122,8 @@ impl Fleet<'_> {
             let is_of_it = |entrant: &Entrant| entrant.training.learner == learner;
             let (mut together, others): (Vec<_>, Vec<_>) = entrants.into_iter().partition(is_of_it);
             entrants = others;
-            let reason = match (trainer(learner), &bench.folds) {
-                (Some(trainer), Ok(folds)) => {
+            let reason = match (Hand::of(learner, &bench.frame), &bench.folds) {
+                (Some(hand), Ok(folds)) => {
                     let course = Course {
                         entity,
                         bench,
@@ -134,7 +134,7 @@ impl Fleet<'_> {
                         spare: self.spare,
                         limit_s: study.limits.trial_timeout_s,
                     };
-                    course.run(trainer, &mut together, news)?;
+                    course.run(hand.trainer(), &mut together, news)?;
                     continue;
                 }
                 (None, _) => untrainable(learner),
@@ -180,7 +180,7 @@ impl Fleet<'_> {
         let work = &self.running.work;
         let training =
             work.study.work.training(&winner.configuration).map_err(Unfinished::Failed)?;
-        let trainer = trainer(training.learner)
+        let hand = Hand::of(training.learner, &bench.frame)
             .ok_or_else(|| Unfinished::Failed(untrainable(training.learner)))?;
         let fit = Fit {
             frame: &bench.frame,
@@ -190,7 +190,7 @@ impl Fleet<'_> {
             stop: &self.flight.stop,
             spare: self.spare,
         };
-        let fitted = guarded(|| trainer.fit(&fit)).map_err(Unfinished::Failed)?;
+        let fitted = guarded(|| hand.trainer().fit(&fit)).map_err(Unfinished::Failed)?;
         fitted.map_err(|error| match error {
             FitError::Failed(reason) => Unfinished::Failed(reason),
             FitError::Stopped(_) => Unfinished::Over,

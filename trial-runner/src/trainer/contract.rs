@@ -140,6 +140,7 @@ fn synthetic(task: Task, n_rows: usize) -> Frame {
         ],
         target: target(task, &signal),
         weights: None,
+        timeline: None,
         n_rows,
     }
 }
@@ -307,6 +308,7 @@ fn hostile(task: Task) -> Vec<(&'static str, Frame)> {
         columns,
         target: target(task, &wave(n, 1.0).iter().map(|value| value * 4.0).collect::<Vec<_>>()),
         weights: None,
+        timeline: None,
         n_rows: n,
     };
     let wide = (0..300).map(|index| number(&format!("x{index}"), wave(20, 0.1 + index as f64)));
