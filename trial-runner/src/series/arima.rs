@@ -11,6 +11,8 @@ mod factor;
 mod filter;
 mod likeliest;
 mod search;
+#[cfg(test)]
+mod textbook;
 
 use serde::{Deserialize, Serialize};
 
@@ -201,7 +203,13 @@ impl Fitted {
         }
     }
 
-    fn of(y: &[f64], scale: f64, season: usize, [d, seasonal_d]: [usize; 2], model: &Chosen) -> Self {
+    fn of(
+        y: &[f64],
+        scale: f64,
+        season: usize,
+        [d, seasonal_d]: [usize; 2],
+        model: &Chosen,
+    ) -> Self {
         let shape = model.factors.shape();
         let n_values = shape.ar_span(season) + d + seasonal_d * season;
         let bounded = |value: f64| (value * scale).clamp(f64::MIN, f64::MAX);
@@ -237,7 +245,8 @@ impl Fitted {
         debug_assert!(season > 0 && ar.len() == n_values && ma.len() == n_errors);
         for step in 0..n_ahead {
             let past = path[path.len() - n_values..].iter().rev();
-            let mut value = self.intercept / scale + ar.iter().zip(past).map(|(c, y)| c * y).sum::<f64>();
+            let mut value =
+                self.intercept / scale + ar.iter().zip(past).map(|(c, y)| c * y).sum::<f64>();
             let errors = self.errors.iter().rev().zip(ma.get(step..).unwrap_or(&[]));
             value += errors.map(|(error, c)| c * (error / scale)).sum::<f64>();
             if !value.is_finite() {
@@ -292,4 +301,158 @@ impl Fitted {
             && numbers.into_iter().all(|value| value.is_finite())
     }
 }
-impl Fitted { pub(crate) fn label(&self) -> String { let o=self.orders; format!("{}|{}|{}|{}|{}|{}|{}", o[0],o[2],o[3],o[5],self.season,o[1],o[4]) } }
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn given(p: usize, d: usize, q: usize, seasonal: [usize; 3]) -> Settings {
+        let [seasonal_ar, seasonal_differences, seasonal_ma] = seasonal.map(Some);
+        Settings {
+            ar: Some(p),
+            differences: Some(d),
+            ma: Some(q),
+            seasonal_ar,
+            seasonal_differences,
+            seasonal_ma,
+        }
+    }
+
+    fn fitted(y: &[f64], season: usize, settings: &Settings) -> Fitted {
+        let fitted = fit(y, season, settings, &Stop::default()).unwrap();
+        assert!(fitted.is_sound(), "{fitted:?}");
+        assert_eq!(fit(y, season, settings, &Stop::default()).unwrap(), fitted);
+        fitted
+    }
+
+    fn check(ours: &[f64], expected: &[f64], tolerance: f64) {
+        for (ours, expected) in ours.iter().zip(expected) {
+            assert!((ours - expected).abs() < tolerance, "{ours}, not {expected}");
+        }
+    }
+
+    #[test]
+    fn given_orders_are_fitted_as_r_and_statsmodels_fit_them() {
+        // R 4: arima(log(AirPassengers), c(0, 1, 1), c(0, 1, 1)); forecasts of statsmodels 0.15.
+        let airline = fitted(&textbook::log_passengers(), 12, &given(0, 1, 1, [0, 1, 1]));
+        check(&airline.coefficients, &[-0.4018, -0.5569], 1e-4);
+        let ahead = airline.forecast(15);
+        check(&ahead[..3], &[6.110_186_2, 6.053_774_5, 6.171_711_0], 1e-5);
+        check(&ahead[14..], &[6.267_959_4], 1e-5);
+        // R 4: arima(lh, c(3, 0, 0)), arima(lh, c(1, 0, 1)); forecasts of statsmodels 0.15.
+        let third = fitted(&textbook::HORMONE, 1, &given(3, 0, 0, [0; 3]));
+        check(&third.coefficients, &[0.6448, -0.0634, -0.2198], 1e-4);
+        check(&third.forecast(3), &[2.460_18, 2.270_84, 2.198_62], 1e-4);
+        let mixed = fitted(&textbook::HORMONE, 1, &given(1, 0, 1, [0; 3]));
+        check(&mixed.coefficients, &[0.4522, 0.1982], 1e-4);
+        check(&mixed.forecast(3), &[2.679_62, 2.531_96, 2.465_19], 1e-4);
+        // R 4: arima(WWWusage, c(3, 1, 0)).
+        let users = fitted(&textbook::users(), 1, &given(3, 1, 0, [0; 3]));
+        check(&users.coefficients, &[1.1513, -0.6612, 0.3407], 1e-3);
+    }
+
+    #[test]
+    fn orders_are_chosen_as_auto_arima_chooses_them() {
+        // R's forecast 8: auto.arima(log(AirPassengers)), auto.arima(WWWusage).
+        let airline = fitted(&textbook::log_passengers(), 12, &Settings::default());
+        assert_eq!(airline.orders, [0, 1, 1, 0, 1, 1]);
+        let users = fitted(&textbook::users(), 1, &Settings::default());
+        assert_eq!(users.orders, [1, 1, 1, 0, 0, 0]);
+        check(&users.coefficients, &[0.6504, 0.5256], 1e-3);
+    }
+
+    #[test]
+    fn an_order_that_is_given_is_kept_while_others_are_chosen() {
+        let y = textbook::log_passengers();
+        for (p, q, seasonal_ar) in [(3, 0, 0), (0, 2, 1), (1, 1, 2)] {
+            let settings = Settings {
+                ar: Some(p),
+                ma: Some(q),
+                seasonal_ar: Some(seasonal_ar),
+                ..Settings::default()
+            };
+            let [ar, _, ma, own, ..] = fitted(&y, 12, &settings).orders.map(usize::from);
+            assert_eq!([ar, ma, own], [p, q, seasonal_ar]);
+        }
+    }
+
+    #[test]
+    fn long_series_and_long_seasons_are_fitted_too() {
+        let wave = |t: usize| (t as f64 * std::f64::consts::TAU / 24.0).sin();
+        let noise = |t: usize| ((t * 7919 + 13) % 1009) as f64 / 1009.0;
+        let y: Vec<f64> = (0..700).map(|t| 50.0 + 10.0 * wave(t) + noise(t)).collect();
+        let ahead = fitted(&y, 24, &Settings::default()).forecast(48);
+        for (step, value) in ahead.iter().enumerate() {
+            assert!((value - 50.5 - 10.0 * wave(700 + step)).abs() < 1.5, "{step}: {value}");
+        }
+        let weekly: Vec<f64> = (0..800).map(|t| (t % 168) as f64 + noise(t)).collect();
+        let ahead = fitted(&weekly, 168, &given(1, 0, 0, [0, 1, 1])).forecast(200);
+        assert!((ahead[10] - ((800 + 10) % 168) as f64 - 0.5).abs() < 1.5);
+    }
+
+    #[test]
+    fn any_series_has_finite_forecasts() {
+        let jump: Vec<f64> = (0..60).map(|t| if t < 30 { 0.0 } else { 1e300 }).collect();
+        let turns: Vec<f64> =
+            (0..50).map(|t| if t % 2 == 0 { f64::MAX } else { f64::MIN }).collect();
+        let line: Vec<f64> = (0..40).map(|t| 0.1 * f64::from(t)).collect();
+        let square: Vec<f64> = (0..40).map(|t| f64::from(t * t)).collect();
+        let growth: Vec<f64> = (0..100).map(|t| 1.5_f64.powi(t)).collect();
+        let tiny: Vec<f64> = (0..30).map(|t| f64::from(t % 5) * 5e-324).collect();
+        let spike: Vec<f64> = (0..200).map(|t| f64::from(u8::from(t == 100))).collect();
+        let short = [3.0, 1.0, 2.0, 5.0, 4.0];
+        for y in [&[7.0][..], &[0.0; 30], &short[..2], &short[..3], &short, &jump, &turns, &line]
+            .into_iter()
+            .chain([&square[..], &growth, &tiny, &spike, &[1e300, 1e300, 1e300, -1e300]])
+        {
+            for season in [1, 4, 12, usize::MAX] {
+                for settings in
+                    [Settings::default(), given(10, 3, 10, [4, 2, 4]), given(2, 0, 1, [1; 3])]
+                {
+                    let ahead = fitted(y, season, &settings).forecast(30);
+                    assert_eq!(ahead.len(), 30);
+                    assert!(
+                        ahead.iter().all(|value| value.is_finite()),
+                        "{season} {settings:?} {y:?}"
+                    );
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn straight_lines_go_on_straight() {
+        let line: Vec<f64> = (0..40).map(|t| 3.0 - 0.5 * f64::from(t)).collect();
+        check(&fitted(&line, 1, &Settings::default()).forecast(3), &[-17.0, -17.5, -18.0], 1e-9);
+        check(&fitted(&[5.0; 9], 4, &Settings::default()).forecast(3), &[5.0; 3], 1e-12);
+    }
+
+    #[test]
+    fn forged_models_are_not_sound_and_do_no_harm() {
+        let sound = fitted(&textbook::log_passengers(), 12, &given(1, 1, 1, [0, 1, 1]));
+        let forgeries: [fn(&mut Fitted); 7] = [
+            |forged| forged.season = u32::MAX,
+            |forged| forged.season = 0,
+            |forged| forged.orders = [u16::MAX; 6],
+            |forged| forged.orders[1] = 4,
+            |forged| forged.values.clear(),
+            |forged| forged.errors.push(1.0),
+            |forged| forged.coefficients[0] = f64::NAN,
+        ];
+        for forge in forgeries {
+            let mut forged = sound.clone();
+            forge(&mut forged);
+            assert!(!forged.is_sound(), "{forged:?}");
+            assert_eq!(forged.forecast(3).len(), 3);
+        }
+        let explosive = Fitted { coefficients: vec![1e300, -1e300, 1e300], ..sound };
+        assert!(explosive.forecast(500).iter().all(|value| value.is_finite()));
+    }
+
+    #[test]
+    fn a_fit_stops_when_it_is_told_to() {
+        let stop = Stop::default();
+        stop.cancel();
+        let stopped = fit(&textbook::HORMONE, 1, &Settings::default(), &stop);
+        assert_eq!(stopped, Err(FitError::Stopped(crate::stop::Stopped::Cancelled)));
+    }
+}

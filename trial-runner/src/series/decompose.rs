@@ -85,12 +85,17 @@ pub(crate) fn decompose(
 
 /// How much of what is not trend is season, from 0 to 1 (Wang, Smith & Hyndman 2006).
 pub(crate) fn strength(y: &[f64], season: usize, stop: &Stop) -> Result<f64, Stopped> {
-    let parts = decompose(y, &[season], Weights::Equal, stop)?;
+    let scale = y.iter().fold(f64::MIN_POSITIVE, |most, value| most.max(value.abs()));
+    let scaled: Vec<f64> = y.iter().map(|value| value / scale).collect();
+    let parts = decompose(&scaled, &[season], Weights::Equal, stop)?;
     let Some(seasonal) = parts.seasonal.first() else { return Ok(0.0) };
-    let both: Vec<f64> =
-        seasonal.values.iter().zip(&parts.remainder).map(|(a, b)| a / 2.0 + b / 2.0).collect();
-    let share = variance(&parts.remainder) / (4.0 * variance(&both));
-    Ok(if share.is_finite() { (1.0 - share).clamp(0.0, 1.0) } else { 0.0 })
+    let both: Vec<f64> = seasonal.values.iter().zip(&parts.remainder).map(|(a, b)| a + b).collect();
+    let whole = variance(&both);
+    // Less is the rounding of a series that is all trend.
+    if whole < 1e-28 {
+        return Ok(0.0);
+    }
+    Ok((1.0 - variance(&parts.remainder) / whole).clamp(0.0, 1.0))
 }
 
 fn variance(values: &[f64]) -> f64 {
@@ -260,13 +265,123 @@ impl Seasons {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn series(n: usize) -> Vec<f64> {
+        let value = |t: usize| {
+            let own = [5.0, -2.0, 1.0, 0.0][t % 4];
+            3.0 * (t as f64 / 3.0).sin() + ((t * 7) % 11) as f64 / 4.0 + own + t as f64 * 0.1
+        };
+        (0..n).map(value).collect()
+    }
+
+    fn check(n: usize, seasons: &[usize], weights: Weights, tolerance: f64, expected: &[[f64; 3]]) {
+        let y = series(n);
+        let parts = decompose(&y, seasons, weights, &Stop::default()).unwrap();
+        let seasonal = parts.seasonal.iter().map(|seasonal| &seasonal.values);
+        let all: Vec<&Vec<f64>> =
+            std::iter::once(&parts.trend).chain(seasonal).chain([&parts.remainder]).collect();
+        assert_eq!(all.len(), expected.len());
+        for (part, expected) in all.iter().zip(expected) {
+            for (value, expected) in [part[0], part[7], part[n - 1]].iter().zip(expected) {
+                assert!((value - expected).abs() < tolerance, "{n}: {value}, not {expected}");
+            }
+        }
+        for (t, value) in y.iter().enumerate() {
+            let sum: f64 = all.iter().map(|part| part[t]).sum();
+            assert!((sum - value).abs() < 1e-9);
+        }
+    }
+
     #[test]
-    fn show() {
-        let s = |n: usize| -> Vec<f64> { (0..n).map(|t| 3.0*(t as f64/3.0).sin()+((t*7)%11) as f64/4.0+[5.0,-2.0,1.0,0.0][t%4]+t as f64*0.1).collect() };
-        for (n,p,w) in [(50,vec![4],Weights::Equal),(50,vec![4],Weights::Robust),(61,vec![12],Weights::Equal),(240,vec![5,24],Weights::Equal),(600,vec![110],Weights::Equal)] {
-            let d = decompose(&s(n),&p,w,&Stop::default()).unwrap();
-            for c in std::iter::once(&d.trend).chain(d.seasonal.iter().map(|s| &s.values)).chain([&d.remainder]) { print!("{:?} {:?} {:?} ", c[0],c[7],c[n-1]); }
-            println!("\n strength {}", strength(&s(n),p[0],&Stop::default()).unwrap());
+    fn parts_are_those_of_statsforecast() {
+        // statsforecast 2.1.1: mstl(x, season), which is statsmodels' STL of local constants.
+        let one = [
+            [1.735_851_441_531_825, 4.977_319_945_898_215, 5.241_285_483_131_565],
+            [3.794_727_610_516_642, -1.104_209_112_050_974, -3.178_942_552_170_245],
+            [-0.530_579_052_048_466, 0.246_146_811_367_733, -0.418_534_957_705_543],
+        ];
+        check(50, &[4], Weights::Equal, 1e-11, &one);
+        let twelve = [
+            [4.963_588_230_389_152, 3.700_314_113_190_943, 8.780_460_457_432_59],
+            [3.344_296_316_405_1, -0.986_347_151_280_696, 4.259_771_536_643],
+            [-3.307_884_546_794_252, 1.405_290_683_304_728, 1.198_603_758_107_275],
+        ];
+        check(61, &[12], Weights::Equal, 1e-11, &twelve);
+        let two = [
+            [3.420_137_931_615_548, 3.663_801_333_089_398, 26.087_472_505_716_57],
+            [-0.203_951_322_253_936, -0.068_913_304_346_019, 0.138_680_275_986_648],
+            [3.889_872_045_347_064, -1.141_356_639_603_311, -1.195_916_678_618_687],
+            [-2.106_058_654_708_677, 1.665_726_256_074_906, -3.589_427_702_915_188],
+        ];
+        check(240, &[24, 5, 5], Weights::Equal, 1e-11, &two);
+        // The weights come of a median, so the two differ a little more.
+        let robust = [
+            [1.717_752_456_771_907, 4.971_049_863_564_593, 5.220_316_101_501_584],
+            [3.803_423_770_179_024, -1.121_393_349_230_329, -3.172_338_915_506_169],
+            [-0.521_176_226_950_934, 0.269_601_130_880_81, -0.404_169_212_739_639],
+        ];
+        check(50, &[4], Weights::Robust, 1e-9, &robust);
+        // Windows above 101 steps are not evaluated at every step.
+        let wide = [
+            [2.591_333_132_019_116, 3.259_896_628_316_84, 62.076_531_677_434_3],
+            [0.195_927_112_529_731, -1.440_116_039_996_795, -2.582_547_331_485_986],
+            [2.212_739_755_451_152, 2.299_477_056_894_929, -2.047_885_058_369_282],
+        ];
+        check(600, &[110], Weights::Equal, 2e-3, &wide);
+    }
+
+    #[test]
+    fn strengths_are_those_of_statsforecast() {
+        for (n, season, expected) in
+            [(50, 4, 0.920_503_875_979_588), (61, 12, 0.734_650_032_403_363)]
+        {
+            let strength = strength(&series(n), season, &Stop::default()).unwrap();
+            assert!((strength - expected).abs() < 1e-10, "{strength}");
+        }
+        for (y, season) in [(vec![2.0; 30], 4), (series(7), 4), (series(30), 1)] {
+            assert_eq!(strength(&y, season, &Stop::default()), Ok(0.0));
+        }
+    }
+
+    #[test]
+    fn seasons_go_on_after_the_series() {
+        let y: Vec<f64> =
+            (0..96).map(|t| [4.0, 0.0, -4.0][t % 3] + [1.0, -1.0][t / 4 % 2]).collect();
+        let parts = decompose(&y, &[3, 8], Weights::Equal, &Stop::default()).unwrap();
+        let seasons = parts.seasons();
+        assert!(seasons.is_sound());
+        let flat = mean(&parts.adjusted());
+        for (step, value) in seasons.forecast(20).iter().enumerate() {
+            let t = 96 + step;
+            let expected = [4.0, 0.0, -4.0][t % 3] + [1.0, -1.0][t / 4 % 2];
+            assert!((value + flat - expected).abs() < 0.2, "{step}: {value}");
+        }
+    }
+
+    #[test]
+    fn any_series_has_finite_parts() {
+        let turns: Vec<f64> =
+            (0..50).map(|t| if t % 2 == 0 { f64::MAX } else { f64::MIN }).collect();
+        let jump: Vec<f64> = (0..60).map(|t| if t < 30 { 0.0 } else { 1e300 }).collect();
+        for y in [&[][..], &[7.0], &[0.0; 30], &[1e300; 40], &turns, &jump, &series(9)] {
+            for seasons in [&[][..], &[4], &[2, 12], &[0, 1, usize::MAX]] {
+                for weights in [Weights::Equal, Weights::Robust] {
+                    let parts = decompose(y, seasons, weights, &Stop::default()).unwrap();
+                    let ahead = parts.seasons().forecast(9);
+                    let all = parts.trend.iter().chain(&parts.remainder).chain(&ahead);
+                    assert!(all.into_iter().all(|value| value.is_finite()), "{seasons:?} {y:?}");
+                    assert_eq!(parts.adjusted().len(), y.len());
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn forged_seasons_are_not_sound_and_do_no_harm() {
+        for last in [vec![vec![]], vec![vec![1.0], vec![f64::NAN]]] {
+            let forged = Seasons { last };
+            assert!(!forged.is_sound());
+            assert_eq!(forged.forecast(3).len(), 3);
         }
     }
 }

@@ -265,3 +265,56 @@ fn moved(shape: Shape, from: &Conditional, step: &[f64], has_mean: bool) -> (Fac
     let change = if has_mean { step[step.len() - 1] } else { 0.0 };
     (Factors::from_row(shape, &row), from.intercept + change)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::factor::Factor;
+    use super::super::textbook;
+    use super::*;
+
+    #[test]
+    fn the_fit_is_that_of_r() {
+        // R 4: arima(lh, order = c(3, 0, 0), method = "CSS").
+        let start = Factors::default().resized(Shape { ar: 3, ..Shape::default() });
+        let mut buffers = Buffers::default();
+        let fit = buffers.fit(&textbook::HORMONE, 1, (start, Some(0.0)), &Stop::default());
+        let fit = fit.unwrap().unwrap();
+        let expected = [0.6578, -0.0658, -0.2348];
+        assert!(fit.factors.row().zip(expected).all(|(a, b)| (a - b).abs() < 1e-4), "{fit:?}");
+        let at_once = 1.0 - fit.factors.row().sum::<f64>();
+        assert!((fit.intercept / at_once - 2.3918).abs() < 1e-4);
+        assert!((fit.sum_squares / fit.n_residuals as f64 - 0.1905).abs() < 1e-4);
+    }
+
+    #[test]
+    fn derivatives_are_differences() {
+        let w: Vec<f64> =
+            (0..80).map(|t| f64::from(t).sin() + f64::from(t * t % 17) / 9.0).collect();
+        let shape = Shape { ar: 3, ma: 2, seasonal_ar: 2, seasonal_ma: 1 };
+        let row = [0.4, -0.2, 0.1, 0.3, 0.2, 0.3, -0.1, -0.5, 0.7];
+        let mut buffers = Buffers::default();
+        let residuals = |buffers: &mut Buffers, row: &[f64]| {
+            buffers.residuals(&w, 4, &Factors::from_row(shape, row), row[8]);
+            buffers.residuals.clone()
+        };
+        let here = residuals(&mut buffers, &row);
+        buffers.derivatives(&w, 4, &Factors::from_row(shape, &row), true);
+        let columns = buffers.columns.clone();
+        assert_eq!(columns.len(), here.len() * row.len());
+        for (index, column) in columns.chunks_exact(here.len()).enumerate() {
+            let mut moved = row;
+            moved[index] += 1e-6;
+            let ahead = residuals(&mut buffers, &moved);
+            for ((ahead, here), slope) in ahead.iter().zip(&here).zip(column) {
+                assert!(((ahead - here) / 1e-6 - slope).abs() < 1e-4, "{index}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_series_too_short_has_no_fit() {
+        let start = Factors { ar: Factor::of(&[0.1, 0.1]), ..Factors::default() };
+        let fit = Buffers::default().fit(&[1.0, 2.0, 4.0], 1, (start, None), &Stop::default());
+        assert!(fit.unwrap().is_none());
+    }
+}

@@ -69,7 +69,6 @@ impl Buffers {
     /// The likelihood; none where the model is not stationary, or too nearly so for the arithmetic,
     /// or reaches further back than the series.
     pub(super) fn evaluate(&mut self, model: &Model<'_>) -> Option<Exact> {
-        crate::N1.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         let shape = model.factors.shape();
         let (ar_span, ma_span) = (shape.ar_span(model.season), shape.ma_span(model.season));
         let s = ar_span.max(ma_span);
@@ -303,7 +302,9 @@ impl Buffers {
             let below = &below[row + 1..s];
             let own = self.impulse[n - 1 - row];
             let others = self.impulse[n - s + 1..n - row].iter().rev();
-            for ((value, diagonal), other) in rows[row * s + row..].iter_mut().zip(below).zip(others) {
+            for ((value, diagonal), other) in
+                rows[row * s + row..].iter_mut().zip(below).zip(others)
+            {
                 *value = diagonal + own * other;
             }
         }
@@ -328,8 +329,8 @@ impl Buffers {
             add_scaled(self.solved[row], upper, &mut turned[row..]);
         }
         let mut brought_in = vec![0.0; errors.len()];
-        for row in 0..s {
-            brought_in[row] = dot(&self.start[row * s..(row + 1) * s], &turned);
+        for (value, row) in brought_in.iter_mut().zip(self.start.chunks_exact(s.max(1))) {
+            *value = dot(row, &turned);
         }
         filter::invert(&model.factors.ma, 1, &mut brought_in);
         filter::invert(&model.factors.seasonal_ma, model.season, &mut brought_in);
@@ -381,22 +382,76 @@ mod tests {
     use super::super::factor::Factor;
     use super::*;
 
+    fn series() -> Vec<f64> {
+        (0..60).map(|t| 3.0 * f64::from(t).sin() + f64::from(t * 7 % 11) / 4.0).collect()
+    }
+
+    fn factors(parts: [&[f64]; 4]) -> Factors {
+        let [ar, ma, seasonal_ar, seasonal_ma] = parts.map(Factor::of);
+        Factors { ar, ma, seasonal_ar, seasonal_ma }
+    }
+
     #[test]
-    fn show() {
-        let w: Vec<f64> = (0..60).map(|t| 3.0 * f64::from(t).sin() + f64::from(t * 7 % 11) / 4.0).collect();
-        let f = |ar: &[f64], ma: &[f64], sar: &[f64], sma: &[f64]| Factors{ar:Factor::of(ar),ma:Factor::of(ma),seasonal_ar:Factor::of(sar),seasonal_ma:Factor::of(sma)};
-        for (factors, season, has_mean) in [
-            (f(&[],&[],&[],&[]),1,true),
-            (f(&[0.5],&[],&[],&[]),1,true),
-            (f(&[],&[0.4],&[],&[]),1,false),
-            (f(&[0.5,-0.3],&[0.4,0.2,0.1],&[],&[]),1,true),
-            (f(&[0.5],&[0.4],&[0.3],&[-0.6]),4,true),
-            (f(&[],&[-0.7],&[],&[-0.8]),12,false),
-            (f(&[0.3,0.2],&[],&[0.5,0.1],&[0.3,0.2]),5,true),
+    fn deviances_are_those_of_the_whole_covariance_matrix() {
+        // numpy: a Cholesky factor of the Toeplitz matrix of statsmodels' arma_acovf.
+        for (parts, season, expected, mean) in [
+            ([&[][..], &[], &[], &[]], 1, 270.377_891_811_080_4, Some(1.351_133_631_903_271)),
+            ([&[0.5], &[], &[], &[]], 1, 259.019_383_844_078_2, Some(1.362_552_127_993_769)),
+            ([&[], &[0.4], &[], &[]], 1, 264.420_126_160_132_1, None),
+            (
+                [&[0.5, -0.3], &[0.4, 0.2, 0.1], &[], &[]],
+                1,
+                239.544_284_446_180_8,
+                Some(1.279_642_715_122_714),
+            ),
+            (
+                [&[0.5], &[0.4], &[0.3], &[-0.6]],
+                4,
+                234.544_974_881_296_2,
+                Some(1.254_915_095_435_139),
+            ),
+            ([&[], &[-0.7], &[], &[-0.8]], 12, 442.866_608_782_688_6, None),
+            (
+                [&[0.3, 0.2], &[], &[0.5, 0.1], &[0.3, 0.2]],
+                5,
+                286.287_140_403_062_2,
+                Some(1.789_130_907_925_742),
+            ),
         ] {
-            let mut b = Buffers::default();
-            let e = b.evaluate(&Model{w:&w,season,factors:&factors,has_mean});
-            println!("{:?} {:?}", e.map(|e|e.deviance(60)), e);
+            let (w, factors) = (series(), factors(parts));
+            let model = Model { w: &w, season, factors: &factors, has_mean: mean.is_some() };
+            let mut buffers = Buffers::default();
+            for _ in 0..2 {
+                let exact = buffers.evaluate(&model).unwrap();
+                assert!((exact.deviance(w.len()) - expected).abs() < 1e-9, "{parts:?}: {exact:?}");
+                assert!((exact.mean - mean.unwrap_or(0.0)).abs() < 1e-10, "{parts:?}: {exact:?}");
+            }
         }
+    }
+
+    #[test]
+    fn a_model_without_a_likelihood_has_none() {
+        let w = series();
+        for parts in [[&[1.0][..], &[], &[], &[]], [&[0.9, 0.3], &[], &[], &[]]] {
+            let factors = factors(parts);
+            let model = Model { w: &w, season: 1, factors: &factors, has_mean: false };
+            assert!(Buffers::default().evaluate(&model).is_none(), "{parts:?}");
+        }
+        let factors = factors([&[], &[], &[0.5], &[]]);
+        let model = Model { w: &w, season: 60, factors: &factors, has_mean: false };
+        assert!(Buffers::default().evaluate(&model).is_none());
+    }
+
+    #[test]
+    fn errors_of_a_moving_average_forecast_it_best() {
+        // w₁ alone tells of e₁: E[e₁ | w₁] = w₁ / (1 + θ²), and of w₂ nothing more where w₂ = θ e₁.
+        let factors = factors([&[], &[0.5], &[], &[]]);
+        let w = [1.0, 0.5 / 1.25];
+        let model = Model { w: &w, season: 1, factors: &factors, has_mean: false };
+        let mut buffers = Buffers::default();
+        let exact = buffers.evaluate(&model).unwrap();
+        let errors = buffers.last_errors(&model, &exact);
+        assert_eq!(errors.len(), 1);
+        assert!(errors[0].abs() < 1e-12, "{errors:?}");
     }
 }

@@ -230,3 +230,51 @@ pub(super) fn expand(factor: &[f64], seasonal: &[f64], season: usize, product: &
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn partials_and_coefficients_correspond() {
+        for partials in [&[0.5][..], &[0.9, -0.7], &[-0.3, 0.99, 0.2, -0.999, 0.4]] {
+            let factor = Factor::from_partials(partials);
+            let back = factor.partials(1.0).unwrap();
+            for (back, partial) in back.as_slice().iter().zip(partials) {
+                assert!((back - partial).abs() < 1e-9, "{partials:?}: {back}");
+            }
+        }
+        assert_eq!(Factor::from_partials(&[0.5, 0.2]).as_slice(), [0.4, 0.2]);
+    }
+
+    #[test]
+    fn roots_are_held_to_their_margin() {
+        // The root of 1 − 0.8 B is 1.25; those of 1 − 1.2 B + 0.36 B² are both 1.6667.
+        for (coefficients, root) in [(&[0.8][..], 1.25), (&[1.2, -0.36], 1.0 / 0.6)] {
+            let factor = Factor::of(coefficients);
+            assert!(factor.partials(root - 1e-3).is_some());
+            assert!(factor.partials(root + 1e-3).is_none());
+        }
+        assert!(Factor::of(&[1.0]).partials(1.0).is_none());
+        assert!(Factor::of(&[f64::NAN]).partials(1.0).is_none());
+    }
+
+    #[test]
+    fn products_are_multiplied_out() {
+        let mut product = [0.0; 5];
+        expand(&[0.5], &[0.2], 4, &mut product);
+        assert_eq!(product, [0.5, 0.0, 0.0, 0.2, -0.1]);
+    }
+
+    #[test]
+    fn rows_and_shapes_go_round() {
+        let shape = Shape { ar: 2, ma: 1, seasonal_ar: 0, seasonal_ma: 2 };
+        let row = [0.3, -0.2, 0.5, 0.1, 0.4];
+        let factors = Factors::from_row(shape, &row);
+        assert_eq!(factors.shape(), shape);
+        assert_eq!(factors.row().collect::<Vec<_>>(), row);
+        assert_eq!((shape.ar_span(12), shape.ma_span(12)), (2, 25));
+        let back = factors.unbounded().unwrap().bounded();
+        assert!(back.row().zip(row).all(|(back, value)| (back - value).abs() < 1e-12));
+    }
+}

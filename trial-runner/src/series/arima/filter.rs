@@ -111,3 +111,44 @@ fn recur<'a, T: Lanes + 'a, const N: usize>(
         *place = value;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn inverting_undoes_applying() {
+        let x: Vec<f64> = (0..40).map(|t| f64::from(t * t % 13)).collect();
+        for coefficients in [&[][..], &[0.5], &[0.4, -0.3], &[0.1, 0.2, -0.3, 0.1, 0.2, 0.05]] {
+            for step in [1, 3, 60] {
+                let factor = Factor::of(coefficients);
+                let mut there = x.clone();
+                apply(&factor, step, &mut there);
+                let mut lanes: Vec<[f64; 4]> =
+                    there.iter().map(|x| [0.0, *x, 2.0 * x, 0.0]).collect();
+                invert(&factor.negated(), step, &mut there);
+                invert(&factor.negated(), step, &mut lanes);
+                for ((x, back), lanes) in x.iter().zip(there).zip(lanes) {
+                    assert!((x - back).abs() < 1e-9, "{coefficients:?} {step}");
+                    assert_eq!([0.0, back, 2.0 * back, 0.0], lanes);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn backwards_is_forwards_turned_round() {
+        let x: Vec<f64> = (0..30).map(|t| f64::from(t * 5 % 7)).collect();
+        for coefficients in [&[0.5][..], &[0.4, -0.3], &[0.1, 0.2, -0.3, 0.1, 0.2, 0.05]] {
+            for step in [1, 4] {
+                let factor = Factor::of(coefficients);
+                let (mut backwards, mut forwards) = (x.clone(), x.clone());
+                forwards.reverse();
+                invert_backwards(&factor, step, &mut backwards);
+                invert(&factor, step, &mut forwards);
+                forwards.reverse();
+                assert_eq!(backwards, forwards);
+            }
+        }
+    }
+}

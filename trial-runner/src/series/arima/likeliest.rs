@@ -55,14 +55,12 @@ pub(super) fn fit(
     }
     let curvature = conditional.curvature(task.w, task.season, &best.factors);
     let mut inverse = inverse_curvature(curvature, shape, &x, best.exact.sum_squares);
-    crate::N2.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
     let mut gradient = vec![0.0; k];
     slope(task, shape, &x, value, exact, &mut gradient);
     let (mut step, mut next, mut next_gradient) = (vec![0.0; k], vec![0.0; k], vec![0.0; k]);
     let to_beat = task.to_beat / (2.0 * task.w.len() as f64);
     for _ in 0..MOST_STEPS {
         stop.check()?;
-        crate::N3.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         let mut along = direction(&inverse, &gradient, &mut step);
         if along >= 0.0 {
             reset(&mut inverse, k);
@@ -184,7 +182,8 @@ fn search(
 fn update(inverse: &mut [f64], step: &[f64], change: &[f64]) {
     let k = step.len();
     let curvature: f64 = step.iter().zip(change).map(|(a, b)| a * b).sum();
-    let lengths = step.iter().map(|a| a * a).sum::<f64>() * change.iter().map(|a| a * a).sum::<f64>();
+    let lengths =
+        step.iter().map(|a| a * a).sum::<f64>() * change.iter().map(|a| a * a).sum::<f64>();
     if curvature.is_nan() || curvature <= 1e-8 * lengths.sqrt() {
         return;
     }

@@ -107,7 +107,8 @@ impl<'a> Search<'a> {
             return Ok(self.finished(&best, true));
         }
         for candidate in tried.iter().filter(|candidate| candidate.criterion.is_finite()) {
-            let span = candidate.shape.ar_span(self.season).max(candidate.shape.ma_span(self.season));
+            let span =
+                candidate.shape.ar_span(self.season).max(candidate.shape.ma_span(self.season));
             if span > FARTHEST_EXACT {
                 return Ok(self.finished(candidate, false));
             }
