@@ -4,3 +4,4 @@
 
 pub(crate) mod ets;
 pub(crate) mod indices;
+pub(crate) mod theta;

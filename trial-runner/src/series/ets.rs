@@ -2,9 +2,10 @@
 //!
 //! Hyndman, Koehler, Ord & Snyder, *Forecasting with Exponential Smoothing* (2008); the forms that
 //! are tried unasked are those of R's `ets` and statsforecast's AutoETS. Deviations: the search is
-//! Gauss–Newton (`ets/search.rs`); a form whose forecasts run wild is passed over; seasons longer than 24 keep the decomposition's indices as their
-//! first season and count as estimated (R drops them); a series too short for a form takes a simpler
-//! one. Read `ets/form.rs`, then `ets/recursion.rs`.
+//! Gauss–Newton (`ets/search.rs`); a form whose forecasts run wild is passed over ([`WILD`]);
+//! seasons longer than 24 keep the decomposition's indices as their first season and count as
+//! estimated (R drops them); a series too short for a form takes a simpler one. Read `ets/form.rs`,
+//! then `ets/recursion.rs`.
 
 mod form;
 mod outlook;
@@ -236,7 +237,7 @@ impl Fitted {
     /// Whether stored numbers can be forecast from.
     pub(crate) fn is_sound(&self) -> bool {
         let numbers = [self.alpha, self.beta, self.gamma, self.level, self.trend];
-        let seasonal = self.form.has_season() == !self.seasons.is_empty();
+        let seasonal = self.form.has_season() != self.seasons.is_empty();
         numbers.iter().chain(&self.seasons).all(|number| number.is_finite())
             && (0.0..=1.0).contains(&self.phi)
             && self.scale.is_finite()

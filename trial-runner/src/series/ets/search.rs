@@ -244,21 +244,21 @@ impl Search {
         fixed.resize(n, false);
         step.clear();
         step.resize(n, 0.0);
-        for column in 0..n {
+        for (column, held) in fixed.iter_mut().enumerate() {
             let Some((low, high)) = region.bounds(columns, column) else { continue };
             let (at, slope) = (place.number(columns, column), equations.slope[column]);
-            fixed[column] = (at <= low && slope > 0.0) || (at >= high && slope < 0.0);
+            *held = (at <= low && slope > 0.0) || (at >= high && slope < 0.0);
         }
         // Each round holds at least one more number at its bound, so four weights need five.
         for _ in 0..5 {
             solve_free(equations, n, damping, fixed, step, factor, right)?;
             let mut inside = true;
-            for column in 0..n {
+            for (column, (held, by)) in fixed.iter_mut().zip(step.iter_mut()).enumerate() {
                 let Some((low, high)) = region.bounds(columns, column) else { continue };
                 let at = place.number(columns, column);
-                if !fixed[column] && (at + step[column] < low || at + step[column] > high) {
-                    step[column] = (at + step[column]).clamp(low, high) - at;
-                    fixed[column] = true;
+                if !*held && (at + *by < low || at + *by > high) {
+                    *by = (at + *by).clamp(low, high) - at;
+                    *held = true;
                     inside = false;
                 }
             }
