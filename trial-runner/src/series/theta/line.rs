@@ -4,8 +4,8 @@
 const BURN_IN: usize = 3;
 /// Where alpha may be.
 const ALPHA: (f64, f64) = (0.1, 0.99);
-/// Bound of the first level, for values within ±1: none beyond them. With a large alpha it has a say in the first
-/// counted error only, and would go to a million to remove it.
+/// Bound of the first level, for values within ±1: none beyond them. With a large alpha it has a
+/// say in the first counted error only, and would go to a million to remove it.
 const FARTHEST_FIRST: f64 = 1.0;
 /// How many alphas are tried abreast.
 const LANES: usize = 8;
