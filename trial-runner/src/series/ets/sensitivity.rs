@@ -7,6 +7,8 @@ use super::search::Place;
 
 /// Columns are worked on four at a time.
 const TILE: usize = 4;
+/// Rows that are kept before they are multiplied out: few enough for the nearest cache.
+const BLOCK: usize = 64;
 
 /// Which column belongs to which number; alpha is column 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,7 +78,8 @@ impl Equations {
     ) -> bool {
         let stride = columns.stride();
         self.stride = stride;
-        refill(&mut self.rows, y.len() * stride);
+        refill(&mut self.rows, BLOCK * stride);
+        refill(&mut self.products, stride * stride);
         refill(&mut self.level, stride);
         refill(&mut self.trend, stride);
         refill(&mut self.drift, stride);
@@ -97,23 +100,33 @@ impl Equations {
             ErrorForm::Add => specialised!(form, trace::<false>(columns, y, place, self)),
             ErrorForm::Mul => specialised!(form, trace::<true>(columns, y, place, self)),
         };
-        self.multiply(columns, y.len(), form.error);
+        self.close(columns, y.len(), form.error);
         fine && self.products.iter().all(|product| product.is_finite())
     }
 
-    /// Multiplies the rows out and adds what the geometric mean contributes.
-    fn multiply(&mut self, columns: &Columns, n_steps: usize, error: ErrorForm) {
+    /// Multiplies the first rows out and adds them to the upper tiles of the products.
+    fn absorb(&mut self, n_rows: usize) {
         let stride = self.stride;
-        refill(&mut self.products, stride * stride);
+        let rows = &self.rows[..n_rows * stride];
         for top in (0..stride).step_by(TILE) {
             for left in (top..stride).step_by(TILE) {
-                let tile = tile(&self.rows, stride, top, left);
+                let tile = tile(rows, stride, top, left);
                 for (row, sums) in tile.iter().enumerate() {
-                    for (column, &sum) in sums.iter().enumerate() {
-                        self.products[(top + row) * stride + left + column] = sum;
-                        self.products[(left + column) * stride + top + row] = sum;
+                    let at = (top + row) * stride + left;
+                    for (product, sum) in self.products[at..at + TILE].iter_mut().zip(sums) {
+                        *product += sum;
                     }
                 }
+            }
+        }
+    }
+
+    /// Fills the lower triangle and adds what the geometric mean contributes.
+    fn close(&mut self, columns: &Columns, n_steps: usize, error: ErrorForm) {
+        let stride = self.stride;
+        for row in 0..stride {
+            for column in 0..row {
+                self.products[row * stride + column] = self.products[column * stride + row];
             }
         }
         let n = columns.n;
@@ -309,41 +322,44 @@ fn trace<const TREND: u8, const SEASON: u8, const RELATIVE: bool>(
     }
     let stride = equations.stride;
     let mut phase = 0;
-    for (&value, row) in y.iter().zip(equations.rows.chunks_exact_mut(stride)) {
-        let season = seasons[phase];
-        let step = Step::of::<TREND, SEASON>(value, &weights, (level, trend, season));
-        let mut derivatives = Derivatives {
-            row,
-            level: &mut equations.level[..stride],
-            trend: &mut equations.trend[..stride],
-            season: &mut equations.seasons[phase * stride..][..stride],
-            drift: &mut equations.drift[..stride],
-        };
-        // phi enters by the fading; as much of it goes into the trend's column as gives the same.
-        if let (true, Some(column)) = (TREND != NONE, columns.phi) {
-            let unit = if TREND == MUL { trend * trend.ln() } else { trend };
-            derivatives.trend[column] += unit / weights.phi;
-        }
-        derivatives.advance::<TREND, SEASON, RELATIVE>(&step, &weights, value);
-        derivatives.level[0] += step.error_of_level;
-        if let (true, Some(column)) = (TREND != NONE, columns.beta) {
-            let divisor = if TREND == MUL { level } else { 1.0 };
-            derivatives.trend[column] += step.error_of_level / divisor;
-        }
-        if let (true, Some(column)) = (SEASON != NONE, columns.gamma) {
-            derivatives.season[column] += step.error_of_season;
-        }
-        row[columns.n] = if RELATIVE { step.error / step.mean } else { step.error };
-        in_shares(columns, place, row);
+    for values in y.chunks(BLOCK) {
+        for (&value, row) in values.iter().zip(equations.rows.chunks_exact_mut(stride)) {
+            let season = seasons[phase];
+            let step = Step::of::<TREND, SEASON>(value, &weights, (level, trend, season));
+            let mut derivatives = Derivatives {
+                row,
+                level: &mut equations.level[..stride],
+                trend: &mut equations.trend[..stride],
+                season: &mut equations.seasons[phase * stride..][..stride],
+                drift: &mut equations.drift[..stride],
+            };
+            // phi enters by the fading; as much of it goes into the trend's column as gives the same.
+            if let (true, Some(column)) = (TREND != NONE, columns.phi) {
+                let unit = if TREND == MUL { trend * trend.ln() } else { trend };
+                derivatives.trend[column] += unit / weights.phi;
+            }
+            derivatives.advance::<TREND, SEASON, RELATIVE>(&step, &weights, value);
+            derivatives.level[0] += step.error_of_level;
+            if let (true, Some(column)) = (TREND != NONE, columns.beta) {
+                let divisor = if TREND == MUL { level } else { 1.0 };
+                derivatives.trend[column] += step.error_of_level / divisor;
+            }
+            if let (true, Some(column)) = (SEASON != NONE, columns.gamma) {
+                derivatives.season[column] += step.error_of_season;
+            }
+            row[columns.n] = if RELATIVE { step.error / step.mean } else { step.error };
+            in_shares(columns, place, row);
 
-        level = step.next + weights.alpha * step.error_of_level;
-        if TREND != NONE {
-            trend = step.fade + step.beta * step.error_of_level;
+            level = step.next + weights.alpha * step.error_of_level;
+            if TREND != NONE {
+                trend = step.fade + step.beta * step.error_of_level;
+            }
+            if SEASON != NONE {
+                seasons[phase] = season + weights.gamma * step.error_of_season;
+            }
+            phase = if phase + 1 == seasons.len() { 0 } else { phase + 1 };
         }
-        if SEASON != NONE {
-            seasons[phase] = season + weights.gamma * step.error_of_season;
-        }
-        phase = if phase + 1 == seasons.len() { 0 } else { phase + 1 };
+        equations.absorb(values.len());
     }
     in_shares(columns, place, &mut equations.drift);
     level.is_finite() && trend.is_finite()
