@@ -9,3 +9,4 @@ pub(crate) mod ets;
 pub(crate) mod indices;
 pub(crate) mod naive;
 pub(crate) mod regular;
+pub(crate) mod theta;

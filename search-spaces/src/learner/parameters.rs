@@ -225,7 +225,13 @@ fn exponential_smoothing() -> Vec<LearnerParameter> {
 
 fn theta() -> Vec<LearnerParameter> {
     vec![
-        parameter("theta", Float(1.0, f64::MAX), float(2.0), "curvature of the second line"),
+        parameter(
+            "theta",
+            FloatOrWord(1.0, f64::MAX, &["optimized", "auto"]),
+            float(2.0),
+            "curvature of the second line; optimized takes what fits best, auto tries dynamic too",
+        ),
+        parameter("dynamic", Bool, truth(false), "whether the line is drawn anew at each step"),
         season_length(),
     ]
 }

@@ -2,10 +2,12 @@
 //!
 //! Hyndman, Koehler, Ord & Snyder, *Forecasting with Exponential Smoothing* (2008); the forms that
 //! are tried unasked are those of R's `ets` and statsforecast's AutoETS. Deviations: the search is
-//! Gauss–Newton (`ets/search.rs`); a form whose forecasts run wild is passed over; seasons longer than 24 keep the decomposition's indices as their
-//! first season and count as estimated (R drops them); a series too short for a form takes a simpler
-//! one. Read `ets/form.rs`, then `ets/recursion.rs`.
+//! Gauss–Newton (`ets/search.rs`); a form whose forecasts run wild is passed over (`ets/choice.rs`);
+//! seasons longer than 24 keep the decomposition's indices as their first season and count as
+//! estimated (R drops them); a series too short for a form takes a simpler one. Read `ets/form.rs`,
+//! then `ets/recursion.rs`.
 
+mod choice;
 mod form;
 mod outlook;
 mod recursion;
@@ -15,11 +17,9 @@ mod start;
 
 use serde::{Deserialize, Serialize};
 
+use choice::{Candidate, choose};
 pub(crate) use form::{Component, ErrorForm, Form};
-use outlook::miss;
 use recursion::{State, Weights, ahead};
-use search::{Found, Goal, Search};
-use start::{Starts, coarse};
 
 use crate::stop::Stop;
 use crate::trainer::FitError;
@@ -58,14 +58,9 @@ pub(crate) struct Fitted {
     pub seasons: Vec<f64>,
     /// The largest magnitude of the series, by which all is divided.
     pub scale: f64,
-    /// The criterion by which the form was chosen, but for a constant.
-    pub aicc: f64,
+    /// The criterion by which the form was chosen, but for a constant; none when there was no choice.
+    pub aicc: Option<f64>,
 }
-
-/// A form is not taken when its forecasts of a season ahead miss by this much more than those of
-/// the best form, both within the series. AICc sees one step: on hourly series it favours
-/// multiplicative errors that follow every value, and their forecasts of the next day explode.
-const WILD: f64 = 1.5;
 
 /// Longest season that a stored model may have.
 const LONGEST_SEASON: usize = 1 << 20;
@@ -77,110 +72,31 @@ pub(crate) fn fit(
     settings: &Settings,
     stop: &Stop,
 ) -> Result<Fitted, FitError> {
-    let forms = form::candidates(y, season, settings)?;
+    form::refuse(y, settings)?;
     let largest = y.iter().fold(0.0_f64, |largest, value| largest.max(value.abs()));
     let scale = if largest > 0.0 { largest } else { 1.0 };
     let scaled: Vec<f64> = y.iter().map(|value| value / scale).collect();
     let constant = y.windows(2).all(|pair| pair[0] == pair[1]);
-    let best = if constant { None } else { choose(&scaled, season, &forms, stop)? };
-    Ok(match best {
-        Some(chosen) => chosen.into_fitted(&scaled, scale),
-        None => steady(&scaled, scale),
-    })
-}
-
-/// A form with its numbers.
-struct Candidate {
-    form: Form,
-    found: Found,
-    /// What AICc adds for the numbers estimated.
-    penalty: f64,
-}
-
-impl Candidate {
-    /// AICc but for a constant; a sum below rounding counts as rounding.
-    fn aicc(&self, n_values: usize) -> f64 {
-        let n = n_values as f64;
-        n * self.found.sum.max(n * 1e-28).ln() + self.penalty
-    }
-}
-
-/// What AICc adds to n·ln of the sum; none when the series is too short for the form.
-fn penalty(form: Form, n_values: usize, season: usize) -> Option<f64> {
-    let n_parameters = form.n_parameters(season) as f64;
-    let free = n_values as f64 - n_parameters - 1.0;
-    (free > 0.0).then(|| 2.0 * n_parameters + 2.0 * n_parameters * (n_parameters + 1.0) / free)
-}
-
-/// The candidate with the lowest AICc among those that see far enough; none when the series is too
-/// short for each.
-fn choose(
-    y: &[f64],
-    season: usize,
-    forms: &[Form],
-    stop: &Stop,
-) -> Result<Option<Candidate>, FitError> {
-    let mut candidates = starting_points(y, season, forms, stop)?;
-    let mut search = Search::default();
-    let mut nearest = f64::INFINITY;
-    let mut least: Option<(f64, Candidate)> = None;
-    let mut is_first_round = true;
-    loop {
-        let mut best: Option<(f64, usize)> = None;
-        for (idx, candidate) in candidates.iter_mut().enumerate() {
-            if !candidate.found.settled {
-                let rival = best.map_or(f64::INFINITY, |(aicc, _)| aicc) - candidate.penalty;
-                let goal = Goal { gain: 0.01, rival };
-                candidate.found =
-                    search.descend(candidate.form, y, candidate.found.clone(), goal, stop)?;
-            }
-            if is_first_round && season > 1 {
-                nearest = nearest.min(miss(candidate.form, y, &candidate.found.place, season));
-            }
-            let aicc = candidate.aicc(y.len());
-            if aicc.is_finite() && best.is_none_or(|(best, _)| aicc < best) {
-                best = Some((aicc, idx));
+    if !constant {
+        for settings in settings.and_simpler() {
+            let forms = form::candidates(&scaled, season, &settings);
+            if let Some(chosen) = choose(&scaled, season, &forms, stop)? {
+                return Ok(chosen.into_fitted(&scaled, scale));
             }
         }
-        is_first_round = false;
-        let Some((_, idx)) = best else { break };
-        let candidate = candidates.swap_remove(idx);
-        let missed = if season > 1 {
-            miss(candidate.form, y, &candidate.found.place, season)
-        } else {
-            nearest
-        };
-        if least.as_ref().is_none_or(|(least, _)| missed < *least) {
-            least = Some((missed, candidate));
-        }
-        if missed <= WILD * nearest {
-            break;
-        }
     }
-    let Some((_, mut chosen)) = least else { return Ok(None) };
-    let goal = Goal { gain: 1e-6, rival: f64::INFINITY };
-    chosen.found = search.descend(chosen.form, y, chosen.found, goal, stop)?;
-    Ok(Some(chosen))
+    Ok(steady(&scaled, scale))
 }
 
-/// Every form at its first state and the best weights of the coarse grid, the most promising first.
-fn starting_points(
-    y: &[f64],
-    season: usize,
-    forms: &[Form],
-    stop: &Stop,
-) -> Result<Vec<Candidate>, FitError> {
-    let starts = Starts::new(y, season);
-    let mut candidates = Vec::with_capacity(forms.len());
-    for &form in forms {
-        stop.check()?;
-        let penalty = penalty(form, y.len(), season);
-        if let (Some(penalty), Some(state)) = (penalty, starts.state(form)) {
-            candidates.push(Candidate { form, found: coarse(form, y, &state), penalty });
-        }
+impl Settings {
+    /// These, and what a series too short for them takes instead: no season, then no fading, then
+    /// no trend.
+    fn and_simpler(self) -> [Self; 4] {
+        let no_season = Self { seasonal: Some(Component::None), ..self };
+        let no_fading = Self { damped: None, ..no_season };
+        let no_trend = Self { trend: Some(Component::None), ..no_fading };
+        [self, no_season, no_fading, no_trend]
     }
-    candidates.sort_by(|a, b| a.aicc(y.len()).total_cmp(&b.aicc(y.len())));
-    Ok(candidates)
 }
 
 impl Candidate {
@@ -193,7 +109,8 @@ impl Candidate {
             let n_phases = seasons.len();
             seasons.rotate_left(y.len() % n_phases);
         }
-        let (form, aicc) = (self.form, self.aicc(y.len()));
+        let form = self.form;
+        let aicc = Some(self.aicc(y.len()) + 2.0 * y.len() as f64 * scale.ln());
         Fitted { form, alpha, beta, gamma, phi, level, trend, seasons, scale, aicc }
     }
 }
@@ -214,7 +131,7 @@ fn steady(y: &[f64], scale: f64) -> Fitted {
         trend: 0.0,
         seasons: Vec::new(),
         scale,
-        aicc: f64::INFINITY,
+        aicc: None,
     }
 }
 
@@ -236,7 +153,7 @@ impl Fitted {
     /// Whether stored numbers can be forecast from.
     pub(crate) fn is_sound(&self) -> bool {
         let numbers = [self.alpha, self.beta, self.gamma, self.level, self.trend];
-        let seasonal = self.form.has_season() == !self.seasons.is_empty();
+        let seasonal = self.form.has_season() != self.seasons.is_empty();
         numbers.iter().chain(&self.seasons).all(|number| number.is_finite())
             && (0.0..=1.0).contains(&self.phi)
             && self.scale.is_finite()
@@ -321,7 +238,7 @@ mod tests {
             damped: None,
         };
         let fitted = fitted(&y, 12, &settings);
-        let aicc = fitted.aicc + 2.0 * y.len() as f64 * fitted.scale.ln();
+        let aicc = fitted.aicc.unwrap();
         assert!(aicc < 332.74, "{aicc}");
         assert!(aicc > 300.0, "{aicc}");
     }
@@ -364,6 +281,25 @@ mod tests {
                     .to_owned()
             ))
         );
+    }
+
+    #[test]
+    fn a_series_too_short_for_what_is_fixed_takes_a_simpler_form() {
+        let settings = Settings {
+            trend: Some(Component::Add),
+            seasonal: Some(Component::Add),
+            damped: Some(true),
+            error: None,
+        };
+        let y = [3.0, 4.0, 4.5, 5.0, 6.5, 6.0, 7.5, 8.0, 8.0, 9.5, 10.0, 11.0];
+        let trends = [11, 7, 6, 5, 4].map(|n| {
+            let form = fitted(&y[..n], 4, &settings).form;
+            assert_eq!(form.season, Component::None);
+            (form.trend, form.damped)
+        });
+        let (full, plain) = ((Component::Add, true), (Component::Add, false));
+        let level = (Component::None, false);
+        assert_eq!(trends, [full, plain, level, level, level]);
     }
 
     #[test]

@@ -76,14 +76,9 @@ impl Form {
     }
 }
 
-/// Every form that the settings allow for this series; an error when they contradict the values.
-pub(super) fn candidates(
-    y: &[f64],
-    season: usize,
-    settings: &Settings,
-) -> Result<Vec<Form>, FitError> {
+/// Every form that the settings allow for this series.
+pub(super) fn candidates(y: &[f64], season: usize, settings: &Settings) -> Vec<Form> {
     let positive = y.iter().all(|&value| value > 0.0);
-    refuse(settings, positive)?;
     let seasonal = season > 1 && y.len() >= 2 * season;
     let wanted_season = if seasonal { settings.seasonal } else { Some(Component::None) };
     let mut forms = Vec::new();
@@ -103,7 +98,7 @@ pub(super) fn candidates(
             }
         }
     }
-    Ok(forms)
+    forms
 }
 
 impl Form {
@@ -125,12 +120,12 @@ impl Form {
 }
 
 /// What no form can meet, in the user's words.
-fn refuse(settings: &Settings, positive: bool) -> Result<(), FitError> {
+pub(super) fn refuse(y: &[f64], settings: &Settings) -> Result<(), FitError> {
     if settings.damped == Some(true) && settings.trend == Some(Component::None) {
         let reason = "damped: true needs a trend; write trend: add, or leave damped out";
         return Err(FitError::Failed(reason.to_owned()));
     }
-    if positive {
+    if y.iter().all(|&value| value > 0.0) {
         return Ok(());
     }
     let (key, instead) = if settings.error == Some(ErrorForm::Mul) {

@@ -17,19 +17,19 @@ const SMALL: f64 = 1e-280;
 
 /// Picks the copy of a function for a trend and a season.
 macro_rules! specialised {
-    ($form:expr, $function:ident :: <$($extra:tt),*> ($($argument:expr),* $(,)?)) => {{
-        use $crate::series::ets::form::Component;
+    ($form:expr, $function:ident :: <$relative:tt> $arguments:tt) => {{
+        use $crate::series::ets::form::Component::{Add, Mul, None};
         use $crate::series::ets::recursion::{ADD, MUL, NONE};
         match ($form.trend, $form.season) {
-            (Component::None, Component::None) => $function::<NONE, NONE, $($extra),*>($($argument),*),
-            (Component::None, Component::Add) => $function::<NONE, ADD, $($extra),*>($($argument),*),
-            (Component::None, Component::Mul) => $function::<NONE, MUL, $($extra),*>($($argument),*),
-            (Component::Add, Component::None) => $function::<ADD, NONE, $($extra),*>($($argument),*),
-            (Component::Add, Component::Add) => $function::<ADD, ADD, $($extra),*>($($argument),*),
-            (Component::Add, Component::Mul) => $function::<ADD, MUL, $($extra),*>($($argument),*),
-            (Component::Mul, Component::None) => $function::<MUL, NONE, $($extra),*>($($argument),*),
-            (Component::Mul, Component::Add) => $function::<MUL, ADD, $($extra),*>($($argument),*),
-            (Component::Mul, Component::Mul) => $function::<MUL, MUL, $($extra),*>($($argument),*),
+            (None, None) => $function::<NONE, NONE, $relative> $arguments,
+            (None, Add) => $function::<NONE, ADD, $relative> $arguments,
+            (None, Mul) => $function::<NONE, MUL, $relative> $arguments,
+            (Add, None) => $function::<ADD, NONE, $relative> $arguments,
+            (Add, Add) => $function::<ADD, ADD, $relative> $arguments,
+            (Add, Mul) => $function::<ADD, MUL, $relative> $arguments,
+            (Mul, None) => $function::<MUL, NONE, $relative> $arguments,
+            (Mul, Add) => $function::<MUL, ADD, $relative> $arguments,
+            (Mul, Mul) => $function::<MUL, MUL, $relative> $arguments,
         }
     }};
 }

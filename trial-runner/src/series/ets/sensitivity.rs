@@ -7,6 +7,8 @@ use super::search::Place;
 
 /// Columns are worked on four at a time.
 const TILE: usize = 4;
+/// Rows that are kept before they are multiplied out: few enough for the nearest cache.
+const BLOCK: usize = 64;
 
 /// Which column belongs to which number; alpha is column 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,7 +78,8 @@ impl Equations {
     ) -> bool {
         let stride = columns.stride();
         self.stride = stride;
-        refill(&mut self.rows, y.len() * stride);
+        refill(&mut self.rows, BLOCK * stride);
+        refill(&mut self.products, stride * stride);
         refill(&mut self.level, stride);
         refill(&mut self.trend, stride);
         refill(&mut self.drift, stride);
@@ -97,23 +100,33 @@ impl Equations {
             ErrorForm::Add => specialised!(form, trace::<false>(columns, y, place, self)),
             ErrorForm::Mul => specialised!(form, trace::<true>(columns, y, place, self)),
         };
-        self.multiply(columns, y.len(), form.error);
+        self.close(columns, y.len(), form.error);
         fine && self.products.iter().all(|product| product.is_finite())
     }
 
-    /// Multiplies the rows out and adds what the geometric mean contributes.
-    fn multiply(&mut self, columns: &Columns, n_steps: usize, error: ErrorForm) {
+    /// Multiplies the first rows out and adds them to the upper tiles of the products.
+    fn absorb(&mut self, n_rows: usize) {
         let stride = self.stride;
-        refill(&mut self.products, stride * stride);
+        let rows = &self.rows[..n_rows * stride];
         for top in (0..stride).step_by(TILE) {
             for left in (top..stride).step_by(TILE) {
-                let tile = tile(&self.rows, stride, top, left);
+                let tile = tile(rows, stride, top, left);
                 for (row, sums) in tile.iter().enumerate() {
-                    for (column, &sum) in sums.iter().enumerate() {
-                        self.products[(top + row) * stride + left + column] = sum;
-                        self.products[(left + column) * stride + top + row] = sum;
+                    let at = (top + row) * stride + left;
+                    for (product, sum) in self.products[at..at + TILE].iter_mut().zip(sums) {
+                        *product += sum;
                     }
                 }
+            }
+        }
+    }
+
+    /// Fills the lower triangle and adds what the geometric mean contributes.
+    fn close(&mut self, columns: &Columns, n_steps: usize, error: ErrorForm) {
+        let stride = self.stride;
+        for row in 0..stride {
+            for column in 0..row {
+                self.products[row * stride + column] = self.products[column * stride + row];
             }
         }
         let n = columns.n;
@@ -163,28 +176,34 @@ fn tile(rows: &[f64], stride: usize, top: usize, left: usize) -> [[f64; TILE]; T
     sums
 }
 
-/// Runs the recursion with its derivatives and fills the rows.
-fn trace<const TREND: u8, const SEASON: u8, const RELATIVE: bool>(
-    columns: &Columns,
-    y: &[f64],
-    place: &Place,
-    equations: &mut Equations,
-) -> bool {
-    let Weights { alpha, beta, gamma, phi } = place.weights();
-    let (mut level, mut trend) = (place.state.level, place.state.trend);
-    let mut seasons = place.state.seasons.clone();
-    if SEASON == NONE || seasons.is_empty() {
-        seasons = vec![0.0];
-    }
-    let stride = equations.stride;
-    let d_level = &mut equations.level[..stride];
-    let d_trend = &mut equations.trend[..stride];
-    let drift = &mut equations.drift[..stride];
-    let n_phases = seasons.len();
-    let mut phase = 0;
-    for (&value, row) in y.iter().zip(equations.rows.chunks_exact_mut(stride)) {
-        let d_season = &mut equations.seasons[phase * stride..][..stride];
-        let season = seasons[phase];
+/// One step of the recursion, and what one unit of each derivative before it gives after it.
+#[derive(Clone, Copy)]
+struct Step {
+    next: f64,
+    fade: f64,
+    mean: f64,
+    error: f64,
+    error_of_level: f64,
+    error_of_season: f64,
+    next_by_level: f64,
+    next_by_trend: f64,
+    fade_by_trend: f64,
+    beta: f64,
+    trend_by_level: f64,
+    mean_by_next: f64,
+    mean_by_season: f64,
+    error_by_season: f64,
+    season_by_next: f64,
+}
+
+impl Step {
+    #[inline(always)]
+    fn of<const TREND: u8, const SEASON: u8>(
+        value: f64,
+        weights: &Weights,
+        (level, trend, season): (f64, f64, f64),
+    ) -> Self {
+        let Weights { beta, gamma, phi, .. } = *weights;
         let fade = if TREND == MUL { faded(trend, phi) } else { phi * trend };
         let next = match TREND {
             NONE => level,
@@ -197,99 +216,152 @@ fn trace<const TREND: u8, const SEASON: u8, const RELATIVE: bool>(
             _ => (next * season, value / season - next),
         };
         let error = value - mean;
-        let error_of_season = if SEASON == MUL { value / next - season } else { error };
-
-        // What one unit of each derivative before the step gives after it.
         let next_by_trend = match TREND {
             NONE => 0.0,
             ADD => phi,
-            _ if phi == 1.0 => level,
             _ => level * phi * fade / trend,
         };
-        let next_by_level = if TREND == MUL { fade } else { 1.0 };
-        let fade_by_trend = if TREND == MUL { next_by_trend / level } else { phi };
-        let by_season = match SEASON {
-            NONE => 0.0,
-            ADD => 1.0,
-            _ => value / (season * season),
-        };
-        let beta_step = if TREND == MUL { beta / level } else { beta };
-        let trend_by_level = if TREND == MUL { -beta_step * error_of_level / level } else { 0.0 };
-        let season_by_next = if SEASON == MUL { gamma * value / (next * next) } else { gamma };
-        let season_by_season = 1.0 - gamma;
-        let (mean_by_next, mean_by_season) = match SEASON {
-            NONE => (1.0, 0.0),
-            ADD => (1.0, 1.0),
-            _ => (season, next),
-        };
-        // The row is minus the derivative of the residual's own scale.
-        let scale = if RELATIVE { -value / (mean * mean) } else { -1.0 };
-        let of_mean = if RELATIVE { 1.0 / mean } else { 0.0 };
-
-        // phi enters by the fading; as much of it goes into the trend's column as gives the same.
-        if let (true, Some(column)) = (TREND != NONE, columns.phi) {
-            let unit = if TREND == MUL { trend * trend.ln() } else { trend };
-            d_trend[column] += unit / phi;
+        let beta = if TREND == MUL { beta / level } else { beta };
+        Self {
+            next,
+            fade,
+            mean,
+            error,
+            error_of_level,
+            error_of_season: if SEASON == MUL { value / next - season } else { error },
+            next_by_level: if TREND == MUL { fade } else { 1.0 },
+            next_by_trend,
+            fade_by_trend: if TREND == MUL { next_by_trend / level } else { phi },
+            beta,
+            trend_by_level: if TREND == MUL { -beta * error_of_level / level } else { 0.0 },
+            mean_by_next: if SEASON == MUL { season } else { 1.0 },
+            mean_by_season: if SEASON == MUL { next } else { 1.0 },
+            error_by_season: if SEASON == MUL { value / (season * season) } else { 1.0 },
+            season_by_next: if SEASON == MUL { gamma * value / (next * next) } else { gamma },
         }
-        for ((((row, level), trend), season), drift) in row
+    }
+}
+
+/// The derivatives of one step, a column each.
+struct Derivatives<'a> {
+    row: &'a mut [f64],
+    level: &'a mut [f64],
+    trend: &'a mut [f64],
+    season: &'a mut [f64],
+    drift: &'a mut [f64],
+}
+
+impl Derivatives<'_> {
+    /// Takes every column one step on; the row becomes minus the derivative of the residual.
+    #[inline(always)]
+    fn advance<const TREND: u8, const SEASON: u8, const RELATIVE: bool>(
+        &mut self,
+        step: &Step,
+        weights: &Weights,
+        value: f64,
+    ) {
+        let Weights { alpha, gamma, .. } = *weights;
+        let of_residual = if RELATIVE { -value / (step.mean * step.mean) } else { -1.0 };
+        let of_mean = if RELATIVE { 1.0 / step.mean } else { 0.0 };
+        for ((((row, level), trend), season), drift) in self
+            .row
             .iter_mut()
-            .zip(d_level.iter_mut())
-            .zip(d_trend.iter_mut())
-            .zip(d_season.iter_mut())
-            .zip(drift.iter_mut())
+            .zip(self.level.iter_mut())
+            .zip(self.trend.iter_mut())
+            .zip(self.season.iter_mut())
+            .zip(self.drift.iter_mut())
         {
-            let d_next = match TREND {
+            let next = match TREND {
                 NONE => *level,
-                ADD => *level + next_by_trend * *trend,
-                _ => next_by_level * *level + next_by_trend * *trend,
+                ADD => *level + step.next_by_trend * *trend,
+                _ => step.next_by_level * *level + step.next_by_trend * *trend,
             };
-            let (d_mean, d_error) = match SEASON {
-                NONE => (d_next, -d_next),
+            let (mean, error_of_level) = match SEASON {
+                NONE => (next, -next),
+                ADD => (next + *season, -(next + *season)),
                 _ => (
-                    mean_by_next * d_next + mean_by_season * *season,
-                    -(d_next + by_season * *season),
+                    step.mean_by_next * next + step.mean_by_season * *season,
+                    -(next + step.error_by_season * *season),
                 ),
             };
-            *row = scale * d_mean;
+            *row = of_residual * mean;
             if RELATIVE {
-                *drift += of_mean * d_mean;
+                *drift += of_mean * mean;
             }
             match TREND {
                 NONE => {}
-                ADD => *trend = fade_by_trend * *trend + beta_step * d_error,
+                ADD => *trend = step.fade_by_trend * *trend + step.beta * error_of_level,
                 _ => {
-                    *trend = fade_by_trend * *trend + beta_step * d_error + trend_by_level * *level;
+                    *trend = step.fade_by_trend * *trend
+                        + step.beta * error_of_level
+                        + step.trend_by_level * *level;
                 }
             }
             match SEASON {
                 NONE => {}
-                ADD => *season += gamma * d_error,
-                _ => *season = season_by_season * *season - season_by_next * d_next,
+                ADD => *season += gamma * error_of_level,
+                _ => *season = (1.0 - gamma) * *season - step.season_by_next * next,
             }
-            *level = d_next + alpha * d_error;
+            *level = next + alpha * error_of_level;
         }
-        d_level[0] += error_of_level;
-        if let (true, Some(column)) = (TREND != NONE, columns.beta) {
-            d_trend[column] += if TREND == MUL { error_of_level / level } else { error_of_level };
-        }
-        if let (true, Some(column)) = (SEASON != NONE, columns.gamma) {
-            d_season[column] += error_of_season;
-        }
-        row[columns.n] = if RELATIVE { error / mean } else { error };
-        in_shares(columns, place, row);
-
-        level = next + alpha * error_of_level;
-        match TREND {
-            NONE => {}
-            ADD => trend = fade + beta * error_of_level,
-            _ => trend = fade + beta_step * error_of_level,
-        }
-        if SEASON != NONE {
-            seasons[phase] = season + gamma * error_of_season;
-        }
-        phase = if phase + 1 == n_phases { 0 } else { phase + 1 };
     }
-    in_shares(columns, place, drift);
+}
+
+/// Runs the recursion with its derivatives and fills the rows.
+fn trace<const TREND: u8, const SEASON: u8, const RELATIVE: bool>(
+    columns: &Columns,
+    y: &[f64],
+    place: &Place,
+    equations: &mut Equations,
+) -> bool {
+    let weights = place.weights();
+    let (mut level, mut trend) = (place.state.level, place.state.trend);
+    let mut seasons = place.state.seasons.clone();
+    if SEASON == NONE || seasons.is_empty() {
+        seasons = vec![0.0];
+    }
+    let stride = equations.stride;
+    let mut phase = 0;
+    for values in y.chunks(BLOCK) {
+        for (&value, row) in values.iter().zip(equations.rows.chunks_exact_mut(stride)) {
+            let season = seasons[phase];
+            let step = Step::of::<TREND, SEASON>(value, &weights, (level, trend, season));
+            let mut derivatives = Derivatives {
+                row,
+                level: &mut equations.level[..stride],
+                trend: &mut equations.trend[..stride],
+                season: &mut equations.seasons[phase * stride..][..stride],
+                drift: &mut equations.drift[..stride],
+            };
+            // phi enters by the fading; as much of it goes into the trend's column as gives the same.
+            if let (true, Some(column)) = (TREND != NONE, columns.phi) {
+                let unit = if TREND == MUL { trend * trend.ln() } else { trend };
+                derivatives.trend[column] += unit / weights.phi;
+            }
+            derivatives.advance::<TREND, SEASON, RELATIVE>(&step, &weights, value);
+            derivatives.level[0] += step.error_of_level;
+            if let (true, Some(column)) = (TREND != NONE, columns.beta) {
+                let divisor = if TREND == MUL { level } else { 1.0 };
+                derivatives.trend[column] += step.error_of_level / divisor;
+            }
+            if let (true, Some(column)) = (SEASON != NONE, columns.gamma) {
+                derivatives.season[column] += step.error_of_season;
+            }
+            row[columns.n] = if RELATIVE { step.error / step.mean } else { step.error };
+            in_shares(columns, place, row);
+
+            level = step.next + weights.alpha * step.error_of_level;
+            if TREND != NONE {
+                trend = step.fade + step.beta * step.error_of_level;
+            }
+            if SEASON != NONE {
+                seasons[phase] = season + weights.gamma * step.error_of_season;
+            }
+            phase = if phase + 1 == seasons.len() { 0 } else { phase + 1 };
+        }
+        equations.absorb(values.len());
+    }
+    in_shares(columns, place, &mut equations.drift);
     level.is_finite() && trend.is_finite()
 }
 
