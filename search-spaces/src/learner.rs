@@ -228,6 +228,7 @@ impl Learner {
                 | Self::Drift
                 | Self::Average
                 | Self::ExponentialSmoothing
+                | Self::Theta
                 | Self::Arima
                 | Self::Croston
         )

@@ -3,6 +3,7 @@
 //! Days are counted from 1970 in the proleptic Gregorian calendar; nothing here fails or panics on
 //! any number.
 
+pub(crate) mod holidays;
 pub(crate) mod step;
 
 /// Seconds of a day.

@@ -38,7 +38,8 @@ pub use table::header;
 
 use crate::folds::Marks;
 use crate::frame::{
-    FeatureColumn, FeatureSchema, FeatureValues, ForecastPlan, Frame, Layout, Target, Timeline,
+    FeatureColumn, FeatureSchema, FeatureValues, ForecastPlan, Frame, Holidays, Layout, Target,
+    TimeKind, Timeline,
 };
 use column::Column;
 use describe::describe;
@@ -96,7 +97,25 @@ impl Dataset {
         }
         let unsorted = Unsorted { schema, keep, n_training, raw };
         let dataset = unsorted.sort(digest, notices, spec.validation.is_some())?;
-        Ok(Self { forecasting: spec.forecasting.clone(), ..dataset })
+        let mut dataset = Self { forecasting: spec.forecasting.clone(), ..dataset };
+        dataset.find_holidays();
+        Ok(dataset)
+    }
+
+    /// Whose holidays are features, by the steps of the first entity.
+    fn find_holidays(&mut self) {
+        let country = self.forecasting.as_ref().and_then(|settings| settings.holidays);
+        let plan = country.and_then(|_| self.timeline(self.rows(0))?.plan);
+        if let (Some(country), Some(plan), Some(time)) = (country, plan, &mut self.schema.time) {
+            if time.kind == TimeKind::Date {
+                time.holidays = Some(Holidays { country, step: plan.step });
+            } else {
+                self.notices.push(
+                    "country_or_region_for_holidays is not used: the time column holds numbers"
+                        .to_owned(),
+                );
+            }
+        }
     }
 
     /// The entities, numbers by size and text by bytes. Without partition columns there is one.
@@ -146,8 +165,13 @@ impl Dataset {
     /// The rows of an entity, and what splits need to know about them.
     pub fn lay_out(&self, entity: u32) -> (Frame, Marks) {
         let rows = self.rows(entity);
+        let timeline = self.timeline(rows.clone());
+        let mut columns = self.layout.columns(&self.features, rows.clone());
+        if let Some(timeline) = &timeline {
+            columns.extend(self.schema.holidays(&timeline.time));
+        }
         let mut frame = Frame {
-            columns: self.layout.columns(&self.features, rows.clone()),
+            columns,
             target: match &self.target {
                 TargetRows::Number(values) => Target::Number(values[rows.clone()].to_vec()),
                 TargetRows::Class(codes, labels) => Target::Class {
@@ -156,7 +180,7 @@ impl Dataset {
                 },
             },
             weights: self.weights.as_ref().map(|weights| weights[rows.clone()].to_vec()),
-            timeline: self.timeline(rows.clone()),
+            timeline,
             n_rows: rows.len(),
         };
         let mut marks = Marks {

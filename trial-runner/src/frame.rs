@@ -7,6 +7,7 @@ mod timeline;
 
 use std::sync::Arc;
 
+pub use crate::calendar::holidays::Holidays;
 pub use date_part::DatePart;
 pub(crate) use date_part::{DERIVED, readable};
 pub(crate) use layout::Layout;

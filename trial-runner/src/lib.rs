@@ -3,8 +3,8 @@
 //! Synchronous throughout: an assignment runs on one blocking thread with a stop flag. Nothing here
 //! decides what to try next, and nothing here depends on the scheduler.
 
-pub mod dataset;
 mod calendar;
+pub mod dataset;
 pub mod folds;
 pub mod frame;
 pub mod metrics;

@@ -7,6 +7,7 @@
 
 pub(crate) mod bayes;
 pub(crate) mod encoder;
+pub(crate) mod errors;
 pub(crate) mod forecast;
 pub(crate) mod forest;
 pub(crate) mod kernel;
@@ -25,6 +26,7 @@ use crate::stop::{Stop, Stopped};
 
 use bayes::Bayes;
 use encoder::{Design, Encoder};
+use errors::Errors;
 use forecast::Forecast;
 use forest::Forest;
 use kernel::KernelMachine;
@@ -224,6 +226,43 @@ impl Model {
             }
         }
         Ok(raw)
+    }
+
+    /// How far ahead of its series' end each row lies; none where that cannot be told.
+    pub(crate) fn steps_ahead(&self, frame: &Frame, rows: &[u32]) -> Vec<Option<u32>> {
+        match (&self.body, &frame.timeline) {
+            (Body::Forecast(forecast), Some(timeline)) => forecast.steps_ahead(timeline, rows),
+            (Body::Lagged(lagged), Some(timeline)) => lagged.steps_ahead(timeline, rows),
+            _ => vec![None; rows.len()],
+        }
+    }
+
+    /// Whether it forecasts series, so that errors of back-tests tell how far it may be off.
+    pub(crate) fn forecasts_series(&self) -> bool {
+        matches!(self.body, Body::Forecast(_) | Body::Lagged(_))
+    }
+
+    /// The same model, which knows how far it was off.
+    pub(crate) fn with_errors(mut self, errors: Errors) -> Self {
+        match &mut self.body {
+            Body::Forecast(forecast) => forecast.errors = errors,
+            Body::Lagged(lagged) => lagged.errors = errors,
+            _ => {}
+        }
+        self
+    }
+
+    /// How far each row's prediction may be off at a level between 0 and 1: in so large a share of
+    /// the back-tests it was no more. None for rows that are not ahead, and for models without
+    /// back-tests.
+    pub fn widths(&self, frame: &Frame, rows: &[u32], level: f64) -> Vec<Option<f64>> {
+        let errors = match &self.body {
+            Body::Forecast(forecast) => &forecast.errors,
+            Body::Lagged(lagged) => &lagged.errors,
+            _ => return vec![None; rows.len()],
+        };
+        let ahead = self.steps_ahead(frame, rows).into_iter();
+        ahead.map(|ahead| errors.width(ahead?, level)).collect()
     }
 
     /// The stored form.

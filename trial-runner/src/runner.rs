@@ -4,6 +4,7 @@
 //! while it still has work, so that nobody waits for an answer. Hints from the scheduler (end this
 //! trial, end this study) reach trials in flight through flags.
 
+mod back_test;
 mod bench;
 mod course;
 mod fleet;

@@ -29,6 +29,8 @@ mod trials;
 pub(crate) mod contract;
 #[cfg(test)]
 mod reference;
+#[cfg(test)]
+mod series_contract;
 
 use fleetfit_search_spaces::{Configuration, Learner};
 
@@ -112,7 +114,8 @@ pub fn trainer(learner: Learner) -> Option<&'static dyn Trainer> {
         Learner::ExponentialSmoothing => Some(&forecast::ExponentialSmoothing),
         Learner::Arima => Some(&forecast::Arima),
         Learner::Croston => Some(&forecast::Croston),
-        Learner::GradientBoosting | Learner::Mlp | Learner::Theta => None,
+        Learner::Theta => Some(&forecast::Theta),
+        Learner::GradientBoosting | Learner::Mlp => None,
     }
 }
 

@@ -1,10 +1,8 @@
 //! The `forecasting` settings of a job.
 
-use super::read::columns;
 use super::frequency;
-use super::{
-    Aggregate, Country, Forecasting, Frequency, ShortSeries, Steps, Stl, Strategy, Task,
-};
+use super::read::columns;
+use super::{Aggregate, Country, Forecasting, Frequency, ShortSeries, Steps, Stl, Strategy, Task};
 use crate::fields::{At, Fields};
 use crate::findings::{Findings, Mistake};
 use crate::yaml::{Content, brief_text};

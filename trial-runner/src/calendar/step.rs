@@ -215,9 +215,7 @@ impl Step {
     /// Whether stored numbers count time.
     pub(crate) fn is_sound(self) -> bool {
         match self {
-            Self::Even { origin, size, .. } => {
-                origin.is_finite() && size.is_finite() && size > 0.0
-            }
+            Self::Even { origin, size, .. } => origin.is_finite() && size.is_finite() && size > 0.0,
             Self::Months { every, .. } => every > 0,
             Self::BusinessDays | Self::HalfMonths { .. } => true,
         }
@@ -332,7 +330,10 @@ mod tests {
         assert_eq!(indices(found(&hours), &hours), [0, 1, 2]);
         let numbers = Step::found(&[vec![10.0, 20.0, 40.0, 50.0]], TimeKind::Number);
         assert_eq!(numbers.index(60.0), Some(5));
-        assert_eq!(Step::found(&[vec![at("2024-01-01")]], TimeKind::Date).time(1), at("2024-01-02"));
+        assert_eq!(
+            Step::found(&[vec![at("2024-01-01")]], TimeKind::Date).time(1),
+            at("2024-01-02")
+        );
         assert_eq!(Step::found(&[], TimeKind::Number).index(3.0), Some(3));
     }
 

@@ -110,6 +110,8 @@ pub(super) fn describe(
             },
             series: Roles::key_columns(table, &roles.series),
             past: roles.past.iter().map(|&column| table.names[column].clone()).collect(),
+            // Once the rows are sorted: it takes their steps.
+            holidays: None,
         }),
     };
     Ok((schema, keep))

@@ -7,11 +7,11 @@ use fleetfit_search_spaces::data::DataSource;
 use fleetfit_search_spaces::entity::EntityKey;
 
 use super::TargetRows;
+use super::bins::named;
 use super::column::{Column, Storage};
 use super::error::DataError;
 use super::keys::RowKeys;
 use super::raw::{Sorted, sort_by_group};
-use super::bins::named;
 use super::roles::{ReadColumns, Reading, Ticket, feature_storage, missing_column};
 use super::sorting::{target_rows, to_levels};
 use super::table::Table;
@@ -25,6 +25,8 @@ use crate::frame::{
 pub struct Prediction {
     n_rows: usize,
     partition: Vec<(String, Column)>,
+    /// The columns that tell series of an entity apart.
+    series: Vec<(String, Column)>,
     time: Option<(String, Column)>,
     /// The times and the series of the rows, for forecasts, in the entities' order.
     moments: Option<Moments>,
@@ -42,6 +44,8 @@ struct Moments {
     series: Vec<u32>,
     names: Arc<Vec<String>>,
     past: Vec<(Arc<str>, Vec<f64>)>,
+    /// The features that are made of times.
+    holidays: Vec<FeatureColumn>,
 }
 
 impl Prediction {
@@ -68,6 +72,10 @@ impl Prediction {
         let mut partition = Vec::new();
         for key in &schema.partition {
             partition.push(reading.want(find(&key.name)?, key.kind.storage()));
+        }
+        let mut series = Vec::new();
+        for key in schema.time.iter().flat_map(|time| &time.series) {
+            series.push((key.name.clone(), reading.want(find(&key.name)?, key.kind.storage())));
         }
         let time = match &schema.time_column {
             Some(name) => Some((name.clone(), reading.want(find(name)?, Storage::Word))),
@@ -109,11 +117,16 @@ impl Prediction {
             .collect();
         let target = target.map(|ticket| target_rows(schema, columns.take(ticket)).gather(&order));
         let moments = moments.zip(schema.time.as_ref());
-        let moments = moments.map(|(tickets, own)| tickets.take(own, &mut columns, &order));
+        let moments = moments.map(|(tickets, own)| {
+            let mut moments = tickets.take(own, &mut columns, &order);
+            moments.holidays = schema.holidays(&moments.time);
+            moments
+        });
         let names = schema.partition.iter().map(|key| key.name.clone());
         Ok(Self {
             n_rows: table.n_rows,
             partition: names.zip(partition).collect(),
+            series: series.into_iter().map(|(name, own)| (name, columns.take(own))).collect(),
             time: time.map(|(name, ticket)| (name, columns.take(ticket))),
             moments,
             order,
@@ -162,8 +175,17 @@ impl Prediction {
             },
             _ => Target::Unknown,
         };
+        let mut columns = self.layout.columns(&self.features, rows.clone());
+        for column in self.moments.iter().flat_map(|moments| &moments.holidays) {
+            if let FeatureValues::Number(values) = &column.values {
+                columns.push(FeatureColumn {
+                    name: Arc::clone(&column.name),
+                    values: FeatureValues::Number(values[rows.clone()].to_vec()),
+                });
+            }
+        }
         Frame {
-            columns: self.layout.columns(&self.features, rows.clone()),
+            columns,
             target,
             weights: None,
             timeline: self.moments.as_ref().map(|moments| moments.timeline(rows.clone())),
@@ -171,7 +193,8 @@ impl Prediction {
         }
     }
 
-    /// The names of the columns that go with each prediction: the partition columns, then the time.
+    /// The names of the columns that go with each prediction: the partition columns, those of series
+    /// inside an entity, then the time.
     pub fn passed_columns(&self) -> Vec<&str> {
         self.passed().map(|(name, _)| name.as_str()).collect()
     }
@@ -188,7 +211,7 @@ impl Prediction {
     }
 
     fn passed(&self) -> impl Iterator<Item = &(String, Column)> {
-        self.partition.iter().chain(&self.time)
+        self.partition.iter().chain(&self.series).chain(&self.time)
     }
 
     fn range(&self, entity: u32) -> std::ops::Range<usize> {
@@ -224,9 +247,10 @@ impl MomentTickets {
             series.push(reading.want(find(&key.name)?, key.kind.storage()));
         }
         // What is known for the past alone need not be there.
-        let past = schema.past.iter().map(|name| {
-            find(name).ok().map(|column| reading.want(column, Storage::Number))
-        });
+        let past = schema
+            .past
+            .iter()
+            .map(|name| find(name).ok().map(|column| reading.want(column, Storage::Number)));
         Ok(Self { time, series, past: past.collect() })
     }
 
@@ -245,7 +269,8 @@ impl MomentTickets {
             let values = columns.take(ticket?).gather(order).into_numbers();
             Some((Arc::from(name.as_str()), values))
         });
-        Moments { past: past.collect(), time, series, names: Arc::new(names) }
+        let (past, names) = (past.collect(), Arc::new(names));
+        Moments { time, series, names, past, holidays: Vec::new() }
     }
 }
 

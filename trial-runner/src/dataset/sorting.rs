@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use fleetfit_search_spaces::entity::EntityKey;
 
+use super::bins::named;
 use super::column::Column;
 use super::describe::MAX_CLASSES;
 use super::error::{DataError, list_names, shorten};
-use super::bins::named;
 use super::keys::RowKeys;
 use super::labels::Classes;
 use super::raw::{RawRows, sort_by_group};

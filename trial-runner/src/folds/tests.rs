@@ -128,11 +128,7 @@ fn origins_roll_to_the_end() {
 
 #[test]
 fn a_gap_lies_between_past_and_future() {
-    let plan = |gap| FoldPlan {
-        horizon: Some(2),
-        gap,
-        ..plan(Folds::Count(2), Task::Forecasting)
-    };
+    let plan = |gap| FoldPlan { horizon: Some(2), gap, ..plan(Folds::Count(2), Task::Forecasting) };
     let marks = at_times((0..9).map(f64::from).collect());
     let found = folds(&plan(1), &numbers(9), &marks, 1).unwrap();
     let expected = [(vec![0, 1, 2, 3], vec![5, 6]), (vec![0, 1, 2, 3, 4, 5], vec![7, 8])];
@@ -141,7 +137,10 @@ fn a_gap_lies_between_past_and_future() {
     }
     // It shrinks to leave one time to learn from.
     let found = folds(&plan(50), &numbers(9), &marks, 1).unwrap();
-    assert_eq!((found.len(), &found[0].train[..], &found[0].validate[..]), (1, &[0][..], &[7, 8][..]));
+    assert_eq!(
+        (found.len(), &found[0].train[..], &found[0].validate[..]),
+        (1, &[0][..], &[7, 8][..])
+    );
 }
 
 #[test]

@@ -47,12 +47,7 @@ pub enum TimeKind {
 
 impl ForecastPlan {
     /// The plan of an entity with these times.
-    pub(crate) fn of(
-        settings: &Forecasting,
-        kind: TimeKind,
-        time: &[f64],
-        series: &[u32],
-    ) -> Self {
+    pub(crate) fn of(settings: &Forecasting, kind: TimeKind, time: &[f64], series: &[u32]) -> Self {
         let step = match (settings.frequency, kind) {
             (Some(frequency), TimeKind::Date) => {
                 let first = time.iter().copied().fold(f64::INFINITY, f64::min);

@@ -8,9 +8,10 @@ use std::collections::HashMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::errors::Errors;
 use crate::calendar::step::Step;
 use crate::frame::Timeline;
-use crate::series::{arima, croston, ets, naive};
+use crate::series::{arima, croston, ets, naive, theta};
 use crate::stop::{Stop, Stopped};
 
 /// Nobody looks further ahead: rows behind this have its value.
@@ -22,6 +23,7 @@ pub(crate) struct Forecast {
     pub(crate) step: Step,
     /// By name, in ascending order.
     pub(crate) series: Vec<SeriesForecast>,
+    pub(crate) errors: Errors,
 }
 
 /// One series.
@@ -42,6 +44,7 @@ pub(crate) enum Fitted {
     Smoothing(ets::Fitted),
     Arima(arima::Fitted),
     Croston(croston::Fitted),
+    Theta(theta::Fitted),
 }
 
 impl Fitted {
@@ -52,6 +55,7 @@ impl Fitted {
             Self::Smoothing(fitted) => fitted.forecast(n_ahead),
             Self::Arima(fitted) => fitted.forecast(n_ahead),
             Self::Croston(fitted) => fitted.forecast(n_ahead),
+            Self::Theta(fitted) => fitted.forecast(n_ahead),
         }
     }
 
@@ -61,6 +65,7 @@ impl Fitted {
             Self::Smoothing(fitted) => fitted.is_sound(),
             Self::Arima(fitted) => fitted.is_sound(),
             Self::Croston(fitted) => fitted.is_sound(),
+            Self::Theta(fitted) => fitted.is_sound(),
         }
     }
 }
@@ -83,20 +88,7 @@ impl Forecast {
         stop: &Stop,
     ) -> Result<(), Stopped> {
         stop.check()?;
-        let mut known: HashMap<u32, Option<usize>> = HashMap::new();
-        let places: Vec<Place> = rows
-            .iter()
-            .map(|&row| {
-                let row = row as usize;
-                let code = timeline.series.get(row).copied().unwrap_or(u32::MAX);
-                let series = *known.entry(code).or_insert_with(|| self.position(timeline, code));
-                let index = timeline.time.get(row).and_then(|&time| self.step.index(time));
-                match (series, index) {
-                    (Some(series), Some(index)) => self.place(series, index),
-                    _ => Place::Unknown,
-                }
-            })
-            .collect();
+        let places = self.places(timeline, rows);
         let mut furthest = vec![0; self.series.len()];
         for place in &places {
             if let Place::Ahead(series, n_ahead) = *place {
@@ -120,6 +112,32 @@ impl Forecast {
         Ok(())
     }
 
+    /// How far ahead of its series' end each row lies.
+    pub(crate) fn steps_ahead(&self, timeline: &Timeline, rows: &[u32]) -> Vec<Option<u32>> {
+        let places = self.places(timeline, rows).into_iter();
+        let ahead = places.map(|place| match place {
+            Place::Ahead(_, n_ahead) => u32::try_from(n_ahead).ok(),
+            Place::Past(_) | Place::Unknown => None,
+        });
+        ahead.collect()
+    }
+
+    fn places(&self, timeline: &Timeline, rows: &[u32]) -> Vec<Place> {
+        let mut known: HashMap<u32, Option<usize>> = HashMap::new();
+        rows.iter()
+            .map(|&row| {
+                let row = row as usize;
+                let code = timeline.series.get(row).copied().unwrap_or(u32::MAX);
+                let series = *known.entry(code).or_insert_with(|| self.position(timeline, code));
+                let index = timeline.time.get(row).and_then(|&time| self.step.index(time));
+                match (series, index) {
+                    (Some(series), Some(index)) => self.place(series, index),
+                    _ => Place::Unknown,
+                }
+            })
+            .collect()
+    }
+
     fn position(&self, timeline: &Timeline, code: u32) -> Option<usize> {
         let name = timeline.names.get(code as usize)?;
         self.series.binary_search_by(|series| series.name.cmp(name)).ok()
@@ -135,6 +153,8 @@ impl Forecast {
 
     /// Whether stored numbers make forecasts.
     pub(crate) fn is_sound(&self) -> bool {
-        self.step.is_sound() && self.series.iter().all(|series| series.fitted.is_sound())
+        self.step.is_sound()
+            && self.errors.is_sound()
+            && self.series.iter().all(|series| series.fitted.is_sound())
     }
 }

@@ -10,6 +10,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use serde::{Deserialize, Serialize};
 
+use super::errors::Errors;
 use super::{Answer, Model, PredictError, Predictions};
 use crate::calendar::step::Step;
 use crate::frame::{DERIVED, FeatureColumn, FeatureValues, Frame, Timeline};
@@ -28,6 +29,7 @@ pub(crate) struct Lagged {
     pub(crate) recipe: Recipe,
     /// By name, in ascending order.
     pub(crate) series: Vec<Tail>,
+    pub(crate) errors: Errors,
     #[serde(with = "inside")]
     pub(crate) inner: Box<Model>,
 }
@@ -133,7 +135,8 @@ impl Recipe {
             out.extend(summary(target.window(nearest, window)));
         }
         for (position, (_, lag)) in self.past.iter().enumerate() {
-            let value = past.get(position).map(|past| past.at(index.saturating_sub(i64::from(*lag))));
+            let value =
+                past.get(position).map(|past| past.at(index.saturating_sub(i64::from(*lag))));
             out.push(value.unwrap_or(f64::NAN));
         }
     }
@@ -209,7 +212,8 @@ impl Lagged {
                     }
                 }
             }
-            let Predictions::Numbers(found) = self.inner.predict_until(&wide, &at_step, stop)? else {
+            let Predictions::Numbers(found) = self.inner.predict_until(&wide, &at_step, stop)?
+            else {
                 continue;
             };
             let mut sums: HashMap<u32, (f64, f64)> = HashMap::new();
@@ -229,14 +233,33 @@ impl Lagged {
         Ok(())
     }
 
+    /// How far ahead of its series' end each row lies.
+    pub(crate) fn steps_ahead(&self, timeline: &Timeline, rows: &[u32]) -> Vec<Option<u32>> {
+        let mut ends: HashMap<u32, Option<i64>> = HashMap::new();
+        let ahead = rows.iter().map(|&row| {
+            let code = *timeline.series.get(row as usize)?;
+            let index = self.step.index(*timeline.time.get(row as usize)?)?;
+            let end = ends
+                .entry(code)
+                .or_insert_with(|| self.tail(timeline, code).map(|tail| tail.target.end()));
+            let end = (*end)?;
+            (index >= end).then(|| u32::try_from(index.abs_diff(end) + 1).ok())?
+        });
+        ahead.collect()
+    }
+
+    fn tail(&self, timeline: &Timeline, code: u32) -> Option<&Tail> {
+        let name = timeline.names.get(code as usize)?;
+        let at = self.series.binary_search_by(|series| series.name.cmp(name)).ok()?;
+        self.series.get(at)
+    }
+
     fn going(&self, frame: &Frame, timeline: &Timeline, rows: &[u32]) -> AllGoing {
         let mut all = HashMap::new();
         for &row in rows {
             let Some(&code) = timeline.series.get(row as usize) else { continue };
             all.entry(code).or_insert_with(|| {
-                let name = timeline.names.get(code as usize)?;
-                let at = self.series.binary_search_by(|series| series.name.cmp(name)).ok()?;
-                let tail = self.series.get(at)?;
+                let tail = self.tail(timeline, code)?;
                 Some(Going {
                     target: tail.target.clone(),
                     past: self.with_later(tail, frame, timeline, code),
@@ -260,7 +283,8 @@ impl Lagged {
         for ((name, _), history) in self.recipe.past.iter().zip(&mut past) {
             let Some(values) = numbers(frame, timeline, name) else { continue };
             let mut later: BTreeMap<i64, f64> = BTreeMap::new();
-            for ((&series, &time), &value) in timeline.series.iter().zip(&timeline.time).zip(values) {
+            for ((&series, &time), &value) in timeline.series.iter().zip(&timeline.time).zip(values)
+            {
                 let index = self.step.index(time);
                 if let (true, false, Some(index)) = (series == code, value.is_nan(), index) {
                     later.insert(index, value);
@@ -282,6 +306,7 @@ impl Lagged {
     /// Whether stored numbers predict.
     pub(crate) fn is_sound(&self) -> bool {
         self.step.is_sound()
+            && self.errors.is_sound()
             && matches!(self.inner.answer, Answer::Number { .. })
             && self.inner.is_sound()
     }
@@ -314,7 +339,8 @@ impl Going {
     /// Goes on until the step before this one.
     fn reach(&mut self, index: i64, season: u32) {
         while self.target.end() < index {
-            let season_ago = self.target.at(self.target.end() - i64::from(season.max(1)));
+            let ago = self.target.end().saturating_sub(i64::from(season.max(1)));
+            let season_ago = self.target.at(ago);
             let last = self.target.values.last().copied().unwrap_or(f64::NAN);
             self.target.values.push(if season_ago.is_nan() { last } else { season_ago });
         }
@@ -379,6 +405,7 @@ mod tests {
                 step: Step::nearest(0.0, 1.0),
                 recipe: recipe(),
                 series: Vec::new(),
+                errors: Errors::default(),
                 inner: Box::new(inner),
             }),
         };

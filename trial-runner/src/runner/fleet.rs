@@ -14,6 +14,7 @@ use crate::folds::FoldPlan;
 use crate::model::Model;
 use crate::trainer::{Fit, FitError, Hand, Spare};
 
+use super::back_test::BackTest;
 use super::bench::Bench;
 use super::course::{Course, Entrant, guarded};
 use super::flight::{Flight, Landing, Over};
@@ -182,15 +183,31 @@ impl Fleet<'_> {
             work.study.work.training(&winner.configuration).map_err(Unfinished::Failed)?;
         let hand = Hand::of(training.learner, &bench.frame)
             .ok_or_else(|| Unfinished::Failed(untrainable(training.learner)))?;
+        let seed = mix(&[work.seed, training.kin(), u64::from(entity)]);
         let fit = Fit {
             frame: &bench.frame,
             rows: &rows,
             parameters: &training.parameters,
-            seed: mix(&[mix(&[work.seed, training.kin(), u64::from(entity)]), ALL_ROWS]),
+            seed: mix(&[seed, ALL_ROWS]),
             stop: &self.flight.stop,
             spare: self.spare,
         };
-        let fitted = guarded(|| hand.trainer().fit(&fit)).map_err(Unfinished::Failed)?;
+        let back_test = BackTest {
+            hand,
+            bench,
+            training: &training,
+            seed,
+            stop: &self.flight.stop,
+            spare: self.spare,
+        };
+        let fit = || {
+            let model = hand.trainer().fit(&fit)?;
+            match model.forecasts_series() {
+                true => Ok(model.with_errors(back_test.errors()?)),
+                false => Ok(model),
+            }
+        };
+        let fitted = guarded(fit).map_err(Unfinished::Failed)?;
         fitted.map_err(|error| match error {
             FitError::Failed(reason) => Unfinished::Failed(reason),
             FitError::Stopped(_) => Unfinished::Over,

@@ -50,7 +50,8 @@ impl Regular {
             // A running mean, so that no sum overflows.
             *mean += value / *n - *mean / *n;
         }
-        let (Some((&first, _)), Some((&last, _))) = (known.first_key_value(), known.last_key_value())
+        let (Some((&first, _)), Some((&last, _))) =
+            (known.first_key_value(), known.last_key_value())
         else {
             return Ok(None);
         };

@@ -201,7 +201,7 @@ pub(crate) fn fitted() -> Vec<(Model, Frame)> {
         let (train, _) = split(20);
         (fit(learner, &frame, &train, 1).unwrap(), frame)
     });
-    each.collect()
+    each.chain(super::series_contract::fitted()).collect()
 }
 
 #[test]

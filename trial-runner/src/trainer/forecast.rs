@@ -10,11 +10,12 @@ use super::lesson::Lesson;
 use super::parameters::{Parameters, wrong};
 use super::{Fit, FitError, Trainer};
 use crate::frame::{ForecastPlan, Timeline};
+use crate::model::errors::Errors;
 use crate::model::forecast::{Fitted, Forecast, SeriesForecast};
 use crate::model::{Body, Model};
 use crate::series::ets::{Component, ErrorForm};
 use crate::series::regular::{Fill, Regular};
-use crate::series::{arima, croston, ets, naive};
+use crate::series::{arima, croston, ets, naive, theta};
 use crate::stop::Stop;
 
 /// The last value.
@@ -27,6 +28,8 @@ pub(super) struct Drift;
 pub(super) struct Average;
 /// Exponential smoothing.
 pub(super) struct ExponentialSmoothing;
+/// The theta method.
+pub(super) struct Theta;
 /// Seasonal ARIMA.
 pub(super) struct Arima;
 /// Intermittent demand.
@@ -36,6 +39,7 @@ pub(super) struct Croston;
 enum Method {
     Naive(naive::Settings),
     Smoothing(ets::Settings),
+    Theta(theta::Settings),
     Arima(arima::Settings),
     Croston(croston::Settings),
 }
@@ -45,6 +49,7 @@ impl Method {
         Ok(match self {
             Self::Naive(settings) => Fitted::Naive(naive::fit(y, season, settings, stop)?),
             Self::Smoothing(settings) => Fitted::Smoothing(ets::fit(y, season, settings, stop)?),
+            Self::Theta(settings) => Fitted::Theta(theta::fit(y, season, settings, stop)?),
             Self::Arima(settings) => Fitted::Arima(arima::fit(y, season, settings, stop)?),
             Self::Croston(settings) => Fitted::Croston(croston::fit(y, season, settings, stop)?),
         })
@@ -107,6 +112,29 @@ impl Trainer for ExponentialSmoothing {
     }
 }
 
+impl Trainer for Theta {
+    fn fit(&self, job: &Fit<'_>) -> Result<Model, FitError> {
+        let parameters = Parameters(job.parameters);
+        let curvature = match parameters.get("theta")? {
+            None => theta::Theta::Fixed(2.0),
+            Some(value) => match (value.as_f64(), value.to_string().as_str()) {
+                (Some(curvature), _) if curvature.is_finite() && curvature >= 1.0 => {
+                    theta::Theta::Fixed(curvature)
+                }
+                (None, "optimized") => theta::Theta::Optimized,
+                (None, "auto") => theta::Theta::Auto,
+                _ => {
+                    let allowed = "a number of at least 1, optimized or auto";
+                    return Err(wrong("theta", value, allowed));
+                }
+            },
+        };
+        let dynamic = parameters.flag("dynamic", false)?;
+        let settings = theta::Settings { theta: curvature, dynamic };
+        each_series(job, "theta", season_length(job)?, &Method::Theta(settings))
+    }
+}
+
 impl Trainer for Arima {
     fn fit(&self, job: &Fit<'_>) -> Result<Model, FitError> {
         let parameters = Parameters(job.parameters);
@@ -139,8 +167,11 @@ impl Trainer for Croston {
                 _ => Err(wrong(name, value, "a number above 0 and at most 1")),
             },
         };
-        let settings =
-            croston::Settings { variant, alpha: share("alpha", Some(0.1))?, beta: share("beta", None)? };
+        let settings = croston::Settings {
+            variant,
+            alpha: share("alpha", Some(0.1))?,
+            beta: share("beta", None)?,
+        };
         each_series(job, "croston", None, &Method::Croston(settings))
     }
 }
@@ -199,7 +230,10 @@ fn each_series(
         let value = regular.values.last().copied().unwrap_or_default();
         series.push(SeriesForecast { name: name.to_owned(), last: regular.last(), value, fitted });
     }
-    Ok(Model { answer, body: Body::Forecast(Forecast { step: plan.step, series }) })
+    Ok(Model {
+        answer,
+        body: Body::Forecast(Forecast { step: plan.step, series, errors: Errors::default() }),
+    })
 }
 
 /// Rows of a series as a series without gaps.

@@ -17,9 +17,8 @@ use super::lesson::Lesson;
 use super::trials::{Hear, Heard, Trials};
 use super::{Fit, FitError, Trainer};
 use crate::folds::Fold;
-use crate::frame::{
-    DERIVED, FeatureColumn, FeatureValues, ForecastPlan, Frame, Target, Timeline,
-};
+use crate::frame::{DERIVED, FeatureColumn, FeatureValues, ForecastPlan, Frame, Target, Timeline};
+use crate::model::errors::Errors;
 use crate::model::lagged::{History, Lagged as Body, Recipe, Tail, numbers};
 use crate::model::{Body as Any, Model, PredictError};
 use crate::series::regular::Fill;
@@ -83,9 +82,9 @@ impl Trainer for Lagged {
                     stop: &stop,
                     ..job
                 };
-                let predictions = self.fit_wide(&job, &wide).and_then(|model| {
-                    predict(&model, trials.frame, &fold.validate, &stop)
-                });
+                let predictions = self
+                    .fit_wide(&job, &wide)
+                    .and_then(|model| predict(&model, trials.frame, &fold.validate, &stop));
                 let answer = match &predictions {
                     Ok(predictions) => Ok(predictions.lend()),
                     Err(error) => Err(error.clone()),
@@ -141,6 +140,7 @@ impl Lagged {
             step: wide.plan.step,
             recipe: wide.recipe.clone(),
             series,
+            errors: Errors::default(),
             inner: Box::new(inner),
         };
         Ok(Model { answer, body: Any::Lagged(body) })
