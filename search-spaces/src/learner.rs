@@ -59,6 +59,8 @@ pub enum Learner {
     Arima,
     /// Intermittent demand.
     Croston,
+    /// The line through the first and the last value.
+    Drift,
 }
 
 /// One parameter of a learner.
@@ -118,6 +120,7 @@ impl Learner {
         Self::Mlp,
         Self::Naive,
         Self::SeasonalNaive,
+        Self::Drift,
         Self::Average,
         Self::ExponentialSmoothing,
         Self::Theta,
@@ -147,6 +150,7 @@ impl Learner {
             Self::Theta => "theta",
             Self::Arima => "arima",
             Self::Croston => "croston",
+            Self::Drift => "drift",
         }
     }
 
@@ -158,7 +162,8 @@ impl Learner {
             Self::DecisionTree => &["decision_trees"],
             Self::Knn => &["k_nearest_neighbors", "nearest_neighbors"],
             Self::NaiveBayes => &["gaussian_naive_bayes"],
-            Self::ExponentialSmoothing => &["ets"],
+            Self::ExponentialSmoothing => &["ets", "auto_ets"],
+            Self::Arima => &["auto_arima"],
             _ => &[],
         }
     }
@@ -191,13 +196,19 @@ impl Learner {
             | Self::ExponentialSmoothing
             | Self::Theta
             | Self::Arima
-            | Self::Croston => &[Forecasting],
+            | Self::Croston
+            | Self::Drift => &[Forecasting],
         }
     }
 
     /// Whether it can count some rows for more than others.
     pub fn weighs_rows(self) -> bool {
-        !matches!(self, Self::Knn | Self::Svm)
+        !matches!(self, Self::Knn | Self::Svm) && !self.forecasts_series()
+    }
+
+    /// Whether it learns from the past of a series alone, and not from columns beside it.
+    pub fn forecasts_series(self) -> bool {
+        self.tasks() == [Task::Forecasting]
     }
 
     /// Whether this version can train it. The others are valid in a job and refused by `run`.
@@ -215,6 +226,14 @@ impl Learner {
                 | Self::Svm
                 | Self::NaiveBayes
                 | Self::GradientBoosting
+                | Self::Naive
+                | Self::SeasonalNaive
+                | Self::Drift
+                | Self::Average
+                | Self::ExponentialSmoothing
+                | Self::Theta
+                | Self::Arima
+                | Self::Croston
         )
     }
 

@@ -5,6 +5,7 @@
 //! dates that vary) is decided here and kept in the [`FeatureSchema`]. Read `table` next for
 //! files, [`crate::frame`] for what trainers see.
 
+mod bins;
 pub(crate) mod cell;
 pub(crate) mod column;
 pub(crate) mod date;
@@ -26,7 +27,7 @@ use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
 
-use fleetfit_search_spaces::data::{DataSource, DataSpec};
+use fleetfit_search_spaces::data::{DataSource, DataSpec, Forecasting};
 use fleetfit_search_spaces::entity::EntityKey;
 
 pub use cell::MISSING_WORDS;
@@ -36,7 +37,10 @@ pub use prediction::Prediction;
 pub use table::header;
 
 use crate::folds::Marks;
-use crate::frame::{FeatureSchema, Frame, Layout, Target};
+use crate::frame::{
+    FeatureColumn, FeatureSchema, FeatureValues, ForecastPlan, Frame, Holidays, Layout, Target,
+    TimeKind, Timeline,
+};
 use column::Column;
 use describe::describe;
 use raw::RawRows;
@@ -64,6 +68,10 @@ pub struct Dataset {
     weights: Option<Vec<f64>>,
     time: Option<Vec<f64>>,
     series: Option<Vec<u32>>,
+    series_names: Arc<Vec<String>>,
+    /// Columns known for the past alone, in the schema's order.
+    past: Vec<(Arc<str>, Vec<f64>)>,
+    forecasting: Option<Forecasting>,
     marks: Vec<Vec<f64>>,
     has_validation: bool,
     digest: String,
@@ -94,7 +102,26 @@ impl Dataset {
             raw.append(RawRows::validation(&other, &table, &roles, spec.task)?);
         }
         let unsorted = Unsorted { schema, keep, n_training, raw };
-        unsorted.sort(digest, notices, spec.validation.is_some())
+        let dataset = unsorted.sort(digest, notices, spec.validation.is_some())?;
+        let mut dataset = Self { forecasting: spec.forecasting.clone(), ..dataset };
+        dataset.find_holidays();
+        Ok(dataset)
+    }
+
+    /// Whose holidays are features, by the steps of the first entity.
+    fn find_holidays(&mut self) {
+        let country = self.forecasting.as_ref().and_then(|settings| settings.holidays);
+        let plan = country.and_then(|_| self.timeline(self.rows(0))?.plan);
+        if let (Some(country), Some(plan), Some(time)) = (country, plan, &mut self.schema.time) {
+            if time.kind == TimeKind::Date {
+                time.holidays = Some(Holidays { country, step: plan.step });
+            } else {
+                self.notices.push(
+                    "country_or_region_for_holidays is not used: the time column holds numbers"
+                        .to_owned(),
+                );
+            }
+        }
     }
 
     /// The entities, numbers by size and text by bytes. Without partition columns there is one.
@@ -146,9 +173,24 @@ impl Dataset {
     /// The rows of an entity: those to train on, then those of the validation table. An entity
     /// that does not exist has none.
     pub fn frame(&self, entity: u32) -> Frame {
+        self.lay_out(entity).0
+    }
+
+    /// What splits need to know about the rows of an entity's frame.
+    pub fn marks(&self, entity: u32) -> Marks {
+        self.lay_out(entity).1
+    }
+
+    /// The rows of an entity, and what splits need to know about them.
+    pub fn lay_out(&self, entity: u32) -> (Frame, Marks) {
         let rows = self.rows(entity);
-        Frame {
-            columns: self.layout.columns(&self.features, rows.clone()),
+        let timeline = self.timeline(rows.clone());
+        let mut columns = self.layout.columns(&self.features, rows.clone());
+        if let Some(timeline) = &timeline {
+            columns.extend(self.schema.holidays(&timeline.time));
+        }
+        let mut frame = Frame {
+            columns,
             target: match &self.target {
                 TargetRows::Number(values) => Target::Number(values[rows.clone()].to_vec()),
                 TargetRows::Class(codes, labels) => Target::Class {
@@ -157,14 +199,10 @@ impl Dataset {
                 },
             },
             weights: self.weights.as_ref().map(|weights| weights[rows.clone()].to_vec()),
+            timeline,
             n_rows: rows.len(),
-        }
-    }
-
-    /// What splits need to know about the rows of an entity's frame.
-    pub fn marks(&self, entity: u32) -> Marks {
-        let rows = self.rows(entity);
-        Marks {
+        };
+        let mut marks = Marks {
             time: self.time.as_ref().map(|time| time[rows.clone()].to_vec()),
             series: self.series.as_ref().map(|series| series[rows.clone()].to_vec()),
             columns: self.marks.iter().map(|mark| mark[rows.clone()].to_vec()).collect(),
@@ -172,7 +210,32 @@ impl Dataset {
                 let end = self.offset(2 * entity as usize + 1);
                 (end - rows.start) as u32
             }),
-        }
+            n_short: 0,
+        };
+        bins::condense(&mut frame, &mut marks);
+        (frame, marks)
+    }
+
+    fn timeline(&self, rows: std::ops::Range<usize>) -> Option<Timeline> {
+        let settings = self.forecasting.as_ref()?;
+        let kind = self.schema.time.as_ref()?.kind;
+        let time = self.time.as_ref()?[rows.clone()].to_vec();
+        let series = match &self.series {
+            Some(series) => series[rows.clone()].to_vec(),
+            None => vec![0; rows.len()],
+        };
+        let plan = ForecastPlan::of(settings, kind, &time, &series);
+        let past = self.past.iter().map(|(name, values)| FeatureColumn {
+            name: Arc::clone(name),
+            values: FeatureValues::Number(values[rows.clone()].to_vec()),
+        });
+        Some(Timeline {
+            past: past.collect(),
+            names: Arc::clone(&self.series_names),
+            plan: Some(Arc::new(plan)),
+            time,
+            series,
+        })
     }
 
     fn rows(&self, entity: u32) -> std::ops::Range<usize> {

@@ -8,8 +8,11 @@
 pub(crate) mod bayes;
 pub(crate) mod boosted;
 pub(crate) mod encoder;
+pub(crate) mod errors;
+pub(crate) mod forecast;
 pub(crate) mod forest;
 pub(crate) mod kernel;
+pub(crate) mod lagged;
 pub(crate) mod linear;
 pub(crate) mod neighbours;
 pub(crate) mod products;
@@ -25,8 +28,11 @@ use crate::stop::{Stop, Stopped};
 use bayes::Bayes;
 use boosted::Boosted;
 use encoder::{Design, Encoder};
+use errors::Errors;
+use forecast::Forecast;
 use forest::Forest;
 use kernel::KernelMachine;
+use lagged::Lagged;
 use linear::Linear;
 use neighbours::Neighbours;
 
@@ -87,6 +93,9 @@ pub enum PredictError {
         /// How many there are.
         n_rows: usize,
     },
+    /// The data has no times.
+    #[error("the data has no times to forecast by")]
+    NoTime,
     /// It was told to stop.
     #[error("the prediction was stopped")]
     Stopped(Stopped),
@@ -140,6 +149,10 @@ pub(crate) enum Body {
     Forest(Forest),
     /// Trees that add up.
     Boosted(Boosted),
+    /// Series that go on.
+    Forecast(Forecast),
+    /// Another model on the past of series.
+    Lagged(Lagged),
 }
 
 impl Model {
@@ -172,6 +185,13 @@ impl Model {
         let fallback = self.answer.fallback();
         let width = fallback.len();
         let mut raw = vec![0.0; rows.len() * width];
+        if let Body::Forecast(forecast) = &self.body {
+            let timeline = frame.timeline.as_ref().ok_or(PredictError::NoTime)?;
+            forecast.predict(timeline, rows, &mut raw, stop).map_err(PredictError::Stopped)?;
+        }
+        if let Body::Lagged(lagged) = &self.body {
+            lagged.predict(frame, rows, &mut raw, stop)?;
+        }
         let n_block = match &self.body {
             Body::Neighbours(..) | Body::Kernel(..) => SLOW_BLOCK_ROWS,
             _ => BLOCK_ROWS,
@@ -181,7 +201,7 @@ impl Model {
         let blocks =
             blocks.map(|block| stop.check().map(|()| block).map_err(PredictError::Stopped));
         match &self.body {
-            Body::Constant => {}
+            Body::Constant | Body::Forecast(_) | Body::Lagged(_) => {}
             Body::Forest(forest) => {
                 let bound = forest.bind(frame)?;
                 for block in blocks {
@@ -229,6 +249,43 @@ impl Model {
         let mut gains: Vec<(&str, f64)> = each.collect();
         gains.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(b.0)));
         gains
+    }
+
+    /// How far ahead of its series' end each row lies; none where that cannot be told.
+    pub(crate) fn steps_ahead(&self, frame: &Frame, rows: &[u32]) -> Vec<Option<u32>> {
+        match (&self.body, &frame.timeline) {
+            (Body::Forecast(forecast), Some(timeline)) => forecast.steps_ahead(timeline, rows),
+            (Body::Lagged(lagged), Some(timeline)) => lagged.steps_ahead(timeline, rows),
+            _ => vec![None; rows.len()],
+        }
+    }
+
+    /// Whether it forecasts series, so that errors of back-tests tell how far it may be off.
+    pub(crate) fn forecasts_series(&self) -> bool {
+        matches!(self.body, Body::Forecast(_) | Body::Lagged(_))
+    }
+
+    /// The same model, which knows how far it was off.
+    pub(crate) fn with_errors(mut self, errors: Errors) -> Self {
+        match &mut self.body {
+            Body::Forecast(forecast) => forecast.errors = errors,
+            Body::Lagged(lagged) => lagged.errors = errors,
+            _ => {}
+        }
+        self
+    }
+
+    /// How far each row's prediction may be off at a level between 0 and 1: in so large a share of
+    /// the back-tests it was no more. None for rows that are not ahead, and for models without
+    /// back-tests.
+    pub fn widths(&self, frame: &Frame, rows: &[u32], level: f64) -> Vec<Option<f64>> {
+        let errors = match &self.body {
+            Body::Forecast(forecast) => &forecast.errors,
+            Body::Lagged(lagged) => &lagged.errors,
+            _ => return vec![None; rows.len()],
+        };
+        let ahead = self.steps_ahead(frame, rows).into_iter();
+        ahead.map(|ahead| errors.width(ahead?, level)).collect()
     }
 
     /// The stored form.
@@ -280,6 +337,8 @@ impl Model {
                 }
                 Body::Forest(forest) => forest.is_sound(width),
                 Body::Boosted(boosted) => boosted.is_sound(width),
+                Body::Forecast(forecast) => width == 1 && forecast.is_sound(),
+                Body::Lagged(lagged) => width == 1 && lagged.is_sound(),
             }
     }
 }
@@ -387,6 +446,7 @@ mod tests {
             }],
             target: Target::Unknown,
             weights: None,
+            timeline: None,
             n_rows: 3,
         }
     }

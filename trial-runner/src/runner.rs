@@ -4,6 +4,7 @@
 //! threads than slots: those beyond make programs ready and wait (`runner/slots.rs`). Hints from the scheduler (end this
 //! trial, end this study) reach trials in flight through flags.
 
+mod back_test;
 mod bench;
 mod course;
 mod fleet;

@@ -48,7 +48,7 @@ pub(super) fn of(learner: Learner) -> Vec<LearnerParameter> {
         Learner::NaiveBayes => naive_bayes(),
         Learner::GradientBoosting => gradient_boosting(),
         Learner::Mlp => mlp(),
-        Learner::Naive | Learner::Average => Vec::new(),
+        Learner::Naive | Learner::Drift | Learner::Average => Vec::new(),
         Learner::SeasonalNaive => vec![season_length()],
         Learner::ExponentialSmoothing => exponential_smoothing(),
         Learner::Theta => theta(),
@@ -233,7 +233,13 @@ fn exponential_smoothing() -> Vec<LearnerParameter> {
 
 fn theta() -> Vec<LearnerParameter> {
     vec![
-        parameter("theta", Float(1.0, f64::MAX), float(2.0), "curvature of the second line"),
+        parameter(
+            "theta",
+            FloatOrWord(1.0, f64::MAX, &["optimized", "auto"]),
+            float(2.0),
+            "curvature of the second line; optimized takes what fits best, auto tries dynamic too",
+        ),
+        parameter("dynamic", Bool, truth(false), "whether the line is drawn anew at each step"),
         season_length(),
     ]
 }
@@ -255,7 +261,18 @@ fn croston() -> Vec<LearnerParameter> {
     const VARIANTS: &[&str] = &["classic", "sba", "tsb"];
     vec![
         parameter("variant", Word(VARIANTS), word("sba"), "how the rate is corrected"),
-        parameter("alpha", Float(POSITIVE, 1.0), float(0.1), "smoothing of sizes and intervals"),
+        parameter(
+            "alpha",
+            FloatOrWord(POSITIVE, 1.0, &["auto"]),
+            float(0.1),
+            "smoothing of sizes; auto chooses it from the data",
+        ),
+        parameter(
+            "beta",
+            Float(POSITIVE, 1.0),
+            None,
+            "smoothing of intervals, for tsb of the chance of a demand; alpha when left out",
+        ),
     ]
 }
 

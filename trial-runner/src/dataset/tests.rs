@@ -393,6 +393,8 @@ fn forecasting_knows_times_and_series() {
             holidays: None,
             cv_step: None,
             unknown_columns: vec!["sold_out".to_owned()],
+            gap: 0,
+            strategy: Default::default(),
         }),
         ..regression("t.csv", "y")
     };

@@ -141,6 +141,7 @@ fn synthetic(task: Task, n_rows: usize) -> Frame {
         ],
         target: target(task, &signal),
         weights: None,
+        timeline: None,
         n_rows,
     }
 }
@@ -201,7 +202,7 @@ pub(crate) fn fitted() -> Vec<(Model, Frame)> {
         let (train, _) = split(20);
         (fit(learner, &frame, &train, 1).unwrap(), frame)
     });
-    each.collect()
+    each.chain(super::series_contract::fitted()).collect()
 }
 
 #[test]
@@ -308,6 +309,7 @@ fn hostile(task: Task) -> Vec<(&'static str, Frame)> {
         columns,
         target: target(task, &wave(n, 1.0).iter().map(|value| value * 4.0).collect::<Vec<_>>()),
         weights: None,
+        timeline: None,
         n_rows: n,
     };
     let wide = (0..300).map(|index| number(&format!("x{index}"), wave(20, 0.1 + index as f64)));
