@@ -38,6 +38,7 @@ fn frame(n_rows: usize) -> Frame {
         ],
         weights: None,
         n_rows,
+        timeline: None,
     }
 }
 
