@@ -1,7 +1,9 @@
 //! The built-in learners, their parameters with bounds and defaults, and the tasks they do.
 //!
-//! `parameters.rs` holds the tables; `check.rs` judges a search space by them.
+//! `parameters.rs` holds the tables, `alias.rs` what others call them; `check.rs` judges a search
+//! space by them.
 
+mod alias;
 mod check;
 mod parameters;
 
@@ -223,6 +225,7 @@ impl Learner {
                 | Self::Knn
                 | Self::Svm
                 | Self::NaiveBayes
+                | Self::GradientBoosting
                 | Self::Naive
                 | Self::SeasonalNaive
                 | Self::Drift
@@ -238,7 +241,7 @@ impl Learner {
     /// the others, so that one fit answers for all of them.
     pub fn path(self) -> Option<&'static str> {
         match self {
-            Self::GradientBoosting | Self::RandomForest | Self::ExtraTrees => Some("n_estimators"),
+            Self::GradientBoosting => Some("n_estimators"),
             Self::Ridge | Self::Lasso | Self::ElasticNet => Some("alpha"),
             _ => None,
         }
@@ -247,6 +250,11 @@ impl Learner {
     /// Its parameters.
     pub fn parameters(self) -> Vec<LearnerParameter> {
         parameters::of(self)
+    }
+
+    /// Our name of a parameter that another tool calls so; none for our own names.
+    pub fn own_name(self, name: &str) -> Option<&'static str> {
+        alias::own_name(self, name)
     }
 
     /// The parameter with this name.

@@ -48,6 +48,12 @@ use roles::Roles;
 use sorting::Unsorted;
 use table::Table;
 
+/// So many times the mean of all entities' rows are many.
+const MANY_TIMES_THE_MEAN: usize = 4;
+
+/// How many entities are called large at most.
+const MOST_LARGE: usize = 64;
+
 /// The rows to learn from, by entity.
 #[derive(Debug)]
 pub struct Dataset {
@@ -128,6 +134,19 @@ impl Dataset {
     /// The entities, numbers by size and text by bytes. Without partition columns there is one.
     pub fn entities(&self) -> &[EntityKey] {
         &self.entities
+    }
+
+    /// The entities with many more rows than others, the largest first: whoever trains all of them
+    /// should begin with these.
+    pub fn large(&self) -> Vec<u32> {
+        let n_entities = self.entities.len().max(1);
+        let least = MANY_TIMES_THE_MEAN * self.n_rows() / n_entities;
+        let mut large: Vec<(usize, u32)> = (0..n_entities as u32)
+            .map(|entity| (self.rows(entity).len(), entity))
+            .filter(|(n_rows, _)| *n_rows > least)
+            .collect();
+        large.sort_by_key(|&(n_rows, entity)| (std::cmp::Reverse(n_rows), entity));
+        large.into_iter().take(MOST_LARGE).map(|(_, entity)| entity).collect()
     }
 
     /// The digest of the files' bytes, in hexadecimal.

@@ -10,6 +10,7 @@ pub mod frame;
 pub mod metrics;
 pub mod stop;
 
+mod boost;
 mod caught;
 
 mod series;

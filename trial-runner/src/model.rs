@@ -6,6 +6,7 @@
 //! a prediction is a finite number: one that overflows becomes the constant model's.
 
 pub(crate) mod bayes;
+pub(crate) mod boosted;
 pub(crate) mod encoder;
 pub(crate) mod errors;
 pub(crate) mod forecast;
@@ -25,6 +26,7 @@ use crate::frame::Frame;
 use crate::stop::{Stop, Stopped};
 
 use bayes::Bayes;
+use boosted::Boosted;
 use encoder::{Design, Encoder};
 use errors::Errors;
 use forecast::Forecast;
@@ -145,6 +147,8 @@ pub(crate) enum Body {
     Bayes(Encoder, Bayes),
     /// One tree or many.
     Forest(Forest),
+    /// Trees that add up.
+    Boosted(Boosted),
     /// Series that go on.
     Forecast(Forecast),
     /// Another model on the past of series.
@@ -203,6 +207,13 @@ impl Model {
                 for block in blocks {
                     let (rows, out) = block?;
                     forest.predict(&bound, rows, out, width);
+                }
+            }
+            Body::Boosted(boosted) => {
+                let bound = boosted.bind(frame)?;
+                for block in blocks {
+                    let (rows, out) = block?;
+                    boosted.predict(&bound, rows, out, width);
                 }
             }
             Body::Linear(encoder, linear) => {
@@ -313,6 +324,7 @@ impl Model {
                     encoder_is_sound(encoder) && bayes.is_sound(encoder.features.len(), width)
                 }
                 Body::Forest(forest) => forest.is_sound(width),
+                Body::Boosted(boosted) => boosted.is_sound(width),
                 Body::Forecast(forecast) => width == 1 && forecast.is_sound(),
                 Body::Lagged(lagged) => width == 1 && lagged.is_sound(),
             }
@@ -338,7 +350,7 @@ fn over<'a>(
 
 impl Answer {
     /// The constant model's answer: one number, or one a class that training saw.
-    fn fallback(&self) -> Vec<f64> {
+    pub(crate) fn fallback(&self) -> Vec<f64> {
         match self {
             Self::Number { fallback } => vec![*fallback],
             Self::Classes { shares, .. } => shares.clone(),
@@ -357,7 +369,7 @@ impl Answer {
     }
 
     /// Spreads the classes that training saw over all labels.
-    fn finish(&self, raw: Vec<f64>) -> Predictions {
+    pub(crate) fn finish(&self, raw: Vec<f64>) -> Predictions {
         match self {
             Self::Number { .. } => Predictions::Numbers(raw),
             Self::Classes { labels, present, .. } => {

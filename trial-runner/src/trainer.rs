@@ -11,6 +11,7 @@ mod descent;
 mod encode;
 mod forecast;
 mod forest;
+mod gradient_boosting;
 mod grow;
 mod knn;
 mod lagged;
@@ -107,6 +108,7 @@ pub fn trainer(learner: Learner) -> Option<&'static dyn Trainer> {
         Learner::ExtraTrees => Some(&forest::ExtraTrees),
         Learner::Knn => Some(&knn::Knn),
         Learner::Svm => Some(&svm::Svm),
+        Learner::GradientBoosting => Some(&gradient_boosting::GradientBoosting),
         Learner::Naive => Some(&forecast::Naive),
         Learner::SeasonalNaive => Some(&forecast::SeasonalNaive),
         Learner::Drift => Some(&forecast::Drift),
@@ -115,7 +117,7 @@ pub fn trainer(learner: Learner) -> Option<&'static dyn Trainer> {
         Learner::Arima => Some(&forecast::Arima),
         Learner::Croston => Some(&forecast::Croston),
         Learner::Theta => Some(&forecast::Theta),
-        Learner::GradientBoosting | Learner::Mlp => None,
+        Learner::Mlp => None,
     }
 }
 

@@ -160,7 +160,10 @@ fn naive_bayes() -> Vec<LearnerParameter> {
 }
 
 fn gradient_boosting() -> Vec<LearnerParameter> {
-    const OBJECTIVES: &[&str] = &["squared", "absolute", "huber", "quantile", "poisson", "tweedie"];
+    const OBJECTIVES: ParameterKind = WordByTask {
+        classes: &["log_loss"],
+        numbers: &["squared", "absolute", "huber", "quantile", "poisson", "tweedie"],
+    };
     vec![
         parameter("n_estimators", Int(1, 100_000), int(100), "trees"),
         parameter("learning_rate", Float(POSITIVE, 1.0), float(0.1), "weight of each tree"),
@@ -185,10 +188,15 @@ fn gradient_boosting() -> Vec<LearnerParameter> {
             None,
             "trees without gain before it stops",
         ),
-        parameter("objective", Word(OBJECTIVES), word("squared"), "loss; regression"),
+        parameter(
+            "objective",
+            OBJECTIVES,
+            None,
+            "loss; squared, or log_loss for classes, when left out",
+        ),
         parameter(
             "alpha",
-            Float(POSITIVE, 1.0),
+            Float(POSITIVE, f64::MAX),
             float(0.9),
             "quantile, or where huber turns linear",
         ),

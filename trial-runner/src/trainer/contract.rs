@@ -70,6 +70,7 @@ fn cases() -> Vec<(Learner, Task)> {
         Learner::ExtraTrees,
         Learner::Knn,
         Learner::Svm,
+        Learner::GradientBoosting,
     ] {
         cases.push((learner, Task::Numbers));
         cases.push((learner, Task::TwoClasses));
@@ -448,6 +449,7 @@ fn long_fits_end_at_the_deadline() {
         (Learner::ExtraTrees, Task::FourClasses, vec![("n_estimators", Value::Int(100_000))]),
         (Learner::Svm, Task::Numbers, vec![("C", Value::Float(1e6)), ("tol", Value::Float(1e-12))]),
         (Learner::LogisticRegression, Task::FourClasses, vec![("C", Value::Float(1e9))]),
+        (Learner::GradientBoosting, Task::Numbers, vec![("n_estimators", Value::Int(100_000))]),
     ];
     for (learner, task, pairs) in long {
         let frame = synthetic(task, 30_000);
@@ -498,6 +500,7 @@ fn a_row_of_weight_two_is_two_rows() {
         Learner::Lasso,
         Learner::ElasticNet,
         Learner::DecisionTree,
+        Learner::GradientBoosting,
         Learner::LogisticRegression,
     ] {
         if learner == Learner::LogisticRegression {

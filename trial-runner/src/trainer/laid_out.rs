@@ -2,12 +2,16 @@
 
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
+use crate::boost::table::Table;
+
 /// Everything that is kept of one frame. A field a kind, each with what tells its forms apart.
 #[derive(Debug, Default)]
-pub struct LaidOut {}
+pub struct LaidOut {
+    /// Binned features, by the most bins of a column.
+    pub(super) tables: Kept<usize, Table>,
+}
 
 /// Values by their keys, each made by whoever asks first.
-#[expect(dead_code, reason = "the trainers that lay out come with the next changes")]
 #[derive(Debug)]
 pub(super) struct Kept<K, V>(Mutex<Vec<(K, Arc<OnceLock<V>>)>>);
 
@@ -17,7 +21,6 @@ impl<K, V> Default for Kept<K, V> {
     }
 }
 
-#[expect(dead_code, reason = "the trainers that lay out come with the next changes")]
 impl<K: PartialEq, V> Kept<K, V> {
     /// The place of a value: whoever fills it keeps others waiting, but only those who want the
     /// same one.
