@@ -21,7 +21,7 @@ use crate::stop::Stop;
 const MOST_AHEAD: u64 = 100_000;
 
 /// The variant of [`super::Body`] that this is, so that bytes cannot nest one in another.
-const OWN_VARIANT: u32 = 7;
+const OWN_VARIANT: u32 = 8;
 
 /// A regressor on lags.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
