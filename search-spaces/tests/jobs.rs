@@ -333,10 +333,11 @@ fn learners_and_settings_that_cannot_run_yet_are_valid() {
     let stopped = format!("{STORES}early_termination: {{type: median_stopping}}\n");
     assert_eq!(reasons(&stopped), ["early_termination"]);
     let forecasting = STORES.replace("task: regression", "task: forecasting");
-    let settings = "forecasting: {time_column_name: week, target_lags: [1, 2], use_stl: season}\n";
+    let settings = "forecasting: {time_column_name: week, target_lags: [1, 2], use_stl: season, \
+                    country_or_region_for_holidays: AR}\n";
     assert_eq!(
         reasons(&format!("{forecasting}{settings}")),
-        ["forecasting.target_lags", "forecasting.use_stl"],
+        ["forecasting.country_or_region_for_holidays", "forecasting.use_stl"],
     );
     let plain = "forecasting: {time_column_name: week, forecast_horizon: 4}\n";
     assert_eq!(reasons(&format!("{forecasting}{plain}")), [""; 0]);

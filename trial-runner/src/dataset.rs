@@ -108,19 +108,26 @@ impl Dataset {
         Ok(dataset)
     }
 
-    /// Whose holidays are features, by the steps of the first entity.
+    /// Whose holidays are features, by the steps of the first entity. Numbers have no calendar.
     fn find_holidays(&mut self) {
-        let country = self.forecasting.as_ref().and_then(|settings| settings.holidays);
-        let plan = country.and_then(|_| self.timeline(self.rows(0))?.plan);
-        if let (Some(country), Some(plan), Some(time)) = (country, plan, &mut self.schema.time) {
-            if time.kind == TimeKind::Date {
-                time.holidays = Some(Holidays { country, step: plan.step });
-            } else {
-                self.notices.push(
-                    "country_or_region_for_holidays is not used: the time column holds numbers"
-                        .to_owned(),
-                );
+        let Some(settings) = &self.forecasting else { return };
+        let is_dates = self.schema.time.as_ref().is_some_and(|time| time.kind == TimeKind::Date);
+        if !is_dates {
+            let named = [
+                ("frequency", settings.frequency.is_some()),
+                ("country_or_region_for_holidays", settings.holidays.is_some()),
+            ];
+            for (key, _) in named.into_iter().filter(|(_, is_set)| *is_set) {
+                self.notices.push(format!(
+                    "{key} is not used: the time column holds numbers, which count steps"
+                ));
             }
+            return;
+        }
+        let Some(country) = settings.holidays else { return };
+        let plan = self.timeline(self.rows(0)).and_then(|timeline| timeline.plan);
+        if let (Some(plan), Some(time)) = (plan, &mut self.schema.time) {
+            time.holidays = Some(Holidays { country, step: plan.step });
         }
     }
 

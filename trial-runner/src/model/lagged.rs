@@ -7,20 +7,21 @@
 //! every lag is missing.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
 use super::errors::Errors;
 use super::{Answer, Model, PredictError, Predictions};
 use crate::calendar::step::Step;
-use crate::frame::{DERIVED, FeatureColumn, FeatureValues, Frame, Timeline};
+use crate::frame::{DERIVED, FeatureColumn, FeatureValues, Frame, Target, Timeline};
 use crate::stop::Stop;
 
 /// Nobody looks further ahead.
 const MOST_AHEAD: u64 = 100_000;
 
 /// The variant of [`super::Body`] that this is, so that bytes cannot nest one in another.
-const OWN_VARIANT: u32 = 7;
+const OWN_VARIANT: u32 = 8;
 
 /// A regressor on lags.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -175,62 +176,82 @@ impl Lagged {
     ) -> Result<(), PredictError> {
         let timeline = frame.timeline.as_ref().ok_or(PredictError::NoTime)?;
         let mut going = self.going(frame, timeline, rows);
-        let mut by_step: BTreeMap<i64, Vec<usize>> = BTreeMap::new();
-        for (position, &row) in rows.iter().enumerate() {
-            let Some(own) = going.of_row(timeline, row) else { continue };
+        let mut by_step: BTreeMap<i64, Vec<u32>> = BTreeMap::new();
+        for ((position, &row), out) in (0_u32..).zip(rows).zip(out.iter_mut()) {
             let time = timeline.time.get(row as usize);
             let index = time.and_then(|&time| self.step.index(time));
-            match (index, own) {
-                (Some(index), Some(own)) if index < own.future => out[position] = own.last_value,
-                (Some(index), Some(own)) if index.abs_diff(own.future) > MOST_AHEAD => {
-                    out[position] = f64::NAN;
+            let code = timeline.series.get(row as usize).copied().unwrap_or(u32::MAX);
+            match (index, going.get(&code)) {
+                (Some(index), Some(Some(own))) if index < own.future => *out = own.last_value,
+                (Some(index), Some(Some(own))) if index.abs_diff(own.future) > MOST_AHEAD => {
+                    *out = f64::NAN;
                 }
                 (Some(index), _) => by_step.entry(index).or_default().push(position),
-                (None, _) => out[position] = f64::NAN,
+                (None, _) => *out = f64::NAN,
             }
         }
-        let names = self.recipe.names();
         let first_own = frame.columns.len();
-        let mut wide = frame.clone();
-        wide.timeline = None;
-        wide.columns.extend(names.iter().map(|name| FeatureColumn {
-            name: name.as_str().into(),
-            values: FeatureValues::Number(vec![f64::NAN; frame.n_rows]),
-        }));
+        let mut wide = self.widened(frame, rows);
         let mut cells = Vec::new();
         for (index, positions) in by_step {
-            let at_step: Vec<u32> = positions.iter().map(|&position| rows[position]).collect();
-            for &row in &at_step {
-                let Some(Some(own)) = going.of_row(timeline, row) else { continue };
+            let codes = || {
+                let rows = positions.iter().map(|&position| rows[position as usize]);
+                rows.map(|row| timeline.series.get(row as usize).copied().unwrap_or(u32::MAX))
+            };
+            for (&position, code) in positions.iter().zip(codes()) {
+                let Some(Some(own)) = going.get_mut(&code) else { continue };
                 own.reach(index, self.recipe.season);
                 self.recipe.write(&own.target, &own.past, index, &mut cells);
                 for (column, &cell) in wide.columns[first_own..].iter_mut().zip(&cells) {
-                    if let FeatureValues::Number(values) = &mut column.values
-                        && let Some(value) = values.get_mut(row as usize)
-                    {
-                        *value = cell;
+                    if let FeatureValues::Number(values) = &mut column.values {
+                        values[position as usize] = cell;
                     }
                 }
             }
-            let Predictions::Numbers(found) = self.inner.predict_until(&wide, &at_step, stop)?
-            else {
-                continue;
-            };
-            let mut sums: HashMap<u32, (f64, f64)> = HashMap::new();
-            for ((&position, &row), value) in positions.iter().zip(&at_step).zip(found) {
-                out[position] = value;
-                let code = timeline.series.get(row as usize).copied().unwrap_or(u32::MAX);
-                let (mean, n) = sums.entry(code).or_insert((0.0, 0.0));
+            let found = self.inner.predict_until(&wide, &positions, stop)?;
+            let Predictions::Numbers(found) = found else { continue };
+            // Rows of one step are one, as they were in training.
+            let mut means: HashMap<u32, (f64, f64)> = HashMap::new();
+            for ((&position, code), value) in positions.iter().zip(codes()).zip(found) {
+                out[position as usize] = value;
+                let (mean, n) = means.entry(code).or_insert((0.0, 0.0));
                 *n += 1.0;
                 *mean += value / *n - *mean / *n;
             }
-            for (code, (mean, _)) in sums {
-                if let Some(Some(own)) = going.0.get_mut(&code) {
+            for (code, (mean, _)) in means {
+                if let Some(Some(own)) = going.get_mut(&code) {
                     own.target.values.push(mean);
                 }
             }
         }
         Ok(())
+    }
+
+    /// The rows alone, with room for the columns of the past.
+    fn widened(&self, frame: &Frame, rows: &[u32]) -> Frame {
+        let own = frame.columns.iter().map(|column| FeatureColumn {
+            name: Arc::clone(&column.name),
+            values: match &column.values {
+                FeatureValues::Number(values) => {
+                    FeatureValues::Number(rows.iter().map(|&row| values[row as usize]).collect())
+                }
+                FeatureValues::Category { codes, levels } => FeatureValues::Category {
+                    codes: rows.iter().map(|&row| codes[row as usize]).collect(),
+                    levels: Arc::clone(levels),
+                },
+            },
+        });
+        let of_past = self.recipe.names().into_iter().map(|name| FeatureColumn {
+            name: name.into(),
+            values: FeatureValues::Number(vec![f64::NAN; rows.len()]),
+        });
+        Frame {
+            columns: own.chain(of_past).collect(),
+            target: Target::Unknown,
+            weights: None,
+            timeline: None,
+            n_rows: rows.len(),
+        }
     }
 
     /// How far ahead of its series' end each row lies.
@@ -254,10 +275,16 @@ impl Lagged {
         self.series.get(at)
     }
 
-    fn going(&self, frame: &Frame, timeline: &Timeline, rows: &[u32]) -> AllGoing {
+    fn going(
+        &self,
+        frame: &Frame,
+        timeline: &Timeline,
+        rows: &[u32],
+    ) -> HashMap<u32, Option<Going>> {
         let mut all = HashMap::new();
         for &row in rows {
             let Some(&code) = timeline.series.get(row as usize) else { continue };
+            // None where training did not see it.
             all.entry(code).or_insert_with(|| {
                 let tail = self.tail(timeline, code)?;
                 Some(Going {
@@ -268,7 +295,7 @@ impl Lagged {
                 })
             });
         }
-        AllGoing(all)
+        all
     }
 
     /// The columns of the past, with what the rows themselves say of them.
@@ -322,16 +349,6 @@ pub(crate) fn numbers<'a>(
     match &columns.find(|column| *column.name == *name)?.values {
         FeatureValues::Number(values) => Some(values),
         FeatureValues::Category { .. } => None,
-    }
-}
-
-/// The series of some rows by their codes; none for those that training did not see.
-struct AllGoing(HashMap<u32, Option<Going>>);
-
-impl AllGoing {
-    fn of_row(&mut self, timeline: &Timeline, row: u32) -> Option<Option<&mut Going>> {
-        let code = timeline.series.get(row as usize)?;
-        self.0.get_mut(code).map(Option::as_mut)
     }
 }
 
