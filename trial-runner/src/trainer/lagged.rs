@@ -176,7 +176,8 @@ fn ends(job: &Fit<'_>, timeline: &Timeline, plan: &ForecastPlan) -> Vec<Tail> {
     }
     let tail = |(name, index): (&str, i64)| Tail {
         name: name.to_owned(),
-        target: History { first: index, values: vec![f64::NAN] },
+        // Nobody asks for the value.
+        target: History { first: index, values: vec![0.0] },
         past: Vec::new(),
     };
     last.into_iter().map(tail).collect()
@@ -306,7 +307,7 @@ fn history(
 fn recipe(frame: &Frame, timeline: &Timeline, plan: &ForecastPlan, n_steps: usize) -> Recipe {
     let settings = &plan.settings;
     let season = u32::try_from(plan.season).unwrap_or(1);
-    let ahead = settings.horizon.map_or_else(|| (n_steps / 10).max(1) as u32, |horizon| horizon);
+    let ahead = settings.horizon.unwrap_or_else(|| (n_steps / 10).max(1) as u32);
     let ahead = ahead.saturating_add(settings.gap);
     let room = (n_steps / 3).max(1);
     let fits = |steps: &u32| *steps as usize <= room;

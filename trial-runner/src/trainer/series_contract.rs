@@ -450,7 +450,8 @@ fn any_times_do_no_harm() {
                     let found = numbers(&model, &ahead);
                     let is_finite = found.iter().all(|value| value.is_finite());
                     assert!(is_finite, "round {round}, {learner:?}: {found:?}");
-                    assert_eq!(Model::from_bytes(&model.to_bytes()).as_ref(), Ok(&model));
+                    let bytes = model.to_bytes();
+                    assert_eq!(Model::from_bytes(&bytes).unwrap().to_bytes(), bytes);
                     model.widths(&ahead, &[0, 1, 2], 0.5);
                 }
                 Err(FitError::Failed(reason)) => {
