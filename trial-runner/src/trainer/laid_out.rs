@@ -2,12 +2,17 @@
 
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-/// Everything that is kept of one frame. A field a kind, each with what tells its forms apart.
+use super::linear;
+
+/// Everything that is kept of one frame and its folds. A field a kind, each with what tells its
+/// forms apart.
 #[derive(Debug, Default)]
-pub struct LaidOut {}
+pub struct LaidOut {
+    /// Folds of lines.
+    pub(super) lines: Kept<(linear::Form, usize), linear::Prepared>,
+}
 
 /// Values by their keys, each made by whoever asks first.
-#[expect(dead_code, reason = "the trainers that lay out come with the next changes")]
 #[derive(Debug)]
 pub(super) struct Kept<K, V>(Mutex<Vec<(K, Arc<OnceLock<V>>)>>);
 
@@ -17,7 +22,6 @@ impl<K, V> Default for Kept<K, V> {
     }
 }
 
-#[expect(dead_code, reason = "the trainers that lay out come with the next changes")]
 impl<K: PartialEq, V> Kept<K, V> {
     /// The place of a value: whoever fills it keeps others waiting, but only those who want the
     /// same one.
