@@ -199,3 +199,6 @@ fn linear(point: &[f64], n_columns: usize, n_outputs: usize) -> Result<Linear, F
     }
     Ok(Linear { weights, intercepts, link: Link::Softmax })
 }
+
+#[cfg(test)]
+mod tests;

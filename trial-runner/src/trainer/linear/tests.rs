@@ -303,7 +303,8 @@ fn numbers_far_from_zero() {
         if let Target::Number(y) = &mut frame.target {
             y.iter_mut().for_each(|value| *value -= 1e4);
         }
-        check("far from zero", &frame, &k_folds(100, 4), 1e-8);
+        // Without an intercept such columns are nearly one: a single fit has no more digits.
+        check("far from zero", &frame, &k_folds(100, 4), 1e-6);
     }
 }
 
