@@ -271,7 +271,7 @@ fn history(
 fn recipe(frame: &Frame, timeline: &Timeline, plan: &ForecastPlan, n_steps: usize) -> Recipe {
     let settings = &plan.settings;
     let season = u32::try_from(plan.season).unwrap_or(1);
-    let ahead = settings.horizon.map_or_else(|| (n_steps / 10).max(1) as u32, |horizon| horizon);
+    let ahead = settings.horizon.unwrap_or_else(|| (n_steps / 10).max(1) as u32);
     let ahead = ahead.saturating_add(settings.gap);
     let room = (n_steps / 3).max(1);
     let fits = |steps: &u32| *steps as usize <= room;
