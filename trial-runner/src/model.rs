@@ -369,6 +369,19 @@ impl Answer {
         }
     }
 
+    /// What a linear model says about rows that are encoded.
+    pub(crate) fn predict_encoded(&self, linear: &Linear, design: &Design) -> Predictions {
+        let fallback = self.fallback();
+        let mut raw: Vec<f64> = vec![0.0; design.n_rows * fallback.len()];
+        linear.predict(design, &mut raw, fallback.len());
+        for row in raw.chunks_mut(fallback.len().max(1)) {
+            if !row.iter().all(|value| value.is_finite()) {
+                row.copy_from_slice(&fallback);
+            }
+        }
+        self.finish(raw)
+    }
+
     fn is_sound(&self) -> bool {
         match self {
             Self::Number { .. } => true,

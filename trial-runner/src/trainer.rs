@@ -1,13 +1,12 @@
 //! The algorithms that turn an entity's rows and a configuration into a [`Model`].
 //!
 //! A trainer is deterministic in its seed, gives up when its [`Stop`] says so, and answers anything
-//! it cannot fit with a reason instead of a panic. smartcore minimises the loss of logistic
-//! regression (`trainer/smart.rs`; nothing else names it). Everything else is ours, and each file says
+//! it cannot fit with a reason instead of a panic. smartcore minimises the loss of large logistic
+//! regressions (`trainer/smart.rs`; nothing else names it). Everything else is ours, and each file says
 //! what was wrong with smartcore's. No struct of another crate is ever stored: see [`Model`].
 
 mod bayes;
 mod bins;
-mod descent;
 mod encode;
 mod forecast;
 mod forest;
@@ -18,8 +17,8 @@ mod lagged;
 mod laid_out;
 mod lesson;
 mod linear;
+mod logistic;
 mod parameters;
-mod ridge;
 mod smart;
 mod smo;
 mod spare;
@@ -98,10 +97,10 @@ impl FitError {
 /// The trainer of a learner; none when this version has none.
 pub fn trainer(learner: Learner) -> Option<&'static dyn Trainer> {
     match learner {
-        Learner::Ridge => Some(&linear::Ridge),
-        Learner::Lasso => Some(&linear::Lasso),
-        Learner::ElasticNet => Some(&linear::ElasticNet),
-        Learner::LogisticRegression => Some(&smart::LogisticRegression),
+        Learner::Ridge => Some(&linear::Line::Ridge),
+        Learner::Lasso => Some(&linear::Line::Lasso),
+        Learner::ElasticNet => Some(&linear::Line::ElasticNet),
+        Learner::LogisticRegression => Some(&logistic::LogisticRegression),
         Learner::NaiveBayes => Some(&bayes::NaiveBayes),
         Learner::DecisionTree => Some(&forest::DecisionTree),
         Learner::RandomForest => Some(&forest::RandomForest),

@@ -9,7 +9,7 @@ use crate::model::source::{ColumnSource, SourceKind};
 /// More features than this make a Gram matrix of 32 MB.
 const MAX_FEATURES: usize = 2_000;
 /// Words with a feature of their own; the rest share one.
-const MAX_WORDS: usize = 64;
+pub(super) const MAX_WORDS: usize = 64;
 
 /// Whether features are brought to zero mean and unit deviation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -2,13 +2,17 @@
 
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
+use super::linear;
 use crate::boost::table::Table;
 
-/// Everything that is kept of one frame. A field a kind, each with what tells its forms apart.
+/// Everything that is kept of one frame and its folds. A field a kind, each with what tells its
+/// forms apart.
 #[derive(Debug, Default)]
 pub struct LaidOut {
     /// Binned features, by the most bins of a column.
     pub(super) tables: Kept<usize, Table>,
+    /// Folds of lines.
+    pub(super) lines: Kept<(linear::Form, usize), linear::Prepared>,
 }
 
 /// Values by their keys, each made by whoever asks first.

@@ -3,137 +3,130 @@
 //! Ours rather than smartcore's, whose lasso and elastic net have wrong intercepts on columns that
 //! are not centred and another scale of alpha, and whose ridge refuses fewer rows than columns.
 //! Features are standardised unless `standardize: false`; the penalty then means the same for all.
+//! One fit is `taught.rs`, `system.rs` and a solver (`ridge.rs`, `net.rs`, `descent.rs`); many on
+//! the folds of an entity share sums and factors: `path.rs`.
 
-use super::descent::{self, Penalty};
-use super::encode::{Scaling, encode};
-use super::lesson::{Lesson, mean};
+mod basis;
+mod descent;
+mod gram;
+mod net;
+mod panels;
+mod path;
+mod ridge;
+mod split;
+mod system;
+mod taught;
+mod tridiagonal;
+
+#[cfg(test)]
+mod tests;
+
+use fleetfit_search_spaces::Configuration;
+
+use self::descent::{Centred, Penalty};
+use self::net::Ladder;
+use self::system::System;
+use self::taught::{Lessoned, Taught};
 use super::parameters::Parameters;
-use super::ridge::{self, Centred};
+use super::trials::{Hear, Trials};
 use super::{Fit, FitError, Trainer};
-use crate::model::encoder::Design;
 use crate::model::linear::{Linear, Link};
-use crate::model::{Body, Model};
+use crate::model::{Answer, Body, Model};
 
-/// Linear regression with a squared penalty.
-pub(super) struct Ridge;
-/// Linear regression with an absolute penalty.
-pub(super) struct Lasso;
-/// Linear regression with both.
-pub(super) struct ElasticNet;
+pub(super) use self::gram::{Rows, TILE};
+pub(super) use self::path::Prepared;
+pub(super) use self::ridge::{factorise, substitute};
+pub(super) use self::taught::Form;
 
-impl Trainer for Ridge {
+/// A linear regression, by its penalty.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Line {
+    /// The squares of the weights.
+    Ridge,
+    /// Their absolute values.
+    Lasso,
+    /// Both.
+    ElasticNet,
+}
+
+/// What a configuration asks for.
+#[derive(Clone, Copy, Debug)]
+struct Settings {
+    penalty: Penalty,
+    form: Form,
+}
+
+impl Trainer for Line {
     fn fit(&self, job: &Fit<'_>) -> Result<Model, FitError> {
-        let alpha = Parameters(job.parameters).penalty("alpha", 1.0)?;
-        fit(job, ("ridge", WeightScale::AsGiven), |data| {
-            ridge::solve(data, alpha, job.stop)?.ok_or_else(|| {
-                FitError::because("the features are too large or too alike; raise alpha")
-            })
-        })
+        let settings = self.read(job.parameters)?;
+        match Taught::learn(job, settings.form, self.name())? {
+            Lessoned::Constant(answer) => Ok(Model::constant(answer)),
+            Lessoned::Taught(taught) => self.line(taught, &settings.penalty, job),
+        }
+    }
+
+    fn try_all(&self, trials: &Trials<'_>, hear: &mut Hear<'_>) {
+        path::try_all(*self, trials, hear);
     }
 }
 
-impl Trainer for Lasso {
-    fn fit(&self, job: &Fit<'_>) -> Result<Model, FitError> {
-        let penalty = penalty(job, 1.0)?;
-        fit(job, ("lasso", WeightScale::MeanOne), |data| {
-            Ok(descent::solve(data, &penalty, job.stop)?)
-        })
+impl Line {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Ridge => "ridge",
+            Self::Lasso => "lasso",
+            Self::ElasticNet => "elastic_net",
+        }
     }
-}
 
-impl Trainer for ElasticNet {
-    fn fit(&self, job: &Fit<'_>) -> Result<Model, FitError> {
-        let l1_ratio = Parameters(job.parameters).penalty("l1_ratio", 0.5)?;
+    fn read(self, configuration: &Configuration) -> Result<Settings, FitError> {
+        let parameters = Parameters(configuration);
+        let l1_ratio = match self {
+            Self::Ridge => 0.0,
+            Self::Lasso => 1.0,
+            Self::ElasticNet => parameters.penalty("l1_ratio", 0.5)?,
+        };
         if l1_ratio > 1.0 {
             return Err(FitError::because(format!(
                 "l1_ratio is {l1_ratio}, but it can't be above 1"
             )));
         }
-        let penalty = penalty(job, l1_ratio)?;
-        fit(job, ("elastic_net", WeightScale::MeanOne), |data| {
-            Ok(descent::solve(data, &penalty, job.stop)?)
-        })
+        let alpha = parameters.penalty("alpha", 1.0)?;
+        let (tolerance, max_rounds) = match self {
+            Self::Ridge => (0.0, 0),
+            Self::Lasso | Self::ElasticNet => {
+                (parameters.penalty("tol", 1e-4)?, parameters.count("max_iter", 1, 1000)?)
+            }
+        };
+        let penalty = Penalty { alpha, l1_ratio, tolerance, max_rounds };
+        Ok(Settings { penalty, form: Form::read(&parameters)? })
+    }
+
+    fn line(self, taught: Taught, penalty: &Penalty, job: &Fit<'_>) -> Result<Model, FitError> {
+        let Taught { encoder, design, y, means, y_mean, fallback, total } = taught;
+        let system = System::of(design, y, job.stop)?;
+        let weights = match (self, &system) {
+            (Self::Ridge, _) => {
+                ridge::solve(&system, penalty.alpha, job.stop)?.ok_or_else(too_alike)?
+            }
+            (_, System::Sums(sums)) => {
+                Ladder::new(sums, total, penalty.l1_ratio).solve(penalty, job.stop)?.to_vec()
+            }
+            (_, System::Rows { columns, y }) => {
+                descent::solve(&Centred { columns, y, total }, penalty, job.stop)?
+            }
+        };
+        let shift: f64 = means.iter().zip(&weights).map(|(mean, weight)| mean * weight).sum();
+        let intercept = y_mean - shift;
+        if !intercept.is_finite() || weights.iter().any(|weight| !weight.is_finite()) {
+            return Err(FitError::because("the features are too large to fit a line through"));
+        }
+        let linear = Linear { weights, intercepts: vec![intercept], link: Link::Identity };
+        let answer = Answer::Number { fallback };
+        Ok(Model { answer, body: Body::Linear(encoder, linear) })
     }
 }
 
-/// What row weights mean beside the penalty, as in scikit-learn: a sum of errors takes them as they
-/// are, a mean of errors by their ratios.
-#[derive(Clone, Copy)]
-enum WeightScale {
-    AsGiven,
-    MeanOne,
-}
-
-fn penalty(job: &Fit<'_>, l1_ratio: f64) -> Result<Penalty, FitError> {
-    let parameters = Parameters(job.parameters);
-    Ok(Penalty {
-        alpha: parameters.penalty("alpha", 1.0)?,
-        l1_ratio,
-        tolerance: parameters.penalty("tol", 1e-4)?,
-        max_rounds: parameters.count("max_iter", 1, 1000)?,
-    })
-}
-
-/// Centres what is to be learnt, hands it to a solver, and adds the intercept.
-fn fit(
-    job: &Fit<'_>,
-    (learner, weight_scale): (&str, WeightScale),
-    solve: impl FnOnce(&Centred<'_>) -> Result<Vec<f64>, FitError>,
-) -> Result<Model, FitError> {
-    let parameters = Parameters(job.parameters);
-    let scaling = Scaling::from(parameters.flag("standardize", true)?);
-    let has_intercept = parameters.flag("fit_intercept", true)?;
-    let lesson = Lesson::read(job)?;
-    let answer = lesson.answer();
-    let is_constant = lesson.is_constant();
-    let (mut y, weights) = lesson.numbers(learner)?;
-    if is_constant && has_intercept {
-        return Ok(Model::constant(answer));
-    }
-    let (encoder, mut design) = encode(job, scaling)?;
-    let weights = weights.as_deref();
-    let (mut y_mean, mut means) = (0.0, vec![0.0; design.n_columns]);
-    if has_intercept {
-        y_mean = mean(&y, weights);
-        y.iter_mut().for_each(|value| *value -= y_mean);
-        means = centre(&mut design, weights);
-    }
-    if let Some(weights) = weights {
-        weigh(&mut design, &mut y, weights, weight_scale);
-    }
-    let coefficients = solve(&Centred { columns: &design.values, y: &y })?;
-    let shift: f64 = means.iter().zip(&coefficients).map(|(mean, weight)| mean * weight).sum();
-    let intercept = y_mean - shift;
-    if !intercept.is_finite() || coefficients.iter().any(|weight| !weight.is_finite()) {
-        return Err(FitError::because("the features are too large to fit a line through"));
-    }
-    let linear =
-        Linear { weights: coefficients, intercepts: vec![intercept], link: Link::Identity };
-    Ok(Model { answer, body: Body::Linear(encoder, linear) })
-}
-
-/// Takes the mean off every column.
-fn centre(design: &mut Design, weights: Option<&[f64]>) -> Vec<f64> {
-    (0..design.n_columns)
-        .map(|index| {
-            let column = design.column_mut(index);
-            let mean = mean(column, weights);
-            column.iter_mut().for_each(|value| *value -= mean);
-            mean
-        })
-        .collect()
-}
-
-/// Multiplies every row by the root of its weight.
-fn weigh(design: &mut Design, y: &mut [f64], weights: &[f64], weight_scale: WeightScale) {
-    let scale = match weight_scale {
-        WeightScale::AsGiven => 1.0,
-        WeightScale::MeanOne => weights.len() as f64 / weights.iter().sum::<f64>(),
-    };
-    let roots: Vec<f64> = weights.iter().map(|weight| (weight * scale).sqrt()).collect();
-    for index in 0..design.n_columns {
-        let column = design.column_mut(index).iter_mut();
-        column.zip(&roots).for_each(|(value, root)| *value *= root);
-    }
-    y.iter_mut().zip(&roots).for_each(|(value, root)| *value *= root);
+fn too_alike() -> FitError {
+    FitError::because("the features are too large or too alike; raise alpha")
 }

@@ -200,8 +200,8 @@ fn logistic_regression() {
     // LogisticRegression(C=0.8, tol=1e-10, max_iter=10000).fit(X, c2)
     let expected = [1.659287953188, 0.887228878318, -0.027774316828, 0.1953128858, -3.886338823849];
     assert_eq!(found[..4], [0.0; 4]);
-    assert_close(&found[4..8], &expected[..4], 1e-3);
-    assert_close(&found[8..], &[0.0, expected[4]], 1e-3);
+    assert_close(&found[4..8], &expected[..4], 1e-6);
+    assert_close(&found[8..], &[0.0, expected[4]], 1e-6);
 
     let frame = frame_of(columns(), classes(3));
     let model = fit(Learner::LogisticRegression, raw, &frame);
@@ -220,7 +220,7 @@ fn logistic_regression() {
         0.896419950876,
         0.022789878521,
     ];
-    assert_close(&predict(&model, &frame, 0..4), &expected, 1e-3);
+    assert_close(&predict(&model, &frame, 0..4), &expected, 1e-6);
 }
 
 #[test]

@@ -87,15 +87,38 @@ impl Trials<'_> {
     pub fn one_by_one<T: Trainer + ?Sized>(&self, trainer: &T, hear: &mut Hear<'_>) {
         for index in 0..self.candidates.len() {
             for fold in 0..self.folds.len() {
-                let predictions = self.fit_and_predict(trainer, index, fold);
-                let answer = match &predictions {
-                    Ok(predictions) => Ok(predictions.lend()),
-                    Err(error) => Err(error.clone()),
-                };
-                if !hear(Heard { candidate: index, fold, answer }) {
+                if !self.one_of(trainer, (index, fold), hear) {
                     break;
                 }
             }
+        }
+    }
+
+    /// Tries a candidate on a fold by itself; whether more of it is wanted.
+    pub(super) fn one_of<T: Trainer + ?Sized>(
+        &self,
+        trainer: &T,
+        (candidate, fold): (usize, usize),
+        hear: &mut Hear<'_>,
+    ) -> bool {
+        let predictions = self.fit_and_predict(trainer, candidate, fold);
+        let answer = match &predictions {
+            Ok(predictions) => Ok(predictions.lend()),
+            Err(error) => Err(error.clone()),
+        };
+        hear(Heard { candidate, fold, answer })
+    }
+
+    /// The fit of a candidate on a fold.
+    pub(super) fn fit<'a>(&'a self, (candidate, fold): (usize, usize), stop: &'a Stop) -> Fit<'a> {
+        let candidate = &self.candidates[candidate];
+        Fit {
+            frame: self.frame,
+            rows: &self.folds[fold].train,
+            parameters: candidate.parameters,
+            seed: candidate.seed_of(fold),
+            stop,
+            spare: self.spare,
         }
     }
 
@@ -105,17 +128,10 @@ impl Trials<'_> {
         index: usize,
         fold: usize,
     ) -> Result<Predictions, FitError> {
-        let (candidate, split) = (&self.candidates[index], &self.folds[fold]);
         let stop = self.begin();
-        let model = trainer.fit(&Fit {
-            frame: self.frame,
-            rows: &split.train,
-            parameters: candidate.parameters,
-            seed: candidate.seed_of(fold),
-            stop: &stop,
-            spare: self.spare,
-        })?;
-        model.predict_until(self.frame, &split.validate, &stop).map_err(|error| match error {
+        let model = trainer.fit(&self.fit((index, fold), &stop))?;
+        let rows = &self.folds[fold].validate;
+        model.predict_until(self.frame, rows, &stop).map_err(|error| match error {
             PredictError::Stopped(stopped) => FitError::Stopped(stopped),
             other => FitError::because(other.to_string()),
         })

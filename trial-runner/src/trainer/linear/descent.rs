@@ -3,19 +3,34 @@
 //!
 //! Friedman, Hastie and Tibshirani, "Regularization Paths for Generalized Linear Models via
 //! Coordinate Descent" (2010); stopped by scikit-learn's duality gap. Weights that the penalty
-//! removes are exactly zero. smartcore's lasso is an interior-point method that never reaches zero,
+//! removes are exactly zero. Here the columns are walked along themselves, which pays where there are
+//! more of them than rows; `net.rs` has the rest. smartcore's lasso is an interior-point method that never reaches zero,
 //! has another scale of alpha, and a wrong intercept unless it normalises.
 
-use super::ridge::Centred;
 use crate::model::products::dot;
 use crate::stop::{Stop, Stopped};
 
+/// The centred columns and target, each row times the root of its weight, and the weight of all.
+pub(super) struct Centred<'a> {
+    pub(super) columns: &'a [f64],
+    pub(super) y: &'a [f64],
+    pub(super) total: f64,
+}
+
 /// The penalty and when to end.
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Penalty {
     pub(super) alpha: f64,
     pub(super) l1_ratio: f64,
     pub(super) tolerance: f64,
     pub(super) max_rounds: usize,
+}
+
+impl Penalty {
+    /// The absolute and the squared part, where errors are summed and not averaged.
+    pub(super) fn parts(&self, total: f64) -> (f64, f64) {
+        (self.alpha * self.l1_ratio * total, self.alpha * (1.0 - self.l1_ratio) * total)
+    }
 }
 
 /// The weights.
@@ -26,8 +41,7 @@ pub(super) fn solve(
 ) -> Result<Vec<f64>, Stopped> {
     let n_rows = data.y.len();
     let n_columns = data.columns.len() / n_rows;
-    let l1 = penalty.alpha * penalty.l1_ratio * n_rows as f64;
-    let l2 = penalty.alpha * (1.0 - penalty.l1_ratio) * n_rows as f64;
+    let (l1, l2) = penalty.parts(data.total);
     let column = |index: usize| &data.columns[index * n_rows..(index + 1) * n_rows];
     let norms: Vec<f64> = (0..n_columns).map(|index| dot(column(index), column(index))).collect();
     let tolerance = penalty.tolerance * dot(data.y, data.y);
