@@ -1,9 +1,10 @@
 //! Commands that ask about studies, or end them.
 
 use std::fs::File;
-use std::io::{BufWriter, Write};
+use std::io::{BufWriter, ErrorKind, Write};
 use std::path::Path;
 
+use fleetfit_scheduler::query;
 use serde_json::{Value as Json, json};
 
 use crate::cli::{BestArgs, Format, Output, ServerArgs, StudyArgs, TrialsArgs};
@@ -15,7 +16,7 @@ use crate::home;
 use crate::new_file::NewFile;
 use crate::output::{Printer, write_line};
 use crate::show;
-use crate::source::Source;
+use crate::source::{self, Source};
 use crate::submission::plain;
 
 /// `fleetfit studies`.
@@ -46,6 +47,7 @@ pub(crate) fn status(home: &Path, args: &StudyArgs, printer: &Printer) -> Result
     } else {
         printer.line(&show::status(&view))?;
     }
+    show::of_the_service(&view).for_each(|message| printer.note(message));
     Ok(exit::DONE)
 }
 
@@ -154,23 +156,23 @@ fn logs(home: &Path, args: &TrialsArgs, trial: u32) -> Result<i32, Failure> {
             let log = client.get_bytes(&path)?;
             ("the log".to_owned(), std::io::stdout().lock().write_all(&log))
         }
-        source @ Source::Directory(..) => {
-            source.status(&args.study)?;
+        Source::Directory(journal, _) => {
+            let record = source::record(&journal, &args.study)?;
             let path = home::study_dir(home, &args.study).join("trials").join(trial.to_string());
             let log = path.join("log.txt");
-            let mut file = File::open(&log).map_err(|error| {
-                let why = plain(&error);
-                Failure::asked(
-                    format!("trial {trial} of {} has no log: {why}", args.study),
-                    "command trials have logs; their numbers are in fleetfit trials",
-                )
+            let mut file = File::open(&log).map_err(|error| match error.kind() {
+                ErrorKind::NotFound => Failure::asked(
+                    query::no_log(&record, trial),
+                    "the numbers of trials that ended are in fleetfit trials",
+                ),
+                _ => Failure::Unavailable(format!("{}: {}", log.display(), plain(&error))),
             })?;
             let copied = std::io::copy(&mut file, &mut std::io::stdout().lock());
             (log.display().to_string(), copied.map(drop))
         }
     };
     match copied {
-        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
             Err(Failure::Unavailable(format!("{name}: {}", plain(&error))))
         }
         _ => Ok(exit::DONE),

@@ -435,12 +435,23 @@ pub(crate) struct PredictArgs {
     /// Use this entity's model for every row.
     #[arg(long, value_name = "KEY", allow_hyphen_values = true)]
     pub(crate) entity: Option<String>,
+    /// Add columns lower and upper, between which so large a share of forecasts lay: 0.8.
+    #[arg(long, value_name = "LEVEL", value_parser = level)]
+    pub(crate) interval: Option<f64>,
     /// Write to this file (csv) instead of standard output.
     #[arg(long, value_name = "FILE")]
     pub(crate) out: Option<PathBuf>,
     /// Whom to ask.
     #[command(flatten)]
     pub(crate) server: ServerArgs,
+}
+
+/// A share between 0 and 1.
+fn level(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(level) if level > 0.0 && level < 1.0 => Ok(level),
+        _ => Err("write a share between 0 and 1, such as 0.8".into()),
+    }
 }
 
 /// What to export.

@@ -14,6 +14,15 @@ pub(crate) enum Failure {
     /// The job's name means something else already.
     #[error("{}", Problems(vec![(**.0).clone()]))]
     Taken(Box<Problem>),
+    /// The name that was asked for is a study's already.
+    #[error(
+        "there is a study named {name} already\n  hint: give this one another name, or leave the \
+         name out for the next free one"
+    )]
+    NameTaken {
+        /// The name.
+        name: String,
+    },
     /// What was asked for on the command line cannot be: no such study, no such entity.
     #[error("{message}{}", hint_line(.hint))]
     Asked {
@@ -41,7 +50,9 @@ impl Failure {
     /// The process's exit code.
     pub(crate) fn exit_code(&self) -> i32 {
         match self {
-            Self::Problems(_) | Self::Taken(_) | Self::Asked { .. } => exit::PROBLEMS,
+            Self::Problems(_) | Self::Taken(_) | Self::NameTaken { .. } | Self::Asked { .. } => {
+                exit::PROBLEMS
+            }
             Self::Gone(_) | Self::Unavailable(_) => exit::UNAVAILABLE,
             Self::Unexpected(_) => exit::UNEXPECTED,
         }

@@ -5,6 +5,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use fleetfit_scheduler::journal::{Journal, NewStudy, StudyRecord};
 use fleetfit_search_spaces::{Configuration, EntityKey, Study};
+use fleetfit_trial_runner::dataset::Dataset;
 use fleetfit_trial_runner::runner::{Keeping, StudyWork};
 
 use crate::failure::Failure;
@@ -85,6 +86,7 @@ pub(crate) fn create(
         seed: submission.study.seed.unwrap_or_else(draw_seed),
         created_ms: now_ms(),
         entities,
+        large: material.dataset.as_ref().map(Dataset::large).unwrap_or_default(),
         material: submission.material.clone(),
         warm: descent.warm,
         parent: descent.parent,

@@ -72,7 +72,10 @@ impl Printer {
                     asked = [Problem { place, message, found, allowed: String::new(), hint }];
                     &asked
                 }
-                Failure::Gone(_) | Failure::Unavailable(_) | Failure::Unexpected(_) => &[],
+                Failure::NameTaken { .. }
+                | Failure::Gone(_)
+                | Failure::Unavailable(_)
+                | Failure::Unexpected(_) => &[],
             };
             let document = json!({"error": failure.to_string(), "problems": problems});
             drop(writeln!(std::io::stdout(), "{document}"));

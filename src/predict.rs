@@ -48,6 +48,7 @@ pub(crate) fn predict(home: &Path, args: &PredictArgs, printer: &Printer) -> Res
     let rows = Prediction::load(&here, &data, &schema, &entities)
         .map_err(|error| Failure::problem(file_problem(&place, &error)))?;
     let mut answers = vec![Answer::Unknown; rows.n_rows()];
+    let mut widths: Vec<Option<f64>> = vec![None; rows.n_rows()];
     let mut without_model = 0_usize;
     for entity in rows.entities() {
         let (key, model) = &winners[entity as usize];
@@ -57,9 +58,16 @@ pub(crate) fn predict(home: &Path, args: &PredictArgs, printer: &Printer) -> Res
         };
         let frame = rows.frame(entity);
         let all: Vec<u32> = (0..frame.n_rows as u32).collect();
-        let predictions = load(&dir, model)?
+        let model = load(&dir, model)?;
+        let predictions = model
             .predict(&frame, &all)
             .map_err(|error| Failure::asked(format!("{shown}: {key}: {error}"), HINT))?;
+        if let Some(level) = args.interval {
+            let found = model.widths(&frame, &all, level);
+            for (&row, width) in rows.rows(entity).iter().zip(found) {
+                widths[row as usize] = width;
+            }
+        }
         for (&row, answer) in rows.rows(entity).iter().zip(each_row(&predictions)) {
             answers[row as usize] = answer;
         }
@@ -71,7 +79,17 @@ pub(crate) fn predict(home: &Path, args: &PredictArgs, printer: &Printer) -> Res
             Keys::Each(schema.partition.iter().map(|key| key.kind == KeyKind::Number).collect())
         }
     };
-    write(args, printer, &keys, &rows, &answers)?;
+    let widths = args.interval.map(|_| widths.as_slice());
+    write(args, printer, &keys, &rows, &Answers { answers: &answers, widths })?;
+    if let Some(widths) = widths
+        && !widths.is_empty()
+        && widths.iter().all(Option::is_none)
+    {
+        printer.complain(
+            "no row has an interval: there are some for what lies ahead of the series, from \
+             learners of series and regressors on lags",
+        );
+    }
     let unknown = rows.unknown_rows().len();
     if unknown > 0 {
         let rows = rows_are(unknown);
@@ -178,6 +196,39 @@ fn each_row(predictions: &Predictions) -> Vec<Answer> {
     }
 }
 
+/// What is predicted for all rows.
+struct Answers<'a> {
+    answers: &'a [Answer],
+    /// How far each may be off, where that is asked for.
+    widths: Option<&'a [Option<f64>]>,
+}
+
+impl Answers<'_> {
+    fn columns(&self) -> &'static [&'static str] {
+        match self.widths {
+            None => &["prediction"],
+            Some(_) => &["prediction", "lower", "upper"],
+        }
+    }
+
+    /// The cells of each row.
+    fn rows(&self) -> impl Iterator<Item = (u32, Vec<Answer>)> {
+        (0u32..).zip(self.answers).map(|(row, answer)| {
+            let mut cells = vec![answer.clone()];
+            if let Some(widths) = self.widths {
+                let bound = |sign: f64| match (answer, widths.get(row as usize)) {
+                    (Answer::Number(middle), Some(Some(width))) => {
+                        Answer::Number((middle + sign * width).clamp(f64::MIN, f64::MAX))
+                    }
+                    _ => Answer::Unknown,
+                };
+                cells.extend([bound(-1.0), bound(1.0)]);
+            }
+            (row, cells)
+        })
+    }
+}
+
 /// The partition columns of the answer.
 enum Keys<'a> {
     /// Every row is this entity's.
@@ -225,7 +276,7 @@ fn write(
     printer: &Printer,
     keys: &Keys<'_>,
     rows: &Prediction,
-    answers: &[Answer],
+    found: &Answers<'_>,
 ) -> Result<(), Failure> {
     let out: Box<dyn Write> = match &args.out {
         None => Box::new(std::io::stdout().lock()),
@@ -237,10 +288,11 @@ fn write(
     let mut out = BufWriter::new(out);
     let mut columns = keys.columns();
     columns.extend(rows.passed_columns().into_iter().map(str::to_owned));
-    columns.push("prediction".into());
+    columns.extend(found.columns().iter().map(|column| (*column).to_owned()));
     if printer.output == Output::Json {
-        for (row, answer) in (0u32..).zip(answers) {
-            let cells = keys.cells(rows, row).into_iter().chain([answer.json()]);
+        for (row, answers) in found.rows() {
+            let answers = answers.iter().map(Answer::json);
+            let cells = keys.cells(rows, row).into_iter().chain(answers);
             // By hand, because a map of JSON would sort its keys.
             let pairs = columns.iter().zip(cells);
             let pairs = pairs.map(|(column, cell)| format!("{}:{cell}", Json::from(&**column)));
@@ -249,12 +301,13 @@ fn write(
     } else {
         let head: Vec<String> = columns.iter().map(|column| csv_cell(column)).collect();
         write_line(&mut out, &head.join(","))?;
-        for (row, answer) in (0u32..).zip(answers) {
+        for (row, answers) in found.rows() {
             let passed = keys.cells(rows, row).into_iter().map(|cell| match cell {
                 Json::String(text) => csv_cell(&text),
                 other => other.to_string(),
             });
-            let cells: Vec<String> = passed.chain([csv_cell(&answer.text())]).collect();
+            let answers = answers.iter().map(|answer| csv_cell(&answer.text()));
+            let cells: Vec<String> = passed.chain(answers).collect();
             write_line(&mut out, &cells.join(","))?;
         }
     }

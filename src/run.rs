@@ -148,6 +148,7 @@ impl Session<'_> {
             study: study.clone(),
             seed,
             n_entities,
+            large: record.head.large.clone(),
             warm: record.head.warm.clone(),
             reopen,
             adopted: Vec::new(),

@@ -2,7 +2,6 @@
 
 use std::path::Path;
 
-use fleetfit_scheduler::api::Page;
 use fleetfit_scheduler::schedule::{NewSchedule, ScheduleView, StoredJob};
 use fleetfit_search_spaces::schedule::{Change, CreateJob, ScheduleFile};
 use fleetfit_search_spaces::{Job, Problem, Problems};
@@ -131,14 +130,17 @@ fn in_place(problem: &mut Problem, job: &Job) {
 }
 
 fn list(server: &ServerArgs, home: &Path, printer: &Printer) -> Result<i32, Failure> {
-    let page: Page<ScheduleView> = submit::service(home, server)?.get("/schedules")?;
+    let client = submit::service(home, server)?;
+    let views = client.each_page("/schedules?", Vec::new(), |views, more: Vec<ScheduleView>| {
+        Ok([views, more].concat())
+    })?;
     if printer.is_json() {
-        page.items.iter().try_for_each(|view| printer.json(view))?;
-    } else if page.items.is_empty() {
+        views.iter().try_for_each(|view| printer.json(view))?;
+    } else if views.is_empty() {
         printer.note("no schedules yet; keep one with fleetfit schedule create FILE");
     } else {
         let head = ["schedule", "status", "next", "last study", ">missed", "trigger"];
-        let rows = page.items.iter().map(|view| {
+        let rows = views.iter().map(|view| {
             let or_none = |text: &Option<String>| text.clone().unwrap_or_else(|| "–".to_owned());
             vec![
                 view.schedule.clone(),

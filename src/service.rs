@@ -89,11 +89,20 @@ impl Service {
     ) -> Result<(), Failure> {
         let study = host::stored_study(record)?;
         let (seed, n_entities) = (record.head.seed, record.head.entities);
-        let warm = record.head.warm.clone();
+        let (warm, large) = (record.head.warm.clone(), record.head.large.clone());
         let (opened, is_open) = mpsc::sync_channel(1);
         let opened = reopen.then_some(opened);
-        let open =
-            OpenStudy { id: record.id, study, seed, n_entities, warm, reopen, adopted, opened };
+        let open = OpenStudy {
+            id: record.id,
+            study,
+            seed,
+            n_entities,
+            large,
+            warm,
+            reopen,
+            adopted,
+            opened,
+        };
         self.engine.tell(Note::Open(Box::new(open)));
         if reopen {
             // Whoever asked sees it run; a study in trouble is not waited for.
@@ -135,10 +144,7 @@ impl Service {
         };
         let name = match rerun.name {
             Some(name) if self.journal.find(&name)?.is_some() => {
-                return Err(Failure::asked(
-                    format!("there is a study named {name} already"),
-                    "give this one another name, or leave the name out for the next free one",
-                ));
+                return Err(Failure::NameTaken { name });
             }
             Some(name) => name,
             None => self.free_name(head.parent.as_deref().unwrap_or(&head.name))?,
@@ -335,6 +341,13 @@ pub(crate) fn refused(failure: Failure) -> Refused {
             let message = problem.message.clone();
             Refused { problems: vec![*problem], ..Refused::new(Why::Conflict, message) }
         }
+        Failure::NameTaken { name } => Refused::new(
+            Why::Conflict,
+            format!(
+                "there is a study named {name} already; give this one another name, or leave the \
+                 name out for the next free one"
+            ),
+        ),
         Failure::Asked { message, .. } => Refused::new(Why::Unprocessable, message),
         Failure::Gone(message) | Failure::Unavailable(message) => {
             Refused::new(Why::Unavailable, message)

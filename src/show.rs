@@ -1,7 +1,7 @@
 //! Answers in words and tables, for people.
 
 use fleetfit_scheduler::query::{BestView, StatusView, TrialRow};
-use fleetfit_search_spaces::{Configuration, EntityKey, Setting, Value};
+use fleetfit_search_spaces::{Configuration, EntityKey, Notice, Place, Setting, Value};
 use serde::Serialize;
 
 /// The word that one of a closed set is written with.
@@ -85,6 +85,12 @@ pub(crate) fn status(view: &StatusView) -> String {
         None => say("best", "none yet".into()),
     }
     lines.join("\n")
+}
+
+/// What is to be said of a study besides what its job has been told: why it does not go on.
+pub(crate) fn of_the_service(view: &StatusView) -> impl Iterator<Item = &str> {
+    let of_the_service = |notice: &&Notice| notice.place == Place::default();
+    view.notices.iter().filter(of_the_service).map(|notice| notice.message.as_str())
 }
 
 /// A configuration on one line. The branch that a conditional parameter chose is shown without the

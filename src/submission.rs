@@ -7,15 +7,15 @@ use std::sync::Arc;
 
 use fleetfit_search_spaces::data::local_path;
 use fleetfit_search_spaces::material::Manifest;
-use fleetfit_search_spaces::{Job, Judgement, Notice, Place, Problem, Problems, Study, Work};
+use fleetfit_search_spaces::{Job, Judgement, Notice, Place, Problem, Problems, Study, Work, yaml};
 use fleetfit_trial_runner::material::{self, MaterialError};
 
 use crate::cli::JobArgs;
 use crate::failure::Failure;
 use crate::outside;
 
-/// What is read of a job file at most; `Job::read` refuses files far smaller than this.
-const MAX_JOB_BYTES: u64 = 16 << 20;
+/// What is read of a job file: one byte more, and `Job::read` refuses it.
+const READ_BYTES: u64 = yaml::MAX_BYTES as u64 + 1;
 
 /// A job that is valid, with what it means.
 #[derive(Debug)]
@@ -200,7 +200,7 @@ pub(crate) fn read(path: &Path) -> Result<(String, String, PathBuf), Failure> {
     if path == Path::new("-") {
         let mut bytes = Vec::new();
         std::io::stdin()
-            .take(MAX_JOB_BYTES + 1)
+            .take(READ_BYTES)
             .read_to_end(&mut bytes)
             .map_err(|error| Failure::Unavailable(format!("standard input: {error}")))?;
         return Ok(("standard input".into(), text(path, bytes)?, current_dir()?));
@@ -220,7 +220,7 @@ pub(crate) fn read(path: &Path) -> Result<(String, String, PathBuf), Failure> {
     }
     let mut bytes = Vec::new();
     let opened = std::fs::File::open(path);
-    let read = opened.and_then(|file| file.take(MAX_JOB_BYTES + 1).read_to_end(&mut bytes));
+    let read = opened.and_then(|file| file.take(READ_BYTES).read_to_end(&mut bytes));
     read.map_err(|error| {
         refuse(
             format!("the job file cannot be read: {}", plain(&error)),
@@ -233,7 +233,16 @@ pub(crate) fn read(path: &Path) -> Result<(String, String, PathBuf), Failure> {
     Ok((file, text(path, bytes)?, base_dir))
 }
 
-fn text(path: &Path, bytes: Vec<u8>) -> Result<String, Failure> {
+fn text(path: &Path, mut bytes: Vec<u8>) -> Result<String, Failure> {
+    if bytes.len() as u64 == READ_BYTES {
+        // It is refused for its length; the letter that the end fell into is none of its mistakes.
+        let whole = std::str::from_utf8(&bytes).map_err(|error| (error.error_len(), error));
+        if let Err((None, error)) = whole {
+            let upto = error.valid_up_to();
+            bytes.truncate(upto);
+            bytes.resize(READ_BYTES as usize, b' ');
+        }
+    }
     String::from_utf8(bytes).map_err(|error| {
         let upto = &error.as_bytes()[..error.utf8_error().valid_up_to()];
         let line = 1 + upto.iter().filter(|byte| **byte == b'\n').count() as u32;

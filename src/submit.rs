@@ -4,10 +4,9 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use fleetfit_scheduler::api::{Page, RunnerView};
 use fleetfit_scheduler::journal::Status;
 use fleetfit_scheduler::query::StatusView;
-use fleetfit_search_spaces::{Problems, Work};
+use fleetfit_search_spaces::Problems;
 use fleetfit_trial_runner::material::{self, Origins};
 use serde_json::json;
 
@@ -24,7 +23,7 @@ use crate::show;
 use crate::source::Source;
 use crate::submission::{Submission, Verdict, sets};
 
-/// After how long without a trial it is asked who could run any.
+/// After how long it is said that a study does not go on: runners may be about to come.
 const SILENCE: Duration = Duration::from_secs(3);
 
 /// How often a study that is waited for is looked at.
@@ -54,8 +53,7 @@ pub(crate) fn submit(args: &SubmitArgs, home: &Path, printer: &Printer) -> Resul
     }
     let key = format!("{:016x}{:016x}", host::draw(), host::draw());
     let view: StatusView = client.post_job(&path, &submission.text, &key)?;
-    let runs_programs = matches!(submission.study.work, Work::Command(_));
-    conclude(&client, view, args.wait, runs_programs, printer)
+    conclude(&client, view, args.wait, printer)
 }
 
 /// Has a study run again.
@@ -66,7 +64,7 @@ pub(crate) fn rerun(args: &RerunArgs, home: &Path, printer: &Printer) -> Result<
     let body = json!({"name": args.name, "set": sets});
     let view: StatusView =
         client.post_json(&format!("/studies/{}/rerun", escape(&args.study)), &body)?;
-    conclude(&client, view, args.wait, false, printer)
+    conclude(&client, view, args.wait, printer)
 }
 
 /// The service that is meant.
@@ -115,14 +113,16 @@ fn conclude(
     client: &Client,
     view: StatusView,
     wait: bool,
-    runs_programs: bool,
     printer: &Printer,
 ) -> Result<i32, Failure> {
-    let view = if wait { attend(client, view, runs_programs, printer)? } else { view };
+    let view = if wait { attend(client, view, printer)? } else { view };
     if printer.is_json() {
         printer.json(&view)?;
     } else {
         printer.line(&show::status(&view))?;
+    }
+    if !wait {
+        show::of_the_service(&view).for_each(|message| printer.note(message));
     }
     Ok(match view.status {
         Status::Failed if wait => exit::NOTHING_COMPLETED,
@@ -130,27 +130,8 @@ fn conclude(
     })
 }
 
-/// Says so where nobody is there who could run the study's trials.
-fn say_who_is_missing(client: &Client, runs_programs: bool, printer: &Printer) {
-    // Not to know is no reason to stop waiting.
-    let Ok(runners) = client.get::<Page<RunnerView>>("/runners") else { return };
-    let mut working = runners.items.iter().filter(|runner| runner.state == "working");
-    if runners.items.iter().all(|runner| runner.state != "working") {
-        printer.note("no runner is there yet; start one: fleetfit runner --nats URL");
-    } else if runs_programs && !working.any(|runner| runner.commands) {
-        printer.note(
-            "no runner that is there runs programs; start one with fleetfit runner --allow-commands",
-        );
-    }
-}
-
 /// Looks on until the study is over. A signal ends the looking, not the study.
-fn attend(
-    client: &Client,
-    first: StatusView,
-    runs_programs: bool,
-    printer: &Printer,
-) -> Result<StatusView, Failure> {
+fn attend(client: &Client, first: StatusView, printer: &Printer) -> Result<StatusView, Failure> {
     let interrupt = Interrupt::watch()?;
     interrupt.begin();
     let path = format!("/studies/{}", escape(&first.study));
@@ -158,12 +139,15 @@ fn attend(
     let progress = Progress::start(printer, &first.study, &first.metric.name, total);
     let mut view = first.clone();
     let begun = Instant::now();
-    let mut has_looked = false;
+    let mut said: Vec<String> = Vec::new();
     while !view.status.is_over() {
-        let ended = view.trials.completed + view.trials.stopped + view.trials.failed;
-        if !has_looked && ended == 0 && begun.elapsed() >= SILENCE {
-            has_looked = true;
-            say_who_is_missing(client, runs_programs, printer);
+        if begun.elapsed() >= SILENCE {
+            for message in show::of_the_service(&view) {
+                if !said.iter().any(|before| before == message) {
+                    printer.note(message);
+                    said.push(message.to_owned());
+                }
+            }
         }
         if interrupt.is_raised() {
             progress.finish();

@@ -20,8 +20,10 @@ mod metrics;
 mod openapi;
 mod question;
 mod refused;
+mod roll;
 mod runners;
 mod schedules;
+mod staff;
 mod studies;
 mod submit;
 mod trials;
@@ -37,6 +39,7 @@ use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::watch;
 
 use self::metrics::Answered;
+use self::staff::Staff;
 use crate::blobs::Blobs;
 use crate::engine::EngineHandle;
 use crate::journal::Journal;
@@ -94,6 +97,7 @@ struct App {
     /// 1970.
     marks: Mutex<u64>,
     tallies: Tallies,
+    staff: Staff,
     answered: Answered,
 }
 
@@ -124,6 +128,7 @@ impl Api {
             closing: watch::Sender::new(false),
             marks: Mutex::default(),
             tallies: Tallies::default(),
+            staff: Staff::default(),
             answered: Answered::default(),
         };
         Self { app: Arc::new(app) }

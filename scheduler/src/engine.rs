@@ -131,6 +131,8 @@ pub struct OpenStudy {
     pub seed: u64,
     /// How many entities it has.
     pub n_entities: u32,
+    /// Those with many more rows than others, the largest first.
+    pub large: Vec<u32>,
     /// What it tries first.
     pub warm: Vec<Configuration>,
     /// Whether a study that was cancelled goes on.

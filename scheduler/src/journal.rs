@@ -33,13 +33,14 @@ use fleetfit_search_spaces::wire::Refit;
 use self::bytes::Writer;
 use self::memory::Memory;
 use self::record::pieces;
-use self::store::{Store, Table, Write};
+use self::store::{SEGMENT_BYTES, Store, Table, Write};
 use self::tail::Tail;
 use crate::event::Fact;
 
 pub use self::error::JournalError;
 pub(crate) use self::facts::Blocks;
 pub use self::facts::Facts;
+pub(crate) use self::outcomes::Ends;
 pub(crate) use self::restore::Restoring;
 pub use self::study::{
     DamagedStudy, Index, Listing, NewStudy, Status, StudyHead, StudyRecord, Summary,
@@ -73,7 +74,12 @@ impl Journal {
     /// Locks the directory, creates or opens the journal in it, and finishes what a killed process
     /// left half done: studies half created or deleted go, those that were running are interrupted.
     pub fn open(dir: &Path) -> Result<Self, JournalError> {
-        let store = Store::open(dir)?;
+        Self::open_with(dir, SEGMENT_BYTES)
+    }
+
+    /// The same, with segments of this size if there is no journal yet.
+    fn open_with(dir: &Path, segment_bytes: usize) -> Result<Self, JournalError> {
+        let store = Store::open(dir, segment_bytes)?;
         let found = match store.get(Table::Meta, b"format")? {
             None => 0,
             Some(bytes) => number(Table::Meta, b"format", &bytes)?,
@@ -117,6 +123,7 @@ impl Journal {
         let entities = if study.entities.is_empty() { &nobody } else { study.entities.as_slice() };
         self.write_entities(id, 0, entities)?;
         let head = StudyHead {
+            large: study.large.clone(),
             name: study.name.clone(),
             job_file: study.job_file.clone(),
             base_dir: study.base_dir.clone(),

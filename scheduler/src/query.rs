@@ -13,17 +13,17 @@ mod trials;
 
 use fleetfit_search_spaces::wire::ModelAddress;
 use fleetfit_search_spaces::{
-    Configuration, EntityKey, Goal, Notice, Problems, Selection, TrialState,
+    Configuration, EntityKey, Goal, Notice, Problems, Selection, TrialState, Work,
 };
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use self::asked::Asked;
 use crate::event::EndedBy;
-use crate::journal::{Journal, JournalError, Status, StudyRecord};
+use crate::journal::{Journal, JournalError, Status, StudyRecord, Summary};
 
 pub use self::entities::{EntityOrder, EntityView, Tallies, entities_page};
-pub use self::trials::{Ended, Rows, TrialFilter, ended_since, trials, trials_page};
+pub use self::trials::{Ended, Rows, TrialFilter, news, trials, trials_page};
 
 /// The most rows that a page holds.
 pub const MAX_PAGE: usize = 1_000;
@@ -224,6 +224,28 @@ pub fn find(journal: &Journal, name: &str) -> Result<StudyRecord, QueryError> {
     let names: Vec<String> = journal.list()?.into_iter().map(|record| record.head.name).collect();
     let nearest = entity::nearest(name, &names);
     Err(QueryError::UnknownStudy { name: name.to_owned(), nearest })
+}
+
+/// Why there is no log of a trial.
+pub fn no_log(record: &StudyRecord, trial: u32) -> String {
+    let name = &record.head.name;
+    let Summary { status, proposed, .. } = record.summary;
+    let runs_programs = record.study().is_ok_and(|study| matches!(study.work, Work::Command(_)));
+    match proposed.checked_sub(1) {
+        _ if !runs_programs => {
+            format!("trial {trial} of {name} has no log: only trials that run a command have one")
+        }
+        Some(last) if trial <= last && status.is_over() => {
+            format!("trial {trial} of {name} has no log: it wrote nothing")
+        }
+        Some(last) if trial <= last => {
+            format!("trial {trial} of {name} has written nothing yet; ask again a little later")
+        }
+        Some(last) => {
+            format!("trial {trial} of {name} has no log: its trials so far are 0 to {last}")
+        }
+        None => format!("trial {trial} of {name} has no log: the study has no trials yet"),
+    }
 }
 
 /// How a study stands. The notices follow those of its job.

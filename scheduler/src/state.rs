@@ -92,6 +92,9 @@ pub struct StudyState {
     n_points: Option<u128>,
     /// Whether several configurations are expected to be tried in one fit.
     is_path_searched: bool,
+    /// The entities whose trials take much longer than others', the longest first: they begin first,
+    /// so that nobody waits for them at the end.
+    large: Vec<u32>,
     /// Open configurations that were handed out.
     n_handed_out: u32,
     is_exhausted: bool,
@@ -132,6 +135,7 @@ impl StudyState {
             queue: Queue::default(),
             n_points: study.space.cardinality(),
             is_path_searched: is_path_searched(&study),
+            large: Vec::new(),
             n_handed_out: 0,
             is_exhausted: false,
             was_reopened: false,
@@ -151,6 +155,11 @@ impl StudyState {
     /// not, 0 will.
     pub fn number_assignments_from(&mut self, first: u64) {
         self.flight.number_from(first);
+    }
+
+    /// Which entities are tried first, because their trials take much longer than others'.
+    pub fn large_first(&mut self, large: Vec<u32>) {
+        self.large = large;
     }
 
     /// Tries these first: those that are in the space, each once. Asked before the first fact is

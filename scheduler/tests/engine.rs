@@ -50,6 +50,7 @@ impl Fixture {
     fn open(&self, study: &Study) {
         if self.journal.find(&study.name).unwrap().is_none() {
             let new = NewStudy {
+                large: Vec::new(),
                 name: study.name.clone(),
                 seed: 1,
                 entities: vec![EntityKey::default()],
@@ -63,6 +64,7 @@ impl Fixture {
             study: study.clone(),
             seed: 1,
             n_entities: 1,
+            large: Vec::new(),
             warm: Vec::new(),
             reopen: false,
             adopted: Vec::new(),

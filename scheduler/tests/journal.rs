@@ -26,6 +26,7 @@ use proptest::prelude::*;
 pub(crate) fn study(name: &str, entities: u32) -> NewStudy {
     let key = |entity| EntityKey(vec![("store".into(), Value::Int(i64::from(entity)))]);
     NewStudy {
+        large: Vec::new(),
         name: name.into(),
         job_file: "jobs/job.yaml".into(),
         base_dir: "/home/me/jobs".into(),
@@ -352,8 +353,13 @@ fn check_readers(groups: u32, entities: u32) {
     });
     let mut seen = 0;
     while seen < groups as usize {
-        let facts: Vec<Fact> = journal.facts(id).collect::<Result<_, _>>().unwrap();
+        let facts: Vec<Fact> = joined(journal.facts(id).map(Result::unwrap));
         assert_eq!(facts.len() % 3, 0, "a torn group");
+        let is_whole = |fact: &Fact| match fact {
+            Fact::Ended { outcomes } => outcomes.len() == entities as usize,
+            _ => true,
+        };
+        assert!(facts.iter().all(is_whole), "a torn block");
         assert!(facts.len() / 3 >= seen, "groups vanished");
         seen = facts.len() / 3;
         for n in 0..seen as u32 {

@@ -2,8 +2,13 @@
 //!
 //! `read.rs` reads it from a job; `forecasting.rs` reads the forecasting settings.
 
+mod country;
 mod forecasting;
+mod frequency;
 mod read;
+
+pub use country::{Country, NotACountry};
+pub use frequency::{Frequency, NotAFrequency, Unit};
 
 pub(crate) use read::{DATA_KEYS, share};
 pub use read::{is_remote, local_path};
@@ -84,8 +89,8 @@ pub struct Forecasting {
     pub series_columns: Vec<String>,
     /// How many steps ahead; none means `auto`.
     pub horizon: Option<u32>,
-    /// A pandas offset alias.
-    pub frequency: Option<String>,
+    /// How far apart its steps are; found in the data where it is not given.
+    pub frequency: Option<Frequency>,
     /// Lags of the target.
     pub target_lags: Option<Steps>,
     /// The window of rolling features.
@@ -101,11 +106,28 @@ pub struct Forecasting {
     /// How rows are aggregated to the frequency.
     pub aggregate: Option<Aggregate>,
     /// The country whose holidays are features.
-    pub holidays: Option<String>,
+    pub holidays: Option<Country>,
     /// The distance between rolling origins; the horizon where none is given.
     pub cv_step: Option<u32>,
     /// Columns that are not known in advance.
     pub unknown_columns: Vec<String>,
+    /// Steps between what is learnt from and what is forecast.
+    #[serde(default)]
+    pub gap: u32,
+    /// How a regressor on lags looks further ahead than one step.
+    #[serde(default)]
+    pub strategy: Strategy,
+}
+
+/// How a regressor on lags looks further ahead than one step.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Strategy {
+    /// Its own forecasts are the lags of the steps behind them.
+    #[default]
+    Recursive,
+    /// Every lag is as long as the horizon, so that all are known.
+    Direct,
 }
 
 /// Numbers of steps, or `auto`.

@@ -1,7 +1,9 @@
 //! The built-in learners, their parameters with bounds and defaults, and the tasks they do.
 //!
-//! `parameters.rs` holds the tables; `check.rs` judges a search space by them.
+//! `parameters.rs` holds the tables, `alias.rs` what others call them; `check.rs` judges a search
+//! space by them.
 
+mod alias;
 mod check;
 mod parameters;
 
@@ -57,6 +59,8 @@ pub enum Learner {
     Arima,
     /// Intermittent demand.
     Croston,
+    /// The line through the first and the last value.
+    Drift,
 }
 
 /// One parameter of a learner.
@@ -116,6 +120,7 @@ impl Learner {
         Self::Mlp,
         Self::Naive,
         Self::SeasonalNaive,
+        Self::Drift,
         Self::Average,
         Self::ExponentialSmoothing,
         Self::Theta,
@@ -145,6 +150,7 @@ impl Learner {
             Self::Theta => "theta",
             Self::Arima => "arima",
             Self::Croston => "croston",
+            Self::Drift => "drift",
         }
     }
 
@@ -156,7 +162,8 @@ impl Learner {
             Self::DecisionTree => &["decision_trees"],
             Self::Knn => &["k_nearest_neighbors", "nearest_neighbors"],
             Self::NaiveBayes => &["gaussian_naive_bayes"],
-            Self::ExponentialSmoothing => &["ets"],
+            Self::ExponentialSmoothing => &["ets", "auto_ets"],
+            Self::Arima => &["auto_arima"],
             _ => &[],
         }
     }
@@ -189,13 +196,19 @@ impl Learner {
             | Self::ExponentialSmoothing
             | Self::Theta
             | Self::Arima
-            | Self::Croston => &[Forecasting],
+            | Self::Croston
+            | Self::Drift => &[Forecasting],
         }
     }
 
     /// Whether it can count some rows for more than others.
     pub fn weighs_rows(self) -> bool {
-        !matches!(self, Self::Knn | Self::Svm)
+        !matches!(self, Self::Knn | Self::Svm) && !self.forecasts_series()
+    }
+
+    /// Whether it learns from the past of a series alone, and not from columns beside it.
+    pub fn forecasts_series(self) -> bool {
+        self.tasks() == [Task::Forecasting]
     }
 
     /// Whether this version can train it. The others are valid in a job and refused by `run`.
@@ -212,6 +225,15 @@ impl Learner {
                 | Self::Knn
                 | Self::Svm
                 | Self::NaiveBayes
+                | Self::GradientBoosting
+                | Self::Naive
+                | Self::SeasonalNaive
+                | Self::Drift
+                | Self::Average
+                | Self::ExponentialSmoothing
+                | Self::Theta
+                | Self::Arima
+                | Self::Croston
         )
     }
 
@@ -219,7 +241,7 @@ impl Learner {
     /// the others, so that one fit answers for all of them.
     pub fn path(self) -> Option<&'static str> {
         match self {
-            Self::GradientBoosting | Self::RandomForest | Self::ExtraTrees => Some("n_estimators"),
+            Self::GradientBoosting => Some("n_estimators"),
             Self::Ridge | Self::Lasso | Self::ElasticNet => Some("alpha"),
             _ => None,
         }
@@ -228,6 +250,11 @@ impl Learner {
     /// Its parameters.
     pub fn parameters(self) -> Vec<LearnerParameter> {
         parameters::of(self)
+    }
+
+    /// Our name of a parameter that another tool calls so; none for our own names.
+    pub fn own_name(self, name: &str) -> Option<&'static str> {
+        alias::own_name(self, name)
     }
 
     /// The parameter with this name.

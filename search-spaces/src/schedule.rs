@@ -37,6 +37,17 @@ const OTHERS: &[(&str, &str)] = &[
     ("import_data", "imports data into an Azure workspace"),
 ];
 
+/// Keys that jobs have and schedules do not.
+const OF_JOBS: &[&str] = &[
+    "trial",
+    "search_space",
+    "sampling_algorithm",
+    "objective",
+    "training_data",
+    "task",
+    "primary_metric",
+];
+
 /// A schedule as the user wrote it.
 #[derive(Clone, Debug)]
 pub struct ScheduleFile {
@@ -130,6 +141,12 @@ impl ScheduleFile {
             return None;
         };
         let mut root = at.map(findings)?;
+        if OF_JOBS.iter().any(|key| root.has(key))
+            && !["trigger", "create_job"].iter().any(|key| root.has(key))
+        {
+            findings.problems.push(self.is_a_job(&at, findings));
+            return None;
+        }
         let name = root.require("name", "name: weekly-demand", findings);
         let name = name.and_then(|at| read_schedule_name(&at, findings));
         let text = |root: &mut Fields<'_>, key, findings: &mut Findings| {
@@ -162,6 +179,23 @@ impl ScheduleFile {
             trigger: trigger?,
             create_job: create_job?,
         })
+    }
+}
+
+impl ScheduleFile {
+    fn is_a_job(&self, at: &At<'_>, findings: &Findings) -> Problem {
+        let says = "this is a job, not a schedule";
+        let file = self.file.rsplit('/').next().unwrap_or_default();
+        let mistake = Mistake::new(says, "a map with name, trigger and create_job");
+        let mut problem = findings.describe(
+            at,
+            mistake.hint(format!(
+                "write a file beside it: name: weekly, trigger: {{type: cron, expression: \
+                 \"0 6 * * 1\"}}, create_job: ./{file}; and name that one"
+            )),
+        );
+        problem.message = says.to_owned();
+        problem
     }
 }
 

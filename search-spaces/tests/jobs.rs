@@ -288,22 +288,56 @@ fn what_cannot_run_yet_is_valid_and_says_so() {
 }
 
 #[test]
+fn other_tools_names_of_parameters_are_read() {
+    let boosting = STORES
+        .replace("random_forest", "gradient_boosting")
+        .replace("  n_estimators: {type: int, min: 10", "  num_boost_round: {type: int, min: 10")
+        .replace("  max_features: {type: uniform, min_value: 0.5, max_value: 1.0}\n", "");
+    let read = study(&boosting);
+    assert_eq!(read.cannot_run.len(), 0);
+    let [notice] = read.notices.as_slice() else { panic!("{:?}", read.notices) };
+    assert_eq!(
+        notice.message,
+        "search_space.num_boost_round is read as n_estimators, our name for it"
+    );
+    let problem = |more: &str| {
+        let text = boosting.replace("  max_depth: [3, 4, 5, 6]\n", more);
+        let problems = Job::read("job.yaml", &text).unwrap().study().unwrap_err();
+        let messages: Vec<String> =
+            problems.0.iter().map(|problem| problem.message.clone()).collect();
+        messages.join("\n")
+    };
+    assert_eq!(
+        problem("  n_estimators: [3]\n"),
+        "search_space.num_boost_round means n_estimators, and so does n_estimators"
+    );
+    assert_eq!(
+        problem("  eta: [3.0]\n"),
+        "search_space.eta.0 is 3.0, but learning_rate of gradient_boosting must be a number above 0 \
+         and at most 1"
+    );
+}
+
+#[test]
 fn learners_and_settings_that_cannot_run_yet_are_valid() {
     let reasons = |text: &str| {
         let study = study(text);
         study.cannot_run.iter().map(|problem| problem.place.path.clone()).collect::<Vec<_>>()
     };
-    let boosting = STORES
-        .replace("random_forest", "gradient_boosting")
+    let network = STORES
+        .replace("random_forest", "mlp")
+        .replace("  n_estimators: {type: int, min: 10, max: 200, scale: log}\n", "")
+        .replace("  max_depth: [3, 4, 5, 6]\n", "  n_layers: [1, 2]\n")
         .replace("  max_features: {type: uniform, min_value: 0.5, max_value: 1.0}\n", "");
-    assert_eq!(reasons(&boosting), ["trial.learner"]);
+    assert_eq!(reasons(&network), ["trial.learner"]);
     let stopped = format!("{STORES}early_termination: {{type: median_stopping}}\n");
     assert_eq!(reasons(&stopped), ["early_termination"]);
     let forecasting = STORES.replace("task: regression", "task: forecasting");
-    let settings = "forecasting: {time_column_name: week, target_lags: [1, 2], use_stl: season}\n";
+    let settings = "forecasting: {time_column_name: week, target_lags: [1, 2], use_stl: season, \
+                    country_or_region_for_holidays: AR}\n";
     assert_eq!(
         reasons(&format!("{forecasting}{settings}")),
-        ["forecasting.target_lags", "forecasting.use_stl"],
+        ["forecasting.country_or_region_for_holidays", "forecasting.use_stl"],
     );
     let plain = "forecasting: {time_column_name: week, forecast_horizon: 4}\n";
     assert_eq!(reasons(&format!("{forecasting}{plain}")), [""; 0]);

@@ -409,6 +409,24 @@ proptest! {
 }
 
 #[test]
+fn a_job_in_the_place_of_a_schedule_is_told_so() {
+    let job = "type: sweep\nname: demo\ntrial: external\nsearch_space: {x: [1, 2]}\n\
+               sampling_algorithm: grid\n";
+    for job in [job, "task: regression\ntraining_data: {path: x.csv}\n"] {
+        let file = ScheduleFile::read("jobs/job.yaml", job).unwrap();
+        let problems = file.schedule().unwrap_err().0;
+        let [problem] = &problems[..] else { panic!("{problems:?}") };
+        assert_eq!(problem.message, "this is a job, not a schedule");
+        let hint = problem.hint.as_ref().unwrap();
+        assert!(hint.contains("trigger: ") && hint.contains("create_job: ./job.yaml"), "{hint}");
+    }
+    // One that has both is a schedule with keys too many.
+    let both = format!("{job}create_job: ./job.yaml\n");
+    let problems = ScheduleFile::read("s.yaml", &both).unwrap().schedule().unwrap_err().0;
+    assert!(problems.len() > 1, "{problems:?}");
+}
+
+#[test]
 fn every_block_of_the_reference_is_read() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/schedules.md");
     let text = std::fs::read_to_string(path).unwrap();

@@ -108,6 +108,12 @@ class Service:
                 return int(line.split()[1]) / 1024
         return 0.0
 
+    def cpu_s(self):
+        """What each of them has used so far, in seconds."""
+        serve, *runners = (process.pid for process in self.processes)
+        nats = int((self.home / "nats" / "pid").read_text().split()[0])
+        return {"service": cpu_s(serve), "NATS": cpu_s(nats), "runners": sum(map(cpu_s, runners))}
+
     def close(self):
         for process in reversed(self.processes):
             process.send_signal(signal.SIGTERM)
@@ -263,12 +269,26 @@ def best(service, study, entities):
 
 
 def commands(binary, quick):
-    trials = 2_000 if quick else 10_000
+    """In turns, so that what else the machine does meets both."""
+    turns, trials = (2, 1_000) if quick else (5, 2_000)
+    ours = theirs = 0.0
     service = Service(binary, 2)
     try:
-        job = service.dir / "sleep.yaml"
-        job.write_text(f"""type: sweep
-name: sleep
+        for turn in range(turns):
+            seconds, status = service.submit(sleep_job(service.dir, f"sleep-{turn}", trials))
+            assert status["trials"]["completed"] == trials, status
+            ours += seconds
+            theirs += xargs(trials)
+    finally:
+        service.close()
+    print(f"commands: {turns * trials} of 50 ms on 2 runners with 1 slot: {ours:.1f} s; xargs -P2 "
+          f"{theirs:.1f} s; overhead {(ours / theirs - 1) * 100:+.1f} %")
+
+
+def sleep_job(folder, name, trials):
+    job = folder / f"{name}.yaml"
+    job.write_text(f"""type: sweep
+name: {name}
 trial:
   command: >-
     sleep 0.05; echo '{{"metric": "loss", "value": 1}}'
@@ -278,67 +298,141 @@ objective: {{goal: minimize, primary_metric: loss}}
 limits: {{max_total_trials: {trials}, max_concurrent_trials: 8, timeout: 36000}}
 seed: 1
 """)
-        ours, status = service.submit(job)
-        assert status["trials"]["completed"] == trials, status
-    finally:
-        service.close()
+    return job
+
+
+def xargs(trials):
     began = time.monotonic()
     numbers = "\n".join(map(str, range(trials)))
     line = "sleep 0.05; echo '{\"metric\": \"loss\", \"value\": 1}' > /dev/null"
     subprocess.run(["xargs", "-P2", "-I{}", "sh", "-c", line], input=numbers.encode(), check=True)
-    theirs = time.monotonic() - began
-    print(f"commands: {trials} of 50 ms on 2 runners with 1 slot: {ours:.1f} s; xargs -P2 "
-          f"{theirs:.1f} s; overhead {(ours / theirs - 1) * 100:+.1f} %")
+    return time.monotonic() - began
 
 
 def pollers(binary, quick):
-    entities, configurations = 1_000, 100 if quick else 300
-    rates = []
-    for clients, streams in ((0, 0), (200, 20)):
+    """The same job alone and while clients look on. Clients and service share the cores here, so
+    the wall clock says what the machine is short of, and CPU time what the service pays."""
+    rounds = 1 if quick else 3
+    alone, watched = Phase("alone"), Phase("with 200 clients that poll each second and 20 streams")
+    for _ in range(rounds):
+        alone.run(binary, quick, 0, 0)
+        watched.run(binary, quick, 200, 20)
+    alone.tell()
+    watched.tell()
+    wall = watched.seconds / alone.seconds
+    ours = watched.ours_us() / alone.ours_us()
+    spent = watched.clients_s / (watched.seconds * os.cpu_count())
+    print(f"pollers: {(1 / wall - 1) * 100:+.0f} % trials/s, while the clients took {spent * 100:.0f} % "
+          f"of the machine; {(1 / ours - 1) * 100:+.0f} % trials per CPU second of service, NATS and "
+          "runners")
+    more_s = watched.cpu_s["service"] - alone.cpu_s["service"]
+    print(f"pollers: a client costs the service {more_s / watched.seconds / 220 * 1e3:.2f} ms of CPU a "
+          "second")
+
+
+class Phase:
+    """What the job took, over all rounds."""
+
+    def __init__(self, name):
+        self.name = name
+        self.trials, self.seconds, self.clients_s, self.requests = 0, 0.0, 0.0, 0
+        self.cpu_s = {"service": 0.0, "NATS": 0.0, "runners": 0.0}
+
+    def run(self, binary, quick, clients, streams):
+        entities, configurations = 1_000, 300 if quick else 1_000
         service = Service(binary, 2)
-        done = threading.Event()
+        watchers = None
         try:
             job = tiny_job(service.dir, "tiny", entities, configurations)
-            threads = [threading.Thread(target=poll, args=(service, done)) for _ in range(clients)]
-            threads += [threading.Thread(target=listen, args=(service, done)) for _ in range(streams)]
-            for thread in threads:
-                thread.start()
+            if clients:
+                watchers = subprocess.Popen(
+                    [sys.executable, __file__, "--watch", service.address, "tiny", str(clients),
+                     str(streams)],
+                    stdout=subprocess.PIPE, text=True,
+                )
+                service.wait_until(lambda: watchers.stdout.readline().startswith("ready"))
+            watched_s = lambda: cpu_s(watchers.pid) if watchers else 0.0
+            before, watched_before = service.cpu_s(), watched_s()
             seconds, status = service.submit(job)
-            rates.append(status["trials"]["completed"] / seconds)
-            done.set()
-            for thread in threads:
-                thread.join()
+            after, watched_after = service.cpu_s(), watched_s()
+            self.trials += status["trials"]["completed"]
+            self.seconds += seconds
+            self.clients_s += watched_after - watched_before
+            for who in self.cpu_s:
+                self.cpu_s[who] += after[who] - before[who]
+            if watchers:
+                watchers.send_signal(signal.SIGINT)
+                self.requests += int(watchers.communicate(timeout=60)[0].split()[-1])
         finally:
-            done.set()
+            if watchers:
+                watchers.kill()
+                watchers.wait()
             service.close()
-    print(f"pollers: {rates[0]:,.0f} trials/s alone, {rates[1]:,.0f} with 200 clients that poll each "
-          f"second and 20 streams ({(rates[1] / rates[0] - 1) * 100:+.0f} %)")
+
+    def ours_us(self):
+        return sum(self.cpu_s.values()) / self.trials * 1e6
+
+    def tell(self):
+        parts = ", ".join(f"{who} {cpu / self.trials * 1e6:.2f}" for who, cpu in self.cpu_s.items())
+        print(f"pollers: {self.name}: {self.trials / self.seconds:,.0f} trials/s, "
+              f"{self.ours_us():.2f} µs of CPU a trial ({parts}), clients {self.clients_s:.1f} s, "
+              f"{self.requests} answers in {self.seconds:.1f} s")
 
 
-def poll(service, done):
-    time.sleep(random.random())
+def cpu_s(pid):
+    """What a process has used so far, in seconds."""
+    fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def watch(address, study, clients, streams):
+    """Looks on until it is interrupted; then says how often it was answered."""
+    done = threading.Event()
+    answers = [0] * (clients + streams)
+    threads = [threading.Thread(target=poll, args=(address, done, answers, nth))
+               for nth in range(clients)]
+    threads += [threading.Thread(target=listen, args=(address, study, done, answers, clients + nth))
+                for nth in range(streams)]
+    signal.signal(signal.SIGINT, lambda *_: done.set())
+    for thread in threads:
+        thread.start()
+    print("ready", flush=True)
+    done.wait()
+    for thread in threads:
+        thread.join()
+    print("answers", sum(answers), flush=True)
+
+
+def poll(address, done, answers, nth):
+    """Asks each second over one connection, as browsers and programs do."""
+    host, port = address.rsplit(":", 1)
+    done.wait(random.random())
+    connection = http.client.HTTPConnection(host, int(port), timeout=60)
     while not done.is_set():
         try:
-            service.get("/api/v1/studies")
-        except Exception:
-            pass
+            connection.request("GET", "/api/v1/studies")
+            answer = connection.getresponse()
+            answer.read()
+            answers[nth] += answer.status == 200
+        except (OSError, http.client.HTTPException):
+            connection.close()
         done.wait(1)
 
 
-def listen(service, done):
-    host, port = service.address.rsplit(":", 1)
+def listen(address, study, done, answers, nth):
+    host, port = address.rsplit(":", 1)
     while not done.is_set():
         try:
             connection = http.client.HTTPConnection(host, int(port), timeout=5)
-            connection.request("GET", "/api/v1/studies/tiny/events")
+            connection.request("GET", f"/api/v1/studies/{study}/events")
             answer = connection.getresponse()
             if answer.status != 200:
                 answer.read()
                 done.wait(0.2)
                 continue
-            while not done.is_set() and answer.readline():
-                pass
-        except Exception:
+            while not done.is_set() and (line := answer.readline()):
+                answers[nth] += line.startswith(b"data:")
+        except (OSError, http.client.HTTPException):
             done.wait(0.2)
 
 
@@ -348,7 +442,13 @@ def main():
     parser.add_argument("--part", choices=parts, action="append")
     parser.add_argument("--quick", action="store_true", help="fewer trials")
     parser.add_argument("--binary", help="an executable that is built already")
+    parser.add_argument("--watch", nargs=4, metavar=("ADDRESS", "STUDY", "CLIENTS", "STREAMS"),
+                        help="be the clients of the part pollers")
     arguments = parser.parse_args()
+    if arguments.watch:
+        address, study, clients, streams = arguments.watch
+        watch(address, study, int(clients), int(streams))
+        return
     binary = arguments.binary
     if not binary:
         subprocess.run(["cargo", "build", "--release", "--quiet"], cwd=ROOT, check=True)

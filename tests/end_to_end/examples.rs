@@ -55,6 +55,23 @@ fn stores() {
 }
 
 #[test]
+fn the_next_weeks_of_the_stores() {
+    let place = Place::new();
+    let ran = run(&place, "examples/stores/forecast.yaml");
+    assert_promised("examples/stores/README.md", &ran);
+    let data = repository("examples/stores/next-weeks.csv").display().to_string();
+    let predict = ["predict", "store-forecast", "--data", &data, "--interval", "0.8"];
+    let rows = place.lines(&predict);
+    assert_eq!(rows.len(), 12);
+    for row in rows {
+        let number = |name: &str| row[name].as_f64().expect("a number");
+        assert!(number("lower") < number("prediction"), "{row}");
+        assert!(number("prediction") < number("upper"), "{row}");
+        assert!((0.0..2_000.0).contains(&number("prediction")), "{row}");
+    }
+}
+
+#[test]
 fn a_python_script() {
     let place = Place::new();
     let ran = run(&place, "examples/command/job.yaml");

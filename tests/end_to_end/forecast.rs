@@ -1,6 +1,6 @@
 //! Forecasting: judged on what comes after what was learnt from.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::harness::Place;
 
@@ -58,4 +58,158 @@ seed: 1
     assert_eq!(rows[0]["week"], "2026-01-07");
     let prediction = rows[0]["prediction"].as_f64().expect("a number");
     assert!((prediction - 3.0).abs() < 1e-6, "the mean of all 40 weeks is 3, not {prediction}");
+}
+
+/// Ten weeks of days in two shops: a week's pattern, a trend, a known promotion, and a day missing.
+fn days(price: bool) -> String {
+    let mut text = String::from(if price { "shop,day,promo,units\n" } else { "shop,day,units\n" });
+    for shop in ["a", "b"] {
+        for day in (0..70_u32).filter(|day| *day != 36) {
+            let week = [0.0, 2.0, 1.0, 5.0, 9.0, 20.0, 12.0][(day % 7) as usize];
+            let promo = u32::from(day * 5 % 11 == 0);
+            let units = if shop == "a" { 30.0 } else { 80.0 } + week + 0.1 * f64::from(day);
+            let units = if price { units + 4.0 * f64::from(promo) } else { units };
+            let date = date(day);
+            if price {
+                text.push_str(&format!("{shop},{date},{promo},{units}\n"));
+            } else {
+                text.push_str(&format!("{shop},{date},{units}\n"));
+            }
+        }
+    }
+    text
+}
+
+/// A day of 2024, from the 1st of January on, which is a Monday.
+fn date(day: u32) -> String {
+    let mut left = day;
+    for (month, length) in [(1, 31), (2, 29), (3, 31), (4, 30)] {
+        if left < length {
+            return format!("2024-{month:02}-{:02}", left + 1);
+        }
+        left -= length;
+    }
+    panic!("day {day} is too late");
+}
+
+#[test]
+fn learners_of_series_go_on_from_where_each_series_ends() {
+    let place = Place::new();
+    place.write("sales.csv", &days(false));
+    place.write(
+        "job.yaml",
+        "\
+type: sweep
+name: days
+training_data: {path: sales.csv}
+target_column_name: units
+task: forecasting
+partition_column_names: [shop]
+forecasting: {time_column_name: day, forecast_horizon: 7, frequency: D, gap: 1}
+n_cross_validations: 3
+trial: {learner: \"${{search_space.model}}\"}
+search_space:
+  model:
+    - naive
+    - average
+    - learner: drift
+    - learner: seasonal_naive
+      season_length: [7]
+    - learner: exponential_smoothing
+      trend: [add]
+      seasonal: [add]
+    - theta
+    - learner: arima
+      p: [1]
+      q: [0]
+    - croston
+sampling_algorithm: grid
+objective: {primary_metric: mase}
+seed: 1
+",
+    );
+    let ran = place.json(&["run", "job.yaml"]);
+    assert_eq!(ran["trials"], json!({"completed": 16, "stopped": 0, "failed": 0}), "{ran}");
+    let best = place.json(&["best", "days", "--entity", "a"]);
+    assert!(best["value"].as_f64() < Some(0.2), "{best}");
+    // Only ids and dates: what is ahead is all there is to know.
+    let mut next = String::from("shop,day\n");
+    for day in [71, 70, 76] {
+        next.push_str(&format!("b,{}\n", date(day)));
+    }
+    next.push_str(&format!("a,{}\n", date(75)));
+    place.write("next.csv", &next);
+    let rows = place.lines(&["predict", "days", "--data", "next.csv"]);
+    let expected = [80.0 + 2.0 + 7.1, 80.0 + 0.0 + 7.0, 80.0 + 12.0 + 7.6, 30.0 + 20.0 + 7.5];
+    for (row, expected) in rows.iter().zip(expected) {
+        let found = row["prediction"].as_f64().expect("a number");
+        assert!((found - expected).abs() < 1.0, "{row}: {expected}");
+    }
+    let args = ["predict", "days", "--data", "next.csv", "--interval", "0.8"];
+    for (row, plain) in place.lines(&args).iter().zip(&rows) {
+        let number = |name: &str| row[name].as_f64().expect("a number");
+        assert_eq!(row["prediction"], plain["prediction"]);
+        let (lower, middle, upper) = (number("lower"), number("prediction"), number("upper"));
+        assert!(lower <= middle && middle <= upper && upper - lower < 5.0, "{row}");
+        assert!((upper - middle - (middle - lower)).abs() < 1e-9, "{row}");
+    }
+    let text = place.fleetfit(&args).ok().stdout;
+    assert!(text.starts_with("shop,day,prediction,lower,upper\n"), "{text}");
+}
+
+#[test]
+fn a_regressor_on_lags_and_holidays_forecasts_what_is_known_ahead() {
+    for strategy in ["recursive", "direct"] {
+        let place = Place::new();
+        place.write("sales.csv", &days(true));
+        place.write(
+            "job.yaml",
+            &format!(
+                "\
+type: sweep
+name: days
+training_data: {{path: sales.csv}}
+target_column_name: units
+task: forecasting
+forecasting:
+  time_column_name: day
+  time_series_id_column_names: [shop]
+  forecast_horizon: 7
+  target_lags: [1, 7]
+  target_rolling_window_size: 7
+  country_or_region_for_holidays: DE
+  strategy: {strategy}
+n_cross_validations: 3
+trial: {{learner: ridge}}
+search_space:
+  alpha: [0.001, 1]
+sampling_algorithm: grid
+objective: {{primary_metric: mae}}
+seed: 1
+"
+            ),
+        );
+        let ran = place.json(&["run", "job.yaml"]);
+        assert_eq!(ran["trials"], json!({"completed": 2, "stopped": 0, "failed": 0}), "{ran}");
+        assert!(ran["best"]["value"].as_f64() < Some(3.0), "{strategy}: {ran}");
+        let predict = |promo: u32| {
+            let mut next = String::from("shop,day,promo\n");
+            for day in 70..77 {
+                let promo = if day == 72 { promo } else { 0 };
+                next.push_str(&format!("b,{},{promo}\n", date(day)));
+            }
+            place.write("next.csv", &next);
+            let rows = place.lines(&["predict", "days", "--data", "next.csv"]);
+            let number = |row: &Value| row["prediction"].as_f64().expect("a number");
+            rows.iter().map(number).collect::<Vec<f64>>()
+        };
+        let (with, without) = (predict(1), predict(0));
+        let expected = [87.0, 89.1, 88.2, 92.3, 96.4, 107.5, 99.6];
+        for (found, expected) in without.iter().zip(expected) {
+            assert!((found - expected).abs() < 5.0, "{strategy}: {without:?}, not {expected}");
+        }
+        assert_eq!(with[..2], without[..2], "{strategy}: what comes later makes no difference");
+        let gain = with[2] - without[2];
+        assert!((2.0..6.0).contains(&gain), "{strategy}: a promotion sells four more, not {gain}");
+    }
 }

@@ -33,6 +33,33 @@ fn refused(from: &str, to: &str, says: &[&str]) {
 }
 
 #[test]
+fn a_file_that_is_too_long() {
+    let place = Place::new();
+    // The end of what is read falls into a letter.
+    place.write("job.yaml", &format!("{JOB}#{}", "é".repeat(3 << 20)));
+    for command in ["check", "run"] {
+        let ran = place.fleetfit(&[command, "job.yaml"]);
+        assert_eq!(ran.code, 2, "{}", ran.stderr);
+        assert!(
+            ran.stderr.contains("the file has more than 4194304 bytes (4 MiB)"),
+            "{}",
+            ran.stderr
+        );
+    }
+}
+
+#[test]
+fn a_job_is_not_taken_for_a_schedule() {
+    let place = Place::new();
+    place.write("job.yaml", JOB);
+    let ran = place.fleetfit(&["schedule", "create", "job.yaml"]);
+    assert_eq!(ran.code, 2, "{}", ran.stderr);
+    for says in ["this is a job, not a schedule", "create_job: ./job.yaml"] {
+        assert!(ran.stderr.contains(says), "{}", ran.stderr);
+    }
+}
+
+#[test]
 fn a_column_that_is_not_there() {
     refused(
         "name: sales\n",

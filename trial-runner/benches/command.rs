@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use fleetfit_search_spaces::{
     CommandTrial, Configuration, Goal, Objective, Setting, Value, ValueRule,
 };
-use fleetfit_trial_runner::command::{CommandJob, Halt, Supervisors, run};
+use fleetfit_trial_runner::command::{CommandJob, Halt, Supervisors, prepare};
 
 const N_TRIALS: u32 = 1_000;
 const COMMAND: &str = "echo '{\"metric\": \"loss\", \"value\": 1}' ${{search_space.x}}";
@@ -77,5 +77,6 @@ fn trial(folder: &Path, number: u32, supervisors: &Supervisors) {
         timeout: Some(Duration::from_secs(60)),
         supervisors,
     };
-    run(&job, &Halt::default(), &mut |_| {}).expect("it starts");
+    let program = prepare(&job).expect("it starts");
+    program.run(&Halt::default(), &mut |_| {}).expect("its log is kept");
 }

@@ -25,12 +25,13 @@ use std::time::{Duration, Instant};
 use async_nats::connection::State;
 use async_nats::{Client, HeaderMap, Message};
 use fleetfit_search_spaces::wire::join::Hello;
+use fleetfit_search_spaces::wire::subjects::Kind;
 use fleetfit_search_spaces::{Assignment, AssignmentKey, FromRunner};
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
 
-use self::hand::Hand;
+use self::hand::{Hand, Room};
 use self::link::Links;
 use self::post::Item;
 use self::upload::Uploads;
@@ -117,7 +118,8 @@ impl Bus {
         let workplace = Workplace::open(&cache, &hello.runner)?;
         let cache = Cache::open(&cache, cache_bytes).map_err(std::io::Error::other)?;
         let slots = hello.slots.max(1) as usize;
-        let allowance = Allowance { commands: hello.commands, ..Allowance::of(slots) };
+        let ahead = if hello.commands { slots } else { 0 };
+        let allowance = Allowance { ahead, commands: hello.commands, ..Allowance::of(slots) };
         let (assign, assignments) = mpsc::channel();
         let (uploads, files) = Uploads::new();
         let shared = Arc::new(Shared {
@@ -160,9 +162,9 @@ impl Bus {
         lock(&self.shared.refused).clone()
     }
 
-    /// How many assignments it is at.
+    /// How many of its slots are taken.
     pub fn busy(&self) -> usize {
-        lock(&self.shared.hand).n_busy()
+        lock(&self.shared.hand).n_running()
     }
 
     /// Takes no more and ends: what runs may go on for a while, then it is handed back. Returns once
@@ -244,10 +246,12 @@ impl Shared {
         }
     }
 
-    /// Whether another assignment may be pulled.
-    fn has_room(&self) -> bool {
-        let rests = lock(&self.rest_until).is_some_and(|until| Instant::now() < until);
-        !rests && lock(&self.hand).has_room()
+    /// What may be pulled.
+    fn room(&self, kind: Kind) -> Room {
+        match lock(&self.rest_until).is_some_and(|until| Instant::now() < until) {
+            true => Room::None,
+            false => lock(&self.hand).room(kind),
+        }
     }
 
     /// Says something that may happen again and again.
@@ -293,6 +297,7 @@ impl Shared {
         // What is in nobody's hand any more was handed back already.
         let Some(link) = lock(&self.hand).link(key) else { return };
         *of = link.outside(key);
+        lock(&self.hand).note(key, &message);
         match &message {
             FromRunner::Report { .. } => return link.report(message),
             FromRunner::Returned { reason: Some(reason), .. } => self.trouble(reason),

@@ -1,8 +1,8 @@
 //! Command trials: any program, with the configuration on its command line, in its environment, or
 //! both, and its metrics on its standard output.
 //!
-//! [`run`] blocks the calling thread until the program and everything it started are gone. Who ends a
-//! trial early gives its [`Halt`] a reason. Read on in `supervisor` (how nothing is left behind),
+//! [`prepare`] makes a trial's program ready, and [`Prepared::run`] blocks the calling thread until the
+//! program and everything it started are gone. Who ends a trial early gives its [`Halt`] a reason. Read on in `supervisor` (how nothing is left behind),
 //! `metric` (what counts as a report), `shell` (how values get into a command line), `folder` (what
 //! the program sees) and `code` (how the code folder is kept for the study).
 
@@ -108,39 +108,57 @@ enum Asked {
     TimedOut(Duration),
 }
 
-/// Runs the trial to its end. `on_report` hears each finite report of the primary metric as it
-/// arrives, however many there are.
-///
-/// A trial that was halted is stopped, whatever its program then does; one that ran out of time has
-/// failed, even with reports. Otherwise the exit code outranks the reports.
-pub fn run(
-    job: &CommandJob<'_>,
-    halt: &Halt,
-    on_report: &mut dyn FnMut(Report),
-) -> Result<CommandOutcome, Unstartable> {
-    let mut following = Following {
-        metrics: Metrics::new(job.objective),
-        lines: Lines::default(),
-        error_lines: Lines::default(),
-        last_line: String::new(),
-    };
-    let end = match halt.reason() {
-        Some(reason) => End::Stopped { value: None, reason: reason.to_owned() },
-        None => match start(job) {
-            Ok((supervisor, log)) => {
-                let (exit, asked, logged) = following.follow(job, halt, supervisor, log, on_report);
+/// A trial whose program waits for the word to begin; dropping it ends the program, of which nothing
+/// has run.
+#[derive(Debug)]
+pub struct Prepared<'a> {
+    job: CommandJob<'a>,
+    /// The program, or why there is none.
+    program: Result<(Supervisor, Log), StartError>,
+}
+
+/// Makes the trial's program ready: its folder, its log, and a shell that has read the command.
+pub fn prepare<'a>(job: &CommandJob<'a>) -> Result<Prepared<'a>, Unstartable> {
+    match start(job) {
+        Err(error @ (StartError::Folder(..) | StartError::Program(_))) => {
+            Err(Unstartable(error.to_string()))
+        }
+        program => Ok(Prepared { job: *job, program }),
+    }
+}
+
+impl Prepared<'_> {
+    /// Runs the trial to its end. `on_report` hears each finite report of the primary metric as it
+    /// arrives, however many there are.
+    ///
+    /// A trial that was halted is stopped, whatever its program then does; one that ran out of time
+    /// has failed, even with reports. Otherwise the exit code outranks the reports.
+    pub fn run(
+        self,
+        halt: &Halt,
+        on_report: &mut dyn FnMut(Report),
+    ) -> Result<CommandOutcome, Unstartable> {
+        let Self { job, program } = self;
+        let mut following = Following {
+            metrics: Metrics::new(job.objective),
+            lines: Lines::default(),
+            error_lines: Lines::default(),
+            last_line: String::new(),
+        };
+        let end = match (halt.reason(), program) {
+            (Some(reason), _) => End::Stopped { value: None, reason: reason.to_owned() },
+            (None, Ok((supervisor, log))) => {
+                let (exit, asked, logged) =
+                    following.follow(&job, halt, supervisor, log, on_report);
                 if let Err(error) = logged {
                     return Err(Unstartable(format!("a log could not be written: {error}")));
                 }
                 following.judge(&exit, asked)
             }
-            Err(error @ (StartError::Folder(..) | StartError::Program(_))) => {
-                return Err(Unstartable(error.to_string()));
-            }
-            Err(error) => End::Failed { reason: error.to_string() },
-        },
-    };
-    Ok(CommandOutcome { end, reports: following.metrics.reports })
+            (None, Err(error)) => End::Failed { reason: error.to_string() },
+        };
+        Ok(CommandOutcome { end, reports: following.metrics.reports })
+    }
 }
 
 fn start(job: &CommandJob<'_>) -> Result<(Supervisor, Log), StartError> {
@@ -153,7 +171,7 @@ fn start(job: &CommandJob<'_>) -> Result<(Supervisor, Log), StartError> {
         folder: path_text(&folder.work, "its folder")?,
         environment: environment(job, &folder)?,
     };
-    let supervisor = job.supervisors.start(&program).map_err(StartError::Program)?;
+    let supervisor = job.supervisors.prepare(&program).map_err(StartError::Program)?;
     Ok((supervisor, log))
 }
 
@@ -273,6 +291,7 @@ impl Following<'_> {
         mut log: Log,
         on_report: &mut dyn FnMut(Report),
     ) -> (Exit, Option<Asked>, std::io::Result<()>) {
+        supervisor.begin();
         let started = Instant::now();
         let mut asked: Option<(Asked, Instant)> = None;
         let exit = loop {

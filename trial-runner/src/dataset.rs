@@ -5,6 +5,7 @@
 //! dates that vary) is decided here and kept in the [`FeatureSchema`]. Read `table` next for
 //! files, [`crate::frame`] for what trainers see.
 
+mod bins;
 pub(crate) mod cell;
 pub(crate) mod column;
 pub(crate) mod date;
@@ -26,7 +27,7 @@ use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
 
-use fleetfit_search_spaces::data::{DataSource, DataSpec};
+use fleetfit_search_spaces::data::{DataSource, DataSpec, Forecasting};
 use fleetfit_search_spaces::entity::EntityKey;
 
 pub use cell::MISSING_WORDS;
@@ -36,13 +37,22 @@ pub use prediction::Prediction;
 pub use table::header;
 
 use crate::folds::Marks;
-use crate::frame::{FeatureSchema, Frame, Layout, Target};
+use crate::frame::{
+    FeatureColumn, FeatureSchema, FeatureValues, ForecastPlan, Frame, Holidays, Layout, Target,
+    TimeKind, Timeline,
+};
 use column::Column;
 use describe::describe;
 use raw::RawRows;
 use roles::Roles;
 use sorting::Unsorted;
 use table::Table;
+
+/// So many times the mean of all entities' rows are many.
+const MANY_TIMES_THE_MEAN: usize = 4;
+
+/// How many entities are called large at most.
+const MOST_LARGE: usize = 64;
 
 /// The rows to learn from, by entity.
 #[derive(Debug)]
@@ -58,6 +68,10 @@ pub struct Dataset {
     weights: Option<Vec<f64>>,
     time: Option<Vec<f64>>,
     series: Option<Vec<u32>>,
+    series_names: Arc<Vec<String>>,
+    /// Columns known for the past alone, in the schema's order.
+    past: Vec<(Arc<str>, Vec<f64>)>,
+    forecasting: Option<Forecasting>,
     marks: Vec<Vec<f64>>,
     has_validation: bool,
     digest: String,
@@ -88,12 +102,51 @@ impl Dataset {
             raw.append(RawRows::validation(&other, &table, &roles, spec.task)?);
         }
         let unsorted = Unsorted { schema, keep, n_training, raw };
-        unsorted.sort(digest, notices, spec.validation.is_some())
+        let dataset = unsorted.sort(digest, notices, spec.validation.is_some())?;
+        let mut dataset = Self { forecasting: spec.forecasting.clone(), ..dataset };
+        dataset.find_holidays();
+        Ok(dataset)
+    }
+
+    /// Whose holidays are features, by the steps of the first entity. Numbers have no calendar.
+    fn find_holidays(&mut self) {
+        let Some(settings) = &self.forecasting else { return };
+        let is_dates = self.schema.time.as_ref().is_some_and(|time| time.kind == TimeKind::Date);
+        if !is_dates {
+            let named = [
+                ("frequency", settings.frequency.is_some()),
+                ("country_or_region_for_holidays", settings.holidays.is_some()),
+            ];
+            for (key, _) in named.into_iter().filter(|(_, is_set)| *is_set) {
+                self.notices.push(format!(
+                    "{key} is not used: the time column holds numbers, which count steps"
+                ));
+            }
+            return;
+        }
+        let Some(country) = settings.holidays else { return };
+        let plan = self.timeline(self.rows(0)).and_then(|timeline| timeline.plan);
+        if let (Some(plan), Some(time)) = (plan, &mut self.schema.time) {
+            time.holidays = Some(Holidays { country, step: plan.step });
+        }
     }
 
     /// The entities, numbers by size and text by bytes. Without partition columns there is one.
     pub fn entities(&self) -> &[EntityKey] {
         &self.entities
+    }
+
+    /// The entities with many more rows than others, the largest first: whoever trains all of them
+    /// should begin with these.
+    pub fn large(&self) -> Vec<u32> {
+        let n_entities = self.entities.len().max(1);
+        let least = MANY_TIMES_THE_MEAN * self.n_rows() / n_entities;
+        let mut large: Vec<(usize, u32)> = (0..n_entities as u32)
+            .map(|entity| (self.rows(entity).len(), entity))
+            .filter(|(n_rows, _)| *n_rows > least)
+            .collect();
+        large.sort_by_key(|&(n_rows, entity)| (std::cmp::Reverse(n_rows), entity));
+        large.into_iter().take(MOST_LARGE).map(|(_, entity)| entity).collect()
     }
 
     /// The digest of the files' bytes, in hexadecimal.
@@ -127,9 +180,24 @@ impl Dataset {
     /// The rows of an entity: those to train on, then those of the validation table. An entity
     /// that does not exist has none.
     pub fn frame(&self, entity: u32) -> Frame {
+        self.lay_out(entity).0
+    }
+
+    /// What splits need to know about the rows of an entity's frame.
+    pub fn marks(&self, entity: u32) -> Marks {
+        self.lay_out(entity).1
+    }
+
+    /// The rows of an entity, and what splits need to know about them.
+    pub fn lay_out(&self, entity: u32) -> (Frame, Marks) {
         let rows = self.rows(entity);
-        Frame {
-            columns: self.layout.columns(&self.features, rows.clone()),
+        let timeline = self.timeline(rows.clone());
+        let mut columns = self.layout.columns(&self.features, rows.clone());
+        if let Some(timeline) = &timeline {
+            columns.extend(self.schema.holidays(&timeline.time));
+        }
+        let mut frame = Frame {
+            columns,
             target: match &self.target {
                 TargetRows::Number(values) => Target::Number(values[rows.clone()].to_vec()),
                 TargetRows::Class(codes, labels) => Target::Class {
@@ -138,14 +206,10 @@ impl Dataset {
                 },
             },
             weights: self.weights.as_ref().map(|weights| weights[rows.clone()].to_vec()),
+            timeline,
             n_rows: rows.len(),
-        }
-    }
-
-    /// What splits need to know about the rows of an entity's frame.
-    pub fn marks(&self, entity: u32) -> Marks {
-        let rows = self.rows(entity);
-        Marks {
+        };
+        let mut marks = Marks {
             time: self.time.as_ref().map(|time| time[rows.clone()].to_vec()),
             series: self.series.as_ref().map(|series| series[rows.clone()].to_vec()),
             columns: self.marks.iter().map(|mark| mark[rows.clone()].to_vec()).collect(),
@@ -153,7 +217,32 @@ impl Dataset {
                 let end = self.offset(2 * entity as usize + 1);
                 (end - rows.start) as u32
             }),
-        }
+            n_short: 0,
+        };
+        bins::condense(&mut frame, &mut marks);
+        (frame, marks)
+    }
+
+    fn timeline(&self, rows: std::ops::Range<usize>) -> Option<Timeline> {
+        let settings = self.forecasting.as_ref()?;
+        let kind = self.schema.time.as_ref()?.kind;
+        let time = self.time.as_ref()?[rows.clone()].to_vec();
+        let series = match &self.series {
+            Some(series) => series[rows.clone()].to_vec(),
+            None => vec![0; rows.len()],
+        };
+        let plan = ForecastPlan::of(settings, kind, &time, &series);
+        let past = self.past.iter().map(|(name, values)| FeatureColumn {
+            name: Arc::clone(name),
+            values: FeatureValues::Number(values[rows.clone()].to_vec()),
+        });
+        Some(Timeline {
+            past: past.collect(),
+            names: Arc::clone(&self.series_names),
+            plan: Some(Arc::new(plan)),
+            time,
+            series,
+        })
     }
 
     fn rows(&self, entity: u32) -> std::ops::Range<usize> {

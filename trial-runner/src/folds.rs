@@ -37,6 +37,8 @@ pub struct Marks {
     pub columns: Vec<Vec<f64>>,
     /// With a validation table: how many rows train. The rest validate.
     pub n_training: Option<u32>,
+    /// How many series were left out because they are short.
+    pub n_short: usize,
 }
 
 impl Marks {
@@ -67,6 +69,8 @@ pub struct FoldPlan {
     pub horizon: Option<u32>,
     /// Steps between origins, for forecasting; none is the horizon.
     pub cv_step: Option<u32>,
+    /// Steps between what is learnt from and what is validated on, for forecasting.
+    pub gap: u32,
 }
 
 impl FoldPlan {
@@ -81,6 +85,7 @@ impl FoldPlan {
             task: spec.task,
             horizon: forecasting.and_then(|f| f.horizon),
             cv_step: forecasting.and_then(|f| f.cv_step),
+            gap: forecasting.map_or(0, |f| f.gap),
         }
     }
 }
@@ -91,6 +96,12 @@ pub enum FoldError {
     /// Nothing to learn from.
     #[error("it has no row with a target")]
     NoRows,
+    /// Nothing that is long enough.
+    #[error(
+        "its series are shorter than twice the horizon, and short_series_handling_config leaves \
+         such series out"
+    )]
+    ShortSeries,
     /// Nothing to validate on.
     #[error("it has a single row, which cannot be split into training and validation")]
     OneRow,
@@ -120,6 +131,7 @@ pub fn folds(
 ) -> Result<Vec<Fold>, FoldError> {
     let n_rows = frame.n_rows;
     match (&plan.folds, n_rows) {
+        (_, 0) if marks.n_short > 0 => return Err(FoldError::ShortSeries),
         (_, 0) => return Err(FoldError::NoRows),
         (Folds::Given, _) => return given(marks, n_rows).map(|fold| vec![fold]),
         (_, 1) => return Err(FoldError::OneRow),

@@ -3,13 +3,16 @@
 mod date_part;
 mod layout;
 mod schema;
+mod timeline;
 
 use std::sync::Arc;
 
+pub use crate::calendar::holidays::Holidays;
 pub use date_part::DatePart;
 pub(crate) use date_part::{DERIVED, readable};
 pub(crate) use layout::Layout;
-pub use schema::{Feature, FeatureKind, FeatureSchema, TargetKind};
+pub use schema::{Feature, FeatureKind, FeatureSchema, TargetKind, TimeSchema};
+pub use timeline::{ForecastPlan, TimeKind, Timeline};
 
 /// One entity's rows as columns. Folds are lists of row indices into it; nothing is copied per
 /// trial.
@@ -21,6 +24,8 @@ pub struct Frame {
     pub target: Target,
     /// Row weights.
     pub weights: Option<Vec<f64>>,
+    /// When the rows are, for forecasting.
+    pub timeline: Option<Timeline>,
     /// How many rows there are.
     pub n_rows: usize,
 }

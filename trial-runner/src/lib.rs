@@ -3,13 +3,17 @@
 //! Synchronous throughout: an assignment runs on one blocking thread with a stop flag. Nothing here
 //! decides what to try next, and nothing here depends on the scheduler.
 
+mod calendar;
 pub mod dataset;
 pub mod folds;
 pub mod frame;
 pub mod metrics;
 pub mod stop;
 
+mod boost;
 mod caught;
+
+mod series;
 
 pub mod model;
 pub mod pack;

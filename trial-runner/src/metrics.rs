@@ -46,7 +46,8 @@ pub struct Yardstick {
 
 impl Yardstick {
     /// The yardstick of a fold. `train` stands in order of time; `series` tells the series of its
-    /// rows apart, where there are several, and `season` is 1 where there is none.
+    /// rows apart, where there are several. Where no series is longer than the season, naive is the
+    /// last value.
     pub fn new(whole: &[f64], train: &[f64], series: Option<&[u32]>, season: usize) -> Self {
         let (low, high) =
             whole.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), &value| {
@@ -54,12 +55,14 @@ impl Yardstick {
             });
         Self {
             range: if low <= high { high - low } else { 0.0 },
-            naive_error: naive_error(train, series, season.max(1)),
+            naive_error: naive_error(train, series, season.max(1))
+                .or_else(|| naive_error(train, series, 1))
+                .unwrap_or(0.0),
         }
     }
 }
 
-fn naive_error(train: &[f64], series: Option<&[u32]>, season: usize) -> f64 {
+fn naive_error(train: &[f64], series: Option<&[u32]>, season: usize) -> Option<f64> {
     let mut seen: HashMap<u32, Vec<f64>> = HashMap::new();
     let (mut sum, mut count) = (0.0, 0_usize);
     for (row, &value) in train.iter().enumerate() {
@@ -71,7 +74,7 @@ fn naive_error(train: &[f64], series: Option<&[u32]>, season: usize) -> f64 {
         }
         past.push(value);
     }
-    if count == 0 { 0.0 } else { sum / count as f64 }
+    (count > 0).then(|| sum / count as f64)
 }
 
 /// Why a measure has no value.

@@ -6,9 +6,13 @@
 //! a prediction is a finite number: one that overflows becomes the constant model's.
 
 pub(crate) mod bayes;
+pub(crate) mod boosted;
 pub(crate) mod encoder;
+pub(crate) mod errors;
+pub(crate) mod forecast;
 pub(crate) mod forest;
 pub(crate) mod kernel;
+pub(crate) mod lagged;
 pub(crate) mod linear;
 pub(crate) mod neighbours;
 pub(crate) mod products;
@@ -22,9 +26,13 @@ use crate::frame::Frame;
 use crate::stop::{Stop, Stopped};
 
 use bayes::Bayes;
+use boosted::Boosted;
 use encoder::{Design, Encoder};
+use errors::Errors;
+use forecast::Forecast;
 use forest::Forest;
 use kernel::KernelMachine;
+use lagged::Lagged;
 use linear::Linear;
 use neighbours::Neighbours;
 
@@ -85,6 +93,9 @@ pub enum PredictError {
         /// How many there are.
         n_rows: usize,
     },
+    /// The data has no times.
+    #[error("the data has no times to forecast by")]
+    NoTime,
     /// It was told to stop.
     #[error("the prediction was stopped")]
     Stopped(Stopped),
@@ -136,6 +147,12 @@ pub(crate) enum Body {
     Bayes(Encoder, Bayes),
     /// One tree or many.
     Forest(Forest),
+    /// Trees that add up.
+    Boosted(Boosted),
+    /// Series that go on.
+    Forecast(Forecast),
+    /// Another model on the past of series.
+    Lagged(Lagged),
 }
 
 impl Model {
@@ -168,6 +185,13 @@ impl Model {
         let fallback = self.answer.fallback();
         let width = fallback.len();
         let mut raw = vec![0.0; rows.len() * width];
+        if let Body::Forecast(forecast) = &self.body {
+            let timeline = frame.timeline.as_ref().ok_or(PredictError::NoTime)?;
+            forecast.predict(timeline, rows, &mut raw, stop).map_err(PredictError::Stopped)?;
+        }
+        if let Body::Lagged(lagged) = &self.body {
+            lagged.predict(frame, rows, &mut raw, stop)?;
+        }
         let n_block = match &self.body {
             Body::Neighbours(..) | Body::Kernel(..) => SLOW_BLOCK_ROWS,
             _ => BLOCK_ROWS,
@@ -177,12 +201,19 @@ impl Model {
         let blocks =
             blocks.map(|block| stop.check().map(|()| block).map_err(PredictError::Stopped));
         match &self.body {
-            Body::Constant => {}
+            Body::Constant | Body::Forecast(_) | Body::Lagged(_) => {}
             Body::Forest(forest) => {
                 let bound = forest.bind(frame)?;
                 for block in blocks {
                     let (rows, out) = block?;
                     forest.predict(&bound, rows, out, width);
+                }
+            }
+            Body::Boosted(boosted) => {
+                let bound = boosted.bind(frame)?;
+                for block in blocks {
+                    let (rows, out) = block?;
+                    boosted.predict(&bound, rows, out, width);
                 }
             }
             Body::Linear(encoder, linear) => {
@@ -206,6 +237,55 @@ impl Model {
             }
         }
         Ok(raw)
+    }
+
+    /// What the splits by each feature gained in training, the most first; empty for models that do
+    /// not know. Features that nothing was gained by are left out.
+    pub fn gains(&self) -> Vec<(&str, f64)> {
+        let Body::Boosted(boosted) = &self.body else {
+            return Vec::new();
+        };
+        let each = boosted.sources.iter().map(|own| (own.source.name.as_str(), own.gain));
+        let mut gains: Vec<(&str, f64)> = each.collect();
+        gains.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(b.0)));
+        gains
+    }
+
+    /// How far ahead of its series' end each row lies; none where that cannot be told.
+    pub(crate) fn steps_ahead(&self, frame: &Frame, rows: &[u32]) -> Vec<Option<u32>> {
+        match (&self.body, &frame.timeline) {
+            (Body::Forecast(forecast), Some(timeline)) => forecast.steps_ahead(timeline, rows),
+            (Body::Lagged(lagged), Some(timeline)) => lagged.steps_ahead(timeline, rows),
+            _ => vec![None; rows.len()],
+        }
+    }
+
+    /// Whether it forecasts series, so that errors of back-tests tell how far it may be off.
+    pub(crate) fn forecasts_series(&self) -> bool {
+        matches!(self.body, Body::Forecast(_) | Body::Lagged(_))
+    }
+
+    /// The same model, which knows how far it was off.
+    pub(crate) fn with_errors(mut self, errors: Errors) -> Self {
+        match &mut self.body {
+            Body::Forecast(forecast) => forecast.errors = errors,
+            Body::Lagged(lagged) => lagged.errors = errors,
+            _ => {}
+        }
+        self
+    }
+
+    /// How far each row's prediction may be off at a level between 0 and 1: in so large a share of
+    /// the back-tests it was no more. None for rows that are not ahead, and for models without
+    /// back-tests.
+    pub fn widths(&self, frame: &Frame, rows: &[u32], level: f64) -> Vec<Option<f64>> {
+        let errors = match &self.body {
+            Body::Forecast(forecast) => &forecast.errors,
+            Body::Lagged(lagged) => &lagged.errors,
+            _ => return vec![None; rows.len()],
+        };
+        let ahead = self.steps_ahead(frame, rows).into_iter();
+        ahead.map(|ahead| errors.width(ahead?, level)).collect()
     }
 
     /// The stored form.
@@ -256,6 +336,9 @@ impl Model {
                     encoder_is_sound(encoder) && bayes.is_sound(encoder.features.len(), width)
                 }
                 Body::Forest(forest) => forest.is_sound(width),
+                Body::Boosted(boosted) => boosted.is_sound(width),
+                Body::Forecast(forecast) => width == 1 && forecast.is_sound(),
+                Body::Lagged(lagged) => width == 1 && lagged.is_sound(),
             }
     }
 }
@@ -279,7 +362,7 @@ fn over<'a>(
 
 impl Answer {
     /// The constant model's answer: one number, or one a class that training saw.
-    fn fallback(&self) -> Vec<f64> {
+    pub(crate) fn fallback(&self) -> Vec<f64> {
         match self {
             Self::Number { fallback } => vec![*fallback],
             Self::Classes { shares, .. } => shares.clone(),
@@ -311,7 +394,7 @@ impl Answer {
     }
 
     /// Spreads the classes that training saw over all labels.
-    fn finish(&self, raw: Vec<f64>) -> Predictions {
+    pub(crate) fn finish(&self, raw: Vec<f64>) -> Predictions {
         match self {
             Self::Number { .. } => Predictions::Numbers(raw),
             Self::Classes { labels, present, .. } => {
@@ -376,6 +459,7 @@ mod tests {
             }],
             target: Target::Unknown,
             weights: None,
+            timeline: None,
             n_rows: 3,
         }
     }

@@ -1,9 +1,10 @@
 //! Threads that take assignments, do them, and tell what came of them.
 //!
-//! Every assignment is done by one thread from beginning to end. A thread asks for the next one
-//! while it still has work, so that nobody waits for an answer. Hints from the scheduler (end this
+//! Every assignment is done by one thread from beginning to end, and in one slot. There may be more
+//! threads than slots: those beyond make programs ready and wait (`runner/slots.rs`). Hints from the scheduler (end this
 //! trial, end this study) reach trials in flight through flags.
 
+mod back_test;
 mod bench;
 mod course;
 mod fleet;
@@ -12,6 +13,7 @@ mod models;
 mod news;
 mod program;
 mod shelf;
+mod slots;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
@@ -29,6 +31,7 @@ use fleetfit_search_spaces::{
 use self::bench::Benches;
 use self::flight::{Flight, Flights, Landing};
 use self::shelf::{Shelf, a_quarter_of_memory};
+use self::slots::Slots;
 use crate::command::{CodeSnapshot, GRACE, Supervisors};
 use crate::dataset::Dataset;
 use crate::pack::PackWriter;
@@ -125,6 +128,9 @@ pub type Provide = Box<dyn Fn(StudyId) -> Result<StudyWork, Lacking> + Send + Sy
 pub struct Allowance {
     /// How many assignments at once.
     pub slots: usize,
+    /// How many more it takes in and makes ready, so that they begin as soon as there is a slot. One
+    /// that waits for long is handed back.
+    pub ahead: usize,
     /// Whether it runs programs.
     pub commands: bool,
     /// How much memory data may take before studies that nobody works on are dropped.
@@ -134,7 +140,7 @@ pub struct Allowance {
 impl Allowance {
     /// So many threads, everything else as usual.
     pub fn of(slots: usize) -> Self {
-        Self { slots, commands: true, data_bytes: a_quarter_of_memory() }
+        Self { slots, ahead: 0, commands: true, data_bytes: a_quarter_of_memory() }
     }
 }
 
@@ -148,6 +154,7 @@ pub struct Runner {
 struct Desk {
     shelf: Shelf,
     flights: Flights,
+    slots: Slots,
     spare: Spare,
     /// None once the runner takes no more.
     assignments: Mutex<Option<Receiver<Assignment>>>,
@@ -173,21 +180,26 @@ impl Runner {
         tell: Tell,
         provide: Provide,
     ) -> std::io::Result<Self> {
+        // Threads beyond the slots are never lent: nobody counted on their cores.
+        let spare = Spare::default();
+        (0..allowance.ahead).for_each(|_| spare.work());
         let desk = Arc::new(Desk {
             shelf: Shelf::new(provide, allowance),
             flights: Flights::default(),
-            spare: Spare::default(),
+            slots: Slots::of(allowance.slots),
+            spare,
             assignments: Mutex::new(Some(assignments)),
             is_leaving: AtomicBool::new(false),
             runs_commands: allowance.commands,
             tell,
         });
-        let thread = |slot| {
+        let thread = |number| {
             let desk = Arc::clone(&desk);
-            let name = format!("runner-{slot}");
+            let name = format!("runner-{number}");
             std::thread::Builder::new().name(name).spawn(move || desk.work())
         };
-        let threads = (0..allowance.slots).map(thread).collect::<Result<_, _>>()?;
+        let threads =
+            (0..allowance.slots + allowance.ahead).map(thread).collect::<Result<_, _>>()?;
         Ok(Self { desk, threads })
     }
 
@@ -271,7 +283,7 @@ impl Desk {
     fn next(&self) -> Option<(Assignment, Arc<Flight>)> {
         loop {
             let inbox = lock(&self.assignments);
-            if self.is_leaving.load(Ordering::SeqCst) {
+            if self.is_leaving() {
                 return None;
             }
             match inbox.as_ref()?.recv_timeout(LOOK) {
@@ -284,6 +296,10 @@ impl Desk {
                 Err(RecvTimeoutError::Disconnected) => return None,
             }
         }
+    }
+
+    fn is_leaving(&self) -> bool {
+        self.is_leaving.load(Ordering::SeqCst)
     }
 
     fn carry_out(&self, flight: &Flight, assignment: &Assignment) -> Landing {
@@ -301,10 +317,10 @@ impl Desk {
             Work::Command(_) if !self.runs_commands => Landing::Lacking(
                 "this runner runs no programs; start it with --allow-commands".into(),
             ),
-            Work::Command(command) => {
-                program::run(&running, flight, command, assignment, &self.tell)
-            }
+            Work::Command(command) => program::run(self, &running, flight, command, assignment),
             Work::Learner(_) | Work::ChosenLearner { .. } => {
+                let is_wanted = || flight.over().is_none() && !self.is_leaving();
+                let Some(_slot) = self.slots.take(is_wanted) else { return Landing::HandedBack };
                 fleet::train(&running, flight, assignment, &self.spare, &self.tell)
             }
             // Nothing of these ever becomes an assignment.

@@ -8,9 +8,12 @@
 mod bayes;
 mod bins;
 mod encode;
+mod forecast;
 mod forest;
+mod gradient_boosting;
 mod grow;
 mod knn;
+mod lagged;
 mod laid_out;
 mod lesson;
 mod linear;
@@ -26,6 +29,8 @@ mod trials;
 pub(crate) mod contract;
 #[cfg(test)]
 mod reference;
+#[cfg(test)]
+mod series_contract;
 
 use fleetfit_search_spaces::{Configuration, Learner};
 
@@ -33,6 +38,7 @@ use crate::frame::Frame;
 use crate::model::Model;
 use crate::stop::{Stop, Stopped};
 
+pub use lagged::Lagged;
 pub use laid_out::LaidOut;
 pub use spare::{Loan, Spare};
 pub use trials::{Candidate, Hear, Heard, Predicted, Trials};
@@ -101,14 +107,51 @@ pub fn trainer(learner: Learner) -> Option<&'static dyn Trainer> {
         Learner::ExtraTrees => Some(&forest::ExtraTrees),
         Learner::Knn => Some(&knn::Knn),
         Learner::Svm => Some(&svm::Svm),
-        Learner::GradientBoosting
-        | Learner::Mlp
-        | Learner::Naive
-        | Learner::SeasonalNaive
-        | Learner::Average
-        | Learner::ExponentialSmoothing
-        | Learner::Theta
-        | Learner::Arima
-        | Learner::Croston => None,
+        Learner::GradientBoosting => Some(&gradient_boosting::GradientBoosting),
+        Learner::Naive => Some(&forecast::Naive),
+        Learner::SeasonalNaive => Some(&forecast::SeasonalNaive),
+        Learner::Drift => Some(&forecast::Drift),
+        Learner::Average => Some(&forecast::Average),
+        Learner::ExponentialSmoothing => Some(&forecast::ExponentialSmoothing),
+        Learner::Arima => Some(&forecast::Arima),
+        Learner::Croston => Some(&forecast::Croston),
+        Learner::Theta => Some(&forecast::Theta),
+        Learner::Mlp => None,
+    }
+}
+
+/// A trainer as it works on one entity.
+#[derive(Clone, Copy)]
+pub enum Hand {
+    /// On the columns of its frame.
+    Plain(&'static dyn Trainer),
+    /// On them and on the past of its series.
+    OnLags(Lagged),
+}
+
+impl Hand {
+    /// The trainer of a learner for a frame: a regressor has the past of series as columns where the
+    /// job asks for it. None when this version has none.
+    pub fn of(learner: Learner, frame: &Frame) -> Option<Self> {
+        let inner = trainer(learner)?;
+        let plan = frame.timeline.as_ref().and_then(|timeline| timeline.plan.as_ref());
+        let wants_past = plan.is_some_and(|plan| {
+            let settings = &plan.settings;
+            settings.target_lags.is_some()
+                || settings.rolling_window.is_some()
+                || settings.feature_lags
+        });
+        Some(match wants_past && !learner.forecasts_series() {
+            true => Self::OnLags(Lagged { inner }),
+            false => Self::Plain(inner),
+        })
+    }
+
+    /// What it does.
+    pub fn trainer(&self) -> &dyn Trainer {
+        match self {
+            Self::Plain(trainer) => *trainer,
+            Self::OnLags(lagged) => lagged,
+        }
     }
 }

@@ -12,7 +12,7 @@ use fleetfit_search_spaces::{
     ValueRule,
 };
 use fleetfit_trial_runner::command::{
-    CommandJob, CommandOutcome, Halt, Supervisors, run, snapshot,
+    CommandJob, CommandOutcome, Halt, Prepared, Supervisors, prepare, snapshot,
 };
 
 const SUPERVISOR: &str = env!("CARGO_BIN_EXE_supervise-for-tests");
@@ -67,6 +67,10 @@ impl Trial {
     }
 
     fn run_with(&self, on_report: &mut dyn FnMut(Report)) -> CommandOutcome {
+        self.prepared(|program| program.run(&self.halt, on_report).expect("its log is kept"))
+    }
+
+    fn prepared<T>(&self, then: impl FnOnce(Prepared<'_>) -> T) -> T {
         let job = CommandJob {
             trial: &self.command,
             base_dir: self.base.path(),
@@ -79,7 +83,7 @@ impl Trial {
             timeout: self.timeout,
             supervisors: &self.supervisors,
         };
-        run(&job, &self.halt, on_report).expect("it starts")
+        then(prepare(&job).expect("it starts"))
     }
 
     /// Why it failed.
@@ -257,7 +261,7 @@ fn a_trial_halted_before_it_starts_runs_nothing() {
     trial.halt.ask("timeout");
     let reason = "timeout".to_owned();
     assert_eq!(trial.run().end, End::Stopped { value: None, reason });
-    assert!(!trial.dir().exists());
+    assert!(!trial.dir().join("work/here").exists());
 }
 
 #[test]
@@ -324,6 +328,26 @@ fn a_panic_in_the_middle_of_a_trial_ends_its_program() {
     });
     assert!(std::panic::catch_unwind(running).is_err());
     assert!(!alive(&mark));
+}
+
+#[test]
+fn a_program_that_is_ready_does_nothing_until_it_is_told_to() {
+    let (sleep, mark) = marked_sleep();
+    let trial = trial(&format!("touch ran; echo '{{\"metric\":\"loss\",\"value\":1}}'; : {sleep}"));
+    let ran = trial.dir().join("work/ran");
+    trial.prepared(|program| {
+        // Its shell is there, with the command.
+        assert!(wait_until(Duration::from_secs(20), || alive(&mark)));
+        drop(program);
+    });
+    assert!(!alive(&mark) && !ran.exists());
+    trial.prepared(|program| {
+        assert!(wait_until(Duration::from_secs(20), || alive(&mark)));
+        assert!(!ran.exists());
+        let outcome = program.run(&trial.halt, &mut |_| {}).unwrap();
+        assert_eq!(outcome.end, End::Completed { value: 1.0 });
+    });
+    assert!(!alive(&mark) && ran.exists());
 }
 
 #[test]
@@ -469,7 +493,7 @@ fn a_missing_supervisor_is_a_reason_not_a_panic() {
         supervisors: &Supervisors::new(Path::new("/no/such/program")),
     };
     // It is nobody's fate: whoever runs trials must stop and say why.
-    let error = run(&job, &Halt::default(), &mut |_| {}).expect_err("it cannot start").to_string();
+    let error = prepare(&job).expect_err("it cannot start").to_string();
     assert!(error.contains("its program could not be started: "), "{error}");
 }
 

@@ -260,6 +260,69 @@ fn what_drains_ends_within_the_grace_or_is_handed_back() {
 }
 
 #[test]
+fn one_that_is_ready_begins_in_a_slot_or_is_handed_back() {
+    let dir = tempfile::tempdir().unwrap();
+    let (word, runs, place) =
+        (dir.path().join("word"), dir.path().join("runs"), dir.path().join("place"));
+    // The first waits for a word. The others fail where two are at it at once.
+    let command = format!(
+        "echo $FLEETFIT_TRIAL >> {runs}; mkdir {place} || exit 9; while [ ! -e {word} ]; do sleep \
+         0.01; done; rmdir {place}; echo '{{\"metric\": \"loss\", \"value\": 1}}'",
+        runs = runs.display(),
+        place = place.display(),
+        word = word.display(),
+    );
+    let allowance = Allowance { ahead: 1, ..Allowance::of(1) };
+    let set = start(allowance, once(work(command_study(&command), dir.path())));
+    set.assign.send(tries(1, &[1])).unwrap();
+    wait_for(|| place.exists());
+    set.assign.send(tries(2, &[2])).unwrap();
+    assert_eq!(set.next(), FromRunner::Returned { of: key(2), reason: None });
+    assert_eq!(std::fs::read_to_string(&runs).unwrap(), "1\n");
+    assert!(!dir.path().join("study/trials/2").exists());
+    std::fs::write(word, "").unwrap();
+    let mut open: Vec<u64> = (3..=12).collect();
+    for number in &open {
+        set.assign.send(tries(*number, &[*number as u32])).unwrap();
+    }
+    open.push(1);
+    while !open.is_empty() {
+        match set.next() {
+            FromRunner::Outcomes { outcomes, .. } => {
+                assert_eq!(outcomes[0].end, End::Completed { value: 1.0 });
+            }
+            FromRunner::Done { of } => open.retain(|number| *number != of.number),
+            // On a slow machine one waits for too long.
+            FromRunner::Returned { of, .. } => {
+                set.assign.send(tries(of.number, &[of.number as u32])).unwrap();
+            }
+            _ => {}
+        }
+    }
+    assert_eq!(std::fs::read_to_string(&runs).unwrap().lines().count(), 11);
+}
+
+#[test]
+fn one_that_is_ready_is_handed_back_where_the_runner_ends() {
+    let dir = tempfile::tempdir().unwrap();
+    let begun = dir.path().join("begun");
+    let command = format!("touch {}; exec sleep 600", begun.display());
+    let allowance = Allowance { ahead: 1, ..Allowance::of(1) };
+    let set = start(allowance, once(work(command_study(&command), dir.path())));
+    set.assign.send(tries(1, &[1])).unwrap();
+    wait_for(|| begun.exists());
+    set.assign.send(tries(2, &[2])).unwrap();
+    set.runner.drain(Duration::ZERO);
+    let mut returned: Vec<_> = set.told.try_iter().collect();
+    returned.sort_by_key(|message| match message {
+        FromRunner::Returned { of, .. } => of.number,
+        other => panic!("{other:?}"),
+    });
+    let back = |number| FromRunner::Returned { of: key(number), reason: None };
+    assert_eq!(returned, [back(1), back(2)]);
+}
+
+#[test]
 fn models_are_carried_with_their_bytes() {
     let dir = tempfile::tempdir().unwrap();
     let (carried, models) = channel();

@@ -14,7 +14,7 @@ use futures_util::StreamExt;
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 
-use super::body::{expect, malformed, text, unprocessable};
+use super::body::{expect, expect_unpacked, malformed, text, unprocessable};
 use super::logs::streamed;
 use super::question::{Answer, Question, ask};
 use super::{App, Refused, Why};
@@ -67,6 +67,7 @@ pub(super) async fn put(
     request: Request,
 ) -> Result<(StatusCode, Json<Kept>), Refused> {
     Question::read(query, &[])?;
+    expect_unpacked(request.headers())?;
     let blobs = app.blobs()?;
     let (sender, receiver) = mpsc::channel(WAITING);
     let name = digest.clone();

@@ -6,6 +6,7 @@ use std::time::Duration;
 use axum::body::{Body, to_bytes};
 use axum::extract::Request;
 use axum::http::{HeaderMap, header};
+use fleetfit_search_spaces::yaml;
 use http_body_util::LengthLimitError;
 use serde_json::{Map, Value};
 
@@ -14,8 +15,8 @@ use super::{Refused, Why};
 /// How long a body may take to arrive.
 const ARRIVAL: Duration = Duration::from_secs(60);
 
-/// What a job may have.
-pub(super) const MAX_JOB_BYTES: usize = 16 << 20;
+/// What a job may have: what is read of one, whichever way it comes.
+pub(super) const MAX_JOB_BYTES: usize = yaml::MAX_BYTES;
 
 /// What any other body may have.
 const MAX_BODY_BYTES: usize = 1 << 20;
@@ -49,8 +50,28 @@ pub(super) async fn object(request: Request, known: &[&str]) -> Result<Object, R
     }
 }
 
+/// Refuses a body that is packed: a few bytes of one can be any number of bytes.
+pub(super) fn expect_unpacked(headers: &HeaderMap) -> Result<(), Refused> {
+    let encodings = headers.get_all(header::CONTENT_ENCODING).iter();
+    let mut words = encodings.flat_map(|words| words.as_bytes().split(|byte| *byte == b','));
+    let is_plain = |word: &&[u8]| {
+        let word = word.trim_ascii();
+        word.is_empty() || word.eq_ignore_ascii_case(b"identity")
+    };
+    match words.find(|word| !is_plain(word)) {
+        None => Ok(()),
+        Some(word) => {
+            let word = String::from_utf8_lossy(word.trim_ascii()).into_owned();
+            let message =
+                format!("the body's content-encoding is {word}; send it as it is, without one");
+            Err(Refused::new(Why::UnsupportedMediaType, message))
+        }
+    }
+}
+
 /// The body's form, which is one of these.
 pub(super) fn expect<'a>(headers: &HeaderMap, known: &[&'a str]) -> Result<&'a str, Refused> {
+    expect_unpacked(headers)?;
     let form = headers.get(header::CONTENT_TYPE).and_then(|form| form.to_str().ok());
     let plain = form.and_then(|form| form.split(';').next()).map(str::trim).unwrap_or_default();
     known.iter().find(|known| plain.eq_ignore_ascii_case(known)).copied().ok_or_else(|| {
@@ -67,7 +88,8 @@ pub(super) fn malformed(error: &serde_json::Error) -> Refused {
 }
 
 fn too_large(limit: usize) -> Refused {
-    Refused::new(Why::TooLarge, format!("the body has more than {limit} bytes"))
+    let mib = limit >> 20;
+    Refused::new(Why::TooLarge, format!("the body has more than {limit} bytes ({mib} MiB)"))
 }
 
 /// A body that says what cannot be.

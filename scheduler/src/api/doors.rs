@@ -30,7 +30,7 @@ pub type Door<T, U> = Box<dyn Fn(T) -> Result<U, Refused> + Send + Sync>;
 /// A part of the service, and what is wrong with it if anything is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Component {
-    /// One word: `bus`.
+    /// One word: `nats`.
     pub name: &'static str,
     /// What is wrong with it.
     pub state: Result<(), String>,

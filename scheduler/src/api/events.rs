@@ -29,6 +29,10 @@ const HEARTBEAT: Duration = Duration::from_secs(15);
 /// How much time passes between two looks at least: what ends in between is told together.
 const PAUSE: Duration = Duration::from_millis(250);
 
+/// The same while more ends in that time than an event lists: nobody reads that fast, and each look
+/// takes from the time in which more could end.
+const BUSY_PAUSE: Duration = Duration::from_secs(1);
+
 /// How much time passes at most: not everything that happens to a study is written by the engine.
 const PATIENCE: Duration = Duration::from_secs(2);
 
@@ -40,6 +44,9 @@ const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 
 /// What the id of the last event of all ends with.
 const END: char = '!';
+
+/// The position before the first trial.
+const BEGINNING: &str = "0-0";
 
 /// The last event of all.
 const ENDED: &str = "ended";
@@ -72,6 +79,7 @@ pub(super) async fn events(
         told: None,
         queue: VecDeque::new(),
         is_over: false,
+        pause: PAUSE,
     };
     let has_news = feed.look().await?;
     if knows_the_end && feed.is_over && !has_news {
@@ -97,6 +105,7 @@ struct Feed {
     told: Option<StatusView>,
     queue: VecDeque<Event>,
     is_over: bool,
+    pause: Duration,
     changes: watch::Receiver<u64>,
     closing: watch::Receiver<bool>,
     _counted: OpenStream,
@@ -114,7 +123,7 @@ impl Feed {
             }
             tokio::select! {
                 _ = self.closing.wait_for(|closing| *closing) => return None,
-                () = news(&mut self.changes) => {}
+                () = news(&mut self.changes, self.pause) => {}
             }
             // A study that is gone has no more events.
             self.look().await.ok()?;
@@ -127,15 +136,14 @@ impl Feed {
         let position = self.position.clone();
         let looked = ask(move || {
             let journal = &app.service.journal;
-            // The state first: what it counts is then in the journal.
+            // The record first: what its summary counts is then in the journal.
             let record = query::find(journal, &study)?;
             if known.is_some_and(|known| known != record.id) {
                 return Err(Refused::bad("the study was deleted"));
             }
-            let status = query::status(journal, &study, &[])?;
             let id = record.id;
-            let ended = query::ended_since(journal, record, position.as_deref(), SHOWN)?;
-            Ok((id, status, ended))
+            let (status, ended) = query::news(journal, record, position.as_deref(), SHOWN)?;
+            Ok((id, app.complete(status), ended))
         });
         let (id, status, ended) = looked.await?;
         self.id = Some(id);
@@ -166,6 +174,8 @@ impl Feed {
             self.is_over = true;
         }
         self.told = Some(status);
+        let is_busy = ended.trials.len() >= SHOWN && !ended.has_more;
+        self.pause = if is_busy { BUSY_PAUSE } else { PAUSE };
         if ended.has_more {
             self.changes.mark_changed();
         }
@@ -174,11 +184,10 @@ impl Feed {
 
     fn push(&mut self, name: &str, data: &impl serde::Serialize) {
         let event = Event::default().event(name);
-        let position = self.position.as_deref().unwrap_or_default();
+        let position = self.position.as_deref().unwrap_or(BEGINNING);
         let event = match (name, position) {
             // Who has heard of the end need not be told again; who was cut off just before must be.
             (ENDED, position) => event.id(format!("{position}{END}")),
-            (_, "") => event,
             (_, position) => event.id(position),
         };
         // Our forms are JSON, whatever they hold.
@@ -187,8 +196,8 @@ impl Feed {
 }
 
 /// Waits for something to happen, but neither too briefly nor for ever.
-async fn news(changes: &mut watch::Receiver<u64>) {
-    sleep(PAUSE).await;
+async fn news(changes: &mut watch::Receiver<u64>, pause: Duration) {
+    sleep(pause).await;
     tokio::select! {
         changed = changes.changed() => if changed.is_err() { sleep(PATIENCE).await },
         () = sleep(PATIENCE) => {}

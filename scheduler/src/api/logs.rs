@@ -29,12 +29,11 @@ pub(super) async fn log(
         trial.parse().map_err(|_| Refused::bad(format!("{trial} is not the number of a trial")))?;
     let file = ask(move || {
         let service = &app.service;
-        query::find(&service.journal, &study)?;
+        let record = query::find(&service.journal, &study)?;
         let folder = service.studies_dir.join(&study).join("trials").join(trial.to_string());
         File::open(folder.join("log.txt")).map_err(|error| match error.kind() {
             io::ErrorKind::NotFound => {
-                let message = format!("trial {trial} of {study} has no log; commands have logs");
-                Refused::new(Why::UnknownTrial, message)
+                Refused::new(Why::UnknownTrial, query::no_log(&record, trial))
             }
             _ => Refused::new(Why::Unavailable, format!("the log cannot be read: {error}")),
         })

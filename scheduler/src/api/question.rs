@@ -11,7 +11,7 @@ use fleetfit_search_spaces::{TrialState, nearest};
 use super::{App, MAX_PAGE, Refused, Why};
 
 /// The longest cursor that any list gives.
-pub(super) const MAX_CURSOR_BYTES: usize = 64;
+pub(super) const MAX_CURSOR_BYTES: usize = 128;
 
 pub(super) type Answer<T> = Result<Json<T>, Refused>;
 

@@ -11,20 +11,28 @@ use serde_json::{Value, json};
 use super::body::{MAX_JOB_BYTES, expect, malformed, text, unprocessable};
 use super::question::{Answer, Question, ask};
 use super::submit::JOB_FORMS;
-use super::{App, Page, Refused, Why};
+use super::{App, Page, Refused, Why, roll};
 use crate::schedule::{NewSchedule, ScheduleError, ScheduleView, Ticker};
 
 /// What a schedule is called that came without a file's name.
 const FILE: &str = "schedule.yaml";
 
-/// All of them: those of a service fit on one page.
+/// What a schedule and its job may have that come beside each other: each of them what a job may
+/// have, and their letters are escaped.
+const MAX_BOTH_BYTES: usize = 4 * MAX_JOB_BYTES;
+
+/// All of them, by name.
 pub(super) async fn list(
     State(app): State<Arc<App>>,
     query: RawQuery,
 ) -> Answer<Page<ScheduleView>> {
-    Question::read(query, &[])?;
-    let items = ask(move || Ok(app.ticker()?.schedules().list())).await?;
-    Ok(Json(Page { items, next: None }))
+    let question = Question::read(query, &["cursor", "limit"])?;
+    let (cursor, limit) = (question.cursor()?, question.limit()?);
+    let page = ask(move || {
+        let schedules = app.ticker()?.schedules().list();
+        roll::page(schedules, |view| &view.schedule, cursor.as_deref(), limit)
+    });
+    page.await.map(Json)
 }
 
 /// Takes a schedule: as YAML with its job in it, or as JSON beside its job. 201, or 200 where this
@@ -38,8 +46,9 @@ pub(super) async fn create(
     let (parts, body) = request.into_parts();
     let form = expect(&parts.headers, &JOB_FORMS)?;
     app.ticker()?;
-    let text = text(body, MAX_JOB_BYTES).await?;
-    let new = if form == "application/json" {
+    let is_json = form == "application/json";
+    let text = text(body, if is_json { MAX_BOTH_BYTES } else { MAX_JOB_BYTES }).await?;
+    let new = if is_json {
         serde_json::from_str(&text).map_err(|error| match error.classify() {
             serde_json::error::Category::Data => {
                 unprocessable(format!("the body is no schedule and its job: {error}"))

@@ -5,19 +5,23 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{RawQuery, State};
+use fleetfit_search_spaces::{Notice, Place};
 use serde_json::{Value, json};
 
 use super::question::{Answer, Question, StudyName, ask};
 use super::{App, Page, Refused, Why};
 use crate::engine::cancel_at_rest;
-use crate::journal::{Journal, JournalError};
+use crate::journal::{Journal, JournalError, Status};
 use crate::query::{self, QueryError, StatusView};
 
 pub(super) async fn list(State(app): State<Arc<App>>, query: RawQuery) -> Answer<Page<StatusView>> {
     let question = Question::read(query, &["cursor", "limit"])?;
     let (cursor, limit) = (question.cursor()?, question.limit()?);
-    let page =
-        ask(move || Ok(query::studies_page(&app.service.journal, cursor.as_deref(), limit)?));
+    let page = ask(move || {
+        let journal = &app.service.journal;
+        let Page { items, next } = query::studies_page(journal, cursor.as_deref(), limit)?;
+        Ok(Page { items: items.into_iter().map(|view| app.standing(view)).collect(), next })
+    });
     page.await.map(Json)
 }
 
@@ -27,7 +31,43 @@ pub(super) async fn status(
     query: RawQuery,
 ) -> Answer<StatusView> {
     Question::read(query, &[])?;
-    ask(move || Ok(query::status(&app.service.journal, &study, &[])?)).await.map(Json)
+    ask(move || app.status(&study)).await.map(Json)
+}
+
+impl App {
+    /// How a study stands.
+    pub(super) fn status(&self, study: &str) -> Result<StatusView, Refused> {
+        Ok(self.complete(query::status(&self.service.journal, study, &[])?))
+    }
+
+    /// The same with what only the running service knows.
+    pub(super) fn complete(&self, view: StatusView) -> StatusView {
+        let mut view = self.standing(view);
+        if matches!(view.status, Status::Queued | Status::Running)
+            && let Some(message) = self.lacking(&view.study)
+        {
+            view.notices.push(Notice { place: Place::default(), message: message.to_owned() });
+        }
+        view
+    }
+
+    /// A study that the journal calls running, and that nobody can run here any more.
+    fn standing(&self, mut view: StatusView) -> StatusView {
+        if view.status.is_over() {
+            return view;
+        }
+        let engine = &self.service.engine;
+        let why = match engine.ended() {
+            Some(Err(error)) => Some(format!("{error}; then start the service again")),
+            _ => engine.trouble(&view.study),
+        };
+        if let Some(why) = why {
+            view.status = Status::Interrupted;
+            let message = format!("it does not go on: {why}");
+            view.notices.push(Notice { place: Place::default(), message });
+        }
+        view
+    }
 }
 
 pub(super) async fn cancel(
@@ -47,7 +87,7 @@ pub(super) async fn cancel(
             }
             cancel_at_rest(&service.journal, &record)?;
         }
-        Ok(query::status(&service.journal, &study, &[])?)
+        app.status(&study)
     });
     cancelled.await.map(Json)
 }

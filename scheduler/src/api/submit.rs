@@ -12,7 +12,7 @@ use super::body::{MAX_JOB_BYTES, expect, malformed, object, text, unprocessable}
 use super::json_job::as_yaml;
 use super::question::{Answer, Question, StudyName, ask};
 use super::{Accepted, App, Doors, Refused, Rerun, Submitted, Why};
-use crate::journal::Journal;
+use crate::journal::{Journal, StudyId};
 use crate::query::{self, StatusView};
 
 /// The forms of a job that are read.
@@ -67,7 +67,7 @@ pub(super) async fn create(
             None => (doors.submit)(submitted)?,
             Some(mark) => app.once(&mark, &digest.to_hex(), doors, submitted)?,
         };
-        answer(&app.service.journal, &accepted)
+        app.answer(&accepted)
     });
     answered.await
 }
@@ -91,7 +91,7 @@ pub(super) async fn rerun(
     let answered = ask(move || {
         let doors = app.doors()?;
         query::find(&app.service.journal, &rerun.study)?;
-        answer(&app.service.journal, &(doors.rerun)(rerun)?)
+        app.answer(&(doors.rerun)(rerun)?)
     });
     answered.await
 }
@@ -107,17 +107,9 @@ pub(super) async fn resume(
         let doors = app.doors()?;
         query::find(&app.service.journal, &study)?;
         (doors.resume)(study.clone())?;
-        Ok(query::status(&app.service.journal, &study, &[])?)
+        app.status(&study)
     });
     resumed.await.map(Json)
-}
-
-fn answer(
-    journal: &Journal,
-    accepted: &Accepted,
-) -> Result<(StatusCode, Json<StatusView>), Refused> {
-    let status = if accepted.created { StatusCode::CREATED } else { StatusCode::OK };
-    Ok((status, Json(query::status(journal, &accepted.study, &[])?)))
 }
 
 fn mark(headers: &HeaderMap) -> Result<Option<String>, Refused> {
@@ -142,12 +134,21 @@ struct Marked {
     at_ms: u64,
     /// None while the job is being taken in.
     study: Option<String>,
+    /// The study's number, which no other one gets that is called like it.
+    #[serde(default)]
+    id: Option<StudyId>,
     created: bool,
 }
 
 impl App {
     pub(super) fn doors(&self) -> Result<&Doors, Refused> {
         self.service.doors.as_deref().ok_or_else(Refused::not_a_service)
+    }
+
+    /// How the study of a job stands that was taken.
+    fn answer(&self, accepted: &Accepted) -> Result<(StatusCode, Json<StatusView>), Refused> {
+        let status = if accepted.created { StatusCode::CREATED } else { StatusCode::OK };
+        Ok((status, Json(self.status(&accepted.study)?)))
     }
 
     /// Takes a marked job in, once.
@@ -173,16 +174,21 @@ impl App {
                 let message = "this Idempotency-Key came with another job before; draw a new one";
                 return Err(unprocessable(message));
             }
-            Some(Marked { study: Some(study), created, .. }) => {
+            Some(Marked { study: Some(study), id, created, .. })
+                if is_there(journal, &study, id)? =>
+            {
                 return Ok(Accepted { study, created });
             }
-            // The process was killed in between: the door knows the mark, too.
+            // The study was deleted, or the process was killed in between: the door knows the mark,
+            // too.
             Some(_) | None => {}
         }
-        let mut marked = Marked { digest: digest.to_owned(), at_ms, study: None, created: false };
+        let mut marked =
+            Marked { digest: digest.to_owned(), at_ms, study: None, id: None, created: false };
         write(journal, mark, &marked)?;
         match (doors.submit)(submitted) {
             Ok(accepted) => {
+                marked.id = journal.number_of(&accepted.study)?;
                 marked.study = Some(accepted.study.clone());
                 marked.created = accepted.created;
                 write(journal, mark, &marked)?;
@@ -195,6 +201,12 @@ impl App {
             }
         }
     }
+}
+
+/// Whether the study that a mark means is still there.
+fn is_there(journal: &Journal, study: &str, id: Option<StudyId>) -> Result<bool, Refused> {
+    let found = journal.number_of(study)?;
+    Ok(found.is_some() && (id.is_none() || id == found))
 }
 
 /// A record that cannot be read is one that nobody remembers.

@@ -203,12 +203,22 @@ impl Desk {
     fn commit(&mut self) -> Result<(), JournalError> {
         let Self { journal, outlets, live, board, stats, .. } = self;
         let mut is_changed = false;
+        let mut lost = Vec::new();
         for live in live.iter_mut() {
             let Step { facts, commands } = std::mem::take(&mut live.pending);
             if !facts.is_empty() {
                 let index = index(&mut live.state);
                 let began = Instant::now();
-                journal.append(live.id, &facts, &index)?;
+                match journal.append(live.id, &facts, &index) {
+                    Err(error) if error.is_of_one_study() => {
+                        let reason = error.to_string();
+                        board.post_trouble(&live.name, reason.clone());
+                        carry_out(outlets, live, Command::StopStudy { reason });
+                        lost.push(live.id);
+                        continue;
+                    }
+                    appended => appended?,
+                }
                 stats.commits += 1;
                 stats.commit_us += began.elapsed().as_micros() as u64;
                 board.post(&live.name, index.summary);
@@ -228,7 +238,7 @@ impl Desk {
             if is_over {
                 (outlets.hint)(ToRunner::Forget { study: live.id });
             }
-            !is_over
+            !is_over && !lost.contains(&live.id)
         });
         if !self.receipts.is_empty() {
             (outlets.settled)(std::mem::take(&mut self.receipts));

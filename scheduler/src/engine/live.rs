@@ -44,11 +44,12 @@ impl Live {
         open: OpenStudy,
         charged: f64,
     ) -> Result<Self, JournalError> {
-        let OpenStudy { id, study, seed, n_entities, warm, reopen, adopted, opened } = open;
+        let OpenStudy { id, study, seed, n_entities, large, warm, reopen, adopted, opened } = open;
         let name = study.name.clone();
         let kind = kind(&study);
         let weight = study.priority.weight();
         let mut state = replay(journal, id, study, seed, n_entities, warm)?;
+        state.large_first(large);
         // Above those of every earlier life, whose messages may still be under way.
         let first = now_ms() << 20;
         state.number_assignments_from(first);

@@ -76,6 +76,16 @@ pub enum JournalError {
         /// The first failure.
         first: String,
     },
+    /// The directory is not where it was.
+    #[error(
+        "the journal in {} was removed or replaced while it was open; end fleetfit, put it back or \
+         restore it from a backup, and start again",
+        dir.display()
+    )]
+    Removed {
+        /// The directory.
+        dir: PathBuf,
+    },
     /// There is a study of that name.
     #[error("a study named {name} exists")]
     NameTaken {
@@ -98,6 +108,13 @@ pub enum JournalError {
         /// How long it may be.
         limit: usize,
     },
+}
+
+impl JournalError {
+    /// Whether it is about one study alone: the others can be read and written.
+    pub(crate) fn is_of_one_study(&self) -> bool {
+        matches!(self, Self::Corrupt { .. } | Self::Newer { .. } | Self::NoStudy { .. })
+    }
 }
 
 /// An error of the operating system without its number.

@@ -8,12 +8,18 @@ use fleetfit_search_spaces::wire::{ModelAddress, Refit};
 use fleetfit_search_spaces::{Configuration, End, Outcome};
 
 use super::bytes::{Malformed, Reader, Writer};
-use super::outcomes;
+use super::outcomes::{self, Ends};
 use crate::event::{EndedBy, Fact};
 
 /// The longest stored record. A leaf of the store's tree holds up to seventeen, and must stay below
 /// the size at which sled writes a page to a file that it never syncs.
-pub(super) const MAX_RECORD_BYTES: usize = 48 << 10;
+pub(super) const MAX_RECORD_BYTES: usize = 12 << 10;
+/// A record of this size takes no more facts, and longer blocks of rows become several facts. The
+/// store keeps a leaf or two of each of its 256 shards in memory, so that long records would have
+/// memory grow with trials for very long; with shorter ones, what it remembers of every leaf would
+/// count. The last record is written again with each group that adds to it, so that twice the size
+/// would also write twice as much where trials end one by one.
+pub(super) const FULL_BYTES: usize = 1536;
 /// The longest reason that is kept.
 const MAX_REASON_BYTES: usize = 4 << 10;
 
@@ -29,7 +35,8 @@ pub(super) const LAST_TAG: u8 = ELAPSED;
 
 /// One fact, ready to be stored.
 pub(super) struct Encoded {
-    /// Its bytes. Only a proposed configuration can be longer than a record.
+    /// Its bytes. A proposed configuration or an outcome with many reports can be longer than a
+    /// record.
     pub(super) bytes: Vec<u8>,
     /// The entities that it holds outcomes of, in no order; empty for other kinds.
     pub(super) entities: Vec<u32>,
@@ -84,6 +91,15 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Fact, Malformed> {
     };
     reader.end()?;
     Ok(fact)
+}
+
+/// How many trials a fact's bytes end, and how.
+pub(super) fn ends(bytes: &[u8]) -> Result<Ends, Malformed> {
+    let mut reader = Reader(bytes);
+    match reader.byte()? {
+        ENDED => outcomes::read_ends(&mut reader),
+        _ => Ok(Ends::default()),
+    }
 }
 
 /// Whether a fact's bytes are a block of outcomes.
@@ -171,24 +187,25 @@ fn encode_refitted(models: &[Refit], encoded: &mut Vec<Encoded>) {
     encoded.extend(pieces.into_iter().map(|(_, bytes)| Encoded::of(bytes)));
 }
 
-/// Halves the rows until each piece fits in a record. One row alone always does, because rows are
-/// bounded before.
+/// The rows in pieces about as long as a record should be. Only a row that is longer alone makes a
+/// longer one.
 fn cut<'a, T>(rows: &'a [T], write: &mut impl FnMut(&[T]) -> Vec<u8>) -> Vec<(&'a [T], Vec<u8>)> {
     // No row takes less than this, so that far too many rows are not written to learn it.
     const MIN_ROW_BYTES: usize = 2;
-    if rows.len() <= MAX_RECORD_BYTES / MIN_ROW_BYTES {
+    let n_pieces = if rows.len() > FULL_BYTES / MIN_ROW_BYTES {
+        rows.len().div_ceil(FULL_BYTES / MIN_ROW_BYTES)
+    } else {
         let bytes = write(rows);
-        if bytes.len() <= MAX_RECORD_BYTES || rows.len() <= 1 {
+        if bytes.len() <= FULL_BYTES || rows.len() <= 1 {
             return vec![(rows, bytes)];
         }
-    }
-    let (left, right) = rows.split_at(rows.len() / 2);
-    let mut pieces = cut(left, write);
-    pieces.extend(cut(right, write));
-    pieces
+        bytes.len().div_ceil(FULL_BYTES)
+    };
+    let pieces = rows.chunks(rows.len().div_ceil(n_pieces));
+    pieces.flat_map(|piece| cut(piece, write)).collect()
 }
 
-/// The outcome without more text and reports than a record has room for.
+/// The outcome without more text and reports than are kept.
 fn bounded(outcome: &Outcome) -> Cow<'_, Outcome> {
     let long_reason = match &outcome.end {
         End::Completed { .. } => false,

@@ -2,6 +2,7 @@
 
 use fleetfit_search_spaces::Outcome;
 
+use super::outcomes::Ends;
 use super::record::Record;
 use super::store::{Found, Scan, Table};
 use super::{Journal, JournalError, StudyId, sequence_of};
@@ -41,16 +42,19 @@ impl Facts {
         Ok(None)
     }
 
-    /// The outcomes of the next record that has any.
-    fn next_block(&mut self) -> Option<Result<(u64, Vec<Outcome>), JournalError>> {
+    /// What the next record with outcomes has of them.
+    fn next_of<T>(
+        &mut self,
+        read: impl Fn(&Record) -> Result<Option<T>, JournalError>,
+    ) -> Option<Result<(u64, T), JournalError>> {
         loop {
             let record = match self.next_record()? {
                 Ok(record) => record,
                 Err(error) => return Some(Err(error)),
             };
-            match record.outcomes() {
-                Ok(outcomes) if outcomes.is_empty() => {}
-                read => return Some(read.map(|outcomes| (record.sequence, outcomes))),
+            let found = read(&record).transpose();
+            if let Some(found) = found {
+                return Some(found.map(|found| (record.sequence, found)));
             }
         }
     }
@@ -127,21 +131,37 @@ impl Blocks {
     pub(super) fn indexed(journal: &Journal, id: StudyId, index: Scan) -> Self {
         Self(Route::Indexed { journal: journal.clone(), id, index })
     }
+
+    /// How the next block's trials ended, without a look at anything else of them.
+    pub(crate) fn next_ends(&mut self) -> Option<Result<(u64, Ends), JournalError>> {
+        self.next_of(|record| Ok(Some(record.ends()?).filter(|ends| ends.n() > 0)))
+    }
+
+    fn next_of<T>(
+        &mut self,
+        read: impl Fn(&Record) -> Result<Option<T>, JournalError>,
+    ) -> Option<Result<(u64, T), JournalError>> {
+        match &mut self.0 {
+            Route::All(facts) => facts.next_of(read),
+            Route::Indexed { journal, id, index } => loop {
+                let found = index.next()?.and_then(|(key, _)| {
+                    let sequence = sequence_of(Table::Blocks, &key, &key)?;
+                    Ok((sequence, read(&journal.fact_record(*id, sequence)?)?))
+                });
+                match found {
+                    Ok((_, None)) => {}
+                    Ok((sequence, Some(found))) => return Some(Ok((sequence, found))),
+                    Err(error) => return Some(Err(error)),
+                }
+            },
+        }
+    }
 }
 
 impl Iterator for Blocks {
     type Item = Result<(u64, Vec<Outcome>), JournalError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        match &mut self.0 {
-            Route::All(facts) => facts.next_block(),
-            Route::Indexed { journal, id, index } => {
-                let entry = index.next()?;
-                let key = entry.and_then(|(key, _)| sequence_of(Table::Blocks, &key, &key));
-                Some(key.and_then(|sequence| {
-                    Ok((sequence, journal.fact_record(*id, sequence)?.outcomes()?))
-                }))
-            }
-        }
+        self.next_of(|record| Ok(Some(record.outcomes()?).filter(|outcomes| !outcomes.is_empty())))
     }
 }

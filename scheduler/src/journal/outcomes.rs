@@ -5,6 +5,8 @@
 //! ranges that count up, ends as runs of a tag, values, reasons through a dictionary, fits as runs,
 //! starts as differences, durations, and the reports of those that have any.
 
+use std::borrow::Borrow;
+
 use fleetfit_search_spaces::{End, Outcome, Report};
 
 use super::bytes::{Malformed, Reader, Writer};
@@ -13,6 +15,41 @@ const COMPLETED: u64 = 0;
 const STOPPED_AT: u64 = 1;
 const STOPPED: u64 = 2;
 const FAILED: u64 = 3;
+
+/// How many trials ended in each way.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Ends {
+    pub(crate) completed: u64,
+    pub(crate) stopped: u64,
+    pub(crate) failed: u64,
+}
+
+impl Ends {
+    pub(crate) fn of<T: Borrow<Outcome>>(outcomes: impl IntoIterator<Item = T>) -> Self {
+        let mut ends = Self::default();
+        outcomes.into_iter().for_each(|outcome| *ends.slot(tag(&outcome.borrow().end)) += 1);
+        ends
+    }
+
+    pub(crate) fn add(&mut self, other: Self) {
+        self.completed += other.completed;
+        self.stopped += other.stopped;
+        self.failed += other.failed;
+    }
+
+    /// All of them together.
+    pub(crate) fn n(self) -> u64 {
+        self.completed + self.stopped + self.failed
+    }
+
+    fn slot(&mut self, tag: u64) -> &mut u64 {
+        match tag {
+            COMPLETED => &mut self.completed,
+            STOPPED_AT | STOPPED => &mut self.stopped,
+            _ => &mut self.failed,
+        }
+    }
+}
 
 pub(super) fn write(outcomes: &[&Outcome], out: &mut Writer) {
     out.unsigned(outcomes.len() as u64);
@@ -60,6 +97,18 @@ pub(super) fn read(reader: &mut Reader<'_>) -> Result<Vec<Outcome>, Malformed> {
     }
     read_reports(reader, &mut outcomes)?;
     Ok(outcomes)
+}
+
+/// How the outcomes of a block ended, without a look at what follows in it.
+pub(super) fn read_ends(reader: &mut Reader<'_>) -> Result<Ends, Malformed> {
+    let n = reader.count()?;
+    reader.runs(n)?;
+    read_entities(reader, n)?;
+    let mut ends = Ends::default();
+    for tag in reader.runs(n)? {
+        *ends.slot(tag) += 1;
+    }
+    Ok(ends)
 }
 
 fn tag(end: &End) -> u64 {

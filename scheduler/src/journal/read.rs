@@ -13,6 +13,13 @@ use super::{BLOCK_ENTITIES, Journal, Prefix, fact, number, sequence_of};
 use crate::journal::JournalError;
 
 impl Journal {
+    /// Whether the journal can be read and written, as far as that can be told without a write.
+    pub fn check(&self) -> Result<(), JournalError> {
+        self.store.check()?;
+        // A look-up goes the way of every other one; nothing has this name.
+        self.find("").map(drop)
+    }
+
     /// The study of this name.
     pub fn find(&self, name: &str) -> Result<Option<StudyRecord>, JournalError> {
         let Some(bytes) = self.store.get(Table::Names, name.as_bytes())? else {

@@ -11,6 +11,7 @@ use fleetfit_search_spaces::{Configuration, Outcome};
 
 use super::bytes::{Malformed, Reader, Writer};
 use super::fact::MAX_RECORD_BYTES;
+use super::outcomes::Ends;
 use super::store::{Table, Write, damaged};
 use super::{JournalError, Prefix, StudyId, fact};
 use crate::event::Fact;
@@ -75,6 +76,15 @@ impl Record {
                     _ => return Err(self.damaged()),
                 }
             }
+        }
+        Ok(all)
+    }
+
+    /// How many trials all its blocks end, and how.
+    pub(super) fn ends(&self) -> Result<Ends, JournalError> {
+        let mut all = Ends::default();
+        for place in self.places().map_err(|Malformed| self.damaged())? {
+            all.add(fact::ends(&self.bytes[place]).map_err(|Malformed| self.damaged())?);
         }
         Ok(all)
     }

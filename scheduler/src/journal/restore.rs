@@ -6,7 +6,7 @@ use std::path::Path;
 use fleetfit_search_spaces::{EntityKey, StudyId};
 
 use super::record::{Record, pieces};
-use super::store::{Table, Write, damaged};
+use super::store::{LONG_SEGMENT_BYTES, Table, Write, damaged};
 use super::{
     BLOCK_ENTITIES, Journal, JournalError, Prefix, Status, StudyHead, StudyRecord, Summary, json,
     model_entry, number,
@@ -21,9 +21,10 @@ const RESTORING: &[u8] = b"restoring";
 const BATCH: usize = 500;
 
 impl Journal {
-    /// A journal that is empty, and that nobody opens before `end_restore`.
+    /// A journal that is empty, and that nobody opens before `end_restore`. Records are stored as
+    /// they were, also those of earlier versions, which are longer.
     pub(crate) fn begin_restore(dir: &Path) -> Result<Self, JournalError> {
-        let journal = Self::open(dir)?;
+        let journal = Self::open_with(dir, LONG_SEGMENT_BYTES)?;
         journal.write(&[Write::put(Table::Meta, RESTORING.to_vec(), Vec::new())])?;
         Ok(journal)
     }

@@ -10,8 +10,9 @@
 use std::fs::{self, File};
 use std::io::ErrorKind;
 use std::ops::Bound;
+use std::os::unix::fs::MetadataExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -26,12 +27,20 @@ use super::witness::{self, Witness};
 /// The version of a stored record's form.
 pub(super) const RECORD_VERSION: u8 = 1;
 
-/// A leaf page holds up to 17 records (and a key each) before sled splits it.
-const SEGMENT_BYTES: usize = 4 << 20;
+/// What sled writes at once at most, and keeps in memory while it does. A leaf page holds up to 17
+/// records (and a key each) before sled splits it.
+pub(super) const SEGMENT_BYTES: usize = 1 << 20;
 const _: () = assert!(18 * (MAX_RECORD_BYTES + 1024) < SEGMENT_BYTES / 4);
+/// The same where records may be as long as they once were: a journal keeps what it was made with.
+pub(super) const LONG_SEGMENT_BYTES: usize = 4 << 20;
+const _: () = assert!(18 * ((48 << 10) + 1024) < LONG_SEGMENT_BYTES / 4);
 /// Pages that sled keeps in memory: few, so that memory is the same after 100,000 trials and after a
 /// million. The system keeps what was read besides.
-const CACHE_BYTES: u64 = 16 << 20;
+const CACHE_BYTES: u64 = 4 << 20;
+/// sled looks for what to drop from memory only once a 256th of its pages has been touched 64 times,
+/// however large these are. Whoever reads or writes touches a page once for so many bytes, lest a
+/// long journal that is read once stays in memory whole.
+const TOUCH_BYTES: usize = 512;
 /// The key of the number of commits.
 const COMMITS: &[u8] = b"commits";
 /// How long the last handle of this process may take to go away.
@@ -96,6 +105,7 @@ pub(super) struct Store {
     trees: Vec<sled::Tree>,
     db: sled::Db,
     file: File,
+    dir: PathBuf,
     commits: AtomicU64,
     witness: Witness,
     broken: OnceLock<String>,
@@ -103,12 +113,13 @@ pub(super) struct Store {
 }
 
 impl Store {
-    pub(super) fn open(dir: &Path) -> Result<Self, JournalError> {
+    /// Opens the store of this directory, or makes one with segments of this size.
+    pub(super) fn open(dir: &Path, segment_bytes: usize) -> Result<Self, JournalError> {
         let not_writable = |source| JournalError::NotWritable { dir: dir.to_owned(), source };
         fs::create_dir_all(dir).map_err(not_writable)?;
         let lock = DirectoryLock::take(dir)?;
         let is_new = remove_leftovers(dir).map_err(not_writable)?;
-        let db = open_patiently(dir)?;
+        let db = open_patiently(dir, segment_bytes_of(dir).unwrap_or(segment_bytes))?;
         let trees = Table::ALL
             .iter()
             .map(|table| guarded("opening", || db.open_tree(table.name())))
@@ -120,6 +131,8 @@ impl Store {
             trees,
             db,
             file,
+            // The process may go to another folder.
+            dir: std::path::absolute(dir).map_err(failed)?,
             commits: AtomicU64::new(0),
             witness,
             broken: OnceLock::new(),
@@ -158,15 +171,42 @@ impl Store {
             return Err(JournalError::Broken { first: first.clone() });
         }
         let commits = self.commits.load(Ordering::Relaxed) + 1;
-        let done = self.transact(writes, commits).and_then(|()| self.sync()).and_then(|()| {
-            let failed = |source| JournalError::Disk { doing: "counting", source };
-            self.witness.write(commits).map_err(failed)
-        });
+        let placed = self.is_in_place();
+        let done = placed
+            .and_then(|()| self.transact(writes, commits))
+            .and_then(|()| self.sync())
+            .and_then(|()| {
+                let failed = |source| JournalError::Disk { doing: "counting", source };
+                self.witness.write(commits).map_err(failed)
+            });
         self.commits.store(commits, Ordering::Relaxed);
         if let Err(error) = &done {
             let _ = self.broken.set(error.to_string());
         }
         done
+    }
+
+    /// Whether writes reach the disk, as far as that can be told without one.
+    pub(super) fn check(&self) -> Result<(), JournalError> {
+        match self.broken.get() {
+            Some(first) => Err(JournalError::Broken { first: first.clone() }),
+            None => self.is_in_place(),
+        }
+    }
+
+    /// A file without a name takes writes as ever, and goes with the process.
+    fn is_in_place(&self) -> Result<(), JournalError> {
+        let failed = |source| JournalError::Disk { doing: "looking for its file", source };
+        let ours = self.file.metadata().map_err(failed)?;
+        match fs::metadata(self.dir.join("db")) {
+            Ok(named) if (named.dev(), named.ino()) == (ours.dev(), ours.ino()) => Ok(()),
+            Err(error)
+                if !matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) =>
+            {
+                Err(failed(error))
+            }
+            _ => Err(JournalError::Removed { dir: self.dir.clone() }),
+        }
     }
 
     fn transact(&self, writes: &[Write], commits: u64) -> Result<(), JournalError> {
@@ -196,7 +236,12 @@ impl Store {
                 .map_err(|error| match error {
                     TransactionError::Storage(error) => error,
                     TransactionError::Abort(never) => match never {},
-                })
+                })?;
+            for (write, value) in writes.iter().zip(&sealed) {
+                let length = value.as_ref().map_or(0, Vec::len);
+                touch(self.tree(write.table), &write.key, length)?;
+            }
+            Ok(())
         })
     }
 
@@ -206,9 +251,13 @@ impl Store {
     }
 
     pub(super) fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, JournalError> {
-        guarded("reading", || self.tree(table).get(key))?
-            .map(|value| unseal(table, key, &value).map(<[u8]>::to_vec))
-            .transpose()
+        let tree = self.tree(table);
+        let found = guarded("reading", || {
+            let found = tree.get(key)?;
+            found.as_ref().map_or(Ok(()), |value| touch(tree, key, value.len()))?;
+            Ok(found)
+        })?;
+        found.map(|value| unseal(table, key, &value).map(<[u8]>::to_vec)).transpose()
     }
 
     /// Whether there is a record of this key, damaged or not.
@@ -244,8 +293,9 @@ impl Store {
     pub(super) fn scan(&self, table: Table, prefix: &[u8], from: &[u8]) -> Scan {
         let start = [prefix, from].concat();
         let end = successor(prefix).map_or(Bound::Unbounded, Bound::Excluded);
-        let range = self.tree(table).range::<Vec<u8>, _>((Bound::Included(start), end));
-        Scan { table, range }
+        let tree = self.tree(table).clone();
+        let range = tree.range::<Vec<u8>, _>((Bound::Included(start), end));
+        Scan { table, tree, range }
     }
 
     /// Keys alone, without a look at the values: what is removed need not be whole.
@@ -280,13 +330,19 @@ impl Store {
 /// Records in the order of their keys.
 pub(super) struct Scan {
     table: Table,
+    tree: sled::Tree,
     range: sled::Iter,
 }
 
 impl Scan {
     /// The next record, also if it is damaged.
     pub(super) fn next_found(&mut self) -> Option<Result<Found, JournalError>> {
-        let next = guarded("reading", || self.range.next().transpose()).transpose()?;
+        let next = guarded("reading", || {
+            let next = self.range.next().transpose()?;
+            next.as_ref().map_or(Ok(()), |(key, value)| touch(&self.tree, key, value.len()))?;
+            Ok(next)
+        });
+        let next = next.transpose()?;
         Some(next.map(|(key, value)| {
             let payload = unseal(self.table, &key, &value).map(<[u8]>::to_vec);
             (key.to_vec(), payload)
@@ -300,6 +356,11 @@ impl Iterator for Scan {
     fn next(&mut self) -> Option<Self::Item> {
         Some(self.next_found()?.and_then(|(key, payload)| Ok((key, payload?))))
     }
+}
+
+/// Lets sled notice that so many bytes of a record went through its memory.
+fn touch(tree: &sled::Tree, key: &[u8], n_bytes: usize) -> sled::Result<()> {
+    (0..n_bytes / TOUCH_BYTES).try_for_each(|_| tree.contains_key(key).map(drop))
 }
 
 /// The version, the payload, and a checksum of these and the key.
@@ -371,11 +432,19 @@ fn remove_leftovers(dir: &Path) -> std::io::Result<bool> {
     Ok(is_new)
 }
 
-fn open_patiently(dir: &Path) -> Result<sled::Db, JournalError> {
+/// The size of segments that a database was made with, which sled opens it with only.
+fn segment_bytes_of(dir: &Path) -> Option<usize> {
+    let conf = fs::read(dir.join("conf")).ok()?;
+    let text = String::from_utf8_lossy(&conf);
+    let bytes = text.lines().find_map(|line| line.strip_prefix("segment_size: "))?.parse().ok()?;
+    [SEGMENT_BYTES, LONG_SEGMENT_BYTES].contains(&bytes).then_some(bytes)
+}
+
+fn open_patiently(dir: &Path, segment_bytes: usize) -> Result<sled::Db, JournalError> {
     let config = sled::Config::new()
         .path(dir)
         .flush_every_ms(None)
-        .segment_size(SEGMENT_BYTES)
+        .segment_size(segment_bytes)
         .cache_capacity(CACHE_BYTES);
     let started = Instant::now();
     loop {

@@ -33,6 +33,8 @@ pub struct NewStudy {
     pub created_ms: u64,
     /// The entities in the order of their indices; without partitions one without values.
     pub entities: Vec<EntityKey>,
+    /// Entities with many more rows than others, the largest first.
+    pub large: Vec<u32>,
     /// The digest of the manifest of what its job names on disk, where that was uploaded.
     pub material: Option<String>,
     /// Configurations to try before the sampler is asked.
@@ -76,6 +78,9 @@ pub struct StudyHead {
     pub created_ms: u64,
     /// How many entities it has; 1 without partitions.
     pub entities: u32,
+    /// Entities with many more rows than others, the largest first.
+    #[serde(default)]
+    pub large: Vec<u32>,
     /// The partition columns, in order.
     pub partition_columns: Vec<String>,
     /// The digest of the manifest of what its job names on disk, where that was uploaded.

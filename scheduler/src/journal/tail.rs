@@ -1,14 +1,9 @@
 //! Where a study's next fact goes: into its last record while that is small, then into another.
 
-use super::fact::{Encoded, MAX_RECORD_BYTES};
+use super::fact::{Encoded, FULL_BYTES, MAX_RECORD_BYTES};
 use super::record::{Pack, cut};
 use super::store::{Table, Write};
 use super::{BLOCK_ENTITIES, Journal, JournalError, Prefix, StudyId, sequence_of};
-
-/// A record of this size takes no more facts. It is written again with each group that adds to it,
-/// so that twice the size writes twice as much where trials end one by one; beyond 2 KB the store's
-/// own memory for each record hardly counts any more.
-const FULL_BYTES: usize = 2 << 10;
 
 /// The end of a study's facts.
 pub(super) struct Tail {

@@ -5,11 +5,13 @@ use fleetfit_search_spaces::{Configuration, End, Outcome, Report, Setting, Value
 use proptest::prelude::*;
 
 use super::*;
+use crate::engine::{AskError, Engine, Note, OpenStudy, Outlets, Told, TrialResult};
 use crate::event::EndedBy;
 
 fn study(name: &str, entities: u32) -> NewStudy {
     let key = |entity| EntityKey(vec![("store".into(), Value::Int(i64::from(entity)))]);
     NewStudy {
+        large: Vec::new(),
         name: name.into(),
         job_file: "job.yaml".into(),
         base_dir: "/".into(),
@@ -272,6 +274,91 @@ fn a_backup_leaves_out_what_is_damaged() {
     }
 }
 
+/// Damage that comes to light when a study is opened, and damage that does when it is written to.
+#[test]
+fn a_damaged_study_ends_and_the_others_go_on() {
+    const JOB: &str = "type: sweep\nname: NAME\ntrial: external\nsearch_space: {x: [1, 2, 3]}\n\
+                       sampling_algorithm: grid\n\
+                       objective: {goal: minimize, primary_metric: loss}\n\
+                       limits: {max_total_trials: 3}\n";
+    let meaning = |name: &str| {
+        let job = fleetfit_search_spaces::Job::read("job.yaml", &JOB.replace("NAME", name));
+        job.unwrap().study().unwrap()
+    };
+    let dir = tempfile::tempdir().unwrap();
+    let journal = Journal::open(dir.path()).unwrap();
+    let names = ["unread", "unwritten", "whole"];
+    let ids = names.map(|name| journal.create(&study(name, 1)).unwrap());
+    journal.append(ids[0], &[Fact::Elapsed { elapsed_ms: 1 }], &Index::default()).unwrap();
+    journal.store.damage(Table::Facts, &ids[0].with(0), |value| value[1] ^= 1);
+    journal.store.damage(Table::Summaries, &ids[1].key(), |value| value[1] ^= 1);
+    drop(journal);
+    let journal = Journal::open(dir.path()).unwrap();
+    let outlets = Outlets {
+        dispatch: Box::new(|_, _| {}),
+        hint: Box::new(|_| {}),
+        settled: Box::new(|_| {}),
+        ends_runners: false,
+    };
+    let engine = Engine::start(journal.clone(), outlets).unwrap();
+    let handle = engine.handle();
+    for (id, name) in ids.into_iter().zip(names) {
+        let open = OpenStudy {
+            large: Vec::new(),
+            id,
+            study: meaning(name),
+            seed: 1,
+            n_entities: 1,
+            warm: Vec::new(),
+            reopen: false,
+            adopted: Vec::new(),
+            opened: None,
+        };
+        assert!(handle.tell(Note::Open(Box::new(open))));
+    }
+    let lease = std::time::Duration::from_secs(600);
+    for name in ["unread", "unwritten"] {
+        // Opened, it may wait for its first write.
+        let began = std::time::Instant::now();
+        let trouble = loop {
+            if let Some(trouble) = handle.trouble(name) {
+                break trouble;
+            }
+            assert!(began.elapsed() < std::time::Duration::from_secs(60), "{name}: no trouble");
+            std::thread::sleep(std::time::Duration::from_millis(5));
+        };
+        assert_eq!(handle.ask(name, 1, lease), Err(AskError::NotRunning), "{name}");
+        assert!(trouble.contains("the journal is damaged"), "{name}: {trouble}");
+    }
+    let asked = handle.ask("whole", 3, lease).unwrap();
+    let end = End::Completed { value: 0.5 };
+    let result = |trial: u32| TrialResult { trial, end: end.clone() };
+    let results = asked.iter().map(|asked| result(asked.number)).collect();
+    assert_eq!(handle.tell_results("whole", results), Ok(vec![Told::Counted; 3]));
+    engine.interrupt().unwrap();
+    assert_eq!(journal.find("whole").unwrap().unwrap().summary.status, Status::Completed);
+    journal.check().unwrap();
+}
+
+#[test]
+fn a_journal_whose_folder_is_gone_takes_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = dir.path().join("journal");
+    let (journal, id) = one_fact(&at);
+    journal.check().unwrap();
+    std::fs::remove_dir_all(&at).unwrap();
+    assert!(matches!(journal.check(), Err(JournalError::Removed { dir }) if dir == at));
+    // Nor does another one in its place.
+    let other = Journal::open(&at).unwrap();
+    assert!(matches!(journal.check(), Err(JournalError::Removed { .. })));
+    let refused = journal.append(id, &[ended(1)], &Index::default());
+    assert!(matches!(refused, Err(JournalError::Removed { .. })));
+    let refused = journal.append(id, &[ended(1)], &Index::default());
+    assert!(matches!(refused, Err(JournalError::Broken { .. })));
+    assert!(matches!(journal.check(), Err(JournalError::Broken { .. })));
+    other.check().unwrap();
+}
+
 #[test]
 fn a_damaged_record_is_left_alone_when_the_study_goes_on() {
     let dir = tempfile::tempdir().unwrap();
@@ -310,6 +397,67 @@ fn small_facts_share_a_record_whatever_is_closed_in_between() {
         let own = found.flat_map(|(_, outcomes)| outcomes).filter(|o| o.entity == entity);
         assert_eq!(own.count(), 1);
     }
+}
+
+#[test]
+fn large_blocks_become_short_records_whose_ends_are_counted_unread() {
+    let dir = tempfile::tempdir().unwrap();
+    let journal = Journal::open(dir.path()).unwrap();
+    let id = journal.create(&study("large", 600)).unwrap();
+    let outcome = |n: u32| {
+        let end = match n % 7 {
+            0 => End::Failed { reason: "no luck".into() },
+            1 => {
+                End::Stopped { value: n.is_multiple_of(2).then_some(1.0), reason: "bandit".into() }
+            }
+            _ => End::Completed { value: f64::from(n).sqrt() },
+        };
+        let (configuration, entity) = (n / 600, n % 600);
+        Outcome {
+            configuration,
+            entity,
+            end,
+            fits: 1,
+            started_ms: 7,
+            ended_ms: 9,
+            reports: Vec::new(),
+        }
+    };
+    let outcomes: Vec<Outcome> = (0..6_000).map(outcome).collect();
+    let facts = [Fact::Closed, Fact::Ended { outcomes: outcomes.clone() }];
+    journal.append(id, &facts, &Index::default()).unwrap();
+    let lengths = journal.store.scan(Table::Facts, &id.key(), &[]).map(|r| r.unwrap().1.len());
+    let lengths: Vec<usize> = lengths.collect();
+    assert!(lengths.iter().all(|&length| length <= fact::FULL_BYTES + 16), "{lengths:?}");
+    assert!(lengths.len() < 80_000 / fact::FULL_BYTES, "{lengths:?}");
+    let record = journal.record(id).unwrap();
+    let mut counted = journal.blocks(&record, None, 0);
+    let mut found = Vec::new();
+    for block in journal.blocks(&record, None, 0) {
+        let (sequence, block) = block.unwrap();
+        assert_eq!(counted.next_ends().unwrap().unwrap(), (sequence, Ends::of(&block)));
+        found.extend(block);
+    }
+    assert!(counted.next_ends().is_none());
+    assert_eq!(found, outcomes);
+}
+
+#[test]
+fn a_journal_keeps_the_segments_that_it_was_made_with() {
+    let check = |made: fn(&Path) -> Result<Journal, JournalError>, expected: usize| {
+        let dir = tempfile::tempdir().unwrap();
+        let journal = made(dir.path()).unwrap();
+        journal.end_restore(StudyId(5)).unwrap();
+        drop(journal);
+        let journal = Journal::open(dir.path()).unwrap();
+        assert_eq!(journal.create(&study("one", 2)).unwrap(), StudyId(5));
+        let conf = std::fs::read(dir.path().join("conf")).unwrap();
+        let conf = String::from_utf8_lossy(&conf).into_owned();
+        assert!(conf.contains(&format!("segment_size: {expected}\n")), "{conf}");
+    };
+    check(Journal::open, store::SEGMENT_BYTES);
+    // What is restored may have longer records.
+    check(Journal::begin_restore, store::LONG_SEGMENT_BYTES);
 }
 
 /// One of each kind, for the golden below.

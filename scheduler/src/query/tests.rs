@@ -147,6 +147,7 @@ impl Fixture {
         let entities = if partitioned { (0..ENTITIES).map(key).collect() } else { Vec::new() };
         let id = journal
             .create(&NewStudy {
+                large: Vec::new(),
                 name: "asked".into(),
                 job_file: "job.yaml".into(),
                 base_dir: "/".into(),

@@ -6,8 +6,8 @@ use fleetfit_search_spaces::{Configuration, End, EntityKey, Outcome, TrialState}
 use serde::Serialize;
 
 use super::asked::Asked;
-use super::{MAX_PAGE, Page, QueryError, TrialCounts, TrialRow, entity, find, time};
-use crate::journal::{Blocks, Journal, JournalError, StudyRecord};
+use super::{MAX_PAGE, Page, QueryError, StatusView, TrialCounts, TrialRow, entity, find, time};
+use crate::journal::{Blocks, Ends, Journal, JournalError, StudyRecord};
 
 /// How many keys and configurations are remembered from row to row.
 const REMEMBERED: usize = 8_192;
@@ -75,45 +75,44 @@ pub struct Ended {
 }
 
 /// How many ended trials are looked at in one go.
-const LOOK: u64 = 50_000;
+const LOOK: u64 = 200_000;
 
-/// What ended from this position on, so many of it in full.
-pub fn ended_since(
+/// How a study stood when its record was read, and what ended from this position on. So many trials,
+/// one at least, are told in full; the others are counted.
+pub fn news(
     journal: &Journal,
     record: StudyRecord,
     cursor: Option<&str>,
     shown: usize,
-) -> Result<Ended, QueryError> {
-    let mut position = cursor.map_or(Ok(Position::default()), Position::read)?;
-    let filter = TrialFilter::default();
-    let mut rows = Rows::of(Asked::new(journal, record)?, &filter, position)?;
-    let mut ended = Ended {
-        trials: Vec::new(),
-        ended: TrialCounts { completed: 0, stopped: 0, failed: 0 },
-        cursor: cursor.map(str::to_owned),
-        next: cursor.map(str::to_owned),
-        has_more: false,
-    };
-    for n_seen in 0.. {
-        let Some(found) = rows.next_outcome() else { break };
-        if n_seen == LOOK {
-            ended.has_more = true;
+) -> Result<(StatusView, Ended), QueryError> {
+    let asked = Asked::new(journal, record)?;
+    let status = asked.status(&[])?;
+    let from = cursor.map_or(Ok(Position::default()), Position::read)?;
+    let mut rows = Rows::of(asked, &TrialFilter::default(), from)?;
+    let mut trials = Vec::new();
+    let (mut ends, mut position, mut has_more) = (Ends::default(), None, false);
+    while trials.len() < shown.max(1)
+        && let Some(found) = rows.next_outcome()
+    {
+        let (at, outcome) = found?;
+        position = Some(Position { place: at.place + 1, ..at });
+        ends.add(Ends::of([&outcome]));
+        trials.push(rows.row(outcome)?);
+    }
+    while let Some(found) = rows.next_ends() {
+        if ends.n() >= LOOK {
+            has_more = true;
             break;
         }
-        let (at, outcome) = found?;
-        position = Position { place: at.place + 1, ..at };
-        match outcome.end.state() {
-            TrialState::Completed => ended.ended.completed += 1,
-            TrialState::Stopped => ended.ended.stopped += 1,
-            TrialState::Failed => ended.ended.failed += 1,
-            TrialState::Running => {}
-        }
-        if ended.trials.len() < shown {
-            ended.trials.push(rows.row(outcome)?);
-        }
-        ended.next = Some(position.write());
+        let (after, more) = found?;
+        position = Some(after);
+        ends.add(more);
     }
-    Ok(ended)
+    let cursor = cursor.map(str::to_owned);
+    let next = position.map(Position::write).or_else(|| cursor.clone());
+    let Ends { completed, stopped, failed } = ends;
+    let ended = TrialCounts { completed, stopped, failed };
+    Ok((status, Ended { trials, ended, cursor, next, has_more }))
 }
 
 /// Where an outcome is: its block, and its place there.
@@ -193,6 +192,24 @@ impl Rows {
                 }
             }
         }
+    }
+
+    /// How the rest of the block ended that is being read, or the whole next one, and where what
+    /// follows begins. Whatever is not asked for counts too.
+    fn next_ends(&mut self) -> Option<Result<(Position, Ends), JournalError>> {
+        let mut place = None;
+        let rest = self.block.by_ref().map(|(at, outcome)| {
+            place = Some(at + 1);
+            outcome
+        });
+        let ends = Ends::of(rest);
+        if let Some(place) = place {
+            return Some(Ok((Position { sequence: self.sequence, place }, ends)));
+        }
+        let next = self.blocks.next_ends()?;
+        Some(next.map(|(sequence, ends)| {
+            (Position { sequence, place: usize::try_from(ends.n()).unwrap_or(usize::MAX) }, ends)
+        }))
     }
 
     fn row(&mut self, outcome: Outcome) -> Result<TrialRow, JournalError> {

@@ -31,6 +31,8 @@ struct Walk {
     /// Where, among the configurations, those end that are tried in one fit. Nothing is cut between
     /// them.
     ends: Vec<usize>,
+    /// How many of the large entities are behind it.
+    n_large: usize,
     next_entity: u32,
     /// The configuration that is next for this entity, where not all go together.
     next_configuration: usize,
@@ -39,13 +41,19 @@ struct Walk {
 impl Walk {
     /// So many trials, or a few less: configurations, and the entities that all of them are tried
     /// for. None at the end.
-    fn advance(&mut self, n_trials: u32, n_entities: u32) -> Option<(&[u32], Range<u32>)> {
-        let entity = self.next_entity;
+    fn advance(
+        &mut self,
+        n_trials: u32,
+        n_entities: u32,
+        large: &[u32],
+    ) -> Option<(&[u32], Range<u32>)> {
+        let large = large.get(self.n_large).copied();
+        let entity = large.unwrap_or(self.next_entity);
         if entity >= n_entities {
             return None;
         }
         let (n_wanted, n_together) = (n_trials as usize, self.configurations.len());
-        if self.next_configuration == 0 && n_wanted >= n_together {
+        if large.is_none() && self.next_configuration == 0 && n_wanted >= n_together {
             let width = n_trials / n_together.max(1) as u32;
             self.next_entity = entity.saturating_add(width).min(n_entities);
             return Some((&self.configurations, entity..self.next_entity));
@@ -56,7 +64,10 @@ impl Walk {
         self.next_configuration = end;
         if end == n_together {
             self.next_configuration = 0;
-            self.next_entity += 1;
+            match large {
+                Some(_) => self.n_large += 1,
+                None => self.next_entity += 1,
+            }
         }
         Some((&self.configurations[first..end], entity..entity + 1))
     }
@@ -176,11 +187,14 @@ impl StudyState {
     fn next_parts(&mut self) -> Option<Vec<Part>> {
         let n_trials = self.trials_together();
         while let Some(mut walk) = self.queue.walks.pop_front() {
-            let Some((numbers, entities)) = walk.advance(n_trials, self.cut.n_entities) else {
-                continue;
-            };
+            let is_large = walk.n_large < self.large.len();
+            let advanced = walk.advance(n_trials, self.cut.n_entities, &self.large);
+            let Some((numbers, entities)) = advanced else { continue };
+            // A large one had its turn.
+            let is_due = |entity: &u32| is_large || !self.large.contains(entity);
+            let entities = tally::ranges(entities.filter(is_due));
             let parts = numbers.iter().filter_map(|&number| {
-                let open = self.to_try(number, entities.clone());
+                let open = self.to_try(number, entities.iter().cloned().flatten());
                 (!open.is_empty()).then_some((number, open))
             });
             let parts: Vec<Part> = parts.collect();
@@ -193,7 +207,7 @@ impl StudyState {
     }
 
     /// What of a configuration has not ended and was not handed out in an earlier life.
-    fn to_try(&self, number: u32, entities: Range<u32>) -> Vec<Range<u32>> {
+    fn to_try(&self, number: u32, entities: impl Iterator<Item = u32>) -> Vec<Range<u32>> {
         let Some(open) = self.open.get(&number) else { return Vec::new() };
         let is_free = |&entity: &u32| {
             !open.tally.has_ended(entity) && !self.flight.is_adopted(Purpose::Try, number, entity)
@@ -228,6 +242,7 @@ impl StudyState {
             self.queue.walks.push_back(Walk {
                 configurations,
                 ends,
+                n_large: 0,
                 next_entity,
                 next_configuration,
             });

@@ -1,5 +1,6 @@
 //! Trials, winners, entities, logs; and what the service says of itself.
 
+use fleetfit_scheduler::api::RunnerView;
 use serde_json::{Value, json};
 
 use crate::place::{JOB, Place};
@@ -75,7 +76,10 @@ fn logs_are_streamed() {
     let place = Place::new();
     place.submit(JOB).ok();
     let path = "/api/v1/studies/demo/trials/3/logs";
-    assert_eq!(place.get(path).refused(), (404, "unknown_trial".into()));
+    let none = place.get(path);
+    assert_eq!(none.refused(), (404, "unknown_trial".into()));
+    let message = none.json()["message"].as_str().unwrap().to_owned();
+    assert!(message.ends_with("only trials that run a command have one"), "{message}");
     let folder = place.dir.path().join("studies/demo/trials/3");
     std::fs::create_dir_all(&folder).unwrap();
     let text = "a line of output\n".repeat(50_000);
@@ -91,14 +95,87 @@ fn logs_are_streamed() {
 }
 
 #[test]
+fn why_there_is_no_log_is_said() {
+    let place = Place::new();
+    let job_text = JOB.replace("trial: external", "trial: {command: 'echo ${{search_space.x}}'}");
+    let job = fleetfit_search_spaces::Job::read("job.yaml", &job_text).unwrap();
+    let study = fleetfit_scheduler::journal::NewStudy {
+        name: "demo".into(),
+        job_file: "job.yaml".into(),
+        canonical: job.canonical(),
+        job_text,
+        ..Default::default()
+    };
+    let id = place.journal.create(&study).unwrap();
+    let mut index = fleetfit_scheduler::journal::Index::default();
+    let mut check = |status, proposed, trial: u32, expected: &str| {
+        (index.summary.status, index.summary.proposed) = (status, proposed);
+        place.journal.append(id, &[], &index).unwrap();
+        let none = place.get(&format!("/api/v1/studies/demo/trials/{trial}/logs"));
+        assert_eq!(none.refused(), (404, "unknown_trial".into()));
+        assert_eq!(none.json()["message"], expected);
+    };
+    use fleetfit_scheduler::journal::Status::{Completed, Running};
+    check(Running, 0, 0, "trial 0 of demo has no log: the study has no trials yet");
+    check(Running, 2, 1, "trial 1 of demo has written nothing yet; ask again a little later");
+    check(Running, 2, 2, "trial 2 of demo has no log: its trials so far are 0 to 1");
+    check(Completed, 2, 1, "trial 1 of demo has no log: it wrote nothing");
+}
+
+#[test]
+fn a_study_that_nobody_can_run_says_so() {
+    let notices = |job: &str, change: fn(&mut RunnerView)| {
+        let place = Place::new();
+        place.runners.lock().unwrap().iter_mut().for_each(change);
+        let view = place.submit(job).ok();
+        assert_eq!(place.get("/api/v1/studies/demo").ok()["notices"], view["notices"]);
+        let notices = view["notices"].as_array().unwrap().iter();
+        let of_the_service = notices.filter(|notice| notice["file"] == "");
+        of_the_service.map(|it| it["message"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    let program = JOB.replace("trial: external", "trial: {command: 'echo ${{search_space.x}}'}");
+    assert!(notices(&program, |_| {}).is_empty());
+    let told = notices(&program, |runner| runner.commands = false);
+    assert!(told.len() == 1 && told[0].contains("--allow-commands"), "{told:?}");
+    let told = notices(&program, |runner| runner.state = "gone".into());
+    assert!(told.len() == 1 && told[0].contains("no runner is there"), "{told:?}");
+    assert!(notices(JOB, |runner| runner.state = "gone".into()).is_empty(), "none is needed");
+}
+
+#[test]
 fn health_is_the_truth() {
     let place = Place::new();
-    let healthy = json!({"status": "ok", "journal": "ok", "engine": "ok", "bus": "ok"});
+    let healthy = json!({"status": "ok", "journal": "ok", "engine": "ok", "runner": "ok"});
     assert_eq!(place.get("/healthz").ok(), healthy);
     *place.bus.lock().unwrap() = Err("nats://localhost:4222 does not answer".into());
     let ill = place.get("/healthz");
     assert_eq!(ill.refused(), (503, "unhealthy".into()));
-    assert_eq!(ill.json()["message"], "bus: nats://localhost:4222 does not answer");
+    assert_eq!(ill.json()["message"], "runner: nats://localhost:4222 does not answer");
+}
+
+#[test]
+fn a_journal_that_is_gone_is_noticed() {
+    let place = Place::new();
+    place.submit(JOB).ok();
+    std::fs::rename(place.dir.path().join("journal"), place.dir.path().join("elsewhere")).unwrap();
+    let message = || {
+        let ill = place.get("/healthz");
+        assert_eq!(ill.refused(), (503, "unhealthy".into()));
+        ill.json()["message"].as_str().unwrap().to_owned()
+    };
+    let said = message();
+    assert!(said.starts_with("journal: ") && said.contains("was removed"), "{said}");
+    // What cannot be kept is not taken, and the engine says why it is at its end.
+    let other = JOB.replace("demo", "other");
+    assert_eq!(place.submit(&other).refused(), (503, "unavailable".into()));
+    let asked = place.post("/api/v1/studies/demo/ask", &json!({"n": 1}));
+    assert_eq!(asked.refused(), (503, "unavailable".into()));
+    crate::place::until(|| message().contains("engine: "));
+    let view = place.get("/api/v1/studies/demo").ok();
+    assert_eq!(view["status"], "interrupted", "{view}");
+    let notice = view["notices"].as_array().unwrap().last().unwrap()["message"].as_str().unwrap();
+    assert!(notice.contains("was removed") && notice.contains("start"), "{notice}");
+    assert_eq!(place.get("/api/v1/studies").ok()["items"], json!([view]));
 }
 
 #[test]
@@ -108,6 +185,13 @@ fn metrics_are_what_prometheus_reads() {
     place.submit(JOB).ok();
     place.get("/api/v1/studies/none").refused();
     place.send("BREW", "/healthz", &[], b"").refused();
+    let asked = place.post("/api/v1/studies/demo/ask", &json!({"n": 1}));
+    assert_eq!(asked.ok()["trials"].as_array().unwrap().len(), 1, "the engine has written");
+    // What was written is on the board a moment after it is answered.
+    let has_written = |page: &crate::place::Answer| {
+        !page.text().contains("fleetfit_journal_commit_seconds_count 0\n")
+    };
+    crate::place::until(|| has_written(&place.get("/metrics")));
     let page = place.get("/metrics");
     assert_eq!(page.header("content-type"), Some("text/plain; version=0.0.4; charset=utf-8"));
     let value = |series: &str| -> f64 {

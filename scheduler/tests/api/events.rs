@@ -95,7 +95,8 @@ fn what_happens_is_told_as_it_happens_and_ends_with_the_study() {
     place.submit(JOB).ok();
     let (status, mut stream) = Stream::open(&place, "demo", None);
     assert_eq!(status, 200);
-    assert_eq!(stream.until("status").data["trials"]["completed"], 0);
+    let first = stream.until("status");
+    assert_eq!((&first.data["trials"]["completed"], first.id.as_str()), (&json!(0), "0-0"));
     let asked = ask(&place, 2);
     tell(&place, asked[0], 0.5);
     assert_eq!(told(&stream.until("trials")), [0]);

@@ -48,6 +48,8 @@ pub(crate) struct Place {
     pub(crate) bus: Arc<Mutex<Result<(), String>>>,
     /// What was submitted.
     pub(crate) submitted: Arc<Mutex<Vec<Submitted>>>,
+    /// Who runs trials.
+    pub(crate) runners: Arc<Mutex<Vec<RunnerView>>>,
     engine: Option<Engine>,
     close: Option<oneshot::Sender<()>>,
     thread: Option<std::thread::JoinHandle<()>>,
@@ -120,7 +122,12 @@ impl Place {
         let address = listener.local_addr().unwrap();
         let bus = Arc::new(Mutex::new(Ok(())));
         let submitted = Arc::new(Mutex::new(Vec::new()));
-        let doors = doors(&journal, &engine, &bus, &submitted);
+        let runners = Arc::new(Mutex::new(vec![runner()]));
+        let staff = Arc::clone(&runners);
+        let doors = Doors {
+            runners: Box::new(move || staff.lock().unwrap().clone()),
+            ..doors(&journal, &engine, &bus, &submitted)
+        };
         let service = Service {
             journal: journal.clone(),
             engine: engine.handle(),
@@ -147,6 +154,7 @@ impl Place {
             address,
             bus,
             submitted,
+            runners,
             engine: Some(engine),
             close: Some(close),
             thread: Some(thread),
@@ -219,6 +227,7 @@ impl Place {
         );
         let job = Job::read("job.yaml", &job_text).unwrap();
         let id = self.journal.create(&NewStudy {
+            large: Vec::new(),
             name: name.into(),
             job_file: "job.yaml".into(),
             canonical: job.canonical(),
@@ -270,6 +279,22 @@ impl Drop for Place {
     }
 }
 
+fn runner() -> RunnerView {
+    RunnerView {
+        name: "one".into(),
+        host: "here".into(),
+        state: "working".into(),
+        load: None,
+        troubles: Vec::new(),
+        device: "cpu".into(),
+        slots: 4,
+        busy: 1,
+        version: "1.2.3".into(),
+        commands: true,
+        heard_s: 0.5,
+    }
+}
+
 /// What the process around the API does, in a few lines.
 fn doors(
     journal: &Journal,
@@ -288,6 +313,7 @@ fn doors(
                 study: record.study().unwrap(),
                 seed: record.head.seed,
                 n_entities: record.head.entities,
+                large: Vec::new(),
                 warm: Vec::new(),
                 reopen,
                 adopted: Vec::new(),
@@ -307,6 +333,7 @@ fn doors(
                 };
             }
             journal.create(&NewStudy {
+                large: Vec::new(),
                 name: study.name.clone(),
                 job_file: job.file.clone(),
                 base_dir: PathBuf::from("/nowhere"),
@@ -360,24 +387,19 @@ fn doors(
             }
             again(job, Some(rerun.study))
         }),
-        runners: Box::new(|| {
-            vec![RunnerView {
-                name: "one".into(),
-                host: "here".into(),
-                state: "working".into(),
-                load: None,
-                troubles: Vec::new(),
-                device: "cpu".into(),
-                slots: 4,
-                busy: 1,
-                version: "1.2.3".into(),
-                commands: true,
-                heard_s: 0.5,
-            }]
-        }),
+        runners: Box::new(Vec::new),
         health: Box::new(move || {
-            vec![Component { name: "bus", state: bus.lock().unwrap().clone() }]
+            vec![Component { name: "runner", state: bus.lock().unwrap().clone() }]
         }),
+    }
+}
+
+/// Waits until something holds.
+pub(crate) fn until(mut holds: impl FnMut() -> bool) {
+    let began = std::time::Instant::now();
+    while !holds() {
+        assert!(began.elapsed() < PATIENCE, "nothing came");
+        std::thread::sleep(Duration::from_millis(5));
     }
 }
 

@@ -37,11 +37,16 @@ fn addresses_that_are_not_text() {
         "/api/v1/studies?limit=1&limit=1",
         "/api/v1/studies?cursor=x",
         "/api/v1/studies?cursor=",
-        "/api/v1/studies?cursor=00000000000000000000000000000000000000000000000000000000000000000",
+        "/api/v1/schedules?cursor=x",
+        "/api/v1/schedules?limit=0",
+        "/api/v1/runners?cursor=nobody",
+        "/api/v1/runners?limit=1001",
         "/api/v1/studies/x?verbose=1",
     ] {
         assert_eq!(place.get(path).refused(), (400, "bad_request".into()), "{path}");
     }
+    let long = format!("/api/v1/studies?cursor={}", "0".repeat(129));
+    assert_eq!(place.get(&long).refused(), (400, "bad_request".into()));
     let page = place.get("/api/v1/studies?limit=1001").json();
     assert!(page["message"].as_str().unwrap().contains("from 1 to 1000"), "{page}");
     let long = format!("/api/v1/studies/{}", "x".repeat(9_000));
@@ -57,8 +62,17 @@ fn bodies_that_are_not_read() {
     let send = |form: &str, body: &[u8]| {
         place.send("POST", "/api/v1/studies", &[("Content-Type", form)], body)
     };
-    let long = vec![b'#'; (16 << 20) + 1];
-    assert_eq!(send("application/yaml", &long).refused(), (413, "too_large".into()));
+    let long = vec![b'#'; (4 << 20) + 1];
+    for form in ["application/yaml", "application/json"] {
+        let refused = send(form, &long);
+        assert_eq!(refused.refused(), (413, "too_large".into()));
+        let message = "the body has more than 4194304 bytes (4 MiB)";
+        assert_eq!(refused.json()["message"], message);
+    }
+    // As long as may be, it is read.
+    let comment = "#".repeat((4 << 20) - JOB.len());
+    let longest = format!("{JOB}{comment}").replace("demo", "long");
+    assert_eq!(send("application/yaml", longest.as_bytes()).status, 201);
     let ask = "/api/v1/studies/x/ask";
     let json = [("Content-Type", "application/json")];
     let long = vec![b' '; (1 << 20) + 1];
@@ -78,6 +92,34 @@ fn bodies_that_are_not_read() {
     assert_eq!(send("application/json", deep.as_bytes()).status, 400);
     assert_eq!(send("application/yaml", deep.as_bytes()).status, 422);
     assert_eq!(send("application/yaml; charset=utf-8", JOB.as_bytes()).status, 201);
+}
+
+#[test]
+fn bodies_that_are_packed() {
+    let place = Place::new();
+    let send = |method: &str, path: &str, form: &str, encoding: &str, body: &[u8]| {
+        let headers = [("Content-Type", form), ("Content-Encoding", encoding)];
+        place.send(method, path, &headers, body)
+    };
+    let blob = format!("/api/v1/blobs/{}", blake3::hash(b"abc").to_hex());
+    for encoding in ["gzip", "identity, br", "\u{fc}"] {
+        for (method, path, form) in [
+            ("POST", "/api/v1/studies", "application/yaml"),
+            ("POST", "/api/v1/schedules", "application/yaml"),
+            ("POST", "/api/v1/studies/demo/ask", "application/json"),
+            ("POST", "/api/v1/blobs/missing", "application/json"),
+            ("PUT", &blob, "application/octet-stream"),
+        ] {
+            let refused = send(method, path, form, encoding, b"\x1f\x8b\x08\0");
+            let expected = (415, "unsupported_media_type".into());
+            assert_eq!(refused.refused(), expected, "{encoding} {path}");
+            let message = refused.json()["message"].as_str().unwrap().to_owned();
+            assert!(message.contains("content-encoding"), "{message}");
+        }
+    }
+    let job = JOB.as_bytes();
+    assert_eq!(send("POST", "/api/v1/studies", "text/yaml", "Identity", job).status, 201);
+    assert_eq!(send("PUT", &blob, "application/octet-stream", "", b"abc").status, 201);
 }
 
 #[test]

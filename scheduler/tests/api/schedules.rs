@@ -51,6 +51,29 @@ fn a_schedule_goes_its_way() {
 }
 
 #[test]
+fn they_come_in_pages() {
+    let place = Place::new();
+    for name in ["noon", "nightly", "an-hour"] {
+        let schedule = with_its_job().replace("name: nightly", &format!("name: {name}"));
+        assert_eq!(yaml(&place, &schedule).status, 201);
+    }
+    let page = |at: &str| {
+        let page = place.get(&format!("/api/v1/schedules?limit=2{at}")).ok();
+        let items = page["items"].as_array().unwrap();
+        let names: Vec<String> =
+            items.iter().map(|item| item["schedule"].as_str().unwrap().to_owned()).collect();
+        (names, page["next"].as_str().map(str::to_owned))
+    };
+    let (names, next) = page("");
+    assert_eq!(names, ["an-hour", "nightly"]);
+    let (names, end) = page(&format!("&cursor={}", next.unwrap()));
+    assert_eq!((names, end), (vec!["noon".to_owned()], None));
+    let runners = place.get("/api/v1/runners?limit=1").ok();
+    assert_eq!((&runners["items"][0]["name"], &runners["next"]), (&json!("one"), &json!(null)));
+    assert_eq!(place.get("/api/v1/runners?cursor=1.one").ok()["items"], json!([]));
+}
+
+#[test]
 fn what_is_wrong_with_a_schedule_is_said() {
     let place = Place::new();
     let wrong = with_its_job().replace("0 6 *", "0 25 *").replace("goal: minimize", "goal: min");

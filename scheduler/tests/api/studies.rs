@@ -83,6 +83,20 @@ fn a_marked_request_counts_once() {
     // A job that was refused can be mended under its mark.
     assert_eq!(send("a-3", "type: nothing").status, 422);
     assert_eq!(send("a-3", &JOB.replace("demo", "third")).status, 201);
+    // The study is gone, and what is sent under its mark is another one.
+    let end = |study: &str| {
+        let path = format!("/api/v1/studies/{study}");
+        place.post(&format!("{path}/cancel"), &json!(null)).ok();
+        place.send("DELETE", &path, &[], b"").ok();
+    };
+    end("demo");
+    let again = send("a-1", JOB);
+    assert_eq!((again.status, &again.json()["study"]), (201, &json!("demo")));
+    assert_eq!(send("a-1", JOB).status, 201);
+    // One of its name that came otherwise is not the mark's.
+    end("demo");
+    place.submit(&JOB.replace("seed: 1", "seed: 2")).ok();
+    assert_eq!(send("a-1", JOB).refused(), (409, "conflict".into()));
     let long = "x".repeat(256);
     for hostile in ["", "a b", "ü", long.as_str()] {
         assert_eq!(send(hostile, JOB).refused(), (400, "bad_request".into()), "{hostile}");

@@ -4,10 +4,10 @@ use std::collections::VecDeque;
 
 use fleetfit_scheduler::state::{Phase, StudyState};
 use fleetfit_scheduler::{Command, Event};
-use fleetfit_search_spaces::wire::Assignment;
-use fleetfit_search_spaces::{Algorithm, AssignmentTask, End, Outcome, Study};
+use fleetfit_search_spaces::wire::{Assignment, Block};
+use fleetfit_search_spaces::{Algorithm, AssignmentTask, End, Learner, Outcome, Study, Work};
 
-use super::studies::{command, parameter, space, study, unit};
+use super::studies::{choice, command, parameter, space, study, unit};
 
 /// What the threads did.
 struct Done {
@@ -149,4 +149,51 @@ fn a_limit_of_trials_at_once_goes_round() {
     study.limits.max_concurrent_trials = 8;
     let done = run(study, 1, 8, |_, _| 2.0);
     assert!(done.took_ms < done.work_ms / 8.0 * 1.2, "{} of {}", done.took_ms, done.work_ms);
+}
+
+/// What the next assignment tries.
+fn next(state: &mut StudyState) -> Option<Vec<Block>> {
+    let step = state.handle(Event::Wanted { assignments: 1 });
+    step.commands.into_iter().find_map(|command| match command {
+        Command::Dispatch(Assignment { task: AssignmentTask::Try(blocks), .. }) => Some(blocks),
+        _ => None,
+    })
+}
+
+#[test]
+fn those_that_one_fit_answers_for_travel_together() {
+    let space = space(vec![parameter("n_estimators", choice(10)), parameter("depth", choice(4))]);
+    let mut study = study(space, Algorithm::Grid, 40);
+    study.work = Work::Learner(Learner::GradientBoosting);
+    let mut state = StudyState::new(study, 1, 2);
+    state.handle(Event::Started);
+    for _ in 0..8 {
+        let blocks = next(&mut state).unwrap();
+        let depths = blocks.iter().map(|block| block.tried.configuration.get("depth").cloned());
+        let mut depths: Vec<_> = depths.collect();
+        assert_eq!(depths.len(), 10);
+        depths.dedup();
+        assert_eq!(depths.len(), 1, "of one depth");
+    }
+    assert_eq!(next(&mut state), None);
+}
+
+#[test]
+fn what_takes_long_begins_first() {
+    let mut state = StudyState::new(drawn(3), 1, 6);
+    state.large_first(vec![4, 2]);
+    state.handle(Event::Started);
+    let mut tried = Vec::new();
+    while let Some(blocks) = next(&mut state) {
+        for block in &blocks {
+            let entities = block.entities.iter().cloned().flatten();
+            tried.extend(entities.map(|entity| (entity, block.tried.number)));
+        }
+    }
+    let entities: Vec<u32> = tried.iter().map(|(entity, _)| *entity).collect();
+    // Each batch has its own turn.
+    assert_eq!(entities[..6], [4, 2, 0, 1, 3, 5], "{tried:?}");
+    tried.sort_unstable();
+    tried.dedup();
+    assert_eq!(tried.len(), 18, "each once");
 }

@@ -1,7 +1,8 @@
-//! Memory, disk and waiting stay flat with the number of trials, also for one entity whose trials
-//! end one by one.
+//! Memory, disk and waiting stay flat with the number of trials: for one entity whose trials end one
+//! by one, and for a thousand whose trials end in large blocks.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::path::Path;
 use std::process::Command;
 use std::time::Instant;
@@ -16,25 +17,33 @@ use super::{bytes_in, completed, recipe, study};
 const DIR: &str = "FLEETFIT_TEST_FLAT";
 const GROUP: &str = "FLEETFIT_TEST_GROUP";
 const TRIALS: &str = "FLEETFIT_TEST_TRIALS";
+const ENTITIES: &str = "FLEETFIT_TEST_ENTITIES";
 
-/// Trials of one entity, each with a configuration of its own; the last one is the best.
-fn group(numbers: std::ops::Range<u32>) -> (Vec<Fact>, Index) {
-    let last = numbers.end - 1;
-    let summary = Summary { completed: u64::from(numbers.end), ..Summary::default() };
-    let index = Index { summary, best: vec![(0, value(last), last)] };
-    let facts = numbers.flat_map(|number| {
-        let rate = Setting::Value(Value::Float(f64::from(number) / 1e7 + 0.123_456_789));
-        let depth = Setting::Value(Value::Int(i64::from(number % 12)));
-        let configuration =
-            Configuration(vec![("learning_rate".into(), rate), ("max_depth".into(), depth)]);
-        let outcomes = vec![completed(number, 0, value(number))];
-        [Fact::Proposed { number, configuration }, Fact::Ended { outcomes }]
-    });
-    (facts.collect(), index)
+/// Trials: each configuration for every entity; the last one of an entity is its best.
+fn group(trials: Range<u32>, entities: u32) -> (Vec<Fact>, Index) {
+    let summary = Summary { completed: u64::from(trials.end), ..Summary::default() };
+    let last = trials.end - entities.min(trials.end - trials.start)..trials.end;
+    let best = last.map(|trial| (trial % entities, value(trial), trial / entities));
+    let index = Index { summary, best: best.collect() };
+    let mut facts = Vec::new();
+    for trial in trials {
+        let (number, entity) = (trial / entities, trial % entities);
+        if entity == 0 {
+            let rate = Setting::Value(Value::Float(f64::from(number) / 1e7 + 0.123_456_789));
+            let depth = Setting::Value(Value::Int(i64::from(number % 12)));
+            let configuration =
+                Configuration(vec![("learning_rate".into(), rate), ("max_depth".into(), depth)]);
+            facts.push(Fact::Proposed { number, configuration });
+        }
+        let outcomes = vec![completed(number, entity, value(trial))];
+        facts.push(Fact::Ended { outcomes });
+    }
+    (facts, index)
 }
 
-fn value(number: u32) -> f64 {
-    1e7 - f64::from(number)
+/// Of a trial: the later, the better.
+fn value(trial: u32) -> f64 {
+    1e7 - f64::from(trial) * 1.000_000_1
 }
 
 /// Not a test: the process that is looked at.
@@ -45,13 +54,13 @@ fn appends_and_tells_what_that_takes() {
     };
     let dir = Path::new(&dir);
     let number = |name: &str| std::env::var(name).unwrap().parse::<u32>().unwrap();
-    let (group_size, trials) = (number(GROUP), number(TRIALS));
+    let (group_size, trials, entities) = (number(GROUP), number(TRIALS), number(ENTITIES));
     let journal = Journal::open(dir).unwrap();
     let job_text = recipe::COMMAND_JOB.replace("1000,", "10000000,");
-    let id = journal.create(&NewStudy { job_text, ..study("flat", 0) }).unwrap();
+    let id = journal.create(&NewStudy { job_text, ..study("flat", entities) }).unwrap();
     let started = Instant::now();
     for first in (0..trials).step_by(group_size as usize) {
-        let (facts, index) = group(first..first + group_size);
+        let (facts, index) = group(first..first + group_size, entities);
         journal.append(id, &facts, &index).unwrap();
         let done = first + group_size;
         if done % (trials / 10) == 0 {
@@ -64,14 +73,15 @@ fn appends_and_tells_what_that_takes() {
     let packed = journal.fact_bytes(id).unwrap() as f64;
     tell("packed_bytes", packed / f64::from(trials));
 
+    let last = ((trials - 1) % entities, (value(trials - 1), (trials - 1) / entities));
     let started = Instant::now();
     for _ in 0..1_000 {
-        assert_eq!(journal.best(id, 0).unwrap(), Some((value(trials - 1), trials - 1)));
+        assert_eq!(journal.best(id, last.0).unwrap(), Some(last.1));
     }
     tell("best_us", started.elapsed().as_secs_f64() * 1e3);
     let started = Instant::now();
     for n in 0..1_000 {
-        assert!(journal.configuration(id, n * 7919 % trials).unwrap().is_some());
+        assert!(journal.configuration(id, n * 7919 % (trials / entities)).unwrap().is_some());
     }
     tell("configuration_us", started.elapsed().as_secs_f64() * 1e3);
     drop(journal);
@@ -81,13 +91,14 @@ fn appends_and_tells_what_that_takes() {
     tell("open_s", started.elapsed().as_secs_f64());
     let started = Instant::now();
     let record = journal.record(id).unwrap();
-    let mut state = StudyState::new(record.study().unwrap(), record.head.seed, 1);
+    let mut state = StudyState::new(record.study().unwrap(), record.head.seed, entities);
     for fact in journal.facts(id) {
         state.apply(&fact.unwrap());
     }
     tell("replay_s", started.elapsed().as_secs_f64());
+    tell("resident_mb_after_replay", proc_number("status", "VmRSS:") / 1e3);
     assert_eq!(state.counts().completed, u64::from(trials));
-    assert_eq!(state.best(0), Some((value(trials - 1), trials - 1)));
+    assert_eq!(state.best(last.0), Some(last.1));
 }
 
 fn tell(what: &str, number: f64) {
@@ -102,13 +113,14 @@ fn proc_number(file: &str, field: &str) -> f64 {
 }
 
 /// A process of its own appends, so that nobody else's memory is counted.
-fn measure(trials: u32, group_size: u32) -> BTreeMap<String, f64> {
+fn measure(trials: u32, group_size: u32, entities: u32) -> BTreeMap<String, f64> {
     let dir = tempfile::tempdir().unwrap();
     let output = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "flat::appends_and_tells_what_that_takes", "--nocapture"])
         .env(DIR, dir.path())
         .env(GROUP, group_size.to_string())
         .env(TRIALS, trials.to_string())
+        .env(ENTITIES, entities.to_string())
         .output()
         .unwrap();
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
@@ -119,17 +131,19 @@ fn measure(trials: u32, group_size: u32) -> BTreeMap<String, f64> {
         Some((what.to_owned(), number.parse().unwrap()))
     });
     let measured = pairs.collect();
-    println!("{trials} trials of one entity in groups of {group_size}: {measured:#?}");
+    println!("{trials} trials of {entities} entities by {group_size}: {measured:#?}");
     measured
 }
 
 #[test]
 fn a_million_trials_of_one_entity_take_bounded_memory() {
-    let measured = measure(1_000_000, 500);
+    let measured = measure(1_000_000, 500, 1);
     let resident = |trials: u32| measured[&format!("resident_mb_at_{trials}")];
     // What the store keeps of what was read and written last fills up in the beginning.
     assert!(resident(1_000_000) < 1.25 * resident(400_000) + 5.0, "{measured:?}");
     assert!(resident(1_000_000) < 120.0, "{measured:?}");
+    // 80 MB were read for it.
+    assert!(measured["resident_mb_after_replay"] < resident(1_000_000) + 35.0, "{measured:?}");
     assert!(measured["disk_mb"] < 300.0, "{measured:?}");
     assert!(measured["packed_bytes"] < 90.0, "{measured:?}");
     assert!(measured["best_us"] < 1_000.0, "{measured:?}");
@@ -138,8 +152,18 @@ fn a_million_trials_of_one_entity_take_bounded_memory() {
 }
 
 #[test]
+fn large_blocks_of_a_thousand_entities_take_bounded_memory() {
+    let measured = measure(1_000_000, 4_000, 1_000);
+    let resident = |trials: u32| measured[&format!("resident_mb_at_{trials}")];
+    // The blocks alone are 18 MB. What is kept of them has to be much less, and soon there.
+    assert!(resident(1_000_000) < resident(100_000) + 9.0, "{measured:?}");
+    assert!(resident(1_000_000) < resident(500_000) + 3.0, "{measured:?}");
+    assert!(measured["packed_bytes"] < 25.0, "{measured:?}");
+}
+
+#[test]
 fn trials_that_end_one_by_one_do_not_write_much_more_than_they_are() {
-    let measured = measure(3_000, 1);
+    let measured = measure(3_000, 1, 1);
     // Each append reaches the disk, which takes whole blocks of 4 KB.
     assert!(measured["written_bytes"] < 30_000.0, "{measured:?}");
     assert!(measured["resident_mb_at_3000"] < 60.0, "{measured:?}");

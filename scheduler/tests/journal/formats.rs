@@ -7,7 +7,7 @@ use fleetfit_scheduler::journal::Journal;
 use fleetfit_scheduler::query::{self, Page, TrialFilter};
 
 use super::recipe::{self, PANEL, SINGLE, SINGLE_CONFIGURATIONS};
-use super::stored;
+use super::{joined, stored};
 
 /// A copy of the journal of format 1 to work on.
 pub(crate) fn format_1(dir: &Path) {
@@ -52,7 +52,7 @@ fn a_journal_of_format_1_answers_as_one_of_today() {
     recipe::write(new.path());
     let (old, new) = (Journal::open(old.path()).unwrap(), Journal::open(new.path()).unwrap());
     for name in [SINGLE, PANEL] {
-        assert_eq!(stored(&old, name), stored(&new, name));
+        assert_eq!(joined(stored(&old, name)), joined(stored(&new, name)));
     }
     let (old, new) = (answers(&old), answers(&new));
     assert!(old.len() > 1_600, "{} answers", old.len());

@@ -9,7 +9,7 @@ use std::time::{Duration, SystemTime};
 use fleetfit_scheduler::Fact;
 use fleetfit_scheduler::journal::{Index, Journal, JournalError, Summary};
 
-use super::{completed, study};
+use super::{completed, joined, study};
 
 const DIR: &str = "FLEETFIT_TEST_JOURNAL";
 const FULL: &str = "FLEETFIT_TEST_FULL";
@@ -68,7 +68,8 @@ fn check(journal: &Journal, best: &mut Vec<Option<u32>>) -> u32 {
     let record = journal.find("killed").unwrap().unwrap();
     best.clear();
     best.resize(ENTITIES as usize, None);
-    let mut facts = journal.facts(record.id).map(Result::unwrap).peekable();
+    let facts = joined(journal.facts(record.id).map(Result::unwrap));
+    let mut facts = facts.into_iter().peekable();
     let mut groups = 0;
     while facts.peek().is_some() {
         let (expected, improved) = group(groups);

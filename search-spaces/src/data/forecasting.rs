@@ -1,10 +1,11 @@
 //! The `forecasting` settings of a job.
 
+use super::frequency;
 use super::read::columns;
-use super::{Aggregate, Forecasting, ShortSeries, Steps, Stl, Task};
+use super::{Aggregate, Country, Forecasting, Frequency, ShortSeries, Steps, Stl, Strategy, Task};
 use crate::fields::{At, Fields};
 use crate::findings::{Findings, Mistake};
-use crate::yaml::Content;
+use crate::yaml::{Content, brief_text};
 
 const STL: &[(&str, Option<Stl>)] =
     &[("none", None), ("season", Some(Stl::Season)), ("seasontrend", Some(Stl::SeasonTrend))];
@@ -23,6 +24,9 @@ const AGGREGATES: &[(&str, Option<Aggregate>)] = &[
     ("min", Some(Aggregate::Min)),
     ("mean", Some(Aggregate::Mean)),
 ];
+
+const STRATEGIES: &[(&str, Strategy)] =
+    &[("recursive", Strategy::Recursive), ("direct", Strategy::Direct)];
 
 const FEATURE_LAGS: &[(&str, bool)] = &[("none", false), ("auto", true)];
 
@@ -71,10 +75,11 @@ impl Forecasting {
             Some(at) => small(at.int_or_auto(1, MAX_STEPS, findings).flatten()),
             None => Some(1),
         };
-        let frequency = fields.take("frequency", findings).and_then(|at| at.text(findings));
+        let frequency =
+            fields.take("frequency", findings).and_then(|at| read_frequency(&at, findings));
         let holidays = fields
             .take("country_or_region_for_holidays", findings)
-            .and_then(|at| at.text(findings));
+            .and_then(|at| read_country(&at, findings));
         let cv_step = fields.take("cv_step_size", findings).and_then(|at| at.count(1, findings));
         let mut settings = Self {
             time_column: String::new(),
@@ -94,6 +99,11 @@ impl Forecasting {
             holidays,
             cv_step,
             unknown_columns,
+            gap: fields
+                .take("gap", findings)
+                .and_then(|at| at.count(0, findings))
+                .unwrap_or_default(),
+            strategy: word(&mut fields, "strategy", STRATEGIES, findings).unwrap_or_default(),
         };
         fields.finish(findings);
         // Empty where it could not be read, which is a problem.
@@ -101,20 +111,43 @@ impl Forecasting {
         Some(settings)
     }
 
-    /// The settings that a sweep over a regressor does not use, by key.
+    /// The settings that this version does not use, by key.
     pub(crate) fn unused_by_sweeps(&self) -> Vec<&'static str> {
-        [
-            ("target_lags", self.target_lags.is_some()),
-            ("target_rolling_window_size", self.rolling_window.is_some()),
-            ("feature_lags", self.feature_lags),
-            ("seasonality", self.seasonality.is_some()),
-            ("use_stl", self.stl.is_some()),
-            ("target_aggregate_function", self.aggregate.is_some()),
-            ("country_or_region_for_holidays", self.holidays.is_some()),
-        ]
-        .into_iter()
-        .filter_map(|(key, is_set)| is_set.then_some(key))
-        .collect()
+        [("use_stl", self.stl.is_some())]
+            .into_iter()
+            .filter_map(|(key, is_set)| is_set.then_some(key))
+            .collect()
+    }
+}
+
+fn read_frequency(at: &At<'_>, findings: &mut Findings) -> Option<Frequency> {
+    let text = at.text(findings)?;
+    match text.parse::<Frequency>() {
+        Ok(frequency) => Some(frequency),
+        Err(error) => {
+            let mut mistake =
+                Mistake::new(format!("{} {error}", brief_text(&text)), frequency::known());
+            mistake.hint = Some(match &error.guess {
+                Some(guess) => format!("did you mean {guess}?"),
+                None => "write D for days, or leave it out to have it found in the data".into(),
+            });
+            findings.problem(at, mistake);
+            None
+        }
+    }
+}
+
+/// A country that is not known is known to others.
+fn read_country(at: &At<'_>, findings: &mut Findings) -> Option<Country> {
+    let text = at.text(findings)?;
+    match text.parse::<Country>() {
+        Ok(country) => Some(country),
+        Err(error) => {
+            let mistake = Mistake::new(format!("{} {error}", brief_text(&text)), Country::known());
+            let hint = "remove it, and give the holidays in a column of the data";
+            findings.cannot_run(at, mistake.hint(hint));
+            None
+        }
     }
 }
 

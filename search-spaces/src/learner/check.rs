@@ -68,7 +68,11 @@ fn check_parameters<'a>(
         let Some(node) = at.get(&own.name) else {
             continue;
         };
-        match Rule::of(learner, &own.name, demand.task) {
+        let known = learner.own_name(&own.name).unwrap_or(&own.name);
+        if known != own.name {
+            read_as(learner, known, &own.name, at, &node, findings);
+        }
+        match Rule::of(learner, known, demand.task) {
             Some(rule) => check_domain(&rule, &own.domain, &node, findings),
             None => unknown_parameter(learner, &own.name, &node, findings),
         }
@@ -77,6 +81,26 @@ fn check_parameters<'a>(
         if let (Some(word), Some(node)) = (parameter.kind.no_limit(), at.get(parameter.name)) {
             advise_word(word, &node, findings);
         }
+    }
+}
+
+/// A parameter by the name that another tool has for it: fine, if it stands there once.
+fn read_as(
+    learner: Learner,
+    known: &str,
+    name: &str,
+    space: &At<'_>,
+    at: &At<'_>,
+    findings: &mut Findings,
+) {
+    let means_it =
+        |key: &String| key != name && (key == known || learner.own_name(key) == Some(known));
+    match space.keys().unwrap_or_default().into_iter().find(means_it) {
+        Some(twin) => {
+            let mistake = Mistake::new(format!("means {known}, and so does {twin}"), known);
+            findings.key_problem(at, mistake.hint(format!("remove {name}")));
+        }
+        None => findings.notice(at, &format!("is read as {known}, our name for it")),
     }
 }
 

@@ -48,7 +48,7 @@ pub(super) fn of(learner: Learner) -> Vec<LearnerParameter> {
         Learner::NaiveBayes => naive_bayes(),
         Learner::GradientBoosting => gradient_boosting(),
         Learner::Mlp => mlp(),
-        Learner::Naive | Learner::Average => Vec::new(),
+        Learner::Naive | Learner::Drift | Learner::Average => Vec::new(),
         Learner::SeasonalNaive => vec![season_length()],
         Learner::ExponentialSmoothing => exponential_smoothing(),
         Learner::Theta => theta(),
@@ -160,7 +160,10 @@ fn naive_bayes() -> Vec<LearnerParameter> {
 }
 
 fn gradient_boosting() -> Vec<LearnerParameter> {
-    const OBJECTIVES: &[&str] = &["squared", "absolute", "huber", "quantile", "poisson", "tweedie"];
+    const OBJECTIVES: ParameterKind = WordByTask {
+        classes: &["log_loss"],
+        numbers: &["squared", "absolute", "huber", "quantile", "poisson", "tweedie"],
+    };
     vec![
         parameter("n_estimators", Int(1, 100_000), int(100), "trees"),
         parameter("learning_rate", Float(POSITIVE, 1.0), float(0.1), "weight of each tree"),
@@ -185,10 +188,15 @@ fn gradient_boosting() -> Vec<LearnerParameter> {
             None,
             "trees without gain before it stops",
         ),
-        parameter("objective", Word(OBJECTIVES), word("squared"), "loss; regression"),
+        parameter(
+            "objective",
+            OBJECTIVES,
+            None,
+            "loss; squared, or log_loss for classes, when left out",
+        ),
         parameter(
             "alpha",
-            Float(POSITIVE, 1.0),
+            Float(POSITIVE, f64::MAX),
             float(0.9),
             "quantile, or where huber turns linear",
         ),
@@ -225,7 +233,13 @@ fn exponential_smoothing() -> Vec<LearnerParameter> {
 
 fn theta() -> Vec<LearnerParameter> {
     vec![
-        parameter("theta", Float(1.0, f64::MAX), float(2.0), "curvature of the second line"),
+        parameter(
+            "theta",
+            FloatOrWord(1.0, f64::MAX, &["optimized", "auto"]),
+            float(2.0),
+            "curvature of the second line; optimized takes what fits best, auto tries dynamic too",
+        ),
+        parameter("dynamic", Bool, truth(false), "whether the line is drawn anew at each step"),
         season_length(),
     ]
 }
@@ -247,7 +261,18 @@ fn croston() -> Vec<LearnerParameter> {
     const VARIANTS: &[&str] = &["classic", "sba", "tsb"];
     vec![
         parameter("variant", Word(VARIANTS), word("sba"), "how the rate is corrected"),
-        parameter("alpha", Float(POSITIVE, 1.0), float(0.1), "smoothing of sizes and intervals"),
+        parameter(
+            "alpha",
+            FloatOrWord(POSITIVE, 1.0, &["auto"]),
+            float(0.1),
+            "smoothing of sizes; auto chooses it from the data",
+        ),
+        parameter(
+            "beta",
+            Float(POSITIVE, 1.0),
+            None,
+            "smoothing of intervals, for tsb of the chance of a demand; alpha when left out",
+        ),
     ]
 }
 

@@ -244,16 +244,15 @@ fn check_grid(space: &SearchSpace, at: &At<'_>, findings: &mut Findings) {
     }
 }
 
-/// Regressors forecast from the columns they are given; derived features come with later versions.
+/// Settings of forecasts that are valid, and that nothing here heeds.
 fn refuse_forecasting_features(data: &DataSpec, root: &At<'_>, findings: &mut Findings) {
     let (Some(settings), Some(at)) = (&data.forecasting, root.get("forecasting")) else {
         return;
     };
     for key in settings.unused_by_sweeps() {
         if let Some(node) = at.get(key) {
-            let says = "makes features that this version does not make";
-            let mistake = Mistake::new(says, "nothing");
-            let hint = format!("remove {key}, and give such columns in the data");
+            let mistake = Mistake::new("is not done by this version", "nothing");
+            let hint = format!("remove {key}");
             findings.cannot_run(&node, mistake.hint(hint));
         }
     }

@@ -21,7 +21,7 @@ impl Work {
     pub fn training(&self, configuration: &Configuration) -> Result<Training, String> {
         let parameter = match self {
             Self::Learner(learner) => {
-                return Ok(Training { learner: *learner, parameters: configuration.clone() });
+                return Ok(Training::of(*learner, configuration.clone()));
             }
             Self::ChosenLearner { parameter } => parameter,
             Self::Command(_) | Self::External | Self::AutoMl => {
@@ -41,22 +41,27 @@ impl Work {
             _ => return Err(format!("{parameter} chose no learner")),
         };
         let learner = Learner::named(&name).ok_or_else(|| format!("there is no learner {name}"))?;
-        Ok(Training { learner, parameters })
+        Ok(Training::of(learner, parameters))
     }
 
     /// How many groups of [kin](Training::kin) a space has: as many as its points where no path is
     /// searched, none where they are endless.
     pub fn families(&self, space: &SearchSpace) -> Option<u128> {
         match self {
-            Self::Learner(learner) => product(space, learner.path()),
+            Self::Learner(learner) => product(space, |name| is_path(*learner, name)),
             Self::ChosenLearner { parameter } => {
                 let choice = space.parameters.iter().find(|own| own.name == *parameter)?;
                 let Domain::Choice(choice) = &choice.domain else { return Some(1) };
                 let branches = choice.iter().map(|alternative| match alternative {
                     Alternative::Value(_) => Some(1),
-                    Alternative::Space(branch) => product(branch, branch_path(branch)),
+                    Alternative::Space(branch) => {
+                        let learner = learner_of(branch);
+                        product(branch, |name| learner.is_some_and(|own| is_path(own, name)))
+                    }
                 });
-                branches.sum::<Option<u128>>()?.checked_mul(product(space, Some(parameter))?)
+                branches
+                    .sum::<Option<u128>>()?
+                    .checked_mul(product(space, |name| name == parameter)?)
             }
             Self::Command(_) | Self::External | Self::AutoMl => space.cardinality(),
         }
@@ -64,20 +69,35 @@ impl Work {
 }
 
 /// How many points a space has beside one of its parameters.
-fn product(space: &SearchSpace, beside: Option<&str>) -> Option<u128> {
-    let others = space.parameters.iter().filter(|own| Some(own.name.as_str()) != beside);
+fn product(space: &SearchSpace, is_beside: impl Fn(&str) -> bool) -> Option<u128> {
+    let others = space.parameters.iter().filter(|own| !is_beside(&own.name));
     others.map(|own| own.domain.cardinality()).try_fold(1_u128, |n, own| n.checked_mul(own?))
 }
 
-/// The path of the learner that a branch names.
-fn branch_path(branch: &SearchSpace) -> Option<&'static str> {
+/// Whether a parameter, by whatever name, is the learner's path.
+fn is_path(learner: Learner, name: &str) -> bool {
+    learner.path() == Some(learner.own_name(name).unwrap_or(name))
+}
+
+/// The learner that a branch names.
+fn learner_of(branch: &SearchSpace) -> Option<Learner> {
     branch.parameters.iter().find(|own| own.name == "learner").and_then(|own| match &own.domain {
-        Domain::Fixed(Value::Text(name)) => Learner::named(name)?.path(),
+        Domain::Fixed(Value::Text(name)) => Learner::named(name),
         _ => None,
     })
 }
 
 impl Training {
+    /// Gives parameters the names that the learner has for them.
+    fn of(learner: Learner, mut parameters: Configuration) -> Self {
+        for (name, _) in &mut parameters.0 {
+            if let Some(own) = learner.own_name(name) {
+                own.clone_into(name);
+            }
+        }
+        Self { learner, parameters }
+    }
+
     /// A number that trainings have in common which differ in nothing but their learner's
     /// [path](Learner::path): one fit answers for all of them, so they share their seeds and travel
     /// together. It never changes between versions.
@@ -127,6 +147,16 @@ mod tests {
     }
 
     #[test]
+    fn other_tools_names_reach_the_trainer_as_ours() {
+        let work = Work::Learner(Learner::GradientBoosting);
+        let training = |json: &str| work.training(&serde_json::from_str(json).unwrap()).unwrap();
+        let theirs = training(r#"{"num_boost_round": 10, "eta": 0.3, "lambda_l2": 1}"#);
+        let ours = training(r#"{"n_estimators": 10, "learning_rate": 0.3, "reg_lambda": 1}"#);
+        assert_eq!(theirs, ours);
+        assert_eq!(theirs.kin(), training(r#"{"eta": 0.3, "lambda_l2": 1}"#).kin());
+    }
+
+    #[test]
     fn families_are_counted() {
         let families = |trial: &str, space: &str| {
             let job = format!(
@@ -140,6 +170,7 @@ mod tests {
         };
         let boosting = |space| families("gradient_boosting", space);
         assert_eq!(boosting("{n_estimators: [10, 20, 30], max_depth: [2, 3]}"), Some(2));
+        assert_eq!(boosting("{num_trees: [10, 20, 30], max_depth: [2, 3]}"), Some(2));
         let rate = "learning_rate: {type: float, min: 0.1, max: 0.2}";
         assert_eq!(boosting(&format!("{{n_estimators: [10, 20], {rate}}}")), None);
         assert_eq!(families("knn", "{n_neighbors: [1, 2, 3]}"), Some(3));

@@ -121,7 +121,7 @@ impl Builder {
     fn build(&mut self, text: &str) -> Step {
         if text.len() > MAX_BYTES {
             let message =
-                format!("the file has {} bytes; a job file has at most {MAX_BYTES}", text.len());
+                format!("the file has more than {MAX_BYTES} bytes ({} MiB)", MAX_BYTES >> 20);
             return Err(error((0, 0), message, "too many bytes", "a smaller file"));
         }
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);

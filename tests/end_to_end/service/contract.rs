@@ -248,6 +248,13 @@ fn a_study_is_run_again_and_removed(fleet: Fleet) {
     let more = ["rerun", "weekly", "--set", "limits.max_total_trials=3", "--name", "little"];
     let little = fleet.json(&[&more[..], &["--wait"]].concat());
     assert_eq!(little["trials"]["completed"], 9, "{little}");
+    let taken = ["rerun", "weekly", "--name", "little", "--server", &fleet.url];
+    let taken = fleet.place.fleetfit(&taken);
+    assert_eq!(taken.code, 2, "{}", taken.stderr);
+    assert!(taken.stderr.contains("there is a study named little already"), "{}", taken.stderr);
+    let body = json!({"name": "little"});
+    let (code, refusal) = fleet.ask("POST", "/api/v1/studies/weekly/rerun", Some(&body));
+    assert_eq!((code, &refusal["code"]), (409, &json!("conflict")), "{refusal}");
     for name in ["weekly", "weekly-2", "little"] {
         fleet.json(&["delete", name]);
         assert!(!fleet.place.path("home/studies").join(name).exists());
@@ -261,6 +268,10 @@ fn a_study_is_run_again_and_removed(fleet: Fleet) {
 }
 
 fn the_same_job_is_one_study(fleet: Fleet) {
+    let part = if fleet.nats.is_some() { "nats" } else { "runner" };
+    let (code, health) = fleet.ask("GET", "/healthz", None);
+    let healthy = json!({"status": "ok", "journal": "ok", "engine": "ok", part: "ok"});
+    assert_eq!((code, health), (200, healthy));
     let job = program_job("same", TELL, 4, "");
     let first = fleet.submit("job.yaml", &job);
     let second = fleet.submit("job.yaml", &job);

@@ -57,6 +57,10 @@ fn programs_run_only_where_they_may() {
     let script = format!("touch {}; {TELL}", mark.display());
     fleet.place.write("job.yaml", &program_job("programs", &script, 2, ""));
     fleet.json(&["submit", "job.yaml"]);
+    let ask = ["status", "programs", "--server", &fleet.url];
+    eventually("it is said that nobody runs programs", PATIENCE, || {
+        fleet.place.fleetfit(&ask).ok().stderr.contains("no runner that is there runs programs")
+    });
     fleet.place.write("sales.csv", &panel(2, 60));
     let fits = "type: sweep\nname: fits\ntraining_data: {path: sales.csv}\n\
                 target_column_name: sales\ntask: regression\npartition_column_names: [store]\n\

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use fleetfit_search_spaces::wire::subjects::Kind;
 use fleetfit_search_spaces::{Assignment, AssignmentKey, FromRunner};
 
 use super::link::Link;
@@ -23,6 +24,9 @@ const WAIT: Duration = Duration::from_secs(2);
 const UNSETTLED_PER_SLOT: usize = 4;
 const MIN_UNSETTLED: usize = 64;
 
+/// Programs are brisk that end within this time: what is between two of them counts.
+const BRISK_MS: u64 = 100;
+
 /// What NATS is told.
 const ACK: &str = "+ACK";
 const PROGRESS: &str = "+WPI";
@@ -31,10 +35,25 @@ const PROGRESS: &str = "+WPI";
 pub(super) struct Hand {
     slots: usize,
     held: BTreeMap<AssignmentKey, Held>,
+    /// Whether the latest program was brisk. While they are, one more for each slot is taken in and
+    /// made ready while another one runs.
+    is_brisk: bool,
+}
+
+/// What may be pulled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Room {
+    /// Nothing.
+    None,
+    /// What nobody else waits for: it begins later.
+    Ahead,
+    /// Whatever comes: a thread is free.
+    Free,
 }
 
 struct Held {
     link: Arc<Link>,
+    kind: Kind,
     /// Where its acknowledgement goes, and which making of the stream that holds for.
     reply: String,
     epoch: u64,
@@ -55,22 +74,61 @@ enum Stage {
 
 impl Hand {
     pub(super) fn of(slots: usize) -> Self {
-        Self { slots, held: BTreeMap::new() }
+        Self { slots, held: BTreeMap::new(), is_brisk: false }
     }
 
     pub(super) fn is_empty(&self) -> bool {
         self.held.is_empty()
     }
 
-    pub(super) fn n_busy(&self) -> usize {
+    /// How many slots are taken.
+    pub(super) fn n_running(&self) -> usize {
+        self.n_busy().min(self.slots)
+    }
+
+    fn n_busy(&self) -> usize {
         self.held.values().filter(|held| !matches!(held.stage, Stage::Told)).count()
     }
 
-    /// Whether a thread is free, and not too much waits to be acknowledged.
-    pub(super) fn has_room(&self) -> bool {
+    /// Whether a thread is free for such work, and not too much waits to be acknowledged.
+    pub(super) fn room(&self, kind: Kind) -> Room {
         let n_busy = self.n_busy();
         let most = MIN_UNSETTLED.max(UNSETTLED_PER_SLOT * self.slots);
-        n_busy < self.slots && self.held.len() - n_busy < most
+        match self.held.len() - n_busy < most {
+            true if n_busy < self.slots => Room::Free,
+            true if n_busy < self.most(kind) => Room::Ahead,
+            _ => Room::None,
+        }
+    }
+
+    /// How many threads may be at something, one more of this kind included. Beside what was handed
+    /// out before nothing is taken ahead: this runner may die of it, as another one did, and whatever
+    /// it holds is blamed for that.
+    fn most(&self, kind: Kind) -> usize {
+        let is_suspect = |(key, held): (&AssignmentKey, &Held)| {
+            key.attempt > 1 && matches!(held.stage, Stage::Running { .. })
+        };
+        match kind {
+            Kind::Command if self.is_brisk && !self.held.iter().any(is_suspect) => 2 * self.slots,
+            Kind::Command | Kind::Fit => self.slots,
+        }
+    }
+
+    /// What is told of an assignment says whether programs are brisk.
+    pub(super) fn note(&mut self, key: AssignmentKey, message: &FromRunner) {
+        if self.held.get(&key).is_none_or(|held| held.kind != Kind::Command) {
+            return;
+        }
+        match message {
+            FromRunner::Outcomes { outcomes, .. } => {
+                let mut took_ms =
+                    outcomes.iter().map(|one| one.ended_ms.saturating_sub(one.started_ms));
+                self.is_brisk = took_ms.all(|took_ms| took_ms <= BRISK_MS);
+            }
+            // It found no slot in time.
+            FromRunner::Returned { .. } => self.is_brisk = false,
+            _ => {}
+        }
     }
 
     pub(super) fn link(&self, key: AssignmentKey) -> Option<Arc<Link>> {
@@ -94,14 +152,16 @@ impl Hand {
     /// Takes an assignment to run, or one to say something of and no more.
     pub(super) fn take(
         &mut self,
-        link: &Arc<Link>,
+        from: (&Arc<Link>, Kind),
         key: AssignmentKey,
         reply: String,
         to_run: Option<Assignment>,
     ) {
         let now = Instant::now();
+        let (link, kind) = from;
         let held = Held {
             link: Arc::clone(link),
+            kind,
             reply,
             epoch: link.epoch(),
             stage: to_run.map_or(Stage::Told, Stage::Waiting),
@@ -111,24 +171,28 @@ impl Hand {
         self.held.insert(key, held);
     }
 
-    /// What threads are free for, in the order of arrival.
+    /// What threads are free for, in the order of arrival, and programs to be made ready.
     pub(super) fn next_to_run(&mut self) -> Vec<Assignment> {
         let is_running = |held: &&Held| matches!(held.stage, Stage::Running { .. });
-        let n_running = self.held.values().filter(is_running).count();
+        let mut n_running = self.held.values().filter(is_running).count();
         let mut waiting: Vec<_> = self
             .held
             .iter()
             .filter(|(_, held)| matches!(held.stage, Stage::Waiting(_)))
-            .map(|(key, held)| (held.taken, *key))
+            .map(|(key, held)| (held.taken, *key, self.most(held.kind)))
             .collect();
         waiting.sort_unstable();
-        let free = self.slots.saturating_sub(n_running);
         let mut next = Vec::new();
-        for (_, key) in waiting.into_iter().take(free) {
+        for (_, key, most) in waiting {
+            // What came later waits, too.
+            if n_running >= most {
+                break;
+            }
             if let Some(held) = self.held.get_mut(&key)
                 && let Stage::Waiting(assignment) =
                     std::mem::replace(&mut held.stage, Stage::Running { seen: false })
             {
+                n_running += 1;
                 next.push(assignment);
             }
         }
@@ -224,4 +288,95 @@ pub(super) async fn settle(shared: &Shared, link: &Link, key: AssignmentKey) {
         let _ = shared.client.publish(reply, ACK.into()).await;
     }
     shared.tick();
+}
+
+#[cfg(test)]
+mod tests {
+    use fleetfit_search_spaces::{AssignmentTask, End, Outcome, StudyId};
+
+    use super::*;
+
+    fn key(number: u64) -> AssignmentKey {
+        AssignmentKey { study: StudyId(1), number, attempt: 1 }
+    }
+
+    fn take(hand: &mut Hand, link: &Arc<Link>, kind: Kind, number: u64) -> Vec<u64> {
+        let of = Assignment { key: key(number), task: AssignmentTask::Try(Vec::new()) };
+        hand.take((link, kind), key(number), "reply".into(), Some(of));
+        hand.next_to_run().iter().map(|next| next.key.number).collect()
+    }
+
+    /// The end of a program that took so long is told.
+    fn end(hand: &mut Hand, number: u64, took_ms: u64) {
+        let end = End::Completed { value: 1.0 };
+        let (started_ms, ended_ms) = (1_000, 1_000 + took_ms);
+        let outcome = Outcome {
+            configuration: 0,
+            entity: 0,
+            end,
+            fits: 0,
+            started_ms,
+            ended_ms,
+            reports: Vec::new(),
+        };
+        let outcomes = vec![outcome];
+        hand.note(key(number), &FromRunner::Outcomes { of: key(number), outcomes });
+        hand.told(key(number));
+    }
+
+    #[test]
+    fn only_brisk_programs_are_taken_ahead() {
+        let (link, _ends) = Link::new("s", Duration::from_secs(30));
+        let (link, mut hand) = (Arc::new(link), Hand::of(1));
+        let rooms = |hand: &Hand| Kind::ALL.map(|kind| hand.room(kind));
+        assert_eq!(take(&mut hand, &link, Kind::Command, 1), [1]);
+        assert_eq!(rooms(&hand), [Room::None; 2], "nothing is known of it");
+        end(&mut hand, 1, 10);
+        assert_eq!(rooms(&hand), [Room::Free; 2]);
+        assert_eq!(take(&mut hand, &link, Kind::Command, 2), [2]);
+        assert_eq!((hand.room(Kind::Fit), hand.room(Kind::Command)), (Room::None, Room::Ahead));
+        assert_eq!(take(&mut hand, &link, Kind::Command, 3), [3]);
+        assert_eq!((rooms(&hand), hand.n_running()), ([Room::None; 2], 1));
+        // A fit waits until there is a slot for it, and a third program, too.
+        assert!(take(&mut hand, &link, Kind::Fit, 4).is_empty());
+        assert!(take(&mut hand, &link, Kind::Command, 5).is_empty());
+        end(&mut hand, 2, 10);
+        assert!(hand.next_to_run().is_empty(), "the fit was there first");
+        end(&mut hand, 3, 10);
+        let next: Vec<u64> = hand.next_to_run().iter().map(|next| next.key.number).collect();
+        assert_eq!(next, [4, 5]);
+        end(&mut hand, 5, 5_000);
+        end(&mut hand, 4, 10);
+        assert_eq!(take(&mut hand, &link, Kind::Command, 6), [6]);
+        assert_eq!(rooms(&hand), [Room::None; 2], "a slow one, and fits do not count");
+    }
+
+    #[test]
+    fn after_one_came_back_nothing_is_taken_ahead() {
+        let (link, _ends) = Link::new("s", Duration::from_secs(30));
+        let (link, mut hand) = (Arc::new(link), Hand::of(1));
+        take(&mut hand, &link, Kind::Command, 1);
+        end(&mut hand, 1, 10);
+        take(&mut hand, &link, Kind::Command, 2);
+        take(&mut hand, &link, Kind::Command, 3);
+        hand.note(key(3), &FromRunner::Returned { of: key(3), reason: None });
+        hand.told(key(3));
+        assert_eq!(hand.room(Kind::Command), Room::None);
+    }
+
+    #[test]
+    fn beside_what_was_handed_out_before_nothing_is_taken_ahead() {
+        let (link, _ends) = Link::new("s", Duration::from_secs(30));
+        let (link, mut hand) = (Arc::new(link), Hand::of(1));
+        take(&mut hand, &link, Kind::Command, 1);
+        end(&mut hand, 1, 10);
+        let again = AssignmentKey { attempt: 2, ..key(2) };
+        let of = Assignment { key: again, task: AssignmentTask::Try(Vec::new()) };
+        hand.take((&link, Kind::Command), again, "reply".into(), Some(of));
+        assert_eq!(hand.next_to_run().len(), 1);
+        assert_eq!(hand.room(Kind::Command), Room::None);
+        hand.told(again);
+        take(&mut hand, &link, Kind::Command, 3);
+        assert_eq!(hand.room(Kind::Command), Room::Ahead);
+    }
 }

@@ -1,5 +1,6 @@
 //! Services: heard of, joined, told every few seconds that this runner is there, and watched.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -21,6 +22,9 @@ const BEAT: Duration = Duration::from_secs(2);
 /// How long to look for a service that takes this runner after one has refused it.
 const LOOK_ON: Duration = Duration::from_secs(5);
 
+/// How many services are remembered that are not the one that was named.
+const MOST_OTHERS: usize = 20;
+
 /// How often the connection is looked at, and how often the stream while the connection stays.
 const WATCH: Duration = Duration::from_millis(50);
 const VERIFY: Duration = Duration::from_secs(3);
@@ -35,12 +39,18 @@ pub(super) async fn run(shared: Arc<Shared>, runner: Arc<Runner>) {
     if let Some(service) = shared.service.clone() {
         join(&shared, &runner, &service, &mut refused).await;
     }
+    let begun = Instant::now();
+    let mut others = BTreeSet::new();
+    let mut is_said = false;
     loop {
         let announced = tokio::time::timeout(BEAT, heard.next()).await;
         let service = match announced {
             Ok(Some(message)) => match serde_json::from_slice::<Announcement>(&message.payload) {
                 Ok(announcement) => {
                     check_version(&shared, &announcement);
+                    if others.len() < MOST_OTHERS {
+                        others.insert(announcement.service.clone());
+                    }
                     Some(announcement.service)
                 }
                 Err(_) => None,
@@ -55,6 +65,15 @@ pub(super) async fn run(shared: Arc<Shared>, runner: Arc<Runner>) {
         {
             join(&shared, &runner, &service, &mut refused).await;
         }
+        if let Some(wanted) = &shared.service
+            && begun.elapsed() >= LOOK_ON
+            && lock(&shared.links).find(wanted).is_none()
+            && refused.is_none()
+            && !is_said
+        {
+            is_said = true;
+            (shared.say)(&absent(wanted, &others));
+        }
         let is_alone = lock(&shared.links).all.iter().all(|link| link.is_closed());
         let is_final = |at: Instant| shared.service.is_some() || at.elapsed() > LOOK_ON;
         if is_alone && refused.is_some_and(is_final) {
@@ -62,6 +81,19 @@ pub(super) async fn run(shared: Arc<Shared>, runner: Arc<Runner>) {
             why.get_or_insert_with(|| "no service takes this runner".to_owned());
         }
     }
+}
+
+/// What is said of a service that nobody hears of.
+fn absent(wanted: &str, others: &BTreeSet<String>) -> String {
+    let others: Vec<&str> = others.iter().map(String::as_str).collect();
+    let there = match others.as_slice() {
+        [] => "no other is, either".to_owned(),
+        others => format!("there is {}", others.join(", ")),
+    };
+    format!(
+        "service {wanted} is not there: {there}. Waiting for it; a service tells its id when it \
+         starts, and keeps it in the file service-id of its data directory"
+    )
 }
 
 /// A service that was replaced by one that speaks otherwise has nothing for us any more.
@@ -137,7 +169,7 @@ fn begin(shared: &Arc<Shared>, runner: &Arc<Runner>, service: &str, lease: Durat
 fn hello(shared: &Shared, link: Option<&Arc<Link>>) -> Hello {
     let hand = lock(&shared.hand);
     Hello {
-        busy: u32::try_from(hand.n_busy()).unwrap_or(u32::MAX),
+        busy: u32::try_from(hand.n_running()).unwrap_or(u32::MAX),
         holds: link.map(|link| hand.keys(link)).unwrap_or_default(),
         load: load(),
         draining: shared.is_leaving(),

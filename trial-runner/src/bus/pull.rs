@@ -1,7 +1,9 @@
-//! Pulls assignments, one for each free slot.
+//! Pulls assignments, one for each free slot, and brisk programs ahead.
 //!
 //! There is one request at a time for each service and kind of work. All of them stand while there
 //! is room, so two may be answered for the last slot: what then waits for too long is handed back.
+//! While programs are brisk, one more for each slot is asked for. Such a request takes only what lies
+//! there at that moment, so that nothing goes to a runner that is busy while another one waits.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -12,7 +14,9 @@ use fleetfit_search_spaces::wire::letter::{self, LetterError};
 use fleetfit_search_spaces::wire::subjects::Kind;
 use fleetfit_search_spaces::{Assignment, FromRunner};
 use futures_util::StreamExt;
+use tokio::time::timeout;
 
+use super::hand::Room;
 use super::link::Link;
 use super::post::Item;
 use super::{Shared, lock};
@@ -22,6 +26,9 @@ const EXPIRES: Duration = Duration::from_secs(1);
 
 /// How long an answer may take beyond that.
 const LATE: Duration = Duration::from_secs(1);
+
+/// How long to wait where nothing lies there to be taken ahead.
+const AHEAD_PAUSE: Duration = Duration::from_millis(10);
 
 /// How long to wait where there is nobody to ask: the scheduler makes it again.
 const PAUSE: Duration = Duration::from_millis(300);
@@ -36,9 +43,18 @@ pub(super) async fn run(shared: Arc<Shared>, link: Arc<Link>, kind: Kind) {
     if let Ok(mut answers) = shared.client.subscribe(inbox.clone()).await {
         let mut room = shared.room.subscribe();
         while !shared.is_leaving() && !link.is_closed() {
-            if link.is_sure() && shared.has_room() {
-                ask(&shared, &link, kind, &inbox, &mut answers).await;
-            } else if room.changed().await.is_err() {
+            let puller = Puller { shared: &shared, link: &link, kind, inbox: &inbox };
+            let there_is = if link.is_sure() { shared.room(kind) } else { Room::None };
+            let waited = match there_is {
+                Room::Free => {
+                    puller.ask(&format!("\"expires\":{}", EXPIRES.as_nanos()), &mut answers).await;
+                    continue;
+                }
+                Room::Ahead if puller.ask("\"no_wait\":true", &mut answers).await => continue,
+                Room::Ahead => timeout(AHEAD_PAUSE, room.changed()).await.unwrap_or(Ok(())),
+                Room::None => room.changed().await,
+            };
+            if waited.is_err() {
                 break;
             }
         }
@@ -46,62 +62,76 @@ pub(super) async fn run(shared: Arc<Shared>, link: Arc<Link>, kind: Kind) {
     shared.n_pulling.fetch_sub(1, Ordering::SeqCst);
 }
 
-async fn ask(
-    shared: &Arc<Shared>,
-    link: &Arc<Link>,
+/// Who pulls what from where.
+#[derive(Clone, Copy)]
+struct Puller<'a> {
+    shared: &'a Arc<Shared>,
+    link: &'a Arc<Link>,
     kind: Kind,
-    inbox: &str,
-    answers: &mut Subscriber,
-) {
-    let stream = link.subjects.work_stream();
-    let subject = format!("$JS.API.CONSUMER.MSG.NEXT.{stream}.{}", kind.word());
-    let request = format!("{{\"batch\":1,\"expires\":{}}}", EXPIRES.as_nanos());
-    let sent = shared.client.publish_with_reply(subject, inbox.to_owned(), request.into()).await;
-    if sent.is_err() {
-        return tokio::time::sleep(PAUSE).await;
-    }
-    match tokio::time::timeout(EXPIRES + LATE, answers.next()).await {
-        Ok(Some(message)) => match message.status {
-            None => take(shared, link, message).await,
-            Some(status) if NOTHING.contains(&status.as_u16()) => {}
-            Some(_) => tokio::time::sleep(PAUSE).await,
-        },
-        // The request was lost with the connection.
-        Err(_) => {}
-        Ok(None) => tokio::time::sleep(PAUSE).await,
-    }
+    inbox: &'a str,
 }
 
-/// Takes a message into hand.
-async fn take(shared: &Arc<Shared>, link: &Arc<Link>, message: Message) {
-    let Some(reply) = message.reply.as_ref().map(ToString::to_string) else { return };
-    let mut assignment = match letter::open::<Assignment>(&message.payload) {
-        Ok((assignment, _)) => assignment,
-        Err(error) => return refuse(shared, link, reply, &error).await,
-    };
-    let study = lock(&shared.links).inside(link, assignment.key.study);
-    assignment.key.study = study;
-    let key = assignment.key;
-    if lock(&shared.hand).renew(key, &reply) {
-        return;
+impl Puller<'_> {
+    /// Asks for one assignment. Whether there was an answer other than that there is none.
+    async fn ask(&self, terms: &str, answers: &mut Subscriber) -> bool {
+        let Self { shared, link, kind, inbox } = *self;
+        let stream = link.subjects.work_stream();
+        let subject = format!("$JS.API.CONSUMER.MSG.NEXT.{stream}.{}", kind.word());
+        let request = format!("{{\"batch\":1,{terms}}}");
+        let sent =
+            shared.client.publish_with_reply(subject, inbox.to_owned(), request.into()).await;
+        if sent.is_err() {
+            tokio::time::sleep(PAUSE).await;
+            return false;
+        }
+        match timeout(EXPIRES + LATE, answers.next()).await {
+            Ok(Some(message)) => match message.status {
+                None => {
+                    self.take(message).await;
+                    return true;
+                }
+                Some(status) if NOTHING.contains(&status.as_u16()) => {}
+                Some(_) => tokio::time::sleep(PAUSE).await,
+            },
+            // The request was lost with the connection.
+            Err(_) => {}
+            Ok(None) => tokio::time::sleep(PAUSE).await,
+        }
+        false
     }
-    let is_repeated = n_delivered(&reply).is_none_or(|n| n > 1);
-    if is_repeated || shared.is_leaving() {
-        lock(&shared.hand).take(link, key, reply, None);
-        let of = link.outside(key);
-        // Whoever had it before died of it, or lost it; the scheduler decides what that means.
-        let message = match is_repeated {
-            true => FromRunner::Done { of },
-            false => FromRunner::Returned { of, reason: None },
+
+    /// Takes a message into hand.
+    async fn take(&self, message: Message) {
+        let Self { shared, link, kind, .. } = *self;
+        let Some(reply) = message.reply.as_ref().map(ToString::to_string) else { return };
+        let mut assignment = match letter::open::<Assignment>(&message.payload) {
+            Ok((assignment, _)) => assignment,
+            Err(error) => return refuse(shared, link, reply, &error).await,
         };
-        return link.post(Item::Told { of: key, message, bytes: Vec::new() });
+        let study = lock(&shared.links).inside(link, assignment.key.study);
+        assignment.key.study = study;
+        let key = assignment.key;
+        if lock(&shared.hand).renew(key, &reply) {
+            return;
+        }
+        let is_repeated = n_delivered(&reply).is_none_or(|n| n > 1);
+        if is_repeated || shared.is_leaving() {
+            lock(&shared.hand).take((link, kind), key, reply, None);
+            let of = link.outside(key);
+            // Whoever had it before died of it, or lost it; the scheduler decides what that means.
+            let message = match is_repeated {
+                true => FromRunner::Done { of },
+                false => FromRunner::Returned { of, reason: None },
+            };
+            return link.post(Item::Told { of: key, message, bytes: Vec::new() });
+        }
+        let next = {
+            let mut hand = lock(&shared.hand);
+            hand.take((link, kind), key, reply, Some(assignment));
+            hand.next_to_run()
+        };
+        shared.run(next);
     }
-    let next = {
-        let mut hand = lock(&shared.hand);
-        hand.take(link, key, reply, Some(assignment));
-        hand.next_to_run()
-    };
-    shared.run(next);
 }
 
 /// How often the message has been delivered, as the address of its acknowledgement says:

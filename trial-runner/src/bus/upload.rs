@@ -156,8 +156,18 @@ impl Files {
                     continue;
                 };
                 let (at, path) = (format!("{at}/{name}"), entry.path());
-                // Links are not followed: they lead to what is not the trial's own.
-                let Ok(metadata) = entry.metadata() else { continue };
+                let Ok(mut metadata) = entry.metadata() else { continue };
+                if metadata.is_symlink() {
+                    match self.linked(&path) {
+                        Some(linked) => metadata = linked,
+                        None => {
+                            notes.push(format!(
+                                "{at} was not kept: it is a link, and leads to no file in outputs"
+                            ));
+                            continue;
+                        }
+                    }
+                }
                 if metadata.is_dir() {
                     folders.push((at, path));
                 } else if metadata.is_file() {
@@ -175,6 +185,14 @@ impl Files {
             }
         }
         found
+    }
+
+    /// The file among the outputs that a link leads to, which is kept in the link's place too. What
+    /// lies elsewhere is not the trial's own, and a folder could hold the link itself.
+    fn linked(&self, link: &Path) -> Option<fs::Metadata> {
+        let outputs = self.folder.join("outputs").canonicalize().ok()?;
+        let target = link.canonicalize().ok().filter(|target| target.starts_with(&outputs))?;
+        fs::metadata(target).ok().filter(fs::Metadata::is_file)
     }
 
     fn bring_one(&self, shared: &Shared, at: &str, path: &Path) -> Result<(), String> {

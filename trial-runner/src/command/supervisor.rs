@@ -2,7 +2,7 @@
 //!
 //! It is fleetfit's own executable, started again as `fleetfit __supervise`, and serves one trial
 //! after another. Its standard input is a socket: orders come in, answers go out, a line of JSON
-//! each. The socket's end, which comes even when fleetfit is killed with -9, ends the program's
+//! each. A program is made ready first, and begins when it is told to. The socket's end, which comes even when fleetfit is killed with -9, ends the program's
 //! process group. A kill -9 of the supervisor itself is answered here: the group was named before
 //! anything of the program ran, and is killed; what has left the group is found by a mark in its
 //! environment. The other end is in `process`.
@@ -35,7 +35,10 @@ pub const GRACE: Duration = Duration::from_secs(5);
 /// What a supervisor is told.
 #[derive(Debug, Serialize, Deserialize)]
 enum Order {
-    Run(Program),
+    /// Make the program ready: all that costs time, short of running anything of it.
+    Prepare(Program),
+    /// Let the program begin.
+    Begin,
     /// End the program: SIGTERM, and SIGKILL after [`GRACE`]. The last order of a supervisor.
     Stop,
 }
@@ -88,21 +91,20 @@ impl Supervisors {
         Self { executable: executable.to_owned(), idle: Mutex::default() }
     }
 
-    /// Starts the program under an idle supervisor, or a new one.
-    pub(super) fn start(&self, program: &Program) -> std::io::Result<Supervisor> {
+    /// Makes the program ready under an idle supervisor, or a new one.
+    pub(super) fn prepare(&self, program: &Program) -> std::io::Result<Supervisor> {
         let mark = Mark::new();
         let mut program = program.clone();
         program.environment.push(mark.variable());
-        let mut order = serde_json::to_vec(&Order::Run(program))?;
-        order.push(b'\n');
+        let order = Order::Prepare(program);
         while let Some(mut supervisor) = self.take_idle() {
-            if supervisor.tell(&order).is_ok() {
+            if supervisor.order(&order).is_ok() {
                 supervisor.mark = mark;
                 return Ok(supervisor);
             }
         }
         let mut supervisor = Supervisor::start(&self.executable, mark)?;
-        supervisor.tell(&order)?;
+        supervisor.order(&order)?;
         Ok(supervisor)
     }
 
@@ -179,6 +181,11 @@ impl Supervisor {
         Ok(supervisor)
     }
 
+    /// Lets the program begin. Where its supervisor is gone, [`Supervisor::wait`] says so.
+    pub(super) fn begin(&mut self) {
+        let _ = self.order(&Order::Begin);
+    }
+
     /// Waits for output or an answer, and returns how the program ended once the supervisor has said
     /// so, or has gone. What is there to read then is all there will be.
     pub(super) fn wait(&mut self, timeout: Duration) -> Option<Exit> {
@@ -209,10 +216,7 @@ impl Supervisor {
     /// Asks for the program's end. Whether it comes shows in [`Supervisor::wait`].
     pub(super) fn stop(&mut self) {
         self.is_fit = false;
-        if let Ok(mut order) = serde_json::to_vec(&Order::Stop) {
-            order.push(b'\n');
-            let _ = self.tell(&order);
-        }
+        let _ = self.order(&Order::Stop);
     }
 
     /// Kills the supervisor and everything of the program without asking.
@@ -226,8 +230,10 @@ impl Supervisor {
         Exit::Lost
     }
 
-    fn tell(&mut self, order: &[u8]) -> std::io::Result<()> {
-        self.control.write_all(order)
+    fn order(&mut self, order: &Order) -> std::io::Result<()> {
+        let mut line = serde_json::to_vec(order)?;
+        line.push(b'\n');
+        self.control.write_all(&line)
     }
 
     /// Reads what the supervisor has said; only called when it has.

@@ -8,7 +8,9 @@ use super::labels::{self, Classes};
 use super::raw::RawRows;
 use super::roles::Roles;
 use super::table::Table;
-use crate::frame::{DatePart, Feature, FeatureKind, FeatureSchema, TargetKind};
+use crate::frame::{
+    DatePart, Feature, FeatureKind, FeatureSchema, TargetKind, TimeKind, TimeSchema,
+};
 
 /// More classes than a classifier is asked to tell apart.
 pub(super) const MAX_CLASSES: usize = 1_000;
@@ -99,8 +101,18 @@ pub(super) fn describe(
         features,
         target: spec.target.clone(),
         target_kind: target_kind(&table.surveys[roles.target], raw, spec)?,
-        partition: roles.key_columns(table),
+        partition: Roles::key_columns(table, &roles.keys),
         time_column: spec.forecasting.as_ref().map(|f| f.time_column.clone()),
+        time: roles.time.map(|time| TimeSchema {
+            kind: match table.surveys[time].feature_kind() {
+                Kind::Date => TimeKind::Date,
+                _ => TimeKind::Number,
+            },
+            series: Roles::key_columns(table, &roles.series),
+            past: roles.past.iter().map(|&column| table.names[column].clone()).collect(),
+            // Once the rows are sorted: it takes their steps.
+            holidays: None,
+        }),
     };
     Ok((schema, keep))
 }

@@ -7,27 +7,45 @@ use fleetfit_search_spaces::data::DataSource;
 use fleetfit_search_spaces::entity::EntityKey;
 
 use super::TargetRows;
+use super::bins::named;
 use super::column::{Column, Storage};
 use super::error::DataError;
 use super::keys::RowKeys;
 use super::raw::{Sorted, sort_by_group};
-use super::roles::{Reading, feature_storage, missing_column};
+use super::roles::{ReadColumns, Reading, Ticket, feature_storage, missing_column};
 use super::sorting::{target_rows, to_levels};
 use super::table::Table;
-use crate::frame::{FeatureKind, FeatureSchema, Frame, Layout, MISSING, Target, TargetKind};
+use crate::frame::{
+    FeatureColumn, FeatureKind, FeatureSchema, FeatureValues, Frame, Layout, MISSING, Target,
+    TargetKind, TimeKind, TimeSchema, Timeline,
+};
 
 /// Rows to predict, by entity. Rows are named by their position in the input.
 #[derive(Debug)]
 pub struct Prediction {
     n_rows: usize,
     partition: Vec<(String, Column)>,
+    /// The columns that tell series of an entity apart.
+    series: Vec<(String, Column)>,
     time: Option<(String, Column)>,
+    /// The times and the series of the rows, for forecasts, in the entities' order.
+    moments: Option<Moments>,
     order: Vec<u32>,
     offsets: Vec<u32>,
     unknown: Vec<u32>,
     layout: Layout,
     features: Vec<Column>,
     target: Option<TargetRows>,
+}
+
+#[derive(Debug)]
+struct Moments {
+    time: Vec<f64>,
+    series: Vec<u32>,
+    names: Arc<Vec<String>>,
+    past: Vec<(Arc<str>, Vec<f64>)>,
+    /// The features that are made of times.
+    holidays: Vec<FeatureColumn>,
 }
 
 impl Prediction {
@@ -55,9 +73,17 @@ impl Prediction {
         for key in &schema.partition {
             partition.push(reading.want(find(&key.name)?, key.kind.storage()));
         }
+        let mut series = Vec::new();
+        for key in schema.time.iter().flat_map(|time| &time.series) {
+            series.push((key.name.clone(), reading.want(find(&key.name)?, key.kind.storage())));
+        }
         let time = match &schema.time_column {
             Some(name) => Some((name.clone(), reading.want(find(name)?, Storage::Word))),
             None => None,
+        };
+        let moments = match (&schema.time_column, &schema.time) {
+            (Some(name), Some(own)) => Some(MomentTickets::want(find, name, own, &mut reading)?),
+            _ => None,
         };
         let mut features = Vec::new();
         for feature in &schema.features {
@@ -90,11 +116,19 @@ impl Prediction {
             .map(|(feature, ticket)| to_levels(columns.take(ticket).gather(&order), &feature.kind))
             .collect();
         let target = target.map(|ticket| target_rows(schema, columns.take(ticket)).gather(&order));
+        let moments = moments.zip(schema.time.as_ref());
+        let moments = moments.map(|(tickets, own)| {
+            let mut moments = tickets.take(own, &mut columns, &order);
+            moments.holidays = schema.holidays(&moments.time);
+            moments
+        });
         let names = schema.partition.iter().map(|key| key.name.clone());
         Ok(Self {
             n_rows: table.n_rows,
             partition: names.zip(partition).collect(),
+            series: series.into_iter().map(|(name, own)| (name, columns.take(own))).collect(),
             time: time.map(|(name, ticket)| (name, columns.take(ticket))),
+            moments,
             order,
             offsets,
             unknown,
@@ -141,15 +175,26 @@ impl Prediction {
             },
             _ => Target::Unknown,
         };
+        let mut columns = self.layout.columns(&self.features, rows.clone());
+        for column in self.moments.iter().flat_map(|moments| &moments.holidays) {
+            if let FeatureValues::Number(values) = &column.values {
+                columns.push(FeatureColumn {
+                    name: Arc::clone(&column.name),
+                    values: FeatureValues::Number(values[rows.clone()].to_vec()),
+                });
+            }
+        }
         Frame {
-            columns: self.layout.columns(&self.features, rows.clone()),
+            columns,
             target,
             weights: None,
+            timeline: self.moments.as_ref().map(|moments| moments.timeline(rows.clone())),
             n_rows: rows.len(),
         }
     }
 
-    /// The names of the columns that go with each prediction: the partition columns, then the time.
+    /// The names of the columns that go with each prediction: the partition columns, those of series
+    /// inside an entity, then the time.
     pub fn passed_columns(&self) -> Vec<&str> {
         self.passed().map(|(name, _)| name.as_str()).collect()
     }
@@ -166,7 +211,7 @@ impl Prediction {
     }
 
     fn passed(&self) -> impl Iterator<Item = &(String, Column)> {
-        self.partition.iter().chain(&self.time)
+        self.partition.iter().chain(&self.series).chain(&self.time)
     }
 
     fn range(&self, entity: u32) -> std::ops::Range<usize> {
@@ -174,6 +219,73 @@ impl Prediction {
         match self.offsets.get(entity as usize + 1) {
             Some(_) => at(entity as usize)..at(entity as usize + 1),
             None => 0..0,
+        }
+    }
+}
+
+/// Where the times, the series and the columns of the past will be.
+struct MomentTickets {
+    time: Ticket,
+    series: Vec<Ticket>,
+    past: Vec<Option<Ticket>>,
+}
+
+impl MomentTickets {
+    fn want(
+        find: impl Fn(&str) -> Result<usize, DataError>,
+        time_column: &str,
+        schema: &TimeSchema,
+        reading: &mut Reading,
+    ) -> Result<Self, DataError> {
+        let storage = match schema.kind {
+            TimeKind::Date => Storage::Date,
+            TimeKind::Number => Storage::Number,
+        };
+        let time = reading.want(find(time_column)?, storage);
+        let mut series = Vec::new();
+        for key in &schema.series {
+            series.push(reading.want(find(&key.name)?, key.kind.storage()));
+        }
+        // What is known for the past alone need not be there.
+        let past = schema
+            .past
+            .iter()
+            .map(|name| find(name).ok().map(|column| reading.want(column, Storage::Number)));
+        Ok(Self { time, series, past: past.collect() })
+    }
+
+    fn take(self, schema: &TimeSchema, columns: &mut ReadColumns, order: &[u32]) -> Moments {
+        let time = columns.take(self.time).gather(order).into_numbers();
+        let series: Vec<Column> =
+            self.series.into_iter().map(|ticket| columns.take(ticket).gather(order)).collect();
+        let (series, names) = if series.is_empty() {
+            (vec![0; time.len()], vec![String::new()])
+        } else {
+            let keys = RowKeys::of(&schema.series, &series, time.len());
+            let mut names = keys.entities.iter().map(EntityKey::text).collect();
+            (named(keys.rows, &mut names), names)
+        };
+        let past = schema.past.iter().zip(self.past).filter_map(|(name, ticket)| {
+            let values = columns.take(ticket?).gather(order).into_numbers();
+            Some((Arc::from(name.as_str()), values))
+        });
+        let (past, names) = (past.collect(), Arc::new(names));
+        Moments { time, series, names, past, holidays: Vec::new() }
+    }
+}
+
+impl Moments {
+    fn timeline(&self, rows: std::ops::Range<usize>) -> Timeline {
+        let past = self.past.iter().map(|(name, values)| FeatureColumn {
+            name: Arc::clone(name),
+            values: FeatureValues::Number(values[rows.clone()].to_vec()),
+        });
+        Timeline {
+            past: past.collect(),
+            time: self.time[rows.clone()].to_vec(),
+            series: self.series[rows].to_vec(),
+            names: Arc::clone(&self.names),
+            plan: None,
         }
     }
 }

@@ -19,6 +19,8 @@ pub(crate) struct RawRows {
     pub(crate) weight: Option<Column>,
     pub(crate) time: Option<Column>,
     pub(crate) series: Vec<Column>,
+    /// Columns of numbers that are known for the past alone.
+    pub(crate) past: Vec<Column>,
     pub(crate) marks: Vec<Column>,
     pub(crate) features: Vec<Column>,
 }
@@ -48,6 +50,7 @@ impl RawRows {
             weight: roles.weight.as_ref().map(find).transpose()?,
             time: roles.time.as_ref().map(find).transpose()?,
             series: find_all(&roles.series)?,
+            past: find_all(&roles.past)?,
             marks: find_all(&roles.marks)?,
             features: find_all(&roles.features)?,
             notices: Vec::new(),
@@ -66,6 +69,7 @@ impl RawRows {
             columns.iter().map(|&column| reading.want(column, storage)).collect::<Vec<_>>()
         };
         let marks = want_all(&roles.marks, Storage::Mark);
+        let past = want_all(&roles.past, Storage::Number);
         let mut want_each = |columns: &[usize], forms: &[Storage]| {
             let columns = columns.iter().zip(forms);
             columns.map(|(&column, &storage)| reading.want(column, storage)).collect::<Vec<_>>()
@@ -84,6 +88,7 @@ impl RawRows {
             n_rows: table.n_rows,
             keys: take_all(keys),
             series: take_all(series),
+            past: take_all(past),
             marks: take_all(marks),
             features: take_all(features),
             target: columns.take(target),
@@ -97,6 +102,7 @@ impl RawRows {
         self.n_rows += other.n_rows;
         append_all(&mut self.keys, other.keys);
         append_all(&mut self.series, other.series);
+        append_all(&mut self.past, other.past);
         append_all(&mut self.marks, other.marks);
         append_all(&mut self.features, other.features);
         append(&mut self.target, other.target);

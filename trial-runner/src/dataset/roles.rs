@@ -14,6 +14,8 @@ pub(crate) struct Roles {
     pub(crate) weight: Option<usize>,
     pub(crate) time: Option<usize>,
     pub(crate) series: Vec<usize>,
+    /// Numbers that are known for the past alone, of which lags are asked for.
+    pub(crate) past: Vec<usize>,
     pub(crate) marks: Vec<usize>,
     pub(crate) features: Vec<usize>,
     /// Sentences about columns that are not used.
@@ -68,6 +70,13 @@ impl Roles {
             weight,
             time,
             series,
+            past: match forecasting {
+                Some(settings) if settings.feature_lags => {
+                    let kind = |column: usize| feature_storage(table.surveys[column].kind());
+                    unknown.iter().copied().filter(|&c| kind(c) == Storage::Number).collect()
+                }
+                _ => Vec::new(),
+            },
             marks,
             features: Vec::new(),
             notices: Vec::new(),
@@ -155,10 +164,9 @@ impl Roles {
         Err(error)
     }
 
-    /// The partition columns with what their values are.
-    pub(crate) fn key_columns(&self, table: &Table) -> Vec<KeyColumn> {
-        self.keys
-            .iter()
+    /// Some columns of keys with what their values are.
+    pub(crate) fn key_columns(table: &Table, keys: &[usize]) -> Vec<KeyColumn> {
+        keys.iter()
             .map(|&column| KeyColumn {
                 name: table.names[column].clone(),
                 kind: KeyKind::of(&table.surveys[column]),

@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use fleetfit_search_spaces::entity::EntityKey;
 
+use super::bins::named;
 use super::column::Column;
 use super::describe::MAX_CLASSES;
 use super::error::{DataError, list_names, shorten};
-use super::keys::{Combinations, RowKeys};
+use super::keys::RowKeys;
 use super::labels::Classes;
 use super::raw::{RawRows, sort_by_group};
 use super::{Dataset, TargetRows};
@@ -53,12 +54,18 @@ impl Unsorted {
         }
         let sorted = sort_by_group(&groups, 2 * entities.len());
         let order = &sorted.order;
-        let series = (!raw.series.is_empty()).then(|| {
-            let codes: Vec<&[u32]> = raw.series.iter().map(|column| column.words().0).collect();
-            let rows = Combinations::of(&codes, raw.n_rows).rows;
+        let mut series_names = vec![String::new()];
+        let series_keys = self.schema.time.as_ref().map_or(&[][..], |time| &time.series);
+        let series = (!series_keys.is_empty()).then(|| {
+            let keys = RowKeys::of(series_keys, &raw.series, raw.n_rows);
+            series_names = keys.entities.iter().map(EntityKey::text).collect();
+            let rows = named(keys.rows, &mut series_names);
             order.iter().map(|&row| rows[row as usize]).collect()
         });
         let numbers = |column: Column| column.gather(order).into_numbers();
+        let past_names = self.schema.time.as_ref().map_or(&[][..], |time| &time.past);
+        let past_names = past_names.iter().map(|name| Arc::from(name.as_str()));
+        let past = past_names.zip(raw.past.into_iter().map(numbers)).collect();
         let features: Vec<Column> = raw
             .features
             .into_iter()
@@ -72,6 +79,9 @@ impl Unsorted {
             weights: raw.weight.map(numbers),
             time: raw.time.map(numbers),
             series,
+            series_names: Arc::new(series_names),
+            past,
+            forecasting: None,
             marks: raw.marks.into_iter().map(numbers).collect(),
             features,
             layout: Layout::of(&self.schema),

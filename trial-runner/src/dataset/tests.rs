@@ -1,5 +1,6 @@
 //! Data sets out of files, through the door that everybody uses.
 
+mod forecasts;
 mod mltables;
 mod parquets;
 mod predictions;
@@ -369,54 +370,6 @@ fn columns_with_a_job_of_their_own_are_no_features() {
         assert_eq!(error.key, key);
         assert_eq!(error.place.as_ref().unwrap().to_string(), line, "{error}");
     }
-}
-
-#[test]
-fn forecasting_knows_times_and_series() {
-    let text = "day,shop,sold_out,price,y\n2024-01-02,a,1,2,5\n2024-01-01,a,0,3,6\n\
-                ,a,0,1,1\n2024-01-02,b,0,2,7\n";
-    let folder = Folder::with("t.csv", text);
-    let spec = DataSpec {
-        task: Task::Forecasting,
-        forecasting: Some(Forecasting {
-            time_column: "day".to_owned(),
-            series_columns: vec!["shop".to_owned()],
-            horizon: Some(1),
-            frequency: None,
-            target_lags: None,
-            rolling_window: None,
-            feature_lags: false,
-            seasonality: None,
-            stl: None,
-            short_series: None,
-            aggregate: None,
-            holidays: None,
-            cv_step: None,
-            unknown_columns: vec!["sold_out".to_owned()],
-        }),
-        ..regression("t.csv", "y")
-    };
-    let dataset = folder.load(&spec).unwrap();
-    insta::assert_snapshot!(show(&dataset.frame(0)), @r"
-    day.day: 2 1 2
-    day.weekday: 2 1 2
-    day.day_of_year: 2 1 2
-    day.elapsed: 19724 19723 19724
-    shop: a a b
-    price: 2 3 2
-    -> 5 6 7
-    ");
-    let marks = dataset.marks(0);
-    let days: Vec<f64> = marks.time.unwrap().iter().map(|s| s / 86_400.0 - 19_722.0).collect();
-    assert_eq!(days, [2.0, 1.0, 2.0]);
-    assert_eq!(marks.series, Some(vec![0, 0, 1]));
-    assert_eq!(dataset.schema().time_column.as_deref(), Some("day"));
-    let error = Folder::with("t.csv", text.replace("2024-01-01", "Jan 1")).load(&spec).unwrap_err();
-    assert_eq!(error.key, "forecasting.time_column_name");
-    assert_eq!(
-        error.to_string(),
-        "t.csv:3: the time column \"day\" holds neither numbers nor dates in a form that is read"
-    );
 }
 
 #[test]

@@ -2,11 +2,17 @@ use super::*;
 use std::sync::Arc;
 
 fn plan(folds: Folds, task: Task) -> FoldPlan {
-    FoldPlan { folds, task, horizon: None, cv_step: None }
+    FoldPlan { folds, task, horizon: None, cv_step: None, gap: 0 }
 }
 
 fn numbers(n_rows: usize) -> Frame {
-    Frame { columns: Vec::new(), target: Target::Number(vec![1.0; n_rows]), weights: None, n_rows }
+    Frame {
+        columns: Vec::new(),
+        target: Target::Number(vec![1.0; n_rows]),
+        weights: None,
+        timeline: None,
+        n_rows,
+    }
 }
 
 fn classes(codes: Vec<u32>) -> Frame {
@@ -18,6 +24,7 @@ fn classes(codes: Vec<u32>) -> Frame {
             labels: Arc::new(vec!["no".to_owned(), "yes".to_owned(), "maybe".to_owned()]),
         },
         weights: None,
+        timeline: None,
     }
 }
 
@@ -117,6 +124,23 @@ fn origins_roll_to_the_end() {
         assert_eq!((&fold.train, &fold.validate), (train, validate));
     }
     assert_eq!(found.len(), 3);
+}
+
+#[test]
+fn a_gap_lies_between_past_and_future() {
+    let plan = |gap| FoldPlan { horizon: Some(2), gap, ..plan(Folds::Count(2), Task::Forecasting) };
+    let marks = at_times((0..9).map(f64::from).collect());
+    let found = folds(&plan(1), &numbers(9), &marks, 1).unwrap();
+    let expected = [(vec![0, 1, 2, 3], vec![5, 6]), (vec![0, 1, 2, 3, 4, 5], vec![7, 8])];
+    for (fold, (train, validate)) in found.iter().zip(&expected) {
+        assert_eq!((&fold.train, &fold.validate), (train, validate));
+    }
+    // It shrinks to leave one time to learn from.
+    let found = folds(&plan(50), &numbers(9), &marks, 1).unwrap();
+    assert_eq!(
+        (found.len(), &found[0].train[..], &found[0].validate[..]),
+        (1, &[0][..], &[7, 8][..])
+    );
 }
 
 #[test]

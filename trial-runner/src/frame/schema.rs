@@ -7,7 +7,10 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use super::FeatureColumn;
 use super::date_part::{DatePart, readable};
+use super::timeline::TimeKind;
+use crate::calendar::holidays::Holidays;
 use crate::dataset::KeyColumn;
 
 /// The features, the target and the other columns that matter when a model predicts.
@@ -23,6 +26,22 @@ pub struct FeatureSchema {
     pub partition: Vec<KeyColumn>,
     /// The column of time, where there is one.
     pub time_column: Option<String>,
+    /// What the times are, for forecasting.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub time: Option<TimeSchema>,
+}
+
+/// What the times of rows to forecast are.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TimeSchema {
+    /// What the time column holds.
+    pub kind: TimeKind,
+    /// The columns that tell series of an entity apart.
+    pub series: Vec<KeyColumn>,
+    /// Columns of numbers that are known for the past alone, of which there are lags.
+    pub past: Vec<String>,
+    /// The holidays that are features.
+    pub holidays: Option<Holidays>,
 }
 
 /// A column that becomes one or more features.
@@ -108,6 +127,20 @@ impl FeatureSchema {
                 }
             }
         }
+        if let (Some(column), Some(time)) = (&self.time_column, &self.time)
+            && time.holidays.is_some()
+        {
+            names.extend(Holidays::names(column).iter().map(|name| readable(name)));
+        }
         names
+    }
+
+    /// The features that are made of times, beside those that are columns.
+    pub(crate) fn holidays(&self, time: &[f64]) -> Vec<FeatureColumn> {
+        let own = self.time.as_ref().and_then(|time| time.holidays);
+        match (&self.time_column, own) {
+            (Some(column), Some(holidays)) => holidays.columns(column, time),
+            _ => Vec::new(),
+        }
     }
 }

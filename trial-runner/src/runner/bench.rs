@@ -13,9 +13,6 @@ use crate::frame::{Frame, Target};
 use crate::metrics::{Judged, MetricError, Yardstick, measure};
 use crate::trainer::{LaidOut, Predicted};
 
-/// Naive errors are those of the last value.
-const NO_SEASON: usize = 1;
-
 /// One entity's rows and folds.
 pub(super) struct Bench {
     pub(super) frame: Frame,
@@ -44,8 +41,10 @@ impl Bench {
         wanted: Measure,
         study_seed: u64,
     ) -> Self {
-        let (frame, marks) = (dataset.frame(entity), dataset.marks(entity));
+        let (frame, marks) = dataset.lay_out(entity);
         let folds = folds(plan, &frame, &marks, mix(&[study_seed, u64::from(entity)]));
+        let season = frame.timeline.as_ref().and_then(|timeline| timeline.plan.as_ref());
+        let season = season.map_or(1, |plan| plan.season);
         let truth = |fold: &Fold| Truth {
             target: match &frame.target {
                 Target::Number(values) => Target::Number(pick(values, &fold.validate)),
@@ -59,7 +58,7 @@ impl Bench {
                 Target::Number(values) if is_relative(wanted) => {
                     let series = marks.series.as_deref().map(|series| pick(series, &fold.train));
                     let train = pick(values, &fold.train);
-                    Yardstick::new(values, &train, series.as_deref(), NO_SEASON)
+                    Yardstick::new(values, &train, series.as_deref(), season)
                 }
                 _ => Yardstick::default(),
             },

@@ -12,8 +12,9 @@ use fleetfit_search_spaces::{Assignment, AssignmentTask, Block, End, Learner, Me
 use crate::dataset::Dataset;
 use crate::folds::FoldPlan;
 use crate::model::Model;
-use crate::trainer::{Fit, FitError, Spare, trainer};
+use crate::trainer::{Fit, FitError, Hand, Spare};
 
+use super::back_test::BackTest;
 use super::bench::Bench;
 use super::course::{Course, Entrant, guarded};
 use super::flight::{Flight, Landing, Over};
@@ -122,8 +123,8 @@ impl Fleet<'_> {
             let is_of_it = |entrant: &Entrant| entrant.training.learner == learner;
             let (mut together, others): (Vec<_>, Vec<_>) = entrants.into_iter().partition(is_of_it);
             entrants = others;
-            let reason = match (trainer(learner), &bench.folds) {
-                (Some(trainer), Ok(folds)) => {
+            let reason = match (Hand::of(learner, &bench.frame), &bench.folds) {
+                (Some(hand), Ok(folds)) => {
                     let course = Course {
                         entity,
                         bench,
@@ -134,7 +135,7 @@ impl Fleet<'_> {
                         spare: self.spare,
                         limit_s: study.limits.trial_timeout_s,
                     };
-                    course.run(trainer, &mut together, news)?;
+                    course.run(hand.trainer(), &mut together, news)?;
                     continue;
                 }
                 (None, _) => untrainable(learner),
@@ -180,17 +181,33 @@ impl Fleet<'_> {
         let work = &self.running.work;
         let training =
             work.study.work.training(&winner.configuration).map_err(Unfinished::Failed)?;
-        let trainer = trainer(training.learner)
+        let hand = Hand::of(training.learner, &bench.frame)
             .ok_or_else(|| Unfinished::Failed(untrainable(training.learner)))?;
+        let seed = mix(&[work.seed, training.kin(), u64::from(entity)]);
         let fit = Fit {
             frame: &bench.frame,
             rows: &rows,
             parameters: &training.parameters,
-            seed: mix(&[mix(&[work.seed, training.kin(), u64::from(entity)]), ALL_ROWS]),
+            seed: mix(&[seed, ALL_ROWS]),
             stop: &self.flight.stop,
             spare: self.spare,
         };
-        let fitted = guarded(|| trainer.fit(&fit)).map_err(Unfinished::Failed)?;
+        let back_test = BackTest {
+            hand,
+            bench,
+            training: &training,
+            seed,
+            stop: &self.flight.stop,
+            spare: self.spare,
+        };
+        let fit = || {
+            let model = hand.trainer().fit(&fit)?;
+            match model.forecasts_series() {
+                true => Ok(model.with_errors(back_test.errors()?)),
+                false => Ok(model),
+            }
+        };
+        let fitted = guarded(fit).map_err(Unfinished::Failed)?;
         fitted.map_err(|error| match error {
             FitError::Failed(reason) => Unfinished::Failed(reason),
             FitError::Stopped(_) => Unfinished::Over,

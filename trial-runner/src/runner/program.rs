@@ -1,4 +1,7 @@
 //! An assignment of command trials: one program after the other, with reports on the way.
+//!
+//! The first program is made ready before there is a slot for it, so that nothing but the program
+//! takes a slot's time.
 
 use std::time::Duration;
 
@@ -10,35 +13,43 @@ use fleetfit_search_spaces::{
 use crate::command::{self, CommandJob, Halt, Unstartable};
 
 use super::flight::{Flight, HANDED_BACK, Landing};
-use super::{Keeping, Left, Running, Tell, now_ms};
+use super::slots::Slot;
+use super::{Desk, Keeping, Left, Running, now_ms};
 
 /// Runs every trial of the assignment.
 pub(super) fn run(
+    desk: &Desk,
     running: &Running,
     flight: &Flight,
     trial: &CommandTrial,
     assignment: &Assignment,
-    tell: &Tell,
 ) -> Landing {
     // A command leaves no model behind, so there is never anything to refit.
     let AssignmentTask::Try(blocks) = &assignment.task else {
         return Landing::Done;
     };
-    for block in blocks {
-        for entity in block.entities.iter().cloned().flatten() {
-            let halt = flight.enter(block.tried.number, entity);
-            let one = One { running, trial, of: assignment.key, tried: &block.tried, entity };
-            let outcome = one.run(&halt, tell);
-            flight.leave(block.tried.number, entity);
-            match outcome {
-                Ok(Some(outcome)) => {
-                    tell(FromRunner::Outcomes { of: assignment.key, outcomes: vec![outcome] });
-                }
-                // Whether this one or all that are left, they stay open.
-                Ok(None) if flight.is_handed_back() => return Landing::HandedBack,
-                Ok(None) => {}
-                Err(error) => return Landing::Unable(error.to_string()),
+    let trials = blocks.iter().flat_map(|block| {
+        block.entities.iter().cloned().flatten().map(|entity| (&block.tried, entity))
+    });
+    let mut trials = trials.peekable();
+    let mut slot = None;
+    while let Some((tried, entity)) = trials.next() {
+        let halt = flight.enter(tried.number, entity);
+        let one = One { desk, running, trial, of: assignment.key, tried, entity };
+        let is_last = trials.peek().is_none();
+        let outcome = one.run(&halt, &mut slot, is_last);
+        flight.leave(tried.number, entity);
+        match outcome {
+            Ok(Some(outcome)) => {
+                let outcomes = vec![outcome];
+                (desk.tell)(FromRunner::Outcomes { of: assignment.key, outcomes });
             }
+            // Whether this one or all that are left, they stay open.
+            Ok(None) if flight.is_handed_back() || halt.reason().is_none() => {
+                return Landing::HandedBack;
+            }
+            Ok(None) => {}
+            Err(error) => return Landing::Unable(error.to_string()),
         }
     }
     Landing::Done
@@ -46,6 +57,7 @@ pub(super) fn run(
 
 /// One trial.
 struct One<'a> {
+    desk: &'a Desk,
     running: &'a Running,
     trial: &'a CommandTrial,
     of: AssignmentKey,
@@ -53,13 +65,19 @@ struct One<'a> {
     entity: u32,
 }
 
-impl One<'_> {
-    /// How it ended; none where it never began, or was cut short by the end of the runner.
-    fn run(&self, halt: &Halt, tell: &Tell) -> Result<Option<Outcome>, Unstartable> {
+impl<'a> One<'a> {
+    /// How it ended; none where it never began, or was cut short by the end of the runner. The last
+    /// one gives its slot to others as soon as its program has ended.
+    fn run(
+        &self,
+        halt: &Halt,
+        slot: &mut Option<Slot<'a>>,
+        is_last: bool,
+    ) -> Result<Option<Outcome>, Unstartable> {
         if halt.reason().is_some() {
             return Ok(None);
         }
-        let Self { of, entity, .. } = *self;
+        let Self { desk, of, entity, .. } = *self;
         let work = &self.running.work;
         let number = self.tried.number;
         let trial_dir = work.dir.join("trials").join(match work.keeping {
@@ -79,11 +97,24 @@ impl One<'_> {
             timeout: work.study.limits.trial_timeout_s.map(Duration::from_secs_f64),
             supervisors: &self.running.supervisors,
         };
+        let prepared = command::prepare(&job)?;
+        if slot.is_none() {
+            *slot = desk.slots.take(|| halt.reason().is_none() && !desk.is_leaving());
+        }
+        if slot.is_none() {
+            drop(prepared);
+            // Nothing of it has run, so there is nothing in it.
+            let _ = std::fs::remove_dir_all(&trial_dir);
+            return Ok(None);
+        }
         let started_ms = now_ms();
-        let ended = command::run(&job, halt, &mut |report| {
-            tell(FromRunner::Report { of, configuration: number, entity, report });
-        })?;
-        let ended_ms = now_ms();
+        let ended = prepared.run(halt, &mut |report| {
+            (desk.tell)(FromRunner::Report { of, configuration: number, entity, report });
+        });
+        if is_last {
+            *slot = None;
+        }
+        let (ended, ended_ms) = (ended?, now_ms());
         if matches!(&ended.end, End::Stopped { reason, .. } if reason == HANDED_BACK) {
             return Ok(None);
         }

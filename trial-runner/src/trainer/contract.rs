@@ -70,6 +70,7 @@ fn cases() -> Vec<(Learner, Task)> {
         Learner::ExtraTrees,
         Learner::Knn,
         Learner::Svm,
+        Learner::GradientBoosting,
     ] {
         cases.push((learner, Task::Numbers));
         cases.push((learner, Task::TwoClasses));
@@ -140,6 +141,7 @@ fn synthetic(task: Task, n_rows: usize) -> Frame {
         ],
         target: target(task, &signal),
         weights: None,
+        timeline: None,
         n_rows,
     }
 }
@@ -200,7 +202,7 @@ pub(crate) fn fitted() -> Vec<(Model, Frame)> {
         let (train, _) = split(20);
         (fit(learner, &frame, &train, 1).unwrap(), frame)
     });
-    each.collect()
+    each.chain(super::series_contract::fitted()).collect()
 }
 
 #[test]
@@ -307,6 +309,7 @@ fn hostile(task: Task) -> Vec<(&'static str, Frame)> {
         columns,
         target: target(task, &wave(n, 1.0).iter().map(|value| value * 4.0).collect::<Vec<_>>()),
         weights: None,
+        timeline: None,
         n_rows: n,
     };
     let wide = (0..300).map(|index| number(&format!("x{index}"), wave(20, 0.1 + index as f64)));
@@ -446,6 +449,7 @@ fn long_fits_end_at_the_deadline() {
         (Learner::ExtraTrees, Task::FourClasses, vec![("n_estimators", Value::Int(100_000))]),
         (Learner::Svm, Task::Numbers, vec![("C", Value::Float(1e6)), ("tol", Value::Float(1e-12))]),
         (Learner::LogisticRegression, Task::FourClasses, vec![("C", Value::Float(1e9))]),
+        (Learner::GradientBoosting, Task::Numbers, vec![("n_estimators", Value::Int(100_000))]),
     ];
     for (learner, task, pairs) in long {
         let frame = synthetic(task, 30_000);
@@ -496,6 +500,7 @@ fn a_row_of_weight_two_is_two_rows() {
         Learner::Lasso,
         Learner::ElasticNet,
         Learner::DecisionTree,
+        Learner::GradientBoosting,
         Learner::LogisticRegression,
     ] {
         if learner == Learner::LogisticRegression {

@@ -146,6 +146,7 @@ mod tests {
             columns: vec![FeatureColumn { name: "x".into(), values }],
             target: Target::Number(vec![0.0; n_rows]),
             weights: None,
+            timeline: None,
             n_rows,
         }
     }

@@ -285,6 +285,7 @@ mod tests {
             n_rows: y.len(),
             target: Target::Number(y),
             weights: None,
+            timeline: None,
         }
     }
 

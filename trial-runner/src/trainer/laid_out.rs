@@ -3,11 +3,14 @@
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use super::linear;
+use crate::boost::table::Table;
 
 /// Everything that is kept of one frame and its folds. A field a kind, each with what tells its
 /// forms apart.
 #[derive(Debug, Default)]
 pub struct LaidOut {
+    /// Binned features, by the most bins of a column.
+    pub(super) tables: Kept<usize, Table>,
     /// Folds of lines.
     pub(super) lines: Kept<(linear::Form, usize), linear::Prepared>,
 }
@@ -34,5 +37,31 @@ impl<K: PartialEq, V> Kept<K, V> {
         let place = Arc::default();
         places.push((key, Arc::clone(&place)));
         place
+    }
+
+    /// The same, and no more than the latest few are kept.
+    pub(super) fn place_among(&self, key: K, most: usize) -> Arc<OnceLock<V>> {
+        let place = self.place(key);
+        let mut places = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let n_many = places.len().saturating_sub(most);
+        places.drain(..n_many);
+        place
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_is_made_once_and_the_oldest_is_forgotten() {
+        let kept = Kept::<u8, u8>::default();
+        let first = kept.place_among(1, 2);
+        assert_eq!(first.get_or_init(|| 10), &10);
+        assert_eq!(kept.place_among(1, 2).get_or_init(|| 11), &10);
+        kept.place_among(2, 2);
+        kept.place_among(3, 2);
+        assert_eq!(kept.place(1).get(), None);
+        assert_eq!(first.get(), Some(&10));
     }
 }

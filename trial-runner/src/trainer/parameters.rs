@@ -145,6 +145,22 @@ impl<'a> Parameters<'a> {
         }
     }
 
+    /// The same where `none` is one of the words.
+    pub(super) fn exact_word(
+        &self,
+        name: &str,
+        words: &[&'static str],
+    ) -> Result<&'static str, FitError> {
+        let written = self.0.0.iter().find(|(key, _)| key == name);
+        if let Some((_, Setting::Value(Value::Text(word)))) = written
+            && is_none(word)
+            && let Some(none) = words.iter().find(|word| **word == "none")
+        {
+            return Ok(none);
+        }
+        self.word(name, words)
+    }
+
     /// A share of the features: a fraction in (0, 1], a whole number, `sqrt`, `log2` or `all`, which
     /// `none` means too: no limit.
     pub(super) fn share(&self, name: &str, default: Share) -> Result<Share, FitError> {

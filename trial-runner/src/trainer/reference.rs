@@ -67,6 +67,7 @@ fn frame_of(columns: Vec<Vec<f64>>, target: Target) -> Frame {
             .collect(),
         target,
         weights: None,
+        timeline: None,
         n_rows: N,
     }
 }

@@ -3,7 +3,9 @@
 use std::path::Path;
 
 use fleetfit_search_spaces::{CommandTrial, Configuration, Goal, Objective, ValueRule};
-use fleetfit_trial_runner::command::{CommandJob, Halt, SUBCOMMAND, Supervisors, run, supervise};
+use fleetfit_trial_runner::command::{
+    CommandJob, Halt, SUBCOMMAND, Supervisors, prepare, supervise,
+};
 
 fn main() {
     let mut arguments = std::env::args_os().skip(1);
@@ -44,5 +46,5 @@ fn parent() {
         timeout: None,
         supervisors: &Supervisors::new(&supervisor),
     };
-    drop(run(&job, &Halt::default(), &mut |_| {}));
+    drop(prepare(&job).map(|program| program.run(&Halt::default(), &mut |_| {})));
 }

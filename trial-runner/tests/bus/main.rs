@@ -300,7 +300,8 @@ fn a_model_too_large_for_a_letter_goes_ahead_of_it() {
 fn what_a_program_writes_into_its_outputs_arrives() {
     let (server, dir) = (Server::start(), place());
     let command = "mkdir ${{outputs.model}}/deep; echo weights > ${{outputs.model}}/deep/w.txt; \
-                   echo loss=1; head -c 1000000 /dev/zero > ${{outputs.model}}/big; \
+                   cd ${{outputs.model}}; ln -s deep/w.txt linked; ln -s /etc/hostname far; \
+                   ln -s . round; cd - > /dev/null; echo loss=1; head -c 1000000 /dev/zero > ${{outputs.model}}/big; \
                    echo '{\"metric\": \"loss\", \"value\": 1}'";
     let job = format!(
         "type: sweep\nname: s\ntrial:\n  command: {command:?}\n\
@@ -316,7 +317,13 @@ fn what_a_program_writes_into_its_outputs_arrives() {
     let seen = service.seen.lock().unwrap();
     assert_eq!(seen.files["outputs/model/deep/w.txt"], b"weights\n");
     assert_eq!(seen.files["outputs/model/big"], vec![0; 1_000_000]);
-    assert!(seen.files["log.txt"].starts_with(b"loss=1\n"));
+    assert_eq!(seen.files["outputs/model/linked"], b"weights\n", "a link's file is in its place");
+    let log = String::from_utf8_lossy(&seen.files["log.txt"]);
+    assert!(log.starts_with("loss=1\n"), "{log}");
+    for other in ["outputs/model/far", "outputs/model/round"] {
+        assert!(!seen.files.contains_key(other), "{other}");
+        assert!(log.contains(&format!("{other} was not kept: it is a link")), "{log}");
+    }
 }
 
 #[test]
@@ -338,6 +345,25 @@ fn programs_are_left_to_runners_that_run_them() {
     });
     wait_for("the acknowledgement", || service.n_work() == 1);
     assert_eq!(runs(&runs_file), 0);
+}
+
+#[test]
+fn a_runner_says_that_its_service_is_not_there() {
+    let (server, dir) = (Server::start(), place());
+    let service = Service::start(&server, command("true"), LEASE);
+    let runner = service.runner_for(Some("nosuchservice"), dir.path(), 1, true);
+    let there = service.subjects.service().to_owned();
+    let told = || {
+        let said = runner.said.lock().unwrap();
+        let told = said.iter().filter(|text| text.contains("service nosuchservice is not there"));
+        told.cloned().collect::<Vec<String>>()
+    };
+    wait_for("it says so", || !told().is_empty());
+    assert!(told()[0].contains(&format!("there is {there}.")), "{:?}", told());
+    assert_eq!(runner.bus.as_ref().unwrap().refused(), None, "it waits");
+    // It is not told again with every look.
+    std::thread::sleep(Duration::from_secs(3));
+    assert_eq!(told().len(), 1);
 }
 
 #[test]

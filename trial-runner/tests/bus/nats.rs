@@ -308,6 +308,17 @@ impl Service {
 
     /// Starts a runner that connects by itself.
     pub(crate) fn runner(&self, cache: &Path, slots: u32, commands: bool) -> RunnerProcess {
+        self.runner_for(None, cache, slots, commands)
+    }
+
+    /// A runner that works for one service alone.
+    pub(crate) fn runner_for(
+        &self,
+        service: Option<&str>,
+        cache: &Path,
+        slots: u32,
+        commands: bool,
+    ) -> RunnerProcess {
         let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let client = runtime.block_on(connect(&self.url));
         let said = Arc::new(Mutex::new(Vec::new()));
@@ -330,7 +341,7 @@ impl Service {
             hello,
             cache: cache.to_owned(),
             cache_bytes: 1 << 30,
-            service: None,
+            service: service.map(str::to_owned),
             supervisor: PathBuf::from(SUPERVISOR),
             say: Arc::new(move |text| say.lock().unwrap().push(text.to_owned())),
         })

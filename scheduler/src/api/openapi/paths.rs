@@ -213,7 +213,7 @@ fn results() -> Vec<Operation> {
     };
     let state = query("state", "How they ended.", words(&["completed", "stopped", "failed"]));
     let last =
-        header("last-event-id", "Goes on after this event.", text_like("^[0-9]+-[0-9]+$", 41));
+        header("last-event-id", "Goes on after this event.", text_like("^[0-9]+-[0-9]+!?$", 42));
     vec![
         Operation {
             parameters: of_study([vec![entity(), state], paged()].concat()),
@@ -334,7 +334,16 @@ fn schedules() -> Vec<Operation> {
         ..post(path, name_of, about, &[404, 409])
     };
     vec![
-        get("/api/v1/schedules", "list_schedules", "Every schedule.", "Schedules", &[409]),
+        Operation {
+            parameters: paged(),
+            ..get(
+                "/api/v1/schedules",
+                "list_schedules",
+                "Every schedule, by name.",
+                "Schedules",
+                &[409],
+            )
+        },
         Operation {
             parameters: vec![query("file", "The schedule file's name.", text())],
             body: Some(of_job_forms("NewSchedule", SCHEDULE)),
@@ -418,7 +427,10 @@ fn blobs() -> Vec<Operation> {
 fn service() -> Vec<Operation> {
     let openapi = open_object("This document.");
     vec![
-        get("/api/v1/runners", "list_runners", "Who runs trials.", "Runners", &[]),
+        Operation {
+            parameters: paged(),
+            ..get("/api/v1/runners", "list_runners", "Who runs trials, by name.", "Runners", &[])
+        },
         Operation {
             answers: vec![(200, "application/x-tar", text())],
             ..get(

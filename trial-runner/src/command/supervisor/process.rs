@@ -10,7 +10,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -29,7 +29,8 @@ const GRACE_WITHOUT_PARENT: Duration = Duration::from_millis(500);
 /// How long killed processes may take to disappear.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// Put before the command, on its first line: nothing of it runs before fleetfit can know the group.
+/// Put before the command, on its first line: nothing of it runs before fleetfit says so, and before
+/// fleetfit can know the group.
 const STARTING_LINE: &str = "read -r _ || exit 125; exec </dev/null; ";
 
 /// The body of the hidden subcommand: runs programs, one after another, as the socket on standard
@@ -80,11 +81,28 @@ fn say(mut answers: &UnixStream, answer: &Answer) -> std::io::Result<()> {
 struct Group {
     /// The running program's shell, not yet reaped: its number is the group's, and nobody else's.
     leader: Option<Pid>,
+    /// Whether the running program has been told to begin.
+    has_begun: bool,
+    /// Where it is told, once it is there.
+    start: Option<ChildStdin>,
     /// When the group shall be killed, once it has been asked to end.
     kill_at: Option<Instant>,
 }
 
 type Shared = Arc<Mutex<Group>>;
+
+impl Group {
+    /// Lets the program go over its starting line, if it is at it and may.
+    fn start(&mut self) {
+        if self.has_begun
+            && self.kill_at.is_none()
+            && let Some(mut start) = self.start.take()
+        {
+            // A shell that is gone has ended, which shows elsewhere.
+            let _ = start.write_all(b"\n");
+        }
+    }
+}
 
 fn lock(group: &Shared) -> MutexGuard<'_, Group> {
     group.lock().unwrap_or_else(PoisonError::into_inner)
@@ -94,10 +112,16 @@ fn lock(group: &Shared) -> MutexGuard<'_, Group> {
 fn listen(mut orders: BufReader<UnixStream>, programs: &Sender<Program>, group: &Shared) {
     let grace = loop {
         match hear(&mut orders) {
-            Some(Order::Run(program)) => {
+            Some(Order::Prepare(program)) => {
+                lock(group).has_begun = false;
                 if programs.send(program).is_err() {
                     return;
                 }
+            }
+            Some(Order::Begin) => {
+                let mut group = lock(group);
+                group.has_begun = true;
+                group.start();
             }
             Some(Order::Stop) => break GRACE,
             None => break GRACE_WITHOUT_PARENT,
@@ -106,6 +130,8 @@ fn listen(mut orders: BufReader<UnixStream>, programs: &Sender<Program>, group: 
     {
         let mut group = lock(group);
         group.kill_at = Some(Instant::now() + grace);
+        // What has not begun never will.
+        group.start = None;
         if group.leader.is_none() {
             return;
         }
@@ -141,7 +167,7 @@ fn signal(group: &Shared, signal: Signal) {
     }
 }
 
-/// Runs the program to its end, and its process group to its.
+/// Makes the program ready and, once it may begin, runs it to its end, and its process group to its.
 fn run(program: &Program, answers: &UnixStream, group: &Shared) -> std::io::Result<ExitStatus> {
     let mut child = Command::new("/bin/sh")
         .arg("-c")
@@ -152,17 +178,13 @@ fn run(program: &Program, answers: &UnixStream, group: &Shared) -> std::io::Resu
         .process_group(0)
         .spawn()?;
     let leader = Pid::from_child(&child);
-    let may_begin = {
-        let mut group = lock(group);
-        group.leader = Some(leader);
-        group.kill_at.is_none()
-    };
+    lock(group).leader = Some(leader);
     // A failed write means that fleetfit is gone, which the listener is about to notice too.
     let _ = say(answers, &Answer::Group(leader.as_raw_pid()));
-    if let Some(mut start) = child.stdin.take()
-        && may_begin
     {
-        let _ = start.write_all(b"\n");
+        let mut group = lock(group);
+        group.start = child.stdin.take().filter(|_| group.kill_at.is_none());
+        group.start();
     }
     // The shell stays a zombie until the group is seen to, so that its number is not reused.
     let only_look = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
@@ -170,6 +192,7 @@ fn run(program: &Program, answers: &UnixStream, group: &Shared) -> std::io::Resu
     let kill_at = {
         let mut group = lock(group);
         group.leader = None;
+        group.start = None;
         group.kill_at
     };
     end_group(&mut child, leader, kill_at)

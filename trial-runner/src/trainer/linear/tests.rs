@@ -50,7 +50,7 @@ fn frame(n_rows: usize, n_columns: usize) -> Frame {
     });
     let target = Target::Number(y.collect());
     let columns = columns.into_iter().enumerate().map(|(index, values)| number(index, values));
-    Frame { columns: columns.collect(), target, weights: None, n_rows }
+    Frame { columns: columns.collect(), target, weights: None, n_rows, timeline: None }
 }
 
 /// With holes and words, of which one is rare.
@@ -315,6 +315,7 @@ fn hostile_frames() {
     };
     let y = Target::Number(wave(1.0, 4.0));
     let frame = |columns: Vec<FeatureColumn>| Frame {
+        timeline: None,
         columns,
         target: y.clone(),
         weights: None,

@@ -26,6 +26,7 @@ fn frame(n_rows: usize, n_columns: usize, n_classes: u32) -> Frame {
     let labels = Arc::new((0..n_classes).map(|class| format!("c{class:02}")).collect());
     let codes = (0..n_rows).map(code).collect();
     Frame {
+        timeline: None,
         columns: columns.collect(),
         target: Target::Class { codes, labels },
         weights: None,

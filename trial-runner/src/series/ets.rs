@@ -1,0 +1,380 @@
+//! Exponential smoothing: the whole family of error, trend and season, chosen by AICc.
+//!
+//! Hyndman, Koehler, Ord & Snyder, *Forecasting with Exponential Smoothing* (2008); the forms that
+//! are tried unasked are those of R's `ets` and statsforecast's AutoETS. Deviations: the search is
+//! Gauss–Newton (`ets/search.rs`); a form whose forecasts run wild is passed over (`ets/choice.rs`);
+//! seasons longer than 24 keep the decomposition's indices as their first season and count as
+//! estimated (R drops them); a series too short for a form takes a simpler one. Read `ets/form.rs`,
+//! then `ets/recursion.rs`.
+
+mod choice;
+mod form;
+mod outlook;
+mod recursion;
+mod search;
+mod sensitivity;
+mod start;
+
+use serde::{Deserialize, Serialize};
+
+use choice::{Candidate, choose};
+pub(crate) use form::{Component, ErrorForm, Form};
+use recursion::{State, Weights, ahead};
+
+use crate::stop::Stop;
+use crate::trainer::FitError;
+
+/// What the user fixed; what is left out is chosen from the data.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Settings {
+    /// How the error enters.
+    pub error: Option<ErrorForm>,
+    /// How the trend enters.
+    pub trend: Option<Component>,
+    /// How the season enters.
+    pub seasonal: Option<Component>,
+    /// Whether the trend fades.
+    pub damped: Option<bool>,
+}
+
+/// A fitted member of the family: all that a forecast needs.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Fitted {
+    /// The member.
+    pub form: Form,
+    /// Weight of an error on the level.
+    pub alpha: f64,
+    /// Weight of an error on the trend.
+    pub beta: f64,
+    /// Weight of an error on the season.
+    pub gamma: f64,
+    /// What is left of the trend after a step.
+    pub phi: f64,
+    /// The level after the last value, in units of `scale`.
+    pub level: f64,
+    /// The trend after the last value.
+    pub trend: f64,
+    /// The season, the next step's index first.
+    pub seasons: Vec<f64>,
+    /// The largest magnitude of the series, by which all is divided.
+    pub scale: f64,
+    /// The criterion by which the form was chosen, but for a constant; none when there was no choice.
+    pub aicc: Option<f64>,
+}
+
+/// Longest season that a stored model may have.
+const LONGEST_SEASON: usize = 1 << 20;
+
+/// Fits the best member of the family that the settings allow.
+pub(crate) fn fit(
+    y: &[f64],
+    season: usize,
+    settings: &Settings,
+    stop: &Stop,
+) -> Result<Fitted, FitError> {
+    form::refuse(y, settings)?;
+    let largest = y.iter().fold(0.0_f64, |largest, value| largest.max(value.abs()));
+    let scale = if largest > 0.0 { largest } else { 1.0 };
+    let scaled: Vec<f64> = y.iter().map(|value| value / scale).collect();
+    let constant = y.windows(2).all(|pair| pair[0] == pair[1]);
+    if !constant {
+        for settings in settings.and_simpler() {
+            let forms = form::candidates(&scaled, season, &settings);
+            if let Some(chosen) = choose(&scaled, season, &forms, stop)? {
+                return Ok(chosen.into_fitted(&scaled, scale));
+            }
+        }
+    }
+    Ok(steady(&scaled, scale))
+}
+
+impl Settings {
+    /// These, and what a series too short for them takes instead: no season, then no fading, then
+    /// no trend.
+    fn and_simpler(self) -> [Self; 4] {
+        let no_season = Self { seasonal: Some(Component::None), ..self };
+        let no_fading = Self { damped: None, ..no_season };
+        let no_trend = Self { trend: Some(Component::None), ..no_fading };
+        [self, no_season, no_fading, no_trend]
+    }
+}
+
+impl Candidate {
+    fn into_fitted(self, y: &[f64], scale: f64) -> Fitted {
+        let Weights { alpha, beta, gamma, phi } = self.found.place.weights();
+        let mut after = self.found.place.state.clone();
+        self.found.place.sum(self.form, y, &mut after);
+        let State { level, trend, mut seasons } = after;
+        if !seasons.is_empty() {
+            let n_phases = seasons.len();
+            seasons.rotate_left(y.len() % n_phases);
+        }
+        let form = self.form;
+        let aicc = Some(self.aicc(y.len()) + 2.0 * y.len() as f64 * scale.ln());
+        Fitted { form, alpha, beta, gamma, phi, level, trend, seasons, scale, aicc }
+    }
+}
+
+/// A level that follows the values half-way: for constant series and those of a few values.
+fn steady(y: &[f64], scale: f64) -> Fitted {
+    let mut level = y.first().copied().unwrap_or(0.0);
+    for value in y {
+        level += 0.5 * (value - level);
+    }
+    Fitted {
+        form: Form::LEVEL,
+        alpha: 0.5,
+        beta: 0.0,
+        gamma: 0.0,
+        phi: 1.0,
+        level,
+        trend: 0.0,
+        seasons: Vec::new(),
+        scale,
+        aicc: None,
+    }
+}
+
+impl Fitted {
+    /// The next values.
+    pub(crate) fn forecast(&self, n_ahead: usize) -> Vec<f64> {
+        let state = State { level: self.level, trend: self.trend, seasons: self.seasons.clone() };
+        let mut last = self.level;
+        ahead(self.form, self.phi, &state, n_ahead)
+            .map(|next| {
+                if !next.is_nan() {
+                    last = next;
+                }
+                (last * self.scale).clamp(-f64::MAX, f64::MAX)
+            })
+            .collect()
+    }
+
+    /// Whether stored numbers can be forecast from.
+    pub(crate) fn is_sound(&self) -> bool {
+        let numbers = [self.alpha, self.beta, self.gamma, self.level, self.trend];
+        let seasonal = self.form.has_season() != self.seasons.is_empty();
+        numbers.iter().chain(&self.seasons).all(|number| number.is_finite())
+            && (0.0..=1.0).contains(&self.phi)
+            && self.scale.is_finite()
+            && self.scale > 0.0
+            && (self.form.has_trend() || !self.form.damped)
+            && seasonal
+            && self.seasons.len() <= LONGEST_SEASON
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fitted(y: &[f64], season: usize, settings: &Settings) -> Fitted {
+        let fitted = fit(y, season, settings, &Stop::default()).unwrap();
+        assert!(fitted.is_sound(), "{fitted:?}");
+        fitted
+    }
+
+    /// Noise that is the same on every machine.
+    fn noise(n: usize) -> Vec<f64> {
+        let mut state = 12_345_u64;
+        (0..n)
+            .map(|_| {
+                (0..12)
+                    .map(|_| {
+                        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+                        (state >> 11) as f64 / (1_u64 << 53) as f64
+                    })
+                    .sum::<f64>()
+                    - 6.0
+            })
+            .collect()
+    }
+
+    #[test]
+    fn a_level_that_wanders_is_recovered() {
+        let mut level = 100.0;
+        let y: Vec<f64> = noise(600)
+            .into_iter()
+            .map(|error| {
+                let value = level + error;
+                level += 0.3 * error;
+                value
+            })
+            .collect();
+        let settings = Settings { error: Some(ErrorForm::Add), ..Settings::default() };
+        let fitted = fitted(&y, 1, &settings);
+        assert_eq!(fitted.form, Form::LEVEL);
+        assert!((fitted.alpha - 0.3).abs() < 0.08, "{}", fitted.alpha);
+        assert!((fitted.level * fitted.scale - level).abs() < 0.5);
+    }
+
+    #[test]
+    fn a_season_that_scales_with_a_trend_is_recovered() {
+        let season = [0.7, 1.1, 1.4, 0.8];
+        let truth = |t: usize| (50.0 + 0.8 * t as f64) * season[t % 4];
+        let noise = noise(100);
+        let y: Vec<f64> = (0..100).map(|t| truth(t) * (1.0 + 0.01 * noise[t])).collect();
+        let fitted = fitted(&y, 4, &Settings::default());
+        assert_eq!((fitted.form.trend, fitted.form.season), (Component::Add, Component::Mul));
+        for (t, forecast) in fitted.forecast(8).into_iter().enumerate() {
+            assert!((forecast / truth(100 + t) - 1.0).abs() < 0.03);
+        }
+    }
+
+    /// The first 40 months of the classic airline passengers; statsforecast 2.1.1 ends with AICc
+    /// 332.74 for M, N, M (`ets_f(y, 12, "MNM")`).
+    #[test]
+    fn the_search_ends_no_higher_than_nelder_mead() {
+        let y = [
+            112.0, 118.0, 132.0, 129.0, 121.0, 135.0, 148.0, 148.0, 136.0, 119.0, 104.0, 118.0,
+            115.0, 126.0, 141.0, 135.0, 125.0, 149.0, 170.0, 170.0, 158.0, 133.0, 114.0, 140.0,
+            145.0, 150.0, 178.0, 163.0, 172.0, 178.0, 199.0, 199.0, 184.0, 162.0, 146.0, 166.0,
+            171.0, 180.0, 193.0, 181.0,
+        ];
+        let settings = Settings {
+            error: Some(ErrorForm::Mul),
+            trend: Some(Component::None),
+            seasonal: Some(Component::Mul),
+            damped: None,
+        };
+        let fitted = fitted(&y, 12, &settings);
+        let aicc = fitted.aicc.unwrap();
+        assert!(aicc < 332.74, "{aicc}");
+        assert!(aicc > 300.0, "{aicc}");
+    }
+
+    #[test]
+    fn what_is_fixed_stays_fixed() {
+        let y: Vec<f64> =
+            noise(60).iter().enumerate().map(|(t, e)| 20.0 + (t % 4) as f64 + 0.2 * e).collect();
+        for error in [ErrorForm::Add, ErrorForm::Mul] {
+            for trend in [Component::None, Component::Add, Component::Mul] {
+                for seasonal in [Component::None, Component::Add, Component::Mul] {
+                    for damped in [false, true] {
+                        let settings = Settings {
+                            error: Some(error),
+                            trend: Some(trend),
+                            seasonal: Some(seasonal),
+                            damped: Some(damped),
+                        };
+                        if damped && trend == Component::None {
+                            assert!(fit(&y, 4, &settings, &Stop::default()).is_err());
+                            continue;
+                        }
+                        let form = fitted(&y, 4, &settings).form;
+                        assert_eq!(form, Form { error, trend, damped, season: seasonal });
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn scaling_needs_values_above_0_and_the_message_says_so() {
+        let settings = Settings { seasonal: Some(Component::Mul), ..Settings::default() };
+        let refused = fit(&[1.0, 0.0, 2.0, 3.0], 2, &settings, &Stop::default());
+        assert_eq!(
+            refused,
+            Err(FitError::Failed(
+                "seasonal: mul needs values above 0, and this series has some at or below 0; write \
+                 seasonal: add"
+                    .to_owned()
+            ))
+        );
+    }
+
+    #[test]
+    fn a_series_too_short_for_what_is_fixed_takes_a_simpler_form() {
+        let settings = Settings {
+            trend: Some(Component::Add),
+            seasonal: Some(Component::Add),
+            damped: Some(true),
+            error: None,
+        };
+        let y = [3.0, 4.0, 4.5, 5.0, 6.5, 6.0, 7.5, 8.0, 8.0, 9.5, 10.0, 11.0];
+        let trends = [11, 7, 6, 5, 4].map(|n| {
+            let form = fitted(&y[..n], 4, &settings).form;
+            assert_eq!(form.season, Component::None);
+            (form.trend, form.damped)
+        });
+        let (full, plain) = ((Component::Add, true), (Component::Add, false));
+        let level = (Component::None, false);
+        assert_eq!(trends, [full, plain, level, level, level]);
+    }
+
+    #[test]
+    fn hostile_series_have_finite_forecasts() {
+        let mut step = vec![0.0; 30];
+        step.extend([1.0; 30]);
+        let huge: Vec<f64> = noise(50).iter().map(|e| 1e300 * (5.0 + e)).collect();
+        let tiny: Vec<f64> = noise(50).iter().map(|e| 1e-310 * (50.0 + e)).collect();
+        let mut outlier = vec![1.0; 40];
+        outlier[20] = 1e300;
+        let line: Vec<f64> = (0..40).map(f64::from).collect();
+        let season: Vec<f64> = (0..48).map(|t| f64::from(t % 12) + 1.0).collect();
+        let explosion: Vec<f64> = (0..60).map(|t| 1e-5_f64 * 1.9_f64.powi(t)).collect();
+        let many = [
+            vec![5.0],
+            vec![0.0; 20],
+            vec![-3.0; 7],
+            vec![1.0, 2.0],
+            vec![f64::MAX, f64::MIN, 0.0],
+            vec![1.0, 2.0, 3.0, 4.0, 5.0, 6.0],
+            step,
+            huge,
+            tiny,
+            outlier,
+            line,
+            season,
+            explosion,
+        ];
+        for y in &many {
+            for season in [1, 2, 4, 12, 30] {
+                for trend in [None, Some(Component::Mul)] {
+                    let settings = Settings { trend, ..Settings::default() };
+                    let Ok(fitted) = fit(y, season, &settings, &Stop::default()) else {
+                        assert!(trend.is_some() && y.iter().any(|&value| value <= 0.0));
+                        continue;
+                    };
+                    assert!(fitted.is_sound(), "{y:?} {fitted:?}");
+                    let forecast = fitted.forecast(100);
+                    assert!(forecast.iter().all(|v| v.is_finite()), "{y:?} {fitted:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn the_same_series_gives_the_same_bits() {
+        let y: Vec<f64> =
+            noise(90).iter().enumerate().map(|(t, e)| 30.0 + (t % 7) as f64 + e).collect();
+        let first = fitted(&y, 7, &Settings::default());
+        assert_eq!(first, fitted(&y, 7, &Settings::default()));
+    }
+
+    #[test]
+    fn a_stopped_fit_says_so() {
+        let stop = Stop::default();
+        stop.cancel();
+        let stopped = fit(&[1.0, 3.0, 2.0, 4.0, 3.0, 5.0, 6.0], 1, &Settings::default(), &stop);
+        assert!(matches!(stopped, Err(FitError::Stopped(_))));
+    }
+
+    #[test]
+    fn forged_numbers_are_not_sound() {
+        let sound = fitted(&noise(40), 4, &Settings::default());
+        let forged = [
+            Fitted { level: f64::NAN, ..sound.clone() },
+            Fitted { phi: 2.0, ..sound.clone() },
+            Fitted { scale: 0.0, ..sound.clone() },
+            Fitted { seasons: vec![0.0; 3], form: Form::LEVEL, ..sound.clone() },
+            Fitted {
+                seasons: Vec::new(),
+                form: Form { season: Component::Add, ..Form::LEVEL },
+                ..sound.clone()
+            },
+            Fitted { form: Form { damped: true, ..Form::LEVEL }, ..sound },
+        ];
+        assert!(forged.iter().all(|forged| !forged.is_sound()));
+    }
+}
