@@ -7,7 +7,6 @@ import os
 import pathlib
 import shutil
 import subprocess
-import sys
 import tempfile
 import time
 
@@ -28,7 +27,8 @@ class Bench:
 
     def begin(self, part, unit):
         """How the table came about."""
-        shown = [word for word in sys.argv[1:] if not word.startswith("/")]
+        shown = [f"--part {part}"] + ["--quick"] * self.is_quick + ["--data DIR"] * bool(self.data)
+        shown += [f"--entities {self.entities}"] * bool(self.entities)
         print(f"\n## {part}\n\n`tests/bench/models.py {' '.join(shown)}`: {self.cores} cores, load "
               f"{os.getloadavg()[0]:.1f} when it began; milliseconds of all cores for one {unit}, "
               "and the CPU time in them\n")

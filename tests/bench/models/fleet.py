@@ -74,7 +74,6 @@ def unchanged(bench):
         best = bench.measured("best", "same", "--all", "--output", "json", home=home)[0]
         rows = sorted(map(json.loads, best.splitlines()), key=lambda row: row["entity"]["shop"])
         # A trial's number is its place in the grid, and `model` the digest of the model's bytes.
-        said[what] = rows
         predicted = bench.measured("predict", "same", "--data", "plain.parquet", home=home)[0]
         said[what] = (rows, predicted)
     (first, (rows, predicted)), *others = said.items()
