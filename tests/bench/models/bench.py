@@ -70,8 +70,8 @@ class Bench:
     def ours(self, name, job):
         """Runs a job: seconds, CPU seconds, and each entity's best value."""
         seconds, cpu, _ = self.run(name, job)
-        best = map(json.loads, self.fleetfit("best", name, "--all", "--output", "json").splitlines())
-        return seconds, cpu, {key(row["entity"]): row for row in best}
+        lines = self.fleetfit("best", name, "--all", "--output", "json").splitlines()
+        return seconds, cpu, {key(row["entity"]): row for row in map(json.loads, lines)}
 
     def trials(self, name):
         """Every trial that ended, as a list of maps of text."""
@@ -105,7 +105,7 @@ class Bench:
 
         file = self.data and self.data / path
         if file is None or not file.exists():
-            print(f"\n{path} is not there: `--data DIR` names the folder that it is in.", flush=True)
+            print(f"\nskipped, for `--data DIR` names no folder with it: {path}", flush=True)
             return None
         return pd.read_csv(file, keep_default_na=False, na_values=[""])
 
