@@ -1,9 +1,10 @@
 """What every part of the benchmark does: runs ours, runs theirs, prints a row of the table."""
 
+import csv
+import importlib
 import json
 import os
 import pathlib
-import resource
 import shutil
 import subprocess
 import tempfile
@@ -11,48 +12,86 @@ import time
 
 import joblib
 
+COLUMNS = ("what | {}, theirs | ours, ms | theirs, ms | time ratio | CPU ratio | error ratio")
+MANY = {"entity": "entities", "series": "series", "model": "models"}
+
 
 class Bench:
-    def __init__(self, binary, is_quick):
+    def __init__(self, binary, arguments):
         self.binary = str(binary)
-        self.is_quick = is_quick
+        self.is_quick = arguments.quick
+        self.data = arguments.data and arguments.data.resolve()
+        self.entities = arguments.entities
         self.cores = os.cpu_count() or 1
         self.dir = pathlib.Path(tempfile.mkdtemp(prefix="fleetfit-models-"))
-        print(f"{self.cores} cores; milliseconds of all cores an entity, and the CPU time in them\n")
-        print("| what | entities, theirs | ours, ms | theirs, ms | time ratio | CPU ratio | error ratio |")
-        print("| --- | --- | --- | --- | --- | --- | --- |", flush=True)
+
+    def begin(self, part, unit):
+        """How the table came about."""
+        shown = [f"--part {part}"] + ["--quick"] * self.is_quick + ["--data DIR"] * bool(self.data)
+        shown += [f"--entities {self.entities}"] * bool(self.entities)
+        print(f"\n## {part}\n\n`tests/bench/models.py {' '.join(shown)}`: {self.cores} cores, load "
+              f"{os.getloadavg()[0]:.1f} when it began; milliseconds of all cores for one {unit}, "
+              "and the CPU time in them\n")
+        self.unit, self.has_head = unit, False
+
+    def head(self, columns=None):
+        columns = columns or COLUMNS.format(MANY[self.unit])
+        self.has_head = True
+        print(f"| {columns} |")
+        print("|" + " --- |" * (columns.count(" | ") + 1), flush=True)
 
     def fleetfit(self, *arguments):
-        said = subprocess.run(
-            [self.binary, *arguments, "--data-dir", str(self.dir / "home"), "--quiet"],
-            capture_output=True, text=True, check=False, cwd=self.dir,
-        )
-        if said.returncode != 0:
-            raise SystemExit(f"fleetfit {arguments[0]}: {said.stdout}{said.stderr}")
-        return said.stdout
+        return self.measured(*arguments)[0]
 
-    def ours(self, name, job):
-        """Runs a job from a standing start: seconds, CPU seconds, and each entity's best value."""
+    def measured(self, *arguments, home="home"):
+        """What a command said, and its seconds, CPU seconds and peak of memory in bytes."""
+        said, complaints = self.dir / "said", self.dir / "complaints"
+        began = time.perf_counter()
+        with said.open("w") as out, complaints.open("w") as err:
+            child = subprocess.Popen(
+                [self.binary, *arguments, "--data-dir", str(self.dir / home), "--quiet"],
+                stdout=out, stderr=err, cwd=self.dir,
+            )
+            _, status, used = os.wait4(child.pid, 0)
+        seconds = time.perf_counter() - began
+        child.returncode = os.waitstatus_to_exitcode(status)
+        if child.returncode != 0:
+            raise SystemExit(f"fleetfit {' '.join(arguments)} ended with {child.returncode}: "
+                             f"{said.read_text()[-2000:]}{complaints.read_text()[-2000:]}")
+        cpu = used.ru_utime + used.ru_stime
+        return said.read_text(), seconds, cpu, used.ru_maxrss * 1024
+
+    def run(self, name, job, *more, home="home"):
+        """Runs a job from a standing start: seconds, CPU seconds and peak of memory in bytes."""
         path = self.dir / f"{name}.yaml"
         path.write_text(job)
-        cpu, began = cpu_of_children(), time.perf_counter()
-        self.fleetfit("run", str(path), "--output", "json")
-        seconds, cpu = time.perf_counter() - began, cpu_of_children() - cpu
+        return self.measured("run", str(path), "--output", "json", *more, home=home)[1:]
+
+    def ours(self, name, job):
+        """Runs a job: seconds, CPU seconds, and each entity's best value."""
+        seconds, cpu, _ = self.run(name, job)
         lines = self.fleetfit("best", name, "--all", "--output", "json").splitlines()
-        best = map(json.loads, lines)
-        return seconds, cpu, {next(iter(row["entity"].values())): row for row in best}
+        return seconds, cpu, {key(row["entity"]): row for row in map(json.loads, lines)}
+
+    def trials(self, name):
+        """Every trial that ended, as a list of maps of text."""
+        self.fleetfit("trials", name, "--output", "csv", "--out", str(self.dir / "trials.csv"))
+        with (self.dir / "trials.csv").open() as file:
+            return list(csv.DictReader(file))
 
     def theirs(self, act, entities):
         """`act` for each entity, one process a core: seconds, CPU seconds, what came of each."""
         pool = joblib.Parallel(n_jobs=self.cores, backend="loky")
-        pool(joblib.delayed(warm)() for _ in range(4 * self.cores))
+        pool(joblib.delayed(warm)(act.__module__) for _ in range(4 * self.cores))
         began = time.perf_counter()
         found = pool(joblib.delayed(timed)(act, entity) for entity in entities)
         seconds = time.perf_counter() - began
         return seconds, sum(cpu for _, cpu in found), [value for value, _ in found]
 
     def row(self, what, ours, theirs, errors):
-        """`ours` and `theirs` are entities, seconds and CPU seconds."""
+        """`ours` and `theirs` are how many, seconds and CPU seconds."""
+        if not self.has_head:
+            self.head()
         (n, seconds, cpu), (n_theirs, their_seconds, their_cpu) = ours, theirs
         ratio = (their_seconds / n_theirs) / (seconds / n)
         cpu_ratio = (their_cpu / n_theirs) / (cpu / n)
@@ -60,18 +99,30 @@ class Bench:
               f"{their_seconds / n_theirs * 1e3:.2f} ({their_cpu / n_theirs * 1e3:.2f}) | "
               f"{ratio:.1f} | {cpu_ratio:.1f} | {errors} |", flush=True)
 
+    def panel(self, path):
+        """A file of real data, or none where it is not there, which is said."""
+        import pandas as pd
+
+        file = self.data and self.data / path
+        if file is None or not file.exists():
+            print(f"\nskipped, for `--data DIR` names no folder with it: {path}", flush=True)
+            return None
+        return pd.read_csv(file, keep_default_na=False, na_values=[""])
+
     def close(self):
         shutil.rmtree(self.dir, ignore_errors=True)
 
 
-def cpu_of_children():
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return used.ru_utime + used.ru_stime
+def key(entity):
+    """An entity's value, or its values where several columns name it."""
+    if entity is None:
+        return None
+    values = tuple(entity.values())
+    return values[0] if len(values) == 1 else values
 
 
-def warm():
-    import sklearn.linear_model  # noqa: F401, so that nobody is timed while it is loaded
-    import sklearn.model_selection  # noqa: F401
+def warm(module):
+    importlib.import_module(module)  # so that nobody is timed while libraries are loaded
 
 
 def timed(act, entity):

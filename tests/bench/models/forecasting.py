@@ -1,0 +1,151 @@
+"""Methods of forecasting series by series, beside statsforecast.
+
+Each series is fitted on all but its last steps, and forecasts these. Ours is `fleetfit run` with
+the last steps as validation data, which fits every series twice: once to judge it, once as the
+winner that it keeps. Theirs is the model's `forecast`, once a series. The errors are of forecasts,
+ours by `fleetfit predict`: sMAPE over the horizon, and MASE by the seasonal naive error of what was
+learnt, each a mean over the series; the ratios are over the series that both sides forecast.
+"""
+
+import json
+
+import numpy as np
+import pandas as pd
+from statsforecast import models
+
+METHODS = {
+    "ets": ("exponential_smoothing", {}, "AutoETS"),
+    "theta": ("theta", {"theta": [2.0]}, "Theta"),
+    "theta-auto": ("theta", {"theta": ["auto"]}, "AutoTheta"),
+    "arima": ("arima", {}, "AutoARIMA"),
+}
+# What M3's and M4's authors have for a method: sMAPE, and MASE where they have it.
+PUBLISHED = {
+    ("m3-yearly", "Theta"): "16.90", ("m3-quarterly", "Theta"): "8.96",
+    ("m3-monthly", "Theta"): "13.85", ("m3-other", "Theta"): "4.41",
+    ("m4-hourly", "Theta"): "18.14, 2.455", ("m4-weekly", "Theta"): "9.09, 2.637",
+    ("m4-hourly", "AutoETS"): "17.31, 1.824", ("m4-weekly", "AutoETS"): "8.73, 2.527",
+    ("m4-hourly", "AutoARIMA"): "13.98, 0.943", ("m4-weekly", "AutoARIMA"): "8.65, 2.556",
+}
+
+
+def synthetic(n, season, horizon=14):
+    """Trend, season, a wandering level and noise, 200 to 730 steps, and the horizon behind."""
+    rng, found = np.random.default_rng(season), []
+    for _ in range(n):
+        n_steps = int(rng.integers(200, 731)) + horizon
+        steps, shape = np.arange(n_steps), rng.normal(size=season)
+        y = 100 + rng.uniform(-0.02, 0.05) * steps + 8 * (shape - shape.mean())[steps % season]
+        y = y + 0.3 * np.cumsum(rng.normal(size=n_steps)) + 4 * rng.normal(size=n_steps)
+        found.append((np.maximum(y[:-horizon], 1.0), np.maximum(y[-horizon:], 1.0)))
+    return found
+
+
+def of_panel(frame, ids=None):
+    """What was learnt and what came then, by the official split, of some series or all."""
+    found = []
+    for series, rows in frame.sort_values(["series_id", "t"]).groupby("series_id", sort=False):
+        if ids is None or series in ids:
+            is_test = (rows["split"] == "test").to_numpy()
+            y = rows["y"].to_numpy(float)
+            found.append((y[~is_test], y[is_test]))
+    return found
+
+
+def sets(bench):
+    """Each set's name, season and series, and one in how many theirs forecasts, by method."""
+    few = 10 if bench.is_quick else 1
+    n = 60 if bench.is_quick else 300
+    for season in (7, 12):
+        yield f"synthetic, season {season}", season, synthetic(n, season), {"AutoARIMA": 15}
+    m3, meta = bench.panel("panels/m3.csv.gz"), bench.panel("panels/m3_meta.csv.gz")
+    if m3 is not None and meta is not None:
+        for period, season in (("YEARLY", 1), ("QUARTERLY", 4), ("MONTHLY", 12), ("OTHER", 1)):
+            ids = set(meta.loc[meta["period"] == period, "series_id"][::few])
+            yield f"m3-{period.lower()}", season, of_panel(m3, ids), {
+                "AutoETS": 5, "Theta": 1, "AutoTheta": 5, "AutoARIMA": 15}
+    for name, season in (("hourly", 24), ("weekly", 1)):
+        frame = bench.panel(f"panels/m4_{name}.csv.gz")
+        if frame is not None:
+            ids = set(frame["series_id"].unique()[::few])
+            yield f"m4-{name}", season, of_panel(frame, ids), {
+                "AutoETS": 10, "Theta": 10, "AutoTheta": 20, "AutoARIMA": 60}
+
+
+def table(series, part):
+    """`part` is 0 for what was learnt and 1 for what came then, whose steps count on."""
+    begins = [0 if part == 0 else len(own[0]) for own in series]
+    return pd.DataFrame({
+        "series": np.repeat(np.arange(len(series)), [len(own[part]) for own in series]),
+        "t": np.concatenate([begin + np.arange(len(own[part]))
+                             for begin, own in zip(begins, series)]),
+        "y": np.concatenate([own[part] for own in series]),
+    })
+
+
+def ours(bench, learner, space, season, series):
+    """Seconds, CPU seconds, and each series' forecasts."""
+    for part, name in enumerate(("train", "valid")):
+        table(series, part).to_parquet(bench.dir / f"{name}.parquet", index=False)
+    name = f"study-{bench.count}"
+    bench.count += 1
+    seconds, cpu, _ = bench.run(name, f"""type: sweep
+name: {name}
+training_data: {{path: train.parquet}}
+validation_data: {{path: valid.parquet}}
+target_column_name: y
+task: forecasting
+partition_column_names: [series]
+forecasting: {{time_column_name: t, forecast_horizon: {len(series[0][1])}, seasonality: {season}}}
+trial: {{learner: {learner}}}
+search_space: {json.dumps(space)}
+objective: {{primary_metric: symmetric_mean_absolute_percentage_error}}
+limits: {{max_total_trials: 1, timeout: 36000}}
+seed: 1
+""".replace("search_space: {}\n", ""))
+    bench.fleetfit("predict", name, "--data", str(bench.dir / "valid.parquet"),
+                   "--out", str(bench.dir / "said.csv"))
+    said = pd.read_csv(bench.dir / "said.csv")["prediction"].to_numpy()
+    return seconds, cpu, np.split(said, np.cumsum([len(own[1]) for own in series])[:-1])
+
+
+def forecast(task):
+    """By statsforecast."""
+    name, season, y, n_ahead = task
+    return getattr(models, name)(season_length=season).forecast(y=y, h=n_ahead)["mean"]
+
+
+def errors(series, said, season):
+    """Mean sMAPE and MASE."""
+    found = []
+    for (learnt, truth), own in zip(series, said):
+        smape = 200 * np.mean(np.abs(truth - own) / (np.abs(truth) + np.abs(own)))
+        lag = season if len(learnt) > season else 1
+        naive = np.mean(np.abs(learnt[lag:] - learnt[:-lag]))
+        found.append((smape, np.mean(np.abs(truth - own)) / naive if naive else np.nan))
+    return np.nanmean(found, axis=0)
+
+
+def run(bench):
+    bench.count = 0
+    below = []
+    for name, season, series, one_in in sets(bench):
+        for learner, space, peer in METHODS.values():
+            seconds, cpu, said = ours(bench, learner, space, season, series)
+            chosen = range(0, len(series), one_in.get(peer, 3))
+            tasks = [(peer, season, *series[index][:1], len(series[index][1])) for index in chosen]
+            their_seconds, their_cpu, theirs = bench.theirs(forecast, tasks)
+            both = [series[index] for index in chosen]
+            smape, mase = errors(both, [said[index] for index in chosen], season)
+            their_smape, their_mase = errors(both, theirs, season)
+            bench.row(f"{name}: {learner} beside {peer}", (len(series), seconds, cpu),
+                      (len(chosen), their_seconds, their_cpu),
+                      f"sMAPE {smape / their_smape:.4f}, MASE {mase / their_mase:.4f}")
+            all_smape, all_mase = errors(series, said, season)
+            published = "" if bench.is_quick else PUBLISHED.get((name, peer), "")
+            below.append(f"| {name}: {learner}{' auto' if peer == 'AutoTheta' else ''} | "
+                         f"{all_smape:.2f}, {all_mase:.3f} | {smape:.2f}, {mase:.3f} | "
+                         f"{their_smape:.2f}, {their_mase:.3f} | {published} |")
+    print()
+    bench.head("sMAPE, MASE of | ours, all series | ours, theirs' series | theirs | published")
+    print("\n".join(below), flush=True)
