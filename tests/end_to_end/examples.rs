@@ -103,7 +103,8 @@ fn several_algorithms() {
     let place = Place::new();
     let ran = run(&place, "examples/conditional/job.yaml");
     assert_promised("examples/conditional/README.md", &ran);
-    assert_eq!(ran["best"]["learner"], "random_forest");
+    let learner = ran["best"]["learner"].as_str().expect("a learner");
+    assert!(["decision_tree", "random_forest"].contains(&learner), "trees win: {learner}");
     assert!(ran["best"]["value"].as_f64() > Some(0.8), "{ran}");
 }
 
