@@ -38,6 +38,7 @@ use axum::routing::{get, post};
 use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::watch;
 
+use self::events::Looks;
 use self::metrics::Answered;
 use self::staff::Staff;
 use crate::blobs::Blobs;
@@ -98,6 +99,7 @@ struct App {
     marks: Mutex<u64>,
     tallies: Tallies,
     staff: Staff,
+    looks: Looks,
     answered: Answered,
 }
 
@@ -129,6 +131,7 @@ impl Api {
             marks: Mutex::default(),
             tallies: Tallies::default(),
             staff: Staff::default(),
+            looks: Looks::default(),
             answered: Answered::default(),
         };
         Self { app: Arc::new(app) }

@@ -4,10 +4,10 @@
 //! trials, so whoever comes back with the last id misses nothing. A stream waits until the engine
 //! has written something, then reads everything since; it never makes the engine wait.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::convert::Infallible;
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::{Duration, Instant};
 
 use axum::extract::{RawQuery, State};
 use axum::http::{HeaderMap, HeaderName, StatusCode};
@@ -21,7 +21,7 @@ use super::metrics::OpenStream;
 use super::question::{Question, StudyName, ask};
 use super::{App, Refused};
 use crate::journal::StudyId;
-use crate::query::{self, StatusView};
+use crate::query::{self, Ended, StatusView};
 
 /// How often something is said when nothing happens.
 const HEARTBEAT: Duration = Duration::from_secs(15);
@@ -72,6 +72,7 @@ pub(super) async fn events(
         _counted: OpenStream::count(&app),
         changes: app.service.engine.changes(),
         closing: app.closing.subscribe(),
+        shared: shared(&app.looks, &study),
         app,
         study,
         id: None,
@@ -93,6 +94,48 @@ pub(super) async fn events(
     Ok(Sse::new(events).keep_alive(alive).into_response())
 }
 
+/// The latest look at each study that is streamed: streams that stand at the same place share one, and
+/// stand at the same place from then on.
+pub(super) type Looks = Mutex<HashMap<String, Weak<Shared>>>;
+
+pub(super) type Shared = tokio::sync::Mutex<Option<Arc<Look>>>;
+
+/// What was new to whoever stood at a place.
+pub(super) struct Look {
+    id: StudyId,
+    from: Option<String>,
+    at: Instant,
+    status: StatusView,
+    ended: Ended,
+}
+
+impl Look {
+    /// How much time passes before the next one.
+    fn pause(&self) -> Duration {
+        let is_busy = self.ended.trials.len() >= SHOWN && !self.ended.has_more;
+        if is_busy { BUSY_PAUSE } else { PAUSE }
+    }
+
+    /// Whether it answers whoever stands there, too.
+    fn serves(&self, position: Option<&str>) -> bool {
+        let is_news = !self.ended.trials.is_empty();
+        is_news && self.from.as_deref() == position && self.at.elapsed() < self.pause()
+    }
+}
+
+/// Where the looks at a study are.
+fn shared(looks: &Looks, study: &str) -> Arc<Shared> {
+    // What lies behind a poisoned lock is a map, none of it half made.
+    let mut looks = looks.lock().unwrap_or_else(PoisonError::into_inner);
+    looks.retain(|_, look| look.strong_count() > 0);
+    let known = looks.get(study).and_then(Weak::upgrade);
+    known.unwrap_or_else(|| {
+        let fresh = Arc::default();
+        looks.insert(study.to_owned(), Arc::downgrade(&fresh));
+        fresh
+    })
+}
+
 /// One stream.
 struct Feed {
     app: Arc<App>,
@@ -104,6 +147,7 @@ struct Feed {
     /// What was told last.
     told: Option<StatusView>,
     queue: VecDeque<Event>,
+    shared: Arc<Shared>,
     is_over: bool,
     pause: Duration,
     changes: watch::Receiver<u64>,
@@ -132,31 +176,54 @@ impl Feed {
 
     /// Queues what is new. Whether any trial is.
     async fn look(&mut self) -> Result<bool, Refused> {
-        let (app, study, known) = (Arc::clone(&self.app), self.study.clone(), self.id);
-        let position = self.position.clone();
-        let looked = ask(move || {
+        let shared = Arc::clone(&self.shared);
+        // Whoever looks from the same place meanwhile waits for this one's answer.
+        let mut latest = shared.lock().await;
+        let look = match latest.as_ref().filter(|look| look.serves(self.position.as_deref())) {
+            Some(look) => {
+                // What came after it is looked at next time.
+                self.changes.mark_changed();
+                Arc::clone(look)
+            }
+            None => {
+                let look = Arc::new(self.look_anew().await?);
+                Arc::clone(latest.insert(look))
+            }
+        };
+        drop(latest);
+        if self.id.is_some_and(|known| known != look.id) {
+            return Err(Refused::bad("the study was deleted"));
+        }
+        self.id = Some(look.id);
+        Ok(self.hear(&look))
+    }
+
+    async fn look_anew(&self) -> Result<Look, Refused> {
+        let (app, study, from) = (Arc::clone(&self.app), self.study.clone(), self.position.clone());
+        let at = Instant::now();
+        ask(move || {
             let journal = &app.service.journal;
             // The record first: what its summary counts is then in the journal.
             let record = query::find(journal, &study)?;
-            if known.is_some_and(|known| known != record.id) {
-                return Err(Refused::bad("the study was deleted"));
-            }
             let id = record.id;
-            let (status, ended) = query::news(journal, record, position.as_deref(), SHOWN)?;
-            Ok((id, app.complete(status), ended))
-        });
-        let (id, status, ended) = looked.await?;
-        self.id = Some(id);
+            let (status, ended) = query::news(journal, record, from.as_deref(), SHOWN)?;
+            Ok(Look { id, from, at, status: app.complete(status), ended })
+        })
+        .await
+    }
+
+    fn hear(&mut self, look: &Look) -> bool {
+        let Look { status, ended, .. } = look;
         let has_news = !ended.trials.is_empty();
         if has_news {
             self.position.clone_from(&ended.next);
-            self.push("trials", &ended);
+            self.push("trials", ended);
         }
         let best = |status: &StatusView| {
             status.best.as_ref().map(|best| (best.trial, best.value.to_bits()))
         };
         let told = self.told.as_ref();
-        if told.and_then(best) != best(&status)
+        if told.and_then(best) != best(status)
             && let Some(best) = &status.best
         {
             let best = best.clone();
@@ -167,19 +234,18 @@ impl Feed {
             *told != StatusView { elapsed_s, ..status.clone() }
         });
         if is_changed {
-            self.push("status", &status);
+            self.push("status", status);
         }
         if status.status.is_over() && !ended.has_more {
-            self.push(ENDED, &status);
+            self.push(ENDED, status);
             self.is_over = true;
         }
-        self.told = Some(status);
-        let is_busy = ended.trials.len() >= SHOWN && !ended.has_more;
-        self.pause = if is_busy { BUSY_PAUSE } else { PAUSE };
+        self.told = Some(status.clone());
+        self.pause = look.pause();
         if ended.has_more {
             self.changes.mark_changed();
         }
-        Ok(has_news)
+        has_news
     }
 
     fn push(&mut self, name: &str, data: &impl serde::Serialize) {
