@@ -25,7 +25,7 @@ pub(crate) fn studies(home: &Path, server: &ServerArgs, printer: &Printer) -> Re
         let message = format!("{} is a file, not a data directory", home.display());
         return Err(Failure::asked(message, "name a folder with --data-dir"));
     }
-    let views = match server.server.is_none() && !home::has_studies(home) {
+    let views = match Source::is_untouched(home, server)? {
         true => Vec::new(),
         false => Source::ask(home, server, Source::studies)?,
     };

@@ -39,6 +39,11 @@ pub(crate) fn has_studies(home: &Path) -> bool {
     journal_dir(home).exists()
 }
 
+/// Whether studies were run with this data directory, and its journal was taken away since.
+pub(crate) fn has_lost_journal(home: &Path) -> bool {
+    !has_studies(home) && studies_dir(home).exists()
+}
+
 /// The folder that holds the folders of studies.
 pub(crate) fn studies_dir(home: &Path) -> PathBuf {
     home.join("studies")

@@ -1,6 +1,8 @@
 //! What a service does with jobs: takes them, has the engine run them, and provides runners with what
-//! they need of a study. `remote.rs` is for runners on other machines.
+//! they need of a study. `again.rs` is for studies that are run once more, `remote.rs` for runners on
+//! other machines.
 
+mod again;
 pub(crate) mod remote;
 
 use std::collections::{HashMap, HashSet};
@@ -9,12 +11,12 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 use std::time::Duration;
 
-use fleetfit_scheduler::api::{Accepted, Refused, Rerun, Submitted, Why};
+use fleetfit_scheduler::api::{Accepted, Refused, Submitted, Why};
 use fleetfit_scheduler::blobs::{Blobs, MIN_AGE};
 use fleetfit_scheduler::engine::{EngineHandle, Note, OpenStudy};
 use fleetfit_scheduler::journal::{Journal, Status, StudyId, StudyRecord};
+use fleetfit_scheduler::query;
 use fleetfit_scheduler::schedule::{StoredJob, StoredSchedule, Timestamp};
-use fleetfit_scheduler::{query, warm};
 use fleetfit_search_spaces::material::MAX_BYTES;
 use fleetfit_search_spaces::wire::Assignment;
 use fleetfit_search_spaces::{Manifest, Problem, Problems};
@@ -26,6 +28,8 @@ use crate::home;
 use crate::host::{self, Descent};
 use crate::material::Material;
 use crate::submission::{self, Ground, Submission, Tree, Verdict};
+
+use self::again::Arrival;
 
 /// How long a study may take to be read back before whoever resumes it is answered.
 const OPENING: Duration = Duration::from_secs(10);
@@ -40,8 +44,8 @@ pub(crate) struct Service {
     runs_here: bool,
     /// What was read of a study when it was submitted, for the first runner that asks.
     read: Mutex<HashMap<StudyId, (Submission, Material)>>,
-    /// Held while a name is looked up and taken.
-    names: Mutex<()>,
+    /// Held while a name is looked up and taken; those that reruns on their way in have chosen.
+    names: Mutex<HashSet<String>>,
 }
 
 impl Service {
@@ -130,32 +134,7 @@ impl Service {
             sets.push(submission::named(&name));
             verdict = Verdict::of(&file, submitted.text, sets, ground);
         }
-        self.accept(verdict, Descent::default())
-    }
-
-    /// Runs a study again, on the data as they are now, from what it has found.
-    pub(crate) fn rerun(&self, rerun: Rerun) -> Result<Accepted, Failure> {
-        let parent = query::find(&self.journal, &rerun.study)?;
-        let warm = warm::pick(&self.journal, &rerun.study)?;
-        let head = parent.head;
-        let ground = match rerun.material.or(head.material) {
-            Some(digest) => Ground::Tree(self.tree(&digest)?),
-            None => Ground::Folder(head.base_dir),
-        };
-        let name = match rerun.name {
-            Some(name) if self.journal.find(&name)?.is_some() => {
-                return Err(Failure::NameTaken { name });
-            }
-            Some(name) => name,
-            None => self.free_name(head.parent.as_deref().unwrap_or(&head.name))?,
-        };
-        let mut sets: Vec<_> = head.sets.into_iter().filter(|(path, _)| path != "name").collect();
-        sets.extend(rerun.sets);
-        sets.push(submission::named(&name));
-        let verdict = Verdict::of(&head.job_file, head.job_text, sets, ground);
-        // Repeats of repeats count on from the first one.
-        let parent = Some(head.parent.unwrap_or(head.name));
-        self.accept(verdict, Descent { parent, warm })
+        self.accept(verdict, Descent::default(), Arrival::Any)
     }
 
     /// Removes what was sent and belongs to no study and no schedule any more.
@@ -255,22 +234,15 @@ impl Service {
         let name = submission::named(&name);
         let sets = sets.into_iter().filter(|(path, _)| path != "name").chain([name]).collect();
         let verdict = Verdict::of(&file, text, sets, ground);
-        self.accept(verdict, Descent::default()).map(|accepted| accepted.study)
+        self.accept(verdict, Descent::default(), Arrival::Any).map(|accepted| accepted.study)
     }
 
-    /// `root-2`, `root-3`, …
-    fn free_name(&self, root: &str) -> Result<String, Failure> {
-        let mut number = 2_u64;
-        loop {
-            let name = format!("{root}-{number}");
-            if self.journal.find(&name)?.is_none() {
-                return Ok(name);
-            }
-            number += 1;
-        }
-    }
-
-    fn accept(&self, verdict: Verdict, descent: Descent) -> Result<Accepted, Failure> {
+    fn accept(
+        &self,
+        verdict: Verdict,
+        descent: Descent,
+        arrival: Arrival,
+    ) -> Result<Accepted, Failure> {
         let Some(mut submission) = verdict.submission else {
             return Err(Failure::Problems(Problems(verdict.problems)));
         };
@@ -285,6 +257,9 @@ impl Service {
         let names = lock(&self.names);
         let study = submission.study.name.clone();
         if let Some(record) = self.journal.find(&study)? {
+            if !arrival.may_be(&record) {
+                return Err(Failure::NameTaken { name: study });
+            }
             host::same(&record, &submission, &material)?;
             return Ok(Accepted { study, created: false });
         }

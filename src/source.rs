@@ -63,6 +63,14 @@ impl Source {
             if client.is_there()? {
                 return Ok(Self::Service(client));
             }
+            if home::has_lost_journal(home) {
+                return Err(Failure::Unavailable(format!(
+                    "there are studies in {}, but their journal {} is gone; put it back, or restore \
+                     a backup",
+                    home.display(),
+                    home::journal_dir(home).display()
+                )));
+            }
             if !home::has_studies(home) {
                 let place = home.display();
                 let hint =
@@ -77,6 +85,15 @@ impl Source {
                 Err(error) => return Err(error.into()),
             }
         }
+    }
+
+    /// Whether nobody has run anything with the data directory yet.
+    pub(crate) fn is_untouched(home: &Path, server: &ServerArgs) -> Result<bool, Failure> {
+        if server.server.is_some() || home::has_studies(home) || home::has_lost_journal(home) {
+            return Ok(false);
+        }
+        // Whoever has it open knows what it holds, whatever became of its files.
+        Ok(!Client::new(Address::Directory(home.to_owned()))?.is_there()?)
     }
 
     /// The service where one is named, else whoever has the data directory open.
@@ -296,5 +313,51 @@ impl From<QueryError> for Failure {
 impl From<EngineError> for Failure {
     fn from(error: EngineError) -> Self {
         Self::outside(&error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use fleetfit_scheduler::engine::{Engine, Outlets};
+    use fleetfit_scheduler::journal::NewStudy;
+
+    use super::*;
+    use crate::exit;
+    use crate::owner::Owner;
+
+    const NO_SERVER: ServerArgs = ServerArgs { server: None, token_file: None };
+
+    #[test]
+    fn a_journal_that_was_taken_away_is_not_one_that_never_was() {
+        let home = tempfile::tempdir().unwrap();
+        let home = home.path();
+        let is_untouched = || Source::is_untouched(home, &NO_SERVER).unwrap();
+        assert!(is_untouched());
+        std::fs::create_dir(home::studies_dir(home)).unwrap();
+        assert!(!is_untouched());
+        let failure = Source::ask(home, &NO_SERVER, Source::studies).unwrap_err();
+        assert_eq!(failure.exit_code(), exit::UNAVAILABLE, "{failure}");
+        assert!(failure.to_string().contains("is gone; put it back"), "{failure}");
+    }
+
+    #[test]
+    fn whoever_has_the_directory_open_is_asked_though_the_journal_is_gone() {
+        let home = tempfile::tempdir().unwrap();
+        let home = home.path();
+        let journal = open_journal(home).unwrap();
+        journal.create(&NewStudy { name: "kept".into(), ..NewStudy::default() }).unwrap();
+        let outlets = Outlets {
+            dispatch: Box::new(|_, _| {}),
+            hint: Box::new(|_| {}),
+            settled: Box::new(|_| {}),
+            ends_runners: true,
+        };
+        let engine = Engine::start(journal.clone(), outlets).unwrap();
+        let owner = Owner::open(home, journal, engine.handle()).unwrap();
+        std::fs::remove_dir_all(home::journal_dir(home)).unwrap();
+        assert!(!Source::is_untouched(home, &NO_SERVER).unwrap());
+        assert!(matches!(Source::open(home, &NO_SERVER), Ok(Source::Service(_))));
+        drop(owner);
+        engine.interrupt().unwrap();
     }
 }

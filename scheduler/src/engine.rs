@@ -156,7 +156,7 @@ pub struct Outlets {
 }
 
 /// Why the engine ended before its time.
-#[derive(Clone, Debug, Error)]
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error("{0}")]
 pub struct EngineError(pub String);
 
@@ -254,7 +254,7 @@ impl EngineHandle {
         lease: Duration,
     ) -> Result<Vec<Numbered>, AskError> {
         let study = study.to_owned();
-        self.asked(|done| Note::Ask { study, trials, lease, done }).unwrap_or(Err(AskError::Gone))
+        self.asked(|done| Note::Ask { study, trials, lease, done }).unwrap_or_else(|| self.gone())
     }
 
     /// Tells what came of trials that were run outside. It is on disk when this returns.
@@ -264,7 +264,7 @@ impl EngineHandle {
         results: Vec<TrialResult>,
     ) -> Result<Vec<Told>, AskError> {
         let study = study.to_owned();
-        self.asked(|done| Note::Tell { study, results, done }).unwrap_or(Err(AskError::Gone))
+        self.asked(|done| Note::Tell { study, results, done }).unwrap_or_else(|| self.gone())
     }
 
     /// Tells a value of a trial that runs outside; who wants it stopped, if anybody does.
@@ -277,7 +277,15 @@ impl EngineHandle {
     ) -> Result<Option<String>, AskError> {
         let study = study.to_owned();
         self.asked(|done| Note::Report { study, trial, step, value, done })
-            .unwrap_or(Err(AskError::Gone))
+            .unwrap_or_else(|| self.gone())
+    }
+
+    /// Why nobody answers.
+    fn gone<T>(&self) -> Result<T, AskError> {
+        match self.ended() {
+            Some(Err(error)) => Err(AskError::Failed(error)),
+            _ => Err(AskError::Gone),
+        }
     }
 
     fn asked<T>(&self, note: impl FnOnce(SyncSender<T>) -> Note) -> Option<T> {

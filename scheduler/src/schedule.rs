@@ -320,13 +320,13 @@ impl Schedules {
         stored.last_missed = last_missed;
         stored.considered = latest.unwrap_or(now);
         if let Some(due) = latest {
-            stored.begin(due);
+            stored.begin(due, None);
         }
         self.replace(live, stored)?;
         Ok(latest.map(|due| (live.stored.clone(), due)))
     }
 
-    /// The same for a run that somebody asks for.
+    /// The same for a run that somebody asks for, which makes a study of its own.
     fn begin_now(
         &self,
         name: &str,
@@ -334,9 +334,17 @@ impl Schedules {
     ) -> Result<(StoredSchedule, Timestamp), ScheduleError> {
         let mut table = self.table();
         let live = table.live(name)?;
+        if let Some(due) = live.stored.pending {
+            return Ok((live.stored.clone(), due));
+        }
         let mut stored = live.stored.clone();
-        let due = *stored.pending.get_or_insert(stored::whole_second(now));
-        stored.begin(due);
+        let due = stored::whole_second(now);
+        stored.begin(due, None);
+        let mut nth = 1;
+        while self.inner.journal.number_of(&stored.study_name(due))?.is_some() {
+            nth += 1;
+            stored.begin(due, Some(nth));
+        }
         self.replace(live, stored)?;
         Ok((live.stored.clone(), due))
     }

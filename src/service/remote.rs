@@ -9,7 +9,7 @@ use fleetfit_scheduler::blobs::Blobs;
 use fleetfit_scheduler::bus::Answers;
 use fleetfit_scheduler::journal::{Journal, JournalError, StudyId};
 use fleetfit_scheduler::uploads::{self, Uploads};
-use fleetfit_search_spaces::wire::join::{Answer, BlobPiece, BlobRequest, Upload};
+use fleetfit_search_spaces::wire::join::{Answer, BlobPiece, BlobRequest, DELETED, OVER, Upload};
 use fleetfit_search_spaces::wire::{AssignmentKey, ModelAddress, Refit, StudySpec};
 use fleetfit_trial_runner::pack::PackWriter;
 use fleetfit_trial_runner::runner::{ATTACHED, UPLOADED};
@@ -59,11 +59,11 @@ impl Remote {
     fn spec(&self, id: StudyId) -> Answer<StudySpec> {
         let head = match self.journal.record(id) {
             Ok(record) if record.summary.status.is_over() => {
-                return Answer::Refused { reason: "the study is over".into() };
+                return Answer::Refused { reason: OVER.into() };
             }
             Ok(record) => record.head,
             Err(JournalError::NoStudy { .. }) => {
-                return Answer::Refused { reason: "the study was deleted".into() };
+                return Answer::Refused { reason: DELETED.into() };
             }
             Err(error) => return Answer::Later { reason: error.to_string() },
         };
@@ -104,9 +104,7 @@ impl Remote {
     fn take(&self, upload: &Upload, bytes: &[u8]) -> Answer<()> {
         match self.dir(upload.of.study) {
             Ok(dir) => self.uploads.answer(&dir, upload, bytes),
-            Err(JournalError::NoStudy { .. }) => {
-                Answer::Refused { reason: "the study was deleted".into() }
-            }
+            Err(JournalError::NoStudy { .. }) => Answer::Refused { reason: DELETED.into() },
             Err(error) => Answer::Later { reason: error.to_string() },
         }
     }

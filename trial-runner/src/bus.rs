@@ -300,7 +300,10 @@ impl Shared {
         lock(&self.hand).note(key, &message);
         match &message {
             FromRunner::Report { .. } => return link.report(message),
-            FromRunner::Returned { reason: Some(reason), .. } => self.trouble(reason),
+            // Of what nobody wants any more nothing is lacking.
+            FromRunner::Returned { reason: Some(reason), .. } if !ask::is_over(reason) => {
+                self.trouble(reason);
+            }
             _ => {}
         }
         let is_end = matches!(message, FromRunner::Done { .. } | FromRunner::Returned { .. });

@@ -115,6 +115,11 @@ impl Object {
         }
     }
 
+    /// All of it, in one form however it was written.
+    pub(super) fn json(&self) -> String {
+        Value::Object(self.map.clone()).to_string()
+    }
+
     fn get(&self, key: &str) -> Option<&Value> {
         self.map.get(key).filter(|value| !value.is_null())
     }

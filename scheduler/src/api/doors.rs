@@ -73,6 +73,9 @@ pub struct Rerun {
     pub sets: Vec<(String, String)>,
     /// The digest of another manifest.
     pub material: Option<String>,
+    /// When the same request came before, in milliseconds since 1970, and nobody knows how far it got:
+    /// a study that was made since may be its own.
+    pub begun_ms: Option<u64>,
 }
 
 /// A process that runs trials.

@@ -197,7 +197,7 @@ impl From<AskError> for Refused {
             AskError::NotRunning => Why::NotRunning,
             AskError::NotExternal => Why::NotExternal,
             AskError::NoTrial { .. } => Why::UnknownTrial,
-            AskError::Gone => Why::Unavailable,
+            AskError::Gone | AskError::Failed(_) => Why::Unavailable,
         };
         Self::new(why, error.to_string())
     }

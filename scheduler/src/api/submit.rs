@@ -65,7 +65,7 @@ pub(super) async fn create(
         let doors = app.doors()?;
         let accepted = match mark {
             None => (doors.submit)(submitted)?,
-            Some(mark) => app.once(&mark, &digest.to_hex(), doors, submitted)?,
+            Some(mark) => app.once(&mark, &digest.to_hex(), |_| (doors.submit)(submitted))?,
         };
         app.answer(&accepted)
     });
@@ -81,17 +81,28 @@ pub(super) async fn rerun(
 ) -> Result<(StatusCode, Json<StatusView>), Refused> {
     Question::read(query, &[])?;
     app.doors()?;
+    let mark = mark(request.headers())?;
     let body = object(request, &["name", "set", "material"]).await?;
+    let digest = blake3::hash(format!("rerun\n{study}\n{}", body.json()).as_bytes());
     let rerun = Rerun {
         study,
         name: body.optional_text("name")?,
         sets: body.sets("set")?,
         material: body.optional_text("material")?,
+        begun_ms: None,
     };
     let answered = ask(move || {
         let doors = app.doors()?;
-        query::find(&app.service.journal, &rerun.study)?;
-        app.answer(&(doors.rerun)(rerun)?)
+        let study = rerun.study.clone();
+        let run = |begun_ms| {
+            query::find(&app.service.journal, &study)?;
+            (doors.rerun)(Rerun { begun_ms, ..rerun })
+        };
+        let accepted = match mark {
+            None => run(None)?,
+            Some(mark) => app.once(&mark, &digest.to_hex(), run)?,
+        };
+        app.answer(&accepted)
     });
     answered.await
 }
@@ -151,13 +162,13 @@ impl App {
         Ok((status, Json(self.status(&accepted.study)?)))
     }
 
-    /// Takes a marked job in, once.
+    /// Takes a marked job in, once. The door hears when that was begun before, if nobody knows how
+    /// far it got.
     fn once(
         &self,
         mark: &str,
         digest: &str,
-        doors: &Doors,
-        submitted: Submitted,
+        take: impl FnOnce(Option<u64>) -> Result<Accepted, Refused>,
     ) -> Result<Accepted, Refused> {
         let journal = &self.service.journal;
         // Two that come at once with one mark come one after the other.
@@ -169,9 +180,10 @@ impl App {
         }
         let known = journal.document(MARKS, mark)?.and_then(|bytes| read(&bytes));
         let known = known.filter(|known| at_ms.saturating_sub(known.at_ms) <= REMEMBERED_MS);
-        match known {
+        let begun_ms = match known {
             Some(known) if known.digest != digest => {
-                let message = "this Idempotency-Key came with another job before; draw a new one";
+                let message =
+                    "this Idempotency-Key came with another request before; draw a new one";
                 return Err(unprocessable(message));
             }
             Some(Marked { study: Some(study), id, created, .. })
@@ -179,14 +191,20 @@ impl App {
             {
                 return Ok(Accepted { study, created });
             }
-            // The study was deleted, or the process was killed in between: the door knows the mark,
-            // too.
-            Some(_) | None => {}
-        }
-        let mut marked =
-            Marked { digest: digest.to_owned(), at_ms, study: None, id: None, created: false };
+            // The process was killed in between: the door knows the mark or the time, too.
+            Some(Marked { study: None, at_ms, .. }) => Some(at_ms),
+            // The study was deleted.
+            Some(_) | None => None,
+        };
+        let mut marked = Marked {
+            digest: digest.to_owned(),
+            at_ms: begun_ms.unwrap_or(at_ms),
+            study: None,
+            id: None,
+            created: false,
+        };
         write(journal, mark, &marked)?;
-        match (doors.submit)(submitted) {
+        match take(begun_ms) {
             Ok(accepted) => {
                 marked.id = journal.number_of(&accepted.study)?;
                 marked.study = Some(accepted.study.clone());

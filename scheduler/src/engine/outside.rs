@@ -9,6 +9,7 @@ use fleetfit_search_spaces::wire::{Assignment, AssignmentKey, Numbered, Task};
 use fleetfit_search_spaces::{End, Goal, Outcome, Report, Work};
 use thiserror::Error;
 
+use super::EngineError;
 use super::live::{Live, now_ms};
 use crate::event::{Command, Event, Fact};
 use crate::state::Phase;
@@ -52,9 +53,12 @@ pub enum AskError {
         /// The configuration's number.
         trial: u32,
     },
-    /// The engine has ended.
+    /// The engine has ended, as the service is about to.
     #[error("the service is about to end")]
     Gone,
+    /// The engine has failed.
+    #[error("{0}")]
+    Failed(EngineError),
 }
 
 /// A trial that somebody outside is at.

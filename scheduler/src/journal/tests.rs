@@ -274,17 +274,19 @@ fn a_backup_leaves_out_what_is_damaged() {
     }
 }
 
-/// Damage that comes to light when a study is opened, and damage that does when it is written to.
-#[test]
-fn a_damaged_study_ends_and_the_others_go_on() {
+/// A study whose trials are asked for.
+fn meaning(name: &str) -> fleetfit_search_spaces::Study {
     const JOB: &str = "type: sweep\nname: NAME\ntrial: external\nsearch_space: {x: [1, 2, 3]}\n\
                        sampling_algorithm: grid\n\
                        objective: {goal: minimize, primary_metric: loss}\n\
                        limits: {max_total_trials: 3}\n";
-    let meaning = |name: &str| {
-        let job = fleetfit_search_spaces::Job::read("job.yaml", &JOB.replace("NAME", name));
-        job.unwrap().study().unwrap()
-    };
+    let job = fleetfit_search_spaces::Job::read("job.yaml", &JOB.replace("NAME", name));
+    job.unwrap().study().unwrap()
+}
+
+/// Damage that comes to light when a study is opened, and damage that does when it is written to.
+#[test]
+fn a_damaged_study_ends_and_the_others_go_on() {
     let dir = tempfile::tempdir().unwrap();
     let journal = Journal::open(dir.path()).unwrap();
     let names = ["unread", "unwritten", "whole"];
@@ -338,6 +340,43 @@ fn a_damaged_study_ends_and_the_others_go_on() {
     engine.interrupt().unwrap();
     assert_eq!(journal.find("whole").unwrap().unwrap().summary.status, Status::Completed);
     journal.check().unwrap();
+}
+
+#[test]
+fn who_asks_an_engine_that_failed_hears_why() {
+    let dir = tempfile::tempdir().unwrap();
+    let journal = Journal::open(dir.path()).unwrap();
+    let outlets = Outlets {
+        dispatch: Box::new(|_, _| {}),
+        hint: Box::new(|_| {}),
+        settled: Box::new(|_| {}),
+        ends_runners: false,
+    };
+    let engine = Engine::start(journal.clone(), outlets).unwrap();
+    let handle = engine.handle();
+    let id = journal.create(&study("asked", 1)).unwrap();
+    journal.store.break_with("the disk is full");
+    let open = OpenStudy {
+        large: Vec::new(),
+        id,
+        study: meaning("asked"),
+        seed: 1,
+        n_entities: 1,
+        warm: Vec::new(),
+        reopen: false,
+        adopted: Vec::new(),
+        opened: None,
+    };
+    assert!(handle.tell(Note::Open(Box::new(open))));
+    let said = "the journal stopped after a failed write: the disk is full";
+    let lease = std::time::Duration::from_secs(600);
+    let result = || vec![TrialResult { trial: 0, end: End::Completed { value: 0.5 } }];
+    // Whether it has failed by then or does so at this very trial.
+    assert_eq!(handle.ask("asked", 1, lease).unwrap_err().to_string(), said);
+    assert_eq!(handle.ask("asked", 1, lease).unwrap_err().to_string(), said);
+    assert_eq!(handle.tell_results("asked", result()).unwrap_err().to_string(), said);
+    assert_eq!(handle.report("asked", 0, None, 0.5).unwrap_err().to_string(), said);
+    assert_eq!(engine.interrupt().unwrap_err().to_string(), said);
 }
 
 #[test]

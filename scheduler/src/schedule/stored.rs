@@ -66,6 +66,10 @@ pub struct StoredSchedule {
     pub considered: Timestamp,
     /// A run that was begun, and of which nobody knows whether its study was submitted.
     pub pending: Option<Timestamp>,
+    /// Which of the runs that were asked for within one second the last one is, where it is not the
+    /// first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub nth: Option<u32>,
     /// The time of the last run that was begun.
     pub last_fired: Option<Timestamp>,
     /// The last study that it made.
@@ -123,6 +127,7 @@ impl NewSchedule {
             paused: false,
             considered: created - SignedDuration::from_secs(1),
             pending: None,
+            nth: None,
             last_fired: None,
             last_study: None,
             last_error: None,
@@ -148,9 +153,14 @@ impl StoredJob {
 }
 
 impl StoredSchedule {
-    /// What the study of a time is called: `nightly-20261120T060000Z`.
+    /// What the study of a time is called: `nightly-20261120T060000Z`, and `nightly-20261120T060000Z-2`
+    /// where another one was asked for in that second.
     pub fn study_name(&self, due: Timestamp) -> String {
-        format!("{}-{}", self.name, due.strftime("%Y%m%dT%H%M%SZ"))
+        let name = format!("{}-{}", self.name, due.strftime("%Y%m%dT%H%M%SZ"));
+        match self.nth {
+            Some(nth) => format!("{name}-{nth}"),
+            None => name,
+        }
     }
 
     pub(super) fn from_bytes(bytes: &[u8]) -> Result<Self, String> {
@@ -174,8 +184,9 @@ impl StoredSchedule {
         })
     }
 
-    pub(super) fn begin(&mut self, due: Timestamp) {
+    pub(super) fn begin(&mut self, due: Timestamp, nth: Option<u32>) {
         self.pending = Some(due);
+        self.nth = nth;
         self.last_fired = Some(due);
     }
 

@@ -9,7 +9,7 @@ use super::ticker::Shared;
 use super::{
     Clock, Fire, NewSchedule, ScheduleError, Schedules, StoredJob, StoredSchedule, Ticker,
 };
-use crate::journal::Journal;
+use crate::journal::{Journal, NewStudy};
 
 const JOB: &str = "\
 type: sweep
@@ -246,6 +246,37 @@ fn a_run_that_was_begun_and_not_settled_is_done_once_more_under_its_name() {
     let view = bench.schedules.get("daily").unwrap();
     assert_eq!(view.last_study.as_deref(), Some("daily-20261120T060000Z"));
     assert_eq!(view.missed, 0);
+}
+
+#[test]
+fn runs_that_are_asked_for_within_one_second_have_names_of_their_own() {
+    let dir = tempfile::tempdir().unwrap();
+    let bench = Bench::open(dir.path(), "2026-11-20T05:59:00Z");
+    bench.create("daily", DAILY);
+    let (first, second) = ("daily-20261120T060000Z", "daily-20261120T060000Z-2");
+    let now = at("2026-11-20T06:00:00Z");
+    let taken = |bench: &Bench, name: &str| {
+        let new = NewStudy { name: name.into(), ..NewStudy::default() };
+        bench.schedules.inner.journal.create(&new).unwrap();
+    };
+    let asked = |bench: &Bench| {
+        let (begun, due) = bench.schedules.begin_now("daily", now).unwrap();
+        (begun.study_name(due), begun, due)
+    };
+    let (name, begun, due) = asked(&bench);
+    assert_eq!((name.as_str(), due), (first, now));
+    taken(&bench, first);
+    bench.schedules.settle(&begun, due, &Ok(name)).unwrap();
+    assert_eq!(asked(&bench).0, second);
+    // Killed before it was settled, whether its study was made or not: it is done under its name.
+    drop(bench);
+    let bench = Bench::open(dir.path(), "2026-11-20T06:00:00Z");
+    taken(&bench, second);
+    assert_eq!(asked(&bench).0, second);
+    assert_eq!(bench.fired_at("2026-11-20T06:00:00Z"), [second]);
+    // What is due by the clock is that second's, whoever asked for more then.
+    assert_eq!(bench.fired_at("2026-11-20T06:00:00Z"), [first]);
+    assert_eq!(bench.fired_at("2026-11-21T06:00:00Z"), ["daily-20261121T060000Z"]);
 }
 
 #[test]

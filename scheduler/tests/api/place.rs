@@ -48,6 +48,8 @@ pub(crate) struct Place {
     pub(crate) bus: Arc<Mutex<Result<(), String>>>,
     /// What was submitted.
     pub(crate) submitted: Arc<Mutex<Vec<Submitted>>>,
+    /// What was to be run again.
+    pub(crate) reruns: Arc<Mutex<Vec<Rerun>>>,
     /// Who runs trials.
     pub(crate) runners: Arc<Mutex<Vec<RunnerView>>>,
     engine: Option<Engine>,
@@ -122,11 +124,12 @@ impl Place {
         let address = listener.local_addr().unwrap();
         let bus = Arc::new(Mutex::new(Ok(())));
         let submitted = Arc::new(Mutex::new(Vec::new()));
+        let reruns = Arc::new(Mutex::new(Vec::new()));
         let runners = Arc::new(Mutex::new(vec![runner()]));
         let staff = Arc::clone(&runners);
         let doors = Doors {
             runners: Box::new(move || staff.lock().unwrap().clone()),
-            ..doors(&journal, &engine, &bus, &submitted)
+            ..doors(&journal, &engine, &bus, (&submitted, &reruns))
         };
         let service = Service {
             journal: journal.clone(),
@@ -154,6 +157,7 @@ impl Place {
             address,
             bus,
             submitted,
+            reruns,
             runners,
             engine: Some(engine),
             close: Some(close),
@@ -300,10 +304,10 @@ fn doors(
     journal: &Journal,
     engine: &Engine,
     bus: &Arc<Mutex<Result<(), String>>>,
-    submitted: &Arc<Mutex<Vec<Submitted>>>,
+    (submitted, reruns): (&Arc<Mutex<Vec<Submitted>>>, &Arc<Mutex<Vec<Rerun>>>),
 ) -> Doors {
     let (journal, engine) = (journal.clone(), engine.handle());
-    let (bus, submitted) = (Arc::clone(bus), Arc::clone(submitted));
+    let (bus, submitted, reruns) = (Arc::clone(bus), Arc::clone(submitted), Arc::clone(reruns));
     let open = {
         let (journal, engine) = (journal.clone(), engine.clone());
         move |name: &str, reopen: bool| {
@@ -379,6 +383,7 @@ fn doors(
             Ok(())
         }),
         rerun: Box::new(move |rerun: Rerun| {
+            reruns.lock().unwrap().push(rerun.clone());
             let record = journal.find(&rerun.study)?.unwrap();
             let mut job = Job::read(&record.head.job_file, &record.head.job_text).unwrap();
             let name = rerun.name.unwrap_or_else(|| format!("{}-2", rerun.study));

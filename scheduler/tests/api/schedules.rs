@@ -43,8 +43,12 @@ fn a_schedule_goes_its_way() {
     let study = "nightly-20261120T055900Z";
     assert_eq!(run["last_study"], study);
     assert_eq!(place.get(&format!("/api/v1/studies/{study}")).ok()["study"], study);
-    // The clock stands still, and a study of this name is there.
-    assert_eq!(place.post(&at("/trigger"), &json!(null)).ok()["last_study"], study);
+    // The clock stands still, and each time is a study of its own.
+    for number in 2..5 {
+        let study = format!("{study}-{number}");
+        assert_eq!(place.post(&at("/trigger"), &json!(null)).ok()["last_study"], study);
+        assert_eq!(place.get(&format!("/api/v1/studies/{study}")).ok()["study"], study);
+    }
     assert_eq!(place.send("DELETE", &at(""), &[], b"").ok()["deleted"], true);
     assert_eq!(place.get(&at("")).refused(), (404, "unknown_schedule".into()));
     assert_eq!(place.get(&format!("/api/v1/studies/{study}")).status, 200);

@@ -104,6 +104,46 @@ fn a_marked_request_counts_once() {
 }
 
 #[test]
+fn a_marked_rerun_counts_once() {
+    let place = Place::new();
+    place.submit(JOB).ok();
+    let send = |mark: &str, body: &str| {
+        let headers = [("Content-Type", "application/json"), ("Idempotency-Key", mark)];
+        place.send("POST", "/api/v1/studies/demo/rerun", &headers, body.as_bytes())
+    };
+    let begun = || -> Vec<bool> {
+        place.reruns.lock().unwrap().iter().map(|rerun| rerun.begun_ms.is_some()).collect()
+    };
+    let body = r#"{"name": "again", "set": {"seed": 9}}"#;
+    assert_eq!(send("r-1", body).status, 201);
+    // The same again, as it was answered the first time, and without asking the door.
+    let again = send("r-1", body);
+    assert_eq!((again.status, &again.json()["study"]), (201, &json!("again")));
+    assert_eq!(begun(), [false]);
+    let other = send("r-1", r#"{"name": "again", "set": {"seed": 8}}"#);
+    assert_eq!(other.refused(), (422, "unprocessable".into()));
+    // Nor is it a job's, or another study's.
+    let headers = [("Content-Type", "application/yaml"), ("Idempotency-Key", "r-1")];
+    let job = place.send("POST", "/api/v1/studies", &headers, JOB.as_bytes());
+    assert_eq!(job.refused(), (422, "unprocessable".into()));
+    // What was refused can be mended under its mark.
+    assert_eq!(send("r-2", r#"{"set": {"sampling_algorithm": "none"}}"#).status, 422);
+    assert_eq!(send("r-2", r#"{"set": {"seed": 3}}"#).status, 201);
+    assert_eq!(send("a b", "{}").refused(), (400, "bad_request".into()));
+    assert_eq!(begun(), [false; 3]);
+    // The service was killed before it had noted the study: the door hears since when.
+    let noted = place.journal.document("idempotency-key", "r-1").unwrap().unwrap();
+    let mut noted: serde_json::Value = serde_json::from_slice(&noted).unwrap();
+    let at_ms = noted["at_ms"].as_u64();
+    noted["study"] = json!(null);
+    place.journal.put_document("idempotency-key", "r-1", noted.to_string().as_bytes()).unwrap();
+    assert_eq!(send("r-1", body).json()["study"], "again");
+    assert_eq!(place.reruns.lock().unwrap().last().unwrap().begun_ms, at_ms);
+    assert_eq!(send("r-1", body).json()["study"], "again");
+    assert_eq!(begun(), [false, false, false, true]);
+}
+
+#[test]
 fn studies_are_listed_page_by_page() {
     let place = Place::new();
     for name in ["a", "b", "c", "d", "e"] {

@@ -127,6 +127,12 @@ pub struct Upload {
     pub executable: bool,
 }
 
+/// Why what belongs to a study that is over is refused, and to one that was deleted. Nothing is wrong
+/// then: runners know these by the word.
+pub const OVER: &str = "the study is over";
+/// See [`OVER`].
+pub const DELETED: &str = "the study was deleted";
+
 /// The answer to a request that may be refused.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

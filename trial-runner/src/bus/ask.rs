@@ -9,7 +9,9 @@ use std::time::{Duration, Instant};
 use async_nats::HeaderMap;
 use fleetfit_search_spaces::data::local_path;
 use fleetfit_search_spaces::wire::StudySpec;
-use fleetfit_search_spaces::wire::join::{Answer, BlobPiece, BlobRequest, SpecRequest};
+use fleetfit_search_spaces::wire::join::{
+    Answer, BlobPiece, BlobRequest, DELETED, OVER, SpecRequest,
+};
 use fleetfit_search_spaces::wire::letter;
 use fleetfit_search_spaces::{CommandTrial, Job, Problem, Problems, Study, StudyId, Work};
 use serde::Serialize;
@@ -64,6 +66,11 @@ impl Shared {
     fn waits_for_answers(&self, waited: Duration) -> bool {
         waited < PATIENCE && !self.is_leaving()
     }
+}
+
+/// Whether something cannot be had because the study is over or was deleted.
+pub(super) fn is_over(reason: &str) -> bool {
+    reason.ends_with(OVER) || reason.ends_with(DELETED)
 }
 
 /// Everything that a study needs.

@@ -4,7 +4,7 @@
 //! is told once they are there. What cannot be brought is named in the log, and the end counts.
 
 use std::fs::{self, File};
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -17,7 +17,7 @@ use fleetfit_search_spaces::wire::join::Upload;
 
 use super::link::Link;
 use super::post::{self, Item};
-use super::{Shared, lock};
+use super::{Shared, ask, lock};
 use crate::material::digest_file;
 use crate::runner::{Carrier, Lacking, Left, UPLOADED};
 
@@ -109,8 +109,11 @@ fn carry_files(shared: &Shared, left: &Left<'_>) {
     let Some(link) = lock(&shared.hand).link(left.of) else { return };
     let name = format!(".left-{}", COUNT.fetch_add(1, Ordering::Relaxed));
     let folder = left.folder.with_file_name(name);
-    if fs::rename(left.folder, &folder).is_err() {
-        return shared.trouble("the folder of a trial cannot be moved; its log is lost");
+    match fs::rename(left.folder, &folder) {
+        // It went with the study.
+        Err(error) if error.kind() == ErrorKind::NotFound => return,
+        Err(_) => return shared.trouble("the folder of a trial cannot be moved; its log is lost"),
+        Ok(()) => {}
     }
     link.post(Item::Uploading(left.of));
     let Left { of, configuration, entity, .. } = *left;
@@ -125,8 +128,10 @@ impl Files {
         let log = self.folder.join("log.txt");
         let mut notes = Vec::new();
         for (at, path) in self.outputs(&mut notes) {
-            if let Err(why) = self.bring_one(shared, &at, &path) {
-                notes.push(format!("{at} was not kept: {why}"));
+            match self.bring_one(shared, &at, &path) {
+                Err(why) if ask::is_over(&why) => return,
+                Err(why) => notes.push(format!("{at} was not kept: {why}")),
+                Ok(()) => {}
             }
         }
         if !notes.is_empty()
@@ -137,7 +142,11 @@ impl Files {
                 let _ = writeln!(log, "[fleetfit: {note}]");
             }
         }
-        if let Err(why) = self.bring_one(shared, "log.txt", &log) {
+        // A program that was stopped before it began has none.
+        if let Err(why) = self.bring_one(shared, "log.txt", &log)
+            && !ask::is_over(&why)
+            && log.exists()
+        {
             shared.trouble(&format!("the log of a trial was not kept: {why}"));
         }
     }

@@ -7,7 +7,7 @@ mod nats;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use fleetfit_search_spaces::wire::join::Welcome;
+use fleetfit_search_spaces::wire::join::{DELETED, OVER, Welcome};
 use fleetfit_search_spaces::wire::subjects::Kind;
 use fleetfit_search_spaces::wire::{Numbered, StudySpec};
 use fleetfit_search_spaces::{
@@ -17,7 +17,7 @@ use fleetfit_search_spaces::{
 use fleetfit_trial_runner::material::{Origins, gather};
 use fleetfit_trial_runner::runner::{ATTACHED, UPLOADED};
 
-use nats::{LONG, Server, Service, wait_for};
+use nats::{LONG, RunnerProcess, Server, Service, wait_for};
 
 /// Long enough that nothing is given to another runner by mistake.
 const LEASE: Duration = Duration::from_secs(30);
@@ -324,6 +324,58 @@ fn what_a_program_writes_into_its_outputs_arrives() {
         assert!(!seen.files.contains_key(other), "{other}");
         assert!(log.contains(&format!("{other} was not kept: it is a link")), "{log}");
     }
+}
+
+#[test]
+fn nothing_is_wrong_with_what_a_deleted_study_leaves() {
+    let (server, dir) = (Server::start(), place());
+    let marks = tempfile::tempdir().unwrap();
+    let (runs_file, word) = (marks.path().join("runs"), marks.path().join("word"));
+    let service = Service::start(&server, noted(&runs_file, &hold(&word)), LEASE);
+    let runner = service.runner(dir.path(), 1, true);
+    service.hand_out(Kind::Command, &tries(1));
+    wait_for("the trial to begin", || runs(&runs_file) == 1);
+    service.answers.lock().unwrap().refusal = Some(DELETED);
+    std::fs::write(&word, "").unwrap();
+    assert_eq!(service.await_end(key(1)), FromRunner::Done { of: key(1) });
+    // Nor with one that is over before anything of it was here.
+    for (number, refusal) in [(2, DELETED), (3, OVER)] {
+        service.answers.lock().unwrap().refusal = Some(refusal);
+        let of = AssignmentKey { study: StudyId(number), number: 1, attempt: 1 };
+        service.hand_out(Kind::Command, &Assignment { key: of, ..tries(1) });
+        let end = service.await_end(of);
+        let FromRunner::Returned { reason: Some(reason), .. } = &end else { panic!("{end:?}") };
+        assert!(reason.ends_with(refusal), "{reason}");
+    }
+    no_trouble(&service, &runner);
+}
+
+#[test]
+fn a_trial_without_a_log_is_no_trouble() {
+    let (server, dir) = (Server::start(), place());
+    let marks = tempfile::tempdir().unwrap();
+    let runs_file = marks.path().join("runs");
+    let work = dir.path().join("work");
+    // As one whose folder went with its study.
+    let remove = format!("find '{}' -name log.txt -delete", work.display());
+    let service = Service::start(&server, noted(&runs_file, &remove), LEASE);
+    let runner = service.runner(dir.path(), 1, true);
+    service.hand_out(Kind::Command, &tries(1));
+    assert_eq!(service.await_end(key(1)), FromRunner::Done { of: key(1) });
+    assert_eq!(runs(&runs_file), 1);
+    assert!(!service.seen.lock().unwrap().files.contains_key("log.txt"));
+    no_trouble(&service, &runner);
+}
+
+/// Waits until the runner has told how it is since, which is well.
+fn no_trouble(service: &Service, runner: &RunnerProcess) {
+    let n_beats = || service.seen.lock().unwrap().beats.len();
+    let before = n_beats();
+    wait_for("two more beats", || n_beats() >= before + 2);
+    let said = runner.said.lock().unwrap();
+    assert!(said.iter().all(|text| text.contains("working for service")), "{said:?}");
+    let seen = service.seen.lock().unwrap();
+    assert!(seen.beats.iter().all(|beat| beat.troubles.is_empty()), "{:?}", seen.beats);
 }
 
 #[test]

@@ -118,6 +118,17 @@ pub(crate) struct Answers {
     pub(crate) welcome: Welcome,
     pub(crate) spec: StudySpec,
     pub(crate) blobs: BTreeMap<String, Vec<u8>>,
+    /// Why nothing of the study is told or taken any more.
+    pub(crate) refusal: Option<&'static str>,
+}
+
+impl Answers {
+    fn of<T>(&self, answer: T) -> Answer<T> {
+        match self.refusal {
+            Some(reason) => Answer::Refused { reason: reason.into() },
+            None => Answer::Done(answer),
+        }
+    }
 }
 
 pub(crate) struct Service {
@@ -139,7 +150,7 @@ impl Service {
         let js = runtime.block_on(async { jetstream::new(client.clone()) });
         let subjects = Subjects::of("abcdefghij23");
         let welcome = Welcome::Accepted { lease_s: lease.as_secs_f64() };
-        let answers = Answers { welcome, spec, blobs: BTreeMap::new() };
+        let answers = Answers { welcome, spec, blobs: BTreeMap::new(), refusal: None };
         let (answers, seen) = (Arc::new(Mutex::new(answers)), Arc::default());
         let service = Self { runtime, client, js, subjects, lease, seen, answers, url };
         service.make_streams();
@@ -204,7 +215,8 @@ impl Service {
         let answers = Arc::clone(&self.answers);
         self.answer(self.subjects.study(), move |bytes| {
             letter::open::<SpecRequest>(bytes).unwrap();
-            letter::seal(&Answer::Done(answers.lock().unwrap().spec.clone()), &[]).unwrap()
+            let answers = answers.lock().unwrap();
+            letter::seal(&answers.of(answers.spec.clone()), &[]).unwrap()
         });
         let answers = Arc::clone(&self.answers);
         self.answer(self.subjects.blob(), move |bytes| {
@@ -216,14 +228,15 @@ impl Service {
             let answer = Answer::Done(BlobPiece { total: blob.len() as u64 });
             letter::seal(&answer, piece).unwrap()
         });
-        let seen = Arc::clone(&self.seen);
+        let (seen, answers) = (Arc::clone(&self.seen), Arc::clone(&self.answers));
         self.answer(self.subjects.upload(), move |bytes| {
+            let answer = answers.lock().unwrap().of(());
             let (upload, piece) = letter::open::<Upload>(bytes).unwrap();
             let mut seen = seen.lock().unwrap();
             let file = seen.files.entry(upload.at).or_default();
             file.truncate(upload.offset as usize);
             file.extend_from_slice(piece);
-            letter::seal(&Answer::Done(()), &[]).unwrap()
+            letter::seal(&answer, &[]).unwrap()
         });
         let seen = Arc::clone(&self.seen);
         self.hear(self.subjects.beats(), move |bytes| {

@@ -154,7 +154,7 @@ fn studies() -> Vec<Operation> {
                     "PATH=VALUE: a value that stands there instead.",
                     list(text_like("^[^=]+=", 4096)),
                 ),
-                header(IDEMPOTENCY_KEY, "A word that marks repeats for a day.", mark()),
+                repeats(),
             ],
             body: Some(job()),
             answers: vec![(201, JSON, named("Status")), (200, JSON, named("Status"))],
@@ -193,6 +193,7 @@ fn studies() -> Vec<Operation> {
             )
         },
         Operation {
+            parameters: vec![study(), repeats()],
             body: Some(json("Rerun")),
             answers: vec![(201, JSON, named("Status")), (200, JSON, named("Status"))],
             ..post(
@@ -547,8 +548,10 @@ fn paged() -> Vec<Parameter> {
     ]
 }
 
-fn mark() -> Form {
-    text_like("^[!-~]+$", 255)
+/// The header that marks repeats of a request.
+fn repeats() -> Parameter {
+    let mark = text_like("^[!-~]+$", 255);
+    header(IDEMPOTENCY_KEY, "A word that marks repeats for a day.", mark)
 }
 
 fn digest() -> Form {
