@@ -11,6 +11,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from models import big
+
 N_ROWS, N_FEATURES = 200, 10
 CHUNK = 1_000
 SPACE = {"model": [
@@ -65,26 +67,33 @@ def unchanged(bench):
     mixed = np.random.default_rng(3).permutation(entities).tolist()
     write(bench.dir / "plain.parquet", entities)
     write(bench.dir / "mixed.parquet", mixed)
-    said = {}
-    for what, file, slots in [("1 slot", "plain", 1), ("2 slots", "plain", 2),
-                              ("2 slots, entities in another order", "mixed", 2)]:
-        # In a home of its own: one study's name is part of nothing that is compared.
-        home = f"home-{file}-{slots}"
-        bench.run("same", job("same", f"{file}.parquet"), "--slots", str(slots), home=home)
-        best = bench.measured("best", "same", "--all", "--output", "json", home=home)[0]
-        rows = sorted(map(json.loads, best.splitlines()), key=lambda row: row["entity"]["shop"])
-        # A trial's number is its place in the grid, and `model` the digest of the model's bytes.
-        predicted = bench.measured("predict", "same", "--data", "plain.parquet", home=home)[0]
-        said[what] = (rows, predicted)
-    (first, (rows, predicted)), *others = said.items()
-    for what, (own, forecasts) in others:
-        n = sum(one != other for one, other in zip(rows, own))
-        if n or len(rows) != len(own) or predicted != forecasts:
-            example = next(((one, other) for one, other in zip(rows, own) if one != other), None)
-            raise SystemExit(f"{n} of {len(rows)} winners differ between {first} and {what}: "
-                             f"{example}")
-        print(f"{first} and {what}: {len(rows)} winners, values, models and predictions are "
-              "the same to the bit", flush=True)
+    plain = found(bench, job("same", "plain.parquet"), "plain.parquet", 1)
+    for what, file in [("2 slots", "plain"), ("2 slots, entities in another order", "mixed")]:
+        other = found(bench, job("same", f"{file}.parquet"), "plain.parquet", 2)
+        same(f"{len(entities)} entities, 1 slot and {what}", plain, other)
+    # Large enough that idle slots help with one fit.
+    big.write(bench.dir / "large.parquet", *big.draw(60_000, 5))
+    alone = job("same", "large.parquet").replace("partition_column_names: [shop]\n", "")
+    one, two = (found(bench, alone, "large.parquet", slots) for slots in (1, 2))
+    same("60,000 rows, 1 slot and 2 slots", one, two)
+
+
+def found(bench, text, rows, slots):
+    """Each entity's winner, and what the winners predict, by a study in a home of its own."""
+    home = f"home-{len(list(bench.dir.iterdir()))}"
+    bench.run("same", text, "--slots", str(slots), home=home)
+    best = bench.measured("best", "same", "--all", "--output", "json", home=home)[0]
+    # A trial's number is its place in the grid, and `model` the digest of the model's bytes.
+    winners = sorted(map(json.loads, best.splitlines()), key=lambda row: str(row["entity"]))
+    return winners, bench.measured("predict", "same", "--data", rows, home=home)[0]
+
+
+def same(what, one, other):
+    pairs = list(zip(one[0], other[0], strict=True))
+    differ = [pair for pair in pairs if pair[0] != pair[1]]
+    if differ or one[1] != other[1]:
+        raise SystemExit(f"{what}: {len(differ)} of {len(pairs)} winners differ: {differ[:1]}")
+    print(f"{what}: winners, values, models and predictions are the same to the bit", flush=True)
 
 
 def run(bench):
