@@ -299,12 +299,15 @@ fn runner() -> RunnerView {
     }
 }
 
+/// What a door was told.
+type Heard<T> = Arc<Mutex<Vec<T>>>;
+
 /// What the process around the API does, in a few lines.
 fn doors(
     journal: &Journal,
     engine: &Engine,
     bus: &Arc<Mutex<Result<(), String>>>,
-    (submitted, reruns): (&Arc<Mutex<Vec<Submitted>>>, &Arc<Mutex<Vec<Rerun>>>),
+    (submitted, reruns): (&Heard<Submitted>, &Heard<Rerun>),
 ) -> Doors {
     let (journal, engine) = (journal.clone(), engine.handle());
     let (bus, submitted, reruns) = (Arc::clone(bus), Arc::clone(submitted), Arc::clone(reruns));
