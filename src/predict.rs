@@ -86,8 +86,8 @@ pub(crate) fn predict(home: &Path, args: &PredictArgs, printer: &Printer) -> Res
         && widths.iter().all(Option::is_none)
     {
         printer.complain(
-            "no row has an interval: there are some for what lies ahead of the series, from \
-             learners of series and regressors on lags",
+            "no row has an interval: there are some for what lies ahead of the series that a \
+             forecasting study learnt from",
         );
     }
     let unknown = rows.unknown_rows().len();

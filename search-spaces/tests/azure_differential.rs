@@ -30,6 +30,7 @@ const OVERFLOW: &str =
     "a `loguniform` or `lognormal` that no number can hold, or a whole `q` beyond 64 bits";
 const SIXTY_FOUR: &str = "a whole number of more than 64 bits";
 const HORIZON: &str = "a `forecast_horizon` of 0";
+const FREQUENCY: &str = "a `frequency` that is no alias of pandas";
 const SEXAGESIMAL: &str = "numbers to the base of 60 (`1:30`)";
 const SCHEMA: &str = "a `$schema` that is not text";
 const VALIDATION: &str = "`validation_data` beside folds or a validation share";
@@ -457,6 +458,8 @@ fn automl_sections() -> Vec<Variant> {
         (extra("n_cross_validations: 1_0"), Same),
         (extra("cv_split_column_names: a"), WeAccept(SCALARS)),
         (extra("cv_split_column_names: []"), WeRefuse(NO_FOLDS)),
+        (forecasting(", frequency: fortnight"), WeRefuse(FREQUENCY)),
+        (forecasting(", frequency: 15T, country_or_region_for_holidays: AR"), Same),
         (forecasting(", target_lags: []"), Same),
         (forecasting(", target_lags: Auto"), Same),
         (forecasting(", seasonality: AUTO"), Same),

@@ -34,6 +34,7 @@ fn every_example_is_a_job_that_runs() {
         ("ring-network", 20),
         ("smooth-visitors", 100),
         ("store-demand", 16),
+        ("store-forecast", 8),
     ];
     assert_eq!(names, expected.map(|(name, n)| (name.to_owned(), n)));
 }

@@ -337,7 +337,7 @@ fn learners_and_settings_that_cannot_run_yet_are_valid() {
                     country_or_region_for_holidays: AR}\n";
     assert_eq!(
         reasons(&format!("{forecasting}{settings}")),
-        ["forecasting.country_or_region_for_holidays", "forecasting.use_stl"],
+        ["forecasting.country_or_region_for_holidays"],
     );
     let plain = "forecasting: {time_column_name: week, forecast_horizon: 4}\n";
     assert_eq!(reasons(&format!("{forecasting}{plain}")), [""; 0]);

@@ -58,6 +58,9 @@ impl Remote {
     /// What a runner has to know of a study.
     fn spec(&self, id: StudyId) -> Answer<StudySpec> {
         let head = match self.journal.record(id) {
+            Ok(record) if record.summary.status.is_over() => {
+                return Answer::Refused { reason: "the study is over".into() };
+            }
             Ok(record) => record.head,
             Err(JournalError::NoStudy { .. }) => {
                 return Answer::Refused { reason: "the study was deleted".into() };

@@ -123,26 +123,19 @@ pub fn trainer(learner: Learner) -> Option<&'static dyn Trainer> {
 /// A trainer as it works on one entity.
 #[derive(Clone, Copy)]
 pub enum Hand {
-    /// On the columns of its frame.
+    /// On the rows of its frame.
     Plain(&'static dyn Trainer),
-    /// On them and on the past of its series.
-    OnLags(Lagged),
+    /// On rows of series.
+    OnSeries(Lagged),
 }
 
 impl Hand {
-    /// The trainer of a learner for a frame: a regressor has the past of series as columns where the
-    /// job asks for it. None when this version has none.
+    /// The trainer of a learner for a frame; none when this version has none.
     pub fn of(learner: Learner, frame: &Frame) -> Option<Self> {
         let inner = trainer(learner)?;
-        let plan = frame.timeline.as_ref().and_then(|timeline| timeline.plan.as_ref());
-        let wants_past = plan.is_some_and(|plan| {
-            let settings = &plan.settings;
-            settings.target_lags.is_some()
-                || settings.rolling_window.is_some()
-                || settings.feature_lags
-        });
-        Some(match wants_past && !learner.forecasts_series() {
-            true => Self::OnLags(Lagged { inner }),
+        let forecasts = frame.timeline.as_ref().is_some_and(|timeline| timeline.plan.is_some());
+        Some(match forecasts && !learner.forecasts_series() {
+            true => Self::OnSeries(Lagged { inner }),
             false => Self::Plain(inner),
         })
     }
@@ -151,7 +144,7 @@ impl Hand {
     pub fn trainer(&self) -> &dyn Trainer {
         match self {
             Self::Plain(trainer) => *trainer,
-            Self::OnLags(lagged) => lagged,
+            Self::OnSeries(lagged) => lagged,
         }
     }
 }

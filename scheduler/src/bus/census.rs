@@ -6,18 +6,20 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use async_nats::Subscriber;
-use fleetfit_search_spaces::wire::AssignmentKey;
 use fleetfit_search_spaces::wire::join::{Hello, Welcome};
 use fleetfit_search_spaces::wire::letter::VERSION;
+use fleetfit_search_spaces::wire::{AssignmentKey, ToRunner};
 use futures_util::StreamExt;
 
-use super::{Notes, Post};
+use super::{Notes, Post, outbox};
 use crate::engine::{Capacity, Note};
 
 /// After so long without a word a runner is gone.
 const GONE: Duration = Duration::from_secs(10);
 /// For so long one that is gone or was refused is still shown.
 const SHOWN: Duration = Duration::from_secs(600);
+/// For so long a runner may be at something that nobody wants before it is told so again.
+const UNWANTED: Duration = Duration::from_secs(8);
 /// How often the capacity is looked at.
 const COUNT_EVERY: Duration = Duration::from_millis(100);
 /// How many assignments are out for each that a runner can do at once: one that it does, and what
@@ -161,15 +163,54 @@ pub(super) async fn run_joins(post: Arc<Post>, mut joins: Subscriber) {
 
 /// Hears that runners are there.
 pub(super) async fn run_beats(post: Arc<Post>, mut beats: Subscriber) {
+    let mut unwanted = Unwanted::default();
     while let Some(message) = beats.next().await {
         let Ok(hello) = serde_json::from_slice::<Hello>(&message.payload) else { continue };
         for trouble in &hello.troubles {
             post.say_once(&format!("runner {} on {}: {trouble}", hello.name, hello.host));
         }
-        let mut out = post.out();
-        hello.holds.iter().for_each(|key| out.hear(key));
-        drop(out);
+        let hints = {
+            let mut out = post.out();
+            hello.holds.iter().for_each(|key| out.hear(key));
+            // Before that, what is out may not be known yet.
+            let is_known = post.is_drained.load(Ordering::Relaxed) && !post.is_superseded();
+            let is_wanted = |key: &AssignmentKey| !out.of_study(key.study, u64::MAX).is_empty();
+            let stale = hello.holds.iter().filter(|key| is_known && !is_wanted(key));
+            unwanted.hear(stale, Instant::now())
+        };
+        for hint in &hints {
+            outbox::tell(&post, hint).await;
+        }
         post.census().hear(hello, Instant::now());
+    }
+}
+
+/// What runners are at although nothing of its study is out: whoever should have stopped it was not
+/// heard.
+#[derive(Default)]
+struct Unwanted {
+    /// When it was heard of first.
+    since: BTreeMap<AssignmentKey, Instant>,
+}
+
+impl Unwanted {
+    /// What runners have to be told again.
+    fn hear<'a>(
+        &mut self,
+        stale: impl Iterator<Item = &'a AssignmentKey>,
+        now: Instant,
+    ) -> Vec<ToRunner> {
+        self.since.retain(|_, since| now.duration_since(*since) < 2 * UNWANTED);
+        let mut hints = Vec::new();
+        for key in stale {
+            // What has just ended may still be on a list.
+            if now.duration_since(*self.since.entry(*key).or_insert(now)) >= UNWANTED {
+                let (study, before) = (key.study, key.number + 1);
+                let reason = "the study is over".to_owned();
+                hints.push(ToRunner::StopStudy { study, before, reason });
+            }
+        }
+        hints
     }
 }
 
@@ -193,7 +234,28 @@ pub(super) async fn run_capacity(post: Arc<Post>, notes: Arc<Notes>) {
 
 #[cfg(test)]
 mod tests {
+    use fleetfit_search_spaces::StudyId;
+
     use super::*;
+
+    #[test]
+    fn only_what_stays_unwanted_is_stopped_again() {
+        let key = |number| AssignmentKey { study: StudyId(1), number, attempt: 1 };
+        let start = Instant::now();
+        let mut unwanted = Unwanted::default();
+        let mut hear = |numbers: &[u64], after: Duration| {
+            let keys: Vec<AssignmentKey> = numbers.iter().map(|number| key(*number)).collect();
+            unwanted.hear(keys.iter(), start + after)
+        };
+        assert!(hear(&[5, 6], Duration::ZERO).is_empty(), "it may just have ended");
+        assert!(hear(&[], UNWANTED / 2).is_empty());
+        let hints = hear(&[6], UNWANTED);
+        let [ToRunner::StopStudy { study: StudyId(1), before: 7, .. }] = hints[..] else {
+            panic!("{hints:?}")
+        };
+        assert_eq!(hear(&[6], UNWANTED + UNWANTED / 2).len(), 1, "until it is heard");
+        assert!(hear(&[6], 3 * UNWANTED).is_empty(), "that is another time");
+    }
 
     fn hello(runner: &str, slots: u32) -> Hello {
         Hello { runner: runner.into(), slots, wire: VERSION, ..Hello::default() }

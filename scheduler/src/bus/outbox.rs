@@ -139,9 +139,9 @@ fn give_up(post: &Post, notes: &Notes, key: AssignmentKey, why: &str) {
     notes(Note::Heard { messages: vec![FromRunner::Done { of: key }], receipt: None });
 }
 
-async fn tell(post: &Post, hint: &ToRunner) {
+pub(super) async fn tell(post: &Post, hint: &ToRunner) {
     if let Ok(bytes) = letter::seal(hint, &[]) {
-        // A hint that is lost costs time only.
+        // A hint that is lost costs time only: whoever goes on with what is over is told again.
         drop(post.client.publish(post.subjects.hints(), bytes.into()).await);
     }
 }

@@ -110,14 +110,6 @@ impl Forecasting {
         settings.time_column = time_column.unwrap_or_default();
         Some(settings)
     }
-
-    /// The settings that this version does not use, by key.
-    pub(crate) fn unused_by_sweeps(&self) -> Vec<&'static str> {
-        [("use_stl", self.stl.is_some())]
-            .into_iter()
-            .filter_map(|(key, is_set)| is_set.then_some(key))
-            .collect()
-    }
 }
 
 fn read_frequency(at: &At<'_>, findings: &mut Findings) -> Option<Frequency> {

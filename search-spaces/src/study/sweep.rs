@@ -76,9 +76,6 @@ pub(super) fn read(mut root: Fields<'_>, name: &str, findings: &mut Findings) ->
     let early_termination = read_early_termination(&mut root, has_learner, findings);
     let selection = root.take("selection", findings).map(|at| Selection::read(&at, findings));
     let seed = root.take("seed", findings).map(|at| at.int_in(0, i64::MAX, findings));
-    if let Some(data) = &data {
-        refuse_forecasting_features(data, &root.at, findings);
-    }
     root.finish(findings);
     header::notice_ignored(&ignored, findings);
     let command = match &work {
@@ -240,20 +237,6 @@ fn check_grid(space: &SearchSpace, at: &At<'_>, findings: &mut Findings) {
             let says = "is continuous, but a grid needs values that can be counted";
             let mistake = Mistake::new(says, "a choice, integers, or numbers with a step");
             findings.problem(&node, mistake.hint(hint));
-        }
-    }
-}
-
-/// Settings of forecasts that are valid, and that nothing here heeds.
-fn refuse_forecasting_features(data: &DataSpec, root: &At<'_>, findings: &mut Findings) {
-    let (Some(settings), Some(at)) = (&data.forecasting, root.get("forecasting")) else {
-        return;
-    };
-    for key in settings.unused_by_sweeps() {
-        if let Some(node) = at.get(key) {
-            let mistake = Mistake::new("is not done by this version", "nothing");
-            let hint = format!("remove {key}");
-            findings.cannot_run(&node, mistake.hint(hint));
         }
     }
 }

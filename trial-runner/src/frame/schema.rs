@@ -27,7 +27,7 @@ pub struct FeatureSchema {
     /// The column of time, where there is one.
     pub time_column: Option<String>,
     /// What the times are, for forecasting.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     pub time: Option<TimeSchema>,
 }
 

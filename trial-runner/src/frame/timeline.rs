@@ -31,6 +31,8 @@ pub struct ForecastPlan {
     pub(crate) step: Step,
     /// Steps of a season; 1 where there is none.
     pub season: usize,
+    /// All seasons, where the job names several.
+    pub seasons: Vec<usize>,
     /// What the job says.
     pub settings: Forecasting,
 }
@@ -65,11 +67,17 @@ impl ForecastPlan {
                 Step::found(&stamps, kind)
             }
         };
-        let asked = match &settings.seasonality {
-            Some(Steps::These(steps)) => steps.first().map(|&steps| steps as usize),
-            Some(Steps::Auto) | None => None,
+        let seasons: Vec<usize> = match &settings.seasonality {
+            Some(Steps::These(steps)) => steps.iter().map(|&steps| steps as usize).collect(),
+            Some(Steps::Auto) | None => vec![step.season(kind)],
         };
-        let season = asked.unwrap_or_else(|| step.season(kind)).max(1);
-        Self { step, season, settings: settings.clone() }
+        let season = seasons.first().copied().unwrap_or(1).max(1);
+        Self { step, season, seasons, settings: settings.clone() }
+    }
+
+    /// Whether regressors have the past of series as columns.
+    pub(crate) fn wants_past(&self) -> bool {
+        let settings = &self.settings;
+        settings.target_lags.is_some() || settings.rolling_window.is_some() || settings.feature_lags
     }
 }

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::errors::Errors;
 use crate::calendar::step::Step;
 use crate::frame::Timeline;
+use crate::series::decompose::Seasons;
 use crate::series::{arima, croston, ets, naive, theta};
 use crate::stop::{Stop, Stopped};
 
@@ -35,6 +36,8 @@ pub(crate) struct SeriesForecast {
     /// The last value.
     pub(crate) value: f64,
     pub(crate) fitted: Fitted,
+    /// What repeats, where it was taken out before.
+    pub(crate) seasons: Option<Seasons>,
 }
 
 /// What a method fitted.
@@ -70,6 +73,25 @@ impl Fitted {
     }
 }
 
+impl SeriesForecast {
+    fn forecast(&self, n_ahead: usize) -> Vec<f64> {
+        if n_ahead == 0 {
+            return Vec::new();
+        }
+        let mut path = self.fitted.forecast(n_ahead);
+        if let Some(seasons) = &self.seasons {
+            for (value, season) in path.iter_mut().zip(seasons.forecast(n_ahead)) {
+                *value = (*value + season).clamp(f64::MIN, f64::MAX);
+            }
+        }
+        path
+    }
+
+    fn is_sound(&self) -> bool {
+        self.fitted.is_sound() && self.seasons.as_ref().is_none_or(Seasons::is_sound)
+    }
+}
+
 /// Where a row lies as seen from its series.
 #[derive(Clone, Copy)]
 enum Place {
@@ -98,7 +120,7 @@ impl Forecast {
         let mut paths: Vec<Vec<f64>> = Vec::with_capacity(furthest.len());
         for (series, n_ahead) in self.series.iter().zip(furthest) {
             stop.check()?;
-            paths.push(if n_ahead == 0 { Vec::new() } else { series.fitted.forecast(n_ahead) });
+            paths.push(series.forecast(n_ahead));
         }
         for (place, out) in places.iter().zip(out) {
             *out = match *place {
@@ -155,6 +177,6 @@ impl Forecast {
     pub(crate) fn is_sound(&self) -> bool {
         self.step.is_sound()
             && self.errors.is_sound()
-            && self.series.iter().all(|series| series.fitted.is_sound())
+            && self.series.iter().all(SeriesForecast::is_sound)
     }
 }

@@ -4,7 +4,7 @@
 //! Step by step ahead in time, the columns of all series' rows are made, predicted by the model
 //! inside, and remembered. A step without a row is remembered as what was one season before it. Rows
 //! that are not in the future have the series' last value; of a series that training did not see
-//! every lag is missing.
+//! every lag is missing. Without columns of the past it is the model inside, which any row may ask.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -35,8 +35,8 @@ pub(crate) struct Lagged {
     pub(crate) inner: Box<Model>,
 }
 
-/// Which columns are made of the past.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+/// Which columns are made of the past; the default is none.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Recipe {
     /// How far back the nearest value is that a row may know of its target.
     pub(crate) offset: u32,
@@ -99,6 +99,10 @@ impl History {
 }
 
 impl Recipe {
+    fn is_empty(&self) -> bool {
+        self.lags.is_empty() && self.windows.is_empty() && self.past.is_empty()
+    }
+
     /// The names of the columns, which no column of a file has.
     pub(crate) fn names(&self) -> Vec<String> {
         let mut names: Vec<String> =
@@ -174,6 +178,12 @@ impl Lagged {
         out: &mut [f64],
         stop: &Stop,
     ) -> Result<(), PredictError> {
+        if self.recipe.is_empty() {
+            if let Predictions::Numbers(found) = self.inner.predict_until(frame, rows, stop)? {
+                out.copy_from_slice(&found);
+            }
+            return Ok(());
+        }
         let timeline = frame.timeline.as_ref().ok_or(PredictError::NoTime)?;
         let mut going = self.going(frame, timeline, rows);
         let mut by_step: BTreeMap<i64, Vec<u32>> = BTreeMap::new();

@@ -10,6 +10,9 @@ use super::lock;
 use crate::command::Halt;
 use crate::stop::Stop;
 
+/// How many studies are remembered that stopped something: the latest ones.
+const MARKS: usize = 1_024;
+
 /// What command trials are told that end with their runner. They stay open.
 pub(super) const HANDED_BACK: &str = "the runner ends";
 
@@ -136,6 +139,9 @@ impl Flights {
         let mut inner = lock(&self.inner);
         let mark = inner.over_before.entry(study).or_default();
         *mark = before.max(*mark);
+        if inner.over_before.len() > MARKS {
+            inner.over_before.pop_first();
+        }
         for (_, flight) in inner.aloft.range(range(study, before)) {
             flight.end(&Over::Stopped(reason.to_owned()));
         }
@@ -150,10 +156,10 @@ impl Flights {
         }
     }
 
-    /// Ends what is in flight of a study that is over, and forgets the study.
+    /// Ends what is in flight of a study that is over. What it stopped stays stopped: assignments of
+    /// it may still be on their way.
     pub(super) fn forget(&self, study: StudyId) {
-        let mut inner = lock(&self.inner);
-        inner.over_before.remove(&study);
+        let inner = lock(&self.inner);
         for (_, flight) in inner.aloft.range(range(study, u64::MAX)) {
             flight.end(&Over::Stopped("the study is over".into()));
         }
@@ -184,4 +190,24 @@ impl Flights {
 fn range(study: StudyId, before: u64) -> std::ops::Range<AssignmentKey> {
     let at = |number| AssignmentKey { study, number, attempt: 0 };
     at(0)..at(before)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_stopped_stays_stopped_once_its_study_is_forgotten() {
+        let flights = Flights::default();
+        let key = |study, number| AssignmentKey { study: StudyId(study), number, attempt: 1 };
+        flights.end(StudyId(1), 8, "it was cancelled");
+        flights.forget(StudyId(1));
+        assert!(flights.take_off(key(1, 7)).over().is_some(), "it was on its way");
+        assert!(flights.take_off(key(1, 8)).over().is_none(), "the study was resumed");
+        assert!(flights.take_off(key(2, 7)).over().is_none());
+        for study in 3..3 + MARKS as u32 {
+            flights.end(StudyId(study), 1, "it was cancelled");
+        }
+        assert!(flights.take_off(key(1, 6)).over().is_none(), "that was long ago");
+    }
 }

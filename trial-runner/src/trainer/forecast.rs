@@ -6,6 +6,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use fleetfit_search_spaces::data::Stl;
+
 use super::lesson::Lesson;
 use super::parameters::{Parameters, wrong};
 use super::{Fit, FitError, Trainer};
@@ -13,6 +15,7 @@ use crate::frame::{ForecastPlan, Timeline};
 use crate::model::errors::Errors;
 use crate::model::forecast::{Fitted, Forecast, SeriesForecast};
 use crate::model::{Body, Model};
+use crate::series::decompose::{Weights, decompose};
 use crate::series::ets::{Component, ErrorForm};
 use crate::series::regular::{Fill, Regular};
 use crate::series::{arima, croston, ets, naive, theta};
@@ -211,6 +214,7 @@ fn each_series(
             "{learner} can't weigh rows, and the data has a weight column"
         )));
     }
+    let seasons = season.map_or_else(|| plan.seasons.clone(), |season| vec![season]);
     let season = season.unwrap_or(plan.season);
     let mut of_series: BTreeMap<&str, Vec<(i64, f64)>> = BTreeMap::new();
     for (&row, &value) in job.rows.iter().zip(&y) {
@@ -226,9 +230,17 @@ fn each_series(
     for (name, rows) in of_series {
         job.stop.check()?;
         let Some(regular) = regular(rows, Fill::Line, plan)? else { continue };
-        let fitted = method.fit(&regular.values, season, job.stop)?;
+        let (fitted, repeats) = match plan.settings.stl {
+            None => (method.fit(&regular.values, season, job.stop)?, None),
+            // The season is out: the method sees none.
+            Some(Stl::Season | Stl::SeasonTrend) => {
+                let parts = decompose(&regular.values, &seasons, Weights::Equal, job.stop)?;
+                (method.fit(&parts.adjusted(), 1, job.stop)?, Some(parts.seasons()))
+            }
+        };
         let value = regular.values.last().copied().unwrap_or_default();
-        series.push(SeriesForecast { name: name.to_owned(), last: regular.last(), value, fitted });
+        let (name, last) = (name.to_owned(), regular.last());
+        series.push(SeriesForecast { name, last, value, fitted, seasons: repeats });
     }
     Ok(Model {
         answer,

@@ -1,4 +1,4 @@
-//! Any regressor, given the past of its series as columns.
+//! Any regressor on series, with their past as columns where the job asks for it.
 //!
 //! Lags are filled with the last value before where a step has no row, so that no column knows what
 //! comes. With the direct strategy every lag is known for the whole horizon, and all configurations
@@ -20,11 +20,11 @@ use crate::folds::Fold;
 use crate::frame::{DERIVED, FeatureColumn, FeatureValues, ForecastPlan, Frame, Target, Timeline};
 use crate::model::errors::Errors;
 use crate::model::lagged::{History, Lagged as Body, Recipe, Tail, numbers};
-use crate::model::{Body as Any, Model, PredictError};
+use crate::model::{Answer, Body as Any, Model, PredictError};
 use crate::series::regular::Fill;
 use crate::stop::Stop;
 
-/// A regressor on lags.
+/// A regressor on series.
 #[derive(Clone, Copy)]
 pub struct Lagged {
     /// The regressor.
@@ -43,11 +43,21 @@ struct Wide {
 
 impl Trainer for Lagged {
     fn fit(&self, job: &Fit<'_>) -> Result<Model, FitError> {
-        let wide = Wide::of(job)?;
-        self.fit_wide(job, &wide)
+        let (timeline, plan) = timeline(job, "a regressor on lags")?;
+        if plan.wants_past() {
+            return self.fit_wide(job, &Wide::of(job)?);
+        }
+        let inner = self.inner.fit(job)?;
+        let answer = inner.answer.clone();
+        let series = ends(job, timeline, plan);
+        Ok(around(inner, answer, series, plan, Recipe::default()))
     }
 
     fn try_all(&self, trials: &Trials<'_>, hear: &mut Hear<'_>) {
+        let plan = trials.frame.timeline.as_ref().and_then(|timeline| timeline.plan.as_ref());
+        if plan.is_some_and(|plan| !plan.wants_past()) {
+            return self.inner.try_all(trials, hear);
+        }
         let nothing = Configuration::default();
         let job = Fit {
             frame: trials.frame,
@@ -135,16 +145,42 @@ impl Lagged {
                 past,
             });
         }
-        series.sort_by(|a, b| a.name.cmp(&b.name));
-        let body = Body {
-            step: wide.plan.step,
-            recipe: wide.recipe.clone(),
-            series,
-            errors: Errors::default(),
-            inner: Box::new(inner),
-        };
-        Ok(Model { answer, body: Any::Lagged(body) })
+        Ok(around(inner, answer, series, &wide.plan, wide.recipe.clone()))
     }
+}
+
+/// The model that is made of all parts.
+fn around(
+    inner: Model,
+    answer: Answer,
+    mut series: Vec<Tail>,
+    plan: &ForecastPlan,
+    recipe: Recipe,
+) -> Model {
+    series.sort_by(|a, b| a.name.cmp(&b.name));
+    let (errors, inner) = (Errors::default(), Box::new(inner));
+    Model { answer, body: Any::Lagged(Body { step: plan.step, recipe, series, errors, inner }) }
+}
+
+/// Where each series ends.
+fn ends(job: &Fit<'_>, timeline: &Timeline, plan: &ForecastPlan) -> Vec<Tail> {
+    let mut last: BTreeMap<&str, i64> = BTreeMap::new();
+    for &row in job.rows {
+        let row = row as usize;
+        let code = timeline.series.get(row).copied().unwrap_or_default();
+        let index = timeline.time.get(row).and_then(|&time| plan.step.index(time));
+        if let (Some(name), Some(index)) = (timeline.names.get(code as usize), index) {
+            let end = last.entry(name).or_insert(index);
+            *end = index.max(*end);
+        }
+    }
+    let tail = |(name, index): (&str, i64)| Tail {
+        name: name.to_owned(),
+        // Nobody asks for the value.
+        target: History { first: index, values: vec![0.0] },
+        past: Vec::new(),
+    };
+    last.into_iter().map(tail).collect()
 }
 
 impl Wide {
@@ -271,7 +307,7 @@ fn history(
 fn recipe(frame: &Frame, timeline: &Timeline, plan: &ForecastPlan, n_steps: usize) -> Recipe {
     let settings = &plan.settings;
     let season = u32::try_from(plan.season).unwrap_or(1);
-    let ahead = settings.horizon.map_or_else(|| (n_steps / 10).max(1) as u32, |horizon| horizon);
+    let ahead = settings.horizon.unwrap_or_else(|| (n_steps / 10).max(1) as u32);
     let ahead = ahead.saturating_add(settings.gap);
     let room = (n_steps / 3).max(1);
     let fits = |steps: &u32| *steps as usize <= room;

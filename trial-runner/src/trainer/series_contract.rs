@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
-use fleetfit_search_spaces::data::{Forecasting, Steps, Strategy};
+use fleetfit_search_spaces::data::{Forecasting, Steps, Stl, Strategy};
 use fleetfit_search_spaces::{Configuration, Learner, Setting, Value};
+use rand::{Rng, SeedableRng};
+use rand_pcg::Pcg64Mcg;
 
 use super::laid_out::LaidOut;
 use super::{Candidate, Fit, FitError, Hand, Heard, Predicted, Spare, Trials, trainer};
@@ -197,6 +199,28 @@ fn methods_that_know_seasons_beat_those_that_do_not() {
 }
 
 #[test]
+fn seasons_may_be_taken_out_first() {
+    // A season of 4 and one of 6, on a line.
+    let value = |step: usize| {
+        [0.0, 5.0, -3.0, 1.0][step % 4] + [4.0, 0.0, 0.0, -6.0, 2.0, 0.0][step % 6] + step as f64
+    };
+    let rows = |n| (0..n).map(|step| (0, step as f64, value(step))).collect::<Vec<_>>();
+    let own = Forecasting {
+        seasonality: Some(Steps::These(vec![4, 6])),
+        stl: Some(Stl::Season),
+        ..settings()
+    };
+    let ahead: Vec<(&str, f64)> = (60..72).map(|step| ("a", f64::from(step))).collect();
+    for (own, is_good) in [(own.clone(), true), (Forecasting { stl: None, ..own }, false)] {
+        let model = fit(Learner::ExponentialSmoothing, &of_rows(rows(60), &own));
+        let found = numbers(&model, &future(&ahead));
+        let errors = found.iter().zip(60..).map(|(found, step)| (found - value(step)).abs());
+        let worst = errors.fold(0.0, f64::max);
+        assert_eq!(worst < 1.0, is_good, "{worst}");
+    }
+}
+
+#[test]
 fn parameters_are_read_and_defaults_are_what_they_say() {
     let frame = frame(30, &settings());
     let rows: Vec<u32> = (0..frame.n_rows as u32).collect();
@@ -376,4 +400,71 @@ fn lags_know_nothing_of_what_comes() {
             }
         }
     }
+}
+
+#[test]
+fn any_times_do_no_harm() {
+    let mut rng = Pcg64Mcg::seed_from_u64(11);
+    let edges =
+        [0.0, 1.0, -1.0, 86_400.0, 1e9, -1e9, 2.5e11, -2.5e11, 4e11, 1e15, 1e300, 0.1, 1e-9];
+    let frequencies = ["s", "15min", "h", "D", "3D", "B", "W", "2W", "SM", "MS", "7ME", "QE", "Y"];
+    let mut n_fitted = 0;
+    for round in 0..400 {
+        let mut draw = |n: usize| (rng.next_u64() % n as u64) as usize;
+        let is_wild = draw(2) == 0;
+        let frequency = frequencies.get(draw(2 * frequencies.len()));
+        let own = Forecasting {
+            frequency: frequency.map(|frequency| frequency.parse().unwrap()),
+            seasonality: None,
+            horizon: [None, Some(1), Some(u32::MAX)][draw(3)],
+            target_lags: [None, Some(Steps::Auto), Some(Steps::These(vec![1, u32::MAX]))][draw(3)]
+                .clone(),
+            rolling_window: [None, Some(Steps::These(vec![2, u32::MAX]))][draw(2)].clone(),
+            feature_lags: draw(2) == 0,
+            strategy: [Strategy::Recursive, Strategy::Direct][draw(2)],
+            gap: [0, 3, u32::MAX][draw(3)],
+            ..settings()
+        };
+        let n_rows = draw(40);
+        let mut rows: Vec<(u32, f64, f64)> = Vec::new();
+        for _ in 0..n_rows {
+            let time = match is_wild {
+                true => edges[draw(edges.len())],
+                false => 1.7e9 + 86_400.0 * draw(60) as f64,
+            };
+            rows.push((draw(2) as u32, time, draw(9) as f64 - 3.0));
+        }
+        let kind = [TimeKind::Date, TimeKind::Number][draw(2)];
+        let mut frame = of_rows(rows, &own);
+        if let Some(timeline) = &mut frame.timeline {
+            let plan = ForecastPlan::of(&own, kind, &timeline.time, &timeline.series);
+            timeline.plan = Some(Arc::new(plan));
+        }
+        let mut ahead: Vec<(&str, f64)> = edges.iter().map(|time| ("a", *time)).collect();
+        ahead.extend([("b", 1.7e9 + 86_400.0 * 70.0), ("c", 1.7e9), ("b", f64::NAN)]);
+        let all: Vec<u32> = (0..frame.n_rows as u32).collect();
+        for learner in
+            [Learner::SeasonalNaive, Learner::Theta, Learner::Ridge, Learner::DecisionTree]
+        {
+            match fit_with(learner, &frame, &all, &Configuration::default()) {
+                Ok(model) => {
+                    n_fitted += 1;
+                    let ahead = future(&ahead);
+                    let found = numbers(&model, &ahead);
+                    let is_finite = found.iter().all(|value| value.is_finite());
+                    assert!(is_finite, "round {round}, {learner:?}: {found:?}");
+                    let bytes = model.to_bytes();
+                    assert_eq!(Model::from_bytes(&bytes).unwrap().to_bytes(), bytes);
+                    model.widths(&ahead, &[0, 1, 2], 0.5);
+                }
+                Err(FitError::Failed(reason)) => {
+                    let is_known = reason.contains("write forecasting.frequency")
+                        || reason == "there are no rows to learn from";
+                    assert!(is_known, "round {round}, {learner:?}: {reason}");
+                }
+                Err(stopped) => panic!("{stopped}"),
+            }
+        }
+    }
+    assert!(n_fitted > 400, "{n_fitted}");
 }

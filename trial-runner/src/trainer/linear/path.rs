@@ -18,6 +18,9 @@ use crate::stop::Stopped;
 use crate::trainer::FitError;
 use crate::trainer::trials::{Hear, Heard, Predicted, Trials};
 
+/// Numbers that are kept without asking: four megabytes.
+const LITTLE: usize = 500_000;
+
 /// What is kept of a fold for configurations to come.
 #[derive(Debug)]
 pub(in crate::trainer) struct Prepared {
@@ -79,10 +82,19 @@ pub(super) fn try_all(line: Line, trials: &Trials<'_>, hear: &mut Hear<'_>) {
         wanted = others;
         for fold in 0..trials.folds.len() {
             let place = trials.laid_out.lines.place((form, fold));
+            let own;
             let prepared = match place.get() {
                 Some(prepared) => Ok(prepared),
-                None => prepare(line, trials, fold, form, &mut basis)
-                    .map(|prepared| place.get_or_init(|| prepared)),
+                None => match prepare(line, trials, fold, form, &mut basis) {
+                    Ok(prepared) if prepared.is_worth_its_room(trials) => {
+                        Ok(place.get_or_init(|| prepared))
+                    }
+                    Ok(prepared) => {
+                        own = prepared;
+                        Ok(&own)
+                    }
+                    Err(error) => Err(error),
+                },
             };
             let mut walk = Walk { line, trials, fold, lanes: &mut lanes };
             match prepared.and_then(|prepared| walk.walk(prepared, &mut together, hear)) {
@@ -125,6 +137,18 @@ fn prepare(
         None => Split::learn(&job, fold, form, line.name())?,
     };
     Ok(Prepared { split, ready: OnceLock::new() })
+}
+
+impl Prepared {
+    /// Whether all folds of the kind may be kept: little, or about as much as the frame itself.
+    fn is_worth_its_room(&self, trials: &Trials<'_>) -> bool {
+        let n_numbers = match &self.split {
+            Split::Constant(_) => 0,
+            Split::Open(open) => open.n_numbers(),
+        };
+        let n_cells = trials.frame.n_rows.saturating_mul(trials.frame.columns.len());
+        n_numbers.saturating_mul(trials.folds.len()) <= LITTLE.saturating_add(n_cells)
+    }
 }
 
 impl Walk<'_> {

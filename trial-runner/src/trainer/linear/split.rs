@@ -84,6 +84,16 @@ fn panels(taught: &Taught, frame: &Frame, rows: &[u32]) -> Result<Panels, FitErr
 }
 
 impl Open {
+    /// How many numbers it holds, with what ridge adds to them.
+    pub(super) fn n_numbers(&self) -> usize {
+        let n_rows = self.validate.n_rows();
+        let own = n_rows * self.validate.n_columns();
+        own + match &self.system {
+            System::Sums(sums) => 3 * sums.gram.len(),
+            System::Rows { columns, y } => columns.len() + y.len() * (3 * y.len() + n_rows),
+        }
+    }
+
     /// Everything that ridge can do before it knows an alpha.
     pub(super) fn ready(&self, stop: &Stop) -> Result<Ready, Stopped> {
         match &self.system {
