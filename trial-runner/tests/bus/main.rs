@@ -341,7 +341,8 @@ fn nothing_is_wrong_with_what_a_deleted_study_leaves() {
     // Nor with one that is over before anything of it was here.
     for (number, refusal) in [(2, DELETED), (3, OVER)] {
         service.answers.lock().unwrap().refusal = Some(refusal);
-        let of = AssignmentKey { study: StudyId(number), number: 1, attempt: 1 };
+        // NATS tells assignments apart by their numbers alone.
+        let of = AssignmentKey { study: StudyId(number), number: number.into(), attempt: 1 };
         service.hand_out(Kind::Command, &Assignment { key: of, ..tries(1) });
         let end = service.await_end(of);
         let FromRunner::Returned { reason: Some(reason), .. } = &end else { panic!("{end:?}") };
