@@ -10,7 +10,7 @@
 mod classes;
 mod numbers;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use fleetfit_search_spaces::objective::Measure;
 
@@ -59,6 +59,33 @@ impl Yardstick {
                 .or_else(|| naive_error(train, series, 1))
                 .unwrap_or(0.0),
         }
+    }
+
+    /// The same where each training row has a series and a step in it: the naive forecast goes back a
+    /// season of steps, however many rows are missing between. Rows of one step count as their mean.
+    pub fn on_steps(whole: &[f64], train: &[(u32, i64, f64)], season: usize) -> Self {
+        let mut steps: BTreeMap<(u32, i64), (f64, f64)> = BTreeMap::new();
+        for &(series, step, value) in train {
+            let (sum, count) = steps.entry((series, step)).or_default();
+            *sum += value;
+            *count += 1.0;
+        }
+        let back = i64::try_from(season.max(1)).unwrap_or(i64::MAX);
+        let (mut sum, mut count) = (0.0, 0_usize);
+        for (&(series, step), (total, n)) in &steps {
+            let before = step.checked_sub(back).and_then(|before| steps.get(&(series, before)));
+            if let Some((before, n_before)) = before {
+                sum += (total / n - before / n_before).abs();
+                count += 1;
+            }
+        }
+        if count > 0 {
+            return Self { naive_error: sum / count as f64, ..Self::new(whole, &[], None, 1) };
+        }
+        // No two rows are a season apart: naive is the last value.
+        let (series, values): (Vec<u32>, Vec<f64>) =
+            steps.iter().map(|((series, _), (sum, n))| (*series, sum / n)).unzip();
+        Self::new(whole, &values, Some(&series), 1)
     }
 }
 
@@ -195,5 +222,11 @@ mod tests {
         let yardstick = Yardstick::new(&[3.0], &[1.0, 2.0, 4.0, 8.0], None, 2);
         assert_eq!((yardstick.range, yardstick.naive_error), (0.0, 4.5));
         assert_eq!(Yardstick::new(&[1.0], &[1.0], None, 1).naive_error, 0.0);
+        // Steps 3 and 6 have no row, and step 7 has two.
+        let steps = [(0, 1, 1.0), (0, 2, 2.0), (0, 4, 3.0), (0, 5, 9.0), (0, 7, 4.0), (0, 7, 6.0)];
+        let season_3 = Yardstick::on_steps(&[1.0, 9.0], &steps, 3);
+        assert_eq!((season_3.range, season_3.naive_error), (8.0, (2.0 + 7.0 + 2.0) / 3.0));
+        let other_series = [(0, 1, 1.0), (1, 4, 5.0), (1, 6, 7.0)];
+        assert_eq!(Yardstick::on_steps(&[], &other_series, 3).naive_error, 2.0);
     }
 }

@@ -43,8 +43,6 @@ impl Bench {
     ) -> Self {
         let (frame, marks) = dataset.lay_out(entity);
         let folds = folds(plan, &frame, &marks, mix(&[study_seed, u64::from(entity)]));
-        let season = frame.timeline.as_ref().and_then(|timeline| timeline.plan.as_ref());
-        let season = season.map_or(1, |plan| plan.season);
         let truth = |fold: &Fold| Truth {
             target: match &frame.target {
                 Target::Number(values) => Target::Number(pick(values, &fold.validate)),
@@ -56,9 +54,7 @@ impl Bench {
             weights: frame.weights.as_deref().map(|weights| pick(weights, &fold.validate)),
             yardstick: match &frame.target {
                 Target::Number(values) if is_relative(wanted) => {
-                    let series = marks.series.as_deref().map(|series| pick(series, &fold.train));
-                    let train = pick(values, &fold.train);
-                    Yardstick::new(values, &train, series.as_deref(), season)
+                    yardstick(&frame, &marks, values, &fold.train)
                 }
                 _ => Yardstick::default(),
             },
@@ -115,6 +111,22 @@ impl Benches {
         }
         place
     }
+}
+
+/// What errors on a fold are divided by.
+fn yardstick(frame: &Frame, marks: &Marks, values: &[f64], train: &[u32]) -> Yardstick {
+    let timeline = frame.timeline.as_ref();
+    let planned = timeline.and_then(|timeline| Some((timeline, timeline.plan.as_ref()?)));
+    let Some((timeline, plan)) = planned else {
+        let series = marks.series.as_deref().map(|series| pick(series, train));
+        return Yardstick::new(values, &pick(values, train), series.as_deref(), 1);
+    };
+    let on_steps = train.iter().filter_map(|&row| {
+        let row = row as usize;
+        let series = timeline.series.get(row).copied().unwrap_or_default();
+        Some((series, plan.step.index(*timeline.time.get(row)?)?, values[row]))
+    });
+    Yardstick::on_steps(values, &on_steps.collect::<Vec<_>>(), plan.season)
 }
 
 /// Whether a measure divides errors by something of the entity's own.
