@@ -16,7 +16,6 @@ mod inside;
 mod interrupt;
 mod log;
 mod material;
-#[cfg_attr(not(test), allow(dead_code, reason = "the commands that use it come with the service"))]
 mod nats;
 mod new_file;
 mod output;
