@@ -1,14 +1,26 @@
 //! Who proposes configurations. A sampler sees the history and its seed, nothing else: told the
-//! same configurations in the same order, it proposes the same next one.
+//! same in the same order, it proposes the same next one.
+//!
+//! Some of them learn: they work in the unit cube (`axes`) on what was tried so far (`history`).
 
+mod adaptive;
+mod axes;
+mod gp;
 mod grid;
+mod history;
 mod random;
 mod seen;
 mod sobol;
+mod tpe;
 
 use fleetfit_search_spaces::{Algorithm, Configuration, Study};
 
+use self::adaptive::{Adaptive, Method};
+use self::gp::Gp;
+use self::tpe::Tpe;
+
 pub use grid::Grid;
+pub use history::Fate;
 pub use random::Random;
 pub use sobol::Sobol;
 
@@ -18,8 +30,16 @@ pub trait Sampler: Send {
     /// Proposing changes nothing that a later proposal depends on: only `seen` does.
     fn propose(&mut self, number: u32) -> Option<Configuration>;
 
-    /// A configuration was proposed, by this sampler or before a restart.
-    fn seen(&mut self, configuration: &Configuration);
+    /// A configuration was proposed, by this sampler or before a restart: it runs now.
+    fn seen(&mut self, number: u32, configuration: &Configuration);
+
+    /// What became of a configuration that was seen. Those that nothing is told of still run.
+    fn told(&mut self, _number: u32, _fate: Fate) {}
+
+    /// Whether it makes use of what it is told: then it is asked for few at a time.
+    fn learns(&self) -> bool {
+        false
+    }
 
     /// A configuration was tried before this sampler's first: it is not proposed again where the
     /// points of the space can be told apart.
@@ -48,10 +68,10 @@ pub fn for_study(study: &Study, seed: u64) -> Result<Box<dyn Sampler>, SamplerEr
             Some(grid) => Ok(Box::new(grid)),
             None => Err(SamplerError::EndlessGrid),
         },
-        other @ (Algorithm::Bayesian
-        | Algorithm::Tpe
-        | Algorithm::Gp
-        | Algorithm::CmaEs
-        | Algorithm::Auto) => Err(SamplerError::NotYet(other.name())),
+        Algorithm::Tpe => Ok(Box::new(Adaptive::new(space, seed, Method::Tpe(Tpe)))),
+        Algorithm::Gp => Ok(Box::new(Adaptive::new(space, seed, Method::Gp(Gp)))),
+        other @ (Algorithm::Bayesian | Algorithm::CmaEs | Algorithm::Auto) => {
+            Err(SamplerError::NotYet(other.name()))
+        }
     }
 }

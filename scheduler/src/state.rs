@@ -14,6 +14,7 @@ mod refit;
 mod search;
 mod standings;
 mod tally;
+mod telling;
 
 use std::collections::BTreeMap;
 
@@ -31,6 +32,7 @@ pub use self::standings::Ranked;
 use self::standings::Standings;
 pub(crate) use self::tally::Mean;
 use self::tally::{Cut, Tally};
+use self::telling::{Telling, Yardsticks};
 
 /// Where a study stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,6 +64,8 @@ pub struct Counts {
 #[derive(Debug)]
 struct Open {
     tally: Tally,
+    /// What the sampler will be told of it.
+    told: Telling,
     /// Whether any of it was handed out since the study was started.
     is_handed_out: bool,
 }
@@ -84,6 +88,8 @@ pub struct StudyState {
     open: BTreeMap<u32, Open>,
     standings: Standings,
     refits: Refits,
+    /// What losses are compared with; empty where no sampler learns from several entities.
+    yardsticks: Yardsticks,
     // What follows is not journalled: it describes what is out, which nobody knows after a restart.
     flight: Flight,
     pace: Pace,
@@ -116,10 +122,16 @@ impl StudyState {
         };
         let goal = study.objective.goal;
         let policy = study.early_termination.as_ref();
+        let sampler = sampler::for_study(&study, seed).ok();
+        let learns = sampler.as_ref().is_some_and(|sampler| sampler.learns());
+        let yardsticks = match learns && n_entities > 1 {
+            true => Yardsticks::new(n_entities),
+            false => Yardsticks::default(),
+        };
         Self {
             id: StudyId::default(),
             cut,
-            sampler: sampler::for_study(&study, seed).ok(),
+            sampler,
             warm: Vec::new(),
             watch: policy.filter(|_| is_single).and_then(|policy| Watch::new(policy, goal)),
             phase: Phase::Searching,
@@ -130,6 +142,7 @@ impl StudyState {
             open: BTreeMap::new(),
             standings: Standings::new(goal, n_entities),
             refits: Refits::new(n_entities),
+            yardsticks,
             flight: Flight::default(),
             pace: Pace::default(),
             queue: Queue::default(),
@@ -355,12 +368,13 @@ impl StudyState {
         }
         self.counts.proposed += 1;
         if let Some(sampler) = &mut self.sampler
-            && number as usize >= self.warm.len()
+            && (number as usize >= self.warm.len() || sampler.learns())
         {
-            sampler.seen(configuration);
+            sampler.seen(number, configuration);
         }
         self.standings.open(number, configuration.clone());
-        let open = Open { tally: Tally::new(self.cut), is_handed_out: false };
+        let told = Telling::default();
+        let open = Open { tally: Tally::new(self.cut), told, is_handed_out: false };
         self.open.insert(number, open);
     }
 

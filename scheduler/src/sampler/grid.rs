@@ -50,7 +50,7 @@ impl Sampler for Grid {
         self.next_from(n_own + self.n_passed).map(|(_, point)| point)
     }
 
-    fn seen(&mut self, _: &Configuration) {
+    fn seen(&mut self, _: u32, _: &Configuration) {
         if self.avoided.is_empty() {
             return;
         }

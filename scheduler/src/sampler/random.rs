@@ -50,12 +50,12 @@ impl Sampler for Random {
         self.seen.first_free(&self.space, generator.next_u64())
     }
 
-    fn seen(&mut self, configuration: &Configuration) {
+    fn seen(&mut self, _: u32, configuration: &Configuration) {
         self.seen.insert(&self.space, configuration);
     }
 
     fn avoid(&mut self, configuration: &Configuration) {
-        self.seen(configuration);
+        self.seen.insert(&self.space, configuration);
     }
 }
 

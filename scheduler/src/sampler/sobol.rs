@@ -59,7 +59,8 @@ impl Sobol {
         (walked, self.cursor + MAX_SKIPS)
     }
 
-    fn units(&self, index: u64) -> Vec<f64> {
+    /// The point of the sequence with this index.
+    pub(super) fn units(&self, index: u64) -> Vec<f64> {
         let units = (0..self.n_axes).map(|axis| {
             let seed = mix(&[self.seed, axis as u64]);
             match self.directions.get(axis) {
@@ -82,7 +83,7 @@ impl Sampler for Sobol {
         configuration
     }
 
-    fn seen(&mut self, configuration: &Configuration) {
+    fn seen(&mut self, _: u32, configuration: &Configuration) {
         let next_cursor = match self.next_cursor.take() {
             Some(next_cursor) => next_cursor,
             None if self.seen.is_finite() => self.next().1,

@@ -49,6 +49,11 @@ impl StudyState {
         if !open.tally.end(outcome.entity, value) {
             return false;
         }
+        let learns = self.sampler.as_ref().is_some_and(|sampler| sampler.learns());
+        if learns {
+            let goal = self.standings.goal();
+            open.told.end(outcome.entity, &outcome.end, goal, &mut self.yardsticks);
+        }
         let mean = open.tally.is_complete().then(|| open.tally.mean());
         *count += 1;
         self.counts.fits += u64::from(outcome.fits);
@@ -61,6 +66,9 @@ impl StudyState {
             self.flight.close(outcome.configuration);
             if let Some(closed) = self.open.remove(&outcome.configuration) {
                 self.n_handed_out -= u32::from(closed.is_handed_out);
+                if let Some(sampler) = self.sampler.as_mut().filter(|_| learns) {
+                    sampler.told(outcome.configuration, closed.told.fate());
+                }
             }
         }
         if let Some(watch) = &mut self.watch {

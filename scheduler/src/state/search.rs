@@ -21,6 +21,9 @@ const MAX_BATCH: u32 = 16;
 /// The same where there are few: their settings have to fit into a message.
 const MAX_PACKED: u32 = 256;
 
+/// The same where the sampler learns from each.
+const MAX_UNTOLD: u32 = 4;
+
 /// Assignments that are meant to be out at once, where fewer were seen.
 const MIN_ABREAST: u64 = 8;
 
@@ -98,6 +101,9 @@ impl StudyState {
     fn trials_together(&self) -> u32 {
         let wanted = match self.study.work {
             Work::External => 1,
+            // Whoever learns wants to hear of each before the next, where there is nothing to win by
+            // trying several together.
+            _ if self.learns() && self.cut.n_entities == 1 => 1,
             // Whoever may be stopped early has to be running when the others report.
             Work::Command(_) if self.watch.is_some() => 1,
             Work::Command(_) => self.pace.programs(),
@@ -124,6 +130,11 @@ impl StudyState {
         MIN_ABREAST.max(self.flight.most_out() as u64)
     }
 
+    /// Whether the sampler makes use of what came back.
+    pub(super) fn learns(&self) -> bool {
+        self.sampler.as_ref().is_some_and(|sampler| sampler.learns())
+    }
+
     /// How many configurations may be in flight.
     fn limit(&self) -> u32 {
         self.study.limits.max_concurrent_trials.max(1)
@@ -139,6 +150,9 @@ impl StudyState {
     /// How many configurations travel together: no more than half of those that may be in flight, so
     /// that the next ones begin while the last trials of these are out.
     fn batch_size(&self) -> u32 {
+        if self.learns() {
+            return MAX_UNTOLD.min(self.limit() / 2).min(self.trials_together()).max(1);
+        }
         if self.is_path_searched {
             // Whoever is tried in one fit should meet.
             return MAX_PACKED.min(self.limit());

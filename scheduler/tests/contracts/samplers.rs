@@ -20,7 +20,7 @@ fn proposals(sampler: &mut dyn Sampler, from: u32, n: u32) -> Vec<Configuration>
         let Some(configuration) = sampler.propose(number) else {
             break;
         };
-        sampler.seen(&configuration);
+        sampler.seen(number, &configuration);
         proposed.push(configuration);
     }
     proposed
@@ -39,8 +39,8 @@ fn check(space: &SearchSpace, algorithm: Algorithm, n: u32) {
     assert_eq!(proposed, again, "{algorithm:?} is not repeatable");
     for at in [0, 1, proposed.len() / 2, proposed.len()] {
         let mut rebuilt = sampler(space, algorithm, 7);
-        for configuration in &proposed[..at.min(proposed.len())] {
-            rebuilt.seen(configuration);
+        for (number, configuration) in (0..).zip(&proposed[..at.min(proposed.len())]) {
+            rebuilt.seen(number, configuration);
         }
         let rest = proposals(&mut *rebuilt, at as u32, n - at as u32);
         let expected = proposed.get(at..).unwrap_or_default();

@@ -184,7 +184,7 @@ impl Domain {
 
     /// The value with this number, counting from 0 in ascending order (in the order of the file for
     /// a choice). For domains of finitely many values; a choice counts its alternatives here.
-    pub(super) fn nth(&self, index: u128) -> Value {
+    pub fn nth(&self, index: u128) -> Value {
         match self {
             Self::Uniform { q: Some(q), .. } | Self::LogUniform { q: Some(q), .. } => {
                 let (first, _) = self.multiples().unwrap_or_default();

@@ -1,0 +1,118 @@
+//! Samplers that learn: what they have in common.
+//!
+//! A method looks at the history and names points of the unit cube, the best first; the first one
+//! whose configuration was not proposed before is next. Until enough is known, points come from a
+//! scrambled Sobol' sequence. Each number has a generator of its own, so that a proposal follows from
+//! the history and the number alone.
+
+use fleetfit_search_spaces::seed::mix;
+use fleetfit_search_spaces::{Configuration, SearchSpace};
+use rand::Rng;
+use rand_pcg::Pcg64;
+
+use super::axes::Axes;
+use super::gp::Gp;
+use super::history::{Fate, History};
+use super::random::unit;
+use super::seen::Seen;
+use super::tpe::Tpe;
+use super::{Sampler, Sobol};
+
+/// How a sampler makes use of the history.
+pub(super) enum Method {
+    /// Parzen estimators.
+    Tpe(Tpe),
+    /// A Gaussian process.
+    Gp(Gp),
+}
+
+impl Method {
+    /// How many trials come from the sequence first.
+    fn n_first(&self, axes: &Axes) -> usize {
+        match self {
+            Self::Tpe(tpe) => tpe.n_first(axes),
+            Self::Gp(gp) => gp.n_first(axes),
+        }
+    }
+
+    /// Points to try next, the best first; coordinates need not be settled.
+    fn propose(&mut self, axes: &Axes, history: &History, draw: &mut Pcg64) -> Vec<Vec<f64>> {
+        match self {
+            Self::Tpe(tpe) => tpe.propose(axes, history, draw),
+            Self::Gp(gp) => gp.propose(axes, history, draw),
+        }
+    }
+}
+
+/// A sampler that learns.
+pub(super) struct Adaptive {
+    axes: Axes,
+    seed: u64,
+    sequence: Sobol,
+    history: History,
+    seen: Seen,
+    method: Method,
+}
+
+impl Adaptive {
+    pub(super) fn new(space: SearchSpace, seed: u64, method: Method) -> Self {
+        Self {
+            sequence: Sobol::new(space.clone(), seed),
+            seen: Seen::new(&space),
+            axes: Axes::new(space),
+            seed,
+            history: History::default(),
+            method,
+        }
+    }
+}
+
+impl Sampler for Adaptive {
+    fn propose(&mut self, number: u32) -> Option<Configuration> {
+        if self.seen.is_exhausted() {
+            return None;
+        }
+        let number = u64::from(number);
+        let state = [mix(&[self.seed, number, 2]), mix(&[self.seed, number, 3])];
+        let state = u128::from(state[0]) << 64 | u128::from(state[1]);
+        let mut draw = Pcg64::new(state, u128::from(number));
+        let points = match self.history.trials().len() < self.method.n_first(&self.axes) {
+            true => vec![self.sequence.units(number)],
+            false => self.method.propose(&self.axes, &self.history, &mut draw),
+        };
+        for mut units in points {
+            self.axes.settle(&mut units);
+            let configuration = self.axes.configuration(&units);
+            if !self.seen.contains(self.axes.space(), &configuration) {
+                return Some(configuration);
+            }
+        }
+        // All of them came before: chance finds others, or a walk does.
+        let n_axes = self.axes.kinds().len();
+        for _ in 0..100 {
+            let units: Vec<f64> = (0..n_axes).map(|_| unit(draw.next_u64())).collect();
+            let configuration = self.axes.configuration(&units);
+            if !self.seen.contains(self.axes.space(), &configuration) {
+                return Some(configuration);
+            }
+        }
+        self.seen.first_free(self.axes.space(), draw.next_u64())
+    }
+
+    fn seen(&mut self, number: u32, configuration: &Configuration) {
+        self.seen.insert(self.axes.space(), configuration);
+        self.history.begin(&self.axes, number, configuration);
+    }
+
+    fn told(&mut self, number: u32, fate: Fate) {
+        self.history.end(number, fate);
+    }
+
+    fn learns(&self) -> bool {
+        true
+    }
+
+    fn avoid(&mut self, configuration: &Configuration) {
+        self.seen.insert(self.axes.space(), configuration);
+    }
+}
