@@ -50,7 +50,7 @@ pub trait Sampler: Send {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SamplerError {
     /// This version has no sampler for the algorithm.
-    #[error("sampling_algorithm {0} cannot run yet; these can: random, sobol, grid")]
+    #[error("sampling_algorithm {0} cannot run yet; these can: random, sobol, grid, tpe")]
     NotYet(&'static str),
     /// A grid needs a finite space.
     #[error("a grid needs every parameter to have a finite number of values")]
@@ -68,7 +68,7 @@ pub fn for_study(study: &Study, seed: u64) -> Result<Box<dyn Sampler>, SamplerEr
             Some(grid) => Ok(Box::new(grid)),
             None => Err(SamplerError::EndlessGrid),
         },
-        Algorithm::Tpe => Ok(Box::new(Adaptive::new(space, seed, Method::Tpe(Tpe)))),
+        Algorithm::Tpe => Ok(Box::new(Adaptive::new(space, seed, Method::Tpe(Tpe::default())))),
         Algorithm::Gp => Ok(Box::new(Adaptive::new(space, seed, Method::Gp(Gp)))),
         other @ (Algorithm::Bayesian | Algorithm::CmaEs | Algorithm::Auto) => {
             Err(SamplerError::NotYet(other.name()))

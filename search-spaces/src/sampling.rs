@@ -108,10 +108,11 @@ impl Sampling {
 }
 
 fn check_runs(at: &At<'_>, algorithm: Algorithm, findings: &mut Findings) {
-    if !matches!(algorithm, Algorithm::Random | Algorithm::Sobol | Algorithm::Grid) {
+    use Algorithm::{Grid, Random, Sobol, Tpe};
+    if !matches!(algorithm, Random | Sobol | Grid | Tpe) {
         let says = format!("is {}, which this version cannot run", at.node.brief());
-        let mistake = Mistake::new(says, "random, sobol or grid");
-        findings.cannot_run(at, mistake.hint("write sampling_algorithm: sobol"));
+        let mistake = Mistake::new(says, "random, sobol, grid or tpe");
+        findings.cannot_run(at, mistake.hint("write sampling_algorithm: tpe"));
     }
 }
 

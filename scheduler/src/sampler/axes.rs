@@ -1,5 +1,7 @@
 //! The axes of the unit cube as samplers that learn see them.
 
+use std::collections::BTreeSet;
+
 use fleetfit_search_spaces::{Alternative, Axis, Configuration, Domain, SearchSpace};
 
 /// Ordered values up to this many are told apart; more count as a continuum.
@@ -22,13 +24,21 @@ pub(super) struct Axes {
     space: SearchSpace,
     axes: Vec<Axis>,
     kinds: Vec<Kind>,
+    choices: Vec<(usize, usize)>,
 }
 
 impl Axes {
     pub(super) fn new(space: SearchSpace) -> Self {
         let axes = space.axes();
-        let kinds = axes.iter().map(|axis| kind(&axis.domain)).collect();
-        Self { space, axes, kinds }
+        let kinds: Vec<Kind> = axes.iter().map(|axis| kind(&axis.domain)).collect();
+        let parents: BTreeSet<usize> =
+            axes.iter().filter_map(|axis| axis.parent).map(|(parent, _)| parent).collect();
+        let choices = parents.into_iter().filter_map(|axis| match kinds.get(axis) {
+            Some(&Kind::Category(n)) => Some((axis, n)),
+            _ => None,
+        });
+        let choices = choices.collect();
+        Self { space, axes, kinds, choices }
     }
 
     pub(super) fn space(&self) -> &SearchSpace {
@@ -37,6 +47,11 @@ impl Axes {
 
     pub(super) fn kinds(&self) -> &[Kind] {
         &self.kinds
+    }
+
+    /// The axes that others hang on, in order, and how many alternatives each has.
+    pub(super) fn choices(&self) -> &[(usize, usize)] {
+        &self.choices
     }
 
     /// The axis and the alternative of it under which each axis exists; the former comes earlier.

@@ -71,6 +71,11 @@ impl History {
         }
     }
 
+    /// How many have ended, of those that are remembered.
+    pub(super) fn n_ended(&self) -> usize {
+        self.trials.iter().filter(|past| past.fate.is_some()).count()
+    }
+
     /// All that is remembered, by number.
     pub(super) fn trials(&self) -> &[Past] {
         &self.trials

@@ -153,6 +153,6 @@ fn what_cannot_run_is_an_error() {
     );
     assert_eq!(
         error(Algorithm::Bayesian).unwrap(),
-        "sampling_algorithm bayesian cannot run yet; these can: random, sobol, grid"
+        "sampling_algorithm bayesian cannot run yet; these can: random, sobol, grid, tpe"
     );
 }
