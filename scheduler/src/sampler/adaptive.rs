@@ -80,12 +80,21 @@ impl Sampler for Adaptive {
             true => vec![self.sequence.units(number)],
             false => self.method.propose(&self.axes, &self.history, &mut draw),
         };
+        let mut repeated = None;
         for mut units in points {
             self.axes.settle(&mut units);
             let configuration = self.axes.configuration(&units);
-            if !self.seen.contains(self.axes.space(), &configuration) {
+            if self.seen.contains(self.axes.space(), &configuration) {
+                continue;
+            }
+            if !self.history.holds(&units) {
                 return Some(configuration);
             }
+            // A finite branch of an endless space: where it is used up, a point comes again.
+            repeated = repeated.or(Some(configuration));
+        }
+        if repeated.is_some() {
+            return repeated;
         }
         // All of them came before: chance finds others, or a walk does.
         let n_axes = self.axes.kinds().len();

@@ -4,8 +4,7 @@ use fleetfit_search_spaces::Configuration;
 
 use super::axes::Axes;
 
-/// More trials than this are not remembered: the better half of the ended ones and the later half of
-/// the others stay.
+/// More ended trials than this are not remembered: the best quarter and the latest quarter stay.
 const MOST: usize = 4_096;
 
 /// What became of a trial.
@@ -43,6 +42,7 @@ impl Past {
 #[derive(Debug, Default)]
 pub(super) struct History {
     trials: Vec<Past>,
+    n_ended: usize,
 }
 
 impl History {
@@ -60,20 +60,30 @@ impl History {
         let place = self.trials.partition_point(|past| past.number < number);
         if let Some(past) = self.trials.get_mut(place).filter(|past| past.number == number) {
             let is_number = |loss: f64| loss.is_finite();
+            self.n_ended += usize::from(past.fate.is_none());
             past.fate = Some(match fate {
                 Fate::Completed(loss) if !is_number(loss) => Fate::Failed,
                 Fate::Stopped(loss) => Fate::Stopped(loss.filter(|&loss| is_number(loss))),
                 fate => fate,
             });
         }
-        if self.trials.len() > MOST {
+        if self.n_ended > MOST {
             self.forget();
         }
     }
 
     /// How many have ended, of those that are remembered.
     pub(super) fn n_ended(&self) -> usize {
-        self.trials.iter().filter(|past| past.fate.is_some()).count()
+        self.n_ended
+    }
+
+    /// Whether the very point is among them.
+    pub(super) fn holds(&self, units: &[f64]) -> bool {
+        let is_same = |past: &Past| {
+            let mut pairs = past.units.iter().zip(units);
+            pairs.all(|(own, unit)| own == unit || own.is_nan() && unit.is_nan())
+        };
+        self.trials.iter().any(is_same)
     }
 
     /// All that is remembered, by number.
@@ -86,22 +96,80 @@ impl History {
         let mut losses: Vec<f64> = self.trials.iter().filter_map(Past::loss).collect();
         losses.sort_by(f64::total_cmp);
         let bound = losses.get(MOST / 4).copied().unwrap_or(f64::INFINITY);
-        let first_late = self.trials.len() - MOST / 4;
-        let mut place = 0;
-        self.trials.retain(|past| {
-            place += 1;
-            let is_good = past.loss().is_some_and(|loss| loss <= bound);
-            past.fate.is_none() || place > first_late || is_good
-        });
         // Many may have the same loss.
-        let n_over = self.trials.len().saturating_sub(MOST * 3 / 4);
-        if n_over > 0 {
-            let mut n_left = n_over;
-            self.trials.retain(|past| {
-                let goes = n_left > 0 && past.fate.is_some();
-                n_left -= usize::from(goes);
-                !goes
-            });
+        let mut n_best = MOST / 4;
+        let mut n_before_late = self.n_ended - MOST / 4;
+        self.trials.retain(|past| {
+            if past.fate.is_none() {
+                return true;
+            }
+            let is_late = n_before_late == 0;
+            n_before_late -= usize::from(!is_late);
+            let is_good = n_best > 0 && past.loss().is_some_and(|loss| loss <= bound);
+            n_best -= usize::from(is_good && !is_late);
+            is_late || is_good
+        });
+        self.n_ended = self.trials.iter().filter(|past| past.fate.is_some()).count();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use fleetfit_search_spaces::{Domain, Parameter, SearchSpace};
+
+    use super::*;
+
+    fn line() -> Axes {
+        let domain = Domain::Uniform { min: 0.0, max: 1.0, q: None };
+        Axes::new(SearchSpace { parameters: vec![Parameter { name: "x".into(), domain }] })
+    }
+
+    #[test]
+    fn the_best_the_latest_and_the_running_are_remembered() {
+        let axes = line();
+        for losses in [[0.0, 0.0], [1.0, 2.0]] {
+            let mut history = History::default();
+            for number in 0..20_000u32 {
+                let unit = f64::from(number) / 20_000.0;
+                history.begin(&axes, number, &axes.configuration(&[unit]));
+                if number % 10 != 3 {
+                    let loss = losses[usize::from(number != 777)] + unit * losses[1];
+                    history.end(number, Fate::Completed(loss));
+                }
+                assert!(history.n_ended() <= MOST);
+            }
+            let has = |number: u32| history.trials().iter().any(|past| past.number == number);
+            let n_running = history.trials().iter().filter(|past| past.fate.is_none()).count();
+            assert_eq!(n_running, 2_000);
+            assert!(has(19_999) && has(19_000) && has(3));
+            assert!(losses[0] == losses[1] || has(777) && has(0));
+            assert_eq!(history.trials().len() - n_running, history.n_ended());
+        }
+    }
+
+    #[test]
+    fn a_point_is_found_again() {
+        let axes = line();
+        let mut history = History::default();
+        history.begin(&axes, 0, &axes.configuration(&[0.25]));
+        assert!(history.holds(&[0.25]));
+        assert!(!history.holds(&[0.5]));
+    }
+
+    #[test]
+    fn what_is_no_number_is_a_failure() {
+        let axes = line();
+        let mut history = History::default();
+        let fates = [
+            (Fate::Completed(f64::NAN), Fate::Failed),
+            (Fate::Completed(f64::INFINITY), Fate::Failed),
+            (Fate::Stopped(Some(f64::NAN)), Fate::Stopped(None)),
+            (Fate::Completed(1.0), Fate::Completed(1.0)),
+        ];
+        for (number, (fate, expected)) in (0..).zip(fates) {
+            history.begin(&axes, number, &axes.configuration(&[0.5]));
+            history.end(number, fate);
+            assert_eq!(history.trials()[number as usize].fate, Some(expected));
         }
     }
 }

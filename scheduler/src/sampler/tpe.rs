@@ -26,13 +26,13 @@ use super::history::History;
 const N_FIRST: usize = 10;
 
 /// How wide the kernels of good trials are, as a share of how far these are spread.
-const GOOD_WIDTH: f64 = 0.7;
+const GOOD_WIDTH: f64 = 0.6;
 
 /// The same of all others.
 const BAD_WIDTH: f64 = 0.5;
 
 /// Points that are compared. More of them find the best known place again and again.
-const N_CANDIDATES: usize = 24;
+const N_CANDIDATES: usize = 16;
 
 /// Tree-structured Parzen estimators.
 #[derive(Default)]

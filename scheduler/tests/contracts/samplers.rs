@@ -1,12 +1,17 @@
 use std::collections::BTreeSet;
 
-use fleetfit_scheduler::sampler::{self, Sampler};
-use fleetfit_search_spaces::{Algorithm, Configuration, Domain, Scale, SearchSpace};
+use std::time::Instant;
+
+use fleetfit_scheduler::sampler::{self, Fate, Sampler};
+use fleetfit_search_spaces::{
+    Algorithm, Alternative, Choice, Configuration, Domain, Scale, SearchSpace, Value,
+};
 
 use super::studies::{choice, conditional, parameter, space, study, unit};
 
-const ALL: [Algorithm; 3] = [Algorithm::Random, Algorithm::Sobol, Algorithm::Grid];
-const ENDLESS: [Algorithm; 2] = [Algorithm::Random, Algorithm::Sobol];
+const ALL: [Algorithm; 4] = [Algorithm::Random, Algorithm::Sobol, Algorithm::Grid, Algorithm::Tpe];
+const ENDLESS: [Algorithm; 3] = [Algorithm::Random, Algorithm::Sobol, Algorithm::Tpe];
+const LEARNING: [Algorithm; 1] = [Algorithm::Tpe];
 
 fn sampler(space: &SearchSpace, algorithm: Algorithm, seed: u64) -> Box<dyn Sampler> {
     let study = study(space.clone(), algorithm, 1);
@@ -155,4 +160,261 @@ fn what_cannot_run_is_an_error() {
         error(Algorithm::Bayesian).unwrap(),
         "sampling_algorithm bayesian cannot run yet; these can: random, sobol, grid, tpe"
     );
+}
+
+/// The loss at a point: its squared distance from one off the centre.
+fn loss(space: &SearchSpace, configuration: &Configuration) -> f64 {
+    let units = space.units(configuration).expect("the space holds it");
+    units.iter().flatten().map(|unit| (unit - 0.8).powi(2)).sum()
+}
+
+/// What is tried and told in turn, with so many trials under way. Who ends next is drawn.
+struct Search<'a> {
+    space: &'a SearchSpace,
+    sampler: Box<dyn Sampler>,
+    fate: fn(u32, f64) -> Fate,
+    running: Vec<u32>,
+    proposed: Vec<Configuration>,
+    /// Numbers of those that ended, in order.
+    ended: Vec<u32>,
+}
+
+impl<'a> Search<'a> {
+    fn new(space: &'a SearchSpace, algorithm: Algorithm, fate: fn(u32, f64) -> Fate) -> Self {
+        let sampler = sampler(space, algorithm, 7);
+        Self { space, sampler, fate, running: Vec::new(), proposed: Vec::new(), ended: Vec::new() }
+    }
+
+    /// False when the space is used up.
+    fn begin(&mut self) -> bool {
+        let number = self.proposed.len() as u32;
+        let Some(configuration) = self.sampler.propose(number) else {
+            return false;
+        };
+        assert!(self.space.contains(&configuration), "{}", configuration.to_json());
+        self.sampler.seen(number, &configuration);
+        self.proposed.push(configuration);
+        self.running.push(number);
+        true
+    }
+
+    fn fate_of(&self, number: u32) -> Fate {
+        let loss = loss(self.space, &self.proposed[number as usize]);
+        (self.fate)(number, loss)
+    }
+
+    fn end(&mut self) {
+        let at = fleetfit_search_spaces::seed::mix(&[self.ended.len() as u64]) as usize;
+        let number = self.running.swap_remove(at % self.running.len());
+        self.sampler.told(number, self.fate_of(number));
+        self.ended.push(number);
+    }
+
+    fn run(mut self, n: usize, n_parallel: usize) -> Self {
+        while self.proposed.len() < n && self.begin() {
+            if self.running.len() >= n_parallel {
+                self.end();
+            }
+        }
+        self
+    }
+
+    fn best(&self, numbers: std::ops::Range<usize>) -> f64 {
+        let losses = self.proposed[numbers].iter().map(|tried| loss(self.space, tried));
+        losses.fold(f64::INFINITY, f64::min)
+    }
+}
+
+fn completed(_: u32, loss: f64) -> Fate {
+    Fate::Completed(loss)
+}
+
+/// Every kind of axis, some of them under a condition.
+fn mixed() -> SearchSpace {
+    let branch = |own| Alternative::Space(space(own));
+    let rate = Domain::Float { min: 1e-5, max: 1.0, step: None, scale: Scale::Log };
+    let steps = Domain::Float { min: 0.0, max: 1.0, step: Some(0.1), scale: Scale::Linear };
+    let normal = Domain::LogNormal { mu: 0.0, sigma: 1.0, q: None, base: std::f64::consts::E };
+    let quantised = Domain::Normal { mu: 0.0, sigma: 3.0, q: Some(1.0) };
+    let inner = Domain::Choice(Choice::new(vec![
+        branch(vec![parameter("steps", steps)]),
+        Alternative::Value(Value::Bool(true)),
+    ]));
+    let outer = Domain::Choice(Choice::new(vec![
+        branch(vec![parameter("rate", rate), parameter("inner", inner)]),
+        branch(vec![parameter("normal", normal), parameter("word", choice(3))]),
+        Alternative::Value(Value::Text("none".into())),
+    ]));
+    let wide = Domain::Int { min: 1, max: 1_000_000, step: 1, scale: Scale::Log };
+    space(vec![
+        parameter("outer", outer),
+        parameter("quantised", quantised),
+        parameter("wide", wide),
+        parameter("flag", choice(2)),
+    ])
+}
+
+#[test]
+fn whoever_learns_finds_more_than_chance_does() {
+    let four: Vec<_> = (0..4).map(|axis| parameter(&format!("x{axis}"), unit())).collect();
+    for space in [space(four), mixed()] {
+        let by_chance = Search::new(&space, Algorithm::Random, completed).run(150, 1).best(0..150);
+        for algorithm in LEARNING {
+            for (n_parallel, share) in [(1, 0.5), (8, 0.7)] {
+                let best =
+                    Search::new(&space, algorithm, completed).run(150, n_parallel).best(0..150);
+                assert!(best < share * by_chance, "{algorithm:?}: {best}, by chance {by_chance}");
+            }
+        }
+    }
+}
+
+#[test]
+fn proposals_follow_from_what_was_seen_and_told() {
+    let fate = |number: u32, loss| match number % 7 {
+        2 => Fate::Failed,
+        4 => Fate::Stopped(Some(loss)),
+        5 => Fate::Stopped(None),
+        _ => Fate::Completed(loss),
+    };
+    let space = mixed();
+    for algorithm in LEARNING {
+        for n_parallel in [1, 5] {
+            let mut search = Search::new(&space, algorithm, fate).run(60, n_parallel);
+            let rebuild = |told: &[u32]| {
+                let mut rebuilt = sampler(&space, algorithm, 7);
+                for (number, configuration) in (0..).zip(&search.proposed) {
+                    rebuilt.seen(number, configuration);
+                }
+                for &number in told {
+                    rebuilt.told(number, search.fate_of(number));
+                }
+                rebuilt.propose(60)
+            };
+            let (in_order, mut backwards) = (rebuild(&search.ended), search.ended.clone());
+            backwards.reverse();
+            assert_eq!(rebuild(&backwards), in_order, "{algorithm:?}: the order of ends matters");
+            assert_eq!(search.sampler.propose(60), in_order, "{algorithm:?}");
+            assert_eq!(search.sampler.propose(60), in_order, "{algorithm:?} proposed twice");
+        }
+    }
+}
+
+#[test]
+fn nobody_who_learns_repeats_a_point_of_a_finite_space() {
+    let ints = |n| Domain::Int { min: 1, max: n, step: 1, scale: Scale::Linear };
+    let small = space(vec![parameter("a", ints(9)), parameter("b", choice(5))]);
+    for (space, n_parallel) in [(small, 1), (conditional(40), 6), (conditional(1), 2)] {
+        for algorithm in LEARNING {
+            let search = Search::new(&space, algorithm, completed).run(1_000, n_parallel);
+            let distinct: BTreeSet<String> =
+                search.proposed.iter().map(Configuration::to_json).collect();
+            assert_eq!(distinct.len(), search.proposed.len(), "{algorithm:?} repeats a point");
+            assert_eq!(Some(distinct.len() as u128), space.cardinality(), "{algorithm:?}");
+        }
+    }
+}
+
+#[test]
+fn trials_that_run_are_kept_away_from() {
+    let two = space(vec![parameter("x", unit()), parameter("y", unit())]);
+    for algorithm in LEARNING {
+        let mut search = Search::new(&two, algorithm, completed).run(60, 1);
+        let first = search.proposed.len();
+        for _ in 0..16 {
+            assert!(search.begin());
+        }
+        let points: Vec<Vec<f64>> = search.proposed[first..]
+            .iter()
+            .map(|tried| two.units(tried).unwrap().into_iter().flatten().collect())
+            .collect();
+        for (i, one) in points.iter().enumerate() {
+            for other in &points[..i] {
+                let distance = (one[0] - other[0]).hypot(one[1] - other[1]);
+                assert!(distance > 1e-3, "{algorithm:?}: {one:?} and {other:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn losses_that_tell_nothing_do_no_harm() {
+    let fates: [fn(u32, f64) -> Fate; 7] = [
+        |_, _| Fate::Failed,
+        |_, _| Fate::Stopped(None),
+        |_, loss| Fate::Stopped(Some(loss)),
+        |_, _| Fate::Completed(3.0),
+        |_, _| Fate::Completed(f64::INFINITY),
+        |_, _| Fate::Completed(f64::NEG_INFINITY),
+        |number, loss| match number % 3 {
+            0 => Fate::Completed(f64::NAN),
+            1 => Fate::Stopped(Some(f64::NAN)),
+            _ => Fate::Completed(loss * 1e300 * 1e8),
+        },
+    ];
+    let only = space(vec![parameter("x", unit())]);
+    for space in [mixed(), only, conditional(30)] {
+        for algorithm in LEARNING {
+            for fate in fates {
+                let search = Search::new(&space, algorithm, fate).run(60, 3);
+                assert!(search.proposed.len() == 60, "{algorithm:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn failed_trials_do_not_hide_the_good_ones() {
+    let two = space(vec![parameter("x", unit()), parameter("y", unit())]);
+    let fate = |number: u32, loss: f64| match number % 3 {
+        0 => Fate::Completed(f64::NAN),
+        1 => Fate::Failed,
+        _ => Fate::Completed(loss),
+    };
+    for algorithm in LEARNING {
+        let search = Search::new(&two, algorithm, fate).run(200, 4);
+        assert!(search.best(0..200) < 1e-3, "{algorithm:?}: {}", search.best(0..200));
+    }
+}
+
+#[test]
+fn a_thousand_parameters_are_no_trouble_to_whoever_learns() {
+    let axes = (0..1_000).map(|axis| {
+        let domain = if axis % 3 == 0 { choice(4) } else { unit() };
+        parameter(&format!("x{axis}"), domain)
+    });
+    let wide = space(axes.collect());
+    for algorithm in LEARNING {
+        assert_eq!(Search::new(&wide, algorithm, completed).run(30, 2).proposed.len(), 30);
+    }
+}
+
+#[test]
+fn a_suggestion_costs_no_more_after_a_hundred_thousand_trials() {
+    let eight: Vec<_> = (0..8).map(|axis| parameter(&format!("x{axis}"), unit())).collect();
+    let eight = space(eight);
+    for algorithm in LEARNING {
+        let mut learner = sampler(&eight, algorithm, 7);
+        let mut chance = sampler(&eight, Algorithm::Random, 1);
+        // The least of many, as others use the machine, too.
+        let time = |learner: &mut dyn Sampler, at: u32| {
+            let times = (at..at + 20).map(|number| {
+                let begin = Instant::now();
+                assert!(learner.propose(number).is_some());
+                begin.elapsed()
+            });
+            times.min().unwrap()
+        };
+        let mut early = None;
+        for number in 0..100_000 {
+            if number == 1_500 {
+                early = Some(time(&mut *learner, number));
+            }
+            let configuration = chance.propose(number).unwrap();
+            learner.seen(number, &configuration);
+            learner.told(number, Fate::Completed(loss(&eight, &configuration)));
+        }
+        let (early, late) = (early.unwrap(), time(&mut *learner, 100_000));
+        assert!(late < 3 * early, "{algorithm:?}: {early:?} became {late:?}");
+    }
 }

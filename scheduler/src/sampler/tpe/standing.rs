@@ -7,7 +7,7 @@ use crate::sampler::history::{Fate, Past};
 
 /// The share of ended trials that is good, and how many are at most.
 const GOOD_SHARE: f64 = 0.2;
-const MOST_GOOD: usize = 25;
+const MOST_GOOD: usize = 40;
 
 /// Of the others no more than this count, the best of them and the latest: more would add nothing but
 /// time.
