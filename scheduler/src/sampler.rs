@@ -5,6 +5,7 @@
 
 mod adaptive;
 mod axes;
+mod cma_es;
 mod gp;
 mod grid;
 mod history;
@@ -16,6 +17,7 @@ mod tpe;
 use fleetfit_search_spaces::{Algorithm, Configuration, Study};
 
 use self::adaptive::{Adaptive, Method};
+use self::cma_es::CmaEs;
 use self::gp::Gp;
 use self::tpe::Tpe;
 
@@ -70,7 +72,10 @@ pub fn for_study(study: &Study, seed: u64) -> Result<Box<dyn Sampler>, SamplerEr
         },
         Algorithm::Tpe => Ok(Box::new(Adaptive::new(space, seed, Method::Tpe(Tpe::default())))),
         Algorithm::Gp => Ok(Box::new(Adaptive::new(space, seed, Method::Gp(Gp)))),
-        other @ (Algorithm::Bayesian | Algorithm::CmaEs | Algorithm::Auto) => {
+        Algorithm::CmaEs => {
+            Ok(Box::new(Adaptive::new(space, seed, Method::CmaEs(CmaEs::new(seed)))))
+        }
+        other @ (Algorithm::Bayesian | Algorithm::Auto) => {
             Err(SamplerError::NotYet(other.name()))
         }
     }

@@ -11,6 +11,7 @@ use rand::Rng;
 use rand_pcg::Pcg64;
 
 use super::axes::Axes;
+use super::cma_es::CmaEs;
 use super::gp::Gp;
 use super::history::{Fate, History};
 use super::random::unit;
@@ -24,6 +25,8 @@ pub(super) enum Method {
     Tpe(Tpe),
     /// A Gaussian process.
     Gp(Gp),
+    /// Covariance matrix adaptation.
+    CmaEs(CmaEs),
 }
 
 impl Method {
@@ -32,6 +35,7 @@ impl Method {
         match self {
             Self::Tpe(tpe) => tpe.n_first(axes),
             Self::Gp(gp) => gp.n_first(axes),
+            Self::CmaEs(cma_es) => cma_es.n_first(axes),
         }
     }
 
@@ -40,6 +44,7 @@ impl Method {
         match self {
             Self::Tpe(tpe) => tpe.propose(axes, history, draw),
             Self::Gp(gp) => gp.propose(axes, history, draw),
+            Self::CmaEs(cma_es) => cma_es.propose(axes, history, draw),
         }
     }
 }

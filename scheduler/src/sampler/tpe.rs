@@ -19,6 +19,7 @@ use rand_pcg::Pcg64;
 use self::branches::choose_branches;
 use self::parzen::{Parzen, Scratch};
 use self::standing::Standing;
+pub(super) use self::standing::compare;
 use super::axes::Axes;
 use super::history::History;
 

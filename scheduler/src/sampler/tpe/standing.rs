@@ -7,7 +7,7 @@ use crate::sampler::history::{Fate, Past};
 
 /// The share of ended trials that is good, and how many are at most.
 const GOOD_SHARE: f64 = 0.2;
-const MOST_GOOD: usize = 40;
+const MOST_GOOD: usize = 100;
 
 /// Of the others no more than this count, the best of them and the latest: more would add nothing but
 /// time.
@@ -57,7 +57,8 @@ fn rank(past: &Past) -> (Class, f64) {
     }
 }
 
-fn compare(one: &Past, other: &Past) -> std::cmp::Ordering {
+/// Whether one is better than the other: then it is less.
+pub(in crate::sampler) fn compare(one: &Past, other: &Past) -> std::cmp::Ordering {
     let ((class, loss), (other_class, other_loss)) = (rank(one), rank(other));
     let by_rank = class.cmp(&other_class).then(loss.total_cmp(&other_loss));
     by_rank.then(one.number.cmp(&other.number))

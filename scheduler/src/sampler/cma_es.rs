@@ -1,0 +1,212 @@
+//! CMA-ES over the numbers that every configuration has; what else there is goes by TPE.
+//!
+//! A generation is so many trials that ended, in the order of their numbers, so that what was tried
+//! says it all: the generations are gone through again, but for those that are known already. A
+//! trial that ends late moves those behind it. When a search has arrived the next one starts
+//! elsewhere with twice the trials a generation (A. Auger and N. Hansen, "A restart CMA evolution
+//! strategy with increasing population size", CEC 2005). Along ordered values the distribution stays
+//! wide enough to leave the value of its mean, as in R. Hamano et al., "CMA-ES with margin" (GECCO
+//! 2022); the mean itself is not moved as there.
+
+mod distribution;
+
+use fleetfit_search_spaces::seed::mix;
+use rand_pcg::Pcg64;
+
+use self::distribution::{Distribution, generation_size};
+use super::axes::{Axes, Kind};
+use super::history::{Fate, History, Past};
+use super::random::unit;
+use super::tpe::{self, Tpe};
+
+/// Trials before the first proposal.
+const N_FIRST: usize = 10;
+
+/// Draws that leave the cube before one is put back onto its bounds.
+const MAX_DRAWS: usize = 20;
+
+/// No generation has more trials, whatever the number of restarts.
+const LARGEST_GENERATION: usize = 400;
+
+/// Generations without a better value, and this many axes more, before the search starts elsewhere.
+const PATIENCE: usize = 20;
+
+/// How often the next value along an axis is drawn at least, as a quantile of the normal
+/// distribution: once in 20.
+const MARGIN: f64 = 1.645;
+
+/// CMA-ES.
+pub(super) struct CmaEs {
+    seed: u64,
+    others: Tpe,
+    /// What is known already, a generation each.
+    known: Vec<Known>,
+}
+
+/// A generation, and where the search stands after it.
+struct Known {
+    /// A hash of what it was made of.
+    key: u64,
+    search: Search,
+}
+
+/// Where the search stands.
+#[derive(Clone)]
+struct Search {
+    distribution: Distribution,
+    n_points: usize,
+    n_restarts: u64,
+    /// The best loss since it started, and for how many generations it has been.
+    best: f64,
+    n_idle: usize,
+}
+
+impl CmaEs {
+    pub(super) fn new(seed: u64) -> Self {
+        Self { seed, others: Tpe::default(), known: Vec::new() }
+    }
+
+    /// How many trials end before the first that this proposes.
+    pub(super) fn n_first(&self, _axes: &Axes) -> usize {
+        N_FIRST
+    }
+
+    /// Points to try next, the best first.
+    pub(super) fn propose(
+        &mut self,
+        axes: &Axes,
+        history: &History,
+        draw: &mut Pcg64,
+    ) -> Vec<Vec<f64>> {
+        let own: Vec<usize> = (0..axes.kinds().len()).filter(|&axis| is_own(axes, axis)).collect();
+        if own.len() < 2 {
+            return self.others.propose(axes, history, draw);
+        }
+        let mut points = if own.len() < axes.kinds().len() {
+            self.others.propose(axes, history, draw)
+        } else {
+            vec![vec![f64::NAN; own.len()]; MAX_DRAWS]
+        };
+        let search = self.search(&own, history);
+        let widths: Vec<f64> = (0..own.len())
+            .map(|place| width(&axes.kinds()[own[place]], &search.distribution, place))
+            .collect();
+        for point in &mut points {
+            let drawn = search.draw(&widths, draw);
+            for (&axis, unit) in own.iter().zip(drawn) {
+                point[axis] = unit;
+            }
+        }
+        points
+    }
+
+    /// Where the search stands after all that has ended.
+    fn search(&mut self, own: &[usize], history: &History) -> Search {
+        let mut ended: Vec<&Past> =
+            history.trials().iter().filter(|past| past.fate.is_some()).collect();
+        let first = ended.len().min(N_FIRST);
+        let best = ended[..first].iter().copied().min_by(|one, other| tpe::compare(one, other));
+        let mean = match best {
+            Some(past) => at(past, own),
+            None => vec![0.5; own.len()],
+        };
+        let start = key(0, &ended[..first]);
+        let mut search = Search::new(mean, generation_size(own.len()), 0);
+        let mut rest = ended.split_off(first);
+        let (mut place, mut last) = (0, start);
+        while rest.len() >= search.n_points {
+            let later = rest.split_off(search.n_points);
+            last = key(last, &rest);
+            match self.known.get(place) {
+                Some(known) if known.key == last => search = known.search.clone(),
+                _ => {
+                    search.update(rest, own, self.seed);
+                    self.known.truncate(place);
+                    self.known.push(Known { key: last, search: search.clone() });
+                }
+            }
+            place += 1;
+            rest = later;
+        }
+        search
+    }
+}
+
+impl Search {
+    fn new(mean: Vec<f64>, n_points: usize, n_restarts: u64) -> Self {
+        let distribution = Distribution::new(mean, n_points);
+        Self { distribution, n_points, n_restarts, best: f64::INFINITY, n_idle: 0 }
+    }
+
+    fn update(&mut self, mut generation: Vec<&Past>, own: &[usize], seed: u64) {
+        generation.sort_by(|one, other| tpe::compare(one, other));
+        let losses = generation.iter().filter_map(|past| past.loss());
+        let best = losses.fold(f64::INFINITY, f64::min);
+        self.n_idle = if best < self.best { 0 } else { self.n_idle + 1 };
+        self.best = self.best.min(best);
+        // One in which nothing came to anything says nothing.
+        let goes_on = best == f64::INFINITY || {
+            let points: Vec<Vec<f64>> = generation.iter().map(|past| at(past, own)).collect();
+            self.distribution.update(&points)
+        };
+        if !goes_on || self.distribution.has_arrived() || self.n_idle > PATIENCE + own.len() {
+            let n_restarts = self.n_restarts + 1;
+            let draw = |axis| unit(mix(&[seed, n_restarts, axis as u64, 4]));
+            let mean = (0..own.len()).map(draw).collect();
+            *self = Self::new(mean, (self.n_points * 2).min(LARGEST_GENERATION), n_restarts);
+        }
+    }
+
+    /// Coordinates in the cube.
+    fn draw(&self, widths: &[f64], generator: &mut Pcg64) -> Vec<f64> {
+        let mut drawn = Vec::new();
+        for _ in 0..MAX_DRAWS {
+            let step = self.distribution.draw(generator);
+            let steps = step.iter().zip(widths).zip(&self.distribution.mean);
+            drawn = steps.map(|((step, width), mean)| mean + step * width).collect();
+            if drawn.iter().all(|unit| (0.0..=1.0).contains(unit)) {
+                return drawn;
+            }
+        }
+        drawn.iter_mut().for_each(|unit| *unit = unit.clamp(0.0, 1.0));
+        drawn
+    }
+}
+
+/// Whether an axis has an order and exists in every configuration.
+fn is_own(axes: &Axes, axis: usize) -> bool {
+    axes.parent(axis).is_none() && !matches!(axes.kinds()[axis], Kind::Category(_))
+}
+
+/// How much wider than the distribution an axis is drawn from.
+fn width(kind: &Kind, distribution: &Distribution, place: usize) -> f64 {
+    let Kind::Ordered(levels) = kind else { return 1.0 };
+    let mean = distribution.mean[place];
+    let above = levels.partition_point(|level| *level < mean);
+    let edges = levels.windows(2).map(|pair| 0.5 * (pair[0] + pair[1]));
+    let nearest = edges
+        .skip(above.saturating_sub(2))
+        .take(3)
+        .map(|edge| (edge - mean).abs())
+        .fold(f64::INFINITY, f64::min);
+    let deviation = distribution.deviation(place);
+    if nearest.is_finite() { (nearest / (MARGIN * deviation)).clamp(1.0, 1e9) } else { 1.0 }
+}
+
+fn at(past: &Past, own: &[usize]) -> Vec<f64> {
+    own.iter().map(|&axis| past.units[axis]).collect()
+}
+
+/// A hash of trials and what became of them, after another.
+fn key(last: u64, trials: &[&Past]) -> u64 {
+    trials.iter().fold(last, |key, past| {
+        let (class, value) = match past.fate {
+            Some(Fate::Completed(loss)) => (1, loss.to_bits()),
+            Some(Fate::Stopped(Some(reached))) => (2, reached.to_bits()),
+            Some(Fate::Stopped(None)) => (3, 0),
+            Some(Fate::Failed) => (4, 0),
+            None => (5, 0),
+        };
+        mix(&[key, u64::from(past.number), class, value])
+    })
+}
