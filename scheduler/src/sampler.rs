@@ -52,7 +52,7 @@ pub trait Sampler: Send {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SamplerError {
     /// This version has no sampler for the algorithm.
-    #[error("sampling_algorithm {0} cannot run yet; these can: random, sobol, grid, tpe")]
+    #[error("sampling_algorithm {0} cannot run yet; these can: random, sobol, grid, tpe, cma_es")]
     NotYet(&'static str),
     /// A grid needs a finite space.
     #[error("a grid needs every parameter to have a finite number of values")]
@@ -75,8 +75,6 @@ pub fn for_study(study: &Study, seed: u64) -> Result<Box<dyn Sampler>, SamplerEr
         Algorithm::CmaEs => {
             Ok(Box::new(Adaptive::new(space, seed, Method::CmaEs(CmaEs::new(seed)))))
         }
-        other @ (Algorithm::Bayesian | Algorithm::Auto) => {
-            Err(SamplerError::NotYet(other.name()))
-        }
+        other @ (Algorithm::Bayesian | Algorithm::Auto) => Err(SamplerError::NotYet(other.name())),
     }
 }

@@ -108,10 +108,10 @@ impl Sampling {
 }
 
 fn check_runs(at: &At<'_>, algorithm: Algorithm, findings: &mut Findings) {
-    use Algorithm::{Grid, Random, Sobol, Tpe};
-    if !matches!(algorithm, Random | Sobol | Grid | Tpe) {
+    use Algorithm::{CmaEs, Grid, Random, Sobol, Tpe};
+    if !matches!(algorithm, Random | Sobol | Grid | Tpe | CmaEs) {
         let says = format!("is {}, which this version cannot run", at.node.brief());
-        let mistake = Mistake::new(says, "random, sobol, grid or tpe");
+        let mistake = Mistake::new(says, "random, sobol, grid, tpe or cma_es");
         findings.cannot_run(at, mistake.hint("write sampling_algorithm: tpe"));
     }
 }

