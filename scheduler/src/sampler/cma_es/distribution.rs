@@ -1,6 +1,6 @@
 //! The normal distribution that CMA-ES draws from, and how a generation of trials moves it.
 //!
-//! N. Hansen, "The CMA evolution strategy: a tutorial" (2016), without its negative weights. Points
+//! N. Hansen, "The CMA evolution strategy: a tutorial" (2016). Points
 //! need not be drawn from the distribution: those too far away count as nearer (N. Hansen, "Injecting
 //! external solutions into CMA-ES", 2011). The step size's path is taken through the Cholesky factor
 //! in place of the symmetric root (O. Krause et al., NIPS 2016). With many axes the covariance is
@@ -10,8 +10,8 @@ use crate::sampler::random::unit;
 use rand::Rng;
 use rand_pcg::Pcg64;
 
-/// The first step size: a sixth of the width of the cube or a bit more.
-const FIRST_STEP: f64 = 0.2;
+/// The first step size, as a share of the width of the cube.
+const FIRST_STEP: f64 = 0.15;
 
 /// From this many axes on, these are independent.
 const MANY_AXES: usize = 64;
@@ -36,7 +36,9 @@ pub(super) struct Distribution {
 /// What follows from the number of axes and the size of a generation.
 #[derive(Clone, Debug)]
 struct Rates {
+    /// The better half's sum up to one, the others' are negative.
     weights: Vec<f64>,
+    n_parents: usize,
     mass: f64,
     step: f64,
     damping: f64,
@@ -50,29 +52,46 @@ struct Rates {
 impl Rates {
     fn new(n_axes: usize, n_points: usize) -> Self {
         let n = n_axes as f64;
-        let n_parents = (n_points / 2).max(1);
-        let raw = (1..=n_parents).map(|rank| ((n_points as f64 + 1.0) / 2.0 / rank as f64).ln());
-        let raw: Vec<f64> = raw.map(|weight| weight.max(1e-9)).collect();
-        let sum: f64 = raw.iter().sum();
-        let weights: Vec<f64> = raw.into_iter().map(|weight| weight / sum).collect();
-        let mass = 1.0 / weights.iter().map(|weight| weight * weight).sum::<f64>();
+        let raw = (1..=n_points).map(|rank| ((n_points as f64 + 1.0) / 2.0 / rank as f64).ln());
+        let raw: Vec<f64> = raw.collect();
+        let n_parents = raw.partition_point(|&weight| weight > 0.0);
+        let (sum, mass) = sum_and_mass(&raw[..n_parents]);
+        let (sum_against, mass_against) = sum_and_mass(&raw[n_parents..]);
         let step = (mass + 2.0) / (n + mass + 5.0);
         let rank_one = 2.0 / ((n + 1.3).powi(2) + mass);
         let rank_many = 2.0 * (mass - 2.0 + 1.0 / mass) / ((n + 2.0).powi(2) + mass);
         // A diagonal is learnt from fewer points.
         let speed = if n_axes >= MANY_AXES { (n + 2.0) / 3.0 } else { 1.0 };
         let rank_one = (rank_one * speed).min(0.5);
+        let rank_many = (rank_many * speed).min(1.0 - rank_one).max(f64::MIN_POSITIVE);
+        // How much the worse half may count without the covariance ceasing to be one.
+        let against = (1.0 + rank_one / rank_many)
+            .min(1.0 + 2.0 * mass_against / (mass + 2.0))
+            .min((1.0 - rank_one - rank_many) / (n * rank_many));
+        let share = |weight: f64| match weight > 0.0 {
+            true => weight / sum,
+            false => against * weight / sum_against.abs().max(f64::MIN_POSITIVE),
+        };
+        let weights = raw.into_iter().map(share).collect();
         Self {
             damping: 1.0 + 2.0 * (((mass - 1.0) / (n + 1.0)).sqrt() - 1.0).max(0.0) + step,
             path: (4.0 + mass / n) / (n + 4.0 + 2.0 * mass / n),
-            rank_many: (rank_many * speed).min(1.0 - rank_one),
             length: n.sqrt() * (1.0 - 1.0 / (4.0 * n) + 1.0 / (21.0 * n * n)),
             weights,
             mass,
             step,
             rank_one,
+            rank_many,
+            n_parents,
         }
     }
+}
+
+/// Of weights: their sum, and how many equal ones would say as much.
+fn sum_and_mass(weights: &[f64]) -> (f64, f64) {
+    let sum: f64 = weights.iter().sum();
+    let squares: f64 = weights.iter().map(|weight| weight * weight).sum();
+    (sum, if squares > 0.0 { sum * sum / squares } else { 0.0 })
 }
 
 /// How many trials make a generation.
@@ -132,22 +151,28 @@ impl Distribution {
         let n = self.mean.len() as f64;
         let rates = self.rates.clone();
         let longest = n.sqrt() + 2.0 * n / (n + 2.0);
+        let mut weights = rates.weights.clone();
         let steps: Vec<Vec<f64>> = points
             .iter()
-            .take(rates.weights.len())
-            .map(|point| {
+            .zip(&mut weights)
+            .map(|(point, weight)| {
                 let mut step: Vec<f64> = point
                     .iter()
                     .zip(&self.mean)
                     .map(|(at, mean)| (at - mean) / self.step)
                     .collect();
-                let share = (longest / length(&self.whitened(&step))).min(1.0);
+                let from_mean = length(&self.whitened(&step));
+                let share = (longest / from_mean).min(1.0);
                 step.iter_mut().for_each(|step| *step *= share);
+                if *weight < 0.0 {
+                    // What is bad counts by where it lies, not by how far away.
+                    *weight *= n / (from_mean * share).powi(2).max(1e-9);
+                }
                 step
             })
             .collect();
         let mut shift = vec![0.0; self.mean.len()];
-        for (step, weight) in steps.iter().zip(&rates.weights) {
+        for (step, weight) in steps.iter().zip(&rates.weights[..rates.n_parents]) {
             shift.iter_mut().zip(step).for_each(|(shift, step)| *shift += weight * step);
         }
         for (mean, shift) in self.mean.iter_mut().zip(&shift) {
@@ -167,12 +192,13 @@ impl Distribution {
             *path = (1.0 - rates.path) * *path + gain * shift;
         }
         let lost = if is_steady { 0.0 } else { rates.rank_one * rates.path * (2.0 - rates.path) };
-        let kept = 1.0 - rates.rank_one - rates.rank_many + lost;
+        let sum: f64 = rates.weights.iter().sum();
+        let kept = 1.0 - rates.rank_one - rates.rank_many * sum + lost;
         let is_diagonal = self.mean.len() >= MANY_AXES;
         for (row, entries) in self.covariance.iter_mut().enumerate() {
             let first = if is_diagonal { row } else { 0 };
             for (column, entry) in (first..).zip(entries) {
-                let many = steps.iter().zip(&rates.weights);
+                let many = steps.iter().zip(&weights);
                 let many: f64 = many.map(|(step, weight)| weight * step[row] * step[column]).sum();
                 let one = self.path[row] * self.path[column];
                 *entry = kept * *entry + rates.rank_one * one + rates.rank_many * many;
