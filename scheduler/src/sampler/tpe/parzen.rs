@@ -196,3 +196,91 @@ fn spread(units: &[f64], weights: &[f64]) -> f64 {
     let squares: f64 = weighted().map(|(unit, weight)| weight * (unit - mean).powi(2)).sum();
     ((squares + EVEN_SPREAD * EVEN_VARIANCE) / (n + EVEN_SPREAD)).sqrt()
 }
+
+#[cfg(test)]
+mod tests {
+    use fleetfit_search_spaces::{Alternative, Domain, Parameter, Scale, SearchSpace, Value};
+
+    use super::*;
+
+    fn axes() -> Axes {
+        let words = ["a", "b", "c"].map(|word| Alternative::Value(Value::Text(word.into())));
+        let domains = [
+            Domain::Uniform { min: 0.0, max: 1.0, q: None },
+            Domain::Int { min: 1, max: 20, step: 1, scale: Scale::Linear },
+            Domain::Choice(words.into_iter().collect()),
+        ];
+        let parameters = domains.into_iter().zip(["x", "n", "word"]);
+        let parameters = parameters.map(|(domain, name)| Parameter { name: name.into(), domain });
+        Axes::new(SearchSpace { parameters: parameters.collect() })
+    }
+
+    fn trials(n: u32) -> Vec<Past> {
+        let trial = |number: u32| {
+            let unit = f64::from(number * 7 % n) / f64::from(n);
+            let n_th = (unit * 8.0).floor();
+            let word = f64::from(number % 2);
+            let units = vec![0.1 + 0.3 * unit, (n_th + 0.5) / 20.0, (word + 0.5) / 3.0];
+            Past { number, units, fate: None }
+        };
+        (0..n).map(trial).collect()
+    }
+
+    #[test]
+    fn densities_sum_up_to_one() {
+        let axes = axes();
+        for n in [0, 3, 200] {
+            let trials = trials(n);
+            let trials: Vec<&Past> = trials.iter().collect();
+            let density = Parzen::new(&axes, &[0, 1, 2], &trials, &[], 0.7);
+            let mut scratch = Scratch::new();
+            let mut sum = 0.0;
+            for i in 0..200 {
+                for level in 0..20 {
+                    for word in 0..3 {
+                        let x = (f64::from(i) + 0.5) / 200.0;
+                        let at =
+                            [x, (f64::from(level) + 0.5) / 20.0, (f64::from(word) + 0.5) / 3.0];
+                        sum += density.log_density(&[0, 1, 2], &at, &mut scratch).exp();
+                    }
+                }
+            }
+            // Levels stand for their intervals, which is not quite exact.
+            let mean = sum / (200.0 * 20.0);
+            assert!((mean - 1.0).abs() < 0.05, "{n} trials: {mean}");
+        }
+    }
+
+    #[test]
+    fn draws_come_from_where_the_density_is() {
+        let axes = axes();
+        let trials = trials(40);
+        let trials: Vec<&Past> = trials.iter().collect();
+        let density = Parzen::new(&axes, &[0, 1, 2], &trials, &[], 0.7);
+        let mut generator = Pcg64::new(3, 5);
+        let mut n_low = [0; 3];
+        for _ in 0..1_000 {
+            let mut units = vec![f64::NAN; 3];
+            density.draw(&[0, 1, 2], &mut generator, &mut units);
+            axes.settle(&mut units);
+            assert!(units.iter().all(|unit| (0.0..=1.0).contains(unit)));
+            let bounds = [0.5, 0.5, 2.0 / 3.0];
+            for (n, (unit, bound)) in n_low.iter_mut().zip(units.iter().zip(bounds)) {
+                *n += i32::from(*unit < bound);
+            }
+        }
+        assert!(n_low.iter().all(|n| *n > 900 && *n < 1_000), "{n_low:?}");
+    }
+
+    #[test]
+    fn a_trial_of_much_weight_draws_more() {
+        let axes = axes();
+        let trials = trials(2);
+        let trials: Vec<&Past> = trials.iter().collect();
+        let density = Parzen::new(&axes, &[2], &trials, &[0.1, 1.9], 0.7);
+        let mut scratch = Scratch::new();
+        let mut at =
+            |word: f64| density.log_density(&[2], &[0.5, 0.5, (word + 0.5) / 3.0], &mut scratch);
+        assert!(at(1.0) > at(0.0) && at(0.0) > at(2.0));
+    }
+}
