@@ -69,7 +69,7 @@ pub fn for_study(study: &Study, seed: u64) -> Result<Box<dyn Sampler>, SamplerEr
             None => Err(SamplerError::EndlessGrid),
         },
         Algorithm::Tpe => Ok(Box::new(Adaptive::new(space, seed, Method::Tpe(Tpe)))),
-        Algorithm::Gp => Ok(Box::new(Adaptive::new(space, seed, Method::Gp(Gp)))),
+        Algorithm::Gp => Ok(Box::new(Adaptive::new(space, seed, Method::Gp(Gp::default())))),
         other @ (Algorithm::Bayesian | Algorithm::CmaEs | Algorithm::Auto) => {
             Err(SamplerError::NotYet(other.name()))
         }
