@@ -8,7 +8,9 @@
 
 mod arithmetic;
 mod factor;
+mod fit;
 mod kernel;
+mod known;
 mod likelihood;
 mod minimise;
 mod model;
@@ -19,22 +21,15 @@ mod warp;
 use rand::Rng;
 use rand_pcg::Pcg64;
 
+use self::fit::{Fitted, milestone};
 use self::kernel::{Kernel, Points, features};
-use self::likelihood::{Evidence, Hypers, Priors};
-use self::minimise::{Effort, minimise};
+use self::known::{Known, are_weak, losses, sorted_losses};
 use self::model::Model;
 use self::normal::normal;
 use self::search::Search;
-use self::warp::Warp;
 use super::axes::Axes;
-use super::history::{Fate, History, Past};
+use super::history::{History, Past};
 use super::random::unit;
-
-/// Points in the model, but for the latest ones.
-const MOST_POINTS: usize = 448;
-
-/// Points that lengths are fitted to.
-const MOST_FITTED: usize = 160;
 
 /// Trials that run, as the model sees them at most: the latest ones.
 const MOST_RUNNING: usize = 64;
@@ -42,39 +37,25 @@ const MOST_RUNNING: usize = 64;
 /// Ways in which trials that run may turn out.
 const N_DRAWS: usize = 16;
 
-/// What one search over the expected improvement may cost, in multiplications.
+/// What looking at points may cost in multiplications, and how many points it is at most.
 const SEARCH_COST: usize = 12_000_000;
+const MOST_CANDIDATES: usize = 1_024;
 
-const FIT: Effort = Effort { first_step: 0.5, max_steps: 30, tolerance: 1e-5 };
+/// Points that are compared where there is no model.
+const N_COMPARED: usize = 32;
 
-/// A sampler's state: what was worked out for the last proposal.
+/// The method and what it worked out for the last proposal.
 #[derive(Debug, Default)]
 pub(super) struct Gp {
-    fitted: Option<Fitted>,
-    model: Option<Model>,
-    /// The trials in the model, in its order.
-    modelled: Vec<Known>,
+    kept: Option<Box<Kept>>,
 }
 
-/// A trial that has ended.
-#[derive(Clone, Copy, Debug, PartialEq)]
-struct Known {
-    number: u32,
-    loss: Option<f64>,
-    /// Whether the loss is its own and its last.
-    has_completed: bool,
-}
-
-/// Lengths, noise and warp, and what they were fitted to.
+/// A model and the trials in it, in its order.
 #[derive(Debug)]
-struct Fitted {
-    known: Vec<Known>,
-    /// Those of `known` that stay in the model.
-    base: Vec<Known>,
-    warp: Warp,
-    kernel: Kernel,
-    noise: f64,
-    lengths: Vec<f64>,
+struct Kept {
+    fitted: Fitted,
+    seen: Vec<Known>,
+    model: Model,
 }
 
 impl Gp {
@@ -94,189 +75,76 @@ impl Gp {
         if axes.kinds().is_empty() || !known.iter().any(|known| known.has_completed) {
             return far_from_all(axes, history, draw);
         }
-        let n_fitted = milestone(known.len());
-        let fitted = match self.fitted.take() {
-            Some(fitted) if fitted.known == known[..n_fitted] => fitted,
-            _ => fit(axes, history, &known[..n_fitted]),
+        let mut kept = match self.kept.take() {
+            Some(kept) => kept.with(axes, history, &known),
+            None => Kept::new(axes, history, &known),
         };
-        let mut seen = fitted.base.clone();
-        seen.extend(&known[n_fitted..]);
-        let mut model = self.extended(axes, history, &fitted, &seen);
         let running: Vec<&Past> =
             history.trials().iter().filter(|past| past.fate.is_none()).collect();
         for past in &running[running.len().saturating_sub(MOST_RUNNING)..] {
-            model.push(&features(axes, &past.units), false);
+            kept.model.push(&features(axes, &past.units), false);
         }
-        let points = proposals(axes, history, &fitted, &seen, &model, draw);
-        model.truncate(seen.len());
-        (self.fitted, self.model, self.modelled) = (Some(fitted), Some(model), seen);
+        let points = kept.proposals(axes, history, draw);
+        kept.model.truncate(kept.seen.len());
+        self.kept = Some(Box::new(kept));
         points
     }
+}
 
-    /// The model of these trials, made from the last one where that has the first of them.
-    fn extended(
-        &mut self,
-        axes: &Axes,
-        history: &History,
-        fitted: &Fitted,
-        seen: &[Known],
-    ) -> Model {
-        let is_same = |model: &Model| {
-            model.kernel == fitted.kernel
-                && model.noise == fitted.noise
-                && seen.starts_with(&self.modelled)
+impl Kept {
+    fn new(axes: &Axes, history: &History, known: &[Known]) -> Self {
+        let fitted = Fitted::new(axes, history, &known[..milestone(known.len())]);
+        let model = Model::new(fitted.kernel.clone(), fitted.noise);
+        Self { fitted, seen: Vec::new(), model }.extended(axes, history, known)
+    }
+
+    /// The same for these trials: only what is not in it yet is worked out, where it fits.
+    fn with(self: Box<Self>, axes: &Axes, history: &History, known: &[Known]) -> Self {
+        let n_fitted = milestone(known.len());
+        let (old, later) = known.split_at(n_fitted);
+        let n_base = self.fitted.base.len();
+        let is_same = self.fitted.known == old
+            && self.seen.get(n_base..).is_some_and(|seen| later.starts_with(seen));
+        match is_same {
+            true => self.extended(axes, history, known),
+            false => Self::new(axes, history, known),
+        }
+    }
+
+    fn extended(mut self, axes: &Axes, history: &History, known: &[Known]) -> Self {
+        let later = &known[self.fitted.known.len()..];
+        let seen: Vec<Known> = self.fitted.base.iter().chain(later).copied().collect();
+        for known in seen.get(self.model.len()..).unwrap_or_default() {
+            let units = known.units(history).unwrap_or_default();
+            self.model.push(&features(axes, units), !known.has_completed);
+        }
+        self.seen = seen;
+        self
+    }
+
+    /// Points of which most improvement is expected.
+    fn proposals(&self, axes: &Axes, history: &History, draw: &mut Pcg64) -> Vec<Vec<f64>> {
+        let (seen, model) = (&self.seen, &self.model);
+        let losses = losses(seen, &sorted_losses(seen));
+        let values: Vec<f64> = losses.iter().map(|&loss| self.fitted.warp.apply(loss)).collect();
+        let is_weak = are_weak(seen);
+        let draws = normals(model.len() - seen.len(), draw);
+        let posterior = model.posterior(&values, &is_weak, &draws);
+        let mut order: Vec<usize> = (0..seen.len()).filter(|&i| !is_weak[i]).collect();
+        order.sort_by(|&a, &b| posterior.means[a].total_cmp(&posterior.means[b]));
+        let centers = order.iter().take(4).filter_map(|&i| seen[i].units(history));
+        let n = model.len();
+        let cost = n * (n / 2 + axes.kinds().len() + 10);
+        let search = Search {
+            axes,
+            posterior: &posterior,
+            centers: centers.map(<[f64]>::to_vec).collect(),
+            lengths: &self.fitted.lengths,
+            n_candidates: (SEARCH_COST / cost.max(1)).clamp(64, MOST_CANDIDATES),
+            n_climbs: (600 / n.max(1)).clamp(4, 8),
         };
-        let last = self.model.take().filter(is_same);
-        let mut model = last.unwrap_or_else(|| Model::new(fitted.kernel.clone(), fitted.noise));
-        for known in seen.get(model.len()..).unwrap_or_default() {
-            if let Some(units) = units_of(history, known.number) {
-                model.push(&features(axes, units), !known.has_completed);
-            }
-        }
-        model
+        search.run(draw)
     }
-}
-
-impl Known {
-    fn new(past: &Past) -> Option<Self> {
-        let number = past.number;
-        match past.fate? {
-            Fate::Completed(loss) => Some(Self { number, loss: Some(loss), has_completed: true }),
-            Fate::Stopped(loss) => Some(Self { number, loss, has_completed: false }),
-            Fate::Failed => Some(Self { number, loss: None, has_completed: false }),
-        }
-    }
-}
-
-/// The number of ended trials at which lengths were fitted last: ever fewer fits, then one every 32.
-fn milestone(n: usize) -> usize {
-    let step = match n {
-        0..40 => 1,
-        40..80 => 2,
-        80..160 => 4,
-        160..320 => 8,
-        320..640 => 16,
-        _ => 32,
-    };
-    n - n % step
-}
-
-fn units_of(history: &History, number: u32) -> Option<&[f64]> {
-    let trials = history.trials();
-    let place = trials.binary_search_by_key(&number, |past| past.number).ok()?;
-    Some(&trials[place].units)
-}
-
-/// The losses of those that have completed, sorted.
-fn sorted_losses(known: &[Known]) -> Vec<f64> {
-    let completed = known.iter().filter(|known| known.has_completed);
-    let mut losses: Vec<f64> = completed.filter_map(|known| known.loss).collect();
-    losses.sort_by(f64::total_cmp);
-    losses
-}
-
-/// A loss for each trial: the failed ones are thought to be among the worse ones, and those that were
-/// stopped no better than most.
-fn losses_of(known: &[Known], sorted: &[f64]) -> Vec<f64> {
-    let at = |share: f64| {
-        let place = (share * sorted.len().saturating_sub(1) as f64) as usize;
-        sorted.get(place).copied().unwrap_or(0.0)
-    };
-    let (median, poor) = (at(0.5), at(0.75));
-    let loss = |known: &Known| match known.loss {
-        Some(loss) if known.has_completed => loss,
-        Some(loss) => loss.max(median),
-        None => poor,
-    };
-    known.iter().map(loss).collect()
-}
-
-/// The best and the latest of what is known, by number.
-fn chosen(known: &[Known], losses: &[f64], n: usize) -> Vec<Known> {
-    if known.len() <= n {
-        return known.to_vec();
-    }
-    let n_late = n / 3;
-    let n_early = known.len() - n_late;
-    let mut order: Vec<usize> = (0..n_early).collect();
-    order.sort_by(|&a, &b| losses[a].total_cmp(&losses[b]).then(a.cmp(&b)));
-    let n_best = n / 3;
-    let (best, rest) = order.split_at(n_best);
-    // A third of all kinds keeps the whole in view.
-    let n_others = n - n_late - n_best;
-    let others = (0..n_others).map(|i| rest[i * rest.len() / n_others]);
-    let mut places: Vec<usize> =
-        best.iter().copied().chain(others).chain(n_early..known.len()).collect();
-    places.sort_unstable();
-    places.into_iter().map(|place| known[place]).collect()
-}
-
-/// Fits lengths, noise and warp.
-fn fit(axes: &Axes, history: &History, known: &[Known]) -> Fitted {
-    let sorted = sorted_losses(known);
-    let losses = losses_of(known, &sorted);
-    let mut warp = Warp::new(&sorted);
-    let base = chosen(known, &losses, MOST_POINTS);
-    let fitted = chosen(known, &losses, MOST_FITTED);
-    let n_axes = axes.kinds().len();
-    let mut points = Points::new(n_axes);
-    for known in &fitted {
-        if let Some(units) = units_of(history, known.number) {
-            points.push(&features(axes, units));
-        }
-    }
-    let priors = Priors::new(n_axes);
-    let start = Hypers::start(&priors, n_axes);
-    let fitted_losses = losses_of(&fitted, &sorted);
-    let evidence = Evidence {
-        points: &points,
-        is_category: &Kernel::new(axes, &start[..n_axes]).is_category,
-        standard: &fitted_losses.iter().map(|&loss| warp.standard(loss)).collect::<Vec<_>>(),
-        is_weak: &fitted.iter().map(|known| !known.has_completed).collect::<Vec<_>>(),
-        priors: &priors,
-    };
-    let minimum = minimise(start, FIT, |parameters| evidence.cost(parameters));
-    let hypers = Hypers::new(&minimum.x);
-    warp.power = hypers.power;
-    Fitted {
-        known: known.to_vec(),
-        base,
-        warp,
-        kernel: Kernel::new(axes, &hypers.log_lengths),
-        noise: hypers.noise,
-        lengths: hypers.log_lengths.iter().map(|log| log.exp()).collect(),
-    }
-}
-
-/// Points of which most improvement is expected.
-fn proposals(
-    axes: &Axes,
-    history: &History,
-    fitted: &Fitted,
-    seen: &[Known],
-    model: &Model,
-    draw: &mut Pcg64,
-) -> Vec<Vec<f64>> {
-    let losses = losses_of(seen, &sorted_losses(seen));
-    let values: Vec<f64> = losses.iter().map(|&loss| fitted.warp.apply(loss)).collect();
-    let is_weak: Vec<bool> = seen.iter().map(|known| !known.has_completed).collect();
-    let draws = normals(model.len() - seen.len(), draw);
-    let posterior = model.posterior(&values, &is_weak, &draws);
-    let mut order: Vec<usize> = (0..seen.len()).filter(|&i| !is_weak[i]).collect();
-    order.sort_by(|&a, &b| posterior.means[a].total_cmp(&posterior.means[b]));
-    let centers = order.iter().take(4);
-    let centers = centers.filter_map(|&i| units_of(history, seen[i].number));
-    let n = model.len();
-    let cost = n * (n / 2 + axes.kinds().len() + 10);
-    let search = Search {
-        axes,
-        posterior: &posterior,
-        centers: centers.map(<[f64]>::to_vec).collect(),
-        lengths: fitted.lengths.clone(),
-        n_candidates: (SEARCH_COST / cost).clamp(64, 1024),
-        n_climbs: 4,
-    };
-    search.run(draw)
 }
 
 /// Normal numbers for trials that run, in pairs that mirror each other.
@@ -297,12 +165,12 @@ fn far_from_all(axes: &Axes, history: &History, draw: &mut Pcg64) -> Vec<Vec<f64
     let kernel = Kernel::new(axes, &vec![0.0; n_axes]);
     let mut points = Points::new(n_axes);
     let trials = history.trials();
-    for past in &trials[trials.len().saturating_sub(MOST_POINTS)..] {
+    for past in &trials[trials.len().saturating_sub(MOST_RUNNING)..] {
         points.push(&features(axes, &past.units));
     }
     let mut squares = vec![0.0; points.n];
     let mut rated = Vec::new();
-    for _ in 0..32 {
+    for _ in 0..N_COMPARED {
         let mut units: Vec<f64> = (0..n_axes).map(|_| unit(draw.next_u64())).collect();
         axes.settle(&mut units);
         kernel.squares(&points, &features(axes, &units), &mut squares);
@@ -310,4 +178,268 @@ fn far_from_all(axes: &Axes, history: &History, draw: &mut Pcg64) -> Vec<Vec<f64
     }
     rated.sort_by(|a, b| b.0.total_cmp(&a.0));
     rated.into_iter().map(|(_, units)| units).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use fleetfit_search_spaces::{
+        Alternative, Choice, Domain, Parameter, Scale, SearchSpace, Value,
+    };
+
+    use super::super::history::Fate;
+    use super::*;
+
+    fn parameter(name: &str, domain: Domain) -> Parameter {
+        Parameter { name: name.into(), domain }
+    }
+
+    fn number(name: &str) -> Parameter {
+        let domain = Domain::Float { min: 0.0, max: 1.0, step: None, scale: Scale::Linear };
+        parameter(name, domain)
+    }
+
+    fn integer(name: &str, max: i64) -> Parameter {
+        parameter(name, Domain::Int { min: 1, max, step: 1, scale: Scale::Linear })
+    }
+
+    fn text(values: &[&str]) -> Domain {
+        let value = |text: &&str| Alternative::Value(Value::Text((*text).into()));
+        Domain::Choice(Choice::new(values.iter().map(value).collect()))
+    }
+
+    fn cube(n: usize) -> Axes {
+        Axes::new(SearchSpace { parameters: (0..n).map(|i| number(&format!("x{i}"))).collect() })
+    }
+
+    /// A number, an integer, a category and a choice of three branches, one of them empty.
+    fn mixed() -> Axes {
+        let branch = |parameters| Alternative::Space(SearchSpace { parameters });
+        let branches = vec![
+            branch(vec![number("a"), parameter("kind", text(&["x", "y"]))]),
+            branch(vec![number("b")]),
+            branch(Vec::new()),
+        ];
+        let model = Domain::Choice(Choice::new(branches));
+        let parameters = vec![
+            number("x"),
+            integer("n", 30),
+            parameter("c", text(&["p", "q", "r"])),
+            parameter("model", model),
+        ];
+        Axes::new(SearchSpace { parameters })
+    }
+
+    fn draw(number: u64) -> Pcg64 {
+        Pcg64::new(u128::from(number) + 77, 1)
+    }
+
+    fn units(draw: &mut Pcg64, axes: &Axes) -> Vec<f64> {
+        let mut units: Vec<f64> = axes.kinds().iter().map(|_| unit(draw.next_u64())).collect();
+        axes.settle(&mut units);
+        units
+    }
+
+    fn begin(axes: &Axes, history: &mut History, number: u32, units: &[f64]) {
+        history.begin(axes, number, &axes.configuration(units));
+    }
+
+    /// A history of points drawn by chance.
+    fn history(axes: &Axes, n: u32, fate: impl Fn(u32, &[f64]) -> Option<Fate>) -> History {
+        let (mut history, mut draw) = (History::default(), draw(1_000));
+        for number in 0..n {
+            let units = units(&mut draw, axes);
+            begin(axes, &mut history, number, &units);
+            if let Some(fate) = fate(number, &units) {
+                history.end(number, fate);
+            }
+        }
+        history
+    }
+
+    fn bowl(units: &[f64]) -> f64 {
+        units.iter().filter(|unit| !unit.is_nan()).map(|unit| (unit - 0.3).powi(2)).sum()
+    }
+
+    fn check_points(axes: &Axes, points: &[Vec<f64>]) {
+        assert!(!points.is_empty());
+        for point in points {
+            let mut settled = point.clone();
+            axes.settle(&mut settled);
+            for (axis, (unit, settled)) in point.iter().zip(&settled).enumerate() {
+                let is_active = axes.is_active(axis, point);
+                assert_eq!(is_active, !settled.is_nan());
+                assert!(!is_active || (0.0..=1.0).contains(unit), "{point:?}");
+            }
+            assert!(axes.space().contains(&axes.configuration(point)));
+        }
+    }
+
+    /// The least loss after so many trials, one at a time.
+    fn search(axes: &Axes, n: u32, loss: impl Fn(&[f64]) -> f64) -> f64 {
+        let mut gp = Gp::default();
+        let mut least = f64::INFINITY;
+        let mut history = history(axes, 8, |_, units| Some(Fate::Completed(loss(units))));
+        for past in history.trials() {
+            least = least.min(past.loss().unwrap());
+        }
+        for number in 8..n {
+            let points = gp.propose(axes, &history, &mut draw(u64::from(number)));
+            check_points(axes, &points);
+            let mut units = points[0].clone();
+            axes.settle(&mut units);
+            begin(axes, &mut history, number, &units);
+            let loss = loss(&units);
+            least = least.min(loss);
+            history.end(number, Fate::Completed(loss));
+        }
+        least
+    }
+
+    #[test]
+    fn it_finds_minima_on_every_kind_of_axis() {
+        let least = search(&cube(3), 35, bowl);
+        assert!(least < 1e-4, "{least}");
+        // Worst where most points are: the third category and the second branch are best.
+        let loss = |units: &[f64]| {
+            let category = [0.5, 0.3, 0.0][(units[2] * 3.0) as usize];
+            let branch = match (units[3] * 3.0) as usize {
+                0 => 0.4 + (units[4] - 0.5).powi(2),
+                1 => 4.0 * (units[6] - 0.8).powi(2),
+                _ => 0.3,
+            };
+            (units[0] - 0.2).powi(2) + 2.0 * (units[1] - 0.61).powi(2) + category + branch
+        };
+        let least = search(&mixed(), 60, loss);
+        assert!(least < 2e-3, "{least}");
+    }
+
+    #[test]
+    fn losses_out_of_all_proportion_do_no_harm() {
+        let least = search(&cube(2), 40, |units| (30.0 * bowl(units)).exp() - 1.0);
+        assert!(least < 1e-2, "{least}");
+    }
+
+    #[test]
+    fn proposals_follow_from_the_history_and_the_draw() {
+        for axes in [cube(2), mixed()] {
+            let fate = |number: u32, units: &[f64]| match number {
+                50.. => None,
+                20 | 33 => Some(Fate::Failed),
+                24 => Some(Fate::Stopped(Some(0.5))),
+                _ => Some(Fate::Completed(bowl(units))),
+            };
+            let mut kept = Gp::default();
+            for n in [12, 13, 30, 47, 53, 55] {
+                let history = history(&axes, n, fate);
+                let with_kept = kept.propose(&axes, &history, &mut draw(u64::from(n)));
+                let again = kept.propose(&axes, &history, &mut draw(u64::from(n)));
+                let anew = Gp::default().propose(&axes, &history, &mut draw(u64::from(n)));
+                // Bit by bit: coordinates that do not exist are no numbers.
+                let bits = |points: &[Vec<f64>]| -> Vec<u64> {
+                    points.iter().flatten().map(|unit| unit.to_bits()).collect()
+                };
+                assert_eq!(bits(&with_kept), bits(&anew), "{n}");
+                assert_eq!(bits(&with_kept), bits(&again), "{n}");
+            }
+        }
+    }
+
+    #[test]
+    fn hostile_histories_give_points() {
+        type Fates = fn(u32, &[f64]) -> Option<Fate>;
+        let fates: [Fates; 9] = [
+            |_, _| None,
+            |_, _| Some(Fate::Failed),
+            |_, _| Some(Fate::Completed(f64::NAN)),
+            |_, _| Some(Fate::Stopped(Some(1.0))),
+            |_, _| Some(Fate::Completed(3.0)),
+            |number, _| Some(Fate::Completed(if number % 2 == 0 { 1e300 } else { -1e300 })),
+            |number, _| (number == 5).then_some(Fate::Completed(1.0)),
+            |number, _| match number % 3 {
+                0 => Some(Fate::Failed),
+                1 => Some(Fate::Stopped(None)),
+                _ => Some(Fate::Completed(f64::from(number) * 1e-300)),
+            },
+            |number, units| Some(Fate::Completed(units[0] + if number == 7 { 1e12 } else { 0.0 })),
+        ];
+        for axes in [cube(1), cube(5), mixed()] {
+            for fate in fates {
+                for n in [0, 1, 2, 40] {
+                    let history = history(&axes, n, fate);
+                    check_points(&axes, &Gp::default().propose(&axes, &history, &mut draw(1)));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn the_same_point_again_and_again_is_harmless() {
+        for axes in [cube(3), mixed()] {
+            let mut history = History::default();
+            let mut point = vec![0.5; axes.kinds().len()];
+            axes.settle(&mut point);
+            for number in 0..30 {
+                begin(&axes, &mut history, number, &point);
+                if number < 25 {
+                    history.end(number, Fate::Completed(f64::from(number % 3)));
+                }
+            }
+            check_points(&axes, &Gp::default().propose(&axes, &history, &mut draw(1)));
+        }
+    }
+
+    #[test]
+    fn spaces_of_one_point_and_of_a_thousand_axes() {
+        let one = Axes::new(SearchSpace {
+            parameters: vec![parameter("only", text(&["one"])), integer("n", 1)],
+        });
+        let empty = Axes::new(SearchSpace { parameters: Vec::new() });
+        let choices: Vec<Parameter> =
+            (0..1_000).map(|i| parameter(&format!("c{i}"), text(&["p", "q", "r"]))).collect();
+        let wide = [cube(1_000), Axes::new(SearchSpace { parameters: choices })];
+        for axes in wide.iter().chain([&one, &empty]) {
+            let history = history(axes, 14, |number, units| {
+                (number < 12).then_some(Fate::Completed(bowl(units)))
+            });
+            check_points(axes, &Gp::default().propose(axes, &history, &mut draw(1)));
+        }
+    }
+
+    #[test]
+    fn trials_that_run_are_kept_away_from() {
+        let axes = cube(2);
+        let mut history = history(&axes, 12, |_, units| Some(Fate::Completed(bowl(units))));
+        let mut gp = Gp::default();
+        let mut points: Vec<Vec<f64>> = Vec::new();
+        for number in 12..28 {
+            let proposed = gp.propose(&axes, &history, &mut draw(u64::from(number)));
+            begin(&axes, &mut history, number, &proposed[0]);
+            points.push(proposed[0].clone());
+        }
+        let mut nearest = f64::INFINITY;
+        for (i, point) in points.iter().enumerate() {
+            for other in &points[..i] {
+                let distance = (point[0] - other[0]).hypot(point[1] - other[1]);
+                nearest = nearest.min(distance);
+            }
+        }
+        assert!(nearest > 1e-3, "{nearest}");
+        // Most of them look where the minimum is thought to be.
+        let is_near = |point: &&Vec<f64>| bowl(point) < 0.1;
+        assert!(points.iter().filter(is_near).count() > 4, "{points:?}");
+    }
+
+    #[test]
+    fn the_model_stays_small() {
+        let axes = cube(2);
+        let history = history(&axes, 1_500, |_, units| Some(Fate::Completed(bowl(units))));
+        let mut gp = Gp::default();
+        check_points(&axes, &gp.propose(&axes, &history, &mut draw(1)));
+        let kept = gp.kept.unwrap();
+        assert!(kept.model.len() <= 480, "{}", kept.model.len());
+        // The best one is among them.
+        let least = |known: &[Known]| sorted_losses(known)[0];
+        let all: Vec<Known> = history.trials().iter().filter_map(Known::new).collect();
+        assert_eq!(least(&kept.seen), least(&all));
+    }
 }

@@ -19,10 +19,6 @@ pub(super) struct Factor {
 }
 
 impl Factor {
-    pub(super) fn len(&self) -> usize {
-        self.n
-    }
-
     /// A row up to and with the diagonal.
     pub(super) fn row(&self, i: usize) -> &[f64] {
         let start = i * (i + 1) / 2;
@@ -189,9 +185,9 @@ mod tests {
             }
             factor.solve_transposed(&mut solution);
             let inverse = factor.inverse();
-            for i in 0..n {
+            for (i, right) in right.iter().enumerate() {
                 let product: f64 = (0..n).map(|j| covariance(i, j) * solution[j]).sum();
-                assert!((product - right[i]).abs() < 1e-9);
+                assert!((product - right).abs() < 1e-9);
                 for k in 0..n {
                     let entry = |a: usize, b: usize| inverse[a.max(b) * n + a.min(b)];
                     let product: f64 = (0..n).map(|j| covariance(i, j) * entry(j, k)).sum();

@@ -16,10 +16,14 @@ use super::model::Posterior;
 use super::normal::normal;
 
 /// Ordered axes with more levels than this are climbed as if they were continuous.
-const MOST_STEPS: usize = 6;
+const MOST_LEVELS: usize = 6;
 
 /// More alternatives than this are not all tried at every step.
 const MOST_ALTERNATIVES: usize = 32;
+
+/// Steps from neighbour to neighbour in one climb, and turns of the two kinds of climbing.
+const MOST_STEPS: usize = 12;
+const MOST_TURNS: usize = 4;
 
 /// Points returned.
 const MOST_RETURNED: usize = 64;
@@ -40,7 +44,7 @@ pub(super) struct Search<'a> {
     /// Points to look around, the best first.
     pub(super) centers: Vec<Vec<f64>>,
     /// How far the function reaches along each axis.
-    pub(super) lengths: Vec<f64>,
+    pub(super) lengths: &'a [f64],
     /// How many points are looked at.
     pub(super) n_candidates: usize,
     /// How many of them climb.
@@ -85,24 +89,21 @@ impl Search<'_> {
         let reach = 0.5 * (-6.9 * unit(draw.next_u64())).exp();
         let share = (unit(draw.next_u64()) * 20.0 / n_axes as f64).clamp(1.0 / n_axes as f64, 1.0);
         let always = (unit(draw.next_u64()) * n_axes as f64) as usize;
-        for axis in 0..n_axes {
+        for (axis, coordinate) in units.iter_mut().enumerate() {
             let (chance, first, second) =
                 (unit(draw.next_u64()), unit(draw.next_u64()), unit(draw.next_u64()));
             if axis != always && chance > share {
                 continue;
             }
-            if units[axis].is_nan() {
-                units[axis] = first;
-                continue;
-            }
             match self.axes.kinds()[axis] {
+                _ if coordinate.is_nan() => *coordinate = first,
                 Kind::Category(_) if axis == always || chance < 1.0 / n_axes as f64 => {
-                    units[axis] = first;
+                    *coordinate = first;
                 }
                 Kind::Category(_) => {}
                 Kind::Continuous | Kind::Ordered(_) => {
                     let step = reach * self.lengths[axis].min(1.0) * normal(first, second);
-                    units[axis] = (units[axis] + step).clamp(0.0, 1.0);
+                    *coordinate = (*coordinate + step).clamp(0.0, 1.0);
                 }
             }
         }
@@ -128,16 +129,17 @@ impl Search<'_> {
     /// The best point around a start.
     fn climb(&self, start: &Candidate) -> Candidate {
         let mut best = start.clone();
-        for round in 0..4 {
+        for turn in 0..MOST_TURNS {
             let smooth = self.climb_numbers(&best);
             let is_better = smooth.log > best.log;
             if is_better {
                 best = smooth;
-            }
-            let Some(stepped) = self.climb_steps(&best) else { break };
-            best = stepped;
-            if round == 3 || !is_better && round > 0 {
+            } else if turn > 0 {
                 break;
+            }
+            match self.climb_steps(&best) {
+                Some(stepped) => best = stepped,
+                None => break,
             }
         }
         best
@@ -149,7 +151,7 @@ impl Search<'_> {
             !start.units[*axis].is_nan()
                 && match &self.axes.kinds()[*axis] {
                     Kind::Continuous => true,
-                    Kind::Ordered(levels) => levels.len() > MOST_STEPS,
+                    Kind::Ordered(levels) => levels.len() > MOST_LEVELS,
                     Kind::Category(_) => false,
                 }
         };
@@ -182,8 +184,12 @@ impl Search<'_> {
     fn climb_steps(&self, start: &Candidate) -> Option<Candidate> {
         let mut best = start.clone();
         let mut has_moved = false;
-        for _ in 0..12 {
-            let neighbours = self.rated(self.neighbours(&best.units));
+        for step in 0..MOST_STEPS {
+            let mut neighbours = self.neighbours(&best.units);
+            // Of very many, another part at every step.
+            let n_parts = neighbours.len().div_ceil(self.n_candidates).max(1);
+            neighbours = neighbours.into_iter().skip(step % n_parts).step_by(n_parts).collect();
+            let neighbours = self.rated(neighbours);
             match neighbours.into_iter().next() {
                 Some(next) if next.log > best.log + 1e-9 => best = next,
                 _ => break,
@@ -206,7 +212,7 @@ impl Search<'_> {
                     let n = (*n).min(MOST_ALTERNATIVES);
                     (0..n).map(|index| (index as f64 + 0.5) / n as f64).collect()
                 }
-                Kind::Ordered(levels) if levels.len() <= MOST_STEPS => levels.clone(),
+                Kind::Ordered(levels) if levels.len() <= MOST_LEVELS => levels.clone(),
                 Kind::Ordered(levels) => {
                     let place = levels.partition_point(|&level| level < units[axis] - 1e-12);
                     let near = [place.wrapping_sub(1), place + 1, place + 2];
