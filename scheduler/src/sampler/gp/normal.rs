@@ -29,7 +29,7 @@ pub(super) fn log_improvement(z: f64) -> (f64, f64) {
 
 /// `1/(u + 2/(u + 3/(u + …)))` for `u` of 2 and more; the error falls with `exp(-2 u √(2 n))`.
 fn continued(u: f64) -> f64 {
-    let n_terms = 4 + (270.0 / (u * u)) as u32;
+    let n_terms = 14 + (270.0 / (u * u)) as u32;
     let mut tail = 0.0;
     for term in (1..=n_terms).rev() {
         tail = f64::from(term) / (u + tail);

@@ -185,11 +185,16 @@ impl Search<'_> {
         let mut best = start.clone();
         let mut has_moved = false;
         for step in 0..MOST_STEPS {
-            let mut neighbours = self.neighbours(&best.units);
+            let changes = self.changes(&best.units);
             // Of very many, another part at every step.
-            let n_parts = neighbours.len().div_ceil(self.n_candidates).max(1);
-            neighbours = neighbours.into_iter().skip(step % n_parts).step_by(n_parts).collect();
-            let neighbours = self.rated(neighbours);
+            let n_parts = changes.len().div_ceil(self.n_candidates).max(1);
+            let part = changes.iter().skip(step % n_parts).step_by(n_parts);
+            let neighbour = |&(axis, unit): &(usize, f64)| {
+                let mut neighbour = best.units.clone();
+                neighbour[axis] = unit;
+                neighbour
+            };
+            let neighbours = self.rated(part.map(neighbour).collect());
             match neighbours.into_iter().next() {
                 Some(next) if next.log > best.log + 1e-9 => best = next,
                 _ => break,
@@ -199,9 +204,9 @@ impl Search<'_> {
         has_moved.then_some(best)
     }
 
-    /// Points with one alternative or integer changed.
-    fn neighbours(&self, units: &[f64]) -> Vec<Vec<f64>> {
-        let mut neighbours = Vec::new();
+    /// Other alternatives and integers next to those of a point: the axis and its coordinate.
+    fn changes(&self, units: &[f64]) -> Vec<(usize, f64)> {
+        let mut changes = Vec::new();
         for (axis, kind) in self.axes.kinds().iter().enumerate() {
             if units[axis].is_nan() {
                 continue;
@@ -219,14 +224,9 @@ impl Search<'_> {
                     near.iter().filter_map(|&place| levels.get(place).copied()).collect()
                 }
             };
-            for other in others {
-                if (other - units[axis]).abs() > 1e-12 {
-                    let mut neighbour = units.to_vec();
-                    neighbour[axis] = other;
-                    neighbours.push(neighbour);
-                }
-            }
+            let is_other = |other: &f64| (other - units[axis]).abs() > 1e-12;
+            changes.extend(others.into_iter().filter(is_other).map(|other| (axis, other)));
         }
-        neighbours
+        changes
     }
 }
