@@ -41,6 +41,9 @@ const N_DRAWS: usize = 16;
 const SEARCH_COST: usize = 12_000_000;
 const MOST_CANDIDATES: usize = 1_024;
 
+/// With more axes than this, each climb takes long and fewer have to do.
+const MANY_AXES: usize = 100;
+
 /// Points that are compared where there is no model.
 const N_COMPARED: usize = 32;
 
@@ -134,14 +137,16 @@ impl Kept {
         order.sort_by(|&a, &b| posterior.means[a].total_cmp(&posterior.means[b]));
         let centers = order.iter().take(4).filter_map(|&i| seen[i].units(history));
         let n = model.len();
-        let cost = n * (n / 2 + axes.kinds().len() + 10);
+        let n_axes = axes.kinds().len();
+        // With what it takes to settle a point.
+        let cost = n * (n / 2 + n_axes + 10) + 100 * n_axes;
         let search = Search {
             axes,
             posterior: &posterior,
             centers: centers.map(<[f64]>::to_vec).collect(),
             lengths: &self.fitted.lengths,
             n_candidates: (SEARCH_COST / cost.max(1)).clamp(64, MOST_CANDIDATES),
-            n_climbs: (600 / n.max(1)).clamp(4, 8),
+            n_climbs: if n_axes > MANY_AXES { 2 } else { (600 / n.max(1)).clamp(4, 8) },
         };
         search.run(draw)
     }

@@ -129,6 +129,8 @@ impl Search<'_> {
     /// The best point around a start.
     fn climb(&self, start: &Candidate) -> Candidate {
         let mut best = start.clone();
+        // No climb looks at more neighbours than there were points to start from.
+        let mut n_left = self.n_candidates;
         for turn in 0..MOST_TURNS {
             let smooth = self.climb_numbers(&best);
             let is_better = smooth.log > best.log;
@@ -137,7 +139,7 @@ impl Search<'_> {
             } else if turn > 0 {
                 break;
             }
-            match self.climb_steps(&best) {
+            match self.climb_steps(&best, &mut n_left) {
                 Some(stepped) => best = stepped,
                 None => break,
             }
@@ -181,20 +183,21 @@ impl Search<'_> {
     }
 
     /// Goes to better neighbours, where there are any.
-    fn climb_steps(&self, start: &Candidate) -> Option<Candidate> {
+    fn climb_steps(&self, start: &Candidate, n_left: &mut usize) -> Option<Candidate> {
         let mut best = start.clone();
         let mut has_moved = false;
         for step in 0..MOST_STEPS {
             let changes = self.changes(&best.units);
             // Of very many, another part at every step.
-            let n_parts = changes.len().div_ceil(self.n_candidates).max(1);
+            let n_parts = changes.len().div_ceil(self.n_candidates / 4).max(1);
             let part = changes.iter().skip(step % n_parts).step_by(n_parts);
             let neighbour = |&(axis, unit): &(usize, f64)| {
                 let mut neighbour = best.units.clone();
                 neighbour[axis] = unit;
                 neighbour
             };
-            let neighbours = self.rated(part.map(neighbour).collect());
+            let neighbours = self.rated(part.take(*n_left).map(neighbour).collect());
+            *n_left -= neighbours.len();
             match neighbours.into_iter().next() {
                 Some(next) if next.log > best.log + 1e-9 => best = next,
                 _ => break,
