@@ -79,7 +79,9 @@ pub(super) fn chosen(known: &[Known], losses: &[f64], n: usize) -> Vec<Known> {
     let (n_late, n_best) = (n / 3, n / 3);
     let n_early = known.len() - n_late;
     let mut order: Vec<usize> = (0..n_early).collect();
-    order.sort_by(|&a, &b| losses[a].total_cmp(&losses[b]).then(a.cmp(&b)));
+    // Of equal ones, those that a loss of their own speaks for.
+    let rank = |i: usize| (!known[i].has_completed, i);
+    order.sort_by(|&a, &b| losses[a].total_cmp(&losses[b]).then(rank(a).cmp(&rank(b))));
     let (best, rest) = order.split_at(n_best);
     let n_others = n - n_late - n_best;
     let others = (0..n_others).map(|i| rest[i * rest.len() / n_others]);

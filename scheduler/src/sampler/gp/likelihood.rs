@@ -55,7 +55,10 @@ pub(super) struct Hypers {
     pub(super) power: f64,
 }
 
+/// Bounds of logarithms of lengths and noise, and the middle and reach of the powers.
 const LOG_LENGTHS: (f64, f64) = (-6.0, 8.0);
+const LOG_NOISES: (f64, f64) = (-40.0, 3.0);
+const POWERS: (f64, f64) = (0.5, 1.5);
 
 impl Hypers {
     /// From numbers without bounds.
@@ -63,8 +66,8 @@ impl Hypers {
         let n_axes = parameters.len().saturating_sub(2);
         let (low, high) = LOG_LENGTHS;
         let log_lengths = parameters[..n_axes].iter().map(|log| log.clamp(low, high)).collect();
-        let noise = LEAST_NOISE + parameters[n_axes].clamp(-40.0, 3.0).exp();
-        Self { log_lengths, noise, power: 0.5 + 1.5 * parameters[n_axes + 1].tanh() }
+        let noise = LEAST_NOISE + parameters[n_axes].clamp(LOG_NOISES.0, LOG_NOISES.1).exp();
+        Self { log_lengths, noise, power: POWERS.0 + POWERS.1 * parameters[n_axes + 1].tanh() }
     }
 
     /// Where a search for them starts.
@@ -112,16 +115,16 @@ impl Evidence<'_> {
         let power_slope = weight
             * alpha.iter().zip(&bent).map(|(alpha, bent)| alpha * bent.1).sum::<f64>()
             - jacobian;
-        gradient[n_axes] = noise_slope * parameters[n_axes].clamp(-40.0, 3.0).exp();
-        gradient[n_axes + 1] = power_slope * 1.5 * (1.0 - tanh * tanh);
+        let by_parameter = POWERS.1 * (1.0 - tanh * tanh);
+        gradient[n_axes] = noise_slope * (hypers.noise - LEAST_NOISE);
+        gradient[n_axes + 1] = power_slope * by_parameter;
 
         for (parameter, slope) in parameters[..n_axes].iter().zip(&mut gradient) {
             cost += penalty(*parameter, self.priors.log_length, 1.0, slope);
         }
         cost += penalty(parameters[n_axes], self.priors.log_noise, 1.0, &mut gradient[n_axes]);
-        let slope = 1.5 * (1.0 - tanh * tanh);
-        cost += penalty(hypers.power, self.priors.power, slope, &mut gradient[n_axes + 1]);
-        // The ends of the power's range are far from everything else.
+        let slope = &mut gradient[n_axes + 1];
+        cost += penalty(hypers.power, self.priors.power, by_parameter, slope);
         let scale = 1.0 / n.max(1) as f64;
         gradient.iter_mut().for_each(|slope| *slope *= scale);
         (cost * scale, gradient)
