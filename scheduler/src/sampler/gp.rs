@@ -2,9 +2,9 @@
 //!
 //! J. Snoek et al., "Practical Bayesian optimization of machine learning algorithms" (2012), with a
 //! kernel for every kind of axis (`kernel`), losses warped (`warp`), lengths and noise fitted under
-//! priors (`likelihood`), and the logarithm of expected improvement (`normal`, `model`) climbed from
-//! many starts (`search`). What it proposes follows from the history and the draw alone: what is kept
-//! between proposals only saves work.
+//! priors (`likelihood`), and the logarithm of expected improvement (`normal`, `model`) climbed
+//! from many starts (`search`). What it proposes follows from the history and the draw alone: what
+//! is kept between proposals only saves work.
 
 mod arithmetic;
 mod factor;

@@ -1,5 +1,5 @@
-//! Loops over slices that compilers turn into vector instructions, in a fixed order of summation: the
-//! same numbers on every machine, and none of them from the system's own mathematics.
+//! Loops over slices that compilers turn into vector instructions, in a fixed order of summation:
+//! the same numbers on every machine, and none of them from the system's own mathematics.
 
 /// How many sums run side by side.
 const LANES: usize = 8;

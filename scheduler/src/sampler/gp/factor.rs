@@ -1,7 +1,8 @@
 //! A Cholesky factor that grows by rows: a matrix with one point more costs one row.
 //!
-//! Row by row, so that it is the same to the last bit whether it grew or was made at once. A row that
-//! leaves (almost) no variance gets what is missing as noise of its own: duplicates do no harm.
+//! Row by row, so that it is the same to the last bit whether it grew or was made at once. A row
+//! that leaves (almost) no variance gets what is missing as noise of its own: duplicates do no
+//! harm.
 
 use super::arithmetic::{add_scaled, add_scaled_4, dot};
 

@@ -1,12 +1,12 @@
 //! How alike points are: Matérn 5/2 of a distance in which each axis has a length of its own.
 //!
-//! Numbers differ by their distance, alternatives without an order by whether they differ. Points are
-//! settled before they come here, so that what has the same value is the same point (E. C.
+//! Numbers differ by their distance, alternatives without an order by whether they differ. Points
+//! are settled before they come here, so that what has the same value is the same point (E. C.
 //! Garrido-Merchán, D. Hernández-Lobato, "Dealing with categorical and integer-valued variables in
 //! Bayesian optimization with Gaussian processes", 2020). An axis that is inactive stands in its
-//! middle: what tells branches apart is the axis that they branch on, and what they share stays shared
-//! (the simplest positive definite form of F. Hutter, M. Osborne, "A kernel for hierarchical parameter
-//! spaces", 2013). A constant is added, which is a mean that is not known beforehand.
+//! middle: what tells branches apart is the axis that they branch on, and what they share stays
+//! shared (the simplest positive definite form of F. Hutter, M. Osborne, "A kernel for hierarchical
+//! parameter spaces", 2013). A constant is added, which is a mean that is not known beforehand.
 
 use super::super::axes::{Axes, Kind};
 use super::arithmetic::exp_of_negative;

@@ -55,8 +55,8 @@ pub(super) fn sorted_losses(known: &[Known]) -> Vec<f64> {
     losses
 }
 
-/// A loss for each trial: the failed ones are thought to be among the worse ones, and those that were
-/// stopped no better than most.
+/// A loss for each trial: the failed ones are thought to be among the worse ones, and those that
+/// were stopped no better than most.
 pub(super) fn losses(known: &[Known], sorted: &[f64]) -> Vec<f64> {
     let at = |share: f64| {
         let place = (share * sorted.len().saturating_sub(1) as f64) as usize;

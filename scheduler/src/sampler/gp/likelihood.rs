@@ -1,8 +1,8 @@
 //! How likely what was seen is, given lengths of the kernel, noise and a power of the losses.
 //!
-//! The scale of the function is integrated out under an inverse gamma prior; lengths have log-normal
-//! priors that grow with the number of axes (C. Hvarfner et al., "Vanilla Bayesian optimization
-//! performs great in high dimensions", 2024).
+//! The scale of the function is integrated out under an inverse gamma prior; lengths have
+//! log-normal priors that grow with the number of axes (C. Hvarfner et al., "Vanilla Bayesian
+//! optimization performs great in high dimensions", 2024).
 
 use super::arithmetic::dot;
 use super::factor::Factor;

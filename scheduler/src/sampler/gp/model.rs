@@ -1,8 +1,9 @@
 //! The Gaussian process over what was seen, and what it expects of points not yet seen.
 //!
 //! Trials that run are seen too, with several joint draws of what they may bring: an improvement is
-//! expected on the mean over the draws, so that many trials at once spread out (J. T. Wilson et al.,
-//! "Maximizing acquisition functions for Bayesian optimization", 2018, one point after the other).
+//! expected on the mean over the draws, so that many trials at once spread out (J. T. Wilson et
+//! al., "Maximizing acquisition functions for Bayesian optimization", 2018, one point after the
+//! other).
 
 use super::arithmetic::{add_scaled, dot};
 use super::factor::{Factor, WIDTH};

@@ -1,8 +1,8 @@
 //! The logarithm of the expected improvement of a normal variable, for any distance.
 //!
-//! S. Ament et al., "Unexpected improvements to expected improvement" (NeurIPS 2023). Deviation: the
-//! ratio of the tail to the density (Mills' ratio) is a continued fraction far out and a series near
-//! zero, in place of `erfcx`.
+//! S. Ament et al., "Unexpected improvements to expected improvement" (NeurIPS 2023). Deviation:
+//! the ratio of the tail to the density (Mills' ratio) is a continued fraction far out and a series
+//! near zero, in place of `erfcx`.
 
 /// 1/sqrt(2 pi), and its logarithm.
 const DENSITY_0: f64 = 0.398_942_280_401_432_7;

@@ -1,8 +1,9 @@
 //! Looks for the points of which most improvement is expected, over all kinds of axes.
 //!
-//! Many points are looked at: evenly spread ones, and ones around the best so far. The best of either
-//! kind climb: along numbers by gradients, over alternatives and steps of integers from neighbour to
-//! neighbour, in turns. Axes are bounded by a sine, so that an edge is a smooth maximum like others.
+//! Many points are looked at: evenly spread ones, and ones around the best so far. The best of
+//! either kind climb: along numbers by gradients, over alternatives and steps of integers from
+//! neighbour to neighbour, in turns. Axes are bounded by a sine, so that an edge is a smooth
+//! maximum like others.
 
 use rand::Rng;
 use rand_pcg::Pcg64;
@@ -64,12 +65,10 @@ impl Search<'_> {
         let starts =
             spread.iter().take(n_spread).chain(local.iter().take(self.n_climbs - n_spread));
         let mut found: Vec<Candidate> = starts.map(|start| self.climb(start)).collect();
-        let most = found.iter().map(|found| found.log).fold(f64::NEG_INFINITY, f64::max);
         // What was only looked at comes after what has climbed.
         found.sort_by(|a, b| b.log.total_cmp(&a.log));
         let mut rest: Vec<Candidate> = spread.into_iter().chain(local).collect();
         rest.sort_by(|a, b| b.log.total_cmp(&a.log));
-        rest.iter_mut().for_each(|rest| rest.log = rest.log.min(most));
         found.extend(rest);
         found.truncate(MOST_RETURNED);
         found.into_iter().map(|candidate| candidate.units).collect()

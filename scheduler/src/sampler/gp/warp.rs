@@ -1,8 +1,8 @@
 //! Losses as the model sees them: on one scale, with long tails pulled in.
 //!
-//! I.-K. Yeo, R. A. Johnson, "A new family of power transformations" (2000) around the median, as in
-//! A. I. Cowen-Rivers et al., "HEBO" (2022). Deviation: the power is fitted together with the model by
-//! the likelihood of what it makes of the losses, not by how normal they look.
+//! I.-K. Yeo, R. A. Johnson, "A new family of power transformations" (2000) around the median, as
+//! in A. I. Cowen-Rivers et al., "HEBO" (2022). Deviation: the power is fitted together with the
+//! model by the likelihood of what it makes of the losses, not by how normal they look.
 
 /// A rising map of losses.
 #[derive(Clone, Copy, Debug, PartialEq)]
