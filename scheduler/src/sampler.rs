@@ -71,7 +71,7 @@ pub fn for_study(study: &Study, seed: u64) -> Result<Box<dyn Sampler>, SamplerEr
             None => Err(SamplerError::EndlessGrid),
         },
         Algorithm::Tpe => Ok(Box::new(Adaptive::new(space, seed, Method::Tpe(Tpe::default())))),
-        Algorithm::Gp => Ok(Box::new(Adaptive::new(space, seed, Method::Gp(Gp)))),
+        Algorithm::Gp => Ok(Box::new(Adaptive::new(space, seed, Method::Gp(Gp::default())))),
         Algorithm::CmaEs => {
             Ok(Box::new(Adaptive::new(space, seed, Method::CmaEs(CmaEs::new(seed)))))
         }

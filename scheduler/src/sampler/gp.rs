@@ -1,20 +1,450 @@
-//! (written on a branch of its own)
+//! Bayesian optimisation with a Gaussian process.
+//!
+//! J. Snoek et al., "Practical Bayesian optimization of machine learning algorithms" (2012), with a
+//! kernel for every kind of axis (`kernel`), losses warped (`warp`), lengths and noise fitted under
+//! priors (`likelihood`), and the logarithm of expected improvement (`normal`, `model`) climbed
+//! from many starts (`search`). What it proposes follows from the history and the draw alone: what
+//! is kept between proposals only saves work.
 
+mod arithmetic;
+mod factor;
+mod fit;
+mod kernel;
+mod known;
+mod likelihood;
+mod minimise;
+mod model;
+mod normal;
+mod search;
+mod warp;
+
+use rand::Rng;
 use rand_pcg::Pcg64;
 
+use self::fit::{Fitted, milestone};
+use self::kernel::{Kernel, Points, features};
+use self::known::{Known, are_weak, losses, sorted_losses};
+use self::model::Model;
+use self::normal::normal;
+use self::search::Search;
 use super::axes::Axes;
-use super::history::History;
+use super::history::{History, Past};
+use super::random::unit;
 
-pub(super) struct Gp;
+/// Trials that run, as the model sees them at most: the latest ones.
+const MOST_RUNNING: usize = 64;
+
+/// Ways in which trials that run may turn out.
+const N_DRAWS: usize = 16;
+
+/// What looking at points may cost in multiplications, and how many points it is at most.
+const SEARCH_COST: usize = 12_000_000;
+const MOST_CANDIDATES: usize = 1_024;
+
+/// With more axes than this, each climb takes long and fewer have to do.
+const MANY_AXES: usize = 100;
+
+/// Points that are compared where there is no model.
+const N_COMPARED: usize = 32;
+
+/// The method and what it worked out for the last proposal.
+#[derive(Debug, Default)]
+pub(super) struct Gp {
+    kept: Option<Box<Kept>>,
+}
+
+/// A model and the trials in it, in its order.
+#[derive(Debug)]
+struct Kept {
+    fitted: Fitted,
+    seen: Vec<Known>,
+    model: Model,
+}
 
 impl Gp {
     /// How many trials come before the first that this proposes.
-    pub(super) fn n_first(&self, _axes: &Axes) -> usize {
-        10
+    pub(super) fn n_first(&self, axes: &Axes) -> usize {
+        (axes.kinds().len() + 2).clamp(5, 10)
     }
 
     /// Points to try next, the best first.
-    pub(super) fn propose(&mut self, _: &Axes, _: &History, _: &mut Pcg64) -> Vec<Vec<f64>> {
-        Vec::new()
+    pub(super) fn propose(
+        &mut self,
+        axes: &Axes,
+        history: &History,
+        draw: &mut Pcg64,
+    ) -> Vec<Vec<f64>> {
+        let known: Vec<Known> = history.trials().iter().filter_map(Known::new).collect();
+        if axes.kinds().is_empty() || !known.iter().any(|known| known.has_completed) {
+            return far_from_all(axes, history, draw);
+        }
+        let mut kept = match self.kept.take() {
+            Some(kept) => kept.with(axes, history, &known),
+            None => Kept::new(axes, history, &known),
+        };
+        let running: Vec<&Past> =
+            history.trials().iter().filter(|past| past.fate.is_none()).collect();
+        for past in &running[running.len().saturating_sub(MOST_RUNNING)..] {
+            kept.model.push(&features(axes, &past.units), false);
+        }
+        let points = kept.proposals(axes, history, draw);
+        kept.model.truncate(kept.seen.len());
+        self.kept = Some(Box::new(kept));
+        points
+    }
+}
+
+impl Kept {
+    fn new(axes: &Axes, history: &History, known: &[Known]) -> Self {
+        let fitted = Fitted::new(axes, history, &known[..milestone(known.len())]);
+        let model = Model::new(fitted.kernel.clone(), fitted.noise);
+        Self { fitted, seen: Vec::new(), model }.extended(axes, history, known)
+    }
+
+    /// The same for these trials: only what is not in it yet is worked out, where it fits.
+    fn with(self: Box<Self>, axes: &Axes, history: &History, known: &[Known]) -> Self {
+        let n_fitted = milestone(known.len());
+        let (old, later) = known.split_at(n_fitted);
+        let n_base = self.fitted.base.len();
+        let is_same = self.fitted.known == old
+            && self.seen.get(n_base..).is_some_and(|seen| later.starts_with(seen));
+        match is_same {
+            true => self.extended(axes, history, known),
+            false => Self::new(axes, history, known),
+        }
+    }
+
+    fn extended(mut self, axes: &Axes, history: &History, known: &[Known]) -> Self {
+        let later = &known[self.fitted.known.len()..];
+        let seen: Vec<Known> = self.fitted.base.iter().chain(later).copied().collect();
+        for known in seen.get(self.model.len()..).unwrap_or_default() {
+            let units = known.units(history).unwrap_or_default();
+            self.model.push(&features(axes, units), !known.has_completed);
+        }
+        self.seen = seen;
+        self
+    }
+
+    /// Points of which most improvement is expected.
+    fn proposals(&self, axes: &Axes, history: &History, draw: &mut Pcg64) -> Vec<Vec<f64>> {
+        let (seen, model) = (&self.seen, &self.model);
+        let losses = losses(seen, &sorted_losses(seen));
+        let values: Vec<f64> = losses.iter().map(|&loss| self.fitted.warp.apply(loss)).collect();
+        let is_weak = are_weak(seen);
+        let draws = normals(model.len() - seen.len(), draw);
+        let posterior = model.posterior(&values, &is_weak, &draws);
+        let mut order: Vec<usize> = (0..seen.len()).filter(|&i| !is_weak[i]).collect();
+        order.sort_by(|&a, &b| posterior.means[a].total_cmp(&posterior.means[b]));
+        let centers = order.iter().take(4).filter_map(|&i| seen[i].units(history));
+        let n = model.len();
+        let n_axes = axes.kinds().len();
+        // With what it takes to settle a point.
+        let cost = n * (n / 2 + n_axes + 10) + 100 * n_axes;
+        let search = Search {
+            axes,
+            posterior: &posterior,
+            centers: centers.map(<[f64]>::to_vec).collect(),
+            lengths: &self.fitted.lengths,
+            n_candidates: (SEARCH_COST / cost.max(1)).clamp(64, MOST_CANDIDATES),
+            n_climbs: if n_axes > MANY_AXES { 2 } else { (600 / n.max(1)).clamp(4, 8) },
+        };
+        search.run(draw)
+    }
+}
+
+/// Normal numbers for trials that run, in pairs that mirror each other.
+fn normals(n: usize, draw: &mut Pcg64) -> Vec<Vec<f64>> {
+    let mut draws = Vec::with_capacity(N_DRAWS);
+    for _ in 0..N_DRAWS / 2 {
+        let one = (0..n).map(|_| normal(unit(draw.next_u64()), unit(draw.next_u64())));
+        let one: Vec<f64> = one.collect();
+        draws.push(one.iter().map(|normal| -normal).collect());
+        draws.push(one);
+    }
+    draws
+}
+
+/// Of some points drawn by chance, the farthest from all trials first.
+fn far_from_all(axes: &Axes, history: &History, draw: &mut Pcg64) -> Vec<Vec<f64>> {
+    let n_axes = axes.kinds().len();
+    let kernel = Kernel::new(axes, &vec![0.0; n_axes]);
+    let mut points = Points::new(n_axes);
+    let trials = history.trials();
+    for past in &trials[trials.len().saturating_sub(MOST_RUNNING)..] {
+        points.push(&features(axes, &past.units));
+    }
+    let mut squares = vec![0.0; points.n];
+    let mut rated = Vec::new();
+    for _ in 0..N_COMPARED {
+        let mut units: Vec<f64> = (0..n_axes).map(|_| unit(draw.next_u64())).collect();
+        axes.settle(&mut units);
+        kernel.squares(&points, &features(axes, &units), &mut squares);
+        rated.push((squares.iter().copied().fold(f64::INFINITY, f64::min), units));
+    }
+    rated.sort_by(|a, b| b.0.total_cmp(&a.0));
+    rated.into_iter().map(|(_, units)| units).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use fleetfit_search_spaces::{
+        Alternative, Choice, Domain, Parameter, Scale, SearchSpace, Value,
+    };
+
+    use super::super::history::Fate;
+    use super::*;
+
+    fn parameter(name: &str, domain: Domain) -> Parameter {
+        Parameter { name: name.into(), domain }
+    }
+
+    fn number(name: &str) -> Parameter {
+        let domain = Domain::Float { min: 0.0, max: 1.0, step: None, scale: Scale::Linear };
+        parameter(name, domain)
+    }
+
+    fn integer(name: &str, max: i64) -> Parameter {
+        parameter(name, Domain::Int { min: 1, max, step: 1, scale: Scale::Linear })
+    }
+
+    fn text(values: &[&str]) -> Domain {
+        let value = |text: &&str| Alternative::Value(Value::Text((*text).into()));
+        Domain::Choice(Choice::new(values.iter().map(value).collect()))
+    }
+
+    fn cube(n: usize) -> Axes {
+        Axes::new(SearchSpace { parameters: (0..n).map(|i| number(&format!("x{i}"))).collect() })
+    }
+
+    /// A number, an integer, a category and a choice of three branches, one of them empty.
+    fn mixed() -> Axes {
+        let branch = |parameters| Alternative::Space(SearchSpace { parameters });
+        let branches = vec![
+            branch(vec![number("a"), parameter("kind", text(&["x", "y"]))]),
+            branch(vec![number("b")]),
+            branch(Vec::new()),
+        ];
+        let model = Domain::Choice(Choice::new(branches));
+        let parameters = vec![
+            number("x"),
+            integer("n", 30),
+            parameter("c", text(&["p", "q", "r"])),
+            parameter("model", model),
+        ];
+        Axes::new(SearchSpace { parameters })
+    }
+
+    fn draw(number: u64) -> Pcg64 {
+        Pcg64::new(u128::from(number) + 77, 1)
+    }
+
+    fn units(draw: &mut Pcg64, axes: &Axes) -> Vec<f64> {
+        let mut units: Vec<f64> = axes.kinds().iter().map(|_| unit(draw.next_u64())).collect();
+        axes.settle(&mut units);
+        units
+    }
+
+    fn begin(axes: &Axes, history: &mut History, number: u32, units: &[f64]) {
+        history.begin(axes, number, &axes.configuration(units));
+    }
+
+    /// A history of points drawn by chance.
+    fn history(axes: &Axes, n: u32, fate: impl Fn(u32, &[f64]) -> Option<Fate>) -> History {
+        let (mut history, mut draw) = (History::default(), draw(1_000));
+        for number in 0..n {
+            let units = units(&mut draw, axes);
+            begin(axes, &mut history, number, &units);
+            if let Some(fate) = fate(number, &units) {
+                history.end(number, fate);
+            }
+        }
+        history
+    }
+
+    fn bowl(units: &[f64]) -> f64 {
+        units.iter().filter(|unit| !unit.is_nan()).map(|unit| (unit - 0.3).powi(2)).sum()
+    }
+
+    fn check_points(axes: &Axes, points: &[Vec<f64>]) {
+        assert!(!points.is_empty());
+        for point in points {
+            let mut settled = point.clone();
+            axes.settle(&mut settled);
+            for (axis, (unit, settled)) in point.iter().zip(&settled).enumerate() {
+                let is_active = axes.is_active(axis, point);
+                assert_eq!(is_active, !settled.is_nan());
+                assert!(!is_active || (0.0..=1.0).contains(unit), "{point:?}");
+            }
+            assert!(axes.space().contains(&axes.configuration(point)));
+        }
+    }
+
+    /// The least loss after so many trials, one at a time.
+    fn search(axes: &Axes, n: u32, loss: impl Fn(&[f64]) -> f64) -> f64 {
+        let mut gp = Gp::default();
+        let mut least = f64::INFINITY;
+        let mut history = history(axes, 8, |_, units| Some(Fate::Completed(loss(units))));
+        for past in history.trials() {
+            least = least.min(past.loss().unwrap());
+        }
+        for number in 8..n {
+            let points = gp.propose(axes, &history, &mut draw(u64::from(number)));
+            check_points(axes, &points);
+            let mut units = points[0].clone();
+            axes.settle(&mut units);
+            begin(axes, &mut history, number, &units);
+            let loss = loss(&units);
+            least = least.min(loss);
+            history.end(number, Fate::Completed(loss));
+        }
+        least
+    }
+
+    #[test]
+    fn it_finds_minima_on_every_kind_of_axis() {
+        let least = search(&cube(3), 35, bowl);
+        assert!(least < 1e-4, "{least}");
+        // Worst where most points are: the third category and the second branch are best.
+        let loss = |units: &[f64]| {
+            let category = [0.5, 0.3, 0.0][(units[2] * 3.0) as usize];
+            let branch = match (units[3] * 3.0) as usize {
+                0 => 0.4 + (units[4] - 0.5).powi(2),
+                1 => 4.0 * (units[6] - 0.8).powi(2),
+                _ => 0.3,
+            };
+            (units[0] - 0.2).powi(2) + 2.0 * (units[1] - 0.61).powi(2) + category + branch
+        };
+        let least = search(&mixed(), 60, loss);
+        assert!(least < 2e-3, "{least}");
+    }
+
+    #[test]
+    fn losses_out_of_all_proportion_do_no_harm() {
+        let least = search(&cube(2), 40, |units| (30.0 * bowl(units)).exp() - 1.0);
+        assert!(least < 1e-2, "{least}");
+    }
+
+    #[test]
+    fn proposals_follow_from_the_history_and_the_draw() {
+        for axes in [cube(2), mixed()] {
+            let fate = |number: u32, units: &[f64]| match number {
+                50.. => None,
+                20 | 33 => Some(Fate::Failed),
+                24 => Some(Fate::Stopped(Some(0.5))),
+                _ => Some(Fate::Completed(bowl(units))),
+            };
+            let mut kept = Gp::default();
+            for n in [12, 13, 30, 47, 53, 55] {
+                let history = history(&axes, n, fate);
+                let with_kept = kept.propose(&axes, &history, &mut draw(u64::from(n)));
+                let again = kept.propose(&axes, &history, &mut draw(u64::from(n)));
+                let anew = Gp::default().propose(&axes, &history, &mut draw(u64::from(n)));
+                // Bit by bit: coordinates that do not exist are no numbers.
+                let bits = |points: &[Vec<f64>]| -> Vec<u64> {
+                    points.iter().flatten().map(|unit| unit.to_bits()).collect()
+                };
+                assert_eq!(bits(&with_kept), bits(&anew), "{n}");
+                assert_eq!(bits(&with_kept), bits(&again), "{n}");
+            }
+        }
+    }
+
+    #[test]
+    fn hostile_histories_give_points() {
+        type Fates = fn(u32, &[f64]) -> Option<Fate>;
+        let fates: [Fates; 9] = [
+            |_, _| None,
+            |_, _| Some(Fate::Failed),
+            |_, _| Some(Fate::Completed(f64::NAN)),
+            |_, _| Some(Fate::Stopped(Some(1.0))),
+            |_, _| Some(Fate::Completed(3.0)),
+            |number, _| Some(Fate::Completed(if number % 2 == 0 { 1e300 } else { -1e300 })),
+            |number, _| (number == 5).then_some(Fate::Completed(1.0)),
+            |number, _| match number % 3 {
+                0 => Some(Fate::Failed),
+                1 => Some(Fate::Stopped(None)),
+                _ => Some(Fate::Completed(f64::from(number) * 1e-300)),
+            },
+            |number, units| Some(Fate::Completed(units[0] + if number == 7 { 1e12 } else { 0.0 })),
+        ];
+        for axes in [cube(1), cube(5), mixed()] {
+            for fate in fates {
+                for n in [0, 1, 2, 40] {
+                    let history = history(&axes, n, fate);
+                    check_points(&axes, &Gp::default().propose(&axes, &history, &mut draw(1)));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn the_same_point_again_and_again_is_harmless() {
+        for axes in [cube(3), mixed()] {
+            let mut history = History::default();
+            let mut point = vec![0.5; axes.kinds().len()];
+            axes.settle(&mut point);
+            for number in 0..30 {
+                begin(&axes, &mut history, number, &point);
+                if number < 25 {
+                    history.end(number, Fate::Completed(f64::from(number % 3)));
+                }
+            }
+            check_points(&axes, &Gp::default().propose(&axes, &history, &mut draw(1)));
+        }
+    }
+
+    #[test]
+    fn spaces_of_one_point_and_of_a_thousand_axes() {
+        let one = Axes::new(SearchSpace {
+            parameters: vec![parameter("only", text(&["one"])), integer("n", 1)],
+        });
+        let empty = Axes::new(SearchSpace { parameters: Vec::new() });
+        let choices: Vec<Parameter> =
+            (0..1_000).map(|i| parameter(&format!("c{i}"), text(&["p", "q", "r"]))).collect();
+        let wide = [cube(1_000), Axes::new(SearchSpace { parameters: choices })];
+        for axes in wide.iter().chain([&one, &empty]) {
+            let history = history(axes, 14, |number, units| {
+                (number < 12).then_some(Fate::Completed(bowl(units)))
+            });
+            check_points(axes, &Gp::default().propose(axes, &history, &mut draw(1)));
+        }
+    }
+
+    #[test]
+    fn trials_that_run_are_kept_away_from() {
+        let axes = cube(2);
+        let mut history = history(&axes, 12, |_, units| Some(Fate::Completed(bowl(units))));
+        let mut gp = Gp::default();
+        let mut points: Vec<Vec<f64>> = Vec::new();
+        for number in 12..28 {
+            let proposed = gp.propose(&axes, &history, &mut draw(u64::from(number)));
+            begin(&axes, &mut history, number, &proposed[0]);
+            points.push(proposed[0].clone());
+        }
+        let mut nearest = f64::INFINITY;
+        for (i, point) in points.iter().enumerate() {
+            for other in &points[..i] {
+                let distance = (point[0] - other[0]).hypot(point[1] - other[1]);
+                nearest = nearest.min(distance);
+            }
+        }
+        assert!(nearest > 1e-3, "{nearest}");
+        // Most of them look where the minimum is thought to be.
+        let is_near = |point: &&Vec<f64>| bowl(point) < 0.1;
+        assert!(points.iter().filter(is_near).count() > 4, "{points:?}");
+    }
+
+    #[test]
+    fn the_model_stays_small() {
+        let axes = cube(2);
+        let history = history(&axes, 1_500, |_, units| Some(Fate::Completed(bowl(units))));
+        let mut gp = Gp::default();
+        check_points(&axes, &gp.propose(&axes, &history, &mut draw(1)));
+        let kept = gp.kept.unwrap();
+        assert!(kept.model.len() <= 480, "{}", kept.model.len());
+        // The best one is among them.
+        let least = |known: &[Known]| sorted_losses(known)[0];
+        let all: Vec<Known> = history.trials().iter().filter_map(Known::new).collect();
+        assert_eq!(least(&kept.seen), least(&all));
     }
 }

@@ -13,7 +13,7 @@ const ALL: [Algorithm; 5] =
     [Algorithm::Random, Algorithm::Sobol, Algorithm::Grid, Algorithm::Tpe, Algorithm::CmaEs];
 const ENDLESS: [Algorithm; 4] =
     [Algorithm::Random, Algorithm::Sobol, Algorithm::Tpe, Algorithm::CmaEs];
-const LEARNING: [Algorithm; 2] = [Algorithm::Tpe, Algorithm::CmaEs];
+const LEARNING: [Algorithm; 3] = [Algorithm::Tpe, Algorithm::Gp, Algorithm::CmaEs];
 
 fn sampler(space: &SearchSpace, algorithm: Algorithm, seed: u64) -> Box<dyn Sampler> {
     let study = study(space.clone(), algorithm, 1);

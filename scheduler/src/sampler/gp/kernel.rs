@@ -1,0 +1,153 @@
+//! How alike points are: Matérn 5/2 of a distance in which each axis has a length of its own.
+//!
+//! Numbers differ by their distance, alternatives without an order by whether they differ. Points
+//! are settled before they come here, so that what has the same value is the same point (E. C.
+//! Garrido-Merchán, D. Hernández-Lobato, "Dealing with categorical and integer-valued variables in
+//! Bayesian optimization with Gaussian processes", 2020). An axis that is inactive stands in its
+//! middle: what tells branches apart is the axis that they branch on, and what they share stays
+//! shared (the simplest positive definite form of F. Hutter, M. Osborne, "A kernel for hierarchical
+//! parameter spaces", 2013). A constant is added, which is a mean that is not known beforehand.
+
+use super::super::axes::{Axes, Kind};
+use super::arithmetic::exp_of_negative;
+use super::factor::WIDTH;
+
+/// The variance of the mean, of that of the function.
+pub(super) const CONSTANT: f64 = 1.0;
+
+/// Points as columns, one an axis.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Points {
+    pub(super) n: usize,
+    pub(super) columns: Vec<Vec<f64>>,
+}
+
+impl Points {
+    pub(super) fn new(n_axes: usize) -> Self {
+        Self { n: 0, columns: vec![Vec::new(); n_axes] }
+    }
+
+    pub(super) fn push(&mut self, features: &[f64]) {
+        self.n += 1;
+        for (column, &feature) in self.columns.iter_mut().zip(features) {
+            column.push(feature);
+        }
+    }
+
+    pub(super) fn truncate(&mut self, n: usize) {
+        self.n = self.n.min(n);
+        for column in &mut self.columns {
+            column.truncate(n);
+        }
+    }
+
+    /// A point.
+    pub(super) fn get(&self, i: usize) -> Vec<f64> {
+        self.columns.iter().map(|column| column[i]).collect()
+    }
+}
+
+/// The kernel without its scale: covariances of a function with variance 1.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Kernel {
+    /// `1 / length²` of each axis.
+    pub(super) weights: Vec<f64>,
+    /// Whether an axis has no order.
+    pub(super) is_category: Vec<bool>,
+}
+
+/// The numbers that stand for a settled point.
+pub(super) fn features(axes: &Axes, units: &[f64]) -> Vec<f64> {
+    let feature = |(kind, &unit): (&Kind, &f64)| match kind {
+        Kind::Category(_) if unit.is_nan() => -1.0,
+        Kind::Category(n) => (unit * *n as f64).floor(),
+        _ if unit.is_nan() => 0.5,
+        _ => unit,
+    };
+    axes.kinds().iter().zip(units).map(feature).collect()
+}
+
+/// The covariance at a squared distance, and minus half of its derivative by that, doubled: what a
+/// difference is multiplied with in the gradient.
+pub(super) fn matern(square: f64) -> (f64, f64) {
+    let r = (5.0 * square.min(1e6)).sqrt();
+    let power = exp_of_negative(-r);
+    ((1.0 + r + r * r * (1.0 / 3.0)) * power, (5.0 / 3.0) * (1.0 + r) * power)
+}
+
+impl Kernel {
+    pub(super) fn new(axes: &Axes, log_lengths: &[f64]) -> Self {
+        let is_category = |kind: &Kind| matches!(kind, Kind::Category(_));
+        Self {
+            weights: log_lengths.iter().map(|log| (-2.0 * log).exp()).collect(),
+            is_category: axes.kinds().iter().map(is_category).collect(),
+        }
+    }
+
+    /// Squared distances of a point from the first points.
+    pub(super) fn squares(&self, points: &Points, x: &[f64], squares: &mut [f64]) {
+        squares.fill(0.0);
+        let n = squares.len();
+        for (axis, column) in points.columns.iter().enumerate() {
+            let (weight, x) = (self.weights[axis], x[axis]);
+            let column = &column[..n];
+            if self.is_category[axis] {
+                for (square, &other) in squares.iter_mut().zip(column) {
+                    *square += if other == x { 0.0 } else { weight };
+                }
+            } else {
+                for (square, &other) in squares.iter_mut().zip(column) {
+                    let difference = other - x;
+                    *square += weight * difference * difference;
+                }
+            }
+        }
+    }
+
+    /// Covariances of a point with the first points, and what differences are multiplied with in
+    /// their gradients.
+    pub(super) fn covariances(
+        &self,
+        points: &Points,
+        x: &[f64],
+        at: &mut [f64],
+        slopes: &mut [f64],
+    ) {
+        self.squares(points, x, at);
+        for (covariance, slope) in at.iter_mut().zip(slopes) {
+            (*covariance, *slope) = matern(*covariance);
+            *covariance += CONSTANT;
+        }
+    }
+
+    /// Covariances of several points with all of the points.
+    pub(super) fn block(&self, points: &Points, xs: &[Vec<f64>], block: &mut [[f64; WIDTH]]) {
+        block.fill([0.0; WIDTH]);
+        for (axis, column) in points.columns.iter().enumerate() {
+            let weight = self.weights[axis];
+            let mut x = [0.0; WIDTH];
+            for (lane, point) in xs.iter().enumerate().take(WIDTH) {
+                x[lane] = point[axis];
+            }
+            if self.is_category[axis] {
+                for (squares, &other) in block.iter_mut().zip(column) {
+                    for lane in 0..WIDTH {
+                        squares[lane] += if other == x[lane] { 0.0 } else { weight };
+                    }
+                }
+            } else {
+                for (squares, &other) in block.iter_mut().zip(column) {
+                    for lane in 0..WIDTH {
+                        let difference = other - x[lane];
+                        squares[lane] += weight * difference * difference;
+                    }
+                }
+            }
+        }
+        for squares in block.iter_mut() {
+            for square in squares.iter_mut() {
+                *square = matern(*square).0 + CONSTANT;
+            }
+        }
+    }
+}

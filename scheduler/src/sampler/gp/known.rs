@@ -1,0 +1,132 @@
+//! Trials that have ended, and which of them the model is made of.
+
+use super::super::axes::Axes;
+use super::super::history::{Fate, History, Past};
+use super::kernel::{Points, features};
+
+/// A trial that has ended.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Known {
+    pub(super) number: u32,
+    pub(super) loss: Option<f64>,
+    /// Whether the loss is its own and its last.
+    pub(super) has_completed: bool,
+}
+
+impl Known {
+    pub(super) fn new(past: &Past) -> Option<Self> {
+        let number = past.number;
+        match past.fate? {
+            Fate::Completed(loss) => Some(Self { number, loss: Some(loss), has_completed: true }),
+            Fate::Stopped(loss) => Some(Self { number, loss, has_completed: false }),
+            Fate::Failed => Some(Self { number, loss: None, has_completed: false }),
+        }
+    }
+
+    /// Where it was.
+    pub(super) fn units<'a>(&self, history: &'a History) -> Option<&'a [f64]> {
+        let trials = history.trials();
+        let place = trials.binary_search_by_key(&self.number, |past| past.number).ok()?;
+        trials.get(place).map(|past| past.units.as_slice())
+    }
+}
+
+/// Where trials were, as the kernel sees it.
+pub(super) fn points(axes: &Axes, history: &History, known: &[Known]) -> Points {
+    let mut points = Points::new(axes.kinds().len());
+    for known in known {
+        if let Some(units) = known.units(history) {
+            points.push(&features(axes, units));
+        }
+    }
+    points
+}
+
+/// Which of the trials have no loss that is their own.
+pub(super) fn are_weak(known: &[Known]) -> Vec<bool> {
+    known.iter().map(|known| !known.has_completed).collect()
+}
+
+/// The losses of those that have completed, sorted.
+pub(super) fn sorted_losses(known: &[Known]) -> Vec<f64> {
+    let completed = known.iter().filter(|known| known.has_completed);
+    let mut losses: Vec<f64> = completed.filter_map(|known| known.loss).collect();
+    losses.sort_by(f64::total_cmp);
+    losses
+}
+
+/// A loss for each trial: the failed ones are thought to be among the worse ones, and those that
+/// were stopped no better than most.
+pub(super) fn losses(known: &[Known], sorted: &[f64]) -> Vec<f64> {
+    let at = |share: f64| {
+        let place = (share * sorted.len().saturating_sub(1) as f64) as usize;
+        sorted.get(place).copied().unwrap_or(0.0)
+    };
+    let (median, poor) = (at(0.5), at(0.75));
+    let loss = |known: &Known| match known.loss {
+        Some(loss) if known.has_completed => loss,
+        Some(loss) => loss.max(median),
+        None => poor,
+    };
+    known.iter().map(loss).collect()
+}
+
+/// The best ones, the latest ones, and as many of the others to keep the whole in view; by number.
+pub(super) fn chosen(known: &[Known], losses: &[f64], n: usize) -> Vec<Known> {
+    if known.len() <= n || n == 0 {
+        return known.to_vec();
+    }
+    let (n_late, n_best) = (n / 3, n / 3);
+    let n_early = known.len() - n_late;
+    let mut order: Vec<usize> = (0..n_early).collect();
+    // Of equal ones, those that a loss of their own speaks for.
+    let rank = |i: usize| (!known[i].has_completed, i);
+    order.sort_by(|&a, &b| losses[a].total_cmp(&losses[b]).then(rank(a).cmp(&rank(b))));
+    let (best, rest) = order.split_at(n_best);
+    let n_others = n - n_late - n_best;
+    let others = (0..n_others).map(|i| rest[i * rest.len() / n_others]);
+    let mut places: Vec<usize> =
+        best.iter().copied().chain(others).chain(n_early..known.len()).collect();
+    places.sort_unstable();
+    places.into_iter().map(|place| known[place]).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_best_the_latest_and_some_others_stay() {
+        let known: Vec<Known> = (0..100)
+            .map(|number| Known {
+                number,
+                loss: Some(f64::from(number * 37 % 100)),
+                has_completed: true,
+            })
+            .collect();
+        let losses = losses(&known, &sorted_losses(&known));
+        let chosen = chosen(&known, &losses, 30);
+        let numbers: Vec<u32> = chosen.iter().map(|known| known.number).collect();
+        assert_eq!(numbers.len(), 30);
+        assert!(numbers.windows(2).all(|pair| pair[0] < pair[1]), "{numbers:?}");
+        assert!((90..100).all(|late| numbers.contains(&late)));
+        let best = known.iter().find(|known| known.loss == Some(0.0)).unwrap();
+        assert!(numbers.contains(&best.number));
+    }
+
+    #[test]
+    fn trials_without_a_loss_of_their_own_are_poor() {
+        let with = |number, loss, has_completed| Known { number, loss, has_completed };
+        let known = [
+            with(0, Some(1.0), true),
+            with(1, Some(2.0), true),
+            with(2, Some(9.0), true),
+            with(3, None, false),
+            with(4, Some(-5.0), false),
+            with(5, Some(7.0), false),
+        ];
+        let sorted = sorted_losses(&known);
+        assert_eq!(sorted, [1.0, 2.0, 9.0]);
+        assert_eq!(losses(&known, &sorted), [1.0, 2.0, 9.0, 2.0, 2.0, 7.0]);
+    }
+}

@@ -1,0 +1,252 @@
+//! How likely what was seen is, given lengths of the kernel, noise and a power of the losses.
+//!
+//! The scale of the function is integrated out under an inverse gamma prior; lengths have
+//! log-normal priors that grow with the number of axes (C. Hvarfner et al., "Vanilla Bayesian
+//! optimization performs great in high dimensions", 2024).
+
+use super::arithmetic::dot;
+use super::factor::Factor;
+use super::kernel::{CONSTANT, Kernel, Points};
+use super::warp::bend;
+
+/// Noise is this much at least, of the variance of the function.
+pub(super) const LEAST_NOISE: f64 = 1e-7;
+
+/// Twice the shape and scale of the prior of the function's variance.
+pub(super) const SHAPE: f64 = 2.0;
+pub(super) const SCALE: f64 = 2.0;
+
+/// What points with no loss of their own have as noise on top.
+pub(super) const WEAK_NOISE: f64 = 0.1;
+
+/// Priors: mean and width of logarithms, of lengths and noise, and of the power.
+pub(super) struct Priors {
+    pub(super) log_length: (f64, f64),
+    pub(super) log_noise: (f64, f64),
+    pub(super) power: (f64, f64),
+}
+
+impl Priors {
+    pub(super) fn new(n_axes: usize) -> Self {
+        let root = (n_axes.max(1) as f64).sqrt();
+        Self {
+            log_length: ((0.4 * root).ln(), 1.0),
+            log_noise: (1e-5f64.ln(), 2.0),
+            power: (0.5, 0.5),
+        }
+    }
+}
+
+/// What the model is fitted to.
+pub(super) struct Evidence<'a> {
+    pub(super) points: &'a Points,
+    pub(super) is_category: &'a [bool],
+    /// Losses on one scale.
+    pub(super) standard: &'a [f64],
+    /// Which of them are weak.
+    pub(super) is_weak: &'a [bool],
+    pub(super) priors: &'a Priors,
+}
+
+/// Lengths, noise and power as numbers without bounds: one a length, then the two.
+pub(super) struct Hypers {
+    pub(super) log_lengths: Vec<f64>,
+    pub(super) noise: f64,
+    pub(super) power: f64,
+}
+
+/// Bounds of logarithms of lengths and noise, and the middle and reach of the powers.
+const LOG_LENGTHS: (f64, f64) = (-6.0, 8.0);
+const LOG_NOISES: (f64, f64) = (-40.0, 3.0);
+const POWERS: (f64, f64) = (0.5, 1.5);
+
+impl Hypers {
+    /// From numbers without bounds.
+    pub(super) fn new(parameters: &[f64]) -> Self {
+        let n_axes = parameters.len().saturating_sub(2);
+        let (low, high) = LOG_LENGTHS;
+        let log_lengths = parameters[..n_axes].iter().map(|log| log.clamp(low, high)).collect();
+        let noise = LEAST_NOISE + parameters[n_axes].clamp(LOG_NOISES.0, LOG_NOISES.1).exp();
+        Self { log_lengths, noise, power: POWERS.0 + POWERS.1 * parameters[n_axes + 1].tanh() }
+    }
+
+    /// Where a search for them starts.
+    pub(super) fn start(priors: &Priors, n_axes: usize) -> Vec<f64> {
+        let mut start = vec![priors.log_length.0; n_axes];
+        start.push(priors.log_noise.0);
+        start.push(0.3);
+        start
+    }
+}
+
+impl Evidence<'_> {
+    /// Minus the logarithm of the posterior density of parameters (up to a constant) and its
+    /// gradient, both divided by the number of points.
+    pub(super) fn cost(&self, parameters: &[f64]) -> (f64, Vec<f64>) {
+        let n = self.points.n;
+        let n_axes = self.points.columns.len();
+        let hypers = Hypers::new(parameters);
+        let kernel = Kernel {
+            weights: hypers.log_lengths.iter().map(|log| (-2.0 * log).exp()).collect(),
+            is_category: self.is_category.to_vec(),
+        };
+        let (factor, slopes) = self.factor(&kernel, hypers.noise);
+        let bent: Vec<(f64, f64)> = self.standard.iter().map(|&x| bend(x, hypers.power)).collect();
+        let targets: Vec<f64> = bent.iter().map(|bent| bent.0).collect();
+        let mut alpha = targets.clone();
+        factor.solve_from(0, &mut alpha);
+        factor.solve_transposed(&mut alpha);
+        let fit = dot(&targets, &alpha) + SCALE;
+        let weight = (n as f64 + SHAPE) / fit;
+        let folded = |x: &f64| x.signum() * x.abs().ln_1p();
+        let jacobian: f64 = self.standard.iter().map(folded).sum();
+        let mut cost = 0.5 * (n as f64 + SHAPE) * fit.ln() + factor.half_log_determinant()
+            - (hypers.power - 1.0) * jacobian;
+
+        let mut gradient = vec![0.0; n_axes + 2];
+        let noise_slope = self.add_kernel_gradient(
+            &kernel,
+            &slopes,
+            &factor.inverse(),
+            (&alpha, weight),
+            &mut gradient,
+        );
+        let tanh = parameters[n_axes + 1].tanh();
+        let power_slope = weight
+            * alpha.iter().zip(&bent).map(|(alpha, bent)| alpha * bent.1).sum::<f64>()
+            - jacobian;
+        let by_parameter = POWERS.1 * (1.0 - tanh * tanh);
+        gradient[n_axes] = noise_slope * (hypers.noise - LEAST_NOISE);
+        gradient[n_axes + 1] = power_slope * by_parameter;
+
+        for (parameter, slope) in parameters[..n_axes].iter().zip(&mut gradient) {
+            cost += penalty(*parameter, self.priors.log_length, 1.0, slope);
+        }
+        cost += penalty(parameters[n_axes], self.priors.log_noise, 1.0, &mut gradient[n_axes]);
+        let slope = &mut gradient[n_axes + 1];
+        cost += penalty(hypers.power, self.priors.power, by_parameter, slope);
+        let scale = 1.0 / n.max(1) as f64;
+        gradient.iter_mut().for_each(|slope| *slope *= scale);
+        (cost * scale, gradient)
+    }
+
+    /// The factor of the covariances, and for each pair what differences are multiplied with.
+    fn factor(&self, kernel: &Kernel, noise: f64) -> (Factor, Vec<f64>) {
+        let n = self.points.n;
+        let mut factor = Factor::default();
+        let mut slopes = vec![0.0; n * n];
+        let mut row = vec![0.0; n + 1];
+        for i in 0..n {
+            let x = self.points.get(i);
+            kernel.covariances(self.points, &x, &mut row[..i], &mut slopes[i * n..][..i]);
+            let weak = if self.is_weak[i] { WEAK_NOISE } else { 0.0 };
+            row[i] = 1.0 + CONSTANT + noise + weak;
+            factor.push(&row);
+        }
+        (factor, slopes)
+    }
+
+    /// Adds the gradient by lengths, and gives that by the noise.
+    fn add_kernel_gradient(
+        &self,
+        kernel: &Kernel,
+        slopes: &[f64],
+        inverse: &[f64],
+        (alpha, weight): (&[f64], f64),
+        gradient: &mut [f64],
+    ) -> f64 {
+        let n = self.points.n;
+        let mut noise_slope = 0.0;
+        let mut factors = vec![0.0; n];
+        let mut products = vec![0.0; n];
+        for i in 0..n {
+            noise_slope += 0.5 * (inverse[i * n + i] - weight * alpha[i] * alpha[i]);
+            // Each pair counts twice; by the logarithm of a length, covariances change by
+            // slope * weight * difference².
+            for j in 0..i {
+                let pull = inverse[i * n + j] - weight * alpha[i] * alpha[j];
+                factors[j] = pull * slopes[i * n + j];
+            }
+            for (axis, column) in self.points.columns.iter().enumerate() {
+                let x = column[i];
+                if kernel.is_category[axis] {
+                    for (product, &other) in products.iter_mut().zip(&column[..i]) {
+                        *product = if other == x { 0.0 } else { 1.0 };
+                    }
+                } else {
+                    for (product, &other) in products.iter_mut().zip(&column[..i]) {
+                        *product = (other - x) * (other - x);
+                    }
+                }
+                gradient[axis] += kernel.weights[axis] * dot(&factors[..i], &products[..i]);
+            }
+        }
+        noise_slope
+    }
+}
+
+/// Minus the logarithm of a normal density (up to a constant); adds its slope.
+fn penalty(x: f64, (mean, width): (f64, f64), inner: f64, slope: &mut f64) -> f64 {
+    let distance = (x - mean) / width;
+    *slope += distance / width * inner;
+    0.5 * distance * distance
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(n: usize, parameters: &[f64]) {
+        let mut points = Points::new(3);
+        let mut standard = Vec::new();
+        for i in 0..n {
+            let x = [(i * 7 % 11) as f64 / 11.0, (i * 5 % 13) as f64 / 13.0, (i % 3) as f64];
+            points.push(&x);
+            standard.push((x[0] - 0.3).powi(2) * 20.0 - x[1] + 0.3 * x[2]);
+        }
+        let evidence = Evidence {
+            points: &points,
+            is_category: &[false, false, true],
+            standard: &standard,
+            is_weak: &(0..n).map(|i| i == 4).collect::<Vec<_>>(),
+            priors: &Priors::new(3),
+        };
+        let (_, gradient) = evidence.cost(parameters);
+        for (i, slope) in gradient.iter().enumerate() {
+            let at = |step: f64| {
+                let mut moved = parameters.to_vec();
+                moved[i] += step;
+                evidence.cost(&moved).0
+            };
+            let difference = (at(1e-5) - at(-1e-5)) / 2e-5;
+            assert!(
+                (difference - slope).abs() < 1e-5 * (1.0 + slope.abs()),
+                "{i}: {difference} {slope}"
+            );
+        }
+    }
+
+    #[test]
+    fn the_gradient_agrees_with_differences() {
+        check(23, &[-1.0, 0.5, 0.2, -5.0, 0.3]);
+        check(10, &[0.3, -1.5, 1.2, -9.0, -0.7]);
+        check(1, &[0.0, 0.0, 0.0, -3.0, 0.1]);
+    }
+
+    #[test]
+    fn far_off_parameters_have_finite_costs() {
+        let mut points = Points::new(1);
+        (0..5).for_each(|i| points.push(&[f64::from(i) / 5.0]));
+        let evidence = Evidence {
+            points: &points,
+            is_category: &[false],
+            standard: &[0.0, 1e9, -1e9, 0.0, 1.0],
+            is_weak: &[false; 5],
+            priors: &Priors::new(1),
+        };
+        for parameters in [[1e3, 1e3, 1e3], [-1e3, -1e3, -1e3], [0.0, -1e3, 0.0]] {
+            let (cost, gradient) = evidence.cost(&parameters);
+            assert!(cost.is_finite() && gradient.iter().all(|slope| slope.is_finite()));
+        }
+    }
+}
