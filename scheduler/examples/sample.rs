@@ -1,0 +1,164 @@
+//! A sampler in a process of its own, spoken to by lines of JSON on stdin and stdout, so that it can
+//! be compared with the samplers of other libraries on any function.
+//!
+//! The first line is `{"job": TEXT, "seed": N}`, a job file's text; the answer is `{}`. Then
+//! `{"ask": N}` is answered with `trials`, each with its `number` and `configuration`;
+//! `{"prefill": N}` with uniform random ones instead, which count as seen; and `{"tell": [...]}`
+//! takes `{"number": N, "value": X}`, `{"number": N, "stopped": X}` (or null) and
+//! `{"number": N, "failed": null}`. Fewer trials than asked for: the space is used up. Each answer
+//! has `cpu_s` and `wall_s`, what the sampler took for it, without reading and writing. A line that
+//! cannot be understood is answered with `error`.
+
+use std::io::{self, BufRead, Write};
+use std::time::Instant;
+
+use fleetfit_scheduler::sampler::{self, Fate, Sampler};
+use fleetfit_search_spaces::{Algorithm, Configuration, Goal, Job};
+use rustix::time::{ClockId, clock_gettime};
+use serde::{Deserialize, Serialize};
+
+/// The first line.
+#[derive(Deserialize)]
+struct Opening {
+    job: String,
+    seed: u64,
+}
+
+/// Every other line.
+#[derive(Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Request {
+    Ask(u32),
+    Prefill(u32),
+    Tell(Vec<Told>),
+}
+
+/// What became of a trial.
+#[derive(Deserialize)]
+struct Told {
+    number: u32,
+    #[serde(flatten)]
+    end: End,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum End {
+    Value(f64),
+    Stopped(Option<f64>),
+    Failed(()),
+}
+
+/// A trial to run.
+#[derive(Serialize)]
+struct Trial {
+    number: u32,
+    configuration: Configuration,
+}
+
+#[derive(Default, Serialize)]
+struct Answer {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    trials: Option<Vec<Trial>>,
+    cpu_s: f64,
+    wall_s: f64,
+}
+
+/// The sampler of a job, with one of chance to begin with.
+struct Session {
+    sampler: Box<dyn Sampler>,
+    chance: Box<dyn Sampler>,
+    goal: Goal,
+    n_trials: u32,
+}
+
+impl Session {
+    fn open(line: &str) -> Result<Self, String> {
+        let Opening { job, seed } =
+            serde_json::from_str(line).map_err(|error| error.to_string())?;
+        let job = Job::read("job.yaml", &job).map_err(|problems| problems.to_string())?;
+        let mut study = job.study().map_err(|problems| problems.to_string())?;
+        let goal = study.objective.goal;
+        let refused = |error: sampler::SamplerError| error.to_string();
+        let sampler = sampler::for_study(&study, seed).map_err(refused)?;
+        study.sampling.algorithm = Algorithm::Random;
+        let chance = sampler::for_study(&study, !seed).map_err(refused)?;
+        Ok(Self { sampler, chance, goal, n_trials: 0 })
+    }
+
+    fn answer(&mut self, line: &str) -> Result<Answer, String> {
+        let request: Request = serde_json::from_str(line).map_err(|error| error.to_string())?;
+        let (cpu, wall) = (cpu_s(), Instant::now());
+        let trials = match request {
+            Request::Ask(n) => Some(self.ask(n)),
+            Request::Prefill(n) => Some(self.prefill(n)),
+            Request::Tell(told) => {
+                for Told { number, end } in told {
+                    self.sampler.told(number, self.fate(&end));
+                }
+                None
+            }
+        };
+        Ok(Answer { trials, cpu_s: cpu_s() - cpu, wall_s: wall.elapsed().as_secs_f64() })
+    }
+
+    fn ask(&mut self, n: u32) -> Vec<Trial> {
+        let mut trials = Vec::new();
+        for _ in 0..n {
+            let number = self.n_trials;
+            let Some(configuration) = self.sampler.propose(number) else { break };
+            self.sampler.seen(number, &configuration);
+            trials.push(Trial { number, configuration });
+            self.n_trials += 1;
+        }
+        trials
+    }
+
+    fn prefill(&mut self, n: u32) -> Vec<Trial> {
+        let mut trials = Vec::new();
+        for _ in 0..n {
+            let number = self.n_trials;
+            let Some(configuration) = self.chance.propose(number) else { break };
+            self.chance.seen(number, &configuration);
+            self.sampler.seen(number, &configuration);
+            trials.push(Trial { number, configuration });
+            self.n_trials += 1;
+        }
+        trials
+    }
+
+    fn fate(&self, end: &End) -> Fate {
+        match end {
+            End::Value(value) => Fate::Completed(self.goal.loss(*value)),
+            End::Stopped(value) => Fate::Stopped(value.map(|value| self.goal.loss(value))),
+            End::Failed(_) => Fate::Failed,
+        }
+    }
+}
+
+/// The processor time of this thread so far.
+fn cpu_s() -> f64 {
+    let time = clock_gettime(ClockId::ThreadCPUTime);
+    time.tv_sec as f64 + time.tv_nsec as f64 * 1e-9
+}
+
+fn main() -> io::Result<()> {
+    let mut output = io::stdout().lock();
+    let mut say = |answer: &serde_json::Value| {
+        writeln!(output, "{answer}")?;
+        output.flush()
+    };
+    let mut session: Option<Session> = None;
+    for line in io::stdin().lock().lines() {
+        let line = line?;
+        let answer = match &mut session {
+            Some(session) => session.answer(&line).map(|answer| serde_json::json!(answer)),
+            None => Session::open(&line).map(|opened| {
+                session = Some(opened);
+                serde_json::json!({})
+            }),
+        };
+        say(&answer.unwrap_or_else(|error| serde_json::json!({ "error": error })))?;
+    }
+    Ok(())
+}
