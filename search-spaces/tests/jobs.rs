@@ -270,10 +270,6 @@ fn what_cannot_run_yet_is_valid_and_says_so() {
         "sampling_algorithm.type is \"cma_es\", which this version cannot run",
     );
     check(
-        &[("early_termination", "{type: asha, reduction_factor: 4}")],
-        "early_termination.type is \"asha\", which this version cannot run",
-    );
-    check(
         &[(
             "objective",
             "[{goal: minimize, primary_metric: a}, {goal: maximize, primary_metric: b}]",
