@@ -5,15 +5,20 @@
 //! `{"ask": N}` is answered with `trials`, each with its `number` and `configuration`;
 //! `{"prefill": N}` with uniform random ones instead, which count as seen; and `{"tell": [...]}`
 //! takes `{"number": N, "value": X}`, `{"number": N, "stopped": X}` (or null) and
-//! `{"number": N, "failed": null}`. Fewer trials than asked for: the space is used up. Each answer
-//! has `cpu_s` and `wall_s`, what the sampler took for it, without reading and writing. A line that
-//! cannot be understood is answered with `error`.
+//! `{"number": N, "failed": null}`. Fewer trials than asked for: the space is used up.
+//! `{"report": [{"number": N, "step": S, "value": X}]}` is answered with `stop`, the numbers of the
+//! trials that the job's `early_termination` ends; each is told of afterwards, as any other.
+//!
+//! Each answer has `cpu_s` and `wall_s`, what was spent on it, without reading and writing. A line
+//! that cannot be understood is answered with `error`.
 
+use std::collections::BTreeMap;
 use std::io::{self, BufRead, Write};
 use std::time::Instant;
 
 use fleetfit_scheduler::sampler::{self, Fate, Sampler};
-use fleetfit_search_spaces::{Algorithm, Configuration, Goal, Job};
+use fleetfit_scheduler::stopper::{TrialKey, Watch};
+use fleetfit_search_spaces::{Algorithm, Configuration, End as Ending, Goal, Job, Outcome, Report};
 use rustix::time::{ClockId, clock_gettime};
 use serde::{Deserialize, Serialize};
 
@@ -31,6 +36,15 @@ enum Request {
     Ask(u32),
     Prefill(u32),
     Tell(Vec<Told>),
+    Report(Vec<Reported>),
+}
+
+/// What a running trial says.
+#[derive(Deserialize)]
+struct Reported {
+    number: u32,
+    step: u64,
+    value: f64,
 }
 
 /// What became of a trial.
@@ -60,6 +74,8 @@ struct Trial {
 struct Answer {
     #[serde(skip_serializing_if = "Option::is_none")]
     trials: Option<Vec<Trial>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stop: Option<Vec<u32>>,
     cpu_s: f64,
     wall_s: f64,
 }
@@ -68,6 +84,8 @@ struct Answer {
 struct Session {
     sampler: Box<dyn Sampler>,
     chance: Box<dyn Sampler>,
+    watch: Option<Watch>,
+    reports: BTreeMap<u32, Vec<Report>>,
     goal: Goal,
     n_trials: u32,
 }
@@ -83,23 +101,22 @@ impl Session {
         let sampler = sampler::for_study(&study, seed).map_err(refused)?;
         study.sampling.algorithm = Algorithm::Random;
         let chance = sampler::for_study(&study, !seed).map_err(refused)?;
-        Ok(Self { sampler, chance, goal, n_trials: 0 })
+        let watch = study.early_termination.map(|policy| Watch::new(&policy, goal));
+        Ok(Self { sampler, chance, watch, reports: BTreeMap::new(), goal, n_trials: 0 })
     }
 
     fn answer(&mut self, line: &str) -> Result<Answer, String> {
         let request: Request = serde_json::from_str(line).map_err(|error| error.to_string())?;
         let (cpu, wall) = (cpu_s(), Instant::now());
-        let trials = match request {
-            Request::Ask(n) => Some(self.ask(n)),
-            Request::Prefill(n) => Some(self.prefill(n)),
-            Request::Tell(told) => {
-                for Told { number, end } in told {
-                    self.sampler.told(number, self.fate(&end));
-                }
-                None
-            }
-        };
-        Ok(Answer { trials, cpu_s: cpu_s() - cpu, wall_s: wall.elapsed().as_secs_f64() })
+        let mut answer = Answer::default();
+        match request {
+            Request::Ask(n) => answer.trials = Some(self.ask(n)),
+            Request::Prefill(n) => answer.trials = Some(self.prefill(n)),
+            Request::Tell(told) => told.iter().for_each(|told| self.tell(told)),
+            Request::Report(said) => answer.stop = Some(self.report(&said)),
+        }
+        (answer.cpu_s, answer.wall_s) = (cpu_s() - cpu, wall.elapsed().as_secs_f64());
+        Ok(answer)
     }
 
     fn ask(&mut self, n: u32) -> Vec<Trial> {
@@ -127,12 +144,39 @@ impl Session {
         trials
     }
 
-    fn fate(&self, end: &End) -> Fate {
-        match end {
+    fn tell(&mut self, told: &Told) {
+        let fate = match &told.end {
             End::Value(value) => Fate::Completed(self.goal.loss(*value)),
             End::Stopped(value) => Fate::Stopped(value.map(|value| self.goal.loss(value))),
-            End::Failed(_) => Fate::Failed,
+            End::Failed(()) => Fate::Failed,
+        };
+        self.sampler.told(told.number, fate);
+        let reports = self.reports.remove(&told.number).unwrap_or_default();
+        let Some(watch) = &mut self.watch else { return };
+        let end = match told.end {
+            End::Value(value) => Ending::Completed { value },
+            End::Stopped(value) => Ending::Stopped { value, reason: String::new() },
+            End::Failed(()) => Ending::Failed { reason: String::new() },
+        };
+        let configuration = told.number;
+        let entity = 0;
+        let outcome =
+            Outcome { configuration, entity, end, fits: 0, started_ms: 0, ended_ms: 0, reports };
+        watch.ended(&outcome);
+    }
+
+    fn report(&mut self, said: &[Reported]) -> Vec<u32> {
+        let mut stop = Vec::new();
+        for &Reported { number, step, value } in said {
+            let report = Report { step, value };
+            self.reports.entry(number).or_default().push(report);
+            let Some(watch) = &mut self.watch else { continue };
+            let ended = watch.report(TrialKey { configuration: number, entity: 0 }, report);
+            stop.extend(ended.into_iter().map(|(key, _)| key.configuration));
         }
+        stop.sort_unstable();
+        stop.dedup();
+        stop
     }
 }
 
