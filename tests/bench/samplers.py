@@ -3,20 +3,22 @@
 
     tests/bench/samplers.py [--part regret] [--quick] [--data DIR] [--samplers tpe,optuna_tpe]
 
-Each problem is moved, and some are rotated, by its seed; all samplers get the same ones. Ours run in
-a process of their own that reads lines (scheduler/examples/sample.rs), theirs in the process that
+Each problem is moved, and some are rotated, by its seed; all samplers get the same ones. Ours run
+in a process of their own that reads lines (scheduler/examples/sample.rs), theirs in the process that
 measures; times are those of asking and telling alone. Prints markdown. Parts:
 
     regret    mean ranks and normalised regret after 25, 50, 100 and 200 trials, by family
     long      the same after 1,000, for samplers that are cheap enough
     parallel  the same with 32 trials at once, beside one at a time
     cost      milliseconds of CPU a suggestion with 100 to 100,000 trials behind it
+    stopping  work saved and error added by stopping trials early on learning curves (with --data)
 
 What was run is kept in a file (`--results`), and not run again: a run can be interrupted, and peers
 are run once. Ours is run again when it is another build; `tpe@1a2b3c4d` shows what an earlier build
 did. The libraries (tests/bench/samplers/requirements.txt) are installed from PyPI into
-target/bench-samplers-venv unless `--python` names an interpreter that has them; `pip install smac`
-there adds SMAC3. Real tasks are searched where `--data` names a folder that has yahpo.
+target/bench-samplers-venv unless `--python` names an interpreter that has them; SMAC3 is compared
+where it is installed there. Real tasks are searched where `--data` names a folder that has yahpo,
+and curves are read where it has lcdb.
 """
 
 import argparse
@@ -31,7 +33,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 TARGET = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
 REQUIREMENTS = ROOT / "tests" / "bench" / "samplers" / "requirements.txt"
 ONE_THREAD = {f"{name}_NUM_THREADS": "1" for name in ("OMP", "OPENBLAS", "MKL")}
-PARTS = ("regret", "long", "parallel", "cost")
+PARTS = ("regret", "long", "parallel", "cost", "stopping")
 BUDGETS = (25, 50, 100, 200)
 
 
@@ -63,7 +65,7 @@ def read_arguments():
     parser.add_argument("--families", type=words, help="numeric,mixed,...")
     parser.add_argument("--seeds", type=int, help="how many (20)")
     parser.add_argument("--parallel", type=int, default=32, help="of the part parallel")
-    parser.add_argument("--data", help="a folder with yahpo")
+    parser.add_argument("--data", help="a folder with yahpo and lcdb")
     parser.add_argument("--results", help="the file that keeps what was run")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="runs at once")
     parser.add_argument("--minutes", type=float, default=1e9, help="begin no run after so many")
@@ -106,7 +108,7 @@ def main():
         os.execve(str(python), [str(python), *sys.argv], environment)
 
     # Only here do the libraries have to be there.
-    from samplers import cost, parallel, peers, regret
+    from samplers import cost, parallel, peers, regret, stopping
     from samplers.runs import Runs
     from samplers.suite import suite
 
@@ -142,8 +144,12 @@ def main():
             complete(regret.tasks(problems, chosen, seeds, budget, arguments.parallel))
             parallel.table(runs, problems, chosen, seeds, budget, arguments.parallel)
             regret.tables(runs, problems, chosen, seeds, budget, [budget], arguments.parallel)
-        else:
+        elif part == "cost":
             cost.table(binary, chosen, cost.SIZES[:2] if arguments.quick else cost.SIZES, say)
+        elif arguments.data:
+            stopping.table(binary, arguments.data, 20 if arguments.quick else 200)
+        else:
+            say("left out: --data names no folder with lcdb")
 
 
 if __name__ == "__main__":

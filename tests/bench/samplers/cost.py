@@ -1,5 +1,5 @@
-"""What one suggestion costs: the CPU time of asking and telling, in process on both sides, with so many
-random trials behind it. Ours is measured by the example's own clock, without its pipe."""
+"""What one suggestion costs: the CPU time of asking and telling, in process on both sides, with
+so many random trials behind it. Ours is measured by the example's own clock, without its pipe."""
 
 import numpy
 

@@ -1,5 +1,5 @@
-"""The samplers of other libraries, asked and told in process. Each counts the CPU time of its asking
-and telling; what a user's function would take is not in it."""
+"""The samplers of other libraries, asked and told in process. Each counts the CPU time of its
+asking and telling; what a user's function would take is not in it."""
 
 import importlib.metadata
 import logging

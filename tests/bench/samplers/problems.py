@@ -1,6 +1,6 @@
-"""Synthetic problems by family. Each seed is a problem of its own: the best point, the rotation, the
-order of words and the branches' roles are drawn anew, so that no sampler gains by where it starts,
-and nothing can be tuned to one place.
+"""Synthetic problems by family. Each seed is a problem of its own: the best point, the rotation,
+the order of words and the branches' roles are drawn anew, so that no sampler gains by where it
+starts, and nothing can be tuned to one place.
 
 The best loss is known, and `typical` is the median loss of uniform random configurations:
 normalised regret is (loss - least) / (typical - least).
@@ -136,7 +136,7 @@ def log10s(values, *names):
 
 
 def mixed(random):
-    """A network: a word, a switch, whole numbers, logarithms, and a product that has to be right."""
+    """A network: a word, a switch, whole numbers, logarithms, a product that has to be right."""
     words = ("a", "b", "c", "d", "e")
     offset = dict(zip(random.permutation(words), (0.0, 0.12, 0.20, 0.30, 0.45)))
     depth = dict(zip(words, random.permutation((3, 5, 7, 9, 12))))
@@ -144,8 +144,8 @@ def mixed(random):
     units, n = int(random.integers(16, 116)), int(10 ** random.uniform(1.3, 3.0))
     rate, decay, share = random.uniform(-4, -0.8), random.uniform(-7, 0), random.uniform(0.2, 0.9)
     space = [Words("arch", words), Words("flag", ("on", "off")), Whole("depth", 1, 16),
-             Whole("units", 4, 128), Whole("n", 10, 2000, log=True), Real("lr", 1e-5, 1.0, log=True),
-             Real("reg", 1e-8, 10.0, log=True), Real("sub", 0.1, 1.0)]
+             Whole("units", 4, 128), Whole("n", 10, 2000, True), Real("lr", 1e-5, 1.0, True),
+             Real("reg", 1e-8, 10.0, True), Real("sub", 0.1, 1.0)]
 
     def loss(values):
         lr, reg, size = log10s(values, "lr", "reg", "n")

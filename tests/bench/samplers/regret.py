@@ -22,7 +22,8 @@ def tables(runs, problems, samplers, seeds, budget, checkpoints, parallel=1):
             ranks, drawn = family_table(family)
             summary += [(name, at, *row) for row in versus(family, ranks, drawn)]
     if summary:
-        print("\n### Ours beside the best peer\n\nDifferences of mean ranks; below 0 ours is ahead.\n")
+        print("\n### Ours beside the best peer\n\nDifferences of mean ranks; below 0 ours is "
+              "ahead.\n")
         print("| family | trials | ours | best peer | difference | 95 % |\n|" + " --- |" * 6)
         for family, at, own, peer, apart, interval in summary:
             print(f"| {family} | {at} | {own} | {peer.replace('_', ' ')} | {apart:+.2f} | "

@@ -1,7 +1,7 @@
 """A search space in one form, and how ours, Optuna and hyperopt are told of it.
 
-A space is a list of parameters; one that has `under` exists only where the parameter named there has
-that value, and stands behind it.
+A space is a list of parameters; one that has `under` exists only where the parameter named there
+has that value, and stands behind it.
 """
 
 import json
@@ -70,7 +70,7 @@ def unit(own, value):
 
 # Ours.
 
-def job(space, algorithm, n_trials, n_parallel=1):
+def job(space, algorithm, n_trials, n_parallel=1, stopping=None):
     """A job file. Conditions are maps among the values of a choice."""
     text = {
         "type": "sweep", "name": "bench", "trial": "external",
@@ -79,7 +79,7 @@ def job(space, algorithm, n_trials, n_parallel=1):
         "objective": {"goal": "minimize", "primary_metric": "loss"},
         "limits": {"max_total_trials": n_trials, "max_concurrent_trials": n_parallel},
     }
-    return json.dumps(text)
+    return json.dumps(text if stopping is None else {**text, "early_termination": stopping})
 
 
 def domain(space, own):

@@ -1,8 +1,8 @@
-"""Real tasks: surrogates of YAHPO Gym (Pfisterer et al. 2022), fitted to the losses of real learners
-on real data sets, one of which each seed draws.
+"""Real tasks: surrogates of YAHPO Gym (Pfisterer et al. 2022), fitted to the losses of real
+learners on real data sets, one of which each seed draws.
 
-`yahpo` has a folder for each scenario, with `model.onnx`, `encoding.json`, `config_space.json` and
-`io_order.json`; a task is searched at its full fidelity.
+`yahpo` has a folder for each scenario, with `model.onnx`, `encoding.json`, `config_space.json`
+and `io_order.json`; a task is searched at its full fidelity.
 """
 
 import functools
@@ -18,7 +18,7 @@ from .space import Real, Whole, Words, draw, unit
 # The scenario, its metric, and whether more of it is better.
 TASKS = (("rbv2_rpart", "logloss", False), ("rbv2_rpart", "auc", True),
          ("iaml_glmnet", "logloss", False), ("iaml_glmnet", "auc", True))
-# What the best known loss is found by: so many random points, and so many around the best, in rounds.
+# What the best known loss is found by: random points, and so many around the best, in rounds.
 N_RANDOM, N_AROUND, N_ROUNDS = 20_000, 2_000, 6
 
 

@@ -1,8 +1,9 @@
 """Mean ranks and regrets, with intervals.
 
-On one problem, sampler a beats b with the share of seeds on which its regret is lower, ties counting
-half; only seeds count that both have run. A rank is 1 and the sum of the shares by which the others
-beat it, the mean over the problems of a family. Intervals are of 1,000 draws of seeds, 95 %.
+On one problem, sampler a beats b with the share of seeds on which its regret is lower, ties
+counting half; only seeds count that both have run. A rank is 1 and the sum of the shares by
+which the others beat it, the mean over the problems of a family. Intervals are of 1,000 draws of
+seeds, 95 %.
 """
 
 import numpy
