@@ -53,9 +53,13 @@ impl Schedule {
 
 /// A rule for ending trials early.
 pub trait Stopper: Send {
-    /// Whether a trial that has reported `reached` times may be stopped for how it stood at an
-    /// interval.
-    fn looks_at(&self, _interval: usize, _reached: usize) -> bool {
+    /// Whether it looks at this interval.
+    fn looks_at(&self, _interval: usize) -> bool {
+        true
+    }
+
+    /// Whether it looks again at how a trial stood at an interval when another one comes there.
+    fn looks_back(&self) -> bool {
         true
     }
 
@@ -122,7 +126,8 @@ impl Watch {
 
     /// A running trial reported: which trials should end, and why. A trial is judged at an interval
     /// against what all others had reached there; so that it does not matter who reports first, a
-    /// trial that is ahead is judged again at the interval that this one has reached.
+    /// trial that is ahead is judged again at the interval that this one has reached, where the rule
+    /// looks back.
     ///
     /// A report whose step is not above the last one's is a repeat, or came too late to be put in its
     /// place; it counts for nothing, nor does one that is not a finite number.
@@ -141,9 +146,10 @@ impl Watch {
         let Self { running, rules, brackets, .. } = self;
         let bracket = brackets.of(trial.configuration);
         let Some(rule) = rules.get_mut(bracket) else { return Vec::new() };
-        if !rule.looks_at(interval, interval) {
+        if !rule.looks_at(interval) {
             return Vec::new();
         }
+        let looks_back = rule.looks_back();
         let in_bracket = |key: &TrialKey| brackets.of(key.configuration) == bracket;
         let running: Vec<(TrialKey, &[f64])> = running
             .iter()
@@ -151,10 +157,7 @@ impl Watch {
             .map(|(key, curve)| (*key, curve.losses.as_slice()))
             .collect();
         let judged = running.iter().filter_map(|&(key, losses)| {
-            let up_to = losses.get(..interval)?;
-            if !rule.looks_at(interval, losses.len()) {
-                return None;
-            }
+            let up_to = losses.get(..interval).filter(|_| key == trial || looks_back)?;
             let others = running.iter().filter(|(other, _)| *other != key);
             let others: Vec<&[f64]> = others.map(|(_, losses)| *losses).collect();
             Some((key, rule.judge(up_to, &others)?))

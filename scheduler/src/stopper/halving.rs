@@ -1,20 +1,17 @@
 //! Asynchronous successive halving: at each rung, one trial in `reduction_factor` goes on.
 //!
 //! L. Li et al., "A System for Massively Parallel Hyperparameter Tuning" (MLSys 2020), in the form
-//! that stops instead of pausing (section 3.3 of the first version; Ray Tune and Optuna have it too).
-//! Rungs lie at `first` reports and that times every power of the factor. Of n trials that reached a
-//! rung, ended ones and the judged one included, the floor(n / factor) best go on, at least one, a
-//! tie counting in a trial's favour; it stands with its best up to the rung, which is what it would
-//! be worth if it ended there.
-//!
-//! Deviations: who let a running trial pass is asked again when another trial comes to the rung, until
-//! the trial reaches the next one, so that it hardly matters who came first; and only the latest
-//! thousand ended trials count.
+//! that stops instead of pausing, as Ray Tune and Optuna have it. Rungs lie at `first` reports and
+//! that times every power of the factor. Of n trials that reached a rung, running ones and the judged
+//! one included, the floor(n / factor) best go on, at least one, a tie counting in a trial's favour;
+//! each stands with its loss at the rung. A trial is judged once a rung, when it comes there: the first
+//! ones have few to be measured by, which costs steps and spares who starts slowly. Deviation: only
+//! the latest thousand ended trials count.
 
 use fleetfit_search_spaces::Goal;
 
 use super::window::Window;
-use super::{Schedule, Stopper, lowest, short};
+use super::{Schedule, Stopper, short};
 
 /// The rungs of one bracket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,11 +34,6 @@ impl Rungs {
         }
         rung == interval && rung < self.end
     }
-
-    /// How many reports the rung after the one at `interval` takes.
-    fn after(self, interval: usize) -> u64 {
-        (interval as u64).saturating_mul(self.factor.max(2))
-    }
 }
 
 /// Successive halving in one bracket.
@@ -50,27 +42,31 @@ pub struct Halving {
     name: &'static str,
     rungs: Rungs,
     goal: Goal,
-    bests: Window,
+    losses: Window,
 }
 
 impl Halving {
     /// The rule under the name of its policy.
     pub fn new(name: &'static str, rungs: Rungs, schedule: Schedule, goal: Goal) -> Self {
-        Self { name, rungs, goal, bests: Window::new(schedule) }
+        Self { name, rungs, goal, losses: Window::new(schedule) }
     }
 }
 
 impl Stopper for Halving {
-    fn looks_at(&self, interval: usize, reached: usize) -> bool {
-        self.rungs.is_at(interval) && (reached as u64) < self.rungs.after(interval)
+    fn looks_at(&self, interval: usize) -> bool {
+        self.rungs.is_at(interval)
+    }
+
+    fn looks_back(&self) -> bool {
+        false
     }
 
     fn judge(&mut self, curve: &[f64], others: &[&[f64]]) -> Option<String> {
         let interval = curve.len();
-        let own = lowest(curve);
-        let running = others.iter().filter_map(|other| other.get(..interval));
+        let own = *curve.last()?;
+        let running = others.iter().filter_map(|other| other.get(interval - 1).copied());
         let (mut n_trials, mut n_better) = (1_usize, 0);
-        for other in running.map(lowest).chain(self.bests.at(interval)) {
+        for other in running.chain(self.losses.at(interval)) {
             n_trials += 1;
             n_better += usize::from(other < own);
         }
@@ -88,11 +84,9 @@ impl Stopper for Halving {
     }
 
     fn learn(&mut self, curve: &[f64]) {
-        let mut best = f64::INFINITY;
-        for (index, loss) in curve.iter().enumerate() {
-            best = best.min(*loss);
+        for (index, &loss) in curve.iter().enumerate() {
             if self.rungs.is_at(index + 1) {
-                self.bests.put(index + 1, best);
+                self.losses.put(index + 1, loss);
             }
         }
     }
@@ -116,15 +110,6 @@ mod tests {
     }
 
     #[test]
-    fn a_trial_is_judged_at_the_last_rung_it_reached() {
-        let rule = rule(2, 3);
-        let looks = |reached| (1..=20).filter(|&n| rule.looks_at(n, reached)).collect::<Vec<_>>();
-        assert_eq!(looks(5), [2, 6, 18]);
-        assert_eq!(looks(6), [6, 18]);
-        assert_eq!(looks(18), [18]);
-    }
-
-    #[test]
     fn one_in_so_many_goes_on() {
         let mut rule = rule(1, 3);
         let goes_on = |rule: &mut Halving, loss: f64| {
@@ -140,17 +125,17 @@ mod tests {
     }
 
     #[test]
-    fn the_best_up_to_the_rung_counts_and_reasons_say_so() {
+    fn the_loss_at_the_rung_counts_and_reasons_say_so() {
         let mut rule = rule(2, 2);
         for loss in [1.0, 2.0, 3.0] {
-            rule.learn(&[loss, 9.0, 0.0]);
+            rule.learn(&[0.5, loss, 0.0]);
         }
-        assert_eq!(rule.judge(&[2.0, 8.0], &[]), None);
+        assert_eq!(rule.judge(&[8.0, 2.0], &[]), None);
         assert_eq!(
-            rule.judge(&[8.0, 2.5], &[]).unwrap(),
+            rule.judge(&[0.1, 2.5], &[]).unwrap(),
             "asha: 2.5 after 2 reports is not among the best 2 of 4 trials"
         );
-        let running: [&[f64]; 2] = [&[1.5, 1.5], &[0.1]];
+        let running: [&[f64]; 2] = [&[9.0, 1.5, 9.0], &[0.1]];
         assert_eq!(
             rule.judge(&[2.0, 2.0], &running[1..]),
             None,

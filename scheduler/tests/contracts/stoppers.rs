@@ -90,20 +90,18 @@ fn rungs_are_looked_at_and_nothing_else() {
 }
 
 #[test]
-fn who_was_let_pass_is_judged_again_until_the_next_rung() {
+fn halving_judges_a_trial_once_at_a_rung() {
     let policy = Policy::Asha { min_resource: 1, reduction_factor: 2 };
-    let mut first = watch(&policy, Goal::Minimize, 1, 0);
+    let mut watch = watch(&policy, Goal::Minimize, 1, 0);
     let mut report = |number, step, value| {
-        let stopped = first.report(trial(number), Report { step, value });
+        let stopped = watch.report(trial(number), Report { step, value });
         stopped.into_iter().map(|(key, _)| key.configuration).collect::<Vec<_>>()
     };
     assert_eq!(report(1, 1, 5.0), [0; 0]);
-    assert_eq!(report(2, 1, 4.0), [1], "one of two goes on, and it is the better one");
-    let mut again = watch(&policy, Goal::Minimize, 1, 0);
-    for step in 1..=2 {
-        assert_eq!(again.report(trial(1), Report { step, value: 5.0 }), []);
-    }
-    assert_eq!(again.report(trial(2), Report { step: 1, value: 4.0 }), [], "1 is past that rung");
+    assert_eq!(report(2, 1, 4.0), [0; 0], "the better one goes on, and the other one has passed");
+    assert_eq!(report(3, 1, 4.5), [3], "of three trials one goes on");
+    assert_eq!(report(2, 2, 3.0), [0; 0]);
+    assert_eq!(report(1, 2, 3.5), [1]);
 }
 
 #[test]

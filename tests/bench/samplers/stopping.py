@@ -8,7 +8,6 @@ import collections
 import csv
 import gzip
 import heapq
-import math
 import pathlib
 
 import numpy
@@ -65,7 +64,7 @@ def curves(data):
 def search(learners, order, begin, report, end):
     """The work, and the error of what is found. `report` tells which trials are to end."""
     waiting, running, stopped = list(order), [], set()
-    at, work, found = {}, 0, math.inf
+    at, work, ended, seen = {}, 0, [], []
     clock = 0.0
     while waiting or running:
         while waiting and len(running) < N_AT_ONCE:
@@ -79,18 +78,20 @@ def search(learners, order, begin, report, end):
         learner, step = at[number]
         size, error = learners[learner][step]
         work += size
+        seen.append((error, learners[learner][-1][1]))
         for other in report(number, step + 1, error):
             stopped.add(other)
             end(other, None)
         if number in stopped:
             continue
         if step + 1 == len(learners[learner]):
-            found = min(found, error)
+            ended.append(error)
             end(number, error)
         else:
             at[number] = (learner, step + 1)
             heapq.heappush(running, (clock + learners[learner][step + 1][0], number))
-    return work, found
+    # Where none ran to its end, the one that looked best.
+    return work, min(ended) if ended else min(seen)[1]
 
 
 def ours(binary, policy, learners, order):
