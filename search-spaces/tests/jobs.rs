@@ -492,6 +492,20 @@ fn what_set_says_names_the_path() {
 }
 
 #[test]
+fn halving_is_read_with_its_defaults() {
+    use fleetfit_search_spaces::early_termination::Policy;
+    let policy = |text: &str| {
+        study(&command(&[("early_termination", text)])).early_termination.unwrap().policy
+    };
+    let asha = |min_resource, reduction_factor| Policy::Asha { min_resource, reduction_factor };
+    assert_eq!(policy("{type: asha}"), asha(1, 4));
+    assert_eq!(policy("{type: asha, min_resource: 5, reduction_factor: 2}"), asha(5, 2));
+    let set = "{type: hyperband, min_resource: 2, max_resource: 50, evaluation_interval: null}";
+    let hyperband = Policy::Hyperband { min_resource: 2, reduction_factor: 3, max_resource: 50 };
+    assert_eq!(policy(set), hyperband);
+}
+
+#[test]
 fn what_azures_tool_writes_itself_is_read() {
     use fleetfit_search_spaces::early_termination::Policy;
     let stopped = |policy: &str| study(&command(&[("early_termination", policy)]));
@@ -503,12 +517,6 @@ fn what_azures_tool_writes_itself_is_read() {
         let text = format!("{{type: bandit, slack_factor: {other}, slack_amount: 3}}");
         assert_eq!(policy(&text), Policy::BanditAmount(3.0));
     }
-    let asha = |min_resource, reduction_factor| Policy::Asha { min_resource, reduction_factor };
-    assert_eq!(policy("{type: asha}"), asha(1, 4));
-    assert_eq!(policy("{type: asha, min_resource: 5, reduction_factor: 2}"), asha(5, 2));
-    let set = "{type: hyperband, min_resource: 2, max_resource: 50, evaluation_interval: null}";
-    let hyperband = Policy::Hyperband { min_resource: 2, reduction_factor: 3, max_resource: 50 };
-    assert_eq!(policy(set), hyperband);
     let nulls = "{type: median_stopping, evaluation_interval: null, delay_evaluation: null}";
     let own = stopped(nulls).early_termination.unwrap();
     assert_eq!((own.evaluation_interval, own.delay_evaluation), (1, 0));
