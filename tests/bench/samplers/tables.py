@@ -44,7 +44,10 @@ class Family:
             loses = numpy.where(apart > 0, 1.0, numpy.where(apart == 0, 0.5, 0.0)) * both
             n_both = numpy.einsum("dk,abk->dab", weights, both.astype(float))
             n_lost = numpy.einsum("dk,abk->dab", weights, loses)
-            shares = numpy.where(n_both > 0, n_lost / numpy.maximum(n_both, 1e-9), 0.5)
+            # A draw without a seed that both have run takes the share of all seeds.
+            n_all = both.sum(axis=2)
+            all_shares = numpy.where(n_all > 0, loses.sum(axis=2) / numpy.maximum(n_all, 1), 0.5)
+            shares = numpy.where(n_both > 0, n_lost / numpy.maximum(n_both, 1), all_shares)
             shares[:, range(len(self.samplers)), range(len(self.samplers))] = 0.0
             total += 1.0 + shares.sum(axis=2)
         return total / len(self.regrets)
