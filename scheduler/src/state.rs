@@ -133,7 +133,7 @@ impl StudyState {
             cut,
             sampler,
             warm: Vec::new(),
-            watch: policy.filter(|_| is_single).and_then(|policy| Watch::new(policy, goal)),
+            watch: policy.filter(|_| is_single).map(|policy| Watch::new(policy, goal)),
             phase: Phase::Searching,
             ended_by: None,
             elapsed_ms: 0,

@@ -6,6 +6,8 @@
 //! as long as what an outcome keeps of them; a trial that reports on is not looked at any more.
 
 mod bandit;
+mod bracket;
+mod halving;
 mod median;
 mod truncation;
 mod window;
@@ -17,6 +19,8 @@ use fleetfit_search_spaces::trial::MAX_REPORTS;
 use fleetfit_search_spaces::{EarlyTermination, End, Goal, Outcome, Report};
 
 pub use bandit::{Bandit, Slack};
+pub use bracket::Brackets;
+pub use halving::{Halving, Rungs};
 pub use median::MedianStopping;
 pub use truncation::TruncationSelection;
 
@@ -49,6 +53,16 @@ impl Schedule {
 
 /// A rule for ending trials early.
 pub trait Stopper: Send {
+    /// Whether it looks at this interval.
+    fn looks_at(&self, _interval: usize) -> bool {
+        true
+    }
+
+    /// Whether it looks again at how a trial stood at an interval when another one comes there.
+    fn looks_back(&self) -> bool {
+        true
+    }
+
     /// Why the trial with this curve, one loss an interval, should end at its last interval; none
     /// if it may go on. `others` are the curves of the other running trials, shorter ones included.
     fn judge(&mut self, curve: &[f64], others: &[&[f64]]) -> Option<String>;
@@ -57,17 +71,23 @@ pub trait Stopper: Send {
     fn learn(&mut self, curve: &[f64]);
 }
 
-/// The rule of a policy; none for those that this version does not have.
-pub fn for_policy(policy: &Policy, schedule: Schedule, goal: Goal) -> Option<Box<dyn Stopper>> {
+/// The rules of a policy, one for each of its brackets.
+pub fn for_policy(policy: &Policy, schedule: Schedule, goal: Goal) -> Vec<Box<dyn Stopper>> {
+    let halving = |name| {
+        let brackets = Brackets::new(policy).rungs.into_iter();
+        let rule =
+            |rungs| -> Box<dyn Stopper> { Box::new(Halving::new(name, rungs, schedule, goal)) };
+        brackets.map(rule).collect()
+    };
     match policy {
-        Policy::BanditFactor(factor) => Some(Box::new(Bandit::new(Slack::Factor(*factor), goal))),
-        Policy::BanditAmount(amount) => Some(Box::new(Bandit::new(Slack::Amount(*amount), goal))),
-        Policy::MedianStopping => Some(Box::new(MedianStopping::new(schedule, goal))),
+        Policy::BanditFactor(factor) => vec![Box::new(Bandit::new(Slack::Factor(*factor), goal))],
+        Policy::BanditAmount(amount) => vec![Box::new(Bandit::new(Slack::Amount(*amount), goal))],
+        Policy::MedianStopping => vec![Box::new(MedianStopping::new(schedule, goal))],
         Policy::TruncationSelection { percentage } => {
-            let rule = TruncationSelection::new(*percentage, schedule, goal);
-            Some(Box::new(rule))
+            vec![Box::new(TruncationSelection::new(*percentage, schedule, goal))]
         }
-        Policy::Asha { .. } | Policy::Hyperband { .. } => None,
+        Policy::Asha { .. } => halving("asha"),
+        Policy::Hyperband { .. } => halving("hyperband"),
     }
 }
 
@@ -82,28 +102,32 @@ struct Curve {
 pub struct Watch {
     goal: Goal,
     schedule: Schedule,
-    rule: Box<dyn Stopper>,
+    brackets: Brackets,
+    /// One for each bracket.
+    rules: Vec<Box<dyn Stopper>>,
     running: BTreeMap<TrialKey, Curve>,
 }
 
 impl Watch {
-    /// Watches for a policy; none for those that this version does not have.
-    pub fn new(policy: &EarlyTermination, goal: Goal) -> Option<Self> {
+    /// Watches for a policy.
+    pub fn new(policy: &EarlyTermination, goal: Goal) -> Self {
         let schedule = Schedule {
             evaluation_interval: policy.evaluation_interval as usize,
             delay_evaluation: policy.delay_evaluation as usize,
         };
-        Some(Self {
+        Self {
             goal,
             schedule,
-            rule: for_policy(&policy.policy, schedule, goal)?,
+            brackets: Brackets::new(&policy.policy),
+            rules: for_policy(&policy.policy, schedule, goal),
             running: BTreeMap::new(),
-        })
+        }
     }
 
     /// A running trial reported: which trials should end, and why. A trial is judged at an interval
     /// against what all others had reached there; so that it does not matter who reports first, a
-    /// trial that is ahead is judged again at the interval that this one has reached.
+    /// trial that is ahead is judged again at the interval that this one has reached, where the rule
+    /// looks back.
     ///
     /// A report whose step is not above the last one's is a repeat, or came too late to be put in its
     /// place; it counts for nothing, nor does one that is not a finite number.
@@ -119,12 +143,24 @@ impl Watch {
         if !self.schedule.looks_at(interval) {
             return Vec::new();
         }
-        let Self { running, rule, .. } = self;
-        let judged = running.iter().filter_map(|(&key, curve)| {
-            let others = running.iter().filter(|(other, _)| **other != key);
-            let others: Vec<&[f64]> = others.map(|(_, curve)| curve.losses.as_slice()).collect();
-            let reason = rule.judge(curve.losses.get(..interval)?, &others)?;
-            Some((key, reason))
+        let Self { running, rules, brackets, .. } = self;
+        let bracket = brackets.of(trial.configuration);
+        let Some(rule) = rules.get_mut(bracket) else { return Vec::new() };
+        if !rule.looks_at(interval) {
+            return Vec::new();
+        }
+        let looks_back = rule.looks_back();
+        let in_bracket = |key: &TrialKey| brackets.of(key.configuration) == bracket;
+        let running: Vec<(TrialKey, &[f64])> = running
+            .iter()
+            .filter(|(key, _)| in_bracket(key))
+            .map(|(key, curve)| (*key, curve.losses.as_slice()))
+            .collect();
+        let judged = running.iter().filter_map(|&(key, losses)| {
+            let up_to = losses.get(..interval).filter(|_| key == trial || looks_back)?;
+            let others = running.iter().filter(|(other, _)| *other != key);
+            let others: Vec<&[f64]> = others.map(|(_, losses)| *losses).collect();
+            Some((key, rule.judge(up_to, &others)?))
         });
         judged.collect()
     }
@@ -139,8 +175,9 @@ impl Watch {
         let reports = outcome.reports.iter().take(MAX_REPORTS);
         let finite = reports.filter(|report| report.value.is_finite());
         let losses: Vec<f64> = finite.map(|report| self.goal.loss(report.value)).collect();
-        if !losses.is_empty() {
-            self.rule.learn(&losses);
+        let bracket = self.brackets.of(outcome.configuration);
+        if let Some(rule) = self.rules.get_mut(bracket).filter(|_| !losses.is_empty()) {
+            rule.learn(&losses);
         }
     }
 

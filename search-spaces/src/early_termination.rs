@@ -40,11 +40,11 @@ pub enum Policy {
     },
     /// Hyperband: several brackets of successive halving.
     Hyperband {
-        /// The first rung, in reports.
+        /// The first rung of the bracket that stops most, in reports.
         min_resource: u32,
         /// One in this many goes on.
         reduction_factor: u32,
-        /// The last rung, in reports.
+        /// The reports of a whole trial: there is no rung from there on.
         max_resource: u32,
     },
 }
@@ -76,14 +76,15 @@ impl EarlyTermination {
             Kind::Bandit => read_bandit(&mut fields, findings),
             Kind::MedianStopping => Some(Policy::MedianStopping),
             Kind::TruncationSelection => read_truncation(&mut fields, findings),
-            Kind::Asha | Kind::Hyperband => {
-                let says = format!("is {}, which this version cannot run", kind_at.node.brief());
-                let known = "bandit, median_stopping or truncation_selection";
-                let mistake = Mistake::new(says, known);
-                findings.cannot_run(&kind_at, mistake.hint("write type: median_stopping"));
-                read_halving(&mut fields, matches!(kind, Kind::Hyperband), findings)
-            }
+            Kind::Asha => read_asha(&mut fields, findings),
+            Kind::Hyperband => read_hyperband(&mut fields, findings),
         };
+        if matches!(kind, Kind::Asha | Kind::Hyperband) {
+            let name = if matches!(kind, Kind::Asha) { "asha" } else { "hyperband" };
+            refuse_intervals(&mut fields, name, findings);
+            fields.finish(findings);
+            return Some(Self { policy: policy?, evaluation_interval: 1, delay_evaluation: 0 });
+        }
         // Azure's own tool writes null for what is not set.
         let interval = match fields.take_set("evaluation_interval") {
             // Azure's own default is written 0 in some documents; both mean every report.
@@ -134,24 +135,56 @@ fn read_truncation(fields: &mut Fields<'_>, findings: &mut Findings) -> Option<P
     Some(Policy::TruncationSelection { percentage: u8::try_from(percentage).ok()? })
 }
 
-fn read_halving(
-    fields: &mut Fields<'_>,
-    is_hyperband: bool,
-    findings: &mut Findings,
-) -> Option<Policy> {
-    let mut count =
-        |name: &'static str, low: u32, default: u32, findings: &mut Findings| match fields
-            .take(name, findings)
-        {
-            Some(at) => at.count(low, findings),
-            None => Some(default),
-        };
-    let min_resource = count("min_resource", 1, 1, findings);
-    let reduction_factor = count("reduction_factor", 2, 3, findings);
-    let max_resource = is_hyperband.then(|| count("max_resource", 1, 81, findings));
+fn read_asha(fields: &mut Fields<'_>, findings: &mut Findings) -> Option<Policy> {
+    let min_resource = read_count(fields, "min_resource", 1, 1, findings);
+    let reduction_factor = read_count(fields, "reduction_factor", 2, 4, findings);
+    // What Ray Tune calls it.
+    fields.also_called("grace_period", "min_resource");
+    Some(Policy::Asha { min_resource: min_resource?, reduction_factor: reduction_factor? })
+}
+
+fn read_hyperband(fields: &mut Fields<'_>, findings: &mut Findings) -> Option<Policy> {
+    let min_resource = read_count(fields, "min_resource", 1, 1, findings);
+    let reduction_factor = read_count(fields, "reduction_factor", 2, 3, findings);
+    let max_at = fields.take("max_resource", findings);
+    fields.also_called("max_t", "max_resource");
     let (min_resource, reduction_factor) = (min_resource?, reduction_factor?);
-    match max_resource {
-        None => Some(Policy::Asha { min_resource, reduction_factor }),
-        Some(max) => Some(Policy::Hyperband { min_resource, reduction_factor, max_resource: max? }),
+    let max_resource = match max_at {
+        None if min_resource > MAX_RESOURCE => {
+            let example = format!("max_resource: {}", min_resource.saturating_mul(81));
+            fields.missing("max_resource", &example, findings);
+            return None;
+        }
+        None => MAX_RESOURCE,
+        Some(at) => at.count(min_resource, findings)?,
+    };
+    Some(Policy::Hyperband { min_resource, reduction_factor, max_resource })
+}
+
+/// The last rung of hyperband where a job names none.
+const MAX_RESOURCE: u32 = 81;
+
+fn read_count(
+    fields: &mut Fields<'_>,
+    name: &'static str,
+    low: u32,
+    default: u32,
+    findings: &mut Findings,
+) -> Option<u32> {
+    match fields.take_set(name) {
+        Some(at) => at.count(low, findings),
+        None => Some(default),
+    }
+}
+
+/// Rungs say when the rule looks: nothing else does.
+fn refuse_intervals(fields: &mut Fields<'_>, kind: &str, findings: &mut Findings) {
+    for (name, is_without_effect) in [("evaluation_interval", 1), ("delay_evaluation", 0)] {
+        let Some(at) = fields.take_set(name) else { continue };
+        if at.count(0, findings).is_some_and(|count| count > is_without_effect) {
+            let says = format!("stands beside {kind}, whose rungs say when it looks");
+            let hint = format!("remove {name}; the first look is at min_resource");
+            findings.problem(&at, Mistake::new(says, "min_resource").hint(hint));
+        }
     }
 }

@@ -270,10 +270,6 @@ fn what_cannot_run_yet_is_valid_and_says_so() {
         "sampling_algorithm.type is \"gp\", which this version cannot run",
     );
     check(
-        &[("early_termination", "{type: asha, reduction_factor: 4}")],
-        "early_termination.type is \"asha\", which this version cannot run",
-    );
-    check(
         &[(
             "objective",
             "[{goal: minimize, primary_metric: a}, {goal: maximize, primary_metric: b}]",
@@ -493,6 +489,20 @@ fn what_set_says_names_the_path() {
     assert_eq!(said("limits..timeout", "3"), "limits..timeout is no path");
     assert_eq!(said("limits", "{a: 1, a: 2}"), "limits.a is set twice; the first is on line 1",);
     assert_eq!(said("limits", "{a: 1"), "limits: a { that was opened before is not closed",);
+}
+
+#[test]
+fn halving_is_read_with_its_defaults() {
+    use fleetfit_search_spaces::early_termination::Policy;
+    let policy = |text: &str| {
+        study(&command(&[("early_termination", text)])).early_termination.unwrap().policy
+    };
+    let asha = |min_resource, reduction_factor| Policy::Asha { min_resource, reduction_factor };
+    assert_eq!(policy("{type: asha}"), asha(1, 4));
+    assert_eq!(policy("{type: asha, min_resource: 5, reduction_factor: 2}"), asha(5, 2));
+    let set = "{type: hyperband, min_resource: 2, max_resource: 50, evaluation_interval: null}";
+    let hyperband = Policy::Hyperband { min_resource: 2, reduction_factor: 3, max_resource: 50 };
+    assert_eq!(policy(set), hyperband);
 }
 
 #[test]

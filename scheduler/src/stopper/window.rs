@@ -22,15 +22,20 @@ impl Window {
     /// Takes in what a trial had reached: one number an interval, from the first on.
     pub(super) fn push(&mut self, reached: impl Iterator<Item = f64>) {
         for (index, value) in reached.enumerate() {
-            if !self.schedule.looks_at(index + 1) {
-                continue;
-            }
-            let values = self.by_interval.entry(index + 1).or_default();
-            if values.len() == MAX_REMEMBERED {
-                values.pop_front();
-            }
-            values.push_back(value);
+            self.put(index + 1, value);
         }
+    }
+
+    /// Takes in what a trial had reached at one interval.
+    pub(super) fn put(&mut self, interval: usize, value: f64) {
+        if !self.schedule.looks_at(interval) {
+            return;
+        }
+        let values = self.by_interval.entry(interval).or_default();
+        if values.len() == MAX_REMEMBERED {
+            values.pop_front();
+        }
+        values.push_back(value);
     }
 
     pub(super) fn at(&self, interval: usize) -> impl Iterator<Item = f64> {

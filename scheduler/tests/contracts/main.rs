@@ -2,6 +2,7 @@
 
 mod paces;
 mod samplers;
+mod savings;
 mod states;
 mod stoppers;
 mod studies;

@@ -1,4 +1,4 @@
-use fleetfit_scheduler::stopper::{self, Schedule, TrialKey, Watch};
+use fleetfit_scheduler::stopper::{TrialKey, Watch};
 use fleetfit_search_spaces::early_termination::Policy;
 use fleetfit_search_spaces::{EarlyTermination, End, Goal, Outcome, Report};
 
@@ -9,9 +9,16 @@ const ALL: [Policy; 4] = [
     Policy::TruncationSelection { percentage: 30 },
 ];
 
+/// Those that look at rungs only.
+const HALVING: [Policy; 3] = [
+    Policy::Asha { min_resource: 1, reduction_factor: 2 },
+    Policy::Asha { min_resource: 2, reduction_factor: 4 },
+    Policy::Hyperband { min_resource: 1, reduction_factor: 3, max_resource: 20 },
+];
+
 fn watch(policy: &Policy, goal: Goal, evaluation_interval: u32, delay_evaluation: u32) -> Watch {
     let policy = EarlyTermination { policy: policy.clone(), evaluation_interval, delay_evaluation };
-    Watch::new(&policy, goal).expect("the policy can run")
+    Watch::new(&policy, goal)
 }
 
 fn trial(configuration: u32) -> TrialKey {
@@ -72,8 +79,34 @@ fn every_policy_looks_when_it_is_told_to() {
 }
 
 #[test]
+fn rungs_are_looked_at_and_nothing_else() {
+    let stopped =
+        |policy: &Policy, value| stopped_at(learned(watch(policy, Goal::Minimize, 1, 0)), value);
+    assert_eq!(stopped(&HALVING[0], 50.0), [1, 2, 4, 8, 16]);
+    assert_eq!(stopped(&HALVING[1], 50.0), [2, 8]);
+    assert!(HALVING.iter().all(|policy| stopped(policy, 0.5).is_empty()));
+    // Number 99 is dealt to the bracket that begins at 1, with six of the ten.
+    assert_eq!(stopped(&HALVING[2], 50.0), [1, 3, 9]);
+}
+
+#[test]
+fn halving_judges_a_trial_once_at_a_rung() {
+    let policy = Policy::Asha { min_resource: 1, reduction_factor: 2 };
+    let mut watch = watch(&policy, Goal::Minimize, 1, 0);
+    let mut report = |number, step, value| {
+        let stopped = watch.report(trial(number), Report { step, value });
+        stopped.into_iter().map(|(key, _)| key.configuration).collect::<Vec<_>>()
+    };
+    assert_eq!(report(1, 1, 5.0), [0; 0]);
+    assert_eq!(report(2, 1, 4.0), [0; 0], "the better one goes on, and the other one has passed");
+    assert_eq!(report(3, 1, 4.5), [3], "of three trials one goes on");
+    assert_eq!(report(2, 2, 3.0), [0; 0]);
+    assert_eq!(report(1, 2, 3.5), [1]);
+}
+
+#[test]
 fn every_policy_judges_the_same_after_a_replay() {
-    for policy in &ALL {
+    for policy in ALL.iter().chain(&HALVING) {
         let fresh = || watch(policy, Goal::Minimize, 1, 0);
         let mut live = fresh();
         let mut replayed = fresh();
@@ -109,7 +142,7 @@ fn every_policy_judges_the_same_after_a_replay() {
 
 #[test]
 fn failed_trials_teach_nothing() {
-    for policy in &ALL {
+    for policy in ALL.iter().chain(&HALVING) {
         let mut watch = watch(policy, Goal::Minimize, 1, 0);
         for number in 0..20 {
             let reason = String::new();
@@ -174,13 +207,6 @@ fn azures_bandit_example() {
         last(2, 0.65).unwrap().1,
         "bandit: 0.65 after 10 reports is beyond 0.6667, the slack around the best, 0.8"
     );
-}
-
-#[test]
-fn policies_of_later_versions_have_no_rule() {
-    let schedule = Schedule { evaluation_interval: 1, delay_evaluation: 0 };
-    let asha = Policy::Asha { min_resource: 1, reduction_factor: 3 };
-    assert!(stopper::for_policy(&asha, schedule, Goal::Minimize).is_none());
 }
 
 #[test]

@@ -1,0 +1,178 @@
+"""The samplers of other libraries, asked and told in process. Each counts the CPU time of its
+asking and telling; what a user's function would take is not in it."""
+
+import importlib.metadata
+import logging
+import tempfile
+import time
+import warnings
+
+import numpy
+
+from .space import Real, Words, distributions, draw, flat, suggest, tree
+
+warnings.filterwarnings("ignore")
+
+
+class Peer:
+    cpu_s = wall_s = 0.0
+
+    def ask(self):
+        return self.timed(self.ask_now)
+
+    def tell(self, token, loss):
+        self.timed(self.tell_now, token, loss)
+
+    def timed(self, work, *arguments):
+        wall, cpu = time.perf_counter(), time.process_time()
+        try:
+            return work(*arguments)
+        finally:
+            self.cpu_s += time.process_time() - cpu
+            self.wall_s += time.perf_counter() - wall
+
+    def close(self):
+        pass
+
+
+class Optuna(Peer):
+    def __init__(self, algorithm, space, seed, n_trials):
+        import optuna
+
+        optuna.logging.set_verbosity(optuna.logging.ERROR)
+        of = optuna.samplers
+        sampler = {
+            "random": lambda: of.RandomSampler(seed=seed),
+            "tpe": lambda: of.TPESampler(seed=seed),
+            "tpe_group": lambda: of.TPESampler(seed=seed, multivariate=True, group=True),
+            "gp": lambda: of.GPSampler(seed=seed),
+            "cmaes": lambda: of.CmaEsSampler(seed=seed),
+            "qmc": lambda: of.QMCSampler(seed=seed, scramble=True),
+        }[algorithm]()
+        self.space, self.random = space, numpy.random.default_rng(seed)
+        self.study = optuna.create_study(sampler=sampler)
+
+    def ask_now(self):
+        trial = self.study.ask()
+        return trial, suggest(self.space, trial)
+
+    def tell_now(self, trial, loss):
+        self.study.tell(trial, loss)
+
+    def prefill(self, n, loss):
+        from optuna.trial import create_trial
+
+        of = distributions(self.space)
+        trials = []
+        for _ in range(n):
+            values = draw(self.space, self.random)
+            trials.append(create_trial(params=values, distributions={name: of[name]
+                                                                     for name in values},
+                                       value=loss(values)))
+        self.study.add_trials(trials)
+
+
+class Hyperopt(Peer):
+    def __init__(self, algorithm, space, seed, n_trials):
+        import hyperopt
+
+        logging.getLogger("hyperopt").setLevel(logging.ERROR)
+        self.of, self.tree = hyperopt, tree(space)
+        self.algorithm = {"tpe": hyperopt.tpe.suggest, "random": hyperopt.rand.suggest}[algorithm]
+        self.domain = hyperopt.base.Domain(lambda values: 0.0, self.tree)
+        self.trials, self.random = hyperopt.Trials(), numpy.random.default_rng(seed)
+
+    def ask_now(self, algorithm=None):
+        ids = self.trials.new_trial_ids(1)
+        seed = int(self.random.integers(2 ** 31 - 1))
+        new = (algorithm or self.algorithm)(ids, self.domain, self.trials, seed)
+        self.trials.insert_trial_docs(new)
+        self.trials.refresh()
+        trial = self.trials._dynamic_trials[-1]
+        trial["state"] = self.of.JOB_STATE_RUNNING
+        drawn = {name: own[0] for name, own in trial["misc"]["vals"].items() if own}
+        return trial, flat(self.of.space_eval(self.tree, drawn))
+
+    def tell_now(self, trial, loss):
+        trial["state"] = self.of.JOB_STATE_DONE
+        trial["result"] = {"loss": loss, "status": self.of.STATUS_OK}
+        self.trials.refresh()
+
+    def prefill(self, n, loss):
+        ids = self.trials.new_trial_ids(n)
+        new = self.of.rand.suggest(ids, self.domain, self.trials, 0)
+        self.trials.insert_trial_docs(new)
+        self.trials.refresh()
+        for trial in self.trials._dynamic_trials:
+            drawn = {name: own[0] for name, own in trial["misc"]["vals"].items() if own}
+            trial["state"] = self.of.JOB_STATE_DONE
+            values = flat(self.of.space_eval(self.tree, drawn))
+            trial["result"] = {"loss": loss(values), "status": self.of.STATUS_OK}
+        self.trials.refresh()
+
+
+class Smac(Peer):
+    def __init__(self, algorithm, space, seed, n_trials):
+        import ConfigSpace
+        import smac
+
+        of = ConfigSpace
+        self.space = of.ConfigurationSpace(seed=seed)
+        for own in space:
+            if isinstance(own, Words):
+                parameter = of.CategoricalHyperparameter(own.name, list(map(str, own.words)))
+            else:
+                kind = (of.UniformFloatHyperparameter if isinstance(own, Real)
+                        else of.UniformIntegerHyperparameter)
+                parameter = kind(own.name, own.low, own.high, log=own.log)
+            self.space.add(parameter)
+            if own.under:
+                parent, word = own.under
+                self.space.add(of.EqualsCondition(parameter, self.space[parent], str(word)))
+        self.folder = tempfile.TemporaryDirectory()
+        facade = {"forest": smac.HyperparameterOptimizationFacade,
+                  "gp": smac.BlackBoxFacade}[algorithm]
+        scenario = smac.Scenario(self.space, deterministic=True, n_trials=n_trials, seed=seed,
+                                 output_directory=self.folder.name)
+        self.facade = facade(scenario, lambda configuration, seed=0: 0.0, logging_level=False,
+                             overwrite=True)
+
+    def ask_now(self):
+        trial = self.facade.ask()
+        return trial, dict(trial.config)
+
+    def tell_now(self, trial, loss):
+        from smac.runhistory.dataclasses import TrialValue
+
+        self.facade.tell(trial, TrialValue(cost=loss, time=0.0), save=False)
+
+    def prefill(self, n, loss):
+        from smac.runhistory.dataclasses import TrialInfo, TrialValue
+
+        for configuration in self.space.sample_configuration(n):
+            self.facade.tell(TrialInfo(configuration, seed=0),
+                             TrialValue(cost=loss(dict(configuration)), time=0.0), save=False)
+
+    def close(self):
+        self.folder.cleanup()
+
+
+LIBRARIES = {"optuna": Optuna, "hyperopt": Hyperopt, "smac": Smac}
+# Those that are run where nothing is asked for; `smac` where it is installed.
+PEERS = ("optuna_random", "optuna_qmc", "optuna_tpe", "optuna_cmaes", "optuna_gp", "hyperopt_tpe")
+OPTIONAL = ("smac_forest",)
+# Cheap enough for a thousand trials.
+CHEAP = ("optuna_random", "optuna_qmc", "optuna_tpe", "optuna_cmaes", "hyperopt_tpe")
+
+
+def version(name):
+    """Of the library; none where it is not installed."""
+    try:
+        return importlib.metadata.version(name.split("_")[0])
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def peer(name, space, seed, n_trials):
+    library, algorithm = name.split("_", 1)
+    return LIBRARIES[library](algorithm, space, seed, n_trials)
