@@ -16,6 +16,7 @@ mod inside;
 mod interrupt;
 mod log;
 mod material;
+mod models;
 mod nats;
 mod new_file;
 mod output;
