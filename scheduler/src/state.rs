@@ -157,6 +157,11 @@ impl StudyState {
         self.flight.number_from(first);
     }
 
+    /// Whether this assignment is out.
+    pub fn is_out(&self, assignment: u64) -> bool {
+        self.flight.piece_out(assignment).is_some()
+    }
+
     /// Which entities are tried first, because their trials take much longer than others'.
     pub fn large_first(&mut self, large: Vec<u32>) {
         self.large = large;

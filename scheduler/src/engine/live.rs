@@ -79,6 +79,7 @@ impl Live {
         for assignment in adopted {
             live.handle(Event::Adopted { assignment });
         }
+        live.restore_leases(journal)?;
         Ok(live)
     }
 

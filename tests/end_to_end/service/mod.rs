@@ -5,6 +5,7 @@ mod external;
 mod fleet;
 mod managed;
 mod nats;
+mod predict;
 mod proxy;
 mod runners;
 mod torture;
