@@ -39,9 +39,9 @@ target_column_name: sales
 task: forecasting
 forecasting: {time_column_name: week, forecast_horizon: 4}
 partition_column_names: [store]
-trial: {learner: naive}
+trial: {learner: ridge}
 search_space:
-  unused: [1]
+  alpha: [1.0, 10.0]
 sampling_algorithm: grid
 objective: {goal: minimize, primary_metric: rmse}
 n_cross_validations: 4
@@ -132,7 +132,8 @@ enum Mishap {
 /// should be, or closed.
 fn road(to: &str, n_mishaps: usize, mishap: Mishap, and_then_closed: bool) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-    let url = format!("http://{}", listener.local_addr().expect("its address"));
+    let own = listener.local_addr().expect("its address").to_string();
+    let url = format!("http://{own}");
     let to = to.strip_prefix("http://").expect("an address").to_owned();
     let left = Arc::new(AtomicUsize::new(n_mishaps));
     std::thread::spawn(move || {
@@ -144,7 +145,7 @@ fn road(to: &str, n_mishaps: usize, mishap: Mishap, and_then_closed: bool) -> St
                 && left
                     .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |n| n.checked_sub(1))
                     .is_ok();
-            let head = head.replacen(&url["http://".len()..], &to, 1);
+            let head = head.replacen(&own, &to, 1);
             carry(near, far, &head, is_hit.then_some(mishap));
             if is_hit && and_then_closed {
                 return;
