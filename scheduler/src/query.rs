@@ -109,6 +109,9 @@ pub struct BestView {
     pub trial: u32,
     /// The fitted model's id.
     pub model: Option<String>,
+    /// Why there is no model, where fitting one on all rows failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model_reason: Option<String>,
     /// How winners are chosen.
     pub selection: Selection,
 }
@@ -120,6 +123,9 @@ pub struct ModelView {
     pub entity: Option<EntityKey>,
     /// Its winner's model; none where nothing completed, or nothing was fitted on all rows.
     pub model: Option<ModelAddress>,
+    /// Why there is none, where fitting it failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model_reason: Option<String>,
 }
 
 /// One ended trial.
