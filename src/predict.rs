@@ -9,14 +9,13 @@ use fleetfit_search_spaces::wire::ModelAddress;
 use fleetfit_search_spaces::{DataSource, EntityKey, Place, Problem, Value};
 use fleetfit_trial_runner::dataset::{DataError, KeyKind, Prediction};
 use fleetfit_trial_runner::frame::FeatureSchema;
-use fleetfit_trial_runner::model::{Model, Predictions};
-use fleetfit_trial_runner::pack;
+use fleetfit_trial_runner::model::Predictions;
 use serde_json::Value as Json;
 
 use crate::cli::{Output, PredictArgs};
 use crate::exit;
 use crate::failure::Failure;
-use crate::home;
+use crate::models::{Models, Wanted};
 use crate::output::{Printer, write_line};
 use crate::show;
 use crate::source::Source;
@@ -25,13 +24,10 @@ use crate::table::csv_cell;
 
 /// Predicts each row of the file with its entity's model.
 pub(crate) fn predict(home: &Path, args: &PredictArgs, printer: &Printer) -> Result<i32, Failure> {
-    Source::here(&args.server, "predictions")?;
     check_out(args)?;
-    let dir = home::study_dir(home, &args.study);
     let winners = Source::ask(home, &args.server, |source| winners(source, args))?;
-    let schema = FeatureSchema::load(&dir).map_err(|error| {
-        Failure::Unavailable(format!("the models of {} cannot be read: {error}", args.study))
-    })?;
+    let models = Models::open(home, &args.server, &args.study)?;
+    let schema = models.schema()?;
     let (fixed, entities): (bool, Vec<EntityKey>) = match &args.entity {
         Some(_) => (true, vec![EntityKey::default()]),
         None => (false, winners.iter().map(|(key, _)| key.clone()).collect()),
@@ -50,18 +46,19 @@ pub(crate) fn predict(home: &Path, args: &PredictArgs, printer: &Printer) -> Res
     let mut answers = vec![Answer::Unknown; rows.n_rows()];
     let mut widths: Vec<Option<f64>> = vec![None; rows.n_rows()];
     let mut without_model: Vec<WithoutModel<'_>> = Vec::new();
+    let mut wanted = Vec::new();
     for entity in rows.entities() {
-        let (key, model) = &winners[entity as usize];
-        let model = match model {
-            Ok(model) => model,
-            Err(reason) => {
+        match &winners[entity as usize] {
+            (key, Ok(address)) => wanted.push(Wanted { entity, key, address }),
+            (key, Err(reason)) => {
                 without_model.push((key, rows.rows(entity).len(), reason.as_deref()));
-                continue;
             }
-        };
+        }
+    }
+    models.each(&wanted, |Wanted { entity, key, .. }, model| {
+        let (entity, key) = (*entity, *key);
         let frame = rows.frame(entity);
         let all: Vec<u32> = (0..frame.n_rows as u32).collect();
-        let model = load(&dir, model)?;
         let predictions = model
             .predict(&frame, &all)
             .map_err(|error| Failure::asked(format!("{shown}: {key}: {error}"), HINT))?;
@@ -74,7 +71,8 @@ pub(crate) fn predict(home: &Path, args: &PredictArgs, printer: &Printer) -> Res
         for (&row, answer) in rows.rows(entity).iter().zip(each_row(&predictions)) {
             answers[row as usize] = answer;
         }
-    }
+        Ok(())
+    })?;
     // One entity's model for every row: every row is that entity's.
     let keys = match fixed {
         true => Keys::All(&winners[0].0),
@@ -171,12 +169,6 @@ fn winners(source: &Source, args: &PredictArgs) -> Result<Vec<Winner>, Failure> 
         ));
     }
     Ok(winners)
-}
-
-fn load(dir: &Path, address: &ModelAddress) -> Result<Model, Failure> {
-    let bytes =
-        pack::read(&dir.join("models"), address).map_err(|error| Failure::outside(&error))?;
-    Model::from_bytes(&bytes).map_err(|error| Failure::outside(&error))
 }
 
 /// What is predicted for a row.

@@ -10,12 +10,15 @@ use fleetfit_search_spaces::{
 
 use super::parameters::parameters;
 use super::ranking::{Shared, Top};
-use super::{BestView, MetricView, ModelView, QueryError, StatusView, TrialCounts, entity, time};
+use super::{BestView, MetricView, QueryError, StatusView, TrialCounts, entity, time};
 use crate::journal::{Journal, JournalError, StudyRecord};
 use crate::state::{Ranked, Unfitted};
 
 /// The shared best, and its value for every entity; not a number where it has none.
 pub(super) type SharedValues = (Ranked, Arc<Vec<f64>>);
+
+/// An entity's key, and where its winner's model lies or why there is none.
+pub(super) type EntityModel = (Option<EntityKey>, Option<Result<ModelAddress, String>>);
 
 /// A study that is being asked about.
 pub(super) struct Asked {
@@ -150,18 +153,15 @@ impl Asked {
         Ok(ranked.map(|ranked| (ranked.value, ranked.configuration)))
     }
 
-    /// Where the models of entities lie, from this entity on.
-    pub(super) fn models_from(
+    /// Where the model of an entity lies, by the entity's index.
+    pub(super) fn models(
         self,
-        first: u32,
-    ) -> Result<impl Iterator<Item = Result<ModelView, QueryError>> + Send + use<>, QueryError>
-    {
+    ) -> Result<impl Fn(u32) -> Result<EntityModel, QueryError>, QueryError> {
         let shared = match self.selection() {
             Selection::Raw => None,
             Selection::Shared => Some(self.shared(1)?.first().map(|ranked| ranked.configuration)),
         };
-        let entities = first..self.record.head.entities;
-        Ok(entities.map(move |index| {
+        Ok(move |index| {
             let winner = match shared {
                 None => self.raw_best(index)?.map(|ranked| ranked.configuration),
                 Some(shared) => shared,
@@ -170,9 +170,8 @@ impl Asked {
                 Some(winner) => self.journal.model(self.record.id, index, winner)?,
                 None => None,
             };
-            let (model, model_reason) = or_why(model);
-            Ok(ModelView { entity: self.key(index)?, model, model_reason })
-        }))
+            Ok((self.key(index)?, model))
+        })
     }
 
     /// How winners are chosen; one entity's own best is the shared best.
@@ -320,7 +319,9 @@ impl Asked {
 }
 
 /// A model that was fitted; where that failed, why.
-fn or_why(fitted: Option<Result<ModelAddress, String>>) -> (Option<ModelAddress>, Option<String>) {
+pub(super) fn or_why(
+    fitted: Option<Result<ModelAddress, String>>,
+) -> (Option<ModelAddress>, Option<String>) {
     match fitted {
         Some(Ok(model)) => (Some(model), None),
         Some(Err(reason)) => (None, Some(reason)),

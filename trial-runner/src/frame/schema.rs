@@ -105,14 +105,23 @@ impl FeatureSchema {
 
     /// The schema that a study's folder keeps.
     pub fn load(dir: &Path) -> io::Result<Self> {
-        let bytes = fs::read(dir.join(FILE))?;
-        let Stamp { version } = serde_json::from_slice(&bytes)?;
+        Self::from_bytes(&Self::stored(dir)?)
+    }
+
+    /// The schema that a study's folder keeps, as it is stored.
+    pub fn stored(dir: &Path) -> io::Result<Vec<u8>> {
+        fs::read(dir.join(FILE))
+    }
+
+    /// The schema out of its stored form.
+    pub fn from_bytes(bytes: &[u8]) -> io::Result<Self> {
+        let Stamp { version } = serde_json::from_slice(bytes)?;
         if version > VERSION {
             return Err(io::Error::other(format!(
                 "{FILE} has form {version}, and this version reads up to {VERSION}: update fleetfit"
             )));
         }
-        Ok(serde_json::from_slice::<Stored<Self>>(&bytes)?.schema)
+        Ok(serde_json::from_slice::<Stored<Self>>(bytes)?.schema)
     }
 
     /// The names of a frame's columns for people: `date.month` for the parts of a date.

@@ -154,6 +154,14 @@ pub(super) fn all() -> Vec<(&'static str, Form)> {
                 vec![("digests", list_of(text_like("^[0-9a-f]{64}$", 64), 0, MAX_ASKED))],
             ),
         ),
+        (
+            "WantedModels",
+            object(
+                "Whose models are wanted.",
+                vec![("entities", list_of(named("EntityKey"), 1, MAX_PAGE))],
+            ),
+        ),
+        ("Schema", open_object("Which columns are features, of what kind, and which the rest is.")),
         ("Job", open_object("A job with the keys of a job file; docs/job-file.md describes them.")),
     ];
     forms.extend(requests());
