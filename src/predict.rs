@@ -45,12 +45,14 @@ pub(crate) fn predict(home: &Path, args: &PredictArgs, printer: &Printer) -> Res
         .map_err(|error| Failure::problem(file_problem(&place, &error)))?;
     let mut answers = vec![Answer::Unknown; rows.n_rows()];
     let mut widths: Vec<Option<f64>> = vec![None; rows.n_rows()];
-    let mut without_model = 0_usize;
+    let mut without_model: Vec<WithoutModel<'_>> = Vec::new();
     let mut wanted = Vec::new();
     for entity in rows.entities() {
         match &winners[entity as usize] {
-            (key, Some(address)) => wanted.push(Wanted { entity, key, address }),
-            (_, None) => without_model += rows.rows(entity).len(),
+            (key, Ok(address)) => wanted.push(Wanted { entity, key, address }),
+            (key, Err(reason)) => {
+                without_model.push((key, rows.rows(entity).len(), reason.as_deref()));
+            }
         }
     }
     models.each(&wanted, |Wanted { entity, key, .. }, model| {
@@ -94,11 +96,31 @@ pub(crate) fn predict(home: &Path, args: &PredictArgs, printer: &Printer) -> Res
         let rows = rows_are(unknown);
         printer.complain(&format!("{rows} of entities that the study does not know"));
     }
-    if without_model > 0 {
-        let rows = rows_are(without_model);
-        printer.complain(&format!("{rows} of entities without a model"));
-    }
+    say_without_model(&without_model, printer);
     Ok(exit::DONE)
+}
+
+/// An entity without a model: its key, its rows, and why if that is known.
+type WithoutModel<'a> = (&'a EntityKey, usize, Option<&'a str>);
+
+/// How many entities without a model are named.
+const NAMED: usize = 10;
+
+/// Says which rows stay without a prediction, and why.
+fn say_without_model(all: &[WithoutModel<'_>], printer: &Printer) {
+    let n_rows: usize = all.iter().map(|(_, n_rows, _)| n_rows).sum();
+    if n_rows == 0 {
+        return;
+    }
+    printer.complain(&format!("{} of entities without a model", rows_are(n_rows)));
+    for (key, n_rows, reason) in all.iter().take(NAMED) {
+        let reason = reason.unwrap_or("none of its trials completed");
+        let plural = if *n_rows == 1 { "row" } else { "rows" };
+        printer.complain(&format!("  {key} ({n_rows} {plural}): {reason}"));
+    }
+    if all.len() > NAMED {
+        printer.complain(&format!("  and {} more", show::count((all.len() - NAMED) as u64)));
+    }
 }
 
 fn rows_are(n_rows: usize) -> String {
@@ -127,19 +149,22 @@ fn check_out(args: &PredictArgs) -> Result<(), Failure> {
 
 const HINT: &str = "the file needs the columns that the study was trained on";
 
-type Winner = (EntityKey, Option<ModelAddress>);
+/// An entity, and where its model lies; where it has none, why if that is known.
+type Winner = (EntityKey, Result<ModelAddress, Option<String>>);
 
 /// Each entity that may be predicted, with where its model lies.
 fn winners(source: &Source, args: &PredictArgs) -> Result<Vec<Winner>, Failure> {
     let mut winners: Vec<Winner> = Vec::new();
     let entity = args.entity.as_deref();
-    source.each_model(&args.study, entity, |ModelView { entity, model }| {
-        winners.push((entity.unwrap_or_default(), model));
+    source.each_model(&args.study, entity, |ModelView { entity, model, model_reason }| {
+        winners.push((entity.unwrap_or_default(), model.ok_or(model_reason)));
     })?;
-    if winners.iter().all(|(_, model)| model.is_none()) {
+    if winners.iter().all(|(_, model)| model.is_err()) {
         let whose = entity.map(|key| format!(" of {key}")).unwrap_or_default();
+        let reason = winners.iter().find_map(|(_, model)| model.as_ref().err()?.as_deref());
+        let why = reason.map(|reason| format!(": {reason}")).unwrap_or_default();
         return Err(Failure::asked(
-            format!("{} has no model{whose} to predict with", args.study),
+            format!("{} has no model{whose} to predict with{why}", args.study),
             "a study with a built-in learner keeps models when it ends; fleetfit status says more",
         ));
     }

@@ -207,6 +207,7 @@ impl Session<'_> {
                 self.printer.note(&format!("every entity: fleetfit best {name} --all"));
             }
         }
+        show::of_the_service(&view).for_each(|message| self.printer.note(message));
         Ok(match view.status {
             Status::Failed => exit::NOTHING_COMPLETED,
             _ => exit::DONE,

@@ -18,7 +18,7 @@ use fleetfit_search_spaces::{
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use self::asked::Asked;
+use self::asked::{Asked, or_why};
 use crate::event::EndedBy;
 use crate::journal::{Journal, JournalError, Status, StudyRecord, Summary};
 
@@ -109,6 +109,9 @@ pub struct BestView {
     pub trial: u32,
     /// The fitted model's id.
     pub model: Option<String>,
+    /// Why there is no model, where fitting one on all rows failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model_reason: Option<String>,
     /// How winners are chosen.
     pub selection: Selection,
 }
@@ -120,6 +123,9 @@ pub struct ModelView {
     pub entity: Option<EntityKey>,
     /// Its winner's model; none where nothing completed, or nothing was fitted on all rows.
     pub model: Option<ModelAddress>,
+    /// Why there is none, where fitting it failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model_reason: Option<String>,
 }
 
 /// One ended trial.
@@ -362,7 +368,8 @@ pub fn models_page(
     let model_of = Asked::new(journal, record)?.models()?;
     let page = (first..entities).take(limit).map(|index| {
         let (entity, model) = model_of(index)?;
-        Ok(ModelView { entity, model: model.and_then(Result::ok) })
+        let (model, model_reason) = or_why(model);
+        Ok(ModelView { entity, model, model_reason })
     });
     let page: Vec<ModelView> = page.collect::<Result<_, QueryError>>()?;
     let next = u64::from(first) + page.len() as u64;

@@ -26,6 +26,7 @@ use crate::stopper::{TrialKey, Watch};
 use self::flight::{Flight, Purpose};
 use self::pace::Pace;
 use self::refit::Refits;
+pub use self::refit::Unfitted;
 use self::search::Queue;
 pub use self::standings::Ranked;
 use self::standings::Standings;

@@ -254,7 +254,13 @@ impl Learner {
 
     /// Our name of a parameter that another tool calls so; none for our own names.
     pub fn own_name(self, name: &str) -> Option<&'static str> {
-        alias::own_name(self, name)
+        alias::foreign(self, name).and_then(alias::Foreign::own_name)
+    }
+
+    /// A parameter as the learner reads it: its name and its value, where another tool's stand for
+    /// them; none where it means nothing to the learner.
+    pub(crate) fn translated(self, name: &str, value: &Value) -> Option<(String, Value)> {
+        alias::translated(self, name, value)
     }
 
     /// The parameter with this name.

@@ -213,3 +213,64 @@ seed: 1
         assert!((2.0..6.0).contains(&gain), "{strategy}: a promotion sells four more, not {gain}");
     }
 }
+
+/// Thirty days of three shops; the last row of `b` lies far in the future, beyond what any
+/// regular series is laid out for, and no fold trains on it.
+fn strays() -> String {
+    let mut text = String::from("shop,day,units\n");
+    for shop in ["a", "b", "c"] {
+        for day in 0..30 {
+            let date = if shop == "b" && day == 29 { "2300-01-01".into() } else { date(day) };
+            text.push_str(&format!("{shop},{date},{}\n", day % 7));
+        }
+    }
+    text
+}
+
+#[test]
+fn a_winner_that_cannot_be_fitted_on_all_rows_says_why() {
+    let place = Place::new();
+    place.write("units.csv", &strays());
+    place.write(
+        "job.yaml",
+        "\
+type: sweep
+name: strays
+training_data: {path: units.csv}
+target_column_name: units
+task: forecasting
+partition_column_names: [shop]
+forecasting: {time_column_name: day, forecast_horizon: 3}
+n_cross_validations: 2
+trial: {learner: theta}
+search_space: {theta: [2.0]}
+sampling_algorithm: grid
+objective: {goal: minimize, primary_metric: mae}
+seed: 1
+",
+    );
+    let ran = place.fleetfit(&["run", "job.yaml"]).ok();
+    let why = "1 of 3 entities has no model, because the fit of the winner on all rows failed: b: ";
+    assert!(ran.stderr.contains(why), "{}", ran.stderr);
+    let status = place.json(&["status", "strays"]);
+    let notices = status["notices"].as_array().expect("notices");
+    let says = |notice: &Value| notice["message"].as_str().is_some_and(|it| it.starts_with(why));
+    assert_eq!(notices.iter().filter(|notice| says(notice)).count(), 1, "{status}");
+
+    let bests = place.lines(&["best", "strays", "--all"]);
+    assert!(bests[0]["model"].is_string() && bests[0].get("model_reason").is_none());
+    assert!(bests[1]["model"].is_null(), "{}", bests[1]);
+    let reason = bests[1]["model_reason"].as_str().expect("a reason");
+    assert!(reason.contains("steps"), "{reason}");
+    let told = place.fleetfit(&["best", "strays", "--all"]).ok();
+    assert!(told.stdout.contains("has no model because") && told.stdout.contains(reason));
+
+    let rows = "shop,day\na,2025-01-31\nb,2025-01-31\nc,2025-01-31\n";
+    place.write("next.csv", rows);
+    let said = place.fleetfit(&["predict", "strays", "--data", "next.csv"]).ok();
+    let lines = format!("1 row is of entities without a model\n  b (1 row): {reason}\n");
+    assert!(said.stderr.contains(&lines), "{}", said.stderr);
+    let said = place.fleetfit(&["predict", "strays", "--data", "next.csv", "--entity", "b"]);
+    assert_eq!(said.code, 2);
+    assert!(said.stderr.contains(reason), "{}", said.stderr);
+}

@@ -11,6 +11,7 @@ pub(crate) mod encoder;
 pub(crate) mod errors;
 pub(crate) mod forecast;
 pub(crate) mod forest;
+pub mod importance;
 pub(crate) mod kernel;
 pub(crate) mod lagged;
 pub(crate) mod linear;

@@ -28,6 +28,8 @@ mod trials;
 #[cfg(test)]
 pub(crate) mod contract;
 #[cfg(test)]
+mod hostile;
+#[cfg(test)]
 mod reference;
 #[cfg(test)]
 mod series_contract;

@@ -152,6 +152,7 @@ pub(super) fn summarise(state: &StudyState) -> Summary {
         fits: counts.fits,
         proposed: counts.proposed,
         shared_best: state.shared_best(),
+        unfitted: state.unfitted(),
     }
 }
 

@@ -3,6 +3,7 @@
 mod contract;
 mod external;
 mod fleet;
+mod importance;
 mod managed;
 mod nats;
 mod predict;

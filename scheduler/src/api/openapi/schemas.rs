@@ -357,6 +357,7 @@ fn best() -> Form {
             ("command?", text()),
             ("trial", trial()),
             ("model", text_or_nothing()),
+            ("model_reason?", text()),
             ("selection", words(&["raw", "shared"])),
         ],
     )
@@ -369,7 +370,11 @@ fn model() -> Form {
     );
     object(
         "Where the model of one entity lies.",
-        vec![("entity", or_nothing(named("EntityKey"))), ("model", or_nothing(address))],
+        vec![
+            ("entity", or_nothing(named("EntityKey"))),
+            ("model", or_nothing(address)),
+            ("model_reason?", text()),
+        ],
     )
 }
 
