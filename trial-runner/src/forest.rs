@@ -8,6 +8,7 @@
 //! they stand beside (see `grid.rs`). Nothing here knows frames or jobs.
 
 mod classes;
+pub(crate) mod draw;
 pub(crate) mod grid;
 mod grow;
 mod local;
@@ -69,11 +70,10 @@ pub(crate) enum Truth<'a> {
 
 /// Rows whose leaves are told.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Watched<'a> {
-    /// These.
-    Rows(&'a [u32]),
-    /// Of the rows to learn from those that the tree did not see.
-    OutOfBag,
+pub(crate) struct Watched<'a> {
+    pub(crate) rows: &'a [u32],
+    /// Whether only of the rows that the tree did not see.
+    pub(crate) out_of_bag: bool,
 }
 
 /// One fit.

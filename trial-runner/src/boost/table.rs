@@ -65,8 +65,8 @@ pub(crate) enum Codes<'a> {
 /// What the codes of a column mean.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Values {
-    /// The bins of numbers, parted by these.
-    Numbers { cuts: Vec<f64> },
+    /// The bins of numbers, parted by these, and the values that each reaches from and to.
+    Numbers { cuts: Vec<f64>, bins: Bins },
     /// A level a code; those that are left share the code after the last.
     Words { levels: Vec<u32> },
 }
@@ -264,7 +264,7 @@ fn code_numbers(values: &[f64], max_bins: usize) -> Coded {
         codes: Coding::Narrow(codes.collect()),
         missing: is_missing.then_some(n_values as u16),
         n_values,
-        values: Values::Numbers { cuts },
+        values: Values::Numbers { cuts, bins },
     }
 }
 

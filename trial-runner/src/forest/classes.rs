@@ -17,7 +17,6 @@ const BINS: usize = 256;
 pub(super) struct Lots {
     /// A row's, for every row of the grid.
     lots: Vec<Lot>,
-    weight_scale: f64,
     /// x ln x for small whole numbers.
     logs: Vec<f64>,
 }
@@ -49,7 +48,7 @@ pub(super) fn lots(job: &Job<'_>, codes: &[u32]) -> Lots {
     let is_entropy = matches!(job.truth, Truth::Classes { by_entropy: true, .. });
     let n_logs = if is_entropy && whole <= MAX_LOGS { whole + 1 } else { 0 };
     let logs = (0..n_logs).map(|number| x_log_x(number as f64)).collect();
-    Lots { lots, weight_scale, logs }
+    Lots { lots, logs }
 }
 
 fn x_log_x(x: f64) -> f64 {
@@ -135,15 +134,14 @@ impl<const ENTROPY: bool> Left for Side<'_, ENTROPY> {
     }
 
     #[inline(always)]
-    fn score(&self) -> (f64, f64) {
+    fn score(&self) -> f64 {
         let (left, right) = (self.left_weight, self.weight - self.left_weight);
         if ENTROPY {
-            let under = f64::from(u8::from((left > 0.0) & (right > 0.0)));
             let parts = log(self.logs, left) + log(self.logs, right);
             // Never below zero: what is left of the whole's disorder is taken from it.
-            (log(self.logs, self.weight) + self.left_sum + self.right_sum - parts, under)
+            log(self.logs, self.weight) + self.left_sum + self.right_sum - parts
         } else {
-            (self.left_sum * right + self.right_sum * left, left * right)
+            self.left_sum / left + self.right_sum / right
         }
     }
 }
@@ -234,9 +232,9 @@ impl<const ENTROPY: bool> Measure for Classes<'_, ENTROPY> {
                 let is_large = (n_left >= scan.least) & (rows.len() - n_left >= scan.least);
                 if let Some(last) = last
                     && is_large
-                    && best.is_beaten(left.score())
+                    && left.score() > best.score
                 {
-                    best.take(left.score());
+                    best.score = left.score();
                     (best.column, best.missing_left) = (scan.column, n_moved > 0);
                     (best.last, best.next) = (last, bin as u8);
                 }
@@ -258,9 +256,9 @@ impl<const ENTROPY: bool> Measure for Classes<'_, ENTROPY> {
     fn decrease(&self, best: &Best, whole: f64) -> f64 {
         if ENTROPY {
             // In bits, as scikit-learn's.
-            (best.score() - self.whole) / std::f64::consts::LN_2 / whole
+            (best.score - self.whole) / std::f64::consts::LN_2 / whole
         } else {
-            (best.score() - self.whole / self.weight) / whole
+            (best.score - self.whole / self.weight) / whole
         }
     }
 

@@ -7,9 +7,10 @@
 use std::ops::Range;
 
 use fleetfit_search_spaces::seed::mix;
-use rand::{Rng, SeedableRng};
+use rand::SeedableRng;
 use rand_pcg::Pcg64Mcg;
 
+use super::draw::{below, unit};
 use super::local::{Local, MAX_ROWS};
 use super::measure::{Best, Left, Measure, Scan, try_ordered};
 use super::tree::{Node, Tree};
@@ -82,14 +83,10 @@ impl<'a, M: Measure> Grower<'a, M> {
         self.grow(&mut rng)?;
         let tree = std::mem::take(&mut self.tree);
         let leaf_of = |&row: &u32| tree.leaf_of(self.job.grid, row);
-        let leaf_of = match self.job.watched {
-            Watched::Rows(rows) => rows.iter().map(leaf_of).collect(),
-            Watched::OutOfBag => {
-                let is_out = |row: &u32| self.draws[*row as usize] == 0;
-                let each = self.job.rows.iter();
-                each.map(|row| if is_out(row) { leaf_of(row) } else { u32::MAX }).collect()
-            }
-        };
+        let Watched { rows, out_of_bag } = self.job.watched;
+        let is_told = |row: &u32| !out_of_bag || self.draws[*row as usize] == 0;
+        let each = rows.iter();
+        let leaf_of = each.map(|row| if is_told(row) { leaf_of(row) } else { u32::MAX }).collect();
         Ok(Grown { tree, leaf_of })
     }
 
@@ -110,6 +107,8 @@ impl<'a, M: Measure> Grower<'a, M> {
 
     fn grow(&mut self, rng: &mut Pcg64Mcg) -> Result<(), Stopped> {
         self.local.leave();
+        // As if no tree had been before.
+        self.features.sort_unstable();
         self.tree = Tree::default();
         let n_rows = self.rows.len();
         let is_leaf = self.is_leaf(0..n_rows, 0);
@@ -177,10 +176,10 @@ impl<'a, M: Measure> Grower<'a, M> {
         let is_sampled = settings.n_features < n_all;
         let first = if is_sampled || !settings.is_shuffled { 0 } else { below(rng, n_all.max(1)) };
         let mut best = Best::none();
-        let mut n_seen = 0;
+        let mut any_varies = false;
         for index in 0..n_all {
-            // Constant columns do not count, as in scikit-learn.
-            if n_seen == settings.n_features {
+            // Columns that are constant here count too, but one that is not is looked for on.
+            if index >= settings.n_features && any_varies {
                 break;
             }
             if is_sampled {
@@ -195,17 +194,16 @@ impl<'a, M: Measure> Grower<'a, M> {
                 self.visits = 0;
                 self.job.stop.check()?;
             }
-            let varies = match settings.splitter {
+            any_varies |= match settings.splitter {
                 Splitter::Random => self.try_random(column, start..end, rng, &mut best),
                 Splitter::Best => self.try_all(column, start..end, is_local, &mut best),
             };
-            n_seen += usize::from(varies);
             // Two rows part in one way.
-            if end - start == 2 && best.is_found {
+            if end - start == 2 && best.is_found() {
                 break;
             }
         }
-        if !best.is_found {
+        if !best.is_found() {
             return Ok(None);
         }
         let least = settings.min_impurity_decrease;
@@ -291,31 +289,22 @@ impl<'a, M: Measure> Grower<'a, M> {
             high = known.fold(0, u8::max);
         }
         let last = if low == high { low } else { own.cut_at(low, high, unit(rng)) };
-        let is_single = low == high;
-        let mut offer = |missing_left: bool| {
-            let mut left = self.measure.left();
-            let is_left = |code: u8| (code <= last) | (missing_left & (code == missing));
-            for (&code, &item) in codes.iter().zip(&self.items) {
-                left.add_if(item, is_left(code));
-            }
-            let is_large = least == 1 || {
-                let n_left = codes.iter().filter(|code| is_left(**code)).count();
-                n_left >= least && rows.len() - n_left >= least
-            };
-            let score = left.score();
-            if is_large && best.is_beaten(score) {
-                best.take(score);
-                (best.column, best.missing_left) = (column, missing_left);
-                (best.last, best.next) = (last, last.saturating_add(1));
-                if is_single {
-                    best.next = missing;
-                }
-            }
+        // Missing values are drawn too: the better of both sides would be less of an extra tree.
+        let missing_left = has_missing && low < high && unit(rng) < 0.5;
+        let is_left = |code: u8| (code <= last) | (missing_left & (code == missing));
+        let mut left = self.measure.left();
+        for (&code, &item) in codes.iter().zip(&self.items) {
+            left.add_if(item, is_left(code));
+        }
+        let is_large = least == 1 || {
+            let n_left = codes.iter().filter(|code| is_left(**code)).count();
+            n_left >= least && rows.len() - n_left >= least
         };
-        offer(false);
-        // With a single known code the other way round is the same split.
-        if has_missing && !is_single {
-            offer(true);
+        let score = left.score();
+        if is_large && score > best.score {
+            best.score = score;
+            (best.column, best.missing_left) = (column, missing_left);
+            (best.last, best.next) = (last, if low < high { last + 1 } else { missing });
         }
         true
     }
@@ -411,12 +400,29 @@ fn mean(rows: &[u32], numbers: &[f64], weight: impl Fn(u32) -> f64) -> f64 {
     first + sum / total
 }
 
-/// A whole number below `n`.
-fn below(rng: &mut Pcg64Mcg, n: usize) -> usize {
-    ((u128::from(rng.next_u64()) * n as u128) >> 64) as usize
-}
+#[cfg(test)]
+mod tests {
+    use super::super::numbers::{self, Variance};
+    use super::super::tests::{field, settings};
+    use super::super::{Settings, Truth};
+    use super::*;
 
-/// A number in [0, 1).
-fn unit(rng: &mut Pcg64Mcg) -> f64 {
-    (rng.next_u64() >> 11) as f64 / (1_u64 << 53) as f64
+    #[test]
+    fn rows_that_are_kept_in_order_and_rows_that_are_sorted_part_alike() {
+        for n_rows in [50, 250, 900] {
+            let field = field(n_rows, 7);
+            for least in [1, 4] {
+                let settings =
+                    Settings { min_samples_leaf: least, ..settings(1, Splitter::Best) };
+                let job = field.job(Truth::Numbers(&field.numbers), &settings);
+                let words = numbers::words(&job, |row| field.numbers[row]);
+                let grown = |keeps_order: bool| {
+                    let mut grower = Grower::new(&job, Variance::new(&words, job.truth));
+                    grower.keeps_order = keeps_order;
+                    grower.tree(0).unwrap()
+                };
+                assert_eq!(grown(true), grown(false), "{n_rows} {least}");
+            }
+        }
+    }
 }

@@ -163,7 +163,7 @@ mod tests {
                     order.iter().map(|own| local.items[usize::from(*own as u8)]).collect();
                 let code = |row: &u32| grid.columns[column].codes[*row as usize];
                 assert!(found.is_sorted_by_key(|row| (code(row), *row)));
-                assert!(order.iter().zip(&found).all(|(own, row)| own >> 8 == code(row).into()));
+                assert!(order.iter().zip(&found).all(|(own, row)| own >> 8 == u16::from(code(row))));
                 found.sort_unstable();
                 assert_eq!(found, expected);
             }

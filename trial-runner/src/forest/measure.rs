@@ -1,18 +1,15 @@
 //! What a split is judged by.
 
 /// The best split of a node so far.
-///
-/// Scores are fractions, compared without dividing.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Best {
-    over: f64,
-    under: f64,
+    /// Below zero: none.
+    pub(super) score: f64,
     pub(super) column: usize,
     /// The last code of the node that goes left, and the first that goes right.
     pub(super) last: u8,
     pub(super) next: u8,
     pub(super) missing_left: bool,
-    pub(super) is_found: bool,
 }
 
 /// What scans of one column have in common.
@@ -79,35 +76,17 @@ pub(super) trait Left {
         }
     }
 
-    /// How good the split is, as a fraction: over nothing when a side is empty.
-    fn score(&self) -> (f64, f64);
+    /// How good the split is: zero or more where neither side is empty.
+    fn score(&self) -> f64;
 }
 
 impl Best {
     pub(super) fn none() -> Self {
-        Self {
-            over: -1.0,
-            under: 1.0,
-            column: 0,
-            last: 0,
-            next: 0,
-            missing_left: false,
-            is_found: false,
-        }
+        Self { score: -1.0, column: 0, last: 0, next: 0, missing_left: false }
     }
 
-    /// Whether a score is better.
-    #[inline(always)]
-    pub(super) fn is_beaten(&self, (over, under): (f64, f64)) -> bool {
-        (over * self.under > self.over * under) & (under > 0.0)
-    }
-
-    pub(super) fn take(&mut self, (over, under): (f64, f64)) {
-        (self.over, self.under, self.is_found) = (over, under, true);
-    }
-
-    pub(super) fn score(&self) -> f64 {
-        self.over / self.under
+    pub(super) fn is_found(&self) -> bool {
+        self.score >= 0.0
     }
 }
 
@@ -135,6 +114,8 @@ pub(super) fn try_ordered<M: Measure>(
     }
 }
 
+/// All cuts are judged before the best is looked for: which of them is better than those before
+/// cannot be foreseen, and a wrong guess costs more than a few scores.
 #[inline(always)]
 fn walk<L: Left<Item: Copy>>(
     mut left: L,
@@ -152,23 +133,22 @@ fn walk<L: Left<Item: Copy>>(
     for &element in &order[..first] {
         left.add(items[usize::from(element as u8)]);
     }
-    let mut found = None;
-    let mut top = *best;
-    for (&element, &next) in order[first..end].iter().zip(&order[first + 1..]) {
+    let mut scores = [0.0_f64; 256];
+    let mut top = best.score;
+    let pairs = order[first..end].iter().zip(&order[first + 1..]);
+    for (score, (&element, &next)) in scores.iter_mut().zip(pairs) {
         left.add(items[usize::from(element as u8)]);
-        if (element ^ next) < 256 {
-            continue;
-        }
-        let score = left.score();
-        if top.is_beaten(score) {
-            top.take(score);
-            found = Some((element, next));
-        }
+        let own = left.score();
+        // Rows of one code cannot be parted.
+        *score = if element ^ next < 256 { -1.0 } else { own };
+        top = if *score > top { *score } else { top };
     }
-    if let Some((element, next)) = found {
-        top.column = scan.column;
-        (top.last, top.next) = ((element >> 8) as u8, (next >> 8) as u8);
-        top.missing_left = n_moved > 0;
-        *best = top;
+    if top > best.score
+        && let Some(place) = scores.iter().position(|score| *score == top)
+    {
+        let place = first + place;
+        (best.score, best.column, best.missing_left) = (top, scan.column, n_moved > 0);
+        best.last = (order[place] >> 8) as u8;
+        best.next = (order[place + 1] >> 8) as u8;
     }
 }

@@ -90,38 +90,33 @@ impl<'a> Variance<'a> {
         scan: Scan,
         best: &mut Best,
     ) -> bool {
+        let first = bins.start;
         let mut side = self.side();
         side.add(moved);
-        let mut top = *best;
-        let mut found = None;
+        let mut scores = [-1.0; BINS];
+        for (score, bin) in scores.iter_mut().zip(&self.bins[bins.clone()]) {
+            side.add(*bin);
+            *score = side.score();
+        }
         if scan.least > 1 {
             let missing = usize::from(scan.missing);
             let mut n_left = if moved != 0 { self.counts[missing] as usize } else { 0 };
-            for bin in bins {
-                side.add(self.bins[bin]);
-                n_left += self.counts[bin] as usize;
-                let is_large = (n_left >= scan.least) & (n_rows - n_left >= scan.least);
-                if is_large && top.is_beaten(side.score()) {
-                    top.take(side.score());
-                    found = Some(bin);
-                }
-            }
-        } else {
-            let first = bins.start;
-            for (index, bin) in self.bins[bins].iter().enumerate() {
-                side.add(*bin);
-                let score = side.score();
-                if top.is_beaten(score) {
-                    top.take(score);
-                    found = Some(first + index);
+            for (score, count) in scores.iter_mut().zip(&self.counts[bins]) {
+                n_left += *count as usize;
+                if n_left < scan.least || n_rows - n_left < scan.least {
+                    *score = -1.0;
                 }
             }
         }
-        if let Some(bin) = found {
-            (top.column, top.last, top.missing_left) = (scan.column, bin as u8, moved != 0);
-            *best = top;
+        let top = scores.iter().fold(best.score, |top, score| if *score > top { *score } else { top });
+        if top > best.score
+            && let Some(place) = scores.iter().position(|score| *score == top)
+        {
+            (best.score, best.column, best.missing_left) = (top, scan.column, moved != 0);
+            best.last = (first + place) as u8;
+            return true;
         }
-        found.is_some()
+        false
     }
 
     fn side(&self) -> Side {
@@ -154,10 +149,11 @@ impl Left for Side {
     /// The squared distance of the left sum from what the node's mean lets expect, over both sides'
     /// weights: the sum of squares that the split explains, but for a constant.
     #[inline(always)]
-    fn score(&self) -> (f64, f64) {
+    fn score(&self) -> f64 {
         let (sum, weight) = parts(self.sum, self.bits);
         let apart = sum - self.mean * weight;
-        (apart * apart, weight * (self.weight - weight))
+        let under = weight * (self.weight - weight);
+        if under > 0.0 { apart * apart / under } else { -1.0 }
     }
 }
 
@@ -227,7 +223,7 @@ impl Measure for Variance<'_> {
 
     fn decrease(&self, best: &Best, whole: f64) -> f64 {
         // Squares in the words' units, weighted by the node: back to the target's own.
-        let squares = best.score() * self.side().weight * self.words.weight_scale
+        let squares = best.score * self.side().weight * self.words.weight_scale
             / (self.words.scale * self.words.scale);
         let gini = if matches!(self.truth, Truth::Classes { .. }) { 2.0 } else { 1.0 };
         gini * squares * self.words.weight_scale / whole

@@ -96,7 +96,7 @@ impl Planter<'_> {
             Split::Cut { column, last, missing_left } => {
                 let threshold = match &self.table.columns[column as usize].values {
                     // After the last bin come the missing values alone.
-                    Values::Numbers { cuts } => {
+                    Values::Numbers { cuts, .. } => {
                         cuts.get(usize::from(last)).copied().unwrap_or(f64::MAX)
                     }
                     Values::Words { .. } => f64::MAX,
