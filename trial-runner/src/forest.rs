@@ -177,8 +177,7 @@ fn side_by_side<M: Measure>(
         let work = &work;
         let mut growers = growers.iter_mut();
         let own = growers.next();
-        let workers: Vec<_> =
-            growers.map(|grower| scope.spawn(move || work(grower))).collect();
+        let workers: Vec<_> = growers.map(|grower| scope.spawn(move || work(grower))).collect();
         let mut parts: Vec<Result<Vec<_>, Stopped>> = own.map(work).into_iter().collect();
         for worker in workers {
             match worker.join() {

@@ -211,7 +211,8 @@ fn read_folds(
     let columns_at = root.take("cv_split_column_names", findings);
     let out_of_bag = count_at.as_ref().is_some_and(is_out_of_bag);
     if let (Some(at), true, Some(Task::Forecasting)) = (&count_at, out_of_bag, task) {
-        let says = "is out_of_bag, which judges rows by later ones; forecasts are judged by the past";
+        let says =
+            "is out_of_bag, which judges rows by later ones; forecasts are judged by the past";
         findings.problem(at, Mistake::new(says, "a number of folds").hint("write auto"));
     }
     let count = match &count_at {

@@ -38,10 +38,8 @@ impl<'a> Column<'a> {
         cuts: impl Into<Cow<'a, [f64]>>,
     ) -> Self {
         let (least, most) = (least.into(), most.into());
-        let (low, high) = (
-            least.first().copied().unwrap_or_default(),
-            most.last().copied().unwrap_or_default(),
-        );
+        let (low, high) =
+            (least.first().copied().unwrap_or_default(), most.last().copied().unwrap_or_default());
         let scale = N_STEPS as f64 / (high - low);
         let below = |step: usize| {
             let value = low + step as f64 / scale;

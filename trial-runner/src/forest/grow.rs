@@ -34,6 +34,7 @@ pub(super) struct Grower<'a, M: Measure> {
     spare: Vec<u32>,
     items: Vec<M::Item>,
     codes: Vec<u8>,
+    scores: [f64; MAX_ROWS],
     local: Local<M::Item>,
     keeps_order: bool,
     features: Vec<u32>,
@@ -65,6 +66,7 @@ impl<'a, M: Measure> Grower<'a, M> {
             spare: vec![0; job.rows.len()],
             items: Vec::new(),
             codes: Vec::new(),
+            scores: [0.0; MAX_ROWS],
             local: Local::new(n_columns),
             keeps_order: settings.splitter == Splitter::Best
                 && settings.n_features.saturating_mul(KEPT_SHARE) >= n_columns,
@@ -132,8 +134,7 @@ impl<'a, M: Measure> Grower<'a, M> {
             });
             let middle = start + self.part(start..end, &best);
             let depth = depth + 1;
-            let is_leaf =
-                [self.is_leaf(start..middle, depth), self.is_leaf(middle..end, depth)];
+            let is_leaf = [self.is_leaf(start..middle, depth), self.is_leaf(middle..end, depth)];
             if !(is_leaf[0] && is_leaf[1]) && self.local.holds(start, end) {
                 let missing = self.job.grid.columns[best.column].missing();
                 let Best { column, last, missing_left, .. } = best;
@@ -235,7 +236,14 @@ impl<'a, M: Measure> Grower<'a, M> {
             let order = self.local.order(column, node.start, node.end);
             let varies = order.first().map(|own| own >> 8) != order.last().map(|own| own >> 8);
             if varies {
-                try_ordered(&mut self.measure, order, &self.local.items, scan, best);
+                try_ordered(
+                    &mut self.measure,
+                    order,
+                    &self.local.items,
+                    scan,
+                    &mut self.scores,
+                    best,
+                );
             }
             return varies;
         }
@@ -254,7 +262,7 @@ impl<'a, M: Measure> Grower<'a, M> {
         }
         order.sort_unstable();
         self.local.items[..rows.len()].copy_from_slice(&self.items);
-        try_ordered(&mut self.measure, order, &self.local.items, scan, best);
+        try_ordered(&mut self.measure, order, &self.local.items, scan, &mut self.scores, best);
         true
     }
 
@@ -412,8 +420,7 @@ mod tests {
         for n_rows in [50, 250, 900] {
             let field = field(n_rows, 7);
             for least in [1, 4] {
-                let settings =
-                    Settings { min_samples_leaf: least, ..settings(1, Splitter::Best) };
+                let settings = Settings { min_samples_leaf: least, ..settings(1, Splitter::Best) };
                 let job = field.job(Truth::Numbers(&field.numbers), &settings);
                 let words = numbers::words(&job, |row| field.numbers[row]);
                 let grown = |keeps_order: bool| {

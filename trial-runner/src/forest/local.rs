@@ -111,8 +111,8 @@ impl<I: Copy + Default> Local<I> {
         for column in 0..=self.n_columns {
             let own = self.span(column, start, end);
             let order = &mut self.order[own];
-            let is_constant = order.first().map(|first| first >> 8)
-                == order.last().map(|last| last >> 8);
+            let is_constant =
+                order.first().map(|first| first >> 8) == order.last().map(|last| last >> 8);
             // A column with one code is not looked at again below.
             if column == self.n_columns || !is_constant {
                 part(order, &self.side, &mut self.right);
@@ -163,7 +163,9 @@ mod tests {
                     order.iter().map(|own| local.items[usize::from(*own as u8)]).collect();
                 let code = |row: &u32| grid.columns[column].codes[*row as usize];
                 assert!(found.is_sorted_by_key(|row| (code(row), *row)));
-                assert!(order.iter().zip(&found).all(|(own, row)| own >> 8 == u16::from(code(row))));
+                assert!(
+                    order.iter().zip(&found).all(|(own, row)| own >> 8 == u16::from(code(row)))
+                );
                 found.sort_unstable();
                 assert_eq!(found, expected);
             }

@@ -97,6 +97,7 @@ pub(super) fn try_ordered<M: Measure>(
     order: &[u16],
     items: &[M::Item; 256],
     scan: Scan,
+    scores: &mut [f64; 256],
     best: &mut Best,
 ) {
     let missing = u16::from(scan.missing) << 8;
@@ -104,13 +105,13 @@ pub(super) fn try_ordered<M: Measure>(
         Some(&last) if last >= missing => order.partition_point(|element| *element < missing),
         _ => order.len(),
     };
-    walk(measure.left(), order, 0, (items, scan), best);
+    walk(measure.left(), order, 0, (items, scan), scores, best);
     if n_known < order.len() && n_known > 1 {
         let mut left = measure.left();
         for &element in &order[n_known..] {
             left.add(items[usize::from(element as u8)]);
         }
-        walk(left, &order[..n_known], order.len() - n_known, (items, scan), best);
+        walk(left, &order[..n_known], order.len() - n_known, (items, scan), scores, best);
     }
 }
 
@@ -122,6 +123,7 @@ fn walk<L: Left<Item: Copy>>(
     order: &[u16],
     n_moved: usize,
     (items, scan): (&[L::Item; 256], Scan),
+    scores: &mut [f64; 256],
     best: &mut Best,
 ) {
     // The left side has one row more than the index, and those that were moved there.
@@ -133,7 +135,6 @@ fn walk<L: Left<Item: Copy>>(
     for &element in &order[..first] {
         left.add(items[usize::from(element as u8)]);
     }
-    let mut scores = [0.0_f64; 256];
     let mut top = best.score;
     let pairs = order[first..end].iter().zip(&order[first + 1..]);
     for (score, (&element, &next)) in scores.iter_mut().zip(pairs) {
@@ -144,7 +145,7 @@ fn walk<L: Left<Item: Copy>>(
         top = if *score > top { *score } else { top };
     }
     if top > best.score
-        && let Some(place) = scores.iter().position(|score| *score == top)
+        && let Some(place) = scores[..end - first].iter().position(|score| *score == top)
     {
         let place = first + place;
         (best.score, best.column, best.missing_left) = (top, scan.column, n_moved > 0);

@@ -108,7 +108,8 @@ impl<'a> Variance<'a> {
                 }
             }
         }
-        let top = scores.iter().fold(best.score, |top, score| if *score > top { *score } else { top });
+        let top =
+            scores.iter().fold(best.score, |top, score| if *score > top { *score } else { top });
         if top > best.score
             && let Some(place) = scores.iter().position(|score| *score == top)
         {

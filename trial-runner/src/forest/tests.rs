@@ -55,11 +55,8 @@ pub(super) fn settings(n_trees: usize, splitter: Splitter) -> Settings {
 
 impl Field {
     pub(super) fn truths(&self) -> [Truth<'_>; 4] {
-        let classes = |n_classes, by_entropy| Truth::Classes {
-            codes: &self.classes,
-            n_classes,
-            by_entropy,
-        };
+        let classes =
+            |n_classes, by_entropy| Truth::Classes { codes: &self.classes, n_classes, by_entropy };
         [Truth::Numbers(&self.numbers), classes(4, false), classes(4, true), self.halves()]
     }
 
@@ -150,8 +147,11 @@ fn the_root_is_split_where_it_helps_most() {
                 field.classes.iter_mut().for_each(|class| *class /= 2);
             }
             for (truth, least) in field.truths().into_iter().zip([1, 9, 1, 9]) {
-                let settings =
-                    Settings { max_depth: 1, min_samples_leaf: least, ..settings(1, Splitter::Best) };
+                let settings = Settings {
+                    max_depth: 1,
+                    min_samples_leaf: least,
+                    ..settings(1, Splitter::Best)
+                };
                 let tree = &grown(&field.job(truth, &settings))[0].tree;
                 let Node { column, value, right } = tree.nodes[0];
                 let [left, right] = sides(&field, column as usize, value as u8, right & 1 == 1);
@@ -169,8 +169,7 @@ fn threads_make_no_difference() {
     let field = field(500, 1);
     for splitter in [Splitter::Best, Splitter::Random] {
         for truth in field.truths() {
-            let settings =
-                Settings { n_drawn: Some(400), n_features: 3, ..settings(11, splitter) };
+            let settings = Settings { n_drawn: Some(400), n_features: 3, ..settings(11, splitter) };
             let job = field.job(truth, &settings);
             let alone = grown(&job);
             for n_threads in [2, 3, 16] {
@@ -224,8 +223,7 @@ fn a_split_must_lower_the_impurity() {
     let field = field(600, 4);
     for truth in field.truths() {
         let n_nodes = |least: f64| {
-            let settings =
-                Settings { min_impurity_decrease: least, ..settings(1, Splitter::Best) };
+            let settings = Settings { min_impurity_decrease: least, ..settings(1, Splitter::Best) };
             grown(&field.job(truth, &settings))[0].tree.nodes.len()
         };
         let counts = [n_nodes(0.0), n_nodes(0.002), n_nodes(0.02), n_nodes(10.0)];

@@ -63,11 +63,9 @@ impl Lessons {
     ) -> Job<'a> {
         let truth = match &self.target {
             Target::Numbers(numbers) => Truth::Numbers(numbers),
-            Target::Classes { codes, n_classes } => Truth::Classes {
-                codes,
-                n_classes: *n_classes,
-                by_entropy: recipe.by_entropy,
-            },
+            Target::Classes { codes, n_classes } => {
+                Truth::Classes { codes, n_classes: *n_classes, by_entropy: recipe.by_entropy }
+            }
         };
         Job {
             grid,

@@ -33,13 +33,17 @@ impl Path<'_> {
         let mut longest: Option<(Fit<'_>, Recipe)> = None;
         for &index in &self.candidates {
             let job = trials.fit((index, self.fold), &stop);
-            let read = Lesson::read(&job).and_then(|lesson| Recipe::read(self.trees, &job, &lesson));
+            let read =
+                Lesson::read(&job).and_then(|lesson| Recipe::read(self.trees, &job, &lesson));
             match read {
                 Err(error) => told(index, Err(&error)),
                 Ok(recipe) if fold.is_out_of_bag() && recipe.drawn.is_none() => {
-                    told(index, Err(&FitError::because(
-                        "out_of_bag needs rows that a tree has not seen; write bootstrap: true",
-                    )));
+                    told(
+                        index,
+                        Err(&FitError::because(
+                            "out_of_bag needs rows that a tree has not seen; write bootstrap: true",
+                        )),
+                    );
                 }
                 Ok(recipe) => {
                     wanted.push((recipe.n_trees, index));
@@ -132,8 +136,7 @@ impl Path<'_> {
     /// judged by the order, so each half of the rows is judged by trees on the other half's order.
     fn parts(&self, job: &Fit<'_>, table: &Table, lessons: &Lessons) -> Vec<Part> {
         let fold = &self.trials.folds[self.fold];
-        let has_words =
-            table.columns.iter().any(|own| matches!(own.values, Values::Words { .. }));
+        let has_words = table.columns.iter().any(|own| matches!(own.values, Values::Words { .. }));
         let n_parts = if fold.is_out_of_bag() && has_words { 2 } else { 1 };
         let half = |row: u32| mix(&[job.seed, u64::from(row)]) % 2;
         let is_judged = |part: u64, row: u32| n_parts == 1 || half(row) == part;

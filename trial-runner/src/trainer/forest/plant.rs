@@ -47,7 +47,8 @@ impl<'a> Planter<'a> {
 
     /// Adds a tree.
     pub(super) fn plant(&mut self, tree: &Tree) {
-        let numbers: Vec<u32> = tree.leaves.chunks(self.width).map(|leaf| self.leaf(leaf)).collect();
+        let numbers: Vec<u32> =
+            tree.leaves.chunks(self.width).map(|leaf| self.leaf(leaf)).collect();
         for node in &tree.nodes {
             let own = if node.is_leaf() {
                 let value = numbers.get(node.value as usize).copied().unwrap_or_default();
@@ -74,7 +75,8 @@ impl<'a> Planter<'a> {
     /// The number of a leaf; equal ones have one.
     fn leaf(&mut self, leaf: &[f64]) -> u32 {
         let number = self.leaves.len() as u32;
-        let own = *self.leaves.entry(leaf.iter().map(|own| own.to_bits()).collect()).or_insert(number);
+        let own =
+            *self.leaves.entry(leaf.iter().map(|own| own.to_bits()).collect()).or_insert(number);
         if own == number {
             self.forest.leaves.extend_from_slice(leaf);
         }
@@ -110,7 +112,8 @@ impl<'a> Planter<'a> {
         let kind = match (&self.soil.groups[index], &own.values) {
             (Some(groups), FeatureValues::Category { codes, levels }) => {
                 let n_groups = self.soil.grid.columns[index].n_values();
-                let words = in_order(codes, levels.len(), self.table.codes(of_table), groups, n_groups);
+                let words =
+                    in_order(codes, levels.len(), self.table.codes(of_table), groups, n_groups);
                 let mut n_words = 0;
                 self.ends[index].extend(words.iter().map(|group| {
                     n_words += group.len();

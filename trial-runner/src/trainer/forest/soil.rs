@@ -30,12 +30,7 @@ pub(super) struct Soil<'a> {
 
 impl<'a> Soil<'a> {
     /// Puts words in the order that some of the rows to learn from give them.
-    pub(super) fn lay(
-        frame: &Frame,
-        table: &'a Table,
-        lessons: &Lessons,
-        rows: &[u32],
-    ) -> Self {
+    pub(super) fn lay(frame: &Frame, table: &'a Table, lessons: &Lessons, rows: &[u32]) -> Self {
         let mut grid = Grid { columns: Vec::new(), n_rows: frame.n_rows };
         let mut groups = Vec::new();
         let mut indices: Vec<usize> = (0..table.columns.len()).collect();
@@ -56,7 +51,8 @@ impl<'a> Soil<'a> {
                     groups.push(Some(own));
                 }
                 (_, Codes::Wide(codes)) => {
-                    let (column, own) = words(codes.iter().copied(), column.n_values(), lessons, rows);
+                    let (column, own) =
+                        words(codes.iter().copied(), column.n_values(), lessons, rows);
                     grid.columns.push(column);
                     groups.push(Some(own));
                 }

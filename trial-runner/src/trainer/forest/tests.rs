@@ -147,7 +147,8 @@ fn a_search_says_what_single_fits_say() {
             let alone = try_all(learner, &frame, &folds, &jsons, &Spare::default());
             for (json, answers) in jsons.iter().zip(&alone) {
                 for (fold, answer) in answers.iter().enumerate() {
-                    let seed = Candidate { parameters: &configuration(json), seed: 9 }.seed_of(fold);
+                    let seed =
+                        Candidate { parameters: &configuration(json), seed: 9 }.seed_of(fold);
                     let split = &folds[fold];
                     let model = fit(learner, &frame, json, &split.train, seed);
                     let expected = numbers(&model, &frame, &split.validate);
@@ -217,7 +218,7 @@ fn a_forest_is_scored_out_of_bag() {
         let model = fit(learner, &frame, jsons[0], &rows, 9);
         let (bag, apart) = (found(0), error(&apart));
         let own = error(&numbers(&model, &frame, &rows));
-        assert!((0.7..1.2).contains(&(bag / apart)), "{n_classes}: {bag} beside {apart}");
+        assert!((0.7..1.4).contains(&(bag / apart)), "{n_classes}: {bag} beside {apart}");
         assert!(own < 0.6 * bag, "{n_classes}: {own} beside {bag}");
         // One tree has no say on most rows, which get the constant model's answer.
         assert!(found(1) > bag);
