@@ -108,16 +108,14 @@ impl Path<'_> {
                 }
                 sums.add(&grown, &part.places);
                 if marks.get(n_marks) == Some(&sums.n_trees) {
-                    match before.get_mut(n_marks) {
-                        Some(own) => own.merge(&sums),
-                        None => before.push(sums.clone()),
-                    }
-                    n_marks += 1;
                     if is_last {
-                        let predictions = before[n_marks - 1].predictions();
+                        let predictions = sums.with(before.get(n_marks)).predictions();
                         let own = wanted.extract_if(.., |(n_trees, _)| *n_trees == sums.n_trees);
                         own.for_each(|(_, index)| told(index, Ok(&predictions)));
+                    } else {
+                        before.push(sums.clone());
                     }
+                    n_marks += 1;
                 }
                 if n_marks < marks.len() {
                     ControlFlow::Continue(())
@@ -195,15 +193,19 @@ impl<'a> Sums<'a> {
         }
     }
 
-    /// Takes over what others say of other rows.
-    fn merge(&mut self, other: &Self) {
-        self.sums.iter_mut().zip(&other.sums).for_each(|(sum, own)| *sum += own);
-        self.counts.iter_mut().zip(&other.counts).for_each(|(count, own)| *count += own);
+    /// The same with what others say of other rows.
+    fn with(&self, others: Option<&Self>) -> Self {
+        let mut all = self.clone();
+        if let Some(others) = others {
+            all.sums.iter_mut().zip(&others.sums).for_each(|(sum, own)| *sum += own);
+            all.counts.iter_mut().zip(&others.counts).for_each(|(count, own)| *count += own);
+        }
+        all
     }
 
     /// The means. A row that every tree has seen is said what the constant model says.
-    fn predictions(&self) -> Predictions {
-        let mut raw = self.sums.clone();
+    fn predictions(self) -> Predictions {
+        let mut raw = self.sums;
         for (row, &count) in raw.chunks_mut(self.fallback.len()).zip(&self.counts) {
             row.iter_mut().for_each(|own| *own /= f64::from(count));
             if !row.iter().all(|own| own.is_finite()) {
