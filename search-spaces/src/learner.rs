@@ -206,6 +206,11 @@ impl Learner {
         !matches!(self, Self::Knn | Self::Svm) && !self.forecasts_series()
     }
 
+    /// Whether its trees can each leave rows out, which then judge the others.
+    pub fn scores_out_of_bag(self) -> bool {
+        matches!(self, Self::RandomForest | Self::ExtraTrees)
+    }
+
     /// Whether it learns from the past of a series alone, and not from columns beside it.
     pub fn forecasts_series(self) -> bool {
         self.tasks() == [Task::Forecasting]
@@ -241,7 +246,7 @@ impl Learner {
     /// the others, so that one fit answers for all of them.
     pub fn path(self) -> Option<&'static str> {
         match self {
-            Self::GradientBoosting => Some("n_estimators"),
+            Self::GradientBoosting | Self::RandomForest | Self::ExtraTrees => Some("n_estimators"),
             Self::Ridge | Self::Lasso | Self::ElasticNet => Some("alpha"),
             _ => None,
         }

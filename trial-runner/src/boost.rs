@@ -175,6 +175,7 @@ impl Course<'_> {
             }
         }
         boosted.gains.clone_from(&grower.gains);
+        boosted.trees.sets.clone_from(&grower.sets.codes);
         Ok(boosted)
     }
 
@@ -273,8 +274,8 @@ impl Course<'_> {
         grower.grow(job, &terms, total)?;
         if grower.nodes.len() > 1 {
             self.say(grower, units);
-            let (shards, nodes) = (&mut grower.shards, &grower.nodes);
-            each(shards, n_rows, |shard| shard.add(job.table, nodes, class), |()| ());
+            let (shards, nodes, sets) = (&mut grower.shards, &grower.nodes, &grower.sets.codes);
+            each(shards, n_rows, |shard| shard.add(job.table, sets, nodes, class), |()| ());
         }
         Ok(())
     }

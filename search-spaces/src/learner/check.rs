@@ -20,6 +20,8 @@ pub(crate) struct Demand {
     pub task: Option<Task>,
     /// Whether rows have weights.
     pub has_weights: bool,
+    /// Whether rows are judged by the trees that have not seen them.
+    pub out_of_bag: bool,
 }
 
 /// A parameter of a learner in a job.
@@ -362,6 +364,14 @@ pub(crate) fn check_learner(
         let says = format!("is {}, which cannot weigh rows by weight_column_name", learner.name());
         let mistake = Mistake::new(says, "a learner that weighs rows");
         findings.problem(at, mistake.hint("remove weight_column_name, or write another learner"));
+    }
+    if demand.out_of_bag && !learner.scores_out_of_bag() {
+        let says = format!(
+            "is {}, which has no trees that leave rows out, as n_cross_validations: out_of_bag needs",
+            learner.name()
+        );
+        let mistake = Mistake::new(says, "random_forest, extra_trees");
+        findings.problem(at, mistake.hint("write n_cross_validations: auto"));
     }
     if !learner.available() {
         let available: Vec<&str> = Learner::ALL

@@ -15,6 +15,7 @@ use super::histogram::Chosen;
 use super::table::{Column, Table};
 use super::tree::Split;
 use super::word::{Fields, Word};
+pub(super) use words::Sets;
 
 /// Bins that are judged at once.
 const LANES: usize = 16;
@@ -172,7 +173,13 @@ impl<'a, W: Word> Node<'a, W> {
     }
 
     /// The best split by the chosen columns, if any is worth it. `bins` are running sums.
-    pub(super) fn best(&self, table: &Table, chosen: &Chosen, bins: &[W]) -> Option<Found<W>> {
+    pub(super) fn best(
+        &self,
+        table: &Table,
+        chosen: &Chosen,
+        bins: &[W],
+        sets: &mut Sets,
+    ) -> Option<Found<W>> {
         let scan = self.scan();
         let mut best = Best { score: 0.0, bin: usize::MAX, moved: W::default() };
         let search = match (self.alpha > 0.0, self.min_count > 0.0) {
@@ -204,13 +211,15 @@ impl<'a, W: Word> Node<'a, W> {
             }
         }
         let mut found = self.cut(table, bins, best);
+        let first_set = sets.codes.len();
         for &index in &chosen.columns {
             let column = &table.columns[index as usize];
             if column.holds_words()
-                && let Some(set) = self.best_set(index, column, bins)
-                && found.is_none_or(|found| set.gain > found.gain)
+                && let Some(best) = self.best_set(column, bins, sets)
+                && found.is_none_or(|found| best.gain > found.gain)
             {
-                found = Some(set);
+                sets.codes.truncate(first_set);
+                found = Some(best.keep(index, sets));
             }
         }
         found.filter(|found| found.gain > self.terms.min_split_gain)

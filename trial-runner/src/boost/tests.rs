@@ -148,12 +148,13 @@ fn walk(table: &Table, boosted: &Boosted, row: usize) -> Vec<f64> {
             let goes_left = match node.split {
                 Split::Leaf => break,
                 Split::Cut { column, last, missing_left } => {
-                    let code = table.codes(column as usize)[row];
+                    let code = table.codes(column as usize).of(row);
                     let missing = table.columns[column as usize].missing;
-                    if Some(code) == missing { missing_left } else { code <= last }
+                    if Some(code) == missing { missing_left } else { code <= u16::from(last) }
                 }
-                Split::Set { column, left } => {
-                    tree::holds(&left, table.codes(column as usize)[row])
+                Split::Set { column, first, n } => {
+                    let set = &boosted.trees.sets[first as usize..][..n as usize];
+                    set.binary_search(&table.codes(column as usize).of(row)).is_ok()
                 }
             };
             node = &nodes[if goes_left { node.left } else { node.right } as usize];
@@ -434,13 +435,26 @@ fn hostile_data_yields_finite_scores() {
 }
 
 #[test]
-fn more_words_than_codes_share_the_last() {
-    let codes: Vec<u32> = (0..20_000).map(|row| row % 10_000).collect();
-    let raw = [Raw::Words { codes: &codes, n_levels: 10_000 }];
-    let table = Table::new(&raw, codes.len(), 255, 1);
-    let column = &table.columns[0];
-    assert_eq!((column.n_bins, column.missing), (255, None));
-    assert_eq!(table.codes(0).iter().max(), Some(&254));
+fn rare_words_share_the_last_code() {
+    let column = |codes: &[u32], n_levels: usize| {
+        let table = Table::new(&[Raw::Words { codes, n_levels }], codes.len(), 255, 1);
+        let last = (0..codes.len()).map(|row| table.codes(0).of(row)).max();
+        (table.columns[0].n_bins, table.columns[0].missing, last)
+    };
+    let repeated = |n: u32, times: u32| (0..n * times).map(|row| row % n).collect::<Vec<u32>>();
+    // Few words have a code each, whatever their rows; of many those that are not rare.
+    assert_eq!(column(&repeated(255, 1), 255), (255, None, Some(254)));
+    assert_eq!(column(&repeated(10_000, 3), 10_000), (10_000, None, Some(9_999)));
+    let mut codes = repeated(10_000, 3);
+    codes.extend([10_000, 10_001, 10_001, u32::MAX]);
+    assert_eq!(column(&codes, 10_002), (10_002, Some(10_001), Some(10_001)));
+    assert_eq!(column(&repeated(70_000, 3), 70_000), (65_535, None, Some(65_534)));
+    // None is frequent enough to be told from the others.
+    assert!(
+        Table::new(&[Raw::Words { codes: &repeated(300, 1), n_levels: 300 }], 300, 255, 1)
+            .columns
+            .is_empty()
+    );
 }
 
 #[test]

@@ -1,7 +1,8 @@
 //! Boosted trees: scores are the first score and what every tree adds to it.
 //!
 //! Nodes stand as those of a forest do. A split of numbers has a threshold in their own units, a split
-//! of words a set of the words that go left, by their position in the source.
+//! of words a set of the words that go left, by their position in the source: few positions have a
+//! bit each, of many the set is a list.
 
 use serde::{Deserialize, Serialize};
 
@@ -9,11 +10,13 @@ use super::PredictError;
 use super::forest::Node;
 use super::source::{Bound, ColumnSource, SourceKind};
 use crate::boost::exp::{exp, sigmoid};
-use crate::boost::tree::holds;
+use crate::boost::table::MAX_WORDS;
 use crate::frame::Frame;
 
-/// The most words of a source: what is missing has a position after them.
-const MAX_WORDS: usize = 255;
+/// Positions that have a bit each.
+const MAX_BITS: usize = 256;
+/// Positions that a group of a set lists.
+const LISTED: usize = 16;
 
 /// Boosted trees.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -27,7 +30,8 @@ pub(crate) struct Boosted {
     /// Tree after tree.
     pub(crate) nodes: Vec<Node>,
     pub(crate) thresholds: Vec<f64>,
-    /// The words that go left, a bit each.
+    /// The words that go left: a bit each; or, where the source has more positions than that, how
+    /// many they are and their positions in ascending order, in as many groups as that takes.
     pub(crate) sets: Vec<[u64; 4]>,
     /// A number a leaf.
     pub(crate) leaves: Vec<f64>,
@@ -126,8 +130,9 @@ impl Boosted {
                 return node.value as usize;
             };
             let value = values[feature];
-            let goes_left = if self.sources[feature].has_words() {
-                holds(&self.sets[node.value as usize], value as u8)
+            let source = &self.sources[feature];
+            let goes_left = if source.has_words() {
+                self.holds(source, node.value as usize, value as u16)
             } else if value.is_nan() {
                 node.right & 1 == 1
             } else {
@@ -135,6 +140,52 @@ impl Boosted {
             };
             index += if goes_left { 1 } else { (node.right >> 1) as usize };
         }
+    }
+
+    /// Writes down a set of positions in ascending order; its number.
+    pub(crate) fn add_set(&mut self, source: usize, positions: &[u16]) -> u32 {
+        let first = self.sets.len() as u32;
+        if self.sources[source].is_listed() {
+            let listed: Vec<u16> =
+                std::iter::once(positions.len() as u16).chain(positions.iter().copied()).collect();
+            self.sets.extend(listed.chunks(LISTED).map(|listed| {
+                let mut group = [0; 4];
+                for (index, &position) in listed.iter().enumerate() {
+                    group[index / 4] |= u64::from(position) << (16 * (index % 4));
+                }
+                group
+            }));
+        } else {
+            let mut bits = [0; 4];
+            for &position in positions {
+                bits[usize::from(position / 64 % 4)] |= 1 << (position % 64);
+            }
+            self.sets.push(bits);
+        }
+        first
+    }
+
+    /// Whether a set has a position.
+    fn holds(&self, source: &BoostedSource, set: usize, position: u16) -> bool {
+        if !source.is_listed() {
+            return self.sets[set][usize::from(position / 64 % 4)] >> (position % 64) & 1 == 1;
+        }
+        let (mut low, mut high) = (1, usize::from(self.listed(set, 0)) + 1);
+        while low < high {
+            let middle = usize::midpoint(low, high);
+            match self.listed(set, middle).cmp(&position) {
+                std::cmp::Ordering::Equal => return true,
+                std::cmp::Ordering::Less => low = middle + 1,
+                std::cmp::Ordering::Greater => high = middle,
+            }
+        }
+        false
+    }
+
+    /// The n-th number of a list; 0 beyond its end.
+    fn listed(&self, set: usize, n: usize) -> u16 {
+        let group = self.sets.get(set + n / LISTED);
+        group.map_or(0, |group| (group[n / 4 % 4] >> (16 * (n % 4))) as u16)
     }
 
     /// Whether every index is in range and every path ends.
@@ -168,6 +219,14 @@ impl Boosted {
 }
 
 impl BoostedSource {
+    /// Whether its sets are lists.
+    fn is_listed(&self) -> bool {
+        match &self.source.kind {
+            SourceKind::Number => false,
+            SourceKind::Category(words) => words.len() + usize::from(self.has_rare) + 1 > MAX_BITS,
+        }
+    }
+
     fn has_words(&self) -> bool {
         matches!(self.source.kind, SourceKind::Category(_))
     }
