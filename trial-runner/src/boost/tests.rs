@@ -387,7 +387,8 @@ fn words_are_parted_by_what_they_mean() {
     let limits = Settings { n_estimators: 1, ..limits };
     let found = run(&data, &limits, &data.all(), &data.all(), 1);
     for (score, target) in found.scores[0].iter().zip(&data.targets) {
-        assert!((score - target).abs() < 1e-9, "{score} is not {target}");
+        // Words that were searched for say a little less.
+        assert!((score - target).abs() < 0.005, "{score} is not {target}");
     }
 }
 
@@ -492,4 +493,47 @@ fn it_stops_when_told() {
     let heard = Job { stop: &Stop::default(), ..job };
     let enough = fit(&heard, &mut workspace, &mut |_| ControlFlow::Break(())).unwrap();
     assert_eq!(enough.trees.sizes.len(), 1);
+}
+
+#[test]
+fn no_leaf_has_fewer_rows_than_it_must() {
+    for loss in [Loss::Squared, Loss::Logistic, Loss::Poisson, Loss::Softmax { n_classes: 3 }] {
+        for n_rows in [300, 6_000] {
+            let mut data = Data::mixed(n_rows, 15);
+            data.targets = suited(loss, &data.targets);
+            let table = data.table();
+            let least = Settings { min_child_samples: 20, ..settings(loss) };
+            let found = run_on(&table, &data, &least, &data.all(), &[], 1);
+            let mut first = 0;
+            for &size in &found.boosted.trees.sizes {
+                let nodes = &found.boosted.trees.nodes[first..first + size as usize];
+                let (mut rows, mut spare) = (data.all(), vec![0; n_rows]);
+                let sets = &found.boosted.trees.sets;
+                tree::scatter(nodes, &table, sets, &mut rows, &mut spare, &mut |rows, _| {
+                    assert!(rows.len() >= 20, "{loss:?}: {} of {n_rows}", rows.len());
+                });
+                first += size as usize;
+            }
+        }
+    }
+}
+
+#[test]
+fn a_thousand_words_are_told_apart() {
+    let n_rows = 12_000;
+    let mut noise = Noise(16);
+    let codes: Vec<u32> = (0..n_rows).map(|_| noise.below(1_000) as u32).collect();
+    let own: Vec<f64> = (0..1_000).map(|_| noise.unit() * 10.0).collect();
+    let targets: Vec<f64> = codes.iter().map(|&code| own[code as usize] + noise.unit()).collect();
+    let data = Data { numbers: Vec::new(), words: vec![(codes, 1_000)], targets, weights: None };
+    let (rows, watched) = fold(n_rows);
+    let long = Settings { n_estimators: 100, ..settings(Loss::Squared) };
+    let one = run(&data, &long, &rows, &watched, 1);
+    let said = &one.scores[99];
+    let targets: Vec<f64> = watched.iter().map(|&row| data.targets[row as usize]).collect();
+    let before = mean_loss(Loss::Squared, &targets, &one.boosted.initial.repeat(targets.len()));
+    let after = mean_loss(Loss::Squared, &targets, said);
+    // The noise alone is 1/100 of it.
+    assert!(after < 0.03 * before, "{after} after {before}");
+    assert_eq!(one.boosted, run(&data, &long, &rows, &watched, 3).boosted);
 }
