@@ -193,7 +193,7 @@ fn gradient_boosting() -> Vec<LearnerParameter> {
         parameter("max_bin", Int(2, 255), int(255), "bins of a column"),
         parameter(
             "early_stopping_rounds",
-            Int(1, i64::MAX),
+            IntOrNone(1, i64::MAX),
             None,
             "trees without gain before it stops",
         ),

@@ -1,5 +1,7 @@
 //! Properties of the engine as a whole.
 
+mod words;
+
 use super::*;
 use table::Raw;
 
@@ -376,22 +378,6 @@ fn the_order_of_growth_makes_no_difference_where_depth_limits() {
 }
 
 #[test]
-fn words_are_parted_by_what_they_mean() {
-    let n_rows = 20_000;
-    let mut noise = Noise(11);
-    let codes: Vec<u32> = (0..n_rows).map(|_| noise.below(40) as u32).collect();
-    let high = |code: u32| code.is_multiple_of(3);
-    let targets: Vec<f64> = codes.iter().map(|&code| if high(code) { 5.0 } else { 1.0 }).collect();
-    let data = Data { numbers: Vec::new(), words: vec![(codes, 40)], targets, weights: None };
-    let limits = Settings { num_leaves: 2, learning_rate: 1.0, ..settings(Loss::Squared) };
-    let limits = Settings { n_estimators: 1, ..limits };
-    let found = run(&data, &limits, &data.all(), &data.all(), 1);
-    for (score, target) in found.scores[0].iter().zip(&data.targets) {
-        assert!((score - target).abs() < 1e-9, "{score} is not {target}");
-    }
-}
-
-#[test]
 fn hostile_data_yields_finite_scores() {
     let n_rows = 90;
     let mut noise = Noise(12);
@@ -435,29 +421,6 @@ fn hostile_data_yields_finite_scores() {
 }
 
 #[test]
-fn rare_words_share_the_last_code() {
-    let column = |codes: &[u32], n_levels: usize| {
-        let table = Table::new(&[Raw::Words { codes, n_levels }], codes.len(), 255, 1);
-        let last = (0..codes.len()).map(|row| table.codes(0).of(row)).max();
-        (table.columns[0].n_bins, table.columns[0].missing, last)
-    };
-    let repeated = |n: u32, times: u32| (0..n * times).map(|row| row % n).collect::<Vec<u32>>();
-    // Few words have a code each, whatever their rows; of many those that are not rare.
-    assert_eq!(column(&repeated(255, 1), 255), (255, None, Some(254)));
-    assert_eq!(column(&repeated(10_000, 3), 10_000), (10_000, None, Some(9_999)));
-    let mut codes = repeated(10_000, 3);
-    codes.extend([10_000, 10_001, 10_001, u32::MAX]);
-    assert_eq!(column(&codes, 10_002), (10_002, Some(10_001), Some(10_001)));
-    assert_eq!(column(&repeated(70_000, 3), 70_000), (65_535, None, Some(65_534)));
-    // None is frequent enough to be told from the others.
-    assert!(
-        Table::new(&[Raw::Words { codes: &repeated(300, 1), n_levels: 300 }], 300, 255, 1)
-            .columns
-            .is_empty()
-    );
-}
-
-#[test]
 fn a_table_is_the_same_on_many_threads() {
     let data = Data::mixed(500, 13);
     let raw: Vec<Raw<'_>> = data.numbers.iter().map(|values| Raw::Numbers(values)).collect();
@@ -492,4 +455,27 @@ fn it_stops_when_told() {
     let heard = Job { stop: &Stop::default(), ..job };
     let enough = fit(&heard, &mut workspace, &mut |_| ControlFlow::Break(())).unwrap();
     assert_eq!(enough.trees.sizes.len(), 1);
+}
+
+#[test]
+fn no_leaf_has_fewer_rows_than_it_must() {
+    for loss in [Loss::Squared, Loss::Logistic, Loss::Poisson, Loss::Softmax { n_classes: 3 }] {
+        for n_rows in [300, 6_000] {
+            let mut data = Data::mixed(n_rows, 15);
+            data.targets = suited(loss, &data.targets);
+            let table = data.table();
+            let least = Settings { min_child_samples: 20, ..settings(loss) };
+            let found = run_on(&table, &data, &least, &data.all(), &[], 1);
+            let mut first = 0;
+            for &size in &found.boosted.trees.sizes {
+                let nodes = &found.boosted.trees.nodes[first..first + size as usize];
+                let (mut rows, mut spare) = (data.all(), vec![0; n_rows]);
+                let sets = &found.boosted.trees.sets;
+                tree::scatter(nodes, &table, sets, &mut rows, &mut spare, &mut |rows, _| {
+                    assert!(rows.len() >= 20, "{loss:?}: {} of {n_rows}", rows.len());
+                });
+                first += size as usize;
+            }
+        }
+    }
 }

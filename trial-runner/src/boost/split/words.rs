@@ -1,4 +1,8 @@
 //! The best set of words to go left.
+//!
+//! LightGBM leaves out words of fewer than ten rows in the node. Here they need a curvature of 1: one
+//! row of a squared error, but a handful of a class, whose means are far less certain. With many words
+//! of few rows that is worth more than all other settings together.
 
 use std::ops::Range;
 
@@ -8,11 +12,13 @@ use crate::boost::tree::Split;
 use crate::boost::word::Word;
 
 /// Up to so many words are tried one by one.
-const MAX_SINGLE: usize = 4;
+pub(in crate::boost) const MAX_SINGLE: usize = 4;
 /// Rows of the mean gradient that each word's is mixed with (LightGBM's `cat_smooth`).
 const SMOOTHING: f64 = 10.0;
-/// Added to λ where a set was searched for (LightGBM's `cat_l2`).
-const MORE_LAMBDA: f64 = 10.0;
+/// Added to λ where a set was searched for, also for what its leaves say (LightGBM's `cat_l2`).
+pub(in crate::boost) const MORE_LAMBDA: f64 = 10.0;
+/// The least curvature of a word.
+const MIN_CURVATURE: f64 = 1.0;
 /// The most words of a set (LightGBM's `max_cat_threshold`).
 const MAX_WORDS: usize = 32;
 /// Rows between two sets that are judged (LightGBM's `min_data_per_group`), at most.
@@ -54,16 +60,21 @@ impl<W: Word> Node<'_, W> {
         sets: &mut Sets,
     ) -> Option<FoundSet<W>> {
         let bins = &bins[column.first_bin..column.first_bin + column.n_bins];
+        let is_single = column.n_bins <= MAX_SINGLE;
         let smoothing = SMOOTHING * self.terms.curvature_scale;
+        let least = if is_single { 0.0 } else { MIN_CURVATURE * self.terms.curvature_scale };
         let order = &mut sets.order;
         order.clear();
         for (code, bin) in bins.iter().enumerate() {
-            if *bin != W::default() {
-                let (g, h, _) = self.sums(*bin);
+            if *bin == W::default() {
+                continue;
+            }
+            let (g, h, _) = self.sums(*bin);
+            if h >= least {
                 order.push((g / (h + smoothing), code as u16));
             }
         }
-        if column.n_bins <= MAX_SINGLE {
+        if is_single {
             return self.best_single(order, bins);
         }
         order.sort_unstable_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
