@@ -284,8 +284,9 @@ impl Model {
             Body::Lagged(lagged) => &lagged.errors,
             _ => return vec![None; rows.len()],
         };
+        let widths = errors.widths(level);
         let ahead = self.steps_ahead(frame, rows).into_iter();
-        ahead.map(|ahead| errors.width(ahead?, level)).collect()
+        ahead.map(|ahead| widths.at(ahead?)).collect()
     }
 
     /// The stored form.
