@@ -44,6 +44,8 @@ const HEADER_BYTES: usize = 9;
 const BLOCK_ROWS: usize = 1_024;
 /// The same where each row is compared with every training row.
 const SLOW_BLOCK_ROWS: usize = 32;
+/// Steps ahead as far as which methods are asked how their errors grow.
+const MOST_GROWTH: u32 = 10_000;
 
 /// A fitted model.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -279,14 +281,17 @@ impl Model {
     /// the back-tests it was no more. None for rows that are not ahead, and for models without
     /// back-tests.
     pub fn widths(&self, frame: &Frame, rows: &[u32], level: f64) -> Vec<Option<f64>> {
-        let errors = match &self.body {
-            Body::Forecast(forecast) => &forecast.errors,
-            Body::Lagged(lagged) => &lagged.errors,
+        let ahead = self.steps_ahead(frame, rows);
+        let widths = match &self.body {
+            Body::Forecast(forecast) => {
+                let furthest = ahead.iter().flatten().copied().max().unwrap_or(0);
+                let n_ahead = forecast.errors.furthest().max(furthest).min(MOST_GROWTH);
+                forecast.errors.widths(level, &forecast.growth(n_ahead as usize))
+            }
+            Body::Lagged(lagged) => lagged.errors.widths(level, &[]),
             _ => return vec![None; rows.len()],
         };
-        let widths = errors.widths(level);
-        let ahead = self.steps_ahead(frame, rows).into_iter();
-        ahead.map(|ahead| widths.at(ahead?)).collect()
+        ahead.into_iter().map(|ahead| widths.at(ahead?)).collect()
     }
 
     /// The stored form.

@@ -10,3 +10,14 @@ pub(crate) mod indices;
 pub(crate) mod naive;
 pub(crate) mod regular;
 pub(crate) mod theta;
+
+/// The sizes of errors so many steps ahead, in units of one step's, where an error of one step moves
+/// the forecasts of later ones by these shares of it, the next first.
+pub(crate) fn growth(later: impl Iterator<Item = f64>, n_ahead: usize) -> Vec<f64> {
+    let mut variance = 1.0;
+    let sizes = std::iter::once(0.0).chain(later).map(|share| {
+        variance += share * share;
+        variance.sqrt()
+    });
+    sizes.take(n_ahead).take_while(|size| size.is_finite()).collect()
+}

@@ -41,9 +41,15 @@ impl Errors {
         Self { sizes }
     }
 
-    /// How far forecasts may be off at a level.
-    pub(crate) fn widths(&self, level: f64) -> Widths {
-        let growth = Growth::of(&self.sizes);
+    /// The most steps ahead that an error is known of.
+    pub(crate) fn furthest(&self) -> u32 {
+        self.sizes.last().map_or(0, |(ahead, _)| *ahead)
+    }
+
+    /// How far forecasts may be off at a level. `told` is how sizes grow by what the method says of
+    /// itself, from one step on; empty where it says nothing.
+    pub(crate) fn widths(&self, level: f64, told: &[f64]) -> Widths {
+        let growth = Growth::of(&self.sizes, told);
         // Multiples of what is usual; where nothing was ever off, there is nothing to divide by.
         let multiples = self.sizes.iter().map(|&(ahead, size)| size / growth.usual(ahead));
         let mut multiples: Vec<f64> = multiples.filter(|multiple| multiple.is_finite()).collect();

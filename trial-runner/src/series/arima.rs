@@ -16,6 +16,7 @@ mod textbook;
 
 use serde::{Deserialize, Serialize};
 
+use crate::series::growth;
 use crate::stop::Stop;
 use crate::trainer::FitError;
 use factor::{Factors, MOST_LAGS, Shape};
@@ -256,6 +257,21 @@ impl Fitted {
         }
         path.drain(..n_values);
         path.iter().map(|value| (value * scale).clamp(f64::MIN, f64::MAX)).collect()
+    }
+
+    /// The sizes of errors so many steps ahead, in units of one step's (Box & Jenkins, 5.1.1).
+    pub(crate) fn growth(&self, n_ahead: usize) -> Vec<f64> {
+        if !self.is_sound() {
+            return Vec::new();
+        }
+        let (ar, ma) = self.polynomials(&Factors::from_row(self.shape(), &self.coefficients));
+        let mut weights: Vec<f64> = vec![1.0];
+        while weights.len() < n_ahead {
+            let past = weights.iter().rev().zip(&ar).map(|(weight, c)| c * weight);
+            let own = ma.get(weights.len() - 1).copied().unwrap_or(0.0);
+            weights.push(own + past.sum::<f64>());
+        }
+        growth(weights.into_iter().skip(1), n_ahead)
     }
 
     /// The differenced autoregression as yₜ = Σ cⱼ yₜ₋ⱼ, and the moving average as Σ cⱼ eₜ₋ⱼ.

@@ -21,6 +21,7 @@ use choice::{Candidate, choose};
 pub(crate) use form::{Component, ErrorForm, Form};
 use recursion::{State, Weights, ahead};
 
+use crate::series::growth;
 use crate::stop::Stop;
 use crate::trainer::FitError;
 
@@ -148,6 +149,21 @@ impl Fitted {
                 (last * self.scale).clamp(-f64::MAX, f64::MAX)
             })
             .collect()
+    }
+
+    /// The sizes of errors so many steps ahead, in units of one step's: of the form whose parts are
+    /// all added (the book, table 6.2), near which the others are.
+    pub(crate) fn growth(&self, n_ahead: usize) -> Vec<f64> {
+        let (mut fading, mut trends) = (1.0, 0.0);
+        let later = (1_usize..).map(|step| {
+            fading *= self.phi;
+            trends += fading;
+            let season_is_over =
+                self.form.has_season() && step.is_multiple_of(self.seasons.len().max(1));
+            let season = if season_is_over { self.gamma } else { 0.0 };
+            self.alpha + self.beta * trends + season
+        });
+        growth(later, n_ahead)
     }
 
     /// Whether stored numbers can be forecast from.

@@ -11,6 +11,7 @@ mod line;
 use serde::{Deserialize, Serialize};
 
 use self::line::{Line, Lines, Search, Solved};
+use crate::series::growth;
 use crate::series::indices::{Season, classical};
 use crate::stop::Stop;
 use crate::trainer::FitError;
@@ -195,6 +196,11 @@ impl Fitted {
                 (last * self.scale).clamp(-f64::MAX, f64::MAX)
             })
             .collect()
+    }
+
+    /// The sizes of errors so many steps ahead, in units of one step's.
+    pub(crate) fn growth(&self, n_ahead: usize) -> Vec<f64> {
+        growth(std::iter::repeat(self.alpha), n_ahead)
     }
 
     /// Whether stored numbers can be forecast from.
