@@ -294,6 +294,20 @@ impl Model {
         ahead.into_iter().map(|ahead| widths.at(ahead?)).collect()
     }
 
+    /// Rows that it cannot tell anything of, because they have no time.
+    pub fn without_time(&self, frame: &Frame, rows: &[u32]) -> Vec<bool> {
+        let needs_time = match &self.body {
+            Body::Forecast(_) => true,
+            Body::Lagged(lagged) => lagged.needs_time(),
+            _ => false,
+        };
+        let time = frame.timeline.as_ref().map(|timeline| timeline.time.as_slice());
+        let has_none = |row: u32| {
+            time.and_then(|time| time.get(row as usize)).is_none_or(|time| !time.is_finite())
+        };
+        rows.iter().map(|&row| needs_time && has_none(row)).collect()
+    }
+
     /// The stored form.
     pub fn to_bytes(&self) -> Vec<u8> {
         // A vector of plain numbers and words always serialises into memory.

@@ -1,7 +1,5 @@
 //! Methods for one time series, on plain numbers: they know neither frames nor folds.
 
-#![allow(dead_code, reason = "not every method is asked for everything that it knows")]
-
 pub(crate) mod arima;
 pub(crate) mod croston;
 pub(crate) mod decompose;
@@ -20,4 +18,11 @@ pub(crate) fn growth(later: impl Iterator<Item = f64>, n_ahead: usize) -> Vec<f6
         variance.sqrt()
     });
     sizes.take(n_ahead).take_while(|size| size.is_finite()).collect()
+}
+
+/// The values over the largest magnitude among them, and that magnitude; 1 where all are 0.
+pub(crate) fn scaled(y: &[f64]) -> (Vec<f64>, f64) {
+    let largest = y.iter().fold(0.0_f64, |largest, value| largest.max(value.abs()));
+    let scale = if largest > 0.0 { largest } else { 1.0 };
+    (y.iter().map(|value| value / scale).collect(), scale)
 }

@@ -16,7 +16,7 @@ mod textbook;
 
 use serde::{Deserialize, Serialize};
 
-use crate::series::growth;
+use crate::series::{growth, scaled};
 use crate::stop::Stop;
 use crate::trainer::FitError;
 use factor::{Factors, MOST_LAGS, Shape};
@@ -72,11 +72,10 @@ pub(crate) fn fit(
     let Some(&last) = y.last() else {
         return Err(FitError::Failed("the series has no values".to_owned()));
     };
-    let scale = y.iter().fold(0.0_f64, |most, value| most.max(value.abs()));
+    let (scaled, scale) = scaled(y);
     if y.iter().all(|value| *value == last) || !scale.is_finite() {
         return Ok(Fitted::flat(last));
     }
-    let scaled: Vec<f64> = y.iter().map(|value| value / scale).collect();
     // A season that does not come twice cannot be told from anything else.
     let season = if season > y.len() / 2 { 1 } else { season.max(1) };
     let seasonal_differences = match settings.seasonal_differences {

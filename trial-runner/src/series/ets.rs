@@ -21,7 +21,7 @@ use choice::{Candidate, choose};
 pub(crate) use form::{Component, ErrorForm, Form};
 use recursion::{State, Weights, ahead};
 
-use crate::series::growth;
+use crate::series::{growth, scaled};
 use crate::stop::Stop;
 use crate::trainer::FitError;
 
@@ -74,9 +74,7 @@ pub(crate) fn fit(
     stop: &Stop,
 ) -> Result<Fitted, FitError> {
     form::refuse(y, settings)?;
-    let largest = y.iter().fold(0.0_f64, |largest, value| largest.max(value.abs()));
-    let scale = if largest > 0.0 { largest } else { 1.0 };
-    let scaled: Vec<f64> = y.iter().map(|value| value / scale).collect();
+    let (scaled, scale) = scaled(y);
     let constant = y.windows(2).all(|pair| pair[0] == pair[1]);
     if !constant {
         for settings in settings.and_simpler() {

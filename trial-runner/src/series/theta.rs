@@ -11,8 +11,8 @@ mod line;
 use serde::{Deserialize, Serialize};
 
 use self::line::{Line, Lines, Search, Solved};
-use crate::series::growth;
 use crate::series::indices::{Season, classical};
+use crate::series::{growth, scaled};
 use crate::stop::Stop;
 use crate::trainer::FitError;
 
@@ -93,9 +93,7 @@ pub(crate) fn fit(
         }
         Theta::Optimized | Theta::Auto => None,
     };
-    let largest = y.iter().fold(0.0_f64, |largest, value| largest.max(value.abs()));
-    let scale = if largest > 0.0 { largest } else { 1.0 };
-    let mut values: Vec<f64> = y.iter().map(|value| value / scale).collect();
+    let (mut values, scale) = scaled(y);
     let (scaling, mut seasons) = take_season_out(&mut values, season);
     if !seasons.is_empty() {
         let n_phases = seasons.len();

@@ -92,9 +92,7 @@ pub(super) fn coarse(form: Form, y: &[f64], state: &State) -> [Found; 2] {
     let betas: &[f64] = if form.has_trend() { &[0.02, restless] } else { &[0.0] };
     let gammas: &[f64] = if form.has_season() { &[0.02, 0.3] } else { &[0.0] };
     let phi = if form.damped { 0.95 } else { 1.0 };
-    let from = |alpha| {
-        (Shares { alpha, beta: betas[0], gamma: gammas[0], phi }, f64::INFINITY)
-    };
+    let from = |alpha| (Shares { alpha, beta: betas[0], gamma: gammas[0], phi }, f64::INFINITY);
     let (mut stays, mut follows) = (from(STAYS), from(ALPHAS[1]));
     for &beta in betas {
         for &gamma in gammas {
