@@ -121,7 +121,7 @@ const MOST: u32 = 100_000;
 
 /// Text that is no frequency, with the one that was perhaps meant.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("is not a frequency; known: {}, and sums of times such as 1h30min", known())]
+#[error("is not a frequency; known: {}", known())]
 pub struct NotAFrequency {
     /// What to write instead.
     pub guess: Option<String>,
