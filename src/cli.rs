@@ -462,9 +462,9 @@ pub(crate) struct PredictArgs {
     /// Use this entity's model for every row.
     #[arg(long, value_name = "KEY", allow_hyphen_values = true)]
     pub(crate) entity: Option<String>,
-    /// Add columns lower and upper, between which so large a share of forecasts lay: 0.8.
-    #[arg(long, value_name = "LEVEL", value_parser = level)]
-    pub(crate) interval: Option<f64>,
+    /// Add columns lower and upper, between which so large a share of forecasts lay: 0.8, or 0.8,0.95.
+    #[arg(long, value_name = "LEVEL", value_parser = level, value_delimiter = ',')]
+    pub(crate) interval: Vec<f64>,
     /// Write to this file (csv) instead of standard output.
     #[arg(long, value_name = "FILE")]
     pub(crate) out: Option<PathBuf>,
@@ -477,6 +477,9 @@ pub(crate) struct PredictArgs {
 fn level(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {
         Ok(level) if level > 0.0 && level < 1.0 => Ok(level),
+        Ok(percent) if percent > 1.0 && percent < 100.0 => {
+            Err(format!("write a share between 0 and 1: {} for {text} %", percent / 100.0))
+        }
         _ => Err("write a share between 0 and 1, such as 0.8".into()),
     }
 }

@@ -9,7 +9,7 @@ use fleetfit_search_spaces::wire::ModelAddress;
 use fleetfit_search_spaces::{DataSource, EntityKey, Place, Problem, Value};
 use fleetfit_trial_runner::dataset::{DataError, KeyKind, Prediction};
 use fleetfit_trial_runner::frame::FeatureSchema;
-use fleetfit_trial_runner::model::Predictions;
+use fleetfit_trial_runner::model::{PredictError, Predictions};
 use serde_json::Value as Json;
 
 use crate::cli::{Output, PredictArgs};
@@ -44,7 +44,8 @@ pub(crate) fn predict(home: &Path, args: &PredictArgs, printer: &Printer) -> Res
     let rows = Prediction::load(&here, &data, &schema, &entities)
         .map_err(|error| Failure::problem(file_problem(&place, &error)))?;
     let mut answers = vec![Answer::Unknown; rows.n_rows()];
-    let mut widths: Vec<Option<f64>> = vec![None; rows.n_rows()];
+    let mut widths: Vec<Vec<Option<f64>>> = vec![vec![None; rows.n_rows()]; args.interval.len()];
+    let mut without_time = 0_usize;
     let mut without_model: Vec<WithoutModel<'_>> = Vec::new();
     let mut wanted = Vec::new();
     for entity in rows.entities() {
@@ -61,15 +62,17 @@ pub(crate) fn predict(home: &Path, args: &PredictArgs, printer: &Printer) -> Res
         let all: Vec<u32> = (0..frame.n_rows as u32).collect();
         let predictions = model
             .predict(&frame, &all)
-            .map_err(|error| Failure::asked(format!("{shown}: {key}: {error}"), HINT))?;
-        if let Some(level) = args.interval {
+            .map_err(|error| cannot_predict(&error, &rows, &place, key))?;
+        for (&level, widths) in args.interval.iter().zip(&mut widths) {
             let found = model.widths(&frame, &all, level);
             for (&row, width) in rows.rows(entity).iter().zip(found) {
                 widths[row as usize] = width;
             }
         }
-        for (&row, answer) in rows.rows(entity).iter().zip(each_row(&predictions)) {
-            answers[row as usize] = answer;
+        let each = each_row(&predictions).into_iter().zip(model.without_time(&frame, &all));
+        for (&row, (answer, has_no_time)) in rows.rows(entity).iter().zip(each) {
+            without_time += usize::from(has_no_time);
+            answers[row as usize] = if has_no_time { Answer::Unknown } else { answer };
         }
         Ok(())
     })?;
@@ -80,16 +83,20 @@ pub(crate) fn predict(home: &Path, args: &PredictArgs, printer: &Printer) -> Res
             Keys::Each(schema.partition.iter().map(|key| key.kind == KeyKind::Number).collect())
         }
     };
-    let widths = args.interval.map(|_| widths.as_slice());
-    write(args, printer, &keys, &rows, &Answers { answers: &answers, widths })?;
-    if let Some(widths) = widths
-        && !widths.is_empty()
+    let found = Answers { answers: &answers, levels: &args.interval, widths: &widths };
+    write(args, printer, &keys, &rows, &found)?;
+    if rows.n_rows() > 0
+        && let Some(widths) = widths.first()
         && widths.iter().all(Option::is_none)
     {
         printer.complain(
             "no row has an interval: there are some for what lies ahead of the series that a \
              forecasting study learnt from",
         );
+    }
+    if without_time > 0 {
+        let rows = rows_are(without_time);
+        printer.complain(&format!("{rows} left empty, having no time to forecast"));
     }
     let unknown = rows.unknown_rows().len();
     if unknown > 0 {
@@ -128,6 +135,21 @@ fn rows_are(n_rows: usize) -> String {
         1 => "1 row is".into(),
         n_rows => format!("{} rows are", show::count(n_rows as u64)),
     }
+}
+
+/// Why an entity's model cannot say anything about the file.
+fn cannot_predict(
+    error: &PredictError,
+    rows: &Prediction,
+    place: &Place,
+    key: &EntityKey,
+) -> Failure {
+    if let PredictError::MissingColumn { name } = error
+        && let Some(absent) = rows.absent(name)
+    {
+        return Failure::problem(file_problem(place, absent));
+    }
+    Failure::asked(format!("{}: {key}: {error}", place.file), HINT)
 }
 
 /// Refuses files that would be lost, or would not be what their name says.
@@ -217,23 +239,29 @@ fn each_row(predictions: &Predictions) -> Vec<Answer> {
 /// What is predicted for all rows.
 struct Answers<'a> {
     answers: &'a [Answer],
-    /// How far each may be off, where that is asked for.
-    widths: Option<&'a [Option<f64>]>,
+    /// The levels of the intervals.
+    levels: &'a [f64],
+    /// At each level, how far each row may be off.
+    widths: &'a [Vec<Option<f64>>],
 }
 
 impl Answers<'_> {
-    fn columns(&self) -> &'static [&'static str] {
-        match self.widths {
-            None => &["prediction"],
-            Some(_) => &["prediction", "lower", "upper"],
+    fn columns(&self) -> Vec<String> {
+        let mut columns = vec!["prediction".to_owned()];
+        for level in self.levels {
+            columns.extend(["lower", "upper"].map(|bound| match self.levels.len() {
+                1 => bound.to_owned(),
+                _ => format!("{bound}_{level}"),
+            }));
         }
+        columns
     }
 
     /// The cells of each row.
     fn rows(&self) -> impl Iterator<Item = (u32, Vec<Answer>)> {
         (0u32..).zip(self.answers).map(|(row, answer)| {
             let mut cells = vec![answer.clone()];
-            if let Some(widths) = self.widths {
+            for widths in self.widths {
                 let bound = |sign: f64| match (answer, widths.get(row as usize)) {
                     (Answer::Number(middle), Some(Some(width))) => {
                         Answer::Number((middle + sign * width).clamp(f64::MIN, f64::MAX))
@@ -306,7 +334,7 @@ fn write(
     let mut out = BufWriter::new(out);
     let mut columns = keys.columns();
     columns.extend(rows.passed_columns().into_iter().map(str::to_owned));
-    columns.extend(found.columns().iter().map(|column| (*column).to_owned()));
+    columns.extend(found.columns());
     if printer.output == Output::Json {
         for (row, answers) in found.rows() {
             let answers = answers.iter().map(Answer::json);

@@ -274,3 +274,64 @@ seed: 1
     assert_eq!(said.code, 2);
     assert!(said.stderr.contains(reason), "{}", said.stderr);
 }
+
+/// Months as people number them, and a feature that a naive forecast never reads.
+#[test]
+fn a_forecast_asks_for_what_it_reads_alone() {
+    let place = Place::new();
+    let mut text = String::from("shop,month,price,units\n");
+    for month in 0..36_u32 {
+        let code = (2019 + month / 12) * 100 + 1 + month % 12;
+        text.push_str(&format!("a,{code},{},{}\n", month % 5, 10 + month + 2 * (month % 3)));
+    }
+    place.write("sales.csv", &text);
+    for learner in ["naive", "ridge"] {
+        place.write(
+            "job.yaml",
+            &format!(
+                "\
+type: sweep
+name: {learner}
+training_data: {{path: sales.csv}}
+target_column_name: units
+task: forecasting
+partition_column_names: [shop]
+forecasting:
+  time_column_name: month
+  forecast_horizon: 3
+  target_lags: {{mode: auto}}
+n_cross_validations: 3
+trial: {{learner: {learner}}}
+objective: {{primary_metric: mase}}
+limits: {{max_total_trials: 1}}
+seed: 1
+"
+            ),
+        );
+        place.json(&["run", "job.yaml"]);
+    }
+    place.write("next.csv", "shop,month\na,202201\na,202203\na,\n");
+    let args = ["predict", "naive", "--data", "next.csv", "--interval", "0.8,0.95"];
+    let rows = place.lines(&args);
+    let last = 10.0 + 35.0 + 4.0;
+    for (row, ahead) in rows.iter().zip([1, 3]) {
+        let number = |name: &str| row[name].as_f64().expect("a number");
+        assert_eq!(number("prediction"), last, "{ahead}: {row}");
+        assert!(number("lower_0.95") <= number("lower_0.8"), "{row}");
+        assert!(number("upper_0.8") <= number("upper_0.95"), "{row}");
+    }
+    let width = |row: &Value| row["upper_0.8"].as_f64().expect("a number") - last;
+    // Errors of a naive forecast grow.
+    assert!(width(&rows[1]) > 1.2 * width(&rows[0]), "{rows:?}");
+    assert_eq!((&rows[2]["prediction"], &rows[2]["lower_0.8"]), (&Value::Null, &Value::Null));
+    let said = place.fleetfit(&args).ok().stderr;
+    assert!(said.contains("1 row is left empty, having no time to forecast"), "{said}");
+    let asked = place.fleetfit(&["predict", "ridge", "--data", "next.csv"]);
+    assert_ne!(asked.code, 0, "{}", asked.stdout);
+    assert!(asked.stderr.contains("there is no column \"price\""), "{}", asked.stderr);
+    for (level, says) in [("80", "0.8 for 80 %"), ("nan", "between 0 and 1"), ("1", "between 0")] {
+        let refused = place.fleetfit(&["predict", "naive", "--data", "x", "--interval", level]);
+        assert_eq!(refused.code, 2, "{}", refused.stdout);
+        assert!(refused.stderr.contains(says), "{level}: {}", refused.stderr);
+    }
+}

@@ -92,6 +92,18 @@ struct Stamp {
     version: u32,
 }
 
+impl Feature {
+    /// The names of its columns in a frame, for people.
+    pub(crate) fn names(&self) -> Vec<String> {
+        match &self.kind {
+            FeatureKind::Date(parts) => {
+                parts.iter().map(|part| readable(&part.feature_name(&self.column))).collect()
+            }
+            FeatureKind::Number | FeatureKind::Category(_) => vec![self.column.clone()],
+        }
+    }
+}
+
 impl FeatureSchema {
     /// Keeps the schema in a study's folder, whole or not at all.
     pub fn save(&self, dir: &Path) -> io::Result<()> {
@@ -128,13 +140,7 @@ impl FeatureSchema {
     pub fn names(&self) -> Vec<String> {
         let mut names = Vec::new();
         for feature in &self.features {
-            match &feature.kind {
-                FeatureKind::Date(parts) => names
-                    .extend(parts.iter().map(|part| readable(&part.feature_name(&feature.column)))),
-                FeatureKind::Number | FeatureKind::Category(_) => {
-                    names.push(feature.column.clone())
-                }
-            }
+            names.extend(feature.names());
         }
         if let (Some(column), Some(time)) = (&self.time_column, &self.time)
             && time.holidays.is_some()

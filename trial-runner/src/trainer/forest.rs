@@ -34,7 +34,7 @@ const MIN_SHARED_VALUES: usize = 4_000_000;
 
 /// The learners whose trees stand side by side.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Trees {
+pub(super) enum Forester {
     /// One tree.
     DecisionTree,
     /// Bagged trees.
@@ -43,7 +43,7 @@ pub(super) enum Trees {
     ExtraTrees,
 }
 
-impl Trainer for Trees {
+impl Trainer for Forester {
     fn fit(&self, job: &Fit<'_>) -> Result<Model, FitError> {
         let lesson = Lesson::read(job)?;
         let recipe = Recipe::read(*self, job, &lesson)?;

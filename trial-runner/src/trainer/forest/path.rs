@@ -7,7 +7,7 @@ use fleetfit_search_spaces::seed::mix;
 use super::lessons::Lessons;
 use super::recipe::Recipe;
 use super::soil::Soil;
-use super::{MAX_NODES, Trees, borrow, table, too_large};
+use super::{Forester, MAX_NODES, borrow, table, too_large};
 use crate::boost::table::{Table, Values};
 use crate::forest::{self, Grown, Watched};
 use crate::model::{Answer, Predictions};
@@ -16,7 +16,7 @@ use crate::trainer::lesson::Lesson;
 use crate::trainer::{Fit, FitError, Trials};
 
 pub(super) struct Path<'a> {
-    pub(super) trees: Trees,
+    pub(super) trees: Forester,
     pub(super) trials: &'a Trials<'a>,
     pub(super) fold: usize,
     pub(super) candidates: Vec<usize>,

@@ -1,6 +1,6 @@
 //! The parameters of trees, as their engine takes them.
 
-use super::Trees;
+use super::Forester;
 use crate::forest::{Settings, Splitter};
 use crate::trainer::lesson::{Learnt, Lesson};
 use crate::trainer::parameters::{Parameters, Share};
@@ -14,7 +14,7 @@ pub(super) struct Recipe {
     pub(super) max_bin: usize,
     /// The share of the rows that is drawn for each tree, with replacement; none: all, once.
     pub(super) drawn: Option<f64>,
-    trees: Trees,
+    trees: Forester,
     max_depth: usize,
     min_samples_split: usize,
     min_samples_leaf: usize,
@@ -23,7 +23,7 @@ pub(super) struct Recipe {
 }
 
 impl Recipe {
-    pub(super) fn read(trees: Trees, job: &Fit<'_>, lesson: &Lesson) -> Result<Self, FitError> {
+    pub(super) fn read(trees: Forester, job: &Fit<'_>, lesson: &Lesson) -> Result<Self, FitError> {
         let parameters = Parameters(job.parameters);
         let (criterion, features) = match &lesson.learnt {
             Learnt::Numbers(_) => (parameters.word("criterion", &["squared_error"])?, Share::All),
@@ -34,9 +34,9 @@ impl Recipe {
         };
         let n_rows = job.rows.len();
         let (n_trees, drawn, features) = match trees {
-            Trees::DecisionTree => (1, None, Share::All),
-            Trees::RandomForest | Trees::ExtraTrees => {
-                let bootstrap = parameters.flag("bootstrap", trees == Trees::RandomForest)?;
+            Forester::DecisionTree => (1, None, Share::All),
+            Forester::RandomForest | Forester::ExtraTrees => {
+                let bootstrap = parameters.flag("bootstrap", trees == Forester::RandomForest)?;
                 let share = parameters.positive("max_samples", 1.0)?;
                 if share > 1.0 {
                     return Err(FitError::because(format!(
@@ -63,7 +63,7 @@ impl Recipe {
 
     /// The same for so many columns and rows.
     pub(super) fn settings(&self, n_columns: usize, n_rows: usize) -> Settings {
-        let is_extra = self.trees == Trees::ExtraTrees;
+        let is_extra = self.trees == Forester::ExtraTrees;
         Settings {
             n_trees: self.n_trees,
             splitter: if is_extra { Splitter::Random } else { Splitter::Best },
@@ -73,7 +73,7 @@ impl Recipe {
             n_features: self.max_features.of(n_columns),
             min_impurity_decrease: self.min_impurity_decrease,
             n_drawn: self.drawn.map(|share| ((share * n_rows as f64).round() as usize).max(1)),
-            is_shuffled: self.trees != Trees::DecisionTree,
+            is_shuffled: self.trees != Forester::DecisionTree,
         }
     }
 }

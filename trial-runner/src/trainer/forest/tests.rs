@@ -31,7 +31,7 @@ fn one(values: FeatureValues, y: Vec<f64>) -> Frame {
 fn frame(n_rows: usize, n_classes: u32) -> Frame {
     let x = |row: usize| (row as f64 * 0.7).sin();
     let values = (0..n_rows).map(|row| if row % 7 == 0 { f64::NAN } else { x(row) });
-    let word = |row: u32| if row % 11 == 0 { MISSING } else { row * row % 401 };
+    let word = |row: u32| if row.is_multiple_of(11) { MISSING } else { row * row % 401 };
     let codes: Vec<u32> = (0..n_rows as u32).map(word).collect();
     let numbers: Vec<f64> = (0..n_rows)
         .map(|row| {
@@ -173,9 +173,10 @@ fn spare_threads_make_no_difference() {
         spare,
     };
     let (none, some) = (Spare::default(), Spare::of(2));
-    let recipe = Recipe::read(Trees::ExtraTrees, &job(&some), &Lesson::read(&job(&some)).unwrap());
+    let recipe =
+        Recipe::read(Forester::ExtraTrees, &job(&some), &Lesson::read(&job(&some)).unwrap());
     assert_eq!(borrow(&job(&some), &recipe.unwrap()).n_threads(), 2);
-    let fit = |spare| Trees::ExtraTrees.fit(&job(spare)).unwrap();
+    let fit = |spare| Forester::ExtraTrees.fit(&job(spare)).unwrap();
     assert!(fit(&none) == fit(&some));
 }
 
