@@ -257,7 +257,7 @@ fn out_of_bag_is_for_forests() {
     }
     let data = judge(&bag("random_forest", "validation_data_size: 0.2\n")).study.unwrap().data;
     assert_eq!(data.unwrap().folds, Folds::OutOfBag);
-    let ridge = "learner is ridge, which has no trees that leave rows out, as n_cross_validations: \
+    let ridge = "trial.learner is ridge, which has no trees that leave rows out, as n_cross_validations: \
                  out_of_bag needs";
     check(&bag("ridge", ""), &[ridge]);
     let forecasting = bag("random_forest", "forecasting: {time_column_name: day}\n")

@@ -261,7 +261,7 @@ seed: 1
     assert!(bests[0]["model"].is_string() && bests[0].get("model_reason").is_none());
     assert!(bests[1]["model"].is_null(), "{}", bests[1]);
     let reason = bests[1]["model_reason"].as_str().expect("a reason");
-    assert!(reason.contains("steps"), "{reason}");
+    assert!(reason.contains("of 100808 days"), "{reason}");
     let told = place.fleetfit(&["best", "strays", "--all"]).ok();
     assert!(told.stdout.contains("has no model because") && told.stdout.contains(reason));
 

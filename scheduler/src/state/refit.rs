@@ -182,7 +182,7 @@ impl StudyState {
     }
 
     /// The entities that have no model although they have a winner.
-    pub(crate) fn unfitted(&self) -> Unfitted {
+    pub fn unfitted(&self) -> Unfitted {
         let failed = &self.refits.failed;
         let first = failed.iter().take(TOLD).map(|(&entity, reason)| (entity, reason.clone()));
         Unfitted { entities: failed.len() as u32, first: first.collect() }
