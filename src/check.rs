@@ -123,5 +123,6 @@ fn folds(folds: &Folds) -> String {
         Folds::HoldOut(share) => format!("{} % held out", share * 100.0),
         Folds::Columns(columns) => format!("by the columns {}", columns.join(", ")),
         Folds::Given => "the validation data".into(),
+        Folds::OutOfBag => "none; rows are judged by the trees that have not seen them".into(),
     }
 }

@@ -14,7 +14,8 @@ pub(crate) struct Cli {
     /// What to do.
     #[command(subcommand)]
     pub(crate) command: Command,
-    /// What goes to standard output: text for people, json for programs; trials also as csv or parquet.
+    /// What goes to standard output: text for people, json for programs; trials and importance also
+    /// as csv, trials as parquet.
     #[arg(long, global = true, value_enum, default_value_t, hide_possible_values = true)]
     pub(crate) output: Output,
     /// Where studies are kept [default: $FLEETFIT_HOME, else ./.fleetfit].
@@ -42,7 +43,7 @@ pub(crate) enum Output {
     Text,
     /// One JSON document, or one a line for lists.
     Json,
-    /// Comma-separated values (`trials` only).
+    /// Comma-separated values (`trials` and `importance` only).
     Csv,
     /// Parquet (`trials` only, with --out).
     Parquet,
@@ -112,6 +113,13 @@ Examples:
   fleetfit trials store-demand --output parquet --out trials.parquet
   fleetfit trials tune-script --logs 12")]
     Trials(TrialsArgs),
+    /// Which columns the models of a study owe their predictions to.
+    #[command(after_help = "\
+Examples:
+  fleetfit importance store-demand                 mean shares over all entities
+  fleetfit importance store-demand --entity 17 --top 5
+  fleetfit importance store-demand --all --output csv > importance.csv")]
+    Importance(ImportanceArgs),
     /// Predict with the models of a study, one row for each row of the file, in its order.
     #[command(after_help = "\
 Examples:
@@ -424,6 +432,25 @@ pub(crate) struct TrialsArgs {
     pub(crate) server: ServerArgs,
 }
 
+/// Whose columns.
+#[derive(Debug, Args)]
+pub(crate) struct ImportanceArgs {
+    /// The study's name.
+    pub(crate) study: String,
+    /// One entity's model: 17, or store=17,brand=3.
+    #[arg(long, value_name = "KEY", conflicts_with = "all", allow_hyphen_values = true)]
+    pub(crate) entity: Option<String>,
+    /// Every entity's model, one after the other, instead of the mean over them.
+    #[arg(long)]
+    pub(crate) all: bool,
+    /// The K columns that matter most, of each.
+    #[arg(long, value_name = "K", value_parser = value_parser!(u32).range(1..))]
+    pub(crate) top: Option<u32>,
+    /// Whom to ask.
+    #[command(flatten)]
+    pub(crate) server: ServerArgs,
+}
+
 /// What to predict.
 #[derive(Debug, Args)]
 pub(crate) struct PredictArgs {
@@ -435,9 +462,9 @@ pub(crate) struct PredictArgs {
     /// Use this entity's model for every row.
     #[arg(long, value_name = "KEY", allow_hyphen_values = true)]
     pub(crate) entity: Option<String>,
-    /// Add columns lower and upper, between which so large a share of forecasts lay: 0.8.
-    #[arg(long, value_name = "LEVEL", value_parser = level)]
-    pub(crate) interval: Option<f64>,
+    /// Add columns lower and upper, between which so large a share of forecasts lay: 0.8, or 0.8,0.95.
+    #[arg(long, value_name = "LEVEL", value_parser = level, value_delimiter = ',')]
+    pub(crate) interval: Vec<f64>,
     /// Write to this file (csv) instead of standard output.
     #[arg(long, value_name = "FILE")]
     pub(crate) out: Option<PathBuf>,
@@ -450,6 +477,9 @@ pub(crate) struct PredictArgs {
 fn level(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {
         Ok(level) if level > 0.0 && level < 1.0 => Ok(level),
+        Ok(percent) if percent > 1.0 && percent < 100.0 => {
+            Err(format!("write a share between 0 and 1: {} for {text} %", percent / 100.0))
+        }
         _ => Err("write a share between 0 and 1, such as 0.8".into()),
     }
 }

@@ -12,10 +12,12 @@ mod export;
 mod failure;
 mod home;
 mod host;
+mod importance;
 mod inside;
 mod interrupt;
 mod log;
 mod material;
+mod models;
 mod nats;
 mod new_file;
 mod output;
@@ -76,10 +78,14 @@ fn exit_code(code: i32) -> ExitCode {
 fn act(cli: Cli, printer: &Printer) -> Result<i32, Failure> {
     let cache = home::cache(cli.data_dir.clone());
     let home = home::find(cli.data_dir);
-    let is_table = matches!(cli.output, Output::Csv | Output::Parquet);
-    if is_table && !matches!(cli.command, Command::Trials(_)) {
+    let has_form = match cli.output {
+        Output::Text | Output::Json => true,
+        Output::Csv => matches!(cli.command, Command::Trials(_) | Command::Importance(_)),
+        Output::Parquet => matches!(cli.command, Command::Trials(_)),
+    };
+    if !has_form {
         return Err(Failure::asked(
-            "only trials come as csv or parquet",
+            "only trials and importance come as csv, and only trials as parquet",
             "write --output json, or leave it out",
         ));
     }
@@ -98,6 +104,7 @@ fn act(cli: Cli, printer: &Printer) -> Result<i32, Failure> {
         Command::Trials(args) => ask::trials(&home, &args, printer),
         Command::Cancel(args) => ask::cancel(&home, &args, printer),
         Command::Delete(args) => ask::delete(&home, &args, printer),
+        Command::Importance(args) => importance::importance(&home, &args, printer),
         Command::Predict(args) => predict::predict(&home, &args, printer),
         Command::Export(args) => export::export(&home, &args, printer),
         Command::Backup(args) => backup::backup(&home, &args, printer),

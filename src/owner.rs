@@ -16,6 +16,7 @@ use tokio::sync::{oneshot, watch};
 use crate::backup;
 use crate::failure::Failure;
 use crate::home;
+use crate::models;
 use crate::submission::plain;
 
 /// How long the last answers may take.
@@ -41,6 +42,7 @@ impl Owner {
             studies_dir: home::studies_dir(home),
             doors: None,
             backup: backup::of(home, &journal),
+            models: models::reader(),
             guard: Guard::default(),
             info: info(),
         };

@@ -9,14 +9,13 @@ use fleetfit_search_spaces::wire::ModelAddress;
 use fleetfit_search_spaces::{DataSource, EntityKey, Place, Problem, Value};
 use fleetfit_trial_runner::dataset::{DataError, KeyKind, Prediction};
 use fleetfit_trial_runner::frame::FeatureSchema;
-use fleetfit_trial_runner::model::{Model, Predictions};
-use fleetfit_trial_runner::pack;
+use fleetfit_trial_runner::model::{PredictError, Predictions};
 use serde_json::Value as Json;
 
 use crate::cli::{Output, PredictArgs};
 use crate::exit;
 use crate::failure::Failure;
-use crate::home;
+use crate::models::{Models, Wanted};
 use crate::output::{Printer, write_line};
 use crate::show;
 use crate::source::Source;
@@ -25,13 +24,10 @@ use crate::table::csv_cell;
 
 /// Predicts each row of the file with its entity's model.
 pub(crate) fn predict(home: &Path, args: &PredictArgs, printer: &Printer) -> Result<i32, Failure> {
-    Source::here(&args.server, "predictions")?;
     check_out(args)?;
-    let dir = home::study_dir(home, &args.study);
     let winners = Source::ask(home, &args.server, |source| winners(source, args))?;
-    let schema = FeatureSchema::load(&dir).map_err(|error| {
-        Failure::Unavailable(format!("the models of {} cannot be read: {error}", args.study))
-    })?;
+    let models = Models::open(home, &args.server, &args.study)?;
+    let schema = models.schema()?;
     let (fixed, entities): (bool, Vec<EntityKey>) = match &args.entity {
         Some(_) => (true, vec![EntityKey::default()]),
         None => (false, winners.iter().map(|(key, _)| key.clone()).collect()),
@@ -48,30 +44,38 @@ pub(crate) fn predict(home: &Path, args: &PredictArgs, printer: &Printer) -> Res
     let rows = Prediction::load(&here, &data, &schema, &entities)
         .map_err(|error| Failure::problem(file_problem(&place, &error)))?;
     let mut answers = vec![Answer::Unknown; rows.n_rows()];
-    let mut widths: Vec<Option<f64>> = vec![None; rows.n_rows()];
-    let mut without_model = 0_usize;
+    let mut widths: Vec<Vec<Option<f64>>> = vec![vec![None; rows.n_rows()]; args.interval.len()];
+    let mut without_time = 0_usize;
+    let mut without_model: Vec<WithoutModel<'_>> = Vec::new();
+    let mut wanted = Vec::new();
     for entity in rows.entities() {
-        let (key, model) = &winners[entity as usize];
-        let Some(model) = model else {
-            without_model += rows.rows(entity).len();
-            continue;
-        };
+        match &winners[entity as usize] {
+            (key, Ok(address)) => wanted.push(Wanted { entity, key, address }),
+            (key, Err(reason)) => {
+                without_model.push((key, rows.rows(entity).len(), reason.as_deref()));
+            }
+        }
+    }
+    models.each(&wanted, |Wanted { entity, key, .. }, model| {
+        let (entity, key) = (*entity, *key);
         let frame = rows.frame(entity);
         let all: Vec<u32> = (0..frame.n_rows as u32).collect();
-        let model = load(&dir, model)?;
         let predictions = model
             .predict(&frame, &all)
-            .map_err(|error| Failure::asked(format!("{shown}: {key}: {error}"), HINT))?;
-        if let Some(level) = args.interval {
+            .map_err(|error| cannot_predict(&error, &rows, &place, key))?;
+        for (&level, widths) in args.interval.iter().zip(&mut widths) {
             let found = model.widths(&frame, &all, level);
             for (&row, width) in rows.rows(entity).iter().zip(found) {
                 widths[row as usize] = width;
             }
         }
-        for (&row, answer) in rows.rows(entity).iter().zip(each_row(&predictions)) {
-            answers[row as usize] = answer;
+        let each = each_row(&predictions).into_iter().zip(model.without_time(&frame, &all));
+        for (&row, (answer, has_no_time)) in rows.rows(entity).iter().zip(each) {
+            without_time += usize::from(has_no_time);
+            answers[row as usize] = if has_no_time { Answer::Unknown } else { answer };
         }
-    }
+        Ok(())
+    })?;
     // One entity's model for every row: every row is that entity's.
     let keys = match fixed {
         true => Keys::All(&winners[0].0),
@@ -79,10 +83,10 @@ pub(crate) fn predict(home: &Path, args: &PredictArgs, printer: &Printer) -> Res
             Keys::Each(schema.partition.iter().map(|key| key.kind == KeyKind::Number).collect())
         }
     };
-    let widths = args.interval.map(|_| widths.as_slice());
-    write(args, printer, &keys, &rows, &Answers { answers: &answers, widths })?;
-    if let Some(widths) = widths
-        && !widths.is_empty()
+    let found = Answers { answers: &answers, levels: &args.interval, widths: &widths };
+    write(args, printer, &keys, &rows, &found)?;
+    if rows.n_rows() > 0
+        && let Some(widths) = widths.first()
         && widths.iter().all(Option::is_none)
     {
         printer.complain(
@@ -90,16 +94,40 @@ pub(crate) fn predict(home: &Path, args: &PredictArgs, printer: &Printer) -> Res
              forecasting study learnt from",
         );
     }
+    if without_time > 0 {
+        let rows = rows_are(without_time);
+        printer.complain(&format!("{rows} left empty, having no time to forecast"));
+    }
     let unknown = rows.unknown_rows().len();
     if unknown > 0 {
         let rows = rows_are(unknown);
         printer.complain(&format!("{rows} of entities that the study does not know"));
     }
-    if without_model > 0 {
-        let rows = rows_are(without_model);
-        printer.complain(&format!("{rows} of entities without a model"));
-    }
+    say_without_model(&without_model, printer);
     Ok(exit::DONE)
+}
+
+/// An entity without a model: its key, its rows, and why if that is known.
+type WithoutModel<'a> = (&'a EntityKey, usize, Option<&'a str>);
+
+/// How many entities without a model are named.
+const NAMED: usize = 10;
+
+/// Says which rows stay without a prediction, and why.
+fn say_without_model(all: &[WithoutModel<'_>], printer: &Printer) {
+    let n_rows: usize = all.iter().map(|(_, n_rows, _)| n_rows).sum();
+    if n_rows == 0 {
+        return;
+    }
+    printer.complain(&format!("{} of entities without a model", rows_are(n_rows)));
+    for (key, n_rows, reason) in all.iter().take(NAMED) {
+        let reason = reason.unwrap_or("none of its trials completed");
+        let plural = if *n_rows == 1 { "row" } else { "rows" };
+        printer.complain(&format!("  {key} ({n_rows} {plural}): {reason}"));
+    }
+    if all.len() > NAMED {
+        printer.complain(&format!("  and {} more", show::count((all.len() - NAMED) as u64)));
+    }
 }
 
 fn rows_are(n_rows: usize) -> String {
@@ -107,6 +135,21 @@ fn rows_are(n_rows: usize) -> String {
         1 => "1 row is".into(),
         n_rows => format!("{} rows are", show::count(n_rows as u64)),
     }
+}
+
+/// Why an entity's model cannot say anything about the file.
+fn cannot_predict(
+    error: &PredictError,
+    rows: &Prediction,
+    place: &Place,
+    key: &EntityKey,
+) -> Failure {
+    if let PredictError::MissingColumn { name } = error
+        && let Some(absent) = rows.absent(name)
+    {
+        return Failure::problem(file_problem(place, absent));
+    }
+    Failure::asked(format!("{}: {key}: {error}", place.file), HINT)
 }
 
 /// Refuses files that would be lost, or would not be what their name says.
@@ -128,29 +171,26 @@ fn check_out(args: &PredictArgs) -> Result<(), Failure> {
 
 const HINT: &str = "the file needs the columns that the study was trained on";
 
-type Winner = (EntityKey, Option<ModelAddress>);
+/// An entity, and where its model lies; where it has none, why if that is known.
+type Winner = (EntityKey, Result<ModelAddress, Option<String>>);
 
 /// Each entity that may be predicted, with where its model lies.
 fn winners(source: &Source, args: &PredictArgs) -> Result<Vec<Winner>, Failure> {
     let mut winners: Vec<Winner> = Vec::new();
     let entity = args.entity.as_deref();
-    source.each_model(&args.study, entity, |ModelView { entity, model }| {
-        winners.push((entity.unwrap_or_default(), model));
+    source.each_model(&args.study, entity, |ModelView { entity, model, model_reason }| {
+        winners.push((entity.unwrap_or_default(), model.ok_or(model_reason)));
     })?;
-    if winners.iter().all(|(_, model)| model.is_none()) {
+    if winners.iter().all(|(_, model)| model.is_err()) {
         let whose = entity.map(|key| format!(" of {key}")).unwrap_or_default();
+        let reason = winners.iter().find_map(|(_, model)| model.as_ref().err()?.as_deref());
+        let why = reason.map(|reason| format!(": {reason}")).unwrap_or_default();
         return Err(Failure::asked(
-            format!("{} has no model{whose} to predict with", args.study),
+            format!("{} has no model{whose} to predict with{why}", args.study),
             "a study with a built-in learner keeps models when it ends; fleetfit status says more",
         ));
     }
     Ok(winners)
-}
-
-fn load(dir: &Path, address: &ModelAddress) -> Result<Model, Failure> {
-    let bytes =
-        pack::read(&dir.join("models"), address).map_err(|error| Failure::outside(&error))?;
-    Model::from_bytes(&bytes).map_err(|error| Failure::outside(&error))
 }
 
 /// What is predicted for a row.
@@ -199,23 +239,29 @@ fn each_row(predictions: &Predictions) -> Vec<Answer> {
 /// What is predicted for all rows.
 struct Answers<'a> {
     answers: &'a [Answer],
-    /// How far each may be off, where that is asked for.
-    widths: Option<&'a [Option<f64>]>,
+    /// The levels of the intervals.
+    levels: &'a [f64],
+    /// At each level, how far each row may be off.
+    widths: &'a [Vec<Option<f64>>],
 }
 
 impl Answers<'_> {
-    fn columns(&self) -> &'static [&'static str] {
-        match self.widths {
-            None => &["prediction"],
-            Some(_) => &["prediction", "lower", "upper"],
+    fn columns(&self) -> Vec<String> {
+        let mut columns = vec!["prediction".to_owned()];
+        for level in self.levels {
+            columns.extend(["lower", "upper"].map(|bound| match self.levels.len() {
+                1 => bound.to_owned(),
+                _ => format!("{bound}_{level}"),
+            }));
         }
+        columns
     }
 
     /// The cells of each row.
     fn rows(&self) -> impl Iterator<Item = (u32, Vec<Answer>)> {
         (0u32..).zip(self.answers).map(|(row, answer)| {
             let mut cells = vec![answer.clone()];
-            if let Some(widths) = self.widths {
+            for widths in self.widths {
                 let bound = |sign: f64| match (answer, widths.get(row as usize)) {
                     (Answer::Number(middle), Some(Some(width))) => {
                         Answer::Number((middle + sign * width).clamp(f64::MIN, f64::MAX))
@@ -288,7 +334,7 @@ fn write(
     let mut out = BufWriter::new(out);
     let mut columns = keys.columns();
     columns.extend(rows.passed_columns().into_iter().map(str::to_owned));
-    columns.extend(found.columns().iter().map(|column| (*column).to_owned()));
+    columns.extend(found.columns());
     if printer.output == Output::Json {
         for (row, answers) in found.rows() {
             let answers = answers.iter().map(Answer::json);

@@ -32,8 +32,14 @@ pub(crate) fn run(args: &RunArgs, home: &Path, printer: &Printer) -> Result<i32,
         printer.notices(&verdict.notices);
         return Err(Failure::Problems(Problems(verdict.problems)));
     };
-    printer.notices(&submission.study.notices);
-    if !submission.study.cannot_run.is_empty() {
+    let refused = &submission.study.cannot_run;
+    // What is refused is told once, as a problem.
+    let is_told = |notice: &&Notice| {
+        refused.iter().any(|own| own.place == notice.place && own.message == notice.message)
+    };
+    let notices = submission.study.notices.iter().filter(|notice| !is_told(notice));
+    printer.notices(&notices.cloned().collect::<Vec<_>>());
+    if !refused.is_empty() {
         return Err(Failure::Problems(Problems(submission.study.cannot_run)));
     }
     refuse_external(&submission)?;
@@ -207,6 +213,7 @@ impl Session<'_> {
                 self.printer.note(&format!("every entity: fleetfit best {name} --all"));
             }
         }
+        show::of_the_service(&view).for_each(|message| self.printer.note(message));
         Ok(match view.status {
             Status::Failed => exit::NOTHING_COMPLETED,
             _ => exit::DONE,

@@ -22,6 +22,7 @@ use crate::host;
 use crate::inside;
 use crate::interrupt::Interrupt;
 use crate::log;
+use crate::models;
 use crate::nats::{Nats, Say, Side};
 use crate::output::Printer;
 use crate::owner::{self, Owner};
@@ -71,6 +72,7 @@ pub(crate) fn serve(args: &ServeArgs, home: &Path, printer: &Printer) -> Result<
         studies_dir: home::studies_dir(home),
         doors: Some(Arc::new(doors(&service, &end, &ticker))),
         backup: backup::of(home, &journal),
+        models: models::reader(),
         guard: Guard::new(address, token, &args.allow_host),
         info: owner::info(),
     };

@@ -132,15 +132,23 @@ pub(crate) fn studies(views: &[StatusView]) -> String {
 /// A table of bests, one row each.
 pub(crate) fn bests(views: &[BestView], metric: &str) -> String {
     let metric = format!(">{metric}");
-    let head = ["entity", &metric, ">trial", "learner", "configuration"];
+    let mut head = vec!["entity", &metric, ">trial", "learner", "configuration"];
+    let some_lack_one = views.iter().any(|best| best.model_reason.is_some());
+    if some_lack_one {
+        head.push("has no model because");
+    }
     let rows = views.iter().map(|best| {
-        vec![
+        let mut cells = vec![
             entity(best.entity.as_ref()),
             number(best.value),
             best.trial.to_string(),
             best.learner.clone().unwrap_or_else(|| "command".into()),
             configuration(&best.configuration),
-        ]
+        ];
+        if some_lack_one {
+            cells.push(best.model_reason.as_deref().map(plain_text).unwrap_or_default());
+        }
+        cells
     });
     table(&head, &rows.collect::<Vec<_>>())
 }

@@ -131,17 +131,6 @@ impl Source {
         }
     }
 
-    /// Refuses what needs this machine's files of a study, when a service elsewhere is asked.
-    pub(crate) fn here(server: &ServerArgs, what: &str) -> Result<(), Failure> {
-        match &server.server {
-            None => Ok(()),
-            Some(server) => Err(Failure::asked(
-                format!("{what} cannot be had from {server}"),
-                "ask on the machine that holds the data directory, with --data-dir",
-            )),
-        }
-    }
-
     /// Every study, oldest first.
     pub(crate) fn studies(&self) -> Result<Vec<StatusView>, Failure> {
         match self {

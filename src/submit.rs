@@ -121,9 +121,7 @@ fn conclude(
     } else {
         printer.line(&show::status(&view))?;
     }
-    if !wait {
-        show::of_the_service(&view).for_each(|message| printer.note(message));
-    }
+    show::of_the_service(&view).for_each(|message| printer.note(message));
     Ok(match view.status {
         Status::Failed if wait => exit::NOTHING_COMPLETED,
         _ => exit::DONE,

@@ -17,6 +17,7 @@ mod health;
 mod json_job;
 mod logs;
 mod metrics;
+mod models;
 mod openapi;
 mod question;
 mod refused;
@@ -28,6 +29,7 @@ mod studies;
 mod submit;
 mod trials;
 mod turnstile;
+mod written;
 
 use std::future::Future;
 use std::path::PathBuf;
@@ -51,6 +53,7 @@ pub use self::blobs::{Kept, MAX_ASKED, Missing, Wanted};
 pub use self::doors::{Accepted, Component, Door, Doors, Rerun, RunnerView, Submitted};
 pub use self::external::{AskedTrial, AskedTrials, Reported, ToldTrial, ToldTrials};
 pub use self::guard::Guard;
+pub use self::models::{Models, WantedModels};
 pub use self::refused::{Refusal, Refused, Why};
 pub use self::studies::delete;
 pub use crate::query::{MAX_PAGE, Page};
@@ -68,6 +71,8 @@ pub struct Service {
     pub doors: Option<Arc<Doors>>,
     /// Copies everything that the data directory holds.
     pub backup: Backup,
+    /// Reads what studies have learnt.
+    pub models: Models,
     /// Who may ask over the network.
     pub guard: Guard,
     /// What the service says of itself.
@@ -185,7 +190,10 @@ impl Api {
             .route("/api/v1/studies/{study}/trials/{trial}/logs", get(logs::log))
             .route("/api/v1/studies/{study}/best", get(best::best))
             .route("/api/v1/studies/{study}/bests", get(best::list))
-            .route("/api/v1/studies/{study}/models", get(best::models))
+            .route("/api/v1/studies/{study}/models", get(models::list))
+            .route("/api/v1/studies/{study}/schema", get(models::schema))
+            .route(turnstile::MODEL, get(models::one))
+            .route(turnstile::MODELS, post(models::many))
             .route("/api/v1/studies/{study}/entities", get(best::entities))
             .route("/api/v1/studies/{study}/events", get(events::events))
             .route("/api/v1/studies/{study}/ask", post(external::ask))

@@ -8,6 +8,7 @@
 
 mod board;
 mod desk;
+mod leases;
 mod live;
 mod outside;
 mod share;
@@ -31,6 +32,7 @@ use self::live::replay;
 use crate::event::Event;
 use crate::journal::{Journal, JournalError, StudyId, StudyRecord, Summary};
 
+pub(crate) use self::leases::forget_leases;
 pub use self::outside::{AskError, Told, TrialResult};
 
 /// What the engine is told.

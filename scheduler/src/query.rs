@@ -18,7 +18,7 @@ use fleetfit_search_spaces::{
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use self::asked::Asked;
+use self::asked::{Asked, or_why};
 use crate::event::EndedBy;
 use crate::journal::{Journal, JournalError, Status, StudyRecord, Summary};
 
@@ -109,6 +109,9 @@ pub struct BestView {
     pub trial: u32,
     /// The fitted model's id.
     pub model: Option<String>,
+    /// Why there is no model, where fitting one on all rows failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model_reason: Option<String>,
     /// How winners are chosen.
     pub selection: Selection,
 }
@@ -120,6 +123,9 @@ pub struct ModelView {
     pub entity: Option<EntityKey>,
     /// Its winner's model; none where nothing completed, or nothing was fitted on all rows.
     pub model: Option<ModelAddress>,
+    /// Why there is none, where fitting it failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model_reason: Option<String>,
 }
 
 /// One ended trial.
@@ -184,6 +190,26 @@ pub enum QueryError {
         /// How it is written.
         form: String,
     },
+    /// The entity's key has other columns.
+    #[error("the entities of {study} are told apart by {columns}, not by {}", or_nothing(named))]
+    EntityColumns {
+        /// The study.
+        study: String,
+        /// Its partition columns.
+        columns: String,
+        /// Those that were named.
+        named: String,
+    },
+    /// The entity has no model.
+    #[error("{}{study} has no model{}", of_entity(entity), because(reason))]
+    NoModel {
+        /// The study.
+        study: String,
+        /// The entity, where the study has several.
+        entity: Option<EntityKey>,
+        /// Why its fit failed, if it did.
+        reason: Option<String>,
+    },
     /// The study has one model and no entities.
     #[error("{study} has no partition columns, so there is no entity to ask for")]
     NoPartitions {
@@ -209,6 +235,18 @@ fn hint(nearest: &[String]) -> String {
         return String::new();
     }
     format!("; did you mean {}?", nearest.join(" or "))
+}
+
+fn or_nothing(named: &str) -> &str {
+    if named.is_empty() { "nothing" } else { named }
+}
+
+fn of_entity(entity: &Option<EntityKey>) -> String {
+    entity.as_ref().map(|key| format!("{key} of ")).unwrap_or_default()
+}
+
+fn because(reason: &Option<String>) -> String {
+    reason.as_ref().map(|why| format!(": {why}")).unwrap_or_default()
 }
 
 fn some(first: &[String], n: u32) -> String {
@@ -327,11 +365,55 @@ pub fn models_page(
         (None, None) => (0, limit),
     };
     let entities = record.head.entities;
-    let models = Asked::new(journal, record)?.models_from(first)?;
-    let page: Vec<ModelView> = models.take(limit).collect::<Result<_, _>>()?;
+    let model_of = Asked::new(journal, record)?.models()?;
+    let page = (first..entities).take(limit).map(|index| {
+        let (entity, model) = model_of(index)?;
+        let (model, model_reason) = or_why(model);
+        Ok(ModelView { entity, model, model_reason })
+    });
+    let page: Vec<ModelView> = page.collect::<Result<_, QueryError>>()?;
     let next = u64::from(first) + page.len() as u64;
     let is_over = entity.is_some() || next >= u64::from(entities);
     Ok((page, (!is_over).then(|| next.to_string())))
+}
+
+/// Which entities' models are meant.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Whose {
+    /// That of the study's only entity, or of the one that is written so.
+    One(Option<String>),
+    /// Those of the entities with these keys.
+    Keys(Vec<EntityKey>),
+}
+
+/// Where the models of these entities lie, in their order. Each has one.
+pub fn models_of(
+    journal: &Journal,
+    name: &str,
+    whose: &Whose,
+) -> Result<Vec<ModelAddress>, QueryError> {
+    let record = find(journal, name)?;
+    let entities = match whose {
+        Whose::One(Some(text)) => vec![entity::index(journal, &record, text)?],
+        Whose::One(None) => match record.head.partition_columns.as_slice() {
+            [] => vec![0],
+            columns => return Err(entity::form(name, columns, "left out")),
+        },
+        Whose::Keys(keys) => {
+            let index = |key| entity::index_of(journal, &record, key);
+            keys.iter().map(index).collect::<Result<Vec<_>, _>>()?
+        }
+    };
+    let model_of = Asked::new(journal, record)?.models()?;
+    let models = entities.into_iter().map(|index| {
+        let none = |entity, reason| QueryError::NoModel { study: name.to_owned(), entity, reason };
+        match model_of(index)? {
+            (_, Some(Ok(address))) => Ok(address),
+            (entity, Some(Err(reason))) => Err(none(entity, Some(reason))),
+            (entity, None) => Err(none(entity, None)),
+        }
+    });
+    models.collect()
 }
 
 /// A part of [`best_all`]: from where an earlier part ended, or from the first one.

@@ -27,6 +27,7 @@ use crate::stopper::{TrialKey, Watch};
 use self::flight::{Flight, Purpose};
 use self::pace::Pace;
 use self::refit::Refits;
+pub use self::refit::Unfitted;
 use self::search::Queue;
 pub use self::standings::Ranked;
 use self::standings::Standings;
@@ -168,6 +169,11 @@ impl StudyState {
     /// not, 0 will.
     pub fn number_assignments_from(&mut self, first: u64) {
         self.flight.number_from(first);
+    }
+
+    /// Whether this assignment is out.
+    pub fn is_out(&self, assignment: u64) -> bool {
+        self.flight.piece_out(assignment).is_some()
     }
 
     /// Which entities are tried first, because their trials take much longer than others'.

@@ -5,6 +5,7 @@
 //! an earlier one left, as a trial's folder begins empty on the machine that runs it.
 
 mod claim;
+mod left;
 #[cfg(test)]
 mod tests;
 
@@ -13,10 +14,10 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
-use fleetfit_search_spaces::material::{check_place, is_digest};
 use fleetfit_search_spaces::wire::join::{Answer, Upload};
 
 use claim::Claim;
+use left::Left;
 
 /// The largest log: as much as is kept of it where it is written, with room for what is said about
 /// the rest.
@@ -145,19 +146,19 @@ impl Uploads {
         upload: &Upload,
         piece: &[u8],
     ) -> Result<Received, UploadError> {
-        check(upload, piece)?;
+        let left = Left::of(upload, piece)?;
         let trial_dir = study_dir.join("trials").join(upload.configuration.to_string());
-        let path = match is_model(upload) {
-            true => arrived(study_dir, &upload.digest),
-            false => trial_dir.join(&upload.at),
+        let path = match left {
+            Left::Model => arrived(study_dir, &upload.digest),
+            Left::File(at) | Left::Folder(at) | Left::Link(at) => trial_dir.join(at),
         };
         let incoming = study_dir.join(INCOMING);
         let part = incoming.join(part_name(upload));
         if upload.offset == 0 {
-            if !is_model(upload) {
+            if left != Left::Model {
                 self.claim(study_dir, &trial_dir, upload)?;
             }
-            if is_file_of(&path, upload) {
+            if left.is_there(&trial_dir, &path, upload) {
                 return Ok(Received::Whole);
             }
         }
@@ -175,7 +176,7 @@ impl Uploads {
             // The whole may be in its place: this is a repeat that comes late.
             if have == 0 {
                 let _ = fs::remove_file(&part);
-                if is_file_of(&path, upload) {
+                if left.is_there(&trial_dir, &path, upload) {
                     return Ok(Received::Whole);
                 }
             }
@@ -188,7 +189,7 @@ impl Uploads {
         if end.max(have) < upload.total {
             return Ok(Received::Piece);
         }
-        self.finish(&mut file, &part, &path, &trial_dir, upload)
+        self.finish(&mut file, &part, (left, &path), &trial_dir, upload)
     }
 
     /// Makes the trial's folder that of this attempt, with room for this file.
@@ -217,7 +218,7 @@ impl Uploads {
         &self,
         file: &mut File,
         part: &Path,
-        path: &Path,
+        (left, path): (Left<'_>, &Path),
         trial_dir: &Path,
         upload: &Upload,
     ) -> Result<Received, UploadError> {
@@ -231,7 +232,7 @@ impl Uploads {
         file.set_permissions(fs::Permissions::from_mode(mode)).map_err(disk(part))?;
         file.sync_all().map_err(disk(part))?;
         let _one = self.claims.lock().unwrap_or_else(PoisonError::into_inner);
-        if !is_model(upload) {
+        if left != Left::Model {
             let mut claim = match Claim::read(trial_dir) {
                 Some(claim) if claim.is_same(&Claim::of(upload.of)) => claim,
                 _ => {
@@ -242,40 +243,11 @@ impl Uploads {
             claim.add(upload);
             claim.write(trial_dir)?;
         }
+        left.settle(part, trial_dir, path)?;
         let folder = path.parent().unwrap_or(trial_dir);
-        fs::create_dir_all(folder).map_err(disk(folder))?;
-        fs::rename(part, path).map_err(disk(path))?;
         File::open(folder).and_then(|folder| folder.sync_all()).map_err(disk(folder))?;
         Ok(Received::Whole)
     }
-}
-
-/// Refuses what no trial of ours sends.
-fn check(upload: &Upload, piece: &[u8]) -> Result<(), UploadError> {
-    let is_output = upload.at.strip_prefix(OUTPUTS).is_some_and(|inside| !inside.is_empty());
-    let is_known = is_output || is_model(upload) || upload.at == LOG;
-    if check_place(&upload.at).is_err() || !is_known {
-        return Err(UploadError::Place(upload.at.chars().take(120).collect()));
-    }
-    if !is_digest(&upload.digest) {
-        return Err(UploadError::NotADigest(upload.at.clone()));
-    }
-    let (what, most) = match (is_output, is_model(upload)) {
-        (true, _) => ("the outputs of a trial", MAX_OUTPUT_BYTES),
-        (_, true) => ("a model", MAX_MODEL_BYTES),
-        _ => ("a trial's log", MAX_LOG_BYTES),
-    };
-    let end = upload.offset.checked_add(piece.len() as u64);
-    if upload.total > most || end.is_none_or(|end| end > upload.total) {
-        let most = format!("{} MB", most >> 20);
-        return Err(UploadError::TooMuch { what, most, at: upload.at.clone() });
-    }
-    Ok(())
-}
-
-/// Whether it is a model, which no trial's folder holds.
-fn is_model(upload: &Upload) -> bool {
-    upload.at.strip_prefix(MODELS) == Some(upload.digest.as_str())
 }
 
 /// Where a model lies that has arrived, until it is packed with the others.
@@ -305,13 +277,6 @@ fn clear(study_dir: &Path, trial_dir: &Path) -> Result<(), UploadError> {
     }
     let _ = fs::remove_dir_all(&gone);
     fs::create_dir_all(trial_dir).map_err(disk(trial_dir))
-}
-
-/// Whether the file lies in its place already.
-fn is_file_of(path: &Path, upload: &Upload) -> bool {
-    let Ok(mut file) = File::open(path) else { return false };
-    let is_as_long = file.metadata().is_ok_and(|found| found.len() == upload.total);
-    is_as_long && digest(&mut file).is_ok_and(|found| found == upload.digest)
 }
 
 fn digest(file: &mut impl Read) -> io::Result<String> {

@@ -10,7 +10,7 @@ mod read;
 pub use country::{Country, NotACountry};
 pub use frequency::{Frequency, NotAFrequency, Unit};
 
-pub(crate) use read::{DATA_KEYS, share};
+pub(crate) use read::{DATA_KEYS, is_out_of_bag, share};
 pub use read::{is_remote, local_path};
 
 use serde::{Deserialize, Serialize};
@@ -78,6 +78,8 @@ pub enum Folds {
     Columns(Vec<String>),
     /// `validation` is given as a table of its own.
     Given,
+    /// No rows are held out: each is judged by the trees that were not grown on it.
+    OutOfBag,
 }
 
 /// The settings of a forecasting task.

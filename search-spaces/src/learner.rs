@@ -206,6 +206,11 @@ impl Learner {
         !matches!(self, Self::Knn | Self::Svm) && !self.forecasts_series()
     }
 
+    /// Whether its trees can each leave rows out, which then judge the others.
+    pub fn scores_out_of_bag(self) -> bool {
+        matches!(self, Self::RandomForest | Self::ExtraTrees)
+    }
+
     /// Whether it learns from the past of a series alone, and not from columns beside it.
     pub fn forecasts_series(self) -> bool {
         self.tasks() == [Task::Forecasting]
@@ -241,7 +246,7 @@ impl Learner {
     /// the others, so that one fit answers for all of them.
     pub fn path(self) -> Option<&'static str> {
         match self {
-            Self::GradientBoosting => Some("n_estimators"),
+            Self::GradientBoosting | Self::RandomForest | Self::ExtraTrees => Some("n_estimators"),
             Self::Ridge | Self::Lasso | Self::ElasticNet => Some("alpha"),
             _ => None,
         }
@@ -254,7 +259,13 @@ impl Learner {
 
     /// Our name of a parameter that another tool calls so; none for our own names.
     pub fn own_name(self, name: &str) -> Option<&'static str> {
-        alias::own_name(self, name)
+        alias::foreign(self, name).and_then(alias::Foreign::own_name)
+    }
+
+    /// A parameter as the learner reads it: its name and its value, where another tool's stand for
+    /// them; none where it means nothing to the learner.
+    pub(crate) fn translated(self, name: &str, value: &Value) -> Option<(String, Value)> {
+        alias::translated(self, name, value)
     }
 
     /// The parameter with this name.

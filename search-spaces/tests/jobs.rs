@@ -296,6 +296,34 @@ fn other_tools_names_of_parameters_are_read() {
         notice.message,
         "search_space.num_boost_round is read as n_estimators, our name for it"
     );
+    let notices = |more: &str| {
+        let text = boosting.replace("  max_depth: [3, 4, 5, 6]\n", more);
+        let read = study(&text).notices;
+        let others = read.iter().filter(|notice| !notice.message.contains("num_boost_round"));
+        others.map(|notice| notice.message.clone()).collect::<Vec<_>>().join("\n")
+    };
+    let checks = [
+        ("  max_depth: [-1, 3]\n", "search_space.max_depth.0 is -1, which is read as none"),
+        (
+            "  gamma: {type: float, min: 0, max: 2}\n",
+            "search_space.gamma is read as min_split_gain, 2 times as much",
+        ),
+        (
+            "  objective: [squared, \"reg:absoluteerror\"]\n",
+            "search_space.objective.1 is \"reg:absoluteerror\", which is read as absolute",
+        ),
+        (
+            "  n_jobs: [4]\n",
+            "search_space.n_jobs has no meaning here: the cores are shared among all fits",
+        ),
+        (
+            "  booster: [gbtree]\n",
+            "search_space.booster has no meaning here: it says what is done anyway",
+        ),
+    ];
+    for (more, expected) in checks {
+        assert_eq!(notices(more), expected);
+    }
     let problem = |more: &str| {
         let text = boosting.replace("  max_depth: [3, 4, 5, 6]\n", more);
         let problems = Job::read("job.yaml", &text).unwrap().study().unwrap_err();

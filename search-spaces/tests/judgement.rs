@@ -245,3 +245,26 @@ fn learners_that_weigh_rows_take_weights_and_every_task_has_its_criteria() {
         assert!(study.is_ok(), "{study:?}");
     }
 }
+
+#[test]
+fn out_of_bag_is_for_forests() {
+    let bag = |learner: &str, more: &str| {
+        LEARNER.replace("learner: ridge", &format!("learner: {learner}"))
+            + &format!("n_cross_validations: out_of_bag\n{more}")
+    };
+    for learner in ["random_forest", "extra_trees"] {
+        assert_eq!(judge(&bag(learner, "")).study.unwrap().data.unwrap().folds, Folds::OutOfBag);
+    }
+    let data = judge(&bag("random_forest", "validation_data_size: 0.2\n")).study.unwrap().data;
+    assert_eq!(data.unwrap().folds, Folds::OutOfBag);
+    let ridge = "trial.learner is ridge, which has no trees that leave rows out, as n_cross_validations: \
+                 out_of_bag needs";
+    check(&bag("ridge", ""), &[ridge]);
+    let forecasting = bag("random_forest", "forecasting: {time_column_name: day}\n")
+        .replace("task: regression", "task: forecasting");
+    let says = "n_cross_validations is out_of_bag, which judges rows by later ones; forecasts are \
+                judged by the past";
+    check(&forecasting, &[says]);
+    let says = "n_cross_validations is out_of_bag, which is for a trial whose learner is a forest";
+    check(&(AUTOML.to_owned() + "n_cross_validations: out_of_bag\n"), &[says]);
+}

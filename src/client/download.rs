@@ -6,6 +6,7 @@ use std::time::Duration;
 use http_body_util::{BodyExt, Full};
 use hyper::Method;
 use hyper::body::{Buf, Bytes, Incoming};
+use serde::Serialize;
 use tokio::task::JoinHandle;
 
 use super::{ANSWER, Client};
@@ -26,9 +27,30 @@ pub(crate) struct Download<'c> {
 impl Client {
     /// Asks for something long.
     pub(crate) fn download(&self, path: &str) -> Result<Download<'_>, Failure> {
+        self.long(Method::GET, path, &[], Bytes::new())
+    }
+
+    /// Asks for something long, which a document describes.
+    pub(crate) fn download_described(
+        &self,
+        path: &str,
+        document: &impl Serialize,
+    ) -> Result<Download<'_>, Failure> {
+        let body =
+            serde_json::to_vec(document).map_err(|error| Failure::Unexpected(error.to_string()))?;
+        self.long(Method::POST, path, &[("content-type", "application/json")], body.into())
+    }
+
+    fn long(
+        &self,
+        method: Method,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: Bytes,
+    ) -> Result<Download<'_>, Failure> {
         let request = self
-            .request(Method::GET, &format!("/api/v1{path}"), &[])
-            .body(Full::new(Bytes::new()))
+            .request(method, &format!("/api/v1{path}"), headers)
+            .body(Full::new(body))
             .map_err(|error| Failure::Unexpected(error.to_string()))?;
         let answer = self.runtime.block_on(async {
             let answer = tokio::time::timeout(ANSWER, self.begin(request)).await;

@@ -114,8 +114,14 @@ impl NatsArgs {
                 "write an address like nats://localhost:4222, or managed",
             ));
         }
-        for file in [&self.nats_ca, &self.nats_cert, &self.nats_key].into_iter().flatten() {
-            read_file(file)?;
+        for (file, what) in [
+            (&self.nats_ca, "certificate"),
+            (&self.nats_cert, "certificate"),
+            (&self.nats_key, "private key"),
+        ] {
+            if let Some(file) = file {
+                check_pem(file, what)?;
+            }
         }
         Ok(Servers {
             addresses: servers,
@@ -222,6 +228,16 @@ fn read_file(file: &Path) -> Result<String, Failure> {
     })
 }
 
+/// Refuses a file that holds no such thing: whoever makes the connection says only that it failed.
+fn check_pem(file: &Path, what: &str) -> Result<(), Failure> {
+    let (text, word) = (read_file(file)?, what.to_uppercase());
+    if text.lines().any(|line| line.starts_with("-----BEGIN ") && line.contains(&word)) {
+        return Ok(());
+    }
+    let message = format!("{} holds no {what}", file.display());
+    Err(Failure::asked(message, "it is a PEM file, with a line that begins with -----BEGIN"))
+}
+
 /// What a file holds, without the line's end that editors add.
 fn read_secret(file: &Path) -> Result<String, Failure> {
     let secret = read_file(file)?.trim_end_matches(['\n', '\r']).to_owned();
@@ -279,6 +295,25 @@ mod tests {
         }
         let two = at("nats://a:b@one,nats://c:d@two").unwrap_err().to_string();
         assert!(two.contains("somebody else"), "{two}");
+    }
+
+    #[test]
+    fn certificates_are_looked_at() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("ca.pem");
+        let args = |ca: Option<&Path>, key: Option<&Path>| NatsArgs {
+            nats: Some("tls://a:1".into()),
+            nats_ca: ca.map(Path::to_owned),
+            nats_key: key.map(Path::to_owned),
+            ..NatsArgs::default()
+        };
+        std::fs::write(&path, "password").unwrap();
+        let none = args(Some(&path), None).servers().unwrap_err().to_string();
+        assert!(none.contains("ca.pem holds no certificate"), "{none}");
+        std::fs::write(&path, "text\n-----BEGIN CERTIFICATE-----\nAA==\n").unwrap();
+        args(Some(&path), None).servers().unwrap();
+        let no_key = args(None, Some(&path)).servers().unwrap_err().to_string();
+        assert!(no_key.contains("holds no private key"), "{no_key}");
     }
 
     #[test]

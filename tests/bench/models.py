@@ -26,8 +26,8 @@ REQUIREMENTS = ROOT / "tests" / "bench" / "models" / "requirements.txt"
 ONE_THREAD = {f"{name}_NUM_THREADS": "1" for name in ("OMP", "OPENBLAS", "MKL")}
 # Each part, and what a line of its table counts.
 PARTS = {
-    "linear": "entity", "boosting": "model", "big": "model", "forecasting": "series",
-    "fleet": "entity",
+    "linear": "entity", "boosting": "model", "big": "model", "forests": "model",
+    "forecasting": "series", "fleet": "entity",
 }
 
 
@@ -48,7 +48,7 @@ def main():
     parser.add_argument("--part", choices=PARTS, action="append")
     parser.add_argument("--quick", action="store_true", help="about a tenth of the work")
     parser.add_argument("--data", type=pathlib.Path, help="a folder with panels and tabular")
-    parser.add_argument("--entities", type=int, help="of the parts boosting and fleet")
+    parser.add_argument("--entities", type=int, help="of the parts boosting, forests and fleet")
     parser.add_argument("--binary", help="an executable that is built already")
     parser.add_argument("--python", help="an interpreter that has the libraries")
     arguments = parser.parse_args()

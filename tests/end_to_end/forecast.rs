@@ -213,3 +213,125 @@ seed: 1
         assert!((2.0..6.0).contains(&gain), "{strategy}: a promotion sells four more, not {gain}");
     }
 }
+
+/// Thirty days of three shops; the last row of `b` lies far in the future, beyond what any
+/// regular series is laid out for, and no fold trains on it.
+fn strays() -> String {
+    let mut text = String::from("shop,day,units\n");
+    for shop in ["a", "b", "c"] {
+        for day in 0..30 {
+            let date = if shop == "b" && day == 29 { "2300-01-01".into() } else { date(day) };
+            text.push_str(&format!("{shop},{date},{}\n", day % 7));
+        }
+    }
+    text
+}
+
+#[test]
+fn a_winner_that_cannot_be_fitted_on_all_rows_says_why() {
+    let place = Place::new();
+    place.write("units.csv", &strays());
+    place.write(
+        "job.yaml",
+        "\
+type: sweep
+name: strays
+training_data: {path: units.csv}
+target_column_name: units
+task: forecasting
+partition_column_names: [shop]
+forecasting: {time_column_name: day, forecast_horizon: 3}
+n_cross_validations: 2
+trial: {learner: theta}
+search_space: {theta: [2.0]}
+sampling_algorithm: grid
+objective: {goal: minimize, primary_metric: mae}
+seed: 1
+",
+    );
+    let ran = place.fleetfit(&["run", "job.yaml"]).ok();
+    let why = "1 of 3 entities has no model, because the fit of the winner on all rows failed: b: ";
+    assert!(ran.stderr.contains(why), "{}", ran.stderr);
+    let status = place.json(&["status", "strays"]);
+    let notices = status["notices"].as_array().expect("notices");
+    let says = |notice: &Value| notice["message"].as_str().is_some_and(|it| it.starts_with(why));
+    assert_eq!(notices.iter().filter(|notice| says(notice)).count(), 1, "{status}");
+
+    let bests = place.lines(&["best", "strays", "--all"]);
+    assert!(bests[0]["model"].is_string() && bests[0].get("model_reason").is_none());
+    assert!(bests[1]["model"].is_null(), "{}", bests[1]);
+    let reason = bests[1]["model_reason"].as_str().expect("a reason");
+    assert!(reason.contains("of 100808 days"), "{reason}");
+    let told = place.fleetfit(&["best", "strays", "--all"]).ok();
+    assert!(told.stdout.contains("has no model because") && told.stdout.contains(reason));
+
+    let rows = "shop,day\na,2025-01-31\nb,2025-01-31\nc,2025-01-31\n";
+    place.write("next.csv", rows);
+    let said = place.fleetfit(&["predict", "strays", "--data", "next.csv"]).ok();
+    let lines = format!("1 row is of entities without a model\n  b (1 row): {reason}\n");
+    assert!(said.stderr.contains(&lines), "{}", said.stderr);
+    let said = place.fleetfit(&["predict", "strays", "--data", "next.csv", "--entity", "b"]);
+    assert_eq!(said.code, 2);
+    assert!(said.stderr.contains(reason), "{}", said.stderr);
+}
+
+/// Months as people number them, and a feature that a naive forecast never reads.
+#[test]
+fn a_forecast_asks_for_what_it_reads_alone() {
+    let place = Place::new();
+    let mut text = String::from("shop,month,price,units\n");
+    for month in 0..36_u32 {
+        let code = (2019 + month / 12) * 100 + 1 + month % 12;
+        text.push_str(&format!("a,{code},{},{}\n", month % 5, 10 + month + 2 * (month % 3)));
+    }
+    place.write("sales.csv", &text);
+    for learner in ["naive", "ridge"] {
+        place.write(
+            "job.yaml",
+            &format!(
+                "\
+type: sweep
+name: {learner}
+training_data: {{path: sales.csv}}
+target_column_name: units
+task: forecasting
+partition_column_names: [shop]
+forecasting:
+  time_column_name: month
+  forecast_horizon: 3
+  target_lags: {{mode: auto}}
+n_cross_validations: 3
+trial: {{learner: {learner}}}
+objective: {{primary_metric: mase}}
+limits: {{max_total_trials: 1}}
+seed: 1
+"
+            ),
+        );
+        place.json(&["run", "job.yaml"]);
+    }
+    place.write("next.csv", "shop,month\na,202201\na,202203\na,\n");
+    let args = ["predict", "naive", "--data", "next.csv", "--interval", "0.8,0.95"];
+    let rows = place.lines(&args);
+    let last = 10.0 + 35.0 + 4.0;
+    for (row, ahead) in rows.iter().zip([1, 3]) {
+        let number = |name: &str| row[name].as_f64().expect("a number");
+        assert_eq!(number("prediction"), last, "{ahead}: {row}");
+        assert!(number("lower_0.95") <= number("lower_0.8"), "{row}");
+        assert!(number("upper_0.8") <= number("upper_0.95"), "{row}");
+    }
+    let width = |row: &Value| row["upper_0.8"].as_f64().expect("a number") - last;
+    // Errors of a naive forecast grow.
+    assert!(width(&rows[1]) > 1.2 * width(&rows[0]), "{rows:?}");
+    assert_eq!((&rows[2]["prediction"], &rows[2]["lower_0.8"]), (&Value::Null, &Value::Null));
+    let said = place.fleetfit(&args).ok().stderr;
+    assert!(said.contains("1 row is left empty, having no time to forecast"), "{said}");
+    let asked = place.fleetfit(&["predict", "ridge", "--data", "next.csv"]);
+    assert_ne!(asked.code, 0, "{}", asked.stdout);
+    assert!(asked.stderr.contains("there is no column \"price\""), "{}", asked.stderr);
+    for (level, says) in [("80", "0.8 for 80 %"), ("nan", "between 0 and 1"), ("1", "between 0")] {
+        let refused = place.fleetfit(&["predict", "naive", "--data", "x", "--interval", level]);
+        assert_eq!(refused.code, 2, "{}", refused.stdout);
+        assert!(refused.stderr.contains(says), "{level}: {}", refused.stderr);
+    }
+}

@@ -14,6 +14,7 @@ mod early_termination;
 mod examples;
 mod forecast;
 mod harness;
+mod importance;
 mod job;
 mod kill;
 mod learner;

@@ -32,7 +32,7 @@ use exact::Exact;
 use grow::Grower;
 use loss::{Loss, quantile};
 use shard::{Reach, Sums, each};
-use split::{Terms, soft};
+use split::{MAX_SINGLE, MORE_LAMBDA, Terms, soft};
 use table::Table;
 use tree::{Node, Split, Trees};
 use word::{Fields, MAX_NARROW_ROWS, Word};
@@ -175,6 +175,7 @@ impl Course<'_> {
             }
         }
         boosted.gains.clone_from(&grower.gains);
+        boosted.trees.sets.clone_from(&grower.sets.codes);
         Ok(boosted)
     }
 
@@ -257,7 +258,8 @@ impl Course<'_> {
                 sums.curve += own.curve;
             },
         );
-        let terms = self.terms::<W>(units, sums);
+        let n_drawn = shards.iter().map(|shard| shard.rows_of(0).len()).sum();
+        let terms = self.terms::<W>(units, sums, n_drawn);
         if !(terms.gradient_scale.is_finite() && terms.curvature_scale.is_finite()) {
             grower.nodes.clear();
             grower.nodes.push(Node::leaf());
@@ -273,15 +275,14 @@ impl Course<'_> {
         grower.grow(job, &terms, total)?;
         if grower.nodes.len() > 1 {
             self.say(grower, units);
-            let (shards, nodes) = (&mut grower.shards, &grower.nodes);
-            each(shards, n_rows, |shard| shard.add(job.table, nodes, class), |()| ());
+            let (shards, nodes, sets) = (&mut grower.shards, &grower.nodes, &grower.sets.codes);
+            each(shards, n_rows, |shard| shard.add(job.table, sets, nodes, class), |()| ());
         }
         Ok(())
     }
 
     /// The units of the words: as fine as the sums allow.
-    fn terms<W: Word>(&self, units: Units, sums: Sums) -> Terms {
-        let n_rows = self.n_rows;
+    fn terms<W: Word>(&self, units: Units, sums: Sums, n_rows: usize) -> Terms {
         let rounding = n_rows as f64 / 2.0 + 1.0;
         let most = f64::from((1_u64 << W::gradient_bits(self.fields)) as u32) - rounding;
         let gradient_scale = most / units.slopes.number(sums.slope);
@@ -297,6 +298,7 @@ impl Course<'_> {
             gradient_scale,
             curvature_scale,
             rows_per_curvature,
+            is_of_classes: self.job.settings.loss.is_of_classes(),
             n_rows,
             ..Terms::default()
         }
@@ -336,12 +338,32 @@ impl Course<'_> {
                 all.1.curve += own.1.curve;
             }
         });
+        let more = self.more_lambda(grower);
         for (&node, (n_rows, sums)) in leaves.iter().zip(&all) {
             let slope = soft(units.slopes.number(sums.slope), settings.reg_alpha);
             let curve = if self.is_flat { *n_rows as f64 } else { units.curves.number(sums.curve) };
-            let value = -slope / (curve + settings.reg_lambda) * settings.learning_rate;
+            let lambda = settings.reg_lambda + more.get(node).copied().unwrap_or(0.0);
+            let value = -slope / (curve + lambda) * settings.learning_rate;
             grower.nodes[node].value = finite(value);
         }
+    }
+
+    /// What is added to each node's λ, because the words that lead there were searched for; nothing
+    /// where there are none.
+    fn more_lambda<W: Word>(&self, grower: &Grower<W>) -> Vec<f64> {
+        if grower.sets.codes.is_empty() {
+            return Vec::new();
+        }
+        let mut more = vec![0.0; grower.nodes.len()];
+        for node in &grower.nodes {
+            if let Split::Set { column, .. } = node.split
+                && self.job.table.columns[column as usize].n_bins > MAX_SINGLE
+            {
+                more[node.left as usize] = MORE_LAMBDA;
+                more[node.right as usize] = MORE_LAMBDA;
+            }
+        }
+        more
     }
 }
 

@@ -41,6 +41,13 @@ pub struct Marks {
     pub n_short: usize,
 }
 
+impl Fold {
+    /// Whether it validates on the rows it trains on, each by what was learnt without it.
+    pub fn is_out_of_bag(&self) -> bool {
+        self.train == self.validate
+    }
+}
+
 impl Marks {
     /// The rows that a final model learns from, which are all but those of a validation table; in
     /// order of time for forecasting.
@@ -136,6 +143,10 @@ pub fn folds(
         (Folds::Given, _) => return given(marks, n_rows).map(|fold| vec![fold]),
         (_, 1) => return Err(FoldError::OneRow),
         (Folds::Columns(_), _) => return by_columns(marks, n_rows),
+        (Folds::OutOfBag, _) => {
+            let rows: Vec<u32> = (0_u32..).take(n_rows).collect();
+            return Ok(vec![Fold { train: rows.clone(), validate: rows }]);
+        }
         (Folds::Auto | Folds::Count(_) | Folds::HoldOut(_), _) => {}
     }
     if plan.task == Task::Forecasting {

@@ -12,6 +12,7 @@ pub mod stop;
 
 mod boost;
 mod caught;
+mod forest;
 
 mod series;
 

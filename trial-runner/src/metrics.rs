@@ -2,8 +2,11 @@
 //!
 //! Where it does not, or where an entity's rows leave a definition open:
 //! - A normalised error is divided by the range of the entity's whole target, training and
-//!   validation together, and `mean_absolute_scaled_error` by the naive forecast's error on the
-//!   training rows. Where that is 0, a constant target, the error is not divided.
+//!   validation together. Where that is 0, a constant target, the error is not divided.
+//! - `mean_absolute_scaled_error` is divided by the seasonal naive forecast's error on the training
+//!   rows (Hyndman & Koehler 2006). Where that is 0, a history that repeats itself, it is by that of
+//!   the last value; where that is 0 too, by the mean size of the training rows; and where these are
+//!   all 0 as well, the error is not divided. A 0 that is only rounding is 0.
 //! - Measures of classes are taken over the classes that occur in the validation rows.
 //! - What remains undefined (one class for `auc_weighted`, say) is an error: the trial fails.
 
@@ -40,7 +43,8 @@ pub enum Judged<'a> {
 pub struct Yardstick {
     /// The range of the entity's whole target.
     pub range: f64,
-    /// The mean absolute error of the naive forecast on the training rows.
+    /// The mean absolute error of the naive forecast on the training rows, or what stands for it
+    /// where that is 0; 0 where all of them are.
     pub naive_error: f64,
 }
 
@@ -55,9 +59,9 @@ impl Yardstick {
             });
         Self {
             range: if low <= high { high - low } else { 0.0 },
-            naive_error: naive_error(train, series, season.max(1))
-                .or_else(|| naive_error(train, series, 1))
-                .unwrap_or(0.0),
+            naive_error: beyond_rounding(naive_error(train, series, season.max(1)), train)
+                .or_else(|| beyond_rounding(naive_error(train, series, 1), train))
+                .unwrap_or_else(|| mean_size(train)),
         }
     }
 
@@ -79,14 +83,28 @@ impl Yardstick {
                 count += 1;
             }
         }
-        if count > 0 {
-            return Self { naive_error: sum / count as f64, ..Self::new(whole, &[], None, 1) };
-        }
-        // No two rows are a season apart: naive is the last value.
         let (series, values): (Vec<u32>, Vec<f64>) =
             steps.iter().map(|((series, _), (sum, n))| (*series, sum / n)).unzip();
-        Self::new(whole, &values, Some(&series), 1)
+        let seasonal = (count > 0).then(|| sum / count as f64);
+        // Where no two rows are a season apart, naive is the last value.
+        let other = Self::new(whole, &values, Some(&series), 1);
+        match beyond_rounding(seasonal, &values) {
+            Some(naive_error) => Self { naive_error, ..other },
+            None => other,
+        }
     }
+}
+
+/// The mean size of some values; 0 where there are none.
+fn mean_size(values: &[f64]) -> f64 {
+    let n = values.len() as f64;
+    values.iter().map(|value| value.abs() / n).sum()
+}
+
+/// An error that is more than what rounding leaves of values that repeat.
+fn beyond_rounding(error: Option<f64>, values: &[f64]) -> Option<f64> {
+    const ROUNDING: f64 = 1e-12;
+    error.filter(|error| *error > ROUNDING * mean_size(values))
 }
 
 fn naive_error(train: &[f64], series: Option<&[u32]>, season: usize) -> Option<f64> {
@@ -221,12 +239,37 @@ mod tests {
         assert_eq!((yardstick.range, yardstick.naive_error), (0.0, 7.0));
         let yardstick = Yardstick::new(&[3.0], &[1.0, 2.0, 4.0, 8.0], None, 2);
         assert_eq!((yardstick.range, yardstick.naive_error), (0.0, 4.5));
-        assert_eq!(Yardstick::new(&[1.0], &[1.0], None, 1).naive_error, 0.0);
+        assert_eq!(Yardstick::new(&[1.0], &[], None, 1).naive_error, 0.0);
         // Steps 3 and 6 have no row, and step 7 has two.
         let steps = [(0, 1, 1.0), (0, 2, 2.0), (0, 4, 3.0), (0, 5, 9.0), (0, 7, 4.0), (0, 7, 6.0)];
         let season_3 = Yardstick::on_steps(&[1.0, 9.0], &steps, 3);
         assert_eq!((season_3.range, season_3.naive_error), (8.0, (2.0 + 7.0 + 2.0) / 3.0));
         let other_series = [(0, 1, 1.0), (1, 4, 5.0), (1, 6, 7.0)];
         assert_eq!(Yardstick::on_steps(&[], &other_series, 3).naive_error, 2.0);
+    }
+
+    #[test]
+    fn what_stands_for_a_naive_error_of_0() {
+        let on_steps = |values: &[f64], season: usize| {
+            let steps: Vec<(u32, i64, f64)> =
+                values.iter().zip(0..).map(|(value, step)| (0, step, *value)).collect();
+            let found = Yardstick::on_steps(values, &steps, season).naive_error;
+            assert_eq!(found, Yardstick::new(values, values, None, season).naive_error);
+            found
+        };
+        // A week that repeats itself: the last value is off by 1, and by 3 at its end.
+        let week: Vec<f64> = (0..9).map(|day| f64::from(day % 4) + 10.0).collect();
+        assert_eq!(on_steps(&week, 4), (6.0 * 1.0 + 2.0 * 3.0) / 8.0);
+        // The same but for rounding.
+        let shaken: Vec<f64> =
+            week.iter().zip(0..).map(|(value, t)| value + f64::from(t % 3) * 1e-14).collect();
+        assert!((on_steps(&shaken, 4) - 1.5).abs() < 1e-9);
+        // A constant, then nothing at all.
+        assert_eq!(on_steps(&[-1e6; 9], 4), 1e6);
+        assert_eq!(on_steps(&[0.0; 9], 4), 0.0);
+        let judged = Judged::Numbers { truth: &[1e6; 2], predicted: &[1.25e6, 1e6] };
+        let yardstick = Yardstick::new(&[1e6; 9], &[1e6; 9], None, 1);
+        let value = measure(Measure::MeanAbsoluteScaledError, judged, None, yardstick);
+        assert_eq!(value, Ok(0.125));
     }
 }

@@ -11,6 +11,7 @@ pub(crate) mod encoder;
 pub(crate) mod errors;
 pub(crate) mod forecast;
 pub(crate) mod forest;
+pub mod importance;
 pub(crate) mod kernel;
 pub(crate) mod lagged;
 pub(crate) mod linear;
@@ -44,6 +45,8 @@ const HEADER_BYTES: usize = 9;
 const BLOCK_ROWS: usize = 1_024;
 /// The same where each row is compared with every training row.
 const SLOW_BLOCK_ROWS: usize = 32;
+/// Steps ahead as far as which methods are asked how their errors grow.
+const MOST_GROWTH: u32 = 10_000;
 
 /// A fitted model.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -279,13 +282,31 @@ impl Model {
     /// the back-tests it was no more. None for rows that are not ahead, and for models without
     /// back-tests.
     pub fn widths(&self, frame: &Frame, rows: &[u32], level: f64) -> Vec<Option<f64>> {
-        let errors = match &self.body {
-            Body::Forecast(forecast) => &forecast.errors,
-            Body::Lagged(lagged) => &lagged.errors,
+        let ahead = self.steps_ahead(frame, rows);
+        let widths = match &self.body {
+            Body::Forecast(forecast) => {
+                let furthest = ahead.iter().flatten().copied().max().unwrap_or(0);
+                let n_ahead = forecast.errors.furthest().max(furthest).min(MOST_GROWTH);
+                forecast.errors.widths(level, &forecast.growth(n_ahead as usize))
+            }
+            Body::Lagged(lagged) => lagged.errors.widths(level, &[]),
             _ => return vec![None; rows.len()],
         };
-        let ahead = self.steps_ahead(frame, rows).into_iter();
-        ahead.map(|ahead| errors.width(ahead?, level)).collect()
+        ahead.into_iter().map(|ahead| widths.at(ahead?)).collect()
+    }
+
+    /// Rows that it cannot tell anything of, because they have no time.
+    pub fn without_time(&self, frame: &Frame, rows: &[u32]) -> Vec<bool> {
+        let needs_time = match &self.body {
+            Body::Forecast(_) => true,
+            Body::Lagged(lagged) => lagged.needs_time(),
+            _ => false,
+        };
+        let time = frame.timeline.as_ref().map(|timeline| timeline.time.as_slice());
+        let has_none = |row: u32| {
+            time.and_then(|time| time.get(row as usize)).is_none_or(|time| !time.is_finite())
+        };
+        rows.iter().map(|&row| needs_time && has_none(row)).collect()
     }
 
     /// The stored form.

@@ -6,12 +6,10 @@
 //! what was wrong with smartcore's. No struct of another crate is ever stored: see [`Model`].
 
 mod bayes;
-mod bins;
 mod encode;
 mod forecast;
 mod forest;
 mod gradient_boosting;
-mod grow;
 mod knn;
 mod lagged;
 mod laid_out;
@@ -27,6 +25,8 @@ mod trials;
 
 #[cfg(test)]
 pub(crate) mod contract;
+#[cfg(test)]
+mod hostile;
 #[cfg(test)]
 mod reference;
 #[cfg(test)]
@@ -102,9 +102,9 @@ pub fn trainer(learner: Learner) -> Option<&'static dyn Trainer> {
         Learner::ElasticNet => Some(&linear::Line::ElasticNet),
         Learner::LogisticRegression => Some(&logistic::LogisticRegression),
         Learner::NaiveBayes => Some(&bayes::NaiveBayes),
-        Learner::DecisionTree => Some(&forest::DecisionTree),
-        Learner::RandomForest => Some(&forest::RandomForest),
-        Learner::ExtraTrees => Some(&forest::ExtraTrees),
+        Learner::DecisionTree => Some(&forest::Forester::DecisionTree),
+        Learner::RandomForest => Some(&forest::Forester::RandomForest),
+        Learner::ExtraTrees => Some(&forest::Forester::ExtraTrees),
         Learner::Knn => Some(&knn::Knn),
         Learner::Svm => Some(&svm::Svm),
         Learner::GradientBoosting => Some(&gradient_boosting::GradientBoosting),

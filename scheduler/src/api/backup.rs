@@ -1,122 +1,26 @@
 //! A copy of everything over HTTP, as it is made: neither a file nor memory holds it.
 
-use std::io::{self, ErrorKind, Write};
+use std::io::{self, Write};
 use std::sync::Arc;
-use std::time::Duration;
 
-use axum::body::{Body, Bytes};
 use axum::extract::{RawQuery, State};
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
-use futures_util::stream;
-use tokio::runtime::Handle;
-use tokio::sync::{mpsc, watch};
 
 use super::question::Question;
-use super::{App, Refused, Why};
+use super::written::written;
+use super::{App, Refused};
 
 /// Copies everything that the data directory holds. It is called on a thread that may wait.
 pub type Backup = Arc<dyn Fn(&mut dyn Write) -> io::Result<()> + Send + Sync>;
 
-/// How much is sent at once.
-const PIECE_BYTES: usize = 256 << 10;
-
-/// How many pieces may wait for the line.
-const WAITING: usize = 4;
-
-/// How long whoever asks may take for a piece.
-const PAUSE: Duration = Duration::from_secs(120);
-
-/// The copy. What goes wrong before its first piece is told; what goes wrong later cuts it off, and a
-/// copy without its end is none.
+/// The copy. One without its end is none.
 pub(super) async fn backup(
     State(app): State<Arc<App>>,
     query: RawQuery,
 ) -> Result<Response, Refused> {
     Question::read(query, &[])?;
-    let (sender, mut receiver) = mpsc::channel(WAITING);
-    let line = Line {
-        piece: Vec::with_capacity(PIECE_BYTES),
-        sender,
-        closing: app.closing.subscribe(),
-        runtime: Handle::current(),
-    };
     let copy = Arc::clone(&app.service.backup);
-    let span = tracing::Span::current();
-    tokio::task::spawn_blocking(move || span.in_scope(|| send(&copy, line)));
-    let refused = |why: &str| {
-        let message = format!("the backup cannot be made: {why}");
-        Refused::new(Why::Unavailable, message)
-    };
-    match receiver.recv().await {
-        Some(Ok(first)) => {
-            let rest = stream::unfold((Some(first), receiver), |(first, mut receiver)| async {
-                let next = match first {
-                    Some(first) => Ok(first),
-                    None => receiver.recv().await?,
-                };
-                Some((next, (None, receiver)))
-            });
-            let form = [(header::CONTENT_TYPE, "application/x-tar")];
-            Ok((form, Body::from_stream(rest)).into_response())
-        }
-        Some(Err(error)) => Err(refused(&error.to_string())),
-        None => Err(refused("it failed unexpectedly; the log says more")),
-    }
-}
-
-fn send(copy: &Backup, mut line: Line) {
-    let copied = copy(&mut line).and_then(|()| line.flush());
-    if let Err(error) = copied {
-        if error.kind() != ErrorKind::BrokenPipe {
-            tracing::error!("a backup was not finished: {error}");
-        }
-        // Whoever asked may be gone.
-        drop(line.sender.blocking_send(Err(error)));
-    }
-}
-
-/// The line to whoever asked.
-struct Line {
-    piece: Vec<u8>,
-    sender: mpsc::Sender<io::Result<Bytes>>,
-    /// True once streams have to end.
-    closing: watch::Receiver<bool>,
-    runtime: Handle,
-}
-
-impl Write for Line {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let room = PIECE_BYTES - self.piece.len();
-        let taken = &bytes[..room.min(bytes.len())];
-        self.piece.extend_from_slice(taken);
-        if self.piece.len() >= PIECE_BYTES {
-            self.flush()?;
-        }
-        Ok(taken.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        if self.piece.is_empty() {
-            return Ok(());
-        }
-        let piece = std::mem::replace(&mut self.piece, Vec::with_capacity(PIECE_BYTES));
-        let (sender, closing) = (&self.sender, &mut self.closing);
-        self.runtime.block_on(async {
-            tokio::select! {
-                sent = tokio::time::timeout(PAUSE, sender.send(Ok(piece.into()))) => match sent {
-                    Ok(Ok(())) => Ok(()),
-                    Ok(Err(_)) => Err(ErrorKind::BrokenPipe.into()),
-                    Err(_) => {
-                        let seconds = PAUSE.as_secs();
-                        let why = format!("nobody has taken anything for {seconds} s");
-                        Err(io::Error::new(ErrorKind::TimedOut, why))
-                    }
-                },
-                _ = closing.wait_for(|closing| *closing) => {
-                    Err(io::Error::other("the service is about to end"))
-                }
-            }
-        })
-    }
+    let body = written(&app, "the backup cannot be made", move |line| copy(line)).await?;
+    Ok(([(header::CONTENT_TYPE, "application/x-tar")], body).into_response())
 }

@@ -1,4 +1,4 @@
-//! What is best, over all entities and for each, and where its models lie.
+//! What is best, over all entities and for each.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use axum::extract::{RawQuery, State};
 
 use super::question::{Answer, Question, StudyName, ask};
 use super::{App, Page, Refused};
-use crate::query::{self, BestView, EntityOrder, EntityView, ModelView};
+use crate::query::{self, BestView, EntityOrder, EntityView};
 
 pub(super) async fn best(
     State(app): State<Arc<App>>,
@@ -29,23 +29,6 @@ pub(super) async fn list(
     let (cursor, limit) = (question.cursor()?, question.limit()?);
     let page =
         ask(move || Ok(query::bests_page(&app.service.journal, &study, cursor.as_deref(), limit)?));
-    page.await.map(Json)
-}
-
-pub(super) async fn models(
-    State(app): State<Arc<App>>,
-    StudyName(study): StudyName,
-    query: RawQuery,
-) -> Answer<Page<ModelView>> {
-    let question = Question::read(query, &["entity", "cursor", "limit"])?;
-    let (entity, cursor) = (question.owned("entity"), question.cursor()?);
-    let limit = question.limit()?;
-    let page = ask(move || {
-        let (entity, cursor) = (entity.as_deref(), cursor.as_deref());
-        let journal = &app.service.journal;
-        let (items, next) = query::models_page(journal, &study, entity, cursor, limit)?;
-        Ok(Page { items, next })
-    });
     page.await.map(Json)
 }
 

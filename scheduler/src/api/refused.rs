@@ -52,6 +52,8 @@ pub enum Why {
     UnknownEntity,
     /// The study has no such trial, or the trial has no log.
     UnknownTrial,
+    /// The study has no such model.
+    UnknownModel,
     /// The service has no such blob.
     UnknownBlob,
     /// There is no such schedule.
@@ -103,6 +105,7 @@ impl Why {
             | Self::UnknownStudy
             | Self::UnknownEntity
             | Self::UnknownTrial
+            | Self::UnknownModel
             | Self::UnknownBlob
             | Self::UnknownSchedule => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
@@ -160,7 +163,9 @@ impl From<QueryError> for Refused {
         let why = match &error {
             QueryError::UnknownStudy { .. } => Why::UnknownStudy,
             QueryError::UnknownEntity { .. } => Why::UnknownEntity,
+            QueryError::NoModel { .. } => Why::UnknownModel,
             QueryError::EntityForm { .. }
+            | QueryError::EntityColumns { .. }
             | QueryError::NoPartitions { .. }
             | QueryError::UnknownCursor { .. } => Why::BadRequest,
             QueryError::Job(_) | QueryError::Journal(_) => Why::Unavailable,

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::question::{Answer, Question, StudyName, ask};
 use super::{App, Page, Refused, Why};
-use crate::engine::cancel_at_rest;
+use crate::engine::{cancel_at_rest, forget_leases};
 use crate::journal::{Journal, JournalError, Status};
 use crate::query::{self, QueryError, StatusView};
 
@@ -121,6 +121,7 @@ pub fn delete(journal: &Journal, studies_dir: &Path, study: &str) -> Result<(), 
         None => query::find(journal, study)?.id,
     };
     journal.delete(id)?;
+    forget_leases(journal, id)?;
     match std::fs::remove_dir_all(studies_dir.join(study)) {
         Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
             Err(JournalError::Disk { doing: "removing the study's files", source }.into())

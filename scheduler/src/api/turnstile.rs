@@ -29,6 +29,12 @@ const MAX_ID_BYTES: usize = 64;
 /// Where a blob is.
 pub(super) const BLOB: &str = "/api/v1/blobs/{digest}";
 
+/// Where a model is.
+pub(super) const MODEL: &str = "/api/v1/studies/{study}/model";
+
+/// Where the models of many entities are.
+pub(super) const MODELS: &str = "/api/v1/studies/{study}/models/bytes";
+
 /// Where a copy of everything is.
 pub(super) const BACKUP: &str = "/api/v1/backup";
 
@@ -140,7 +146,7 @@ fn form_of(route: &str) -> &'static str {
         "/metrics" => "text/plain",
         route if route.ends_with("/logs") => "text/plain",
         route if route.ends_with("/events") => "text/event-stream",
-        BLOB => "application/octet-stream",
+        BLOB | MODEL | MODELS => "application/octet-stream",
         BACKUP => "application/x-tar",
         _ => "application/json",
     }

@@ -8,6 +8,7 @@ use fleetfit_search_spaces::wire::subjects::Kind;
 use fleetfit_search_spaces::{FromRunner, StudyId, ToRunner};
 
 use super::board::Board;
+use super::leases::forget_leases;
 use super::live::{Live, index, summarise};
 use super::outside::AskError;
 use super::{Capacity, EngineError, Note, OpenStudy, Outlets, Receipt, Stats};
@@ -231,12 +232,18 @@ impl Desk {
                 // The asker may have gone; then nobody needs the answer.
                 let _ = done.send(true);
             }
+            live.keep_leases(journal)?;
             live.answer_outside();
         }
         live.retain(|live| {
             let is_over = live.state.phase() == Phase::Closed;
             if is_over {
                 (outlets.hint)(ToRunner::Forget { study: live.id });
+                if live.is_external()
+                    && let Err(error) = forget_leases(journal, live.id)
+                {
+                    tracing::warn!("the leases of {} were not removed: {error}", live.name);
+                }
             }
             !is_over && !lost.contains(&live.id)
         });

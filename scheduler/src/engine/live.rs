@@ -79,6 +79,7 @@ impl Live {
         for assignment in adopted {
             live.handle(Event::Adopted { assignment });
         }
+        live.restore_leases(journal)?;
         Ok(live)
     }
 
@@ -151,6 +152,7 @@ pub(super) fn summarise(state: &StudyState) -> Summary {
         fits: counts.fits,
         proposed: counts.proposed,
         shared_best: state.shared_best(),
+        unfitted: state.unfitted(),
     }
 }
 

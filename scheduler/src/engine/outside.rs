@@ -63,15 +63,21 @@ pub enum AskError {
 
 /// A trial that somebody outside is at.
 #[derive(Debug)]
-struct Lent {
-    key: AssignmentKey,
-    since_ms: u64,
-    lease: Duration,
+pub(super) struct Lent {
+    pub(super) key: AssignmentKey,
+    pub(super) since_ms: u64,
+    pub(super) lease: Duration,
     until: Instant,
     next_step: u64,
     reports: Vec<Report>,
     /// Who wants it stopped.
     stop: Option<String>,
+}
+
+impl Lent {
+    pub(super) fn new(key: AssignmentKey, since_ms: u64, lease: Duration, until: Instant) -> Self {
+        Self { key, since_ms, lease, until, next_step: 0, reports: Vec::new(), stop: None }
+    }
 }
 
 type AskDone = SyncSender<Result<Vec<Numbered>, AskError>>;
@@ -81,9 +87,27 @@ type TellDone = SyncSender<Result<Vec<Told>, AskError>>;
 #[derive(Debug, Default)]
 pub(super) struct Outside {
     lent: BTreeMap<u32, Lent>,
+    /// Whether trials were lent since that was last written down.
+    is_changed: bool,
     /// Who waits for trials to be on disk.
     asked: Vec<(Vec<Numbered>, AskDone)>,
     told: Vec<(Vec<Told>, TellDone)>,
+}
+
+impl Outside {
+    /// Who is at which trial.
+    pub(super) fn lent(&self) -> impl DoubleEndedIterator<Item = (&u32, &Lent)> {
+        self.lent.iter()
+    }
+
+    pub(super) fn lend(&mut self, trial: u32, lent: Lent) {
+        self.lent.insert(trial, lent);
+    }
+
+    /// Whether anything has to be written down; it counts as written from here on.
+    pub(super) fn take_change(&mut self) -> bool {
+        std::mem::take(&mut self.is_changed)
+    }
 }
 
 impl Live {
@@ -111,9 +135,8 @@ impl Live {
         let tried = blocks.into_iter().next()?.tried;
         let (key, since_ms) = (assignment.key, now_ms());
         let until = Instant::now() + lease;
-        let lent =
-            Lent { key, since_ms, lease, until, next_step: 0, reports: Vec::new(), stop: None };
-        self.outside.lent.insert(tried.number, lent);
+        self.outside.lend(tried.number, Lent::new(key, since_ms, lease, until));
+        self.outside.is_changed = true;
         Some(tried)
     }
 

@@ -8,7 +8,7 @@ use fleetfit_search_spaces::{Configuration, EntityKey, Job, Problems, Study, Stu
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::event::EndedBy;
-use crate::state::Ranked;
+use crate::state::{Ranked, Unfitted};
 
 /// A study about to be stored.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -178,6 +178,9 @@ pub struct Summary {
     pub proposed: u32,
     /// The best shared configuration.
     pub shared_best: Option<Ranked>,
+    /// Entities whose winners could not be fitted on all rows.
+    #[serde(skip_serializing_if = "Unfitted::is_empty")]
+    pub unfitted: Unfitted,
 }
 
 /// What follows from a group of facts and is looked up without replaying them.

@@ -1,51 +1,47 @@
 //! What a damaged, foreign or broken store does, seen from inside.
 
-use fleetfit_search_spaces::wire::ModelAddress;
-use fleetfit_search_spaces::{Configuration, End, Outcome, Report, Setting, Value};
-use proptest::prelude::*;
+mod engine;
+mod form;
+
+use fleetfit_search_spaces::{End, Outcome, Value};
 
 use super::*;
-use crate::engine::{AskError, Engine, Note, OpenStudy, Outlets, Told, TrialResult};
-use crate::event::EndedBy;
 
 fn study(name: &str, entities: u32) -> NewStudy {
     let key = |entity| EntityKey(vec![("store".into(), Value::Int(i64::from(entity)))]);
     NewStudy {
-        large: Vec::new(),
         name: name.into(),
         job_file: "job.yaml".into(),
         base_dir: "/".into(),
         job_text: "type: sweep".into(),
-        sets: Vec::new(),
         canonical: "{}".into(),
-        data_digest: None,
         seed: 1,
-        created_ms: 0,
         entities: (0..entities).map(key).collect(),
         ..NewStudy::default()
     }
 }
 
-fn ended(entity: u32) -> Fact {
-    Fact::Ended {
-        outcomes: vec![Outcome {
-            configuration: 0,
-            entity,
-            end: End::Completed { value: 0.5 },
-            fits: 1,
-            started_ms: 1,
-            ended_ms: 2,
-            reports: Vec::new(),
-        }],
-    }
+fn outcome(configuration: u32, entity: u32, end: End) -> Outcome {
+    let (fits, started_ms, ended_ms) = (1, 1, 2);
+    Outcome { configuration, entity, end, fits, started_ms, ended_ms, reports: Vec::new() }
 }
 
+fn ended(entity: u32) -> Fact {
+    Fact::Ended { outcomes: vec![outcome(0, entity, End::Completed { value: 0.5 })] }
+}
+
+/// A study of two entities, one of whose trials has ended.
 fn one_fact(dir: &Path) -> (Journal, StudyId) {
     let journal = Journal::open(dir).unwrap();
     let id = journal.create(&study("one", 2)).unwrap();
     let index = Index { best: vec![(0, 0.5, 0)], ..Index::default() };
     journal.append(id, &[ended(0)], &index).unwrap();
     (journal, id)
+}
+
+/// The names of the studies that are there.
+fn names(journal: &Journal) -> Vec<String> {
+    journal.list().unwrap().into_iter().map(|record| record.head.name).collect()
 }
 
 #[test]
@@ -216,9 +212,7 @@ fn open_finishes_a_study_that_was_half_deleted_or_half_created() {
     assert!(matches!(journal.record(id), Err(JournalError::NoStudy { number: 0 })));
     drop(journal);
     let journal = Journal::open(dir.path()).unwrap();
-    let names: Vec<String> =
-        journal.list().unwrap().into_iter().map(|record| record.head.name).collect();
-    assert_eq!(names, ["other"]);
+    assert_eq!(names(&journal), ["other"]);
     for table in [Table::Facts, Table::Best, Table::Entities, Table::EntityByKey, Table::Unfinished]
     {
         for gone in [id, half] {
@@ -267,116 +261,10 @@ fn a_backup_leaves_out_what_is_damaged() {
     let copy = tempfile::tempdir().unwrap();
     crate::backup::read(copy.path(), &mut bytes.as_slice()).unwrap();
     let copy = Journal::open(copy.path()).unwrap();
-    let names: Vec<_> = copy.list().unwrap().into_iter().map(|record| record.head.name).collect();
-    assert_eq!(names, ["other"]);
+    assert_eq!(names(&copy), ["other"]);
     for table in [Table::Facts, Table::Entities, Table::Studies, Table::Unfinished] {
         assert!(copy.store.keys(table, &id.key(), 1).unwrap().is_empty());
     }
-}
-
-/// A study whose trials are asked for.
-fn meaning(name: &str) -> fleetfit_search_spaces::Study {
-    const JOB: &str = "type: sweep\nname: NAME\ntrial: external\nsearch_space: {x: [1, 2, 3]}\n\
-                       sampling_algorithm: grid\n\
-                       objective: {goal: minimize, primary_metric: loss}\n\
-                       limits: {max_total_trials: 3}\n";
-    let job = fleetfit_search_spaces::Job::read("job.yaml", &JOB.replace("NAME", name));
-    job.unwrap().study().unwrap()
-}
-
-/// Damage that comes to light when a study is opened, and damage that does when it is written to.
-#[test]
-fn a_damaged_study_ends_and_the_others_go_on() {
-    let dir = tempfile::tempdir().unwrap();
-    let journal = Journal::open(dir.path()).unwrap();
-    let names = ["unread", "unwritten", "whole"];
-    let ids = names.map(|name| journal.create(&study(name, 1)).unwrap());
-    journal.append(ids[0], &[Fact::Elapsed { elapsed_ms: 1 }], &Index::default()).unwrap();
-    journal.store.damage(Table::Facts, &ids[0].with(0), |value| value[1] ^= 1);
-    journal.store.damage(Table::Summaries, &ids[1].key(), |value| value[1] ^= 1);
-    drop(journal);
-    let journal = Journal::open(dir.path()).unwrap();
-    let outlets = Outlets {
-        dispatch: Box::new(|_, _| {}),
-        hint: Box::new(|_| {}),
-        settled: Box::new(|_| {}),
-        ends_runners: false,
-    };
-    let engine = Engine::start(journal.clone(), outlets).unwrap();
-    let handle = engine.handle();
-    for (id, name) in ids.into_iter().zip(names) {
-        let open = OpenStudy {
-            large: Vec::new(),
-            id,
-            study: meaning(name),
-            seed: 1,
-            n_entities: 1,
-            warm: Vec::new(),
-            reopen: false,
-            adopted: Vec::new(),
-            opened: None,
-        };
-        assert!(handle.tell(Note::Open(Box::new(open))));
-    }
-    let lease = std::time::Duration::from_secs(600);
-    for name in ["unread", "unwritten"] {
-        // Opened, it may wait for its first write.
-        let began = std::time::Instant::now();
-        let trouble = loop {
-            if let Some(trouble) = handle.trouble(name) {
-                break trouble;
-            }
-            assert!(began.elapsed() < std::time::Duration::from_secs(60), "{name}: no trouble");
-            std::thread::sleep(std::time::Duration::from_millis(5));
-        };
-        assert_eq!(handle.ask(name, 1, lease), Err(AskError::NotRunning), "{name}");
-        assert!(trouble.contains("the journal is damaged"), "{name}: {trouble}");
-    }
-    let asked = handle.ask("whole", 3, lease).unwrap();
-    let end = End::Completed { value: 0.5 };
-    let result = |trial: u32| TrialResult { trial, end: end.clone() };
-    let results = asked.iter().map(|asked| result(asked.number)).collect();
-    assert_eq!(handle.tell_results("whole", results), Ok(vec![Told::Counted; 3]));
-    engine.interrupt().unwrap();
-    assert_eq!(journal.find("whole").unwrap().unwrap().summary.status, Status::Completed);
-    journal.check().unwrap();
-}
-
-#[test]
-fn who_asks_an_engine_that_failed_hears_why() {
-    let dir = tempfile::tempdir().unwrap();
-    let journal = Journal::open(dir.path()).unwrap();
-    let outlets = Outlets {
-        dispatch: Box::new(|_, _| {}),
-        hint: Box::new(|_| {}),
-        settled: Box::new(|_| {}),
-        ends_runners: false,
-    };
-    let engine = Engine::start(journal.clone(), outlets).unwrap();
-    let handle = engine.handle();
-    let id = journal.create(&study("asked", 1)).unwrap();
-    journal.store.break_with("the disk is full");
-    let open = OpenStudy {
-        large: Vec::new(),
-        id,
-        study: meaning("asked"),
-        seed: 1,
-        n_entities: 1,
-        warm: Vec::new(),
-        reopen: false,
-        adopted: Vec::new(),
-        opened: None,
-    };
-    assert!(handle.tell(Note::Open(Box::new(open))));
-    let said = "the journal stopped after a failed write: the disk is full";
-    let lease = std::time::Duration::from_secs(600);
-    let result = || vec![TrialResult { trial: 0, end: End::Completed { value: 0.5 } }];
-    // Whether it has failed by then or does so at this very trial.
-    assert_eq!(handle.ask("asked", 1, lease).unwrap_err().to_string(), said);
-    assert_eq!(handle.ask("asked", 1, lease).unwrap_err().to_string(), said);
-    assert_eq!(handle.tell_results("asked", result()).unwrap_err().to_string(), said);
-    assert_eq!(handle.report("asked", 0, None, 0.5).unwrap_err().to_string(), said);
-    assert_eq!(engine.interrupt().unwrap_err().to_string(), said);
 }
 
 #[test]
@@ -443,7 +331,7 @@ fn large_blocks_become_short_records_whose_ends_are_counted_unread() {
     let dir = tempfile::tempdir().unwrap();
     let journal = Journal::open(dir.path()).unwrap();
     let id = journal.create(&study("large", 600)).unwrap();
-    let outcome = |n: u32| {
+    let nth = |n: u32| {
         let end = match n % 7 {
             0 => End::Failed { reason: "no luck".into() },
             1 => {
@@ -451,18 +339,9 @@ fn large_blocks_become_short_records_whose_ends_are_counted_unread() {
             }
             _ => End::Completed { value: f64::from(n).sqrt() },
         };
-        let (configuration, entity) = (n / 600, n % 600);
-        Outcome {
-            configuration,
-            entity,
-            end,
-            fits: 1,
-            started_ms: 7,
-            ended_ms: 9,
-            reports: Vec::new(),
-        }
+        outcome(n / 600, n % 600, end)
     };
-    let outcomes: Vec<Outcome> = (0..6_000).map(outcome).collect();
+    let outcomes: Vec<Outcome> = (0..6_000).map(nth).collect();
     let facts = [Fact::Closed, Fact::Ended { outcomes: outcomes.clone() }];
     journal.append(id, &facts, &Index::default()).unwrap();
     let lengths = journal.store.scan(Table::Facts, &id.key(), &[]).map(|r| r.unwrap().1.len());
@@ -497,105 +376,4 @@ fn a_journal_keeps_the_segments_that_it_was_made_with() {
     check(Journal::open, store::SEGMENT_BYTES);
     // What is restored may have longer records.
     check(Journal::begin_restore, store::LONG_SEGMENT_BYTES);
-}
-
-/// One of each kind, for the golden below.
-fn every_kind() -> Vec<Fact> {
-    let outcome = |configuration, entity, end| Outcome {
-        configuration,
-        entity,
-        end,
-        fits: 3,
-        started_ms: 1_700_000_000_000 + u64::from(entity),
-        ended_ms: 1_700_000_000_300,
-        reports: Vec::new(),
-    };
-    let stopped = |value| End::Stopped { value, reason: "bandit".into() };
-    let mut reporting = outcome(8, 2, stopped(Some(0.5)));
-    reporting.reports = [1, 2, 9].map(|step| Report { step, value: 1.0 }).to_vec();
-    let model = ModelAddress { digest: "00ff".into(), pack: 1, offset: 300, length: 44 };
-    let setting = Setting::Value(Value::Float(1e-7));
-    vec![
-        Fact::Proposed { number: 300, configuration: Configuration(vec![("r".into(), setting)]) },
-        Fact::Ended {
-            outcomes: vec![
-                outcome(7, 0, End::Completed { value: 0.25 }),
-                outcome(7, 1, End::Completed { value: -1.0 }),
-                outcome(7, 9, End::Failed { reason: "one row".into() }),
-                reporting,
-                outcome(8, 3, stopped(None)),
-            ],
-        },
-        Fact::SearchEnded { by: EndedBy::Space },
-        Fact::Refitted {
-            models: vec![
-                Refit { entity: 4, configuration: 7, model: Ok(model) },
-                Refit { entity: 5, configuration: 7, model: Err("no".into()) },
-            ],
-        },
-        Fact::Elapsed { elapsed_ms: 60_000 },
-        Fact::Closed,
-        Fact::Reopened,
-    ]
-}
-
-/// Journals are read for years: what this version writes, later ones must read. If this fails, a new
-/// form needs a new tag or version, and this text stays as one that is still read.
-#[test]
-fn the_stored_form_stays() {
-    let golden = [
-        "00ac020a7b2272223a31652d377d",
-        "01050703080200020e010f020002030101010201000000000000d03f000000000000f0bf000000000000e03f\
-         020662616e646974076f6e6520726f77010000030580a0abfef962d80402d60410c6040dd40402d204010303\
-         00000000000000f03f00000000000000f03f0c000000000000f03f",
-        "0202",
-        "03020807010200ff01ac022c000700026e6f",
-        "06e0d403",
-        "04",
-        "05",
-    ];
-    let encoded = fact::encode(&every_kind());
-    let text: Vec<String> = encoded
-        .iter()
-        .map(|encoded| encoded.bytes.iter().map(|byte| format!("{byte:02x}")).collect())
-        .collect();
-    assert_eq!(text, golden);
-    let decoded: Vec<Fact> =
-        encoded.iter().map(|encoded| fact::decode(&encoded.bytes).unwrap()).collect();
-    assert_eq!(decoded, every_kind());
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..Default::default() })]
-
-    /// Bytes that pass their checksum and mean nothing are refused, with bounded memory.
-    #[test]
-    fn nonsense_is_refused_without_a_panic(
-        nonsense in prop::collection::vec(any::<u8>(), 0..60),
-        at in any::<prop::sample::Index>(),
-        byte: u8,
-    ) {
-        let _ = fact::decode(&nonsense);
-        for encoded in fact::encode(&every_kind()) {
-            let mut bytes = encoded.bytes;
-            let at = at.index(bytes.len());
-            bytes[at] = byte;
-            let _ = fact::decode(&bytes);
-            prop_assert!(fact::decode(&bytes[..at]).is_err());
-        }
-    }
-}
-
-#[test]
-fn a_fact_of_a_later_version_is_told_from_damage() {
-    let dir = tempfile::tempdir().unwrap();
-    let (journal, id) = one_fact(dir.path());
-    let check = |fact: &[u8], expected: &str| {
-        let record = [&[0], fact].concat();
-        journal.store.commit(&[Write::put(Table::Facts, id.with(1), record)]).unwrap();
-        let error = journal.facts(id).nth(1).unwrap().unwrap_err();
-        assert!(error.to_string().starts_with(expected), "{error}");
-    };
-    check(&[200, 1, 2], "a fact of the journal was written by a newer fleetfit (form 200;");
-    check(&[4, 1, 2], "the journal is damaged: the record 000000000000000000000001 of facts");
 }

@@ -2,19 +2,23 @@
 
 use std::sync::Arc;
 
+use fleetfit_search_spaces::wire::ModelAddress;
 use fleetfit_search_spaces::work::fill_search_space;
 use fleetfit_search_spaces::{
-    Configuration, End, EntityKey, Notice, Selection, Setting, Study, Value, Work,
+    Configuration, End, EntityKey, Notice, Place, Selection, Setting, Study, Value, Work,
 };
 
 use super::parameters::parameters;
 use super::ranking::{Shared, Top};
-use super::{BestView, MetricView, ModelView, QueryError, StatusView, TrialCounts, entity, time};
+use super::{BestView, MetricView, QueryError, StatusView, TrialCounts, entity, time};
 use crate::journal::{Journal, JournalError, StudyRecord};
-use crate::state::Ranked;
+use crate::state::{Ranked, Unfitted};
 
 /// The shared best, and its value for every entity; not a number where it has none.
 pub(super) type SharedValues = (Ranked, Arc<Vec<f64>>);
+
+/// An entity's key, and where its winner's model lies or why there is none.
+pub(super) type EntityModel = (Option<EntityKey>, Option<Result<ModelAddress, String>>);
 
 /// A study that is being asked about.
 pub(super) struct Asked {
@@ -31,6 +35,7 @@ impl Asked {
 
     pub(super) fn status(&self, notices: &[Notice]) -> Result<StatusView, QueryError> {
         let summary = &self.record.summary;
+        let notices = self.study.notices.iter().chain(notices).cloned();
         Ok(StatusView {
             study: self.record.head.name.clone(),
             status: summary.status,
@@ -48,12 +53,42 @@ impl Asked {
                 goal: self.study.objective.goal,
             },
             best: self.best(None, 1)?.pop(),
-            notices: self.study.notices.iter().chain(notices).cloned().collect(),
+            notices: notices.chain(self.without_model()?).collect(),
             max_total_trials: self.study.limits.max_total_trials,
             proposed: summary.proposed,
             parameters: parameters(&self.study.space),
             created: time(self.record.head.created_ms),
         })
+    }
+
+    /// That some entities have no model, and why.
+    fn without_model(&self) -> Result<Option<Notice>, QueryError> {
+        let Unfitted { entities, first } = &self.record.summary.unfitted;
+        let Some((_, reason)) = first.first().filter(|_| self.record.summary.status.is_over())
+        else {
+            return Ok(None);
+        };
+        if !self.record.is_partitioned() {
+            let message = format!(
+                "there is no model, because the fit of the best configuration on all rows failed: {reason}"
+            );
+            return Ok(Some(Notice { place: Place::default(), message }));
+        }
+        let mut each = Vec::new();
+        for (entity, reason) in first {
+            let key = self.key(*entity)?.map(|key| key.to_string()).unwrap_or_default();
+            each.push(format!("{key}: {reason}"));
+        }
+        if (first.len() as u64) < u64::from(*entities) {
+            each.push(format!("fleetfit best {} --all tells the others", self.record.head.name));
+        }
+        let (n, have) = (self.record.head.entities, if *entities == 1 { "has" } else { "have" });
+        let each = each.join("; ");
+        let message = format!(
+            "{entities} of {n} entities {have} no model, because the fit of the winner on all rows \
+             failed: {each}"
+        );
+        Ok(Some(Notice { place: Place::default(), message }))
     }
 
     pub(super) fn best(
@@ -118,18 +153,15 @@ impl Asked {
         Ok(ranked.map(|ranked| (ranked.value, ranked.configuration)))
     }
 
-    /// Where the models of entities lie, from this entity on.
-    pub(super) fn models_from(
+    /// Where the model of an entity lies, by the entity's index.
+    pub(super) fn models(
         self,
-        first: u32,
-    ) -> Result<impl Iterator<Item = Result<ModelView, QueryError>> + Send + use<>, QueryError>
-    {
+    ) -> Result<impl Fn(u32) -> Result<EntityModel, QueryError>, QueryError> {
         let shared = match self.selection() {
             Selection::Raw => None,
             Selection::Shared => Some(self.shared(1)?.first().map(|ranked| ranked.configuration)),
         };
-        let entities = first..self.record.head.entities;
-        Ok(entities.map(move |index| {
+        Ok(move |index| {
             let winner = match shared {
                 None => self.raw_best(index)?.map(|ranked| ranked.configuration),
                 Some(shared) => shared,
@@ -138,8 +170,8 @@ impl Asked {
                 Some(winner) => self.journal.model(self.record.id, index, winner)?,
                 None => None,
             };
-            Ok(ModelView { entity: self.key(index)?, model: model.and_then(Result::ok) })
-        }))
+            Ok((self.key(index)?, model))
+        })
     }
 
     /// How winners are chosen; one entity's own best is the shared best.
@@ -232,6 +264,7 @@ impl Asked {
             Some(index) => self.journal.model(self.record.id, index, ranked.configuration)?,
             None => None,
         };
+        let (model, model_reason) = or_why(model);
         Ok(BestView {
             entity: key,
             value: ranked.value,
@@ -239,7 +272,8 @@ impl Asked {
             command: self.command(&configuration),
             configuration,
             trial: ranked.configuration,
-            model: model.and_then(|model| model.ok().map(|address| address.digest)),
+            model: model.map(|address| address.digest),
+            model_reason,
             selection: self.study.selection,
         })
     }
@@ -281,5 +315,16 @@ impl Asked {
             Work::Command(trial) => Some(fill_search_space(&trial.command, configuration)),
             _ => None,
         }
+    }
+}
+
+/// A model that was fitted; where that failed, why.
+pub(super) fn or_why(
+    fitted: Option<Result<ModelAddress, String>>,
+) -> (Option<ModelAddress>, Option<String>) {
+    match fitted {
+        Some(Ok(model)) => (Some(model), None),
+        Some(Err(reason)) => (None, Some(reason)),
+        None => (None, None),
     }
 }

@@ -24,26 +24,75 @@ pub(super) fn index(
         }
         columns => match values(columns, text) {
             Some(values) => vec![values.join("\u{1f}")],
-            None => {
-                let parts: Vec<String> =
-                    columns.iter().map(|column| format!("{column}=…")).collect();
-                let (text, form) = (text.to_owned(), parts.join(","));
-                return Err(QueryError::EntityForm { study, text, form });
-            }
+            None => return Err(form(&study, columns, text)),
         },
     };
+    match kept(journal, record, &written)? {
+        Some(index) => Ok(index),
+        None => Err(unknown(journal, record, text)?),
+    }
+}
+
+/// How the entities of a study are written, to whoever wrote this.
+pub(super) fn form(study: &str, columns: &[String], text: &str) -> QueryError {
+    let parts: Vec<String> = columns.iter().map(|column| format!("{column}=…")).collect();
+    QueryError::EntityForm { study: study.into(), text: text.into(), form: parts.join(",") }
+}
+
+/// The index of an entity whose key names each column once, in any order.
+pub(super) fn index_of(
+    journal: &Journal,
+    record: &StudyRecord,
+    key: &EntityKey,
+) -> Result<u32, QueryError> {
+    let columns = record.head.partition_columns.as_slice();
+    let of = |column: &String| key.0.iter().find(|(named, _)| named == column);
+    let values: Option<Vec<String>> =
+        columns.iter().map(|column| of(column).map(|(_, value)| value.to_string())).collect();
+    let values = values.filter(|values| values.len() == key.0.len());
+    match values {
+        Some(values) if values.is_empty() => Ok(0),
+        Some(values) => match kept(journal, record, &[values.join("\u{1f}")])? {
+            Some(index) => Ok(index),
+            None => Err(unknown(journal, record, &key.to_string())?),
+        },
+        None if columns.is_empty() => {
+            Err(QueryError::NoPartitions { study: record.head.name.clone() })
+        }
+        None => {
+            let names: Vec<&str> = key.0.iter().map(|(column, _)| column.as_str()).collect();
+            Err(QueryError::EntityColumns {
+                study: record.head.name.clone(),
+                columns: columns.join(", "),
+                named: names.join(", "),
+            })
+        }
+    }
+}
+
+/// The index of the first of these texts that is kept, as it stands or as numbers are kept.
+fn kept(
+    journal: &Journal,
+    record: &StudyRecord,
+    written: &[String],
+) -> Result<Option<u32>, QueryError> {
     let kept = written.iter().map(|candidate| as_kept(candidate));
     for candidate in written.iter().cloned().chain(kept) {
         if let Some(index) = journal.entity_index(record.id, &candidate)? {
-            return Ok(index);
+            return Ok(Some(index));
         }
     }
+    Ok(None)
+}
+
+/// That there is no such entity, and which there are.
+fn unknown(journal: &Journal, record: &StudyRecord, text: &str) -> Result<QueryError, QueryError> {
     let mut keys = Vec::new();
     for key in journal.entities(record.id) {
         keys.push(key?.to_string());
     }
-    Err(QueryError::UnknownEntity {
-        study,
+    Ok(QueryError::UnknownEntity {
+        study: record.head.name.clone(),
         text: text.to_owned(),
         entities: record.head.entities,
         first: keys.iter().take(SHOWN).cloned().collect(),

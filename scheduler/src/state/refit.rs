@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use fleetfit_search_spaces::wire::Refit;
 use fleetfit_search_spaces::{Selection, Work};
+use serde::{Deserialize, Serialize};
 
 use super::flight::{Part, Piece, Purpose};
 use super::{Phase, StudyState, tally};
@@ -14,11 +15,33 @@ use crate::event::{Fact, Step};
 
 /// Marks an entity that was not refitted.
 const NOBODY: u32 = u32::MAX;
+/// How many entities without a model are told of by name.
+const TOLD: usize = 3;
+/// The longest reason that is told, in characters. The journal has all of it.
+const TOLD_CHARS: usize = 300;
+
+/// Entities whose winners could not be fitted on all rows, so that they have no model.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Unfitted {
+    /// How many there are.
+    pub entities: u32,
+    /// The first of them, and why.
+    pub first: Vec<(u32, String)>,
+}
+
+impl Unfitted {
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.entities == 0
+    }
+}
 
 /// Who was refitted, and with what.
 #[derive(Debug)]
 pub(super) struct Refits {
     done_with: Vec<u32>,
+    /// Those without a model, and why.
+    failed: BTreeMap<u32, String>,
     /// The entity that is looked at next.
     next_entity: u32,
     /// The winner of every entity under `selection: shared`.
@@ -27,7 +50,12 @@ pub(super) struct Refits {
 
 impl Refits {
     pub(super) fn new(n_entities: u32) -> Self {
-        Self { done_with: vec![NOBODY; n_entities as usize], next_entity: 0, shared_winner: None }
+        Self {
+            done_with: vec![NOBODY; n_entities as usize],
+            failed: BTreeMap::new(),
+            next_entity: 0,
+            shared_winner: None,
+        }
     }
 
     /// The walk over the entities begins again.
@@ -142,7 +170,21 @@ impl StudyState {
         for model in models {
             if let Some(done_with) = self.refits.done_with.get_mut(model.entity as usize) {
                 *done_with = model.configuration;
+                match &model.model {
+                    Ok(_) => self.refits.failed.remove(&model.entity),
+                    Err(reason) => {
+                        let reason = reason.chars().take(TOLD_CHARS).collect();
+                        self.refits.failed.insert(model.entity, reason)
+                    }
+                };
             }
         }
+    }
+
+    /// The entities that have no model although they have a winner.
+    pub fn unfitted(&self) -> Unfitted {
+        let failed = &self.refits.failed;
+        let first = failed.iter().take(TOLD).map(|(&entity, reason)| (entity, reason.clone()));
+        Unfitted { entities: failed.len() as u32, first: first.collect() }
     }
 }

@@ -46,7 +46,7 @@ fn files(dir: &Path) -> Vec<String> {
     let mut open = vec![dir.to_owned()];
     while let Some(next) = open.pop() {
         for entry in fs::read_dir(next).unwrap().map(|entry| entry.unwrap().path()) {
-            match entry.is_dir() {
+            match entry.is_dir() && !entry.is_symlink() {
                 true => open.push(entry),
                 false => found.push(entry.strip_prefix(dir).unwrap().display().to_string()),
             }
@@ -169,11 +169,72 @@ fn there_is_a_limit_to_everything() {
     assert!(claim.has_room(&more).is_err());
 }
 
+#[test]
+fn folders_and_links_come_too() {
+    let home = tempfile::tempdir().unwrap();
+    let study = home.path().join("s");
+    let uploads = Uploads::open(home.path()).unwrap();
+    let sender = Sender { uploads: &uploads, study: &study, number: 4 };
+    sender.send("outputs/m/steps/3/w.bin", b"weights").unwrap();
+    assert_eq!(sender.send("folders/outputs/m/none/here", b"").unwrap(), Received::Whole);
+    assert_eq!(sender.send("links/outputs/m/steps/last", b"3").unwrap(), Received::Whole);
+    sender.send("links/outputs/m/best", b"steps/last/w.bin").unwrap();
+    sender.send("links/outputs/m/all", b"..").unwrap();
+    let outputs = study.join("trials/7/outputs");
+    assert!(outputs.join("m/none/here").is_dir());
+    assert_eq!(fs::read_link(outputs.join("m/steps/last")).unwrap(), Path::new("3"));
+    assert_eq!(fs::read(outputs.join("m/best")).unwrap(), b"weights");
+    assert!(outputs.join("m/all/m/steps").is_dir());
+    // A link may be sent anew, and be another one.
+    sender.send("links/outputs/m/best", b"steps/3").unwrap();
+    assert_eq!(fs::read_link(outputs.join("m/best")).unwrap(), Path::new("steps/3"));
+    assert_eq!(fs::read_dir(study.join(".incoming")).unwrap().count(), 0, "nothing is left over");
+}
+
+#[test]
+fn nothing_is_put_below_a_link_or_leads_away() {
+    let home = tempfile::tempdir().unwrap();
+    let study = home.path().join("s");
+    let uploads = Uploads::open(home.path()).unwrap();
+    let sender = Sender { uploads: &uploads, study: &study, number: 4 };
+    sender.send("outputs/real/file", b"x").unwrap();
+    sender.send("links/outputs/link", b"real").unwrap();
+    for (at, bytes) in [
+        ("outputs/link/below", &b"x"[..]),
+        ("outputs/link/file", b"x"),
+        ("folders/outputs/link/below", b""),
+        ("links/outputs/link/below", b"../real"),
+        ("links/outputs/real", b"link"),
+        ("folders/outputs/link", b""),
+        ("links/outputs/away", b"/etc/passwd"),
+        ("links/outputs/away", b"../log.txt"),
+        ("links/outputs/away", b"link/../../.."),
+        ("links/outputs/away", b"\xff"),
+        ("links/log.txt", b"outputs"),
+        ("links/outputs/", b"real"),
+        ("links/outputs/../log.txt", b"real"),
+        ("folders/outputs", b""),
+        ("folders/work", b""),
+        ("links/links/outputs/a", b"real"),
+    ] {
+        let refused = sender.send(at, bytes);
+        assert!(matches!(refused, Err(UploadError::Place(_))), "{at}: {refused:?}");
+    }
+    assert!(matches!(sender.send("folders/outputs/a", b"x"), Err(UploadError::TooMuch { .. })));
+    let long = [b'a'; 5000];
+    assert!(matches!(sender.send("links/outputs/a", &long), Err(UploadError::TooMuch { .. })));
+    assert_eq!(files(&study.join("trials")), ["7/outputs/link", "7/outputs/real/file"]);
+    assert_eq!(fs::read_dir(study.join("trials/7/outputs")).unwrap().count(), 2);
+    // What a link hides, a file may take.
+    sender.send("outputs/link", b"y").unwrap();
+    assert!(fs::symlink_metadata(study.join("trials/7/outputs/link")).unwrap().is_file());
+}
+
 proptest! {
     /// Wherever a runner says that a file lies, it lies in the trial's folder or nowhere.
     #[test]
     fn nothing_is_written_elsewhere(
-        names in prop::collection::vec(r"(\.{0,3}|/|outputs|log\.txt|[a-z]{0,2}|\x00)", 0..5),
+        names in prop::collection::vec(r"(\.{0,3}|/|outputs|links|folders|log\.txt|[a-z]{0,2}|\x00)", 0..5),
     ) {
         let home = tempfile::tempdir().unwrap();
         let study = home.path().join("studies/s");
@@ -182,7 +243,10 @@ proptest! {
         let received = uploads.receive(&study, &upload(1, &at, b"x"), b"x");
         let written = files(home.path());
         match received {
-            Ok(_) => prop_assert_eq!(written, [format!("studies/s/trials/7/{at}")]),
+            Ok(_) => {
+                let at = at.strip_prefix("links/").unwrap_or(&at);
+                prop_assert_eq!(written, [format!("studies/s/trials/7/{at}")]);
+            }
             Err(_) => prop_assert!(written.is_empty(), "{:?}", written),
         }
     }

@@ -92,9 +92,16 @@ fn answers_have_the_forms_that_are_described() {
     get("/api/v1/runners", "/api/v1/runners");
     get("/healthz", "/healthz");
     for study in ["demo", "stores", "none"] {
-        for list in
-            ["", "/trials", "/best", "/bests", "/models", "/entities", "/trials/{trial}/logs"]
-        {
+        for list in [
+            "",
+            "/trials",
+            "/best",
+            "/bests",
+            "/models",
+            "/schema",
+            "/entities",
+            "/trials/{trial}/logs",
+        ] {
             let path = format!("/api/v1/studies/{study}{}", list.replace("{trial}", "0"));
             get(&format!("/api/v1/studies/{{study}}{list}"), &path);
         }

@@ -7,6 +7,7 @@ mod described;
 mod events;
 mod external;
 mod form;
+mod models;
 mod page;
 mod place;
 mod refusals;

@@ -8,8 +8,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use fleetfit_scheduler::api::{
-    Accepted, Api, Component, Doors, Guard, Refused, Rerun, RunnerView, Service, ServiceInfo,
-    Submitted, Why,
+    Accepted, Api, Component, Doors, Guard, Models, Refused, Rerun, RunnerView, Service,
+    ServiceInfo, Submitted, Why,
 };
 use fleetfit_scheduler::blobs::Blobs;
 use fleetfit_scheduler::engine::{Engine, Note, OpenStudy, Outlets};
@@ -137,6 +137,7 @@ impl Place {
             studies_dir: dir.path().join("studies"),
             doors: is_service.then(|| Arc::new(doors)),
             backup: Arc::new(|out| out.write_all(b"everything")),
+            models: models(),
             guard: guard(address),
             info: ServiceInfo { version: "1.2.3".into() },
         };
@@ -280,6 +281,17 @@ impl Drop for Place {
         if let Some(engine) = self.engine.take() {
             drop(engine.interrupt());
         }
+    }
+}
+
+/// Models that lie in their study's folder under their digests.
+fn models() -> Models {
+    Models {
+        read: Arc::new(|dir, address| {
+            let path = dir.join("models").join(&address.digest);
+            std::fs::read(path).map_err(|_| format!("the model {} is damaged", address.digest))
+        }),
+        schema: Arc::new(|dir| Ok(std::fs::read(dir.join("schema.json")).ok())),
     }
 }
 

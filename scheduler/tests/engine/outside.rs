@@ -51,13 +51,56 @@ fn trials_are_asked_for_and_told_over_a_restart() {
     fixture.open(&external(5));
     assert_eq!(tell(&handle, 0, 0.4), Told::Counted, "told after the restart");
     assert_eq!(tell(&handle, 1, 0.1), Told::Repeated);
-    assert_eq!(ask(&handle, 9, LONG), [2, 3, 4]);
+    assert!(ask(&handle, 9, LONG).is_empty(), "whoever asked for them has them still");
+    assert_eq!(handle.report("test", 2, None, 0.3), Ok(None));
+    assert_eq!(handle.report("test", 1, None, 0.3), Err(AskError::NoTrial { trial: 1 }));
     for trial in [2, 3, 4] {
         assert_eq!(tell(&handle, trial, f64::from(trial)), Told::Counted);
     }
     let summary = handle.wait("test", Duration::from_secs(60)).unwrap().unwrap();
     assert_eq!((summary.status, summary.completed), (Status::Completed, 5));
     assert_eq!(handle.ask("test", 1, LONG), Err(AskError::NotRunning));
+    assert_eq!(fixture.journal.documents("leases").unwrap(), [], "nothing stays of leases");
+    fixture.engine.interrupt().unwrap();
+}
+
+#[test]
+fn a_lease_begins_anew_with_a_restart_and_runs_out_then() {
+    let dir = tempfile::tempdir().unwrap();
+    let fixture = Fixture::new(dir.path());
+    let mut study = external(4);
+    study.limits.max_concurrent_trials = 3;
+    fixture.open(&study);
+    assert_eq!(ask(&fixture.handle(), 1, LONG), [0]);
+    let short = Duration::from_secs(1);
+    assert_eq!(ask(&fixture.handle(), 2, short), [1, 2]);
+    assert_eq!(tell(&fixture.handle(), 2, 0.5), Told::Counted);
+    let Fixture { engine, journal, .. } = fixture;
+    engine.interrupt().unwrap();
+    let name = journal.find("test").unwrap().unwrap().id.0.to_string();
+    assert!(journal.document("leases", &name).unwrap().is_some());
+    drop(journal);
+
+    let fixture = Fixture::new(dir.path());
+    let handle = fixture.handle();
+    fixture.open(&study);
+    let mut asked = Vec::new();
+    until(|| {
+        asked.extend(ask(&handle, 9, LONG));
+        asked.sort_unstable();
+        asked.contains(&1).then_some(())
+    });
+    assert_eq!(asked, [1, 3], "one's second is over, the hour of the other one is not");
+    let Fixture { engine, journal, .. } = fixture;
+    engine.interrupt().unwrap();
+    // What nobody can read is no lease, and no reason not to go on.
+    journal.put_document("leases", &name, b"nonsense").unwrap();
+    drop(journal);
+
+    let fixture = Fixture::new(dir.path());
+    let handle = fixture.handle();
+    fixture.open(&study);
+    assert_eq!(ask(&handle, 9, LONG), [0, 1, 3]);
     fixture.engine.interrupt().unwrap();
 }
 

@@ -169,6 +169,7 @@ impl<'a> Writer<'a> {
             fits: counts.fits,
             proposed: counts.proposed,
             shared_best: state.shared_best(),
+            unfitted: state.unfitted(),
         };
         self.journal.append(self.id, facts, &Index { summary, best }).unwrap();
     }

@@ -153,8 +153,32 @@ fn word<T: Copy>(
     fields.take(key, findings)?.word(known, findings)
 }
 
-/// `auto`, a number of steps, or several.
+/// `auto`, a number of steps, or several; also as Azure's `{mode: auto}` or `{mode: custom, value: 3}`.
 fn read_steps(at: &At<'_>, findings: &mut Findings) -> Option<Steps> {
+    const MODES: &[(&str, bool)] = &[("auto", true), ("custom", false)];
+    if let Content::Map(_) = at.node.content {
+        let mut fields = at.map(findings)?;
+        let mode = fields.require("mode", "mode: auto", findings);
+        let is_auto = mode.and_then(|at| at.word(MODES, findings));
+        let one = fields.take("value", findings);
+        let value = fields.take("values", findings).or(one);
+        let steps = match (is_auto?, value) {
+            (true, Some(at)) => {
+                let mistake = Mistake::new("is not needed with mode: auto", "nothing");
+                findings.problem(&at, mistake.hint("remove it, or write mode: custom"));
+                None
+            }
+            (true, None) => Some(Steps::Auto),
+            (false, Some(at)) => read_steps(&at, findings),
+            (false, None) => {
+                let mistake = Mistake::new("has mode custom and no values", "values: [1, 7]");
+                findings.problem(at, mistake);
+                None
+            }
+        };
+        fields.finish(findings);
+        return steps;
+    }
     if !matches!(at.node.content, Content::List(_)) {
         return Some(match at.int_or_auto(1, MAX_STEPS, findings)? {
             None => Steps::Auto,

@@ -143,6 +143,7 @@ impl FromStr for Frequency {
         let every = if digits.is_empty() { Ok(1) } else { digits.parse() };
         match (every, unit(alias)) {
             (Ok(every @ 1..=MOST), Some(unit)) => Ok(Self { every, unit }),
+            _ if let Some(sum) = sum(text) => Ok(sum),
             _ => Err(NotAFrequency { guess: guess(digits, alias) }),
         }
     }
@@ -173,6 +174,25 @@ fn unit(alias: &str) -> Option<Unit> {
         Unit::YearEnd(_) => Unit::YearEnd(among(&MONTHS)?),
         _ => return None,
     })
+}
+
+/// Several lengths that add up, `1h30min`, in the largest unit of which they are a whole number.
+fn sum(text: &str) -> Option<Frequency> {
+    const SIZES: [(Unit, u32); 4] =
+        [(Unit::Day, 86_400), (Unit::Hour, 3_600), (Unit::Minute, 60), (Unit::Second, 1)];
+    let (mut rest, mut seconds) = (text, 0_u32);
+    while !rest.is_empty() {
+        let (digits, behind) = rest.split_at(rest.bytes().take_while(u8::is_ascii_digit).count());
+        let n_letters = behind.bytes().take_while(|byte| !byte.is_ascii_digit()).count();
+        let (alias, behind) = behind.split_at_checked(n_letters)?;
+        let unit = unit(alias.trim())?;
+        let (_, size) = SIZES.into_iter().find(|(known, _)| *known == unit)?;
+        seconds = seconds.checked_add(digits.parse::<u32>().ok()?.checked_mul(size)?)?;
+        rest = behind;
+    }
+    let (unit, size) = SIZES.into_iter().find(|(_, size)| seconds.is_multiple_of(*size))?;
+    let every = seconds / size;
+    (1..=MOST).contains(&every).then_some(Frequency { every, unit })
 }
 
 fn guess(digits: &str, whole: &str) -> Option<String> {
@@ -242,6 +262,10 @@ mod tests {
     #[test]
     fn aliases_of_all_years_are_read() {
         for (text, every, unit) in [
+            ("1h30min", 90, Unit::Minute),
+            ("1D12h", 36, Unit::Hour),
+            ("1h 60min", 2, Unit::Hour),
+            ("1min30s", 90, Unit::Second),
             ("min", 1, Unit::Minute),
             ("T", 1, Unit::Minute),
             ("15min", 15, Unit::Minute),

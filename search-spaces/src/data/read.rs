@@ -1,7 +1,7 @@
 //! The data keys of a job: `training_data`, `target_column_name`, partitions and folds.
 
 use super::{DataSource, DataSpec, Folds, Forecasting, Task};
-use crate::fields::{At, Fields};
+use crate::fields::{At, Fields, same_word};
 use crate::findings::{Findings, Mistake};
 use crate::ignored::OF_PATHS;
 use crate::yaml::Content;
@@ -51,7 +51,7 @@ impl DataSpec {
         let weight_at = root.take("weight_column_name", findings);
         let weight = weight_at.as_ref().map(|at| at.text(findings));
         let positive_label = read_positive_label(root, task, findings);
-        let folds = read_folds(root, validation_at.as_ref(), findings);
+        let folds = read_folds(root, validation_at.as_ref(), task, findings);
         let forecasting = Forecasting::read_for(root, task, findings);
 
         let assumed = if forecasting.is_some() { Task::Forecasting } else { Task::Regression };
@@ -203,12 +203,20 @@ fn read_positive_label(
 fn read_folds(
     root: &mut Fields<'_>,
     validation: Option<&At<'_>>,
+    task: Option<Task>,
     findings: &mut Findings,
 ) -> Option<Folds> {
     let count_at = root.take("n_cross_validations", findings);
     let size_at = root.take("validation_data_size", findings);
     let columns_at = root.take("cv_split_column_names", findings);
+    let out_of_bag = count_at.as_ref().is_some_and(is_out_of_bag);
+    if let (Some(at), true, Some(Task::Forecasting)) = (&count_at, out_of_bag, task) {
+        let says =
+            "is out_of_bag, which judges rows by later ones; forecasts are judged by the past";
+        findings.problem(at, Mistake::new(says, "a number of folds").hint("write auto"));
+    }
     let count = match &count_at {
+        Some(_) if out_of_bag => Some(None),
         Some(at) => at
             .int_or_auto(2, 1_000, findings)
             .map(|count| count.and_then(|count| u32::try_from(count).ok())),
@@ -234,9 +242,10 @@ fn read_folds(
         return Some(Folds::Given);
     }
     let (count, size) = (count?, size?);
+    let is_counted = count.is_some() || out_of_bag;
     match (names, count, size) {
-        (Some(names), count, size) => {
-            for (at, _) in [(&count_at, count.is_some()), (&size_at, size.is_some())]
+        (Some(names), _, size) => {
+            for (at, _) in [(&count_at, is_counted), (&size_at, size.is_some())]
                 .into_iter()
                 .filter(|(_, is_set)| *is_set)
             {
@@ -246,15 +255,20 @@ fn read_folds(
             }
             Some(Folds::Columns(names))
         }
-        (None, Some(count), size) => {
+        (None, count, size) if is_counted => {
             if let (Some(at), Some(_)) = (&size_at, size) {
                 findings.notice(at, "is not used: n_cross_validations makes the folds");
             }
-            Some(Folds::Count(count))
+            Some(count.map_or(Folds::OutOfBag, Folds::Count))
         }
-        (None, None, Some(size)) => Some(Folds::HoldOut(size)),
-        (None, None, None) => Some(Folds::Auto),
+        (None, _, Some(size)) => Some(Folds::HoldOut(size)),
+        (None, _, None) => Some(Folds::Auto),
     }
+}
+
+/// Whether it says that no folds are made, but each row is judged by the trees that have not seen it.
+pub(crate) fn is_out_of_bag(at: &At<'_>) -> bool {
+    at.plain_text().is_some_and(|text| same_word(&text, "out_of_bag"))
 }
 
 /// A share strictly between 0 and 1.

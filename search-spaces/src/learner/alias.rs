@@ -1,56 +1,136 @@
-//! What other tools call a parameter: accepted, with a notice, where the value means the same.
+//! What other tools write for a learner's parameters and their words: read as ours, with a notice.
 //!
-//! Left out are names whose values mean something else: XGBoost's `gamma` counts half of a
-//! `min_split_gain`, and its `alpha` is a penalty where LightGBM's and ours is a quantile.
+//! `alias/names.rs` has the tables, of names and of words. A configuration keeps what the user
+//! wrote; [`translated`] is what reaches the trainer. Left out are names that two tools use for
+//! different things: XGBoost's `alpha` is a penalty where LightGBM's and ours is a quantile.
 
-use super::Learner;
+mod names;
 
-/// Our name, then those that LightGBM, XGBoost and scikit-learn's histogram trees have for it.
-const GRADIENT_BOOSTING: &[(&str, &[&str])] = &[
-    (
-        "n_estimators",
-        &[
-            "num_iterations",
-            "num_iteration",
-            "n_iter",
-            "max_iter",
-            "num_tree",
-            "num_trees",
-            "n_trees",
-            "num_round",
-            "num_rounds",
-            "num_boost_round",
-            "nrounds",
-            "iterations",
-        ],
-    ),
-    ("learning_rate", &["eta", "shrinkage_rate"]),
-    ("num_leaves", &["num_leaf", "max_leaves", "max_leaf", "max_leaf_nodes"]),
-    (
-        "min_child_samples",
-        &["min_data_in_leaf", "min_data_per_leaf", "min_data", "min_samples_leaf"],
-    ),
-    (
-        "min_child_weight",
-        &["min_sum_hessian_in_leaf", "min_sum_hessian_per_leaf", "min_sum_hessian", "min_hessian"],
-    ),
-    ("min_split_gain", &["min_gain_to_split"]),
-    ("subsample", &["bagging_fraction", "bagging", "sub_row"]),
-    ("colsample_bytree", &["feature_fraction", "sub_feature"]),
-    ("reg_alpha", &["lambda_l1", "l1_regularization"]),
-    ("reg_lambda", &["lambda_l2", "lambda", "l2_regularization"]),
-    ("max_bin", &["max_bins"]),
-    ("early_stopping_rounds", &["early_stopping_round", "n_iter_no_change"]),
-    ("objective", &["loss", "application"]),
-];
+use super::{Learner, LearnerParameter, NONE, ParameterKind};
+use crate::value::Value;
 
-/// Our name of what another tool calls so.
-pub(super) fn own_name(learner: Learner, name: &str) -> Option<&'static str> {
-    let names = match learner {
-        Learner::GradientBoosting => GRADIENT_BOOSTING,
-        _ => &[],
+/// What another tool's parameter is to a learner of ours.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Foreign {
+    /// This one of ours.
+    Ours(&'static str),
+    /// This one of ours, once its numbers are multiplied.
+    Times(&'static str, f64),
+    /// This one of ours, once its numbers are added to.
+    Plus(&'static str, f64),
+    /// Nothing, for this reason.
+    Idle(&'static str),
+    /// Nothing where it is one of these words or numbers, with which the other tool does what we
+    /// do anyway; otherwise a problem with this hint.
+    Only(&'static [&'static str], &'static str),
+}
+
+impl Foreign {
+    /// Our name, if it is one of our parameters.
+    pub(super) fn own_name(self) -> Option<&'static str> {
+        match self {
+            Self::Ours(own) | Self::Times(own, _) | Self::Plus(own, _) => Some(own),
+            Self::Idle(_) | Self::Only(..) => None,
+        }
+    }
+
+    /// What a number of theirs is to us.
+    pub(super) fn number(self, theirs: f64) -> f64 {
+        match self {
+            Self::Times(_, factor) => theirs * factor,
+            Self::Plus(_, more) => theirs + more,
+            Self::Ours(_) | Self::Idle(_) | Self::Only(..) => theirs,
+        }
+    }
+
+    /// What a value of theirs is to us.
+    pub(super) fn value(self, theirs: &Value) -> Value {
+        match (self, theirs) {
+            (Self::Times(..), Value::Int(number)) => Value::Float(self.number(*number as f64)),
+            (Self::Plus(_, more), Value::Int(number)) => {
+                Value::Int(number.saturating_add(more as i64))
+            }
+            (Self::Times(..) | Self::Plus(..), Value::Float(number)) => {
+                Value::Float(self.number(*number))
+            }
+            _ => theirs.clone(),
+        }
+    }
+
+    /// How it is read: `is read as …`.
+    pub(super) fn says(self) -> Option<String> {
+        match self {
+            Self::Ours(own) => Some(format!("is read as {own}, our name for it")),
+            Self::Times(own, factor) => Some(format!("is read as {own}, {factor} times as much")),
+            Self::Plus(own, more) => Some(format!("is read as {own}, {more} more")),
+            Self::Idle(why) => Some(format!("has no meaning here: {why}")),
+            Self::Only(..) => None,
+        }
+    }
+}
+
+/// What another tool's name means; none for our own names, and for those that nobody has.
+pub(super) fn foreign(learner: Learner, name: &str) -> Option<Foreign> {
+    if learner.parameters().iter().any(|own| own.name == name) {
+        return None;
+    }
+    let mut tables = names::of(learner).into_iter().flatten();
+    tables.find(|(names, _)| names.contains(&name)).map(|(_, foreign)| *foreign)
+}
+
+/// Whether this is one of these words or numbers.
+pub(super) fn is_one_of(value: &Value, words: &[&str]) -> bool {
+    words.iter().any(|word| match value {
+        Value::Text(text) => text.eq_ignore_ascii_case(word),
+        Value::Bool(value) => *word == if *value { "true" } else { "false" },
+        Value::Int(_) | Value::Float(_) => {
+            word.parse().is_ok_and(|number: f64| value.as_f64() == Some(number))
+        }
+    })
+}
+
+/// Our value for another tool's of one of our parameters: its word for one of ours, or a number that
+/// means no limit.
+pub(super) fn own_value(parameter: &LearnerParameter, theirs: &Value) -> Option<Value> {
+    let word = |word: &str| Some(Value::Text(word.to_owned()));
+    match theirs {
+        Value::Text(text) => {
+            let known = match &parameter.kind {
+                ParameterKind::Word(known) => *known,
+                ParameterKind::WordByTask { classes, numbers } => {
+                    &[*classes, *numbers].concat() as &[&str]
+                }
+                _ => return None,
+            };
+            let lower = text.to_ascii_lowercase();
+            if let Some(own) = known.iter().find(|own| **own == lower) {
+                return if lower == *text { None } else { word(own) };
+            }
+            let own = names::word(parameter.name, &lower)?;
+            known.contains(&own).then_some(own).and_then(word)
+        }
+        // LightGBM has no limit at -1, and XGBoost none at 0.
+        Value::Int(-1 | 0) if parameter.name == "early_stopping_rounds" => word(NONE),
+        Value::Int(-1) if matches!(parameter.kind, ParameterKind::IntOrNone(..)) => word(NONE),
+        Value::Int(0) if parameter.kind == ParameterKind::IntOrNone(1, 64) => word(NONE),
+        _ => None,
+    }
+}
+
+/// What to write instead of another tool's word that has no counterpart here.
+pub(super) fn instead(parameter: &LearnerParameter, theirs: &str) -> Option<&'static str> {
+    names::instead(parameter.name, &theirs.to_ascii_lowercase())
+}
+
+/// A parameter of a configuration with the name and the value that the learner has for it; none
+/// where it means nothing.
+pub(super) fn translated(learner: Learner, name: &str, value: &Value) -> Option<(String, Value)> {
+    let (name, value) = match foreign(learner, name) {
+        Some(foreign) => (foreign.own_name()?, foreign.value(value)),
+        None => (name, value.clone()),
     };
-    names.iter().find(|(_, others)| others.contains(&name)).map(|(own, _)| *own)
+    let own = learner.parameter(name).and_then(|parameter| own_value(&parameter, &value));
+    Some((name.to_owned(), own.unwrap_or(value)))
 }
 
 #[cfg(test)]
@@ -58,17 +138,56 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_alias_means_one_parameter_and_hides_none() {
-        let mut seen = Vec::new();
-        for (own, others) in GRADIENT_BOOSTING {
-            assert!(Learner::GradientBoosting.parameter(own).is_some(), "{own}");
-            for other in *others {
-                assert!(Learner::GradientBoosting.parameter(other).is_none(), "{other}");
-                assert!(!seen.contains(other), "{other}");
-                seen.push(*other);
+    fn every_name_means_one_thing_and_hides_none_of_ours() {
+        for learner in Learner::ALL {
+            let mut seen = Vec::new();
+            for (theirs, foreign) in names::of(*learner).into_iter().flatten() {
+                if let Some(own) = foreign.own_name() {
+                    assert!(learner.parameter(own).is_some(), "{}: {own}", learner.name());
+                }
+                for name in *theirs {
+                    assert!(!seen.contains(name), "{}: {name}", learner.name());
+                    seen.push(*name);
+                }
             }
         }
-        assert_eq!(own_name(Learner::GradientBoosting, "eta"), Some("learning_rate"));
-        assert_eq!(own_name(Learner::Ridge, "lambda"), None);
+        let own = |learner, name| foreign(learner, name).and_then(Foreign::own_name);
+        assert_eq!(own(Learner::GradientBoosting, "eta"), Some("learning_rate"));
+        assert_eq!(own(Learner::Ridge, "lambda"), None);
+        // The width of its kernel.
+        assert_eq!(foreign(Learner::Svm, "gamma"), None);
+    }
+
+    #[test]
+    fn values_are_what_they_mean_here() {
+        let theirs = |name: &str, json: &str| {
+            let value: Value = serde_json::from_str(json).unwrap();
+            let read = translated(Learner::GradientBoosting, name, &value);
+            read.map(|(name, value)| format!("{name}={value}"))
+        };
+        let checks = [
+            ("max_depth", "-1", Some("max_depth=none")),
+            ("depth", "0", Some("max_depth=none")),
+            ("depth", "6", Some("max_depth=6")),
+            ("gamma", "0.5", Some("min_split_gain=1.0")),
+            ("min_split_loss", "3", Some("min_split_gain=6.0")),
+            ("min_gain_to_split", "3", Some("min_split_gain=3")),
+            ("border_count", "254", Some("max_bin=255")),
+            ("objective", "\"regression_l1\"", Some("objective=absolute")),
+            ("objective", "\"reg:squarederror\"", Some("objective=squared")),
+            ("loss_function", "\"RMSE\"", Some("objective=squared")),
+            ("objective", "\"binary\"", Some("objective=log_loss")),
+            ("objective", "\"multi:softprob\"", Some("objective=log_loss")),
+            ("objective", "\"poisson\"", Some("objective=poisson")),
+            ("objective", "\"count:poisson\"", Some("objective=poisson")),
+            ("objective", "\"lambdarank\"", Some("objective=lambdarank")),
+            ("l2_leaf_reg", "3", Some("reg_lambda=3")),
+            ("early_stopping_round", "0", Some("early_stopping_rounds=none")),
+            ("n_jobs", "4", None),
+            ("tree_method", "\"hist\"", None),
+        ];
+        for (name, json, expected) in checks {
+            assert_eq!(theirs(name, json).as_deref(), expected, "{name}: {json}");
+        }
     }
 }

@@ -1,5 +1,6 @@
 //! Judges a search space by a learner's table: every parameter known, every domain within bounds.
 
+use super::alias::{self, Foreign};
 use super::{Learner, LearnerParameter, NONE, ParameterKind};
 use crate::data::Task;
 use crate::fields::{At, guess_hint, unknown};
@@ -19,6 +20,8 @@ pub(crate) struct Demand {
     pub task: Option<Task>,
     /// Whether rows have weights.
     pub has_weights: bool,
+    /// Whether rows are judged by the trees that have not seen them.
+    pub out_of_bag: bool,
 }
 
 /// A parameter of a learner in a job.
@@ -27,15 +30,18 @@ struct Rule {
     parameter: LearnerParameter,
     /// The task, where another one would allow other values.
     task: Option<Task>,
+    /// What the parameter is, where it has another tool's name.
+    foreign: Option<Foreign>,
 }
 
 impl Rule {
     fn of(learner: Learner, name: &str, task: Option<Task>) -> Option<Self> {
-        let parameter = learner.parameter(name)?;
+        let foreign = alias::foreign(learner, name);
+        let parameter = learner.parameter(foreign.and_then(Foreign::own_name).unwrap_or(name))?;
         let kind = task.and_then(|task| parameter.kind.narrowed(task));
         let task = task.filter(|_| kind.is_some());
         let kind = kind.unwrap_or_else(|| parameter.kind.clone());
-        Some(Self { learner, parameter: LearnerParameter { kind, ..parameter }, task })
+        Some(Self { learner, parameter: LearnerParameter { kind, ..parameter }, task, foreign })
     }
 
     /// `max_depth of random_forest must be …`.
@@ -68,11 +74,20 @@ fn check_parameters<'a>(
         let Some(node) = at.get(&own.name) else {
             continue;
         };
-        let known = learner.own_name(&own.name).unwrap_or(&own.name);
-        if known != own.name {
-            read_as(learner, known, &own.name, at, &node, findings);
+        match alias::foreign(learner, &own.name) {
+            None => {}
+            Some(Foreign::Only(words, hint)) => {
+                check_idle(&own.domain, words, hint, &node, findings);
+                continue;
+            }
+            Some(foreign) => {
+                read_as(learner, foreign, &own.name, at, &node, findings);
+                if foreign.own_name().is_none() {
+                    continue;
+                }
+            }
         }
-        match Rule::of(learner, known, demand.task) {
+        match Rule::of(learner, &own.name, demand.task) {
             Some(rule) => check_domain(&rule, &own.domain, &node, findings),
             None => unknown_parameter(learner, &own.name, &node, findings),
         }
@@ -87,21 +102,42 @@ fn check_parameters<'a>(
 /// A parameter by the name that another tool has for it: fine, if it stands there once.
 fn read_as(
     learner: Learner,
-    known: &str,
+    foreign: Foreign,
     name: &str,
     space: &At<'_>,
     at: &At<'_>,
     findings: &mut Findings,
 ) {
-    let means_it =
-        |key: &String| key != name && (key == known || learner.own_name(key) == Some(known));
-    match space.keys().unwrap_or_default().into_iter().find(means_it) {
-        Some(twin) => {
+    let twin = foreign.own_name().and_then(|known| {
+        let means_it =
+            |key: &String| key != name && (key == known || learner.own_name(key) == Some(known));
+        let twin = space.keys().unwrap_or_default().into_iter().find(means_it)?;
+        Some((known, twin))
+    });
+    match (twin, foreign.says()) {
+        (Some((known, twin)), _) => {
             let mistake = Mistake::new(format!("means {known}, and so does {twin}"), known);
             findings.key_problem(at, mistake.hint(format!("remove {name}")));
         }
-        None => findings.notice(at, &format!("is read as {known}, our name for it")),
+        (None, Some(says)) => findings.notice(at, &says),
+        (None, None) => {}
     }
+}
+
+/// A parameter that nothing here does what it says: fine where it says what is done anyway.
+fn check_idle(domain: &Domain, words: &[&str], hint: &str, at: &At<'_>, findings: &mut Findings) {
+    let is_idle = match domain {
+        Domain::Fixed(value) => alias::is_one_of(value, words),
+        Domain::Choice(alternatives) => alternatives.iter().all(|alternative| {
+            matches!(alternative, Alternative::Value(value) if alias::is_one_of(value, words))
+        }),
+        _ => false,
+    };
+    if is_idle {
+        return findings.notice(at, "has no meaning here: it says what is done anyway");
+    }
+    let says = format!("is not a parameter here, except as {}", words.join(" or "));
+    findings.key_problem(at, Mistake::new(says, words.join(", ")).hint(hint));
 }
 
 /// Nothing, where a parameter has a word for "no limit", means that word.
@@ -157,12 +193,30 @@ fn check_domain(rule: &Rule, domain: &Domain, at: &At<'_>, findings: &mut Findin
 }
 
 fn check_value(rule: &Rule, value: &Value, at: &At<'_>, findings: &mut Findings) {
+    let own = rule.foreign.map_or_else(|| value.clone(), |foreign| foreign.value(value));
+    if fits(&rule.parameter.kind, &own) {
+        return;
+    }
+    if let Some(own) = alias::own_value(&rule.parameter, &own)
+        && fits(&rule.parameter.kind, &own)
+    {
+        return findings.notice(at, &format!("is {}, which is read as {own}", at.node.brief()));
+    }
+    let kind = &rule.parameter.kind;
+    let says = format!("is {}, but {}", at.node.brief(), rule.says());
+    let mut mistake = Mistake::new(says, kind.describe());
+    mistake.hint = value_hint(rule, value).or_else(|| Some(format!("write {}", mistake.allowed)));
+    findings.problem(at, mistake);
+}
+
+/// Whether a learner's parameter of this kind may have this value.
+fn fits(kind: &ParameterKind, value: &Value) -> bool {
     let is_word =
         |known: &[&str]| matches!(value, Value::Text(text) if known.contains(&text.as_str()));
     let in_range =
         |low: f64, high: f64| value.as_f64().is_some_and(|number| low <= number && number <= high);
     let is_int = |low: &i64, high: &i64| matches!(value, Value::Int(number) if low <= number && number <= high);
-    let fits = match &rule.parameter.kind {
+    match kind {
         ParameterKind::Int(low, high) => is_int(low, high),
         ParameterKind::IntOrNone(low, high) => is_int(low, high) || is_word(&[NONE]),
         ParameterKind::Float(low, high) => in_range(*low, *high),
@@ -175,18 +229,16 @@ fn check_value(rule: &Rule, value: &Value, at: &At<'_>, findings: &mut Findings)
                 || matches!(value, Value::Float(share) if *share > 0.0 && *share <= 1.0)
         }
         ParameterKind::FloatOrWord(low, high, known) => is_word(known) || in_range(*low, *high),
-    };
-    if fits {
-        return;
     }
-    let kind = &rule.parameter.kind;
-    let says = format!("is {}, but {}", at.node.brief(), rule.says());
-    let mut mistake = Mistake::new(says, kind.describe());
-    mistake.hint = value_hint(kind, value).or_else(|| Some(format!("write {}", mistake.allowed)));
-    findings.problem(at, mistake);
 }
 
-fn value_hint(kind: &ParameterKind, value: &Value) -> Option<String> {
+fn value_hint(rule: &Rule, value: &Value) -> Option<String> {
+    let kind = &rule.parameter.kind;
+    if let Value::Text(text) = value
+        && let Some(hint) = alias::instead(&rule.parameter, text)
+    {
+        return Some(hint.to_owned());
+    }
     let known = match kind {
         ParameterKind::Word(known)
         | ParameterKind::Share(known)
@@ -214,6 +266,8 @@ fn value_hint(kind: &ParameterKind, value: &Value) -> Option<String> {
 fn check_numbers(rule: &Rule, domain: &Domain, at: &At<'_>, findings: &mut Findings) {
     let kind = rule.parameter.kind.describe();
     let (low, high) = reach(domain);
+    let own = |theirs: f64| rule.foreign.map_or(theirs, |foreign| foreign.number(theirs));
+    let (low, high) = (own(low), own(high));
     let (floor, ceiling) = match &rule.parameter.kind {
         ParameterKind::Int(floor, ceiling) | ParameterKind::IntOrNone(floor, ceiling) => {
             if !yields_integers(domain) {
@@ -310,6 +364,14 @@ pub(crate) fn check_learner(
         let says = format!("is {}, which cannot weigh rows by weight_column_name", learner.name());
         let mistake = Mistake::new(says, "a learner that weighs rows");
         findings.problem(at, mistake.hint("remove weight_column_name, or write another learner"));
+    }
+    if demand.out_of_bag && !learner.scores_out_of_bag() {
+        let says = format!(
+            "is {}, which has no trees that leave rows out, as n_cross_validations: out_of_bag needs",
+            learner.name()
+        );
+        let mistake = Mistake::new(says, "random_forest, extra_trees");
+        findings.problem(at, mistake.hint("write n_cross_validations: auto"));
     }
     if !learner.available() {
         let available: Vec<&str> = Learner::ALL

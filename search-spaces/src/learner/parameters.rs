@@ -105,6 +105,13 @@ fn tree() -> Vec<LearnerParameter> {
             None,
             "what a split lowers; when left out, gini for classes and squared_error for numbers",
         ),
+        parameter(
+            "min_impurity_decrease",
+            Float(0.0, f64::MAX),
+            float(0.0),
+            "what a split must lower it by, times the share of the rows in the node",
+        ),
+        parameter("max_bin", Int(2, 255), int(255), "bins of a column"),
     ]
 }
 
@@ -118,6 +125,8 @@ fn forest(bootstrap: bool) -> Vec<LearnerParameter> {
     }
     let meaning = "whether each tree sees a draw of the rows with replacement";
     own.push(parameter("bootstrap", Bool, truth(bootstrap), meaning));
+    let meaning = "share of the rows that bootstrap draws for each tree";
+    own.push(parameter("max_samples", Float(POSITIVE, 1.0), float(1.0), meaning));
     own
 }
 
@@ -184,7 +193,7 @@ fn gradient_boosting() -> Vec<LearnerParameter> {
         parameter("max_bin", Int(2, 255), int(255), "bins of a column"),
         parameter(
             "early_stopping_rounds",
-            Int(1, i64::MAX),
+            IntOrNone(1, i64::MAX),
             None,
             "trees without gain before it stops",
         ),

@@ -3,7 +3,7 @@
 use super::header::{self, Header};
 use super::{Reading, Selection, Study};
 use crate::automl::{AutoMl, Budget, OTHER_TASKS};
-use crate::data::{DataSpec, Task, share};
+use crate::data::{DataSpec, Task, is_out_of_bag, share};
 use crate::fields::Fields;
 use crate::findings::{Findings, Mistake};
 use crate::ignored::{OF_AUTOML, SILENT_OF_AUTOML};
@@ -67,7 +67,12 @@ fn read_tabular<'a>(
         Some(at) => measure(&at, task, findings),
         None => task.map(default_measure),
     };
+    let folds_at = root.at.get("n_cross_validations");
     let data = DataSpec::read(&mut root, task, findings);
+    if let Some(at) = folds_at.filter(is_out_of_bag) {
+        let says = "is out_of_bag, which is for a trial whose learner is a forest";
+        findings.problem(&at, Mistake::new(says, "a number of folds").hint("write auto"));
+    }
     let budget = Budget::read(&mut root, &mut ignored, findings);
     let mut automl = AutoMl::default();
     if let Some(at) = root.take("test_data_size", findings) {

@@ -2,7 +2,7 @@
 
 use super::header::{self, Header};
 use super::{Reading, Selection, Study};
-use crate::data::{DATA_KEYS, DataSpec, Task};
+use crate::data::{DATA_KEYS, DataSpec, Task, is_out_of_bag};
 use crate::early_termination::EarlyTermination;
 use crate::fields::{At, Fields};
 use crate::findings::{Findings, Mistake};
@@ -48,10 +48,11 @@ pub(super) fn read(mut root: Fields<'_>, name: &str, findings: &mut Findings) ->
     };
     // Weights that could not be read are a problem of their own.
     let weights = root.at.get("weight_column_name").and_then(|at| at.plain_text());
+    let out_of_bag = root.at.get("n_cross_validations").is_some_and(|at| is_out_of_bag(&at));
     let around = Surroundings {
         space: space.as_ref().zip(space_at.as_ref()),
         has_space: root.has("search_space"),
-        demand: Demand { task, has_weights: weights.is_some() },
+        demand: Demand { task, has_weights: weights.is_some(), out_of_bag },
         inputs: root.take("inputs", findings),
         outputs: root.take("outputs", findings),
     };

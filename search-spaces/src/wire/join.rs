@@ -114,7 +114,7 @@ pub struct Upload {
     pub configuration: u32,
     /// The entity's index.
     pub entity: u32,
-    /// Where in the trial's folder the file goes.
+    /// Where in the trial's folder the file goes; or what it is instead, see [`FOLDERS`] and [`LINKS`].
     pub at: String,
     /// Where the piece begins.
     pub offset: u64,
@@ -126,6 +126,13 @@ pub struct Upload {
     #[serde(default)]
     pub executable: bool,
 }
+
+/// What an upload's place begins with that is an empty folder; the folder's own place follows.
+pub const FOLDERS: &str = "folders/";
+
+/// What an upload's place begins with whose bytes say where a link leads from its own folder; the
+/// link's own place follows.
+pub const LINKS: &str = "links/";
 
 /// Why what belongs to a study that is over is refused, and to one that was deleted. Nothing is wrong
 /// then: runners know these by the word.

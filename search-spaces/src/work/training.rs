@@ -88,14 +88,16 @@ fn learner_of(branch: &SearchSpace) -> Option<Learner> {
 }
 
 impl Training {
-    /// Gives parameters the names that the learner has for them.
-    fn of(learner: Learner, mut parameters: Configuration) -> Self {
-        for (name, _) in &mut parameters.0 {
-            if let Some(own) = learner.own_name(name) {
-                own.clone_into(name);
+    /// Gives parameters the names and the values that the learner has for them.
+    fn of(learner: Learner, parameters: Configuration) -> Self {
+        let own = parameters.0.into_iter().filter_map(|(name, setting)| match setting {
+            Setting::Value(value) => {
+                let (name, value) = learner.translated(&name, &value)?;
+                Some((name, Setting::Value(value)))
             }
-        }
-        Self { learner, parameters }
+            nested => Some((name, nested)),
+        });
+        Self { learner, parameters: Configuration(own.collect()) }
     }
 
     /// A number that trainings have in common which differ in nothing but their learner's
@@ -154,6 +156,10 @@ mod tests {
         let ours = training(r#"{"n_estimators": 10, "learning_rate": 0.3, "reg_lambda": 1}"#);
         assert_eq!(theirs, ours);
         assert_eq!(theirs.kin(), training(r#"{"eta": 0.3, "lambda_l2": 1}"#).kin());
+        let theirs =
+            training(r#"{"max_depth": -1, "gamma": 0.5, "n_jobs": 4, "objective": "MAE"}"#);
+        let ours = r#"{"max_depth": "none", "min_split_gain": 1.0, "objective": "absolute"}"#;
+        assert_eq!(theirs, training(ours));
     }
 
     #[test]

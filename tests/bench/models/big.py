@@ -7,15 +7,21 @@ both. Ours is the time of the one trial as `fleetfit trials` has it (binning, fi
 LightGBM bins, fits and predicts in this process, with a thread a core and with one: where others
 use the machine, its threads wait for each other by spinning.
 
+The tables of words have one column of 50 to 5,000 levels, even or as frequent as 1, 1/2, 1/3, …,
+each with an effect of its own on a number or on the odds of a class, and three columns of numbers;
+the same folds and defaults as below.
+
 The tables of `--data DIR/tabular` have 3 folds that are columns, and both sides' defaults, which
 are the same numbers. Texts are LightGBM's categories. The error is RMSE, or log loss for classes.
 """
 
 import datetime
+import itertools
 import time
 
 import lightgbm
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 from sklearn.metrics import log_loss
@@ -100,11 +106,11 @@ def prepare(bench, name):
     return frame.reset_index(drop=True), target, folds
 
 
-def ours(bench, name, frame, target, folds):
+def ours(bench, name, frame, target, folds, is_number):
     marked = frame.assign(**{f"fold__{fold}": (folds == fold).astype(int)
                              for fold in range(N_FOLDS)})
     marked.to_parquet(bench.dir / "table.parquet", index=False)
-    study, is_number = name.replace("_", "-"), name in NUMBERS
+    study = name.replace("_", "-")
     bench.run(study, f"""type: sweep
 name: {study}
 training_data: {{path: table.parquet}}
@@ -122,16 +128,16 @@ seed: 1
     return float(trial["value"])
 
 
-def theirs(bench, name, frame, target, folds):
+def theirs(bench, name, frame, target, folds, is_number):
     x = frame.drop(columns=target)
     texts = [column for column in x if not np.issubdtype(x[column].dtype, np.number)]
     x = x.astype(dict.fromkeys(texts, "category"))
     y, errors = frame[target].to_numpy(), []
     for fold in range(N_FOLDS):
         train, valid = folds != fold, folds == fold
-        kind = lightgbm.LGBMRegressor if name in NUMBERS else lightgbm.LGBMClassifier
+        kind = lightgbm.LGBMRegressor if is_number else lightgbm.LGBMClassifier
         model = kind(verbose=-1, n_jobs=1).fit(x[train], y[train])
-        if name in NUMBERS:
+        if is_number:
             errors.append(np.sqrt(np.mean((y[valid] - model.predict(x[valid])) ** 2)))
         else:
             errors.append(log_loss(y[valid], model.predict_proba(x[valid]), labels=model.classes_))
@@ -150,7 +156,7 @@ def tabular(bench):
         if not found:
             print()
             bench.head("tabular set | rows | error, ours | error, LightGBM | ratio")
-        one, other = ours(bench, name, *prepared), theirs(bench, name, *prepared)
+        one, other = (by(bench, name, *prepared, name in NUMBERS) for by in (ours, theirs))
         found.append((one, other))
         print(f"| {name} | {len(prepared[0]):,} | {one:.5g} | {other:.5g} | {one / other:.4f} |",
               flush=True)
@@ -161,6 +167,39 @@ def tabular(bench):
           f"{ratio:.4f} |", flush=True)
 
 
+def draw_words(n_rows, n_levels, is_even, is_number):
+    """A table with its folds, and its target's name."""
+    rng = np.random.default_rng(n_rows + n_levels)
+    shares = 1 / np.arange(1, n_levels + 1)
+    words = (rng.integers(0, n_levels, n_rows) if is_even
+             else rng.choice(n_levels, n_rows, p=shares / shares.sum()))
+    x, effects = rng.normal(size=(n_rows, 3)), 2 * rng.normal(size=n_levels)
+    slopes = rng.normal(size=n_levels)
+    y = effects[words] + np.sin(2 * x[:, 0]) + 0.5 * x[:, 1] * (slopes[words] > 0)
+    y += rng.normal(size=n_rows)
+    if not is_number:
+        odds = np.random.default_rng(n_rows + n_levels + 99)
+        y = (odds.random(n_rows) < 1 / (1 + np.exp(-y))).astype(int).astype(str)
+    frame = pd.DataFrame({"word": [f"w{word:05}" for word in words]})
+    frame = frame.assign(**{f"x{index}": x[:, index] for index in range(3)}, y=y)
+    return frame, "y", np.random.default_rng(1).permutation(n_rows) % N_FOLDS
+
+
+def words(bench):
+    print()
+    bench.head("levels | rows | frequent | target | error, ours | error, LightGBM | ratio")
+    sizes = [(50, 3_000), (300, 6_000), (1_000, 5_000), (1_000, 30_000), (5_000, 50_000)]
+    for n_levels, n_rows in sizes[:3] if bench.is_quick else sizes:
+        for is_even, is_number in itertools.product((True, False), repeat=2):
+            how, kind = "even" if is_even else "1/n", "number" if is_number else "class"
+            name = f"words-{n_levels}-{n_rows}-{'even' if is_even else 'steep'}-{kind}"
+            drawn = draw_words(n_rows, n_levels, is_even, is_number)
+            one, other = (by(bench, name, *drawn, is_number) for by in (ours, theirs))
+            print(f"| {n_levels:,} | {n_rows:,} | {how} | {kind} | {one:.5g} | {other:.5g} | "
+                  f"{one / other:.4f} |", flush=True)
+
+
 def run(bench):
     large(bench, 50_000 if bench.is_quick else 500_000)
+    words(bench)
     tabular(bench)

@@ -44,6 +44,35 @@ def of_panel(frame, ids=None):
     return found
 
 
+def of_sales(frame, keys, time, target, n_ahead, frequency=None):
+    """Series of sales without gaps, all but the shortest and those of hardly a sale."""
+    found = []
+    for _, rows in frame.groupby(keys):
+        y = rows.set_index(time)[target]
+        index = (pd.date_range(y.index.min(), y.index.max(), freq=frequency) if frequency
+                 else range(y.index.min(), y.index.max() + 1))
+        y = y.reindex(index).interpolate().to_numpy(float)
+        learnt = y[:-n_ahead]
+        if len(learnt) > 3 * n_ahead and (learnt > 0).sum() > n_ahead:
+            found.append((learnt, y[-n_ahead:]))
+    return found
+
+
+def sales(bench):
+    """Panels that no method's constants were chosen on."""
+    for name, keys, time, target, n_ahead, frequency, season in (
+            ("stallion_monthly", ["agency", "sku"], "date", "volume", 12, "MS", 12),
+            ("rossmann100_daily", ["Store"], "Date", "Sales", 42, "D", 7),
+            ("dominicks_oj_weekly", ["store", "brand"], "week", "logmove", 8, None, 1),
+            ("recruit_restaurant_daily", ["air_store_id"], "visit_date", "visitors", 39, "D", 7)):
+        frame = bench.panel(f"panels/{name}.csv.gz")
+        if frame is not None:
+            if frequency:
+                frame[time] = pd.to_datetime(frame[time])
+            yield name, season, of_sales(frame, keys, time, target, n_ahead, frequency), {
+                "AutoETS": 1, "Theta": 1, "AutoTheta": 5, "AutoARIMA": 50}
+
+
 def sets(bench):
     """Each set's name, season and series, and one in how many theirs forecasts, by method."""
     few = 10 if bench.is_quick else 1
@@ -63,6 +92,7 @@ def sets(bench):
             ids = set(frame["series_id"].unique()[::few])
             yield f"m4-{name}", season, of_panel(frame, ids), {
                 "AutoETS": 10, "Theta": 10, "AutoTheta": 20, "AutoARIMA": few_orders}
+    yield from sales(bench)
 
 
 def table(series, part):

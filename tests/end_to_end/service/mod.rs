@@ -3,8 +3,10 @@
 mod contract;
 mod external;
 mod fleet;
+mod importance;
 mod managed;
 mod nats;
+mod predict;
 mod proxy;
 mod runners;
 mod torture;

@@ -41,25 +41,6 @@ impl Bins {
         bins
     }
 
-    /// The bin of a value that is not NaN.
-    pub(crate) fn code(&self, value: f64) -> usize {
-        self.most.partition_point(|most| *most < value)
-    }
-
-    /// A threshold at a place in [0, 1) of the values of some bins, and the last bin below it.
-    pub(crate) fn cut_at(&self, low: usize, high: usize, place: f64) -> (usize, f64) {
-        let drawn = self.least[low] * (1.0 - place) + self.most[high] * place;
-        let within = &self.most[low..high];
-        let bin = low + within.partition_point(|most| *most <= drawn);
-        let bin = bin.saturating_sub(1).max(low);
-        if self.most[bin] <= drawn && drawn < self.least[bin + 1] {
-            (bin, drawn)
-        } else {
-            // Inside a bin, which a split cannot part.
-            (bin, self.between(bin, bin + 1))
-        }
-    }
-
     /// A number between two bins.
     pub(crate) fn between(&self, lower: usize, upper: usize) -> f64 {
         let (most, least) = (self.most[lower], self.least[upper]);
@@ -80,12 +61,17 @@ mod tests {
 
     const MAX_BINS: usize = 255;
 
+    /// The bin of a value.
+    fn code(bins: &Bins, value: f64) -> usize {
+        bins.most.partition_point(|most| *most < value)
+    }
+
     #[test]
     fn few_values_have_a_bin_each() {
         let bins = Bins::cut(&[-0.0, 0.0, 1.0, 1.0, 1e300], MAX_BINS);
         assert_eq!(bins.least, bins.most);
         assert_eq!(bins.least.len(), 3);
-        assert_eq!(bins.code(1.0), 1);
+        assert_eq!(code(&bins, 1.0), 1);
         assert!(bins.between(1, 2) < 1e300);
     }
 
@@ -96,7 +82,7 @@ mod tests {
         assert_eq!(bins.least.len(), MAX_BINS);
         let mut counts = [0; MAX_BINS];
         for value in &sorted {
-            let code = bins.code(*value);
+            let code = code(&bins, *value);
             assert!(bins.least[code] <= *value && *value <= bins.most[code]);
             counts[code] += 1;
         }
@@ -118,7 +104,7 @@ mod tests {
         let bins = Bins::cut(&sorted, 63);
         let cuts = bins.cuts();
         for value in &sorted {
-            assert_eq!(cuts.partition_point(|cut| cut < value), bins.code(*value));
+            assert_eq!(cuts.partition_point(|cut| cut < value), code(&bins, *value));
         }
     }
 }

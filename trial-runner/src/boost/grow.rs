@@ -10,7 +10,7 @@ use std::collections::BinaryHeap;
 
 use super::histogram::{Chosen, SLACK, add_rows, subtract, sum_up};
 use super::shard::{Shard, each};
-use super::split::{self, Found, Terms};
+use super::split::{self, Found, Sets, Terms};
 use super::table::Table;
 use super::tree::{Node, Split};
 use super::word::Word;
@@ -33,6 +33,8 @@ pub(super) struct Grower<W> {
     pub(super) nodes: Vec<Node>,
     /// Gain by column, over all trees of the fit.
     pub(super) gains: Vec<f64>,
+    /// The sets of all trees of the fit.
+    pub(super) sets: Sets,
     bins: Vec<W>,
     stride: usize,
     n_slots: usize,
@@ -91,6 +93,7 @@ impl<W: Word> Grower<W> {
         self.n_slots = 0;
         self.gains.clear();
         self.gains.resize(table.columns.len(), 0.0);
+        self.sets.codes.clear();
     }
 
     /// Grows a tree on the rows that the shards hold; `total` is their word.
@@ -137,7 +140,8 @@ impl<W: Word> Grower<W> {
         let n_rows = self.shards.iter().map(|shard| shard.rows_of(open.node).len()).sum();
         let split = open.found.split;
         let mut n_left = 0;
-        let part = |shard: &mut Shard<W>| shard.part(table, open.node, &split);
+        let sets = &self.sets.codes;
+        let part = |shard: &mut Shard<W>| shard.part(table, sets, open.node, &split);
         each(&mut self.shards, n_rows, part, |n| n_left += n);
         let left = self.nodes.len();
         let node = &mut self.nodes[open.node];
@@ -219,7 +223,7 @@ impl<W: Word> Grower<W> {
     ) {
         let bins = &self.bins[slot * self.stride..][..self.stride];
         let node = split::Node::new(terms, leaf.total);
-        let Some(found) = node.best(table, &self.chosen, bins) else {
+        let Some(found) = node.best(table, &self.chosen, bins, &mut self.sets) else {
             return self.free.push(slot);
         };
         let is_kept =

@@ -1,4 +1,5 @@
-//! Histograms: for every bin of every column, the word of the rows up to and including it.
+//! Histograms: for every bin of every column, the word of the rows up to and including it; where
+//! bins are words, which have no order, of its own rows alone.
 //!
 //! Running sums rather than the bins' own, because they are as linear: the larger child's are the
 //! parent's less the smaller child's, and only those that were built from rows are summed up. A split
@@ -104,10 +105,13 @@ fn add_some<W: Word>(
     }
 }
 
-/// Turns the bins' own words into running sums.
+/// Turns the bins' own words into running sums, where they have an order.
 pub(super) fn sum_up<W: Word>(table: &Table, chosen: &Chosen, bins: &mut [W]) {
     for &column in &chosen.columns {
         let column = &table.columns[column as usize];
+        if column.holds_words() {
+            break;
+        }
         let mut sum = W::default();
         for bin in &mut bins[column.first_bin..column.first_bin + column.n_bins] {
             sum = sum.plus(*bin);

@@ -43,6 +43,11 @@ impl Loss {
         matches!(self, Self::Squared | Self::Absolute | Self::Huber { .. } | Self::Quantile { .. })
     }
 
+    /// Whether rows curve less the surer the scores are.
+    pub(super) fn is_of_classes(self) -> bool {
+        matches!(self, Self::Logistic | Self::Softmax { .. })
+    }
+
     /// The quantile of residuals that a leaf says, where a gradient step would say too little.
     pub(super) fn renewal(self) -> Option<f64> {
         match self {

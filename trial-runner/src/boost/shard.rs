@@ -210,10 +210,16 @@ impl<W: Word> Shard<W> {
     }
 
     /// Parts a node's rows between two new nodes; says how many go left.
-    pub(super) fn part(&mut self, table: &Table, node: usize, split: &Split) -> usize {
+    pub(super) fn part(
+        &mut self,
+        table: &Table,
+        sets: &[u16],
+        node: usize,
+        split: &Split,
+    ) -> usize {
         let (begin, end) = self.spans[node];
         let rows = &mut self.order[begin as usize..end as usize];
-        let n_left = part(split, table, rows, &mut self.spare);
+        let n_left = part(split, table, sets, rows, &mut self.spare);
         let middle = begin + n_left as u32;
         self.spans.push((begin, middle));
         self.spans.push((middle, end));
@@ -242,7 +248,7 @@ impl<W: Word> Shard<W> {
     }
 
     /// Adds the tree to the scores of all rows.
-    pub(super) fn add(&mut self, table: &Table, nodes: &[Node], class: usize) {
+    pub(super) fn add(&mut self, table: &Table, sets: &[u16], nodes: &[Node], class: usize) {
         let n_rows = self.end - self.first;
         let first = self.first;
         let scores = &mut self.scores[class * n_rows..(class + 1) * n_rows];
@@ -254,7 +260,7 @@ impl<W: Word> Shard<W> {
                 }
             }
         }
-        scatter(nodes, table, &mut self.others, &mut self.spare, &mut |rows, value| {
+        scatter(nodes, table, sets, &mut self.others, &mut self.spare, &mut |rows, value| {
             for &row in rows {
                 scores[row as usize - first] += value;
             }

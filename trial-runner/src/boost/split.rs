@@ -7,6 +7,10 @@
 //!
 //! Words are sorted by their smoothed gradient and taken from either end, as LightGBM does (Fisher
 //! 1958 says why); few words are tried one by one.
+//!
+//! A child has at least `min_child_samples` rows, counted where LightGBM estimates them. One of
+//! classes also has as much curvature as so many rows of the tree have on average: late trees then
+//! stop taking apart rows that are nearly certain.
 
 mod words;
 
@@ -15,6 +19,7 @@ use super::histogram::Chosen;
 use super::table::{Column, Table};
 use super::tree::Split;
 use super::word::{Fields, Word};
+pub(super) use words::{MAX_SINGLE, MORE_LAMBDA, Sets};
 
 /// Bins that are judged at once.
 const LANES: usize = 16;
@@ -27,8 +32,10 @@ pub(super) struct Terms {
     pub(super) gradient_scale: f64,
     /// A row's curvature times this is its whole number.
     pub(super) curvature_scale: f64,
-    /// Rows a unit of curvature stands for, where rows are not counted.
+    /// Rows that a unit of curvature stands for on average.
     pub(super) rows_per_curvature: f64,
+    /// Whether a child needs the curvature of its least rows, too.
+    pub(super) is_of_classes: bool,
     pub(super) min_child_samples: f64,
     pub(super) min_child_weight: f64,
     pub(super) min_split_gain: f64,
@@ -94,12 +101,17 @@ impl Terms {
 impl<'a, W: Word> Node<'a, W> {
     pub(super) fn new(terms: &'a Terms, total: W) -> Self {
         let scale = terms.curvature_scale;
+        let is_counted = terms.fields.count_bits > 0 && !W::COUNTS_CURVATURE;
+        let n_least = terms.min_child_samples;
         let mut min_curvature = (terms.min_child_weight * scale).max(1.0);
-        let mut min_count = terms.min_child_samples;
-        if terms.fields.count_bits == 0 || W::COUNTS_CURVATURE {
-            min_curvature = min_curvature.max((min_count / terms.rows_per_curvature).ceil());
-            min_count = 0.0;
+        if terms.is_of_classes {
+            // Rounding may take half a unit from each row.
+            let least = (n_least / terms.rows_per_curvature - n_least / 2.0).ceil();
+            min_curvature = min_curvature.max(least);
+        } else if !is_counted {
+            min_curvature = min_curvature.max((n_least / terms.rows_per_curvature).ceil());
         }
+        let min_count = if is_counted { n_least } else { 0.0 };
         Self {
             terms,
             total,
@@ -172,7 +184,13 @@ impl<'a, W: Word> Node<'a, W> {
     }
 
     /// The best split by the chosen columns, if any is worth it. `bins` are running sums.
-    pub(super) fn best(&self, table: &Table, chosen: &Chosen, bins: &[W]) -> Option<Found<W>> {
+    pub(super) fn best(
+        &self,
+        table: &Table,
+        chosen: &Chosen,
+        bins: &[W],
+        sets: &mut Sets,
+    ) -> Option<Found<W>> {
         let scan = self.scan();
         let mut best = Best { score: 0.0, bin: usize::MAX, moved: W::default() };
         let search = match (self.alpha > 0.0, self.min_count > 0.0) {
@@ -204,16 +222,34 @@ impl<'a, W: Word> Node<'a, W> {
             }
         }
         let mut found = self.cut(table, bins, best);
+        if chosen.columns.last().is_some_and(|&last| table.columns[last as usize].holds_words()) {
+            found = self.among_words(table, chosen, bins, sets, found);
+        }
+        found.filter(|found| found.gain > self.terms.min_split_gain)
+    }
+
+    /// What was found, or a set of words that is better.
+    #[inline(never)]
+    fn among_words(
+        &self,
+        table: &Table,
+        chosen: &Chosen,
+        bins: &[W],
+        sets: &mut Sets,
+        mut found: Option<Found<W>>,
+    ) -> Option<Found<W>> {
+        let first_set = sets.codes.len();
         for &index in &chosen.columns {
             let column = &table.columns[index as usize];
             if column.holds_words()
-                && let Some(set) = self.best_set(index, column, bins)
-                && found.is_none_or(|found| set.gain > found.gain)
+                && let Some(best) = self.best_set(column, bins, sets)
+                && found.is_none_or(|found| best.gain > found.gain)
             {
-                found = Some(set);
+                sets.codes.truncate(first_set);
+                found = Some(best.keep(index, sets));
             }
         }
-        found.filter(|found| found.gain > self.terms.min_split_gain)
+        found
     }
 
     /// The split at the best bin.
@@ -312,8 +348,12 @@ fn scores<W: Word, const ALPHA: bool, const COUNTED: bool>(
     let mut scores = [0.0; LANES];
     for (score, bin) in scores.iter_mut().zip(bins) {
         let left = bin.plus(moved);
-        let h = left.curvature(scan.fields) as f32;
-        let g = left.gradient(scan.fields) as f32;
+        let (g, h) = if COUNTED {
+            (left.gradient(scan.fields), left.curvature(scan.fields))
+        } else {
+            left.halves(scan.fields)
+        };
+        let (g, h) = (g as f32, h as f32);
         let a = h + scan.lambda;
         let b = scan.both - a;
         let value = if ALPHA {

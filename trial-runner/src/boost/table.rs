@@ -1,15 +1,22 @@
 //! An entity's features as bins: laid out once, shared by every configuration and fold.
 //!
-//! Codes stand twice: column after column, one byte each, for parting rows at a split; and row after
-//! row, as places in a histogram, so that one row's gradient is read once for all its features.
-//! Columns with one value are left out; columns of words come last.
+//! Codes stand twice: column after column, a byte each, or two where there are many words, for
+//! parting rows at a split; and row after row, as places in a histogram, so that one row's gradient
+//! is read once for all its features. Columns with one value are left out; columns of words come
+//! last.
 
 use super::bins::Bins;
 
 /// A histogram's places that one block of columns can reach.
 pub(super) const WINDOW: usize = 1 << 16;
-/// The most values of a column that have a bin each; what is missing has one more.
-const MAX_VALUES: usize = 255;
+/// The most bins of numbers; what is missing has one more.
+const MAX_NUMBER_BINS: usize = 255;
+/// The most words that have a code each, or share the last; what is missing has one more.
+pub(crate) const MAX_WORDS: usize = WINDOW - 1;
+/// Codes that a byte can tell apart.
+const MAX_NARROW: usize = 256;
+/// Where a byte would not do, a word of fewer rows is a rare one.
+const MIN_WORD_ROWS: u32 = 3;
 /// Bins are cut from at most so many rows, evenly spread.
 const MAX_CUT_ROWS: usize = 200_000;
 
@@ -18,8 +25,10 @@ const MAX_CUT_ROWS: usize = 200_000;
 pub(crate) struct Table {
     pub(crate) n_rows: usize,
     pub(crate) columns: Vec<Column>,
-    /// Column after column.
-    codes: Vec<u8>,
+    /// Column after column, of those that a byte is enough for.
+    narrow: Vec<u8>,
+    /// The other columns.
+    wide: Vec<u16>,
     /// Row after row, for some columns each.
     pub(super) blocks: Vec<Block>,
     /// All columns' bins.
@@ -35,18 +44,29 @@ pub(crate) struct Column {
     pub(crate) source: usize,
     pub(crate) values: Values,
     /// The code of a missing value; none when no value is missing.
-    pub(crate) missing: Option<u8>,
+    pub(crate) missing: Option<u16>,
     /// Where its bins begin.
     pub(super) first_bin: usize,
     /// How many it has, that of missing values included.
     pub(super) n_bins: usize,
+    /// Where its codes begin.
+    first_code: usize,
+}
+
+/// A column's codes.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Codes<'a> {
+    /// All numbers', and those of few words.
+    Narrow(&'a [u8]),
+    /// Those of many words.
+    Wide(&'a [u16]),
 }
 
 /// What the codes of a column mean.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Values {
-    /// The bins of numbers, parted by these.
-    Numbers { cuts: Vec<f64> },
+    /// The bins of numbers, parted by these, and the values that each reaches from and to.
+    Numbers { cuts: Vec<f64>, bins: Bins },
     /// A level a code; those that are left share the code after the last.
     Words { levels: Vec<u32> },
 }
@@ -76,7 +96,7 @@ impl Table {
     /// Bins columns of `n_rows` values into at most `max_bins` bins each, and one for what is
     /// missing.
     pub(crate) fn new(raw: &[Raw<'_>], n_rows: usize, max_bins: usize, n_threads: usize) -> Self {
-        let max_bins = max_bins.clamp(2, MAX_VALUES);
+        let max_bins = max_bins.clamp(2, MAX_NUMBER_BINS);
         let n_threads = n_threads.clamp(1, raw.len().max(1));
         let share = raw.len().div_ceil(n_threads).max(1);
         let mut coded = Vec::with_capacity(raw.len());
@@ -107,17 +127,20 @@ impl Table {
             (matches!(coded.values, Values::Words { .. }), coded.missing.is_some(), *source)
         });
         let mut table = Self { n_rows, ..Self::default() };
-        table.codes.reserve_exact(coded.len() * n_rows);
         for (source, coded) in coded {
             let n_bins = coded.n_bins();
+            let first_code = match coded.codes {
+                Coding::Narrow(codes) => append(&mut table.narrow, &codes),
+                Coding::Wide(codes) => append(&mut table.wide, &codes),
+            };
             table.columns.push(Column {
                 source,
                 missing: coded.missing,
                 first_bin: table.n_bins,
                 n_bins,
+                first_code,
                 values: coded.values,
             });
-            table.codes.extend_from_slice(&coded.codes);
             table.n_bins += n_bins;
             if matches!(table.columns.last(), Some(Column { values: Values::Numbers { .. }, .. })) {
                 table.n_number_bins = table.n_bins;
@@ -142,17 +165,28 @@ impl Table {
         let mut places = vec![0_u16; width * self.n_rows];
         for (index, column) in columns.iter().enumerate() {
             let offset = column.first_bin - first_bin;
-            let codes = self.codes(first_column + index);
-            for (line, &code) in places.chunks_exact_mut(width).zip(codes) {
-                line[index] = (offset + usize::from(code)) as u16;
+            let lines = places.chunks_exact_mut(width);
+            match self.codes(first_column + index) {
+                Codes::Narrow(codes) => lines.zip(codes).for_each(|(line, &code)| {
+                    line[index] = (offset + usize::from(code)) as u16;
+                }),
+                Codes::Wide(codes) => lines.zip(codes).for_each(|(line, &code)| {
+                    line[index] = (offset + usize::from(code)) as u16;
+                }),
             }
         }
         Block { first_bin, first_column, width, places }
     }
 
     /// One column's codes.
-    pub(crate) fn codes(&self, column: usize) -> &[u8] {
-        &self.codes[column * self.n_rows..(column + 1) * self.n_rows]
+    pub(crate) fn codes(&self, column: usize) -> Codes<'_> {
+        let own = &self.columns[column];
+        let range = own.first_code..own.first_code + self.n_rows;
+        if own.n_bins <= MAX_NARROW {
+            Codes::Narrow(&self.narrow[range])
+        } else {
+            Codes::Wide(&self.wide[range])
+        }
     }
 }
 
@@ -168,11 +202,33 @@ impl Column {
     }
 }
 
+impl Codes<'_> {
+    /// A row's.
+    #[cfg(test)]
+    pub(crate) fn of(self, row: usize) -> u16 {
+        match self {
+            Self::Narrow(codes) => u16::from(codes[row]),
+            Self::Wide(codes) => codes[row],
+        }
+    }
+}
+
 struct Coded {
     values: Values,
-    missing: Option<u8>,
-    codes: Vec<u8>,
+    missing: Option<u16>,
+    codes: Coding,
     n_values: usize,
+}
+
+enum Coding {
+    Narrow(Vec<u8>),
+    Wide(Vec<u16>),
+}
+
+/// Where they stand.
+fn append<C: Copy>(all: &mut Vec<C>, own: &[C]) -> usize {
+    all.extend_from_slice(own);
+    all.len() - own.len()
 }
 
 impl Coded {
@@ -184,7 +240,7 @@ impl Coded {
 fn code(raw: Raw<'_>, n_rows: usize, max_bins: usize) -> Coded {
     match raw {
         Raw::Numbers(values) => code_numbers(&values[..n_rows], max_bins),
-        Raw::Words { codes, n_levels } => code_words(&codes[..n_rows], n_levels, max_bins),
+        Raw::Words { codes, n_levels } => code_words(&codes[..n_rows], n_levels),
     }
 }
 
@@ -205,15 +261,15 @@ fn code_numbers(values: &[f64], max_bins: usize) -> Coded {
         }
     });
     Coded {
-        codes: codes.collect(),
-        missing: is_missing.then_some(n_values as u8),
+        codes: Coding::Narrow(codes.collect()),
+        missing: is_missing.then_some(n_values as u16),
         n_values,
-        values: Values::Numbers { cuts },
+        values: Values::Numbers { cuts, bins },
     }
 }
 
-/// The most frequent words have a code each.
-fn code_words(words: &[u32], n_levels: usize, max_bins: usize) -> Coded {
+/// A code each, for the most frequent words first.
+fn code_words(words: &[u32], n_levels: usize) -> Coded {
     let mut counts = vec![0_u32; n_levels];
     let mut n_missing = 0;
     for &word in words {
@@ -225,20 +281,24 @@ fn code_words(words: &[u32], n_levels: usize, max_bins: usize) -> Coded {
     let mut levels: Vec<u32> =
         (0..n_levels as u32).filter(|&level| counts[level as usize] > 0).collect();
     levels.sort_by_key(|&level| (std::cmp::Reverse(counts[level as usize]), level));
-    let n_values = levels.len().min(max_bins);
-    if levels.len() > max_bins {
-        levels.truncate(max_bins - 1);
+    let n_seen = levels.len();
+    if n_seen >= MAX_NARROW {
+        let n_frequent = levels.partition_point(|&level| counts[level as usize] >= MIN_WORD_ROWS);
+        levels.truncate(n_frequent.min(MAX_WORDS - 1));
     }
-    let rare = n_values.saturating_sub(1) as u8;
+    let n_values = levels.len() + usize::from(levels.len() < n_seen);
+    let missing = (n_missing > 0).then_some(n_values as u16);
+    let rare = n_values.saturating_sub(1) as u16;
     let mut code_of = vec![rare; n_levels];
     for (code, &level) in levels.iter().enumerate() {
-        code_of[level as usize] = code as u8;
+        code_of[level as usize] = code as u16;
     }
-    let code = |word: &u32| code_of.get(*word as usize).copied().unwrap_or(n_values as u8);
-    Coded {
-        codes: words.iter().map(code).collect(),
-        missing: (n_missing > 0).then_some(n_values as u8),
-        n_values,
-        values: Values::Words { levels },
-    }
+    let codes =
+        words.iter().map(|word| code_of.get(*word as usize).copied().unwrap_or(n_values as u16));
+    let codes = if n_values + usize::from(missing.is_some()) <= MAX_NARROW {
+        Coding::Narrow(codes.map(|code| code as u8).collect())
+    } else {
+        Coding::Wide(codes.collect())
+    };
+    Coded { codes, missing, n_values, values: Values::Words { levels } }
 }

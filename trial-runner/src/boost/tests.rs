@@ -1,5 +1,7 @@
 //! Properties of the engine as a whole.
 
+mod words;
+
 use super::*;
 use table::Raw;
 
@@ -148,12 +150,13 @@ fn walk(table: &Table, boosted: &Boosted, row: usize) -> Vec<f64> {
             let goes_left = match node.split {
                 Split::Leaf => break,
                 Split::Cut { column, last, missing_left } => {
-                    let code = table.codes(column as usize)[row];
+                    let code = table.codes(column as usize).of(row);
                     let missing = table.columns[column as usize].missing;
-                    if Some(code) == missing { missing_left } else { code <= last }
+                    if Some(code) == missing { missing_left } else { code <= u16::from(last) }
                 }
-                Split::Set { column, left } => {
-                    tree::holds(&left, table.codes(column as usize)[row])
+                Split::Set { column, first, n } => {
+                    let set = &boosted.trees.sets[first as usize..][..n as usize];
+                    set.binary_search(&table.codes(column as usize).of(row)).is_ok()
                 }
             };
             node = &nodes[if goes_left { node.left } else { node.right } as usize];
@@ -375,22 +378,6 @@ fn the_order_of_growth_makes_no_difference_where_depth_limits() {
 }
 
 #[test]
-fn words_are_parted_by_what_they_mean() {
-    let n_rows = 20_000;
-    let mut noise = Noise(11);
-    let codes: Vec<u32> = (0..n_rows).map(|_| noise.below(40) as u32).collect();
-    let high = |code: u32| code.is_multiple_of(3);
-    let targets: Vec<f64> = codes.iter().map(|&code| if high(code) { 5.0 } else { 1.0 }).collect();
-    let data = Data { numbers: Vec::new(), words: vec![(codes, 40)], targets, weights: None };
-    let limits = Settings { num_leaves: 2, learning_rate: 1.0, ..settings(Loss::Squared) };
-    let limits = Settings { n_estimators: 1, ..limits };
-    let found = run(&data, &limits, &data.all(), &data.all(), 1);
-    for (score, target) in found.scores[0].iter().zip(&data.targets) {
-        assert!((score - target).abs() < 1e-9, "{score} is not {target}");
-    }
-}
-
-#[test]
 fn hostile_data_yields_finite_scores() {
     let n_rows = 90;
     let mut noise = Noise(12);
@@ -434,16 +421,6 @@ fn hostile_data_yields_finite_scores() {
 }
 
 #[test]
-fn more_words_than_codes_share_the_last() {
-    let codes: Vec<u32> = (0..20_000).map(|row| row % 10_000).collect();
-    let raw = [Raw::Words { codes: &codes, n_levels: 10_000 }];
-    let table = Table::new(&raw, codes.len(), 255, 1);
-    let column = &table.columns[0];
-    assert_eq!((column.n_bins, column.missing), (255, None));
-    assert_eq!(table.codes(0).iter().max(), Some(&254));
-}
-
-#[test]
 fn a_table_is_the_same_on_many_threads() {
     let data = Data::mixed(500, 13);
     let raw: Vec<Raw<'_>> = data.numbers.iter().map(|values| Raw::Numbers(values)).collect();
@@ -478,4 +455,27 @@ fn it_stops_when_told() {
     let heard = Job { stop: &Stop::default(), ..job };
     let enough = fit(&heard, &mut workspace, &mut |_| ControlFlow::Break(())).unwrap();
     assert_eq!(enough.trees.sizes.len(), 1);
+}
+
+#[test]
+fn no_leaf_has_fewer_rows_than_it_must() {
+    for loss in [Loss::Squared, Loss::Logistic, Loss::Poisson, Loss::Softmax { n_classes: 3 }] {
+        for n_rows in [300, 6_000] {
+            let mut data = Data::mixed(n_rows, 15);
+            data.targets = suited(loss, &data.targets);
+            let table = data.table();
+            let least = Settings { min_child_samples: 20, ..settings(loss) };
+            let found = run_on(&table, &data, &least, &data.all(), &[], 1);
+            let mut first = 0;
+            for &size in &found.boosted.trees.sizes {
+                let nodes = &found.boosted.trees.nodes[first..first + size as usize];
+                let (mut rows, mut spare) = (data.all(), vec![0; n_rows]);
+                let sets = &found.boosted.trees.sets;
+                tree::scatter(nodes, &table, sets, &mut rows, &mut spare, &mut |rows, _| {
+                    assert!(rows.len() >= 20, "{loss:?}: {} of {n_rows}", rows.len());
+                });
+                first += size as usize;
+            }
+        }
+    }
 }

@@ -1,6 +1,6 @@
 //! Trees on binned features.
 
-use super::table::Table;
+use super::table::{Codes, Table, WINDOW};
 
 /// All trees of a model, round after round, class after class.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -9,6 +9,8 @@ pub(crate) struct Trees {
     pub(crate) nodes: Vec<Node>,
     /// How many nodes each tree has.
     pub(crate) sizes: Vec<u32>,
+    /// The codes of the sets that splits name, in ascending order within each.
+    pub(crate) sets: Vec<u16>,
 }
 
 /// A split or a leaf.
@@ -29,8 +31,8 @@ pub(crate) enum Split {
     Leaf,
     /// Those of a code of at most `last`.
     Cut { column: u32, last: u8, missing_left: bool },
-    /// Those of these codes, a bit each.
-    Set { column: u32, left: [u64; 4] },
+    /// Those of `n` codes, which stand among the sets from `first` on.
+    Set { column: u32, first: u32, n: u32 },
 }
 
 impl Node {
@@ -41,12 +43,20 @@ impl Node {
 }
 
 /// Orders rows so that those that go left stand first, each side in its order; says how many.
-pub(super) fn part(split: &Split, table: &Table, rows: &mut [u32], spare: &mut [u32]) -> usize {
+pub(super) fn part(
+    split: &Split,
+    table: &Table,
+    sets: &[u16],
+    rows: &mut [u32],
+    spare: &mut [u32],
+) -> usize {
     match *split {
         Split::Leaf => rows.len(),
         Split::Cut { column, last, missing_left } => {
-            let codes = table.codes(column as usize);
-            let missing = table.columns[column as usize].missing;
+            let Codes::Narrow(codes) = table.codes(column as usize) else {
+                return rows.len();
+            };
+            let missing = table.columns[column as usize].missing.map(|code| code as u8);
             match missing.filter(|_| missing_left) {
                 Some(missing) => {
                     part_by(rows, spare, codes, |code| (code <= last) | (code == missing))
@@ -54,25 +64,42 @@ pub(super) fn part(split: &Split, table: &Table, rows: &mut [u32], spare: &mut [
                 None => part_by(rows, spare, codes, |code| code <= last),
             }
         }
-        Split::Set { column, left } => {
-            let codes = table.codes(column as usize);
-            part_by(rows, spare, codes, |code| holds(&left, code))
+        Split::Set { column, first, n } => {
+            let set = &sets[first as usize..][..n as usize];
+            part_words(table.codes(column as usize), set, rows, spare)
         }
     }
 }
 
-/// Whether a set of codes has this one.
-#[inline(always)]
-pub(crate) fn holds(set: &[u64; 4], code: u8) -> bool {
-    set[usize::from(code >> 6)] >> (code & 63) & 1 == 1
+// Apart from the loops over numbers, which are quicker alone.
+#[inline(never)]
+fn part_words(codes: Codes<'_>, set: &[u16], rows: &mut [u32], spare: &mut [u32]) -> usize {
+    match codes {
+        Codes::Narrow(codes) => {
+            let mut left = [0_u64; 4];
+            for &code in set {
+                left[usize::from(code >> 6 & 3)] |= 1 << (code & 63);
+            }
+            let holds = |code: u8| left[usize::from(code >> 6)] >> (code & 63) & 1 == 1;
+            part_by(rows, spare, codes, holds)
+        }
+        Codes::Wide(codes) => {
+            let mut left = vec![0_u64; WINDOW / 64];
+            for &code in set {
+                left[usize::from(code >> 6)] |= 1 << (code & 63);
+            }
+            let holds = |code: u16| left[usize::from(code >> 6)] >> (code & 63) & 1 == 1;
+            part_by(rows, spare, codes, holds)
+        }
+    }
 }
 
 #[inline(always)]
-fn part_by(
+fn part_by<C: Copy>(
     rows: &mut [u32],
     spare: &mut [u32],
-    codes: &[u8],
-    goes_left: impl Fn(u8) -> bool,
+    codes: &[C],
+    goes_left: impl Fn(C) -> bool,
 ) -> usize {
     let spare = &mut spare[..rows.len()];
     let (mut n_left, mut n_right) = (0, 0);
@@ -92,6 +119,7 @@ fn part_by(
 pub(super) fn scatter(
     nodes: &[Node],
     table: &Table,
+    sets: &[u16],
     rows: &mut [u32],
     spare: &mut [u32],
     reach: &mut impl FnMut(&[u32], f64),
@@ -105,7 +133,7 @@ pub(super) fn scatter(
         if node.split == Split::Leaf {
             reach(own, node.value);
         } else if begin < end {
-            let n_left = part(&node.split, table, own, spare);
+            let n_left = part(&node.split, table, sets, own, spare);
             waiting.push((node.right as usize, begin + n_left, end));
             waiting.push((node.left as usize, begin, begin + n_left));
         }

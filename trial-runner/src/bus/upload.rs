@@ -3,6 +3,8 @@
 //! Files go on threads of their own, so that no training thread waits for a network; the trial's end
 //! is told once they are there. What cannot be brought is named in the log, and the end counts.
 
+mod outputs;
+
 use std::fs::{self, File};
 use std::io::{ErrorKind, Read, Write};
 use std::os::unix::fs::PermissionsExt;
@@ -13,12 +15,13 @@ use std::time::Duration;
 
 use fleetfit_search_spaces::AssignmentKey;
 use fleetfit_search_spaces::wire::Refit;
-use fleetfit_search_spaces::wire::join::Upload;
+use fleetfit_search_spaces::wire::join::{FOLDERS, LINKS, Upload};
 
+use self::outputs::Outputs;
 use super::link::Link;
 use super::post::{self, Item};
 use super::{Shared, ask, lock};
-use crate::material::digest_file;
+use crate::material::{digest, digest_file};
 use crate::runner::{Carrier, Lacking, Left, UPLOADED};
 
 /// How many files are brought at once.
@@ -29,12 +32,6 @@ const PIECE_BYTES: usize = 384 << 10;
 
 /// Models that are larger do not go into letters.
 const MAX_ATTACHED: u32 = 256 << 10;
-
-/// How much one trial may leave in its outputs.
-const MAX_OUTPUT_BYTES: u64 = 1 << 30;
-
-/// How many files one trial may leave.
-const MAX_FILES: usize = 10_000;
 
 /// How long to try to bring one piece; and when the runner is about to end.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -51,6 +48,8 @@ pub(super) struct Files {
     configuration: u32,
     entity: u32,
     folder: PathBuf,
+    /// Where the folder was while the program ran.
+    written_at: PathBuf,
 }
 
 impl Uploads {
@@ -117,7 +116,8 @@ fn carry_files(shared: &Shared, left: &Left<'_>) {
     }
     link.post(Item::Uploading(left.of));
     let Left { of, configuration, entity, .. } = *left;
-    let files = Files { link, of, configuration, entity, folder };
+    let files =
+        Files { link, of, configuration, entity, folder, written_at: left.folder.to_owned() };
     if let Err(unsent) = shared.uploads.send(files) {
         unsent.link.post(Item::Uploaded(of));
     }
@@ -126,9 +126,19 @@ fn carry_files(shared: &Shared, left: &Left<'_>) {
 impl Files {
     fn bring(&self, shared: &Shared) {
         let log = self.folder.join("log.txt");
-        let mut notes = Vec::new();
-        for (at, path) in self.outputs(&mut notes) {
-            match self.bring_one(shared, &at, &path) {
+        let Outputs { files, folders, links, mut notes } =
+            Outputs::of(&self.folder, &self.written_at);
+        let files = files.into_iter().map(|(at, path)| (at.clone(), at, Some(path), String::new()));
+        let folders =
+            folders.into_iter().map(|at| (format!("{FOLDERS}{at}"), at, None, String::new()));
+        let links = links.into_iter().map(|(at, to)| (format!("{LINKS}{at}"), at, None, to));
+        // Links come last: what they lead to is there by then.
+        for (place, at, path, text) in files.chain(folders).chain(links) {
+            let brought = match path {
+                Some(path) => self.bring_one(shared, &place, &path),
+                None => self.bring_text(shared, place, &text),
+            };
+            match brought {
                 Err(why) if ask::is_over(&why) => return,
                 Err(why) => notes.push(format!("{at} was not kept: {why}")),
                 Ok(()) => {}
@@ -151,75 +161,32 @@ impl Files {
         }
     }
 
-    /// The files of the outputs, by their places in the trial's folder.
-    fn outputs(&self, notes: &mut Vec<String>) -> Vec<(String, PathBuf)> {
-        let mut found = Vec::new();
-        let mut n_bytes = 0;
-        let mut folders = vec![("outputs".to_owned(), self.folder.join("outputs"))];
-        while let Some((at, folder)) = folders.pop() {
-            let Ok(entries) = fs::read_dir(&folder) else { continue };
-            for entry in entries.flatten() {
-                let name = entry.file_name();
-                let Some(name) = name.to_str() else {
-                    notes.push(format!("a file in {at} was not kept: its name is not UTF-8"));
-                    continue;
-                };
-                let (at, path) = (format!("{at}/{name}"), entry.path());
-                let Ok(mut metadata) = entry.metadata() else { continue };
-                if metadata.is_symlink() {
-                    match self.linked(&path) {
-                        Some(linked) => metadata = linked,
-                        None => {
-                            notes.push(format!(
-                                "{at} was not kept: it is a link, and leads to no file in outputs"
-                            ));
-                            continue;
-                        }
-                    }
-                }
-                if metadata.is_dir() {
-                    folders.push((at, path));
-                } else if metadata.is_file() {
-                    n_bytes += metadata.len();
-                    if n_bytes > MAX_OUTPUT_BYTES || found.len() >= MAX_FILES {
-                        notes.push(format!(
-                            "{at} and what comes after it were not kept: a trial may leave {} MiB \
-                             in {MAX_FILES} files",
-                            MAX_OUTPUT_BYTES >> 20
-                        ));
-                        return found;
-                    }
-                    found.push((at, path));
-                }
-            }
-        }
-        found
-    }
-
-    /// The file among the outputs that a link leads to, which is kept in the link's place too. What
-    /// lies elsewhere is not the trial's own, and a folder could hold the link itself.
-    fn linked(&self, link: &Path) -> Option<fs::Metadata> {
-        let outputs = self.folder.join("outputs").canonicalize().ok()?;
-        let target = link.canonicalize().ok().filter(|target| target.starts_with(&outputs))?;
-        fs::metadata(target).ok().filter(fs::Metadata::is_file)
-    }
-
     fn bring_one(&self, shared: &Shared, at: &str, path: &Path) -> Result<(), String> {
         let failed = |error: std::io::Error| error.to_string();
         let (digest, total) = digest_file(path).map_err(failed)?;
         let metadata = fs::metadata(path).map_err(failed)?;
-        let head = Upload {
+        let executable = metadata.permissions().mode() & 0o111 != 0;
+        let head = Upload { executable, ..self.head(at.to_owned(), total, digest) };
+        let file = File::open(path).map_err(failed)?;
+        bring(shared, &self.link, head, &mut file.take(total))
+    }
+
+    fn bring_text(&self, shared: &Shared, at: String, text: &str) -> Result<(), String> {
+        let head = self.head(at, text.len() as u64, digest(text.as_bytes()));
+        bring(shared, &self.link, head, &mut text.as_bytes())
+    }
+
+    fn head(&self, at: String, total: u64, digest: String) -> Upload {
+        Upload {
             of: self.link.outside(self.of),
             configuration: self.configuration,
             entity: self.entity,
-            at: at.to_owned(),
+            at,
             offset: 0,
             total,
             digest,
-            executable: metadata.permissions().mode() & 0o111 != 0,
-        };
-        let file = File::open(path).map_err(failed)?;
-        bring(shared, &self.link, head, &mut file.take(total))
+            executable: false,
+        }
     }
 }
 

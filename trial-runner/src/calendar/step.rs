@@ -199,16 +199,31 @@ impl Step {
         }
     }
 
-    /// What a step is called in messages: `steps of 3600 seconds`.
-    pub(crate) fn name(self) -> String {
+    /// What steps are called in messages: `days`, `steps of 15 minutes`.
+    pub(crate) fn name(self, kind: TimeKind) -> String {
+        const UNITS: [(f64, &str); 5] = [
+            (7.0 * DAY, "weeks"),
+            (DAY, "days"),
+            (3_600.0, "hours"),
+            (60.0, "minutes"),
+            (1.0, "seconds"),
+        ];
+        let several = |n: f64, unit: &str| match n {
+            1.0 => unit.to_owned(),
+            n => format!("steps of {n} {unit}"),
+        };
         match self {
-            Self::Even { size, .. } if size >= DAY && size % DAY == 0.0 => {
-                format!("steps of {} days", size / DAY)
+            Self::Even { size, .. } if kind == TimeKind::Number => format!("steps of {size}"),
+            Self::Even { size, .. } => {
+                let whole = UNITS.into_iter().find(|(unit, _)| size % unit == 0.0);
+                let (unit, name) = whole.unwrap_or((1.0, "seconds"));
+                several(size / unit, name)
             }
-            Self::Even { size, .. } => format!("steps of {size}"),
             Self::BusinessDays => "business days".into(),
             Self::HalfMonths { .. } => "half months".into(),
-            Self::Months { every, .. } => format!("steps of {every} months"),
+            Self::Months { every: 3, .. } => "quarters".into(),
+            Self::Months { every: 12, .. } => "years".into(),
+            Self::Months { every, .. } => several(f64::from(every), "months"),
         }
     }
 
@@ -378,5 +393,27 @@ mod tests {
             step.time(i64::MIN);
         }
         assert!(!Step::nearest(0.0, 0.0).is_sound());
+    }
+
+    #[test]
+    fn steps_have_names() {
+        for (frequency, name) in [
+            ("D", "days"),
+            ("3D", "steps of 3 days"),
+            ("2W", "steps of 2 weeks"),
+            ("90min", "steps of 90 minutes"),
+            ("h", "hours"),
+            ("s", "seconds"),
+            ("B", "business days"),
+            ("SMS", "half months"),
+            ("MS", "months"),
+            ("2ME", "steps of 2 months"),
+            ("QS", "quarters"),
+            ("YE", "years"),
+        ] {
+            let step = Step::of(frequency.parse().unwrap(), 0.0);
+            assert_eq!(step.name(TimeKind::Date), name, "{frequency}");
+        }
+        assert_eq!(Step::nearest(0.0, 86_400.0).name(TimeKind::Number), "steps of 86400");
     }
 }

@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 
 use super::cell::{Cell, MISSING_IN_TEXT, is_code, parse_bool, parse_number, parse_plain_int};
-use super::date::{looks_like_date, parse_compact, parse_date, parse_date_as};
+use super::date::{looks_like_date, parse_compact, parse_compact_month, parse_date, parse_date_as};
 use super::error::{DataError, DataPlace, shorten};
 use crate::frame::MISSING;
 
@@ -34,6 +34,8 @@ pub(crate) struct Survey {
     ints: u64,
     /// Those of the whole numbers that are dates like 20240131.
     compact: u64,
+    /// Those that are months like 202401.
+    months: u64,
     floats: u64,
     bools: u64,
     dates: u64,
@@ -65,6 +67,7 @@ impl Survey {
         if let Some(number) = parse_plain_int(text) {
             self.ints += 1;
             self.compact += u64::from(parse_compact(number).is_some());
+            self.months += u64::from(parse_compact_month(number).is_some());
         } else if parse_number(text).is_some() {
             self.floats += 1;
             self.has_codes |= is_code(text);
@@ -103,6 +106,15 @@ impl Survey {
     pub(crate) fn feature_kind(&self) -> Kind {
         match self.kind() {
             Kind::Int if self.compact == self.ints => Kind::Date,
+            kind => kind,
+        }
+    }
+
+    /// What the column is as the time: there whole numbers that are all months like 202401 are dates
+    /// too, or December and January would lie 89 steps apart.
+    pub(crate) fn time_kind(&self) -> Kind {
+        match self.feature_kind() {
+            Kind::Int if self.months == self.ints => Kind::Date,
             kind => kind,
         }
     }
@@ -342,13 +354,15 @@ fn date_of(cell: Cell<'_>) -> Option<f64> {
     match cell {
         Cell::Missing | Cell::MissingWord(_) | Cell::Empty => Some(f64::NAN),
         Cell::Seconds(seconds) => Some(seconds),
-        Cell::Text(text) => {
-            parse_date(text).or_else(|| parse_plain_int(text).and_then(parse_compact))
-        }
+        Cell::Text(text) => parse_date(text).or_else(|| parse_plain_int(text).and_then(compact)),
         Cell::Word(text) => parse_date(text),
-        Cell::Int(number) => parse_compact(number),
+        Cell::Int(number) => compact(number),
         Cell::Number(_) | Cell::Bool(_) => None,
     }
+}
+
+fn compact(digits: i64) -> Option<f64> {
+    parse_compact(digits).or_else(|| parse_compact_month(digits))
 }
 
 impl Column {

@@ -88,6 +88,12 @@ pub(crate) fn parse_compact(digits: i64) -> Option<f64> {
     Some(seconds_of(date.to_datetime(civil::Time::midnight())))
 }
 
+/// A month of six digits, 202401, as the seconds since 1970 of its first moment. A number like any
+/// other, unless all of a time column are such months.
+pub(crate) fn parse_compact_month(digits: i64) -> Option<f64> {
+    parse_compact(digits.checked_mul(100)?.checked_add(1)?)
+}
+
 /// A date in one of these `strptime` formats, as seconds since 1970.
 pub(crate) fn parse_date_as(text: &str, formats: &[String]) -> Option<f64> {
     formats.iter().find_map(|format| {
@@ -186,6 +192,9 @@ mod tests {
         assert_eq!(parse_date("2024/01/05T06:30:00Z"), parse_date("2024-01-05T06:30"));
         assert_eq!(parse_date("2024-01-05 06:30:00 UTC"), parse_date("2024-01-05T06:30"));
         assert_eq!(parse_compact(20_240_105), day);
+        assert_eq!(parse_compact_month(202_402), parse_compact(20_240_201));
+        assert_eq!(parse_compact_month(202_413), None);
+        assert_eq!(parse_compact_month(i64::MAX), None);
         for text in
             ["05/01/2024", "05-01-2024", "31.31.2024", "1.2.3.2024", "2024-001-5", "2024/1/5 x"]
         {

@@ -104,7 +104,7 @@ pub(super) fn describe(
         partition: Roles::key_columns(table, &roles.keys),
         time_column: spec.forecasting.as_ref().map(|f| f.time_column.clone()),
         time: roles.time.map(|time| TimeSchema {
-            kind: match table.surveys[time].feature_kind() {
+            kind: match table.surveys[time].time_kind() {
                 Kind::Date => TimeKind::Date,
                 _ => TimeKind::Number,
             },

@@ -16,8 +16,8 @@ use super::roles::{ReadColumns, Reading, Ticket, feature_storage, missing_column
 use super::sorting::{target_rows, to_levels};
 use super::table::Table;
 use crate::frame::{
-    FeatureColumn, FeatureKind, FeatureSchema, FeatureValues, Frame, Layout, MISSING, Target,
-    TargetKind, TimeKind, TimeSchema, Timeline,
+    Feature, FeatureColumn, FeatureKind, FeatureSchema, FeatureValues, Frame, Layout, MISSING,
+    Target, TargetKind, TimeKind, TimeSchema, Timeline,
 };
 
 /// Rows to predict, by entity. Rows are named by their position in the input.
@@ -35,6 +35,8 @@ pub struct Prediction {
     unknown: Vec<u32>,
     layout: Layout,
     features: Vec<Column>,
+    /// Features that the input lacks, and what is to be said to whoever needs them.
+    absent: Vec<(Feature, DataError)>,
     target: Option<TargetRows>,
 }
 
@@ -49,7 +51,8 @@ struct Moments {
 }
 
 impl Prediction {
-    /// Reads rows to predict for the entities that have models. The target may be absent.
+    /// Reads rows to predict for the entities that have models. The target may be absent, and so may
+    /// features: see [`Self::absent`].
     pub fn load(
         base: &Path,
         source: &DataSource,
@@ -85,14 +88,23 @@ impl Prediction {
             (Some(name), Some(own)) => Some(MomentTickets::want(find, name, own, &mut reading)?),
             _ => None,
         };
-        let mut features = Vec::new();
+        let (mut features, mut present, mut absent) = (Vec::new(), Vec::new(), Vec::new());
         for feature in &schema.features {
+            let column = match find(&feature.column) {
+                Ok(column) => column,
+                // Not every model reads every feature.
+                Err(error) => {
+                    absent.push((feature.clone(), error.key("data")));
+                    continue;
+                }
+            };
+            present.push(feature.clone());
             let storage = match feature.kind {
                 FeatureKind::Number => Storage::Number,
                 FeatureKind::Category(_) => Storage::Text,
                 FeatureKind::Date(_) => Storage::Date,
             };
-            features.push(reading.want(find(&feature.column)?, storage));
+            features.push(reading.want(column, storage));
         }
         let target = find_target(&table, schema);
         let target = target.map(|column| match schema.target_kind {
@@ -109,8 +121,7 @@ impl Prediction {
             .map(|(row, _)| row)
             .collect();
         let Sorted { order, offsets } = sort_by_group(&keys.rows, entities.len());
-        let features = schema
-            .features
+        let features = present
             .iter()
             .zip(features)
             .map(|(feature, ticket)| to_levels(columns.take(ticket).gather(&order), &feature.kind))
@@ -132,8 +143,9 @@ impl Prediction {
             order,
             offsets,
             unknown,
-            layout: Layout::of(schema),
+            layout: Layout::of(&FeatureSchema { features: present, ..schema.clone() }),
             features,
+            absent,
             target,
         })
     }
@@ -160,6 +172,14 @@ impl Prediction {
     /// The input rows whose entity has no model.
     pub fn unknown_rows(&self) -> &[u32] {
         &self.unknown
+    }
+
+    /// What is wrong with the input where a model needs this feature, by the name that
+    /// [`PredictError::MissingColumn`](crate::model::PredictError::MissingColumn) gives it; none where
+    /// the input has it.
+    pub fn absent(&self, name: &str) -> Option<&DataError> {
+        let is_it = |feature: &Feature| feature.names().iter().any(|own| own == name);
+        self.absent.iter().find(|(feature, _)| is_it(feature)).map(|(_, error)| error)
     }
 
     /// The rows of an entity. The target is known where the input has it for all of them.

@@ -171,7 +171,9 @@ impl Forms {
                 },
                 Task::Regression | Task::Forecasting => Storage::Number,
             },
-            time: roles.time.map_or(Storage::Number, form),
+            time: roles
+                .time
+                .map_or(Storage::Number, |time| feature_storage(table.surveys[time].time_kind())),
             features: roles.features.iter().map(|&column| form(column)).collect(),
         }
     }

@@ -92,6 +92,18 @@ struct Stamp {
     version: u32,
 }
 
+impl Feature {
+    /// The names of its columns in a frame, for people.
+    pub(crate) fn names(&self) -> Vec<String> {
+        match &self.kind {
+            FeatureKind::Date(parts) => {
+                parts.iter().map(|part| readable(&part.feature_name(&self.column))).collect()
+            }
+            FeatureKind::Number | FeatureKind::Category(_) => vec![self.column.clone()],
+        }
+    }
+}
+
 impl FeatureSchema {
     /// Keeps the schema in a study's folder, whole or not at all.
     pub fn save(&self, dir: &Path) -> io::Result<()> {
@@ -105,27 +117,30 @@ impl FeatureSchema {
 
     /// The schema that a study's folder keeps.
     pub fn load(dir: &Path) -> io::Result<Self> {
-        let bytes = fs::read(dir.join(FILE))?;
-        let Stamp { version } = serde_json::from_slice(&bytes)?;
+        Self::from_bytes(&Self::stored(dir)?)
+    }
+
+    /// The schema that a study's folder keeps, as it is stored.
+    pub fn stored(dir: &Path) -> io::Result<Vec<u8>> {
+        fs::read(dir.join(FILE))
+    }
+
+    /// The schema out of its stored form.
+    pub fn from_bytes(bytes: &[u8]) -> io::Result<Self> {
+        let Stamp { version } = serde_json::from_slice(bytes)?;
         if version > VERSION {
             return Err(io::Error::other(format!(
                 "{FILE} has form {version}, and this version reads up to {VERSION}: update fleetfit"
             )));
         }
-        Ok(serde_json::from_slice::<Stored<Self>>(&bytes)?.schema)
+        Ok(serde_json::from_slice::<Stored<Self>>(bytes)?.schema)
     }
 
     /// The names of a frame's columns for people: `date.month` for the parts of a date.
     pub fn names(&self) -> Vec<String> {
         let mut names = Vec::new();
         for feature in &self.features {
-            match &feature.kind {
-                FeatureKind::Date(parts) => names
-                    .extend(parts.iter().map(|part| readable(&part.feature_name(&feature.column)))),
-                FeatureKind::Number | FeatureKind::Category(_) => {
-                    names.push(feature.column.clone())
-                }
-            }
+            names.extend(feature.names());
         }
         if let (Some(column), Some(time)) = (&self.time_column, &self.time)
             && time.holidays.is_some()

@@ -29,6 +29,8 @@ pub struct Timeline {
 pub struct ForecastPlan {
     /// How its times are counted.
     pub(crate) step: Step,
+    /// What they are.
+    pub kind: TimeKind,
     /// Steps of a season; 1 where there is none.
     pub season: usize,
     /// All seasons, where the job names several.
@@ -72,7 +74,7 @@ impl ForecastPlan {
             Some(Steps::Auto) | None => vec![step.season(kind)],
         };
         let season = seasons.first().copied().unwrap_or(1).max(1);
-        Self { step, season, seasons, settings: settings.clone() }
+        Self { step, kind, season, seasons, settings: settings.clone() }
     }
 
     /// Whether regressors have the past of series as columns.

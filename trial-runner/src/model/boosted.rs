@@ -1,7 +1,8 @@
 //! Boosted trees: scores are the first score and what every tree adds to it.
 //!
 //! Nodes stand as those of a forest do. A split of numbers has a threshold in their own units, a split
-//! of words a set of the words that go left, by their position in the source.
+//! of words a set of the words that go left, by their position in the source: few positions have a
+//! bit each, of many the set is a list.
 
 use serde::{Deserialize, Serialize};
 
@@ -9,11 +10,13 @@ use super::PredictError;
 use super::forest::Node;
 use super::source::{Bound, ColumnSource, SourceKind};
 use crate::boost::exp::{exp, sigmoid};
-use crate::boost::tree::holds;
+use crate::boost::table::MAX_WORDS;
 use crate::frame::Frame;
 
-/// The most words of a source: what is missing has a position after them.
-const MAX_WORDS: usize = 255;
+/// Positions that have a bit each.
+const MAX_BITS: usize = 256;
+/// Positions that a group of a set lists.
+const LISTED: usize = 16;
 
 /// Boosted trees.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -27,7 +30,8 @@ pub(crate) struct Boosted {
     /// Tree after tree.
     pub(crate) nodes: Vec<Node>,
     pub(crate) thresholds: Vec<f64>,
-    /// The words that go left, a bit each.
+    /// The words that go left: a bit each; or, where the source has more positions than that, how
+    /// many they are and their positions in ascending order, in as many groups as that takes.
     pub(crate) sets: Vec<[u64; 4]>,
     /// A number a leaf.
     pub(crate) leaves: Vec<f64>,
@@ -126,8 +130,9 @@ impl Boosted {
                 return node.value as usize;
             };
             let value = values[feature];
-            let goes_left = if self.sources[feature].has_words() {
-                holds(&self.sets[node.value as usize], value as u8)
+            let source = &self.sources[feature];
+            let goes_left = if source.has_words() {
+                self.holds(source, node.value as usize, value as u16)
             } else if value.is_nan() {
                 node.right & 1 == 1
             } else {
@@ -135,6 +140,52 @@ impl Boosted {
             };
             index += if goes_left { 1 } else { (node.right >> 1) as usize };
         }
+    }
+
+    /// Writes down a set of positions in ascending order; its number.
+    pub(crate) fn add_set(&mut self, source: usize, positions: &[u16]) -> u32 {
+        let first = self.sets.len() as u32;
+        if self.sources[source].is_listed() {
+            let listed: Vec<u16> =
+                std::iter::once(positions.len() as u16).chain(positions.iter().copied()).collect();
+            self.sets.extend(listed.chunks(LISTED).map(|listed| {
+                let mut group = [0; 4];
+                for (index, &position) in listed.iter().enumerate() {
+                    group[index / 4] |= u64::from(position) << (16 * (index % 4));
+                }
+                group
+            }));
+        } else {
+            let mut bits = [0; 4];
+            for &position in positions {
+                bits[usize::from(position / 64 % 4)] |= 1 << (position % 64);
+            }
+            self.sets.push(bits);
+        }
+        first
+    }
+
+    /// Whether a set has a position.
+    fn holds(&self, source: &BoostedSource, set: usize, position: u16) -> bool {
+        if !source.is_listed() {
+            return self.sets[set][usize::from(position / 64 % 4)] >> (position % 64) & 1 == 1;
+        }
+        let (mut low, mut high) = (1, usize::from(self.listed(set, 0)) + 1);
+        while low < high {
+            let middle = usize::midpoint(low, high);
+            match self.listed(set, middle).cmp(&position) {
+                std::cmp::Ordering::Equal => return true,
+                std::cmp::Ordering::Less => low = middle + 1,
+                std::cmp::Ordering::Greater => high = middle,
+            }
+        }
+        false
+    }
+
+    /// The n-th number of a list; 0 beyond its end.
+    fn listed(&self, set: usize, n: usize) -> u16 {
+        let group = self.sets.get(set + n / LISTED);
+        group.map_or(0, |group| (group[n / 4 % 4] >> (16 * (n % 4))) as u16)
     }
 
     /// Whether every index is in range and every path ends.
@@ -168,6 +219,14 @@ impl Boosted {
 }
 
 impl BoostedSource {
+    /// Whether its sets are lists.
+    fn is_listed(&self) -> bool {
+        match &self.source.kind {
+            SourceKind::Number => false,
+            SourceKind::Category(words) => words.len() + usize::from(self.has_rare) + 1 > MAX_BITS,
+        }
+    }
+
     fn has_words(&self) -> bool {
         matches!(self.source.kind, SourceKind::Category(_))
     }
@@ -189,5 +248,120 @@ impl BoostedSource {
             SourceKind::Number => true,
             SourceKind::Category(words) => words.len() + usize::from(self.has_rare) <= MAX_WORDS,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::frame::{FeatureColumn, FeatureValues, MISSING, Target};
+    use crate::model::{Body, Model, ModelError, Predictions};
+
+    /// A model with a set and two thresholds, as version 0.1.0 stored it.
+    const STORED: &str = "\
+        66666d64012374883200ae47e17a14aef33f06020163010801610162016301640165016601670168700719d5\
+        b2a65a4000017800d587f94571623040000001ae47e17a14aef33f0207070e01000400000002000500010001\
+        0104000200000300010208020105000400000500020005000600000700021f85eb51b81ee53f7b14ae47e17a\
+        e03f034a000000a0020000004a00000008ebe2361ac05bc03ff3698b051dbfb6bf343333333333b33f782c38\
+        c00db3a4bf49c49448a297b73fc1d714092811c23fc045ca51cd78b4bf1bc4dd3b6d8782bf";
+
+    fn bytes(hex: &str) -> Vec<u8> {
+        let digits: Vec<u8> =
+            hex.bytes().filter_map(|c| (c as char).to_digit(16)).map(|d| d as u8).collect();
+        digits.chunks(2).map(|pair| pair[0] << 4 | pair[1]).collect()
+    }
+
+    fn frame(words: &[&str], codes: Vec<u32>, x: Vec<f64>) -> Frame {
+        let levels = Arc::new(words.iter().map(ToString::to_string).collect());
+        let n_rows = x.len();
+        let column = |name: &str, values| FeatureColumn { name: name.into(), values };
+        Frame {
+            target: Target::Number(vec![0.0; n_rows]),
+            columns: vec![
+                column("c", FeatureValues::Category { codes, levels }),
+                column("x", FeatureValues::Number(x)),
+            ],
+            weights: None,
+            n_rows,
+            timeline: None,
+        }
+    }
+
+    #[test]
+    fn a_model_of_an_earlier_version_says_what_it_said() {
+        let model = Model::from_bytes(&bytes(STORED)).unwrap();
+        let words = ["a", "b", "c", "d", "g", "zz"];
+        let codes = vec![0, 1, 2, 3, 4, MISSING, 5];
+        let frame = frame(&words, codes, vec![0.5, 0.5, 0.1, 0.9, 0.2, 0.5, 0.5]);
+        let (low, high) = (1.0611780487804878, 1.4499575);
+        let expected = vec![low, high, low, 1.4989485714285713, high, low, low];
+        let rows: Vec<u32> = (0..7).collect();
+        assert_eq!(model.predict(&frame, &rows), Ok(Predictions::Numbers(expected)));
+        assert_eq!(model.to_bytes(), bytes(STORED));
+    }
+
+    /// One split by the words of a source.
+    fn of_words(n_words: usize, has_rare: bool, sets: &[&[u16]]) -> Boosted {
+        let words = (0..n_words).map(|word| format!("{word:05}")).collect();
+        let kind = SourceKind::Category(words);
+        let source = ColumnSource { name: "c".into(), kind };
+        let mut boosted = Boosted {
+            sources: vec![BoostedSource { source, gain: 1.0, has_rare }],
+            link: Link::Identity,
+            initial: vec![0.0],
+            sizes: vec![3; sets.len()],
+            nodes: Vec::new(),
+            thresholds: Vec::new(),
+            sets: Vec::new(),
+            leaves: vec![1.0, 0.0],
+        };
+        for set in sets {
+            let value = boosted.add_set(0, set);
+            boosted.nodes.push(Node { feature: 1, value, right: 2 << 1 });
+            boosted.nodes.push(Node { feature: 0, value: 0, right: 0 });
+            boosted.nodes.push(Node { feature: 0, value: 1, right: 0 });
+        }
+        boosted
+    }
+
+    #[test]
+    fn sets_hold_what_was_put_into_them() {
+        for (n_words, has_rare) in
+            [(7, false), (255, false), (255, true), (256, false), (60_000, true)]
+        {
+            let last = n_words as u16 + u16::from(has_rare);
+            let many: Vec<u16> = (0..=last).filter(|position| position % 3 == 1).collect();
+            let sets: [&[u16]; 4] = [&[0, last], &[], &many, &[last - 1]];
+            let boosted = of_words(n_words, has_rare, &sets);
+            assert!(boosted.is_sound(1), "{n_words} words");
+            for (index, set) in sets.iter().enumerate() {
+                let number = boosted.nodes[3 * index].value as usize;
+                for position in 0..=last {
+                    let holds = boosted.holds(&boosted.sources[0], number, position);
+                    assert_eq!(holds, set.contains(&position), "{n_words} words, {position}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn damaged_sets_are_refused_or_hold_something() {
+        let mut boosted = of_words(1_000, false, &[&[1, 5, 900]]);
+        // A list that claims to be longer than it is.
+        boosted.sets[0][0] |= 0xffff;
+        let words: Vec<String> = (0..1_000).map(|word| format!("{word:05}")).collect();
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        let frame = frame(&words, (0..1_000).collect(), vec![0.0; 1_000]);
+        let bound = boosted.bind(&frame).unwrap();
+        let rows: Vec<u32> = (0..1_000).collect();
+        let mut out = vec![0.0; 1_000];
+        boosted.predict(&bound, &rows, &mut out, 1);
+        assert!(out.iter().all(|said| [0.0, 1.0].contains(said)));
+        boosted.nodes[0].value = 9;
+        let body = Body::Boosted(boosted);
+        let model = Model { answer: crate::model::Answer::Number { fallback: 0.0 }, body };
+        assert_eq!(Model::from_bytes(&model.to_bytes()), Err(ModelError::Damaged));
     }
 }

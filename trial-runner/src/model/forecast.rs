@@ -62,6 +62,17 @@ impl Fitted {
         }
     }
 
+    /// The sizes of errors so many steps ahead, in units of one step's, as far as they are finite.
+    pub(crate) fn growth(&self, n_ahead: usize) -> Vec<f64> {
+        match self {
+            Self::Naive(fitted) => fitted.growth(n_ahead),
+            Self::Smoothing(fitted) => fitted.growth(n_ahead),
+            Self::Arima(fitted) => fitted.growth(n_ahead),
+            Self::Croston(fitted) => fitted.growth(n_ahead),
+            Self::Theta(fitted) => fitted.growth(n_ahead),
+        }
+    }
+
     fn is_sound(&self) -> bool {
         match self {
             Self::Naive(fitted) => fitted.is_sound(),
@@ -142,6 +153,20 @@ impl Forecast {
             Place::Past(_) | Place::Unknown => None,
         });
         ahead.collect()
+    }
+
+    /// The mean sizes of errors so many steps ahead, in units of one step's, by what the methods say.
+    pub(crate) fn growth(&self, n_ahead: usize) -> Vec<f64> {
+        let mut mean: Option<Vec<f64>> = None;
+        for (before, series) in self.series.iter().enumerate() {
+            let sizes = series.fitted.growth(n_ahead);
+            let mean = mean.get_or_insert_with(|| sizes.clone());
+            mean.truncate(sizes.len());
+            for (mean, size) in mean.iter_mut().zip(sizes) {
+                *mean += (size - *mean) / (before as f64 + 1.0);
+            }
+        }
+        mean.unwrap_or_default()
     }
 
     fn places(&self, timeline: &Timeline, rows: &[u32]) -> Vec<Place> {

@@ -264,6 +264,11 @@ impl Lagged {
         }
     }
 
+    /// Whether a row without a time has no prediction.
+    pub(crate) fn needs_time(&self) -> bool {
+        !self.recipe.is_empty()
+    }
+
     /// How far ahead of its series' end each row lies.
     pub(crate) fn steps_ahead(&self, timeline: &Timeline, rows: &[u32]) -> Vec<Option<u32>> {
         let mut ends: HashMap<u32, Option<i64>> = HashMap::new();

@@ -60,6 +60,11 @@ impl Course<'_> {
         if self.attempt(entrants, news, |trials, hear| trainer.try_all(trials, hear)).is_err() {
             // Somebody's fit panicked. Whoever it was, the others have done nothing.
             for entrant in entrants.iter_mut().filter(|entrant| !entrant.has_ended) {
+                if self.folds.iter().any(Fold::is_out_of_bag) {
+                    // A model that is fitted as a whole has seen every row.
+                    entrant.fail(self.entity, "its fit broke off".into(), news);
+                    continue;
+                }
                 entrant.values.clear();
                 let alone = std::slice::from_mut(entrant);
                 let tried = self.attempt(alone, news, |trials, hear| {

@@ -10,7 +10,7 @@ use fleetfit_search_spaces::wire::{Numbered, Refit};
 use fleetfit_search_spaces::{Assignment, AssignmentTask, Block, End, Learner, Measure};
 
 use crate::dataset::Dataset;
-use crate::folds::FoldPlan;
+use crate::folds::{Fold, FoldPlan};
 use crate::model::Model;
 use crate::trainer::{Fit, FitError, Hand, Spare};
 
@@ -124,6 +124,11 @@ impl Fleet<'_> {
             let (mut together, others): (Vec<_>, Vec<_>) = entrants.into_iter().partition(is_of_it);
             entrants = others;
             let reason = match (Hand::of(learner, &bench.frame), &bench.folds) {
+                (Some(_), Ok(folds))
+                    if folds.iter().any(Fold::is_out_of_bag) && !learner.scores_out_of_bag() =>
+                {
+                    format!("{} has no out-of-bag score", learner.name())
+                }
                 (Some(hand), Ok(folds)) => {
                     let course = Course {
                         entity,

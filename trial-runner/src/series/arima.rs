@@ -16,6 +16,7 @@ mod textbook;
 
 use serde::{Deserialize, Serialize};
 
+use crate::series::{growth, scaled};
 use crate::stop::Stop;
 use crate::trainer::FitError;
 use factor::{Factors, MOST_LAGS, Shape};
@@ -71,11 +72,10 @@ pub(crate) fn fit(
     let Some(&last) = y.last() else {
         return Err(FitError::Failed("the series has no values".to_owned()));
     };
-    let scale = y.iter().fold(0.0_f64, |most, value| most.max(value.abs()));
+    let (scaled, scale) = scaled(y);
     if y.iter().all(|value| *value == last) || !scale.is_finite() {
         return Ok(Fitted::flat(last));
     }
-    let scaled: Vec<f64> = y.iter().map(|value| value / scale).collect();
     // A season that does not come twice cannot be told from anything else.
     let season = if season > y.len() / 2 { 1 } else { season.max(1) };
     let seasonal_differences = match settings.seasonal_differences {
@@ -256,6 +256,21 @@ impl Fitted {
         }
         path.drain(..n_values);
         path.iter().map(|value| (value * scale).clamp(f64::MIN, f64::MAX)).collect()
+    }
+
+    /// The sizes of errors so many steps ahead, in units of one step's (Box & Jenkins, 5.1.1).
+    pub(crate) fn growth(&self, n_ahead: usize) -> Vec<f64> {
+        if !self.is_sound() {
+            return Vec::new();
+        }
+        let (ar, ma) = self.polynomials(&Factors::from_row(self.shape(), &self.coefficients));
+        let mut weights: Vec<f64> = vec![1.0];
+        while weights.len() < n_ahead {
+            let past = weights.iter().rev().zip(&ar).map(|(weight, c)| c * weight);
+            let own = ma.get(weights.len() - 1).copied().unwrap_or(0.0);
+            weights.push(own + past.sum::<f64>());
+        }
+        growth(weights.into_iter().skip(1), n_ahead)
     }
 
     /// The differenced autoregression as yₜ = Σ cⱼ yₜ₋ⱼ, and the moving average as Σ cⱼ eₜ₋ⱼ.

@@ -134,6 +134,11 @@ impl Fitted {
         vec![self.rate; n_ahead]
     }
 
+    /// The sizes of errors so many steps ahead, in units of one step's: demand is noise around it.
+    pub(crate) fn growth(&self, n_ahead: usize) -> Vec<f64> {
+        vec![1.0; n_ahead]
+    }
+
     /// Whether the stored number makes a forecast.
     pub(crate) fn is_sound(&self) -> bool {
         self.rate.is_finite()

@@ -21,6 +21,7 @@ use choice::{Candidate, choose};
 pub(crate) use form::{Component, ErrorForm, Form};
 use recursion::{State, Weights, ahead};
 
+use crate::series::{growth, scaled};
 use crate::stop::Stop;
 use crate::trainer::FitError;
 
@@ -73,9 +74,7 @@ pub(crate) fn fit(
     stop: &Stop,
 ) -> Result<Fitted, FitError> {
     form::refuse(y, settings)?;
-    let largest = y.iter().fold(0.0_f64, |largest, value| largest.max(value.abs()));
-    let scale = if largest > 0.0 { largest } else { 1.0 };
-    let scaled: Vec<f64> = y.iter().map(|value| value / scale).collect();
+    let (scaled, scale) = scaled(y);
     let constant = y.windows(2).all(|pair| pair[0] == pair[1]);
     if !constant {
         for settings in settings.and_simpler() {
@@ -148,6 +147,21 @@ impl Fitted {
                 (last * self.scale).clamp(-f64::MAX, f64::MAX)
             })
             .collect()
+    }
+
+    /// The sizes of errors so many steps ahead, in units of one step's: of the form whose parts are
+    /// all added (the book, table 6.2), near which the others are.
+    pub(crate) fn growth(&self, n_ahead: usize) -> Vec<f64> {
+        let (mut fading, mut trends) = (1.0, 0.0);
+        let later = (1_usize..).map(|step| {
+            fading *= self.phi;
+            trends += fading;
+            let season_is_over =
+                self.form.has_season() && step.is_multiple_of(self.seasons.len().max(1));
+            let season = if season_is_over { self.gamma } else { 0.0 };
+            self.alpha + self.beta * trends + season
+        });
+        growth(later, n_ahead)
     }
 
     /// Whether stored numbers can be forecast from.

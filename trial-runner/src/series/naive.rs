@@ -35,6 +35,8 @@ pub(crate) struct Fitted {
     values: Vec<f64>,
     /// What each step adds.
     slope: f64,
+    /// Whether the value is a mean, around which errors stay.
+    is_mean: bool,
 }
 
 /// Fits one of the methods.
@@ -48,19 +50,19 @@ pub(crate) fn fit(
     let (Some(&first), Some(&last)) = (y.first(), y.last()) else {
         return Err(FitError::Failed("the series has no values".to_owned()));
     };
-    let flat = |value| Fitted { values: vec![value], slope: 0.0 };
+    let flat = |value| Fitted { values: vec![value], slope: 0.0, is_mean: false };
     Ok(match settings.method {
         Method::Naive => flat(last),
-        Method::Average => flat(mean(y)),
+        Method::Average => Fitted { is_mean: true, ..flat(mean(y)) },
         Method::SeasonalNaive if season > 1 && season <= y.len() => {
-            Fitted { values: y[y.len() - season..].to_vec(), slope: 0.0 }
+            Fitted { values: y[y.len() - season..].to_vec(), ..flat(last) }
         }
         Method::SeasonalNaive => flat(last),
         Method::Drift => {
             // Divided first, so that few differences of huge numbers need the bound.
             let n_steps = y.len().saturating_sub(1).max(1) as f64;
             let slope = (last / n_steps - first / n_steps).clamp(f64::MIN, f64::MAX);
-            Fitted { values: vec![last], slope }
+            Fitted { slope, ..flat(last) }
         }
     })
 }
@@ -79,6 +81,14 @@ impl Fitted {
         steps
             .map(|(step, value)| (value + self.slope * (step + 1) as f64).clamp(f64::MIN, f64::MAX))
             .collect()
+    }
+
+    /// The sizes of errors so many steps ahead, in units of one step's: those of a random walk, of
+    /// one a season, or of noise around a mean.
+    pub(crate) fn growth(&self, n_ahead: usize) -> Vec<f64> {
+        let n_phases = self.values.len().max(1);
+        let walks = |step: usize| if self.is_mean { 1 } else { step / n_phases + 1 };
+        (0..n_ahead).map(|step| (walks(step) as f64).sqrt()).collect()
     }
 
     /// Whether stored numbers make a forecast.
@@ -128,7 +138,7 @@ mod tests {
     #[test]
     fn forged_numbers_are_not_sound_and_do_no_harm() {
         for (values, slope) in [(vec![], 0.0), (vec![f64::NAN], 0.0), (vec![1.0], f64::INFINITY)] {
-            let forged = Fitted { values, slope };
+            let forged = Fitted { values, slope, is_mean: false };
             assert!(!forged.is_sound());
             forged.forecast(3);
         }

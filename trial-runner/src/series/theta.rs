@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use self::line::{Line, Lines, Search, Solved};
 use crate::series::indices::{Season, classical};
+use crate::series::{growth, scaled};
 use crate::stop::Stop;
 use crate::trainer::FitError;
 
@@ -92,9 +93,7 @@ pub(crate) fn fit(
         }
         Theta::Optimized | Theta::Auto => None,
     };
-    let largest = y.iter().fold(0.0_f64, |largest, value| largest.max(value.abs()));
-    let scale = if largest > 0.0 { largest } else { 1.0 };
-    let mut values: Vec<f64> = y.iter().map(|value| value / scale).collect();
+    let (mut values, scale) = scaled(y);
     let (scaling, mut seasons) = take_season_out(&mut values, season);
     if !seasons.is_empty() {
         let n_phases = seasons.len();
@@ -195,6 +194,11 @@ impl Fitted {
                 (last * self.scale).clamp(-f64::MAX, f64::MAX)
             })
             .collect()
+    }
+
+    /// The sizes of errors so many steps ahead, in units of one step's.
+    pub(crate) fn growth(&self, n_ahead: usize) -> Vec<f64> {
+        growth(std::iter::repeat(self.alpha), n_ahead)
     }
 
     /// Whether stored numbers can be forecast from.

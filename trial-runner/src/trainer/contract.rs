@@ -208,8 +208,8 @@ pub(crate) fn fitted() -> Vec<(Model, Frame)> {
 #[test]
 fn beats_the_constant_model() {
     for (learner, task) in cases() {
-        let frame = synthetic(task, 600);
-        let (train, test) = split(600);
+        let frame = synthetic(task, 900);
+        let (train, test) = split(900);
         let model = fit(learner, &frame, &train, 1).unwrap();
         let constant = Model::constant(model.answer.clone());
         let (found, bar) = (loss(&model, &frame, &test), loss(&constant, &frame, &test));

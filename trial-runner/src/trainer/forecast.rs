@@ -260,7 +260,7 @@ pub(super) fn regular(
              rows are",
             sparse.n_known,
             sparse.n_steps,
-            plan.step.name()
+            plan.step.name(plan.kind)
         ))
     })
 }

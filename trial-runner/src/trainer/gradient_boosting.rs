@@ -16,12 +16,12 @@ use fleetfit_search_spaces::seed::mix;
 use rand::SeedableRng;
 use rand_pcg::Pcg64Mcg;
 
-use super::grow::below;
 use super::lesson::{Learnt, Lesson};
 use super::parameters::Parameters;
 use super::{Candidate, Fit, FitError, Hear, Heard, Trainer, Trials};
 use crate::boost::table::{Raw, Table};
 use crate::boost::{self, Boosted, Job, Round, Settings, Workspace};
+use crate::forest::draw::below;
 use crate::frame::{FeatureValues, Frame};
 use crate::model::boosted::Link;
 use crate::model::{Answer, Body, Model, Predictions};
@@ -36,7 +36,7 @@ const MIN_SHARED_VALUES: usize = 500_000;
 /// Memory for more rows than this is not kept for the next fit.
 const MAX_KEPT_ROWS: usize = 100_000;
 /// Tables of one frame that are kept at a time, with different numbers of bins.
-const MAX_TABLES: usize = 4;
+pub(super) const MAX_TABLES: usize = 4;
 /// One row in so many is held out for early stopping.
 const HELD_OUT: usize = 10;
 
@@ -84,7 +84,7 @@ impl Trainer for GradientBoosting {
 }
 
 /// Whether two candidates differ in their number of trees alone.
-fn kin(one: &Candidate<'_>, other: &Candidate<'_>) -> bool {
+pub(super) fn kin(one: &Candidate<'_>, other: &Candidate<'_>) -> bool {
     let others = |candidate: &Candidate<'_>| {
         let all = candidate.parameters.0.iter();
         all.filter(|(name, _)| name != recipe::N_ESTIMATORS).cloned().collect::<Vec<_>>()
@@ -215,7 +215,7 @@ fn borrow(job: &Fit<'_>) -> super::Loan {
 }
 
 /// Bins a frame's features.
-fn table(frame: &Frame, max_bin: usize, n_threads: usize) -> Table {
+pub(super) fn table(frame: &Frame, max_bin: usize, n_threads: usize) -> Table {
     let raw = frame.columns.iter().map(|column| match &column.values {
         FeatureValues::Number(values) => Raw::Numbers(values),
         FeatureValues::Category { codes, levels } => Raw::Words { codes, n_levels: levels.len() },

@@ -14,7 +14,7 @@ use crate::frame::{FeatureColumn, FeatureValues, ForecastPlan, Frame, Target, Ti
 use crate::model::{Model, ModelError, PredictError, Predictions};
 use crate::stop::{Stop, Stopped};
 
-fn settings() -> Forecasting {
+pub(super) fn settings() -> Forecasting {
     Forecasting {
         time_column: "day".into(),
         series_columns: vec!["shop".into()],
@@ -50,7 +50,7 @@ fn frame(n_steps: usize, settings: &Forecasting) -> Frame {
     of_rows(rows, settings)
 }
 
-fn of_rows(rows: Vec<(u32, f64, f64)>, settings: &Forecasting) -> Frame {
+pub(super) fn of_rows(rows: Vec<(u32, f64, f64)>, settings: &Forecasting) -> Frame {
     let time: Vec<f64> = rows.iter().map(|row| row.1).collect();
     let series: Vec<u32> = rows.iter().map(|row| row.0).collect();
     let plan = ForecastPlan::of(settings, TimeKind::Number, &time, &series);
@@ -74,7 +74,7 @@ fn of_rows(rows: Vec<(u32, f64, f64)>, settings: &Forecasting) -> Frame {
 }
 
 /// Rows to predict: series by name, and steps.
-fn future(rows: &[(&str, f64)]) -> Frame {
+pub(super) fn future(rows: &[(&str, f64)]) -> Frame {
     let names: Vec<String> = rows.iter().map(|row| row.0.to_owned()).collect();
     let time: Vec<f64> = rows.iter().map(|row| row.1).collect();
     Frame {

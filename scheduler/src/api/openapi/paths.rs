@@ -16,6 +16,8 @@ use super::schemas::{
 
 const JSON: &str = "application/json";
 
+const BYTES: &str = "application/octet-stream";
+
 /// What every request may be refused with.
 const ALWAYS: [u16; 7] = [400, 401, 403, 406, 414, 500, 503];
 
@@ -27,7 +29,7 @@ const REFUSALS: [(u16, &str); 14] = [
     (400, "The request is not written as it should be."),
     (401, "There is no token, or a wrong one."),
     (403, "It came through another website, or under a name that is not the service's."),
-    (404, "There is no such study, entity, trial, schedule or blob."),
+    (404, "There is no such study, entity, trial, model, schedule or blob."),
     (405, "This address knows other methods; Allow names them."),
     (406, "The answer has another form than those that were asked for."),
     (408, "The body did not arrive in time."),
@@ -269,6 +271,35 @@ fn results() -> Vec<Operation> {
             )
         },
         Operation {
+            parameters: of_study(vec![entity()]),
+            answers: vec![(200, BYTES, text())],
+            ..get(
+                "/api/v1/studies/{study}/model",
+                "get_model",
+                "The bytes of one entity's model.",
+                "",
+                &[404],
+            )
+        },
+        Operation {
+            body: Some(json("WantedModels")),
+            answers: vec![(200, BYTES, text())],
+            ..post(
+                "/api/v1/studies/{study}/models/bytes",
+                "get_models",
+                "The bytes of many models in the order asked for, streamed, each behind its length \
+                 as four bytes with the lowest first.",
+                &[404],
+            )
+        },
+        get(
+            "/api/v1/studies/{study}/schema",
+            "get_schema",
+            "What rows have to look like for the models.",
+            "Schema",
+            &[404],
+        ),
+        Operation {
             parameters: of_study(
                 [vec![query("sort", "The order.", words(&["key", "value"]))], paged()].concat(),
             ),
@@ -392,7 +423,6 @@ fn schedules() -> Vec<Operation> {
 
 fn blobs() -> Vec<Operation> {
     const BLOB: &str = "/api/v1/blobs/{digest}";
-    const BYTES: &str = "application/octet-stream";
     let of = || vec![path("digest", "The blake3 digest of its bytes, in hexadecimal.", digest())];
     let bytes = RequestBodyBuilder::new()
         .content(BYTES, Content::new(Some(text())))

@@ -154,6 +154,14 @@ pub(super) fn all() -> Vec<(&'static str, Form)> {
                 vec![("digests", list_of(text_like("^[0-9a-f]{64}$", 64), 0, MAX_ASKED))],
             ),
         ),
+        (
+            "WantedModels",
+            object(
+                "Whose models are wanted.",
+                vec![("entities", list_of(named("EntityKey"), 1, MAX_PAGE))],
+            ),
+        ),
+        ("Schema", open_object("Which columns are features, of what kind, and which the rest is.")),
         ("Job", open_object("A job with the keys of a job file; docs/job-file.md describes them.")),
     ];
     forms.extend(requests());
@@ -349,6 +357,7 @@ fn best() -> Form {
             ("command?", text()),
             ("trial", trial()),
             ("model", text_or_nothing()),
+            ("model_reason?", text()),
             ("selection", words(&["raw", "shared"])),
         ],
     )
@@ -361,7 +370,11 @@ fn model() -> Form {
     );
     object(
         "Where the model of one entity lies.",
-        vec![("entity", or_nothing(named("EntityKey"))), ("model", or_nothing(address))],
+        vec![
+            ("entity", or_nothing(named("EntityKey"))),
+            ("model", or_nothing(address)),
+            ("model_reason?", text()),
+        ],
     )
 }
 

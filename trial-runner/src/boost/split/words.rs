@@ -1,4 +1,10 @@
 //! The best set of words to go left.
+//!
+//! LightGBM leaves out words of fewer than ten rows in the node. Here they need a curvature of 1: one
+//! row of a squared error, but a handful of a class, whose means are far less certain. With many words
+//! of few rows that is worth more than all other settings together.
+
+use std::ops::Range;
 
 use super::{Found, Node};
 use crate::boost::table::Column;
@@ -6,97 +12,118 @@ use crate::boost::tree::Split;
 use crate::boost::word::Word;
 
 /// Up to so many words are tried one by one.
-const MAX_SINGLE: usize = 4;
+pub(in crate::boost) const MAX_SINGLE: usize = 4;
 /// Rows of the mean gradient that each word's is mixed with (LightGBM's `cat_smooth`).
 const SMOOTHING: f64 = 10.0;
-/// Added to λ where a set was searched for (LightGBM's `cat_l2`).
-const MORE_LAMBDA: f64 = 10.0;
+/// Added to λ where a set was searched for, also for what its leaves say (LightGBM's `cat_l2`).
+pub(in crate::boost) const MORE_LAMBDA: f64 = 10.0;
+/// The least curvature of a word.
+const MIN_CURVATURE: f64 = 1.0;
 /// The most words of a set (LightGBM's `max_cat_threshold`).
 const MAX_WORDS: usize = 32;
 /// Rows between two sets that are judged (LightGBM's `min_data_per_group`), at most.
 const MAX_GROUP: usize = 100;
 
+/// The sets of a fit's splits.
+#[derive(Debug, Default)]
+pub(in crate::boost) struct Sets {
+    /// The codes of one set after another.
+    pub(in crate::boost) codes: Vec<u16>,
+    /// The words of a node by their smoothed gradient, which stands beside them.
+    order: Vec<(f64, u16)>,
+}
+
+/// A set of words: some that follow each other in the order.
+pub(super) struct FoundSet<W> {
+    pub(super) gain: f64,
+    left: W,
+    words: Range<usize>,
+}
+
+impl<W> FoundSet<W> {
+    /// Writes the set down.
+    pub(super) fn keep(self, column: u32, sets: &mut Sets) -> Found<W> {
+        let first = sets.codes.len();
+        sets.codes.extend(sets.order[self.words].iter().map(|(_, code)| *code));
+        sets.codes[first..].sort_unstable();
+        let n = (sets.codes.len() - first) as u32;
+        let split = Split::Set { column, first: first as u32, n };
+        Found { split, gain: self.gain, left: self.left }
+    }
+}
+
 impl<W: Word> Node<'_, W> {
-    pub(super) fn best_set(&self, index: u32, column: &Column, bins: &[W]) -> Option<Found<W>> {
+    pub(super) fn best_set(
+        &self,
+        column: &Column,
+        bins: &[W],
+        sets: &mut Sets,
+    ) -> Option<FoundSet<W>> {
         let bins = &bins[column.first_bin..column.first_bin + column.n_bins];
-        let mut own = [W::default(); 256];
-        let mut order = [0_u8; 256];
-        let mut n_seen = 0;
-        let mut before = W::default();
+        let is_single = column.n_bins <= MAX_SINGLE;
+        let smoothing = SMOOTHING * self.terms.curvature_scale;
+        let least = if is_single { 0.0 } else { MIN_CURVATURE * self.terms.curvature_scale };
+        let order = &mut sets.order;
+        order.clear();
         for (code, bin) in bins.iter().enumerate() {
-            let word = bin.minus(before);
-            before = *bin;
-            if word != W::default() {
-                own[code] = word;
-                order[n_seen] = code as u8;
-                n_seen += 1;
+            if *bin == W::default() {
+                continue;
+            }
+            let (g, h, _) = self.sums(*bin);
+            if h >= least {
+                order.push((g / (h + smoothing), code as u16));
             }
         }
-        let order = &mut order[..n_seen];
-        if column.n_bins <= MAX_SINGLE {
-            return self.best_single(index, order, &own);
+        if is_single {
+            return self.best_single(order, bins);
         }
-        let smoothing = SMOOTHING * self.smoothing_unit();
-        let key = |code: u8| {
-            let (g, h, _) = self.sums(own[usize::from(code)]);
-            g / (h + smoothing)
-        };
-        order.sort_by(|&a, &b| key(a).total_cmp(&key(b)).then(a.cmp(&b)));
+        order.sort_unstable_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
         let mut best = None;
-        self.take_from(index, order.iter(), &own, &mut best);
-        self.take_from(index, order.iter().rev(), &own, &mut best);
+        let n_words = order.len();
+        self.take_from(order.iter(), |n| 0..n, bins, &mut best);
+        self.take_from(order.iter().rev(), |n| n_words - n..n_words, bins, &mut best);
         best
     }
 
-    fn best_single(&self, index: u32, order: &[u8], own: &[W; 256]) -> Option<Found<W>> {
-        let mut best: Option<Found<W>> = None;
-        for &code in order {
-            let left = own[usize::from(code)];
+    fn best_single(&self, order: &[(f64, u16)], bins: &[W]) -> Option<FoundSet<W>> {
+        let mut best: Option<FoundSet<W>> = None;
+        for (place, (_, code)) in order.iter().enumerate() {
+            let left = bins[usize::from(*code)];
             if !self.allows(left) {
                 continue;
             }
             let gain = self.gain(left, 0.0);
-            if gain > best.map_or(0.0, |best| best.gain) {
-                let mut set = [0; 4];
-                set[usize::from(code >> 6)] |= 1 << (code & 63);
-                let split = Split::Set { column: index, left: set };
-                best = Some(Found { split, gain, left });
+            if gain > best.as_ref().map_or(0.0, |best| best.gain) {
+                best = Some(FoundSet { gain, left, words: place..place + 1 });
             }
         }
         best
     }
 
-    /// Judges the first one, two, … words of an order.
+    /// Judges the first one, two, … words of an order; `range` says where so many stand.
     fn take_from<'o>(
         &self,
-        index: u32,
-        order: impl ExactSizeIterator<Item = &'o u8>,
-        own: &[W; 256],
-        best: &mut Option<Found<W>>,
+        order: impl ExactSizeIterator<Item = &'o (f64, u16)>,
+        range: impl Fn(usize) -> Range<usize>,
+        bins: &[W],
+        best: &mut Option<FoundSet<W>>,
     ) {
         let n_words = MAX_WORDS.min(order.len().div_ceil(2));
         let min_group = (self.terms.n_rows / 20).clamp(1, MAX_GROUP) as f64;
         let (mut left, mut group) = (W::default(), 0.0);
-        let mut set = [0_u64; 4];
-        for &code in order.take(n_words) {
-            let word = own[usize::from(code)];
+        for (index, (_, code)) in order.take(n_words).enumerate() {
+            let word = bins[usize::from(*code)];
             left = left.plus(word);
-            set[usize::from(code >> 6)] |= 1 << (code & 63);
             group += self.rows_of(word);
             if group < min_group || !self.allows(left) {
                 continue;
             }
             group = 0.0;
             let gain = self.gain(left, MORE_LAMBDA);
-            if gain > best.map_or(0.0, |best| best.gain) {
-                let split = Split::Set { column: index, left: set };
-                *best = Some(Found { split, gain, left });
+            if gain > best.as_ref().map_or(0.0, |best| best.gain) {
+                *best = Some(FoundSet { gain, left, words: range(index + 1) });
             }
         }
-    }
-
-    fn smoothing_unit(&self) -> f64 {
-        self.terms.curvature_scale
     }
 
     /// How many rows a word stands for.

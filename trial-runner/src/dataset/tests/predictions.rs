@@ -55,8 +55,6 @@ fn unknown_entities_levels_and_targets() {
 
 #[test]
 fn what_a_model_cannot_take() {
-    let error = predict("store,c,day\n1,a,2024-01-01\n").unwrap_err();
-    assert_eq!(error.to_string(), "p.csv: there is no column \"x\"");
     let error = predict("store,c,day,x\n1,a,2024-01-01,much\n").unwrap_err();
     assert_eq!(error.to_string(), "p.csv:2: column \"x\" holds \"much\", which is not a number");
     let error = predict("store,c,day,x\n1,a,yesterday,1\n").unwrap_err();
@@ -124,4 +122,23 @@ fn keys_that_look_missing_are_predicted() {
     let rows = Prediction::load(&folder.path(), &source("p.csv"), schema, entities).unwrap();
     assert_eq!((rows.rows(1), rows.unknown_rows()), (&[0_u32][..], &[1_u32][..]));
     assert_eq!(rows.passed_values(0), ["NA"]);
+}
+
+#[test]
+fn features_that_are_not_there_are_missed_by_whoever_needs_them() {
+    let folder = Folder::with("t.csv", "a,d,b,y\n1,2024-01-01,1,1\n2,2024-02-03,3,2\n")
+        .and("p.csv", "b,A\n7,1\n8,2\n");
+    let trained = folder.load(&regression("t.csv", "y")).unwrap();
+    let (schema, entities) = (trained.schema(), trained.entities());
+    let rows = Prediction::load(&folder.path(), &source("p.csv"), schema, entities).unwrap();
+    let frame = rows.frame(0);
+    let names: Vec<&str> = frame.columns.iter().map(|column| &*column.name).collect();
+    assert_eq!(names, ["b"]);
+    assert!(rows.absent("b").is_none());
+    let absent = |name: &str| rows.absent(name).map(ToString::to_string);
+    let says = absent("a").unwrap();
+    assert!(says.contains("there is no column \"a\""), "{says}");
+    assert!(rows.absent("a").unwrap().hint.as_deref() == Some("did you mean \"A\"?"));
+    let part = schema.names().into_iter().find(|name| name.starts_with("d.")).unwrap();
+    assert!(absent(&part).unwrap().contains("there is no column \"d\""));
 }

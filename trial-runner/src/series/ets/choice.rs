@@ -4,7 +4,7 @@ use super::form::Form;
 use super::outlook::miss;
 use super::search::{Found, Goal, Place, Region, Search};
 use super::start::{Starts, coarse};
-use crate::stop::Stop;
+use crate::stop::{Stop, Stopped};
 use crate::trainer::FitError;
 
 /// A form is not taken when its forecasts of a season ahead miss by this much more than those of
@@ -12,10 +12,17 @@ use crate::trainer::FitError;
 /// multiplicative errors that follow every value, and their forecasts of the next day explode.
 const WILD: f64 = 1.5;
 
+/// Ends of two searches of one form are two when their alphas differ by this much: of these the one
+/// whose forecasts of a season ahead miss by less is taken, whatever its likelihood. A promotion every
+/// other week makes a level that follows likely one step ahead, and wrong a month ahead.
+const APART: f64 = 0.1;
+
 /// A form with its numbers.
 pub(super) struct Candidate {
     pub form: Form,
     pub found: Found,
+    /// Where a search from the other side ended, or is to begin; none where that is the same.
+    other: Option<Found>,
     /// What AICc adds for the numbers estimated.
     penalty: f64,
 }
@@ -25,6 +32,37 @@ impl Candidate {
     pub(super) fn aicc(&self, n_values: usize) -> f64 {
         let n = n_values as f64;
         n * self.found.sum.max(n * 1e-28).ln() + self.penalty
+    }
+
+    /// Searches from the other side too, and keeps what is lower as found.
+    fn search_other(
+        &mut self,
+        search: &mut Search,
+        y: &[f64],
+        goal: Goal,
+        stop: &Stop,
+    ) -> Result<(), Stopped> {
+        let Some(from) = self.other.take() else { return Ok(()) };
+        let mut other = search.descend(self.form, y, from, goal, stop)?;
+        if other.sum < self.found.sum {
+            std::mem::swap(&mut other, &mut self.found);
+        }
+        let apart = (other.place.shares.alpha - self.found.place.shares.alpha).abs();
+        self.other = (other.settled && apart > APART).then_some(other);
+        Ok(())
+    }
+
+    /// Of both ends the one that sees further becomes the one found; returns how far it misses.
+    fn look_ahead(&mut self, y: &[f64], season: usize) -> f64 {
+        let missed = miss(self.form, y, &self.found.place, season);
+        if let Some(other) = self.other.take() {
+            let other_missed = miss(self.form, y, &other.place, season);
+            if other_missed < missed {
+                self.found = other;
+                return other_missed;
+            }
+        }
+        missed
     }
 
     /// Moves to where a form with the same parts ended when that is further down.
@@ -77,6 +115,7 @@ pub(super) fn choose(
                 let goal = Goal { gain: 0.01, rival };
                 candidate.found =
                     search.descend(candidate.form, y, candidate.found.clone(), goal, stop)?;
+                candidate.search_other(&mut search, y, goal, stop)?;
                 known.push((candidate.form, candidate.found.place.clone()));
             }
             if is_first_round && season > 1 {
@@ -89,12 +128,8 @@ pub(super) fn choose(
         }
         is_first_round = false;
         let Some((_, idx)) = best else { break };
-        let candidate = candidates.swap_remove(idx);
-        let missed = if season > 1 {
-            miss(candidate.form, y, &candidate.found.place, season)
-        } else {
-            nearest
-        };
+        let mut candidate = candidates.swap_remove(idx);
+        let missed = if season > 1 { candidate.look_ahead(y, season) } else { nearest };
         if least.as_ref().is_none_or(|(least, _)| missed < *least) {
             least = Some((missed, candidate));
         }
@@ -121,7 +156,10 @@ fn starting_points(
         stop.check()?;
         let penalty = penalty(form, y.len(), season);
         if let (Some(penalty), Some(state)) = (penalty, starts.state(form)) {
-            candidates.push(Candidate { form, found: coarse(form, y, &state), penalty });
+            let [found, other] = coarse(form, y, &state);
+            // Without a season nothing looks further ahead than a step.
+            let other = (season > 1).then_some(other);
+            candidates.push(Candidate { form, found, other, penalty });
         }
     }
     candidates.sort_by(|a, b| a.aicc(y.len()).total_cmp(&b.aicc(y.len())));

@@ -83,27 +83,34 @@ fn growth(values: &[f64]) -> (f64, f64) {
     (first, (values.get(1).copied().unwrap_or(first) / first).clamp(0.5, 2.0))
 }
 
-/// The weights of the coarse grid with the lowest sum, and that sum.
-pub(super) fn coarse(form: Form, y: &[f64], state: &State) -> Found {
+/// Where a search begins on both sides of the ridge that the sum often has between a level that
+/// stays and one that follows: the weights of the coarse grid with the lowest sum, the lower first.
+pub(super) fn coarse(form: Form, y: &[f64], state: &State) -> [Found; 2] {
     const ALPHAS: [f64; LANES] = [0.05, 0.2, 0.5, 0.9];
+    const STAYS: f64 = ALPHAS[0];
     let restless = Region::of(y.len()).beta.min(0.2);
     let betas: &[f64] = if form.has_trend() { &[0.02, restless] } else { &[0.0] };
     let gammas: &[f64] = if form.has_season() { &[0.02, 0.3] } else { &[0.0] };
     let phi = if form.damped { 0.95 } else { 1.0 };
-    let mut best =
-        (Shares { alpha: ALPHAS[1], beta: betas[0], gamma: gammas[0], phi }, f64::INFINITY);
+    let from = |alpha| (Shares { alpha, beta: betas[0], gamma: gammas[0], phi }, f64::INFINITY);
+    let (mut stays, mut follows) = (from(STAYS), from(ALPHAS[1]));
     for &beta in betas {
         for &gamma in gammas {
             let shares = ALPHAS.map(|alpha| Shares { alpha, beta, gamma, phi });
             let weights: [Weights; LANES] = shares.map(Shares::weights);
             let sums = run_abreast(form, y, &weights, state);
             for (shares, sum) in shares.into_iter().zip(sums) {
+                let best = if shares.alpha > STAYS { &mut follows } else { &mut stays };
                 if sum < best.1 {
-                    best = (shares, sum);
+                    *best = (shares, sum);
                 }
             }
         }
     }
-    let (shares, sum) = best;
-    Found { place: Place { shares, state: state.clone() }, sum, settled: false }
+    let found = |(shares, sum)| Found {
+        place: Place { shares, state: state.clone() },
+        sum,
+        settled: false,
+    };
+    if stays.1 < follows.1 { [stays, follows].map(found) } else { [follows, stays].map(found) }
 }

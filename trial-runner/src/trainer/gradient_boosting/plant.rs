@@ -23,6 +23,7 @@ pub(super) fn plant(
         frame,
         table,
         gains: &grown.gains,
+        sets: &grown.trees.sets,
         place: vec![None; table.columns.len()],
         thresholds: HashMap::new(),
         boosted: Boosted {
@@ -49,6 +50,7 @@ struct Planter<'a> {
     frame: &'a Frame,
     table: &'a Table,
     gains: &'a [f64],
+    sets: &'a [u16],
     /// Where the table's columns stand among the sources.
     place: Vec<Option<u32>>,
     thresholds: HashMap<u64, u32>,
@@ -85,21 +87,21 @@ impl Planter<'_> {
     }
 
     fn node(&mut self, node: &boost::tree::Node) -> Node {
-        let boosted = &mut self.boosted;
         match node.split {
             Split::Leaf => {
+                let boosted = &mut self.boosted;
                 boosted.leaves.push(node.value);
                 Node { feature: 0, value: boosted.leaves.len() as u32 - 1, right: 0 }
             }
             Split::Cut { column, last, missing_left } => {
                 let threshold = match &self.table.columns[column as usize].values {
                     // After the last bin come the missing values alone.
-                    Values::Numbers { cuts } => {
+                    Values::Numbers { cuts, .. } => {
                         cuts.get(usize::from(last)).copied().unwrap_or(f64::MAX)
                     }
                     Values::Words { .. } => f64::MAX,
                 };
-                let pool = &mut boosted.thresholds;
+                let pool = &mut self.boosted.thresholds;
                 let value = *self.thresholds.entry(threshold.to_bits()).or_insert_with(|| {
                     pool.push(threshold);
                     pool.len() as u32 - 1
@@ -107,10 +109,12 @@ impl Planter<'_> {
                 let feature = self.source(column) + 1;
                 Node { feature, value, right: u32::from(missing_left) }
             }
-            Split::Set { column, left } => {
-                boosted.sets.push(left);
-                let value = boosted.sets.len() as u32 - 1;
-                Node { feature: self.source(column) + 1, value, right: 0 }
+            Split::Set { column, first, n } => {
+                // A code is a position.
+                let codes = &self.sets[first as usize..][..n as usize];
+                let source = self.source(column);
+                let value = self.boosted.add_set(source as usize, codes);
+                Node { feature: source + 1, value, right: 0 }
             }
         }
     }

@@ -17,12 +17,12 @@ fn column(name: &str, values: FeatureValues) -> FeatureColumn {
     FeatureColumn { name: name.into(), values }
 }
 
-/// Numbers with gaps, more words than there are codes, and a target that needs both.
+/// Numbers with gaps, words of three rows or fewer, and a target that needs both.
 fn frame(n_rows: usize) -> Frame {
     let x = |row: usize| (row as f64 * 0.7).sin();
     let values = (0..n_rows).map(|row| if row % 7 == 0 { f64::NAN } else { x(row) });
     let codes: Vec<u32> = (0..n_rows as u32)
-        .map(|row| if row % 11 == 0 { MISSING } else { row * 13 % 300 })
+        .map(|row| if row % 11 == 0 { MISSING } else { row * 13 % (n_rows as u32 / 3) })
         .collect();
     let levels: Vec<String> = (0..300).map(|word| format!("word {word:03}")).collect();
     let target = (0..n_rows).map(|row| {
@@ -116,11 +116,11 @@ fn a_search_says_what_single_fits_say() {
         r#"{"n_estimators": 6, "min_child_samples": 5000}"#,
     ];
     for n_classes in [0, 2, 3] {
-        let mut frame = frame(600);
+        let mut frame = frame(900);
         if n_classes > 0 {
             in_classes(&mut frame, n_classes);
         }
-        let folds = folds(600);
+        let folds = folds(900);
         let answers = try_all(&frame, &folds, &jsons, &Stop::default());
         for (json, answers) in jsons.iter().zip(answers) {
             for (fold, answer) in answers.into_iter().enumerate() {
@@ -203,7 +203,7 @@ fn each_objective_aims_at_its_own() {
 fn words_that_training_never_saw_go_with_the_rare_ones() {
     let frame = frame(900);
     let rows: Vec<u32> = (0..900).collect();
-    let json = r#"{"n_estimators": 20, "min_child_samples": 3, "max_bin": 50}"#;
+    let json = r#"{"n_estimators": 20, "min_child_samples": 3}"#;
     let model = fit(&frame, json, &rows, 1).unwrap();
     let Body::Boosted(boosted) = &model.body else { panic!("not boosted") };
     let own = boosted.sources.iter().find(|own| own.source.name == "word").unwrap();
@@ -240,4 +240,40 @@ fn gains_tell_which_columns_matter() {
             .iter()
             .all(|(name, gain)| *gain >= 0.0 && (*name != "idle" || *gain < 0.1 * gains[1].1))
     );
+}
+
+#[test]
+fn words_that_stand_in_one_row_each_are_no_key_to_it() {
+    let mut frame = frame(10_000);
+    let words = |n: u32| FeatureValues::Category {
+        codes: (0..10_000).map(|row| row * 7_919 % n).collect(),
+        levels: Arc::new((0..n).map(|word| format!("word {word:05}")).collect()),
+    };
+    let target = Target::Number((0..10_000).map(|row| f64::from(row * 7_919 % 9_973)).collect());
+    frame.target = target;
+    frame.columns.truncate(1);
+    let rows: Vec<u32> = (0..10_000).collect();
+    let spread = |frame: &Frame| {
+        let model = fit(frame, r#"{"n_estimators": 30}"#, &rows, 1).unwrap();
+        let stored = Model::from_bytes(&model.to_bytes()).unwrap();
+        assert_eq!(stored, model);
+        assert!(model.to_bytes().len() < 400_000, "{} bytes", model.to_bytes().len());
+        let Predictions::Numbers(said) = stored.predict(frame, &rows).unwrap() else { panic!() };
+        let mean = said.iter().sum::<f64>() / 10_000.0;
+        said.iter().map(|said| (said - mean).powi(2)).sum::<f64>() / 10_000.0
+    };
+    let without = spread(&frame);
+    frame.columns.push(column("key", words(10_000)));
+    assert_eq!(spread(&frame), without);
+    // Three rows a word are taken for what they are worth.
+    frame.columns[1].values = words(3_333);
+    assert!(spread(&frame).is_finite());
+}
+
+#[test]
+fn none_stops_early_as_little_as_nothing_said() {
+    let frame = frame(200);
+    let rows: Vec<u32> = (0..200).collect();
+    let said = fit(&frame, r#"{"early_stopping_rounds": "none", "n_estimators": 5}"#, &rows, 1);
+    assert_eq!(said, fit(&frame, r#"{"n_estimators": 5}"#, &rows, 1));
 }
