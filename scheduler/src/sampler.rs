@@ -4,6 +4,7 @@
 //! Some of them learn: they work in the unit cube (`axes`) on what was tried so far (`history`).
 
 mod adaptive;
+mod auto;
 mod axes;
 mod cma_es;
 mod gp;
@@ -51,9 +52,6 @@ pub trait Sampler: Send {
 /// Why there is no sampler for a study.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SamplerError {
-    /// This version has no sampler for the algorithm.
-    #[error("sampling_algorithm {0} cannot run yet; these can: random, sobol, grid, tpe, cma_es")]
-    NotYet(&'static str),
     /// A grid needs a finite space.
     #[error("a grid needs every parameter to have a finite number of values")]
     EndlessGrid,
@@ -63,18 +61,19 @@ pub enum SamplerError {
 pub fn for_study(study: &Study, seed: u64) -> Result<Box<dyn Sampler>, SamplerError> {
     let seed = study.sampling.seed.unwrap_or(seed);
     let space = study.space.clone();
-    match study.sampling.algorithm {
-        Algorithm::Random => Ok(Box::new(Random::new(space, seed))),
-        Algorithm::Sobol => Ok(Box::new(Sobol::new(space, seed))),
-        Algorithm::Grid => match Grid::new(space, seed) {
-            Some(grid) => Ok(Box::new(grid)),
-            None => Err(SamplerError::EndlessGrid),
-        },
-        Algorithm::Tpe => Ok(Box::new(Adaptive::new(space, seed, Method::Tpe(Tpe::default())))),
-        Algorithm::Gp => Ok(Box::new(Adaptive::new(space, seed, Method::Gp(Gp::default())))),
-        Algorithm::CmaEs => {
-            Ok(Box::new(Adaptive::new(space, seed, Method::CmaEs(CmaEs::new(seed)))))
+    let method = match study.sampling.meant(&space) {
+        Algorithm::Random => return Ok(Box::new(Random::new(space, seed))),
+        Algorithm::Sobol => return Ok(Box::new(Sobol::new(space, seed))),
+        Algorithm::Grid => {
+            return match Grid::new(space, seed) {
+                Some(grid) => Ok(Box::new(grid)),
+                None => Err(SamplerError::EndlessGrid),
+            };
         }
-        other @ (Algorithm::Bayesian | Algorithm::Auto) => Err(SamplerError::NotYet(other.name())),
-    }
+        Algorithm::Tpe => Method::Tpe(Tpe::default()),
+        Algorithm::Gp => Method::Gp(Gp::default()),
+        Algorithm::CmaEs => Method::CmaEs(CmaEs::new(seed)),
+        Algorithm::Auto | Algorithm::Bayesian => Method::Auto(Box::default()),
+    };
+    Ok(Box::new(Adaptive::new(space, seed, method)))
 }

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::fields::At;
 use crate::findings::{Findings, Mistake};
+use crate::space::SearchSpace;
 use crate::yaml::Content;
 
 /// Which sampler proposes configurations.
@@ -41,6 +42,9 @@ pub struct Sampling {
     pub logbase: Option<f64>,
 }
 
+/// A Gaussian process takes too long over more axes than this, and learns little.
+const MOST_AXES: usize = 50;
+
 const ALGORITHMS: &[(&str, Algorithm)] = &[
     ("random", Algorithm::Random),
     ("sobol", Algorithm::Sobol),
@@ -68,6 +72,34 @@ impl Default for Sampling {
 }
 
 impl Sampling {
+    /// What is meant in a space: `auto` and `bayesian` choose by its size.
+    pub fn meant(&self, space: &SearchSpace) -> Algorithm {
+        match self.algorithm {
+            Algorithm::Auto | Algorithm::Bayesian if space.axes().len() > MOST_AXES => {
+                Algorithm::Tpe
+            }
+            Algorithm::Bayesian => Algorithm::Auto,
+            algorithm => algorithm,
+        }
+    }
+
+    /// What was chosen and why, where there was a choice.
+    pub(crate) fn says(&self, space: &SearchSpace) -> Option<String> {
+        let (Algorithm::Auto | Algorithm::Bayesian) = self.algorithm else { return None };
+        let n = space.axes().len();
+        let plural = if n == 1 { "parameter" } else { "parameters" };
+        Some(match self.meant(space) {
+            Algorithm::Tpe => format!(
+                "{n} {plural} are many for a Gaussian process, so Parzen estimators propose, as with \
+                 tpe"
+            ),
+            _ => format!(
+                "for {n} {plural} a Gaussian process proposes, and from 60 configurations on Parzen \
+                 estimators each third one"
+            ),
+        })
+    }
+
     /// The base that the exponents of a space are taken of.
     pub(crate) fn base(&self) -> f64 {
         self.logbase.unwrap_or(std::f64::consts::E)
@@ -77,18 +109,17 @@ impl Sampling {
     pub(crate) fn read(at: &At<'_>, findings: &mut Findings) -> Option<Self> {
         let Content::Map(_) = &at.node.content else {
             let algorithm = at.word(ALGORITHMS, findings)?;
-            check_runs(at, algorithm, findings);
             return Some(Self { algorithm, ..Self::default() });
         };
         let mut fields = at.map(findings)?;
         let algorithm = fields
             .require("type", "type: random", findings)
-            .and_then(|at| Some((at.word(ALGORITHMS, findings)?, at)));
+            .and_then(|at| at.word(ALGORITHMS, findings));
         let seed = fields.take("seed", findings).map(|at| at.int(findings));
         let logbase = fields.take("logbase", findings).map(|at| read_logbase(&at, findings));
         let rule = fields.take("rule", findings).map(|at| (at.word(RULES, findings), at));
         fields.finish(findings);
-        let (mut algorithm, type_at) = algorithm?;
+        let mut algorithm = algorithm?;
         if let Some((rule, rule_at)) = rule {
             if algorithm != Algorithm::Random {
                 let says = "belongs to random sampling only";
@@ -98,21 +129,11 @@ impl Sampling {
             }
             algorithm = rule?;
         }
-        check_runs(&type_at, algorithm, findings);
         Some(Self {
             algorithm,
             seed: seed.map_or(Some(None), |seed| seed.map(|seed| Some(seed.cast_unsigned())))?,
             logbase: logbase.map_or(Some(None), |base| base.map(Some))?,
         })
-    }
-}
-
-fn check_runs(at: &At<'_>, algorithm: Algorithm, findings: &mut Findings) {
-    use Algorithm::{CmaEs, Grid, Random, Sobol, Tpe};
-    if !matches!(algorithm, Random | Sobol | Grid | Tpe | CmaEs) {
-        let says = format!("is {}, which this version cannot run", at.node.brief());
-        let mistake = Mistake::new(says, "random, sobol, grid, tpe or cma_es");
-        findings.cannot_run(at, mistake.hint("write sampling_algorithm: tpe"));
     }
 }
 

@@ -262,14 +262,6 @@ fn what_cannot_run_yet_is_valid_and_says_so() {
         assert!(study.notices.iter().any(|notice| notice.message == expected));
     };
     check(
-        &[("sampling_algorithm", "bayesian")],
-        "sampling_algorithm is \"bayesian\", which this version cannot run",
-    );
-    check(
-        &[("sampling_algorithm", "{type: gp, seed: 1}")],
-        "sampling_algorithm.type is \"gp\", which this version cannot run",
-    );
-    check(
         &[(
             "objective",
             "[{goal: minimize, primary_metric: a}, {goal: maximize, primary_metric: b}]",

@@ -10,6 +10,7 @@ use fleetfit_search_spaces::{Configuration, SearchSpace};
 use rand::Rng;
 use rand_pcg::Pcg64;
 
+use super::auto::Auto;
 use super::axes::Axes;
 use super::cma_es::CmaEs;
 use super::gp::Gp;
@@ -27,6 +28,8 @@ pub(super) enum Method {
     Gp(Gp),
     /// Covariance matrix adaptation.
     CmaEs(CmaEs),
+    /// A Gaussian process, and Parzen estimators besides.
+    Auto(Box<Auto>),
 }
 
 impl Method {
@@ -36,6 +39,7 @@ impl Method {
             Self::Tpe(tpe) => tpe.n_first(axes),
             Self::Gp(gp) => gp.n_first(axes),
             Self::CmaEs(cma_es) => cma_es.n_first(axes),
+            Self::Auto(auto) => auto.n_first(axes),
         }
     }
 
@@ -45,6 +49,7 @@ impl Method {
             Self::Tpe(tpe) => tpe.propose(axes, history, draw),
             Self::Gp(gp) => gp.propose(axes, history, draw),
             Self::CmaEs(cma_es) => cma_es.propose(axes, history, draw),
+            Self::Auto(auto) => auto.propose(axes, history, draw),
         }
     }
 }

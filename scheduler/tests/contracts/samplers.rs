@@ -13,7 +13,7 @@ const ALL: [Algorithm; 5] =
     [Algorithm::Random, Algorithm::Sobol, Algorithm::Grid, Algorithm::Tpe, Algorithm::CmaEs];
 const ENDLESS: [Algorithm; 4] =
     [Algorithm::Random, Algorithm::Sobol, Algorithm::Tpe, Algorithm::CmaEs];
-const LEARNING: [Algorithm; 3] = [Algorithm::Tpe, Algorithm::Gp, Algorithm::CmaEs];
+const LEARNING: [Algorithm; 4] = [Algorithm::Tpe, Algorithm::Gp, Algorithm::CmaEs, Algorithm::Auto];
 
 fn sampler(space: &SearchSpace, algorithm: Algorithm, seed: u64) -> Box<dyn Sampler> {
     let study = study(space.clone(), algorithm, 1);
@@ -157,10 +157,6 @@ fn what_cannot_run_is_an_error() {
     assert_eq!(
         error(Algorithm::Grid).unwrap(),
         "a grid needs every parameter to have a finite number of values"
-    );
-    assert_eq!(
-        error(Algorithm::Bayesian).unwrap(),
-        "sampling_algorithm bayesian cannot run yet; these can: random, sobol, grid, tpe, cma_es"
     );
 }
 

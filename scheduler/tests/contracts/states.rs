@@ -556,7 +556,7 @@ fn a_study_without_a_completed_trial_closes_at_once() {
 #[test]
 fn a_sampler_that_is_missing_ends_the_search_instead_of_the_program() {
     let space = space(vec![parameter("x", unit())]);
-    let mut state = started(&study(space, Algorithm::Auto, 5), 1);
+    let mut state = started(&study(space, Algorithm::Grid, 5), 1);
     let step = state.handle(Event::Wanted { assignments: 1 });
     assert_eq!(step.commands, [Command::Finished]);
     assert_eq!(state.ended_by(), Some(EndedBy::Space));

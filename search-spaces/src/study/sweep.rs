@@ -29,8 +29,9 @@ pub(super) fn read(mut root: Fields<'_>, name: &str, findings: &mut Findings) ->
     let sure = kind.as_ref().and_then(TrialKind::has_learner);
     let is_sure = sure.is_some();
     let has_learner = sure.unwrap_or_else(|| root.has("training_data"));
-    let sampling = match root.take("sampling_algorithm", findings) {
-        Some(at) => Sampling::read(&at, findings),
+    let sampling_at = root.take("sampling_algorithm", findings);
+    let sampling = match &sampling_at {
+        Some(at) => Sampling::read(at, findings),
         None => Some(Sampling::default()),
     };
     let base = sampling.as_ref().map_or(std::f64::consts::E, Sampling::base);
@@ -38,6 +39,11 @@ pub(super) fn read(mut root: Fields<'_>, name: &str, findings: &mut Findings) ->
     let before = findings.problems.len();
     let space = space_at.as_ref().map(|at| SearchSpace::read(at, base, findings));
     let space_is_whole = findings.problems.len() == before;
+    if let (Some(at), Some(sampling), Some(space)) = (&sampling_at, &sampling, &space)
+        && let Some(says) = sampling.says(space)
+    {
+        findings.notice(at, &says);
+    }
     let space = space.or_else(|| has_learner.then(SearchSpace::default));
 
     let trial_at = root.at.get("trial");
