@@ -25,6 +25,10 @@ use crate::table::csv_cell;
 /// Predicts each row of the file with its entity's model.
 pub(crate) fn predict(home: &Path, args: &PredictArgs, printer: &Printer) -> Result<i32, Failure> {
     check_out(args)?;
+    let repeats = |(at, level): (usize, &f64)| args.interval[..at].contains(level);
+    if args.interval.iter().enumerate().any(repeats) {
+        return Err(Failure::asked("--interval names a level twice", "write each level once"));
+    }
     let winners = Source::ask(home, &args.server, |source| winners(source, args))?;
     let models = Models::open(home, &args.server, &args.study)?;
     let schema = models.schema()?;

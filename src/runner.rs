@@ -11,6 +11,7 @@ use fleetfit_trial_runner::bus::{Bus, Setup};
 use crate::cli::RunnerArgs;
 use crate::exit;
 use crate::failure::Failure;
+use crate::home;
 use crate::host;
 use crate::inside;
 use crate::interrupt::Interrupt;
@@ -33,6 +34,16 @@ pub(crate) fn runner(
     interrupt.begin();
     log::begin(args.log_format, printer.quiet);
     let cache = host::absolute(cache)?;
+    // A cache removes what it has no room for: it must not be where somebody keeps things.
+    if home::has_studies(&cache) {
+        return Err(Failure::asked(
+            format!("{} is the data directory of a service", cache.display()),
+            "name another folder with --data-dir: a runner keeps what it fetches there, for a while",
+        ));
+    }
+    if args.name.as_ref().is_some_and(|name| name.trim().is_empty()) {
+        return Err(Failure::asked("--name is empty", "write a name, or leave it out"));
+    }
     let say: Say = Arc::new(|text: &str| tracing::info!("{text}"));
     let go_on = || !interrupt.is_raised();
     let nats = match Nats::open(&args.nats, Side::Runner, home, &say, &go_on) {

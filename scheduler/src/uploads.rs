@@ -14,7 +14,7 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
-use fleetfit_search_spaces::wire::join::{Answer, Upload};
+use fleetfit_search_spaces::wire::join::{ANEW, Answer, Upload};
 
 use claim::Claim;
 use left::Left;
@@ -86,7 +86,7 @@ pub enum UploadError {
         at: String,
     },
     /// What comes before this piece is not here.
-    #[error("{at} is known up to byte {have}; send it again from there")]
+    #[error("{at} is known up to byte {have}; {ANEW}")]
     Gap {
         /// The file.
         at: String,
@@ -94,7 +94,7 @@ pub enum UploadError {
         have: u64,
     },
     /// The whole is not what it was said to be.
-    #[error("{0} arrived damaged; send it again")]
+    #[error("{0} arrived damaged; {ANEW}")]
     Damaged(String),
     /// The disk.
     #[error("{path}: {source}")]
@@ -130,11 +130,7 @@ impl Uploads {
     pub fn answer(&self, study_dir: &Path, upload: &Upload, piece: &[u8]) -> Answer<()> {
         match self.receive(study_dir, upload, piece) {
             Ok(Received::Piece | Received::Whole) => Answer::Done(()),
-            Err(
-                error @ (UploadError::Gap { .. }
-                | UploadError::Damaged(_)
-                | UploadError::Disk { .. }),
-            ) => Answer::Later { reason: error.to_string() },
+            Err(error @ UploadError::Disk { .. }) => Answer::Later { reason: error.to_string() },
             Err(error) => Answer::Refused { reason: error.to_string() },
         }
     }

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::data::Task;
 use crate::value::Value;
 
-pub(crate) use check::{Demand, check_chosen, check_learner, check_space};
+pub(crate) use check::{Demand, check_bags, check_chosen, check_learner, check_space};
 
 /// The word for a limit that is not there.
 pub(crate) const NONE: &str = "none";

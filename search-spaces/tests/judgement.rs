@@ -252,9 +252,13 @@ fn out_of_bag_is_for_forests() {
         LEARNER.replace("learner: ridge", &format!("learner: {learner}"))
             + &format!("n_cross_validations: out_of_bag\n{more}")
     };
-    for learner in ["random_forest", "extra_trees"] {
-        assert_eq!(judge(&bag(learner, "")).study.unwrap().data.unwrap().folds, Folds::OutOfBag);
+    let bags = "search_space: {bootstrap: [true]}\n";
+    for (learner, more) in [("random_forest", ""), ("extra_trees", bags)] {
+        assert_eq!(judge(&bag(learner, more)).study.unwrap().data.unwrap().folds, Folds::OutOfBag);
     }
+    let says = "trial.learner lets extra_trees see all rows, which leaves none out of a bag for \
+                n_cross_validations: out_of_bag";
+    check(&bag("extra_trees", ""), &[says]);
     let data = judge(&bag("random_forest", "validation_data_size: 0.2\n")).study.unwrap().data;
     assert_eq!(data.unwrap().folds, Folds::OutOfBag);
     let ridge = "trial.learner is ridge, which has no trees that leave rows out, as n_cross_validations: \

@@ -68,6 +68,17 @@ pub(super) async fn events(
     position = position
         .map(|last| last.trim_end_matches(END).to_owned())
         .filter(|position| !position.is_empty());
+    if let Some(claimed) = position.clone() {
+        let (app, study) = (Arc::clone(&app), study.clone());
+        let is_within = ask(move || {
+            let record = query::find(&app.service.journal, &study)?;
+            Ok(query::is_within(&app.service.journal, record.id, &claimed)?)
+        });
+        // Of another study, or of what a restore has taken back: all of this one is news.
+        if !is_within.await? {
+            position = None;
+        }
+    }
     let mut feed = Feed {
         _counted: OpenStream::count(&app),
         changes: app.service.engine.changes(),

@@ -12,7 +12,6 @@ use super::body::{Object, object, unprocessable};
 use super::question::{Answer, Question, StudyName, ask as answer};
 use super::{App, MAX_PAGE, Refused, Why};
 use crate::engine::{AskError, Told, TrialResult};
-use crate::event::EndedBy;
 use crate::journal::StudyRecord;
 use crate::query;
 
@@ -112,10 +111,9 @@ pub(super) async fn tell(
         match app.service.engine.tell_results(&study, results) {
             Err(AskError::NotRunning) => {
                 let record = is_done(&app, &study)?.ok_or(AskError::NotRunning)?;
-                let all_ended =
-                    matches!(record.summary.ended_by, Some(EndedBy::Trials | EndedBy::Space));
+                let ended = query::ended(&app.service.journal, &record, &numbers)?;
                 let told = |number| match number < record.summary.proposed {
-                    true if all_ended => Told::Repeated,
+                    true if ended.contains(&number) => Told::Repeated,
                     true => Told::Late,
                     false => Told::Unknown,
                 };

@@ -1,13 +1,13 @@
 //! Ended trials, one row each, in the order in which they were recorded.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use fleetfit_search_spaces::{Configuration, End, EntityKey, Outcome, TrialState};
 use serde::Serialize;
 
 use super::asked::Asked;
 use super::{MAX_PAGE, Page, QueryError, StatusView, TrialCounts, TrialRow, entity, find, time};
-use crate::journal::{Blocks, Ends, Journal, JournalError, StudyRecord};
+use crate::journal::{Blocks, Ends, Journal, JournalError, StudyId, StudyRecord};
 
 /// How many keys and configurations are remembered from row to row.
 const REMEMBERED: usize = 8_192;
@@ -113,6 +113,29 @@ pub fn news(
     let Ends { completed, stopped, failed } = ends;
     let ended = TrialCounts { completed, stopped, failed };
     Ok((status, Ended { trials, ended, cursor, next, has_more }))
+}
+
+/// Whether the journal reaches to this position of a study: one of a study of the same name that was
+/// deleted, or of a journal before an older backup was restored, may lie behind its end.
+pub fn is_within(journal: &Journal, id: StudyId, cursor: &str) -> Result<bool, QueryError> {
+    let position = Position::read(cursor)?;
+    let is_beginning = position == Position::default();
+    Ok(is_beginning || journal.facts_from(id, position.sequence).next().is_some())
+}
+
+/// Which of these configurations of a study without entities have ended.
+pub fn ended(
+    journal: &Journal,
+    record: &StudyRecord,
+    numbers: &[u32],
+) -> Result<BTreeSet<u32>, QueryError> {
+    let mut ended = BTreeSet::new();
+    for block in journal.blocks(record, None, 0) {
+        let (_, outcomes) = block?;
+        let found = outcomes.iter().map(|outcome| outcome.configuration);
+        ended.extend(found.filter(|number| numbers.contains(number)));
+    }
+    Ok(ended)
 }
 
 /// Where an outcome is: its block, and its place there.

@@ -115,9 +115,12 @@ fn what_is_damaged_or_missing_is_sent_again() {
     let answer = |upload: &Upload, piece: &[u8]| uploads.answer(&study, upload, piece);
     assert_eq!(answer(&upload, b"abc"), Answer::Done(()));
     upload.offset = 3;
-    assert!(matches!(answer(&upload, b"xxx"), Answer::Later { .. }));
-    let Answer::Later { reason } = answer(&upload, b"def") else { panic!("later") };
-    assert_eq!(reason, "outputs/a is known up to byte 0; send it again from there");
+    let refusal = |piece: &[u8]| match answer(&upload, piece) {
+        Answer::Refused { reason } => reason,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(refusal(b"xxx"), format!("outputs/a arrived damaged; {ANEW}"));
+    assert_eq!(refusal(b"def"), format!("outputs/a is known up to byte 0; {ANEW}"));
     upload.offset = 0;
     assert_eq!(answer(&upload, b"abcdef"), Answer::Done(()));
     // A late repeat of the last piece.

@@ -90,6 +90,24 @@ fn told(event: &Event) -> Vec<u64> {
 }
 
 #[test]
+fn a_place_behind_the_end_is_one_of_another_study() {
+    let place = Place::new();
+    place.submit(JOB).ok();
+    let asked = ask(&place, 2);
+    tell(&place, asked[0], 0.5);
+    for last in ["700-0", "18446744073709551615-3"] {
+        let (status, mut stream) = Stream::open(&place, "demo", Some(last));
+        assert_eq!(status, 200);
+        assert_eq!(told(&stream.until("trials")), [0], "{last}");
+    }
+    tell(&place, asked[1], 0.25);
+    place.post("/api/v1/studies/demo/cancel", &json!({})).ok();
+    let results = json!({"results": [{"trial": asked[1], "value": 0.25}]});
+    let again = place.post("/api/v1/studies/demo/tell", &results).ok();
+    assert_eq!(again["results"][0]["told"], "repeated", "{again}");
+}
+
+#[test]
 fn what_happens_is_told_as_it_happens_and_ends_with_the_study() {
     let place = Place::new();
     place.submit(JOB).ok();

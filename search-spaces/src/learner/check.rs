@@ -70,6 +70,8 @@ fn check_parameters<'a>(
     at: &At<'_>,
     findings: &mut Findings,
 ) {
+    let parameters: Vec<&Parameter> = parameters.into_iter().collect();
+    check_bags(learner, demand, &parameters, at, findings);
     for own in parameters {
         let Some(node) = at.get(&own.name) else {
             continue;
@@ -334,6 +336,23 @@ fn yields_integers(domain: &Domain) -> bool {
     }
 }
 
+/// Extra trees see all rows unless told otherwise, and leave none for out-of-bag scores.
+pub(crate) fn check_bags(
+    learner: Learner,
+    demand: Demand,
+    parameters: &[&Parameter],
+    at: &At<'_>,
+    findings: &mut Findings,
+) {
+    let has_bags = parameters.iter().any(|own| own.name == "bootstrap");
+    if demand.out_of_bag && learner == Learner::ExtraTrees && !has_bags {
+        let says = "lets extra_trees see all rows, which leaves none out of a bag for \
+                    n_cross_validations: out_of_bag";
+        let mistake = Mistake::new(says, "bootstrap");
+        findings.problem(at, mistake.hint("add bootstrap: [true]"));
+    }
+}
+
 /// Checks that a learner is known, does what the job demands, and is one that this version has. `at`
 /// is where it is named.
 pub(crate) fn check_learner(
@@ -436,7 +455,9 @@ fn check_branch(alternative: &Alternative, demand: Demand, at: &At<'_>, findings
     let example = "{learner: ridge, alpha: [0.1, 1.0]}";
     match alternative {
         Alternative::Value(Value::Text(text)) => {
-            check_learner(text, demand, at, findings);
+            if let Some(learner) = check_learner(text, demand, at, findings) {
+                check_bags(learner, demand, &[], at, findings);
+            }
         }
         Alternative::Value(_) => {
             at.wrong::<()>(findings, "a learner", Some(format!("write {example}")));

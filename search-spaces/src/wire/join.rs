@@ -139,6 +139,8 @@ pub const LINKS: &str = "links/";
 pub const OVER: &str = "the study is over";
 /// See [`OVER`].
 pub const DELETED: &str = "the study was deleted";
+/// What the reason ends with where a file is wanted from its beginning.
+pub const ANEW: &str = "send it again from its beginning";
 
 /// The answer to a request that may be refused.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -5,7 +5,7 @@ use super::{CommandTrial, Work};
 use crate::fields::{At, Fields, define_hint, listed};
 use crate::findings::{Findings, Mistake};
 use crate::ignored::OF_TRIALS;
-use crate::learner::{Demand, check_chosen, check_learner, check_space};
+use crate::learner::{Demand, check_bags, check_chosen, check_learner, check_space};
 use crate::nearest::nearest;
 use crate::space::SearchSpace;
 use crate::yaml::{Content, brief_text};
@@ -169,8 +169,9 @@ fn read_learner(
     };
     let Some(parameter) = chooser else {
         let learner = check_learner(&text, around.demand, &at, findings)?;
-        if let Some((space, space_at)) = around.space {
-            check_space(learner, around.demand, space, space_at, findings);
+        match around.space {
+            Some((space, at)) => check_space(learner, around.demand, space, at, findings),
+            None => check_bags(learner, around.demand, &[], &at, findings),
         }
         return Some(Work::Learner(learner));
     };

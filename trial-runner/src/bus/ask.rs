@@ -27,6 +27,9 @@ use crate::runner::{Keeping, Lacking, StudyWork};
 /// How long a service may take to answer.
 const PATIENCE: Duration = Duration::from_secs(30);
 
+/// Why there is no answer where nobody gives one.
+const SILENCE: &str = "the service does not answer";
+
 /// How long to wait before asking again.
 const PAUSE: Duration = Duration::from_millis(300);
 
@@ -53,7 +56,7 @@ impl Shared {
                     Ok((Answer::Later { reason }, _)) => reason,
                     Err(error) => return Err(error.to_string()),
                 },
-                None => "the service does not answer".to_owned(),
+                None => SILENCE.to_owned(),
             };
             if !go_on(started.elapsed()) {
                 return Err(why);
@@ -71,6 +74,11 @@ impl Shared {
 /// Whether something cannot be had because the study is over or was deleted.
 pub(super) fn is_over(reason: &str) -> bool {
     reason.ends_with(OVER) || reason.ends_with(DELETED)
+}
+
+/// Whether something cannot be had because nobody answers.
+pub(super) fn is_silence(reason: &str) -> bool {
+    reason == SILENCE
 }
 
 /// Everything that a study needs.

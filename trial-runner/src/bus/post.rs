@@ -35,8 +35,11 @@ pub(super) enum Item {
     Told { of: AssignmentKey, message: FromRunner, bytes: Vec<u8> },
     /// Files of the assignment are on their way: what is told of it from here on waits.
     Uploading(AssignmentKey),
-    /// They have arrived, or never will.
+    /// They have arrived, or were refused.
     Uploaded(AssignmentKey),
+    /// Nobody takes them: the assignment goes back, by the service's own key, and nothing that waited
+    /// is told.
+    Unsent(AssignmentKey, AssignmentKey),
 }
 
 /// What is to be said.
@@ -169,6 +172,12 @@ impl Queue {
                     self.waiting.remove(&of);
                 }
             }
+            Item::Unsent(of, known_as) => {
+                if self.waiting.remove(&of).is_some() {
+                    let message = FromRunner::Returned { of: known_as, reason: None };
+                    self.ready.push_back(Told { of, message, bytes: Vec::new() });
+                }
+            }
             Item::Told { of, message, bytes } => {
                 for message in split(message) {
                     let told = Told { of, message, bytes: bytes.clone() };
@@ -293,6 +302,21 @@ mod tests {
         assert_eq!(ended(&mut queue), [2]);
         queue.take(Item::Uploaded(key(1)));
         assert_eq!(ended(&mut queue), [1]);
+        assert!(queue.waiting.is_empty() && queue.letter().is_none());
+    }
+
+    #[test]
+    fn what_cannot_be_brought_goes_back_without_a_word_of_its_end() {
+        let mut queue = Queue::default();
+        queue.take(Item::Uploading(key(1)));
+        queue.take(done(1));
+        queue.take(Item::Unsent(key(1), key(7)));
+        let told = queue.letter().unwrap().messages;
+        assert!(
+            matches!(&told[..], [FromRunner::Returned { of, reason: None }] if *of == key(7)),
+            "{told:?}"
+        );
+        queue.take(Item::Unsent(key(1), key(7)));
         assert!(queue.waiting.is_empty() && queue.letter().is_none());
     }
 

@@ -1,7 +1,8 @@
 //! What trials leave, brought to their service: logs, outputs, and models too large for a letter.
 //!
 //! Files go on threads of their own, so that no training thread waits for a network; the trial's end
-//! is told once they are there. What cannot be brought is named in the log, and the end counts.
+//! is told once they are there, however long the service is away. What it refuses is named in the
+//! log, and the end counts. A runner that ends before its service is back hands the trial back.
 
 mod outputs;
 
@@ -15,7 +16,7 @@ use std::time::Duration;
 
 use fleetfit_search_spaces::AssignmentKey;
 use fleetfit_search_spaces::wire::Refit;
-use fleetfit_search_spaces::wire::join::{FOLDERS, LINKS, Upload};
+use fleetfit_search_spaces::wire::join::{ANEW, FOLDERS, LINKS, Upload};
 
 use self::outputs::Outputs;
 use super::link::Link;
@@ -27,14 +28,17 @@ use crate::runner::{Carrier, Lacking, Left, UPLOADED};
 /// How many files are brought at once.
 const THREADS: usize = 4;
 
+/// How often a file is sent from its beginning: a service that starts again has forgotten what it had
+/// of it.
+const MOST_BEGINNINGS: usize = 100;
+
 /// How much goes in one piece.
 const PIECE_BYTES: usize = 384 << 10;
 
 /// Models that are larger do not go into letters.
 const MAX_ATTACHED: u32 = 256 << 10;
 
-/// How long to try to bring one piece; and when the runner is about to end.
-const PATIENCE: Duration = Duration::from_secs(120);
+/// How long to try to bring a piece when the runner is about to end.
 const PATIENCE_ON_LEAVING: Duration = Duration::from_secs(3);
 
 /// Files on their way.
@@ -81,9 +85,12 @@ pub(super) fn start(shared: &Arc<Shared>, files: mpsc::Receiver<Files>) -> std::
             loop {
                 let next = lock(&files).recv();
                 let Ok(next) = next else { return };
-                next.bring(&shared);
+                let brought = next.bring(&shared);
                 let _ = fs::remove_dir_all(&next.folder);
-                next.link.post(Item::Uploaded(next.of));
+                next.link.post(match brought {
+                    Ok(()) => Item::Uploaded(next.of),
+                    Err(Silence) => Item::Unsent(next.of, next.link.outside(next.of)),
+                });
             }
         })?;
     }
@@ -123,8 +130,11 @@ fn carry_files(shared: &Shared, left: &Left<'_>) {
     }
 }
 
+/// The service is away, and the runner about to end.
+struct Silence;
+
 impl Files {
-    fn bring(&self, shared: &Shared) {
+    fn bring(&self, shared: &Shared) -> Result<(), Silence> {
         let log = self.folder.join("log.txt");
         let Outputs { files, folders, links, mut notes } =
             Outputs::of(&self.folder, &self.written_at);
@@ -139,7 +149,8 @@ impl Files {
                 None => self.bring_text(shared, place, &text),
             };
             match brought {
-                Err(why) if ask::is_over(&why) => return,
+                Err(why) if ask::is_over(&why) => return Ok(()),
+                Err(why) if ask::is_silence(&why) => return Err(Silence),
                 Err(why) => notes.push(format!("{at} was not kept: {why}")),
                 Ok(()) => {}
             }
@@ -153,12 +164,14 @@ impl Files {
             }
         }
         // A program that was stopped before it began has none.
-        if let Err(why) = self.bring_one(shared, "log.txt", &log)
-            && !ask::is_over(&why)
-            && log.exists()
-        {
-            shared.trouble(&format!("the log of a trial was not kept: {why}"));
+        match self.bring_one(shared, "log.txt", &log) {
+            Err(why) if ask::is_silence(&why) => return Err(Silence),
+            Err(why) if !ask::is_over(&why) && log.exists() => {
+                shared.trouble(&format!("the log of a trial was not kept: {why}"));
+            }
+            _ => {}
         }
+        Ok(())
     }
 
     fn bring_one(&self, shared: &Shared, at: &str, path: &Path) -> Result<(), String> {
@@ -167,13 +180,12 @@ impl Files {
         let metadata = fs::metadata(path).map_err(failed)?;
         let executable = metadata.permissions().mode() & 0o111 != 0;
         let head = Upload { executable, ..self.head(at.to_owned(), total, digest) };
-        let file = File::open(path).map_err(failed)?;
-        bring(shared, &self.link, head, &mut file.take(total))
+        bring(shared, &self.link, &head, || Ok(File::open(path).map_err(failed)?.take(total)))
     }
 
     fn bring_text(&self, shared: &Shared, at: String, text: &str) -> Result<(), String> {
         let head = self.head(at, text.len() as u64, digest(text.as_bytes()));
-        bring(shared, &self.link, head, &mut text.as_bytes())
+        bring(shared, &self.link, &head, || Ok(text.as_bytes()))
     }
 
     fn head(&self, at: String, total: u64, digest: String) -> Upload {
@@ -190,8 +202,24 @@ impl Files {
     }
 }
 
+/// Brings a file, from its beginning as often as that is asked for.
+fn bring<R: Read>(
+    shared: &Shared,
+    link: &Link,
+    head: &Upload,
+    open: impl Fn() -> Result<R, String>,
+) -> Result<(), String> {
+    for _ in 1..MOST_BEGINNINGS {
+        match bring_pieces(shared, link, head.clone(), &mut open()?) {
+            Err(why) if why.ends_with(ANEW) => {}
+            brought => return brought,
+        }
+    }
+    Err("it never arrived whole".to_owned())
+}
+
 /// Brings a file piece by piece; an empty one in one that is empty.
-fn bring(
+fn bring_pieces(
     shared: &Shared,
     link: &Link,
     mut piece: Upload,
@@ -204,8 +232,7 @@ fn bring(
         if n == 0 && piece.offset < piece.total {
             return Err("it changed while it was read".to_owned());
         }
-        let go_on =
-            |waited| waited < if shared.is_leaving() { PATIENCE_ON_LEAVING } else { PATIENCE };
+        let go_on = |waited| !shared.is_leaving() || waited < PATIENCE_ON_LEAVING;
         shared.ask::<()>(&link.subjects.upload(), &piece, &bytes, &go_on)?;
         piece.offset += n;
         if piece.offset >= piece.total {
@@ -243,7 +270,7 @@ fn carry_models(
             digest: address.digest.clone(),
             executable: false,
         };
-        bring(shared, &link, head, &mut &*model)
+        bring(shared, &link, &head, || Ok(model))
             .map_err(|why| format!("a model cannot be brought to its service: {why}"))?;
         (address.pack, address.offset) = (UPLOADED, 0);
     }

@@ -29,7 +29,8 @@ impl Trainer for NaiveBayes {
         }
         // scikit-learn adds a share of the largest variance of all features, in their own units.
         let scales = encoder.features.iter().map(|feature| feature.scale);
-        let largest = scales.clone().fold(0.0, f64::max);
+        // Of a feature that is as good as constant it is none.
+        let largest = scales.clone().filter(|&scale| scale < f64::MAX).fold(0.0, f64::max);
         let extra: Vec<f64> = scales.map(|scale| smoothing * (largest / scale).powi(2)).collect();
 
         let weight = |row: usize| weights.as_ref().map_or(1.0, |weights| weights[row]);

@@ -122,12 +122,10 @@ fn moments(values: &[f64]) -> (f64, f64) {
     let mean = values.iter().sum::<f64>() / n;
     let variance = values.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / n;
     let deviation = variance.sqrt();
-    // A deviation that is only rounding would blow noise up.
-    if deviation > 1e-12 * mean.abs() && deviation > 1e-150 {
-        (mean, deviation)
-    } else {
-        (mean, 1.0)
-    }
+    // A deviation that is only rounding would blow noise up: what is as good as constant becomes 0,
+    // whatever it is later.
+    let is_told_apart = deviation > 1e-12 * mean.abs() && deviation > 1e-150;
+    (mean, if is_told_apart { deviation } else { f64::MAX })
 }
 
 #[cfg(test)]

@@ -226,7 +226,8 @@ fn a_forest_is_scored_out_of_bag() {
         let model = fit(learner, &frame, jsons[0], &rows, 9);
         let (bag, apart) = (found(0), error(&apart));
         let own = error(&numbers(&model, &frame, &rows));
-        assert!((0.8..1.2).contains(&(bag / apart)), "{n_classes}: {bag} beside {apart}");
+        // Squared errors; out of bag, words are ordered by half of the rows.
+        assert!((0.8..1.3).contains(&(bag / apart)), "{n_classes}: {bag} beside {apart}");
         assert!(own < 0.6 * bag, "{n_classes}: {own} beside {bag}");
         // One tree has no say on most rows, which get the constant model's answer.
         assert!(found(1) > bag);
