@@ -346,6 +346,8 @@ pub(crate) struct ScheduleArgs {
 pub(crate) struct RerunArgs {
     /// The study's name.
     pub(crate) study: String,
+    /// The job file, if the data and the code that it names are to be sent anew.
+    pub(crate) job: Option<PathBuf>,
     /// What to call the one that follows [default: the study's name and a number].
     #[arg(long)]
     pub(crate) name: Option<String>,

@@ -10,7 +10,7 @@ use fleetfit_search_spaces::Problems;
 use fleetfit_trial_runner::material::{self, Origins};
 use serde_json::json;
 
-use crate::cli::{RerunArgs, ServerArgs, SubmitArgs};
+use crate::cli::{JobArgs, RerunArgs, ServerArgs, SubmitArgs};
 use crate::client::{Client, escape};
 use crate::exit;
 use crate::failure::Failure;
@@ -59,9 +59,21 @@ pub(crate) fn submit(args: &SubmitArgs, home: &Path, printer: &Printer) -> Resul
 /// Has a study run again.
 pub(crate) fn rerun(args: &RerunArgs, home: &Path, printer: &Printer) -> Result<i32, Failure> {
     let client = service(home, &args.server)?;
+    let material = match &args.job {
+        Some(job) => {
+            let (job, set) = (job.clone(), args.set.clone());
+            let verdict = Verdict::reach(&JobArgs { job, set, name: args.name.clone() })?;
+            let Some(submission) = verdict.submission else {
+                printer.notices(&verdict.notices);
+                return Err(Failure::Problems(Problems(verdict.problems)));
+            };
+            send(&client, &submission, home, printer)?
+        }
+        None => None,
+    };
     let sets: serde_json::Map<String, serde_json::Value> =
         sets(&args.set)?.into_iter().map(|(path, value)| (path, value.into())).collect();
-    let body = json!({"name": args.name, "set": sets});
+    let body = json!({"name": args.name, "set": sets, "material": material});
     let view: StatusView =
         client.post_json(&format!("/studies/{}/rerun", escape(&args.study)), &body)?;
     conclude(&client, view, args.wait, printer)

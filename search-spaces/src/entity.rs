@@ -4,6 +4,7 @@ use serde::de::{MapAccess, Visitor};
 use serde::ser::SerializeMap;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::seed::{mix, of_text};
 use crate::value::Value;
 
 /// One distinct combination of the partition columns' values. Without partition columns there is one
@@ -12,6 +13,14 @@ use crate::value::Value;
 pub struct EntityKey(pub Vec<(String, Value)>);
 
 impl EntityKey {
+    /// A hash that never changes between versions, 0 without values. An entity's folds and seeds come of
+    /// it, so that they do not depend on which others there are.
+    pub fn fingerprint(&self) -> u64 {
+        self.0.iter().fold(0, |hash, (column, value)| {
+            mix(&[hash, of_text(column), of_text(&value.to_string())])
+        })
+    }
+
     /// The values alone, joined; the same for equal keys and different for others. This is what an
     /// index looks up.
     pub fn text(&self) -> String {

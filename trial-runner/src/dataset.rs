@@ -136,6 +136,11 @@ impl Dataset {
         &self.entities
     }
 
+    /// What an entity's folds and seeds come of.
+    pub fn fingerprint(&self, entity: u32) -> u64 {
+        self.entities.get(entity as usize).map_or(0, EntityKey::fingerprint)
+    }
+
     /// The entities with many more rows than others, the largest first: whoever trains all of them
     /// should begin with these.
     pub fn large(&self) -> Vec<u32> {

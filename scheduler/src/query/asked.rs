@@ -53,12 +53,29 @@ impl Asked {
                 goal: self.study.objective.goal,
             },
             best: self.best(None, 1)?.pop(),
-            notices: notices.chain(self.without_model()?).collect(),
+            notices: notices.chain(self.without_model()?).chain(self.on_what_was_sent()?).collect(),
             max_total_trials: self.study.limits.max_total_trials,
             proposed: summary.proposed,
             parameters: parameters(&self.study.space),
             created: time(self.record.head.created_ms),
         })
+    }
+
+    /// That a rerun had the copies that were sent with the study it repeats.
+    fn on_what_was_sent(&self) -> Result<Option<Notice>, QueryError> {
+        let (Some(parent), Some(material)) = (&self.record.head.parent, &self.record.head.material)
+        else {
+            return Ok(None);
+        };
+        let first = self.journal.find(parent)?;
+        let is_same = first.is_some_and(|first| first.head.material.as_ref() == Some(material));
+        Ok(is_same.then(|| Notice {
+            place: Place::default(),
+            message: format!(
+                "it has the data and code that were sent with {parent}; for those of today write \
+                 fleetfit rerun {parent} JOB.yaml"
+            ),
+        }))
     }
 
     /// That some entities have no model, and why.

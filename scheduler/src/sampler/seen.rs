@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use fleetfit_search_spaces::seed::mix;
+use fleetfit_search_spaces::seed::{mix, of_text};
 use fleetfit_search_spaces::{Configuration, SearchSpace, Setting, Value};
 
 /// Spaces of up to this many points have a bit for each: 32 MiB, which the system lends only as they
@@ -139,15 +139,6 @@ pub(super) fn fingerprint(configuration: &Configuration) -> u64 {
         };
         mix(&[hash, of_text(name), setting])
     })
-}
-
-fn of_text(text: &str) -> u64 {
-    let words = text.as_bytes().chunks(8).map(|chunk| {
-        let mut word = [0; 8];
-        word[..chunk.len()].copy_from_slice(chunk);
-        u64::from_le_bytes(word)
-    });
-    words.fold(text.len() as u64, |hash, word| mix(&[hash, word]))
 }
 
 #[cfg(test)]

@@ -344,12 +344,19 @@ pub(crate) fn check_bags(
     at: &At<'_>,
     findings: &mut Findings,
 ) {
-    let has_bags = parameters.iter().any(|own| own.name == "bootstrap");
-    if demand.out_of_bag && learner == Learner::ExtraTrees && !has_bags {
-        let says = "lets extra_trees see all rows, which leaves none out of a bag for \
-                    n_cross_validations: out_of_bag";
+    let own = parameters.iter().find(|own| own.name == "bootstrap");
+    let has_bags = match own {
+        Some(own) => own.domain.unit(&Value::Bool(true)).is_some(),
+        None => learner == Learner::RandomForest,
+    };
+    if demand.out_of_bag && learner.scores_out_of_bag() && !has_bags {
+        let says = format!(
+            "lets {} see all rows, which leaves none out of a bag for n_cross_validations: \
+             out_of_bag",
+            learner.name()
+        );
         let mistake = Mistake::new(says, "bootstrap");
-        findings.problem(at, mistake.hint("add bootstrap: [true]"));
+        findings.problem(at, mistake.hint("write bootstrap: [true]"));
     }
 }
 

@@ -245,6 +245,14 @@ fn a_study_is_run_again_and_removed(fleet: Fleet) {
     fleet.submit("job.yaml", &fleet_job("weekly", "random"));
     let again = fleet.json(&["rerun", "weekly", "--wait"]);
     assert_eq!((&again["study"], &again["status"]), (&json!("weekly-2"), &json!("completed")));
+    let sent = "it has the data and code that were sent with weekly";
+    assert!(again["notices"].to_string().contains(sent), "{again}");
+    // The panel has grown since.
+    fleet.place.write("sales.csv", &panel(5, 60));
+    let anew = fleet.json(&["rerun", "weekly", "job.yaml", "--name", "anew", "--wait"]);
+    assert_eq!((&anew["entities"], &anew["status"]), (&json!(5), &json!("completed")), "{anew}");
+    assert!(!anew["notices"].to_string().contains(sent), "{anew}");
+    fleet.place.write("sales.csv", &panel(3, 60));
     let more = ["rerun", "weekly", "--set", "limits.max_total_trials=3", "--name", "little"];
     let little = fleet.json(&[&more[..], &["--wait"]].concat());
     assert_eq!(little["trials"]["completed"], 9, "{little}");
@@ -255,7 +263,7 @@ fn a_study_is_run_again_and_removed(fleet: Fleet) {
     let body = json!({"name": "little"});
     let (code, refusal) = fleet.ask("POST", "/api/v1/studies/weekly/rerun", Some(&body));
     assert_eq!((code, &refusal["code"]), (409, &json!("conflict")), "{refusal}");
-    for name in ["weekly", "weekly-2", "little"] {
+    for name in ["weekly", "weekly-2", "anew", "little"] {
         fleet.json(&["delete", name]);
         assert!(!fleet.place.path("home/studies").join(name).exists());
     }

@@ -44,6 +44,9 @@ const MAX_RECORD_BYTES: u64 = 64 << 20;
 /// More columns than any table has.
 pub(crate) const MAX_COLUMNS: usize = 20_000;
 
+/// What the text of every file is followed by: where a quote is never closed, it is in the last field.
+const END: &[u8] = b"\n\0the end of the file\0";
+
 const DELIMITERS: [u8; 4] = [b',', b';', b'\t', b'|'];
 
 /// A delimited file whose names have been read.
@@ -68,7 +71,8 @@ impl<'f> DelimitedReader<'f> {
                 .allowed("a header and rows"));
         }
         let delimiter = options.delimiter.unwrap_or_else(|| sniff(&prefix));
-        let gate = Gate { inner: Box::new(Cursor::new(prefix).chain(rest)), since_record: 0 };
+        let whole = Cursor::new(prefix).chain(rest).chain(END);
+        let gate = Gate { inner: Box::new(whole), since_record: 0 };
         let mut reader = csv::ReaderBuilder::new()
             .delimiter(delimiter)
             .has_headers(false)
@@ -185,11 +189,27 @@ fn read_record(
 ) -> Result<bool, DataError> {
     reader.get_mut().since_record = 0;
     let line = reader.position().line();
-    reader.read_byte_record(record).map_err(|error| {
+    let is_there = reader.read_byte_record(record).map_err(|error| {
         DataError::new(Fault::Unreadable, format!("cannot be read: {error}"))
             .at(line_place(file, line))
             .found(error.to_string())
-    })
+    })?;
+    let n_fields = record.len();
+    match n_fields.checked_sub(1).and_then(|last| record.get(last)) {
+        Some(last) if n_fields == 1 && last == &END[1..] => {
+            record.clear();
+            Ok(false)
+        }
+        Some(last) if last.ends_with(END) => {
+            let line = record.position().map_or(line, csv::Position::line);
+            Err(DataError::content("a double quote is opened in this row and never closed")
+                .at(line_place(file, line))
+                .found("the rest of the file in one field")
+                .allowed("a closing double quote")
+                .hint("close the quote, or write it twice where it belongs to the text"))
+        }
+        _ => Ok(is_there),
+    }
 }
 
 /// A reader that gives up on records without end.

@@ -15,6 +15,8 @@ use crate::trainer::{LaidOut, Predicted};
 
 /// One entity's rows and folds.
 pub(super) struct Bench {
+    /// What the entity's seeds come of.
+    pub(super) fingerprint: u64,
     pub(super) frame: Frame,
     pub(super) marks: Marks,
     pub(super) folds: Result<Vec<Fold>, FoldError>,
@@ -42,7 +44,8 @@ impl Bench {
         study_seed: u64,
     ) -> Self {
         let (frame, marks) = dataset.lay_out(entity);
-        let folds = folds(plan, &frame, &marks, mix(&[study_seed, u64::from(entity)]));
+        let fingerprint = dataset.fingerprint(entity);
+        let folds = folds(plan, &frame, &marks, mix(&[study_seed, fingerprint]));
         let truth = |fold: &Fold| Truth {
             target: match &frame.target {
                 Target::Number(values) => Target::Number(pick(values, &fold.validate)),
@@ -60,7 +63,7 @@ impl Bench {
             },
         };
         let truths = folds.iter().flatten().map(truth).collect();
-        Self { frame, marks, folds, laid_out: LaidOut::default(), truths }
+        Self { fingerprint, frame, marks, folds, laid_out: LaidOut::default(), truths }
     }
 
     /// The measure of a fold's predictions for the rows it validates on.

@@ -98,7 +98,7 @@ impl Course<'_> {
             .iter()
             .map(|training| Candidate {
                 parameters: &training.parameters,
-                seed: mix(&[self.study_seed, training.kin(), u64::from(self.entity)]),
+                seed: mix(&[self.study_seed, training.kin(), self.bench.fingerprint]),
             })
             .collect();
         let trials = Trials {

@@ -119,12 +119,14 @@ fn category(job: &Fit<'_>, codes: &[u32], levels: &[String]) -> (SourceKind, Vec
 /// Mean and deviation, without overflow for values up to 1e100.
 fn moments(values: &[f64]) -> (f64, f64) {
     let n = values.len() as f64;
-    let mean = values.iter().sum::<f64>() / n;
+    // Around the first value, so that the mean of equal ones is that value.
+    let first = values.first().copied().unwrap_or_default();
+    let mean = first + values.iter().map(|value| value - first).sum::<f64>() / n;
     let variance = values.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / n;
     let deviation = variance.sqrt();
     // A deviation that is only rounding would blow noise up: what is as good as constant becomes 0,
     // whatever it is later.
-    let is_told_apart = deviation > 1e-12 * mean.abs() && deviation > 1e-150;
+    let is_told_apart = deviation > 16.0 * f64::EPSILON * mean.abs() && deviation > 1e-150;
     (mean, if is_told_apart { deviation } else { f64::MAX })
 }
 

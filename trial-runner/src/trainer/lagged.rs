@@ -31,6 +31,9 @@ pub struct Lagged {
     pub(super) inner: &'static dyn Trainer,
 }
 
+/// Values that differ by a smaller share of their series' size are the same but for rounding.
+const ROUNDING: f64 = 1e-12;
+
 /// Lags where the job says `auto`, besides those of a season.
 const NEAR: Range<u32> = 1..4;
 
@@ -218,6 +221,7 @@ impl Wide {
                 }
             }
         }
+        columns.iter_mut().for_each(|column| level(column, y));
         let mut frame = job.frame.clone();
         frame.columns.extend(names.into_iter().zip(columns).map(|(name, values)| FeatureColumn {
             name: name.into(),
@@ -270,6 +274,19 @@ impl Wide {
                     })
                 })
             })
+    }
+}
+
+/// The differences of a line are all the same, but for the rounding of the numbers they are taken of.
+/// What is learnt from that rounding is let loose by the first forecast that is a little off.
+fn level(column: &mut [f64], y: &[f64]) {
+    let known = || column.iter().copied().filter(|value| !value.is_nan());
+    let (least, most) =
+        (known().fold(f64::INFINITY, f64::min), known().fold(-f64::INFINITY, f64::max));
+    let size =
+        y.iter().map(|value| value.abs()).filter(|size| size.is_finite()).fold(0.0, f64::max);
+    if most - least <= ROUNDING * size {
+        column.iter_mut().filter(|value| !value.is_nan()).for_each(|value| *value = least);
     }
 }
 

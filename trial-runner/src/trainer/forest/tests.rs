@@ -66,11 +66,15 @@ fn frame(n_rows: usize, n_classes: u32) -> Frame {
 }
 
 fn folds(n_rows: u32) -> Vec<Fold> {
+    folds_of(n_rows, 3)
+}
+
+fn folds_of(n_rows: u32, n_folds: u32) -> Vec<Fold> {
     let fold = |fold: u32| {
-        let (validate, train) = (0..n_rows).partition(|row| row % 3 == fold);
+        let (validate, train) = (0..n_rows).partition(|row| row % n_folds == fold);
         Fold { train, validate }
     };
-    (0..3).map(fold).collect()
+    (0..n_folds).map(fold).collect()
 }
 
 fn fit(learner: Learner, frame: &Frame, json: &str, rows: &[u32], seed: u64) -> Model {
@@ -213,7 +217,7 @@ fn a_forest_is_scored_out_of_bag() {
         };
         let found = |index: usize| error(answers[index][0].as_ref().unwrap().as_ref().unwrap());
         // What a hold-out says of as large a forest, and what the model says of its own rows.
-        let folds = folds(600);
+        let folds = folds_of(600, 20);
         let held = try_all(learner, &frame, &folds, &jsons[..1], &Spare::default());
         let mut apart = vec![0.0; answers[0][0].as_ref().unwrap().as_ref().unwrap().len()];
         let width = apart.len() / 600;
