@@ -277,7 +277,10 @@ pub fn no_log(record: &StudyRecord, trial: u32) -> String {
             format!("trial {trial} of {name} has no log: it wrote nothing")
         }
         Some(last) if trial <= last => {
-            format!("trial {trial} of {name} has written nothing yet; ask again a little later")
+            format!(
+                "trial {trial} of {name} has no log yet: it has written nothing, or a runner elsewhere \
+                 has it and brings its log when it ends"
+            )
         }
         Some(last) => {
             format!("trial {trial} of {name} has no log: its trials so far are 0 to {last}")

@@ -73,6 +73,10 @@ class Bench:
         lines = self.fleetfit("best", name, "--all", "--output", "json").splitlines()
         return seconds, cpu, {key(row["entity"]): row for row in map(json.loads, lines)}
 
+    def elapsed(self, name):
+        """The seconds of a study alone: trials, their way to the disk, winners; nothing is read."""
+        return json.loads(self.fleetfit("status", name, "--output", "json"))["elapsed_s"]
+
     def trials(self, name):
         """Every trial that ended, as a list of maps of text."""
         self.fleetfit("trials", name, "--output", "csv", "--out", str(self.dir / "trials.csv"))

@@ -106,10 +106,12 @@ def run(bench):
         ("logistic_regression", {"C": CS}, "log_loss", "is_high",
          [("GridSearchCV", logistic, few)]),
     ]
+    alone = []
     for learner, space, metric, target, peers in parts:
         name = learner.replace("_", "-")
         write(bench.dir / "fleet.parquet", entities, target)
         seconds, cpu, best = bench.ours(name, job(name, learner, space, metric, target))
+        own = bench.elapsed(name) / n
         for peer, act, chosen in peers:
             their_seconds, their_cpu, values = bench.theirs(act, chosen)
             ratios = [best[entity]["value"] / value
@@ -117,6 +119,10 @@ def run(bench):
             errors = f"{np.mean(ratios):.6f}" if ratios else "(other folds)"
             bench.row(f"{learner} beside {peer}", (n, seconds, cpu),
                       (len(chosen), their_seconds, their_cpu), errors)
+            ratio = their_seconds / len(chosen) / own
+            alone.append(f"{learner} beside {peer}: {own * 1e3:.2f} ms, time ratio {ratio:.1f}")
+    print("\nWithout starting and reading the file, which theirs are timed without:\n")
+    print("\n".join(alone), flush=True)
     coefficients(bench, few[:10])
 
 
