@@ -11,7 +11,7 @@ use fleetfit_search_spaces::wire::letter::{self, LetterError};
 use futures_util::StreamExt;
 use serde::Deserialize;
 
-use super::{BusError, Notes, Post, streams};
+use super::{BusError, Notes, Post, lock, streams};
 use crate::engine::Note;
 
 /// How many messages are asked for at once.
@@ -62,7 +62,13 @@ enum Ended {
 
 async fn listen(post: &Arc<Post>, notes: &Arc<Notes>) -> Result<Ended, BusError> {
     let told = |error: &dyn std::error::Error| BusError::JetStream(error.to_string());
-    let consumer = streams::ends_consumer(post).await?;
+    let mut consumer = streams::ends_consumer(post).await?;
+    // What was on its way to a listener whose connection broke went nowhere: it would be told again
+    // only when the time is up in which the engine may have it on disk.
+    if consumer.cached_info().num_ack_pending > lock(&post.receipts).open.len() {
+        streams::tell_again(post).await?;
+        consumer = streams::ends_consumer(post).await?;
+    }
     if consumer.cached_info().num_pending == 0 {
         post.is_drained.store(true, Ordering::Relaxed);
     }

@@ -4,6 +4,7 @@
 
 mod players;
 mod server;
+mod told;
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
