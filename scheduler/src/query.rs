@@ -23,7 +23,9 @@ use crate::event::EndedBy;
 use crate::journal::{Journal, JournalError, Status, StudyRecord, Summary};
 
 pub use self::entities::{EntityOrder, EntityView, Tallies, entities_page};
-pub use self::trials::{Ended, Rows, TrialFilter, ended, is_within, news, trials, trials_page};
+pub use self::trials::{
+    Ended, Rows, TrialFilter, beginning, ended, is_within, news, trials, trials_page,
+};
 
 /// The most rows that a page holds.
 pub const MAX_PAGE: usize = 1_000;

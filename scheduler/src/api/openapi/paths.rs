@@ -215,8 +215,11 @@ fn results() -> Vec<Operation> {
         parameters
     };
     let state = query("state", "How they ended.", words(&["completed", "stopped", "failed"]));
-    let last =
-        header("last-event-id", "Goes on after this event.", text_like("^[0-9]+-[0-9]+!?$", 42));
+    let last = header(
+        "last-event-id",
+        "Goes on after this event.",
+        text_like("^([0-9]+-)?[0-9]+-[0-9]+!?$", 53),
+    );
     vec![
         Operation {
             parameters: of_study([vec![entity(), state], paged()].concat()),
