@@ -251,7 +251,11 @@ impl Desk {
             (outlets.settled)(std::mem::take(&mut self.receipts));
         }
         stats.live = live.len();
-        stats.out = live.iter().map(|live| live.state.out()).sum();
+        let out_of = |is_external| -> usize {
+            let of_kind = live.iter().filter(|live| live.is_external() == is_external);
+            of_kind.map(|live| live.state.out()).sum()
+        };
+        (stats.out, stats.lent) = (out_of(false), out_of(true));
         stats.capacity = self.capacity;
         if is_changed {
             board.tick(*stats);
