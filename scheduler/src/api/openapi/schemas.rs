@@ -196,7 +196,13 @@ fn requests() -> Vec<(&'static str, Form)> {
                 vec![("n", whole(1.0, MAX_PAGE as f64)), ("lease_s?", whole(1.0, 2_592_000.0))],
             ),
         ),
-        ("Asked", object("Trials to be run.", vec![("trials", list(asked))])),
+        (
+            "Asked",
+            object(
+                "Trials to be run; none, and why, where the study is over.",
+                vec![("trials", list(asked)), ("message?", text())],
+            ),
+        ),
         (
             "Report",
             object(
