@@ -33,6 +33,7 @@ mod service;
 mod show;
 mod signals;
 mod source;
+mod standstill;
 mod submission;
 mod submit;
 mod table;
