@@ -10,6 +10,7 @@ mod encode;
 mod forecast;
 mod forest;
 mod gradient_boosting;
+mod kin;
 mod knn;
 mod lagged;
 mod laid_out;
@@ -29,6 +30,8 @@ pub(crate) mod contract;
 mod hostile;
 #[cfg(test)]
 mod reference;
+#[cfg(test)]
+mod searched;
 #[cfg(test)]
 mod series_contract;
 

@@ -16,11 +16,12 @@ mod tests;
 
 use std::ops::ControlFlow;
 
-use super::gradient_boosting::{kin, table};
+use super::gradient_boosting::table;
+use super::kin::try_families;
 use super::lesson::Lesson;
-use super::{Fit, FitError, Hear, Heard, Trainer, Trials};
+use super::{Fit, FitError, Hear, Trainer, Trials};
 use crate::forest::{self, Watched};
-use crate::model::{Body, Model, Predictions};
+use crate::model::{Body, Model};
 use lessons::Lessons;
 use path::Path;
 use plant::Planter;
@@ -77,22 +78,9 @@ impl Trainer for Forester {
     }
 
     fn try_all(&self, trials: &Trials<'_>, hear: &mut Hear<'_>) {
-        let mut is_open = vec![true; trials.candidates.len()];
-        for fold in 0..trials.folds.len() {
-            let mut waiting: Vec<usize> =
-                (0..trials.candidates.len()).filter(|&index| is_open[index]).collect();
-            while let Some(&first) = waiting.first() {
-                let is_kin =
-                    |index: &usize| kin(&trials.candidates[first], &trials.candidates[*index]);
-                let (own, others) = waiting.iter().partition(|index| is_kin(index));
-                waiting = others;
-                let mut told = |candidate: usize, answer: Result<&Predictions, &FitError>| {
-                    let answer = answer.map(Predictions::lend).map_err(Clone::clone);
-                    is_open[candidate] &= hear(Heard { candidate, fold, answer });
-                };
-                Path { trees: *self, trials, fold, candidates: own }.walk(&mut told);
-            }
-        }
+        try_families(trials, hear, |fold, candidates, told| {
+            Path { trees: *self, trials, fold, candidates }.walk(told);
+        });
     }
 }
 

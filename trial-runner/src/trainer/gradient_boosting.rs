@@ -16,9 +16,10 @@ use fleetfit_search_spaces::seed::mix;
 use rand::SeedableRng;
 use rand_pcg::Pcg64Mcg;
 
+use super::kin::try_families;
 use super::lesson::{Learnt, Lesson};
 use super::parameters::Parameters;
-use super::{Candidate, Fit, FitError, Hear, Heard, Trainer, Trials};
+use super::{Fit, FitError, Hear, Trainer, Trials};
 use crate::boost::table::{Raw, Table};
 use crate::boost::{self, Boosted, Job, Round, Settings, Workspace};
 use crate::forest::draw::below;
@@ -64,32 +65,10 @@ impl Trainer for GradientBoosting {
     }
 
     fn try_all(&self, trials: &Trials<'_>, hear: &mut Hear<'_>) {
-        let mut is_open = vec![true; trials.candidates.len()];
-        for fold in 0..trials.folds.len() {
-            let mut waiting: Vec<usize> =
-                (0..trials.candidates.len()).filter(|&index| is_open[index]).collect();
-            while let Some(&first) = waiting.first() {
-                let is_kin =
-                    |index: &usize| kin(&trials.candidates[first], &trials.candidates[*index]);
-                let (own, others) = waiting.iter().partition(|index| is_kin(index));
-                waiting = others;
-                let mut told = |candidate: usize, answer: Result<&Predictions, &FitError>| {
-                    let answer = answer.map(Predictions::lend).map_err(Clone::clone);
-                    is_open[candidate] &= hear(Heard { candidate, fold, answer });
-                };
-                Path { trials, fold, candidates: own }.walk(&mut told);
-            }
-        }
+        try_families(trials, hear, |fold, candidates, told| {
+            Path { trials, fold, candidates }.walk(told);
+        });
     }
-}
-
-/// Whether two candidates differ in their number of trees alone.
-pub(super) fn kin(one: &Candidate<'_>, other: &Candidate<'_>) -> bool {
-    let others = |candidate: &Candidate<'_>| {
-        let all = candidate.parameters.0.iter();
-        all.filter(|(name, _)| name != recipe::N_ESTIMATORS).cloned().collect::<Vec<_>>()
-    };
-    one.seed == other.seed && others(one) == others(other)
 }
 
 /// Candidates that are one fit on a fold.

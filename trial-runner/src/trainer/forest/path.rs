@@ -12,6 +12,7 @@ use crate::boost::table::{Table, Values};
 use crate::forest::{self, Grown, Watched};
 use crate::model::{Answer, Predictions};
 use crate::trainer::gradient_boosting::MAX_TABLES;
+use crate::trainer::kin::Told;
 use crate::trainer::lesson::Lesson;
 use crate::trainer::{Fit, FitError, Trials};
 
@@ -21,9 +22,6 @@ pub(super) struct Path<'a> {
     pub(super) fold: usize,
     pub(super) candidates: Vec<usize>,
 }
-
-/// Is told what came of each candidate.
-type Told<'a> = dyn FnMut(usize, Result<&Predictions, &FitError>) + 'a;
 
 impl Path<'_> {
     pub(super) fn walk(self, told: &mut Told<'_>) {

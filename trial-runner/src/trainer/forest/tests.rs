@@ -2,20 +2,17 @@
 
 use std::sync::Arc;
 
-use fleetfit_search_spaces::{Configuration, Learner};
+use fleetfit_search_spaces::Learner;
 
 use super::*;
 use crate::folds::Fold;
 use crate::frame::{FeatureColumn, FeatureValues, Frame, MISSING, Target};
 use crate::model::forest::Forest;
 use crate::stop::Stop;
-use crate::trainer::{Candidate, LaidOut, Predicted, Spare, trainer};
+use crate::trainer::searched::{self, Answered, configuration, folds_of};
+use crate::trainer::{Candidate, Predicted, Spare, trainer};
 
 const LEARNERS: [Learner; 3] = [Learner::DecisionTree, Learner::RandomForest, Learner::ExtraTrees];
-
-fn configuration(json: &str) -> Configuration {
-    serde_json::from_str(json).unwrap()
-}
 
 fn one(values: FeatureValues, y: Vec<f64>) -> Frame {
     Frame {
@@ -69,14 +66,6 @@ fn folds(n_rows: u32) -> Vec<Fold> {
     folds_of(n_rows, 3)
 }
 
-fn folds_of(n_rows: u32, n_folds: u32) -> Vec<Fold> {
-    let fold = |fold: u32| {
-        let (validate, train) = (0..n_rows).partition(|row| row % n_folds == fold);
-        Fold { train, validate }
-    };
-    (0..n_folds).map(fold).collect()
-}
-
 fn fit(learner: Learner, frame: &Frame, json: &str, rows: &[u32], seed: u64) -> Model {
     let job = Fit {
         frame,
@@ -102,8 +91,6 @@ fn forest(model: Model) -> Forest {
     }
 }
 
-type Answered = Result<Vec<f64>, FitError>;
-
 /// Answers by candidate and fold.
 fn try_all(
     learner: Learner,
@@ -112,30 +99,8 @@ fn try_all(
     jsons: &[&str],
     spare: &Spare,
 ) -> Vec<Vec<Option<Answered>>> {
-    let parameters: Vec<Configuration> = jsons.iter().map(|json| configuration(json)).collect();
-    let candidates: Vec<Candidate<'_>> =
-        parameters.iter().map(|parameters| Candidate { parameters, seed: 9 }).collect();
-    let trials = Trials {
-        frame,
-        folds,
-        laid_out: &LaidOut::default(),
-        candidates: &candidates,
-        stop: &Stop::default(),
-        limit: None,
-        spare,
-    };
-    let mut answers = vec![vec![None; folds.len()]; jsons.len()];
-    trainer(learner).unwrap().try_all(&trials, &mut |heard| {
-        let answer = heard.answer.map(|predicted| match predicted {
-            Predicted::Numbers(numbers) | Predicted::Classes(numbers) => numbers.to_vec(),
-        });
-        let place: &mut Option<Answered> = &mut answers[heard.candidate][heard.fold];
-        assert!(place.is_none(), "candidate {} was heard twice", heard.candidate);
-        let goes_on = answer.is_ok();
-        *place = Some(answer);
-        goes_on
-    });
-    answers
+    let trainer = trainer(learner).unwrap();
+    searched::try_all(trainer, frame, folds, jsons, (&Stop::default(), spare))
 }
 
 #[test]

@@ -4,11 +4,9 @@ use crate::boost::Settings;
 use crate::boost::loss::Loss;
 use crate::model::boosted::Link;
 use crate::trainer::FitError;
+use crate::trainer::kin::N_ESTIMATORS;
 use crate::trainer::lesson::{Learnt, Lesson};
 use crate::trainer::parameters::Parameters;
-
-/// The parameter of the path that one fit walks.
-pub(super) const N_ESTIMATORS: &str = "n_estimators";
 
 /// One configuration.
 #[derive(Clone, Copy, Debug, PartialEq)]

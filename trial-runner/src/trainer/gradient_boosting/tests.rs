@@ -2,16 +2,11 @@
 
 use std::sync::Arc;
 
-use fleetfit_search_spaces::Configuration;
-
 use super::*;
 use crate::folds::Fold;
 use crate::frame::{FeatureColumn, MISSING, Target};
-use crate::trainer::{LaidOut, Predicted, Spare};
-
-fn configuration(json: &str) -> Configuration {
-    serde_json::from_str(json).unwrap()
-}
+use crate::trainer::searched::{self, Answered, configuration, folds_of};
+use crate::trainer::{Candidate, Predicted, Spare};
 
 fn column(name: &str, values: FeatureValues) -> FeatureColumn {
     FeatureColumn { name: name.into(), values }
@@ -51,11 +46,7 @@ fn in_classes(frame: &mut Frame, n_classes: usize) {
 }
 
 fn folds(n_rows: u32) -> Vec<Fold> {
-    let fold = |fold: u32| {
-        let (validate, train) = (0..n_rows).partition(|row| row % 3 == fold);
-        Fold { train, validate }
-    };
-    (0..3).map(fold).collect()
+    folds_of(n_rows, 3)
 }
 
 fn fit(frame: &Frame, json: &str, rows: &[u32], seed: u64) -> Result<Model, FitError> {
@@ -76,33 +67,8 @@ fn try_all(
     jsons: &[&str],
     stop: &Stop,
 ) -> Vec<Vec<Option<Answered>>> {
-    let parameters: Vec<Configuration> = jsons.iter().map(|json| configuration(json)).collect();
-    let candidates: Vec<Candidate<'_>> =
-        parameters.iter().map(|parameters| Candidate { parameters, seed: 9 }).collect();
-    let trials = Trials {
-        frame,
-        folds,
-        laid_out: &LaidOut::default(),
-        candidates: &candidates,
-        stop,
-        limit: None,
-        spare: &Spare::default(),
-    };
-    let mut answers = vec![vec![None; folds.len()]; jsons.len()];
-    GradientBoosting.try_all(&trials, &mut |heard| {
-        let answer = heard.answer.map(|predicted| match predicted {
-            Predicted::Numbers(numbers) | Predicted::Classes(numbers) => numbers.to_vec(),
-        });
-        let place: &mut Option<Answered> = &mut answers[heard.candidate][heard.fold];
-        assert!(place.is_none(), "candidate {} was heard twice", heard.candidate);
-        let goes_on = answer.is_ok();
-        *place = Some(answer);
-        goes_on
-    });
-    answers
+    searched::try_all(&GradientBoosting, frame, folds, jsons, (stop, &Spare::default()))
 }
-
-type Answered = Result<Vec<f64>, FitError>;
 
 #[test]
 fn a_search_says_what_single_fits_say() {
