@@ -130,3 +130,6 @@ fn pairs(forest: &Forest, shares: &[Share]) -> Vec<([usize; 2], Share)> {
     pairs.sort_by(|a, b| b.1.mean.total_cmp(&a.1.mean).then(a.0.cmp(&b.0)));
     pairs
 }
+
+#[cfg(test)]
+mod tests;
