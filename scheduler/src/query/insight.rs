@@ -197,7 +197,8 @@ pub fn insight(
     let key = index.map(|index| asked.key(index)).transpose()?.flatten();
     let reading = Reading::of(&asked, index)?;
     let insight = Insight::new(&reading.tried, SEED);
-    Ok(Telling { asked: &asked, names: Names::new(&asked.study.space), reading }.view(key, &insight))
+    Ok(Telling { asked: &asked, names: Names::new(&asked.study.space), reading }
+        .view(key, &insight))
 }
 
 /// Everything that an answer is made of.

@@ -176,10 +176,8 @@ impl<'a> Reader<'a> {
 
     fn finish(self) -> Reading {
         let axes = self.asked.study.space.axes();
-        let dimensions = axes.iter().map(|axis| Dimension {
-            kind: kind(&axis.domain),
-            parent: axis.parent,
-        });
+        let dimensions =
+            axes.iter().map(|axis| Dimension { kind: kind(&axis.domain), parent: axis.parent });
         let mut tried = Tried { dimensions: dimensions.collect(), ..Tried::default() };
         let entities = self.n_entities;
         let mut counts = ConfigurationCounts { entities, ..ConfigurationCounts::default() };
