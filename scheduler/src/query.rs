@@ -7,6 +7,7 @@
 mod asked;
 mod entities;
 mod entity;
+mod insight;
 mod parameters;
 mod ranking;
 mod trials;
@@ -23,6 +24,10 @@ use crate::event::EndedBy;
 use crate::journal::{Journal, JournalError, Status, StudyRecord, Summary};
 
 pub use self::entities::{EntityOrder, EntityView, Tallies, entities_page};
+pub use self::insight::{
+    ConfigurationCounts, ConvergenceView, DependenceView, DuplicatesView, ImprovementView,
+    InsightScale, InsightView, InteractionView, ParameterView, PlaneView, PointView, When, insight,
+};
 pub use self::trials::{
     Ended, Rows, TrialFilter, beginning, ended, is_within, news, trials, trials_page,
 };

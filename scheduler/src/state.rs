@@ -33,7 +33,7 @@ pub use self::standings::Ranked;
 use self::standings::Standings;
 pub(crate) use self::tally::Mean;
 use self::tally::{Cut, Tally};
-use self::telling::{Telling, Yardsticks};
+pub(crate) use self::telling::{Telling, Yardsticks};
 
 /// Where a study stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -14,12 +14,12 @@ const ONE: f64 = (1u64 << 40) as f64;
 
 /// The first loss of each entity.
 #[derive(Debug, Default)]
-pub(super) struct Yardsticks {
+pub(crate) struct Yardsticks {
     first: Vec<f64>,
 }
 
 impl Yardsticks {
-    pub(super) fn new(n_entities: u32) -> Self {
+    pub(crate) fn new(n_entities: u32) -> Self {
         Self { first: vec![f64::NAN; n_entities as usize] }
     }
 
@@ -43,7 +43,7 @@ impl Yardsticks {
 
 /// What is gathered for one configuration.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Telling {
+pub(crate) struct Telling {
     /// The only trial's fate, where there is one entity.
     only: Option<Fate>,
     n_completed: u32,
@@ -53,7 +53,7 @@ pub(super) struct Telling {
 
 impl Telling {
     /// A trial of it ended.
-    pub(super) fn end(&mut self, entity: u32, end: &End, goal: Goal, yardsticks: &mut Yardsticks) {
+    pub(crate) fn end(&mut self, entity: u32, end: &End, goal: Goal, yardsticks: &mut Yardsticks) {
         self.n_ended += 1;
         if yardsticks.first.is_empty() {
             self.only = Some(match end {
@@ -74,7 +74,7 @@ impl Telling {
     }
 
     /// What it comes to.
-    pub(super) fn fate(&self) -> Fate {
+    pub(crate) fn fate(&self) -> Fate {
         match self.only {
             Some(fate) => fate,
             None if self.n_completed == 0 => Fate::Failed,

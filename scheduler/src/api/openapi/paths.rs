@@ -315,6 +315,16 @@ fn results() -> Vec<Operation> {
             )
         },
         Operation {
+            parameters: of_study(vec![entity()]),
+            ..get(
+                "/api/v1/studies/{study}/insight",
+                "get_insight",
+                "What the trials tell of the parameters and of the search.",
+                "Insight",
+                &[404],
+            )
+        },
+        Operation {
             parameters: of_study(vec![last]),
             answers: vec![(200, "text/event-stream", text()), (204, "", text())],
             ..get(
