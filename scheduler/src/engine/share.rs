@@ -82,6 +82,7 @@ mod tests {
             started_ms: 1_000,
             ended_ms: 1_000 + ms,
             reports: Vec::new(),
+            further: Vec::new(),
         };
         share.hear(assignment, &[outcome]);
         share.close(assignment);

@@ -120,6 +120,7 @@ mod tests {
             started_ms: at(trial),
             ended_ms: at(trial + 1),
             reports: Vec::new(),
+            further: Vec::new(),
         });
         pace.hear(u64::from(n_trials), &outcomes.collect::<Vec<_>>());
         pace.trials()

@@ -422,6 +422,7 @@ fn outcome(tried: &Block, entity: u32, started_ms: u64) -> Outcome {
         started_ms,
         ended_ms: started_ms + took_ms,
         reports: Vec::new(),
+        further: Vec::new(),
     }
 }
 

@@ -19,7 +19,8 @@ pub(super) struct Course<'a> {
     pub(super) entity: u32,
     pub(super) bench: &'a Bench,
     pub(super) folds: &'a [Fold],
-    pub(super) measure: Measure,
+    /// The first is that of the objective.
+    pub(super) measures: &'a [Measure],
     pub(super) study_seed: u64,
     pub(super) flight: &'a Flight,
     pub(super) spare: &'a Spare,
@@ -31,8 +32,8 @@ pub(super) struct Course<'a> {
 pub(super) struct Entrant {
     number: u32,
     pub(super) training: Training,
-    /// One a fold, once it is known.
-    values: Vec<Option<f64>>,
+    /// Those of each fold, once they are known: one for each measure.
+    values: Vec<Option<Vec<f64>>>,
     fits: u32,
     has_ended: bool,
 }
@@ -133,38 +134,53 @@ impl Course<'_> {
             self.judge(fold, predicted).map_err(Some)
         });
         match judged {
-            Ok(value) => {
+            Ok(values) => {
                 entrant.values.resize(self.folds.len(), None);
-                entrant.values[fold] = Some(value);
+                entrant.values[fold] = Some(values);
             }
             Err(Some(reason)) => entrant.fail(self.entity, reason, news),
             // The assignment is over.
             Err(None) => return false,
         }
-        // In the order of the folds, so that the mean is the same whoever comes first.
-        let values: Option<Vec<f64>> = entrant.values.iter().copied().collect();
-        if let (false, Some(values)) = (entrant.has_ended, values) {
-            let mean = values.iter().sum::<f64>() / values.len() as f64;
-            if mean.is_finite() {
-                entrant.has_ended = true;
-                let trial = (entrant.number, self.entity);
-                news.push(trial, End::Completed { value: mean }, entrant.fits);
-            } else {
-                // Each fold's is finite, and yet their sum is more than a number can hold.
-                let name = self.measure.name();
-                let reason = format!("{name} is not a finite number over all folds");
-                entrant.fail(self.entity, reason, news);
+        let is_whole = entrant.values.iter().all(Option::is_some);
+        if !entrant.has_ended && is_whole {
+            match self.means(&entrant.values) {
+                Ok(mut means) => {
+                    entrant.has_ended = true;
+                    let further = means.split_off(1);
+                    let end = End::Completed { value: means[0] };
+                    let trial = (entrant.number, self.entity);
+                    news.push_with(trial, end, further, entrant.fits);
+                }
+                Err(reason) => entrant.fail(self.entity, reason, news),
             }
         }
         !entrant.has_ended
     }
 
-    fn judge(&self, fold: usize, predicted: Predicted<'_>) -> Result<f64, String> {
-        match self.bench.judge(self.measure, fold, predicted) {
+    /// The mean of each measure, in the order of the folds, so that it is the same whichever comes
+    /// first.
+    fn means(&self, folds: &[Option<Vec<f64>>]) -> Result<Vec<f64>, String> {
+        let mean = |(place, measure): (usize, &Measure)| {
+            let values = folds.iter().flatten().filter_map(|values| values.get(place));
+            let mean = values.sum::<f64>() / folds.len() as f64;
+            // Each fold's is finite, and yet their sum may be more than a number can hold.
+            let name = measure.name();
+            let is_finite = mean.is_finite();
+            is_finite
+                .then_some(mean)
+                .ok_or_else(|| format!("{name} is not a finite number over all folds"))
+        };
+        self.measures.iter().enumerate().map(mean).collect()
+    }
+
+    fn judge(&self, fold: usize, predicted: Predicted<'_>) -> Result<Vec<f64>, String> {
+        let judge = |&measure: &Measure| match self.bench.judge(measure, fold, predicted) {
             Ok(value) if value.is_finite() => Ok(value),
-            Ok(_) => Err(format!("{} is not a finite number on fold {fold}", self.measure.name())),
+            Ok(_) => Err(format!("{} is not a finite number on fold {fold}", measure.name())),
             Err(error) => Err(error.to_string()),
-        }
+        };
+        self.measures.iter().map(judge).collect()
     }
 
     /// Why there is no model; none when the assignment is over.

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use fleetfit_search_spaces::seed::mix;
-use fleetfit_search_spaces::{Alternative, Configuration, Domain, Goal, Outcome, SearchSpace};
+use fleetfit_search_spaces::{Aims, Alternative, Configuration, Domain, Outcome, SearchSpace};
 
 use super::super::QueryError;
 use super::super::asked::Asked;
@@ -46,7 +46,7 @@ struct Open {
 /// Trials as they come, until they are a reading.
 struct Reader<'a> {
     asked: &'a Asked,
-    goal: Goal,
+    aims: Aims,
     entity: Option<u32>,
     n_entities: u32,
     /// Each so many-th configuration is used.
@@ -102,13 +102,14 @@ impl Reading {
 impl<'a> Reader<'a> {
     fn new(asked: &'a Asked, entity: Option<u32>) -> Self {
         let n_entities = if entity.is_some() { 1 } else { asked.record.head.entities };
+        let aims = Aims::of(&asked.study);
         let yardsticks = match n_entities > 1 {
-            true => Yardsticks::new(n_entities),
+            true => Yardsticks::new(n_entities, aims.objectives.len()),
             false => Yardsticks::default(),
         };
         Self {
             asked,
-            goal: asked.study.objective.goal,
+            aims,
             entity,
             n_entities,
             stride: asked.record.summary.proposed.div_ceil(MOST_CONFIGURATIONS).max(1),
@@ -164,13 +165,13 @@ impl<'a> Reader<'a> {
         }
         let number = outcome.configuration;
         let open = self.open.entry(number).or_default();
-        open.telling.end(outcome.entity, &outcome.end, self.goal, &mut self.yardsticks);
+        open.telling.end(outcome, &self.aims, &mut self.yardsticks);
         open.n_ended += 1;
         open.ended_ms = open.ended_ms.max(outcome.ended_ms);
         if open.n_ended >= self.n_entities
             && let Some(open) = self.open.remove(&number)
         {
-            self.closed.push((number, open.telling.fate(), open.ended_ms));
+            self.closed.push((number, open.telling.fate(&self.aims), open.ended_ms));
         }
     }
 
@@ -185,6 +186,7 @@ impl<'a> Reader<'a> {
         for (number, fate, ended_ms) in self.closed {
             let loss = match fate {
                 Fate::Completed(loss) => Some(loss).filter(|loss| loss.is_finite()),
+                Fate::Judged(losses) => Some(losses.first()).filter(|loss| loss.is_finite()),
                 Fate::Stopped(_) | Fate::Failed => None,
             };
             let elapsed_ms = ended_ms.checked_sub(self.first_ms).filter(|_| ended_ms > 0);

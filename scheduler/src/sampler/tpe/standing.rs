@@ -55,6 +55,7 @@ enum Class {
 fn rank(past: &Past) -> (Class, f64) {
     match past.fate {
         Some(Fate::Completed(loss)) => (Class::Completed, loss),
+        Some(Fate::Judged(losses)) => (Class::Completed, losses.first()),
         Some(Fate::Stopped(Some(loss))) => (Class::Stopped, loss),
         Some(Fate::Stopped(None) | Fate::Failed) => (Class::Failed, 0.0),
         None => (Class::Running, 0.0),
