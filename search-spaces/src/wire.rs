@@ -65,10 +65,11 @@ pub struct Assignment {
 pub enum Task {
     /// Try configurations for entities.
     Try(Vec<Block>),
-    /// Try a part of what a trial is: what the study's ladder has at this rung, beyond what it has
-    /// below.
+    /// Try a part of what a trial is: up to a rung of the study's ladder.
     Climb {
-        /// The rung, from 0.
+        /// The rung they have been at; none where they begin.
+        after: Option<u8>,
+        /// The rung they are tried up to, from 0.
         rung: u8,
         /// Whose trials.
         blocks: Vec<Block>,

@@ -300,6 +300,7 @@ fn carry_out(outlets: &mut Outlets, live: &mut Live, command: Command) {
 fn study_of(message: &FromRunner) -> Option<StudyId> {
     match message {
         FromRunner::Outcomes { of, .. }
+        | FromRunner::Reached { of, .. }
         | FromRunner::Report { of, .. }
         | FromRunner::Refitted { of, .. }
         | FromRunner::Done { of }

@@ -47,6 +47,8 @@ pub(super) struct Telling {
     /// The only trial's fate, where there is one entity.
     only: Option<Fate>,
     n_completed: u32,
+    /// How many were stopped with a value.
+    n_valued: u32,
     n_ended: u32,
     sum: i128,
 }
@@ -68,6 +70,11 @@ impl Telling {
                 self.n_completed += 1;
                 yardsticks.compare(entity, goal.loss(*value))
             }
+            // It was compared with others, and its value is what it had reached.
+            End::Stopped { value: Some(value), .. } => {
+                self.n_valued += 1;
+                yardsticks.compare(entity, goal.loss(*value))
+            }
             End::Stopped { .. } | End::Failed { .. } => 1.0,
         };
         self.sum += (share * ONE) as i128;
@@ -77,8 +84,14 @@ impl Telling {
     pub(super) fn fate(&self) -> Fate {
         match self.only {
             Some(fate) => fate,
-            None if self.n_completed == 0 => Fate::Failed,
-            None => Fate::Completed(self.sum as f64 / ONE / f64::from(self.n_ended)),
+            None if self.n_completed + self.n_valued == 0 => Fate::Failed,
+            None => {
+                let share = self.sum as f64 / ONE / f64::from(self.n_ended);
+                match self.n_completed {
+                    0 => Fate::Stopped(Some(share)),
+                    _ => Fate::Completed(share),
+                }
+            }
         }
     }
 }

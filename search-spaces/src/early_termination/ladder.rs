@@ -165,8 +165,10 @@ impl Means<'_> {
         let ladder = Ladder { resource, rungs };
         if ladder.rungs.is_empty() {
             let whole = most.map_or_else(String::new, |n| format!(" of {n}"));
-            let says = format!("stops nobody: there is no rung before the last{whole} {}",
-                resource.name());
+            let says = format!(
+                "stops nobody: there is no rung before the last{whole} {}",
+                resource.name()
+            );
             findings.problem(at, Mistake::new(says, "a rung").hint(self.hint(resource)));
             return None;
         }

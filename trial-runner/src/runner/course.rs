@@ -1,6 +1,6 @@
 //! Configurations of one learner on one entity's folds: what the trainer answers becomes outcomes.
 
-use std::ops::ControlFlow;
+use std::ops::{ControlFlow, Range};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
@@ -12,13 +12,19 @@ use super::flight::Flight;
 use super::news::News;
 use crate::folds::Fold;
 use crate::stop::Stopped;
-use crate::trainer::{Candidate, FitError, Heard, Predicted, Spare, Trainer, Trials};
+use crate::trainer::{Candidate, FitError, Heard, LaidOut, Predicted, Spare, Trainer, Trials};
 
 /// Who is tried, where, and by which rules.
 pub(super) struct Course<'a> {
     pub(super) entity: u32,
     pub(super) bench: &'a Bench,
     pub(super) folds: &'a [Fold],
+    /// What trainers made of them.
+    pub(super) laid_out: &'a LaidOut,
+    /// The folds that are tried.
+    pub(super) tried: Range<usize>,
+    /// The rung that trials are tried up to by so many folds.
+    pub(super) by_folds: Option<u8>,
     pub(super) measure: Measure,
     pub(super) study_seed: u64,
     pub(super) flight: &'a Flight,
@@ -31,15 +37,18 @@ pub(super) struct Course<'a> {
 pub(super) struct Entrant {
     number: u32,
     pub(super) training: Training,
+    /// The rung that it is tried up to by less than its folds have; none where nothing is less.
+    pub(super) rung: Option<u8>,
     /// One a fold, once it is known.
     values: Vec<Option<f64>>,
     fits: u32,
+    /// Whether it is through with what is asked of it.
     has_ended: bool,
 }
 
 impl Entrant {
-    pub(super) fn new(number: u32, training: Training) -> Self {
-        Self { number, training, values: Vec::new(), fits: 0, has_ended: false }
+    pub(super) fn new(number: u32, training: Training, rung: Option<u8>) -> Self {
+        Self { number, training, rung, values: Vec::new(), fits: 0, has_ended: false }
     }
 
     /// Ends the trial.
@@ -104,7 +113,8 @@ impl Course<'_> {
         let trials = Trials {
             frame: &self.bench.frame,
             folds: self.folds,
-            laid_out: &self.bench.laid_out,
+            n_behind: self.tried.start,
+            laid_out: self.laid_out,
             candidates: &candidates,
             stop: &self.flight.stop,
             limit: self.limit_s.map(Duration::from_secs_f64),
@@ -142,12 +152,20 @@ impl Course<'_> {
             Err(None) => return false,
         }
         // In the order of the folds, so that the mean is the same whoever comes first.
-        let values: Option<Vec<f64>> = entrant.values.iter().copied().collect();
+        let values = entrant.values.get(self.tried.clone());
+        let values: Option<Vec<f64>> = values.and_then(|all| all.iter().copied().collect());
         if let (false, Some(values)) = (entrant.has_ended, values) {
             let mean = values.iter().sum::<f64>() / values.len() as f64;
-            if mean.is_finite() {
+            let trial = (entrant.number, self.entity);
+            let n_folds = u32::try_from(self.folds.len()).unwrap_or(u32::MAX);
+            if let Some(rung) = self.by_folds {
                 entrant.has_ended = true;
-                let trial = (entrant.number, self.entity);
+                news.reach(trial, rung, (values, n_folds), entrant.fits);
+            } else if let (Some(rung), true) = (entrant.rung, mean.is_finite()) {
+                entrant.has_ended = true;
+                news.reach(trial, rung, (vec![mean], n_folds), entrant.fits);
+            } else if mean.is_finite() {
+                entrant.has_ended = true;
                 news.push(trial, End::Completed { value: mean }, entrant.fits);
             } else {
                 // Each fold's is finite, and yet their sum is more than a number can hold.
