@@ -1,7 +1,7 @@
 //! Why the core wakes up, what it then knows, and what it asks for.
 
 use fleetfit_search_spaces::wire::{Assignment, Refit};
-use fleetfit_search_spaces::{Configuration, Outcome, Report};
+use fleetfit_search_spaces::{Configuration, Outcome, Reached, Report};
 
 /// Every reason for a study's state to change. Time enters here and nowhere else.
 #[derive(Clone, Debug)]
@@ -20,6 +20,13 @@ pub enum Event {
         assignment: u64,
         /// Their ends, duplicates and strangers included.
         outcomes: Vec<Outcome>,
+    },
+    /// Trials of an assignment came to the rung that they were tried up to.
+    Reached {
+        /// The assignment.
+        assignment: u64,
+        /// What they did, duplicates and strangers included.
+        trials: Vec<Reached>,
     },
     /// A running trial reported.
     Reported {
@@ -83,6 +90,11 @@ pub enum Fact {
     Ended {
         /// Their ends.
         outcomes: Vec<Outcome>,
+    },
+    /// Trials came to a rung, each for the first time.
+    Reached {
+        /// What they did.
+        trials: Vec<Reached>,
     },
     /// The search is over; what follows are refits.
     SearchEnded {

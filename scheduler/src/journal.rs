@@ -15,6 +15,7 @@ mod facts;
 mod lock;
 mod memory;
 mod outcomes;
+mod reached;
 mod read;
 mod record;
 mod restore;

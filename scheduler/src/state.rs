@@ -7,6 +7,7 @@
 //! an end, `flight` for what happens when runners die, `refit` for what follows a search.
 
 mod adopt;
+mod climb;
 mod ends;
 mod flight;
 mod pace;
@@ -24,6 +25,7 @@ use crate::event::{Command, EndedBy, Event, Fact, Step};
 use crate::sampler::{self, Sampler};
 use crate::stopper::{TrialKey, Watch};
 
+use self::climb::Climb;
 use self::flight::{Flight, Purpose};
 use self::pace::Pace;
 use self::refit::Refits;
@@ -82,6 +84,8 @@ pub struct StudyState {
     /// What is tried before the sampler is asked, by number.
     warm: Vec<Configuration>,
     watch: Option<Watch>,
+    /// Trials that are given out by rungs, where they are.
+    climb: Option<Climb>,
     phase: Phase,
     ended_by: Option<EndedBy>,
     elapsed_ms: u64,
@@ -136,6 +140,7 @@ impl StudyState {
             cut,
             sampler,
             warm: Vec::new(),
+            climb: Climb::of(&study, goal, learns).filter(|_| !is_single),
             watch: policy.filter(|_| is_single).map(|policy| Watch::new(policy, goal)),
             phase: Phase::Searching,
             ended_by: None,
@@ -214,6 +219,7 @@ impl StudyState {
                 self.hand_out(left, &mut step);
             }
             Event::Ended { assignment, outcomes } => self.end(assignment, outcomes, &mut step),
+            Event::Reached { assignment, trials } => self.reach(assignment, trials, &mut step),
             Event::Reported { configuration, entity, report } => {
                 self.report(configuration, entity, report, &mut step)
             }
@@ -245,6 +251,13 @@ impl StudyState {
                     self.apply_outcome(outcome);
                 }
                 self.choose_winners();
+            }
+            Fact::Reached { trials } => {
+                if let Some(climb) = &mut self.climb {
+                    for trial in trials {
+                        climb.take(trial);
+                    }
+                }
             }
             Fact::SearchEnded { by } => {
                 self.ended_by = Some(*by);
@@ -293,7 +306,7 @@ impl StudyState {
     /// How many trials are handed out and have not ended. Asks after each of them.
     pub fn running(&self) -> u64 {
         let out = self.flight.pieces_out();
-        let tried = out.filter(|piece| piece.purpose == Purpose::Try);
+        let tried = out.filter(|piece| matches!(piece.purpose, Purpose::Try(_)));
         tried.map(|piece| flight::n_trials(&self.left(piece))).sum()
     }
 
@@ -343,6 +356,8 @@ impl StudyState {
         if self.was_reopened {
             self.first_resumed = self.flight.next_number();
         }
+        // A kill may have come between who reached a rung and what followed from it.
+        self.judge(step);
         if self.phase == Phase::Closed {
             step.commands.push(Command::Finished);
         }
@@ -360,6 +375,9 @@ impl StudyState {
         self.refits.rewind();
         if let Some(watch) = &mut self.watch {
             watch.restart_all();
+        }
+        if let Some(climb) = &mut self.climb {
+            climb.forget_flight();
         }
     }
 
@@ -425,6 +443,7 @@ impl StudyState {
             self.first_adoptable = self.first_resumed;
             self.record(Fact::Reopened, step);
             self.forget_flight();
+            self.judge(step);
         } else if self.phase == Phase::Closed {
             step.commands.push(Command::Finished);
         }

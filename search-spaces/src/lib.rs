@@ -47,6 +47,7 @@ pub use configuration::{Configuration, Setting};
 pub use constraint::Constraint;
 pub use data::{DataSource, DataSpec, Folds, Forecasting, Task};
 pub use early_termination::EarlyTermination;
+pub use early_termination::ladder::{Amount, Ladder, Resource};
 pub use entity::EntityKey;
 pub use job::{Job, Judgement};
 pub use learner::Learner;
@@ -59,7 +60,7 @@ pub use problem::{Notice, Place, Problem, Problems};
 pub use sampling::{Algorithm, Sampling};
 pub use space::{Alternative, Axis, Choice, Domain, Parameter, Scale, SearchSpace};
 pub use study::{Selection, Study};
-pub use trial::{End, Outcome, Report, TrialState};
+pub use trial::{End, Outcome, Reached, Report, TrialState};
 pub use value::Value;
 pub use wire::{
     Assignment, AssignmentKey, Block, FromRunner, StudyId, Task as AssignmentTask, ToRunner,

@@ -74,6 +74,28 @@ pub struct Outcome {
     pub further: Vec<f64>,
 }
 
+/// A trial of a built-in learner that came to a rung, where it waits for who else comes there.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Reached {
+    /// The configuration's number.
+    pub configuration: u32,
+    /// The entity's index.
+    pub entity: u32,
+    /// The rung, from 0.
+    pub rung: u8,
+    /// The metric on each fold that was fitted since the rung before; where rungs are not of folds,
+    /// the mean over all of them.
+    pub values: Vec<f64>,
+    /// How many folds the entity has. Who has values of all of them is through.
+    pub n_folds: u32,
+    /// How many models were fitted since the rung before.
+    pub fits: u32,
+    /// When it began with it, in milliseconds since 1970.
+    pub started_ms: u64,
+    /// When it came there, in milliseconds since 1970.
+    pub ended_ms: u64,
+}
+
 /// How many reports of a trial are kept.
 pub const MAX_REPORTS: usize = 2_000;
 

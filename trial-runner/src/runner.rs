@@ -11,6 +11,7 @@ mod fleet;
 mod flight;
 mod models;
 mod news;
+mod part;
 mod program;
 mod shelf;
 mod slots;

@@ -176,6 +176,7 @@ fn note(post: &Post, messages: &[FromRunner]) {
     for message in messages {
         match message {
             FromRunner::Outcomes { of, .. }
+            | FromRunner::Reached { of, .. }
             | FromRunner::Report { of, .. }
             | FromRunner::Refitted { of, .. } => out.hear(of),
             FromRunner::Done { of } => drop(out.remove(of)),

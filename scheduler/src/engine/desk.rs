@@ -324,6 +324,7 @@ fn trials(note: &Note) -> usize {
 fn study_of(message: &FromRunner) -> Option<StudyId> {
     match message {
         FromRunner::Outcomes { of, .. }
+        | FromRunner::Reached { of, .. }
         | FromRunner::Report { of, .. }
         | FromRunner::Refitted { of, .. }
         | FromRunner::Done { of }

@@ -86,8 +86,14 @@ impl Live {
     pub(super) fn hear(&mut self, message: FromRunner) {
         let event = match message {
             FromRunner::Outcomes { of, outcomes } => {
-                self.share.hear(of.number, &outcomes);
+                let spans = outcomes.iter().map(|one| (one.started_ms, one.ended_ms));
+                self.share.hear(of.number, spans);
                 Event::Ended { assignment: of.number, outcomes }
+            }
+            FromRunner::Reached { of, trials } => {
+                let spans = trials.iter().map(|one| (one.started_ms, one.ended_ms));
+                self.share.hear(of.number, spans);
+                Event::Reached { assignment: of.number, trials }
             }
             FromRunner::Report { of: _, configuration, entity, report } => {
                 Event::Reported { configuration, entity, report }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::mpsc::SyncSender;
 use std::time::{Duration, Instant};
 
-use fleetfit_search_spaces::wire::{Assignment, AssignmentKey, Numbered, Task};
+use fleetfit_search_spaces::wire::{Assignment, AssignmentKey, Numbered};
 use fleetfit_search_spaces::{End, Goal, Outcome, Report, Work};
 use thiserror::Error;
 
@@ -131,8 +131,7 @@ impl Live {
     }
 
     fn lend(&mut self, assignment: Assignment, lease: Duration) -> Option<Numbered> {
-        let (Task::Try(blocks) | Task::Refit(blocks)) = assignment.task;
-        let tried = blocks.into_iter().next()?.tried;
+        let tried = assignment.task.blocks().first()?.tried.clone();
         let (key, since_ms) = (assignment.key, now_ms());
         let until = Instant::now() + lease;
         self.outside.lend(tried.number, Lent::new(key, since_ms, lease, until));

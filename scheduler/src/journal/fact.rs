@@ -5,10 +5,11 @@ use std::borrow::Cow;
 
 use fleetfit_search_spaces::trial::{MAX_FURTHER, MAX_REPORTS};
 use fleetfit_search_spaces::wire::{ModelAddress, Refit};
-use fleetfit_search_spaces::{Configuration, End, Outcome};
+use fleetfit_search_spaces::{Configuration, End, Outcome, Reached};
 
 use super::bytes::{Malformed, Reader, Writer};
 use super::outcomes::{self, Ends};
+use super::reached;
 use crate::event::{EndedBy, Fact};
 
 /// The longest stored record. A leaf of the store's tree holds up to seventeen, and must stay below
@@ -32,8 +33,9 @@ const REOPENED: u8 = 5;
 const ELAPSED: u8 = 6;
 /// A block of outcomes some of which have further values.
 const ENDED_FURTHER: u8 = 7;
+const REACHED: u8 = 8;
 /// Tags above this one are those of later versions.
-pub(super) const LAST_TAG: u8 = ENDED_FURTHER;
+pub(super) const LAST_TAG: u8 = REACHED;
 
 /// One fact, ready to be stored.
 pub(super) struct Encoded {
@@ -64,6 +66,7 @@ pub(super) fn encode(facts: &[Fact]) -> Vec<Encoded> {
         encode_ended(&mut ended, &mut encoded);
         match fact {
             Fact::Refitted { models } => encode_refitted(models, &mut encoded),
+            Fact::Reached { trials } => encode_reached(trials, &mut encoded),
             other => {
                 let proposes = match other {
                     Fact::Proposed { number, .. } => Some(*number),
@@ -93,6 +96,7 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Fact, Malformed> {
         REFITTED => Fact::Refitted { models: read_models(&mut reader)? },
         CLOSED => Fact::Closed,
         REOPENED => Fact::Reopened,
+        REACHED => Fact::Reached { trials: reached::read(&mut reader)? },
         ELAPSED => Fact::Elapsed { elapsed_ms: reader.unsigned()? },
         _ => return Err(Malformed),
     };
@@ -145,7 +149,7 @@ fn encode_other(fact: &Fact) -> Vec<u8> {
             out.unsigned(*elapsed_ms);
         }
         // Blocks have their own functions, because they may become several records.
-        Fact::Ended { .. } | Fact::Refitted { .. } => {}
+        Fact::Ended { .. } | Fact::Refitted { .. } | Fact::Reached { .. } => {}
     }
     out.0
 }
@@ -193,6 +197,16 @@ fn encode_refitted(models: &[Refit], encoded: &mut Vec<Encoded>) {
         let mut out = Writer::default();
         out.byte(REFITTED);
         write_models(piece, &mut out);
+        out.0
+    });
+    encoded.extend(pieces.into_iter().map(|(_, bytes)| Encoded::of(bytes)));
+}
+
+fn encode_reached(trials: &[Reached], encoded: &mut Vec<Encoded>) {
+    let pieces = cut(trials, &mut |piece| {
+        let mut out = Writer::default();
+        out.byte(REACHED);
+        reached::write(piece, &mut out);
         out.0
     });
     encoded.extend(pieces.into_iter().map(|(_, bytes)| Encoded::of(bytes)));

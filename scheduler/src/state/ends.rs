@@ -16,13 +16,14 @@ impl StudyState {
         if self.phase == Phase::Closed {
             return;
         }
-        let piece = self.flight.piece_out(assignment);
-        let n_trials = piece.map_or(1, |piece| flight::n_trials(&piece.parts));
-        self.pace.hear(n_trials, &outcomes);
+        self.hear_pace(assignment, outcomes.iter().map(|one| (one.started_ms, one.ended_ms)));
         let is_stale = assignment < self.first_resumed;
         let mut first = Vec::new();
         for outcome in outcomes {
-            let outcome = cleaned(outcome, &self.aims);
+            let mut outcome = cleaned(outcome, &self.aims);
+            if let Some(climb) = &self.climb {
+                outcome = climb.with_earlier(outcome);
+            }
             let is_moot = is_stale && matches!(outcome.end, End::Stopped { .. });
             if !is_moot && self.apply_outcome(&outcome) {
                 first.push(outcome);
@@ -33,7 +34,15 @@ impl StudyState {
             step.facts.push(Fact::Ended { outcomes: first });
             self.note_elapsed(step);
         }
+        self.judge(step);
         self.drop_if_done(assignment);
+    }
+
+    /// What took how long, in an assignment's trials.
+    pub(super) fn hear_pace(&mut self, assignment: u64, spans: impl Iterator<Item = (u64, u64)>) {
+        let piece = self.flight.piece_out(assignment);
+        let n_trials = piece.map_or(1, |piece| flight::n_trials(&piece.parts));
+        self.pace.hear(n_trials, spans);
     }
 
     /// Takes the end of a trial in; false if it had ended or is none of this study's.
@@ -57,6 +66,9 @@ impl StudyState {
         }
         let mean = open.tally.is_complete().then(|| open.tally.mean());
         *count += 1;
+        if let Some(climb) = &mut self.climb {
+            climb.end(outcome);
+        }
         self.counts.fits += u64::from(outcome.fits);
         if let Some(value) = value {
             let number = outcome.configuration;
@@ -100,7 +112,7 @@ impl StudyState {
             }
         }
         let is_wanted = match piece.purpose {
-            Purpose::Try => self.phase == Phase::Searching,
+            Purpose::Try(_) => self.phase == Phase::Searching,
             Purpose::Refit => self.phase == Phase::Refitting,
         };
         if !is_wanted {
@@ -115,7 +127,7 @@ impl StudyState {
         let reason = format!("the runner died {MAX_DEATHS} times while on it");
         let trials = flight::trials(&piece.parts);
         match piece.purpose {
-            Purpose::Try => {
+            Purpose::Try(_) => {
                 // Nobody saw them begin or end: times of 0 say so.
                 let failed = trials.map(|(configuration, entity)| Outcome {
                     configuration,
@@ -127,9 +139,14 @@ impl StudyState {
                     reports: Vec::new(),
                     further: Vec::new(),
                 });
+                let failed = failed.map(|outcome| match &self.climb {
+                    Some(climb) => climb.with_earlier(outcome),
+                    None => outcome,
+                });
                 let outcomes = failed.collect();
                 self.record(Fact::Ended { outcomes }, step);
                 self.note_elapsed(step);
+                self.judge(step);
             }
             Purpose::Refit => {
                 let failed = trials.map(|(configuration, entity)| Refit {
@@ -149,7 +166,9 @@ impl StudyState {
         for (number, ranges) in &piece.parts {
             let entities = ranges.iter().cloned().flatten();
             let ranges = match piece.purpose {
-                Purpose::Try => tally::ranges(entities.filter(|&e| self.is_open(*number, e))),
+                Purpose::Try(stage) => {
+                    tally::ranges(entities.filter(|&e| self.is_to_do(stage, *number, e)))
+                }
                 Purpose::Refit => {
                     tally::ranges(entities.filter(|&e| self.needs_refit(e) == Some(*number)))
                 }

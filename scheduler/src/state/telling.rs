@@ -52,6 +52,8 @@ pub(crate) struct Telling {
     /// The only trial's fate, where there is one entity.
     only: Option<Fate>,
     n_completed: u32,
+    /// How many were stopped with a value.
+    n_valued: u32,
     n_ended: u32,
     /// Of the first objective.
     sum: i128,
@@ -89,6 +91,19 @@ impl Telling {
                     *sum += (share * ONE) as i128;
                 }
             }
+            // It was compared with others, and its first value is what it had reached.
+            End::Stopped { value: Some(value), .. } => {
+                self.n_valued += 1;
+                let loss = aims.objectives[0].goal.loss(value);
+                for (objective, sum) in sums.enumerate() {
+                    let share = match objective {
+                        0 => yardsticks.compare(outcome.entity, 0, loss),
+                        _ => 1.0,
+                    };
+                    *sum += (share * ONE) as i128;
+                }
+                self.n_infeasible += u32::from(!aims.constraints.is_empty());
+            }
             End::Stopped { .. } | End::Failed { .. } => {
                 sums.for_each(|sum| *sum += ONE as i128);
                 self.n_infeasible += u32::from(!aims.constraints.is_empty());
@@ -102,7 +117,8 @@ impl Telling {
         let mean = |sum: i128| sum as f64 / ONE / n_ended;
         match self.only {
             Some(fate) => fate,
-            None if self.n_completed == 0 => Fate::Failed,
+            None if self.n_completed + self.n_valued == 0 => Fate::Failed,
+            None if self.n_completed == 0 => Fate::Stopped(Some(mean(self.sum))),
             None if aims.are_plain() => Fate::Completed(mean(self.sum)),
             None => {
                 let sums = std::iter::once(&self.sum).chain(&self.further);

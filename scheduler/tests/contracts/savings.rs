@@ -30,6 +30,7 @@ fn run(study: u64, policy: Option<&Policy>) -> (u64, f64) {
         policy: policy.clone(),
         evaluation_interval: 1,
         delay_evaluation: 0,
+        ladder: None,
     });
     let mut watch = policy.map(|policy| Watch::new(&policy, Goal::Minimize));
     let mut waiting = 0..N_TRIALS;

@@ -36,9 +36,7 @@ fn dispatched(step: &Step) -> Vec<Assignment> {
 }
 
 fn blocks(assignment: &Assignment) -> &[Block] {
-    match &assignment.task {
-        AssignmentTask::Try(blocks) | AssignmentTask::Refit(blocks) => blocks,
-    }
+    assignment.task.blocks()
 }
 
 /// A single range. Written in brackets, it looks like a mistake.
@@ -111,8 +109,8 @@ fn run(state: &mut StudyState) -> (Vec<Fact>, Vec<Assignment>) {
         assert!(!assignments.is_empty() || state.phase() == Phase::Closed, "stuck");
         for assignment in assignments {
             let step = match assignment.task {
-                AssignmentTask::Try(_) => tell(state, &assignment),
                 AssignmentTask::Refit(_) => refit(state, &assignment),
+                _ => tell(state, &assignment),
             };
             facts.extend(step.facts);
             facts.extend(release(state, &assignment).facts);
@@ -224,8 +222,8 @@ proptest! {
             facts.extend(proposed);
             for assignment in assignments {
                 let told = match assignment.task {
-                    AssignmentTask::Try(_) => tell(&mut live, &assignment),
                     AssignmentTask::Refit(_) => refit(&mut live, &assignment),
+                    _ => tell(&mut live, &assignment),
                 };
                 facts.extend(told.facts);
                 facts.extend(release(&mut live, &assignment).facts);
@@ -521,6 +519,7 @@ fn a_command_is_one_trial_an_assignment_and_is_stopped_early() {
         policy: Policy::BanditFactor(0.2),
         evaluation_interval: 1,
         delay_evaluation: 2,
+        ladder: None,
     });
     let mut state = started(&study, 1);
     let (running, _) = wanted(&mut state, 4);

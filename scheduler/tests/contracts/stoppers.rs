@@ -17,7 +17,8 @@ const HALVING: [Policy; 3] = [
 ];
 
 fn watch(policy: &Policy, goal: Goal, evaluation_interval: u32, delay_evaluation: u32) -> Watch {
-    let policy = EarlyTermination { policy: policy.clone(), evaluation_interval, delay_evaluation };
+    let (policy, ladder) = (policy.clone(), None);
+    let policy = EarlyTermination { policy, evaluation_interval, delay_evaluation, ladder };
     Watch::new(&policy, goal)
 }
 

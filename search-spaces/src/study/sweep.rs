@@ -4,7 +4,7 @@ use super::goals::{self, Goals, read_goals};
 use super::header::{self, Header};
 use super::{Reading, Selection, Study};
 use crate::data::{DATA_KEYS, DataSpec, Task, is_out_of_bag};
-use crate::early_termination::EarlyTermination;
+use crate::early_termination::{EarlyTermination, Means, Whose};
 use crate::fields::{At, Fields};
 use crate::findings::{Findings, Mistake};
 use crate::learner::{Demand, Learner};
@@ -81,7 +81,14 @@ pub(super) fn read(mut root: Fields<'_>, name: &str, findings: &mut Findings) ->
     }
     let grid = is_grid.then(|| Grid { size: space.as_ref().and_then(SearchSpace::grid_size) });
     let limits = Limits::read(&mut root, grid.as_ref(), findings);
-    let early_termination = read_early_termination(&mut root, has_learner, findings);
+    let whose = match (&work, &space, &data) {
+        _ if !has_learner => Whose::Reporters,
+        (Some(work), Some(space), Some(data)) => Whose::Learners(Some(Means { work, space, data })),
+        _ => Whose::Learners(None),
+    };
+    let early_termination = root
+        .take("early_termination", findings)
+        .and_then(|at| EarlyTermination::read(&at, &whose, findings));
     let selection = root.take("selection", findings).map(|at| Selection::read(&at, findings));
     goals::say_what_counts(&root.at, &objectives, &constraints, findings);
     let seed = root.take("seed", findings).map(|at| at.int_in(0, i64::MAX, findings));
@@ -176,21 +183,6 @@ fn read_task(root: &mut Fields<'_>, trial: &At<'_>, findings: &mut Findings) -> 
             .require("task", "task: regression (or classification, forecasting)", findings)
             .and_then(|at| at.word(TASKS, findings)),
     }
-}
-
-fn read_early_termination(
-    root: &mut Fields<'_>,
-    has_learner: bool,
-    findings: &mut Findings,
-) -> Option<EarlyTermination> {
-    let at = root.take("early_termination", findings)?;
-    let policy = EarlyTermination::read(&at, findings)?;
-    if has_learner {
-        let says = "stops trials that report, and built-in learners do not in this version";
-        let mistake = Mistake::new(says, "nothing");
-        findings.cannot_run(&at, mistake.hint("remove early_termination"));
-    }
-    Some(policy)
 }
 
 fn refuse_command_keys(keys: [&Option<At<'_>>; 2], findings: &mut Findings) {

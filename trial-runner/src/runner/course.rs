@@ -1,6 +1,6 @@
 //! Configurations of one learner on one entity's folds: what the trainer answers becomes outcomes.
 
-use std::ops::ControlFlow;
+use std::ops::{ControlFlow, Range};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
@@ -12,13 +12,19 @@ use super::flight::Flight;
 use super::news::News;
 use crate::folds::Fold;
 use crate::stop::Stopped;
-use crate::trainer::{Candidate, FitError, Heard, Predicted, Spare, Trainer, Trials};
+use crate::trainer::{Candidate, FitError, Heard, LaidOut, Predicted, Spare, Trainer, Trials};
 
 /// Who is tried, where, and by which rules.
 pub(super) struct Course<'a> {
     pub(super) entity: u32,
     pub(super) bench: &'a Bench,
     pub(super) folds: &'a [Fold],
+    /// What trainers made of them.
+    pub(super) laid_out: &'a LaidOut,
+    /// The folds that are tried.
+    pub(super) tried: Range<usize>,
+    /// The rung that trials are tried up to by so many folds.
+    pub(super) by_folds: Option<u8>,
     /// The first is that of the objective.
     pub(super) measures: &'a [Measure],
     pub(super) study_seed: u64,
@@ -32,15 +38,18 @@ pub(super) struct Course<'a> {
 pub(super) struct Entrant {
     number: u32,
     pub(super) training: Training,
+    /// The rung that it is tried up to by less than its folds have; none where nothing is less.
+    pub(super) rung: Option<u8>,
     /// Those of each fold, once they are known: one for each measure.
     values: Vec<Option<Vec<f64>>>,
     fits: u32,
+    /// Whether it is through with what is asked of it.
     has_ended: bool,
 }
 
 impl Entrant {
-    pub(super) fn new(number: u32, training: Training) -> Self {
-        Self { number, training, values: Vec::new(), fits: 0, has_ended: false }
+    pub(super) fn new(number: u32, training: Training, rung: Option<u8>) -> Self {
+        Self { number, training, rung, values: Vec::new(), fits: 0, has_ended: false }
     }
 
     /// Ends the trial.
@@ -105,7 +114,8 @@ impl Course<'_> {
         let trials = Trials {
             frame: &self.bench.frame,
             folds: self.folds,
-            laid_out: &self.bench.laid_out,
+            n_behind: self.tried.start,
+            laid_out: self.laid_out,
             candidates: &candidates,
             stop: &self.flight.stop,
             limit: self.limit_s.map(Duration::from_secs_f64),
@@ -142,17 +152,30 @@ impl Course<'_> {
             // The assignment is over.
             Err(None) => return false,
         }
-        let is_whole = entrant.values.iter().all(Option::is_some);
-        if !entrant.has_ended && is_whole {
-            match self.means(&entrant.values) {
+        let values = entrant.values.get(self.tried.clone());
+        let values: Option<Vec<Vec<f64>>> = values.and_then(|all| all.iter().cloned().collect());
+        if let (false, Some(values)) = (entrant.has_ended, values) {
+            let trial = (entrant.number, self.entity);
+            let n_folds = u32::try_from(self.folds.len()).unwrap_or(u32::MAX);
+            if let Some(rung) = self.by_folds {
+                entrant.has_ended = true;
+                let values = values.iter().filter_map(|values| values.first().copied());
+                news.reach(trial, rung, (values.collect(), n_folds), entrant.fits);
+                return false;
+            }
+            match self.means(&values) {
+                Err(reason) => entrant.fail(self.entity, reason, news),
                 Ok(mut means) => {
                     entrant.has_ended = true;
                     let further = means.split_off(1);
-                    let end = End::Completed { value: means[0] };
-                    let trial = (entrant.number, self.entity);
-                    news.push_with(trial, end, further, entrant.fits);
+                    match entrant.rung {
+                        Some(rung) => news.reach(trial, rung, (means, n_folds), entrant.fits),
+                        None => {
+                            let end = End::Completed { value: means[0] };
+                            news.push_with(trial, end, further, entrant.fits);
+                        }
+                    }
                 }
-                Err(reason) => entrant.fail(self.entity, reason, news),
             }
         }
         !entrant.has_ended
@@ -160,9 +183,9 @@ impl Course<'_> {
 
     /// The mean of each measure, in the order of the folds, so that it is the same whichever comes
     /// first.
-    fn means(&self, folds: &[Option<Vec<f64>>]) -> Result<Vec<f64>, String> {
+    fn means(&self, folds: &[Vec<f64>]) -> Result<Vec<f64>, String> {
         let mean = |(place, measure): (usize, &Measure)| {
-            let values = folds.iter().flatten().filter_map(|values| values.get(place));
+            let values = folds.iter().filter_map(|values| values.get(place));
             let mean = values.sum::<f64>() / folds.len() as f64;
             // Each fold's is finite, and yet their sum may be more than a number can hold.
             let name = measure.name();

@@ -65,7 +65,7 @@ impl Trainer for GradientBoosting {
 
     fn try_all(&self, trials: &Trials<'_>, hear: &mut Hear<'_>) {
         let mut is_open = vec![true; trials.candidates.len()];
-        for fold in 0..trials.folds.len() {
+        for fold in trials.ahead() {
             let mut waiting: Vec<usize> =
                 (0..trials.candidates.len()).filter(|&index| is_open[index]).collect();
             while let Some(&first) = waiting.first() {

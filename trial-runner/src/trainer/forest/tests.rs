@@ -118,6 +118,7 @@ fn try_all(
     let trials = Trials {
         frame,
         folds,
+        n_behind: 0,
         laid_out: &LaidOut::default(),
         candidates: &candidates,
         stop: &Stop::default(),
