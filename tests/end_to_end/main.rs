@@ -24,5 +24,6 @@ mod material;
 mod predict;
 mod selection;
 mod service;
+mod start;
 mod trials;
 mod wrong;

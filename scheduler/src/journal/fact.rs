@@ -9,7 +9,7 @@ use fleetfit_search_spaces::{Configuration, End, Outcome};
 
 use super::bytes::{Malformed, Reader, Writer};
 use super::outcomes::{self, Ends};
-use crate::event::{EndedBy, Fact};
+use crate::event::{EndedBy, Fact, Mark};
 
 /// The longest stored record. A leaf of the store's tree holds up to seventeen, and must stay below
 /// the size at which sled writes a page to a file that it never syncs.
@@ -30,8 +30,9 @@ const REFITTED: u8 = 3;
 const CLOSED: u8 = 4;
 const REOPENED: u8 = 5;
 const ELAPSED: u8 = 6;
+const QUEUED: u8 = 9;
 /// Tags above this one are those of later versions.
-pub(super) const LAST_TAG: u8 = ELAPSED;
+pub(super) const LAST_TAG: u8 = QUEUED;
 
 /// One fact, ready to be stored.
 pub(super) struct Encoded {
@@ -86,6 +87,7 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Fact, Malformed> {
         REFITTED => Fact::Refitted { models: read_models(&mut reader)? },
         CLOSED => Fact::Closed,
         REOPENED => Fact::Reopened,
+        QUEUED => read_queued(&mut reader)?,
         ELAPSED => Fact::Elapsed { elapsed_ms: reader.unsigned()? },
         _ => return Err(Malformed),
     };
@@ -137,6 +139,18 @@ fn encode_other(fact: &Fact) -> Vec<u8> {
             out.byte(ELAPSED);
             out.unsigned(*elapsed_ms);
         }
+        Fact::Queued { configurations, mark } => {
+            out.byte(QUEUED);
+            out.unsigned(configurations.len() as u64);
+            configurations.iter().for_each(|queued| out.text(&queued.to_json()));
+            out.byte(u8::from(mark.is_some()));
+            if let Some(Mark { key, request, numbers }) = mark {
+                out.unsigned(*key);
+                out.unsigned(*request);
+                out.unsigned(numbers.len() as u64);
+                numbers.iter().for_each(|number| out.unsigned(u64::from(*number)));
+            }
+        }
         // Blocks have their own functions, because they may become several records.
         Fact::Ended { .. } | Fact::Refitted { .. } => {}
     }
@@ -156,6 +170,21 @@ fn ended_by(byte: u8) -> Result<EndedBy, Malformed> {
 
 fn configuration(reader: &mut Reader<'_>) -> Result<Configuration, Malformed> {
     serde_json::from_slice(reader.bytes()?).map_err(|_| Malformed)
+}
+
+fn read_queued(reader: &mut Reader<'_>) -> Result<Fact, Malformed> {
+    let n = reader.unsigned()?;
+    let configurations = (0..n).map(|_| configuration(reader)).collect::<Result<_, _>>()?;
+    let mark = match reader.byte()? {
+        0 => None,
+        1 => {
+            let (key, request, n) = (reader.unsigned()?, reader.unsigned()?, reader.unsigned()?);
+            let numbers = (0..n).map(|_| reader.u32()).collect::<Result<_, _>>()?;
+            Some(Mark { key, request, numbers })
+        }
+        _ => return Err(Malformed),
+    };
+    Ok(Fact::Queued { configurations, mark })
 }
 
 fn encode_ended(ended: &mut Vec<Cow<'_, Outcome>>, encoded: &mut Vec<Encoded>) {

@@ -60,6 +60,6 @@ impl Sampler for Random {
 }
 
 /// A number in [0, 1) from the 53 highest bits.
-pub(super) fn unit(bits: u64) -> f64 {
+pub(crate) fn unit(bits: u64) -> f64 {
     (bits >> 11) as f64 / (1u64 << 53) as f64
 }

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use super::super::*;
 use super::{one_fact, outcome};
-use crate::event::EndedBy;
+use crate::event::{EndedBy, Mark};
 
 /// One of each kind, for the golden below.
 fn every_kind() -> Vec<Fact> {
@@ -21,6 +21,8 @@ fn every_kind() -> Vec<Fact> {
     reporting.reports = [1, 2, 9].map(|step| Report { step, value: 1.0 }).to_vec();
     let model = ModelAddress { digest: "00ff".into(), pack: 1, offset: 300, length: 44 };
     let setting = Setting::Value(Value::Float(1e-7));
+    let queued = Configuration(vec![("r".into(), setting.clone())]);
+    let mark = Mark { key: 1, request: 300, numbers: vec![301] };
     vec![
         Fact::Proposed { number: 300, configuration: Configuration(vec![("r".into(), setting)]) },
         Fact::Ended {
@@ -42,6 +44,7 @@ fn every_kind() -> Vec<Fact> {
         Fact::Elapsed { elapsed_ms: 60_000 },
         Fact::Closed,
         Fact::Reopened,
+        Fact::Queued { configurations: vec![queued], mark: Some(mark) },
     ]
 }
 
@@ -59,6 +62,7 @@ fn the_stored_form_stays() {
         "06e0d403",
         "04",
         "05",
+        "09010a7b2272223a31652d377d0101ac0201ad02",
     ];
     let encoded = fact::encode(&every_kind());
     let text: Vec<String> = encoded
