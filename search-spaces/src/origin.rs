@@ -71,10 +71,13 @@ impl Origin {
                 let mut fields = at.map(findings)?;
                 let path = fields.take("path", findings).map(|at| at.text(findings));
                 let study = fields.take("study", findings).map(|at| at.text(findings));
+                let before = findings.problems.len();
                 fields.finish(findings);
                 match (path, study) {
                     (Some(path), study) => Self::File { path: path?, study: study.flatten() },
                     (None, Some(study)) => Self::Study { study: study? },
+                    // What was meant by another key is said there.
+                    (None, None) if findings.problems.len() > before => return None,
                     (None, None) => {
                         let mistake = Mistake::new("names nothing", "a path or a study");
                         findings.problem(at, mistake.hint("write path: trials.csv"));
