@@ -27,7 +27,7 @@ pub use earlier::Earlier;
 pub use grid::Grid;
 pub use history::Fate;
 pub use random::Random;
-pub(crate) use random::unit;
+pub(crate) use random::draws;
 pub use sobol::Sobol;
 
 /// Proposes configurations.

@@ -19,14 +19,11 @@ mod table;
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
-use fleetfit_search_spaces::seed::mix;
 use fleetfit_search_spaces::{Configuration, SearchSpace};
-use rand::Rng;
-use rand_pcg::Pcg64;
 
 use crate::journal::Journal;
 use crate::query::{self, QueryError};
-use crate::sampler::unit;
+use crate::sampler::draws;
 
 pub use self::csv::configurations;
 pub use self::gather::{Faults, MAX_FILE_BYTES, Sources, Start, gather};
@@ -48,10 +45,7 @@ pub fn fill(
     seed: u64,
     number: u64,
 ) -> Option<Configuration> {
-    let state = [mix(&[seed, number, 6]), mix(&[seed, number, 7])];
-    let state = u128::from(state[0]) << 64 | u128::from(state[1]);
-    let mut draw = Pcg64::new(state, u128::from(number));
-    space.fill(part, &mut || unit(draw.next_u64()))
+    space.fill(part, &mut draws(seed, number))
 }
 
 /// The configurations of a study that are worth trying first, the best first.

@@ -138,7 +138,7 @@ fn a_service_is_sent_the_files_and_takes_what_is_asked_for() {
     place.write("points.yaml", "- {x: 0.7}\n- {y: 0.7}\n");
     let wrong = place.fleetfit(&["enqueue", "outside", "points.yaml"]);
     assert_eq!(wrong.code, 2);
-    let says = "points.yaml:2:4: 1.y is no parameter of this space, which has x";
+    let says = "points.yaml:2:7: 1.y is no parameter of this space, which has x";
     assert!(wrong.stderr.contains(says), "{}", wrong.stderr);
     // Whatever was answered is there after a kill.
     service.kill().expect("it is killed");

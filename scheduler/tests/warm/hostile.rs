@@ -110,7 +110,7 @@ fn a_hundred_thousand_rows_are_cut_to_the_best_and_the_latest() {
     let least = start.earlier.iter().map(|trial| trial.loss).fold(f64::INFINITY, f64::min);
     assert_eq!(least, 0.0);
     let last = start.earlier.last().unwrap();
-    assert_eq!(last.loss, (99_999 * 104_729 % 99_991) as f64);
+    assert_eq!(last.loss, (99_999_u64 * 104_729 % 99_991) as f64);
     assert!(start.remarks[0].1.contains("100000 completed trials"), "{}", start.remarks[0].1);
     assert!(start.remarks[0].1.contains("the best and the latest 2000 count"));
 }
