@@ -148,6 +148,13 @@ Examples:
   fleetfit rerun store-demand
   fleetfit rerun store-demand --name store-demand-june --set limits.max_total_trials=20")]
     Rerun(RerunArgs),
+    /// Try configurations before whatever the sampler proposes next.
+    #[command(after_help = "\
+Examples:
+  fleetfit enqueue store-demand --set learning_rate=0.1 --set max_depth=5
+  fleetfit enqueue store-demand known-good.yaml
+  fleetfit enqueue store-demand known-good.csv --server http://fleet:7766")]
+    Enqueue(EnqueueArgs),
     /// Remove a study with its trials, logs and models.
     #[command(after_help = "Example:\n  fleetfit delete store-demand")]
     Delete(StudyArgs),
@@ -365,6 +372,23 @@ pub(crate) struct RerunArgs {
     /// Wait until the study is over, and print how it ended.
     #[arg(long)]
     pub(crate) wait: bool,
+    /// Whom to ask.
+    #[command(flatten)]
+    pub(crate) server: ServerArgs,
+}
+
+/// What to try next.
+#[derive(Debug, Args)]
+pub(crate) struct EnqueueArgs {
+    /// The study's name.
+    pub(crate) study: String,
+    /// A file of configurations: a list in YAML or JSON, or CSV with a column for each parameter.
+    #[arg(conflicts_with = "set")]
+    pub(crate) file: Option<PathBuf>,
+    /// A value of the one configuration, e.g. --set learning_rate=0.1 (repeatable); what is left out
+    /// is drawn.
+    #[arg(long, value_name = "PATH=VALUE", required_unless_present = "file")]
+    pub(crate) set: Vec<String>,
     /// Whom to ask.
     #[command(flatten)]
     pub(crate) server: ServerArgs,

@@ -7,6 +7,7 @@ mod backup;
 mod check;
 mod cli;
 mod client;
+mod enqueue;
 mod exit;
 mod export;
 mod failure;
@@ -34,6 +35,7 @@ mod service;
 mod show;
 mod signals;
 mod source;
+mod start;
 mod submission;
 mod submit;
 mod table;
@@ -97,6 +99,7 @@ fn act(cli: Cli, printer: &Printer) -> Result<i32, Failure> {
         Command::Serve(args) => serve::serve(&args, &home, printer),
         Command::Runner(args) => runner::runner(&args, &home::find(None), &cache, printer),
         Command::Submit(args) => submit::submit(&args, &home, printer),
+        Command::Enqueue(args) => enqueue::enqueue(&args, &home, printer),
         Command::Rerun(args) => submit::rerun(&args, &home, printer),
         Command::Schedule { command } => schedule::schedule(&command, &home, printer),
         Command::Studies(server) => ask::studies(&home, &server, printer),

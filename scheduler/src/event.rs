@@ -65,6 +65,14 @@ pub enum Event {
         /// How many.
         trials: u32,
     },
+    /// Somebody asks for configurations to be tried before the sampler is asked again: points of the
+    /// space, none of which waits already.
+    Queued {
+        /// The configurations.
+        configurations: Vec<Configuration>,
+        /// What the request was marked with.
+        mark: Option<Mark>,
+    },
     /// Time has passed; the study has run for so long, interruptions not counted.
     Elapsed {
         /// Milliseconds.
@@ -85,6 +93,13 @@ pub enum Fact {
         number: u32,
         /// The configuration.
         configuration: Configuration,
+    },
+    /// Configurations are tried before the sampler is asked again.
+    Queued {
+        /// The configurations.
+        configurations: Vec<Configuration>,
+        /// What the request was marked with.
+        mark: Option<Mark>,
     },
     /// Trials ended, each for the first time.
     Ended {
@@ -115,6 +130,17 @@ pub enum Fact {
         /// Milliseconds.
         elapsed_ms: u64,
     },
+}
+
+/// A request that counts once, however often it comes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mark {
+    /// A hash of what it was marked with.
+    pub key: u64,
+    /// A hash of what it asked for.
+    pub request: u64,
+    /// What it was answered: the numbers of its configurations.
+    pub numbers: Vec<u32>,
 }
 
 /// Why a search ended.

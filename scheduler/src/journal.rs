@@ -139,6 +139,7 @@ impl Journal {
             material: study.material.clone(),
             warm: study.warm.clone(),
             parent: study.parent.clone(),
+            notices: study.notices.clone(),
         };
         let writer = self.writer();
         if self.store.has(Table::Names, study.name.as_bytes())? {

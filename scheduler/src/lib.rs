@@ -23,4 +23,4 @@ pub mod api;
 pub mod bus;
 pub mod engine;
 
-pub use event::{Command, EndedBy, Event, Fact, Step};
+pub use event::{Command, EndedBy, Event, Fact, Mark, Step};

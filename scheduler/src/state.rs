@@ -11,6 +11,7 @@ mod climb;
 mod ends;
 mod flight;
 mod pace;
+mod queue;
 mod refit;
 mod search;
 mod standings;
@@ -28,6 +29,8 @@ use crate::stopper::{TrialKey, Watch};
 use self::climb::Climb;
 use self::flight::{Flight, Purpose};
 use self::pace::Pace;
+use self::queue::Asked;
+pub use self::queue::NotQueued;
 use self::refit::Refits;
 pub use self::refit::Unfitted;
 use self::search::Queue;
@@ -81,8 +84,8 @@ pub struct StudyState {
     cut: Cut,
     /// None if the study asks for a sampler that this version does not have: nothing is proposed.
     sampler: Option<Box<dyn Sampler>>,
-    /// What is tried before the sampler is asked, by number.
-    warm: Vec<Configuration>,
+    /// What is tried before the sampler is asked.
+    asked: Asked,
     watch: Option<Watch>,
     /// Trials that are given out by rungs, where they are.
     climb: Option<Climb>,
@@ -139,8 +142,8 @@ impl StudyState {
             id: StudyId::default(),
             cut,
             sampler,
-            warm: Vec::new(),
             climb: Climb::of(&study, goal, learns).filter(|_| !is_single),
+            asked: Asked::default(),
             watch: policy.filter(|_| is_single).map(|policy| Watch::new(policy, goal)),
             phase: Phase::Searching,
             ended_by: None,
@@ -189,23 +192,6 @@ impl StudyState {
         self.large = large;
     }
 
-    /// Tries these first: those that are in the space, each once. Asked before the first fact is
-    /// replayed, in every life of the study with the same ones.
-    pub fn warm_start(&mut self, configurations: Vec<Configuration>) {
-        for configuration in configurations {
-            let is_known = self.warm.contains(&configuration);
-            if !is_known && self.study.space.contains(&configuration) {
-                self.warm.push(configuration);
-            }
-        }
-        // Before its first proposal, the sampler knows all of them.
-        for configuration in &self.warm {
-            if let Some(sampler) = &mut self.sampler {
-                sampler.avoid(configuration);
-            }
-        }
-    }
-
     /// Takes in what happened. The facts are applied already; they have to be on disk before the
     /// commands are carried out. A `Wanted` that could not be met is not remembered.
     pub fn handle(&mut self, event: Event) -> Step {
@@ -234,6 +220,7 @@ impl StudyState {
             Event::Asked { trials } => {
                 self.hand_out(trials, &mut step);
             }
+            Event::Queued { configurations, mark } => self.queue(configurations, mark, &mut step),
             Event::Elapsed { elapsed_ms } => self.elapsed_ms = self.elapsed_ms.max(elapsed_ms),
             Event::Cancelled => self.cancel(&mut step),
             Event::Resumed => self.resume(&mut step),
@@ -246,6 +233,9 @@ impl StudyState {
     pub fn apply(&mut self, fact: &Fact) {
         match fact {
             Fact::Proposed { number, configuration } => self.apply_proposed(*number, configuration),
+            Fact::Queued { configurations, mark } => {
+                self.apply_queued(configurations, mark.as_ref())
+            }
             Fact::Ended { outcomes } => {
                 for outcome in outcomes {
                     self.apply_outcome(outcome);
@@ -394,8 +384,9 @@ impl StudyState {
             return;
         }
         self.counts.proposed += 1;
+        let is_asked = self.asked.take(number);
         if let Some(sampler) = &mut self.sampler
-            && (number as usize >= self.warm.len() || sampler.learns())
+            && (!is_asked || sampler.learns())
         {
             sampler.seen(number, configuration);
         }

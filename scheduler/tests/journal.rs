@@ -18,7 +18,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use fleetfit_scheduler::journal::{Index, Journal, JournalError, NewStudy, Status, Summary};
-use fleetfit_scheduler::{EndedBy, Fact};
+use fleetfit_scheduler::{EndedBy, Fact, Mark};
 use fleetfit_search_spaces::wire::{ModelAddress, Refit};
 use fleetfit_search_spaces::{Configuration, End, EntityKey, Outcome, Report, Setting, Value};
 use proptest::prelude::*;
@@ -148,6 +148,11 @@ fn refit() -> impl Strategy<Value = Refit> {
     })
 }
 
+fn mark() -> impl Strategy<Value = Mark> {
+    (any::<u64>(), any::<u64>(), prop::collection::vec(any::<u32>(), 0..5))
+        .prop_map(|(key, request, numbers)| Mark { key, request, numbers })
+}
+
 fn fact() -> impl Strategy<Value = Fact> {
     let by = prop_oneof![
         Just(EndedBy::Trials),
@@ -165,6 +170,8 @@ fn fact() -> impl Strategy<Value = Fact> {
         Just(Fact::Closed),
         Just(Fact::Reopened),
         any::<u64>().prop_map(|elapsed_ms| Fact::Elapsed { elapsed_ms }),
+        (prop::collection::vec(configuration(), 0..6), prop::option::of(mark()))
+            .prop_map(|(configurations, mark)| Fact::Queued { configurations, mark }),
     ]
 }
 

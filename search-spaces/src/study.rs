@@ -13,6 +13,7 @@ pub(crate) use header::{check_labels, default_name, read_name};
 use serde::{Deserialize, Serialize};
 
 use crate::automl::AutoMl;
+use crate::configuration::Configuration;
 use crate::constraint::Constraint;
 use crate::data::DataSpec;
 use crate::early_termination::EarlyTermination;
@@ -20,6 +21,7 @@ use crate::fields::{At, Fields};
 use crate::findings::{Findings, Mistake};
 use crate::limits::Limits;
 use crate::objective::Objective;
+use crate::origin::Origin;
 use crate::priority::Priority;
 use crate::problem::{Notice, Problem};
 use crate::sampling::Sampling;
@@ -70,6 +72,12 @@ pub struct Study {
     /// How much of the runners it gets.
     #[serde(default)]
     pub priority: Priority,
+    /// What is tried first, each whole or in part.
+    #[serde(default)]
+    pub points_to_evaluate: Vec<Configuration>,
+    /// Earlier trials that it starts from.
+    #[serde(default)]
+    pub start_from: Vec<Origin>,
     /// The seed, where the job names one; otherwise it is drawn once when the study is created.
     pub seed: Option<u64>,
     /// What is worth saying about the job.

@@ -25,5 +25,6 @@ mod material;
 mod predict;
 mod selection;
 mod service;
+mod start;
 mod trials;
 mod wrong;

@@ -11,7 +11,7 @@ use super::board::Board;
 use super::leases::forget_leases;
 use super::live::{Live, index, summarise};
 use super::outside::AskError;
-use super::{Capacity, EngineError, Note, OpenStudy, Outlets, Receipt, Stats};
+use super::{Capacity, EngineError, Note, OpenStudy, Outlets, QueueError, Receipt, Stats};
 use crate::event::{Command, Event, Fact, Step};
 use crate::journal::{Index, Journal, JournalError, Status, Summary};
 use crate::state::Phase;
@@ -116,6 +116,12 @@ impl Desk {
                 Ok(live) => live.ask(trials, lease, done),
                 Err(error) => drop(done.send(Err(error))),
             },
+            Note::Enqueue { study, wish, done } => {
+                match self.live.iter_mut().find(|live| live.name == study) {
+                    Some(live) => live.enqueue(wish, done),
+                    None => drop(done.send(Err(QueueError::NotRunning))),
+                }
+            }
             Note::Tell { study, results, done } => match self.external(&study) {
                 Ok(live) => live.told(results, done),
                 Err(error) => drop(done.send(Err(error))),
@@ -244,6 +250,7 @@ impl Desk {
             }
             live.keep_leases(journal)?;
             live.answer_outside();
+            live.answer_queued();
         }
         live.retain(|live| {
             let is_over = live.state.phase() == Phase::Closed;

@@ -10,7 +10,7 @@ use fleetfit_search_spaces::{Configuration, End, Outcome, Reached};
 use super::bytes::{Malformed, Reader, Writer};
 use super::outcomes::{self, Ends};
 use super::reached;
-use crate::event::{EndedBy, Fact};
+use crate::event::{EndedBy, Fact, Mark};
 
 /// The longest stored record. A leaf of the store's tree holds up to seventeen, and must stay below
 /// the size at which sled writes a page to a file that it never syncs.
@@ -34,8 +34,9 @@ const ELAPSED: u8 = 6;
 /// A block of outcomes some of which have further values.
 const ENDED_FURTHER: u8 = 7;
 const REACHED: u8 = 8;
+const QUEUED: u8 = 9;
 /// Tags above this one are those of later versions.
-pub(super) const LAST_TAG: u8 = REACHED;
+pub(super) const LAST_TAG: u8 = QUEUED;
 
 /// One fact, ready to be stored.
 pub(super) struct Encoded {
@@ -97,6 +98,7 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Fact, Malformed> {
         CLOSED => Fact::Closed,
         REOPENED => Fact::Reopened,
         REACHED => Fact::Reached { trials: reached::read(&mut reader)? },
+        QUEUED => read_queued(&mut reader)?,
         ELAPSED => Fact::Elapsed { elapsed_ms: reader.unsigned()? },
         _ => return Err(Malformed),
     };
@@ -148,6 +150,18 @@ fn encode_other(fact: &Fact) -> Vec<u8> {
             out.byte(ELAPSED);
             out.unsigned(*elapsed_ms);
         }
+        Fact::Queued { configurations, mark } => {
+            out.byte(QUEUED);
+            out.unsigned(configurations.len() as u64);
+            configurations.iter().for_each(|queued| out.text(&queued.to_json()));
+            out.byte(u8::from(mark.is_some()));
+            if let Some(Mark { key, request, numbers }) = mark {
+                out.unsigned(*key);
+                out.unsigned(*request);
+                out.unsigned(numbers.len() as u64);
+                numbers.iter().for_each(|number| out.unsigned(u64::from(*number)));
+            }
+        }
         // Blocks have their own functions, because they may become several records.
         Fact::Ended { .. } | Fact::Refitted { .. } | Fact::Reached { .. } => {}
     }
@@ -167,6 +181,21 @@ fn ended_by(byte: u8) -> Result<EndedBy, Malformed> {
 
 fn configuration(reader: &mut Reader<'_>) -> Result<Configuration, Malformed> {
     serde_json::from_slice(reader.bytes()?).map_err(|_| Malformed)
+}
+
+fn read_queued(reader: &mut Reader<'_>) -> Result<Fact, Malformed> {
+    let n = reader.unsigned()?;
+    let configurations = (0..n).map(|_| configuration(reader)).collect::<Result<_, _>>()?;
+    let mark = match reader.byte()? {
+        0 => None,
+        1 => {
+            let (key, request, n) = (reader.unsigned()?, reader.unsigned()?, reader.unsigned()?);
+            let numbers = (0..n).map(|_| reader.u32()).collect::<Result<_, _>>()?;
+            Some(Mark { key, request, numbers })
+        }
+        _ => return Err(Malformed),
+    };
+    Ok(Fact::Queued { configurations, mark })
 }
 
 fn encode_ended(ended: &mut Vec<Cow<'_, Outcome>>, encoded: &mut Vec<Encoded>) {

@@ -35,7 +35,8 @@ impl Asked {
 
     pub(super) fn status(&self, notices: &[Notice]) -> Result<StatusView, QueryError> {
         let summary = &self.record.summary;
-        let notices = self.study.notices.iter().chain(notices).cloned();
+        let own = self.study.notices.iter().chain(&self.record.head.notices);
+        let notices = own.chain(notices).cloned();
         Ok(StatusView {
             study: self.record.head.name.clone(),
             status: summary.status,

@@ -57,6 +57,8 @@ fn study(work: Work, selection: Selection) -> Study {
         automl: None,
         selection,
         priority: fleetfit_search_spaces::Priority::Medium,
+        points_to_evaluate: Vec::new(),
+        start_from: Vec::new(),
         seed: None,
         notices: vec![Notice { place: Place::default(), message: "from the job".into() }],
         cannot_run: Vec::new(),

@@ -139,13 +139,28 @@ impl History {
         self.n_ended
     }
 
-    /// Whether the very point is among them.
-    pub(super) fn holds(&self, units: &[f64]) -> bool {
+    /// Those from a number on.
+    pub(super) fn from(&self, number: u32) -> &[Past] {
+        &self.trials[self.trials.partition_point(|past| past.number < number)..]
+    }
+
+    /// Puts these in the place of all before a number; their own numbers ascend up to it.
+    pub(super) fn begin_with(&mut self, pasts: Vec<Past>, number: u32) {
+        let own = self.trials.partition_point(|past| past.number < number);
+        self.trials.splice(..own, pasts);
+        self.n_ended = self.trials.iter().filter(|past| past.fate.is_some()).count();
+        if self.n_ended > MOST {
+            self.forget();
+        }
+    }
+
+    /// Whether the very point is among those from a number on.
+    pub(super) fn holds(&self, units: &[f64], number: u32) -> bool {
         let is_same = |past: &Past| {
             let mut pairs = past.units.iter().zip(units);
             pairs.all(|(own, unit)| own == unit || own.is_nan() && unit.is_nan())
         };
-        self.trials.iter().any(is_same)
+        self.from(number).iter().any(is_same)
     }
 
     /// All that is remembered, by number.
@@ -262,8 +277,8 @@ mod tests {
         let axes = line();
         let mut history = History::default();
         history.begin(&axes, 0, &axes.configuration(&[0.25]));
-        assert!(history.holds(&[0.25]));
-        assert!(!history.holds(&[0.5]));
+        assert!(history.holds(&[0.25], 0));
+        assert!(!history.holds(&[0.5], 0));
     }
 
     #[test]

@@ -352,10 +352,10 @@ impl StudyState {
         let mut numbers = Vec::new();
         for _ in 0..size {
             let number = self.counts.proposed;
-            let warm = self.warm.get(number as usize).cloned();
+            let asked = self.asked.next(number).cloned();
             let sampler = self.sampler.as_mut();
             let drawn = || sampler.and_then(|sampler| sampler.propose(number));
-            let Some(configuration) = warm.or_else(drawn) else {
+            let Some(configuration) = asked.or_else(drawn) else {
                 self.is_exhausted = true;
                 break;
             };

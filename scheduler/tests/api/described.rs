@@ -73,6 +73,7 @@ fn answers_have_the_forms_that_are_described() {
     post("/ask", json!({"n": 4}));
     post("/report", json!({"trial": 0, "value": 0.5}));
     post("/tell", json!({"results": [{"trial": 0, "value": 0.5}, {"trial": 1, "failed": "x"}]}));
+    post("/enqueue", json!({"configurations": [{"x": 0.5}, {}]}));
     post("/cancel", json!(null));
     post("/resume", json!(null));
     post("/rerun", json!({"name": "again"}));

@@ -31,6 +31,8 @@ pub(crate) fn study(space: SearchSpace, algorithm: Algorithm, max_total_trials: 
         automl: None,
         selection: Selection::Raw,
         priority: Priority::Medium,
+        points_to_evaluate: Vec::new(),
+        start_from: Vec::new(),
         seed: None,
         notices: Vec::new(),
         cannot_run: Vec::new(),

@@ -160,6 +160,8 @@ fn assemble(name: String, metric: Measure, mut automl: AutoMl, budget: Budget) -
         automl: Some(automl),
         selection: Selection::default(),
         priority: Priority::default(),
+        points_to_evaluate: Vec::new(),
+        start_from: Vec::new(),
         seed: None,
         notices: Vec::new(),
         cannot_run: Vec::new(),

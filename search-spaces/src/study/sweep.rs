@@ -3,6 +3,7 @@
 use super::goals::{self, Goals, read_goals};
 use super::header::{self, Header};
 use super::{Reading, Selection, Study};
+use crate::configuration::Configuration;
 use crate::data::{DATA_KEYS, DataSpec, Task, is_out_of_bag};
 use crate::early_termination::{EarlyTermination, Means, Whose};
 use crate::fields::{At, Fields};
@@ -10,6 +11,8 @@ use crate::findings::{Findings, Mistake};
 use crate::learner::{Demand, Learner};
 use crate::limits::{Grid, Limits};
 use crate::objective::Objective;
+use crate::origin::Origin;
+use crate::points;
 use crate::priority::Priority;
 use crate::sampling::{Algorithm, Sampling};
 use crate::space::{Domain, SearchSpace, branches};
@@ -92,6 +95,8 @@ pub(super) fn read(mut root: Fields<'_>, name: &str, findings: &mut Findings) ->
     let selection = root.take("selection", findings).map(|at| Selection::read(&at, findings));
     goals::say_what_counts(&root.at, &objectives, &constraints, findings);
     let seed = root.take("seed", findings).map(|at| at.int_in(0, i64::MAX, findings));
+    let known = space.as_ref().filter(|_| space_is_whole);
+    let (points_to_evaluate, start_from) = read_start(&mut root, known, &limits, findings);
     root.finish(findings);
     header::notice_ignored(&ignored, findings);
     let command = match &work {
@@ -105,6 +110,8 @@ pub(super) fn read(mut root: Fields<'_>, name: &str, findings: &mut Findings) ->
         data: data.clone(),
         selection: selection.flatten().unwrap_or_default(),
         priority,
+        points_to_evaluate,
+        start_from,
         seed: seed.flatten().map(i64::unsigned_abs),
         ..study
     });
@@ -138,6 +145,8 @@ impl Parts {
             automl: None,
             selection: Selection::default(),
             priority: Priority::default(),
+            points_to_evaluate: Vec::new(),
+            start_from: Vec::new(),
             seed: None,
             notices: Vec::new(),
             cannot_run: Vec::new(),
@@ -183,6 +192,33 @@ fn read_task(root: &mut Fields<'_>, trial: &At<'_>, findings: &mut Findings) -> 
             .require("task", "task: regression (or classification, forecasting)", findings)
             .and_then(|at| at.word(TASKS, findings)),
     }
+}
+
+/// What is tried first, and where the study starts from.
+fn read_start(
+    root: &mut Fields<'_>,
+    space: Option<&SearchSpace>,
+    limits: &Option<Limits>,
+    findings: &mut Findings,
+) -> (Vec<Configuration>, Vec<Origin>) {
+    root.also_called("initial_points", "points_to_evaluate");
+    root.also_called("warm_start", "start_from");
+    let mut points = Vec::new();
+    if let (Some(at), Some(space)) = (root.take("points_to_evaluate", findings), space) {
+        points = points::read(&at, space, findings);
+        if let Some(most) = limits.as_ref().map(|limits| limits.max_total_trials as usize)
+            && points.len() > most
+        {
+            let says = format!(
+                "has {} configurations, more than max_total_trials {most}; the first {most} are \
+                 tried",
+                points.len()
+            );
+            findings.notice(&at, &says);
+        }
+    }
+    let origins = root.take("start_from", findings);
+    (points, origins.map(|at| Origin::read_all(&at, findings)).unwrap_or_default())
 }
 
 fn refuse_command_keys(keys: [&Option<At<'_>>; 2], findings: &mut Findings) {

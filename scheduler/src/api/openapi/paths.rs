@@ -205,6 +205,17 @@ fn studies() -> Vec<Operation> {
                 &[404, 409],
             )
         },
+        Operation {
+            parameters: vec![study(), repeats()],
+            body: Some(json("Enqueue")),
+            answers: vec![(200, JSON, named("Queued"))],
+            ..post(
+                "/api/v1/studies/{study}/enqueue",
+                "enqueue",
+                "Has configurations tried before the sampler is asked again.",
+                &[404, 409],
+            )
+        },
     ]
 }
 

@@ -1,5 +1,6 @@
 //! The forms of what goes in and comes out.
 
+use fleetfit_search_spaces::points::MAX_POINTS;
 use serde_json::Value;
 use utoipa::openapi::schema::{
     AdditionalProperties, ArrayBuilder, ObjectBuilder, OneOfBuilder, Schema, SchemaType, Type,
@@ -225,6 +226,24 @@ fn requests() -> Vec<(&'static str, Form)> {
         ("Result", result()),
         ("NewSchedule", new_schedule()),
         ("Told", object("What became of the results, in order.", vec![("results", list(told))])),
+        (
+            "Enqueue",
+            object(
+                "Configurations to try next, each in whole or in part.",
+                vec![("configurations", list_of(named("Configuration"), 1, MAX_POINTS))],
+            ),
+        ),
+        (
+            "Queued",
+            object(
+                "The numbers of configurations that were asked for, in their order.",
+                vec![
+                    ("study", text()),
+                    ("trials", list(trial())),
+                    ("notices", list(named("Notice"))),
+                ],
+            ),
+        ),
         (
             "Rerun",
             object(
