@@ -81,7 +81,13 @@ fn sentence_by_sentence(study: &Study) -> String {
     }
     let algorithm = word(&study.sampling.algorithm);
     say("sampling", algorithm);
-    say("objective", format!("{} {}", word(&study.objective.goal), study.objective.metric));
+    for (index, objective) in study.objectives().enumerate() {
+        let what = if index == 0 { "objective" } else { "" };
+        say(what, format!("{} {}", word(&objective.goal), objective.metric));
+    }
+    for (index, constraint) in study.constraints.iter().enumerate() {
+        say(if index == 0 { "keeps" } else { "" }, constraint.to_string());
+    }
     let limits = &study.limits;
     say(
         "limits",

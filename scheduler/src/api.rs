@@ -16,6 +16,7 @@ mod guard;
 mod health;
 mod json_job;
 mod logs;
+mod measured;
 mod metrics;
 mod models;
 mod openapi;

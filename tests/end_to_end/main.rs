@@ -21,6 +21,7 @@ mod learner;
 mod lifecycle;
 mod limits;
 mod material;
+mod objectives;
 mod predict;
 mod selection;
 mod service;

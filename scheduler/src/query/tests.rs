@@ -46,6 +46,8 @@ fn study(work: Work, selection: Selection) -> Study {
             goal: Goal::Maximize,
             value: ValueRule::Best,
         },
+        further_objectives: Vec::new(),
+        constraints: Vec::new(),
         limits: Limits {
             max_total_trials: 100,
             max_concurrent_trials: 4,
