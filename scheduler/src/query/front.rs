@@ -12,8 +12,8 @@ use fleetfit_search_spaces::{Aims, End, Outcome};
 
 use super::asked::Asked;
 use super::{HypervolumeView, QueryError, Values};
+use crate::sampler::front::dominates;
 use crate::sampler::front::hypervolume::{hypervolume, most_points};
-use crate::sampler::front::{dominates, front};
 use crate::state::{Mean, Ranked};
 
 /// A front may grow for as long as a study runs; a larger one than this takes no more points than
@@ -331,7 +331,7 @@ impl Asked {
 /// The places of those that no other dominates: for tests that ask the slow way.
 #[cfg(test)]
 pub(super) fn places(losses: &[Vec<f64>]) -> Vec<usize> {
-    front(losses)
+    crate::sampler::front::front(losses)
 }
 
 #[cfg(test)]
