@@ -74,7 +74,7 @@ fn the_front_of_a_command_is_that_of_its_trials() {
     assert_eq!(found, front(&rows));
     assert_eq!(ran["front"], json!(found.len()));
     assert_eq!(ran["best"]["trial"], json!(found[0]));
-    assert_eq!(ran["constraints"], json!(["ms <= 20.0"]));
+    assert_eq!(ran["constraints"], json!(["ms <= 20"]));
     let volume = &ran["hypervolume"];
     assert!(number(&volume["value"]) > 0.0, "{volume}");
     let kept = rows.iter().filter(|row| row["feasible"] == true);
@@ -148,11 +148,11 @@ fn where_nobody_keeps_the_bounds_there_is_no_winner() {
     let ran = place.json(&["run", "job.yaml"]);
     assert_eq!((&ran["status"], &ran["best"]), (&json!("completed"), &Value::Null));
     let notices = ran["notices"].to_string();
-    let says = "none of the 4 completed trials keeps ms <= 2.0, so there is no winner";
+    let says = "none of the 4 completed trials keeps ms <= 2, so there is no winner";
     assert!(notices.contains(says), "{notices}");
     let best = place.fleetfit(&["best", "traded"]);
     assert_eq!(best.code, 4);
-    assert!(best.stderr.contains("no completed trial that keeps ms <= 2.0"), "{}", best.stderr);
+    assert!(best.stderr.contains("no completed trial that keeps ms <= 2"), "{}", best.stderr);
 }
 
 const LEARNER: &str = "\

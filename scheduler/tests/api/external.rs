@@ -146,7 +146,7 @@ fn values_of_several_metrics_are_told_by_name() {
     post("tell", json!({"results": [{"trial": 4, "failed": "no memory"}]})).ok();
     let status = place.get("/api/v1/studies/several").ok();
     assert_eq!(status["objectives"][1], json!({"name": "speed", "goal": "maximize"}));
-    assert_eq!(status["constraints"], json!(["ms <= 20.0"]));
+    assert_eq!(status["constraints"], json!(["ms <= 20"]));
     assert_eq!(status["metrics"], json!(["loss", "speed", "ms"]));
     assert_eq!(status["front"], 2);
     // Between (1, 0.5) and (2, 2), up to the worst of those that keep the bound: (3, 0.5).

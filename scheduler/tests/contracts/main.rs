@@ -1,5 +1,6 @@
 //! What every sampler, every stopper and the state of a study promise, whatever the study.
 
+mod aims;
 mod fronts;
 mod paces;
 mod samplers;
