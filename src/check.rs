@@ -101,7 +101,13 @@ fn sentence_by_sentence(study: &Study) -> String {
         });
         say("starts from", names.collect::<Vec<_>>().join(", "));
     }
-    say("objective", format!("{} {}", word(&study.objective.goal), study.objective.metric));
+    for (index, objective) in study.objectives().enumerate() {
+        let what = if index == 0 { "objective" } else { "" };
+        say(what, format!("{} {}", word(&objective.goal), objective.metric));
+    }
+    for (index, constraint) in study.constraints.iter().enumerate() {
+        say(if index == 0 { "keeps" } else { "" }, constraint.to_string());
+    }
     let limits = &study.limits;
     say(
         "limits",

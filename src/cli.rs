@@ -439,7 +439,7 @@ pub(crate) struct BestArgs {
     /// Every entity, one after the other.
     #[arg(long)]
     pub(crate) all: bool,
-    /// The K best instead of the best.
+    /// The K best instead of the best; with several objectives the first K of the front.
     #[arg(long, value_name = "K", value_parser = value_parser!(u32).range(1..))]
     pub(crate) top: Option<u32>,
     /// Whom to ask.

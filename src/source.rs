@@ -155,14 +155,18 @@ impl Source {
         &self,
         study: &str,
         entity: Option<&str>,
-        top: u32,
+        top: Option<u32>,
     ) -> Result<Vec<BestView>, Failure> {
         match self {
-            Self::Directory(journal, _) => Ok(query::best(journal, study, entity, top as usize)?),
+            Self::Directory(journal, _) => {
+                Ok(query::best_or_front(journal, study, entity, top.map(|top| top as usize))?)
+            }
             Self::Service(client) => {
-                let entity =
-                    entity.map(|key| format!("&entity={}", escape(key))).unwrap_or_default();
-                client.get(&format!("/studies/{}/best?top={top}{entity}", escape(study)))
+                let entity = entity.map(|key| format!("entity={}", escape(key)));
+                let top = top.map(|top| format!("top={top}"));
+                let asked: Vec<String> = top.into_iter().chain(entity).collect();
+                let asked = asked.join("&");
+                client.get(&format!("/studies/{}/best?{asked}", escape(study)))
             }
         }
     }

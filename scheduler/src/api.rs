@@ -18,6 +18,7 @@ mod health;
 mod insight;
 mod json_job;
 mod logs;
+mod measured;
 mod metrics;
 mod models;
 mod openapi;

@@ -52,7 +52,7 @@ pub use fleetfit_search_spaces::StudyId;
 /// what is stored so stays so. In 2 trials had one value.
 const FORMAT: u32 = 3;
 /// Entities whose facts are found together.
-const BLOCK_ENTITIES: u32 = 256;
+pub(crate) const BLOCK_ENTITIES: u32 = 256;
 /// Changes written at once where a study has more than memory should hold.
 const BATCH: usize = 2_000;
 /// Records removed at once: others wait no longer than that to write.

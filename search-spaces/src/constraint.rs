@@ -54,7 +54,10 @@ pub struct Constraint {
 
 impl fmt::Display for Constraint {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "{} {} {:?}", self.metric, self.side.sign(), self.bound)
+        // Very large and very small bounds are long without an exponent.
+        let plain = self.bound.to_string();
+        let bound = if plain.len() <= 17 { plain } else { format!("{:?}", self.bound) };
+        write!(formatter, "{} {} {bound}", self.metric, self.side.sign())
     }
 }
 

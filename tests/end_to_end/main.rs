@@ -22,6 +22,7 @@ mod learner;
 mod lifecycle;
 mod limits;
 mod material;
+mod objectives;
 mod predict;
 mod selection;
 mod service;

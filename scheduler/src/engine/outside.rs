@@ -21,6 +21,8 @@ pub struct TrialResult {
     pub trial: u32,
     /// How it ended.
     pub end: End,
+    /// Where it completed, its values of the study's other metrics, in their order.
+    pub further: Vec<f64>,
 }
 
 /// What became of a result.
@@ -172,7 +174,7 @@ impl Live {
             started_ms: lent.as_ref().map_or(ended_ms, |lent| lent.since_ms),
             ended_ms,
             reports: lent.as_ref().map(|lent| lent.reports.clone()).unwrap_or_default(),
-            further: Vec::new(),
+            further: result.further,
         };
         // Whoever tells of a trial that is not lent had it before: no cancel has stopped it.
         let assignment = lent.as_ref().map_or(u64::MAX, |lent| lent.key.number);

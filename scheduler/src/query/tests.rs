@@ -9,6 +9,8 @@ use fleetfit_search_spaces::{
     Setting, Study, Value, ValueRule, Work,
 };
 
+mod fronts;
+
 use super::trials::{Rows, page_of, seen};
 use super::*;
 use crate::event::Fact;
@@ -46,6 +48,8 @@ fn study(work: Work, selection: Selection) -> Study {
             goal: Goal::Maximize,
             value: ValueRule::Best,
         },
+        further_objectives: Vec::new(),
+        constraints: Vec::new(),
         limits: Limits {
             max_total_trials: 100,
             max_concurrent_trials: 4,
@@ -201,7 +205,8 @@ impl Fixture {
 
     fn asked(&self, study: Study) -> Asked {
         let record = find(&self.journal, "asked").unwrap();
-        Asked { journal: self.journal.clone(), record, study: Arc::new(study) }
+        let aims = fleetfit_search_spaces::Aims::of(&study);
+        Asked { journal: self.journal.clone(), record, study: Arc::new(study), aims }
     }
 
     fn chosen(&self, selection: Selection) -> Asked {

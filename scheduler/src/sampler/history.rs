@@ -122,6 +122,12 @@ impl History {
         let mut aimed =
             Self { trials: self.trials.clone(), n_ended: self.n_ended, ..Self::default() };
         aimed.set_losses(&numbers, &scalars);
+        for past in &mut aimed.trials {
+            // What these had reached is of the first objective alone.
+            if let Some(Fate::Stopped(reached)) = &mut past.fate {
+                *reached = None;
+            }
+        }
         Some(aimed)
     }
 

@@ -91,8 +91,7 @@ pub fn gather(study: &Study, seed: u64, sources: &Sources<'_>) -> Result<Start, 
     take_in_turns(&study.space, bests, n_first, &mut start.first);
     if let Some(name) = deaf(study).filter(|_| !study.start_from.is_empty()) {
         let says = format!(
-            "{name} does not learn from earlier trials: the best of them are tried first, and that \
-             is all"
+            "{name} not learn from earlier trials: the best of them are tried first, and that is all"
         );
         start.remarks.push((0, says));
         start.earlier.clear();
@@ -105,11 +104,15 @@ fn n_first(study: &Study) -> usize {
     MOST_FIRST.min((study.limits.max_total_trials / FIRST_SHARE) as usize).max(1)
 }
 
-/// The name of the study's sampler, if it does not learn.
-fn deaf(study: &Study) -> Option<&'static str> {
+/// Who does not learn, if nobody does: one earlier loss does not say how a trial stands where there
+/// are several, or bounds.
+fn deaf(study: &Study) -> Option<String> {
+    if !study.further_objectives.is_empty() || !study.constraints.is_empty() {
+        return Some("searches with several objectives or constraints do".to_owned());
+    }
     match study.sampling.meant(&study.space) {
         algorithm @ (Algorithm::Random | Algorithm::Sobol | Algorithm::Grid) => {
-            Some(algorithm.name())
+            Some(format!("{} does", algorithm.name()))
         }
         _ => None,
     }

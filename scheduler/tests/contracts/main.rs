@@ -1,5 +1,7 @@
 //! What every sampler, every stopper and the state of a study promise, whatever the study.
 
+mod aims;
+mod fronts;
 mod paces;
 mod queue;
 mod samplers;

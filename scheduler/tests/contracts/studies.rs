@@ -20,6 +20,8 @@ pub(crate) fn study(space: SearchSpace, algorithm: Algorithm, max_total_trials: 
             goal: Goal::Minimize,
             value: ValueRule::Best,
         },
+        further_objectives: Vec::new(),
+        constraints: Vec::new(),
         limits: Limits {
             max_total_trials,
             max_concurrent_trials: max_total_trials,

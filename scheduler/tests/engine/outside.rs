@@ -23,7 +23,7 @@ fn ask(handle: &EngineHandle, trials: u32, lease: Duration) -> Vec<u32> {
 }
 
 fn tell(handle: &EngineHandle, trial: u32, value: f64) -> Told {
-    let results = vec![TrialResult { trial, end: End::Completed { value } }];
+    let results = vec![TrialResult { trial, end: End::Completed { value }, further: Vec::new() }];
     handle.tell_results("test", results).unwrap()[0]
 }
 

@@ -304,9 +304,15 @@ fn result() -> Form {
     let with = |fields| object("How one trial ended.", fields);
     let forms = OneOfBuilder::new()
         .item(with(vec![("trial", trial()), ("value", number())]))
+        .item(with(vec![("trial", trial()), ("values", values())]))
         .item(with(vec![("trial", trial()), ("failed", text())]))
         .item(with(vec![("trial", trial()), ("stopped", text()), ("value?", number_or_nothing())]));
     Schema::OneOf(forms.build()).into()
+}
+
+/// A number for each metric.
+fn values() -> Form {
+    map_of(number(), "A value for each metric of a study that measures several.")
 }
 
 pub(super) fn scalar() -> Form {
@@ -350,7 +356,11 @@ fn status() -> Form {
     let statuses = ["queued", "running", "completed", "stopped", "failed", "interrupted"];
     let ends = ["trials", "timeout", "space", "cancel", "exit_score"];
     let goal = words(&["minimize", "maximize"]);
-    let metric = object("What is measured.", vec![("name", text()), ("goal", goal)]);
+    let metric = || object("What is measured.", vec![("name", text()), ("goal", goal.clone())]);
+    let hypervolume = object(
+        "The volume that the front beats, up to the worst value of each objective.",
+        vec![("value", number()), ("reference", values())],
+    );
     object(
         "How a study stands.",
         vec![
@@ -361,8 +371,13 @@ fn status() -> Form {
             ("entities", count()),
             ("trials", named("TrialCounts")),
             ("fits", count()),
-            ("metric", metric),
+            ("metric", metric()),
+            ("objectives?", list(metric())),
+            ("constraints?", list(text())),
+            ("metrics?", list(text())),
             ("best", or_nothing(named("Best"))),
+            ("front?", count()),
+            ("hypervolume?", hypervolume),
             ("notices", list(named("Notice"))),
             ("max_total_trials", count()),
             ("proposed", count()),
@@ -378,6 +393,7 @@ fn best() -> Form {
         vec![
             ("entity", or_nothing(named("EntityKey"))),
             ("value", number_or_nothing()),
+            ("values?", values()),
             ("configuration", named("Configuration")),
             ("learner?", text()),
             ("command?", text()),
@@ -412,6 +428,8 @@ fn trial_row() -> Form {
             ("entity", or_nothing(named("EntityKey"))),
             ("state", words(&["completed", "stopped", "failed"])),
             ("value", number_or_nothing()),
+            ("values?", values()),
+            ("feasible?", truth()),
             ("configuration", named("Configuration")),
             ("learner", text_or_nothing()),
             ("reason", text_or_nothing()),
