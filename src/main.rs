@@ -35,6 +35,8 @@ mod service;
 mod show;
 mod signals;
 mod source;
+
+mod standstill;
 mod start;
 mod submission;
 mod submit;

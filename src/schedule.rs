@@ -1,10 +1,10 @@
 //! `fleetfit schedule`: jobs that a service runs again and again.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use fleetfit_scheduler::schedule::{NewSchedule, ScheduleView, StoredJob};
-use fleetfit_search_spaces::schedule::{Change, CreateJob, ScheduleFile};
-use fleetfit_search_spaces::{Job, Problem, Problems};
+use fleetfit_search_spaces::schedule::{Change, CreateJob, Schedule, ScheduleFile};
+use fleetfit_search_spaces::{Job, Place, Problem, Problems};
 use serde_json::Value as Json;
 
 use crate::cli::{ScheduleArgs, ScheduleCommand, ServerArgs};
@@ -58,18 +58,20 @@ fn create(
     let (name, text, folder) = submission::read(file)?;
     let judgement = ScheduleFile::read(&name, &text).map_err(Failure::Problems)?.judge();
     printer.notices(&judgement.notices);
-    let schedule = judgement.schedule.map_err(Failure::Problems)?;
-    let submission = match &schedule.create_job {
-        CreateJob::File { path, changes, .. } => {
-            let beside = file.parent().unwrap_or(Path::new("")).join(path);
-            of_file(&beside, changes, printer)?
+    let submission = judgement.create_job.map(|job| match job {
+        CreateJob::File { path, changes, place } => {
+            let beside = file.parent().unwrap_or(Path::new("")).join(&path);
+            let job =
+                submission::read(&beside).map_err(|failure| not_there(failure, &path, &place));
+            of_file(job?, &changes, printer)
         }
         CreateJob::Inline(job) => {
             let ground = Ground::Folder(folder);
             let verdict = Verdict::of(&job.file, job.text.clone(), Vec::new(), ground);
-            taken(verdict, |problem| in_place(problem, job))?
+            taken(verdict, |problem| in_place(problem, &job))
         }
-    };
+    });
+    let submission = together(&name, judgement.schedule, submission)?;
     let client = submit::service(home, server)?;
     let base_dir = submission.base_dir.to_str().filter(|_| server.server.is_none());
     let material = match base_dir {
@@ -87,9 +89,50 @@ fn create(
     told(&client.post_json("/schedules", &new)?, printer)
 }
 
+/// The job that a schedule runs; or the problems of both at once, those of the schedule's file first,
+/// in their order there.
+fn together(
+    file: &str,
+    schedule: Result<Schedule, Problems>,
+    job: Option<Result<Submission, Failure>>,
+) -> Result<Submission, Failure> {
+    let mut problems = schedule.err().map_or_else(Vec::new, |problems| problems.0);
+    match job {
+        Some(Ok(submission)) if problems.is_empty() => return Ok(submission),
+        Some(Err(Failure::Problems(Problems(of_job)))) => {
+            // A job that stands in the schedule was judged with it.
+            let fresh: Vec<_> = of_job.into_iter().filter(|own| !problems.contains(own)).collect();
+            problems.extend(fresh);
+        }
+        Some(Err(failure)) if problems.is_empty() => return Err(failure),
+        _ => {}
+    }
+    problems.sort_by_key(|problem| match problem.place.file == file {
+        true => (false, problem.place.line, problem.place.column),
+        false => (true, 0, 0),
+    });
+    Err(Failure::Problems(Problems(problems)))
+}
+
+/// A job's file that cannot be read, where the schedule names it.
+fn not_there(failure: Failure, path: &str, place: &Place) -> Failure {
+    let Failure::Problems(Problems(mut problems)) = failure else { return failure };
+    for problem in &mut problems {
+        problem.message = format!("{} names {path}: {}", place.path, problem.message);
+        problem.place = place.clone();
+        if problem.hint.as_ref().is_some_and(|hint| hint.starts_with("check the path")) {
+            problem.hint = Some("check the path; it starts from the schedule's folder".to_owned());
+        }
+    }
+    Failure::Problems(Problems(problems))
+}
+
 /// The job of a file, with what the schedule changes in it.
-fn of_file(path: &Path, changes: &[Change], printer: &Printer) -> Result<Submission, Failure> {
-    let (file, text, folder) = submission::read(path)?;
+fn of_file(
+    (file, text, folder): (String, String, PathBuf),
+    changes: &[Change],
+    printer: &Printer,
+) -> Result<Submission, Failure> {
     let sets = changes.iter().map(|change| (change.path.clone(), change.value.clone())).collect();
     let verdict = Verdict::of(&file, text, sets, Ground::Folder(folder));
     printer.notices(&verdict.notices);

@@ -29,6 +29,7 @@ use crate::owner::{self, Owner};
 use crate::service::remote::{self, Later, Remote};
 use crate::service::{self, Service};
 use crate::source;
+use crate::standstill::Standstill;
 use crate::submission::plain;
 use crate::token;
 
@@ -79,10 +80,11 @@ pub(crate) fn serve(args: &ServeArgs, home: &Path, printer: &Printer) -> Result<
     let owner = Owner::serve(home, Api::with_blobs(answers, blobs.clone()), Some(listener))?;
     tracing::info!("fleetfit {} listens on http://{address}", env!("CARGO_PKG_VERSION"));
     let mut swept: Option<Instant> = None;
-    let mut superseded = None;
+    let mut standstill = Standstill::of(home);
+    let mut why = None;
     while !interrupt.is_raised() {
-        superseded = end.superseded();
-        if superseded.is_some() {
+        why = end.superseded().or_else(|| standstill.is_to_end(&handle, &journal));
+        if why.is_some() {
             break;
         }
         std::thread::sleep(LOOK);
@@ -98,7 +100,7 @@ pub(crate) fn serve(args: &ServeArgs, home: &Path, printer: &Printer) -> Result<
     drop(ticker);
     let ended = end.close(engine);
     tracing::info!("ended");
-    match superseded {
+    match why {
         Some(why) => Err(Failure::Unavailable(why)),
         None => ended,
     }

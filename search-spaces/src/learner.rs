@@ -1,18 +1,20 @@
 //! The built-in learners, their parameters with bounds and defaults, and the tasks they do.
 //!
 //! `parameters.rs` holds the tables, `alias.rs` what others call them; `check.rs` judges a search
-//! space by them.
+//! space by them, `together.rs` the parameters that depend on each other.
 
 mod alias;
 mod check;
 mod parameters;
+mod together;
 
 use serde::{Deserialize, Serialize};
 
 use crate::data::Task;
 use crate::value::Value;
 
-pub(crate) use check::{Demand, check_bags, check_chosen, check_learner, check_space};
+pub(crate) use check::{Demand, check_chosen, check_learner, check_space};
+pub(crate) use together::check_bags;
 
 /// The word for a limit that is not there.
 pub(crate) const NONE: &str = "none";
@@ -266,6 +268,22 @@ impl Learner {
     /// them; none where it means nothing to the learner.
     pub(crate) fn translated(self, name: &str, value: &Value) -> Option<(String, Value)> {
         alias::translated(self, name, value)
+    }
+
+    /// Whether this is what the learner does where the parameter is left out, whatever the task.
+    pub(crate) fn is_usual(self, name: &str, value: &Value) -> bool {
+        self.parameter(name).is_some_and(|own| match (&own.default, &own.kind) {
+            (Some(usual), _) => match (usual.as_f64(), value.as_f64()) {
+                (Some(usual), Some(number)) => usual == number,
+                _ => usual == value,
+            },
+            (None, ParameterKind::WordByTask { classes, numbers }) => {
+                // The first word of each; no word is for both.
+                let words = [classes.first(), numbers.first()];
+                matches!(value, Value::Text(text) if words.contains(&Some(&text.as_str())))
+            }
+            (None, _) => matches!(value, Value::Text(text) if text == NONE),
+        })
     }
 
     /// The parameter with this name.

@@ -64,6 +64,8 @@ pub struct ScheduleFile {
 pub struct ScheduleJudgement {
     /// What it means, or every problem at once.
     pub schedule: Result<Schedule, Problems>,
+    /// What it runs, as far as that can be told whatever else is wrong.
+    pub create_job: Option<CreateJob>,
     /// What is worth saying about it.
     pub notices: Vec<Notice>,
 }
@@ -104,7 +106,8 @@ impl ScheduleFile {
     /// What it means, or every problem; and what is worth saying about it.
     pub fn judge(&self) -> ScheduleJudgement {
         let mut findings = Findings::new(&self.file, &[]);
-        let schedule = self.read_schedule(&mut findings);
+        let mut create_job = None;
+        let schedule = self.read_schedule(&mut create_job, &mut findings);
         let Findings { mut problems, mut notices, cannot_run, .. } = findings;
         problems.extend(cannot_run);
         problems.extend(self.mistakes.iter().cloned());
@@ -115,7 +118,7 @@ impl ScheduleFile {
             Some(schedule) if problems.is_empty() => Ok(schedule),
             _ => Err(Problems(problems)),
         };
-        ScheduleJudgement { schedule, notices }
+        ScheduleJudgement { schedule, create_job, notices }
     }
 
     /// The schedule in one canonical form: two schedules are the same when these are equal. What only
@@ -130,7 +133,11 @@ impl ScheduleFile {
         json.to_string()
     }
 
-    fn read_schedule(&self, findings: &mut Findings) -> Option<Schedule> {
+    fn read_schedule(
+        &self,
+        job: &mut Option<CreateJob>,
+        findings: &mut Findings,
+    ) -> Option<Schedule> {
         let at = At::root(&self.document);
         let Content::Map(_) = &self.document.content else {
             let allowed = "a map with name, trigger and create_job";
@@ -171,6 +178,7 @@ impl ScheduleFile {
             false => root.require("create_job", "create_job: ./job.yaml", findings),
         };
         let create_job = create_job.and_then(|at| CreateJob::read(&at, &self.file, findings));
+        job.clone_from(&create_job);
         root.finish(findings);
         Some(Schedule {
             name: name?,

@@ -305,6 +305,24 @@ fn other_tools_names_of_parameters_are_read() {
             "  booster: [gbtree]\n",
             "search_space.booster has no meaning here: it says what is done anyway",
         ),
+        ("  max_bin: [63, 256]\n", "search_space.max_bin.1 is 256, which is read as 255"),
+        (
+            "  max_bin: {type: int, min: 15, max: 511}\n",
+            "search_space.max_bin yields 511, which is read as 255",
+        ),
+        (
+            "  min_child_samples: [0, 5]\n",
+            "search_space.min_child_samples.0 is 0, which is read as 1",
+        ),
+        (
+            "  min_data_in_leaf: {type: int, min: 0, max: 20}\n",
+            "search_space.min_data_in_leaf is read as min_child_samples, our name for it\n\
+             search_space.min_data_in_leaf yields 0, which is read as 1",
+        ),
+        (
+            "  max_depth: {type: int, min: -1, max: 8}\n",
+            "search_space.max_depth yields -1, which is read as none",
+        ),
     ];
     for (more, expected) in checks {
         assert_eq!(notices(more), expected);

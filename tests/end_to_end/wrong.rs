@@ -60,6 +60,38 @@ fn a_job_is_not_taken_for_a_schedule() {
 }
 
 #[test]
+fn a_schedule_and_its_job_are_judged_together() {
+    let place = Place::new();
+    place.write(
+        "nightly.yaml",
+        "name: nightly\ncreate_job:\n  job: ./jobs/train.yaml\n  limits: {max_total_trials: 0}\n\
+         trigger: {type: cron, expression: 0 25 * * *}\n",
+    );
+    let said = || {
+        let ran = place.fleetfit(&["schedule", "create", "nightly.yaml"]);
+        assert_eq!(ran.code, 2, "{}", ran.stderr);
+        let lines = ran.stderr.lines().map(str::to_owned);
+        lines.filter(|line| !line.starts_with("  ")).collect::<Vec<_>>()
+    };
+    let missing = said();
+    assert_eq!(missing.len(), 3, "{missing:?}");
+    assert!(
+        missing[0].starts_with(
+            "nightly.yaml:3:8: create_job.job names ./jobs/train.yaml: the job file cannot be read"
+        ),
+        "{missing:?}"
+    );
+    assert!(missing[1].starts_with("nightly.yaml:5:"), "{missing:?}");
+    assert_eq!(missing[2], "2 problems; nothing was started");
+    // What the schedule changes stands in the schedule, in its place there.
+    place.write("jobs/train.yaml", &JOB.replace("minimize", "min"));
+    let wrong = said();
+    let places = ["nightly.yaml:4:", "nightly.yaml:5:"];
+    assert!(wrong.iter().zip(places).all(|(line, place)| line.starts_with(place)), "{wrong:?}");
+    assert!(wrong[2].contains("train.yaml:") && wrong[2].contains("min"), "{wrong:?}");
+}
+
+#[test]
 fn a_column_that_is_not_there() {
     refused(
         "name: sales\n",

@@ -109,12 +109,30 @@ pub(super) fn own_value(parameter: &LearnerParameter, theirs: &Value) -> Option<
             let own = names::word(parameter.name, &lower)?;
             known.contains(&own).then_some(own).and_then(word)
         }
+        Value::Float(number) if is_whole(*number) && is_counted(&parameter.kind) => {
+            own_value(parameter, &Value::Int(*number as i64))
+        }
         // LightGBM has no limit at -1, and XGBoost none at 0.
         Value::Int(-1 | 0) if parameter.name == "early_stopping_rounds" => word(NONE),
         Value::Int(-1) if matches!(parameter.kind, ParameterKind::IntOrNone(..)) => word(NONE),
         Value::Int(0) if parameter.kind == ParameterKind::IntOrNone(1, 64) => word(NONE),
+        // LightGBM has no minimum at 0, and no leaf is empty anyway.
+        Value::Int(0) if names::ROWS_OF_A_LEAF.contains(&parameter.name) => Some(Value::Int(1)),
+        // LightGBM and XGBoost have more of them where they are asked to.
+        Value::Int(bins) if parameter.name == "max_bin" => match parameter.kind {
+            ParameterKind::Int(_, most) if *bins > most => Some(Value::Int(most)),
+            _ => None,
+        },
         _ => None,
     }
+}
+
+fn is_whole(number: f64) -> bool {
+    number.fract() == 0.0 && number.abs() < 9e15
+}
+
+fn is_counted(kind: &ParameterKind) -> bool {
+    matches!(kind, ParameterKind::Int(..) | ParameterKind::IntOrNone(..))
 }
 
 /// What to write instead of another tool's word that has no counterpart here.
@@ -173,6 +191,12 @@ mod tests {
             ("min_split_loss", "3", Some("min_split_gain=6.0")),
             ("min_gain_to_split", "3", Some("min_split_gain=3")),
             ("border_count", "254", Some("max_bin=255")),
+            ("border_count", "255", Some("max_bin=255")),
+            ("max_bin", "256", Some("max_bin=255")),
+            ("max_bin", "1023.0", Some("max_bin=255")),
+            ("max_bin", "63", Some("max_bin=63")),
+            ("min_data_in_leaf", "0", Some("min_child_samples=1")),
+            ("min_child_samples", "0", Some("min_child_samples=1")),
             ("objective", "\"regression_l1\"", Some("objective=absolute")),
             ("objective", "\"reg:squarederror\"", Some("objective=squared")),
             ("loss_function", "\"RMSE\"", Some("objective=squared")),

@@ -1,6 +1,7 @@
 //! Judges a search space by a learner's table: every parameter known, every domain within bounds.
 
 use super::alias::{self, Foreign};
+use super::together::{check_bags, check_quantile};
 use super::{Learner, LearnerParameter, NONE, ParameterKind};
 use crate::data::Task;
 use crate::fields::{At, guess_hint, unknown};
@@ -72,6 +73,7 @@ fn check_parameters<'a>(
 ) {
     let parameters: Vec<&Parameter> = parameters.into_iter().collect();
     check_bags(learner, demand, &parameters, at, findings);
+    check_quantile(learner, &parameters, at, findings);
     for own in parameters {
         let Some(node) = at.get(&own.name) else {
             continue;
@@ -155,7 +157,7 @@ fn advise_word(word: &str, at: &At<'_>, findings: &mut Findings) {
 }
 
 /// What stands in a choice: a list, or the `values` of a map.
-fn alternatives_of<'a>(at: &At<'a>) -> Vec<At<'a>> {
+pub(super) fn alternatives_of<'a>(at: &At<'a>) -> Vec<At<'a>> {
     let list = at.node.get("values").map_or_else(|| at.clone(), |list| at.child("values", list));
     list.one_or_more()
 }
@@ -270,7 +272,7 @@ fn check_numbers(rule: &Rule, domain: &Domain, at: &At<'_>, findings: &mut Findi
     let (low, high) = reach(domain);
     let own = |theirs: f64| rule.foreign.map_or(theirs, |foreign| foreign.number(theirs));
     let (low, high) = (own(low), own(high));
-    let (floor, ceiling) = match &rule.parameter.kind {
+    let (mut floor, mut ceiling) = match &rule.parameter.kind {
         ParameterKind::Int(floor, ceiling) | ParameterKind::IntOrNone(floor, ceiling) => {
             if !yields_integers(domain) {
                 let says = format!("yields fractions, but {}", rule.says());
@@ -291,6 +293,17 @@ fn check_numbers(rule: &Rule, domain: &Domain, at: &At<'_>, findings: &mut Findi
             return;
         }
     };
+    // What another tool means by a number beyond ours: no limit, or as many as there may be.
+    for (beyond, is_beyond) in [(low, low < floor), (high, high > ceiling)] {
+        let theirs = Value::Int(beyond as i64);
+        if is_beyond
+            && let Some(own) = alias::own_value(&rule.parameter, &theirs)
+            && fits(&rule.parameter.kind, &own)
+        {
+            findings.notice(at, &format!("yields {}, which is read as {own}", bound(beyond)));
+            (floor, ceiling) = (floor.min(beyond), ceiling.max(beyond));
+        }
+    }
     if low < floor || (high > ceiling && ceiling < f64::MAX) {
         let (from, to) = (bound(low), bound(high));
         let says = format!("yields {from} to {to}, but {}", rule.says());
@@ -305,7 +318,7 @@ fn check_numbers(rule: &Rule, domain: &Domain, at: &At<'_>, findings: &mut Findi
     }
 }
 
-fn bound(value: f64) -> String {
+pub(super) fn bound(value: f64) -> String {
     if value == f64::NEG_INFINITY {
         "any negative number".to_owned()
     } else if value == f64::INFINITY {
@@ -316,7 +329,7 @@ fn bound(value: f64) -> String {
 }
 
 /// The bounds of what a domain can yield, infinite where it has none.
-fn reach(domain: &Domain) -> (f64, f64) {
+pub(super) fn reach(domain: &Domain) -> (f64, f64) {
     match domain {
         Domain::Normal { .. } => (f64::NEG_INFINITY, f64::INFINITY),
         Domain::LogNormal { q: None, .. } => (f64::MIN_POSITIVE, f64::INFINITY),
@@ -333,30 +346,6 @@ fn yields_integers(domain: &Domain) -> bool {
         | Domain::Normal { q, .. }
         | Domain::LogNormal { q, .. } => q.is_some_and(|q| q.fract() == 0.0),
         Domain::Fixed(_) | Domain::Choice(_) | Domain::Float { .. } => false,
-    }
-}
-
-/// Extra trees see all rows unless told otherwise, and leave none for out-of-bag scores.
-pub(crate) fn check_bags(
-    learner: Learner,
-    demand: Demand,
-    parameters: &[&Parameter],
-    at: &At<'_>,
-    findings: &mut Findings,
-) {
-    let own = parameters.iter().find(|own| own.name == "bootstrap");
-    let has_bags = match own {
-        Some(own) => own.domain.unit(&Value::Bool(true)).is_some(),
-        None => learner == Learner::RandomForest,
-    };
-    if demand.out_of_bag && learner.scores_out_of_bag() && !has_bags {
-        let says = format!(
-            "lets {} see all rows, which leaves none out of a bag for n_cross_validations: \
-             out_of_bag",
-            learner.name()
-        );
-        let mistake = Mistake::new(says, "bootstrap");
-        findings.problem(at, mistake.hint("write bootstrap: [true]"));
     }
 }
 

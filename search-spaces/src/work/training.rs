@@ -102,10 +102,16 @@ impl Training {
 
     /// A number that trainings have in common which differ in nothing but their learner's
     /// [path](Learner::path): one fit answers for all of them, so they share their seeds and travel
-    /// together. It never changes between versions.
+    /// together. A default that is written out changes nothing. It never changes between versions.
     pub fn kin(&self) -> u64 {
         let path = self.learner.path();
-        let others = self.parameters.0.iter().filter(|(name, _)| Some(name.as_str()) != path);
+        let is_usual = |name: &str, setting: &Setting| match setting {
+            Setting::Value(value) => self.learner.is_usual(name, value),
+            Setting::Nested(_) => false,
+        };
+        let others = self.parameters.0.iter().filter(|(name, setting)| {
+            Some(name.as_str()) != path && !is_usual(name.as_str(), setting)
+        });
         let others = Configuration(others.cloned().collect()).to_json();
         let name = self.learner.name().bytes().chain([0]);
         let words: Vec<u64> = name.chain(others.bytes()).map(u64::from).collect();
@@ -130,6 +136,18 @@ mod tests {
         assert_ne!(small, boosting(r#"{"n_estimators": 10, "max_depth": 4}"#));
         assert_ne!(small, kin(Learner::RandomForest, r#"{"n_estimators": 10, "max_depth": 3}"#));
         assert_ne!(kin(Learner::Knn, r#"{"p": 1}"#), kin(Learner::Knn, r#"{"p": 2}"#));
+        for usual in [
+            r#""learning_rate": 0.1, "reg_alpha": 0, "max_bin": 255"#,
+            r#""num_leaves": 31.0, "objective": "squared", "early_stopping_rounds": "none""#,
+        ] {
+            let written = format!(r#"{{"max_depth": 3, {usual}}}"#);
+            assert_eq!(small, kin(Learner::GradientBoosting, &written), "{usual}");
+        }
+        assert_ne!(small, boosting(r#"{"max_depth": 3, "objective": "absolute"}"#));
+        assert_ne!(small, boosting(r#"{"max_depth": 3, "reg_alpha": 0.5}"#));
+        let forest = |json| kin(Learner::RandomForest, json);
+        assert_eq!(forest(r#"{"criterion": "gini", "bootstrap": true}"#), forest("{}"));
+        assert_ne!(forest(r#"{"bootstrap": false}"#), forest("{}"));
         // As it is on people's disks: a winner's model is fitted with the seed that it was found by.
         assert_eq!(small, KNOWN);
     }

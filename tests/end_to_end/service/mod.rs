@@ -3,6 +3,7 @@
 mod contract;
 mod external;
 mod fleet;
+mod full_disk;
 mod importance;
 mod insight;
 mod managed;

@@ -24,6 +24,9 @@ const EVERYWHERE: Names = &[
     (&["class_weight"], Only(&["none"], WEIGHTS)),
 ];
 
+/// Our names for the least number of rows in a leaf.
+pub(super) const ROWS_OF_A_LEAF: &[&str] = &["min_child_samples", "min_samples_leaf"];
+
 const BOOSTING: Names = &[
     (
         &[

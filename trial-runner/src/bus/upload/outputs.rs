@@ -4,7 +4,8 @@
 //! not there where the outputs go. It is told as the way from its own folder to what it leads to.
 
 use std::collections::BTreeSet;
-use std::fs;
+use std::fs::{self, FileType};
+use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 
 /// How much one trial may leave in its outputs.
@@ -33,7 +34,7 @@ impl Outputs {
     /// Those in a trial's folder, which was at another place while the program ran.
     pub(super) fn of(trial: &Path, written_at: &Path) -> Self {
         let mut found = Self::default();
-        let (mut links, mut all_folders) = (Vec::new(), Vec::new());
+        let (mut links, mut all_folders, mut others) = (Vec::new(), Vec::new(), Vec::new());
         let (mut n_entries, mut n_bytes) = (0, 0);
         let mut open = vec![(OUTPUTS.to_owned(), trial.join(OUTPUTS))];
         'all: while let Some((at, folder)) = open.pop() {
@@ -57,9 +58,12 @@ impl Outputs {
                     open.push((at, path));
                 } else if metadata.is_file() {
                     found.files.push((at, path));
+                } else {
+                    others.push(format!("{at} is {}", kind(metadata.file_type())));
                 }
             }
         }
+        found.notes.extend(not_kept(&others));
         let mut kept: BTreeSet<String> = BTreeSet::new();
         for (at, _) in &found.files {
             kept.extend(at.match_indices('/').map(|(end, _)| at[..end].to_owned()));
@@ -77,6 +81,25 @@ impl Outputs {
         }
         found
     }
+}
+
+/// What is neither a file nor a folder nor a link, in a word.
+fn kind(of: FileType) -> &'static str {
+    match of {
+        of if of.is_fifo() => "a named pipe",
+        of if of.is_socket() => "a socket",
+        _ => "a device",
+    }
+}
+
+/// That such things are not kept. Said once, however many there are.
+fn not_kept(others: &[String]) -> Option<String> {
+    let first = others.first()?;
+    let more = match others.len() - 1 {
+        0 => String::new(),
+        more => format!(", nor were {more} more like it"),
+    };
+    Some(format!("{first} and was not kept{more}: outputs are files, folders and links"))
 }
 
 /// What lies in a folder, in the order of names.
@@ -125,6 +148,8 @@ fn way(at: &str, to: &str) -> String {
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::symlink;
+    use std::os::unix::net::UnixListener;
+    use std::process::Command;
 
     use super::*;
 
@@ -183,6 +208,18 @@ mod tests {
             ]
         );
         assert_eq!(found.notes.len(), 5, "{:?}", found.notes);
+        UnixListener::bind(out.join("m/ear")).unwrap();
+        let notes = Outputs::of(&trial, &written_at).notes;
+        let said =
+            "outputs/m/ear is a socket and was not kept: outputs are files, folders and links";
+        assert!(notes.iter().any(|note| note == said), "{notes:?}");
+        let made = Command::new("mkfifo").arg(out.join("m/aaa")).arg(out.join("m/zzz")).status();
+        assert!(made.unwrap().success());
+        let notes = Outputs::of(&trial, &written_at).notes;
+        assert_eq!(notes.len(), 6, "{notes:?}");
+        let said =
+            "outputs/m/aaa is a named pipe and was not kept, nor were 2 more like it: outputs are";
+        assert!(notes.iter().any(|note| note.starts_with(said)), "{notes:?}");
         assert!(Outputs::of(&home.path().join("none"), &written_at).files.is_empty());
     }
 }

@@ -1,0 +1,66 @@
+//! A service whose disk is full: it answers, and ends once there is room, to be started anew.
+
+use std::process::Command;
+
+use rustix::process::{Pid, Resource, Rlimit, prlimit};
+use serde_json::json;
+
+use super::fleet::{PATIENCE, Process, ask};
+use crate::harness::{Place, eventually};
+
+/// The service, which is told by an error that a file may not grow, as by a full disk.
+fn serve(place: &Place) -> (Process, String) {
+    let own = place.command(&["serve", "--listen", "127.0.0.1:0", "--slots", "1"]);
+    let mut command = Command::new("sh");
+    command.args(["-c", "trap '' XFSZ; exec \"$0\" \"$@\""]).arg(own.get_program());
+    command.args(own.get_args()).current_dir(place.path(""));
+    command.env_remove("FLEETFIT_SERVER").env("FLEETFIT_HOME", place.path("home"));
+    let mut process = Process::start(command);
+    let url = process.hear("listens on ");
+    (process, url)
+}
+
+/// How long any file of the process may become.
+fn limit(process: &Process, bytes: Option<u64>) {
+    let pid = Pid::from_child(&process.child);
+    prlimit(Some(pid), Resource::Fsize, Rlimit { current: bytes, maximum: None }).expect("a limit");
+}
+
+#[test]
+fn it_answers_until_there_is_room_and_goes_on_after_the_next_start() {
+    let place = Place::new();
+    let (mut service, url) = serve(&place);
+    let job = json!({
+        "type": "sweep", "name": "first", "trial": "external", "search_space": {"x": [1, 2, 3]},
+        "sampling_algorithm": "grid", "objective": {"goal": "minimize", "primary_metric": "loss"},
+        "limits": {"max_total_trials": 3}, "seed": 1,
+    });
+    let send = |url: &str, method, path: &str, body| {
+        ask(url, method, &format!("/api/v1/studies{path}"), body).expect("an answer")
+    };
+    assert_eq!(send(&url, "POST", "", Some(&job)).0, 201);
+    limit(&service, Some(1));
+    let one = json!({"n": 1});
+    assert_eq!(send(&url, "POST", "/first/ask", Some(&one)).0, 503);
+    eventually("it is not well", PATIENCE, || {
+        ask(&url, "GET", "/healthz", None).expect("an answer").0 == 503
+    });
+    service.hear("nothing is recorded any more");
+    let (code, view) = send(&url, "GET", "/first", None);
+    assert_eq!((code, &view["status"]), (200, &json!("interrupted")), "{view}");
+    assert!(service.child.try_wait().expect("its state").is_none(), "{}", service.said());
+
+    limit(&service, None);
+    let mut ended = None;
+    eventually("it ends", PATIENCE, || {
+        ended = service.child.try_wait().expect("its state");
+        ended.is_some()
+    });
+    assert_eq!(ended.and_then(|status| status.code()), Some(3), "{}", service.said());
+    eventually("it says why", PATIENCE, || {
+        service.said().contains("takes writes again: start the service again")
+    });
+    let (_service, url) = serve(&place);
+    let (code, asked) = send(&url, "POST", "/first/ask", Some(&one));
+    assert_eq!((code, asked["trials"].as_array().map(Vec::len)), (200, Some(1)), "{asked}");
+}
