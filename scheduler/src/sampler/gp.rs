@@ -355,6 +355,24 @@ mod tests {
     }
 
     #[test]
+    fn what_is_settled_stays_and_is_improved_upon_by_itself() {
+        let axes = mixed();
+        let fate = |_, units: &[f64]| Some(Fate::Completed(bowl(units)));
+        let history = history(&axes, 40, fate);
+        for branch in 0..3 {
+            let mut fixed = free(&axes);
+            fixed[3] = (f64::from(branch) + 0.5) / 3.0;
+            let points = Gp::default().propose(&axes, &history, &fixed, &mut draw(1));
+            check_points(&axes, &points);
+            assert!(points.iter().all(|point| point[3] == fixed[3]), "{branch}");
+        }
+        // Here nothing has completed: then an improvement is one of all.
+        let mut fixed = free(&axes);
+        fixed[1] = 0.123;
+        assert!(!Gp::default().propose(&axes, &history, &fixed, &mut draw(1)).is_empty());
+    }
+
+    #[test]
     fn proposals_follow_from_the_history_and_the_draw() {
         for axes in [cube(2), mixed()] {
             let fate = |number: u32, units: &[f64]| match number {
