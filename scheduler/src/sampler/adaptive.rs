@@ -48,7 +48,7 @@ impl Method {
     fn propose(&mut self, axes: &Axes, history: &History, draw: &mut Pcg64) -> Vec<Vec<f64>> {
         match self {
             Self::Tpe(tpe) => tpe.propose(axes, history, draw),
-            Self::Gp(gp) => gp.propose(axes, history, draw),
+            Self::Gp(gp) => gp.propose(axes, history, &vec![f64::NAN; axes.kinds().len()], draw),
             Self::CmaEs(cma_es) => cma_es.propose(axes, history, draw),
             Self::Auto(auto) => auto.propose(axes, history, draw),
         }

@@ -17,7 +17,7 @@ mod standing;
 
 use rand_pcg::Pcg64;
 
-use self::branches::choose_branches;
+pub(super) use self::branches::choose_branches;
 use self::parzen::{Parzen, Scratch};
 use self::standing::Standing;
 pub(super) use self::standing::compare;

@@ -60,8 +60,12 @@ class Family:
         return self.ranks(numpy.ones((1, n_seeds)))[0], self.ranks(drawn.astype(float))
 
 
+def is_ours(sampler):
+    return sampler.replace("+", "@").split("@")[0] in OURS
+
+
 def shown(sampler):
-    return f"**{sampler}**" if sampler.split("@")[0] in OURS else sampler.replace("_", " ")
+    return f"**{sampler}**" if is_ours(sampler) else sampler.replace("_", " ")
 
 
 def interval(drawn):
@@ -90,7 +94,7 @@ def family_table(family):
 
 def versus(family, ranks, drawn):
     """Ours beside the best peer, and by how much its rank is lower; below 0 ours is ahead."""
-    is_own = numpy.array([name.split("@")[0] in OURS for name in family.samplers])
+    is_own = numpy.array([is_ours(name) for name in family.samplers])
     if not is_own.any() or is_own.all():
         return []
     best_peer = min(numpy.flatnonzero(~is_own), key=lambda s: ranks[s])

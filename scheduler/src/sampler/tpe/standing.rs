@@ -125,6 +125,14 @@ mod tests {
     }
 
     #[test]
+    fn the_more_trials_run_the_fewer_are_good() {
+        let trials: Vec<Past> =
+            (0..100).map(|number| trial(number, Some(Fate::Completed(1.0)))).collect();
+        let n_good = |n_running| Standing::of(trials.iter().collect(), n_running).good.len();
+        assert_eq!([0, 8, 32].map(n_good), [20, 16, 10]);
+    }
+
+    #[test]
     fn both_sides_are_bounded_and_weights_fall_with_rank() {
         let trials: Vec<Past> = (0..4_000u32)
             .map(|number| trial(number, Some(Fate::Completed(f64::from(number * 7 % 4_000)))))
