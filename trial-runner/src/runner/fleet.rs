@@ -240,7 +240,10 @@ impl Fleet<'_> {
         let fit = || {
             let model = hand.trainer().fit(&fit)?;
             match model.forecasts_series() {
-                true => Ok(model.with_errors(back_test.errors()?)),
+                true => {
+                    let errors = back_test.errors(&model, &rows)?;
+                    Ok(model.with_errors(errors))
+                }
                 false => Ok(model),
             }
         };
