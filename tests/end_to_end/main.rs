@@ -22,6 +22,7 @@ mod lifecycle;
 mod limits;
 mod material;
 mod predict;
+mod rungs;
 mod selection;
 mod service;
 mod trials;
