@@ -120,6 +120,14 @@ Examples:
   fleetfit importance store-demand --entity 17 --top 5
   fleetfit importance store-demand --all --output csv > importance.csv")]
     Importance(ImportanceArgs),
+    /// What the trials of a study tell: which parameters matter, what to expect along them, how the
+    /// search came to its best.
+    #[command(after_help = "\
+Examples:
+  fleetfit insight store-demand                    over all entities
+  fleetfit insight store-demand --entity 17
+  fleetfit insight store-demand --output json | jq .parameters")]
+    Insight(InsightArgs),
     /// Predict with the models of a study, one row for each row of the file, in its order.
     #[command(after_help = "\
 Examples:
@@ -448,6 +456,19 @@ pub(crate) struct ImportanceArgs {
     /// The K columns that matter most, of each.
     #[arg(long, value_name = "K", value_parser = value_parser!(u32).range(1..))]
     pub(crate) top: Option<u32>,
+    /// Whom to ask.
+    #[command(flatten)]
+    pub(crate) server: ServerArgs,
+}
+
+/// Which trials to look at.
+#[derive(Debug, Args)]
+pub(crate) struct InsightArgs {
+    /// The study's name.
+    pub(crate) study: String,
+    /// One entity's trials: 17, or store=17,brand=3.
+    #[arg(long, value_name = "KEY", allow_hyphen_values = true)]
+    pub(crate) entity: Option<String>,
     /// Whom to ask.
     #[command(flatten)]
     pub(crate) server: ServerArgs,

@@ -14,6 +14,7 @@ mod home;
 mod host;
 mod importance;
 mod inside;
+mod insight;
 mod interrupt;
 mod log;
 mod material;
@@ -105,6 +106,7 @@ fn act(cli: Cli, printer: &Printer) -> Result<i32, Failure> {
         Command::Cancel(args) => ask::cancel(&home, &args, printer),
         Command::Delete(args) => ask::delete(&home, &args, printer),
         Command::Importance(args) => importance::importance(&home, &args, printer),
+        Command::Insight(args) => insight::insight(&home, &args, printer),
         Command::Predict(args) => predict::predict(&home, &args, printer),
         Command::Export(args) => export::export(&home, &args, printer),
         Command::Backup(args) => backup::backup(&home, &args, printer),

@@ -160,8 +160,16 @@ impl Session {
         };
         let configuration = told.number;
         let entity = 0;
-        let outcome =
-            Outcome { configuration, entity, end, fits: 0, started_ms: 0, ended_ms: 0, reports };
+        let outcome = Outcome {
+            configuration,
+            entity,
+            end,
+            fits: 0,
+            started_ms: 0,
+            ended_ms: 0,
+            reports,
+            further: Vec::new(),
+        };
         watch.ended(&outcome);
     }
 

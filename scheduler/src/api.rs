@@ -14,6 +14,7 @@ mod events;
 mod external;
 mod guard;
 mod health;
+mod insight;
 mod json_job;
 mod logs;
 mod metrics;
@@ -195,6 +196,7 @@ impl Api {
             .route(turnstile::MODEL, get(models::one))
             .route(turnstile::MODELS, post(models::many))
             .route("/api/v1/studies/{study}/entities", get(best::entities))
+            .route("/api/v1/studies/{study}/insight", get(insight::insight))
             .route("/api/v1/studies/{study}/events", get(events::events))
             .route("/api/v1/studies/{study}/ask", post(external::ask))
             .route("/api/v1/studies/{study}/tell", post(external::tell))

@@ -173,8 +173,10 @@ impl From<JournalError> for EngineError {
 pub struct Stats {
     /// Studies that run here.
     pub live: usize,
-    /// Assignments that are out.
+    /// Assignments that runners have.
     pub out: usize,
+    /// Trials that whoever asked for them runs.
+    pub lent: usize,
     /// How many may be.
     pub capacity: Capacity,
     /// Messages of runners that were taken in.

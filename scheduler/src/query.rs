@@ -7,6 +7,7 @@
 mod asked;
 mod entities;
 mod entity;
+mod insight;
 mod parameters;
 mod ranking;
 mod trials;
@@ -23,7 +24,13 @@ use crate::event::EndedBy;
 use crate::journal::{Journal, JournalError, Status, StudyRecord, Summary};
 
 pub use self::entities::{EntityOrder, EntityView, Tallies, entities_page};
-pub use self::trials::{Ended, Rows, TrialFilter, ended, is_within, news, trials, trials_page};
+pub use self::insight::{
+    ConfigurationCounts, ConvergenceView, DependenceView, DuplicatesView, ImprovementView,
+    InsightScale, InsightView, InteractionView, ParameterView, PlaneView, PointView, When, insight,
+};
+pub use self::trials::{
+    Ended, Rows, TrialFilter, beginning, ended, is_within, news, trials, trials_page,
+};
 
 /// The most rows that a page holds.
 pub const MAX_PAGE: usize = 1_000;

@@ -7,6 +7,7 @@ mod adaptive;
 mod auto;
 mod axes;
 mod cma_es;
+pub(crate) mod front;
 mod gp;
 mod grid;
 mod history;
@@ -22,6 +23,7 @@ use self::cma_es::CmaEs;
 use self::gp::Gp;
 use self::tpe::Tpe;
 
+pub use front::Losses;
 pub use grid::Grid;
 pub use history::Fate;
 pub use random::Random;

@@ -19,7 +19,7 @@ mod telling;
 
 use std::collections::BTreeMap;
 
-use fleetfit_search_spaces::{Configuration, Report, Study, StudyId, Work};
+use fleetfit_search_spaces::{Aims, Configuration, Report, Study, StudyId, Work};
 
 use crate::event::{Command, EndedBy, Event, Fact, Step};
 use crate::sampler::{self, Sampler};
@@ -35,7 +35,7 @@ pub use self::standings::Ranked;
 use self::standings::Standings;
 pub(crate) use self::tally::Mean;
 use self::tally::{Cut, Tally};
-use self::telling::{Telling, Yardsticks};
+pub(crate) use self::telling::{Telling, Yardsticks};
 
 /// Where a study stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,6 +77,7 @@ struct Open {
 pub struct StudyState {
     id: StudyId,
     study: Study,
+    aims: Aims,
     cut: Cut,
     /// None if the study asks for a sampler that this version does not have: nothing is proposed.
     sampler: Option<Box<dyn Sampler>>,
@@ -126,11 +127,12 @@ impl StudyState {
             cut => cut,
         };
         let goal = study.objective.goal;
+        let aims = Aims::of(&study);
         let policy = study.early_termination.as_ref();
         let sampler = sampler::for_study(&study, seed).ok();
         let learns = sampler.as_ref().is_some_and(|sampler| sampler.learns());
         let yardsticks = match learns && n_entities > 1 {
-            true => Yardsticks::new(n_entities),
+            true => Yardsticks::new(n_entities, aims.objectives.len()),
             false => Yardsticks::default(),
         };
         Self {
@@ -146,7 +148,7 @@ impl StudyState {
             journalled_elapsed_ms: 0,
             counts: Counts::default(),
             open: BTreeMap::new(),
-            standings: Standings::new(goal, n_entities),
+            standings: Standings::new(&aims, n_entities),
             refits: Refits::new(n_entities),
             yardsticks,
             flight: Flight::default(),
@@ -160,6 +162,7 @@ impl StudyState {
             was_reopened: false,
             first_resumed: 0,
             first_adoptable: 0,
+            aims,
             study,
         }
     }

@@ -50,6 +50,7 @@ pub(crate) fn completed(configuration: u32, entity: u32, value: f64) -> Outcome 
         started_ms: 1_700_000_000_000 + u64::from(configuration),
         ended_ms: 1_700_000_000_250 + u64::from(configuration),
         reports: Vec::new(),
+        further: Vec::new(),
     }
 }
 
@@ -120,8 +121,9 @@ fn outcome() -> impl Strategy<Value = Outcome> {
     let report = (any::<u64>(), number()).prop_map(|(step, value)| Report { step, value });
     let reports = prop_oneof![3 => Just(Vec::new()), 1 => prop::collection::vec(report, 0..5)];
     let times = (any::<u64>(), any::<u64>());
-    (numbers.clone(), numbers.clone(), end, numbers, times, reports).prop_map(
-        |(configuration, entity, end, fits, (started_ms, ended_ms), reports)| Outcome {
+    let further = prop_oneof![3 => Just(Vec::new()), 1 => prop::collection::vec(number(), 1..4)];
+    (numbers.clone(), numbers.clone(), end, numbers, times, reports, further).prop_map(
+        |(configuration, entity, end, fits, (started_ms, ended_ms), reports, further)| Outcome {
             configuration,
             entity,
             end,
@@ -129,6 +131,7 @@ fn outcome() -> impl Strategy<Value = Outcome> {
             started_ms,
             ended_ms,
             reports,
+            further,
         },
     )
 }

@@ -22,7 +22,9 @@ pub mod configuration;
 pub mod space;
 pub mod value;
 
+pub mod aims;
 pub mod automl;
+pub mod constraint;
 pub mod data;
 pub mod early_termination;
 pub mod entity;
@@ -39,8 +41,10 @@ pub mod material;
 pub mod trial;
 pub mod wire;
 
+pub use aims::Aims;
 pub use automl::AutoMl;
 pub use configuration::{Configuration, Setting};
+pub use constraint::Constraint;
 pub use data::{DataSource, DataSpec, Folds, Forecasting, Task};
 pub use early_termination::EarlyTermination;
 pub use early_termination::ladder::{Amount, Ladder, Resource};

@@ -262,13 +262,6 @@ fn what_cannot_run_yet_is_valid_and_says_so() {
         assert!(study.notices.iter().any(|notice| notice.message == expected));
     };
     check(
-        &[(
-            "objective",
-            "[{goal: minimize, primary_metric: a}, {goal: maximize, primary_metric: b}]",
-        )],
-        "objective lists several objectives, which this version cannot search",
-    );
-    check(
         &[("trial", "{command: \"train ${{search_space.x}}\", code: \"https://github.com/a/b\"}")],
         "trial.code is \"https://github.com/a/b\", which is not on this machine",
     );

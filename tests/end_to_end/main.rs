@@ -15,6 +15,7 @@ mod examples;
 mod forecast;
 mod harness;
 mod importance;
+mod insight;
 mod job;
 mod kill;
 mod learner;

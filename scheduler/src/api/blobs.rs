@@ -14,7 +14,7 @@ use futures_util::StreamExt;
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 
-use super::body::{expect, expect_unpacked, malformed, text, unprocessable};
+use super::body::{expect, expect_unpacked, object_in, text, unprocessable};
 use super::logs::streamed;
 use super::question::{Answer, Question, ask};
 use super::{App, Refused, Why};
@@ -163,10 +163,9 @@ pub(super) async fn missing(
     let (parts, body) = request.into_parts();
     expect(&parts.headers, &["application/json"])?;
     let blobs = app.blobs()?;
-    let text = text(body, 1 << 20).await?;
-    serde_json::from_str::<serde::de::IgnoredAny>(&text).map_err(|error| malformed(&error))?;
-    let Wanted { digests } = serde_json::from_str(&text)
-        .map_err(|_| unprocessable("the body is no {\"digests\": [\"…\"]}"))?;
+    let body = object_in(&text(body, 1 << 20).await?, &["digests"])?;
+    let words = ("a list of digests, like {\"digests\": [\"…\"]}", "a digest, as a text");
+    let digests = body.list("digests", words, |digest| digest.as_str().map(str::to_owned))?;
     if digests.len() > MAX_ASKED {
         let message = format!("{} digests are too many; ask for {MAX_ASKED}", digests.len());
         return Err(unprocessable(message));

@@ -42,11 +42,17 @@ pub(super) async fn text(body: Body, limit: usize) -> Result<String, Refused> {
 pub(super) async fn object(request: Request, known: &[&str]) -> Result<Object, Refused> {
     let (parts, body) = request.into_parts();
     expect(&parts.headers, &["application/json"])?;
-    let text = text(body, MAX_BODY_BYTES).await?;
-    let value: Value = serde_json::from_str(&text).map_err(|error| malformed(&error))?;
-    match value {
+    object_in(&text(body, MAX_BODY_BYTES).await?, known)
+}
+
+/// The JSON object of this text, with these keys at most.
+pub(super) fn object_in(text: &str, known: &[&str]) -> Result<Object, Refused> {
+    match serde_json::from_str(text).map_err(|error| malformed(&error))? {
         Value::Object(map) => Object::of(map, "", known),
-        _ => Err(unprocessable("the body is no JSON object")),
+        _ => {
+            let known = known.join(", ");
+            Err(unprocessable(format!("the body is no JSON object; write one with {known}")))
+        }
     }
 }
 
@@ -157,12 +163,56 @@ impl Object {
     }
 
     pub(super) fn text(&self, key: &str) -> Result<String, Refused> {
+        self.text_like(key, "a text")
+    }
+
+    /// A text that is described so.
+    pub(super) fn text_like(&self, key: &str, allowed: &str) -> Result<String, Refused> {
         let text = self.get(key).and_then(Value::as_str).map(str::to_owned);
-        text.ok_or_else(|| self.refuse(key, "a text"))
+        text.ok_or_else(|| self.refuse(key, allowed))
+    }
+
+    /// A text with something in it.
+    pub(super) fn reason(&self, key: &str) -> Result<String, Refused> {
+        const ALLOWED: &str = "the reason in a few words";
+        let text = self.text_like(key, ALLOWED)?;
+        match text.trim().is_empty() {
+            true => Err(self.refuse(key, ALLOWED)),
+            false => Ok(text),
+        }
     }
 
     pub(super) fn optional_text(&self, key: &str) -> Result<Option<String>, Refused> {
         if self.has(key) { self.text(key).map(Some) } else { Ok(None) }
+    }
+
+    /// A list of things, each read in its own way; an empty one, too.
+    pub(super) fn list<T>(
+        &self,
+        key: &str,
+        (allowed, of_each): (&str, &str),
+        read: impl Fn(&Value) -> Option<T>,
+    ) -> Result<Vec<T>, Refused> {
+        let list = self.get(key).and_then(Value::as_array);
+        let list = list.ok_or_else(|| self.refuse(key, allowed))?;
+        let each = list.iter().enumerate().map(|(index, value)| {
+            read(value).ok_or_else(|| {
+                let (at, found) = (&self.at, shortened(value));
+                unprocessable(format!("{at}{key}.{index} is {found}; write {of_each}"))
+            })
+        });
+        each.collect()
+    }
+
+    /// An object with these keys at most, if there is one.
+    pub(super) fn object(&self, key: &str, known: &[&str]) -> Result<Option<Self>, Refused> {
+        match self.get(key) {
+            None => Ok(None),
+            Some(Value::Object(map)) => {
+                Self::of(map.clone(), &format!("{}{key}.", self.at), known).map(Some)
+            }
+            Some(_) => Err(self.refuse(key, &format!("an object with {}", known.join(", ")))),
+        }
     }
 
     /// A list of so many objects with these keys at most.
@@ -174,9 +224,8 @@ impl Object {
     ) -> Result<Vec<Self>, Refused> {
         let list = self.get(key).and_then(Value::as_array);
         let list = list.filter(|list| (1..=most).contains(&list.len()));
-        let list = list.ok_or_else(|| {
-            unprocessable(format!("{}{key} is no list of 1 to {most} objects", self.at))
-        })?;
+        let list =
+            list.ok_or_else(|| self.refuse(key, &format!("a list of 1 to {most} objects")))?;
         let object = |(index, value): (usize, &Value)| {
             let at = format!("{}{key}.{index}", self.at);
             match value {

@@ -1,7 +1,7 @@
 //! What happens to a study, as it happens, as server-sent events.
 //!
-//! The journal is the source: an event's id is a position in it, the same that pages the list of
-//! trials, so whoever comes back with the last id misses nothing. A stream waits until the engine
+//! The journal is the source: an event's id is the study's number and a position in it, the same that
+//! pages the list of trials, so whoever comes back with the last id misses nothing. A stream waits until the engine
 //! has written something, then reads everything since; it never makes the engine wait.
 
 use std::collections::{HashMap, VecDeque};
@@ -45,9 +45,6 @@ const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 /// What the id of the last event of all ends with.
 const END: char = '!';
 
-/// The position before the first trial.
-const BEGINNING: &str = "0-0";
-
 /// The last event of all.
 const ENDED: &str = "ended";
 
@@ -59,26 +56,7 @@ pub(super) async fn events(
     headers: HeaderMap,
 ) -> Result<Response, Refused> {
     Question::read(query, &[])?;
-    let mut position = None;
-    if let Some(last) = headers.get(LAST_EVENT_ID) {
-        let last = last.to_str().map_err(|_| Refused::bad("Last-Event-ID is not one of ours"))?;
-        position = Some(last.to_owned()).filter(|last| !last.is_empty());
-    }
-    let knows_the_end = position.as_deref().is_some_and(|last| last.ends_with(END));
-    position = position
-        .map(|last| last.trim_end_matches(END).to_owned())
-        .filter(|position| !position.is_empty());
-    if let Some(claimed) = position.clone() {
-        let (app, study) = (Arc::clone(&app), study.clone());
-        let is_within = ask(move || {
-            let record = query::find(&app.service.journal, &study)?;
-            Ok(query::is_within(&app.service.journal, record.id, &claimed)?)
-        });
-        // Of another study, or of what a restore has taken back: all of this one is news.
-        if !is_within.await? {
-            position = None;
-        }
-    }
+    let (position, knows_the_end) = broken_off(&app, &study, &headers).await?;
     let mut feed = Feed {
         _counted: OpenStream::count(&app),
         changes: app.service.engine.changes(),
@@ -103,6 +81,30 @@ pub(super) async fn events(
     });
     let alive = KeepAlive::new().interval(HEARTBEAT).text("still there");
     Ok(Sse::new(events).keep_alive(alive).into_response())
+}
+
+/// Where the asker's last stream broke off, and whether he has heard the end.
+async fn broken_off(
+    app: &Arc<App>,
+    study: &str,
+    headers: &HeaderMap,
+) -> Result<(Option<String>, bool), Refused> {
+    let Some(last) = headers.get(LAST_EVENT_ID).filter(|last| !last.is_empty()) else {
+        return Ok((None, false));
+    };
+    let last = last.to_str().map_err(|_| Refused::bad("Last-Event-ID is not one of ours"))?;
+    let knows_the_end = last.ends_with(END);
+    let position = last.trim_end_matches(END).to_owned();
+    let (app, study, claimed) = (Arc::clone(app), study.to_owned(), position.clone());
+    let is_within = ask(move || {
+        let record = query::find(&app.service.journal, &study)?;
+        Ok(query::is_within(&app.service.journal, record.id, &claimed)?)
+    });
+    // Of another study, or of what a restore has taken back: all of this one is news.
+    Ok(match is_within.await? {
+        true => (Some(position), knows_the_end),
+        false => (None, false),
+    })
 }
 
 /// The latest look at each study that is streamed: streams that stand at the same place share one, and
@@ -261,11 +263,12 @@ impl Feed {
 
     fn push(&mut self, name: &str, data: &impl serde::Serialize) {
         let event = Event::default().event(name);
-        let position = self.position.as_deref().unwrap_or(BEGINNING);
-        let event = match (name, position) {
+        let beginning = || self.id.map(query::beginning).unwrap_or_default();
+        let position = self.position.clone().unwrap_or_else(beginning);
+        let event = match name {
             // Who has heard of the end need not be told again; who was cut off just before must be.
-            (ENDED, position) => event.id(format!("{position}{END}")),
-            (_, position) => event.id(position),
+            ENDED => event.id(format!("{position}{END}")),
+            _ => event.id(position),
         };
         // Our forms are JSON, whatever they hold.
         self.queue.extend(event.json_data(data));

@@ -13,7 +13,7 @@ use super::question::{Answer, Question, StudyName, ask as answer};
 use super::{App, MAX_PAGE, Refused, Why};
 use crate::engine::{AskError, Told, TrialResult};
 use crate::journal::StudyRecord;
-use crate::query;
+use crate::query::{self, QueryError};
 
 /// How long an asker may stay silent who does not say how long.
 const USUAL_LEASE_S: u64 = 3_600;
@@ -29,6 +29,9 @@ const MAX_STEP: u64 = (1 << 53) - 1;
 pub struct AskedTrials {
     /// The trials.
     pub trials: Vec<AskedTrial>,
+    /// Why there will be none any more, where the study is over.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
 }
 
 /// One trial to be run by the asker.
@@ -83,15 +86,18 @@ pub(super) async fn ask(
         query::find(&app.service.journal, &study)?;
         match app.service.engine.ask(&study, n, Duration::from_secs(lease_s)) {
             // There is nothing more to do, which is no mistake of whoever asks.
-            Err(AskError::NotRunning) if is_done(&app, &study)?.is_some() => Ok(Vec::new()),
-            asked => Ok(asked?),
+            Err(AskError::NotRunning) => {
+                done(&app, &study)?;
+                Ok((Vec::new(), Some(format!("{study} is over; there is nothing more to try"))))
+            }
+            asked => Ok((asked?, None)),
         }
     });
-    let trials = asked
-        .await?
+    let (trials, message) = asked.await?;
+    let trials = trials
         .into_iter()
         .map(|tried| AskedTrial { trial: tried.number, configuration: tried.configuration });
-    Ok(Json(AskedTrials { trials: trials.collect() }))
+    Ok(Json(AskedTrials { trials: trials.collect(), message }))
 }
 
 pub(super) async fn tell(
@@ -110,7 +116,7 @@ pub(super) async fn tell(
         let numbers: Vec<u32> = results.iter().map(|result| result.trial).collect();
         match app.service.engine.tell_results(&study, results) {
             Err(AskError::NotRunning) => {
-                let record = is_done(&app, &study)?.ok_or(AskError::NotRunning)?;
+                let record = done(&app, &study)?;
                 let ended = query::ended(&app.service.journal, &record, &numbers)?;
                 let told = |number| match number < record.summary.proposed {
                     true if ended.contains(&number) => Told::Repeated,
@@ -151,7 +157,8 @@ pub(super) async fn report(
     let reported = answer(move || {
         query::find(&app.service.journal, &study)?;
         match app.service.engine.report(&study, trial, step, value) {
-            Err(AskError::NotRunning) if is_done(&app, &study)?.is_some() => {
+            Err(AskError::NotRunning) => {
+                done(&app, &study)?;
                 Ok(Some("the study is over".to_owned()))
             }
             reported => Ok(reported?),
@@ -161,11 +168,21 @@ pub(super) async fn report(
     Ok(Json(Reported { stop: reason.is_some(), reason }))
 }
 
-/// A study whose trials run outside, if it has come to its end. Asked afterwards: it may just have.
-fn is_done(app: &App, study: &str) -> Result<Option<StudyRecord>, Refused> {
+/// A study that does not run: its trials run outside and it has come to its end, or whoever asks is
+/// told what is in the way. Looked at afterwards: it may just have ended.
+fn done(app: &App, study: &str) -> Result<StudyRecord, Refused> {
     let record = query::find(&app.service.journal, study)?;
-    let is_external = record.study().is_ok_and(|study| matches!(study.work, Work::External));
-    Ok((is_external && record.summary.status.is_over()).then_some(record))
+    let work = record.study().map_err(QueryError::from)?.work;
+    match (work, record.summary.status.is_over()) {
+        (Work::External, true) => Ok(record),
+        (Work::External, false) => {
+            let message = format!(
+                "{study} does not run here; POST /api/v1/studies/{study}/resume goes on with it"
+            );
+            Err(Refused::new(Why::NotRunning, message))
+        }
+        _ => Err(AskError::NotExternal.into()),
+    }
 }
 
 /// One result as it is told: a value, a reason why there is none, or why it was stopped early.
@@ -173,10 +190,10 @@ fn result(told: &Object) -> Result<TrialResult, Refused> {
     let trial = told.whole("trial", 0, u64::from(u32::MAX))? as u32;
     let end = match (told.has("value"), told.has("failed"), told.has("stopped")) {
         (true, false, false) => End::Completed { value: told.number("value")? },
-        (false, true, false) => End::Failed { reason: told.text("failed")? },
+        (false, true, false) => End::Failed { reason: told.reason("failed")? },
         (has_value, false, true) => End::Stopped {
             value: if has_value { Some(told.number("value")?) } else { None },
-            reason: told.text("stopped")?,
+            reason: told.reason("stopped")?,
         },
         _ => {
             let message = format!(

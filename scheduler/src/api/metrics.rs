@@ -158,6 +158,8 @@ fn engine(app: &App, page: &mut Page) {
     page.single("fleetfit_studies_live", "gauge", "Studies that run here.", stats.live as f64);
     let out = stats.out as f64;
     page.single("fleetfit_assignments_out", "gauge", "Assignments that runners have.", out);
+    let lent = stats.lent as f64;
+    page.single("fleetfit_trials_lent", "gauge", "Trials that were asked for and not told.", lent);
     page.head("fleetfit_assignments_capacity", "gauge", "How many assignments may be out.");
     let capacity = stats.capacity;
     for (kind, n) in [("fit", capacity.fits), ("command", capacity.commands)] {

@@ -14,7 +14,7 @@ use fleetfit_search_spaces::EntityKey;
 use fleetfit_search_spaces::wire::ModelAddress;
 use serde::{Deserialize, Serialize};
 
-use super::body::{expect, malformed, text, unprocessable};
+use super::body::{expect, object_in, text, unprocessable};
 use super::question::{Answer, Question, StudyName, ask};
 use super::written::written;
 use super::{App, MAX_PAGE, Page, Refused, Why};
@@ -108,10 +108,13 @@ pub(super) async fn many(
     Question::read(query, &[])?;
     let (parts, body) = request.into_parts();
     expect(&parts.headers, &["application/json"])?;
-    let text = text(body, MAX_WANTED_BYTES).await?;
-    serde_json::from_str::<serde::de::IgnoredAny>(&text).map_err(|error| malformed(&error))?;
-    let WantedModels { entities } = serde_json::from_str(&text)
-        .map_err(|_| unprocessable("the body is no {\"entities\": [{\"column\": value}]}"))?;
+    let body = object_in(&text(body, MAX_WANTED_BYTES).await?, &["entities"])?;
+    let words = (
+        "a list of entities, like {\"entities\": [{\"store\": 17}]}",
+        "its partition columns and their values, like {\"store\": 17}",
+    );
+    let entities: Vec<EntityKey> =
+        body.list("entities", words, |key| EntityKey::deserialize(key).ok())?;
     if !(1..=MAX_PAGE).contains(&entities.len()) {
         let n = entities.len();
         return Err(unprocessable(format!("{n} entities are asked for; ask for 1 to {MAX_PAGE}")));

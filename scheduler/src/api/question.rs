@@ -79,10 +79,13 @@ impl Question {
         };
         match text.parse() {
             Ok(number) if (1..=MAX_PAGE).contains(&number) => Ok(number),
-            _ => Err(Refused::bad(format!(
-                "{name}={text} is not a number from 1 to {MAX_PAGE}; further rows are on the next \
-                 page"
-            ))),
+            _ => {
+                // Only lists have pages.
+                let hint = if name == "limit" { "; further rows are on the next page" } else { "" };
+                Err(Refused::bad(format!(
+                    "{name}={text} is not a whole number from 1 to {MAX_PAGE}{hint}"
+                )))
+            }
         }
     }
 
@@ -205,6 +208,11 @@ mod tests {
             assert_eq!(question.limit().ok(), expected, "{text}");
         }
         assert_eq!(Question::default().limit(), Ok(MAX_PAGE));
+        let said = asked("limit=0").unwrap().limit().unwrap_err().message;
+        assert!(said.ends_with("from 1 to 1000; further rows are on the next page"), "{said}");
+        let top = Question::read(RawQuery(Some("top=0".into())), &["top"]).unwrap();
+        let said = top.count("top", 1).unwrap_err().message;
+        assert_eq!(said, "top=0 is not a whole number from 1 to 1000");
     }
 
     #[test]

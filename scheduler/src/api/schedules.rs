@@ -8,11 +8,11 @@ use axum::http::StatusCode;
 use axum::http::request::Parts;
 use serde_json::{Value, json};
 
-use super::body::{MAX_JOB_BYTES, expect, malformed, text, unprocessable};
+use super::body::{MAX_JOB_BYTES, Object, expect, object_in, text};
 use super::question::{Answer, Question, ask};
 use super::submit::JOB_FORMS;
 use super::{App, Page, Refused, Why, roll};
-use crate::schedule::{NewSchedule, ScheduleError, ScheduleView, Ticker};
+use crate::schedule::{NewSchedule, ScheduleError, ScheduleView, StoredJob, Ticker};
 
 /// What a schedule is called that came without a file's name.
 const FILE: &str = "schedule.yaml";
@@ -49,12 +49,7 @@ pub(super) async fn create(
     let is_json = form == "application/json";
     let text = text(body, if is_json { MAX_BOTH_BYTES } else { MAX_JOB_BYTES }).await?;
     let new = if is_json {
-        serde_json::from_str(&text).map_err(|error| match error.classify() {
-            serde_json::error::Category::Data => {
-                unprocessable(format!("the body is no schedule and its job: {error}"))
-            }
-            _ => malformed(&error),
-        })?
+        schedule_and_job(&text)?
     } else {
         let file = question.owned("file").unwrap_or_else(|| FILE.to_owned());
         NewSchedule { file, text, job: None }
@@ -65,6 +60,41 @@ pub(super) async fn create(
         Ok((status, Json(view)))
     });
     created.await
+}
+
+/// A schedule beside its job.
+fn schedule_and_job(text: &str) -> Result<NewSchedule, Refused> {
+    let body = object_in(text, &["file", "text", "job"])?;
+    let job = body.object("job", &["file", "text", "sets", "base_dir", "material"])?;
+    let job = job.map(|job| {
+        Ok::<_, Refused>(StoredJob {
+            file: job.text_like("file", "the job file's name, like job.yaml")?,
+            text: job.text_like("text", "the job file's text")?,
+            sets: sets(&job)?,
+            base_dir: job.optional_text("base_dir")?,
+            material: job.optional_text("material")?,
+        })
+    });
+    Ok(NewSchedule {
+        file: body.text_like("file", "the schedule file's name, like nightly.yaml")?,
+        text: body.text_like("text", "the schedule file's text")?,
+        job: job.transpose()?,
+    })
+}
+
+/// What the schedule changes in the job.
+fn sets(job: &Object) -> Result<Vec<(String, String)>, Refused> {
+    if !job.has("sets") {
+        return Ok(Vec::new());
+    }
+    let words = (
+        "a list of pairs of a dotted path and a value",
+        "a pair of two texts, like [\"limits.timeout\", \"60\"]",
+    );
+    job.list("sets", words, |pair| match pair.as_array()?.as_slice() {
+        [path, value] => Some((path.as_str()?.to_owned(), value.as_str()?.to_owned())),
+        _ => None,
+    })
 }
 
 pub(super) async fn show(

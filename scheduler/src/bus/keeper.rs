@@ -2,7 +2,7 @@
 //! lost on the way.
 //!
 //! An assignment is lost when its message lies in the stream no more, nobody says that he is at it,
-//! and what runners told has been taken in. One that lies in the stream is NATS's affair: it gives
+//! and what runners had told by then is on disk. One that lies in the stream is NATS's affair: it gives
 //! it to another runner when its lease runs out.
 
 use std::sync::Arc;
@@ -89,20 +89,16 @@ async fn look_for_silent(post: &Post) -> Result<(), BusError> {
 
 /// What lies nowhere, with nobody, and was not told of either.
 async fn hand_back_lost(post: &Post, notes: &Notes) -> Result<(), BusError> {
-    let lost = post.out().lost(GRACE);
-    if lost.is_empty() {
+    if !post.out().any_is_lost() {
         return Ok(());
     }
     // What runners told comes first: the message may be gone because the work is done.
-    let told = streams::ends_consumer(post).await?;
-    if told.cached_info().num_pending > 0 {
-        return Ok(());
-    }
+    let told = streams::told_so_far(post).await?;
     let held = post.census().held();
     let mut back = Vec::new();
     {
         let mut out = post.out();
-        for key in lost {
+        for key in out.lost(GRACE, &told) {
             if !held.contains(&key) && out.remove(&key).is_some() {
                 back.push(key);
             }

@@ -14,6 +14,32 @@ pub(super) struct Entry {
     pub(super) heard: Instant,
     /// Whether it is known to lie in the stream no more.
     pub(super) is_lost: bool,
+    /// The last thing that runners had told once it was known to be lost; none before that is known.
+    /// Its end may be among what they told.
+    pub(super) told: Option<u64>,
+}
+
+impl Entry {
+    fn of(sequence: Option<u64>) -> Self {
+        Self { sequence, heard: Instant::now(), is_lost: false, told: None }
+    }
+}
+
+/// What runners have told, by its numbers in their stream.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Told {
+    /// How much of it the engine has not on disk.
+    pub(super) n_waiting: u64,
+    /// The first thing that it has not.
+    pub(super) first_waiting: u64,
+    /// The last thing that was told.
+    pub(super) last: u64,
+}
+
+impl Told {
+    fn is_with_the_engine(&self, upto: u64) -> bool {
+        self.n_waiting == 0 || self.first_waiting > upto
+    }
 }
 
 /// The assignments that are out.
@@ -25,13 +51,12 @@ pub(super) struct Out {
 impl Out {
     /// One that lies in NATS from an earlier life.
     pub(super) fn adopt(&mut self, key: AssignmentKey, sequence: u64) {
-        let entry = Entry { sequence: Some(sequence), heard: Instant::now(), is_lost: false };
-        self.entries.insert(key, entry);
+        self.entries.insert(key, Entry::of(Some(sequence)));
     }
 
     /// One that is about to be sent.
     pub(super) fn send(&mut self, key: AssignmentKey) {
-        self.entries.insert(key, Entry { sequence: None, heard: Instant::now(), is_lost: false });
+        self.entries.insert(key, Entry::of(None));
     }
 
     pub(super) fn holds(&self, key: &AssignmentKey) -> bool {
@@ -41,7 +66,7 @@ impl Out {
     /// The stream has it. False when nobody wants it any more.
     pub(super) fn land(&mut self, key: &AssignmentKey, sequence: u64) -> bool {
         let Some(entry) = self.entries.get_mut(key) else { return false };
-        *entry = Entry { sequence: Some(sequence), heard: Instant::now(), is_lost: false };
+        *entry = Entry::of(Some(sequence));
         true
     }
 
@@ -67,7 +92,7 @@ impl Out {
     /// Those that lay in a stream that is gone.
     pub(super) fn lose_all(&mut self) {
         for entry in self.entries.values_mut().filter(|entry| entry.sequence.is_some()) {
-            entry.is_lost = true;
+            (entry.is_lost, entry.told) = (true, None);
             entry.heard = Instant::now();
         }
     }
@@ -85,11 +110,22 @@ impl Out {
         entries.filter_map(|(key, entry)| Some((*key, entry.sequence?))).collect()
     }
 
-    /// Those that lie nowhere any more, and were not heard of for so long.
-    pub(super) fn lost(&self, at_least: Duration) -> Vec<AssignmentKey> {
-        let lost = |entry: &&Entry| entry.is_lost && entry.heard.elapsed() >= at_least;
-        let entries = self.entries.iter().filter(|(_, entry)| lost(entry));
-        entries.map(|(key, _)| *key).collect()
+    /// Those that lie nowhere any more, were not heard of for so long, and whose end is not among
+    /// what runners told: that is with the engine up to this number, or as far as anybody has told.
+    pub(super) fn lost(&mut self, at_least: Duration, told: &Told) -> Vec<AssignmentKey> {
+        let mut lost = Vec::new();
+        for (key, entry) in self.entries.iter_mut().filter(|(_, entry)| entry.is_lost) {
+            let last = *entry.told.get_or_insert(told.last);
+            if told.is_with_the_engine(last) && entry.heard.elapsed() >= at_least {
+                lost.push(*key);
+            }
+        }
+        lost
+    }
+
+    /// Whether any is known to lie nowhere any more.
+    pub(super) fn any_is_lost(&self) -> bool {
+        self.entries.values().any(|entry| entry.is_lost)
     }
 }
 
@@ -124,8 +160,30 @@ mod tests {
         assert!(out.land(&one, 7));
         assert_eq!(out.silent(Duration::ZERO), [(one, 7)]);
         out.lose_all();
-        assert_eq!(out.lost(Duration::ZERO), [one], "the other one has not landed");
+        let none = Told { n_waiting: 0, first_waiting: 0, last: 0 };
+        assert_eq!(out.lost(Duration::ZERO, &none), [one], "the other one has not landed");
         out.remove(&one);
         assert!(!out.land(&one, 8), "nobody wants it");
+    }
+
+    #[test]
+    fn what_was_told_before_one_was_lost_comes_first() {
+        let mut out = Out::default();
+        let one = key(1, 1, 1);
+        out.send(one);
+        out.land(&one, 7);
+        out.lose(&one);
+        let mut lost = |n_waiting, first_waiting, last| {
+            out.lost(Duration::ZERO, &Told { n_waiting, first_waiting, last })
+        };
+        assert!(lost(3, 18, 20).is_empty(), "its end may be any of them");
+        assert!(lost(9, 20, 28).is_empty());
+        assert_eq!(lost(9, 21, 29), [one], "what came since does not matter");
+        out.lose_all();
+        let mut lost = |n_waiting, first_waiting, last| {
+            out.lost(Duration::ZERO, &Told { n_waiting, first_waiting, last })
+        };
+        assert!(lost(1, 1, 1).is_empty(), "both streams begin anew");
+        assert_eq!(lost(0, 2, 1), [one]);
     }
 }

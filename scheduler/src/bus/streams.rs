@@ -11,6 +11,7 @@ use fleetfit_search_spaces::Assignment;
 use fleetfit_search_spaces::wire::letter;
 use fleetfit_search_spaces::wire::subjects::Kind;
 
+use super::out::Told;
 use super::{BusError, Found, Post};
 
 /// The consumer of what runners tell.
@@ -76,9 +77,16 @@ pub(super) async fn begin(post: &Post) -> Result<(), BusError> {
         // One that is there takes this configuration: the lease may be another one.
         work.create_consumer(work_consumer(post, kind)).await.map_err(|e| told(&e))?;
     }
-    let ends = post.jetstream.get_or_create_stream(ends(post)).await.map_err(|e| told(&e))?;
+    post.jetstream.get_or_create_stream(ends(post)).await.map_err(|e| told(&e))?;
+    tell_again(post).await
+}
+
+/// Makes the consumer of what runners tell anew: what it has given out and nobody acknowledged is
+/// told again at once.
+pub(super) async fn tell_again(post: &Post) -> Result<(), BusError> {
+    let stream = post.jetstream.get_stream_no_info(post.subjects.ends_stream()).await;
     // A consumer that is not there needs no deleting.
-    drop(ends.delete_consumer(SERVICE).await);
+    drop(stream.map_err(|error| told(&error))?.delete_consumer(SERVICE).await);
     repair(post).await.map(drop)
 }
 
@@ -110,6 +118,16 @@ pub(super) async fn ends_consumer(post: &Post) -> Result<Consumer<pull::Config>,
     let stream = post.subjects.ends_stream();
     let consumer = post.jetstream.get_consumer_from_stream(SERVICE, stream).await;
     consumer.map_err(|error| told(&error))
+}
+
+/// What runners have told, and how much of it the engine has on disk: that lies in the stream no
+/// more.
+pub(super) async fn told_so_far(post: &Post) -> Result<Told, BusError> {
+    let stream = post.jetstream.get_stream(post.subjects.ends_stream()).await;
+    let stream = stream.map_err(|error| told(&error))?;
+    let state = &stream.cached_info().state;
+    let (n_waiting, last) = (state.messages, state.last_sequence);
+    Ok(Told { n_waiting, first_waiting: state.first_sequence, last })
 }
 
 /// The stream of assignments.

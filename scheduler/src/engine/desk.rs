@@ -22,6 +22,11 @@ const TICK: Duration = Duration::from_millis(100);
 /// How many notes are committed together at most.
 const GROUP: usize = 4_096;
 
+/// After so many ended trials a group takes no more notes. What a group takes besides its facts is
+/// given back in pieces between pages that the store keeps, so that memory grows to a multiple of
+/// the largest group there ever was; and how much waits depends on what else the machine does.
+const GROUP_TRIALS: usize = 4_096;
+
 /// Everything the engine's thread owns.
 pub(super) struct Desk {
     journal: Journal,
@@ -61,11 +66,16 @@ impl Desk {
             for live in &mut self.live {
                 live.tick();
             }
+            let mut n_trials = 0;
             for note in
                 first.into_iter().chain(std::iter::from_fn(|| inbox.try_recv().ok())).take(GROUP)
             {
                 interrupted |= matches!(note, Note::Interrupt);
+                n_trials += trials(&note);
                 self.read(note);
+                if n_trials >= GROUP_TRIALS {
+                    break;
+                }
             }
             if !interrupted && self.unable.is_none() {
                 for kind in Kind::ALL {
@@ -251,7 +261,11 @@ impl Desk {
             (outlets.settled)(std::mem::take(&mut self.receipts));
         }
         stats.live = live.len();
-        stats.out = live.iter().map(|live| live.state.out()).sum();
+        let out_of = |is_external| -> usize {
+            let of_kind = live.iter().filter(|live| live.is_external() == is_external);
+            of_kind.map(|live| live.state.out()).sum()
+        };
+        (stats.out, stats.lent) = (out_of(false), out_of(true));
         stats.capacity = self.capacity;
         if is_changed {
             board.tick(*stats);
@@ -295,6 +309,16 @@ fn carry_out(outlets: &mut Outlets, live: &mut Live, command: Command) {
         }
         Command::Finished => {}
     }
+}
+
+/// How many trials a note ends.
+fn trials(note: &Note) -> usize {
+    let Note::Heard { messages, .. } = note else { return 0 };
+    let ended = |message: &FromRunner| match message {
+        FromRunner::Outcomes { outcomes, .. } => outcomes.len(),
+        _ => 0,
+    };
+    messages.iter().map(ended).sum()
 }
 
 fn study_of(message: &FromRunner) -> Option<StudyId> {

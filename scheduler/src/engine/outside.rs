@@ -172,6 +172,7 @@ impl Live {
             started_ms: lent.as_ref().map_or(ended_ms, |lent| lent.since_ms),
             ended_ms,
             reports: lent.as_ref().map(|lent| lent.reports.clone()).unwrap_or_default(),
+            further: Vec::new(),
         };
         // Whoever tells of a trial that is not lent had it before: no cancel has stopped it.
         let assignment = lent.as_ref().map_or(u64::MAX, |lent| lent.key.number);

@@ -3,7 +3,7 @@
 
 use std::borrow::Cow;
 
-use fleetfit_search_spaces::trial::MAX_REPORTS;
+use fleetfit_search_spaces::trial::{MAX_FURTHER, MAX_REPORTS};
 use fleetfit_search_spaces::wire::{ModelAddress, Refit};
 use fleetfit_search_spaces::{Configuration, End, Outcome, Reached};
 
@@ -31,6 +31,8 @@ const REFITTED: u8 = 3;
 const CLOSED: u8 = 4;
 const REOPENED: u8 = 5;
 const ELAPSED: u8 = 6;
+/// A block of outcomes some of which have further values.
+const ENDED_FURTHER: u8 = 7;
 const REACHED: u8 = 8;
 /// Tags above this one are those of later versions.
 pub(super) const LAST_TAG: u8 = REACHED;
@@ -85,6 +87,11 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Fact, Malformed> {
             Fact::Proposed { number: reader.u32()?, configuration: configuration(&mut reader)? }
         }
         ENDED => Fact::Ended { outcomes: outcomes::read(&mut reader)? },
+        ENDED_FURTHER => {
+            let mut outcomes = outcomes::read(&mut reader)?;
+            outcomes::read_further(&mut reader, &mut outcomes)?;
+            Fact::Ended { outcomes }
+        }
         SEARCH_ENDED => Fact::SearchEnded { by: ended_by(reader.byte()?)? },
         REFITTED => Fact::Refitted { models: read_models(&mut reader)? },
         CLOSED => Fact::Closed,
@@ -101,14 +108,14 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Fact, Malformed> {
 pub(super) fn ends(bytes: &[u8]) -> Result<Ends, Malformed> {
     let mut reader = Reader(bytes);
     match reader.byte()? {
-        ENDED => outcomes::read_ends(&mut reader),
+        ENDED | ENDED_FURTHER => outcomes::read_ends(&mut reader),
         _ => Ok(Ends::default()),
     }
 }
 
 /// Whether a fact's bytes are a block of outcomes.
 pub(super) fn holds_outcomes(bytes: &[u8]) -> bool {
-    bytes.first() == Some(&ENDED)
+    matches!(bytes.first(), Some(&(ENDED | ENDED_FURTHER)))
 }
 
 /// The number of the configuration that a fact's bytes propose.
@@ -167,8 +174,12 @@ fn encode_ended(ended: &mut Vec<Cow<'_, Outcome>>, encoded: &mut Vec<Encoded>) {
     if !outcomes.is_empty() {
         cut(&outcomes, &mut |piece| {
             let mut out = Writer::default();
-            out.byte(ENDED);
+            let has_further = piece.iter().any(|outcome| !outcome.further.is_empty());
+            out.byte(if has_further { ENDED_FURTHER } else { ENDED });
             outcomes::write(piece, &mut out);
+            if has_further {
+                outcomes::write_further(piece, &mut out);
+            }
             out.0
         })
         .into_iter()
@@ -219,16 +230,18 @@ fn cut<'a, T>(rows: &'a [T], write: &mut impl FnMut(&[T]) -> Vec<u8>) -> Vec<(&'
     pieces.flat_map(|piece| cut(piece, write)).collect()
 }
 
-/// The outcome without more text and reports than are kept.
+/// The outcome without more text, reports and values than are kept.
 fn bounded(outcome: &Outcome) -> Cow<'_, Outcome> {
     let long_reason = match &outcome.end {
         End::Completed { .. } => false,
         End::Stopped { reason, .. } | End::Failed { reason } => reason.len() > MAX_REASON_BYTES,
     };
-    if !long_reason && outcome.reports.len() <= MAX_REPORTS {
+    let fits = outcome.reports.len() <= MAX_REPORTS && outcome.further.len() <= MAX_FURTHER;
+    if !long_reason && fits {
         return Cow::Borrowed(outcome);
     }
     let mut outcome = outcome.clone();
+    outcome.further.truncate(MAX_FURTHER);
     outcome.reports.truncate(MAX_REPORTS);
     if let End::Stopped { reason, .. } | End::Failed { reason } = &mut outcome.end {
         *reason = shortened(reason);

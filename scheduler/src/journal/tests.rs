@@ -23,7 +23,16 @@ fn study(name: &str, entities: u32) -> NewStudy {
 
 fn outcome(configuration: u32, entity: u32, end: End) -> Outcome {
     let (fits, started_ms, ended_ms) = (1, 1, 2);
-    Outcome { configuration, entity, end, fits, started_ms, ended_ms, reports: Vec::new() }
+    Outcome {
+        configuration,
+        entity,
+        end,
+        fits,
+        started_ms,
+        ended_ms,
+        reports: Vec::new(),
+        further: Vec::new(),
+    }
 }
 
 fn ended(entity: u32) -> Fact {

@@ -95,6 +95,7 @@ fn outcomes() -> Vec<Outcome> {
                 started_ms: 1_700_000_000_000 + u64::from(entity),
                 ended_ms: 1_700_000_001_234 + u64::from(entity),
                 reports: Vec::new(),
+                further: Vec::new(),
             }
         })
         .collect()

@@ -43,14 +43,15 @@ pub(super) fn page_of(
     cursor: Option<&str>,
     limit: usize,
 ) -> Result<Page<TrialRow>, QueryError> {
-    let from = cursor.map_or(Ok(Position::default()), Position::read)?;
+    let id = asked.record.id;
+    let from = Position::of_cursor(cursor, id)?;
     let mut rows = Rows::of(asked, filter, from)?;
     let limit = limit.clamp(1, MAX_PAGE);
     let mut page = Page { items: Vec::new(), next: None };
     while let Some(found) = rows.next_outcome() {
         let (position, outcome) = found?;
         if page.items.len() == limit {
-            page.next = Some(position.write());
+            page.next = Some(position.write(id));
             break;
         }
         page.items.push(rows.row(outcome)?);
@@ -86,8 +87,8 @@ pub fn news(
     shown: usize,
 ) -> Result<(StatusView, Ended), QueryError> {
     let asked = Asked::new(journal, record)?;
-    let status = asked.status(&[])?;
-    let from = cursor.map_or(Ok(Position::default()), Position::read)?;
+    let (status, id) = (asked.status(&[])?, asked.record.id);
+    let from = Position::of_cursor(cursor, id)?;
     let mut rows = Rows::of(asked, &TrialFilter::default(), from)?;
     let mut trials = Vec::new();
     let (mut ends, mut position, mut has_more) = (Ends::default(), None, false);
@@ -109,18 +110,26 @@ pub fn news(
         ends.add(more);
     }
     let cursor = cursor.map(str::to_owned);
-    let next = position.map(Position::write).or_else(|| cursor.clone());
+    let next = position.map(|position| position.write(id)).or_else(|| cursor.clone());
     let Ends { completed, stopped, failed } = ends;
     let ended = TrialCounts { completed, stopped, failed };
     Ok((status, Ended { trials, ended, cursor, next, has_more }))
 }
 
-/// Whether the journal reaches to this position of a study: one of a study of the same name that was
-/// deleted, or of a journal before an older backup was restored, may lie behind its end.
+/// Whether this is a position of the study, and the journal reaches to it: another study of the same
+/// name may have been deleted, and one of a journal before an older backup was restored may lie behind
+/// the end.
 pub fn is_within(journal: &Journal, id: StudyId, cursor: &str) -> Result<bool, QueryError> {
-    let position = Position::read(cursor)?;
+    let (study, position) = Position::read(cursor)?;
+    let is_of_study = study.is_none_or(|study| study == id);
     let is_beginning = position == Position::default();
-    Ok(is_beginning || journal.facts_from(id, position.sequence).next().is_some())
+    let is_there = || is_beginning || journal.facts_from(id, position.sequence).next().is_some();
+    Ok(is_of_study && is_there())
+}
+
+/// The position before the first trial of a study.
+pub fn beginning(id: StudyId) -> String {
+    Position::default().write(id)
 }
 
 /// Which of these configurations of a study without entities have ended.
@@ -146,15 +155,38 @@ struct Position {
 }
 
 impl Position {
-    fn write(self) -> String {
-        format!("{}-{}", self.sequence, self.place)
+    /// With the study's number, which no other study of its name has.
+    fn write(self, study: StudyId) -> String {
+        format!("{}-{}-{}", study.0, self.sequence, self.place)
     }
 
-    fn read(cursor: &str) -> Result<Self, QueryError> {
-        let position = cursor.split_once('-').and_then(|(sequence, place)| {
-            Some(Self { sequence: sequence.parse().ok()?, place: place.parse().ok()? })
-        });
-        position.ok_or_else(|| QueryError::UnknownCursor { cursor: cursor.to_owned() })
+    /// With the study's number if it has one: version 0.1.0 wrote none.
+    fn read(cursor: &str) -> Result<(Option<StudyId>, Self), QueryError> {
+        let number = |text: &str| text.parse::<u64>().ok();
+        let read = match *cursor.split('-').collect::<Vec<_>>() {
+            [sequence, place] => number(sequence).zip(number(place)).map(|at| (None, at)),
+            [study, sequence, place] => {
+                let study = study.parse().ok().map(|study| Some(StudyId(study)));
+                study.zip(number(sequence).zip(number(place)))
+            }
+            _ => None,
+        };
+        let (study, (sequence, place)) =
+            read.ok_or_else(|| QueryError::UnknownCursor { cursor: cursor.to_owned() })?;
+        let place = usize::try_from(place).unwrap_or(usize::MAX);
+        Ok((study, Self { sequence, place }))
+    }
+
+    /// Where a page of this study begins.
+    fn of_cursor(cursor: Option<&str>, id: StudyId) -> Result<Self, QueryError> {
+        let Some(cursor) = cursor else { return Ok(Self::default()) };
+        let (study, position) = Self::read(cursor)?;
+        match study {
+            Some(study) if study != id => {
+                Err(QueryError::UnknownCursor { cursor: cursor.to_owned() })
+            }
+            _ => Ok(position),
+        }
     }
 }
 

@@ -86,6 +86,7 @@ impl Sampler for Adaptive {
         let state = [mix(&[self.seed, number, 2]), mix(&[self.seed, number, 3])];
         let state = u128::from(state[0]) << 64 | u128::from(state[1]);
         let mut draw = Pcg64::new(state, u128::from(number));
+        self.history.settle();
         let points = match self.history.n_ended() < self.method.n_first(&self.axes) {
             true => vec![self.sequence.units(number)],
             false => self.method.propose(&self.axes, &self.history, &mut draw),

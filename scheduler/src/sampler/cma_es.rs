@@ -202,6 +202,7 @@ fn key(last: u64, trials: &[&Past]) -> u64 {
     trials.iter().fold(last, |key, past| {
         let (class, value) = match past.fate {
             Some(Fate::Completed(loss)) => (1, loss.to_bits()),
+            Some(Fate::Judged(losses)) => (1, losses.first().to_bits()),
             Some(Fate::Stopped(Some(reached))) => (2, reached.to_bits()),
             Some(Fate::Stopped(None)) => (3, 0),
             Some(Fate::Failed) => (4, 0),

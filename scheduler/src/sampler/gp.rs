@@ -74,6 +74,8 @@ impl Gp {
         history: &History,
         draw: &mut Pcg64,
     ) -> Vec<Vec<f64>> {
+        let aimed = history.aimed(draw);
+        let history = aimed.as_ref().unwrap_or(history);
         let known: Vec<Known> = history.trials().iter().filter_map(Known::new).collect();
         if axes.kinds().is_empty() || !known.iter().any(|known| known.has_completed) {
             return far_from_all(axes, history, draw);

@@ -247,6 +247,7 @@ impl Climber {
             started_ms: self.began_ms,
             ended_ms: self.ended_ms,
             reports: Vec::new(),
+            further: Vec::new(),
         }
     }
 }
@@ -407,5 +408,6 @@ fn not_finite(trial: &Reached) -> Outcome {
         started_ms: trial.started_ms,
         ended_ms: trial.ended_ms,
         reports: Vec::new(),
+        further: Vec::new(),
     }
 }

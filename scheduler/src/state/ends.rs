@@ -4,7 +4,7 @@
 //! counts; nothing else does.
 
 use fleetfit_search_spaces::wire::Refit;
-use fleetfit_search_spaces::{End, Outcome};
+use fleetfit_search_spaces::{Aims, End, Outcome};
 
 use super::flight::{self, MAX_DEATHS, Piece, Purpose};
 use super::{Phase, StudyState, tally};
@@ -20,7 +20,7 @@ impl StudyState {
         let is_stale = assignment < self.first_resumed;
         let mut first = Vec::new();
         for outcome in outcomes {
-            let mut outcome = cleaned(outcome);
+            let mut outcome = cleaned(outcome, &self.aims);
             if let Some(climb) = &self.climb {
                 outcome = climb.with_earlier(outcome);
             }
@@ -55,13 +55,14 @@ impl StudyState {
             End::Stopped { .. } => (None, &mut self.counts.stopped),
             End::Failed { .. } => (None, &mut self.counts.failed),
         };
+        // Whoever breaks a bound does not win, and so has no value that counts.
+        let value = value.filter(|&value| self.aims.keeps(value, &outcome.further));
         if !open.tally.end(outcome.entity, value) {
             return false;
         }
         let learns = self.sampler.as_ref().is_some_and(|sampler| sampler.learns());
         if learns {
-            let goal = self.standings.goal();
-            open.told.end(outcome.entity, &outcome.end, goal, &mut self.yardsticks);
+            open.told.end(outcome, &self.aims, &mut self.yardsticks);
         }
         let mean = open.tally.is_complete().then(|| open.tally.mean());
         *count += 1;
@@ -71,7 +72,7 @@ impl StudyState {
         self.counts.fits += u64::from(outcome.fits);
         if let Some(value) = value {
             let number = outcome.configuration;
-            self.standings.complete(number, outcome.entity, value);
+            self.standings.complete(number, outcome.entity, value, &outcome.further);
         }
         if let Some(mean) = mean {
             self.standings.close(outcome.configuration, mean);
@@ -79,7 +80,7 @@ impl StudyState {
             if let Some(closed) = self.open.remove(&outcome.configuration) {
                 self.n_handed_out -= u32::from(closed.is_handed_out);
                 if let Some(sampler) = self.sampler.as_mut().filter(|_| learns) {
-                    sampler.told(outcome.configuration, closed.told.fate());
+                    sampler.told(outcome.configuration, closed.told.fate(&self.aims));
                 }
             }
         }
@@ -136,6 +137,7 @@ impl StudyState {
                     started_ms: 0,
                     ended_ms: 0,
                     reports: Vec::new(),
+                    further: Vec::new(),
                 });
                 let failed = failed.map(|outcome| match &self.climb {
                     Some(climb) => climb.with_earlier(outcome),
@@ -199,14 +201,34 @@ impl StudyState {
     }
 }
 
-/// An outcome without numbers that are none.
-fn cleaned(mut outcome: Outcome) -> Outcome {
+/// An outcome without numbers that are none, and with all values that the study needs.
+fn cleaned(mut outcome: Outcome, aims: &Aims) -> Outcome {
+    let is_finite = |value: &f64| value.is_finite();
     match &mut outcome.end {
         End::Completed { value } if !value.is_finite() => {
             outcome.end = End::Failed { reason: "the metric is not a finite number".into() };
         }
-        End::Stopped { value, .. } => *value = value.filter(|value| value.is_finite()),
-        End::Completed { .. } | End::Failed { .. } => {}
+        End::Completed { .. } if aims.n_further() != outcome.further.len() => {
+            let (own, others) =
+                aims.metrics.split_at(1 + outcome.further.len().min(aims.n_further()));
+            let reason = match others {
+                [] => format!("it has more values than {}", own.join(", ")),
+                others => format!("it has no value of {}", others.join(", ")),
+            };
+            outcome.end = End::Failed { reason };
+        }
+        End::Completed { .. } => {
+            let found = outcome.further.iter().position(|value| !is_finite(value));
+            if let Some(metric) = found.and_then(|place| aims.metrics.get(place + 1)) {
+                let reason = format!("{metric} is not a finite number");
+                outcome.end = End::Failed { reason };
+            }
+        }
+        End::Stopped { value, .. } => *value = value.filter(is_finite),
+        End::Failed { .. } => {}
+    }
+    if !matches!(outcome.end, End::Completed { .. }) {
+        outcome.further.clear();
     }
     outcome.reports.retain(|report| report.value.is_finite());
     outcome

@@ -206,6 +206,9 @@ fn metrics_are_what_prometheus_reads() {
     assert_eq!(value("fleetfit_trials_ended{state=\"failed\"}"), 2.0);
     assert_eq!(value("fleetfit_engine_up"), 1.0);
     assert_eq!(value("fleetfit_slots"), 4.0);
+    // The trial that was asked for takes nobody's slot.
+    assert_eq!(value("fleetfit_trials_lent"), 1.0);
+    assert_eq!(value("fleetfit_assignments_out"), 0.0);
     assert!(value("fleetfit_journal_commit_seconds_count") >= 1.0);
     assert!(value("process_resident_memory_bytes") > 1e6);
     let labels = "route=\"/api/v1/studies/{study}\",method=\"GET\",status=\"404\"";

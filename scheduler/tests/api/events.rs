@@ -114,7 +114,7 @@ fn what_happens_is_told_as_it_happens_and_ends_with_the_study() {
     let (status, mut stream) = Stream::open(&place, "demo", None);
     assert_eq!(status, 200);
     let first = stream.until("status");
-    assert_eq!((&first.data["trials"]["completed"], first.id.as_str()), (&json!(0), "0-0"));
+    assert_eq!((&first.data["trials"]["completed"], first.id.as_str()), (&json!(0), "0-0-0"));
     let asked = ask(&place, 2);
     tell(&place, asked[0], 0.5);
     assert_eq!(told(&stream.until("trials")), [0]);
@@ -167,10 +167,45 @@ fn a_stream_goes_on_where_it_broke_off() {
     let (status, mut stream) = Stream::open(&place, "demo", None);
     assert_eq!(status, 200);
     assert_eq!(told(&stream.until("trials"))[..3], [0, 1, 2]);
-    for strange in ["x", "1-", "-", "1-2-3"] {
+    for strange in ["x", "1-", "-", "0-1-2-3", "0-1-", "!"] {
         assert_eq!(Stream::open(&place, "demo", Some(strange)).0, 400, "{strange}");
     }
     assert_eq!(Stream::open(&place, "none", None).0, 404);
+}
+
+#[test]
+fn another_study_of_the_same_name_begins_at_its_beginning() {
+    let place = Place::new();
+    place.submit(JOB).ok();
+    let (_, mut stream) = Stream::open(&place, "demo", None);
+    ask(&place, 3).into_iter().take(2).for_each(|trial| tell(&place, trial, 0.5));
+    place.post("/api/v1/studies/demo/cancel", &json!({})).ok();
+    let end = stream.until("ended").id;
+    let seen = end.trim_end_matches('!');
+    place.send("DELETE", "/api/v1/studies/demo", &[], b"").ok();
+
+    place.submit(JOB).ok();
+    let asked = ask(&place, 3);
+    asked.iter().for_each(|&trial| tell(&place, trial, 0.5));
+    for last in [seen, &end] {
+        let (status, mut stream) = Stream::open(&place, "demo", Some(last));
+        assert_eq!(status, 200);
+        let mut trials = Vec::new();
+        while trials.len() < asked.len() {
+            trials.extend(told(&stream.until("trials")));
+        }
+        assert_eq!(trials, asked, "{last}");
+    }
+    let page = |cursor: &str| place.get(&format!("/api/v1/studies/demo/trials?cursor={cursor}"));
+    assert_eq!(page(seen).refused(), (400, "bad_request".into()));
+    // Ids without the study's number, as version 0.1.0 gave them.
+    let plain = seen.split_once('-').unwrap().1;
+    let (_, mut stream) = Stream::open(&place, "demo", Some(plain));
+    assert!(!told(&stream.until("trials")).contains(&asked[0]));
+    assert_eq!(page(plain).ok()["items"][0]["trial"], asked[2]);
+    // The end of the other one is not the end of this one, whatever there is to tell.
+    place.post("/api/v1/studies/demo/cancel", &json!({})).ok();
+    assert_eq!(Stream::open(&place, "demo", Some(&end)).0, 200);
 }
 
 #[test]

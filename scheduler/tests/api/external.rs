@@ -43,7 +43,8 @@ fn trials_are_asked_for_and_told() {
     assert_eq!((&status["status"], &status["ended_by"]), (&json!("completed"), &json!("trials")));
     // Whoever comes after the end finds nothing to do, and nothing that he did wrong.
     let late = place.post("/api/v1/studies/demo/ask", &json!({"n": 1}));
-    assert_eq!(late.ok(), json!({"trials": []}));
+    let message = "demo is over; there is nothing more to try";
+    assert_eq!(late.ok(), json!({"trials": [], "message": message}));
     let results = json!({"results": [{"trial": 0, "value": 3}, {"trial": 99, "value": 3}]});
     let told = place.post("/api/v1/studies/demo/tell", &results).ok();
     let words = ["repeated", "unknown"];
@@ -69,8 +70,12 @@ fn bodies_that_say_nonsense_are_refused() {
     let place = Place::new();
     place.submit(JOB).ok();
     let check = |path: &str, body: Value, status: u16, says: &str| {
-        let answer = place.post(&format!("/api/v1/studies/{path}"), &body);
-        assert_eq!(answer.status, status, "{body}: {}", answer.text());
+        let path = match path.strip_prefix("../") {
+            Some(path) => format!("/api/v1/{path}"),
+            None => format!("/api/v1/studies/{path}"),
+        };
+        let answer = place.post(&path, &body);
+        assert_eq!(answer.status, status, "{path} {body}: {}", answer.text());
         let message = answer.json()["message"].as_str().unwrap().to_owned();
         assert!(message.contains(says), "{body}: {message}");
     };
@@ -83,11 +88,29 @@ fn bodies_that_say_nonsense_are_refused() {
     check("demo/ask", json!({"n": 1, "lease_s": 1e300}), 422, "lease_s is");
     check("demo/report", json!({"trial": 5, "value": 1}), 404, "no trial 5 under way");
     check("demo/report", json!({"trial": 0, "value": "x"}), 422, "value is \"x\"; write a number");
-    check("demo/tell", json!({"results": []}), 422, "results is no list of 1 to 1000 objects");
+    check("demo/ask", json!(null), 422, "the body is no JSON object; write one with n, lease_s");
+    check("demo/tell", json!({}), 422, "results is missing; write a list of 1 to 1000 objects");
+    check("demo/tell", json!({"results": []}), 422, "results is []; write a list of 1 to 1000");
+    check("demo/tell", json!({"results": "x"}), 422, "results is \"x\"; write a list of 1 to");
+    check("demo/report", json!({}), 422, "trial is missing; write a whole number from 0 to");
+    check("demo/report", json!({"trial": 0}), 422, "value is missing; write a number");
+    check("demo/rerun", json!({"set": 1}), 422, "set is 1; write an object of dotted paths");
+    check("demo/rerun", json!({"name": 1}), 422, "name is 1; write a text");
+    check("demo/models/bytes", json!({}), 422, "entities is missing; write a list of entities");
+    check("demo/models/bytes", json!({"entities": [1]}), 422, "entities.0 is 1; write its part");
+    check("../blobs/missing", json!({}), 422, "digests is missing; write a list of digests");
+    check("../blobs/missing", json!({"digests": [1]}), 422, "digests.0 is 1; write a digest");
+    check("../blobs/missing", json!({"digest": []}), 422, "digest is not known; known are dig");
     check("demo/tell", json!({"results": [7]}), 422, "results.0 is 7; write an object");
     check("demo/tell", json!({"results": [{"trial": 1}]}), 422, "the result of trial 1 is a value");
     let both = json!({"results": [{"trial": 1, "value": 1, "failed": "x"}]});
     check("demo/tell", both, 422, "write one of them");
+    for key in ["failed", "stopped"] {
+        for empty in ["", " \n"] {
+            let result = json!({"results": [{"trial": 0, key: empty}]});
+            check("demo/tell", result, 422, "; write the reason in a few words");
+        }
+    }
     let unknown = json!({"results": [{"trial": 1, "valeu": 1}]});
     check("demo/tell", unknown, 422, "results.0.valeu is not known");
     check("none/ask", json!({"n": 1}), 404, "there is no study named none");
@@ -97,6 +120,14 @@ fn bodies_that_say_nonsense_are_refused() {
 fn trials_of_built_in_learners_are_not_told_from_outside() {
     let place = Place::new();
     place.with_stores("stores", 2);
-    let answer = place.post("/api/v1/studies/stores/ask", &json!({"n": 1}));
-    assert_eq!(answer.refused().0, 409);
+    for (what, body) in [
+        ("ask", json!({"n": 1})),
+        ("tell", json!({"results": [{"trial": 0, "value": 1}]})),
+        ("report", json!({"trial": 0, "value": 1})),
+    ] {
+        let answer = place.post(&format!("/api/v1/studies/stores/{what}"), &body);
+        assert_eq!(answer.refused(), (409, "not_external".into()), "{what}");
+        let message = answer.json()["message"].as_str().unwrap().to_owned();
+        assert!(message.starts_with("its trials are run by fleetfit;"), "{message}");
+    }
 }

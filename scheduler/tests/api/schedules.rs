@@ -100,6 +100,40 @@ fn what_is_wrong_with_a_schedule_is_said() {
 }
 
 #[test]
+fn bodies_that_are_no_schedule_are_refused_in_our_words() {
+    let place = Place::new();
+    let job = |job: serde_json::Value| json!({"file": "s.yaml", "text": SCHEDULE, "job": job});
+    for (body, says) in [
+        (json!({}), "file is missing; write the schedule file's name, like nightly.yaml"),
+        (json!({"file": "s.yaml"}), "text is missing; write the schedule file's text"),
+        (json!({"file": 7, "text": ""}), "file is 7; write the schedule file's name"),
+        (json!({"file": "s.yaml", "text": [1]}), "text is [1]; write the schedule file's text"),
+        (json!({"files": "s.yaml"}), "files is not known; known are file, text, job"),
+        (job(json!("job.yaml")), "job is \"job.yaml\"; write an object with file, text, sets"),
+        (job(json!({})), "job.file is missing; write the job file's name, like job.yaml"),
+        (job(json!({"file": "j.yaml"})), "job.text is missing; write the job file's text"),
+        (job(json!({"base": "."})), "job.base is not known; known are file, text, sets"),
+        (
+            job(json!({"file": "j.yaml", "text": JOB, "sets": {"a": 1}})),
+            "job.sets is {\"a\":1}; write a list of pairs of a dotted path and a value",
+        ),
+        (
+            job(json!({"file": "j.yaml", "text": JOB, "sets": [["a", "1"], ["b", 1]]})),
+            "job.sets.1 is [\"b\",1]; write a pair of two texts",
+        ),
+        (job(json!({"file": "j.yaml", "text": JOB, "material": 1})), "job.material is 1; write"),
+    ] {
+        let answer = place.post("/api/v1/schedules", &body);
+        assert_eq!(answer.refused(), (422, "unprocessable".into()), "{body}");
+        let message = answer.json()["message"].as_str().unwrap().to_owned();
+        assert!(message.contains(says), "{body}: {message}");
+    }
+    let sets = json!([["limits.max_total_trials", "3"]]);
+    let body = job(json!({"file": "job.yaml", "text": JOB, "sets": sets, "material": null}));
+    assert_eq!(place.post("/api/v1/schedules", &body).status, 201);
+}
+
+#[test]
 fn a_process_that_runs_one_study_keeps_no_schedules() {
     let place = Place::no_service();
     assert_eq!(place.get("/api/v1/schedules").refused(), (409, "not_a_service".into()));

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use async_nats::Client;
 use async_nats::jetstream::consumer::PullConsumer;
 use async_nats::jetstream::message::PublishMessage;
-use async_nats::jetstream::{self, Message};
+use async_nats::jetstream::{self, AckKind, Message};
 use fleetfit_scheduler::bus::{Answers, Bus, BusError, BusHandle, BusOptions};
 use fleetfit_scheduler::engine::{Capacity, Note, Outlets, Receipt};
 use fleetfit_search_spaces::wire::join::{Answer, BlobPiece, Hello, Welcome};
@@ -111,11 +111,19 @@ impl Scheduler {
 
     /// The next thing that is told, with its receipt.
     pub(crate) fn heard(&self) -> (Vec<FromRunner>, Option<Receipt>) {
-        let until = Instant::now() + PATIENCE;
+        self.heard_within(PATIENCE).expect("something is told")
+    }
+
+    /// The same, if it is told within this time.
+    pub(crate) fn heard_within(
+        &self,
+        time: Duration,
+    ) -> Option<(Vec<FromRunner>, Option<Receipt>)> {
+        let until = Instant::now() + time;
         loop {
             let left = until.saturating_duration_since(Instant::now());
-            match self.notes.recv_timeout(left).expect("something is told") {
-                Note::Heard { messages, receipt } => return (messages, receipt),
+            match self.notes.recv_timeout(left).ok()? {
+                Note::Heard { messages, receipt } => return Some((messages, receipt)),
                 _ => continue,
             }
         }
@@ -224,6 +232,33 @@ impl Runner {
 
     pub(crate) fn take(&self) -> (Assignment, Message) {
         self.take_within(PATIENCE).expect("an assignment")
+    }
+
+    /// Tells two things, one of which does not reach the scheduler: it went elsewhere, and nobody says
+    /// that he has it.
+    pub(crate) fn snatch(&self, told: [FromRunner; 2]) -> (Message, FromRunner) {
+        let snatched = self.runtime.block_on(async {
+            let jetstream = jetstream::new(self.client.clone());
+            let consumer: PullConsumer =
+                jetstream.get_consumer_from_stream("service", self.subjects.ends_stream()).await?;
+            // NATS serves in turn those that wait, and the scheduler was there before.
+            let batch = consumer.batch().max_messages(1).expires(PATIENCE);
+            let mut batch = batch.messages().await?;
+            for message in &told {
+                let bytes = letter::seal(message, &[])?;
+                let message = PublishMessage::build().payload(bytes.into());
+                jetstream.send_publish(self.subjects.ends(), message).await?.await?;
+            }
+            batch.next().await.ok_or("nothing came")?
+        });
+        let snatched: Message = snatched.unwrap();
+        let told = letter::open(&snatched.payload).unwrap().0;
+        (snatched, told)
+    }
+
+    /// Has a message told again, to whoever is there.
+    pub(crate) fn refuse(&self, message: &Message) {
+        self.runtime.block_on(message.ack_with(AckKind::Nak(None))).unwrap();
     }
 
     pub(crate) fn acknowledge(&self, message: &Message) {

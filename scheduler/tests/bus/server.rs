@@ -33,6 +33,13 @@ impl Server {
         self.child.wait().unwrap();
     }
 
+    /// Ends it in order: what it knows is written down.
+    pub(crate) fn stop(&mut self) {
+        let kill = Command::new("kill").arg(self.child.id().to_string()).status().unwrap();
+        assert!(kill.success());
+        self.child.wait().unwrap();
+    }
+
     pub(crate) fn lose_store(&self) {
         std::fs::remove_dir_all(self.dir.path().join("js")).unwrap();
     }

@@ -70,7 +70,16 @@ fn outcome(configuration: u32, reports: &[Report]) -> Outcome {
     let value = values.fold(f64::INFINITY, f64::min);
     let reports = reports.to_vec();
     let end = End::Completed { value };
-    Outcome { configuration, entity: 0, end, fits: 1, started_ms: 0, ended_ms: 0, reports }
+    Outcome {
+        configuration,
+        entity: 0,
+        end,
+        fits: 1,
+        started_ms: 0,
+        ended_ms: 0,
+        reports,
+        further: Vec::new(),
+    }
 }
 
 /// The share of the steps that a policy takes, and how much worse what it finds is, over 20 studies.

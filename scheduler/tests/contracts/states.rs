@@ -53,7 +53,16 @@ fn trials(assignment: &Assignment) -> Vec<(u32, u32)> {
 }
 
 fn outcome((configuration, entity): (u32, u32), end: End) -> Outcome {
-    Outcome { configuration, entity, end, fits: 3, started_ms: 1, ended_ms: 2, reports: Vec::new() }
+    Outcome {
+        configuration,
+        entity,
+        end,
+        fits: 3,
+        started_ms: 1,
+        ended_ms: 2,
+        reports: Vec::new(),
+        further: Vec::new(),
+    }
 }
 
 /// Some trials fail, some are stopped, most complete, with ties among them.

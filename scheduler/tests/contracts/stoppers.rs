@@ -36,6 +36,7 @@ fn outcome(configuration: u32, end: End, values: &[f64]) -> Outcome {
         started_ms: 0,
         ended_ms: 0,
         reports: reports.map(|(step, &value)| Report { step, value }).collect(),
+        further: Vec::new(),
     }
 }
 

@@ -152,6 +152,8 @@ fn assemble(name: String, metric: Measure, mut automl: AutoMl, budget: Budget) -
             goal: metric.goal(),
             value: ValueRule::default(),
         },
+        further_objectives: Vec::new(),
+        constraints: Vec::new(),
         limits: budget.limits,
         early_termination: None,
         data: None,

@@ -1,5 +1,6 @@
 //! A job of `type: sweep`.
 
+use super::goals::{self, Goals, read_goals};
 use super::header::{self, Header};
 use super::{Reading, Selection, Study};
 use crate::data::{DATA_KEYS, DataSpec, Task, is_out_of_bag};
@@ -8,7 +9,7 @@ use crate::fields::{At, Fields};
 use crate::findings::{Findings, Mistake};
 use crate::learner::{Demand, Learner};
 use crate::limits::{Grid, Limits};
-use crate::objective::{Measurer, Objective};
+use crate::objective::Objective;
 use crate::priority::Priority;
 use crate::sampling::{Algorithm, Sampling};
 use crate::space::{Domain, SearchSpace, branches};
@@ -72,7 +73,7 @@ pub(super) fn read(mut root: Fields<'_>, name: &str, findings: &mut Findings) ->
         refuse_data_keys(&mut root, is_sure, findings);
         None
     };
-    let objective = read_objective(&mut root, has_learner, task, findings);
+    let Goals { objectives, constraints } = read_goals(&mut root, has_learner, task, findings);
 
     let is_grid = sampling.as_ref().is_some_and(|own| own.algorithm == Algorithm::Grid);
     if let (true, true, Some(space), Some(at)) = (is_grid, space_is_whole, &space, &space_at) {
@@ -80,15 +81,19 @@ pub(super) fn read(mut root: Fields<'_>, name: &str, findings: &mut Findings) ->
     }
     let grid = is_grid.then(|| Grid { size: space.as_ref().and_then(SearchSpace::grid_size) });
     let limits = Limits::read(&mut root, grid.as_ref(), findings);
+    let are_several_metrics = objectives.len() > 1 || !constraints.is_empty();
     let whose = match (&work, &space, &data) {
         _ if !has_learner => Whose::Reporters,
-        (Some(work), Some(space), Some(data)) => Whose::Learners(Some(Means { work, space, data })),
+        (Some(work), Some(space), Some(data)) => {
+            Whose::Learners(Some(Means { work, space, data, are_several_metrics }))
+        }
         _ => Whose::Learners(None),
     };
     let early_termination = root
         .take("early_termination", findings)
         .and_then(|at| EarlyTermination::read(&at, &whose, findings));
     let selection = root.take("selection", findings).map(|at| Selection::read(&at, findings));
+    goals::say_what_counts(&root.at, &objectives, &constraints, findings);
     let seed = root.take("seed", findings).map(|at| at.int_in(0, i64::MAX, findings));
     root.finish(findings);
     header::notice_ignored(&ignored, findings);
@@ -96,8 +101,9 @@ pub(super) fn read(mut root: Fields<'_>, name: &str, findings: &mut Findings) ->
         Some(Work::Command(command)) => Some(command.clone()),
         _ => None,
     };
-    let parts = Parts { name, work, space, sampling, objective, limits };
+    let parts = Parts { name, work, space, sampling, objectives, limits };
     let study = parts.study().map(|study| Study {
+        constraints,
         early_termination,
         data: data.clone(),
         selection: selection.flatten().unwrap_or_default(),
@@ -114,18 +120,21 @@ struct Parts {
     work: Option<Work>,
     space: Option<SearchSpace>,
     sampling: Option<Sampling>,
-    objective: Option<Objective>,
+    objectives: Option<Vec<Objective>>,
     limits: Option<Limits>,
 }
 
 impl Parts {
     fn study(self) -> Option<Study> {
+        let mut objectives = self.objectives?.into_iter();
         Some(Study {
             name: self.name?,
             work: self.work?,
             space: self.space?,
             sampling: self.sampling?,
-            objective: self.objective?,
+            objective: objectives.next()?,
+            further_objectives: objectives.collect(),
+            constraints: Vec::new(),
             limits: self.limits?,
             early_termination: None,
             data: None,
@@ -179,22 +188,6 @@ fn read_task(root: &mut Fields<'_>, trial: &At<'_>, findings: &mut Findings) -> 
     }
 }
 
-fn read_objective(
-    root: &mut Fields<'_>,
-    has_learner: bool,
-    task: Option<Task>,
-    findings: &mut Findings,
-) -> Option<Objective> {
-    let example = match (has_learner, task) {
-        (false, _) => "objective: {goal: minimize, primary_metric: loss}",
-        (true, Some(Task::Classification)) => {
-            "objective: {goal: maximize, primary_metric: auc_weighted}"
-        }
-        (true, _) => "objective: {goal: minimize, primary_metric: root_mean_squared_error}",
-    };
-    let at = root.require("objective", example, findings)?;
-    let measurer = if has_learner { Measurer::Trainer(task) } else { Measurer::Command };
-    Objective::read(&at, measurer, findings)
 }
 
 fn refuse_command_keys(keys: [&Option<At<'_>>; 2], findings: &mut Findings) {

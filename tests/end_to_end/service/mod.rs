@@ -4,6 +4,7 @@ mod contract;
 mod external;
 mod fleet;
 mod importance;
+mod insight;
 mod managed;
 mod nats;
 mod predict;

@@ -391,6 +391,7 @@ mod tests {
             started_ms: 0,
             ended_ms: 0,
             reports: Vec::new(),
+            further: Vec::new(),
         };
         let mut queue = Queue::default();
         let message =

@@ -50,7 +50,7 @@ impl Bench {
         dataset: &Dataset,
         entity: u32,
         plan: &FoldPlan,
-        wanted: Measure,
+        wanted: &[Measure],
         study_seed: u64,
     ) -> Self {
         let (frame, marks) = dataset.lay_out(entity);
@@ -66,7 +66,7 @@ impl Bench {
             },
             weights: frame.weights.as_deref().map(|weights| pick(weights, &fold.validate)),
             yardstick: match &frame.target {
-                Target::Number(values) if is_relative(wanted) => {
+                Target::Number(values) if wanted.iter().any(|&measure| is_relative(measure)) => {
                     yardstick(&frame, &marks, values, &fold.train)
                 }
                 _ => Yardstick::default(),

@@ -25,7 +25,8 @@ pub(super) struct Course<'a> {
     pub(super) tried: Range<usize>,
     /// The rung that trials are tried up to by so many folds.
     pub(super) by_folds: Option<u8>,
-    pub(super) measure: Measure,
+    /// The first is that of the objective.
+    pub(super) measures: &'a [Measure],
     pub(super) study_seed: u64,
     pub(super) flight: &'a Flight,
     pub(super) spare: &'a Spare,
@@ -39,8 +40,8 @@ pub(super) struct Entrant {
     pub(super) training: Training,
     /// The rung that it is tried up to by less than its folds have; none where nothing is less.
     pub(super) rung: Option<u8>,
-    /// One a fold, once it is known.
-    values: Vec<Option<f64>>,
+    /// Those of each fold, once they are known: one for each measure.
+    values: Vec<Option<Vec<f64>>>,
     fits: u32,
     /// Whether it is through with what is asked of it.
     has_ended: bool,
@@ -143,46 +144,70 @@ impl Course<'_> {
             self.judge(fold, predicted).map_err(Some)
         });
         match judged {
-            Ok(value) => {
+            Ok(values) => {
                 entrant.values.resize(self.folds.len(), None);
-                entrant.values[fold] = Some(value);
+                entrant.values[fold] = Some(values);
             }
             Err(Some(reason)) => entrant.fail(self.entity, reason, news),
             // The assignment is over.
             Err(None) => return false,
         }
-        // In the order of the folds, so that the mean is the same whoever comes first.
-        let values = entrant.values.get(self.tried.clone());
-        let values: Option<Vec<f64>> = values.and_then(|all| all.iter().copied().collect());
-        if let (false, Some(values)) = (entrant.has_ended, values) {
-            let mean = values.iter().sum::<f64>() / values.len() as f64;
+        let values = entrant.values.get(self.tried.clone()).unwrap_or_default();
+        let is_whole = !values.is_empty() && values.iter().all(Option::is_some);
+        if !entrant.has_ended && is_whole {
             let trial = (entrant.number, self.entity);
             let n_folds = u32::try_from(self.folds.len()).unwrap_or(u32::MAX);
-            if let Some(rung) = self.by_folds {
-                entrant.has_ended = true;
-                news.reach(trial, rung, (values, n_folds), entrant.fits);
-            } else if let (Some(rung), true) = (entrant.rung, mean.is_finite()) {
-                entrant.has_ended = true;
-                news.reach(trial, rung, (vec![mean], n_folds), entrant.fits);
-            } else if mean.is_finite() {
-                entrant.has_ended = true;
-                news.push(trial, End::Completed { value: mean }, entrant.fits);
-            } else {
-                // Each fold's is finite, and yet their sum is more than a number can hold.
-                let name = self.measure.name();
-                let reason = format!("{name} is not a finite number over all folds");
-                entrant.fail(self.entity, reason, news);
+            let means = match self.by_folds {
+                // Those of the folds that are tried, one by one.
+                Some(_) => {
+                    let first = values.iter().flatten().filter_map(|all| all.first().copied());
+                    Ok(first.collect())
+                }
+                None => self.means(values),
+            };
+            match (means, self.by_folds.or(entrant.rung)) {
+                (Err(reason), _) => entrant.fail(self.entity, reason, news),
+                (Ok(mut values), Some(rung)) => {
+                    entrant.has_ended = true;
+                    if self.by_folds.is_none() {
+                        values.truncate(1);
+                    }
+                    news.reach(trial, rung, (values, n_folds), entrant.fits);
+                }
+                (Ok(mut means), None) => {
+                    entrant.has_ended = true;
+                    let further = means.split_off(1);
+                    let end = End::Completed { value: means[0] };
+                    news.push_with(trial, end, further, entrant.fits);
+                }
             }
         }
         !entrant.has_ended
     }
 
-    fn judge(&self, fold: usize, predicted: Predicted<'_>) -> Result<f64, String> {
-        match self.bench.judge(self.measure, fold, predicted) {
+    /// The mean of each measure, in the order of the folds, so that it is the same whichever comes
+    /// first.
+    fn means(&self, folds: &[Option<Vec<f64>>]) -> Result<Vec<f64>, String> {
+        let mean = |(place, measure): (usize, &Measure)| {
+            let values = folds.iter().flatten().filter_map(|values| values.get(place));
+            let mean = values.sum::<f64>() / folds.len() as f64;
+            // Each fold's is finite, and yet their sum may be more than a number can hold.
+            let name = measure.name();
+            let is_finite = mean.is_finite();
+            is_finite
+                .then_some(mean)
+                .ok_or_else(|| format!("{name} is not a finite number over all folds"))
+        };
+        self.measures.iter().enumerate().map(mean).collect()
+    }
+
+    fn judge(&self, fold: usize, predicted: Predicted<'_>) -> Result<Vec<f64>, String> {
+        let judge = |&measure: &Measure| match self.bench.judge(measure, fold, predicted) {
             Ok(value) if value.is_finite() => Ok(value),
-            Ok(_) => Err(format!("{} is not a finite number on fold {fold}", self.measure.name())),
+            Ok(_) => Err(format!("{} is not a finite number on fold {fold}", measure.name())),
             Err(error) => Err(error.to_string()),
-        }
+        };
+        self.measures.iter().map(judge).collect()
     }
 
     /// Why there is no model; none when the assignment is over.

@@ -38,12 +38,14 @@ pub(super) fn train(
     let Some(dataset) = &running.work.dataset else {
         return Landing::Lacking("the study's data is not here".into());
     };
-    let study = &running.work.study;
-    let (Some(data), Some(measure)) = (&study.data, Measure::named(&study.objective.metric)) else {
+    let names = running.aims.metrics.iter();
+    let measures: Option<Vec<Measure>> = names.map(|name| Measure::named(name)).collect();
+    let (Some(data), Some(measures)) = (&running.work.study.data, measures) else {
         return Landing::Lacking("this version cannot judge the study's models".into());
     };
     let plan = FoldPlan::of(data);
-    let fleet = Fleet { running, flight, dataset, plan, measure, spare };
+    let measures = measures.as_slice();
+    let fleet = Fleet { running, flight, dataset, plan, measures, spare };
     if let AssignmentTask::Refit(blocks) = &assignment.task {
         return fleet.refit_all(assignment, blocks, tell);
     }
@@ -58,7 +60,7 @@ struct Fleet<'a> {
     flight: &'a Flight,
     dataset: &'a Dataset,
     plan: FoldPlan,
-    measure: Measure,
+    measures: &'a [Measure],
     spare: &'a Spare,
 }
 
@@ -111,7 +113,7 @@ impl Fleet<'_> {
     }
 
     fn lay_out(&self, entity: u32) -> Bench {
-        Bench::of(self.dataset, entity, &self.plan, self.measure, self.running.work.seed)
+        Bench::of(self.dataset, entity, &self.plan, self.measures, self.running.work.seed)
     }
 
     /// Tries configurations on an entity's folds. Breaks when the assignment is over.
@@ -164,7 +166,7 @@ impl Fleet<'_> {
                         laid_out: thinned.map_or(&bench.laid_out, |thinned| &thinned.laid_out),
                         by_folds: part.rung().filter(|_| by_folds.is_some()),
                         tried: by_folds.unwrap_or(0..folds.len()),
-                        measure: self.measure,
+                        measures: self.measures,
                         study_seed: self.running.work.seed,
                         flight: self.flight,
                         spare: self.spare,

@@ -31,7 +31,18 @@ impl<'a> News<'a> {
     }
 
     /// The end of a trial: a configuration's number, and an entity.
-    pub(super) fn push(&mut self, (configuration, entity): (u32, u32), end: End, fits: u32) {
+    pub(super) fn push(&mut self, trial: (u32, u32), end: End, fits: u32) {
+        self.push_with(trial, end, Vec::new(), fits);
+    }
+
+    /// The same with the values of further metrics.
+    pub(super) fn push_with(
+        &mut self,
+        (configuration, entity): (u32, u32),
+        end: End,
+        further: Vec<f64>,
+        fits: u32,
+    ) {
         let (started_ms, ended_ms) = self.through(configuration, entity);
         let reports = Vec::new();
         self.outcomes.push(Outcome {
@@ -42,6 +53,7 @@ impl<'a> News<'a> {
             started_ms,
             ended_ms,
             reports,
+            further,
         });
         self.tell_now_and_then();
     }

@@ -215,8 +215,11 @@ fn results() -> Vec<Operation> {
         parameters
     };
     let state = query("state", "How they ended.", words(&["completed", "stopped", "failed"]));
-    let last =
-        header("last-event-id", "Goes on after this event.", text_like("^[0-9]+-[0-9]+!?$", 42));
+    let last = header(
+        "last-event-id",
+        "Goes on after this event.",
+        text_like("^([0-9]+-)?[0-9]+-[0-9]+!?$", 53),
+    );
     vec![
         Operation {
             parameters: of_study([vec![entity(), state], paged()].concat()),
@@ -308,6 +311,16 @@ fn results() -> Vec<Operation> {
                 "list_entities",
                 "How each entity stands, in the order of keys or the best value first.",
                 "Entities",
+                &[404],
+            )
+        },
+        Operation {
+            parameters: of_study(vec![entity()]),
+            ..get(
+                "/api/v1/studies/{study}/insight",
+                "get_insight",
+                "What the trials tell of the parameters and of the search.",
+                "Insight",
                 &[404],
             )
         },

@@ -47,7 +47,7 @@ pub(super) fn whole(least: f64, most: f64) -> Form {
     of_type(Type::Integer).minimum(Some(least)).maximum(Some(most)).into()
 }
 
-fn count() -> Form {
+pub(super) fn count() -> Form {
     whole(0.0, MAX_WHOLE)
 }
 
@@ -56,7 +56,7 @@ pub(super) fn trial() -> Form {
     whole(0.0, f64::from(u32::MAX))
 }
 
-fn number() -> Form {
+pub(super) fn number() -> Form {
     of_type(Type::Number).into()
 }
 
@@ -68,12 +68,12 @@ fn text_or_nothing() -> Form {
     nullable_type(Type::String).into()
 }
 
-fn number_or_nothing() -> Form {
+pub(super) fn number_or_nothing() -> Form {
     nullable_type(Type::Number).into()
 }
 
 /// Another form, or null.
-fn or_nothing(form: Form) -> Form {
+pub(super) fn or_nothing(form: Form) -> Form {
     Schema::OneOf(OneOfBuilder::new().item(form).item(of_type(Type::Null)).build()).into()
 }
 
@@ -81,7 +81,7 @@ pub(super) fn list(form: Form) -> Form {
     Schema::Array(ArrayBuilder::new().items(form).build()).into()
 }
 
-fn list_of(form: Form, least: usize, most: usize) -> Form {
+pub(super) fn list_of(form: Form, least: usize, most: usize) -> Form {
     let list = ArrayBuilder::new().items(form).min_items(Some(least)).max_items(Some(most));
     Schema::Array(list.build()).into()
 }
@@ -99,7 +99,7 @@ fn map_of(form: Form, about: &str) -> Form {
 }
 
 /// An object with these keys and no others. A name that ends with `?` may be missing.
-fn object(about: &str, fields: Vec<(&str, Form)>) -> Form {
+pub(super) fn object(about: &str, fields: Vec<(&str, Form)>) -> Form {
     let mut object = of_type(Type::Object)
         .description(Some(about))
         .additional_properties(Some(AdditionalProperties::FreeForm(false)));
@@ -135,6 +135,7 @@ pub(super) fn all() -> Vec<(&'static str, Form)> {
         ("Model", model()),
         ("Trial", trial_row()),
         ("Entity", entity()),
+        ("Insight", super::insight::insight()),
         ("TrialCounts", counts()),
         ("Ended", ended()),
         ("Runner", runner()),
@@ -196,7 +197,13 @@ fn requests() -> Vec<(&'static str, Form)> {
                 vec![("n", whole(1.0, MAX_PAGE as f64)), ("lease_s?", whole(1.0, 2_592_000.0))],
             ),
         ),
-        ("Asked", object("Trials to be run.", vec![("trials", list(asked))])),
+        (
+            "Asked",
+            object(
+                "Trials to be run; none, and why, where the study is over.",
+                vec![("trials", list(asked)), ("message?", text())],
+            ),
+        ),
         (
             "Report",
             object(
@@ -283,7 +290,7 @@ fn result() -> Form {
     Schema::OneOf(forms.build()).into()
 }
 
-fn scalar() -> Form {
+pub(super) fn scalar() -> Form {
     let kinds = [Type::String, Type::Number, Type::Boolean];
     ObjectBuilder::new().schema_type(SchemaType::from_iter(kinds)).into()
 }

@@ -42,6 +42,16 @@ fn every_kind() -> Vec<Fact> {
         Fact::Elapsed { elapsed_ms: 60_000 },
         Fact::Closed,
         Fact::Reopened,
+        Fact::Ended {
+            outcomes: vec![
+                Outcome {
+                    further: vec![0.5, -2.0],
+                    ..outcome(9, 0, End::Completed { value: 1.0 })
+                },
+                outcome(9, 1, End::Failed { reason: "one row".into() }),
+                Outcome { further: vec![1.5, 3.0], ..outcome(9, 2, End::Completed { value: 2.0 }) },
+            ],
+        },
     ]
 }
 
@@ -59,6 +69,9 @@ fn the_stored_form_stays() {
         "06e0d403",
         "04",
         "05",
+        "070309030003000103010001000000000000f03f000000000000004001076f6e6520726f7700030380a0abfe\
+         f962d80402d60402d40400020100010201000000000000e03f000000000000f83f00000000000000c0000000\
+         0000000840",
     ];
     let encoded = fact::encode(&every_kind());
     let text: Vec<String> = encoded
