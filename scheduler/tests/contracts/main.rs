@@ -1,6 +1,7 @@
 //! What every sampler, every stopper and the state of a study promise, whatever the study.
 
 mod paces;
+mod rungs;
 mod samplers;
 mod savings;
 mod states;

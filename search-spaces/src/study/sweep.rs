@@ -81,7 +81,8 @@ pub(super) fn read(mut root: Fields<'_>, name: &str, findings: &mut Findings) ->
     }
     let grid = is_grid.then(|| Grid { size: space.as_ref().and_then(SearchSpace::grid_size) });
     let limits = Limits::read(&mut root, grid.as_ref(), findings);
-    let are_several_metrics = objectives.len() > 1 || !constraints.is_empty();
+    let are_several = objectives.as_ref().is_some_and(|all| all.len() > 1);
+    let are_several_metrics = are_several || !constraints.is_empty();
     let whose = match (&work, &space, &data) {
         _ if !has_learner => Whose::Reporters,
         (Some(work), Some(space), Some(data)) => {
@@ -186,8 +187,6 @@ fn read_task(root: &mut Fields<'_>, trial: &At<'_>, findings: &mut Findings) -> 
             .require("task", "task: regression (or classification, forecasting)", findings)
             .and_then(|at| at.word(TASKS, findings)),
     }
-}
-
 }
 
 fn refuse_command_keys(keys: [&Option<At<'_>>; 2], findings: &mut Findings) {

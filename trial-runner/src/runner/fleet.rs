@@ -49,7 +49,7 @@ pub(super) fn train(
     if let AssignmentTask::Refit(blocks) = &assignment.task {
         return fleet.refit_all(assignment, blocks, tell);
     }
-    let Some((part, blocks)) = Part::of(study, assignment) else {
+    let Some((part, blocks)) = Part::of(&running.work.study, assignment) else {
         return Landing::Lacking("the study's job has no rungs".into());
     };
     fleet.try_all(assignment, (part, blocks), tell)

@@ -1,7 +1,7 @@
 //! The stored form of facts: what it is, and that nothing else is read.
 
 use fleetfit_search_spaces::wire::ModelAddress;
-use fleetfit_search_spaces::{Configuration, End, Outcome, Report, Setting, Value};
+use fleetfit_search_spaces::{Configuration, End, Outcome, Reached, Report, Setting, Value};
 use proptest::prelude::*;
 
 use super::super::*;
@@ -52,6 +52,18 @@ fn every_kind() -> Vec<Fact> {
                 Outcome { further: vec![1.5, 3.0], ..outcome(9, 2, End::Completed { value: 2.0 }) },
             ],
         },
+        Fact::Reached {
+            trials: vec![Reached {
+                configuration: 9,
+                entity: 4,
+                rung: 1,
+                values: vec![0.5, -2.0],
+                n_folds: 5,
+                fits: 2,
+                started_ms: 1_700_000_000_000,
+                ended_ms: 1_700_000_000_300,
+            }],
+        },
     ]
 }
 
@@ -72,6 +84,7 @@ fn the_stored_form_stays() {
         "070309030003000103010001000000000000f03f000000000000004001076f6e6520726f7700030380a0abfe\
          f962d80402d60402d40400020100010201000000000000e03f000000000000f83f00000000000000c0000000\
          0000000840",
+        "0801090108010105010201020180a0abfef962d804000000000000e03f00000000000000c0",
     ];
     let encoded = fact::encode(&every_kind());
     let text: Vec<String> = encoded
