@@ -24,6 +24,7 @@ mod limits;
 mod material;
 mod objectives;
 mod predict;
+mod rungs;
 mod selection;
 mod service;
 mod start;

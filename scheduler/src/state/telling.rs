@@ -91,18 +91,12 @@ impl Telling {
                     *sum += (share * ONE) as i128;
                 }
             }
-            // It was compared with others, and its first value is what it had reached.
-            End::Stopped { value: Some(value), .. } => {
+            // It was compared with others, and its value is what it had reached.
+            End::Stopped { value: Some(value), .. } if aims.are_plain() => {
                 self.n_valued += 1;
                 let loss = aims.objectives[0].goal.loss(value);
-                for (objective, sum) in sums.enumerate() {
-                    let share = match objective {
-                        0 => yardsticks.compare(outcome.entity, 0, loss),
-                        _ => 1.0,
-                    };
-                    *sum += (share * ONE) as i128;
-                }
-                self.n_infeasible += u32::from(!aims.constraints.is_empty());
+                let share = yardsticks.compare(outcome.entity, 0, loss);
+                sums.take(1).for_each(|sum| *sum += (share * ONE) as i128);
             }
             End::Stopped { .. } | End::Failed { .. } => {
                 sums.for_each(|sum| *sum += ONE as i128);
@@ -118,7 +112,9 @@ impl Telling {
         match self.only {
             Some(fate) => fate,
             None if self.n_completed + self.n_valued == 0 => Fate::Failed,
-            None if self.n_completed == 0 => Fate::Stopped(Some(mean(self.sum))),
+            None if aims.are_plain() && self.n_completed == 0 => {
+                Fate::Stopped(Some(mean(self.sum)))
+            }
             None if aims.are_plain() => Fate::Completed(mean(self.sum)),
             None => {
                 let sums = std::iter::once(&self.sum).chain(&self.further);

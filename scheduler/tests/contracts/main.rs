@@ -4,6 +4,7 @@ mod aims;
 mod fronts;
 mod paces;
 mod queue;
+mod rungs;
 mod samplers;
 mod savings;
 mod states;

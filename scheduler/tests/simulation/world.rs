@@ -453,8 +453,8 @@ fn climbed(
     let value = |part: u64| (hash >> part & 0xff) as f64 / 8.0 + (hash & 0xff) as f64;
     let fits = 1 + (hash >> 32) as u32 % 3 + u32::from(rung);
     let outcome = |end| {
-        let reports = Vec::new();
-        Outcome { configuration, entity, end, fits, started_ms, ended_ms, reports }
+        let (reports, further) = (Vec::new(), Vec::new());
+        Outcome { configuration, entity, end, fits, started_ms, ended_ms, reports, further }
     };
     if hash % 29 == u64::from(rung) {
         return Err(outcome(End::Failed { reason: "for a reason".into() }));

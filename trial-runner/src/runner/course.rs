@@ -152,29 +152,33 @@ impl Course<'_> {
             // The assignment is over.
             Err(None) => return false,
         }
-        let values = entrant.values.get(self.tried.clone());
-        let values: Option<Vec<Vec<f64>>> = values.and_then(|all| all.iter().cloned().collect());
-        if let (false, Some(values)) = (entrant.has_ended, values) {
+        let values = entrant.values.get(self.tried.clone()).unwrap_or_default();
+        let is_whole = !values.is_empty() && values.iter().all(Option::is_some);
+        if !entrant.has_ended && is_whole {
             let trial = (entrant.number, self.entity);
             let n_folds = u32::try_from(self.folds.len()).unwrap_or(u32::MAX);
-            if let Some(rung) = self.by_folds {
-                entrant.has_ended = true;
-                let values = values.iter().filter_map(|values| values.first().copied());
-                news.reach(trial, rung, (values.collect(), n_folds), entrant.fits);
-                return false;
-            }
-            match self.means(&values) {
-                Err(reason) => entrant.fail(self.entity, reason, news),
-                Ok(mut means) => {
+            let means = match self.by_folds {
+                // Those of the folds that are tried, one by one.
+                Some(_) => {
+                    let first = values.iter().flatten().filter_map(|all| all.first().copied());
+                    Ok(first.collect())
+                }
+                None => self.means(values),
+            };
+            match (means, self.by_folds.or(entrant.rung)) {
+                (Err(reason), _) => entrant.fail(self.entity, reason, news),
+                (Ok(mut values), Some(rung)) => {
+                    entrant.has_ended = true;
+                    if self.by_folds.is_none() {
+                        values.truncate(1);
+                    }
+                    news.reach(trial, rung, (values, n_folds), entrant.fits);
+                }
+                (Ok(mut means), None) => {
                     entrant.has_ended = true;
                     let further = means.split_off(1);
-                    match entrant.rung {
-                        Some(rung) => news.reach(trial, rung, (means, n_folds), entrant.fits),
-                        None => {
-                            let end = End::Completed { value: means[0] };
-                            news.push_with(trial, end, further, entrant.fits);
-                        }
-                    }
+                    let end = End::Completed { value: means[0] };
+                    news.push_with(trial, end, further, entrant.fits);
                 }
             }
         }
@@ -183,9 +187,9 @@ impl Course<'_> {
 
     /// The mean of each measure, in the order of the folds, so that it is the same whichever comes
     /// first.
-    fn means(&self, folds: &[Vec<f64>]) -> Result<Vec<f64>, String> {
+    fn means(&self, folds: &[Option<Vec<f64>>]) -> Result<Vec<f64>, String> {
         let mean = |(place, measure): (usize, &Measure)| {
-            let values = folds.iter().filter_map(|values| values.get(place));
+            let values = folds.iter().flatten().filter_map(|values| values.get(place));
             let mean = values.sum::<f64>() / folds.len() as f64;
             // Each fold's is finite, and yet their sum may be more than a number can hold.
             let name = measure.name();

@@ -1,7 +1,7 @@
 //! The stored form of facts: what it is, and that nothing else is read.
 
 use fleetfit_search_spaces::wire::ModelAddress;
-use fleetfit_search_spaces::{Configuration, End, Outcome, Report, Setting, Value};
+use fleetfit_search_spaces::{Configuration, End, Outcome, Reached, Report, Setting, Value};
 use proptest::prelude::*;
 
 use super::super::*;
@@ -55,6 +55,18 @@ fn every_kind() -> Vec<Fact> {
             ],
         },
         Fact::Queued { configurations: vec![queued], mark: Some(mark) },
+        Fact::Reached {
+            trials: vec![Reached {
+                configuration: 9,
+                entity: 4,
+                rung: 1,
+                values: vec![0.5, -2.0],
+                n_folds: 5,
+                fits: 2,
+                started_ms: 1_700_000_000_000,
+                ended_ms: 1_700_000_000_300,
+            }],
+        },
     ]
 }
 
@@ -76,6 +88,7 @@ fn the_stored_form_stays() {
          f962d80402d60402d40400020100010201000000000000e03f000000000000f83f00000000000000c0000000\
          0000000840",
         "09010a7b2272223a31652d377d0101ac0201ad02",
+        "0801090108010105010201020180a0abfef962d804000000000000e03f00000000000000c0",
     ];
     let encoded = fact::encode(&every_kind());
     let text: Vec<String> = encoded
