@@ -11,7 +11,7 @@ fn a_service_elsewhere_tells_the_same() {
     let ran = fleet.submit("job.yaml", JOB);
     assert_eq!(ran["status"], "completed", "{ran}");
     for entity in [&[][..], &["--entity", "2"]] {
-        let arguments = [&["insight", "tell", "--output", "json"], entity].concat();
+        let arguments = [&["insight", "tell", "--output", "json"][..], entity].concat();
         let mut command = fleet.place.command(&arguments);
         let nowhere = fleet.place.path("nowhere");
         command.env("FLEETFIT_HOME", nowhere).env("FLEETFIT_SERVER", &fleet.url);
