@@ -164,7 +164,7 @@ fn what_a_newer_version_wrote_is_refused_by_name() {
     journal.store.commit(&[Write::put(Table::Meta, b"format".to_vec(), format)]).unwrap();
     drop(journal);
     let error = Journal::open(dir.path()).err().unwrap();
-    assert!(matches!(error, JournalError::Newer { found: 3, known: 2, .. }), "{error}");
+    assert!(matches!(error, JournalError::Newer { found: 4, known: 3, .. }), "{error}");
     assert!(error.to_string().contains("was written by a newer fleetfit"), "{error}");
 }
 
