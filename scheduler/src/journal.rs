@@ -49,7 +49,7 @@ pub use self::study::{
 pub use fleetfit_search_spaces::StudyId;
 
 /// The version of the journal's layout. In 1 every fact had a record, and every configuration too;
-/// what is stored so stays so. In 2 trials had one value.
+/// what is stored so stays so. In 3 there are kinds of facts that 2 does not have.
 const FORMAT: u32 = 3;
 /// Entities whose facts are found together.
 pub(crate) const BLOCK_ENTITIES: u32 = 256;

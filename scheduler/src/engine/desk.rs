@@ -339,3 +339,52 @@ fn study_of(message: &FromRunner) -> Option<StudyId> {
         FromRunner::Unable { .. } => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::channel;
+
+    use fleetfit_search_spaces::wire::AssignmentKey;
+    use fleetfit_search_spaces::{End, Outcome};
+
+    use super::*;
+
+    /// How many of these notes the engine takes at once, by their numbers of ended trials.
+    fn groups(notes: impl IntoIterator<Item = u32>) -> Vec<usize> {
+        let dir = tempfile::tempdir().unwrap();
+        let journal = Journal::open(dir.path()).unwrap();
+        let (inbox, notes_in) = channel();
+        let of = AssignmentKey { study: StudyId(0), number: 0, attempt: 1 };
+        for (n_trials, receipt) in notes.into_iter().zip(0..) {
+            let ended = |entity| Outcome {
+                configuration: 0,
+                entity,
+                end: End::Completed { value: 0.5 },
+                fits: 1,
+                started_ms: 1,
+                ended_ms: 2,
+                reports: Vec::new(),
+            };
+            let outcomes = (0..n_trials).map(ended).collect();
+            let messages = vec![FromRunner::Outcomes { of, outcomes }];
+            inbox.send(Note::Heard { messages, receipt: Some(Receipt(receipt)) }).unwrap();
+        }
+        drop(inbox);
+        let (settled, groups) = channel();
+        let outlets = Outlets {
+            dispatch: Box::new(|_, _| {}),
+            hint: Box::new(|_| {}),
+            settled: Box::new(move |receipts| settled.send(receipts.len()).unwrap()),
+            ends_runners: false,
+        };
+        Desk::new(journal, outlets, Arc::default()).run(&notes_in).unwrap();
+        groups.try_iter().collect()
+    }
+
+    #[test]
+    fn a_group_is_full_after_so_many_notes_or_trials() {
+        assert_eq!(groups([1_500; 10]), [3, 3, 3, 1]);
+        assert_eq!(groups([1, 9_000, 4_095, 1, 1]), [2, 2, 1]);
+        assert_eq!(groups(vec![0; GROUP + 9]), [GROUP, 9]);
+    }
+}
