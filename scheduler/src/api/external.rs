@@ -115,7 +115,7 @@ pub(super) async fn tell(
     let trials: Vec<u32> = results.iter().map(|result| result.trial).collect();
     let told = answer(move || {
         let record = query::find(&app.service.journal, &study)?;
-        let aims = Aims::of(&app.service.journal.study(&record).map_err(QueryError::from)?);
+        let aims = Aims::of(&*app.service.journal.study(&record).map_err(QueryError::from)?);
         let results: Vec<TrialResult> =
             results.into_iter().map(|said| said.measured(&aims)).collect::<Result<_, _>>()?;
         let numbers: Vec<u32> = results.iter().map(|result| result.trial).collect();

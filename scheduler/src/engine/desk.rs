@@ -364,6 +364,7 @@ mod tests {
                 started_ms: 1,
                 ended_ms: 2,
                 reports: Vec::new(),
+                further: Vec::new(),
             };
             let outcomes = (0..n_trials).map(ended).collect();
             let messages = vec![FromRunner::Outcomes { of, outcomes }];

@@ -39,8 +39,7 @@ fn ended(configuration: u32, entity: u32) -> Outcome {
 }
 
 fn trials(assignment: &Assignment) -> Vec<(u32, u32)> {
-    let (AssignmentTask::Try(blocks) | AssignmentTask::Refit(blocks)) = &assignment.task;
-    let trials = blocks.iter().flat_map(|block| {
+    let trials = assignment.task.blocks().iter().flat_map(|block| {
         let entities = block.entities.iter().cloned().flatten();
         entities.map(|entity| (block.tried.number, entity))
     });
@@ -57,7 +56,7 @@ fn run(state: &mut StudyState, facts: &mut Vec<Fact>, n_facts: usize) {
             let number = assignment.key.number;
             let model = Ok(ModelAddress { digest: "00".into(), pack: 0, offset: 0, length: 1 });
             let event = match assignment.task {
-                AssignmentTask::Try(_) => Event::Ended {
+                AssignmentTask::Try(_) | AssignmentTask::Climb { .. } => Event::Ended {
                     assignment: number,
                     outcomes: trials(&assignment).into_iter().map(|(c, e)| ended(c, e)).collect(),
                 },

@@ -65,6 +65,7 @@ impl Run {
             started_ms: 1,
             ended_ms: 2,
             reports: Vec::new(),
+            further: Vec::new(),
         };
         assert_eq!(tried.number as usize, self.proposed.len());
         self.proposed.push(tried.configuration.clone());

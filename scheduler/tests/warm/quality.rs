@@ -78,6 +78,7 @@ fn search(algorithm: &str, seed: u64, n: usize, loss: Loss, earlier: &[Earlier])
                 started_ms: 1,
                 ended_ms: 2,
                 reports: Vec::new(),
+                further: Vec::new(),
             };
             let number = assignment.key.number;
             state.handle(Event::Ended { assignment: number, outcomes: vec![outcome] });

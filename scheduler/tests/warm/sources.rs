@@ -147,6 +147,7 @@ fn outcome(configuration: u32, entity: u32, value: f64) -> Outcome {
         started_ms: 1,
         ended_ms: 2,
         reports: Vec::new(),
+        further: Vec::new(),
     }
 }
 
