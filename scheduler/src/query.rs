@@ -7,8 +7,8 @@
 mod asked;
 mod entities;
 mod entity;
-mod insight;
 pub(crate) mod front;
+mod insight;
 mod parameters;
 mod ranking;
 mod trials;
