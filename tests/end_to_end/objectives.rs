@@ -195,8 +195,7 @@ fn learners_have_every_metric_of_the_same_fits() {
                 "objective:\n  - {primary_metric: mae}\n  - {primary_metric: mape}\n",
                 &format!("objective: {{goal: {goal}, primary_metric: {metric}}}\n"),
             )
-            .replace("constraints: [\"r2 >= 0.2\"]\n", "")
-            .replace("tpe", "sobol");
+            .replace("constraints: [\"r2 >= 0.2\"]\n", "");
         place.write("job.yaml", &job);
         place.json(&["run", "job.yaml"]);
         place.lines(&["trials", "stores"])

@@ -3,7 +3,7 @@
 use crate::constraint::Constraint;
 use crate::data::Task;
 use crate::fields::{At, Fields};
-use crate::findings::Findings;
+use crate::findings::{Findings, Mistake};
 use crate::objective::{Measurer, Objective};
 
 /// What was read. Where there are no objectives there is a problem.
@@ -33,30 +33,47 @@ pub(super) fn read_goals(
     Goals { objectives, constraints: constraints.unwrap_or_default() }
 }
 
-/// Says which of several metrics the parts of a job go by that know one only.
-pub(super) fn say_what_counts(
-    root: &At<'_>,
-    objectives: &Option<Vec<Objective>>,
-    constraints: &[Constraint],
-    findings: &mut Findings,
-) {
-    let Some([first, further @ ..]) = objectives.as_deref() else { return };
-    let metric = &first.metric;
-    let others = match (further.is_empty(), constraints.is_empty()) {
-        (true, true) => return,
-        (false, true) => "the other objectives play no part",
-        (true, false) => "the constraints play no part",
-        (false, false) => "the other objectives and the constraints play no part",
-    };
-    if let Some(at) = root.get("early_termination") {
-        let says = format!("judges trials by their reports of {metric} alone; {others}");
-        findings.notice(&at, &says);
-    }
-    if let Some(at) = root.get("selection")
-        && !further.is_empty()
-        && at.plain_text().as_deref() == Some("shared")
-    {
-        let says = format!("takes, of the front over all entities, the one with the best {metric}");
-        findings.notice(&at, &says);
+impl Goals {
+    /// Says which of several metrics the parts of a job go by that know one only.
+    pub(super) fn say_what_counts(
+        &self,
+        root: &At<'_>,
+        has_learner: bool,
+        findings: &mut Findings,
+    ) {
+        let Some([first, further @ ..]) = self.objectives.as_deref() else { return };
+        let metric = &first.metric;
+        let others = match (further.is_empty(), self.constraints.is_empty()) {
+            (true, true) => return,
+            (false, true) => "the other objectives play no part",
+            (true, false) => "the constraints play no part",
+            (false, false) => "the other objectives and the constraints play no part",
+        };
+        match root.get("early_termination") {
+            // On a rung a learner's trial has been measured by one metric.
+            Some(at) if has_learner => {
+                let says = "stops a learner's trials by one metric, and this job has several";
+                let mistake = Mistake::new(says, "one objective and no constraints");
+                findings.cannot_run(&at, mistake.hint("remove early_termination"));
+            }
+            Some(at) => {
+                let says = format!("judges trials by their reports of {metric} alone; {others}");
+                findings.notice(&at, &says);
+            }
+            None => {}
+        }
+        if let Some(at) = root.get("start_from") {
+            let says = "says what to try first; of what came of earlier trials nothing is learnt, \
+                        because one value does not say how a trial stands by several metrics";
+            findings.notice(&at, says);
+        }
+        if let Some(at) = root.get("selection")
+            && !further.is_empty()
+            && at.plain_text().as_deref() == Some("shared")
+        {
+            let says =
+                format!("takes, of the front over all entities, the one with the best {metric}");
+            findings.notice(&at, &says);
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! A job of `type: sweep`.
 
-use super::goals::{self, Goals, read_goals};
+use super::goals::{Goals, read_goals};
 use super::header::{self, Header};
 use super::{Reading, Selection, Study};
 use crate::configuration::Configuration;
@@ -76,7 +76,7 @@ pub(super) fn read(mut root: Fields<'_>, name: &str, findings: &mut Findings) ->
         refuse_data_keys(&mut root, is_sure, findings);
         None
     };
-    let Goals { objectives, constraints } = read_goals(&mut root, has_learner, task, findings);
+    let goals = read_goals(&mut root, has_learner, task, findings);
 
     let is_grid = sampling.as_ref().is_some_and(|own| own.algorithm == Algorithm::Grid);
     if let (true, true, Some(space), Some(at)) = (is_grid, space_is_whole, &space, &space_at) {
@@ -97,7 +97,7 @@ pub(super) fn read(mut root: Fields<'_>, name: &str, findings: &mut Findings) ->
         .take("early_termination", findings)
         .and_then(|at| EarlyTermination::read(&at, &whose, findings));
     let selection = root.take("selection", findings).map(|at| Selection::read(&at, findings));
-    goals::say_what_counts(&root.at, &objectives, &constraints, findings);
+    goals.say_what_counts(&root.at, has_learner, findings);
     let seed = root.take("seed", findings).map(|at| at.int_in(0, i64::MAX, findings));
     let known = space.as_ref().filter(|_| space_is_whole);
     let (points_to_evaluate, start_from) = read_start(&mut root, known, &limits, findings);
@@ -107,6 +107,7 @@ pub(super) fn read(mut root: Fields<'_>, name: &str, findings: &mut Findings) ->
         Some(Work::Command(command)) => Some(command.clone()),
         _ => None,
     };
+    let Goals { objectives, constraints } = goals;
     let parts = Parts { name, work, space, sampling, objectives, limits };
     let study = parts.study().map(|study| Study {
         constraints,
