@@ -346,8 +346,7 @@ impl StudyState {
         if self.was_reopened {
             self.first_resumed = self.flight.next_number();
         }
-        // A kill may have come between who reached a rung and what followed from it.
-        self.judge(step);
+        self.judge_anew(step);
         if self.phase == Phase::Closed {
             step.commands.push(Command::Finished);
         }
@@ -434,7 +433,7 @@ impl StudyState {
             self.first_adoptable = self.first_resumed;
             self.record(Fact::Reopened, step);
             self.forget_flight();
-            self.judge(step);
+            self.judge_anew(step);
         } else if self.phase == Phase::Closed {
             step.commands.push(Command::Finished);
         }

@@ -125,23 +125,45 @@ impl Climb {
     }
 
     /// The end of a trial that has nothing left to try.
-    pub(super) fn whole(&self, reached: &Reached) -> Option<Outcome> {
-        if self.ladder.resource != Resource::Folds {
-            return None;
-        }
-        let (_, own) = self.climber(reached.configuration, reached.entity)?;
-        if own.folds.len() < own.n_folds as usize && reached.rung < self.ladder.top() {
+    fn whole(&self, configuration: u32, entity: u32) -> Option<Outcome> {
+        let (bracket, own) = self.climber(configuration, entity)?;
+        self.end_of_whole(&bracket, (configuration, entity), own)
+    }
+
+    fn end_of_whole(
+        &self,
+        bracket: &Bracket,
+        (configuration, entity): (u32, u32),
+        own: &Climber,
+    ) -> Option<Outcome> {
+        let is_through = own.folds.len() >= own.n_folds as usize
+            || own.next_rung(bracket) > usize::from(self.ladder.top());
+        if self.ladder.resource != Resource::Folds || !is_through {
             return None;
         }
         let value = *own.rungs.last()?;
+        let reason = "the metric is not a finite number over all folds";
         let end = match value.is_finite() {
             true => End::Completed { value },
             // Each fold's is finite, and yet their sum is more than a number can hold.
-            false => {
-                End::Failed { reason: "the metric is not a finite number over all folds".into() }
-            }
+            false => End::Failed { reason: reason.into() },
         };
-        Some(own.outcome(reached.configuration, reached.entity, end))
+        Some(own.outcome(configuration, entity, end))
+    }
+
+    /// The ends of all trials that have nothing left to try, where they were not journalled.
+    fn all_whole(&self) -> Vec<Outcome> {
+        let mut ends = Vec::new();
+        for ((first, entity), heat) in &self.heats {
+            let bracket = self.plan.bracket(*first);
+            let open = heat.climbers.iter().filter(|(_, own)| !own.has_ended);
+            ends.extend(
+                open.filter_map(|(number, own)| {
+                    self.end_of_whole(&bracket, (*number, *entity), own)
+                }),
+            );
+        }
+        ends
     }
 
     /// An end as a runner tells it, with what was done before it.
@@ -274,7 +296,7 @@ impl StudyState {
             if trial.values.iter().any(|value| !value.is_finite()) {
                 ended.push(climb.with_earlier(not_finite(&trial)));
             } else if climb.take(&trial) {
-                ended.extend(climb.whole(&trial));
+                ended.extend(climb.whole(trial.configuration, trial.entity));
                 first.push(trial);
             }
         }
@@ -296,6 +318,15 @@ impl StudyState {
         if !outcomes.is_empty() {
             self.choose_winners();
             step.facts.push(Fact::Ended { outcomes });
+        }
+    }
+
+    /// What a kill left undone between who reached a rung and what follows from it.
+    pub(super) fn judge_anew(&mut self, step: &mut Step) {
+        if self.phase != Phase::Closed {
+            let whole = self.climb.as_ref().map(Climb::all_whole).unwrap_or_default();
+            self.end_here(whole, step);
+            self.judge(step);
         }
     }
 
