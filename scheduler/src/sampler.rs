@@ -7,6 +7,7 @@ mod adaptive;
 mod auto;
 mod axes;
 mod cma_es;
+mod converged;
 mod gp;
 mod grid;
 mod history;
@@ -22,6 +23,7 @@ use self::cma_es::CmaEs;
 use self::gp::Gp;
 use self::tpe::Tpe;
 
+pub(crate) use converged::Converged;
 pub use grid::Grid;
 pub use history::Fate;
 pub use random::Random;

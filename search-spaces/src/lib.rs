@@ -46,7 +46,7 @@ pub use early_termination::EarlyTermination;
 pub use entity::EntityKey;
 pub use job::{Job, Judgement};
 pub use learner::Learner;
-pub use limits::Limits;
+pub use limits::{Improvement, Least, Limits};
 pub use material::{Manifest, ManifestError};
 pub use nearest::{nearest, nearest_n};
 pub use objective::{Goal, Measure, Objective, ValueRule};

@@ -50,7 +50,7 @@ impl StudyState {
             return false;
         }
         let learns = self.sampler.as_ref().is_some_and(|sampler| sampler.learns());
-        if learns {
+        if learns || self.stall.is_some() || self.converged.is_some() {
             let goal = self.standings.goal();
             open.told.end(outcome.entity, &outcome.end, goal, &mut self.yardsticks);
         }
@@ -62,12 +62,23 @@ impl StudyState {
             self.standings.complete(number, outcome.entity, value);
         }
         if let Some(mean) = mean {
+            let configuration = match self.converged {
+                Some(_) => self.configuration(outcome.configuration).cloned(),
+                None => None,
+            };
             self.standings.close(outcome.configuration, mean);
             self.flight.close(outcome.configuration);
             if let Some(closed) = self.open.remove(&outcome.configuration) {
                 self.n_handed_out -= u32::from(closed.is_handed_out);
+                let (number, fate) = (outcome.configuration, closed.told.fate());
+                if let Some(stall) = &mut self.stall {
+                    stall.end(fate, number as usize >= self.warm.len());
+                }
+                if let (Some(converged), Some(settings)) = (&mut self.converged, &configuration) {
+                    converged.end(number, settings, fate);
+                }
                 if let Some(sampler) = self.sampler.as_mut().filter(|_| learns) {
-                    sampler.told(outcome.configuration, closed.told.fate());
+                    sampler.told(number, fate);
                 }
             }
         }
