@@ -120,6 +120,11 @@ fn sentence_by_sentence(study: &Study) -> String {
                 .trial_timeout_s
                 .map(|limit| format!(", {} each", crate::show::duration(limit)))
                 .unwrap_or_default()
+                + &limits
+                    .improvement
+                    .map(|rule| format!(", {} without an improvement", rule.patience))
+                    .unwrap_or_default()
+                + if limits.stop_when_converged { ", until it has converged" } else { "" }
         ),
     );
     say(

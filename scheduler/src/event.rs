@@ -157,6 +157,8 @@ pub enum EndedBy {
     Cancel,
     /// A model reached the exit score.
     ExitScore,
+    /// The best has not improved for as long as `patience` says, or is not expected to.
+    Improvement,
 }
 
 /// What the core asks the engine to do once the facts are on disk.

@@ -7,6 +7,7 @@ mod adaptive;
 mod auto;
 mod axes;
 mod cma_es;
+mod converged;
 mod earlier;
 pub(crate) mod front;
 mod gp;
@@ -24,6 +25,7 @@ use self::cma_es::CmaEs;
 use self::gp::Gp;
 use self::tpe::Tpe;
 
+pub(crate) use converged::Converged;
 pub use earlier::Earlier;
 pub use front::Losses;
 pub use grid::Grid;

@@ -14,6 +14,7 @@ mod pace;
 mod queue;
 mod refit;
 mod search;
+mod stall;
 mod standings;
 mod tally;
 mod telling;
@@ -23,7 +24,7 @@ use std::collections::BTreeMap;
 use fleetfit_search_spaces::{Aims, Configuration, Report, Study, StudyId, Work};
 
 use crate::event::{Command, EndedBy, Event, Fact, Step};
-use crate::sampler::{self, Sampler};
+use crate::sampler::{self, Converged, Sampler};
 use crate::stopper::{TrialKey, Watch};
 
 use self::climb::Climb;
@@ -34,6 +35,7 @@ pub use self::queue::NotQueued;
 use self::refit::Refits;
 pub use self::refit::Unfitted;
 use self::search::Queue;
+use self::stall::Stall;
 pub use self::standings::Ranked;
 use self::standings::Standings;
 pub(crate) use self::tally::Mean;
@@ -97,8 +99,12 @@ pub struct StudyState {
     open: BTreeMap<u32, Open>,
     standings: Standings,
     refits: Refits,
-    /// What losses are compared with; empty where no sampler learns from several entities.
+    /// What losses are compared with; empty where nobody learns from several entities.
     yardsticks: Yardsticks,
+    /// How long the search has not improved, where that ends it.
+    stall: Option<Stall>,
+    /// Whether there is anything left to gain, where that is asked.
+    converged: Option<Converged>,
     // What follows is not journalled: it describes what is out, which nobody knows after a restart.
     flight: Flight,
     pace: Pace,
@@ -134,7 +140,11 @@ impl StudyState {
         let policy = study.early_termination.as_ref();
         let sampler = sampler::for_study(&study, seed).ok();
         let learns = sampler.as_ref().is_some_and(|sampler| sampler.learns());
-        let yardsticks = match learns && n_entities > 1 {
+        let stall = study.limits.improvement.map(|rule| Stall::new(rule, n_entities));
+        let asks = study.limits.stop_when_converged;
+        let converged = asks.then(|| Converged::new(study.space.clone()));
+        let is_told = learns || stall.is_some() || converged.is_some();
+        let yardsticks = match is_told && n_entities > 1 {
             true => Yardsticks::new(n_entities, aims.objectives.len()),
             false => Yardsticks::default(),
         };
@@ -154,6 +164,8 @@ impl StudyState {
             standings: Standings::new(&aims, n_entities),
             refits: Refits::new(n_entities),
             yardsticks,
+            stall,
+            converged,
             flight: Flight::default(),
             pace: Pace::default(),
             queue: Queue::default(),
@@ -260,6 +272,12 @@ impl StudyState {
                 self.ended_by = None;
                 self.phase = Phase::Searching;
                 self.was_reopened = true;
+                if let Some(stall) = &mut self.stall {
+                    stall.restart();
+                }
+                if let Some(converged) = &mut self.converged {
+                    converged.restart();
+                }
             }
             Fact::Elapsed { elapsed_ms } => {
                 self.elapsed_ms = self.elapsed_ms.max(*elapsed_ms);
@@ -423,9 +441,9 @@ impl StudyState {
         let has_more = match self.ended_by {
             None => return,
             Some(EndedBy::Cancel | EndedBy::Timeout | EndedBy::ExitScore) => true,
-            Some(EndedBy::Trials | EndedBy::Space) => {
+            Some(EndedBy::Space) => false,
+            Some(EndedBy::Trials | EndedBy::Improvement) => {
                 self.counts.proposed < self.study.limits.max_total_trials
-                    && self.ended_by == Some(EndedBy::Trials)
             }
         };
         if has_more {
@@ -441,6 +459,10 @@ impl StudyState {
 
     /// Ends the search and closes the study once there is nothing left to do.
     fn settle(&mut self, step: &mut Step) {
+        if let Some(converged) = self.converged.as_mut().filter(|_| self.phase == Phase::Searching)
+        {
+            converged.look();
+        }
         if self.phase == Phase::Searching
             && let Some(by) = self.search_end()
         {
@@ -464,6 +486,12 @@ impl StudyState {
         Command::StopStudy { reason: "the study's timeout has run out".into() }
     }
 
+    /// Whether the search no longer improves: nothing is proposed, and what runs is waited for.
+    fn is_stalled(&self) -> bool {
+        let has_converged = self.converged.as_ref().is_some_and(Converged::is_over);
+        has_converged || self.stall.as_ref().is_some_and(Stall::is_over)
+    }
+
     fn search_end(&self) -> Option<EndedBy> {
         let limits = &self.study.limits;
         // A conversion to whole numbers saturates, so that an endless timeout is a very long one.
@@ -473,6 +501,8 @@ impl StudyState {
             Some(EndedBy::Trials)
         } else if is_idle && self.is_exhausted {
             Some(EndedBy::Space)
+        } else if is_idle && self.is_stalled() {
+            Some(EndedBy::Improvement)
         } else if self.elapsed_ms >= timeout_ms {
             Some(EndedBy::Timeout)
         } else {

@@ -160,6 +160,7 @@ fn fact() -> impl Strategy<Value = Fact> {
         Just(EndedBy::Space),
         Just(EndedBy::Cancel),
         Just(EndedBy::ExitScore),
+        Just(EndedBy::Improvement),
     ];
     prop_oneof![
         (any::<u32>(), configuration())

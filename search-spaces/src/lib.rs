@@ -53,7 +53,7 @@ pub use early_termination::ladder::{Amount, Ladder, Resource};
 pub use entity::EntityKey;
 pub use job::{Job, Judgement};
 pub use learner::Learner;
-pub use limits::Limits;
+pub use limits::{Improvement, Least, Limits};
 pub use material::{Manifest, ManifestError};
 pub use nearest::{nearest, nearest_n};
 pub use objective::{Goal, Measure, Objective, ValueRule};

@@ -142,6 +142,7 @@ fn encode_other(fact: &Fact) -> Vec<u8> {
                 EndedBy::Space => 2,
                 EndedBy::Cancel => 3,
                 EndedBy::ExitScore => 4,
+                EndedBy::Improvement => 5,
             });
         }
         Fact::Closed => out.byte(CLOSED),
@@ -175,6 +176,7 @@ fn ended_by(byte: u8) -> Result<EndedBy, Malformed> {
         2 => EndedBy::Space,
         3 => EndedBy::Cancel,
         4 => EndedBy::ExitScore,
+        5 => EndedBy::Improvement,
         _ => return Err(Malformed),
     })
 }

@@ -356,3 +356,6 @@ impl Telling<'_> {
         notices
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -55,6 +55,8 @@ fn study(work: Work, selection: Selection) -> Study {
             max_concurrent_trials: 4,
             timeout_s: 60.0,
             trial_timeout_s: None,
+            improvement: None,
+            stop_when_converged: false,
         },
         early_termination: None,
         data: None,

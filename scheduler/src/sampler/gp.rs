@@ -9,6 +9,7 @@
 mod arithmetic;
 mod factor;
 mod fit;
+mod gain;
 mod kernel;
 mod known;
 mod likelihood;

@@ -61,7 +61,7 @@ impl StudyState {
             return false;
         }
         let learns = self.sampler.as_ref().is_some_and(|sampler| sampler.learns());
-        if learns {
+        if learns || self.stall.is_some() || self.converged.is_some() {
             open.told.end(outcome, &self.aims, &mut self.yardsticks);
         }
         let mean = open.tally.is_complete().then(|| open.tally.mean());
@@ -75,12 +75,23 @@ impl StudyState {
             self.standings.complete(number, outcome.entity, value, &outcome.further);
         }
         if let Some(mean) = mean {
+            let configuration = match self.converged {
+                Some(_) => self.configuration(outcome.configuration).cloned(),
+                None => None,
+            };
             self.standings.close(outcome.configuration, mean);
             self.flight.close(outcome.configuration);
             if let Some(closed) = self.open.remove(&outcome.configuration) {
                 self.n_handed_out -= u32::from(closed.is_handed_out);
+                let (number, fate) = (outcome.configuration, closed.told.fate(&self.aims));
+                if let Some(stall) = &mut self.stall {
+                    stall.end(fate, !self.asked.is_by_hand(number));
+                }
+                if let (Some(converged), Some(settings)) = (&mut self.converged, &configuration) {
+                    converged.end(number, settings, fate);
+                }
                 if let Some(sampler) = self.sampler.as_mut().filter(|_| learns) {
-                    sampler.told(outcome.configuration, closed.told.fate(&self.aims));
+                    sampler.told(number, fate);
                 }
             }
         }

@@ -49,8 +49,12 @@ impl Asked {
 
     /// A configuration was proposed; whether it came from here.
     pub(super) fn take(&mut self, number: u32) -> bool {
-        let is_warm = (number as usize) < self.warm.len();
-        is_warm || self.queue.pop_front().is_some()
+        self.is_by_hand(number) || self.queue.pop_front().is_some()
+    }
+
+    /// Whether the study began with it.
+    pub(super) fn is_by_hand(&self, number: u32) -> bool {
+        (number as usize) < self.warm.len()
     }
 
     /// The number that the next one gets that is asked for.

@@ -346,7 +346,7 @@ impl StudyState {
         let limit = self.study.limits.max_total_trials;
         let remaining = limit.saturating_sub(self.counts.proposed);
         let size = size.min(remaining);
-        if size > room || self.is_exhausted {
+        if size > room || self.is_exhausted || self.is_stalled() {
             return Vec::new();
         }
         let mut numbers = Vec::new();

@@ -27,6 +27,8 @@ pub(crate) fn study(space: SearchSpace, algorithm: Algorithm, max_total_trials: 
             max_concurrent_trials: max_total_trials,
             timeout_s: 5_184_000.0,
             trial_timeout_s: None,
+            improvement: None,
+            stop_when_converged: false,
         },
         early_termination: None,
         data: None,

@@ -354,7 +354,7 @@ fn counts() -> Form {
 
 fn status() -> Form {
     let statuses = ["queued", "running", "completed", "stopped", "failed", "interrupted"];
-    let ends = ["trials", "timeout", "space", "cancel", "exit_score"];
+    let ends = ["trials", "timeout", "space", "cancel", "exit_score", "improvement"];
     let goal = words(&["minimize", "maximize"]);
     let metric = || object("What is measured.", vec![("name", text()), ("goal", goal.clone())]);
     let hypervolume = object(

@@ -115,6 +115,11 @@ impl Model {
 }
 
 impl Posterior<'_> {
+    /// The standard deviation of a value where nothing else is uncertain.
+    pub(super) fn noise(&self) -> f64 {
+        (self.variance * self.model.noise).sqrt()
+    }
+
     /// Logarithms of the expected improvement at several points.
     pub(super) fn log_improvements(&self, xs: &[Vec<f64>]) -> Vec<f64> {
         let model = self.model;
