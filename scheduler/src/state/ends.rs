@@ -20,14 +20,12 @@ impl StudyState {
         let n_trials = piece.map_or(1, |piece| flight::n_trials(&piece.parts));
         self.pace.hear(n_trials, &outcomes);
         let is_stale = assignment < self.first_resumed;
-        let mut first = Vec::new();
-        for outcome in outcomes {
-            let outcome = cleaned(outcome);
+        // In the place of what came, as there may be thousands.
+        let is_first = |outcome: &Outcome| {
             let is_moot = is_stale && matches!(outcome.end, End::Stopped { .. });
-            if !is_moot && self.apply_outcome(&outcome) {
-                first.push(outcome);
-            }
-        }
+            !is_moot && self.apply_outcome(outcome)
+        };
+        let first: Vec<Outcome> = outcomes.into_iter().map(cleaned).filter(is_first).collect();
         if !first.is_empty() {
             self.choose_winners();
             step.facts.push(Fact::Ended { outcomes: first });
