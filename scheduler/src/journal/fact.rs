@@ -1,8 +1,6 @@
 //! A fact as bytes: a tag, then what the kind needs. Long ones are cut into records that the store
 //! keeps small; what a reader gets back is the same facts, blocks of outcomes joined or cut.
 
-use std::borrow::Cow;
-
 use fleetfit_search_spaces::trial::{MAX_FURTHER, MAX_REPORTS};
 use fleetfit_search_spaces::wire::{ModelAddress, Refit};
 use fleetfit_search_spaces::{Configuration, End, Outcome, Reached};
@@ -16,11 +14,12 @@ use crate::event::{EndedBy, Fact, Mark};
 /// the size at which sled writes a page to a file that it never syncs.
 pub(super) const MAX_RECORD_BYTES: usize = 12 << 10;
 /// A record of this size takes no more facts, and longer blocks of rows become several facts. The
-/// store keeps a leaf or two of each of its 256 shards in memory, so that long records would have
-/// memory grow with trials for very long; with shorter ones, what it remembers of every leaf would
-/// count. The last record is written again with each group that adds to it, so that twice the size
-/// would also write twice as much where trials end one by one.
-pub(super) const FULL_BYTES: usize = 1536;
+/// store keeps a leaf of each of its 256 shards in memory whatever the size of its cache, so that
+/// with longer records memory would grow until that many leaves are there: to a million trials and
+/// more. With shorter ones, what it remembers of every leaf would count. The last record is written
+/// again with each group that adds to it, so that twice the size would also write twice as much where
+/// trials end one by one.
+pub(super) const FULL_BYTES: usize = 768;
 /// The longest reason that is kept.
 const MAX_REASON_BYTES: usize = 4 << 10;
 
@@ -58,10 +57,10 @@ impl Encoded {
 /// The facts as bytes, in order. Neighbouring blocks of outcomes are joined, long ones are cut.
 pub(super) fn encode(facts: &[Fact]) -> Vec<Encoded> {
     let mut encoded = Vec::new();
-    let mut ended: Vec<Cow<'_, Outcome>> = Vec::new();
+    let mut ended: Vec<Kept<'_>> = Vec::new();
     for fact in facts {
         if let Fact::Ended { outcomes } = fact {
-            ended.extend(outcomes.iter().map(bounded));
+            ended.extend(outcomes.iter().map(Kept::of));
             continue;
         }
         encode_ended(&mut ended, &mut encoded);
@@ -200,8 +199,8 @@ fn read_queued(reader: &mut Reader<'_>) -> Result<Fact, Malformed> {
     Ok(Fact::Queued { configurations, mark })
 }
 
-fn encode_ended(ended: &mut Vec<Cow<'_, Outcome>>, encoded: &mut Vec<Encoded>) {
-    let outcomes: Vec<&Outcome> = ended.iter().map(AsRef::as_ref).collect();
+fn encode_ended(ended: &mut Vec<Kept<'_>>, encoded: &mut Vec<Encoded>) {
+    let outcomes: Vec<&Outcome> = ended.iter().map(Kept::outcome).collect();
     if !outcomes.is_empty() {
         cut(&outcomes, &mut |piece| {
             let mut out = Writer::default();
@@ -261,23 +260,38 @@ fn cut<'a, T>(rows: &'a [T], write: &mut impl FnMut(&[T]) -> Vec<u8>) -> Vec<(&'
     pieces.flat_map(|piece| cut(piece, write)).collect()
 }
 
-/// The outcome without more text, reports and values than are kept.
-fn bounded(outcome: &Outcome) -> Cow<'_, Outcome> {
-    let long_reason = match &outcome.end {
-        End::Completed { .. } => false,
-        End::Stopped { reason, .. } | End::Failed { reason } => reason.len() > MAX_REASON_BYTES,
-    };
-    let fits = outcome.reports.len() <= MAX_REPORTS && outcome.further.len() <= MAX_FURTHER;
-    if !long_reason && fits {
-        return Cow::Borrowed(outcome);
+/// An outcome as it is kept. Of thousands, hardly any differs from what was told.
+enum Kept<'a> {
+    AsTold(&'a Outcome),
+    Shortened(Box<Outcome>),
+}
+
+impl<'a> Kept<'a> {
+    /// The outcome without more text, reports and values than are kept.
+    fn of(outcome: &'a Outcome) -> Self {
+        let long_reason = match &outcome.end {
+            End::Completed { .. } => false,
+            End::Stopped { reason, .. } | End::Failed { reason } => reason.len() > MAX_REASON_BYTES,
+        };
+        let fits = outcome.reports.len() <= MAX_REPORTS && outcome.further.len() <= MAX_FURTHER;
+        if !long_reason && fits {
+            return Self::AsTold(outcome);
+        }
+        let mut outcome = outcome.clone();
+        outcome.further.truncate(MAX_FURTHER);
+        outcome.reports.truncate(MAX_REPORTS);
+        if let End::Stopped { reason, .. } | End::Failed { reason } = &mut outcome.end {
+            *reason = shortened(reason);
+        }
+        Self::Shortened(Box::new(outcome))
     }
-    let mut outcome = outcome.clone();
-    outcome.further.truncate(MAX_FURTHER);
-    outcome.reports.truncate(MAX_REPORTS);
-    if let End::Stopped { reason, .. } | End::Failed { reason } = &mut outcome.end {
-        *reason = shortened(reason);
+
+    fn outcome(&self) -> &Outcome {
+        match self {
+            Self::AsTold(outcome) => outcome,
+            Self::Shortened(outcome) => outcome,
+        }
     }
-    Cow::Owned(outcome)
 }
 
 pub(super) fn bounded_refit(refit: &Refit) -> Refit {

@@ -18,17 +18,19 @@ impl StudyState {
         }
         self.hear_pace(assignment, outcomes.iter().map(|one| (one.started_ms, one.ended_ms)));
         let is_stale = assignment < self.first_resumed;
-        let mut first = Vec::new();
-        for outcome in outcomes {
-            let mut outcome = cleaned(outcome, &self.aims);
-            if let Some(climb) = &self.climb {
-                outcome = climb.with_earlier(outcome);
+        // In the place of what came, as there may be thousands.
+        let own = |outcome| {
+            let outcome = cleaned(outcome, &self.aims);
+            match &self.climb {
+                Some(climb) => climb.with_earlier(outcome),
+                None => outcome,
             }
+        };
+        let mut first: Vec<Outcome> = outcomes.into_iter().map(own).collect();
+        first.retain(|outcome| {
             let is_moot = is_stale && matches!(outcome.end, End::Stopped { .. });
-            if !is_moot && self.apply_outcome(&outcome) {
-                first.push(outcome);
-            }
-        }
+            !is_moot && self.apply_outcome(outcome)
+        });
         if !first.is_empty() {
             self.choose_winners();
             step.facts.push(Fact::Ended { outcomes: first });
