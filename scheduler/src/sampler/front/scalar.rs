@@ -140,7 +140,7 @@ mod tests {
         let found = scalars(&trials, || 0.5);
         assert_eq!(found[..3], [1.0, 3.0, 2.0]);
         assert!(found[3] > 2.0 && found[4] > found[3] && found[5] > found[3], "{found:?}");
-        let none = trials[3..].iter().copied().collect::<Vec<_>>();
+        let none = trials[3..].to_vec();
         let found = scalars(&none, || 0.5);
         assert!(found[0] < found[1] && found[0] == found[2], "{found:?}");
     }
