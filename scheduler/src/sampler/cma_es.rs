@@ -174,11 +174,12 @@ fn is_own(axes: &Axes, axis: usize) -> bool {
     axes.parent(axis).is_none() && !matches!(axes.kinds()[axis], Kind::Category(_))
 }
 
-/// Where a search starts: the mean of the better half of the trials before it, weighted by rank as
-/// a generation's are. It is nearer to most places than the best of them is, which matters the more
+/// Where a search starts: the mean of the better half of the trials that completed before it,
+/// weighted by rank as a generation's are; the middle where none did. It is nearer to most places than the best of them is, which matters the more
 /// axes there are.
 fn mean(first: &[&Past], own: &[usize]) -> Vec<f64> {
-    let mut ranked = first.to_vec();
+    let mut ranked: Vec<&Past> =
+        first.iter().copied().filter(|past| past.loss().is_some()).collect();
     ranked.sort_by(|one, other| tpe::compare(one, other));
     let n = ranked.len().div_ceil(2);
     let (mut mean, mut sum) = (vec![0.0; own.len()], 0.0);
