@@ -34,10 +34,10 @@ fn search(
     judge: impl Fn(&[f64]) -> Losses,
 ) -> Vec<Losses> {
     let study = study(space(bounds), algorithm, n);
-    let mut sampler = sampler::for_study(&study, seed).unwrap();
+    let mut sampler = sampler::for_study(&study, seed).expect("the space is no grid");
     let mut all = Vec::new();
     for number in 0..n {
-        let configuration = sampler.propose(number).unwrap();
+        let configuration = sampler.propose(number).expect("there are more points");
         assert!(study.space.contains(&configuration));
         sampler.seen(number, &configuration);
         let losses = judge(&numbers(&configuration));

@@ -43,7 +43,8 @@ impl Goals {
     ) {
         let Some([first, further @ ..]) = self.objectives.as_deref() else { return };
         if !further.is_empty()
-            && let Some(at) = root.get("limits").and_then(|limits| limits.get("stop_when_converged"))
+            && let Some(at) =
+                root.get("limits").and_then(|limits| limits.get("stop_when_converged"))
             && at.plain_text().as_deref() == Some("true")
         {
             let mistake = Mistake::new("looks at one objective, and there are several", "false");

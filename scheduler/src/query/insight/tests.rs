@@ -77,6 +77,7 @@ fn study(journal: &Journal, n: u32, entities: u32) {
             started_ms: 1_000_000 + u64::from(number) * 1_000,
             ended_ms: 1_000_500 + u64::from(number) * 1_000,
             reports: Vec::new(),
+            further: Vec::new(),
         });
         facts.push(Fact::Ended { outcomes: outcomes.collect() });
     }

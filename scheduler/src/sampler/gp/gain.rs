@@ -28,11 +28,13 @@ impl Gp {
             return None;
         }
         let kept = Kept::new(axes, history, &known);
-        let mut best = kept.proposals(axes, history, draw).into_iter().next()?;
+        let free = vec![f64::NAN; axes.kinds().len()];
+        let mut best = kept.proposals(axes, history, &free, draw).into_iter().next()?;
         axes.settle(&mut best);
         let losses = losses(&kept.seen, &sorted_losses(&kept.seen));
         let values: Vec<f64> = losses.iter().map(|&loss| kept.fitted.warp.apply(loss)).collect();
-        let posterior = kept.model.posterior(&values, &are_weak(&kept.seen), &[]);
+        let counts = kept.counting(history, &free);
+        let posterior = kept.model.posterior(&values, &are_weak(&kept.seen), &counts, &[]);
         let log = posterior.log_improvements(&[features(axes, &best)]).first().copied()?;
         Some(Gain { expected: log.exp(), noise: posterior.noise() })
     }
