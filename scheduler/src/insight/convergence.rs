@@ -50,13 +50,13 @@ impl Convergence {
             }
         }
         let area = area(ended, &steps);
-        if let Some(excess) = steps.len().checked_sub(MOST_STEPS).filter(|&excess| excess > 0) {
+        if steps.len() > MOST_STEPS {
             let n = steps.len();
-            let is_kept = |i: usize| i * MOST_STEPS / n != (i + 1) * MOST_STEPS / n;
+            let is_kept = |i: usize| i == 0 || i * MOST_STEPS / n != (i + 1) * MOST_STEPS / n;
             let mut i = 0;
             steps.retain(|_| {
                 i += 1;
-                i == 1 && excess > 0 || is_kept(i - 1)
+                is_kept(i - 1)
             });
         }
         Self { steps, n: ended.len(), area }

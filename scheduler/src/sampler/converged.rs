@@ -198,9 +198,8 @@ mod tests {
                 n += found.0;
                 regret += found.1 / 4.0;
             }
-            println!("{name} {n_axes}: {} % of the trials saved, regret {regret:.4}", 100 - n / 4);
-            assert!(n < 400, "{name}: never ended");
-            assert!(regret < 0.15, "{name}: {regret}");
+            let saved = 100 - n / 4;
+            assert!(saved >= 20 && regret < 0.15, "{name} {n_axes}: {saved} %, regret {regret}");
         }
     }
 

@@ -113,7 +113,10 @@ fn a_study_tells_what_matters() {
     let n = view.dependence.iter().find(|curve| curve.parameter == "n").unwrap();
     let values: Vec<&Value> = n.points.iter().map(|point| &point.at).collect();
     assert_eq!(values, [1, 2, 3, 4].map(Value::Int).each_ref());
-    assert_eq!(view.plane.unwrap().values.len(), 12);
+    // What c does depends on the model.
+    let plane = view.plane.unwrap();
+    assert_eq!(plane.parameters, ["model", "model.c (model=svm)"]);
+    assert_eq!((plane.values.len(), plane.values[0].len(), plane.at[1].len()), (2, 12, 12));
     // Failed and stopped ones are no improvement, and a maximum rises.
     let steps = &view.convergence.improvements;
     assert!(steps.is_sorted_by(|one, other| one.value < other.value && one.nth < other.nth));
