@@ -184,7 +184,8 @@ mod tests {
 
     #[test]
     fn it_ends_when_noise_is_all_there_is() {
-        let functions: [(&str, usize, f64, fn(&[f64]) -> f64); 5] = [
+        type Function = fn(&[f64]) -> f64;
+        let functions: [(&str, usize, f64, Function); 5] = [
             ("bowl", 3, 0.02, bowl),
             ("branin", 2, 3.0, branin),
             ("ripples", 2, 0.02, ripples),
