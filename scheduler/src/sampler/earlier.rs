@@ -235,7 +235,7 @@ struct Line {
 
 impl Line {
     fn at(&self, standard: f64) -> f64 {
-        self.at_0 + self.slope * standard
+        (self.at_0 + self.slope * standard).clamp(f64::MIN, f64::MAX)
     }
 }
 
