@@ -14,12 +14,11 @@ use crate::event::{EndedBy, Fact, Mark};
 /// the size at which sled writes a page to a file that it never syncs.
 pub(super) const MAX_RECORD_BYTES: usize = 12 << 10;
 /// A record of this size takes no more facts, and longer blocks of rows become several facts. The
-/// store keeps a leaf of each of its 256 shards in memory whatever the size of its cache, so that
-/// with longer records memory would grow until that many leaves are there: to a million trials and
-/// more. With shorter ones, what it remembers of every leaf would count. The last record is written
-/// again with each group that adds to it, so that twice the size would also write twice as much where
-/// trials end one by one.
-pub(super) const FULL_BYTES: usize = 768;
+/// store keeps a leaf or two of each of its 256 shards in memory, so that long records would have
+/// memory grow with trials for very long; with shorter ones, what it remembers of every leaf would
+/// count. The last record is written again with each group that adds to it, so that twice the size
+/// would also write twice as much where trials end one by one.
+pub(super) const FULL_BYTES: usize = 1536;
 /// The longest reason that is kept.
 const MAX_REASON_BYTES: usize = 4 << 10;
 
