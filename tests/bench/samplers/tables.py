@@ -60,6 +60,21 @@ class Family:
         return self.ranks(numpy.ones((1, n_seeds)))[0], self.ranks(drawn.astype(float))
 
 
+def regret_row(family):
+    """By sampler: the median regret over the seeds, its mean over the problems, and an interval."""
+    n_seeds = family.regrets.shape[2]
+    random = numpy.random.default_rng(0)
+    drawn = random.integers(n_seeds, size=(N_DRAWS, n_seeds))
+    cells = []
+    for s in range(len(family.samplers)):
+        own = family.regrets[:, s]
+        found = numpy.nanmean(numpy.nanmedian(own, axis=1))
+        means = [numpy.nanmean(numpy.nanmedian(own[:, seeds], axis=1)) for seeds in drawn]
+        low, high = numpy.nanpercentile(means, [2.5, 97.5])
+        cells.append(f"{found:.3f} ({low:.3f} to {high:.3f})")
+    return cells
+
+
 def is_ours(sampler):
     return sampler.replace("+", "@").split("@")[0] in OURS
 
