@@ -71,7 +71,7 @@ fn forecasting_knows_times_and_series() {
 
 #[test]
 fn rows_lie_by_series_time_and_target_in_whatever_order_the_file_has_them() {
-    let mut rows = vec![
+    let mut rows = [
         "2024-01-01,a,1,4,5",
         "2024-01-02,a,1,3,6",
         "2024-01-02,a,0,9,7",
