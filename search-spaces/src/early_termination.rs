@@ -208,7 +208,6 @@ fn read_halving(
 ) -> Option<EarlyTermination> {
     let is_asha = matches!(kind, Kind::Asha);
     let (name, usual_factor) = if is_asha { ("asha", 4) } else { ("hyperband", 3) };
-    let factor = read_count(fields, "reduction_factor", 2, usual_factor, findings);
     let mut bound = |name| match fields.take_set(name) {
         Some(at) => at.count(1, findings).map(|count| Some((at, count))),
         None => Some(None),
@@ -216,6 +215,7 @@ fn read_halving(
     let min = bound("min_resource");
     let has_end = !is_asha || matches!(whose, Whose::Learners(_));
     let max = if has_end { bound("max_resource") } else { Some(None) };
+    let factor = read_count(fields, "reduction_factor", 2, usual_factor, findings);
     // What Ray Tune calls them.
     fields.also_called("grace_period", "min_resource");
     fields.also_called("max_t", "max_resource");
