@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{BufWriter, ErrorKind, Write};
 use std::path::Path;
 
-use fleetfit_scheduler::query;
+use fleetfit_scheduler::query::{self, StatusView};
 use serde_json::{Value as Json, json};
 
 use crate::cli::{BestArgs, Format, Output, ServerArgs, StudyArgs, TrialsArgs};
@@ -54,7 +54,7 @@ pub(crate) fn status(home: &Path, args: &StudyArgs, printer: &Printer) -> Result
 /// `fleetfit best`.
 pub(crate) fn best(home: &Path, args: &BestArgs, printer: &Printer) -> Result<i32, Failure> {
     let status = Source::ask(home, &args.server, |source| source.status(&args.study))?;
-    let metric = status.metric.name;
+    let metric = status.metric.name.as_str();
     if args.all {
         let source = Source::open(home, &args.server)?;
         let mut n_bests = 0_u64;
@@ -63,7 +63,7 @@ pub(crate) fn best(home: &Path, args: &BestArgs, printer: &Printer) -> Result<i3
             n_bests += 1;
             let bests = match (&best.entity, args.top) {
                 (Some(key), Some(top)) if top > 1 => {
-                    source.best(&args.study, Some(&key.to_string()), top)?
+                    source.best(&args.study, Some(&key.to_string()), Some(top))?
                 }
                 _ => vec![best],
             };
@@ -74,36 +74,45 @@ pub(crate) fn best(home: &Path, args: &BestArgs, printer: &Printer) -> Result<i3
             Ok(())
         })?;
         if n_bests == 0 {
-            return nothing(printer, &args.study, "");
+            return nothing(printer, &status, "");
         }
         if !printer.is_json() {
-            printer.line(&show::bests(&shown, &metric))?;
+            printer.line(&show::bests(&shown, metric))?;
         }
         let without = u64::from(status.entities).saturating_sub(n_bests);
         if without > 0 {
             let plural = if without == 1 { "entity has" } else { "entities have" };
-            printer.note(&format!("{} {plural} no completed trial", show::count(without)));
+            let what = lacking(&status);
+            printer.note(&format!("{} {plural} no {what}", show::count(without)));
         }
         return Ok(exit::DONE);
     }
     let bests = Source::ask(home, &args.server, |source| {
-        source.best(&args.study, args.entity.as_deref(), args.top.unwrap_or(1))
+        source.best(&args.study, args.entity.as_deref(), args.top)
     })?;
     if bests.is_empty() {
         let whose = args.entity.as_ref().map(|key| format!(" for {key}")).unwrap_or_default();
-        return nothing(printer, &args.study, &whose);
+        return nothing(printer, &status, &whose);
     }
     if printer.is_json() {
         bests.iter().try_for_each(|best| printer.json(best))?;
     } else {
-        printer.line(&show::bests(&bests, &metric))?;
+        printer.line(&show::bests(&bests, metric))?;
     }
     Ok(exit::DONE)
 }
 
-fn nothing(printer: &Printer, study: &str, whose: &str) -> Result<i32, Failure> {
-    printer.complain(&format!("{study} has no completed trial{whose}"));
+fn nothing(printer: &Printer, status: &StatusView, whose: &str) -> Result<i32, Failure> {
+    printer.complain(&format!("{} has no {}{whose}", status.study, lacking(status)));
     Ok(exit::NOTHING_COMPLETED)
+}
+
+/// What a study has not that has no winner.
+fn lacking(status: &StatusView) -> String {
+    match status.constraints.is_empty() || status.trials.completed == 0 {
+        true => "completed trial".to_owned(),
+        false => format!("completed trial that keeps {}", status.constraints.join(" and ")),
+    }
 }
 
 /// `fleetfit trials`.

@@ -1,6 +1,6 @@
 //! `fleetfit check`: every problem of a job file, or the study as understood.
 
-use fleetfit_search_spaces::{Algorithm, Folds, Study, Work};
+use fleetfit_search_spaces::{Algorithm, Folds, Origin, Study, Work};
 use serde_json::{Value, json};
 
 use crate::cli::JobArgs;
@@ -8,16 +8,26 @@ use crate::exit;
 use crate::failure::Failure;
 use crate::output::Printer;
 use crate::show::word;
+use crate::start;
 use crate::submission::Verdict;
 
 /// Judges the job and says what it found. Exit code 2 when there is a problem.
 pub(crate) fn check(args: &JobArgs, printer: &Printer) -> Result<i32, Failure> {
-    let verdict = match Verdict::reach(args) {
+    let mut verdict = match Verdict::reach(args) {
         Ok(verdict) => verdict,
         Err(Failure::Problems(problems)) => Verdict { problems: problems.0, ..Verdict::default() },
         Err(other) => return Err(other),
     };
-    let study = verdict.submission.as_ref().map(|submission| &submission.study);
+    if let Some(submission) = &verdict.submission {
+        match start::judge(submission) {
+            Ok(notices) => verdict.notices.extend(notices),
+            Err(Failure::Problems(problems)) => verdict.problems.extend(problems.0),
+            Err(other) => return Err(other),
+        }
+    }
+    let is_whole = verdict.problems.is_empty();
+    let submission = verdict.submission.as_ref().filter(|_| is_whole);
+    let study = submission.map(|submission| &submission.study);
     if printer.is_json() {
         printer.json(&json!({
             "problems": verdict.problems,
@@ -81,7 +91,23 @@ fn sentence_by_sentence(study: &Study) -> String {
     }
     let algorithm = word(&study.sampling.algorithm);
     say("sampling", algorithm);
-    say("objective", format!("{} {}", word(&study.objective.goal), study.objective.metric));
+    if !study.points_to_evaluate.is_empty() {
+        say("tried first", format!("{} configurations", study.points_to_evaluate.len()));
+    }
+    if !study.start_from.is_empty() {
+        let names = study.start_from.iter().map(|origin| match origin {
+            Origin::File { path, .. } => path.as_str(),
+            Origin::Study { study } => study.as_str(),
+        });
+        say("starts from", names.collect::<Vec<_>>().join(", "));
+    }
+    for (index, objective) in study.objectives().enumerate() {
+        let what = if index == 0 { "objective" } else { "" };
+        say(what, format!("{} {}", word(&objective.goal), objective.metric));
+    }
+    for (index, constraint) in study.constraints.iter().enumerate() {
+        say(if index == 0 { "keeps" } else { "" }, constraint.to_string());
+    }
     let limits = &study.limits;
     say(
         "limits",
@@ -94,6 +120,11 @@ fn sentence_by_sentence(study: &Study) -> String {
                 .trial_timeout_s
                 .map(|limit| format!(", {} each", crate::show::duration(limit)))
                 .unwrap_or_default()
+                + &limits
+                    .improvement
+                    .map(|rule| format!(", {} without an improvement", rule.patience))
+                    .unwrap_or_default()
+                + if limits.stop_when_converged { ", until it has converged" } else { "" }
         ),
     );
     say(

@@ -120,6 +120,14 @@ Examples:
   fleetfit importance store-demand --entity 17 --top 5
   fleetfit importance store-demand --all --output csv > importance.csv")]
     Importance(ImportanceArgs),
+    /// What the trials of a study tell: which parameters matter, what to expect along them, how the
+    /// search came to its best.
+    #[command(after_help = "\
+Examples:
+  fleetfit insight store-demand                    over all entities
+  fleetfit insight store-demand --entity 17
+  fleetfit insight store-demand --output json | jq .parameters")]
+    Insight(InsightArgs),
     /// Predict with the models of a study, one row for each row of the file, in its order.
     #[command(after_help = "\
 Examples:
@@ -140,6 +148,13 @@ Examples:
   fleetfit rerun store-demand
   fleetfit rerun store-demand --name store-demand-june --set limits.max_total_trials=20")]
     Rerun(RerunArgs),
+    /// Try configurations before whatever the sampler proposes next.
+    #[command(after_help = "\
+Examples:
+  fleetfit enqueue store-demand --set learning_rate=0.1 --set max_depth=5
+  fleetfit enqueue store-demand known-good.yaml
+  fleetfit enqueue store-demand known-good.csv --server http://fleet:7766")]
+    Enqueue(EnqueueArgs),
     /// Remove a study with its trials, logs and models.
     #[command(after_help = "Example:\n  fleetfit delete store-demand")]
     Delete(StudyArgs),
@@ -362,6 +377,23 @@ pub(crate) struct RerunArgs {
     pub(crate) server: ServerArgs,
 }
 
+/// What to try next.
+#[derive(Debug, Args)]
+pub(crate) struct EnqueueArgs {
+    /// The study's name.
+    pub(crate) study: String,
+    /// A file of configurations: a list in YAML or JSON, or CSV with a column for each parameter.
+    #[arg(conflicts_with = "set")]
+    pub(crate) file: Option<PathBuf>,
+    /// A value of the one configuration, e.g. --set learning_rate=0.1 (repeatable); what is left out
+    /// is drawn.
+    #[arg(long, value_name = "PATH=VALUE", required_unless_present = "file")]
+    pub(crate) set: Vec<String>,
+    /// Whom to ask.
+    #[command(flatten)]
+    pub(crate) server: ServerArgs,
+}
+
 /// Whom to ask.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct ServerArgs {
@@ -407,7 +439,7 @@ pub(crate) struct BestArgs {
     /// Every entity, one after the other.
     #[arg(long)]
     pub(crate) all: bool,
-    /// The K best instead of the best.
+    /// The K best instead of the best; with several objectives the first K of the front.
     #[arg(long, value_name = "K", value_parser = value_parser!(u32).range(1..))]
     pub(crate) top: Option<u32>,
     /// Whom to ask.
@@ -448,6 +480,19 @@ pub(crate) struct ImportanceArgs {
     /// The K columns that matter most, of each.
     #[arg(long, value_name = "K", value_parser = value_parser!(u32).range(1..))]
     pub(crate) top: Option<u32>,
+    /// Whom to ask.
+    #[command(flatten)]
+    pub(crate) server: ServerArgs,
+}
+
+/// Which trials to look at.
+#[derive(Debug, Args)]
+pub(crate) struct InsightArgs {
+    /// The study's name.
+    pub(crate) study: String,
+    /// One entity's trials: 17, or store=17,brand=3.
+    #[arg(long, value_name = "KEY", allow_hyphen_values = true)]
+    pub(crate) entity: Option<String>,
     /// Whom to ask.
     #[command(flatten)]
     pub(crate) server: ServerArgs,

@@ -150,6 +150,19 @@ impl Client {
         self.ask_with(Method::POST, path, &[("content-type", "application/json")], body.into())
     }
 
+    /// Sends a document. The same key sends it once, however often it is tried.
+    pub(crate) fn post_marked<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        document: &impl Serialize,
+        key: &str,
+    ) -> Result<T, Failure> {
+        let body =
+            serde_json::to_vec(document).map_err(|error| Failure::Unexpected(error.to_string()))?;
+        let headers = [("content-type", "application/json"), ("idempotency-key", key)];
+        self.ask_with(Method::POST, path, &headers, body.into())
+    }
+
     pub(crate) fn delete<T: DeserializeOwned>(&self, path: &str) -> Result<T, Failure> {
         self.ask(Method::DELETE, path)
     }

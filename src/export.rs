@@ -168,7 +168,7 @@ impl Trials<'_> {
     /// The columns of a table of them, and how many rows it has.
     fn columns(&self) -> Result<(Columns, u64), Failure> {
         let status = Source::ask(self.home, self.server, |source| source.status(self.study))?;
-        let (mut columns, mut n_rows) = (Columns::of(status.parameters), 0);
+        let (mut columns, mut n_rows) = (Columns::of(status), 0);
         self.each(|row| {
             columns.learn(&row);
             n_rows += 1;

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use fleetfit_scheduler::journal::{Journal, NewStudy, StudyRecord};
+use fleetfit_scheduler::warm;
 use fleetfit_search_spaces::{Configuration, EntityKey, Study};
 use fleetfit_trial_runner::dataset::Dataset;
 use fleetfit_trial_runner::runner::{Keeping, StudyWork};
@@ -13,6 +14,7 @@ use crate::home;
 use crate::material::{Material, copy_code};
 use crate::outside;
 use crate::source;
+use crate::start;
 use crate::submission::{Submission, plain};
 
 /// What a study has besides its job and its material.
@@ -75,6 +77,19 @@ pub(crate) fn create(
         }
         _ => {}
     }
+    let seed = submission.study.seed.unwrap_or_else(draw_seed);
+    let (warm, notices) = match descent.parent {
+        // It starts from the study that it repeats.
+        Some(_) => (descent.warm, Vec::new()),
+        None => {
+            let digest = material.digest.as_deref();
+            let (start, notices) = start::gather(Some(journal), submission, digest, seed)?;
+            if !submission.study.start_from.is_empty() {
+                warm::keep(journal, &name, start.earlier)?;
+            }
+            (start.first, notices)
+        }
+    };
     journal.create(&NewStudy {
         name: name.clone(),
         job_file: submission.job.file.clone(),
@@ -83,13 +98,14 @@ pub(crate) fn create(
         sets: submission.sets.clone(),
         canonical: submission.job.canonical(),
         data_digest: material.digest.clone(),
-        seed: submission.study.seed.unwrap_or_else(draw_seed),
+        seed,
         created_ms: now_ms(),
         entities,
         large: material.dataset.as_ref().map(Dataset::large).unwrap_or_default(),
         material: submission.material.clone(),
-        warm: descent.warm,
+        warm,
         parent: descent.parent,
+        notices,
     })?;
     source::record(journal, &name)
 }

@@ -7,6 +7,7 @@ mod backup;
 mod check;
 mod cli;
 mod client;
+mod enqueue;
 mod exit;
 mod export;
 mod failure;
@@ -14,6 +15,7 @@ mod home;
 mod host;
 mod importance;
 mod inside;
+mod insight;
 mod interrupt;
 mod log;
 mod material;
@@ -33,7 +35,9 @@ mod service;
 mod show;
 mod signals;
 mod source;
+
 mod standstill;
+mod start;
 mod submission;
 mod submit;
 mod table;
@@ -97,6 +101,7 @@ fn act(cli: Cli, printer: &Printer) -> Result<i32, Failure> {
         Command::Serve(args) => serve::serve(&args, &home, printer),
         Command::Runner(args) => runner::runner(&args, &home::find(None), &cache, printer),
         Command::Submit(args) => submit::submit(&args, &home, printer),
+        Command::Enqueue(args) => enqueue::enqueue(&args, &home, printer),
         Command::Rerun(args) => submit::rerun(&args, &home, printer),
         Command::Schedule { command } => schedule::schedule(&command, &home, printer),
         Command::Studies(server) => ask::studies(&home, &server, printer),
@@ -106,6 +111,7 @@ fn act(cli: Cli, printer: &Printer) -> Result<i32, Failure> {
         Command::Cancel(args) => ask::cancel(&home, &args, printer),
         Command::Delete(args) => ask::delete(&home, &args, printer),
         Command::Importance(args) => importance::importance(&home, &args, printer),
+        Command::Insight(args) => insight::insight(&home, &args, printer),
         Command::Predict(args) => predict::predict(&home, &args, printer),
         Command::Export(args) => export::export(&home, &args, printer),
         Command::Backup(args) => backup::backup(&home, &args, printer),

@@ -55,7 +55,12 @@ pub(crate) fn run(args: &RunArgs, home: &Path, printer: &Printer) -> Result<i32,
             submission.study = host::stored_study(&record)?;
             record
         }
-        None => host::create(&journal, home, &submission, &material, Descent::default())?,
+        None => {
+            let descent = Descent::default();
+            let record = host::create(&journal, home, &submission, &material, descent)?;
+            printer.notices(&record.head.notices);
+            record
+        }
     };
     let notices = material.notices(&submission);
     printer.notices(&notices);

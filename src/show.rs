@@ -1,6 +1,6 @@
 //! Answers in words and tables, for people.
 
-use fleetfit_scheduler::query::{BestView, StatusView, TrialRow};
+use fleetfit_scheduler::query::{BestView, StatusView, TrialRow, Values};
 use fleetfit_search_spaces::{Configuration, EntityKey, Notice, Place, Setting, Value};
 use serde::Serialize;
 
@@ -75,7 +75,11 @@ pub(crate) fn status(view: &StatusView) -> String {
     match &view.best {
         Some(best) => {
             let over = if view.entities > 1 { " (mean over entities)" } else { "" };
-            say("best", format!("{} {}{over}", view.metric.name, number(best.value)));
+            let reached = match &best.values {
+                Some(values) => of_each(values),
+                None => format!("{} {}", view.metric.name, number(best.value)),
+            };
+            say("best", format!("{reached}{over}"));
             let learner = best.learner.as_ref().map(|learner| format!("{learner} "));
             let settings = configuration(&best.configuration);
             let with = format!("{}{settings} (trial {})", learner.unwrap_or_default(), best.trial);
@@ -84,7 +88,24 @@ pub(crate) fn status(view: &StatusView) -> String {
         None if view.status.is_over() => say("best", "none".into()),
         None => say("best", "none yet".into()),
     }
+    if let Some(n) = view.front {
+        let plural = if n == 1 { "" } else { "s" };
+        say("front", format!("{} trial{plural}: fleetfit best {}", count(n), view.study));
+    }
+    if let Some(volume) = &view.hypervolume {
+        let reference = of_each(&volume.reference);
+        say("beats", format!("a hypervolume of {} up to {reference}", number(volume.value)));
+    }
+    if !view.constraints.is_empty() {
+        say("keeps", view.constraints.join(", "));
+    }
     lines.join("\n")
+}
+
+/// `loss 0.1, latency_ms 12`.
+fn of_each(values: &Values) -> String {
+    let each = values.0.iter().map(|(metric, value)| format!("{metric} {}", number(*value)));
+    each.collect::<Vec<_>>().join(", ")
 }
 
 /// What is to be said of a study besides what its job has been told: why it does not go on.
@@ -131,20 +152,32 @@ pub(crate) fn studies(views: &[StatusView]) -> String {
 
 /// A table of bests, one row each.
 pub(crate) fn bests(views: &[BestView], metric: &str) -> String {
-    let metric = format!(">{metric}");
-    let mut head = vec!["entity", &metric, ">trial", "learner", "configuration"];
+    let values = views.iter().find_map(|best| best.values.as_ref());
+    let metrics: Vec<String> = match values {
+        Some(values) => values.0.iter().map(|(name, _)| format!(">{name}")).collect(),
+        None => vec![format!(">{metric}")],
+    };
+    let mut head = vec!["entity"];
+    head.extend(metrics.iter().map(String::as_str));
+    head.extend([">trial", "learner", "configuration"]);
     let some_lack_one = views.iter().any(|best| best.model_reason.is_some());
     if some_lack_one {
         head.push("has no model because");
     }
     let rows = views.iter().map(|best| {
-        let mut cells = vec![
-            entity(best.entity.as_ref()),
-            number(best.value),
+        let mut cells = vec![entity(best.entity.as_ref())];
+        match &best.values {
+            None => cells.push(number(best.value)),
+            Some(values) => cells.extend(metrics.iter().map(|metric| {
+                let value = values.get(metric.trim_start_matches('>'));
+                value.map_or("–".into(), number)
+            })),
+        }
+        cells.extend([
             best.trial.to_string(),
             best.learner.clone().unwrap_or_else(|| "command".into()),
             configuration(&best.configuration),
-        ];
+        ]);
         if some_lack_one {
             cells.push(best.model_reason.as_deref().map(plain_text).unwrap_or_default());
         }
@@ -189,10 +222,13 @@ pub(crate) fn trial_head() -> String {
 /// One trial on one line.
 pub(crate) fn trial(row: &TrialRow) -> String {
     let value = row.value.map_or("–".into(), number);
+    let values = row.values.as_ref().map(|values| format!("  [{}]", of_each(values)));
+    let broken = if row.feasible == Some(false) { "  (breaks a constraint)" } else { "" };
+    let values = format!("{}{broken}", values.unwrap_or_default());
     let reason = row.reason.as_deref().map(plain_text);
     let reason = reason.map(|reason| format!("  ({reason})")).unwrap_or_default();
     format!(
-        "{:>7}  {:<16}  {:<9}  {value:>12}  {:<19}  {}{reason}",
+        "{:>7}  {:<16}  {:<9}  {value:>12}  {:<19}  {}{values}{reason}",
         row.trial,
         entity(row.entity.as_ref()),
         word(&row.state),

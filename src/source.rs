@@ -8,7 +8,7 @@ use fleetfit_scheduler::api;
 use fleetfit_scheduler::engine::EngineError;
 use fleetfit_scheduler::journal::{Journal, JournalError, StudyRecord};
 use fleetfit_scheduler::query::{
-    self, BestView, ModelView, QueryError, StatusView, TrialFilter, TrialRow,
+    self, BestView, InsightView, ModelView, QueryError, StatusView, TrialFilter, TrialRow,
 };
 
 use crate::cli::ServerArgs;
@@ -155,14 +155,34 @@ impl Source {
         &self,
         study: &str,
         entity: Option<&str>,
-        top: u32,
+        top: Option<u32>,
     ) -> Result<Vec<BestView>, Failure> {
         match self {
-            Self::Directory(journal, _) => Ok(query::best(journal, study, entity, top as usize)?),
+            Self::Directory(journal, _) => {
+                Ok(query::best_or_front(journal, study, entity, top.map(|top| top as usize))?)
+            }
+            Self::Service(client) => {
+                let entity = entity.map(|key| format!("entity={}", escape(key)));
+                let top = top.map(|top| format!("top={top}"));
+                let asked: Vec<String> = top.into_iter().chain(entity).collect();
+                let asked = asked.join("&");
+                client.get(&format!("/studies/{}/best?{asked}", escape(study)))
+            }
+        }
+    }
+
+    /// What a study's trials tell: of one entity, or over all.
+    pub(crate) fn insight(
+        &self,
+        study: &str,
+        entity: Option<&str>,
+    ) -> Result<InsightView, Failure> {
+        match self {
+            Self::Directory(journal, _) => Ok(query::insight(journal, study, entity)?),
             Self::Service(client) => {
                 let entity =
-                    entity.map(|key| format!("&entity={}", escape(key))).unwrap_or_default();
-                client.get(&format!("/studies/{}/best?top={top}{entity}", escape(study)))
+                    entity.map(|key| format!("?entity={}", escape(key))).unwrap_or_default();
+                client.get(&format!("/studies/{}/insight{entity}", escape(study)))
             }
         }
     }

@@ -21,6 +21,7 @@ use crate::outside;
 use crate::progress::{Progress, Sending};
 use crate::show;
 use crate::source::Source;
+use crate::start;
 use crate::submission::{Submission, Verdict, sets};
 
 /// After how long it is said that a study does not go on: runners may be about to come.
@@ -37,6 +38,8 @@ pub(crate) fn submit(args: &SubmitArgs, home: &Path, printer: &Printer) -> Resul
         return Err(Failure::Problems(Problems(verdict.problems)));
     };
     printer.notices(&submission.study.notices);
+    let told = start::judge(&submission)?;
+    printer.notices(&told);
     let client = service(home, &args.server)?;
     let material = send(&client, &submission, home, printer)?;
     let mut path = format!("/studies?file={}", escape(&submission.job.file));
@@ -53,6 +56,10 @@ pub(crate) fn submit(args: &SubmitArgs, home: &Path, printer: &Printer) -> Resul
     }
     let key = format!("{:016x}{:016x}", host::draw(), host::draw());
     let view: StatusView = client.post_job(&path, &submission.text, &key)?;
+    // What the service found in studies of its own.
+    let of_start = view.notices.iter().filter(|notice| notice.place.path.starts_with("start_from"));
+    let news = of_start.filter(|notice| !told.iter().any(|known| known.message == notice.message));
+    printer.notices(&news.cloned().collect::<Vec<_>>());
     conclude(&client, view, args.wait, printer)
 }
 

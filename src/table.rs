@@ -6,7 +6,7 @@
 use std::fs::File;
 use std::sync::Arc;
 
-use fleetfit_scheduler::query::TrialRow;
+use fleetfit_scheduler::query::{StatusView, TrialRow};
 use fleetfit_search_spaces::{EntityKey, Setting, Value};
 use parquet::basic::{Compression, LogicalType, Repetition, Type as Physical};
 use parquet::data_type::{ByteArray, ByteArrayType, DoubleType, Int64Type};
@@ -28,6 +28,10 @@ const GROUP_ROWS: usize = 65_536;
 /// The columns of a table of trials.
 #[derive(Debug, Default)]
 pub(crate) struct Columns {
+    /// Those that trials have `values` of: a column each, before the parameters.
+    metrics: Vec<String>,
+    /// Whether there are constraints, and so a column that says whether they are kept.
+    has_constraints: bool,
     parameters: Vec<(String, Kind)>,
 }
 
@@ -40,9 +44,17 @@ enum Kind {
 }
 
 impl Columns {
-    /// The columns of a study with these parameters, before any row has been seen.
-    pub(crate) fn of(parameters: Vec<String>) -> Self {
-        Self { parameters: parameters.into_iter().map(|path| (path, Kind::Int)).collect() }
+    /// The columns of a study, before any row has been seen.
+    pub(crate) fn of(study: StatusView) -> Self {
+        let parameters = study.parameters.into_iter().map(|path| (path, Kind::Int)).collect();
+        let has_constraints = !study.constraints.is_empty();
+        Self { metrics: study.metrics, has_constraints, parameters }
+    }
+
+    /// The columns between the fixed ones and the parameters.
+    fn measured(&self) -> Vec<String> {
+        let metrics = self.metrics.iter().map(|metric| format!("values.{metric}"));
+        metrics.chain(self.has_constraints.then(|| "feasible".to_owned())).collect()
     }
 
     /// Makes room for this row's parameters.
@@ -64,13 +76,21 @@ impl Columns {
     pub(crate) fn csv_header(&self) -> String {
         let parameters = self.parameters.iter().map(|(path, _)| csv_cell(path));
         let fixed = FIXED.iter().map(|name| (*name).to_owned());
-        fixed.chain(parameters).collect::<Vec<_>>().join(",")
+        let measured = self.measured().into_iter().map(|name| csv_cell(&name));
+        fixed.chain(measured).chain(parameters).collect::<Vec<_>>().join(",")
     }
 
     /// One row of a csv file.
     pub(crate) fn csv_line(&self, row: &TrialRow) -> String {
         let mut cells: Vec<String> =
             fixed_cells(row).into_iter().map(|cell| csv_cell(&cell.unwrap_or_default())).collect();
+        for metric in &self.metrics {
+            let value = value_of(row, metric);
+            cells.push(value.map(|value| format!("{value:?}")).unwrap_or_default());
+        }
+        if self.has_constraints {
+            cells.push(row.feasible.map(|is_kept| is_kept.to_string()).unwrap_or_default());
+        }
         for (path, _) in &self.parameters {
             cells.push(
                 leaf(row, path).map(|value| csv_cell(&value.to_string())).unwrap_or_default(),
@@ -93,6 +113,10 @@ fn fixed_cells(row: &TrialRow) -> [Option<String>; 9] {
         row.started.clone(),
         row.ended.clone(),
     ]
+}
+
+fn value_of(row: &TrialRow, metric: &str) -> Option<f64> {
+    row.values.as_ref().and_then(|values| values.get(metric))
 }
 
 fn leaf<'a>(row: &'a TrialRow, path: &str) -> Option<&'a Value> {
@@ -177,6 +201,10 @@ fn schema(columns: &Columns) -> Result<Type, ParquetError> {
     for name in FIXED {
         fields.push(field(name, fixed_kind(name))?);
     }
+    for name in columns.measured() {
+        let is_truth = columns.has_constraints && name == "feasible";
+        fields.push(field(&name, if is_truth { Kind::Text } else { Kind::Number })?);
+    }
     for (path, kind) in &columns.parameters {
         fields.push(field(path, *kind)?);
     }
@@ -206,6 +234,14 @@ fn write_rows(
             Kind::Number => write::<DoubleType>(&mut group, rows.iter().map(|row| row.value))?,
             Kind::Text => write::<ByteArrayType>(&mut group, text())?,
         }
+    }
+    for metric in &columns.metrics {
+        write::<DoubleType>(&mut group, rows.iter().map(|row| value_of(row, metric)))?;
+    }
+    if columns.has_constraints {
+        let kept =
+            rows.iter().map(|row| row.feasible.map(|kept| if kept { "true" } else { "false" }));
+        write::<ByteArrayType>(&mut group, kept.map(|kept| kept.map(ByteArray::from)))?;
     }
     for (path, kind) in &columns.parameters {
         let values = || rows.iter().map(|row| leaf(row, path));

@@ -4,8 +4,9 @@
 //! The first line is `{"job": TEXT, "seed": N}`, a job file's text; the answer is `{}`. Then
 //! `{"ask": N}` is answered with `trials`, each with its `number` and `configuration`;
 //! `{"prefill": N}` with uniform random ones instead, which count as seen; and `{"tell": [...]}`
-//! takes `{"number": N, "value": X}`, `{"number": N, "stopped": X}` (or null) and
-//! `{"number": N, "failed": null}`. Fewer trials than asked for: the space is used up.
+//! takes `{"number": N, "value": X}`, `{"number": N, "stopped": X}` (or null), `{"number": N,
+//! "failed": null}` and, for several objectives or constraints, `{"number": N, "values": [X, ...]}` in
+//! the order of the study's metrics. Fewer trials than asked for: the space is used up.
 //! `{"report": [{"number": N, "step": S, "value": X}]}` is answered with `stop`, the numbers of the
 //! trials that the job's `early_termination` ends; each is told of afterwards, as any other.
 //!
@@ -16,9 +17,11 @@ use std::collections::BTreeMap;
 use std::io::{self, BufRead, Write};
 use std::time::Instant;
 
-use fleetfit_scheduler::sampler::{self, Fate, Sampler};
+use fleetfit_scheduler::sampler::{self, Fate, Losses, Sampler};
 use fleetfit_scheduler::stopper::{TrialKey, Watch};
-use fleetfit_search_spaces::{Algorithm, Configuration, End as Ending, Goal, Job, Outcome, Report};
+use fleetfit_search_spaces::{
+    Aims, Algorithm, Configuration, End as Ending, Goal, Job, Outcome, Report,
+};
 use rustix::time::{ClockId, clock_gettime};
 use serde::{Deserialize, Serialize};
 
@@ -59,6 +62,7 @@ struct Told {
 #[serde(rename_all = "snake_case")]
 enum End {
     Value(f64),
+    Values(Vec<f64>),
     Stopped(Option<f64>),
     Failed(()),
 }
@@ -87,6 +91,7 @@ struct Session {
     watch: Option<Watch>,
     reports: BTreeMap<u32, Vec<Report>>,
     goal: Goal,
+    aims: Aims,
     n_trials: u32,
 }
 
@@ -97,12 +102,13 @@ impl Session {
         let job = Job::read("job.yaml", &job).map_err(|problems| problems.to_string())?;
         let mut study = job.study().map_err(|problems| problems.to_string())?;
         let goal = study.objective.goal;
+        let aims = Aims::of(&study);
         let refused = |error: sampler::SamplerError| error.to_string();
         let sampler = sampler::for_study(&study, seed).map_err(refused)?;
         study.sampling.algorithm = Algorithm::Random;
         let chance = sampler::for_study(&study, !seed).map_err(refused)?;
         let watch = study.early_termination.map(|policy| Watch::new(&policy, goal));
-        Ok(Self { sampler, chance, watch, reports: BTreeMap::new(), goal, n_trials: 0 })
+        Ok(Self { sampler, chance, watch, reports: BTreeMap::new(), goal, aims, n_trials: 0 })
     }
 
     fn answer(&mut self, line: &str) -> Result<Answer, String> {
@@ -147,6 +153,13 @@ impl Session {
     fn tell(&mut self, told: &Told) {
         let fate = match &told.end {
             End::Value(value) => Fate::Completed(self.goal.loss(*value)),
+            End::Values(values) => match values.split_first() {
+                Some((&value, further)) => Fate::Judged(Losses::new(
+                    self.aims.losses(value, further),
+                    self.aims.violation(value, further),
+                )),
+                None => Fate::Failed,
+            },
             End::Stopped(value) => Fate::Stopped(value.map(|value| self.goal.loss(value))),
             End::Failed(()) => Fate::Failed,
         };
@@ -155,13 +168,24 @@ impl Session {
         let Some(watch) = &mut self.watch else { return };
         let end = match told.end {
             End::Value(value) => Ending::Completed { value },
+            End::Values(ref values) => {
+                Ending::Completed { value: values.first().copied().unwrap_or(f64::NAN) }
+            }
             End::Stopped(value) => Ending::Stopped { value, reason: String::new() },
             End::Failed(()) => Ending::Failed { reason: String::new() },
         };
         let configuration = told.number;
         let entity = 0;
-        let outcome =
-            Outcome { configuration, entity, end, fits: 0, started_ms: 0, ended_ms: 0, reports };
+        let outcome = Outcome {
+            configuration,
+            entity,
+            end,
+            fits: 0,
+            started_ms: 0,
+            ended_ms: 0,
+            reports,
+            further: Vec::new(),
+        };
         watch.ended(&outcome);
     }
 

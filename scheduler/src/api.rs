@@ -10,12 +10,15 @@ mod best;
 mod blobs;
 mod body;
 mod doors;
+mod enqueue;
 mod events;
 mod external;
 mod guard;
 mod health;
+mod insight;
 mod json_job;
 mod logs;
+mod measured;
 mod metrics;
 mod models;
 mod openapi;
@@ -51,6 +54,7 @@ use crate::query::Tallies;
 pub use self::backup::Backup;
 pub use self::blobs::{Kept, MAX_ASKED, Missing, Wanted};
 pub use self::doors::{Accepted, Component, Door, Doors, Rerun, RunnerView, Submitted};
+pub use self::enqueue::Queued;
 pub use self::external::{AskedTrial, AskedTrials, Reported, ToldTrial, ToldTrials};
 pub use self::guard::Guard;
 pub use self::models::{Models, WantedModels};
@@ -195,7 +199,9 @@ impl Api {
             .route(turnstile::MODEL, get(models::one))
             .route(turnstile::MODELS, post(models::many))
             .route("/api/v1/studies/{study}/entities", get(best::entities))
+            .route("/api/v1/studies/{study}/insight", get(insight::insight))
             .route("/api/v1/studies/{study}/events", get(events::events))
+            .route("/api/v1/studies/{study}/enqueue", post(enqueue::enqueue))
             .route("/api/v1/studies/{study}/ask", post(external::ask))
             .route("/api/v1/studies/{study}/tell", post(external::tell))
             .route("/api/v1/studies/{study}/report", post(external::report))

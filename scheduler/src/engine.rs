@@ -11,6 +11,7 @@ mod desk;
 mod leases;
 mod live;
 mod outside;
+mod queue;
 mod share;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -34,6 +35,7 @@ use crate::journal::{Journal, JournalError, StudyId, StudyRecord, Summary};
 
 pub(crate) use self::leases::forget_leases;
 pub use self::outside::{AskError, Told, TrialResult};
+pub use self::queue::{QueueError, Wish, enqueue_at_rest};
 
 /// What the engine is told.
 #[derive(Debug)]
@@ -73,6 +75,15 @@ pub enum Note {
         lease: Duration,
         /// Told the trials.
         done: SyncSender<Result<Vec<Numbered>, AskError>>,
+    },
+    /// To try configurations before the sampler is asked again.
+    Enqueue {
+        /// The study's name.
+        study: String,
+        /// The configurations.
+        wish: Wish,
+        /// Told their numbers.
+        done: SyncSender<Result<Vec<u32>, QueueError>>,
     },
     /// What came of trials that were run outside.
     Tell {
@@ -259,6 +270,17 @@ impl EngineHandle {
     ) -> Result<Vec<Numbered>, AskError> {
         let study = study.to_owned();
         self.asked(|done| Note::Ask { study, trials, lease, done }).unwrap_or_else(|| self.gone())
+    }
+
+    /// Asks for configurations to be tried next, and tells their numbers. They are on disk when
+    /// this returns.
+    pub fn enqueue(&self, study: &str, wish: Wish) -> Result<Vec<u32>, QueueError> {
+        let study = study.to_owned();
+        let answer = self.asked(|done| Note::Enqueue { study, wish, done });
+        answer.unwrap_or_else(|| match self.ended() {
+            Some(Err(error)) => Err(QueueError::Failed(error)),
+            _ => Err(QueueError::Gone),
+        })
     }
 
     /// Tells what came of trials that were run outside. It is on disk when this returns.

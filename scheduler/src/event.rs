@@ -1,7 +1,7 @@
 //! Why the core wakes up, what it then knows, and what it asks for.
 
 use fleetfit_search_spaces::wire::{Assignment, Refit};
-use fleetfit_search_spaces::{Configuration, Outcome, Report};
+use fleetfit_search_spaces::{Configuration, Outcome, Reached, Report};
 
 /// Every reason for a study's state to change. Time enters here and nowhere else.
 #[derive(Clone, Debug)]
@@ -20,6 +20,13 @@ pub enum Event {
         assignment: u64,
         /// Their ends, duplicates and strangers included.
         outcomes: Vec<Outcome>,
+    },
+    /// Trials of an assignment came to the rung that they were tried up to.
+    Reached {
+        /// The assignment.
+        assignment: u64,
+        /// What they did, duplicates and strangers included.
+        trials: Vec<Reached>,
     },
     /// A running trial reported.
     Reported {
@@ -58,6 +65,14 @@ pub enum Event {
         /// How many.
         trials: u32,
     },
+    /// Somebody asks for configurations to be tried before the sampler is asked again: points of the
+    /// space, none of which waits already.
+    Queued {
+        /// The configurations.
+        configurations: Vec<Configuration>,
+        /// What the request was marked with.
+        mark: Option<Mark>,
+    },
     /// Time has passed; the study has run for so long, interruptions not counted.
     Elapsed {
         /// Milliseconds.
@@ -79,10 +94,22 @@ pub enum Fact {
         /// The configuration.
         configuration: Configuration,
     },
+    /// Configurations are tried before the sampler is asked again.
+    Queued {
+        /// The configurations.
+        configurations: Vec<Configuration>,
+        /// What the request was marked with.
+        mark: Option<Mark>,
+    },
     /// Trials ended, each for the first time.
     Ended {
         /// Their ends.
         outcomes: Vec<Outcome>,
+    },
+    /// Trials came to a rung, each for the first time.
+    Reached {
+        /// What they did.
+        trials: Vec<Reached>,
     },
     /// The search is over; what follows are refits.
     SearchEnded {
@@ -105,6 +132,17 @@ pub enum Fact {
     },
 }
 
+/// A request that counts once, however often it comes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mark {
+    /// A hash of what it was marked with.
+    pub key: u64,
+    /// A hash of what it asked for.
+    pub request: u64,
+    /// What it was answered: the numbers of its configurations.
+    pub numbers: Vec<u32>,
+}
+
 /// Why a search ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -119,6 +157,8 @@ pub enum EndedBy {
     Cancel,
     /// A model reached the exit score.
     ExitScore,
+    /// The best has not improved for as long as `patience` says, or is not expected to.
+    Improvement,
 }
 
 /// What the core asks the engine to do once the facts are on disk.

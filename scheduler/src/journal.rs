@@ -15,6 +15,7 @@ mod facts;
 mod lock;
 mod memory;
 mod outcomes;
+mod reached;
 mod read;
 mod record;
 mod restore;
@@ -48,10 +49,10 @@ pub use self::study::{
 pub use fleetfit_search_spaces::StudyId;
 
 /// The version of the journal's layout. In 1 every fact had a record, and every configuration too;
-/// what is stored so stays so.
-const FORMAT: u32 = 2;
+/// what is stored so stays so. In 3 there are kinds of facts that 2 does not have.
+const FORMAT: u32 = 3;
 /// Entities whose facts are found together.
-const BLOCK_ENTITIES: u32 = 256;
+pub(crate) const BLOCK_ENTITIES: u32 = 256;
 /// Changes written at once where a study has more than memory should hold.
 const BATCH: usize = 2_000;
 /// Records removed at once: others wait no longer than that to write.
@@ -138,6 +139,7 @@ impl Journal {
             material: study.material.clone(),
             warm: study.warm.clone(),
             parent: study.parent.clone(),
+            notices: study.notices.clone(),
         };
         let writer = self.writer();
         if self.store.has(Table::Names, study.name.as_bytes())? {

@@ -5,6 +5,7 @@
 //! The engine is the thread that joins them to the bus; the API answers questions from the journal.
 
 pub mod event;
+pub mod insight;
 pub mod sampler;
 pub mod state;
 pub mod stopper;
@@ -22,4 +23,4 @@ pub mod api;
 pub mod bus;
 pub mod engine;
 
-pub use event::{Command, EndedBy, Event, Fact, Step};
+pub use event::{Command, EndedBy, Event, Fact, Mark, Step};

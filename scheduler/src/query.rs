@@ -7,9 +7,12 @@
 mod asked;
 mod entities;
 mod entity;
+pub(crate) mod front;
+mod insight;
 mod parameters;
 mod ranking;
 mod trials;
+mod values;
 
 use fleetfit_search_spaces::wire::ModelAddress;
 use fleetfit_search_spaces::{
@@ -23,9 +26,14 @@ use crate::event::EndedBy;
 use crate::journal::{Journal, JournalError, Status, StudyRecord, Summary};
 
 pub use self::entities::{EntityOrder, EntityView, Tallies, entities_page};
+pub use self::insight::{
+    ConfigurationCounts, ConvergenceView, DependenceView, DuplicatesView, ImprovementView,
+    InsightScale, InsightView, InteractionView, ParameterView, PlaneView, PointView, When, insight,
+};
 pub use self::trials::{
     Ended, Rows, TrialFilter, beginning, ended, is_within, news, trials, trials_page,
 };
+pub use self::values::Values;
 
 /// The most rows that a page holds.
 pub const MAX_PAGE: usize = 1_000;
@@ -56,10 +64,26 @@ pub struct StatusView {
     pub trials: TrialCounts,
     /// Models fitted for trials.
     pub fits: u64,
-    /// What is measured.
+    /// What is measured; with several objectives, the first of them.
     pub metric: MetricView,
-    /// The best configuration: shared, for a study with entities.
+    /// All objectives, where there are several.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub objectives: Vec<MetricView>,
+    /// What has to hold of a trial for it to win.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub constraints: Vec<String>,
+    /// The metrics that a trial has `values` of, where it has several.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub metrics: Vec<String>,
+    /// The best configuration: shared, for a study with entities. With several objectives, of the
+    /// front the one that is best in the first.
     pub best: Option<BestView>,
+    /// How many trials are on the front, where there are several objectives.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub front: Option<u64>,
+    /// What the front beats, where there are several objectives.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hypervolume: Option<HypervolumeView>,
     /// What is worth saying about it.
     pub notices: Vec<Notice>,
     /// How many configurations it tries at most.
@@ -92,6 +116,16 @@ pub struct MetricView {
     pub goal: Goal,
 }
 
+/// The volume that a front beats.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct HypervolumeView {
+    /// The volume, in the objectives' own units.
+    pub value: f64,
+    /// Up to where it is measured: for each objective the worst value of the trials that keep all
+    /// constraints. It moves when a worse one is seen.
+    pub reference: Values,
+}
+
 /// The best trial of an entity, or the best configuration over all.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct BestView {
@@ -99,6 +133,9 @@ pub struct BestView {
     pub entity: Option<EntityKey>,
     /// The metric's value; over all entities the mean.
     pub value: f64,
+    /// The values of all metrics, where there are several.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub values: Option<Values>,
     /// The configuration.
     pub configuration: Configuration,
     /// The learner, where one was trained.
@@ -141,6 +178,12 @@ pub struct TrialRow {
     pub state: TrialState,
     /// The metric's value; of a stopped trial what it had reached.
     pub value: Option<f64>,
+    /// The values of all metrics of a completed trial, where there are several.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub values: Option<Values>,
+    /// Whether a completed trial keeps all constraints, where there are any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub feasible: Option<bool>,
     /// The configuration.
     pub configuration: Configuration,
     /// The learner, where one was trained.
@@ -334,7 +377,7 @@ pub fn studies_page(
 
 /// The best trials of an entity as the user wrote it (`17`, `store=17,brand=3`), the best first; or
 /// of the shared ranking, if there are entities and none is asked for. Fewer than `top` if fewer
-/// completed.
+/// completed. With several objectives it is the front, by the first one.
 pub fn best(
     journal: &Journal,
     name: &str,
@@ -342,6 +385,18 @@ pub fn best(
     top: usize,
 ) -> Result<Vec<BestView>, QueryError> {
     Asked::new(journal, find(journal, name)?)?.best(entity, top)
+}
+
+/// The same where nobody need say how many: with several objectives the front, otherwise the best.
+pub fn best_or_front(
+    journal: &Journal,
+    name: &str,
+    entity: Option<&str>,
+    top: Option<usize>,
+) -> Result<Vec<BestView>, QueryError> {
+    let asked = Asked::new(journal, find(journal, name)?)?;
+    let usual = if asked.aims.are_several() { front::MOST_HELD } else { 1 };
+    asked.best(entity, top.unwrap_or(usual))
 }
 
 /// The best of every entity that has one, in the order of the entities.

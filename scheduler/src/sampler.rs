@@ -7,6 +7,9 @@ mod adaptive;
 mod auto;
 mod axes;
 mod cma_es;
+mod converged;
+mod earlier;
+pub(crate) mod front;
 mod gp;
 mod grid;
 mod history;
@@ -22,9 +25,13 @@ use self::cma_es::CmaEs;
 use self::gp::Gp;
 use self::tpe::Tpe;
 
+pub(crate) use converged::Converged;
+pub use earlier::Earlier;
+pub use front::Losses;
 pub use grid::Grid;
 pub use history::Fate;
 pub use random::Random;
+pub(crate) use random::draws;
 pub use sobol::Sobol;
 
 /// Proposes configurations.
@@ -39,13 +46,16 @@ pub trait Sampler: Send {
     /// What became of a configuration that was seen. Those that nothing is told of still run.
     fn told(&mut self, _number: u32, _fate: Fate) {}
 
+    /// What came of trials of earlier studies. Told before anything is proposed or seen.
+    fn earlier(&mut self, _trials: &[Earlier]) {}
+
     /// Whether it makes use of what it is told: then it is asked for few at a time.
     fn learns(&self) -> bool {
         false
     }
 
-    /// A configuration was tried before this sampler's first: it is not proposed again where the
-    /// points of the space can be told apart.
+    /// A configuration is tried whatever this sampler proposes: it does not propose it, where the
+    /// points of the space can be told apart. `seen` follows only where the sampler learns.
     fn avoid(&mut self, configuration: &Configuration);
 }
 

@@ -7,33 +7,40 @@
 //! an end, `flight` for what happens when runners die, `refit` for what follows a search.
 
 mod adopt;
+mod climb;
 mod ends;
 mod flight;
 mod pace;
+mod queue;
 mod refit;
 mod search;
+mod stall;
 mod standings;
 mod tally;
 mod telling;
 
 use std::collections::BTreeMap;
 
-use fleetfit_search_spaces::{Configuration, Report, Study, StudyId, Work};
+use fleetfit_search_spaces::{Aims, Configuration, Report, Study, StudyId, Work};
 
 use crate::event::{Command, EndedBy, Event, Fact, Step};
-use crate::sampler::{self, Sampler};
+use crate::sampler::{self, Converged, Sampler};
 use crate::stopper::{TrialKey, Watch};
 
+use self::climb::Climb;
 use self::flight::{Flight, Purpose};
 use self::pace::Pace;
+use self::queue::Asked;
+pub use self::queue::NotQueued;
 use self::refit::Refits;
 pub use self::refit::Unfitted;
 use self::search::Queue;
+use self::stall::Stall;
 pub use self::standings::Ranked;
 use self::standings::Standings;
 pub(crate) use self::tally::Mean;
 use self::tally::{Cut, Tally};
-use self::telling::{Telling, Yardsticks};
+pub(crate) use self::telling::{Telling, Yardsticks};
 
 /// Where a study stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,12 +82,15 @@ struct Open {
 pub struct StudyState {
     id: StudyId,
     study: Study,
+    aims: Aims,
     cut: Cut,
     /// None if the study asks for a sampler that this version does not have: nothing is proposed.
     sampler: Option<Box<dyn Sampler>>,
-    /// What is tried before the sampler is asked, by number.
-    warm: Vec<Configuration>,
+    /// What is tried before the sampler is asked.
+    asked: Asked,
     watch: Option<Watch>,
+    /// Trials that are given out by rungs, where they are.
+    climb: Option<Climb>,
     phase: Phase,
     ended_by: Option<EndedBy>,
     elapsed_ms: u64,
@@ -89,8 +99,12 @@ pub struct StudyState {
     open: BTreeMap<u32, Open>,
     standings: Standings,
     refits: Refits,
-    /// What losses are compared with; empty where no sampler learns from several entities.
+    /// What losses are compared with; empty where nobody learns from several entities.
     yardsticks: Yardsticks,
+    /// How long the search has not improved, where that ends it.
+    stall: Option<Stall>,
+    /// Whether there is anything left to gain, where that is asked.
+    converged: Option<Converged>,
     // What follows is not journalled: it describes what is out, which nobody knows after a restart.
     flight: Flight,
     pace: Pace,
@@ -122,18 +136,24 @@ impl StudyState {
             cut => cut,
         };
         let goal = study.objective.goal;
+        let aims = Aims::of(&study);
         let policy = study.early_termination.as_ref();
         let sampler = sampler::for_study(&study, seed).ok();
         let learns = sampler.as_ref().is_some_and(|sampler| sampler.learns());
-        let yardsticks = match learns && n_entities > 1 {
-            true => Yardsticks::new(n_entities),
+        let stall = study.limits.improvement.map(|rule| Stall::new(rule, n_entities));
+        let asks = study.limits.stop_when_converged;
+        let converged = asks.then(|| Converged::new(study.space.clone()));
+        let is_told = learns || stall.is_some() || converged.is_some();
+        let yardsticks = match is_told && n_entities > 1 {
+            true => Yardsticks::new(n_entities, aims.objectives.len()),
             false => Yardsticks::default(),
         };
         Self {
             id: StudyId::default(),
             cut,
             sampler,
-            warm: Vec::new(),
+            climb: Climb::of(&study, goal, learns).filter(|_| !is_single),
+            asked: Asked::default(),
             watch: policy.filter(|_| is_single).map(|policy| Watch::new(policy, goal)),
             phase: Phase::Searching,
             ended_by: None,
@@ -141,9 +161,11 @@ impl StudyState {
             journalled_elapsed_ms: 0,
             counts: Counts::default(),
             open: BTreeMap::new(),
-            standings: Standings::new(goal, n_entities),
+            standings: Standings::new(&aims, n_entities),
             refits: Refits::new(n_entities),
             yardsticks,
+            stall,
+            converged,
             flight: Flight::default(),
             pace: Pace::default(),
             queue: Queue::default(),
@@ -155,6 +177,7 @@ impl StudyState {
             was_reopened: false,
             first_resumed: 0,
             first_adoptable: 0,
+            aims,
             study,
         }
     }
@@ -181,23 +204,6 @@ impl StudyState {
         self.large = large;
     }
 
-    /// Tries these first: those that are in the space, each once. Asked before the first fact is
-    /// replayed, in every life of the study with the same ones.
-    pub fn warm_start(&mut self, configurations: Vec<Configuration>) {
-        for configuration in configurations {
-            let is_known = self.warm.contains(&configuration);
-            if !is_known && self.study.space.contains(&configuration) {
-                self.warm.push(configuration);
-            }
-        }
-        // Before its first proposal, the sampler knows all of them.
-        for configuration in &self.warm {
-            if let Some(sampler) = &mut self.sampler {
-                sampler.avoid(configuration);
-            }
-        }
-    }
-
     /// Takes in what happened. The facts are applied already; they have to be on disk before the
     /// commands are carried out. A `Wanted` that could not be met is not remembered.
     pub fn handle(&mut self, event: Event) -> Step {
@@ -211,6 +217,7 @@ impl StudyState {
                 self.hand_out(left, &mut step);
             }
             Event::Ended { assignment, outcomes } => self.end(assignment, outcomes, &mut step),
+            Event::Reached { assignment, trials } => self.reach(assignment, trials, &mut step),
             Event::Reported { configuration, entity, report } => {
                 self.report(configuration, entity, report, &mut step)
             }
@@ -225,6 +232,7 @@ impl StudyState {
             Event::Asked { trials } => {
                 self.hand_out(trials, &mut step);
             }
+            Event::Queued { configurations, mark } => self.queue(configurations, mark, &mut step),
             Event::Elapsed { elapsed_ms } => self.elapsed_ms = self.elapsed_ms.max(elapsed_ms),
             Event::Cancelled => self.cancel(&mut step),
             Event::Resumed => self.resume(&mut step),
@@ -237,11 +245,21 @@ impl StudyState {
     pub fn apply(&mut self, fact: &Fact) {
         match fact {
             Fact::Proposed { number, configuration } => self.apply_proposed(*number, configuration),
+            Fact::Queued { configurations, mark } => {
+                self.apply_queued(configurations, mark.as_ref())
+            }
             Fact::Ended { outcomes } => {
                 for outcome in outcomes {
                     self.apply_outcome(outcome);
                 }
                 self.choose_winners();
+            }
+            Fact::Reached { trials } => {
+                if let Some(climb) = &mut self.climb {
+                    for trial in trials {
+                        climb.take(trial);
+                    }
+                }
             }
             Fact::SearchEnded { by } => {
                 self.ended_by = Some(*by);
@@ -254,6 +272,12 @@ impl StudyState {
                 self.ended_by = None;
                 self.phase = Phase::Searching;
                 self.was_reopened = true;
+                if let Some(stall) = &mut self.stall {
+                    stall.restart();
+                }
+                if let Some(converged) = &mut self.converged {
+                    converged.restart();
+                }
             }
             Fact::Elapsed { elapsed_ms } => {
                 self.elapsed_ms = self.elapsed_ms.max(*elapsed_ms);
@@ -290,7 +314,7 @@ impl StudyState {
     /// How many trials are handed out and have not ended. Asks after each of them.
     pub fn running(&self) -> u64 {
         let out = self.flight.pieces_out();
-        let tried = out.filter(|piece| piece.purpose == Purpose::Try);
+        let tried = out.filter(|piece| matches!(piece.purpose, Purpose::Try(_)));
         tried.map(|piece| flight::n_trials(&self.left(piece))).sum()
     }
 
@@ -340,6 +364,7 @@ impl StudyState {
         if self.was_reopened {
             self.first_resumed = self.flight.next_number();
         }
+        self.judge_anew(step);
         if self.phase == Phase::Closed {
             step.commands.push(Command::Finished);
         }
@@ -358,6 +383,9 @@ impl StudyState {
         if let Some(watch) = &mut self.watch {
             watch.restart_all();
         }
+        if let Some(climb) = &mut self.climb {
+            climb.forget_flight();
+        }
     }
 
     /// Has the journal know how long the study ran, where that has changed.
@@ -373,8 +401,9 @@ impl StudyState {
             return;
         }
         self.counts.proposed += 1;
+        let is_asked = self.asked.take(number);
         if let Some(sampler) = &mut self.sampler
-            && (number as usize >= self.warm.len() || sampler.learns())
+            && (!is_asked || sampler.learns())
         {
             sampler.seen(number, configuration);
         }
@@ -412,9 +441,9 @@ impl StudyState {
         let has_more = match self.ended_by {
             None => return,
             Some(EndedBy::Cancel | EndedBy::Timeout | EndedBy::ExitScore) => true,
-            Some(EndedBy::Trials | EndedBy::Space) => {
+            Some(EndedBy::Space) => false,
+            Some(EndedBy::Trials | EndedBy::Improvement) => {
                 self.counts.proposed < self.study.limits.max_total_trials
-                    && self.ended_by == Some(EndedBy::Trials)
             }
         };
         if has_more {
@@ -422,6 +451,7 @@ impl StudyState {
             self.first_adoptable = self.first_resumed;
             self.record(Fact::Reopened, step);
             self.forget_flight();
+            self.judge_anew(step);
         } else if self.phase == Phase::Closed {
             step.commands.push(Command::Finished);
         }
@@ -429,6 +459,10 @@ impl StudyState {
 
     /// Ends the search and closes the study once there is nothing left to do.
     fn settle(&mut self, step: &mut Step) {
+        if let Some(converged) = self.converged.as_mut().filter(|_| self.phase == Phase::Searching)
+        {
+            converged.look();
+        }
         if self.phase == Phase::Searching
             && let Some(by) = self.search_end()
         {
@@ -452,6 +486,12 @@ impl StudyState {
         Command::StopStudy { reason: "the study's timeout has run out".into() }
     }
 
+    /// Whether the search no longer improves: nothing is proposed, and what runs is waited for.
+    fn is_stalled(&self) -> bool {
+        let has_converged = self.converged.as_ref().is_some_and(Converged::is_over);
+        has_converged || self.stall.as_ref().is_some_and(Stall::is_over)
+    }
+
     fn search_end(&self) -> Option<EndedBy> {
         let limits = &self.study.limits;
         // A conversion to whole numbers saturates, so that an endless timeout is a very long one.
@@ -461,6 +501,8 @@ impl StudyState {
             Some(EndedBy::Trials)
         } else if is_idle && self.is_exhausted {
             Some(EndedBy::Space)
+        } else if is_idle && self.is_stalled() {
+            Some(EndedBy::Improvement)
         } else if self.elapsed_ms >= timeout_ms {
             Some(EndedBy::Timeout)
         } else {

@@ -8,7 +8,9 @@
 mod bandit;
 mod bracket;
 mod halving;
+mod heat;
 mod median;
+mod student;
 mod truncation;
 mod window;
 
@@ -21,6 +23,7 @@ use fleetfit_search_spaces::{EarlyTermination, End, Goal, Outcome, Report};
 pub use bandit::{Bandit, Slack};
 pub use bracket::Brackets;
 pub use halving::{Halving, Rungs};
+pub use heat::{Bracket, Judge, Plan, Stand};
 pub use median::MedianStopping;
 pub use truncation::TruncationSelection;
 
@@ -88,6 +91,8 @@ pub fn for_policy(policy: &Policy, schedule: Schedule, goal: Goal) -> Vec<Box<dy
         }
         Policy::Asha { .. } => halving("asha"),
         Policy::Hyperband { .. } => halving("hyperband"),
+        // Nobody who reports races.
+        Policy::FoldRacing { .. } => Vec::new(),
     }
 }
 

@@ -1,23 +1,52 @@
-//! What a study that repeats an earlier one should try first.
+//! Where a study starts from when others came before it: what it tries first, and what its sampler
+//! is taught.
 //!
-//! The data has changed, so the old winners are good guesses and no more: sixteen of them at most, so
-//! that a small search still looks elsewhere, and a second run costs little more than a first. The
-//! best over all entities come first, as what is good for most is the safest guess; then those that
-//! win the most entities, as the entities of a fleet differ, and a winner of many was no accident.
+//! `gather` puts together what a job names; `csv`, `json`, `optuna` and `study` read the sources;
+//! `table` says what the cells of a row mean; `kept` is what is stored with the study. A study that is
+//! run again (`pick`) starts from what the one before it found: the data has changed, so the old
+//! winners are good guesses and no more, sixteen of them at most, so that a small search still looks
+//! elsewhere. The best over all entities come first; then those that win the most entities.
+
+mod csv;
+mod gather;
+mod json;
+mod kept;
+mod optuna;
+mod share;
+mod study;
+mod table;
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
-use fleetfit_search_spaces::Configuration;
+use fleetfit_search_spaces::{Configuration, SearchSpace};
 
 use crate::journal::Journal;
 use crate::query::{self, QueryError};
+use crate::sampler::draws;
+
+pub use self::csv::configurations;
+pub use self::gather::{Faults, MAX_FILE_BYTES, Sources, Start, gather};
+pub(crate) use self::kept::forget;
+pub use self::kept::{keep, kept};
+pub use self::table::Fault;
 
 /// The most that are tried first.
 pub const MAX_WARM: usize = 16;
 
 /// How many of them come from the ranking over all entities.
 const MAX_SHARED: usize = 8;
+
+/// A configuration of which a part is given, the rest drawn by the seed and a number. None where the
+/// part is not of the space.
+pub fn fill(
+    space: &SearchSpace,
+    part: &Configuration,
+    seed: u64,
+    number: u64,
+) -> Option<Configuration> {
+    space.fill(part, &mut draws(seed, number))
+}
 
 /// The configurations of a study that are worth trying first, the best first.
 pub fn pick(journal: &Journal, name: &str) -> Result<Vec<Configuration>, QueryError> {

@@ -18,7 +18,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use fleetfit_scheduler::journal::{Index, Journal, JournalError, NewStudy, Status, Summary};
-use fleetfit_scheduler::{EndedBy, Fact};
+use fleetfit_scheduler::{EndedBy, Fact, Mark};
 use fleetfit_search_spaces::wire::{ModelAddress, Refit};
 use fleetfit_search_spaces::{Configuration, End, EntityKey, Outcome, Report, Setting, Value};
 use proptest::prelude::*;
@@ -50,6 +50,7 @@ pub(crate) fn completed(configuration: u32, entity: u32, value: f64) -> Outcome 
         started_ms: 1_700_000_000_000 + u64::from(configuration),
         ended_ms: 1_700_000_000_250 + u64::from(configuration),
         reports: Vec::new(),
+        further: Vec::new(),
     }
 }
 
@@ -120,8 +121,9 @@ fn outcome() -> impl Strategy<Value = Outcome> {
     let report = (any::<u64>(), number()).prop_map(|(step, value)| Report { step, value });
     let reports = prop_oneof![3 => Just(Vec::new()), 1 => prop::collection::vec(report, 0..5)];
     let times = (any::<u64>(), any::<u64>());
-    (numbers.clone(), numbers.clone(), end, numbers, times, reports).prop_map(
-        |(configuration, entity, end, fits, (started_ms, ended_ms), reports)| Outcome {
+    let further = prop_oneof![3 => Just(Vec::new()), 1 => prop::collection::vec(number(), 1..4)];
+    (numbers.clone(), numbers.clone(), end, numbers, times, reports, further).prop_map(
+        |(configuration, entity, end, fits, (started_ms, ended_ms), reports, further)| Outcome {
             configuration,
             entity,
             end,
@@ -129,6 +131,7 @@ fn outcome() -> impl Strategy<Value = Outcome> {
             started_ms,
             ended_ms,
             reports,
+            further,
         },
     )
 }
@@ -145,6 +148,11 @@ fn refit() -> impl Strategy<Value = Refit> {
     })
 }
 
+fn mark() -> impl Strategy<Value = Mark> {
+    (any::<u64>(), any::<u64>(), prop::collection::vec(any::<u32>(), 0..5))
+        .prop_map(|(key, request, numbers)| Mark { key, request, numbers })
+}
+
 fn fact() -> impl Strategy<Value = Fact> {
     let by = prop_oneof![
         Just(EndedBy::Trials),
@@ -152,6 +160,7 @@ fn fact() -> impl Strategy<Value = Fact> {
         Just(EndedBy::Space),
         Just(EndedBy::Cancel),
         Just(EndedBy::ExitScore),
+        Just(EndedBy::Improvement),
     ];
     prop_oneof![
         (any::<u32>(), configuration())
@@ -162,6 +171,8 @@ fn fact() -> impl Strategy<Value = Fact> {
         Just(Fact::Closed),
         Just(Fact::Reopened),
         any::<u64>().prop_map(|elapsed_ms| Fact::Elapsed { elapsed_ms }),
+        (prop::collection::vec(configuration(), 0..6), prop::option::of(mark()))
+            .prop_map(|(configurations, mark)| Fact::Queued { configurations, mark }),
     ]
 }
 

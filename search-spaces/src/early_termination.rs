@@ -1,9 +1,15 @@
-//! When a trial that reports is stopped before its end. One interval is one report of the metric.
+//! When a trial is stopped before its end. One interval is one report of the metric, or one fold of
+//! a built-in learner, whose trials are given out by rungs (`early_termination/ladder.rs`).
+
+pub mod ladder;
 
 use serde::{Deserialize, Serialize};
 
 use crate::fields::{At, Fields};
 use crate::findings::{Findings, Mistake};
+use ladder::{Bounds, Ladder, Resource, Steps};
+
+pub(crate) use ladder::Means;
 
 /// The policy, and when it looks.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -14,6 +20,9 @@ pub struct EarlyTermination {
     pub evaluation_interval: u32,
     /// It does not look before this many reports.
     pub delay_evaluation: u32,
+    /// How trials of built-in learners are given out; none for trials that report.
+    #[serde(default)]
+    pub ladder: Option<Ladder>,
 }
 
 /// The rule of an early-termination policy.
@@ -31,7 +40,7 @@ pub enum Policy {
         /// From 1 to 99.
         percentage: u8,
     },
-    /// Asynchronous successive halving over the trial's own steps.
+    /// Successive halving.
     Asha {
         /// The first rung, in reports.
         min_resource: u32,
@@ -47,6 +56,11 @@ pub enum Policy {
         /// The reports of a whole trial: there is no rung from there on.
         max_resource: u32,
     },
+    /// Stop what is worse than the best on the folds so far, by a paired test.
+    FoldRacing {
+        /// How sure the test has to be, between a half and one.
+        confidence: f64,
+    },
 }
 
 #[derive(Clone, Copy)]
@@ -56,6 +70,7 @@ enum Kind {
     TruncationSelection,
     Asha,
     Hyperband,
+    FoldRacing,
 }
 
 const KINDS: &[(&str, Kind)] = &[
@@ -64,40 +79,89 @@ const KINDS: &[(&str, Kind)] = &[
     ("truncation_selection", Kind::TruncationSelection),
     ("asha", Kind::Asha),
     ("hyperband", Kind::Hyperband),
+    ("fold_racing", Kind::FoldRacing),
+];
+
+/// Whose trials are stopped.
+pub(crate) enum Whose<'a> {
+    /// Programs and people, who report.
+    Reporters,
+    /// Built-in learners; nothing is known of them where a problem is in the way.
+    Learners(Option<Means<'a>>),
+}
+
+/// What a resource may be called.
+#[derive(Clone, Copy, PartialEq)]
+enum Named {
+    /// What a trial that reports counts.
+    Reports,
+    Of(Resource),
+}
+
+const RESOURCES: &[(&str, Named)] = &[
+    ("steps", Named::Reports),
+    ("epochs", Named::Reports),
+    ("folds", Named::Of(Resource::Folds)),
+    ("rows", Named::Of(Resource::Rows)),
+    ("estimators", Named::Of(Resource::Estimators)),
 ];
 
 impl EarlyTermination {
     /// Reads `early_termination`.
-    pub(crate) fn read(at: &At<'_>, findings: &mut Findings) -> Option<Self> {
+    pub(crate) fn read(at: &At<'_>, whose: &Whose<'_>, findings: &mut Findings) -> Option<Self> {
         let mut fields = at.map(findings)?;
         let kind_at = fields.require("type", "type: median_stopping", findings)?;
         let kind = kind_at.word(KINDS, findings)?;
-        let policy = match kind {
-            Kind::Bandit => read_bandit(&mut fields, findings),
-            Kind::MedianStopping => Some(Policy::MedianStopping),
-            Kind::TruncationSelection => read_truncation(&mut fields, findings),
-            Kind::Asha => read_asha(&mut fields, findings),
-            Kind::Hyperband => read_hyperband(&mut fields, findings),
-        };
-        if matches!(kind, Kind::Asha | Kind::Hyperband) {
-            let name = if matches!(kind, Kind::Asha) { "asha" } else { "hyperband" };
-            refuse_intervals(&mut fields, name, findings);
-            fields.finish(findings);
-            return Some(Self { policy: policy?, evaluation_interval: 1, delay_evaluation: 0 });
-        }
-        // Azure's own tool writes null for what is not set.
-        let interval = match fields.take_set("evaluation_interval") {
-            // Azure's own default is written 0 in some documents; both mean every report.
-            Some(at) => at.count(0, findings).map(|interval| interval.max(1)),
-            None => Some(1),
-        };
-        let delay = match fields.take_set("delay_evaluation") {
-            Some(at) => at.count(0, findings),
-            None => Some(0),
+        let read = match kind {
+            Kind::Asha | Kind::Hyperband => read_halving(kind, at, &mut fields, whose, findings),
+            Kind::FoldRacing => read_racing(at, &kind_at, &mut fields, whose, findings),
+            Kind::Bandit | Kind::MedianStopping | Kind::TruncationSelection => {
+                read_azures(kind, at, &mut fields, whose, findings)
+            }
         };
         fields.finish(findings);
-        Some(Self { policy: policy?, evaluation_interval: interval?, delay_evaluation: delay? })
+        read
     }
+
+    /// A rule that looks at rungs and nowhere else.
+    fn by_rungs(policy: Policy, ladder: Option<Ladder>) -> Self {
+        Self { policy, evaluation_interval: 1, delay_evaluation: 0, ladder }
+    }
+}
+
+fn read_azures(
+    kind: Kind,
+    at: &At<'_>,
+    fields: &mut Fields<'_>,
+    whose: &Whose<'_>,
+    findings: &mut Findings,
+) -> Option<EarlyTermination> {
+    let policy = match kind {
+        Kind::Bandit => read_bandit(fields, findings),
+        Kind::TruncationSelection => read_truncation(fields, findings),
+        _ => Some(Policy::MedianStopping),
+    };
+    // Azure's own tool writes null for what is not set.
+    let interval = match fields.take_set("evaluation_interval") {
+        // Azure's own default is written 0 in some documents; both mean every report.
+        Some(at) => at.count(0, findings).map(|interval| interval.max(1)),
+        None => Some(1),
+    };
+    let delay = match fields.take_set("delay_evaluation") {
+        Some(at) => at.count(0, findings),
+        None => Some(0),
+    };
+    let (policy, interval, delay) = (policy?, interval?, delay?);
+    let ladder = match whose {
+        Whose::Learners(Some(means)) => {
+            let steps = Steps::Every { interval, from: delay };
+            let folds = Some((at.clone(), Resource::Folds));
+            Some(means.ladder(at, folds, &Bounds::default(), steps, findings)?)
+        }
+        Whose::Learners(None) | Whose::Reporters => None,
+    };
+    let (evaluation_interval, delay_evaluation) = (interval, delay);
+    Some(EarlyTermination { policy, evaluation_interval, delay_evaluation, ladder })
 }
 
 fn read_bandit(fields: &mut Fields<'_>, findings: &mut Findings) -> Option<Policy> {
@@ -135,31 +199,129 @@ fn read_truncation(fields: &mut Fields<'_>, findings: &mut Findings) -> Option<P
     Some(Policy::TruncationSelection { percentage: u8::try_from(percentage).ok()? })
 }
 
-fn read_asha(fields: &mut Fields<'_>, findings: &mut Findings) -> Option<Policy> {
-    let min_resource = read_count(fields, "min_resource", 1, 1, findings);
-    let reduction_factor = read_count(fields, "reduction_factor", 2, 4, findings);
-    // What Ray Tune calls it.
+fn read_halving(
+    kind: Kind,
+    at: &At<'_>,
+    fields: &mut Fields<'_>,
+    whose: &Whose<'_>,
+    findings: &mut Findings,
+) -> Option<EarlyTermination> {
+    let is_asha = matches!(kind, Kind::Asha);
+    let (name, usual_factor) = if is_asha { ("asha", 4) } else { ("hyperband", 3) };
+    let mut bound = |name| match fields.take_set(name) {
+        Some(at) => at.count(1, findings).map(|count| Some((at, count))),
+        None => Some(None),
+    };
+    let min = bound("min_resource");
+    let has_end = !is_asha || matches!(whose, Whose::Learners(_));
+    let max = if has_end { bound("max_resource") } else { Some(None) };
+    let factor = read_count(fields, "reduction_factor", 2, usual_factor, findings);
+    // What Ray Tune calls them.
     fields.also_called("grace_period", "min_resource");
-    Some(Policy::Asha { min_resource: min_resource?, reduction_factor: reduction_factor? })
-}
-
-fn read_hyperband(fields: &mut Fields<'_>, findings: &mut Findings) -> Option<Policy> {
-    let min_resource = read_count(fields, "min_resource", 1, 1, findings);
-    let reduction_factor = read_count(fields, "reduction_factor", 2, 3, findings);
-    let max_at = fields.take("max_resource", findings);
     fields.also_called("max_t", "max_resource");
-    let (min_resource, reduction_factor) = (min_resource?, reduction_factor?);
-    let max_resource = match max_at {
+    let resource = read_resource(fields, whose, findings);
+    refuse_intervals(fields, name, findings);
+    let (factor, bounds, resource) = (factor?, Bounds { min: min?, max: max? }, resource?);
+    let ladder = match whose {
+        Whose::Learners(Some(means)) => {
+            let steps = Steps::Powers { factor };
+            Some(means.ladder(at, resource, &bounds, steps, findings)?)
+        }
+        Whose::Learners(None) | Whose::Reporters => None,
+    };
+    let min_resource = bounds.min.as_ref().map_or(1, |(_, min)| *min);
+    let reduction_factor = factor;
+    if is_asha || ladder.is_some() {
+        let max_resource = bounds.max.as_ref().map_or(MAX_RESOURCE, |(_, max)| *max);
+        let policy = match is_asha {
+            true => Policy::Asha { min_resource, reduction_factor },
+            false => Policy::Hyperband { min_resource, reduction_factor, max_resource },
+        };
+        return Some(EarlyTermination::by_rungs(policy, ladder));
+    }
+    let max_resource = match bounds.max {
         None if min_resource > MAX_RESOURCE => {
             let example = format!("max_resource: {}", min_resource.saturating_mul(81));
             fields.missing("max_resource", &example, findings);
             return None;
         }
         None => MAX_RESOURCE,
-        Some(at) => at.count(min_resource, findings)?,
+        Some((at, _)) => at.count(min_resource, findings)?,
     };
-    Some(Policy::Hyperband { min_resource, reduction_factor, max_resource })
+    let policy = Policy::Hyperband { min_resource, reduction_factor, max_resource };
+    Some(EarlyTermination::by_rungs(policy, ladder))
 }
+
+/// What rungs are of; none where the job leaves it open.
+fn read_resource<'a>(
+    fields: &mut Fields<'a>,
+    whose: &Whose<'_>,
+    findings: &mut Findings,
+) -> Option<Option<(At<'a>, Resource)>> {
+    let Some(at) = fields.take_set("resource") else { return Some(None) };
+    let named = at.word(RESOURCES, findings)?;
+    let mistake = match (named, whose) {
+        (Named::Reports, Whose::Reporters) => return Some(None),
+        (Named::Of(resource), Whose::Learners(_)) => return Some(Some((at, resource))),
+        (Named::Of(_), Whose::Reporters) => {
+            let says = format!("is {}, which only built-in learners have", at.node.brief());
+            Mistake::new(says, "steps").hint("write resource: steps, the reports of a trial")
+        }
+        (Named::Reports, Whose::Learners(_)) => {
+            let says = format!("is {}, which built-in learners do not have", at.node.brief());
+            let hint = "write resource: folds, rows or estimators";
+            Mistake::new(says, "folds, rows or estimators").hint(hint)
+        }
+    };
+    findings.problem(&at, mistake);
+    None
+}
+
+fn read_racing(
+    at: &At<'_>,
+    kind_at: &At<'_>,
+    fields: &mut Fields<'_>,
+    whose: &Whose<'_>,
+    findings: &mut Findings,
+) -> Option<EarlyTermination> {
+    let min = match fields.take_set("min_folds") {
+        // Two are needed to tell how much folds differ.
+        Some(at) => at.count(2, findings).map(|count| Some((at, count))),
+        None => Some(None),
+    };
+    let confidence = match fields.take_set("confidence") {
+        Some(at) => match at.float(findings)? {
+            confidence if (0.5..1.0).contains(&confidence) => Some(confidence),
+            _ => {
+                at.wrong(findings, "from 0.5 to below 1", Some("write confidence: 0.95".to_owned()))
+            }
+        },
+        None => Some(CONFIDENCE),
+    };
+    fields.also_called("alpha", "confidence");
+    refuse_intervals(fields, "fold_racing", findings);
+    if matches!(whose, Whose::Reporters) {
+        let says = "is fold_racing, which only built-in learners can do";
+        let hint = "write type: asha or type: median_stopping";
+        findings.problem(kind_at, Mistake::new(says, "a policy for reports").hint(hint));
+        return None;
+    }
+    let (min, confidence) = (min?, confidence?);
+    let policy = Policy::FoldRacing { confidence };
+    let Whose::Learners(Some(means)) = whose else {
+        return Some(EarlyTermination::by_rungs(policy, None));
+    };
+    let min = Some(min.unwrap_or_else(|| (at.clone(), MIN_FOLDS)));
+    let folds = Some((at.clone(), Resource::Folds));
+    let bounds = Bounds { min, max: None };
+    let ladder = means.ladder(at, folds, &bounds, Steps::Powers { factor: 2 }, findings)?;
+    Some(EarlyTermination::by_rungs(policy, Some(ladder)))
+}
+
+/// How many folds a race begins with.
+const MIN_FOLDS: u32 = 2;
+/// How sure the test of a race is.
+const CONFIDENCE: f64 = 0.95;
 
 /// The last rung of hyperband where a job names none.
 const MAX_RESOURCE: u32 = 81;

@@ -51,6 +51,11 @@ impl Findings {
         Self { file: file.to_owned(), overrides: overrides.to_vec(), ..Self::default() }
     }
 
+    /// The same file, and nothing found in it.
+    pub(crate) fn empty(&self) -> Self {
+        Self::new(&self.file, &self.overrides)
+    }
+
     /// The place of a node.
     pub(crate) fn place(&self, at: &At<'_>) -> Place {
         self.place_of((at.node.line, at.node.column), &at.path)

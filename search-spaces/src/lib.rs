@@ -22,13 +22,17 @@ pub mod configuration;
 pub mod space;
 pub mod value;
 
+pub mod aims;
 pub mod automl;
+pub mod constraint;
 pub mod data;
 pub mod early_termination;
 pub mod entity;
 pub mod learner;
 pub mod limits;
 pub mod objective;
+pub mod origin;
+pub mod points;
 pub mod priority;
 pub mod sampling;
 pub mod seed;
@@ -39,23 +43,27 @@ pub mod material;
 pub mod trial;
 pub mod wire;
 
+pub use aims::Aims;
 pub use automl::AutoMl;
 pub use configuration::{Configuration, Setting};
+pub use constraint::Constraint;
 pub use data::{DataSource, DataSpec, Folds, Forecasting, Task};
 pub use early_termination::EarlyTermination;
+pub use early_termination::ladder::{Amount, Ladder, Resource};
 pub use entity::EntityKey;
 pub use job::{Job, Judgement};
 pub use learner::Learner;
-pub use limits::Limits;
+pub use limits::{Improvement, Least, Limits};
 pub use material::{Manifest, ManifestError};
 pub use nearest::{nearest, nearest_n};
 pub use objective::{Goal, Measure, Objective, ValueRule};
+pub use origin::Origin;
 pub use priority::Priority;
 pub use problem::{Notice, Place, Problem, Problems};
 pub use sampling::{Algorithm, Sampling};
-pub use space::{Alternative, Axis, Choice, Domain, Parameter, Scale, SearchSpace};
+pub use space::{Adopted, Alternative, Axis, Choice, Domain, Parameter, Scale, SearchSpace};
 pub use study::{Selection, Study};
-pub use trial::{End, Outcome, Report, TrialState};
+pub use trial::{End, Outcome, Reached, Report, TrialState};
 pub use value::Value;
 pub use wire::{
     Assignment, AssignmentKey, Block, FromRunner, StudyId, Task as AssignmentTask, ToRunner,

@@ -1,9 +1,13 @@
 //! How much a study may spend.
 
+mod improvement;
+
 use serde::{Deserialize, Serialize};
 
 use crate::fields::{At, Fields};
 use crate::findings::Findings;
+
+pub use self::improvement::{Improvement, Least};
 
 /// How long a sweep runs where the job does not say, as in Azure: 60 days.
 const DEFAULT_TIMEOUT_S: f64 = 5_184_000.0;
@@ -22,6 +26,12 @@ pub struct Limits {
     pub timeout_s: f64,
     /// How long one command trial, or one fit of a built-in trainer, may take.
     pub trial_timeout_s: Option<f64>,
+    /// When the search ends because it no longer improves.
+    #[serde(default)]
+    pub improvement: Option<Improvement>,
+    /// Whether the search ends when what it is expected to gain is below the noise.
+    #[serde(default)]
+    pub stop_when_converged: bool,
 }
 
 /// A job that samples a grid.
@@ -59,6 +69,9 @@ impl Limits {
         };
         let concurrent_at = fields.take("max_concurrent_trials", findings);
         let concurrent = concurrent_at.as_ref().map(|at| at.count(1, findings));
+        let improvement = Improvement::read(&mut fields, total, findings);
+        let converged = fields.take("stop_when_converged", findings);
+        let converged = converged.map(|at| at.bool(findings));
         let timeout = fields.take("timeout", findings).map(|at| seconds(&at, findings));
         let trial_timeout = fields.take("trial_timeout", findings).map(|at| seconds(&at, findings));
         fields.finish(findings);
@@ -78,6 +91,8 @@ impl Limits {
             max_concurrent_trials: concurrent,
             timeout_s: timeout.unwrap_or(Some(DEFAULT_TIMEOUT_S))?,
             trial_timeout_s: trial_timeout.map_or(Some(None), |timeout| timeout.map(Some))?,
+            improvement,
+            stop_when_converged: converged.unwrap_or(Some(false))?,
         };
         if let Some(at) = &concurrent_at {
             limits.notice_idle(at, "max_total_trials", findings);
@@ -102,6 +117,8 @@ impl Limits {
             max_concurrent_trials: total,
             timeout_s: DEFAULT_TIMEOUT_S,
             trial_timeout_s: None,
+            improvement: None,
+            stop_when_converged: false,
         }
     }
 }

@@ -131,26 +131,71 @@ pub(crate) enum Measurer {
     Trainer(Option<Task>),
 }
 
+/// How many objectives a study may have.
+pub const MAX_OBJECTIVES: usize = 8;
+
 impl Objective {
-    /// Reads `objective`.
-    pub(crate) fn read(at: &At<'_>, measurer: Measurer, findings: &mut Findings) -> Option<Self> {
-        if let Content::List(_) = &at.node.content {
-            let mistake = Mistake::new(
-                "lists several objectives, which this version cannot search",
-                "one objective",
-            );
-            findings.cannot_run(at, mistake.hint("keep one goal and primary_metric"));
-            let mut read = at
-                .one_or_more()
-                .into_iter()
-                .map(|objective| Self::read_one(&objective, measurer, findings))
-                .collect::<Vec<_>>();
-            return if read.is_empty() { None } else { read.swap_remove(0) };
+    /// Reads `objective`: one, or a list of several. The first one's comes first.
+    pub(crate) fn read_all(
+        at: &At<'_>,
+        measurer: Measurer,
+        findings: &mut Findings,
+    ) -> Option<Vec<Self>> {
+        let Content::List(_) = &at.node.content else {
+            return Some(vec![Self::read_one(at, measurer, findings)?.0]);
+        };
+        let items = at.one_or_more();
+        if items.is_empty() || items.len() > MAX_OBJECTIVES {
+            let says = format!("lists {} objectives", items.len());
+            let mistake = Mistake::new(says, format!("1 to {MAX_OBJECTIVES}"));
+            let hint = match items.is_empty() {
+                true => "write - {goal: minimize, primary_metric: loss}".to_owned(),
+                false => "keep those that are traded off, and bound others with constraints".into(),
+            };
+            findings.problem(at, mistake.hint(hint));
+            return None;
         }
-        Self::read_one(at, measurer, findings)
+        let read: Vec<_> =
+            items.iter().map(|item| Self::read_one(item, measurer, findings)).collect();
+        let read: Option<Vec<_>> = read.into_iter().collect();
+        let read = read?;
+        let before = findings.problems.len();
+        for (place, (objective, _)) in read.iter().enumerate() {
+            if read[..place].iter().any(|(other, _)| other.metric == objective.metric) {
+                let says = format!("names {} again", objective.metric);
+                let mistake = Mistake::new(says, "each metric once");
+                let metric = items[place].get("primary_metric");
+                let at = metric.as_ref().unwrap_or(&items[place]);
+                findings.problem(at, mistake.hint("remove one of the two"));
+            }
+        }
+        // Values that belong together are of one step, and one objective says which.
+        let rule = read[0].1.unwrap_or(match read.len() {
+            1 => ValueRule::default(),
+            _ => ValueRule::Last,
+        });
+        for (item, (_, own)) in items.iter().zip(&read).skip(1) {
+            if let (Some(own), Some(at)) = (own, item.get("value"))
+                && *own != rule
+            {
+                let wanted = if rule == ValueRule::Best { "best" } else { "last" };
+                let says = format!(
+                    "is {}, but the first objective says which report of a trial counts, for all",
+                    at.node.brief()
+                );
+                findings.problem(&at, Mistake::new(says, wanted).hint("remove it"));
+            }
+        }
+        let objectives = read.into_iter().map(|(objective, _)| Self { value: rule, ..objective });
+        (findings.problems.len() == before).then(|| objectives.collect())
     }
 
-    fn read_one(at: &At<'_>, measurer: Measurer, findings: &mut Findings) -> Option<Self> {
+    /// An objective, and the rule that it names.
+    fn read_one(
+        at: &At<'_>,
+        measurer: Measurer,
+        findings: &mut Findings,
+    ) -> Option<(Self, Option<ValueRule>)> {
         let mut fields = at.map(findings)?;
         fields.also_called("metric", "primary_metric");
         let is_trainer = matches!(measurer, Measurer::Trainer(_));
@@ -162,8 +207,8 @@ impl Objective {
         let goal = goal_at.as_ref().and_then(|at| at.word(GOALS, findings));
         let metric = read_metric(&mut fields, "primary_metric", measurer, findings);
         let value = match fields.take("value", findings) {
-            Some(at) => at.word(VALUES, findings),
-            None => Some(ValueRule::default()),
+            Some(at) => at.word(VALUES, findings).map(Some),
+            None => Some(None),
         };
         fields.finish(findings);
         let (metric, value) = (metric?, value?);
@@ -178,7 +223,7 @@ impl Objective {
             }
             _ => goal,
         };
-        Some(Self { metric, goal: goal?, value })
+        Some((Self { metric, goal: goal?, value: value.unwrap_or_default() }, value))
     }
 }
 
@@ -214,19 +259,28 @@ pub(crate) fn default_measure(task: Task) -> Measure {
 
 /// Reads the name of a metric that the built-in trainers compute for a task, or for any.
 pub(crate) fn measure(at: &At<'_>, task: Option<Task>, findings: &mut Findings) -> Option<Measure> {
-    let text = at.text(findings)?;
+    measure_named(&at.text(findings)?, at, task, findings)
+}
+
+/// The metric of this name; where there is none, a problem at this place.
+pub(crate) fn measure_named(
+    text: &str,
+    at: &At<'_>,
+    task: Option<Task>,
+    findings: &mut Findings,
+) -> Option<Measure> {
     let fits = |measure: &Measure| {
         task.is_none_or(|task| measure.is_classification() == (task == Task::Classification))
     };
-    let snake = snake_case(&text);
+    let snake = snake_case(text);
     let known = Measure::ALL.iter().copied().filter(fits);
     let names: Vec<&str> = known.map(Measure::name).collect();
-    let Some(measure) = Measure::named(&text).or_else(|| Measure::named(&snake)) else {
+    let Some(measure) = Measure::named(text).or_else(|| Measure::named(&snake)) else {
         let aliases = Measure::ALL.iter().filter(|measure| fits(measure));
         let aliases = aliases.flat_map(|measure| measure.aliases().iter().copied());
-        let guess = nearest(&text, names.iter().copied().chain(aliases));
+        let guess = nearest(text, names.iter().copied().chain(aliases));
         let allowed = names.join(", ");
-        let says = format!("{} is not known; known: {allowed}", brief_text(&text));
+        let says = format!("{} is not known; known: {allowed}", brief_text(text));
         let mut mistake = Mistake::new(says, allowed);
         mistake.hint = guess_hint(guess, "write one of the known words");
         findings.problem(at, mistake);
@@ -236,8 +290,7 @@ pub(crate) fn measure(at: &At<'_>, task: Option<Task>, findings: &mut Findings) 
         && !fits(&measure)
     {
         let allowed = names.join(", ");
-        let says =
-            format!("{} does not judge {}; known: {allowed}", brief_text(&text), task.noun());
+        let says = format!("{} does not judge {}; known: {allowed}", brief_text(text), task.noun());
         let hint = format!("write {}", default_measure(task).name());
         findings.problem(at, Mistake::new(says, allowed).hint(hint));
         return None;

@@ -8,11 +8,13 @@
 mod choice;
 mod cube;
 mod domain;
+mod fill;
 mod normal;
 mod read;
 
 pub use choice::Choice;
 pub(crate) use cube::branches;
+pub use fill::Adopted;
 pub(crate) use read::number;
 
 use serde::{Deserialize, Serialize};

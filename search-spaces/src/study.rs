@@ -1,8 +1,10 @@
 //! A validated job: everything a scheduler and a runner need to know, every default filled in.
 //!
-//! `sweep.rs` and `automl.rs` read the two types of job; `header.rs` reads what they have in common.
+//! `sweep.rs` and `automl.rs` read the two types of job; `header.rs` reads what they have in common,
+//! `goals.rs` what a sweep aims at.
 
 mod automl;
+mod goals;
 mod header;
 mod sweep;
 
@@ -11,12 +13,15 @@ pub(crate) use header::{check_labels, default_name, read_name};
 use serde::{Deserialize, Serialize};
 
 use crate::automl::AutoMl;
+use crate::configuration::Configuration;
+use crate::constraint::Constraint;
 use crate::data::DataSpec;
 use crate::early_termination::EarlyTermination;
 use crate::fields::{At, Fields};
 use crate::findings::{Findings, Mistake};
 use crate::limits::Limits;
 use crate::objective::Objective;
+use crate::origin::Origin;
 use crate::priority::Priority;
 use crate::problem::{Notice, Problem};
 use crate::sampling::Sampling;
@@ -47,6 +52,13 @@ pub struct Study {
     pub sampling: Sampling,
     /// What is measured.
     pub objective: Objective,
+    /// What else is, where there are several objectives. A trial is ranked by the first one where
+    /// one number has to do.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub further_objectives: Vec<Objective>,
+    /// What has to hold of a trial for it to win.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub constraints: Vec<Constraint>,
     /// What it may spend.
     pub limits: Limits,
     /// When a trial is stopped early.
@@ -60,12 +72,25 @@ pub struct Study {
     /// How much of the runners it gets.
     #[serde(default)]
     pub priority: Priority,
+    /// What is tried first, each whole or in part.
+    #[serde(default)]
+    pub points_to_evaluate: Vec<Configuration>,
+    /// Earlier trials that it starts from.
+    #[serde(default)]
+    pub start_from: Vec<Origin>,
     /// The seed, where the job names one; otherwise it is drawn once when the study is created.
     pub seed: Option<u64>,
     /// What is worth saying about the job.
     pub notices: Vec<Notice>,
     /// Why this version cannot run it, although it is valid. Empty: it can.
     pub cannot_run: Vec<Problem>,
+}
+
+impl Study {
+    /// All objectives, in order.
+    pub fn objectives(&self) -> impl Iterator<Item = &Objective> {
+        std::iter::once(&self.objective).chain(&self.further_objectives)
+    }
 }
 
 /// What could be read of a job, whatever is wrong with it. Where a part of `data` or `command` could

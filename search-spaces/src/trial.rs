@@ -2,6 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::constraint::MAX_CONSTRAINTS;
+use crate::objective::MAX_OBJECTIVES;
+
 /// The state of a trial as users see it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -65,10 +68,39 @@ pub struct Outcome {
     pub ended_ms: u64,
     /// What it reported on the way (the first [`MAX_REPORTS`]); empty for built-in learners.
     pub reports: Vec<Report>,
+    /// The values of the study's other metrics, where it has several objectives or constraints and
+    /// the trial completed: those of [`crate::Aims::metrics`] from the second one on.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub further: Vec<f64>,
+}
+
+/// A trial of a built-in learner that came to a rung, where it waits for who else comes there.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Reached {
+    /// The configuration's number.
+    pub configuration: u32,
+    /// The entity's index.
+    pub entity: u32,
+    /// The rung, from 0.
+    pub rung: u8,
+    /// The metric on each fold that was fitted since the rung before; where rungs are not of folds,
+    /// the mean over all of them.
+    pub values: Vec<f64>,
+    /// How many folds the entity has. Who has values of all of them is through.
+    pub n_folds: u32,
+    /// How many models were fitted since the rung before.
+    pub fits: u32,
+    /// When it began with it, in milliseconds since 1970.
+    pub started_ms: u64,
+    /// When it came there, in milliseconds since 1970.
+    pub ended_ms: u64,
 }
 
 /// How many reports of a trial are kept.
 pub const MAX_REPORTS: usize = 2_000;
+
+/// How many further values a trial has at most.
+pub const MAX_FURTHER: usize = MAX_OBJECTIVES - 1 + MAX_CONSTRAINTS;
 
 impl End {
     /// The state that this end leaves the trial in.

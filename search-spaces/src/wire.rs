@@ -12,7 +12,7 @@ use std::ops::Range;
 use serde::{Deserialize, Serialize};
 
 use crate::configuration::Configuration;
-use crate::trial::{Outcome, Report};
+use crate::trial::{Outcome, Reached, Report};
 
 /// The number that the journal gives a study. Never given twice.
 #[derive(
@@ -65,8 +65,26 @@ pub struct Assignment {
 pub enum Task {
     /// Try configurations for entities.
     Try(Vec<Block>),
+    /// Try a part of what a trial is: up to a rung of the study's ladder.
+    Climb {
+        /// The rung they have been at; none where they begin.
+        after: Option<u8>,
+        /// The rung they are tried up to, from 0.
+        rung: u8,
+        /// Whose trials.
+        blocks: Vec<Block>,
+    },
     /// Fit each entity's winner on all of its rows and keep the model.
     Refit(Vec<Block>),
+}
+
+impl Task {
+    /// Whose trials or winners it is about.
+    pub fn blocks(&self) -> &[Block] {
+        match self {
+            Self::Try(blocks) | Self::Climb { blocks, .. } | Self::Refit(blocks) => blocks,
+        }
+    }
 }
 
 /// What a runner tells the scheduler.
@@ -79,6 +97,13 @@ pub enum FromRunner {
         of: AssignmentKey,
         /// The ends.
         outcomes: Vec<Outcome>,
+    },
+    /// Trials that came to the rung that they were tried up to.
+    Reached {
+        /// The assignment.
+        of: AssignmentKey,
+        /// What they did there.
+        trials: Vec<Reached>,
     },
     /// A metric value of a running trial.
     Report {

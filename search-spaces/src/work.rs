@@ -10,6 +10,7 @@ mod training;
 
 pub(crate) use read::{Surroundings, TrialKind};
 pub use training::Training;
+pub(crate) use training::learner_of;
 
 use std::collections::BTreeMap;
 

@@ -98,7 +98,7 @@ impl Node {
     }
 
     /// The document as JSON, keys in their order; numbers that JSON cannot hold become text.
-    pub(crate) fn to_json(&self) -> serde_json::Value {
+    pub fn to_json(&self) -> serde_json::Value {
         use serde_json::Value as Json;
         match &self.content {
             Content::Null => Json::Null,

@@ -262,13 +262,6 @@ fn what_cannot_run_yet_is_valid_and_says_so() {
         assert!(study.notices.iter().any(|notice| notice.message == expected));
     };
     check(
-        &[(
-            "objective",
-            "[{goal: minimize, primary_metric: a}, {goal: maximize, primary_metric: b}]",
-        )],
-        "objective lists several objectives, which this version cannot search",
-    );
-    check(
         &[("trial", "{command: \"train ${{search_space.x}}\", code: \"https://github.com/a/b\"}")],
         "trial.code is \"https://github.com/a/b\", which is not on this machine",
     );
@@ -364,8 +357,6 @@ fn learners_and_settings_that_cannot_run_yet_are_valid() {
         .replace("  max_depth: [3, 4, 5, 6]\n", "  n_layers: [1, 2]\n")
         .replace("  max_features: {type: uniform, min_value: 0.5, max_value: 1.0}\n", "");
     assert_eq!(reasons(&network), ["trial.learner"]);
-    let stopped = format!("{STORES}early_termination: {{type: median_stopping}}\n");
-    assert_eq!(reasons(&stopped), ["early_termination"]);
     let forecasting = STORES.replace("task: regression", "task: forecasting");
     let settings = "forecasting: {time_column_name: week, target_lags: [1, 2], use_stl: season, \
                     country_or_region_for_holidays: AR}\n";

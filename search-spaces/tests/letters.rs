@@ -71,6 +71,7 @@ fn outcomes() -> Vec<Outcome> {
         started_ms: 1_790_000_000_000,
         ended_ms: 1_790_000_000_250,
         reports: vec![Report { step: 1, value: 0.5 }],
+        further: Vec::new(),
     };
     vec![
         outcome(0, End::Completed { value: 1.0e-9 }),

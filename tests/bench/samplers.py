@@ -11,6 +11,7 @@ measures; times are those of asking and telling alone. Prints markdown. Parts:
     long      the same after 1,000, for samplers that are cheap enough
     parallel  the same with 32 trials at once, beside one at a time
     cost      milliseconds of CPU a suggestion with 100 to 100,000 trials behind it
+    fidelity  regret by work, where trials report as they go and may be ended (with --data)
     stopping  work saved and error added by stopping trials early on learning curves (with --data)
 
 What was run is kept in a file (`--results`), and not run again: a run can be interrupted, and peers
@@ -33,7 +34,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 TARGET = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
 REQUIREMENTS = ROOT / "tests" / "bench" / "samplers" / "requirements.txt"
 ONE_THREAD = {f"{name}_NUM_THREADS": "1" for name in ("OMP", "OPENBLAS", "MKL")}
-PARTS = ("regret", "long", "parallel", "cost", "stopping")
+PARTS = ("regret", "long", "parallel", "cost", "fidelity", "stopping")
 BUDGETS = (25, 50, 100, 200)
 
 
@@ -84,6 +85,8 @@ def samplers_of(arguments, runs, binary, say):
     for name in arguments.samplers or [*OURS, *peers.PEERS, *peers.OPTIONAL]:
         if "@" in name:
             chosen.append(name)
+        elif "+" in name:
+            continue
         elif name not in OURS and name.split("_")[0] not in peers.LIBRARIES:
             raise SystemExit(f"--samplers: {name} is not known; known: "
                              f"{', '.join([*OURS, *peers.PEERS, *peers.OPTIONAL])}")
@@ -108,7 +111,7 @@ def main():
         os.execve(str(python), [str(python), *sys.argv], environment)
 
     # Only here do the libraries have to be there.
-    from samplers import cost, parallel, peers, regret, stopping
+    from samplers import cost, fidelity, parallel, peers, regret, stopping
     from samplers.runs import Runs
     from samplers.suite import suite
 
@@ -146,6 +149,9 @@ def main():
             regret.tables(runs, problems, chosen, seeds, budget, [budget], arguments.parallel)
         elif part == "cost":
             cost.table(binary, chosen, cost.SIZES[:2] if arguments.quick else cost.SIZES, say)
+        elif part == "fidelity" and arguments.data:
+            names = arguments.samplers or fidelity.SAMPLERS
+            fidelity.tables(runs, arguments.data, [n for n in names if "+" in n], seeds, say)
         elif arguments.data:
             stopping.table(binary, arguments.data, 20 if arguments.quick else 200)
         else:

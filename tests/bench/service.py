@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Measures a service over NATS beside what its users have today, in one run on one machine.
 
-    tests/bench/service.py [--part throughput|memory|commands|pollers] [--quick]
+    tests/bench/service.py [--part throughput|memory|commands|pollers] [--quick] [--trials N]
 
 Builds the release binary, starts `fleetfit serve --nats managed` and runners with one slot each, and
 prints a line for each figure. It needs nats-server (`$FLEETFIT_NATS_SERVER`, or on the path); for the
@@ -201,8 +201,9 @@ def optuna(trials):
         return trials / (time.monotonic() - began)
 
 
-def memory(binary, quick):
-    entities, configurations = 1_000, 300 if quick else 1_000
+def memory(binary, quick, trials=1_000_000):
+    entities = 1_000
+    configurations = 300 if quick else trials // entities
     service = Service(binary, 2)
     try:
         job = tiny_job(service.dir, "million", entities, configurations)
@@ -437,10 +438,16 @@ def listen(address, study, done, answers, nth):
 
 
 def main():
-    parts = {"throughput": throughput, "memory": memory, "commands": commands, "pollers": pollers}
+    parts = {
+        "throughput": throughput,
+        "memory": lambda binary, quick: memory(binary, quick, arguments.trials),
+        "commands": commands,
+        "pollers": pollers,
+    }
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--part", choices=parts, action="append")
     parser.add_argument("--quick", action="store_true", help="fewer trials")
+    parser.add_argument("--trials", type=int, default=1_000_000, help="of the part memory")
     parser.add_argument("--binary", help="an executable that is built already")
     parser.add_argument("--watch", nargs=4, metavar=("ADDRESS", "STUDY", "CLIENTS", "STREAMS"),
                         help="be the clients of the part pollers")

@@ -151,8 +151,18 @@ fn every_example_is_what_the_command_prints() {
     let document = document();
     let examples = examples(&document);
     let shown: BTreeSet<&str> = examples.iter().map(|(words, _)| words[0]).collect();
-    let all =
-        ["best", "check", "delete", "importance", "predict", "run", "status", "studies", "trials"];
+    let all = [
+        "best",
+        "check",
+        "delete",
+        "importance",
+        "insight",
+        "predict",
+        "run",
+        "status",
+        "studies",
+        "trials",
+    ];
     assert_eq!(shown, all.into());
     for (words, told) in examples {
         if words[0] == "best" {

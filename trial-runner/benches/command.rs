@@ -74,6 +74,7 @@ fn trial(folder: &Path, number: u32, supervisors: &Supervisors) {
         number,
         configuration: &Configuration(vec![("x".to_owned(), value)]),
         objective: &objective,
+        further: &[],
         timeout: Some(Duration::from_secs(60)),
         supervisors,
     };

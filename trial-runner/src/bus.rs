@@ -288,6 +288,7 @@ impl Shared {
                 return;
             }
             FromRunner::Outcomes { of, .. }
+            | FromRunner::Reached { of, .. }
             | FromRunner::Report { of, .. }
             | FromRunner::Refitted { of, .. }
             | FromRunner::Done { of }

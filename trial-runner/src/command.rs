@@ -52,6 +52,8 @@ pub struct CommandJob<'a> {
     pub configuration: &'a Configuration,
     /// What it shall report.
     pub objective: &'a Objective,
+    /// The other metrics that it shall report.
+    pub further: &'a [String],
     /// How long it may run.
     pub timeout: Option<Duration>,
     /// Who runs it.
@@ -65,6 +67,8 @@ pub struct CommandOutcome {
     pub end: End,
     /// The first of its finite reports of the primary metric.
     pub reports: Vec<Report>,
+    /// Where it completed, its values of the other metrics.
+    pub further: Vec<f64>,
 }
 
 /// The trial could not begin, or not be kept, for a reason that is not its own: a disk that is full,
@@ -140,7 +144,7 @@ impl Prepared<'_> {
     ) -> Result<CommandOutcome, Unstartable> {
         let Self { job, program } = self;
         let mut following = Following {
-            metrics: Metrics::new(job.objective),
+            metrics: Metrics::new(job.objective, job.further),
             lines: Lines::default(),
             error_lines: Lines::default(),
             last_line: String::new(),
@@ -157,7 +161,11 @@ impl Prepared<'_> {
             }
             (None, Err(error)) => End::Failed { reason: error.to_string() },
         };
-        Ok(CommandOutcome { end, reports: following.metrics.reports })
+        let further = match end {
+            End::Completed { .. } => following.metrics.further.values().unwrap_or_default(),
+            End::Stopped { .. } | End::Failed { .. } => Vec::new(),
+        };
+        Ok(CommandOutcome { end, reports: following.metrics.reports, further })
     }
 }
 
@@ -360,9 +368,13 @@ impl Following<'_> {
             (Some(Asked::TimedOut(limit)), _) => {
                 failed(format!("ran longer than trial_timeout ({} s)", limit.as_secs_f64()))
             }
-            (None, Exit::Code(0)) => match value {
-                Some(value) => End::Completed { value },
-                None => failed(self.no_report()),
+            (None, Exit::Code(0)) => match (value, self.metrics.further.values()) {
+                (Some(value), Ok(_)) => End::Completed { value },
+                (Some(_), Err((metric, true))) => {
+                    failed(format!("every {metric} it reported was NaN or infinite"))
+                }
+                (Some(_), Err((metric, false))) => failed(self.never_reported(metric)),
+                (None, _) => failed(self.no_report()),
             },
             (None, Exit::Code(code)) => failed(self.with_last_line(match code - 128 {
                 signal @ 1..=64 => format!("exit code {code} (killed by {})", signal_name(signal)),
@@ -383,7 +395,14 @@ impl Following<'_> {
         if self.metrics.n_not_finite > 0 {
             return format!("every {metric} it reported was NaN or infinite");
         }
+        self.never_reported(metric)
+    }
+
+    fn never_reported(&self, metric: &str) -> String {
         match self.metrics.others.as_slice() {
+            [] if *metric != self.metrics.objective.metric => {
+                format!("the program ended without reporting {metric}")
+            }
             [] => format!("the program ended without reporting {metric}, or any other metric"),
             others => format!(
                 "the program ended without reporting {metric}; it reported: {}",

@@ -10,6 +10,7 @@
 
 mod rolling;
 mod shuffled;
+mod thinned;
 
 use fleetfit_search_spaces::data::{DataSpec, Folds, Task};
 use rand_pcg::Pcg64;

@@ -11,6 +11,7 @@ mod fleet;
 mod flight;
 mod models;
 mod news;
+mod part;
 mod program;
 mod shelf;
 mod slots;
@@ -25,7 +26,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use fleetfit_search_spaces::wire::Refit;
 use fleetfit_search_spaces::{
-    Assignment, AssignmentKey, FromRunner, Study, StudyId, ToRunner, Work,
+    Aims, Assignment, AssignmentKey, FromRunner, Study, StudyId, ToRunner, Work,
 };
 
 use self::bench::Benches;
@@ -166,6 +167,8 @@ struct Desk {
 /// A study that this runner works on.
 struct Running {
     work: StudyWork,
+    /// What its trials are measured by.
+    aims: Aims,
     /// Model packs that no thread is writing.
     packs: Mutex<Vec<PackWriter>>,
     supervisors: Supervisors,
@@ -348,6 +351,7 @@ impl Running {
     fn new(work: StudyWork, n_threads: usize) -> Self {
         Self {
             supervisors: Supervisors::new(&work.supervisor),
+            aims: Aims::of(&work.study),
             work,
             packs: Mutex::default(),
             benches: Benches::new(n_threads),

@@ -80,6 +80,7 @@ impl Trial {
             number: 7,
             configuration: &self.configuration,
             objective: &self.objective,
+            further: &[],
             timeout: self.timeout,
             supervisors: &self.supervisors,
         };
@@ -489,6 +490,7 @@ fn a_missing_supervisor_is_a_reason_not_a_panic() {
         number: 7,
         configuration: &trial.configuration,
         objective: &trial.objective,
+        further: &[],
         timeout: None,
         supervisors: &Supervisors::new(Path::new("/no/such/program")),
     };

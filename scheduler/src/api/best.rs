@@ -15,8 +15,10 @@ pub(super) async fn best(
     query: RawQuery,
 ) -> Answer<Vec<BestView>> {
     let question = Question::read(query, &["entity", "top"])?;
-    let (entity, top) = (question.owned("entity"), question.count("top", 1)?);
-    let best = ask(move || Ok(query::best(&app.service.journal, &study, entity.as_deref(), top)?));
+    let (entity, top) = (question.owned("entity"), question.count_if_any("top")?);
+    let best = ask(move || {
+        Ok(query::best_or_front(&app.service.journal, &study, entity.as_deref(), top)?)
+    });
     best.await.map(Json)
 }
 

@@ -162,6 +162,21 @@ impl Object {
         number.ok_or_else(|| self.refuse(key, "a number"))
     }
 
+    /// A map from names to numbers.
+    pub(super) fn numbers(&self, key: &str) -> Result<Vec<(String, f64)>, Refused> {
+        let Some(Value::Object(map)) = self.get(key) else {
+            return Err(self.refuse(key, "an object of metrics and their numbers"));
+        };
+        let number = |(name, value): (&String, &Value)| {
+            let number = value.as_f64().filter(|number| number.is_finite());
+            number.map(|number| (name.clone(), number)).ok_or_else(|| {
+                let found = shortened(value);
+                unprocessable(format!("{}{key}.{name} is {found}; write a number", self.at))
+            })
+        };
+        map.iter().map(number).collect()
+    }
+
     pub(super) fn text(&self, key: &str) -> Result<String, Refused> {
         self.text_like(key, "a text")
     }

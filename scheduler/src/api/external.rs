@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use axum::Json;
 use axum::extract::{RawQuery, Request, State};
-use fleetfit_search_spaces::{Configuration, End, Work};
+use fleetfit_search_spaces::{Aims, Configuration, End, Work};
 use serde::{Deserialize, Serialize};
 
 use super::body::{Object, object, unprocessable};
+use super::measured::{Ended, Said};
 use super::question::{Answer, Question, StudyName, ask as answer};
 use super::{App, MAX_PAGE, Refused, Why};
 use crate::engine::{AskError, Told, TrialResult};
@@ -108,11 +109,15 @@ pub(super) async fn tell(
 ) -> Answer<ToldTrials> {
     Question::read(query, &[])?;
     let body = object(request, &["results"]).await?;
-    let results = body.objects("results", MAX_PAGE, &["trial", "value", "failed", "stopped"])?;
-    let results: Vec<TrialResult> = results.iter().map(result).collect::<Result<_, _>>()?;
+    let results =
+        body.objects("results", MAX_PAGE, &["trial", "value", "values", "failed", "stopped"])?;
+    let results: Vec<Said> = results.iter().map(said).collect::<Result<_, _>>()?;
     let trials: Vec<u32> = results.iter().map(|result| result.trial).collect();
     let told = answer(move || {
-        query::find(&app.service.journal, &study)?;
+        let record = query::find(&app.service.journal, &study)?;
+        let aims = Aims::of(&*app.service.journal.study(&record).map_err(QueryError::from)?);
+        let results: Vec<TrialResult> =
+            results.into_iter().map(|said| said.measured(&aims)).collect::<Result<_, _>>()?;
         let numbers: Vec<u32> = results.iter().map(|result| result.trial).collect();
         match app.service.engine.tell_results(&study, results) {
             Err(AskError::NotRunning) => {
@@ -185,25 +190,30 @@ fn done(app: &App, study: &str) -> Result<StudyRecord, Refused> {
     }
 }
 
-/// One result as it is told: a value, a reason why there is none, or why it was stopped early.
-fn result(told: &Object) -> Result<TrialResult, Refused> {
+/// One result as it is told: a value or several, a reason why there is none, or why it was stopped
+/// early.
+fn said(told: &Object) -> Result<Said, Refused> {
     let trial = told.whole("trial", 0, u64::from(u32::MAX))? as u32;
-    let end = match (told.has("value"), told.has("failed"), told.has("stopped")) {
-        (true, false, false) => End::Completed { value: told.number("value")? },
-        (false, true, false) => End::Failed { reason: told.reason("failed")? },
-        (has_value, false, true) => End::Stopped {
+    let what = ["value", "values", "failed", "stopped"].map(|key| told.has(key));
+    let end = match what {
+        [true, false, false, false] => Ended::Value(told.number("value")?),
+        [false, true, false, false] => Ended::Values(told.numbers("values")?),
+        [false, false, true, false] => {
+            Ended::Otherwise(End::Failed { reason: told.reason("failed")? })
+        }
+        [has_value, false, false, true] => Ended::Otherwise(End::Stopped {
             value: if has_value { Some(told.number("value")?) } else { None },
             reason: told.reason("stopped")?,
-        },
+        }),
         _ => {
             let message = format!(
-                "the result of trial {trial} is a value, or why it failed, or why it was stopped \
-                 with the value it had; write one of them"
+                "the result of trial {trial} is a value, or values, or why it failed, or why it was \
+                 stopped with the value it had; write one of them"
             );
             return Err(unprocessable(message));
         }
     };
-    Ok(TrialResult { trial, end })
+    Ok(Said { trial, end })
 }
 
 impl From<AskError> for Refused {

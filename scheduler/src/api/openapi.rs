@@ -3,6 +3,7 @@
 //! A test compares the document with a file in `scheduler/tests`, another holds real answers against
 //! it. Read next: `openapi/paths.rs` for the addresses, `openapi/schemas.rs` for the forms.
 
+mod insight;
 mod paths;
 mod schemas;
 

@@ -74,11 +74,16 @@ impl Question {
 
     /// A number from 1 to the most that one answer holds.
     pub(super) fn count(&self, name: &str, usual: usize) -> Result<usize, Refused> {
+        Ok(self.count_if_any(name)?.unwrap_or(usual))
+    }
+
+    /// The same where nobody need say.
+    pub(super) fn count_if_any(&self, name: &str) -> Result<Option<usize>, Refused> {
         let Some(text) = self.word(name) else {
-            return Ok(usual);
+            return Ok(None);
         };
         match text.parse() {
-            Ok(number) if (1..=MAX_PAGE).contains(&number) => Ok(number),
+            Ok(number) if (1..=MAX_PAGE).contains(&number) => Ok(Some(number)),
             _ => {
                 // Only lists have pages.
                 let hint = if name == "limit" { "; further rows are on the next page" } else { "" };

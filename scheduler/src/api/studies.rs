@@ -13,6 +13,7 @@ use super::{App, Page, Refused, Why};
 use crate::engine::{cancel_at_rest, forget_leases};
 use crate::journal::{Journal, JournalError, Status};
 use crate::query::{self, QueryError, StatusView};
+use crate::warm;
 
 pub(super) async fn list(State(app): State<Arc<App>>, query: RawQuery) -> Answer<Page<StatusView>> {
     let question = Question::read(query, &["cursor", "limit"])?;
@@ -122,6 +123,7 @@ pub fn delete(journal: &Journal, studies_dir: &Path, study: &str) -> Result<(), 
     };
     journal.delete(id)?;
     forget_leases(journal, id)?;
+    warm::forget(journal, study)?;
     match std::fs::remove_dir_all(studies_dir.join(study)) {
         Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
             Err(JournalError::Disk { doing: "removing the study's files", source }.into())

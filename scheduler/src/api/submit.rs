@@ -123,7 +123,7 @@ pub(super) async fn resume(
     resumed.await.map(Json)
 }
 
-fn mark(headers: &HeaderMap) -> Result<Option<String>, Refused> {
+pub(super) fn mark(headers: &HeaderMap) -> Result<Option<String>, Refused> {
     let Some(mark) = headers.get(IDEMPOTENCY_KEY) else {
         return Ok(None);
     };

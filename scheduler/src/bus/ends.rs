@@ -9,7 +9,9 @@ use async_nats::jetstream::{AckKind, Message};
 use fleetfit_search_spaces::FromRunner;
 use fleetfit_search_spaces::wire::letter::{self, LetterError};
 use futures_util::StreamExt;
-use serde::Deserialize;
+use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
+use serde::de::{MapAccess, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 
 use super::{BusError, Notes, Post, lock, streams};
 use crate::engine::Note;
@@ -26,22 +28,38 @@ const PAUSE: Duration = Duration::from_millis(200);
 /// runner again.
 const LACKING: Duration = Duration::from_secs(2);
 
-/// What a letter holds.
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum Letter {
-    Many(Vec<FromRunner>),
-    One(FromRunner),
-}
+/// What a letter holds: one message, or a list of them.
+struct Letter(Vec<FromRunner>);
 
 impl Letter {
     fn open(bytes: &[u8]) -> Result<(Vec<FromRunner>, &[u8]), LetterError> {
-        let (letter, attachment) = letter::open::<Self>(bytes)?;
-        let messages = match letter {
-            Self::Many(messages) => messages,
-            Self::One(message) => vec![message],
-        };
+        let (Self(messages), attachment) = letter::open::<Self>(bytes)?;
         Ok((messages, attachment))
+    }
+}
+
+/// What comes first tells which it is. An enum of both would first read all of it into a tree, which
+/// takes ten times the memory of what it holds.
+impl<'de> Deserialize<'de> for Letter {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Either;
+        impl<'de> Visitor<'de> for Either {
+            type Value = Letter;
+
+            fn expecting(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                out.write_str("a message or a list of them")
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, many: A) -> Result<Letter, A::Error> {
+                Vec::deserialize(SeqAccessDeserializer::new(many)).map(Letter)
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, one: A) -> Result<Letter, A::Error> {
+                let one = FromRunner::deserialize(MapAccessDeserializer::new(one))?;
+                Ok(Letter(vec![one]))
+            }
+        }
+        deserializer.deserialize_any(Either)
     }
 }
 
@@ -158,6 +176,7 @@ fn note(post: &Post, messages: &[FromRunner]) {
     for message in messages {
         match message {
             FromRunner::Outcomes { of, .. }
+            | FromRunner::Reached { of, .. }
             | FromRunner::Report { of, .. }
             | FromRunner::Refitted { of, .. } => out.hear(of),
             FromRunner::Done { of } => drop(out.remove(of)),
@@ -183,5 +202,41 @@ pub(super) async fn run_reports(post: Arc<Post>, notes: Arc<Notes>, mut reports:
         if !notes(Note::Heard { messages, receipt: None }) {
             return;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use fleetfit_search_spaces::wire::{AssignmentKey, StudyId};
+
+    use super::*;
+
+    #[test]
+    fn a_letter_is_one_message_or_many() {
+        let done = |number| {
+            let of = AssignmentKey { study: StudyId(3), number, attempt: 2 };
+            FromRunner::Done { of }
+        };
+        let unable = FromRunner::Unable { reason: "[{".into() };
+        let open = |bytes: &[u8]| Letter::open(bytes).map(|(found, rest)| (found, rest.to_vec()));
+        let one = letter::seal(&done(1), b"model").unwrap();
+        assert_eq!(open(&one), Ok((vec![done(1)], b"model".to_vec())));
+        let many = [done(1), unable, done(2)];
+        let sealed = letter::seal(&many, &[]).unwrap();
+        assert_eq!(open(&sealed), Ok((many.to_vec(), Vec::new())));
+        assert_eq!(
+            open(&letter::seal(&Vec::<FromRunner>::new(), &[]).unwrap()),
+            Ok((Vec::new(), Vec::new()))
+        );
+        for strange in ["7", "null", "\"done\"", "{}", "{\"done\":1}", "[1]"] {
+            let value: serde_json::Value = serde_json::from_str(strange).unwrap();
+            let sealed = letter::seal(&value, &[]).unwrap();
+            assert!(matches!(open(&sealed), Err(LetterError::Malformed(_))), "{strange}");
+        }
+        // What follows the one message within the JSON is not overlooked.
+        let mut two = serde_json::to_vec(&done(1)).unwrap();
+        two.truncate(two.len() - 1);
+        two.extend_from_slice(b",\"more\":1}");
+        assert!(serde_json::from_slice::<Letter>(&two).is_err());
     }
 }

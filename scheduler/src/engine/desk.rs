@@ -11,7 +11,7 @@ use super::board::Board;
 use super::leases::forget_leases;
 use super::live::{Live, index, summarise};
 use super::outside::AskError;
-use super::{Capacity, EngineError, Note, OpenStudy, Outlets, Receipt, Stats};
+use super::{Capacity, EngineError, Note, OpenStudy, Outlets, QueueError, Receipt, Stats};
 use crate::event::{Command, Event, Fact, Step};
 use crate::journal::{Index, Journal, JournalError, Status, Summary};
 use crate::state::Phase;
@@ -21,6 +21,11 @@ const TICK: Duration = Duration::from_millis(100);
 
 /// How many notes are committed together at most.
 const GROUP: usize = 4_096;
+
+/// After so many ended trials a group takes no more notes. What a group takes besides its facts is
+/// given back in pieces between pages that the store keeps, so that memory grows to a multiple of
+/// the largest group there ever was; and how much waits depends on what else the machine does.
+const GROUP_TRIALS: usize = 4_096;
 
 /// Everything the engine's thread owns.
 pub(super) struct Desk {
@@ -61,11 +66,16 @@ impl Desk {
             for live in &mut self.live {
                 live.tick();
             }
+            let mut n_trials = 0;
             for note in
                 first.into_iter().chain(std::iter::from_fn(|| inbox.try_recv().ok())).take(GROUP)
             {
                 interrupted |= matches!(note, Note::Interrupt);
+                n_trials += trials(&note);
                 self.read(note);
+                if n_trials >= GROUP_TRIALS {
+                    break;
+                }
             }
             if !interrupted && self.unable.is_none() {
                 for kind in Kind::ALL {
@@ -106,6 +116,12 @@ impl Desk {
                 Ok(live) => live.ask(trials, lease, done),
                 Err(error) => drop(done.send(Err(error))),
             },
+            Note::Enqueue { study, wish, done } => {
+                match self.live.iter_mut().find(|live| live.name == study) {
+                    Some(live) => live.enqueue(wish, done),
+                    None => drop(done.send(Err(QueueError::NotRunning))),
+                }
+            }
             Note::Tell { study, results, done } => match self.external(&study) {
                 Ok(live) => live.told(results, done),
                 Err(error) => drop(done.send(Err(error))),
@@ -234,6 +250,7 @@ impl Desk {
             }
             live.keep_leases(journal)?;
             live.answer_outside();
+            live.answer_queued();
         }
         live.retain(|live| {
             let is_over = live.state.phase() == Phase::Closed;
@@ -301,13 +318,74 @@ fn carry_out(outlets: &mut Outlets, live: &mut Live, command: Command) {
     }
 }
 
+/// How many trials a note ends.
+fn trials(note: &Note) -> usize {
+    let Note::Heard { messages, .. } = note else { return 0 };
+    let ended = |message: &FromRunner| match message {
+        FromRunner::Outcomes { outcomes, .. } => outcomes.len(),
+        _ => 0,
+    };
+    messages.iter().map(ended).sum()
+}
+
 fn study_of(message: &FromRunner) -> Option<StudyId> {
     match message {
         FromRunner::Outcomes { of, .. }
+        | FromRunner::Reached { of, .. }
         | FromRunner::Report { of, .. }
         | FromRunner::Refitted { of, .. }
         | FromRunner::Done { of }
         | FromRunner::Returned { of, .. } => Some(of.study),
         FromRunner::Unable { .. } => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::channel;
+
+    use fleetfit_search_spaces::wire::AssignmentKey;
+    use fleetfit_search_spaces::{End, Outcome};
+
+    use super::*;
+
+    /// How many of these notes the engine takes at once, by their numbers of ended trials.
+    fn groups(notes: impl IntoIterator<Item = u32>) -> Vec<usize> {
+        let dir = tempfile::tempdir().unwrap();
+        let journal = Journal::open(dir.path()).unwrap();
+        let (inbox, notes_in) = channel();
+        let of = AssignmentKey { study: StudyId(0), number: 0, attempt: 1 };
+        for (n_trials, receipt) in notes.into_iter().zip(0..) {
+            let ended = |entity| Outcome {
+                configuration: 0,
+                entity,
+                end: End::Completed { value: 0.5 },
+                fits: 1,
+                started_ms: 1,
+                ended_ms: 2,
+                reports: Vec::new(),
+                further: Vec::new(),
+            };
+            let outcomes = (0..n_trials).map(ended).collect();
+            let messages = vec![FromRunner::Outcomes { of, outcomes }];
+            inbox.send(Note::Heard { messages, receipt: Some(Receipt(receipt)) }).unwrap();
+        }
+        drop(inbox);
+        let (settled, groups) = channel();
+        let outlets = Outlets {
+            dispatch: Box::new(|_, _| {}),
+            hint: Box::new(|_| {}),
+            settled: Box::new(move |receipts| settled.send(receipts.len()).unwrap()),
+            ends_runners: false,
+        };
+        Desk::new(journal, outlets, Arc::default()).run(&notes_in).unwrap();
+        groups.try_iter().collect()
+    }
+
+    #[test]
+    fn a_group_is_full_after_so_many_notes_or_trials() {
+        assert_eq!(groups([1_500; 10]), [3, 3, 3, 1]);
+        assert_eq!(groups([1, 9_000, 4_095, 1, 1]), [2, 2, 1]);
+        assert_eq!(groups(vec![0; GROUP + 9]), [GROUP, 9]);
     }
 }

@@ -7,11 +7,13 @@ use fleetfit_search_spaces::wire::subjects::Kind;
 use fleetfit_search_spaces::{Configuration, FromRunner, Study};
 
 use super::outside::Outside;
+use super::queue::QueueDone;
 use super::share::Share;
 use super::{OpenStudy, kind};
 use crate::event::{EndedBy, Event, Fact, Step};
 use crate::journal::{Index, Journal, JournalError, Status, StudyId, Summary};
 use crate::state::{Phase, StudyState};
+use crate::warm;
 
 /// How much of a study's running time a kill may forget.
 const REMEMBER_EVERY_MS: u64 = 1_000;
@@ -22,6 +24,7 @@ pub(super) struct Live {
     pub(super) name: String,
     pub(super) kind: Option<Kind>,
     pub(super) state: StudyState,
+    pub(super) seed: u64,
     pub(super) share: Share,
     pub(super) outside: Outside,
     /// When it was opened here, and how long it had run before.
@@ -33,6 +36,8 @@ pub(super) struct Live {
     pub(super) pending: Step,
     /// Who waits for a cancel to be on disk.
     pub(super) waiting: Vec<SyncSender<bool>>,
+    /// Who waits for configurations to be on disk, and their numbers.
+    pub(super) queued: Vec<(Vec<u32>, QueueDone)>,
     /// All assignments that were handed out have lower numbers.
     pub(super) next_assignment: u64,
 }
@@ -59,6 +64,7 @@ impl Live {
             name,
             kind,
             state,
+            seed,
             share: Share::new(weight, charged),
             outside: Outside::default(),
             opened: Instant::now(),
@@ -70,6 +76,7 @@ impl Live {
                 commands: vec![],
             },
             waiting: opened.into_iter().collect(),
+            queued: Vec::new(),
             next_assignment: first,
         };
         if reopen {
@@ -86,8 +93,14 @@ impl Live {
     pub(super) fn hear(&mut self, message: FromRunner) {
         let event = match message {
             FromRunner::Outcomes { of, outcomes } => {
-                self.share.hear(of.number, &outcomes);
+                let spans = outcomes.iter().map(|one| (one.started_ms, one.ended_ms));
+                self.share.hear(of.number, spans);
                 Event::Ended { assignment: of.number, outcomes }
+            }
+            FromRunner::Reached { of, trials } => {
+                let spans = trials.iter().map(|one| (one.started_ms, one.ended_ms));
+                self.share.hear(of.number, spans);
+                Event::Reached { assignment: of.number, trials }
             }
             FromRunner::Report { of: _, configuration, entity, report } => {
                 Event::Reported { configuration, entity, report }
@@ -174,7 +187,12 @@ pub(crate) fn replay(
     n_entities: u32,
     warm: Vec<Configuration>,
 ) -> Result<StudyState, JournalError> {
+    let earlier = match study.start_from.is_empty() {
+        true => Vec::new(),
+        false => warm::kept(journal, &study.name)?,
+    };
     let mut state = StudyState::new(study, seed, n_entities);
+    state.learn_from(&earlier);
     state.warm_start(warm);
     state.identify(id);
     for fact in journal.facts(id) {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::mpsc::SyncSender;
 use std::time::{Duration, Instant};
 
-use fleetfit_search_spaces::wire::{Assignment, AssignmentKey, Numbered, Task};
+use fleetfit_search_spaces::wire::{Assignment, AssignmentKey, Numbered};
 use fleetfit_search_spaces::{End, Goal, Outcome, Report, Work};
 use thiserror::Error;
 
@@ -21,6 +21,8 @@ pub struct TrialResult {
     pub trial: u32,
     /// How it ended.
     pub end: End,
+    /// Where it completed, its values of the study's other metrics, in their order.
+    pub further: Vec<f64>,
 }
 
 /// What became of a result.
@@ -131,8 +133,7 @@ impl Live {
     }
 
     fn lend(&mut self, assignment: Assignment, lease: Duration) -> Option<Numbered> {
-        let (Task::Try(blocks) | Task::Refit(blocks)) = assignment.task;
-        let tried = blocks.into_iter().next()?.tried;
+        let tried = assignment.task.blocks().first()?.tried.clone();
         let (key, since_ms) = (assignment.key, now_ms());
         let until = Instant::now() + lease;
         self.outside.lend(tried.number, Lent::new(key, since_ms, lease, until));
@@ -173,6 +174,7 @@ impl Live {
             started_ms: lent.as_ref().map_or(ended_ms, |lent| lent.since_ms),
             ended_ms,
             reports: lent.as_ref().map(|lent| lent.reports.clone()).unwrap_or_default(),
+            further: result.further,
         };
         // Whoever tells of a trial that is not lent had it before: no cancel has stopped it.
         let assignment = lent.as_ref().map_or(u64::MAX, |lent| lent.key.number);

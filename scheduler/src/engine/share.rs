@@ -5,8 +5,6 @@
 
 use std::collections::HashMap;
 
-use fleetfit_search_spaces::Outcome;
-
 /// What an assignment counts at least, in milliseconds: handing it out costs something, too.
 const LEAST_MS: f64 = 1.0;
 
@@ -46,11 +44,10 @@ impl Share {
         self.charged += self.typical_ms.unwrap_or(LEAST_MS).max(LEAST_MS) / self.weight;
     }
 
-    /// What came of an assignment.
-    pub(super) fn hear(&mut self, assignment: u64, outcomes: &[Outcome]) {
-        let began = outcomes.iter().map(|outcome| outcome.started_ms).filter(|&ms| ms > 0).min();
-        let ended = outcomes.iter().map(|outcome| outcome.ended_ms).max();
-        if let (Some(began), Some(ended)) = (began, ended) {
+    /// When trials of an assignment began and ended, in milliseconds since 1970.
+    pub(super) fn hear(&mut self, assignment: u64, spans: impl Iterator<Item = (u64, u64)>) {
+        // 0 says that nobody was there.
+        for (began, ended) in spans.filter(|(began, _)| *began > 0) {
             let span = self.spans.entry(assignment).or_insert((began, ended));
             *span = (span.0.min(began), span.1.max(ended));
         }
@@ -69,21 +66,10 @@ impl Share {
 
 #[cfg(test)]
 mod tests {
-    use fleetfit_search_spaces::End;
-
     use super::*;
 
     fn took(share: &mut Share, assignment: u64, ms: u64) {
-        let outcome = Outcome {
-            configuration: 0,
-            entity: 0,
-            end: End::Completed { value: 1.0 },
-            fits: 1,
-            started_ms: 1_000,
-            ended_ms: 1_000 + ms,
-            reports: Vec::new(),
-        };
-        share.hear(assignment, &[outcome]);
+        share.hear(assignment, std::iter::once((1_000, 1_000 + ms)));
         share.close(assignment);
     }
 

@@ -1,15 +1,14 @@
 //! A fact as bytes: a tag, then what the kind needs. Long ones are cut into records that the store
 //! keeps small; what a reader gets back is the same facts, blocks of outcomes joined or cut.
 
-use std::borrow::Cow;
-
-use fleetfit_search_spaces::trial::MAX_REPORTS;
+use fleetfit_search_spaces::trial::{MAX_FURTHER, MAX_REPORTS};
 use fleetfit_search_spaces::wire::{ModelAddress, Refit};
-use fleetfit_search_spaces::{Configuration, End, Outcome};
+use fleetfit_search_spaces::{Configuration, End, Outcome, Reached};
 
 use super::bytes::{Malformed, Reader, Writer};
 use super::outcomes::{self, Ends};
-use crate::event::{EndedBy, Fact};
+use super::reached;
+use crate::event::{EndedBy, Fact, Mark};
 
 /// The longest stored record. A leaf of the store's tree holds up to seventeen, and must stay below
 /// the size at which sled writes a page to a file that it never syncs.
@@ -30,8 +29,12 @@ const REFITTED: u8 = 3;
 const CLOSED: u8 = 4;
 const REOPENED: u8 = 5;
 const ELAPSED: u8 = 6;
+/// A block of outcomes some of which have further values.
+const ENDED_FURTHER: u8 = 7;
+const REACHED: u8 = 8;
+const QUEUED: u8 = 9;
 /// Tags above this one are those of later versions.
-pub(super) const LAST_TAG: u8 = ELAPSED;
+pub(super) const LAST_TAG: u8 = QUEUED;
 
 /// One fact, ready to be stored.
 pub(super) struct Encoded {
@@ -53,15 +56,16 @@ impl Encoded {
 /// The facts as bytes, in order. Neighbouring blocks of outcomes are joined, long ones are cut.
 pub(super) fn encode(facts: &[Fact]) -> Vec<Encoded> {
     let mut encoded = Vec::new();
-    let mut ended: Vec<Cow<'_, Outcome>> = Vec::new();
+    let mut ended: Vec<Kept<'_>> = Vec::new();
     for fact in facts {
         if let Fact::Ended { outcomes } = fact {
-            ended.extend(outcomes.iter().map(bounded));
+            ended.extend(outcomes.iter().map(Kept::of));
             continue;
         }
         encode_ended(&mut ended, &mut encoded);
         match fact {
             Fact::Refitted { models } => encode_refitted(models, &mut encoded),
+            Fact::Reached { trials } => encode_reached(trials, &mut encoded),
             other => {
                 let proposes = match other {
                     Fact::Proposed { number, .. } => Some(*number),
@@ -82,10 +86,17 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Fact, Malformed> {
             Fact::Proposed { number: reader.u32()?, configuration: configuration(&mut reader)? }
         }
         ENDED => Fact::Ended { outcomes: outcomes::read(&mut reader)? },
+        ENDED_FURTHER => {
+            let mut outcomes = outcomes::read(&mut reader)?;
+            outcomes::read_further(&mut reader, &mut outcomes)?;
+            Fact::Ended { outcomes }
+        }
         SEARCH_ENDED => Fact::SearchEnded { by: ended_by(reader.byte()?)? },
         REFITTED => Fact::Refitted { models: read_models(&mut reader)? },
         CLOSED => Fact::Closed,
         REOPENED => Fact::Reopened,
+        REACHED => Fact::Reached { trials: reached::read(&mut reader)? },
+        QUEUED => read_queued(&mut reader)?,
         ELAPSED => Fact::Elapsed { elapsed_ms: reader.unsigned()? },
         _ => return Err(Malformed),
     };
@@ -97,14 +108,14 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Fact, Malformed> {
 pub(super) fn ends(bytes: &[u8]) -> Result<Ends, Malformed> {
     let mut reader = Reader(bytes);
     match reader.byte()? {
-        ENDED => outcomes::read_ends(&mut reader),
+        ENDED | ENDED_FURTHER => outcomes::read_ends(&mut reader),
         _ => Ok(Ends::default()),
     }
 }
 
 /// Whether a fact's bytes are a block of outcomes.
 pub(super) fn holds_outcomes(bytes: &[u8]) -> bool {
-    bytes.first() == Some(&ENDED)
+    matches!(bytes.first(), Some(&(ENDED | ENDED_FURTHER)))
 }
 
 /// The number of the configuration that a fact's bytes propose.
@@ -129,6 +140,7 @@ fn encode_other(fact: &Fact) -> Vec<u8> {
                 EndedBy::Space => 2,
                 EndedBy::Cancel => 3,
                 EndedBy::ExitScore => 4,
+                EndedBy::Improvement => 5,
             });
         }
         Fact::Closed => out.byte(CLOSED),
@@ -137,8 +149,20 @@ fn encode_other(fact: &Fact) -> Vec<u8> {
             out.byte(ELAPSED);
             out.unsigned(*elapsed_ms);
         }
+        Fact::Queued { configurations, mark } => {
+            out.byte(QUEUED);
+            out.unsigned(configurations.len() as u64);
+            configurations.iter().for_each(|queued| out.text(&queued.to_json()));
+            out.byte(u8::from(mark.is_some()));
+            if let Some(Mark { key, request, numbers }) = mark {
+                out.unsigned(*key);
+                out.unsigned(*request);
+                out.unsigned(numbers.len() as u64);
+                numbers.iter().for_each(|number| out.unsigned(u64::from(*number)));
+            }
+        }
         // Blocks have their own functions, because they may become several records.
-        Fact::Ended { .. } | Fact::Refitted { .. } => {}
+        Fact::Ended { .. } | Fact::Refitted { .. } | Fact::Reached { .. } => {}
     }
     out.0
 }
@@ -150,6 +174,7 @@ fn ended_by(byte: u8) -> Result<EndedBy, Malformed> {
         2 => EndedBy::Space,
         3 => EndedBy::Cancel,
         4 => EndedBy::ExitScore,
+        5 => EndedBy::Improvement,
         _ => return Err(Malformed),
     })
 }
@@ -158,13 +183,32 @@ fn configuration(reader: &mut Reader<'_>) -> Result<Configuration, Malformed> {
     serde_json::from_slice(reader.bytes()?).map_err(|_| Malformed)
 }
 
-fn encode_ended(ended: &mut Vec<Cow<'_, Outcome>>, encoded: &mut Vec<Encoded>) {
-    let outcomes: Vec<&Outcome> = ended.iter().map(AsRef::as_ref).collect();
+fn read_queued(reader: &mut Reader<'_>) -> Result<Fact, Malformed> {
+    let n = reader.unsigned()?;
+    let configurations = (0..n).map(|_| configuration(reader)).collect::<Result<_, _>>()?;
+    let mark = match reader.byte()? {
+        0 => None,
+        1 => {
+            let (key, request, n) = (reader.unsigned()?, reader.unsigned()?, reader.unsigned()?);
+            let numbers = (0..n).map(|_| reader.u32()).collect::<Result<_, _>>()?;
+            Some(Mark { key, request, numbers })
+        }
+        _ => return Err(Malformed),
+    };
+    Ok(Fact::Queued { configurations, mark })
+}
+
+fn encode_ended(ended: &mut Vec<Kept<'_>>, encoded: &mut Vec<Encoded>) {
+    let outcomes: Vec<&Outcome> = ended.iter().map(Kept::outcome).collect();
     if !outcomes.is_empty() {
         cut(&outcomes, &mut |piece| {
             let mut out = Writer::default();
-            out.byte(ENDED);
+            let has_further = piece.iter().any(|outcome| !outcome.further.is_empty());
+            out.byte(if has_further { ENDED_FURTHER } else { ENDED });
             outcomes::write(piece, &mut out);
+            if has_further {
+                outcomes::write_further(piece, &mut out);
+            }
             out.0
         })
         .into_iter()
@@ -182,6 +226,16 @@ fn encode_refitted(models: &[Refit], encoded: &mut Vec<Encoded>) {
         let mut out = Writer::default();
         out.byte(REFITTED);
         write_models(piece, &mut out);
+        out.0
+    });
+    encoded.extend(pieces.into_iter().map(|(_, bytes)| Encoded::of(bytes)));
+}
+
+fn encode_reached(trials: &[Reached], encoded: &mut Vec<Encoded>) {
+    let pieces = cut(trials, &mut |piece| {
+        let mut out = Writer::default();
+        out.byte(REACHED);
+        reached::write(piece, &mut out);
         out.0
     });
     encoded.extend(pieces.into_iter().map(|(_, bytes)| Encoded::of(bytes)));
@@ -205,21 +259,38 @@ fn cut<'a, T>(rows: &'a [T], write: &mut impl FnMut(&[T]) -> Vec<u8>) -> Vec<(&'
     pieces.flat_map(|piece| cut(piece, write)).collect()
 }
 
-/// The outcome without more text and reports than are kept.
-fn bounded(outcome: &Outcome) -> Cow<'_, Outcome> {
-    let long_reason = match &outcome.end {
-        End::Completed { .. } => false,
-        End::Stopped { reason, .. } | End::Failed { reason } => reason.len() > MAX_REASON_BYTES,
-    };
-    if !long_reason && outcome.reports.len() <= MAX_REPORTS {
-        return Cow::Borrowed(outcome);
+/// An outcome as it is kept. Of thousands, hardly any differs from what was told.
+enum Kept<'a> {
+    AsTold(&'a Outcome),
+    Shortened(Box<Outcome>),
+}
+
+impl<'a> Kept<'a> {
+    /// The outcome without more text, reports and values than are kept.
+    fn of(outcome: &'a Outcome) -> Self {
+        let long_reason = match &outcome.end {
+            End::Completed { .. } => false,
+            End::Stopped { reason, .. } | End::Failed { reason } => reason.len() > MAX_REASON_BYTES,
+        };
+        let fits = outcome.reports.len() <= MAX_REPORTS && outcome.further.len() <= MAX_FURTHER;
+        if !long_reason && fits {
+            return Self::AsTold(outcome);
+        }
+        let mut outcome = outcome.clone();
+        outcome.further.truncate(MAX_FURTHER);
+        outcome.reports.truncate(MAX_REPORTS);
+        if let End::Stopped { reason, .. } | End::Failed { reason } = &mut outcome.end {
+            *reason = shortened(reason);
+        }
+        Self::Shortened(Box::new(outcome))
     }
-    let mut outcome = outcome.clone();
-    outcome.reports.truncate(MAX_REPORTS);
-    if let End::Stopped { reason, .. } | End::Failed { reason } = &mut outcome.end {
-        *reason = shortened(reason);
+
+    fn outcome(&self) -> &Outcome {
+        match self {
+            Self::AsTold(outcome) => outcome,
+            Self::Shortened(outcome) => outcome,
+        }
     }
-    Cow::Owned(outcome)
 }
 
 pub(super) fn bounded_refit(refit: &Refit) -> Refit {

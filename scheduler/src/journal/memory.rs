@@ -2,11 +2,12 @@
 //! is stored, and may be forgotten at any time.
 
 use std::collections::HashMap;
-use std::sync::{Arc, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use fleetfit_search_spaces::{Problems, Study};
 
 use super::{Journal, StudyId, StudyRecord};
+use crate::query::front::{Fronts, Known};
 use crate::state::Ranked;
 
 /// What questions have worked out.
@@ -16,6 +17,7 @@ pub(super) struct Memory {
     studies: HashMap<StudyId, Arc<Study>>,
     /// The column that was asked for last.
     column: Option<Column>,
+    fronts: Fronts,
 }
 
 /// The values of a configuration for all entities; not a number where there is none.
@@ -30,6 +32,7 @@ struct Column {
 impl Memory {
     pub(super) fn forget(&mut self, id: StudyId) {
         self.studies.remove(&id);
+        self.fronts.forget(id);
         self.column.take_if(|column| column.study == id);
     }
 }
@@ -44,6 +47,11 @@ impl Journal {
         let study = Arc::new(record.study()?);
         self.memory().studies.insert(record.id, Arc::clone(&study));
         Ok(study)
+    }
+
+    /// What is known of a study's front.
+    pub(crate) fn front(&self, id: StudyId) -> Arc<Mutex<Known>> {
+        self.memory().fronts.of(id)
     }
 
     /// The values of a configuration, if they are what was asked for last.

@@ -3,10 +3,12 @@
 //!
 //! The order of the outcomes is kept. Columns, in this order: configurations as runs, entities as
 //! ranges that count up, ends as runs of a tag, values, reasons through a dictionary, fits as runs,
-//! starts as differences, durations, and the reports of those that have any.
+//! starts as differences, durations, and the reports of those that have any; then, under a tag of its
+//! own, further values.
 
 use std::borrow::Borrow;
 
+use fleetfit_search_spaces::trial::MAX_FURTHER;
 use fleetfit_search_spaces::{End, Outcome, Report};
 
 use super::bytes::{Malformed, Reader, Writer};
@@ -93,6 +95,7 @@ pub(super) fn read(reader: &mut Reader<'_>) -> Result<Vec<Outcome>, Malformed> {
             started_ms,
             ended_ms,
             reports: Vec::new(),
+            further: Vec::new(),
         });
     }
     read_reports(reader, &mut outcomes)?;
@@ -245,6 +248,35 @@ fn read_reports(reader: &mut Reader<'_>, outcomes: &mut [Outcome]) -> Result<(),
             let step = expected.wrapping_add(reader.signed()? as u64);
             outcome.reports.push(Report { step, value: reader.float()? });
             expected = step.wrapping_add(1);
+        }
+    }
+    Ok(())
+}
+
+/// How many further values each outcome has, as runs; then these values, metric by metric.
+pub(super) fn write_further(outcomes: &[&Outcome], out: &mut Writer) {
+    out.runs(outcomes.iter().map(|outcome| outcome.further.len() as u64));
+    let width = outcomes.iter().map(|outcome| outcome.further.len()).max().unwrap_or(0);
+    for metric in 0..width {
+        for value in outcomes.iter().filter_map(|outcome| outcome.further.get(metric)) {
+            out.float(*value);
+        }
+    }
+}
+
+/// Gives outcomes the further values that stand behind them.
+pub(super) fn read_further(
+    reader: &mut Reader<'_>,
+    outcomes: &mut [Outcome],
+) -> Result<(), Malformed> {
+    let widths = reader.runs(outcomes.len())?;
+    let width = widths.iter().copied().max().unwrap_or(0);
+    if width > MAX_FURTHER as u64 {
+        return Err(Malformed);
+    }
+    for metric in 0..width {
+        for (outcome, _) in outcomes.iter_mut().zip(&widths).filter(|(_, own)| **own > metric) {
+            outcome.further.push(reader.float()?);
         }
     }
     Ok(())

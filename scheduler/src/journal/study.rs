@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
-use fleetfit_search_spaces::{Configuration, EntityKey, Job, Problems, Study, StudyId};
+use fleetfit_search_spaces::{Configuration, EntityKey, Job, Notice, Problems, Study, StudyId};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::event::EndedBy;
@@ -41,6 +41,8 @@ pub struct NewStudy {
     pub warm: Vec<Configuration>,
     /// The study that it is a rerun of.
     pub parent: Option<String>,
+    /// What is worth saying about what it starts from.
+    pub notices: Vec<Notice>,
 }
 
 /// A stored study.
@@ -92,6 +94,9 @@ pub struct StudyHead {
     /// The study that it is a rerun of.
     #[serde(default)]
     pub parent: Option<String>,
+    /// What is worth saying about what it starts from.
+    #[serde(default)]
+    pub notices: Vec<Notice>,
 }
 
 impl StudyRecord {

@@ -23,7 +23,16 @@ fn study(name: &str, entities: u32) -> NewStudy {
 
 fn outcome(configuration: u32, entity: u32, end: End) -> Outcome {
     let (fits, started_ms, ended_ms) = (1, 1, 2);
-    Outcome { configuration, entity, end, fits, started_ms, ended_ms, reports: Vec::new() }
+    Outcome {
+        configuration,
+        entity,
+        end,
+        fits,
+        started_ms,
+        ended_ms,
+        reports: Vec::new(),
+        further: Vec::new(),
+    }
 }
 
 fn ended(entity: u32) -> Fact {
@@ -164,7 +173,7 @@ fn what_a_newer_version_wrote_is_refused_by_name() {
     journal.store.commit(&[Write::put(Table::Meta, b"format".to_vec(), format)]).unwrap();
     drop(journal);
     let error = Journal::open(dir.path()).err().unwrap();
-    assert!(matches!(error, JournalError::Newer { found: 3, known: 2, .. }), "{error}");
+    assert!(matches!(error, JournalError::Newer { found: 4, known: 3, .. }), "{error}");
     assert!(error.to_string().contains("was written by a newer fleetfit"), "{error}");
 }
 

@@ -1,17 +1,20 @@
 //! A study that is being asked about: its record and what its job means.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use fleetfit_search_spaces::wire::ModelAddress;
 use fleetfit_search_spaces::work::fill_search_space;
 use fleetfit_search_spaces::{
-    Configuration, End, EntityKey, Notice, Place, Selection, Setting, Study, Value, Work,
+    Aims, Configuration, End, EntityKey, Notice, Objective, Outcome, Place, Selection, Setting,
+    Study, Value, Work,
 };
 
+use super::front::Held;
 use super::parameters::parameters;
 use super::ranking::{Shared, Top};
-use super::{BestView, MetricView, QueryError, StatusView, TrialCounts, entity, time};
-use crate::journal::{Journal, JournalError, StudyRecord};
+use super::{BestView, MetricView, QueryError, StatusView, TrialCounts, Values, entity, time};
+use crate::journal::{BLOCK_ENTITIES, Journal, JournalError, StudyRecord};
 use crate::state::{Ranked, Unfitted};
 
 /// The shared best, and its value for every entity; not a number where it has none.
@@ -25,17 +28,27 @@ pub(super) struct Asked {
     pub(super) journal: Journal,
     pub(super) record: StudyRecord,
     pub(super) study: Arc<Study>,
+    pub(super) aims: Aims,
 }
 
 impl Asked {
     pub(super) fn new(journal: &Journal, record: StudyRecord) -> Result<Self, QueryError> {
         let study = journal.study(&record)?;
-        Ok(Self { journal: journal.clone(), record, study })
+        let aims = Aims::of(&study);
+        Ok(Self { journal: journal.clone(), record, study, aims })
     }
 
     pub(super) fn status(&self, notices: &[Notice]) -> Result<StatusView, QueryError> {
         let summary = &self.record.summary;
-        let notices = self.study.notices.iter().chain(notices).cloned();
+        let own = self.study.notices.iter().chain(&self.record.head.notices);
+        let notices = own.chain(notices).cloned();
+        let standing = match self.aims.are_plain() {
+            true => None,
+            false => Some(self.standing()?),
+        };
+        let several = standing.as_ref().filter(|_| self.aims.are_several());
+        let best = self.best(None, 1)?.pop();
+        let infeasible = self.without_feasible(best.is_none());
         Ok(StatusView {
             study: self.record.head.name.clone(),
             status: summary.status,
@@ -48,17 +61,45 @@ impl Asked {
                 failed: summary.failed,
             },
             fits: summary.fits,
-            metric: MetricView {
-                name: self.study.objective.metric.clone(),
-                goal: self.study.objective.goal,
+            metric: metric(&self.study.objective),
+            objectives: match self.aims.are_several() {
+                true => self.aims.objectives.iter().map(metric).collect(),
+                false => Vec::new(),
             },
-            best: self.best(None, 1)?.pop(),
-            notices: notices.chain(self.without_model()?).chain(self.on_what_was_sent()?).collect(),
+            constraints: self.aims.constraints.iter().map(ToString::to_string).collect(),
+            metrics: match self.aims.are_plain() {
+                true => Vec::new(),
+                false => self.aims.metrics.clone(),
+            },
+            best,
+            front: several.map(|standing| standing.front.len() as u64),
+            hypervolume: several.and_then(|standing| standing.hypervolume(&self.aims)),
+            notices: notices
+                .chain(infeasible)
+                .chain(self.without_model()?)
+                .chain(self.on_what_was_sent()?)
+                .collect(),
             max_total_trials: self.study.limits.max_total_trials,
             proposed: summary.proposed,
             parameters: parameters(&self.study.space),
             created: time(self.record.head.created_ms),
         })
+    }
+
+    /// That there is no winner, although trials completed.
+    fn without_feasible(&self, has_none: bool) -> Option<Notice> {
+        let n_completed = self.record.summary.completed;
+        if !has_none || n_completed == 0 || self.aims.constraints.is_empty() {
+            return None;
+        }
+        let constraints: Vec<String> =
+            self.aims.constraints.iter().map(ToString::to_string).collect();
+        let yet = if self.record.summary.status.is_over() { "" } else { " yet" };
+        let message = format!(
+            "none of the {n_completed} completed trials keeps {}, so there is no winner{yet}",
+            constraints.join(" and ")
+        );
+        Some(Notice { place: Place::default(), message })
     }
 
     /// That a rerun had the copies that were sent with the study it repeats.
@@ -118,17 +159,55 @@ impl Asked {
             None if self.record.is_partitioned() => None,
             None => Some(0),
         };
+        let is_of_shared = entity.is_some() && self.selection() == Selection::Shared;
+        // Whoever leads in one objective is a front, which is known without reading all trials.
+        let is_front = self.aims.are_several() || !self.aims.are_plain() && top == 1;
+        if is_front && !is_of_shared {
+            return self.on_front(entity, top);
+        }
         let Some(index) = entity else {
             let ranked = self.shared(top)?;
-            return ranked.iter().map(|ranked| self.view(None, None, ranked)).collect();
+            return self.views(None, &ranked);
         };
         let ranked = match self.selection() {
             Selection::Raw if top == 1 => self.raw_best(index)?.into_iter().collect(),
             Selection::Raw => self.ranking_of(index, top)?,
             Selection::Shared => self.own_values(index, &self.shared(top)?)?,
         };
-        let key = self.key(index)?;
-        ranked.iter().map(|ranked| self.view(Some(index), key.clone(), ranked)).collect()
+        self.views(Some(index), &ranked)
+    }
+
+    /// The first so many of the front.
+    fn on_front(&self, index: Option<u32>, top: usize) -> Result<Vec<BestView>, QueryError> {
+        let standing;
+        let own;
+        let front = match index {
+            Some(index) if self.record.is_partitioned() => {
+                own = self.front_of(index)?;
+                &own
+            }
+            _ => {
+                standing = self.standing()?;
+                &standing.front
+            }
+        };
+        let key = index.map(|index| self.key(index)).transpose()?.flatten();
+        let view = |held: &Held| {
+            let values = Some(held.values.clone());
+            self.view(index, key.clone(), &held.ranked(), values)
+        };
+        front.iter().take(top).map(view).collect()
+    }
+
+    fn views(&self, index: Option<u32>, ranked: &[Ranked]) -> Result<Vec<BestView>, QueryError> {
+        let key = index.map(|index| self.key(index)).transpose()?.flatten();
+        let numbers: Vec<u32> = ranked.iter().map(|ranked| ranked.configuration).collect();
+        let values = match self.aims.are_plain() {
+            true => vec![None; ranked.len()],
+            false => self.values_of(index, &numbers)?.into_iter().map(Some).collect(),
+        };
+        let pairs = ranked.iter().zip(values);
+        pairs.map(|(ranked, values)| self.view(index, key.clone(), ranked, values)).collect()
     }
 
     /// The best of each entity from this one on, with the entity's index.
@@ -143,6 +222,7 @@ impl Asked {
             Selection::Shared => self.values_of_shared()?,
         };
         let entities = first..self.record.head.entities;
+        let mut group = Group::default();
         Ok(entities.filter_map(move |index| {
             let ranked = match (selection, &shared) {
                 (Selection::Raw, _) => self.raw_best(index),
@@ -152,8 +232,13 @@ impl Asked {
                     Ok((!value.is_nan()).then_some(Ranked { value, ..*ranked }))
                 }
             };
-            let view =
-                |ranked: Ranked| Ok((index, self.view(Some(index), self.key(index)?, &ranked)?));
+            let view = |ranked: Ranked| {
+                let values = match self.aims.are_plain() {
+                    true => None,
+                    false => Some(group.values(&self, index, shared.as_ref())?),
+                };
+                Ok((index, self.view(Some(index), self.key(index)?, &ranked, values)?))
+            };
             ranked.map(|ranked| ranked.map(view)).transpose().map(Result::flatten)
         }))
     }
@@ -206,13 +291,21 @@ impl Asked {
         let mut top = Top::new(self.study.objective.goal, n);
         for block in self.journal.blocks(&self.record, Some(index), 0) {
             for outcome in block?.1.iter().filter(|outcome| outcome.entity == index) {
-                if let End::Completed { value } = outcome.end {
+                if let Some(value) = self.counts(outcome) {
                     let configuration = outcome.configuration;
                     top.push(Ranked { configuration, value, completed: 1 });
                 }
             }
         }
         Ok(top.into_ranked())
+    }
+
+    /// The value of a trial that may win.
+    fn counts(&self, outcome: &Outcome) -> Option<f64> {
+        match outcome.end {
+            End::Completed { value } if self.aims.keeps(value, &outcome.further) => Some(value),
+            _ => None,
+        }
     }
 
     /// The best configurations over all entities.
@@ -224,7 +317,7 @@ impl Asked {
         let head = &self.record.head;
         let mut shared = Shared::new(self.study.objective.goal, head.entities, n);
         for block in self.journal.blocks(&self.record, None, 0) {
-            block?.1.iter().for_each(|outcome| shared.push(outcome));
+            block?.1.iter().for_each(|outcome| shared.push(outcome, self.counts(outcome)));
         }
         Ok(shared.into_ranked())
     }
@@ -236,8 +329,8 @@ impl Asked {
         for block in self.journal.blocks(&self.record, Some(index), 0) {
             for outcome in block?.1.iter().filter(|outcome| outcome.entity == index) {
                 let at = ranked.iter().position(|r| r.configuration == outcome.configuration);
-                if let (Some(at), End::Completed { value }) = (at, &outcome.end) {
-                    values[at] = Some(*value);
+                if let (Some(at), Some(value)) = (at, self.counts(outcome)) {
+                    values[at] = Some(value);
                 }
             }
         }
@@ -257,7 +350,7 @@ impl Asked {
         let mut values = vec![f64::NAN; self.record.head.entities as usize];
         for block in self.journal.blocks(&self.record, None, 0) {
             for outcome in block?.1 {
-                if let End::Completed { value } = outcome.end
+                if let Some(value) = self.counts(&outcome)
                     && outcome.configuration == ranked.configuration
                     && let Some(slot) = values.get_mut(outcome.entity as usize)
                 {
@@ -275,6 +368,7 @@ impl Asked {
         index: Option<u32>,
         key: Option<EntityKey>,
         ranked: &Ranked,
+        values: Option<Vec<f64>>,
     ) -> Result<BestView, QueryError> {
         let configuration = self.configuration(ranked.configuration)?;
         let model = match index {
@@ -285,6 +379,7 @@ impl Asked {
         Ok(BestView {
             entity: key,
             value: ranked.value,
+            values: values.map(|values| Values::new(&self.aims.metrics, values)),
             learner: self.learner(&configuration),
             command: self.command(&configuration),
             configuration,
@@ -333,6 +428,42 @@ impl Asked {
             _ => None,
         }
     }
+}
+
+/// The values of some entities' winners: those of as many as the journal keeps together.
+#[derive(Default)]
+struct Group {
+    number: Option<u32>,
+    values: HashMap<u32, Vec<f64>>,
+}
+
+impl Group {
+    fn values(
+        &mut self,
+        asked: &Asked,
+        index: u32,
+        shared: Option<&SharedValues>,
+    ) -> Result<Vec<f64>, QueryError> {
+        let number = index / BLOCK_ENTITIES;
+        if self.number != Some(number) {
+            let first = number * BLOCK_ENTITIES;
+            let last = first.saturating_add(BLOCK_ENTITIES).min(asked.record.head.entities);
+            let mut winners = HashMap::new();
+            for entity in first..last {
+                let winner = match shared {
+                    Some((ranked, _)) => Some(ranked.configuration),
+                    None => asked.raw_best(entity)?.map(|ranked| ranked.configuration),
+                };
+                winners.extend(winner.map(|winner| (entity, winner)));
+            }
+            (self.number, self.values) = (Some(number), asked.values_of_winners(&winners)?);
+        }
+        Ok(self.values.remove(&index).unwrap_or_default())
+    }
+}
+
+fn metric(objective: &Objective) -> MetricView {
+    MetricView { name: objective.metric.clone(), goal: objective.goal }
 }
 
 /// A model that was fitted; where that failed, why.

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use fleetfit_search_spaces::{End, Goal, Outcome};
+use fleetfit_search_spaces::{Goal, Outcome};
 
 use crate::state::{Mean, Ranked};
 
@@ -56,14 +56,15 @@ impl Shared {
         Self { n_entities, top: Top::new(goal, n), open: HashMap::new() }
     }
 
-    pub(super) fn push(&mut self, outcome: &Outcome) {
+    /// Takes the end of a trial in, with its value where it may win.
+    pub(super) fn push(&mut self, outcome: &Outcome, value: Option<f64>) {
         let n_entities = self.n_entities;
         let open = self
             .open
             .entry(outcome.configuration)
             .or_insert_with(|| OpenSum { values: vec![f64::NAN; n_entities as usize], n_ended: 0 });
         open.n_ended += 1;
-        if let End::Completed { value } = outcome.end
+        if let Some(value) = value
             && let Some(slot) = open.values.get_mut(outcome.entity as usize)
         {
             *slot = value;

@@ -9,6 +9,8 @@ use fleetfit_search_spaces::{
     Setting, Study, Value, ValueRule, Work,
 };
 
+mod fronts;
+
 use super::trials::{Rows, page_of, seen};
 use super::*;
 use crate::event::Fact;
@@ -46,17 +48,23 @@ fn study(work: Work, selection: Selection) -> Study {
             goal: Goal::Maximize,
             value: ValueRule::Best,
         },
+        further_objectives: Vec::new(),
+        constraints: Vec::new(),
         limits: Limits {
             max_total_trials: 100,
             max_concurrent_trials: 4,
             timeout_s: 60.0,
             trial_timeout_s: None,
+            improvement: None,
+            stop_when_converged: false,
         },
         early_termination: None,
         data: None,
         automl: None,
         selection,
         priority: fleetfit_search_spaces::Priority::Medium,
+        points_to_evaluate: Vec::new(),
+        start_from: Vec::new(),
         seed: None,
         notices: vec![Notice { place: Place::default(), message: "from the job".into() }],
         cannot_run: Vec::new(),
@@ -95,6 +103,7 @@ fn outcomes() -> Vec<Outcome> {
                 started_ms: 1_700_000_000_000 + u64::from(entity),
                 ended_ms: 1_700_000_001_234 + u64::from(entity),
                 reports: Vec::new(),
+                further: Vec::new(),
             }
         })
         .collect()
@@ -198,7 +207,8 @@ impl Fixture {
 
     fn asked(&self, study: Study) -> Asked {
         let record = find(&self.journal, "asked").unwrap();
-        Asked { journal: self.journal.clone(), record, study: Arc::new(study) }
+        let aims = fleetfit_search_spaces::Aims::of(&study);
+        Asked { journal: self.journal.clone(), record, study: Arc::new(study), aims }
     }
 
     fn chosen(&self, selection: Selection) -> Asked {

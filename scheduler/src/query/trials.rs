@@ -6,7 +6,9 @@ use fleetfit_search_spaces::{Configuration, End, EntityKey, Outcome, TrialState}
 use serde::Serialize;
 
 use super::asked::Asked;
-use super::{MAX_PAGE, Page, QueryError, StatusView, TrialCounts, TrialRow, entity, find, time};
+use super::{
+    MAX_PAGE, Page, QueryError, StatusView, TrialCounts, TrialRow, Values, entity, find, time,
+};
 use crate::journal::{Blocks, Ends, Journal, JournalError, StudyId, StudyRecord};
 
 /// How many keys and configurations are remembered from row to row.
@@ -285,6 +287,17 @@ impl Rows {
             }
         };
         let state = outcome.end.state();
+        let aims = &self.asked.aims;
+        let completed = match outcome.end {
+            End::Completed { value } if !aims.are_plain() => Some(value),
+            _ => None,
+        };
+        let values = completed.map(|value| {
+            let all = std::iter::once(value).chain(outcome.further.iter().copied());
+            Values::new(&aims.metrics, all)
+        });
+        let feasible = completed.filter(|_| !aims.constraints.is_empty());
+        let feasible = feasible.map(|value| aims.keeps(value, &outcome.further));
         let (value, reason) = match outcome.end {
             End::Completed { value } => (Some(value), None),
             End::Stopped { value, reason } => (value, Some(reason)),
@@ -295,6 +308,8 @@ impl Rows {
             entity,
             state,
             value,
+            values,
+            feasible,
             learner: self.asked.learner(&configuration),
             configuration,
             reason,

@@ -13,6 +13,7 @@ use rand_pcg::Pcg64;
 use super::auto::Auto;
 use super::axes::Axes;
 use super::cma_es::CmaEs;
+use super::earlier::{Earlier, Taught};
 use super::gp::Gp;
 use super::history::{Fate, History};
 use super::random::unit;
@@ -47,7 +48,7 @@ impl Method {
     fn propose(&mut self, axes: &Axes, history: &History, draw: &mut Pcg64) -> Vec<Vec<f64>> {
         match self {
             Self::Tpe(tpe) => tpe.propose(axes, history, draw),
-            Self::Gp(gp) => gp.propose(axes, history, draw),
+            Self::Gp(gp) => gp.propose(axes, history, &vec![f64::NAN; axes.kinds().len()], draw),
             Self::CmaEs(cma_es) => cma_es.propose(axes, history, draw),
             Self::Auto(auto) => auto.propose(axes, history, draw),
         }
@@ -59,7 +60,11 @@ pub(super) struct Adaptive {
     axes: Axes,
     seed: u64,
     sequence: Sobol,
+    /// Earlier trials come first in it, and shift the numbers of its own.
     history: History,
+    taught: Taught,
+    /// Its own trials alone, where there are earlier ones that may mislead.
+    own: Option<History>,
     seen: Seen,
     method: Method,
 }
@@ -72,6 +77,8 @@ impl Adaptive {
             axes: Axes::new(space),
             seed,
             history: History::default(),
+            taught: Taught::default(),
+            own: None,
             method,
         }
     }
@@ -82,13 +89,26 @@ impl Sampler for Adaptive {
         if self.seen.is_exhausted() {
             return None;
         }
+        for history in self.own.iter_mut().chain([&mut self.history]) {
+            history.settle();
+        }
+        let n_earlier = self.taught.n_numbers();
+        if n_earlier > 0
+            && let Some(counted) = self.taught.account(&self.axes, self.history.from(n_earlier))
+        {
+            self.history.begin_with(counted, n_earlier);
+        }
+        let history = match &self.own {
+            Some(own) if self.taught.is_guarded(number, own.n_ended()) => own,
+            _ => &self.history,
+        };
         let number = u64::from(number);
         let state = [mix(&[self.seed, number, 2]), mix(&[self.seed, number, 3])];
         let state = u128::from(state[0]) << 64 | u128::from(state[1]);
         let mut draw = Pcg64::new(state, u128::from(number));
-        let points = match self.history.n_ended() < self.method.n_first(&self.axes) {
+        let points = match history.n_ended() < self.method.n_first(&self.axes) {
             true => vec![self.sequence.units(number)],
-            false => self.method.propose(&self.axes, &self.history, &mut draw),
+            false => self.method.propose(&self.axes, history, &mut draw),
         };
         let mut repeated = None;
         for mut units in points {
@@ -97,7 +117,7 @@ impl Sampler for Adaptive {
             if self.seen.contains(self.axes.space(), &configuration) {
                 continue;
             }
-            if !self.history.holds(&units) {
+            if !self.history.holds(&units, n_earlier) {
                 return Some(configuration);
             }
             // A finite branch of an endless space: where it is used up, a point comes again.
@@ -120,11 +140,22 @@ impl Sampler for Adaptive {
 
     fn seen(&mut self, number: u32, configuration: &Configuration) {
         self.seen.insert(self.axes.space(), configuration);
-        self.history.begin(&self.axes, number, configuration);
+        let number = number.saturating_add(self.taught.n_numbers());
+        for history in self.own.iter_mut().chain([&mut self.history]) {
+            history.begin(&self.axes, number, configuration);
+        }
     }
 
     fn told(&mut self, number: u32, fate: Fate) {
-        self.history.end(number, fate);
+        let number = number.saturating_add(self.taught.n_numbers());
+        for history in self.own.iter_mut().chain([&mut self.history]) {
+            history.end(number, fate);
+        }
+    }
+
+    fn earlier(&mut self, trials: &[Earlier]) {
+        self.taught = Taught::new(&self.axes, trials);
+        self.own = trials.iter().any(|trial| !trial.is_same).then(History::default);
     }
 
     fn learns(&self) -> bool {

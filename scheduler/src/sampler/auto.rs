@@ -1,15 +1,16 @@
 //! What `auto` and `bayesian` stand for where there are few axes: a Gaussian process, which needs
 //! the fewest trials, and in between the Parzen estimators, which go on looking where the process is
-//! sure that there is nothing to be found.
+//! sure that there is nothing to be found. Branches of a conditional space take turns then, for each
+//! of both: the process alone settles on one of them too soon.
 
 use rand_pcg::Pcg64;
 
 use super::axes::Axes;
 use super::gp::Gp;
 use super::history::History;
-use super::tpe::Tpe;
+use super::tpe::{Tpe, choose_branches};
 
-/// How many trials have ended when the estimators begin to have a say.
+/// How many trials have ended when the estimators begin to have a say, and branches take turns.
 const ALONE: usize = 60;
 
 /// Then every so manieth proposal is theirs.
@@ -36,10 +37,14 @@ impl Auto {
         draw: &mut Pcg64,
     ) -> Vec<Vec<f64>> {
         let next = history.trials().last().map_or(0, |past| past.number as usize + 1);
-        if history.n_ended() >= ALONE && next % EVERY == EVERY - 1 {
-            return self.tpe.propose(axes, history, draw);
+        let mut fixed = vec![f64::NAN; axes.kinds().len()];
+        if history.n_ended() >= ALONE {
+            if next % EVERY == EVERY - 1 {
+                return self.tpe.propose(axes, history, draw);
+            }
+            choose_branches(axes, history, &mut fixed);
         }
-        let points = self.gp.propose(axes, history, draw);
+        let points = self.gp.propose(axes, history, &fixed, draw);
         match points.is_empty() {
             true => self.tpe.propose(axes, history, draw),
             false => points,

@@ -105,11 +105,7 @@ impl CmaEs {
         let mut ended: Vec<&Past> =
             history.trials().iter().filter(|past| past.fate.is_some()).collect();
         let first = ended.len().min(N_FIRST);
-        let best = ended[..first].iter().copied().min_by(|one, other| tpe::compare(one, other));
-        let mean = match best {
-            Some(past) => at(past, own),
-            None => vec![0.5; own.len()],
-        };
+        let mean = mean(&ended[..first], own);
         let start = key(0, &ended[..first]);
         let mut search = Search::new(mean, generation_size(own.len()), 0);
         let mut rest = ended.split_off(first);
@@ -178,6 +174,25 @@ fn is_own(axes: &Axes, axis: usize) -> bool {
     axes.parent(axis).is_none() && !matches!(axes.kinds()[axis], Kind::Category(_))
 }
 
+/// Where a search starts: the mean of the better half of the trials that completed before it,
+/// weighted by rank as a generation's are; the middle where none did. It is nearer to most places than the best of them is, which matters the more
+/// axes there are.
+fn mean(first: &[&Past], own: &[usize]) -> Vec<f64> {
+    let mut ranked: Vec<&Past> =
+        first.iter().copied().filter(|past| past.loss().is_some()).collect();
+    ranked.sort_by(|one, other| tpe::compare(one, other));
+    let n = ranked.len().div_ceil(2);
+    let (mut mean, mut sum) = (vec![0.0; own.len()], 0.0);
+    for (rank, past) in ranked.iter().take(n).enumerate() {
+        let weight = ((n as f64 + 0.5) / (rank as f64 + 1.0)).ln();
+        sum += weight;
+        for (mean, unit) in mean.iter_mut().zip(at(past, own)) {
+            *mean += weight * unit;
+        }
+    }
+    mean.into_iter().map(|total| if sum > 0.0 { total / sum } else { 0.5 }).collect()
+}
+
 /// How much wider than the distribution an axis is drawn from.
 fn width(kind: &Kind, distribution: &Distribution, place: usize) -> f64 {
     let Kind::Ordered(levels) = kind else { return 1.0 };
@@ -202,6 +217,7 @@ fn key(last: u64, trials: &[&Past]) -> u64 {
     trials.iter().fold(last, |key, past| {
         let (class, value) = match past.fate {
             Some(Fate::Completed(loss)) => (1, loss.to_bits()),
+            Some(Fate::Judged(losses)) => (1, losses.first().to_bits()),
             Some(Fate::Stopped(Some(reached))) => (2, reached.to_bits()),
             Some(Fate::Stopped(None)) => (3, 0),
             Some(Fate::Failed) => (4, 0),

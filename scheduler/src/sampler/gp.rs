@@ -9,6 +9,7 @@
 mod arithmetic;
 mod factor;
 mod fit;
+mod gain;
 mod kernel;
 mod known;
 mod likelihood;
@@ -67,13 +68,17 @@ impl Gp {
         (axes.kinds().len() + 2).clamp(5, 10)
     }
 
-    /// Points to try next, the best first.
+    /// Points to try next, the best first. Coordinates that are `fixed` are settled, where that is a
+    /// number; there what is best among those that share them is to be improved upon.
     pub(super) fn propose(
         &mut self,
         axes: &Axes,
         history: &History,
+        fixed: &[f64],
         draw: &mut Pcg64,
     ) -> Vec<Vec<f64>> {
+        let aimed = history.aimed(draw);
+        let history = aimed.as_ref().unwrap_or(history);
         let known: Vec<Known> = history.trials().iter().filter_map(Known::new).collect();
         if axes.kinds().is_empty() || !known.iter().any(|known| known.has_completed) {
             return far_from_all(axes, history, draw);
@@ -87,7 +92,7 @@ impl Gp {
         for past in &running[running.len().saturating_sub(MOST_RUNNING)..] {
             kept.model.push(&features(axes, &past.units), false);
         }
-        let points = kept.proposals(axes, history, draw);
+        let points = kept.proposals(axes, history, fixed, draw);
         kept.model.truncate(kept.seen.len());
         self.kept = Some(Box::new(kept));
         points
@@ -125,15 +130,37 @@ impl Kept {
         self
     }
 
+    /// Which trials an improvement is one of: those that have completed and share the settled
+    /// coordinates, or all that have completed where none shares them.
+    fn counting(&self, history: &History, fixed: &[f64]) -> Vec<bool> {
+        let is_kin = |units: &[f64]| {
+            fixed.iter().zip(units).all(|(fixed, unit)| fixed.is_nan() || fixed == unit)
+        };
+        let has_completed: Vec<bool> = self.seen.iter().map(|known| known.has_completed).collect();
+        let counts = self
+            .seen
+            .iter()
+            .map(|known| known.has_completed && known.units(history).is_some_and(is_kin));
+        let counts: Vec<bool> = counts.collect();
+        if counts.contains(&true) { counts } else { has_completed }
+    }
+
     /// Points of which most improvement is expected.
-    fn proposals(&self, axes: &Axes, history: &History, draw: &mut Pcg64) -> Vec<Vec<f64>> {
+    fn proposals(
+        &self,
+        axes: &Axes,
+        history: &History,
+        fixed: &[f64],
+        draw: &mut Pcg64,
+    ) -> Vec<Vec<f64>> {
         let (seen, model) = (&self.seen, &self.model);
         let losses = losses(seen, &sorted_losses(seen));
         let values: Vec<f64> = losses.iter().map(|&loss| self.fitted.warp.apply(loss)).collect();
         let is_weak = are_weak(seen);
         let draws = normals(model.len() - seen.len(), draw);
-        let posterior = model.posterior(&values, &is_weak, &draws);
-        let mut order: Vec<usize> = (0..seen.len()).filter(|&i| !is_weak[i]).collect();
+        let counts = self.counting(history, fixed);
+        let posterior = model.posterior(&values, &is_weak, &counts, &draws);
+        let mut order: Vec<usize> = (0..seen.len()).filter(|&i| counts[i]).collect();
         order.sort_by(|&a, &b| posterior.means[a].total_cmp(&posterior.means[b]));
         let centers = order.iter().take(4).filter_map(|&i| seen[i].units(history));
         let n = model.len();
@@ -143,6 +170,7 @@ impl Kept {
         let search = Search {
             axes,
             posterior: &posterior,
+            fixed,
             centers: centers.map(<[f64]>::to_vec).collect(),
             lengths: &self.fitted.lengths,
             n_candidates: (SEARCH_COST / cost.max(1)).clamp(64, MOST_CANDIDATES),
@@ -234,6 +262,11 @@ mod tests {
         Axes::new(SearchSpace { parameters })
     }
 
+    /// Nothing settled.
+    fn free(axes: &Axes) -> Vec<f64> {
+        vec![f64::NAN; axes.kinds().len()]
+    }
+
     fn draw(number: u64) -> Pcg64 {
         Pcg64::new(u128::from(number) + 77, 1)
     }
@@ -288,7 +321,7 @@ mod tests {
             least = least.min(past.loss().unwrap());
         }
         for number in 8..n {
-            let points = gp.propose(axes, &history, &mut draw(u64::from(number)));
+            let points = gp.propose(axes, &history, &free(axes), &mut draw(u64::from(number)));
             check_points(axes, &points);
             let mut units = points[0].clone();
             axes.settle(&mut units);
@@ -325,6 +358,24 @@ mod tests {
     }
 
     #[test]
+    fn what_is_settled_stays_and_is_improved_upon_by_itself() {
+        let axes = mixed();
+        let fate = |_, units: &[f64]| Some(Fate::Completed(bowl(units)));
+        let history = history(&axes, 40, fate);
+        for branch in 0..3 {
+            let mut fixed = free(&axes);
+            fixed[3] = (f64::from(branch) + 0.5) / 3.0;
+            let points = Gp::default().propose(&axes, &history, &fixed, &mut draw(1));
+            check_points(&axes, &points);
+            assert!(points.iter().all(|point| point[3] == fixed[3]), "{branch}");
+        }
+        // Here nothing has completed: then an improvement is one of all.
+        let mut fixed = free(&axes);
+        fixed[1] = 0.123;
+        assert!(!Gp::default().propose(&axes, &history, &fixed, &mut draw(1)).is_empty());
+    }
+
+    #[test]
     fn proposals_follow_from_the_history_and_the_draw() {
         for axes in [cube(2), mixed()] {
             let fate = |number: u32, units: &[f64]| match number {
@@ -336,9 +387,11 @@ mod tests {
             let mut kept = Gp::default();
             for n in [12, 13, 30, 47, 53, 55] {
                 let history = history(&axes, n, fate);
-                let with_kept = kept.propose(&axes, &history, &mut draw(u64::from(n)));
-                let again = kept.propose(&axes, &history, &mut draw(u64::from(n)));
-                let anew = Gp::default().propose(&axes, &history, &mut draw(u64::from(n)));
+                let with_kept =
+                    kept.propose(&axes, &history, &free(&axes), &mut draw(u64::from(n)));
+                let again = kept.propose(&axes, &history, &free(&axes), &mut draw(u64::from(n)));
+                let anew =
+                    Gp::default().propose(&axes, &history, &free(&axes), &mut draw(u64::from(n)));
                 // Bit by bit: coordinates that do not exist are no numbers.
                 let bits = |points: &[Vec<f64>]| -> Vec<u64> {
                     points.iter().flatten().map(|unit| unit.to_bits()).collect()
@@ -371,7 +424,10 @@ mod tests {
             for fate in fates {
                 for n in [0, 1, 2, 40] {
                     let history = history(&axes, n, fate);
-                    check_points(&axes, &Gp::default().propose(&axes, &history, &mut draw(1)));
+                    check_points(
+                        &axes,
+                        &Gp::default().propose(&axes, &history, &free(&axes), &mut draw(1)),
+                    );
                 }
             }
         }
@@ -389,7 +445,10 @@ mod tests {
                     history.end(number, Fate::Completed(f64::from(number % 3)));
                 }
             }
-            check_points(&axes, &Gp::default().propose(&axes, &history, &mut draw(1)));
+            check_points(
+                &axes,
+                &Gp::default().propose(&axes, &history, &free(&axes), &mut draw(1)),
+            );
         }
     }
 
@@ -406,7 +465,7 @@ mod tests {
             let history = history(axes, 14, |number, units| {
                 (number < 12).then_some(Fate::Completed(bowl(units)))
             });
-            check_points(axes, &Gp::default().propose(axes, &history, &mut draw(1)));
+            check_points(axes, &Gp::default().propose(axes, &history, &free(axes), &mut draw(1)));
         }
     }
 
@@ -417,7 +476,7 @@ mod tests {
         let mut gp = Gp::default();
         let mut points: Vec<Vec<f64>> = Vec::new();
         for number in 12..28 {
-            let proposed = gp.propose(&axes, &history, &mut draw(u64::from(number)));
+            let proposed = gp.propose(&axes, &history, &free(&axes), &mut draw(u64::from(number)));
             begin(&axes, &mut history, number, &proposed[0]);
             points.push(proposed[0].clone());
         }
@@ -439,7 +498,7 @@ mod tests {
         let axes = cube(2);
         let history = history(&axes, 1_500, |_, units| Some(Fate::Completed(bowl(units))));
         let mut gp = Gp::default();
-        check_points(&axes, &gp.propose(&axes, &history, &mut draw(1)));
+        check_points(&axes, &gp.propose(&axes, &history, &free(&axes), &mut draw(1)));
         let kept = gp.kept.unwrap();
         assert!(kept.model.len() <= 480, "{}", kept.model.len());
         // The best one is among them.

@@ -16,7 +16,7 @@ pub struct Grid {
     space: SearchSpace,
     seed: u64,
     size: u128,
-    /// Points that were tried before the first, and how many of them the walk has passed.
+    /// Points that are tried whatever the walk comes to, and how many of them it has passed.
     avoided: Vec<Configuration>,
     n_passed: u128,
     n_seen: u128,
@@ -51,12 +51,11 @@ impl Sampler for Grid {
     }
 
     fn seen(&mut self, _: u32, _: &Configuration) {
-        if self.avoided.is_empty() {
-            return;
-        }
-        let first = self.n_seen + self.n_passed;
-        if let Some((index, _)) = self.next_from(first) {
-            self.n_passed += index - first;
+        if !self.avoided.is_empty() {
+            let first = self.n_seen + self.n_passed;
+            if let Some((index, _)) = self.next_from(first) {
+                self.n_passed += index - first;
+            }
         }
         self.n_seen += 1;
     }

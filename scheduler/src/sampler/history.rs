@@ -1,8 +1,17 @@
 //! What was tried so far, as points of the unit cube.
+//!
+//! Methods see one loss a trial. Where there are several, or bounds, it is the trial's place in their
+//! order (`settle`), or one that is made of them anew (`aimed`).
+
+use std::collections::{BTreeMap, BTreeSet};
 
 use fleetfit_search_spaces::Configuration;
+use rand::Rng;
+use rand_pcg::Pcg64;
 
 use super::axes::Axes;
+use super::front::{self, Losses};
+use super::random::unit;
 
 /// More ended trials than this are not remembered: the best quarter and the latest quarter stay.
 const MOST: usize = 4_096;
@@ -12,6 +21,9 @@ const MOST: usize = 4_096;
 pub enum Fate {
     /// Its loss.
     Completed(f64),
+    /// Its losses, where there are several, and how far it is from what has to hold. A method does
+    /// not meet these: it is told a loss that stands for them (`front`).
+    Judged(Losses),
     /// It was stopped early, and what it had reached by then.
     Stopped(Option<f64>),
     /// It has no loss.
@@ -43,6 +55,10 @@ impl Past {
 pub(super) struct History {
     trials: Vec<Past>,
     n_ended: usize,
+    /// By number, where there are several losses or bounds.
+    judged: BTreeMap<u32, Losses>,
+    /// Whether places in their order have changed.
+    is_unsettled: bool,
 }
 
 impl History {
@@ -63,12 +79,64 @@ impl History {
             self.n_ended += usize::from(past.fate.is_none());
             past.fate = Some(match fate {
                 Fate::Completed(loss) if !is_number(loss) => Fate::Failed,
+                Fate::Judged(losses) if losses.are_finite() => {
+                    self.judged.insert(number, losses);
+                    self.is_unsettled = true;
+                    Fate::Completed(losses.first())
+                }
+                Fate::Judged(_) => Fate::Failed,
                 Fate::Stopped(loss) => Fate::Stopped(loss.filter(|&loss| is_number(loss))),
                 fate => fate,
             });
         }
         if self.n_ended > MOST {
+            self.settle();
             self.forget();
+        }
+    }
+
+    /// Puts trials with several losses in order: each has its place as its loss.
+    pub(super) fn settle(&mut self) {
+        if !std::mem::take(&mut self.is_unsettled) {
+            return;
+        }
+        let numbers: Vec<u32> = self.judged.keys().copied().collect();
+        let losses: Vec<Losses> = self.judged.values().copied().collect();
+        let order = front::order(&losses);
+        let mut places = vec![0.0; numbers.len()];
+        for (place, at) in order.into_iter().enumerate() {
+            places[at] = place as f64;
+        }
+        self.set_losses(&numbers, &places);
+    }
+
+    /// The same with one loss made of several, for methods to which its size matters, and not only
+    /// the order. None where each trial has one.
+    pub(super) fn aimed(&self, draw: &mut Pcg64) -> Option<Self> {
+        if self.judged.is_empty() {
+            return None;
+        }
+        let numbers: Vec<u32> = self.judged.keys().copied().collect();
+        let losses: Vec<Losses> = self.judged.values().copied().collect();
+        let scalars = front::scalars(&losses, || unit(draw.next_u64()));
+        let mut aimed =
+            Self { trials: self.trials.clone(), n_ended: self.n_ended, ..Self::default() };
+        aimed.set_losses(&numbers, &scalars);
+        for past in &mut aimed.trials {
+            // What these had reached is of the first objective alone.
+            if let Some(Fate::Stopped(reached)) = &mut past.fate {
+                *reached = None;
+            }
+        }
+        Some(aimed)
+    }
+
+    fn set_losses(&mut self, numbers: &[u32], losses: &[f64]) {
+        for (number, &loss) in numbers.iter().zip(losses) {
+            let place = self.trials.binary_search_by_key(number, |past| past.number);
+            if let Some(past) = place.ok().and_then(|place| self.trials.get_mut(place)) {
+                past.fate = Some(Fate::Completed(loss));
+            }
         }
     }
 
@@ -77,13 +145,28 @@ impl History {
         self.n_ended
     }
 
-    /// Whether the very point is among them.
-    pub(super) fn holds(&self, units: &[f64]) -> bool {
+    /// Those from a number on.
+    pub(super) fn from(&self, number: u32) -> &[Past] {
+        &self.trials[self.trials.partition_point(|past| past.number < number)..]
+    }
+
+    /// Puts these in the place of all before a number; their own numbers ascend up to it.
+    pub(super) fn begin_with(&mut self, pasts: Vec<Past>, number: u32) {
+        let own = self.trials.partition_point(|past| past.number < number);
+        self.trials.splice(..own, pasts);
+        self.n_ended = self.trials.iter().filter(|past| past.fate.is_some()).count();
+        if self.n_ended > MOST {
+            self.forget();
+        }
+    }
+
+    /// Whether the very point is among those from a number on.
+    pub(super) fn holds(&self, units: &[f64], number: u32) -> bool {
         let is_same = |past: &Past| {
             let mut pairs = past.units.iter().zip(units);
             pairs.all(|(own, unit)| own == unit || own.is_nan() && unit.is_nan())
         };
-        self.trials.iter().any(is_same)
+        self.from(number).iter().any(is_same)
     }
 
     /// All that is remembered, by number.
@@ -110,6 +193,10 @@ impl History {
             is_late || is_good
         });
         self.n_ended = self.trials.iter().filter(|past| past.fate.is_some()).count();
+        if !self.judged.is_empty() {
+            let kept: BTreeSet<u32> = self.trials.iter().map(|past| past.number).collect();
+            self.judged.retain(|number, _| kept.contains(number));
+        }
     }
 }
 
@@ -148,12 +235,56 @@ mod tests {
     }
 
     #[test]
+    fn several_losses_become_places_and_sizes() {
+        let axes = line();
+        let mut history = History::default();
+        let ends = [([3.0, 3.0], 0.0), ([1.0, 2.0], 0.0), ([0.0, 0.0], 0.5), ([2.0, 1.0], 0.0)];
+        for (number, (losses, violation)) in (0..).zip(ends) {
+            history.begin(&axes, number, &axes.configuration(&[0.1 * f64::from(number)]));
+            history.end(number, Fate::Judged(Losses::new(losses, violation)));
+        }
+        history.begin(&axes, 4, &axes.configuration(&[0.9]));
+        history.end(4, Fate::Judged(Losses::new([f64::NAN, 1.0], 0.0)));
+        history.settle();
+        let losses = |history: &History| -> Vec<Option<f64>> {
+            history.trials().iter().map(Past::loss).collect()
+        };
+        let places = losses(&history);
+        assert_eq!((places[0], places[2], places[4]), (Some(2.0), Some(3.0), None));
+        let aimed = history.aimed(&mut Pcg64::new(1, 1)).unwrap();
+        let sizes = losses(&aimed);
+        assert!(sizes[0] > sizes[1] && sizes[0] > sizes[3] && sizes[4].is_none(), "{sizes:?}");
+        assert_eq!(places, losses(&history));
+        let mut plain = History::default();
+        plain.begin(&axes, 0, &axes.configuration(&[0.5]));
+        plain.end(0, Fate::Completed(7.0));
+        plain.settle();
+        assert!(plain.aimed(&mut Pcg64::new(1, 1)).is_none());
+        assert_eq!(plain.trials()[0].loss(), Some(7.0));
+    }
+
+    #[test]
+    fn the_front_is_remembered() {
+        let axes = line();
+        let mut history = History::default();
+        for number in 0..10_000u32 {
+            let unit = f64::from(number) / 10_000.0;
+            history.begin(&axes, number, &axes.configuration(&[unit]));
+            let first = f64::from(number * 37 % 1_000);
+            let second = if number < 50 { 1_000.0 - first } else { 2_000.0 - first };
+            history.end(number, Fate::Judged(Losses::new([first, second], 0.0)));
+        }
+        assert!(history.n_ended() <= MOST && history.judged.len() == history.n_ended());
+        assert!((0..50).all(|number| history.judged.contains_key(&number)));
+    }
+
+    #[test]
     fn a_point_is_found_again() {
         let axes = line();
         let mut history = History::default();
         history.begin(&axes, 0, &axes.configuration(&[0.25]));
-        assert!(history.holds(&[0.25]));
-        assert!(!history.holds(&[0.5]));
+        assert!(history.holds(&[0.25], 0));
+        assert!(!history.holds(&[0.5], 0));
     }
 
     #[test]

@@ -59,6 +59,14 @@ impl Sampler for Random {
     }
 }
 
+/// Numbers in [0, 1) for what the user leaves open in a configuration.
+pub(crate) fn draws(seed: u64, number: u64) -> impl FnMut() -> f64 {
+    let state = [mix(&[seed, number, 6]), mix(&[seed, number, 7])];
+    let state = u128::from(state[0]) << 64 | u128::from(state[1]);
+    let mut generator = Pcg64::new(state, u128::from(number));
+    move || unit(generator.next_u64())
+}
+
 /// A number in [0, 1) from the 53 highest bits.
 pub(super) fn unit(bits: u64) -> f64 {
     (bits >> 11) as f64 / (1u64 << 53) as f64

@@ -95,6 +95,7 @@ impl Sampler for Sobol {
 
     fn avoid(&mut self, configuration: &Configuration) {
         // It is no point of the sequence, which stays where it is.
+        self.next_cursor = None;
         self.seen.insert(&self.space, configuration);
     }
 }

@@ -6,8 +6,9 @@
 //! "Tree-structured Parzen estimator" (2023). Deviations: a fifth of the trials is good, weighted by
 //! rank as the parents in CMA-ES are; kernels are as wide as the trials they stand for are spread,
 //! narrower for those that are not good; branches of a conditional space take turns (`branches`), and
-//! each has estimators of its own. Trials that still run count among those that are not good, so that
-//! others keep away from them.
+//! each has estimators of its own. Trials that still run count a little among those that are not good, so
+//! that others keep away from them, and the more of them there are, the fewer of the others are good:
+//! where few steps are left, each has to be larger.
 
 mod branches;
 mod normal;
@@ -16,12 +17,12 @@ mod standing;
 
 use rand_pcg::Pcg64;
 
-use self::branches::choose_branches;
+pub(super) use self::branches::choose_branches;
 use self::parzen::{Parzen, Scratch};
 use self::standing::Standing;
 pub(super) use self::standing::compare;
 use super::axes::Axes;
-use super::history::History;
+use super::history::{History, Past};
 
 /// Trials before the first proposal.
 const N_FIRST: usize = 10;
@@ -31,6 +32,10 @@ const GOOD_WIDTH: f64 = 0.6;
 
 /// The same of all others.
 const BAD_WIDTH: f64 = 0.5;
+
+/// What a trial that runs counts among those that are not good: enough to tell two of the same place
+/// apart, and not so much that many of them drive the others away from where the good ones are.
+const RUNNING_WEIGHT: f64 = 0.05;
 
 /// Points that are compared. More of them find the best known place again and again.
 const N_CANDIDATES: usize = 16;
@@ -58,9 +63,12 @@ impl Tpe {
         let kin = choose_branches(axes, history, &mut units);
         let is_free = |&axis: &usize| units[axis].is_nan() && axes.is_active(axis, &units);
         let free: Vec<usize> = (0..units.len()).filter(is_free).collect();
-        let standing = Standing::of(kin);
+        let n_running = history.trials().len() - history.n_ended();
+        let standing = Standing::of(kin, n_running);
         let good = Parzen::new(axes, &free, &standing.good, &standing.weights, GOOD_WIDTH);
-        let bad = Parzen::new(axes, &free, &standing.bad, &[], BAD_WIDTH);
+        let weight = |past: &&Past| if past.fate.is_none() { RUNNING_WEIGHT } else { 1.0 };
+        let weights: Vec<f64> = standing.bad.iter().map(weight).collect();
+        let bad = Parzen::new(axes, &free, &standing.bad, &weights, BAD_WIDTH);
         let mut candidates: Vec<(f64, Vec<f64>)> = (0..N_CANDIDATES)
             .map(|_| {
                 let mut candidate = units.clone();

@@ -5,7 +5,7 @@
 
 use fleetfit_search_spaces::wire::{Assignment, Task};
 
-use super::flight::{Piece, Purpose};
+use super::flight::{Piece, Purpose, Stage};
 use super::{Phase, StudyState};
 use crate::event::{EndedBy, Step};
 
@@ -19,7 +19,12 @@ impl StudyState {
             return;
         }
         let (purpose, blocks) = match assignment.task {
-            Task::Try(blocks) => (Purpose::Try, blocks),
+            Task::Try(blocks) => {
+                // All of a study's trials that come home whole are asked for alike.
+                let first = blocks.first().map(|block| self.first_stage(block.tried.number));
+                (Purpose::Try(first.unwrap_or_default()), blocks)
+            }
+            Task::Climb { after, rung, blocks } => (Purpose::Try(Stage { after, rung }), blocks),
             Task::Refit(blocks) => (Purpose::Refit, blocks),
         };
         // The message came from outside: no range in it is believed.
@@ -32,7 +37,8 @@ impl StudyState {
         let parts = parts.collect();
         let piece = Piece { number: key.number, attempt: key.attempt, deaths: 0, purpose, parts };
         let parts = self.left(&piece);
-        if purpose == Purpose::Try && self.phase == Phase::Searching {
+        let is_try = matches!(purpose, Purpose::Try(_));
+        if is_try && self.phase == Phase::Searching {
             for &(number, _) in &parts {
                 self.mark_handed_out(number);
             }
@@ -41,7 +47,7 @@ impl StudyState {
             return;
         }
         self.flight.adopt(Piece { parts, ..piece });
-        if purpose == Purpose::Try && self.ended_by == Some(EndedBy::Timeout) {
+        if is_try && self.ended_by == Some(EndedBy::Timeout) {
             step.commands.push(Self::stop_for_timeout());
         }
     }

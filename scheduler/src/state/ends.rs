@@ -4,7 +4,7 @@
 //! counts; nothing else does.
 
 use fleetfit_search_spaces::wire::Refit;
-use fleetfit_search_spaces::{End, Outcome};
+use fleetfit_search_spaces::{Aims, End, Outcome};
 
 use super::flight::{self, MAX_DEATHS, Piece, Purpose};
 use super::{Phase, StudyState, tally};
@@ -16,24 +16,35 @@ impl StudyState {
         if self.phase == Phase::Closed {
             return;
         }
-        let piece = self.flight.piece_out(assignment);
-        let n_trials = piece.map_or(1, |piece| flight::n_trials(&piece.parts));
-        self.pace.hear(n_trials, &outcomes);
+        self.hear_pace(assignment, outcomes.iter().map(|one| (one.started_ms, one.ended_ms)));
         let is_stale = assignment < self.first_resumed;
-        let mut first = Vec::new();
-        for outcome in outcomes {
-            let outcome = cleaned(outcome);
-            let is_moot = is_stale && matches!(outcome.end, End::Stopped { .. });
-            if !is_moot && self.apply_outcome(&outcome) {
-                first.push(outcome);
+        // In the place of what came, as there may be thousands.
+        let own = |outcome| {
+            let outcome = cleaned(outcome, &self.aims);
+            match &self.climb {
+                Some(climb) => climb.with_earlier(outcome),
+                None => outcome,
             }
-        }
+        };
+        let mut first: Vec<Outcome> = outcomes.into_iter().map(own).collect();
+        first.retain(|outcome| {
+            let is_moot = is_stale && matches!(outcome.end, End::Stopped { .. });
+            !is_moot && self.apply_outcome(outcome)
+        });
         if !first.is_empty() {
             self.choose_winners();
             step.facts.push(Fact::Ended { outcomes: first });
             self.note_elapsed(step);
         }
+        self.judge(step);
         self.drop_if_done(assignment);
+    }
+
+    /// What took how long, in an assignment's trials.
+    pub(super) fn hear_pace(&mut self, assignment: u64, spans: impl Iterator<Item = (u64, u64)>) {
+        let piece = self.flight.piece_out(assignment);
+        let n_trials = piece.map_or(1, |piece| flight::n_trials(&piece.parts));
+        self.pace.hear(n_trials, spans);
     }
 
     /// Takes the end of a trial in; false if it had ended or is none of this study's.
@@ -46,28 +57,43 @@ impl StudyState {
             End::Stopped { .. } => (None, &mut self.counts.stopped),
             End::Failed { .. } => (None, &mut self.counts.failed),
         };
+        // Whoever breaks a bound does not win, and so has no value that counts.
+        let value = value.filter(|&value| self.aims.keeps(value, &outcome.further));
         if !open.tally.end(outcome.entity, value) {
             return false;
         }
         let learns = self.sampler.as_ref().is_some_and(|sampler| sampler.learns());
-        if learns {
-            let goal = self.standings.goal();
-            open.told.end(outcome.entity, &outcome.end, goal, &mut self.yardsticks);
+        if learns || self.stall.is_some() || self.converged.is_some() {
+            open.told.end(outcome, &self.aims, &mut self.yardsticks);
         }
         let mean = open.tally.is_complete().then(|| open.tally.mean());
         *count += 1;
+        if let Some(climb) = &mut self.climb {
+            climb.end(outcome);
+        }
         self.counts.fits += u64::from(outcome.fits);
         if let Some(value) = value {
             let number = outcome.configuration;
-            self.standings.complete(number, outcome.entity, value);
+            self.standings.complete(number, outcome.entity, value, &outcome.further);
         }
         if let Some(mean) = mean {
+            let configuration = match self.converged {
+                Some(_) => self.configuration(outcome.configuration).cloned(),
+                None => None,
+            };
             self.standings.close(outcome.configuration, mean);
             self.flight.close(outcome.configuration);
             if let Some(closed) = self.open.remove(&outcome.configuration) {
                 self.n_handed_out -= u32::from(closed.is_handed_out);
+                let (number, fate) = (outcome.configuration, closed.told.fate(&self.aims));
+                if let Some(stall) = &mut self.stall {
+                    stall.end(fate, !self.asked.is_by_hand(number));
+                }
+                if let (Some(converged), Some(settings)) = (&mut self.converged, &configuration) {
+                    converged.end(number, settings, fate);
+                }
                 if let Some(sampler) = self.sampler.as_mut().filter(|_| learns) {
-                    sampler.told(outcome.configuration, closed.told.fate());
+                    sampler.told(number, fate);
                 }
             }
         }
@@ -99,7 +125,7 @@ impl StudyState {
             }
         }
         let is_wanted = match piece.purpose {
-            Purpose::Try => self.phase == Phase::Searching,
+            Purpose::Try(_) => self.phase == Phase::Searching,
             Purpose::Refit => self.phase == Phase::Refitting,
         };
         if !is_wanted {
@@ -114,7 +140,7 @@ impl StudyState {
         let reason = format!("the runner died {MAX_DEATHS} times while on it");
         let trials = flight::trials(&piece.parts);
         match piece.purpose {
-            Purpose::Try => {
+            Purpose::Try(_) => {
                 // Nobody saw them begin or end: times of 0 say so.
                 let failed = trials.map(|(configuration, entity)| Outcome {
                     configuration,
@@ -124,10 +150,16 @@ impl StudyState {
                     started_ms: 0,
                     ended_ms: 0,
                     reports: Vec::new(),
+                    further: Vec::new(),
+                });
+                let failed = failed.map(|outcome| match &self.climb {
+                    Some(climb) => climb.with_earlier(outcome),
+                    None => outcome,
                 });
                 let outcomes = failed.collect();
                 self.record(Fact::Ended { outcomes }, step);
                 self.note_elapsed(step);
+                self.judge(step);
             }
             Purpose::Refit => {
                 let failed = trials.map(|(configuration, entity)| Refit {
@@ -147,7 +179,9 @@ impl StudyState {
         for (number, ranges) in &piece.parts {
             let entities = ranges.iter().cloned().flatten();
             let ranges = match piece.purpose {
-                Purpose::Try => tally::ranges(entities.filter(|&e| self.is_open(*number, e))),
+                Purpose::Try(stage) => {
+                    tally::ranges(entities.filter(|&e| self.is_to_do(stage, *number, e)))
+                }
                 Purpose::Refit => {
                     tally::ranges(entities.filter(|&e| self.needs_refit(e) == Some(*number)))
                 }
@@ -180,14 +214,34 @@ impl StudyState {
     }
 }
 
-/// An outcome without numbers that are none.
-fn cleaned(mut outcome: Outcome) -> Outcome {
+/// An outcome without numbers that are none, and with all values that the study needs.
+fn cleaned(mut outcome: Outcome, aims: &Aims) -> Outcome {
+    let is_finite = |value: &f64| value.is_finite();
     match &mut outcome.end {
         End::Completed { value } if !value.is_finite() => {
             outcome.end = End::Failed { reason: "the metric is not a finite number".into() };
         }
-        End::Stopped { value, .. } => *value = value.filter(|value| value.is_finite()),
-        End::Completed { .. } | End::Failed { .. } => {}
+        End::Completed { .. } if aims.n_further() != outcome.further.len() => {
+            let (own, others) =
+                aims.metrics.split_at(1 + outcome.further.len().min(aims.n_further()));
+            let reason = match others {
+                [] => format!("it has more values than {}", own.join(", ")),
+                others => format!("it has no value of {}", others.join(", ")),
+            };
+            outcome.end = End::Failed { reason };
+        }
+        End::Completed { .. } => {
+            let found = outcome.further.iter().position(|value| !is_finite(value));
+            if let Some(metric) = found.and_then(|place| aims.metrics.get(place + 1)) {
+                let reason = format!("{metric} is not a finite number");
+                outcome.end = End::Failed { reason };
+            }
+        }
+        End::Stopped { value, .. } => *value = value.filter(is_finite),
+        End::Failed { .. } => {}
+    }
+    if !matches!(outcome.end, End::Completed { .. }) {
+        outcome.further.clear();
     }
     outcome.reports.retain(|report| report.value.is_finite());
     outcome

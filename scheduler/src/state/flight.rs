@@ -15,8 +15,17 @@ pub(super) const MAX_DEATHS: u32 = 3;
 /// What a piece of work asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Purpose {
-    Try,
+    Try(Stage),
     Refit,
+}
+
+/// How much of a trial is asked for: all of it, where trials are not given out by rungs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Stage {
+    /// The rung that it was at.
+    pub(super) after: Option<u8>,
+    /// The rung that it is tried up to.
+    pub(super) rung: u8,
 }
 
 /// The entities of one configuration.
@@ -98,7 +107,9 @@ impl Flight {
 
     /// Every trial of a configuration has ended.
     pub(super) fn close(&mut self, configuration: u32) {
-        self.adopted.remove(&(Purpose::Try, configuration));
+        self.adopted.retain(|(purpose, number), _| {
+            *number != configuration || !matches!(purpose, Purpose::Try(_))
+        });
     }
 
     /// Drops what came back and waits to be handed out again.
@@ -249,7 +260,7 @@ mod tests {
     #[test]
     fn a_stale_release_is_ignored() {
         let mut flight = Flight::default();
-        let piece = flight.fresh(Purpose::Try, vec![(0, vec![0..1; 1])]);
+        let piece = flight.fresh(Purpose::Try(Stage::default()), vec![(0, vec![0..1; 1])]);
         flight.send(piece.clone());
         assert!(flight.release(piece.number, 2).is_none());
         assert!(flight.release(piece.number, 1).is_some());
@@ -260,7 +271,7 @@ mod tests {
     fn one_bad_trial_is_found_by_splitting() {
         let mut flight = Flight::default();
         let all = vec![(0, vec![0..1_000; 1])];
-        let piece = flight.fresh(Purpose::Try, all);
+        let piece = flight.fresh(Purpose::Try(Stage::default()), all);
         flight.send(piece.clone());
         let mut deaths = 0;
         let mut current = piece;

@@ -7,8 +7,6 @@
 
 use std::collections::VecDeque;
 
-use fleetfit_search_spaces::Outcome;
-
 /// What an assignment should take, in milliseconds.
 const TARGET_MS: f64 = 100.0;
 
@@ -44,16 +42,20 @@ pub(super) struct Pace {
 }
 
 impl Pace {
-    /// Takes in ends of trials of an assignment of so many.
-    pub(super) fn hear(&mut self, n_trials: u64, outcomes: &[Outcome]) {
+    /// Takes in when trials of an assignment of so many began and ended, in milliseconds.
+    pub(super) fn hear(&mut self, n_trials: u64, spans: impl Iterator<Item = (u64, u64)>) {
         // Times of 0 say that nobody was there.
-        let seen = || outcomes.iter().filter(|outcome| outcome.started_ms > 0);
-        let began = seen().map(|outcome| outcome.started_ms).min();
-        let ended = seen().map(|outcome| outcome.ended_ms).max();
-        let (Some(began), Some(ended)) = (began, ended) else { return };
-        let took_ms = |outcome: &Outcome| outcome.ended_ms.saturating_sub(outcome.started_ms);
-        let slowest_ms = seen().map(took_ms).max().unwrap_or_default() as f64;
-        let mean_ms = ended.saturating_sub(began) as f64 / seen().count() as f64;
+        let (mut first, mut last, mut slowest, mut n) = (u64::MAX, 0, 0, 0_u32);
+        for (began, ended) in spans.filter(|(began, _)| *began > 0) {
+            (first, last) = (first.min(began), last.max(ended));
+            slowest = slowest.max(ended.saturating_sub(began));
+            n += 1;
+        }
+        if n == 0 {
+            return;
+        }
+        let slowest_ms = slowest as f64;
+        let mean_ms = last.saturating_sub(first) as f64 / f64::from(n);
         self.latest.push_back(Cost { mean_ms, slowest_ms });
         if self.latest.len() > LOOKED_AT {
             self.latest.pop_front();
@@ -105,23 +107,13 @@ impl Pace {
 
 #[cfg(test)]
 mod tests {
-    use fleetfit_search_spaces::End;
-
     use super::*;
 
     /// Tells of an assignment whose trials took so long each; what the next one should carry.
     fn tell(pace: &mut Pace, n_trials: u32, each_ms: f64) -> u32 {
         let at = |trial: u32| 1_000 + (f64::from(trial) * each_ms) as u64;
-        let outcomes = (0..n_trials).map(|trial| Outcome {
-            configuration: trial,
-            entity: 0,
-            end: End::Completed { value: 1.0 },
-            fits: 1,
-            started_ms: at(trial),
-            ended_ms: at(trial + 1),
-            reports: Vec::new(),
-        });
-        pace.hear(u64::from(n_trials), &outcomes.collect::<Vec<_>>());
+        let spans = (0..n_trials).map(|trial| (at(trial), at(trial + 1)));
+        pace.hear(u64::from(n_trials), spans);
         pace.trials()
     }
 
@@ -165,7 +157,7 @@ mod tests {
     #[test]
     fn nobody_seen_says_nothing() {
         let mut pace = Pace::default();
-        pace.hear(9, &[]);
+        pace.hear(9, std::iter::empty());
         assert!(!pace.is_known());
         assert_eq!((pace.trials(), pace.fewest()), (1, 1));
     }

@@ -92,7 +92,7 @@ impl StudyState {
     }
 
     pub(super) fn next_refit(&mut self) -> Option<Piece> {
-        let is_searched = |piece: &Piece| piece.purpose == Purpose::Try;
+        let is_searched = |piece: &Piece| matches!(piece.purpose, Purpose::Try(_));
         if self.flight.pieces_out().any(is_searched) {
             return None;
         }

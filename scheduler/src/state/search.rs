@@ -11,7 +11,8 @@ use std::ops::Range;
 use fleetfit_search_spaces::Work;
 use fleetfit_search_spaces::wire::{Assignment, AssignmentKey, Block, Numbered, Task};
 
-use super::flight::{Part, Piece, Purpose};
+use super::climb::Climb;
+use super::flight::{Part, Piece, Purpose, Stage};
 use super::{Phase, StudyState, tally};
 use crate::event::{Command, Fact, Step};
 
@@ -137,11 +138,15 @@ impl StudyState {
 
     /// How many configurations may be in flight.
     fn limit(&self) -> u32 {
-        self.study.limits.max_concurrent_trials.max(1)
+        let limit = self.study.limits.max_concurrent_trials.max(1);
+        let Some(climb) = &self.climb else { return limit };
+        // A bracket waits for all of it; while it does, those who need not hear of it begin the next.
+        let n_brackets = if self.learns() { 1 } else { 2 };
+        limit.max(climb.plan.widest().saturating_mul(n_brackets))
     }
 
     /// How many configurations may still be proposed.
-    fn n_unproposed(&self) -> u32 {
+    pub(super) fn n_unproposed(&self) -> u32 {
         let points = self.n_points.map_or(u32::MAX, |n| u32::try_from(n).unwrap_or(u32::MAX));
         let limit = self.study.limits.max_total_trials.min(points);
         limit.saturating_sub(self.counts.proposed)
@@ -150,6 +155,11 @@ impl StudyState {
     /// How many configurations travel together: no more than half of those that may be in flight, so
     /// that the next ones begin while the last trials of these are out.
     fn batch_size(&self) -> u32 {
+        if let Some(climb) = &self.climb {
+            // Those who are compared travel together.
+            let next = self.counts.proposed;
+            return climb.plan.bracket(next).members.end.saturating_sub(next).max(1);
+        }
         if self.learns() {
             return MAX_UNTOLD.min(self.limit() / 2).min(self.trials_together()).max(1);
         }
@@ -188,17 +198,34 @@ impl StudyState {
             }
         }
         loop {
-            if let Some(parts) = self.next_parts() {
-                return Some(self.flight.fresh(Purpose::Try, parts));
+            // Those who go on come first, as soon as they are worth an assignment.
+            let n_trials = self.trials_together();
+            let n_waiting = self.climb.as_ref().map_or(0, Climb::n_waiting);
+            if n_waiting >= n_trials as usize
+                && let Some(piece) = self.next_climb(n_trials)
+            {
+                return Some(piece);
             }
-            if !self.begin_batch(step) {
-                return None;
+            if let Some((stage, parts)) = self.next_parts() {
+                return Some(self.flight.fresh(Purpose::Try(stage), parts));
             }
+            if self.begin_batch(step) {
+                continue;
+            }
+            if self.is_exhausted
+                && let Some(climb) = &mut self.climb
+            {
+                // Nobody joins the last bracket any more.
+                climb.touch_all();
+                self.judge(step);
+            }
+            let n_waiting = self.climb.as_ref().map_or(0, Climb::n_waiting) as u64;
+            return self.next_climb(self.fair_share(n_trials, n_waiting));
         }
     }
 
     /// The next trials of the batch that is being walked that are left to do.
-    fn next_parts(&mut self) -> Option<Vec<Part>> {
+    fn next_parts(&mut self) -> Option<(Stage, Vec<Part>)> {
         let n_trials = self.trials_together();
         while let Some(mut walk) = self.queue.walks.pop_front() {
             let is_large = walk.n_large < self.large.len();
@@ -207,24 +234,30 @@ impl StudyState {
             // A large one had its turn.
             let is_due = |entity: &u32| is_large || !self.large.contains(entity);
             let entities = tally::ranges(entities.filter(is_due));
+            let stage = numbers.first().map_or(Stage::default(), |&own| self.first_stage(own));
             let parts = numbers.iter().filter_map(|&number| {
-                let open = self.to_try(number, entities.iter().cloned().flatten());
+                let open = self.to_try(stage, number, entities.iter().cloned().flatten());
                 (!open.is_empty()).then_some((number, open))
             });
             let parts: Vec<Part> = parts.collect();
             self.queue.walks.push_front(walk);
             if !parts.is_empty() {
-                return Some(parts);
+                return Some((stage, parts));
             }
         }
         None
     }
 
     /// What of a configuration has not ended and was not handed out in an earlier life.
-    fn to_try(&self, number: u32, entities: impl Iterator<Item = u32>) -> Vec<Range<u32>> {
-        let Some(open) = self.open.get(&number) else { return Vec::new() };
+    fn to_try(
+        &self,
+        stage: Stage,
+        number: u32,
+        entities: impl Iterator<Item = u32>,
+    ) -> Vec<Range<u32>> {
         let is_free = |&entity: &u32| {
-            !open.tally.has_ended(entity) && !self.flight.is_adopted(Purpose::Try, number, entity)
+            self.is_to_do(stage, number, entity)
+                && !self.flight.is_adopted(Purpose::Try(stage), number, entity)
         };
         tally::ranges(entities.filter(is_free))
     }
@@ -236,7 +269,7 @@ impl StudyState {
         let configurations = if self.queue.waiting.is_empty() {
             self.propose(size, room, step)
         } else {
-            let n_waiting = self.queue.waiting.len().min(size as usize);
+            let n_waiting = self.n_kindred(size as usize);
             let is_new =
                 |number: &&u32| self.open.get(number).is_some_and(|open| !open.is_handed_out);
             let n_new = self.queue.waiting.range(..n_waiting).filter(is_new).count();
@@ -262,6 +295,16 @@ impl StudyState {
             });
         }
         is_any
+    }
+
+    /// How many of those that wait, the first ones, are asked for alike.
+    fn n_kindred(&self, most: usize) -> usize {
+        let waiting = &self.queue.waiting;
+        let Some((climb, first)) = self.climb.as_ref().zip(waiting.front()) else {
+            return waiting.len().min(most);
+        };
+        let members = climb.plan.bracket(*first).members;
+        waiting.iter().take_while(|number| members.contains(number)).count()
     }
 
     /// The same, so that those that are tried in one fit stand side by side, and where they end.
@@ -303,16 +346,16 @@ impl StudyState {
         let limit = self.study.limits.max_total_trials;
         let remaining = limit.saturating_sub(self.counts.proposed);
         let size = size.min(remaining);
-        if size > room || self.is_exhausted {
+        if size > room || self.is_exhausted || self.is_stalled() {
             return Vec::new();
         }
         let mut numbers = Vec::new();
         for _ in 0..size {
             let number = self.counts.proposed;
-            let warm = self.warm.get(number as usize).cloned();
+            let asked = self.asked.next(number).cloned();
             let sampler = self.sampler.as_mut();
             let drawn = || sampler.and_then(|sampler| sampler.propose(number));
-            let Some(configuration) = warm.or_else(drawn) else {
+            let Some(configuration) = asked.or_else(drawn) else {
                 self.is_exhausted = true;
                 break;
             };
@@ -337,7 +380,12 @@ impl StudyState {
         Assignment {
             key: AssignmentKey { study: self.id, number: piece.number, attempt: piece.attempt },
             task: match piece.purpose {
-                Purpose::Try => Task::Try(blocks),
+                Purpose::Try(stage) => match &self.climb {
+                    Some(climb) if !climb.is_plain(stage) => {
+                        Task::Climb { after: stage.after, rung: stage.rung, blocks }
+                    }
+                    _ => Task::Try(blocks),
+                },
                 Purpose::Refit => Task::Refit(blocks),
             },
         }

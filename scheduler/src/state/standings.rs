@@ -7,7 +7,7 @@
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
-use fleetfit_search_spaces::{Configuration, Goal};
+use fleetfit_search_spaces::{Aims, Configuration, Goal};
 use serde::{Deserialize, Serialize};
 
 use super::tally::{Bitmap, Mean};
@@ -61,6 +61,10 @@ struct Known {
 pub(super) struct Standings {
     goal: Goal,
     values: Vec<f64>,
+    /// With several objectives, what leaders have lost in the others: of two with the same first
+    /// loss one may dominate the other.
+    further: Vec<f64>,
+    further_goals: Vec<Goal>,
     leaders: Vec<u32>,
     touched: Vec<u32>,
     is_touched: Bitmap,
@@ -69,10 +73,14 @@ pub(super) struct Standings {
 }
 
 impl Standings {
-    pub(super) fn new(goal: Goal, n_entities: u32) -> Self {
+    pub(super) fn new(aims: &Aims, n_entities: u32) -> Self {
+        let goals = aims.objectives.iter().map(|objective| objective.goal);
+        let further_goals: Vec<Goal> = goals.skip(1).collect();
         Self {
-            goal,
+            goal: aims.objectives[0].goal,
             values: vec![f64::NAN; n_entities as usize],
+            further: vec![f64::NAN; n_entities as usize * further_goals.len()],
+            further_goals,
             leaders: vec![NOBODY; n_entities as usize],
             touched: Vec::new(),
             is_touched: Bitmap::default(),
@@ -103,17 +111,24 @@ impl Standings {
         self.let_go(number);
     }
 
-    /// A trial completed.
-    pub(super) fn complete(&mut self, number: u32, entity: u32, value: f64) {
+    /// A trial completed, and keeps all bounds.
+    pub(super) fn complete(&mut self, number: u32, entity: u32, value: f64, further: &[f64]) {
         let slot = entity as usize;
         let Some((&held, &leader)) = self.values.get(slot).zip(self.leaders.get(slot)) else {
             return;
         };
+        let width = self.further_goals.len();
+        let losses = self.further_goals.iter().zip(further).map(|(goal, &value)| goal.loss(value));
+        let held_further = self.further.get_mut(slot * width..(slot + 1) * width);
+        let held_further = held_further.unwrap_or_default();
+        let by_further = losses.clone().zip(&*held_further).map(|(own, &held)| compare(own, held));
         let order = compare(self.goal.loss(value), self.goal.loss(held));
+        let order = order.then(by_further.fold(Ordering::Equal, Ordering::then));
         let leads = leader == NOBODY || order.then(number.cmp(&leader)) == Ordering::Less;
         if !leads {
             return;
         }
+        held_further.iter_mut().zip(losses).for_each(|(held, own)| *held = own);
         self.values[slot] = value;
         self.leaders[slot] = number;
         self.hold(number);
@@ -169,7 +184,37 @@ impl Standings {
 
 #[cfg(test)]
 mod tests {
+    use fleetfit_search_spaces::{Job, Objective};
+
     use super::*;
+
+    fn aims(goals: &[Goal]) -> Aims {
+        let text = "type: sweep\ntrial: external\nsearch_space: {x: [1, 2]}\n\
+                    objective: {goal: minimize, primary_metric: a}\n\
+                    limits: {max_total_trials: 2}\n";
+        let mut study = Job::read("job.yaml", text).unwrap().study().unwrap();
+        let objective = |(index, &goal): (usize, &Goal)| Objective {
+            metric: format!("m{index}"),
+            goal,
+            ..study.objective.clone()
+        };
+        let mut objectives: Vec<Objective> = goals.iter().enumerate().map(objective).collect();
+        study.objective = objectives.remove(0);
+        study.further_objectives = objectives;
+        Aims::of(&study)
+    }
+
+    #[test]
+    fn of_equal_ones_the_leader_is_not_dominated() {
+        let mut standings = Standings::new(&aims(&[Goal::Minimize, Goal::Maximize]), 2);
+        for (number, (value, further)) in
+            (0..).zip([(1.0, 5.0), (1.0, 7.0), (1.0, 6.0), (2.0, 99.0), (1.0, 7.0)])
+        {
+            standings.open(number, Configuration::default());
+            standings.complete(number, 1, value, &[further]);
+        }
+        assert_eq!((standings.best(0), standings.best(1)), (None, Some((1.0, 1))));
+    }
 
     fn mean(sum: f64, completed: u32) -> Mean {
         Mean { sum, completed }
@@ -177,12 +222,12 @@ mod tests {
 
     #[test]
     fn only_who_may_win_is_kept() {
-        let mut standings = Standings::new(Goal::Maximize, 2);
+        let mut standings = Standings::new(&aims(&[Goal::Maximize]), 2);
         for number in 0..100 {
             standings.open(number, Configuration::default());
             let value = f64::from(number % 10);
-            standings.complete(number, 0, value);
-            standings.complete(number, 1, -value);
+            standings.complete(number, 0, value, &[]);
+            standings.complete(number, 1, -value, &[]);
             standings.close(number, mean(0.0, 2));
         }
         assert_eq!(standings.best(0), Some((9.0, 9)));
@@ -195,7 +240,7 @@ mod tests {
 
     #[test]
     fn completing_for_more_entities_outranks_a_better_mean() {
-        let mut standings = Standings::new(Goal::Minimize, 3);
+        let mut standings = Standings::new(&aims(&[Goal::Minimize]), 3);
         for (number, sum, completed) in [(0, 0.1, 1), (1, 30.0, 3), (2, 27.0, 3), (3, 27.0, 3)] {
             standings.open(number, Configuration::default());
             standings.close(number, mean(sum, completed));

@@ -4,29 +4,34 @@
 //! how much better or worse than the first loss of the same entity each one is, as a share of it: 0 for
 //! the same, 1 for twice the loss or worse, and for a failed trial. Sums are of whole numbers, so that
 //! it does not matter in which order trials end.
+//!
+//! With several objectives each has a mean of its own, and how far a configuration is from what has to
+//! hold is the share of its entities for which it does not.
 
-use fleetfit_search_spaces::{End, Goal};
+use fleetfit_search_spaces::{Aims, End, Outcome};
 
-use crate::sampler::Fate;
+use crate::sampler::{Fate, Losses};
 
 /// The parts of one.
 const ONE: f64 = (1u64 << 40) as f64;
 
-/// The first loss of each entity.
+/// The first losses of each entity.
 #[derive(Debug, Default)]
-pub(super) struct Yardsticks {
+pub(crate) struct Yardsticks {
     first: Vec<f64>,
+    n_losses: usize,
 }
 
 impl Yardsticks {
-    pub(super) fn new(n_entities: u32) -> Self {
-        Self { first: vec![f64::NAN; n_entities as usize] }
+    pub(crate) fn new(n_entities: u32, n_losses: usize) -> Self {
+        Self { first: vec![f64::NAN; n_entities as usize * n_losses], n_losses }
     }
 
-    /// How much worse than the entity's first one a loss is, between -1 and 1 unless it is that much
-    /// better.
-    fn compare(&mut self, entity: u32, loss: f64) -> f64 {
-        let Some(first) = self.first.get_mut(entity as usize) else {
+    /// How much worse than the entity's first one a loss of an objective is, between -1 and 1 unless
+    /// it is that much better.
+    fn compare(&mut self, entity: u32, objective: usize, loss: f64) -> f64 {
+        let place = entity as usize * self.n_losses + objective;
+        let Some(first) = self.first.get_mut(place) else {
             return loss;
         };
         if first.is_nan() {
@@ -42,50 +47,103 @@ impl Yardsticks {
 }
 
 /// What is gathered for one configuration.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Telling {
+#[derive(Debug, Default)]
+pub(crate) struct Telling {
     /// The only trial's fate, where there is one entity.
     only: Option<Fate>,
     n_completed: u32,
+    /// How many were stopped with a value.
+    n_valued: u32,
     n_ended: u32,
+    /// Of the first objective.
     sum: i128,
+    /// Of the others.
+    further: Vec<i128>,
+    n_infeasible: u32,
 }
 
 impl Telling {
     /// A trial of it ended.
-    pub(super) fn end(&mut self, entity: u32, end: &End, goal: Goal, yardsticks: &mut Yardsticks) {
+    pub(crate) fn end(&mut self, outcome: &Outcome, aims: &Aims, yardsticks: &mut Yardsticks) {
         self.n_ended += 1;
+        let further = &outcome.further;
         if yardsticks.first.is_empty() {
-            self.only = Some(match end {
-                End::Completed { value } => Fate::Completed(goal.loss(*value)),
+            let goal = aims.objectives[0].goal;
+            self.only = Some(match outcome.end {
+                End::Completed { value } if aims.are_plain() => Fate::Completed(goal.loss(value)),
+                End::Completed { value } => Fate::Judged(Losses::new(
+                    aims.losses(value, further),
+                    aims.violation(value, further),
+                )),
                 End::Stopped { value, .. } => Fate::Stopped(value.map(|value| goal.loss(value))),
                 End::Failed { .. } => Fate::Failed,
             });
             return;
         }
-        let share = match end {
+        self.further.resize(aims.objectives.len() - 1, 0);
+        let sums = std::iter::once(&mut self.sum).chain(&mut self.further);
+        match outcome.end {
             End::Completed { value } => {
                 self.n_completed += 1;
-                yardsticks.compare(entity, goal.loss(*value))
+                self.n_infeasible += u32::from(!aims.keeps(value, further));
+                for ((objective, loss), sum) in aims.losses(value, further).enumerate().zip(sums) {
+                    let share = yardsticks.compare(outcome.entity, objective, loss);
+                    *sum += (share * ONE) as i128;
+                }
             }
-            End::Stopped { .. } | End::Failed { .. } => 1.0,
-        };
-        self.sum += (share * ONE) as i128;
+            // It was compared with others, and its value is what it had reached.
+            End::Stopped { value: Some(value), .. } if aims.are_plain() => {
+                self.n_valued += 1;
+                let loss = aims.objectives[0].goal.loss(value);
+                let share = yardsticks.compare(outcome.entity, 0, loss);
+                sums.take(1).for_each(|sum| *sum += (share * ONE) as i128);
+            }
+            End::Stopped { .. } | End::Failed { .. } => {
+                sums.for_each(|sum| *sum += ONE as i128);
+                self.n_infeasible += u32::from(!aims.constraints.is_empty());
+            }
+        }
     }
 
     /// What it comes to.
-    pub(super) fn fate(&self) -> Fate {
+    pub(crate) fn fate(&self, aims: &Aims) -> Fate {
+        let n_ended = f64::from(self.n_ended);
+        let mean = |sum: i128| sum as f64 / ONE / n_ended;
         match self.only {
             Some(fate) => fate,
-            None if self.n_completed == 0 => Fate::Failed,
-            None => Fate::Completed(self.sum as f64 / ONE / f64::from(self.n_ended)),
+            None if self.n_completed + self.n_valued == 0 => Fate::Failed,
+            None if aims.are_plain() && self.n_completed == 0 => {
+                Fate::Stopped(Some(mean(self.sum)))
+            }
+            None if aims.are_plain() => Fate::Completed(mean(self.sum)),
+            None => {
+                let sums = std::iter::once(&self.sum).chain(&self.further);
+                let violation = f64::from(self.n_infeasible) / n_ended;
+                Fate::Judged(Losses::new(sums.map(|&sum| mean(sum)), violation))
+            }
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use fleetfit_search_spaces::Job;
+
     use super::*;
+
+    fn aims(goals: &str) -> Aims {
+        let text = format!(
+            "type: sweep\ntrial: external\nsearch_space: {{x: [1, 2]}}\n{goals}\n\
+             limits: {{max_total_trials: 2}}\n"
+        );
+        Aims::of(&Job::read("job.yaml", &text).unwrap().study().unwrap())
+    }
+
+    fn outcome(entity: u32, end: End, further: &[f64]) -> Outcome {
+        let (fits, started_ms, ended_ms) = (1, 0, 0);
+        let (reports, further) = (Vec::new(), further.to_vec());
+        Outcome { configuration: 0, entity, end, fits, started_ms, ended_ms, reports, further }
+    }
 
     fn completed(value: f64) -> End {
         End::Completed { value }
@@ -93,21 +151,22 @@ mod tests {
 
     #[test]
     fn entities_of_any_size_count_the_same_in_any_order() {
-        let goal = Goal::Minimize;
-        let mut yardsticks = Yardsticks::new(3);
+        let aims = aims("objective: {goal: minimize, primary_metric: loss}");
+        let mut yardsticks = Yardsticks::new(3, 1);
         let first = [completed(1e6), completed(1e-3), End::Failed { reason: String::new() }];
         let mut telling = Telling::default();
-        for (entity, end) in first.iter().enumerate() {
-            telling.end(entity as u32, end, goal, &mut yardsticks);
+        for (entity, end) in (0..).zip(first) {
+            telling.end(&outcome(entity, end, &[]), &aims, &mut yardsticks);
         }
-        assert_eq!(telling.fate(), Fate::Completed(1.0 / 3.0));
+        assert_eq!(telling.fate(&aims), Fate::Completed(1.0 / 3.0));
         let second = [completed(0.5e6), completed(1.5e-3), completed(2.0)];
         let fates = [[0, 1, 2], [2, 0, 1], [1, 2, 0]].map(|order| {
             let mut telling = Telling::default();
             for entity in order {
-                telling.end(entity as u32, &second[entity], goal, &mut yardsticks);
+                let end = second[entity].clone();
+                telling.end(&outcome(entity as u32, end, &[]), &aims, &mut yardsticks);
             }
-            telling.fate()
+            telling.fate(&aims)
         });
         assert!(fates.iter().all(|fate| *fate == fates[0]), "{fates:?}");
         let Fate::Completed(loss) = fates[0] else { panic!("{fates:?}") };
@@ -116,9 +175,38 @@ mod tests {
 
     #[test]
     fn one_entity_is_told_as_it_is() {
+        let plain = aims("objective: {goal: maximize, primary_metric: acc}");
         let mut yardsticks = Yardsticks::default();
         let mut telling = Telling::default();
-        telling.end(0, &completed(0.9), Goal::Maximize, &mut yardsticks);
-        assert_eq!(telling.fate(), Fate::Completed(-0.9));
+        telling.end(&outcome(0, completed(0.9), &[]), &plain, &mut yardsticks);
+        assert_eq!(telling.fate(&plain), Fate::Completed(-0.9));
+        let bounded =
+            aims("objective: {goal: maximize, primary_metric: acc}\nconstraints: [\"ms <= 20\"]");
+        let mut telling = Telling::default();
+        telling.end(&outcome(0, completed(0.9), &[25.0]), &bounded, &mut yardsticks);
+        assert_eq!(telling.fate(&bounded), Fate::Judged(Losses::new([-0.9], 0.25)));
+    }
+
+    #[test]
+    fn each_objective_has_its_mean_and_bounds_count_by_entities() {
+        let aims = aims(
+            "objective: [{goal: minimize, primary_metric: loss}, \
+             {goal: maximize, primary_metric: acc}]\nconstraints: [\"ms <= 20\"]",
+        );
+        let mut yardsticks = Yardsticks::new(4, 2);
+        let mut first = Telling::default();
+        for entity in 0..4 {
+            let ms = if entity == 3 { 30.0 } else { 10.0 };
+            first.end(&outcome(entity, completed(2.0), &[0.5, ms]), &aims, &mut yardsticks);
+        }
+        assert_eq!(first.fate(&aims), Fate::Judged(Losses::new([0.0, 0.0], 0.25)));
+        let mut second = Telling::default();
+        for entity in 0..3 {
+            second.end(&outcome(entity, completed(1.0), &[0.25, 10.0]), &aims, &mut yardsticks);
+        }
+        let failed = End::Failed { reason: String::new() };
+        second.end(&outcome(3, failed, &[]), &aims, &mut yardsticks);
+        let expected = Losses::new([(-0.5 * 3.0 + 1.0) / 4.0, (0.5 * 3.0 + 1.0) / 4.0], 0.25);
+        assert_eq!(second.fate(&aims), Fate::Judged(expected));
     }
 }

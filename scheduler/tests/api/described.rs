@@ -73,6 +73,7 @@ fn answers_have_the_forms_that_are_described() {
     post("/ask", json!({"n": 4}));
     post("/report", json!({"trial": 0, "value": 0.5}));
     post("/tell", json!({"results": [{"trial": 0, "value": 0.5}, {"trial": 1, "failed": "x"}]}));
+    post("/enqueue", json!({"configurations": [{"x": 0.5}, {}]}));
     post("/cancel", json!(null));
     post("/resume", json!(null));
     post("/rerun", json!({"name": "again"}));
@@ -99,6 +100,7 @@ fn answers_have_the_forms_that_are_described() {
             "/bests",
             "/models",
             "/schema",
+            "/insight",
             "/entities",
             "/trials/{trial}/logs",
         ] {
@@ -108,6 +110,7 @@ fn answers_have_the_forms_that_are_described() {
     }
     get("/api/v1/studies/{study}/best", "/api/v1/studies/stores/best?entity=2");
     get("/api/v1/studies/{study}/best", "/api/v1/studies/stores/best?top=x");
+    get("/api/v1/studies/{study}/insight", "/api/v1/studies/stores/insight?entity=2");
 }
 
 #[test]

@@ -131,3 +131,68 @@ fn trials_of_built_in_learners_are_not_told_from_outside() {
         assert!(message.starts_with("its trials are run by fleetfit;"), "{message}");
     }
 }
+
+/// A study that trades a loss against a time, within bounds.
+const SEVERAL: &str = "\
+type: sweep
+name: several
+trial: external
+search_space: {x: {type: float, min: 0, max: 1}}
+sampling_algorithm: tpe
+objective:
+  - {goal: minimize, primary_metric: loss}
+  - {goal: maximize, primary_metric: speed}
+constraints: [\"ms <= 20\"]
+limits: {max_total_trials: 6}
+";
+
+#[test]
+fn values_of_several_metrics_are_told_by_name() {
+    let place = Place::new();
+    place.submit(SEVERAL).ok();
+    let post =
+        |path: &str, body: Value| place.post(&format!("/api/v1/studies/several/{path}"), &body);
+    post("ask", json!({"n": 6})).ok();
+    let wrong = [
+        json!({"trial": 0, "value": 1}),
+        json!({"trial": 0, "values": {"loss": 1, "speed": 2}}),
+        json!({"trial": 0, "values": {"loss": 1, "speed": 2, "ms": 3, "mss": 3}}),
+        json!({"trial": 0, "values": {"loss": 1, "speed": null, "ms": 3}}),
+        json!({"trial": 0, "values": {"loss": 1, "speed": "NaN", "ms": 3}}),
+        json!({"trial": 0, "values": [1, 2, 3]}),
+        json!({"trial": 0, "values": {"loss": 1, "speed": 2, "ms": 3}, "value": 1}),
+    ];
+    for result in wrong {
+        let answer = post("tell", json!({"results": [result]}));
+        assert_eq!(answer.refused(), (422, "unprocessable".into()), "{result}");
+    }
+    let status = place.get("/api/v1/studies/several").ok();
+    assert_eq!((&status["trials"]["completed"], &status["front"]), (&json!(0), &json!(0)));
+    let ends = [(3.0, 1.0, 10.0), (2.0, 1.0, 30.0), (2.0, 2.0, 20.0), (1.0, 0.5, 5.0)];
+    for (trial, (loss, speed, ms)) in ends.into_iter().enumerate() {
+        let values = json!({"loss": loss, "speed": speed, "ms": ms});
+        let told = post("tell", json!({"results": [{"trial": trial, "values": values}]})).ok();
+        assert_eq!(told["results"][0]["told"], "counted");
+    }
+    post("tell", json!({"results": [{"trial": 4, "failed": "no memory"}]})).ok();
+    let status = place.get("/api/v1/studies/several").ok();
+    assert_eq!(status["objectives"][1], json!({"name": "speed", "goal": "maximize"}));
+    assert_eq!(status["constraints"], json!(["ms <= 20"]));
+    assert_eq!(status["metrics"], json!(["loss", "speed", "ms"]));
+    assert_eq!(status["front"], 2);
+    // Between (1, 0.5) and (2, 2), up to the worst of those that keep the bound: (3, 0.5).
+    let volume = json!({"value": 1.5, "reference": {"loss": 3.0, "speed": 0.5}});
+    assert_eq!(status["hypervolume"], volume);
+    assert_eq!(status["best"]["trial"], 3);
+    let best = place.get("/api/v1/studies/several/best").ok();
+    let trials: Vec<&Value> = best.as_array().unwrap().iter().map(|one| &one["trial"]).collect();
+    assert_eq!(trials, [3, 2]);
+    assert_eq!(best[1]["values"], json!({"loss": 2.0, "speed": 2.0, "ms": 20.0}));
+    let one = place.get("/api/v1/studies/several/best?top=1").ok();
+    assert_eq!(one.as_array().unwrap().len(), 1);
+    let rows = place.get("/api/v1/studies/several/trials").ok();
+    let row = |trial: usize| rows["items"][trial].clone();
+    assert_eq!((&row(0)["feasible"], &row(1)["feasible"]), (&json!(true), &json!(false)));
+    assert_eq!(row(1)["values"]["ms"], 30.0);
+    assert!(row(4).get("values").is_none() && row(4).get("feasible").is_none());
+}

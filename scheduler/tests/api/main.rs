@@ -10,6 +10,7 @@ mod form;
 mod models;
 mod page;
 mod place;
+mod queued;
 mod refusals;
 mod schedules;
 mod studies;

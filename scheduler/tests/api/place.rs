@@ -258,6 +258,7 @@ impl Place {
                 started_ms: 1_700_000_000_000,
                 ended_ms: 1_700_000_000_500,
                 reports: Vec::new(),
+                further: Vec::new(),
             });
             facts.push(Fact::Ended { outcomes: outcomes.collect() });
         }

@@ -44,6 +44,7 @@ fn outcome(configuration: u32) -> Outcome {
         started_ms: 0,
         ended_ms: 0,
         reports: Vec::new(),
+        further: Vec::new(),
     }
 }
 

@@ -45,7 +45,7 @@ fn nothing_is_handed_back_whose_end_is_on_its_way() {
     }
     let (late, told) = runner.snatch([done(1), done(2)]);
     let (heard, receipt) = scheduler.heard();
-    assert_ne!(heard, [told.clone()]);
+    assert_ne!(heard, std::slice::from_ref(&told));
     (scheduler.outlets.settled)(receipt.into_iter().collect());
     // It lies in the stream of work no more, and nobody says that he is at it. That is looked at
     // several times.

@@ -1,6 +1,10 @@
 //! What every sampler, every stopper and the state of a study promise, whatever the study.
 
+mod aims;
+mod fronts;
 mod paces;
+mod queue;
+mod rungs;
 mod samplers;
 mod savings;
 mod states;

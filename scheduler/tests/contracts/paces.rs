@@ -62,6 +62,7 @@ fn run(study: Study, n_entities: u32, threads: usize, cost_ms: impl Fn(u32, u32)
                         started_ms,
                         ended_ms: *clock_ms as u64,
                         reports: Vec::new(),
+                        further: Vec::new(),
                     });
                 }
             }

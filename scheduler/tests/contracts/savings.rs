@@ -30,6 +30,7 @@ fn run(study: u64, policy: Option<&Policy>) -> (u64, f64) {
         policy: policy.clone(),
         evaluation_interval: 1,
         delay_evaluation: 0,
+        ladder: None,
     });
     let mut watch = policy.map(|policy| Watch::new(&policy, Goal::Minimize));
     let mut waiting = 0..N_TRIALS;
@@ -69,7 +70,16 @@ fn outcome(configuration: u32, reports: &[Report]) -> Outcome {
     let value = values.fold(f64::INFINITY, f64::min);
     let reports = reports.to_vec();
     let end = End::Completed { value };
-    Outcome { configuration, entity: 0, end, fits: 1, started_ms: 0, ended_ms: 0, reports }
+    Outcome {
+        configuration,
+        entity: 0,
+        end,
+        fits: 1,
+        started_ms: 0,
+        ended_ms: 0,
+        reports,
+        further: Vec::new(),
+    }
 }
 
 /// The share of the steps that a policy takes, and how much worse what it finds is, over 20 studies.

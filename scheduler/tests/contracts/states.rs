@@ -3,7 +3,8 @@ use fleetfit_scheduler::{Command, EndedBy, Event, Fact, Step};
 use fleetfit_search_spaces::early_termination::Policy;
 use fleetfit_search_spaces::wire::{Assignment, Block, ModelAddress, Refit};
 use fleetfit_search_spaces::{
-    Algorithm, AssignmentTask, EarlyTermination, End, Goal, Outcome, Report, Selection, Study,
+    Algorithm, AssignmentTask, EarlyTermination, End, Goal, Improvement, Least, Outcome, Report,
+    Selection, Study,
 };
 use proptest::prelude::*;
 
@@ -36,9 +37,7 @@ fn dispatched(step: &Step) -> Vec<Assignment> {
 }
 
 fn blocks(assignment: &Assignment) -> &[Block] {
-    match &assignment.task {
-        AssignmentTask::Try(blocks) | AssignmentTask::Refit(blocks) => blocks,
-    }
+    assignment.task.blocks()
 }
 
 /// A single range. Written in brackets, it looks like a mistake.
@@ -55,7 +54,16 @@ fn trials(assignment: &Assignment) -> Vec<(u32, u32)> {
 }
 
 fn outcome((configuration, entity): (u32, u32), end: End) -> Outcome {
-    Outcome { configuration, entity, end, fits: 3, started_ms: 1, ended_ms: 2, reports: Vec::new() }
+    Outcome {
+        configuration,
+        entity,
+        end,
+        fits: 3,
+        started_ms: 1,
+        ended_ms: 2,
+        reports: Vec::new(),
+        further: Vec::new(),
+    }
 }
 
 /// Some trials fail, some are stopped, most complete, with ties among them.
@@ -102,8 +110,8 @@ fn run(state: &mut StudyState) -> (Vec<Fact>, Vec<Assignment>) {
         assert!(!assignments.is_empty() || state.phase() == Phase::Closed, "stuck");
         for assignment in assignments {
             let step = match assignment.task {
-                AssignmentTask::Try(_) => tell(state, &assignment),
                 AssignmentTask::Refit(_) => refit(state, &assignment),
+                _ => tell(state, &assignment),
             };
             facts.extend(step.facts);
             facts.extend(release(state, &assignment).facts);
@@ -215,8 +223,8 @@ proptest! {
             facts.extend(proposed);
             for assignment in assignments {
                 let told = match assignment.task {
-                    AssignmentTask::Try(_) => tell(&mut live, &assignment),
                     AssignmentTask::Refit(_) => refit(&mut live, &assignment),
+                    _ => tell(&mut live, &assignment),
                 };
                 facts.extend(told.facts);
                 facts.extend(release(&mut live, &assignment).facts);
@@ -431,6 +439,84 @@ fn a_cancelled_study_is_over_until_it_is_resumed() {
 }
 
 #[test]
+fn a_search_that_no_longer_improves_ends_when_what_runs_is_home() {
+    for (n_entities, algorithm) in
+        [(1, Algorithm::Random), (3, Algorithm::Sobol), (2, Algorithm::Tpe)]
+    {
+        let mut study = learner(60);
+        study.sampling.algorithm = algorithm;
+        study.limits.max_concurrent_trials = 4;
+        let rule = Improvement { patience: 7, least: Least::By(0.0), after: 0 };
+        study.limits.improvement = Some(rule);
+        let mut state = started(&study, n_entities);
+        let (mut facts, _) = run(&mut state);
+        let proposed = state.counts().proposed;
+        assert_eq!(state.ended_by(), Some(EndedBy::Improvement), "{n_entities}");
+        assert!((8..60).contains(&proposed), "{proposed}");
+        let Counts { completed, stopped, failed, .. } = state.counts();
+        assert_eq!(completed + stopped + failed, u64::from(proposed * n_entities));
+        let by = EndedBy::Improvement;
+        assert_eq!(facts.iter().filter(|fact| **fact == Fact::SearchEnded { by }).count(), 1);
+        let mut again = replayed(&study, n_entities, &facts);
+        assert_eq!(standing(&mut again, n_entities), standing(&mut state, n_entities));
+
+        // A replay up to any point goes on as the study did.
+        let before: Vec<&Fact> = facts.iter().take_while(|fact| !is_search_end(fact)).collect();
+        let mut cut = StudyState::new(study.clone(), 1, n_entities);
+        before.iter().for_each(|fact| cut.apply(fact));
+        assert_eq!(cut.handle(Event::Started).facts.first(), Some(&Fact::SearchEnded { by }));
+
+        // Whoever resumes it gets as many again, at least.
+        let reopened = again.handle(Event::Resumed);
+        assert_eq!(reopened.facts, [Fact::Reopened]);
+        facts.extend(reopened.facts);
+        let (more, _) = run(&mut again);
+        facts.extend(more);
+        assert!(again.counts().proposed >= (proposed + 7).min(60), "{}", again.counts().proposed);
+        assert!(again.ended_by().is_some());
+    }
+}
+
+fn is_search_end(fact: &Fact) -> bool {
+    matches!(fact, Fact::SearchEnded { .. })
+}
+
+#[test]
+fn what_runs_while_patience_is_out_may_still_improve() {
+    let mut study = learner(30);
+    study.work = command();
+    study.limits.max_concurrent_trials = 3;
+    let rule = Improvement { patience: 2, least: Least::Share(0.01), after: 0 };
+    study.limits.improvement = Some(rule);
+    let mut state = started(&study, 1);
+    let (running, _) = wanted(&mut state, 3);
+    assert_eq!(running.len(), 3);
+    let tell = |state: &mut StudyState, assignment: &Assignment, value: f64| {
+        let outcomes = vec![outcome(trials(assignment)[0], End::Completed { value })];
+        let step = state.handle(Event::Ended { assignment: assignment.key.number, outcomes });
+        release(state, assignment);
+        step
+    };
+    tell(&mut state, &running[0], 1.0);
+    let (more, _) = wanted(&mut state, 3);
+    assert_eq!(more.len(), 1);
+    tell(&mut state, &running[1], 1.0);
+    tell(&mut state, &running[2], 0.995);
+    assert_eq!(wanted(&mut state, 3).0, [], "patience is out");
+    assert_eq!(state.phase(), Phase::Searching);
+    assert_eq!(tell(&mut state, &more[0], 0.5).facts.len(), 1);
+    assert_eq!(state.phase(), Phase::Searching, "the last one improved");
+    let (more, _) = wanted(&mut state, 3);
+    assert_eq!(more.len(), 3);
+    tell(&mut state, &more[0], 0.499);
+    let step = tell(&mut state, &more[1], 0.6);
+    assert!(step.commands.is_empty(), "what runs is waited for: {step:?}");
+    let step = tell(&mut state, &more[2], 0.7);
+    let by = EndedBy::Improvement;
+    assert!(step.facts.contains(&Fact::SearchEnded { by }), "{step:?}");
+}
+
+#[test]
 fn more_trials_reopen_a_finished_study() {
     let mut study = learner(3);
     let mut state = started(&study, 5);
@@ -512,6 +598,7 @@ fn a_command_is_one_trial_an_assignment_and_is_stopped_early() {
         policy: Policy::BanditFactor(0.2),
         evaluation_interval: 1,
         delay_evaluation: 2,
+        ladder: None,
     });
     let mut state = started(&study, 1);
     let (running, _) = wanted(&mut state, 4);

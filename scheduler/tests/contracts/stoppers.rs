@@ -17,7 +17,8 @@ const HALVING: [Policy; 3] = [
 ];
 
 fn watch(policy: &Policy, goal: Goal, evaluation_interval: u32, delay_evaluation: u32) -> Watch {
-    let policy = EarlyTermination { policy: policy.clone(), evaluation_interval, delay_evaluation };
+    let (policy, ladder) = (policy.clone(), None);
+    let policy = EarlyTermination { policy, evaluation_interval, delay_evaluation, ladder };
     Watch::new(&policy, goal)
 }
 
@@ -35,6 +36,7 @@ fn outcome(configuration: u32, end: End, values: &[f64]) -> Outcome {
         started_ms: 0,
         ended_ms: 0,
         reports: reports.map(|(step, &value)| Report { step, value }).collect(),
+        further: Vec::new(),
     }
 }
 

@@ -23,7 +23,7 @@ fn ask(handle: &EngineHandle, trials: u32, lease: Duration) -> Vec<u32> {
 }
 
 fn tell(handle: &EngineHandle, trial: u32, value: f64) -> Told {
-    let results = vec![TrialResult { trial, end: End::Completed { value } }];
+    let results = vec![TrialResult { trial, end: End::Completed { value }, further: Vec::new() }];
     handle.tell_results("test", results).unwrap()[0]
 }
 
@@ -135,6 +135,7 @@ fn what_is_reported_stops_trials_and_a_cancel_ends_them_all() {
         policy: Policy::BanditFactor(0.2),
         evaluation_interval: 1,
         delay_evaluation: 0,
+        ladder: None,
     });
     fixture.open(&study);
     assert_eq!(ask(&handle, 9, LONG), [0, 1], "as many at once as the job allows");

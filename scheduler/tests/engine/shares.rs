@@ -46,6 +46,7 @@ fn used_ms(studies: [(Priority, u64); 2]) -> [f64; 2] {
                 started_ms,
                 ended_ms: now_ms,
                 reports: Vec::new(),
+                further: Vec::new(),
             });
         }
         let of = assignment.key;

@@ -7,7 +7,7 @@ use fleetfit_scheduler::Fact;
 use fleetfit_scheduler::backup::{self, BackupError, Contents};
 use fleetfit_scheduler::journal::{Index, Journal, JournalError, NewStudy, Status, Summary};
 
-use super::formats::{answers, format_1};
+use super::formats::{EARLIER, answers, earlier};
 use super::recipe::{self, PANEL, SINGLE, SINGLE_CONFIGURATIONS, Writer};
 use super::{stored, study};
 
@@ -73,8 +73,12 @@ fn a_backup_of_a_journal_that_is_written_is_one_of_its_moments() {
 
 #[test]
 fn everything_comes_back_and_goes_on() {
+    EARLIER.into_iter().for_each(check_coming_back);
+}
+
+fn check_coming_back(format: u32) {
     let dir = tempfile::tempdir().unwrap();
-    format_1(dir.path());
+    earlier(format, dir.path());
     let journal = Journal::open(dir.path()).unwrap();
     // The first format does not count winners that could not be fitted; what is written now does.
     Writer::resumed(&journal, PANEL).append(&[Fact::Closed]);

@@ -10,9 +10,13 @@ use fleetfit_scheduler::query::{self, Page, TrialFilter};
 use super::recipe::{self, PANEL, SINGLE, SINGLE_CONFIGURATIONS, Writer};
 use super::{joined, stored};
 
-/// A copy of the journal of format 1 to work on.
-pub(crate) fn format_1(dir: &Path) {
-    let kept = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/journal/format-1");
+/// The formats of earlier versions.
+pub(crate) const EARLIER: [u32; 2] = [1, 2];
+
+/// A copy of the journal of an earlier format to work on.
+pub(crate) fn earlier(format: u32, dir: &Path) {
+    let kept = format!("tests/journal/format-{format}");
+    let kept = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(kept);
     for name in ["conf", "committed"] {
         std::fs::copy(kept.join(name), dir.join(name)).unwrap();
     }
@@ -46,9 +50,13 @@ pub(crate) fn answers(journal: &Journal) -> Vec<String> {
 }
 
 #[test]
-fn a_journal_of_format_1_answers_as_one_of_today() {
+fn a_journal_of_an_earlier_format_answers_as_one_of_today() {
+    EARLIER.into_iter().for_each(check_answers);
+}
+
+fn check_answers(format: u32) {
     let old = tempfile::tempdir().unwrap();
-    format_1(old.path());
+    earlier(format, old.path());
     let new = tempfile::tempdir().unwrap();
     recipe::write(new.path());
     let (old, new) = (Journal::open(old.path()).unwrap(), Journal::open(new.path()).unwrap());
@@ -62,15 +70,19 @@ fn a_journal_of_format_1_answers_as_one_of_today() {
     let (old, new) = (answers(&old), answers(&new));
     assert!(old.len() > 1_600, "{} answers", old.len());
     for (old, new) in old.iter().zip(&new) {
-        assert_eq!(old, new);
+        assert_eq!(old, new, "format {format}");
     }
     assert_eq!(old.len(), new.len());
 }
 
 #[test]
-fn a_study_of_format_1_goes_on() {
+fn a_study_of_an_earlier_format_goes_on() {
+    EARLIER.into_iter().for_each(check_going_on);
+}
+
+fn check_going_on(format: u32) {
     let dir = tempfile::tempdir().unwrap();
-    format_1(dir.path());
+    earlier(format, dir.path());
     let page = |journal: &Journal, cursor: Option<&str>| -> Page<query::TrialRow> {
         query::trials_page(journal, SINGLE, &TrialFilter::default(), cursor, 40).unwrap()
     };

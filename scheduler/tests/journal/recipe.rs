@@ -1,5 +1,5 @@
 //! A small journal with everything in it that a journal holds, written by whichever version runs
-//! this. The folder `format-1` holds what format 1 made of it.
+//! this. The folders `format-1` and `format-2` hold what earlier formats made of it.
 
 use std::path::Path;
 

@@ -13,9 +13,12 @@ use std::collections::BTreeMap;
 
 use fleetfit_scheduler::state::Ranked;
 use fleetfit_scheduler::{EndedBy, Fact};
-use fleetfit_search_spaces::{Algorithm, Goal, Selection, Study, Work};
+use fleetfit_search_spaces::early_termination::Policy;
+use fleetfit_search_spaces::{
+    Algorithm, Amount, EarlyTermination, Goal, Ladder, Resource, Selection, Study, Work,
+};
 
-use self::world::{Dice, Faults, World};
+use self::world::{Asked, Dice, Faults, World};
 
 /// A study drawn by a seed, and its number of entities.
 fn drawn_study(dice: &mut Dice) -> (Study, u32) {
@@ -45,8 +48,31 @@ fn drawn_study(dice: &mut Dice) -> (Study, u32) {
     };
     if n_entities == 1 && dice.below(2) == 0 {
         study.work = studies::command();
+    } else if dice.below(2) == 0 {
+        study.early_termination = Some(drawn_rungs(dice));
     }
     (study, n_entities)
+}
+
+/// Trials that are given out by rungs.
+fn drawn_rungs(dice: &mut Dice) -> EarlyTermination {
+    let reduction_factor = 2 + dice.below(3);
+    let policy = match dice.below(4) {
+        0 => Policy::Asha { min_resource: 1, reduction_factor },
+        1 => Policy::Hyperband { min_resource: 1, reduction_factor, max_resource: 9 },
+        2 => Policy::FoldRacing { confidence: 0.7 },
+        _ => Policy::MedianStopping,
+    };
+    let by_folds = matches!(policy, Policy::FoldRacing { .. } | Policy::MedianStopping);
+    let resource = match dice.below(3) {
+        0 => Resource::Rows,
+        1 => Resource::Estimators,
+        _ => Resource::Folds,
+    };
+    let resource = if by_folds { Resource::Folds } else { resource };
+    let rungs = (0..1 + dice.below(3)).map(|rung| Amount::Count(1 << rung)).collect();
+    let ladder = Some(Ladder { resource, rungs });
+    EarlyTermination { policy, evaluation_interval: 1, delay_evaluation: 0, ladder }
 }
 
 /// What a run left behind.
@@ -147,9 +173,15 @@ fn simulate_restarts(seed: u64) {
     let mut world = World::new(study, n_entities, dice, faults);
     world.run();
     let found = result(&world);
-    let tries = found.ends.keys().map(|&(configuration, entity)| (false, configuration, entity));
-    let refits = found.refits.iter().map(|(&entity, &configuration)| (true, configuration, entity));
+    let has_rungs = world.executions.keys().any(|(asked, ..)| matches!(asked, Asked::Climb(_)));
+    let tries = found.ends.keys().map(|&(own, entity)| (Asked::Try, own, entity));
+    let refits = found.refits.iter().map(|(&entity, &own)| (Asked::Refit, own, entity));
     let expected: BTreeMap<_, _> = tries.chain(refits).map(|trial| (trial, 1)).collect();
+    if has_rungs {
+        let again: Vec<_> = world.executions.iter().filter(|(_, n)| **n > 1).collect();
+        assert!(again.is_empty(), "done again: {again:?}; {:?}", world.faults);
+        return;
+    }
     let differing = world.executions.iter().filter(|(trial, n)| expected.get(trial) != Some(*n));
     let differing: Vec<_> = differing.collect();
     assert!(differing.is_empty(), "done again: {differing:?}; {:?}", world.faults);

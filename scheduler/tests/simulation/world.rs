@@ -5,7 +5,9 @@ use std::collections::{BTreeMap, VecDeque};
 use fleetfit_scheduler::state::{Phase, StudyState};
 use fleetfit_scheduler::{Command, EndedBy, Event, Fact, Step};
 use fleetfit_search_spaces::wire::{Assignment, Block, ModelAddress, Refit};
-use fleetfit_search_spaces::{AssignmentTask, Configuration, End, Outcome, Study, TrialState};
+use fleetfit_search_spaces::{
+    AssignmentTask, Configuration, End, Ladder, Outcome, Reached, Resource, Study, TrialState,
+};
 use rand::Rng;
 use rand_pcg::Pcg64;
 
@@ -95,6 +97,24 @@ enum Message {
     Idle,
 }
 
+/// What an assignment asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Asked {
+    Try,
+    Climb(u8),
+    Refit,
+}
+
+impl Asked {
+    fn by(assignment: &Assignment) -> Self {
+        match assignment.task {
+            AssignmentTask::Try(_) => Self::Try,
+            AssignmentTask::Climb { rung, .. } => Self::Climb(rung),
+            AssignmentTask::Refit(_) => Self::Refit,
+        }
+    }
+}
+
 /// The whole world of one study.
 pub(crate) struct World {
     study: Study,
@@ -111,8 +131,8 @@ pub(crate) struct World {
     handed_out: Vec<(Assignment, Option<u64>)>,
     /// By time of arrival, and a number that keeps them apart; with the time of sending.
     inbox: BTreeMap<(u64, u64), (u64, Message)>,
-    /// By trial, tries and refits apart: how often it was carried out.
-    pub(crate) executions: BTreeMap<(bool, u32, u32), u32>,
+    /// By trial and by what was asked of it: how often it was carried out.
+    pub(crate) executions: BTreeMap<(Asked, u32, u32), u32>,
     n_messages: u64,
     n_lives: u64,
     n_idle: u32,
@@ -192,7 +212,10 @@ impl World {
         if crashes && self.dice.below(2) == 0 {
             let is_message = matches!(
                 event,
-                Event::Ended { .. } | Event::Refitted { .. } | Event::Released { .. }
+                Event::Ended { .. }
+                    | Event::Reached { .. }
+                    | Event::Refitted { .. }
+                    | Event::Released { .. }
             );
             if self.faults.bus_survives && is_message {
                 // It was not acknowledged, so it comes again, before what was told after it.
@@ -321,19 +344,22 @@ impl World {
         let chunk = 1 + self.dice.below(all.len() as u32) as usize;
         let mut took_ms = 10;
         let alive = &all[..ends_after.unwrap_or(all.len())];
-        let is_refit = matches!(assignment.task, AssignmentTask::Refit(_));
+        let asked = Asked::by(assignment);
         for (block, entity) in alive {
-            *self.executions.entry((is_refit, block.tried.number, *entity)).or_default() += 1;
+            *self.executions.entry((asked, block.tried.number, *entity)).or_default() += 1;
         }
         for trials in alive.chunks(chunk) {
-            let (event, ends_at) = told(assignment, trials, self.now_ms + took_ms);
+            let ladder = self.study.early_termination.as_ref().and_then(|own| own.ladder.as_ref());
+            let (events, ends_at) = told(ladder, assignment, trials, self.now_ms + took_ms);
             took_ms = ends_at - self.now_ms;
-            let is_lost = is_first && self.dice.happens(self.faults.loss);
-            if !is_lost {
-                self.send(took_ms, Message::Event(event.clone()));
-            }
-            while self.dice.happens(self.faults.repetition) {
-                self.send(took_ms, Message::Event(event.clone()));
+            for event in events {
+                let is_lost = is_first && self.dice.happens(self.faults.loss);
+                if !is_lost {
+                    self.send(took_ms, Message::Event(event.clone()));
+                }
+                while self.dice.happens(self.faults.repetition) {
+                    self.send(took_ms, Message::Event(event.clone()));
+                }
             }
         }
         // A dead runner's lease runs out; another runner takes its place meanwhile.
@@ -369,8 +395,7 @@ impl World {
 }
 
 fn trials(assignment: &Assignment) -> impl Iterator<Item = (&Block, u32)> {
-    let (AssignmentTask::Try(blocks) | AssignmentTask::Refit(blocks)) = &assignment.task;
-    blocks.iter().flat_map(|block| {
+    assignment.task.blocks().iter().flat_map(|block| {
         let entities = block.entities.iter().cloned().flatten();
         entities.map(move |entity| (block, entity))
     })
@@ -378,9 +403,27 @@ fn trials(assignment: &Assignment) -> impl Iterator<Item = (&Block, u32)> {
 
 /// What a runner tells about trials of an assignment that it does from this time on, and when it is
 /// through with them.
-fn told(assignment: &Assignment, trials: &[(&Block, u32)], mut now_ms: u64) -> (Event, u64) {
+fn told(
+    ladder: Option<&Ladder>,
+    assignment: &Assignment,
+    trials: &[(&Block, u32)],
+    mut now_ms: u64,
+) -> (Vec<Event>, u64) {
     let number = assignment.key.number;
     let event = match assignment.task {
+        AssignmentTask::Climb { after, rung, .. } => {
+            let (mut outcomes, mut reached) = (Vec::new(), Vec::new());
+            for &(tried, entity) in trials {
+                let span = (now_ms, now_ms + 3);
+                now_ms = span.1;
+                match climbed(ladder.expect("a ladder"), (after, rung), (tried, entity), span) {
+                    Ok(trial) => reached.push(trial),
+                    Err(outcome) => outcomes.push(outcome),
+                }
+            }
+            let ended = Event::Ended { assignment: number, outcomes };
+            return (vec![ended, Event::Reached { assignment: number, trials: reached }], now_ms);
+        }
         AssignmentTask::Try(_) => {
             let outcomes = trials.iter().map(|&(tried, entity)| {
                 let outcome = outcome(tried, entity, now_ms);
@@ -395,7 +438,40 @@ fn told(assignment: &Assignment, trials: &[(&Block, u32)], mut now_ms: u64) -> (
             Event::Refitted { assignment: number, models: models.collect() }
         }
     };
-    (event, now_ms)
+    (vec![event], now_ms)
+}
+
+/// What a trial does on its way to a rung: some fail, some have nothing left to try above it.
+fn climbed(
+    ladder: &Ladder,
+    (after, rung): (Option<u8>, u8),
+    (tried, entity): (&Block, u32),
+    (started_ms, ended_ms): (u64, u64),
+) -> Result<Reached, Outcome> {
+    let hash = hash(&tried.tried.configuration, entity);
+    let configuration = tried.tried.number;
+    let value = |part: u64| (hash >> part & 0xff) as f64 / 8.0 + (hash & 0xff) as f64;
+    let fits = 1 + (hash >> 32) as u32 % 3 + u32::from(rung);
+    let outcome = |end| {
+        let (reports, further) = (Vec::new(), Vec::new());
+        Outcome { configuration, entity, end, fits, started_ms, ended_ms, reports, further }
+    };
+    if hash % 29 == u64::from(rung) {
+        return Err(outcome(End::Failed { reason: "for a reason".into() }));
+    }
+    let n_folds = 1 + entity % 5;
+    let values = if ladder.resource == Resource::Folds {
+        let up_to =
+            |rung: u8| ladder.amount(rung).map_or(n_folds as usize, |own| own.of(n_folds as usize));
+        (after.map_or(0, up_to)..up_to(rung)).map(|fold| value(fold as u64)).collect()
+    } else {
+        let is_whole = rung >= ladder.top() || hash % 7 == u64::from(rung);
+        if is_whole {
+            return Err(outcome(End::Completed { value: value(40) }));
+        }
+        vec![value(u64::from(rung))]
+    };
+    Ok(Reached { configuration, entity, rung, values, n_folds, fits, started_ms, ended_ms })
 }
 
 /// How a trial ends, and how long it takes, depends on nothing but the trial. Few values, so that
@@ -422,6 +498,7 @@ fn outcome(tried: &Block, entity: u32, started_ms: u64) -> Outcome {
         started_ms,
         ended_ms: started_ms + took_ms,
         reports: Vec::new(),
+        further: Vec::new(),
     }
 }
 

@@ -6,7 +6,7 @@ use crate::data::Task;
 use crate::fields::{At, Fields, same_word};
 use crate::findings::{Findings, Mistake};
 use crate::ignored::OF_AUTOML_LIMITS;
-use crate::limits::{Limits, MAX_SECONDS};
+use crate::limits::{Improvement, Limits, MAX_SECONDS};
 
 /// How many trials a job has where it does not say, as in Azure.
 const DEFAULT_TRIALS: u32 = 1_000;
@@ -42,6 +42,8 @@ impl Budget {
                 max_concurrent_trials: 1,
                 timeout_s: DEFAULT_TIMEOUT_MINUTES * 60.0,
                 trial_timeout_s: Some(DEFAULT_TRIAL_TIMEOUT_MINUTES * 60.0),
+                improvement: Some(Improvement::OF_AUTOML),
+                stop_when_converged: false,
             },
             exit_score: None,
             enable_early_termination: None,
@@ -72,6 +74,9 @@ impl Budget {
         budget.exit_score = exit_at.and_then(|at| at.float(findings));
         let early_at = fields.take("enable_early_termination", findings);
         budget.enable_early_termination = early_at.and_then(|at| at.bool(findings));
+        if budget.enable_early_termination == Some(false) {
+            budget.limits.improvement = None;
+        }
         if let Some(at) = fields.take("max_cores_per_trial", findings) {
             let cores = at.int_in(-1, 65_536, findings);
             if cores == Some(0) {

@@ -2,11 +2,13 @@
 
 use super::{Manifest, ManifestError, ROOT, tidy};
 use crate::data::{DataSource, is_remote, local_path};
+use crate::origin::Origin;
 use crate::study::Study;
 use crate::work::{Input, Work};
 
 impl Study {
-    /// Every path of this machine that the study names, as the job writes it: data, code, inputs.
+    /// Every path of this machine that the study names, as the job writes it: data, code, inputs,
+    /// earlier trials.
     pub fn local_paths(&self) -> Vec<&str> {
         let mut paths = Vec::new();
         if let Some(data) = &self.data {
@@ -21,6 +23,7 @@ impl Study {
                 Input::Value(_) | Input::Remote { .. } => None,
             }));
         }
+        paths.extend(self.start_from.iter().filter_map(Origin::path));
         paths.retain(|path| !is_remote(path));
         paths
     }
@@ -45,6 +48,11 @@ impl Study {
                 if let Input::Path { path, .. } = input {
                     relocate(path, manifest)?;
                 }
+            }
+        }
+        for origin in &mut study.start_from {
+            if let Origin::File { path, .. } = origin {
+                relocate(path, manifest)?;
             }
         }
         Ok(study)

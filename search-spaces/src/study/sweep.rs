@@ -1,14 +1,18 @@
 //! A job of `type: sweep`.
 
+use super::goals::{Goals, read_goals};
 use super::header::{self, Header};
 use super::{Reading, Selection, Study};
+use crate::configuration::Configuration;
 use crate::data::{DATA_KEYS, DataSpec, Task, is_out_of_bag};
-use crate::early_termination::EarlyTermination;
+use crate::early_termination::{EarlyTermination, Means, Whose};
 use crate::fields::{At, Fields};
 use crate::findings::{Findings, Mistake};
 use crate::learner::{Demand, Learner};
 use crate::limits::{Grid, Limits};
-use crate::objective::{Measurer, Objective};
+use crate::objective::Objective;
+use crate::origin::Origin;
+use crate::points;
 use crate::priority::Priority;
 use crate::sampling::{Algorithm, Sampling};
 use crate::space::{Domain, SearchSpace, branches};
@@ -72,7 +76,7 @@ pub(super) fn read(mut root: Fields<'_>, name: &str, findings: &mut Findings) ->
         refuse_data_keys(&mut root, is_sure, findings);
         None
     };
-    let objective = read_objective(&mut root, has_learner, task, findings);
+    let goals = read_goals(&mut root, has_learner, task, findings);
 
     let is_grid = sampling.as_ref().is_some_and(|own| own.algorithm == Algorithm::Grid);
     if let (true, true, Some(space), Some(at)) = (is_grid, space_is_whole, &space, &space_at) {
@@ -80,21 +84,39 @@ pub(super) fn read(mut root: Fields<'_>, name: &str, findings: &mut Findings) ->
     }
     let grid = is_grid.then(|| Grid { size: space.as_ref().and_then(SearchSpace::grid_size) });
     let limits = Limits::read(&mut root, grid.as_ref(), findings);
-    let early_termination = read_early_termination(&mut root, has_learner, findings);
+    let are_several = goals.objectives.as_ref().is_some_and(|all| all.len() > 1);
+    let are_several_metrics = are_several || !goals.constraints.is_empty();
+    let whose = match (&work, &space, &data) {
+        _ if !has_learner => Whose::Reporters,
+        (Some(work), Some(space), Some(data)) => {
+            Whose::Learners(Some(Means { work, space, data, are_several_metrics }))
+        }
+        _ => Whose::Learners(None),
+    };
+    let early_termination = root
+        .take("early_termination", findings)
+        .and_then(|at| EarlyTermination::read(&at, &whose, findings));
     let selection = root.take("selection", findings).map(|at| Selection::read(&at, findings));
+    goals.say_what_counts(&root.at, has_learner, findings);
     let seed = root.take("seed", findings).map(|at| at.int_in(0, i64::MAX, findings));
+    let known = space.as_ref().filter(|_| space_is_whole);
+    let (points_to_evaluate, start_from) = read_start(&mut root, known, &limits, findings);
     root.finish(findings);
     header::notice_ignored(&ignored, findings);
     let command = match &work {
         Some(Work::Command(command)) => Some(command.clone()),
         _ => None,
     };
-    let parts = Parts { name, work, space, sampling, objective, limits };
+    let Goals { objectives, constraints } = goals;
+    let parts = Parts { name, work, space, sampling, objectives, limits };
     let study = parts.study().map(|study| Study {
+        constraints,
         early_termination,
         data: data.clone(),
         selection: selection.flatten().unwrap_or_default(),
         priority,
+        points_to_evaluate,
+        start_from,
         seed: seed.flatten().map(i64::unsigned_abs),
         ..study
     });
@@ -107,24 +129,29 @@ struct Parts {
     work: Option<Work>,
     space: Option<SearchSpace>,
     sampling: Option<Sampling>,
-    objective: Option<Objective>,
+    objectives: Option<Vec<Objective>>,
     limits: Option<Limits>,
 }
 
 impl Parts {
     fn study(self) -> Option<Study> {
+        let mut objectives = self.objectives?.into_iter();
         Some(Study {
             name: self.name?,
             work: self.work?,
             space: self.space?,
             sampling: self.sampling?,
-            objective: self.objective?,
+            objective: objectives.next()?,
+            further_objectives: objectives.collect(),
+            constraints: Vec::new(),
             limits: self.limits?,
             early_termination: None,
             data: None,
             automl: None,
             selection: Selection::default(),
             priority: Priority::default(),
+            points_to_evaluate: Vec::new(),
+            start_from: Vec::new(),
             seed: None,
             notices: Vec::new(),
             cannot_run: Vec::new(),
@@ -172,37 +199,31 @@ fn read_task(root: &mut Fields<'_>, trial: &At<'_>, findings: &mut Findings) -> 
     }
 }
 
-fn read_objective(
+/// What is tried first, and where the study starts from.
+fn read_start(
     root: &mut Fields<'_>,
-    has_learner: bool,
-    task: Option<Task>,
+    space: Option<&SearchSpace>,
+    limits: &Option<Limits>,
     findings: &mut Findings,
-) -> Option<Objective> {
-    let example = match (has_learner, task) {
-        (false, _) => "objective: {goal: minimize, primary_metric: loss}",
-        (true, Some(Task::Classification)) => {
-            "objective: {goal: maximize, primary_metric: auc_weighted}"
+) -> (Vec<Configuration>, Vec<Origin>) {
+    root.also_called("initial_points", "points_to_evaluate");
+    root.also_called("warm_start", "start_from");
+    let mut points = Vec::new();
+    if let (Some(at), Some(space)) = (root.take("points_to_evaluate", findings), space) {
+        points = points::read(&at, space, findings);
+        if let Some(most) = limits.as_ref().map(|limits| limits.max_total_trials as usize)
+            && points.len() > most
+        {
+            let says = format!(
+                "has {} configurations, more than max_total_trials {most}; the first {most} are \
+                 tried",
+                points.len()
+            );
+            findings.notice(&at, &says);
         }
-        (true, _) => "objective: {goal: minimize, primary_metric: root_mean_squared_error}",
-    };
-    let at = root.require("objective", example, findings)?;
-    let measurer = if has_learner { Measurer::Trainer(task) } else { Measurer::Command };
-    Objective::read(&at, measurer, findings)
-}
-
-fn read_early_termination(
-    root: &mut Fields<'_>,
-    has_learner: bool,
-    findings: &mut Findings,
-) -> Option<EarlyTermination> {
-    let at = root.take("early_termination", findings)?;
-    let policy = EarlyTermination::read(&at, findings)?;
-    if has_learner {
-        let says = "stops trials that report, and built-in learners do not in this version";
-        let mistake = Mistake::new(says, "nothing");
-        findings.cannot_run(&at, mistake.hint("remove early_termination"));
     }
-    Some(policy)
+    let origins = root.take("start_from", findings);
+    (points, origins.map(|at| Origin::read_all(&at, findings)).unwrap_or_default())
 }
 
 fn refuse_command_keys(keys: [&Option<At<'_>>; 2], findings: &mut Findings) {

@@ -6,8 +6,12 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use thiserror::Error;
 
-/// The version that this fleetfit writes and reads.
-pub const VERSION: u8 = 1;
+/// The version that this fleetfit writes.
+pub const VERSION: u8 = 2;
+
+/// The oldest one that it reads: a queue may hold letters of the release before an update. What later
+/// versions say besides has defaults.
+const OLDEST: u8 = 1;
 
 const MAGIC: &[u8; 3] = b"ffw";
 const HEAD: usize = MAGIC.len() + 1 + 4;
@@ -58,8 +62,8 @@ pub fn open<T: DeserializeOwned>(bytes: &[u8]) -> Result<(T, &[u8]), LetterError
         return Err(malformed("it begins with something else"));
     }
     match version {
-        VERSION => {}
-        found if found < VERSION => return Err(LetterError::Older { found }),
+        OLDEST..=VERSION => {}
+        found if found < OLDEST => return Err(LetterError::Older { found }),
         found => return Err(LetterError::Newer { found }),
     }
     let length = u32::from_le_bytes([l0, l1, l2, l3]) as usize;
@@ -109,9 +113,12 @@ mod tests {
     }
 
     #[test]
-    fn the_first_release_is_understood() {
-        let stored = b"ffw\x01\x3c\x00\x00\x00{\"done\":{\"of\":{\"study\":3,\"number\":7,\"attempt\":2,\"later\":0}}}";
+    fn every_version_since_the_first_release_is_understood() {
+        let mut stored = b"ffw\x01\x3c\x00\x00\x00{\"done\":{\"of\":{\"study\":3,\"number\":7,\"attempt\":2,\"later\":0}}}".to_vec();
         let key = AssignmentKey { study: StudyId(3), number: 7, attempt: 2 };
-        assert_eq!(open::<FromRunner>(stored).unwrap().0, FromRunner::Done { of: key });
+        for version in OLDEST..=VERSION {
+            stored[3] = version;
+            assert_eq!(open::<FromRunner>(&stored).unwrap().0, FromRunner::Done { of: key });
+        }
     }
 }

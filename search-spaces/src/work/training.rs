@@ -80,7 +80,7 @@ fn is_path(learner: Learner, name: &str) -> bool {
 }
 
 /// The learner that a branch names.
-fn learner_of(branch: &SearchSpace) -> Option<Learner> {
+pub(crate) fn learner_of(branch: &SearchSpace) -> Option<Learner> {
     branch.parameters.iter().find(|own| own.name == "learner").and_then(|own| match &own.domain {
         Domain::Fixed(Value::Text(name)) => Learner::named(name),
         _ => None,

@@ -111,24 +111,29 @@ class Hyperopt(Peer):
         self.trials.refresh()
 
 
+def configuration_space(space, seed):
+    import ConfigSpace as of
+
+    found = of.ConfigurationSpace(seed=seed)
+    for own in space:
+        if isinstance(own, Words):
+            parameter = of.CategoricalHyperparameter(own.name, list(map(str, own.words)))
+        else:
+            kind = (of.UniformFloatHyperparameter if isinstance(own, Real)
+                    else of.UniformIntegerHyperparameter)
+            parameter = kind(own.name, own.low, own.high, log=own.log)
+        found.add(parameter)
+        if own.under:
+            parent, word = own.under
+            found.add(of.EqualsCondition(parameter, found[parent], str(word)))
+    return found
+
+
 class Smac(Peer):
     def __init__(self, algorithm, space, seed, n_trials):
-        import ConfigSpace
         import smac
 
-        of = ConfigSpace
-        self.space = of.ConfigurationSpace(seed=seed)
-        for own in space:
-            if isinstance(own, Words):
-                parameter = of.CategoricalHyperparameter(own.name, list(map(str, own.words)))
-            else:
-                kind = (of.UniformFloatHyperparameter if isinstance(own, Real)
-                        else of.UniformIntegerHyperparameter)
-                parameter = kind(own.name, own.low, own.high, log=own.log)
-            self.space.add(parameter)
-            if own.under:
-                parent, word = own.under
-                self.space.add(of.EqualsCondition(parameter, self.space[parent], str(word)))
+        self.space = configuration_space(space, seed)
         self.folder = tempfile.TemporaryDirectory()
         facade = {"forest": smac.HyperparameterOptimizationFacade,
                   "gp": smac.BlackBoxFacade}[algorithm]

@@ -29,6 +29,8 @@ class Instance:
     least: float
     typical: float = None
     noise: float = 0.0
+    # Of a configuration: the work and the loss of each step, where there are several.
+    curve: callable = None
 
     def regret(self, loss):
         return (loss - self.least) / (self.typical - self.least)

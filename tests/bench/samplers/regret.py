@@ -1,7 +1,7 @@
 """How good the best configuration is after so many trials: one table for each family and budget."""
 
 from .problems import FAMILIES
-from .tables import Family, family_table, versus
+from .tables import Family, family_table, regret_row, shown, versus
 
 
 def tasks(problems, samplers, seeds, budget, parallel=1):
@@ -11,7 +11,7 @@ def tasks(problems, samplers, seeds, budget, parallel=1):
 
 
 def tables(runs, problems, samplers, seeds, budget, checkpoints, parallel=1):
-    summary = []
+    summary, rows = [], []
     for name in FAMILIES:
         own = [problem for problem in problems if problem.family == name]
         for at in checkpoints:
@@ -20,7 +20,16 @@ def tables(runs, problems, samplers, seeds, budget, checkpoints, parallel=1):
                 continue
             print(f"\n### {name}, {at} trials\n")
             ranks, drawn = family_table(family)
+            rows.append((name, at, dict(zip(family.samplers, regret_row(family)))))
             summary += [(name, at, *row) for row in versus(family, ranks, drawn)]
+    if rows:
+        print("\n### Regrets\n\nThe median over the seeds, its mean over the problems of a family, and "
+              "95 %.\n")
+        print(f"| family | trials | {' | '.join(map(shown, samplers))} |")
+        print("|" + " --- |" * (2 + len(samplers)))
+        for family, at, cells in rows:
+            cells = " | ".join(cells.get(sampler, "") for sampler in samplers)
+            print(f"| {family} | {at} | {cells} |")
     if summary:
         print("\n### Ours beside the best peer\n\nDifferences of mean ranks; below 0 ours is "
               "ahead.\n")

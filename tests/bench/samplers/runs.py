@@ -41,7 +41,8 @@ class Runs:
         """Of a library, or our build; `tpe@1a2b3c4d` is one that is only shown."""
         if "@" in sampler:
             return sampler.split("@")[1]
-        return self.build if sampler in OURS else peers.version(sampler)
+        own = sampler.split("+")[0]
+        return self.build if own in OURS else peers.version(own)
 
     def row(self, sampler, problem, seed, budget, parallel):
         key = (sampler.split("@")[0], self.version(sampler), problem, seed, budget, parallel)

@@ -20,6 +20,8 @@ TASKS = (("rbv2_rpart", "logloss", False), ("rbv2_rpart", "auc", True),
          ("iaml_glmnet", "logloss", False), ("iaml_glmnet", "auc", True))
 # What the best known loss is found by: random points, and so many around the best, in rounds.
 N_RANDOM, N_AROUND, N_ROUNDS = 20_000, 2_000, 6
+# A curve is on shares of the rows, each so manieth more.
+N_STEPS = 27
 
 
 def problems(data):
@@ -60,12 +62,14 @@ class Task:
         sign = -1.0 if self.is_more else 1.0
         inputs = [given.name for given in session.get_inputs()]
 
-        def losses(many):
+        def losses(many, shares=None):
             words = [[encoding[name][task if name == instance_name else
                                      values.get(ours(name), "#na#")]
                       for name in order["cat_names"]] for values in many]
             numbers = [[values.get(ours(name), full.get(name, 0.0))
                         for name in order["cont_names"]] for values in many]
+            for row, share in zip(numbers, shares or ()):
+                row[order["cont_names"].index("trainsize")] = share
             given = (numpy.array(words, numpy.int32), numpy.array(numbers, numpy.float32))
             given = dict(zip(inputs, given if "cat" in inputs[0] else given[::-1]))
             return sign * session.run(None, given)[0][:, column].astype(float)
@@ -77,8 +81,13 @@ class Task:
             best = points[int(found.argmin())]
             around = [near(space, best, 0.2 / 2 ** level, random) for _ in range(N_AROUND)]
             points, found = points + around, numpy.append(found, losses(around))
+        shares = [(step + 1) / N_STEPS for step in range(N_STEPS)]
+
+        def curve(values):
+            return [(1.0, float(loss)) for loss in losses([values] * N_STEPS, shares)]
+
         return Instance(space, lambda values: float(losses([values])[0]), float(found.min()),
-                        float(typical))
+                        float(typical), curve=curve)
 
 
 def ours(name):

@@ -60,8 +60,27 @@ class Family:
         return self.ranks(numpy.ones((1, n_seeds)))[0], self.ranks(drawn.astype(float))
 
 
+def regret_row(family):
+    """By sampler: the median regret over the seeds, its mean over the problems, and an interval."""
+    n_seeds = family.regrets.shape[2]
+    random = numpy.random.default_rng(0)
+    drawn = random.integers(n_seeds, size=(N_DRAWS, n_seeds))
+    cells = []
+    for s in range(len(family.samplers)):
+        own = family.regrets[:, s]
+        found = numpy.nanmean(numpy.nanmedian(own, axis=1))
+        means = [numpy.nanmean(numpy.nanmedian(own[:, seeds], axis=1)) for seeds in drawn]
+        low, high = numpy.nanpercentile(means, [2.5, 97.5])
+        cells.append(f"{found:.3f} ({low:.3f} to {high:.3f})")
+    return cells
+
+
+def is_ours(sampler):
+    return sampler.replace("+", "@").split("@")[0] in OURS
+
+
 def shown(sampler):
-    return f"**{sampler}**" if sampler.split("@")[0] in OURS else sampler.replace("_", " ")
+    return f"**{sampler}**" if is_ours(sampler) else sampler.replace("_", " ")
 
 
 def interval(drawn):
@@ -90,7 +109,7 @@ def family_table(family):
 
 def versus(family, ranks, drawn):
     """Ours beside the best peer, and by how much its rank is lower; below 0 ours is ahead."""
-    is_own = numpy.array([name.split("@")[0] in OURS for name in family.samplers])
+    is_own = numpy.array([is_ours(name) for name in family.samplers])
     if not is_own.any() or is_own.all():
         return []
     best_peer = min(numpy.flatnonzero(~is_own), key=lambda s: ranks[s])

@@ -5,6 +5,7 @@ mod external;
 mod fleet;
 mod full_disk;
 mod importance;
+mod insight;
 mod managed;
 mod nats;
 mod predict;

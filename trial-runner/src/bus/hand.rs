@@ -318,6 +318,7 @@ mod tests {
             started_ms,
             ended_ms,
             reports: Vec::new(),
+            further: Vec::new(),
         };
         let outcomes = vec![outcome];
         hand.note(key(number), &FromRunner::Outcomes { of: key(number), outcomes });

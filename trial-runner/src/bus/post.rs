@@ -11,7 +11,7 @@ use std::time::Duration;
 use async_nats::HeaderMap;
 use fleetfit_search_spaces::wire::Refit;
 use fleetfit_search_spaces::wire::letter;
-use fleetfit_search_spaces::{AssignmentKey, End, FromRunner, Outcome};
+use fleetfit_search_spaces::{AssignmentKey, End, FromRunner, Outcome, Reached};
 use tokio::sync::mpsc::{Receiver, UnboundedReceiver};
 
 use super::link::Link;
@@ -224,22 +224,40 @@ fn shift(models: &mut [Refit], by: usize) {
 
 /// Outcomes by portions that fit into a letter.
 fn split(message: FromRunner) -> Vec<FromRunner> {
-    let FromRunner::Outcomes { of, outcomes } = message else { return vec![message] };
+    match message {
+        FromRunner::Outcomes { of, outcomes } => {
+            let portions = portions(outcomes, weight_of).into_iter();
+            portions.map(|outcomes| FromRunner::Outcomes { of, outcomes }).collect()
+        }
+        FromRunner::Reached { of, trials } => {
+            let portions = portions(trials, weight_of_rung).into_iter();
+            portions.map(|trials| FromRunner::Reached { of, trials }).collect()
+        }
+        message => vec![message],
+    }
+}
+
+fn portions<T>(all: Vec<T>, weight: impl Fn(&T) -> usize) -> Vec<Vec<T>> {
     let mut portions = Vec::new();
     let mut portion = Vec::new();
     let mut n_bytes = 0;
-    for outcome in outcomes {
-        let more = weight_of(&outcome);
+    for one in all {
+        let more = weight(&one);
         if n_bytes + more > LETTER_BYTES && !portion.is_empty() {
-            let outcomes = std::mem::take(&mut portion);
-            portions.push(FromRunner::Outcomes { of, outcomes });
+            portions.push(std::mem::take(&mut portion));
             n_bytes = 0;
         }
         n_bytes += more;
-        portion.push(outcome);
+        portion.push(one);
     }
-    portions.push(FromRunner::Outcomes { of, outcomes: portion });
+    portions.push(portion);
     portions
+}
+
+fn weight_of_rung(trial: &Reached) -> usize {
+    const TRIAL: usize = 200;
+    const VALUE: usize = 25;
+    TRIAL + VALUE * trial.values.len()
 }
 
 /// About how many bytes a message has at most.
@@ -247,6 +265,7 @@ fn weight(message: &FromRunner) -> usize {
     const MODEL: usize = 200;
     100 + match message {
         FromRunner::Outcomes { outcomes, .. } => outcomes.iter().map(weight_of).sum(),
+        FromRunner::Reached { trials, .. } => trials.iter().map(weight_of_rung).sum(),
         FromRunner::Refitted { models, .. } => {
             let reason = |refit: &Refit| refit.model.as_ref().err().map_or(0, |why| 6 * why.len());
             models.iter().map(|refit| MODEL + reason(refit)).sum()
@@ -372,6 +391,7 @@ mod tests {
             started_ms: 0,
             ended_ms: 0,
             reports: Vec::new(),
+            further: Vec::new(),
         };
         let mut queue = Queue::default();
         let message =

@@ -1,12 +1,17 @@
 //! What a program's standard output says about metrics: lines of JSON, or the two lines that the old
 //! Azure SDK prints when it is offline.
 //!
-//! Only the primary metric counts. A report that is NaN or infinite is remembered but no value; so a
-//! trial that never reported a finite one has none. A report without a step follows the one before.
+//! Reports of the primary metric count one by one. A report that is NaN or infinite is remembered but
+//! no value; so a trial that never reported a finite one has none. A report without a step follows the
+//! one before. Of the study's other metrics one value each is kept (`metric/others.rs`).
+
+mod others;
 
 use fleetfit_search_spaces::trial::MAX_REPORTS;
 use fleetfit_search_spaces::{Objective, Report, ValueRule};
 use serde_json::Value as Json;
+
+use self::others::Others;
 
 /// Longer lines are no reports, and only their beginning is ever held.
 const MAX_LINE: usize = 64 << 10;
@@ -67,7 +72,9 @@ pub(super) struct Metrics<'a> {
     pub(super) reports: Vec<Report>,
     /// What the trial has reached.
     pub(super) value: Option<f64>,
-    /// Other metrics, in the order of their first appearance.
+    /// Other metrics that count.
+    pub(super) further: Others<'a>,
+    /// Metrics that nobody asks for, in the order of their first appearance.
     pub(super) others: Vec<String>,
     /// How many reports were no finite number.
     pub(super) n_not_finite: u64,
@@ -76,10 +83,11 @@ pub(super) struct Metrics<'a> {
 }
 
 impl<'a> Metrics<'a> {
-    /// Nothing reported yet.
-    pub(super) fn new(objective: &'a Objective) -> Self {
+    /// Nothing reported yet. What counts besides the objective's metric has these names.
+    pub(super) fn new(objective: &'a Objective, further: &'a [String]) -> Self {
         Self {
             objective,
+            further: Others::new(further),
             reports: Vec::new(),
             value: None,
             others: Vec::new(),
@@ -109,6 +117,9 @@ impl<'a> Metrics<'a> {
     }
 
     fn note(&mut self, metric: &str, step: Option<u64>, value: f64) -> Option<Report> {
+        if self.further.take(metric, step, value) {
+            return None;
+        }
         if metric != self.objective.metric {
             if self.others.len() < MAX_OTHERS && !self.others.iter().any(|other| other == metric) {
                 self.others.push(metric.chars().take(100).collect());
@@ -121,10 +132,13 @@ impl<'a> Metrics<'a> {
             return None;
         }
         let loss = |value| self.objective.goal.loss(value);
-        self.value = match (self.objective.value, self.value) {
-            (ValueRule::Best, Some(best)) if loss(best) <= loss(value) => Some(best),
-            _ => Some(value),
-        };
+        match (self.objective.value, self.value) {
+            (ValueRule::Best, Some(best)) if loss(best) <= loss(value) => {}
+            (rule, _) => {
+                self.value = Some(value);
+                self.further.settle((rule == ValueRule::Best).then_some(self.last_step));
+            }
+        }
         let report = Report { step: self.last_step, value };
         if self.reports.len() < MAX_REPORTS {
             self.reports.push(report);
@@ -223,7 +237,7 @@ mod tests {
     /// The reports, the value and the other metrics after this output.
     fn read(output: &str, goal: Goal, value: ValueRule) -> (Vec<(u64, f64)>, Option<f64>, String) {
         let objective = Objective { metric: "loss".to_owned(), goal, value };
-        let mut metrics = Metrics::new(&objective);
+        let mut metrics = Metrics::new(&objective, &[]);
         let mut lines = Lines::default();
         // One byte at a time: nothing may depend on how the pipe cuts the output.
         for byte in output.as_bytes() {
@@ -290,7 +304,7 @@ mod tests {
             ("[1e999]", 0, None),
         ] {
             let text = format!("{{\"metric\":\"loss\",\"value\":{value}}}");
-            let mut metrics = Metrics::new(&objective);
+            let mut metrics = Metrics::new(&objective, &[]);
             metrics.read(&Line { text: &text, whole: true });
             assert_eq!((metrics.n_not_finite, metrics.value), (n_not_finite, expected), "{text}");
         }

@@ -10,7 +10,7 @@ use super::describe::MAX_CLASSES;
 use super::error::{DataError, list_names, shorten};
 use super::keys::RowKeys;
 use super::labels::Classes;
-use super::raw::{RawRows, sort_by_group};
+use super::raw::{RawRows, Sorted, sort_by_group};
 use super::{Dataset, TargetRows};
 use crate::frame::{FeatureKind, FeatureSchema, Layout, MISSING, TargetKind};
 
@@ -52,16 +52,19 @@ impl Unsorted {
                 .found("no usable row")
                 .allowed("rows with a target, a time and all partition columns"));
         }
-        let sorted = sort_by_group(&groups, 2 * entities.len());
-        let order = &sorted.order;
+        let mut sorted = sort_by_group(&groups, 2 * entities.len());
         let mut series_names = vec![String::new()];
         let series_keys = self.schema.time.as_ref().map_or(&[][..], |time| &time.series);
         let series = (!series_keys.is_empty()).then(|| {
             let keys = RowKeys::of(series_keys, &raw.series, raw.n_rows);
             series_names = keys.entities.iter().map(EntityKey::text).collect();
-            let rows = named(keys.rows, &mut series_names);
-            order.iter().map(|&row| rows[row as usize]).collect()
+            named(keys.rows, &mut series_names)
         });
+        if let (Some(_), Some(time)) = (&self.schema.time, &raw.time) {
+            sort_by_time(&mut sorted, series.as_deref(), time.numbers(), &target);
+        }
+        let order = &sorted.order;
+        let series = series.map(|rows| order.iter().map(|&row| rows[row as usize]).collect());
         let numbers = |column: Column| column.gather(order).into_numbers();
         let past_names = self.schema.time.as_ref().map_or(&[][..], |time| &time.past);
         let past_names = past_names.iter().map(|name| Arc::from(name.as_str()));
@@ -92,6 +95,26 @@ impl Unsorted {
             digest,
             notices,
         })
+    }
+}
+
+/// Sorts the rows of each group by series, time and target, so that what is drawn of them, and what
+/// a sum of them rounds to, does not hang on the order of the file.
+fn sort_by_time(sorted: &mut Sorted, series: Option<&[u32]>, time: &[f64], target: &TargetRows) {
+    let of_series = |row: u32| series.map_or(0, |series| series[row as usize]);
+    let compare = |&a: &u32, &b: &u32| {
+        let (at, other) = (a as usize, b as usize);
+        let by_time = of_series(a).cmp(&of_series(b)).then(time[at].total_cmp(&time[other]));
+        by_time.then_with(|| match target {
+            TargetRows::Number(values) => values[at].total_cmp(&values[other]),
+            TargetRows::Class(codes, _) => codes[at].cmp(&codes[other]),
+        })
+    };
+    for group in sorted.offsets.windows(2) {
+        let rows = &mut sorted.order[group[0] as usize..group[1] as usize];
+        if !rows.is_sorted_by(|a, b| compare(a, b).is_le()) {
+            rows.sort_by(compare);
+        }
     }
 }
 

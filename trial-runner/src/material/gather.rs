@@ -77,6 +77,15 @@ pub fn gather(
             items.push(Item { written: path, found: Found::Input(listing) });
         }
     }
+    for (index, path) in study.start_from.iter().enumerate() {
+        let Some(path) = path.path() else { continue };
+        let listing = list_input(&base_dir.join(local_path(path)));
+        let listing = listing.map_err(|source| MaterialError::Command {
+            at: format!("start_from.{index}"),
+            source,
+        })?;
+        items.push(Item { written: path, found: Found::Input(listing) });
+    }
     // A path that is named twice is one thing, unless it is both code and input.
     let written: Vec<String> = items.iter().map(|item| item.written.to_owned()).collect();
     assemble(&written, lay_out(base_dir, items)?)

@@ -4,8 +4,8 @@ use fleetfit_search_spaces::Training;
 
 use super::bench::Bench;
 use crate::frame::Target;
-use crate::model::Predictions;
 use crate::model::errors::Errors;
+use crate::model::{Model, Predictions};
 use crate::stop::Stop;
 use crate::trainer::{Candidate, Fit, FitError, Hand, Spare};
 
@@ -21,8 +21,10 @@ pub(super) struct BackTest<'a> {
 }
 
 impl BackTest<'_> {
-    /// The errors of the folds. One that cannot be fitted says nothing.
-    pub(super) fn errors(&self) -> Result<Errors, FitError> {
+    /// The errors of the folds, the winner having learnt from `rows`. A fold that learns from the
+    /// same rows, as beside validation data, has the winner as its model; one that cannot be fitted
+    /// says nothing.
+    pub(super) fn errors(&self, winner: &Model, rows: &[u32]) -> Result<Errors, FitError> {
         let Target::Number(truth) = &self.bench.frame.target else {
             return Ok(Errors::default());
         };
@@ -37,10 +39,16 @@ impl BackTest<'_> {
                 stop: self.stop,
                 spare: self.spare,
             };
-            let model = match self.hand.trainer().fit(&fit) {
-                Ok(model) => model,
-                Err(FitError::Failed(_)) => continue,
-                Err(stopped) => return Err(stopped),
+            let fitted;
+            let model = if fold.train == rows {
+                winner
+            } else {
+                fitted = match self.hand.trainer().fit(&fit) {
+                    Ok(model) => model,
+                    Err(FitError::Failed(_)) => continue,
+                    Err(stopped) => return Err(stopped),
+                };
+                &fitted
             };
             let ahead = model.steps_ahead(&self.bench.frame, &fold.validate);
             let found = model.predict_until(&self.bench.frame, &fold.validate, self.stop);

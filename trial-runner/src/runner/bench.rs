@@ -1,10 +1,10 @@
 //! One entity's rows, laid out once for everything that is tried on them.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, OnceLock};
 
-use fleetfit_search_spaces::Measure;
 use fleetfit_search_spaces::seed::mix;
+use fleetfit_search_spaces::{Amount, Measure};
 
 use super::lock;
 use crate::dataset::Dataset;
@@ -22,8 +22,18 @@ pub(super) struct Bench {
     pub(super) folds: Result<Vec<Fold>, FoldError>,
     /// What trainers made of the frame.
     pub(super) laid_out: LaidOut,
+    /// The same with fewer rows to learn from, by rung.
+    thinned: Mutex<BTreeMap<u8, Arc<Thinned>>>,
     /// What each fold's predictions are compared with.
     truths: Vec<Truth>,
+}
+
+/// Folds that learn from some of their rows.
+pub(super) struct Thinned {
+    pub(super) folds: Vec<Fold>,
+    pub(super) laid_out: LaidOut,
+    /// Whether nothing is left out.
+    pub(super) is_whole: bool,
 }
 
 /// The rows that a fold validates on.
@@ -40,7 +50,7 @@ impl Bench {
         dataset: &Dataset,
         entity: u32,
         plan: &FoldPlan,
-        wanted: Measure,
+        wanted: &[Measure],
         study_seed: u64,
     ) -> Self {
         let (frame, marks) = dataset.lay_out(entity);
@@ -56,14 +66,36 @@ impl Bench {
             },
             weights: frame.weights.as_deref().map(|weights| pick(weights, &fold.validate)),
             yardstick: match &frame.target {
-                Target::Number(values) if is_relative(wanted) => {
+                Target::Number(values) if wanted.iter().any(|&measure| is_relative(measure)) => {
                     yardstick(&frame, &marks, values, &fold.train)
                 }
                 _ => Yardstick::default(),
             },
         };
         let truths = folds.iter().flatten().map(truth).collect();
-        Self { fingerprint, frame, marks, folds, laid_out: LaidOut::default(), truths }
+        let (laid_out, thinned) = Default::default();
+        Self { fingerprint, frame, marks, folds, laid_out, thinned, truths }
+    }
+
+    /// Folds with so many of the rows that each learns from.
+    pub(super) fn thinned(
+        &self,
+        folds: &[Fold],
+        (rung, amount): (u8, Amount),
+        study_seed: u64,
+    ) -> Arc<Thinned> {
+        let mut thinned = lock(&self.thinned);
+        let made = thinned.entry(rung).or_insert_with(|| {
+            let fewer = folds.iter().zip(0_u64..).map(|(fold, number)| {
+                let seed = mix(&[study_seed, self.fingerprint, number]);
+                fold.thinned(&self.frame.target, amount.of(fold.train.len()), seed)
+            });
+            let fewer: Vec<Fold> = fewer.collect();
+            let n_rows = |folds: &[Fold]| folds.iter().map(|fold| fold.train.len()).sum::<usize>();
+            let is_whole = n_rows(&fewer) == n_rows(folds);
+            Arc::new(Thinned { folds: fewer, laid_out: self.laid_out.refolded(), is_whole })
+        });
+        Arc::clone(made)
     }
 
     /// The measure of a fold's predictions for the rows it validates on.

@@ -1,6 +1,6 @@
 //! Configurations of one learner on one entity's folds: what the trainer answers becomes outcomes.
 
-use std::ops::ControlFlow;
+use std::ops::{ControlFlow, Range};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
@@ -12,14 +12,21 @@ use super::flight::Flight;
 use super::news::News;
 use crate::folds::Fold;
 use crate::stop::Stopped;
-use crate::trainer::{Candidate, FitError, Heard, Predicted, Spare, Trainer, Trials};
+use crate::trainer::{Candidate, FitError, Heard, LaidOut, Predicted, Spare, Trainer, Trials};
 
 /// Who is tried, where, and by which rules.
 pub(super) struct Course<'a> {
     pub(super) entity: u32,
     pub(super) bench: &'a Bench,
     pub(super) folds: &'a [Fold],
-    pub(super) measure: Measure,
+    /// What trainers made of them.
+    pub(super) laid_out: &'a LaidOut,
+    /// The folds that are tried.
+    pub(super) tried: Range<usize>,
+    /// The rung that trials are tried up to by so many folds.
+    pub(super) by_folds: Option<u8>,
+    /// The first is that of the objective.
+    pub(super) measures: &'a [Measure],
     pub(super) study_seed: u64,
     pub(super) flight: &'a Flight,
     pub(super) spare: &'a Spare,
@@ -31,15 +38,18 @@ pub(super) struct Course<'a> {
 pub(super) struct Entrant {
     number: u32,
     pub(super) training: Training,
-    /// One a fold, once it is known.
-    values: Vec<Option<f64>>,
+    /// The rung that it is tried up to by less than its folds have; none where nothing is less.
+    pub(super) rung: Option<u8>,
+    /// Those of each fold, once they are known: one for each measure.
+    values: Vec<Option<Vec<f64>>>,
     fits: u32,
+    /// Whether it is through with what is asked of it.
     has_ended: bool,
 }
 
 impl Entrant {
-    pub(super) fn new(number: u32, training: Training) -> Self {
-        Self { number, training, values: Vec::new(), fits: 0, has_ended: false }
+    pub(super) fn new(number: u32, training: Training, rung: Option<u8>) -> Self {
+        Self { number, training, rung, values: Vec::new(), fits: 0, has_ended: false }
     }
 
     /// Ends the trial.
@@ -104,7 +114,8 @@ impl Course<'_> {
         let trials = Trials {
             frame: &self.bench.frame,
             folds: self.folds,
-            laid_out: &self.bench.laid_out,
+            n_behind: self.tried.start,
+            laid_out: self.laid_out,
             candidates: &candidates,
             stop: &self.flight.stop,
             limit: self.limit_s.map(Duration::from_secs_f64),
@@ -133,38 +144,70 @@ impl Course<'_> {
             self.judge(fold, predicted).map_err(Some)
         });
         match judged {
-            Ok(value) => {
+            Ok(values) => {
                 entrant.values.resize(self.folds.len(), None);
-                entrant.values[fold] = Some(value);
+                entrant.values[fold] = Some(values);
             }
             Err(Some(reason)) => entrant.fail(self.entity, reason, news),
             // The assignment is over.
             Err(None) => return false,
         }
-        // In the order of the folds, so that the mean is the same whoever comes first.
-        let values: Option<Vec<f64>> = entrant.values.iter().copied().collect();
-        if let (false, Some(values)) = (entrant.has_ended, values) {
-            let mean = values.iter().sum::<f64>() / values.len() as f64;
-            if mean.is_finite() {
-                entrant.has_ended = true;
-                let trial = (entrant.number, self.entity);
-                news.push(trial, End::Completed { value: mean }, entrant.fits);
-            } else {
-                // Each fold's is finite, and yet their sum is more than a number can hold.
-                let name = self.measure.name();
-                let reason = format!("{name} is not a finite number over all folds");
-                entrant.fail(self.entity, reason, news);
+        let values = entrant.values.get(self.tried.clone()).unwrap_or_default();
+        let is_whole = !values.is_empty() && values.iter().all(Option::is_some);
+        if !entrant.has_ended && is_whole {
+            let trial = (entrant.number, self.entity);
+            let n_folds = u32::try_from(self.folds.len()).unwrap_or(u32::MAX);
+            let means = match self.by_folds {
+                // Those of the folds that are tried, one by one.
+                Some(_) => {
+                    let first = values.iter().flatten().filter_map(|all| all.first().copied());
+                    Ok(first.collect())
+                }
+                None => self.means(values),
+            };
+            match (means, self.by_folds.or(entrant.rung)) {
+                (Err(reason), _) => entrant.fail(self.entity, reason, news),
+                (Ok(mut values), Some(rung)) => {
+                    entrant.has_ended = true;
+                    if self.by_folds.is_none() {
+                        values.truncate(1);
+                    }
+                    news.reach(trial, rung, (values, n_folds), entrant.fits);
+                }
+                (Ok(mut means), None) => {
+                    entrant.has_ended = true;
+                    let further = means.split_off(1);
+                    let end = End::Completed { value: means[0] };
+                    news.push_with(trial, end, further, entrant.fits);
+                }
             }
         }
         !entrant.has_ended
     }
 
-    fn judge(&self, fold: usize, predicted: Predicted<'_>) -> Result<f64, String> {
-        match self.bench.judge(self.measure, fold, predicted) {
+    /// The mean of each measure, in the order of the folds, so that it is the same whichever comes
+    /// first.
+    fn means(&self, folds: &[Option<Vec<f64>>]) -> Result<Vec<f64>, String> {
+        let mean = |(place, measure): (usize, &Measure)| {
+            let values = folds.iter().flatten().filter_map(|values| values.get(place));
+            let mean = values.sum::<f64>() / folds.len() as f64;
+            // Each fold's is finite, and yet their sum may be more than a number can hold.
+            let name = measure.name();
+            let is_finite = mean.is_finite();
+            is_finite
+                .then_some(mean)
+                .ok_or_else(|| format!("{name} is not a finite number over all folds"))
+        };
+        self.measures.iter().enumerate().map(mean).collect()
+    }
+
+    fn judge(&self, fold: usize, predicted: Predicted<'_>) -> Result<Vec<f64>, String> {
+        let judge = |&measure: &Measure| match self.bench.judge(measure, fold, predicted) {
             Ok(value) if value.is_finite() => Ok(value),
-            Ok(_) => Err(format!("{} is not a finite number on fold {fold}", self.measure.name())),
+            Ok(_) => Err(format!("{} is not a finite number on fold {fold}", measure.name())),
             Err(error) => Err(error.to_string()),
-        }
+        };
+        self.measures.iter().map(judge).collect()
     }
 
     /// Why there is no model; none when the assignment is over.

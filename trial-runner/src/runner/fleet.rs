@@ -20,6 +20,7 @@ use super::course::{Course, Entrant, guarded};
 use super::flight::{Flight, Landing, Over};
 use super::models::{Models, unable};
 use super::news::News;
+use super::part::Part;
 use super::{Lacking, Running, Tell};
 
 /// The fold that seeds are derived from when a winner is fitted on all rows.
@@ -37,16 +38,21 @@ pub(super) fn train(
     let Some(dataset) = &running.work.dataset else {
         return Landing::Lacking("the study's data is not here".into());
     };
-    let study = &running.work.study;
-    let (Some(data), Some(measure)) = (&study.data, Measure::named(&study.objective.metric)) else {
+    let names = running.aims.metrics.iter();
+    let measures: Option<Vec<Measure>> = names.map(|name| Measure::named(name)).collect();
+    let (Some(data), Some(measures)) = (&running.work.study.data, measures) else {
         return Landing::Lacking("this version cannot judge the study's models".into());
     };
     let plan = FoldPlan::of(data);
-    let fleet = Fleet { running, flight, dataset, plan, measure, spare };
-    match &assignment.task {
-        AssignmentTask::Try(blocks) => fleet.try_all(assignment, blocks, tell),
-        AssignmentTask::Refit(blocks) => fleet.refit_all(assignment, blocks, tell),
+    let measures = measures.as_slice();
+    let fleet = Fleet { running, flight, dataset, plan, measures, spare };
+    if let AssignmentTask::Refit(blocks) = &assignment.task {
+        return fleet.refit_all(assignment, blocks, tell);
     }
+    let Some((part, blocks)) = Part::of(&running.work.study, assignment) else {
+        return Landing::Lacking("the study's job has no rungs".into());
+    };
+    fleet.try_all(assignment, (part, blocks), tell)
 }
 
 struct Fleet<'a> {
@@ -54,7 +60,7 @@ struct Fleet<'a> {
     flight: &'a Flight,
     dataset: &'a Dataset,
     plan: FoldPlan,
-    measure: Measure,
+    measures: &'a [Measure],
     spare: &'a Spare,
 }
 
@@ -69,12 +75,17 @@ enum Unfinished {
 }
 
 impl Fleet<'_> {
-    fn try_all(&self, assignment: &Assignment, blocks: &[Block], tell: &Tell) -> Landing {
+    fn try_all(
+        &self,
+        assignment: &Assignment,
+        (part, blocks): (Part<'_>, &[Block]),
+        tell: &Tell,
+    ) -> Landing {
         let mut news = News::new(assignment.key, tell);
         for entity in entities(blocks) {
             let tried = blocks.iter().filter(|block| holds(block, entity));
             let tried: Vec<&Numbered> = tried.map(|block| &block.tried).collect();
-            if self.try_entity(entity, &tried, &mut news).is_continue() {
+            if self.try_entity(entity, part, &tried, &mut news).is_continue() {
                 continue;
             }
             if self.flight.is_handed_back() {
@@ -102,20 +113,37 @@ impl Fleet<'_> {
     }
 
     fn lay_out(&self, entity: u32) -> Bench {
-        Bench::of(self.dataset, entity, &self.plan, self.measure, self.running.work.seed)
+        Bench::of(self.dataset, entity, &self.plan, self.measures, self.running.work.seed)
     }
 
     /// Tries configurations on an entity's folds. Breaks when the assignment is over.
-    fn try_entity(&self, entity: u32, tried: &[&Numbered], news: &mut News<'_>) -> ControlFlow<()> {
+    fn try_entity(
+        &self,
+        entity: u32,
+        part: Part<'_>,
+        tried: &[&Numbered],
+        news: &mut News<'_>,
+    ) -> ControlFlow<()> {
         let shared = self.running.benches.place(entity);
         let bench = shared.get_or_init(|| self.lay_out(entity));
         let study = &self.running.work.study;
         let mut entrants: Vec<Entrant> = Vec::new();
         for trial in tried {
             match study.work.training(&trial.configuration) {
-                Ok(training) => entrants.push(Entrant::new(trial.number, training)),
+                Ok(training) => {
+                    let (training, rung) = part.shorten(training);
+                    entrants.push(Entrant::new(trial.number, training, rung));
+                }
                 Err(reason) => news.push((trial.number, entity), End::Failed { reason }, 0),
             }
+        }
+        let thinned = match (part.rows(), &bench.folds) {
+            (Some(rows), Ok(folds)) => Some(bench.thinned(folds, rows, self.running.work.seed)),
+            _ => None,
+        };
+        let thinned = thinned.as_deref().filter(|thinned| !thinned.is_whole);
+        if let (Some((rung, _)), Some(_)) = (part.rows(), thinned) {
+            entrants.iter_mut().for_each(|entrant| entrant.rung = Some(rung));
         }
         // Those of one learner go together, in the order in which they came.
         while let Some(first) = entrants.first() {
@@ -130,11 +158,15 @@ impl Fleet<'_> {
                     format!("{} has no out-of-bag score", learner.name())
                 }
                 (Some(hand), Ok(folds)) => {
+                    let by_folds = part.folds(folds.len());
                     let course = Course {
                         entity,
                         bench,
-                        folds,
-                        measure: self.measure,
+                        folds: thinned.map_or(folds, |thinned| &thinned.folds),
+                        laid_out: thinned.map_or(&bench.laid_out, |thinned| &thinned.laid_out),
+                        by_folds: part.rung().filter(|_| by_folds.is_some()),
+                        tried: by_folds.unwrap_or(0..folds.len()),
+                        measures: self.measures,
                         study_seed: self.running.work.seed,
                         flight: self.flight,
                         spare: self.spare,
@@ -208,7 +240,10 @@ impl Fleet<'_> {
         let fit = || {
             let model = hand.trainer().fit(&fit)?;
             match model.forecasts_series() {
-                true => Ok(model.with_errors(back_test.errors()?)),
+                true => {
+                    let errors = back_test.errors(&model, &rows)?;
+                    Ok(model.with_errors(errors))
+                }
                 false => Ok(model),
             }
         };

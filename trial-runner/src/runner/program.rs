@@ -94,6 +94,7 @@ impl<'a> One<'a> {
             number,
             configuration: &self.tried.configuration,
             objective: &work.study.objective,
+            further: self.running.aims.metrics.get(1..).unwrap_or_default(),
             timeout: work.study.limits.trial_timeout_s.map(Duration::from_secs_f64),
             supervisors: &self.running.supervisors,
         };
@@ -130,6 +131,7 @@ impl<'a> One<'a> {
             started_ms,
             ended_ms,
             reports: ended.reports,
+            further: ended.further,
         }))
     }
 }

@@ -358,6 +358,19 @@ mod tests {
         }
     }
 
+    /// A falling trend is likelier than a level here, and would end below 0 within the year.
+    #[test]
+    fn a_trend_does_not_sink_below_0_where_the_series_never_was() {
+        let noise = noise(48);
+        let falling = |floor: f64| -> Vec<f64> {
+            (0..48).map(|t| (floor + 50.0 - t as f64 + 2.0 * noise[t]).max(floor)).collect()
+        };
+        let on_ground = fitted(&falling(0.0), 12, &Settings::default()).forecast(12);
+        assert!(on_ground.iter().all(|&value| value > -2.0), "{on_ground:?}");
+        let in_air = fitted(&falling(100.0), 12, &Settings::default()).forecast(12);
+        assert!(in_air[11] < 94.0, "{in_air:?}");
+    }
+
     #[test]
     fn the_same_series_gives_the_same_bits() {
         let y: Vec<f64> =

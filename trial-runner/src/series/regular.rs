@@ -3,8 +3,6 @@
 //! Rows of one step become their mean. A step without a row lies on the line between its
 //! neighbours, or (for lags, which must not know what comes) repeats the last value before it.
 
-use std::collections::BTreeMap;
-
 /// A series with a value at every step.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Regular {
@@ -43,16 +41,22 @@ impl Regular {
         rows: impl IntoIterator<Item = (i64, f64)>,
         fill: Fill,
     ) -> Result<Option<Self>, TooSparse> {
-        let mut known: BTreeMap<i64, (f64, f64)> = BTreeMap::new();
-        for (index, value) in rows {
-            let (mean, n) = known.entry(index).or_insert((0.0, 0.0));
-            *n += 1.0;
-            // A running mean, so that no sum overflows.
-            *mean += value / *n - *mean / *n;
+        let mut rows: Vec<(i64, f64)> = rows.into_iter().collect();
+        if !rows.is_sorted_by_key(|(index, _)| *index) {
+            rows.sort_by_key(|(index, _)| *index);
         }
-        let (Some((&first, _)), Some((&last, _))) =
-            (known.first_key_value(), known.last_key_value())
-        else {
+        let mut known: Vec<(i64, f64, f64)> = Vec::with_capacity(rows.len());
+        for (index, value) in rows {
+            match known.last_mut() {
+                Some((last, mean, n)) if *last == index => {
+                    *n += 1.0;
+                    // A running mean, so that no sum overflows.
+                    *mean += value / *n - *mean / *n;
+                }
+                _ => known.push((index, value, 1.0)),
+            }
+        }
+        let (Some(&(first, ..)), Some(&(last, ..))) = (known.first(), known.last()) else {
             return Ok(None);
         };
         let n_steps = last.abs_diff(first).saturating_add(1);
@@ -61,7 +65,7 @@ impl Regular {
             return Err(TooSparse { n_steps, n_known: known.len() });
         }
         let mut values: Vec<f64> = Vec::with_capacity(n_steps as usize);
-        for (index, (mean, _)) in known {
+        for (index, mean, _) in known {
             let n_before = index.abs_diff(first) as usize;
             let from = values.last().copied().unwrap_or(mean);
             let n_gap = n_before - values.len();

@@ -4,7 +4,7 @@
 //! al., *Models for optimising the theta method* (2016), as in forecTheta and statsforecast.
 //! Deviation: they walk with Nelder–Mead over first level, alpha and theta. For a given alpha the
 //! one-step means are linear in the first level and in 1 − 1/θ, so only alpha is searched here and
-//! the other two are solved for (`theta/line.rs`).
+//! the other two are solved for (`theta/line.rs`). Where theta is searched, large alphas are favoured.
 
 mod line;
 
@@ -77,6 +77,11 @@ const SIGNIFICANT: f64 = 1.644_853_626_951_472_2;
 /// With fewer values nothing is searched.
 const FEWEST_VALUES: usize = 6;
 
+/// How much a search of theta favours levels that follow. A few errors hardly tell alphas apart, and
+/// the first level, which is free, removes most of them where alpha is small (M3 yearly: sMAPE 17.0
+/// without, 16.7 with it).
+const FAVOUR: f64 = 5.0;
+
 /// Fits the theta method.
 pub(crate) fn fit(
     y: &[f64],
@@ -107,10 +112,11 @@ pub(crate) fn fit(
     let mut best: Option<(bool, Solved)> = None;
     for &dynamic in dynamics {
         stop.check()?;
-        let search = Search { lines: Lines::of(&values, dynamic), share };
+        let favour = if share.is_none() { FAVOUR } else { 0.0 };
+        let search = Search { lines: Lines::of(&values, dynamic), share, favour };
         let solved =
             if y.len() < FEWEST_VALUES { search.plain(&values) } else { search.run(&values) };
-        if best.is_none_or(|(_, best)| solved.squares < best.squares) {
+        if best.is_none_or(|(_, best)| solved.cost < best.cost) {
             best = Some((dynamic, solved));
         }
     }

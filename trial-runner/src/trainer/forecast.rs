@@ -216,16 +216,19 @@ fn each_series(
     }
     let seasons = season.map_or_else(|| plan.seasons.clone(), |season| vec![season]);
     let season = season.unwrap_or(plan.season);
-    let mut of_series: BTreeMap<&str, Vec<(i64, f64)>> = BTreeMap::new();
+    let mut of_code: BTreeMap<u32, Vec<(i64, f64)>> = BTreeMap::new();
     for (&row, &value) in job.rows.iter().zip(&y) {
         let at = row as usize;
         let code = timeline.series.get(at).copied().unwrap_or_default();
-        let name = timeline.names.get(code as usize).map_or("", String::as_str);
         let index = timeline.time.get(at).and_then(|&time| plan.step.index(time));
         if let Some(index) = index {
-            of_series.entry(name).or_default().push((index, value));
+            of_code.entry(code).or_default().push((index, value));
         }
     }
+    let name = |code: u32| timeline.names.get(code as usize).map_or("", String::as_str);
+    let mut of_series: Vec<(&str, Vec<(i64, f64)>)> =
+        of_code.into_iter().map(|(code, rows)| (name(code), rows)).collect();
+    of_series.sort_by_key(|(name, _)| *name);
     let mut series = Vec::with_capacity(of_series.len());
     for (name, rows) in of_series {
         job.stop.check()?;

@@ -233,6 +233,7 @@ fn heard(
     let trials = Trials {
         frame,
         folds,
+        n_behind: 0,
         laid_out: &LaidOut::default(),
         candidates: &candidates,
         stop: &Stop::default(),

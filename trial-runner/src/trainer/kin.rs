@@ -16,7 +16,7 @@ pub(super) fn try_families(
     walk: impl Fn(usize, Vec<usize>, &mut Told<'_>),
 ) {
     let mut is_open = vec![true; trials.candidates.len()];
-    for fold in 0..trials.folds.len() {
+    for fold in trials.ahead() {
         let mut waiting: Vec<usize> =
             (0..trials.candidates.len()).filter(|&index| is_open[index]).collect();
         while let Some(&first) = waiting.first() {

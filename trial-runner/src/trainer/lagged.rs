@@ -74,7 +74,7 @@ impl Trainer for Lagged {
             Ok(wide) => wide,
             Err(error) => {
                 for candidate in 0..trials.candidates.len() {
-                    hear(Heard { candidate, fold: 0, answer: Err(error.clone()) });
+                    hear(Heard { candidate, fold: trials.n_behind, answer: Err(error.clone()) });
                 }
                 return;
             }
@@ -86,7 +86,7 @@ impl Trainer for Lagged {
             return self.inner.try_all(&all, hear);
         }
         for (index, candidate) in trials.candidates.iter().enumerate() {
-            for (number, fold) in trials.folds.iter().enumerate() {
+            for (number, fold) in trials.folds.iter().enumerate().skip(trials.n_behind) {
                 let stop = trials.begin();
                 let job = Fit {
                     rows: &fold.train,

@@ -10,9 +10,16 @@ use crate::boost::table::Table;
 #[derive(Debug, Default)]
 pub struct LaidOut {
     /// Binned features, by the most bins of a column.
-    pub(super) tables: Kept<usize, Table>,
+    pub(super) tables: Arc<Kept<usize, Table>>,
     /// Folds of lines.
     pub(super) lines: Kept<(linear::Form, usize), linear::Prepared>,
+}
+
+impl LaidOut {
+    /// The same frame with other folds.
+    pub fn refolded(&self) -> Self {
+        Self { tables: Arc::clone(&self.tables), lines: Kept::default() }
+    }
 }
 
 /// Values by their keys, each made by whoever asks first.

@@ -67,7 +67,7 @@ impl Trainer for LogisticRegression {
     fn try_all(&self, trials: &Trials<'_>, hear: &mut Hear<'_>) {
         let read = |index: usize| (index, Settings::read(trials.candidates[index].parameters));
         let mut wanted: Vec<_> = (0..trials.candidates.len()).map(read).collect();
-        for fold in 0..trials.folds.len() {
+        for fold in trials.ahead() {
             for scaling in [Scaling::Standard, Scaling::Raw] {
                 let mut lessoned = None;
                 wanted.retain(|(candidate, settings)| {

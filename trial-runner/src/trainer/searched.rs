@@ -37,6 +37,7 @@ pub(super) fn try_all(
     let trials = Trials {
         frame,
         folds,
+        n_behind: 0,
         laid_out: &LaidOut::default(),
         candidates: &candidates,
         stop,

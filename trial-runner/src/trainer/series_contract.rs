@@ -332,6 +332,7 @@ fn tried(frame: &Frame, own: &Forecasting) -> Vec<Vec<f64>> {
     let trials = Trials {
         frame,
         folds: &folds,
+        n_behind: 0,
         laid_out: &LaidOut::default(),
         candidates: &[Candidate { parameters: &parameters, seed: 1 }],
         stop: &Stop::default(),

@@ -4,6 +4,7 @@
 //! them, and configurations that lie on one path (numbers of trees, strengths of a penalty) are one
 //! fit. What a trial's value is must not depend on who else is tried beside it.
 
+use std::ops::Range;
 use std::time::{Duration, Instant};
 
 use fleetfit_search_spaces::Configuration;
@@ -24,6 +25,8 @@ pub struct Trials<'a> {
     pub frame: &'a Frame,
     /// The splits that every configuration is judged on.
     pub folds: &'a [Fold],
+    /// How many of them, the first ones, were tried before.
+    pub n_behind: usize,
     /// What earlier trials made of the frame.
     pub laid_out: &'a LaidOut,
     /// The configurations.
@@ -65,7 +68,7 @@ pub enum Predicted<'a> {
     Classes(&'a [f64]),
 }
 
-/// Hears what came of each candidate on each fold, once for each pair, in any order. False: nobody
+/// Hears what came of each candidate on each fold ahead, once for each pair, in any order. False: nobody
 /// wants to hear more of this candidate.
 pub type Hear<'a> = dyn FnMut(Heard<'_>) -> bool + 'a;
 
@@ -77,6 +80,11 @@ impl Candidate<'_> {
 }
 
 impl Trials<'_> {
+    /// The folds that are tried.
+    pub(super) fn ahead(&self) -> Range<usize> {
+        self.n_behind..self.folds.len()
+    }
+
     /// The flag of a fit that begins, with its own time limit.
     pub fn begin(&self) -> Stop {
         // A limit that no clock can count to is none.
@@ -86,7 +94,7 @@ impl Trials<'_> {
     /// Tries each candidate by itself: fits on every fold, and predicts.
     pub fn one_by_one<T: Trainer + ?Sized>(&self, trainer: &T, hear: &mut Hear<'_>) {
         for index in 0..self.candidates.len() {
-            for fold in 0..self.folds.len() {
+            for fold in self.ahead() {
                 if !self.one_of(trainer, (index, fold), hear) {
                     break;
                 }

@@ -43,6 +43,7 @@ fn parent() {
         number: 0,
         configuration: &Configuration::default(),
         objective: &objective,
+        further: &[],
         timeout: None,
         supervisors: &Supervisors::new(&supervisor),
     };

@@ -205,6 +205,17 @@ fn studies() -> Vec<Operation> {
                 &[404, 409],
             )
         },
+        Operation {
+            parameters: vec![study(), repeats()],
+            body: Some(json("Enqueue")),
+            answers: vec![(200, JSON, named("Queued"))],
+            ..post(
+                "/api/v1/studies/{study}/enqueue",
+                "enqueue",
+                "Has configurations tried before the sampler is asked again.",
+                &[404, 409],
+            )
+        },
     ]
 }
 
@@ -311,6 +322,16 @@ fn results() -> Vec<Operation> {
                 "list_entities",
                 "How each entity stands, in the order of keys or the best value first.",
                 "Entities",
+                &[404],
+            )
+        },
+        Operation {
+            parameters: of_study(vec![entity()]),
+            ..get(
+                "/api/v1/studies/{study}/insight",
+                "get_insight",
+                "What the trials tell of the parameters and of the search.",
+                "Insight",
                 &[404],
             )
         },

@@ -1,5 +1,6 @@
 //! The forms of what goes in and comes out.
 
+use fleetfit_search_spaces::points::MAX_POINTS;
 use serde_json::Value;
 use utoipa::openapi::schema::{
     AdditionalProperties, ArrayBuilder, ObjectBuilder, OneOfBuilder, Schema, SchemaType, Type,
@@ -47,7 +48,7 @@ pub(super) fn whole(least: f64, most: f64) -> Form {
     of_type(Type::Integer).minimum(Some(least)).maximum(Some(most)).into()
 }
 
-fn count() -> Form {
+pub(super) fn count() -> Form {
     whole(0.0, MAX_WHOLE)
 }
 
@@ -56,7 +57,7 @@ pub(super) fn trial() -> Form {
     whole(0.0, f64::from(u32::MAX))
 }
 
-fn number() -> Form {
+pub(super) fn number() -> Form {
     of_type(Type::Number).into()
 }
 
@@ -68,12 +69,12 @@ fn text_or_nothing() -> Form {
     nullable_type(Type::String).into()
 }
 
-fn number_or_nothing() -> Form {
+pub(super) fn number_or_nothing() -> Form {
     nullable_type(Type::Number).into()
 }
 
 /// Another form, or null.
-fn or_nothing(form: Form) -> Form {
+pub(super) fn or_nothing(form: Form) -> Form {
     Schema::OneOf(OneOfBuilder::new().item(form).item(of_type(Type::Null)).build()).into()
 }
 
@@ -81,7 +82,7 @@ pub(super) fn list(form: Form) -> Form {
     Schema::Array(ArrayBuilder::new().items(form).build()).into()
 }
 
-fn list_of(form: Form, least: usize, most: usize) -> Form {
+pub(super) fn list_of(form: Form, least: usize, most: usize) -> Form {
     let list = ArrayBuilder::new().items(form).min_items(Some(least)).max_items(Some(most));
     Schema::Array(list.build()).into()
 }
@@ -99,7 +100,7 @@ fn map_of(form: Form, about: &str) -> Form {
 }
 
 /// An object with these keys and no others. A name that ends with `?` may be missing.
-fn object(about: &str, fields: Vec<(&str, Form)>) -> Form {
+pub(super) fn object(about: &str, fields: Vec<(&str, Form)>) -> Form {
     let mut object = of_type(Type::Object)
         .description(Some(about))
         .additional_properties(Some(AdditionalProperties::FreeForm(false)));
@@ -135,6 +136,7 @@ pub(super) fn all() -> Vec<(&'static str, Form)> {
         ("Model", model()),
         ("Trial", trial_row()),
         ("Entity", entity()),
+        ("Insight", super::insight::insight()),
         ("TrialCounts", counts()),
         ("Ended", ended()),
         ("Runner", runner()),
@@ -225,6 +227,24 @@ fn requests() -> Vec<(&'static str, Form)> {
         ("NewSchedule", new_schedule()),
         ("Told", object("What became of the results, in order.", vec![("results", list(told))])),
         (
+            "Enqueue",
+            object(
+                "Configurations to try next, each in whole or in part.",
+                vec![("configurations", list_of(named("Configuration"), 1, MAX_POINTS))],
+            ),
+        ),
+        (
+            "Queued",
+            object(
+                "The numbers of configurations that were asked for, in their order.",
+                vec![
+                    ("study", text()),
+                    ("trials", list(trial())),
+                    ("notices", list(named("Notice"))),
+                ],
+            ),
+        ),
+        (
             "Rerun",
             object(
                 "What differs from the study that is run again.",
@@ -284,12 +304,18 @@ fn result() -> Form {
     let with = |fields| object("How one trial ended.", fields);
     let forms = OneOfBuilder::new()
         .item(with(vec![("trial", trial()), ("value", number())]))
+        .item(with(vec![("trial", trial()), ("values", values())]))
         .item(with(vec![("trial", trial()), ("failed", text())]))
         .item(with(vec![("trial", trial()), ("stopped", text()), ("value?", number_or_nothing())]));
     Schema::OneOf(forms.build()).into()
 }
 
-fn scalar() -> Form {
+/// A number for each metric.
+fn values() -> Form {
+    map_of(number(), "A value for each metric of a study that measures several.")
+}
+
+pub(super) fn scalar() -> Form {
     let kinds = [Type::String, Type::Number, Type::Boolean];
     ObjectBuilder::new().schema_type(SchemaType::from_iter(kinds)).into()
 }
@@ -328,9 +354,13 @@ fn counts() -> Form {
 
 fn status() -> Form {
     let statuses = ["queued", "running", "completed", "stopped", "failed", "interrupted"];
-    let ends = ["trials", "timeout", "space", "cancel", "exit_score"];
+    let ends = ["trials", "timeout", "space", "cancel", "exit_score", "improvement"];
     let goal = words(&["minimize", "maximize"]);
-    let metric = object("What is measured.", vec![("name", text()), ("goal", goal)]);
+    let metric = || object("What is measured.", vec![("name", text()), ("goal", goal.clone())]);
+    let hypervolume = object(
+        "The volume that the front beats, up to the worst value of each objective.",
+        vec![("value", number()), ("reference", values())],
+    );
     object(
         "How a study stands.",
         vec![
@@ -341,8 +371,13 @@ fn status() -> Form {
             ("entities", count()),
             ("trials", named("TrialCounts")),
             ("fits", count()),
-            ("metric", metric),
+            ("metric", metric()),
+            ("objectives?", list(metric())),
+            ("constraints?", list(text())),
+            ("metrics?", list(text())),
             ("best", or_nothing(named("Best"))),
+            ("front?", count()),
+            ("hypervolume?", hypervolume),
             ("notices", list(named("Notice"))),
             ("max_total_trials", count()),
             ("proposed", count()),
@@ -358,6 +393,7 @@ fn best() -> Form {
         vec![
             ("entity", or_nothing(named("EntityKey"))),
             ("value", number_or_nothing()),
+            ("values?", values()),
             ("configuration", named("Configuration")),
             ("learner?", text()),
             ("command?", text()),
@@ -392,6 +428,8 @@ fn trial_row() -> Form {
             ("entity", or_nothing(named("EntityKey"))),
             ("state", words(&["completed", "stopped", "failed"])),
             ("value", number_or_nothing()),
+            ("values?", values()),
+            ("feasible?", truth()),
             ("configuration", named("Configuration")),
             ("learner", text_or_nothing()),
             ("reason", text_or_nothing()),

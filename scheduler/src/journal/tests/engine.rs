@@ -78,7 +78,7 @@ fn a_damaged_study_ends_and_the_others_go_on() {
     }
     let asked = handle.ask("whole", 3, LEASE).unwrap();
     let end = End::Completed { value: 0.5 };
-    let result = |trial: u32| TrialResult { trial, end: end.clone() };
+    let result = |trial: u32| TrialResult { trial, end: end.clone(), further: Vec::new() };
     let results = asked.iter().map(|asked| result(asked.number)).collect();
     assert_eq!(handle.tell_results("whole", results), Ok(vec![Told::Counted; 3]));
     engine.interrupt().unwrap();
@@ -96,7 +96,8 @@ fn who_asks_an_engine_that_failed_hears_why() {
     journal.store.break_with("the disk is full");
     open(&handle, id, "asked");
     let said = "the journal stopped after a failed write: the disk is full";
-    let result = || vec![TrialResult { trial: 0, end: End::Completed { value: 0.5 } }];
+    let result =
+        || vec![TrialResult { trial: 0, end: End::Completed { value: 0.5 }, further: Vec::new() }];
     // Whether it has failed by then or does so at this very trial.
     assert_eq!(handle.ask("asked", 1, LEASE).unwrap_err().to_string(), said);
     assert_eq!(handle.ask("asked", 1, LEASE).unwrap_err().to_string(), said);

@@ -1,12 +1,12 @@
 //! The stored form of facts: what it is, and that nothing else is read.
 
 use fleetfit_search_spaces::wire::ModelAddress;
-use fleetfit_search_spaces::{Configuration, End, Outcome, Report, Setting, Value};
+use fleetfit_search_spaces::{Configuration, End, Outcome, Reached, Report, Setting, Value};
 use proptest::prelude::*;
 
 use super::super::*;
 use super::{one_fact, outcome};
-use crate::event::EndedBy;
+use crate::event::{EndedBy, Mark};
 
 /// One of each kind, for the golden below.
 fn every_kind() -> Vec<Fact> {
@@ -21,6 +21,8 @@ fn every_kind() -> Vec<Fact> {
     reporting.reports = [1, 2, 9].map(|step| Report { step, value: 1.0 }).to_vec();
     let model = ModelAddress { digest: "00ff".into(), pack: 1, offset: 300, length: 44 };
     let setting = Setting::Value(Value::Float(1e-7));
+    let queued = Configuration(vec![("r".into(), setting.clone())]);
+    let mark = Mark { key: 1, request: 300, numbers: vec![301] };
     vec![
         Fact::Proposed { number: 300, configuration: Configuration(vec![("r".into(), setting)]) },
         Fact::Ended {
@@ -42,6 +44,29 @@ fn every_kind() -> Vec<Fact> {
         Fact::Elapsed { elapsed_ms: 60_000 },
         Fact::Closed,
         Fact::Reopened,
+        Fact::Ended {
+            outcomes: vec![
+                Outcome {
+                    further: vec![0.5, -2.0],
+                    ..outcome(9, 0, End::Completed { value: 1.0 })
+                },
+                outcome(9, 1, End::Failed { reason: "one row".into() }),
+                Outcome { further: vec![1.5, 3.0], ..outcome(9, 2, End::Completed { value: 2.0 }) },
+            ],
+        },
+        Fact::Queued { configurations: vec![queued], mark: Some(mark) },
+        Fact::Reached {
+            trials: vec![Reached {
+                configuration: 9,
+                entity: 4,
+                rung: 1,
+                values: vec![0.5, -2.0],
+                n_folds: 5,
+                fits: 2,
+                started_ms: 1_700_000_000_000,
+                ended_ms: 1_700_000_000_300,
+            }],
+        },
     ]
 }
 
@@ -59,6 +84,11 @@ fn the_stored_form_stays() {
         "06e0d403",
         "04",
         "05",
+        "070309030003000103010001000000000000f03f000000000000004001076f6e6520726f7700030380a0abfe\
+         f962d80402d60402d40400020100010201000000000000e03f000000000000f83f00000000000000c0000000\
+         0000000840",
+        "09010a7b2272223a31652d377d0101ac0201ad02",
+        "0801090108010105010201020180a0abfef962d804000000000000e03f00000000000000c0",
     ];
     let encoded = fact::encode(&every_kind());
     let text: Vec<String> = encoded

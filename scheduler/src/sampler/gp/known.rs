@@ -18,6 +18,9 @@ impl Known {
         let number = past.number;
         match past.fate? {
             Fate::Completed(loss) => Some(Self { number, loss: Some(loss), has_completed: true }),
+            Fate::Judged(losses) => {
+                Some(Self { number, loss: Some(losses.first()), has_completed: true })
+            }
             Fate::Stopped(loss) => Some(Self { number, loss, has_completed: false }),
             Fate::Failed => Some(Self { number, loss: None, has_completed: false }),
         }

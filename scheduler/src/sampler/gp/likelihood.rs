@@ -31,7 +31,8 @@ impl Priors {
         let root = (n_axes.max(1) as f64).sqrt();
         Self {
             log_length: ((0.4 * root).ln(), 1.0),
-            log_noise: (1e-5f64.ln(), 2.0),
+            // Wide: what is learnt from data is noisy, functions are not.
+            log_noise: (1e-4f64.ln(), 3.0),
             power: (0.5, 0.5),
         }
     }

@@ -67,12 +67,13 @@ impl Model {
         self.factor.truncate(n);
     }
 
-    /// The posterior, given the values at the first points. The others run: each of `draws` has a
-    /// standard normal number for each of them.
+    /// The posterior, given the values at the first points; those that count are to be improved
+    /// upon. The other points run: each of `draws` has a standard normal number for each of them.
     pub(super) fn posterior(
         &self,
         values: &[f64],
         is_weak: &[bool],
+        counts: &[bool],
         draws: &[Vec<f64>],
     ) -> Posterior<'_> {
         let (n, n_known) = (self.len(), values.len());
@@ -85,8 +86,8 @@ impl Model {
             value - alpha * (self.noise + if is_weak { WEAK_NOISE } else { 0.0 })
         };
         let means: Vec<f64> = values.iter().zip(&alpha).zip(is_weak).map(mean).collect();
-        let strong = means.iter().zip(is_weak).filter(|(_, is_weak)| !**is_weak);
-        let least = strong.map(|(mean, _)| *mean).fold(f64::INFINITY, f64::min);
+        let counting = means.iter().zip(counts).filter(|(_, counts)| **counts);
+        let least = counting.map(|(mean, _)| *mean).fold(f64::INFINITY, f64::min);
         let draw = |normals: &Vec<f64>| {
             let mut alpha = solved.clone();
             alpha.extend(normals[..n - n_known].iter().map(|normal| normal * variance.sqrt()));
@@ -114,6 +115,11 @@ impl Model {
 }
 
 impl Posterior<'_> {
+    /// The standard deviation of a value where nothing else is uncertain.
+    pub(super) fn noise(&self) -> f64 {
+        (self.variance * self.model.noise).sqrt()
+    }
+
     /// Logarithms of the expected improvement at several points.
     pub(super) fn log_improvements(&self, xs: &[Vec<f64>]) -> Vec<f64> {
         let model = self.model;
@@ -268,7 +274,8 @@ mod tests {
     fn the_posterior_is_that_of_a_dense_solution() {
         let (model, values) = model(17, 0);
         let is_weak: Vec<bool> = (0..17).map(|i| i == 3).collect();
-        let posterior = model.posterior(&values, &is_weak, &[]);
+        let is_strong: Vec<bool> = is_weak.iter().map(|is_weak| !is_weak).collect();
+        let posterior = model.posterior(&values, &is_weak, &is_strong, &[]);
         let least = posterior.draws[0].least;
         for x in [[0.1, 0.9, 0.0], [0.5, 0.5, 1.0], [1.0, 0.0, 0.0], [0.0, 1.0, 5.0]] {
             let (mean, variance) = dense(&model, &values, &x);
@@ -284,7 +291,7 @@ mod tests {
         for n_running in [0, 3] {
             let (model, values) = model(17, n_running);
             let draws = [vec![0.5, -0.3, 1.0], vec![-0.5, 0.3, -1.0]];
-            let posterior = model.posterior(&values, &[false; 17], &draws);
+            let posterior = model.posterior(&values, &[false; 17], &[true; 17], &draws);
             for x in [[0.13, 0.9, 0.0], [0.5, 0.52, 1.0], [0.9, 0.03, 0.0]] {
                 let (log, gradient) = posterior.slope(&x, &[1, 0]);
                 assert!((log - posterior.log_improvements(&[x.to_vec()])[0]).abs() < 1e-9);
@@ -311,12 +318,12 @@ mod tests {
         let best =
             |logs: &[f64]| (0..logs.len()).max_by(|&a, &b| logs[a].total_cmp(&logs[b])).unwrap();
         let first = {
-            let posterior = model.posterior(&values, &[false; 17], &[]);
+            let posterior = model.posterior(&values, &[false; 17], &[true; 17], &[]);
             best(&posterior.log_improvements(&xs))
         };
         model.push(&xs[first], false);
         let draws = [vec![0.8], vec![-0.8]];
-        let posterior = model.posterior(&values, &[false; 17], &draws);
+        let posterior = model.posterior(&values, &[false; 17], &[true; 17], &draws);
         let second = best(&posterior.log_improvements(&xs));
         assert!(first.abs_diff(second) > 10, "{first} {second}");
     }

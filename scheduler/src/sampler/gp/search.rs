@@ -42,6 +42,8 @@ struct Candidate {
 pub(super) struct Search<'a> {
     pub(super) axes: &'a Axes,
     pub(super) posterior: &'a Posterior<'a>,
+    /// Coordinates that stay as they are; the others are no numbers.
+    pub(super) fixed: &'a [f64],
     /// Points to look around, the best first.
     pub(super) centers: Vec<Vec<f64>>,
     /// How far the function reaches along each axis.
@@ -111,7 +113,12 @@ impl Search<'_> {
 
     /// Points settled and rated, the best first.
     fn rated(&self, mut points: Vec<Vec<f64>>) -> Vec<Candidate> {
-        points.iter_mut().for_each(|units| self.axes.settle(units));
+        for units in &mut points {
+            for (unit, fixed) in units.iter_mut().zip(self.fixed) {
+                *unit = if fixed.is_nan() { *unit } else { *fixed };
+            }
+            self.axes.settle(units);
+        }
         let logs = self.rate(&points);
         let candidate = |(units, log)| Candidate { units, log };
         let mut candidates: Vec<Candidate> = points.into_iter().zip(logs).map(candidate).collect();
@@ -210,7 +217,7 @@ impl Search<'_> {
     fn changes(&self, units: &[f64]) -> Vec<(usize, f64)> {
         let mut changes = Vec::new();
         for (axis, kind) in self.axes.kinds().iter().enumerate() {
-            if units[axis].is_nan() {
+            if units[axis].is_nan() || !self.fixed[axis].is_nan() {
                 continue;
             }
             let others: Vec<f64> = match kind {

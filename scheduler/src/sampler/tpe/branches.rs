@@ -11,7 +11,7 @@ use crate::sampler::history::{History, Past};
 
 /// Fixes the coordinates of the choices that other axes hang on. Returned are the trials that chose
 /// the same.
-pub(super) fn choose_branches<'a>(
+pub(in crate::sampler) fn choose_branches<'a>(
     axes: &Axes,
     history: &'a History,
     units: &mut [f64],

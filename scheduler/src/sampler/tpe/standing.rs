@@ -9,6 +9,9 @@ use crate::sampler::history::{Fate, Past};
 const GOOD_SHARE: f64 = 0.2;
 const MOST_GOOD: usize = 100;
 
+/// With so many trials running the share is half as large.
+const HALVING: f64 = 32.0;
+
 /// Of the others no more than this count, the best of them and the latest: more would add nothing but
 /// time.
 const MOST_BAD: usize = 1_000;
@@ -25,10 +28,11 @@ pub(super) struct Standing<'a> {
 }
 
 impl<'a> Standing<'a> {
-    pub(super) fn of(mut trials: Vec<&'a Past>) -> Self {
+    pub(super) fn of(mut trials: Vec<&'a Past>, n_running: usize) -> Self {
         let n_ended = trials.iter().filter(|past| past.fate.is_some()).count();
         let n_rankable = trials.iter().filter(|past| rank(past).0 < Class::Failed).count();
-        let n_good = (GOOD_SHARE * n_ended as f64).ceil() as usize;
+        let share = GOOD_SHARE / (1.0 + n_running as f64 / HALVING);
+        let n_good = (share * n_ended as f64).ceil() as usize;
         let n_good = n_good.min(MOST_GOOD).min(n_rankable);
         if n_good > 0 && n_good < trials.len() {
             trials.select_nth_unstable_by(n_good - 1, |one, other| compare(one, other));
@@ -51,6 +55,7 @@ enum Class {
 fn rank(past: &Past) -> (Class, f64) {
     match past.fate {
         Some(Fate::Completed(loss)) => (Class::Completed, loss),
+        Some(Fate::Judged(losses)) => (Class::Completed, losses.first()),
         Some(Fate::Stopped(Some(loss))) => (Class::Stopped, loss),
         Some(Fate::Stopped(None) | Fate::Failed) => (Class::Failed, 0.0),
         None => (Class::Running, 0.0),
@@ -107,16 +112,24 @@ mod tests {
         let numbers = |n: usize| {
             // The same again and again until so many are good.
             let many: Vec<&Past> = trials.iter().cycle().take(n * trials.len()).collect();
-            let standing = Standing::of(many);
+            let standing = Standing::of(many, 0);
             standing.good.iter().map(|past| past.number).collect::<Vec<_>>()
         };
         assert_eq!(numbers(1), [4]);
         assert_eq!(numbers(3), [4, 4, 4]);
         assert_eq!(numbers(12), [[4; 12].as_slice(), &[1; 0]].concat());
         let failed: Vec<Past> = (0..20).map(|number| trial(number, Some(Fate::Failed))).collect();
-        let standing = Standing::of(failed.iter().collect());
+        let standing = Standing::of(failed.iter().collect(), 0);
         assert!(standing.good.is_empty());
         assert_eq!(standing.bad.len(), 20);
+    }
+
+    #[test]
+    fn the_more_trials_run_the_fewer_are_good() {
+        let trials: Vec<Past> =
+            (0..100).map(|number| trial(number, Some(Fate::Completed(1.0)))).collect();
+        let n_good = |n_running| Standing::of(trials.iter().collect(), n_running).good.len();
+        assert_eq!([0, 8, 32].map(n_good), [20, 16, 10]);
     }
 
     #[test]
@@ -124,7 +137,7 @@ mod tests {
         let trials: Vec<Past> = (0..4_000u32)
             .map(|number| trial(number, Some(Fate::Completed(f64::from(number * 7 % 4_000)))))
             .collect();
-        let standing = Standing::of(trials.iter().collect());
+        let standing = Standing::of(trials.iter().collect(), 0);
         assert_eq!((standing.good.len(), standing.bad.len()), (MOST_GOOD, MOST_BAD));
         let losses: Vec<f64> = standing.good.iter().filter_map(|past| past.loss()).collect();
         assert!(losses.is_sorted());

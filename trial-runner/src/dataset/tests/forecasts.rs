@@ -48,17 +48,17 @@ fn forecasting_knows_times_and_series() {
     let spec = forecast(settings());
     let dataset = folder.load(&spec).unwrap();
     insta::assert_snapshot!(show(&dataset.frame(0)), @r"
-    day.day: 2 1 2
-    day.weekday: 2 1 2
-    day.day_of_year: 2 1 2
-    day.elapsed: 19724 19723 19724
+    day.day: 1 2 2
+    day.weekday: 1 2 2
+    day.day_of_year: 1 2 2
+    day.elapsed: 19723 19724 19724
     shop: a a b
-    price: 2 3 2
-    -> 5 6 7
+    price: 3 2 2
+    -> 6 5 7
     ");
     let marks = dataset.marks(0);
     let days: Vec<f64> = marks.time.unwrap().iter().map(|s| s / 86_400.0 - 19_722.0).collect();
-    assert_eq!(days, [2.0, 1.0, 2.0]);
+    assert_eq!(days, [1.0, 2.0, 2.0]);
     assert_eq!(marks.series, Some(vec![0, 0, 1]));
     assert_eq!(dataset.schema().time_column.as_deref(), Some("day"));
     let error = Folder::with("t.csv", text.replace("2024-01-01", "Jan 1")).load(&spec).unwrap_err();
@@ -67,6 +67,29 @@ fn forecasting_knows_times_and_series() {
         error.to_string(),
         "t.csv:3: the time column \"day\" holds neither numbers nor dates in a form that is read"
     );
+}
+
+#[test]
+fn rows_lie_by_series_time_and_target_in_whatever_order_the_file_has_them() {
+    let mut rows = [
+        "2024-01-01,a,1,4,5",
+        "2024-01-02,a,1,3,6",
+        "2024-01-02,a,0,9,7",
+        "2024-01-01,b,0,2,8",
+        "2024-01-03,b,0,1,2",
+        "2024-01-04,b,1,6,3",
+    ];
+    let mut shown = Vec::new();
+    for _ in 0..rows.len() {
+        let text = format!("day,shop,sold_out,price,y\n{}\n", rows.join("\n"));
+        let dataset = Folder::with("t.csv", text).load(&forecast(settings())).unwrap();
+        let marks = dataset.marks(0);
+        shown.push((show(&dataset.frame(0)), marks.time, marks.series));
+        rows.rotate_left(1);
+        rows.swap(0, 3);
+    }
+    assert!(shown.windows(2).all(|pair| pair[0] == pair[1]), "{shown:?}");
+    assert!(shown[0].0.contains("-> 5 6 7 8 2 3"), "{}", shown[0].0);
 }
 
 #[test]

@@ -17,6 +17,9 @@ const ENOUGH: f64 = 1e-7;
 const HOPEFUL: f64 = 10.0;
 /// How far one step may go, in units of atanh.
 const FARTHEST: f64 = 1.0;
+/// Where a fit may begin, at most, in units of atanh. Conditional fits of a moving average often end
+/// on the unit circle, where the likelihood is flat, and miss the best model inside of it.
+const OUTERMOST: f64 = 1.5;
 /// The width of a difference.
 const WIDTH: f64 = 1e-6;
 
@@ -48,7 +51,7 @@ pub(super) fn fit(
     let shape = start.shape();
     let k = shape.n_coefficients();
     let Some(unbounded) = start.unbounded() else { return Ok(None) };
-    let mut x: Vec<f64> = unbounded.row().collect();
+    let mut x: Vec<f64> = unbounded.row().map(|x| x.clamp(-OUTERMOST, OUTERMOST)).collect();
     let Some((mut value, mut best)) = at(task, shape, &x, exact) else { return Ok(None) };
     if k == 0 {
         return Ok(Some(best));

@@ -1,8 +1,12 @@
 //! The choice among forms: AICc of the searched forms, with a look further ahead.
+//!
+//! Most of a search's cost is a long first season, so each form is searched without it first, and
+//! searched with it only where what other forms won by it could make this one the best.
 
-use super::form::Form;
+use super::form::{Component, Form};
 use super::outlook::miss;
-use super::search::{Found, Goal, Place, Region, Search};
+use super::recursion::ahead;
+use super::search::{Found, Goal, Place, Reach, Region, Search};
 use super::start::{Starts, coarse};
 use crate::stop::{Stop, Stopped};
 use crate::trainer::FitError;
@@ -16,6 +20,17 @@ const WILD: f64 = 1.5;
 /// whose forecasts of a season ahead miss by less is taken, whatever its likelihood. A promotion every
 /// other week makes a level that follows likely one step ahead, and wrong a month ahead.
 const APART: f64 = 0.1;
+
+/// Forms whose AICc is this much above the lowest are searched from one side only.
+const NEAR: f64 = 3.0;
+
+/// A sketch need not be finer than this in n·ln(sum).
+const SKETCHED: f64 = 1.0;
+
+/// A form's first season is not searched when so many times the most that any form won by it, and so
+/// much on top, would not bring it below the best.
+const HOPE: f64 = 1.5;
+const MERCY: f64 = 4.0;
 
 /// A form with its numbers.
 pub(super) struct Candidate {
@@ -32,37 +47,6 @@ impl Candidate {
     pub(super) fn aicc(&self, n_values: usize) -> f64 {
         let n = n_values as f64;
         n * self.found.sum.max(n * 1e-28).ln() + self.penalty
-    }
-
-    /// Searches from the other side too, and keeps what is lower as found.
-    fn search_other(
-        &mut self,
-        search: &mut Search,
-        y: &[f64],
-        goal: Goal,
-        stop: &Stop,
-    ) -> Result<(), Stopped> {
-        let Some(from) = self.other.take() else { return Ok(()) };
-        let mut other = search.descend(self.form, y, from, goal, stop)?;
-        if other.sum < self.found.sum {
-            std::mem::swap(&mut other, &mut self.found);
-        }
-        let apart = (other.place.shares.alpha - self.found.place.shares.alpha).abs();
-        self.other = (other.settled && apart > APART).then_some(other);
-        Ok(())
-    }
-
-    /// Of both ends the one that sees further becomes the one found; returns how far it misses.
-    fn look_ahead(&mut self, y: &[f64], season: usize) -> f64 {
-        let missed = miss(self.form, y, &self.found.place, season);
-        if let Some(other) = self.other.take() {
-            let other_missed = miss(self.form, y, &other.place, season);
-            if other_missed < missed {
-                self.found = other;
-                return other_missed;
-            }
-        }
-        missed
     }
 
     /// Moves to where a form with the same parts ended when that is further down.
@@ -101,46 +85,159 @@ pub(super) fn choose(
     stop: &Stop,
 ) -> Result<Option<Candidate>, FitError> {
     let mut candidates = starting_points(y, season, forms, stop)?;
-    let mut search = Search::default();
-    let mut nearest = f64::INFINITY;
-    let mut least: Option<(f64, Candidate)> = None;
-    let mut known: Vec<(Form, Place)> = Vec::new();
+    let search = Search::default();
+    let (most_won, nearest) = (f64::INFINITY, f64::INFINITY);
+    let mut choice = Choice { y, season, stop, search, most_won, nearest, known: Vec::new() };
+    // Whoever sinks, or is wild, is taken only where all are: the one that misses by least.
+    let mut least: Option<((bool, f64), Candidate)> = None;
     let mut is_first_round = true;
-    loop {
-        let mut best: Option<(f64, usize)> = None;
-        for (idx, candidate) in candidates.iter_mut().enumerate() {
-            if !candidate.found.settled {
-                candidate.start_from(&known, y);
-                let rival = best.map_or(f64::INFINITY, |(aicc, _)| aicc) - candidate.penalty;
-                let goal = Goal { gain: 0.01, rival };
-                candidate.found =
-                    search.descend(candidate.form, y, candidate.found.clone(), goal, stop)?;
-                candidate.search_other(&mut search, y, goal, stop)?;
-                known.push((candidate.form, candidate.found.place.clone()));
-            }
-            if is_first_round && season > 1 {
-                nearest = nearest.min(miss(candidate.form, y, &candidate.found.place, season));
-            }
-            let aicc = candidate.aicc(y.len());
-            if aicc.is_finite() && best.is_none_or(|(best, _)| aicc < best) {
-                best = Some((aicc, idx));
-            }
-        }
+    while let Some(idx) = choice.lowest(&mut candidates, is_first_round)? {
         is_first_round = false;
-        let Some((_, idx)) = best else { break };
         let mut candidate = candidates.swap_remove(idx);
-        let missed = if season > 1 { candidate.look_ahead(y, season) } else { nearest };
-        if least.as_ref().is_none_or(|(least, _)| missed < *least) {
-            least = Some((missed, candidate));
+        let mut sight = (false, 0.0);
+        if season > 1 {
+            choice.search_other(&mut candidate, f64::INFINITY)?;
+            sight.1 = choice.look_ahead(&mut candidate);
+            sight.0 = choice.sinks(&candidate);
         }
-        if missed <= WILD * nearest {
+        let is_fit = !sight.0 && (season <= 1 || sight.1 <= WILD * choice.nearest);
+        if least.as_ref().is_none_or(|(least, _)| sight < *least) {
+            least = Some((sight, candidate));
+        }
+        if is_fit {
             break;
         }
     }
     let Some((_, mut chosen)) = least else { return Ok(None) };
-    let goal = Goal { gain: 1e-6, rival: f64::INFINITY };
-    chosen.found = search.descend(chosen.form, y, chosen.found, goal, stop)?;
+    let goal = Goal { gain: 1e-6, rival: f64::INFINITY, reach: Reach::All };
+    chosen.found = choice.search.descend(chosen.form, y, chosen.found, goal, stop)?;
     Ok(Some(chosen))
+}
+
+/// A choice on its way.
+struct Choice<'a> {
+    y: &'a [f64],
+    season: usize,
+    stop: &'a Stop,
+    search: Search,
+    /// The most by which n·ln(sum) fell when a first season was searched, too; infinite before that.
+    most_won: f64,
+    /// How far the forecasts of the form that sees furthest miss.
+    nearest: f64,
+    /// Where the searches of forms ended.
+    known: Vec<(Form, Place)>,
+}
+
+impl Choice<'_> {
+    /// Searches all that may be the best, and says which is; none when there is none left.
+    fn lowest(
+        &mut self,
+        candidates: &mut [Candidate],
+        is_first_round: bool,
+    ) -> Result<Option<usize>, Stopped> {
+        let n = self.y.len();
+        let mut lowest = f64::INFINITY;
+        for candidate in candidates.iter_mut() {
+            if !candidate.found.settled {
+                candidate.start_from(&self.known, self.y);
+                let from = candidate.found.clone();
+                candidate.found = self.descend(candidate, from, lowest)?;
+                self.known.push((candidate.form, candidate.found.place.clone()));
+            }
+            if is_first_round {
+                self.see(candidate);
+            }
+            lowest = lowest.min(candidate.aicc(n));
+        }
+        for candidate in candidates.iter_mut() {
+            let is_near = candidate.found.settled && candidate.aicc(n) <= lowest + NEAR;
+            if is_near && candidate.other.as_ref().is_some_and(|other| !other.settled) {
+                self.search_other(candidate, lowest)?;
+                if is_first_round {
+                    self.see(candidate);
+                }
+                lowest = lowest.min(candidate.aicc(n));
+            }
+        }
+        let aicc = |idx: &usize| candidates[*idx].aicc(n);
+        let finite = (0..candidates.len()).filter(|idx| aicc(idx).is_finite());
+        Ok(finite.min_by(|a, b| aicc(a).total_cmp(&aicc(b))))
+    }
+
+    /// Searches on from a place; `rival` is the AICc to get below.
+    fn descend(
+        &mut self,
+        candidate: &Candidate,
+        from: Found,
+        rival: f64,
+    ) -> Result<Found, Stopped> {
+        let (form, y) = (candidate.form, self.y);
+        let rival = rival - candidate.penalty;
+        let goal = Goal { gain: 0.01, rival, reach: Reach::All };
+        if !form.has_season() {
+            return self.search.descend(form, y, from, goal, self.stop);
+        }
+        let sketch = Goal { gain: SKETCHED, reach: Reach::Sketch, ..goal };
+        let mut sketched = self.search.descend(form, y, from, sketch, self.stop)?;
+        let n = y.len() as f64;
+        let before = n * sketched.sum.ln();
+        if before - HOPE * self.most_won - MERCY > rival {
+            sketched.settled = false;
+            return Ok(sketched);
+        }
+        let found = self.search.descend(form, y, sketched, goal, self.stop)?;
+        let won = before - n * found.sum.ln();
+        if found.settled && won.is_finite() {
+            self.most_won = if self.most_won.is_finite() { self.most_won.max(won) } else { won };
+        }
+        Ok(found)
+    }
+
+    /// Searches from the other side too, and keeps what is lower as found.
+    fn search_other(&mut self, candidate: &mut Candidate, rival: f64) -> Result<(), Stopped> {
+        let Some(from) = candidate.other.take() else { return Ok(()) };
+        let mut other = if from.settled { from } else { self.descend(candidate, from, rival)? };
+        if other.settled && other.sum < candidate.found.sum {
+            std::mem::swap(&mut other, &mut candidate.found);
+        }
+        let apart = (other.place.shares.alpha - candidate.found.place.shares.alpha).abs();
+        candidate.other = (!other.settled || apart > APART).then_some(other);
+        Ok(())
+    }
+
+    /// Takes note of how far a form sees. Without a season nothing looks further ahead than a step.
+    fn see(&mut self, candidate: &Candidate) {
+        if self.season > 1 {
+            let missed = miss(candidate.form, self.y, &candidate.found.place, self.season);
+            self.nearest = self.nearest.min(missed);
+        }
+    }
+
+    /// Of both ends the one that sees further becomes the one found; returns how far it misses.
+    fn look_ahead(&self, candidate: &mut Candidate) -> f64 {
+        let missed = miss(candidate.form, self.y, &candidate.found.place, self.season);
+        if let Some(other) = candidate.other.take() {
+            let other_missed = miss(candidate.form, self.y, &other.place, self.season);
+            if other_missed < missed {
+                candidate.found = other;
+                return other_missed;
+            }
+        }
+        missed
+    }
+
+    /// Whether a trend leads below 0 within a season, where the series never was.
+    fn sinks(&self, candidate: &Candidate) -> bool {
+        let form = candidate.form;
+        if !form.has_trend() || self.y.iter().any(|&value| value < 0.0) {
+            return false;
+        }
+        let place = &candidate.found.place;
+        let mut after = place.state.clone();
+        place.sum(form, self.y, &mut after);
+        let unseasonal = Form { season: Component::None, ..form };
+        ahead(unseasonal, place.shares.phi, &after, self.season).any(|value| value < 0.0)
+    }
 }
 
 /// Every form at its first state and the best weights of the coarse grid, the most promising first.

@@ -153,6 +153,17 @@ pub(super) struct Goal {
     pub gain: f64,
     /// n·ln(sum) that it has to get below to matter.
     pub rival: f64,
+    /// What may move.
+    pub reach: Reach,
+}
+
+/// What a search moves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Reach {
+    /// Everything but the first season, which costs a multiple of all else together.
+    Sketch,
+    /// Everything.
+    All,
 }
 
 /// Where a search stands.
@@ -188,8 +199,8 @@ impl Search {
         let Found { mut place, mut sum, .. } = from;
         let region = Region::of(y.len());
         let n_seasons = place.state.seasons.len();
-        let searched =
-            if n_seasons <= LONGEST_SEARCHED_SEASON { n_seasons.saturating_sub(1) } else { 0 };
+        let is_searched = goal.reach == Reach::All && n_seasons <= LONGEST_SEARCHED_SEASON;
+        let searched = if is_searched { n_seasons.saturating_sub(1) } else { 0 };
         let columns = Columns::of(form, searched);
         let n = y.len() as f64;
         let mut after = place.state.clone();

@@ -318,7 +318,11 @@ fn trace<const TREND: u8, const SEASON: u8, const RELATIVE: bool>(
     let (mut level, mut trend) = (place.state.level, place.state.trend);
     let mut seasons = place.state.seasons.clone();
     if SEASON == NONE || seasons.is_empty() {
-        seasons = vec![0.0];
+        match equations.stride {
+            TILE => return trace_flat::<TREND, RELATIVE, TILE>(columns, y, place, equations),
+            WIDE => return trace_flat::<TREND, RELATIVE, WIDE>(columns, y, place, equations),
+            _ => seasons = vec![0.0],
+        }
     }
     let stride = equations.stride;
     let mut phase = 0;
@@ -361,6 +365,87 @@ fn trace<const TREND: u8, const SEASON: u8, const RELATIVE: bool>(
         }
         equations.absorb(values.len());
     }
+    in_shares(columns, place, &mut equations.drift);
+    level.is_finite() && trend.is_finite()
+}
+
+/// Columns of a row of a form without a season that has a trend.
+const WIDE: usize = 2 * TILE;
+
+/// The same without a season: few columns, whose derivatives stay in registers.
+fn trace_flat<const TREND: u8, const RELATIVE: bool, const STRIDE: usize>(
+    columns: &Columns,
+    y: &[f64],
+    place: &Place,
+    equations: &mut Equations,
+) -> bool {
+    let weights = place.weights();
+    let (mut level, mut trend) = (place.state.level, place.state.trend);
+    let mut by_level = [0.0; STRIDE];
+    let mut by_trend = [0.0; STRIDE];
+    let mut drift = [0.0; STRIDE];
+    let unit = |column: Option<usize>| {
+        let mut units = [0.0; STRIDE];
+        if let Some(unit) = column.and_then(|column| units.get_mut(column)) {
+            *unit = 1.0;
+        }
+        units
+    };
+    let (of_alpha, of_beta, of_phi) = (unit(Some(0)), unit(columns.beta), unit(columns.phi));
+    let of_error = unit(Some(columns.n));
+    by_level.copy_from_slice(&equations.level[..STRIDE]);
+    by_trend.copy_from_slice(&equations.trend[..STRIDE]);
+    for values in y.chunks(BLOCK) {
+        for (&value, row) in values.iter().zip(equations.rows.chunks_exact_mut(STRIDE)) {
+            let step = Step::of::<TREND, NONE>(value, &weights, (level, trend, 0.0));
+            let of_phi_now = match TREND {
+                ADD => trend / weights.phi,
+                MUL if columns.phi.is_some() => trend * trend.ln() / weights.phi,
+                _ => 0.0,
+            };
+            let of_beta_now = step.error_of_level / if TREND == MUL { level } else { 1.0 };
+            let of_residual = if RELATIVE { -value / (step.mean * step.mean) } else { -1.0 };
+            let of_mean = if RELATIVE { 1.0 / step.mean } else { 0.0 };
+            let residual = if RELATIVE { step.error * of_mean } else { step.error };
+            let mut fresh = [0.0; STRIDE];
+            for column in 0..STRIDE {
+                if TREND != NONE {
+                    by_trend[column] += of_phi_now * of_phi[column];
+                }
+                let next = match TREND {
+                    NONE => by_level[column],
+                    ADD => by_level[column] + step.next_by_trend * by_trend[column],
+                    _ => {
+                        step.next_by_level * by_level[column]
+                            + step.next_by_trend * by_trend[column]
+                    }
+                };
+                fresh[column] = of_residual * next + residual * of_error[column];
+                if RELATIVE {
+                    drift[column] += of_mean * next;
+                }
+                if TREND != NONE {
+                    by_trend[column] = step.fade_by_trend * by_trend[column] - step.beta * next
+                        + of_beta_now * of_beta[column];
+                }
+                if TREND == MUL {
+                    by_trend[column] += step.trend_by_level * by_level[column];
+                }
+                by_level[column] =
+                    (1.0 - weights.alpha) * next + step.error_of_level * of_alpha[column];
+            }
+            row.copy_from_slice(&fresh);
+            level = step.next + weights.alpha * step.error_of_level;
+            if TREND != NONE {
+                trend = step.fade + step.beta * step.error_of_level;
+            }
+        }
+        for row in equations.rows.chunks_exact_mut(STRIDE).take(values.len()) {
+            in_shares(columns, place, row);
+        }
+        equations.absorb(values.len());
+    }
+    equations.drift.copy_from_slice(&drift);
     in_shares(columns, place, &mut equations.drift);
     level.is_finite() && trend.is_finite()
 }

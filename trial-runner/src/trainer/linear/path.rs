@@ -60,7 +60,7 @@ pub(super) fn try_all(line: Line, trials: &Trials<'_>, hear: &mut Hear<'_>) {
         match line.read(candidate.parameters) {
             Ok(settings) => wanted.push(Wanted { index, settings, is_wanted: true }),
             Err(error) => {
-                for fold in 0..trials.folds.len() {
+                for fold in trials.ahead() {
                     let answer = Err(error.clone());
                     if !hear(Heard { candidate: index, fold, answer }) {
                         break;
@@ -80,7 +80,7 @@ pub(super) fn try_all(line: Line, trials: &Trials<'_>, hear: &mut Hear<'_>) {
         let (mut together, others): (Vec<_>, Vec<_>) =
             wanted.into_iter().partition(|wanted| wanted.settings.form == form);
         wanted = others;
-        for fold in 0..trials.folds.len() {
+        for fold in trials.ahead() {
             let place = trials.laid_out.lines.place((form, fold));
             let own;
             let prepared = match place.get() {

@@ -137,6 +137,7 @@ fn told(
     let trials = Trials {
         frame,
         folds,
+        n_behind: 0,
         laid_out,
         candidates: &candidates,
         stop: &Stop::default(),
@@ -389,6 +390,7 @@ fn whoever_is_not_wanted_is_not_heard_again() {
         let trials = Trials {
             frame: &frame,
             folds: &folds,
+            n_behind: 0,
             laid_out: &LaidOut::default(),
             candidates: &candidates,
             stop: &stop,
@@ -407,6 +409,7 @@ fn whoever_is_not_wanted_is_not_heard_again() {
     let trials = Trials {
         frame: &frame,
         folds: &folds,
+        n_behind: 0,
         laid_out: &LaidOut::default(),
         candidates: &candidates,
         stop: &stop,

@@ -122,6 +122,7 @@ fn told(frame: &Frame, configurations: &[Configuration], is_one_by_one: bool) ->
     let trials = Trials {
         frame,
         folds: &folds,
+        n_behind: 0,
         laid_out: &LaidOut::default(),
         candidates: &candidates,
         stop: &Stop::default(),

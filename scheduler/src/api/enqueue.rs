@@ -1,0 +1,76 @@
+//! Configurations that somebody wants tried next.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{RawQuery, Request, State};
+use fleetfit_search_spaces::{Notice, Problems, points};
+use serde::{Deserialize, Serialize};
+
+use super::body::{object, unprocessable};
+use super::json_job::as_yaml;
+use super::question::{Answer, Question, StudyName, ask};
+use super::submit::mark;
+use super::{App, Refused, Why};
+use crate::engine::{QueueError, Wish};
+use crate::query;
+
+/// The key of the list.
+const KEY: &str = "configurations";
+
+/// What became of configurations that were asked for.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Queued {
+    /// The study's name.
+    pub study: String,
+    /// Their numbers, in their order.
+    pub trials: Vec<u32>,
+    /// What is worth saying about them.
+    pub notices: Vec<Notice>,
+}
+
+pub(super) async fn enqueue(
+    State(app): State<Arc<App>>,
+    StudyName(study): StudyName,
+    query: RawQuery,
+    request: Request,
+) -> Answer<Queued> {
+    Question::read(query, &[])?;
+    let mark = mark(request.headers())?;
+    let body = object(request, &[KEY]).await?;
+    let text = body.json();
+    let queued = ask(move || {
+        let record = query::find(&app.service.journal, &study)?;
+        let space = record.study().map_err(query::QueryError::from)?.space;
+        let (configurations, notices) =
+            points::read_document("the body", &as_yaml(&text), KEY, &space)
+                .map_err(|Problems(problems)| Refused::problems(problems))?;
+        if configurations.is_empty() {
+            return Err(unprocessable("configurations is empty; write one or more of them"));
+        }
+        let mark = mark.map(|mark| (hash(&mark), hash(&text)));
+        let trials = app.service.engine.enqueue(&study, Wish { configurations, mark })?;
+        Ok(Queued { study, trials, notices })
+    });
+    queued.await.map(Json)
+}
+
+/// The same for the same text, in every version.
+fn hash(text: &str) -> u64 {
+    let digest = blake3::hash(text.as_bytes());
+    let first = digest.as_bytes().first_chunk::<8>().copied();
+    first.map_or(0, u64::from_be_bytes)
+}
+
+impl From<QueueError> for Refused {
+    fn from(error: QueueError) -> Self {
+        let why = match &error {
+            QueueError::NotRunning | QueueError::Over => Why::NotRunning,
+            QueueError::Full { .. } | QueueError::OtherMark | QueueError::Stranger(_) => {
+                Why::Unprocessable
+            }
+            QueueError::Gone | QueueError::Failed(_) => Why::Unavailable,
+        };
+        Self::new(why, error.to_string())
+    }
+}

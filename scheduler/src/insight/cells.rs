@@ -1,0 +1,95 @@
+//! The coordinates of a dimension gathered in cells.
+
+use super::tried::{Kind, Tried};
+
+/// The most cells of a dimension.
+pub(super) const MOST: usize = 256;
+
+/// The cell of a trial for which the dimension does not exist.
+pub(super) const NONE: u16 = u16::MAX;
+
+/// The cells of one dimension.
+#[derive(Debug)]
+pub(super) struct Cells {
+    /// The cell of each trial.
+    pub(super) codes: Vec<u16>,
+    /// Where cells begin and the last one ends.
+    pub(super) edges: Vec<f64>,
+    /// Whether they have an order.
+    pub(super) is_ordered: bool,
+}
+
+impl Cells {
+    pub(super) fn new(tried: &Tried, dimension: usize) -> Self {
+        let kind = tried.dimensions.get(dimension).map(|dimension| &dimension.kind);
+        let (edges, is_ordered) = match kind {
+            // What are too many to have a cell each have an order too: that of the file.
+            Some(&Kind::Category(n)) => {
+                let n_cells = n.clamp(1, MOST);
+                let edges = (0..=n_cells).map(|i| i as f64 / n_cells as f64);
+                (edges.collect(), n > MOST)
+            }
+            _ => (edges_of(tried.column(dimension)), true),
+        };
+        let mut cells = Self { codes: Vec::new(), edges, is_ordered };
+        cells.codes = tried.column(dimension).map(|unit| cells.code(unit)).collect();
+        cells
+    }
+
+    pub(super) fn n(&self) -> usize {
+        self.edges.len() - 1
+    }
+
+    /// The cell at a coordinate.
+    pub(super) fn code(&self, unit: f64) -> u16 {
+        if unit.is_nan() {
+            return NONE;
+        }
+        let above = self.edges.partition_point(|&edge| edge <= unit);
+        above.saturating_sub(1).min(self.n() - 1) as u16
+    }
+
+    /// The share of the dimension that a cell has.
+    pub(super) fn width(&self, cell: usize) -> f64 {
+        self.edges[cell + 1] - self.edges[cell]
+    }
+
+    /// Where to cut between two cells that have no trial between them: half-way.
+    pub(super) fn between(&self, left: u16, right: u16) -> u16 {
+        if !self.is_ordered || right - left < 2 {
+            return left + (right - left).div_ceil(2);
+        }
+        let (first, last) = (usize::from(left) + 1, usize::from(right));
+        let middle = 0.5 * (self.edges[first] + self.edges[last]);
+        let edges = &self.edges[first..=last];
+        let above = edges.partition_point(|&edge| edge < middle).min(edges.len() - 1);
+        let is_lower = above > 0 && middle - edges[above - 1] <= edges[above] - middle;
+        (first + above - usize::from(is_lower)) as u16
+    }
+}
+
+/// An edge half-way between each two neighbours, or between some of them.
+fn edges_of(units: impl Iterator<Item = f64>) -> Vec<f64> {
+    let mut units: Vec<f64> = units.filter(|unit| !unit.is_nan()).collect();
+    units.sort_by(f64::total_cmp);
+    let mut distinct = units.clone();
+    distinct.dedup();
+    // Each cell has as many trials as the others.
+    let mut edges = vec![0.0];
+    let mut add = |low: f64, high: f64| {
+        let edge = low + 0.5 * (high - low);
+        if edges.last().is_some_and(|&last| edge > last) && edge < 1.0 {
+            edges.push(edge);
+        }
+    };
+    if distinct.len() <= MOST {
+        distinct.windows(2).for_each(|pair| add(pair[0], pair[1]));
+    } else {
+        for cell in 1..MOST {
+            let at = cell * units.len() / MOST;
+            add(units[at - 1], units[at]);
+        }
+    }
+    edges.push(1.0);
+    edges
+}

@@ -1,0 +1,369 @@
+//! A forest of regression trees over the unit cube, kept as the boxes of its leaves.
+//!
+//! L. Breiman, "Random forests" (2001), as in F. Hutter et al. (2014): every tree is grown on a
+//! bootstrap sample until its leaves are pure. Differences: coordinates are gathered in cells, and
+//! the values of a category are laid side by side in the order of
+//! their means, for each tree anew. A dimension that
+//! exists only under one alternative of another is split only in boxes that lie within that
+//! alternative, so that every leaf is a box of the whole cube, and nothing has to be made up for
+//! coordinates that do not exist.
+
+use super::cells::{Cells, NONE};
+use super::tried::Tried;
+use fleetfit_search_spaces::seed::mix;
+
+/// Trees in a forest.
+const N_TREES: usize = 64;
+
+/// A tree sees so many trials at most, and no more than this many coordinates of them.
+const MOST_ROWS: usize = 2_048;
+const MOST_COORDINATES: usize = 1 << 16;
+
+/// The fewest trials that a tree sees where there are more.
+const FEWEST_ROWS: usize = 256;
+
+/// Of more dimensions, those are cut that tell most by themselves.
+const MOST_DIMENSIONS: usize = 64;
+
+/// Nodes of fewer trials are sorted rather than counted by cell.
+const FEW: usize = 24;
+
+/// A box of the cube in which a tree says the same everywhere.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Leaf {
+    pub(super) value: f64,
+    /// Its share of the cube.
+    pub(super) volume: f64,
+    /// Where its bounds end in the tree's list.
+    end: usize,
+}
+
+/// The cells of one dimension that a box is bounded to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Bound {
+    pub(super) dimension: usize,
+    pub(super) from: u16,
+    pub(super) to: u16,
+}
+
+/// One tree.
+#[derive(Debug, Default)]
+pub(super) struct Tree {
+    leaves: Vec<Leaf>,
+    bounds: Vec<Bound>,
+    /// The place of each cell of a dimension; empty where cells lie in their own order.
+    pub(super) places: Vec<Vec<u16>>,
+}
+
+impl Tree {
+    /// The leaves with their bounds, each dimension at most once.
+    pub(super) fn leaves(&self) -> impl Iterator<Item = (Leaf, &[Bound])> {
+        let mut from = 0;
+        self.leaves.iter().map(move |leaf| {
+            let bounds = self.bounds.get(from..leaf.end).unwrap_or_default();
+            from = leaf.end;
+            (*leaf, bounds)
+        })
+    }
+
+    /// Where a cell lies in this tree.
+    pub(super) fn place(&self, dimension: usize, cell: usize) -> usize {
+        let places = self.places.get(dimension).filter(|places| !places.is_empty());
+        places.map_or(cell, |places| places.get(cell).map_or(cell, |&place| place.into()))
+    }
+}
+
+/// The trees, and the cells that their boxes are made of.
+#[derive(Debug)]
+pub(super) struct Forest {
+    pub(super) trees: Vec<Tree>,
+    pub(super) cells: Vec<Cells>,
+    /// The dimensions that trees may cut, ascending.
+    pub(super) looked_at: Vec<usize>,
+}
+
+impl Forest {
+    /// Grows a forest on losses that were brought between -1 and 1.
+    pub(super) fn new(tried: &Tried, losses: &[f64], seed: u64) -> Self {
+        let n_dimensions = tried.dimensions.len();
+        let cells: Vec<Cells> = (0..n_dimensions).map(|i| Cells::new(tried, i)).collect();
+        let looked_at = telling(tried, &cells, losses, seed);
+        let most = (MOST_COORDINATES / looked_at.len().max(1)).clamp(FEWEST_ROWS, MOST_ROWS);
+        let n_rows = losses.len().min(most);
+        let trees = (0..N_TREES).map(|tree| {
+            let seed = mix(&[seed, tree as u64]);
+            let draw = |row: usize| below(mix(&[seed, 0, row as u64]), losses.len());
+            let rows: Vec<u32> = (0..n_rows).map(|row| draw(row) as u32).collect();
+            Growth::new(tried, &cells, losses, &rows, seed).grow(&looked_at, rows)
+        });
+        let trees = trees.collect();
+        Self { trees, cells, looked_at }
+    }
+}
+
+/// The dimensions that tell most by themselves, and those that they hang on.
+fn telling(tried: &Tried, cells: &[Cells], losses: &[f64], seed: u64) -> Vec<usize> {
+    let n = tried.dimensions.len();
+    if n <= MOST_DIMENSIONS {
+        return (0..n).collect();
+    }
+    let all: Vec<u32> = (0..losses.len() as u32).collect();
+    let mut growth = Growth::new(tried, cells, losses, &all, seed);
+    let gain = |dimension: usize| {
+        let exists = |row: &&u32| cells[dimension].codes[**row as usize] != NONE;
+        let rows: Vec<u32> = all.iter().filter(exists).copied().collect();
+        let sum: f64 = rows.iter().map(|&row| losses[row as usize]).sum();
+        let before = sum * sum / rows.len().max(1) as f64;
+        (growth.cut_of(&rows, dimension).map_or(0.0, |cut| cut.gain - before), dimension)
+    };
+    let mut gains: Vec<(f64, usize)> = (0..n).map(gain).collect();
+    gains.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
+    let mut is_looked_at = vec![false; n];
+    for (_, dimension) in gains.into_iter().take(MOST_DIMENSIONS) {
+        let mut next = Some(dimension);
+        while let Some(dimension) = next {
+            is_looked_at[dimension] = true;
+            next = tried.dimensions[dimension].parent.map(|(parent, _)| parent);
+        }
+    }
+    (0..n).filter(|&dimension| is_looked_at[dimension]).collect()
+}
+
+/// A number below a bound out of a random one.
+fn below(random: u64, bound: usize) -> usize {
+    ((u128::from(random) * bound as u128) >> 64) as usize
+}
+
+/// A tree while it grows.
+struct Growth<'a> {
+    tried: &'a Tried,
+    cells: &'a [Cells],
+    losses: &'a [f64],
+    seed: u64,
+    tree: Tree,
+    /// The cells of each dimension that the box at hand is bounded to, in the tree's order.
+    ranges: Vec<(u16, u16)>,
+    n_nodes: u64,
+    sums: Vec<(f64, f64)>,
+    sorted: Vec<(u16, f64)>,
+}
+
+/// A cut of a box in two.
+#[derive(Clone, Copy)]
+struct Cut {
+    dimension: usize,
+    /// Cells from here on are on the right.
+    at: u16,
+    gain: f64,
+}
+
+impl<'a> Growth<'a> {
+    fn new(
+        tried: &'a Tried,
+        cells: &'a [Cells],
+        losses: &'a [f64],
+        rows: &[u32],
+        seed: u64,
+    ) -> Self {
+        let places = cells.iter().enumerate().map(|(i, cells)| match cells.is_ordered {
+            true => Vec::new(),
+            false => by_mean(cells, losses, rows, mix(&[seed, 1, i as u64])),
+        });
+        let tree = Tree { places: places.collect(), ..Tree::default() };
+        let ranges = cells.iter().map(|cells| (0, cells.n() as u16)).collect();
+        let (sums, sorted) = (Vec::new(), Vec::new());
+        Self { tried, cells, losses, seed, tree, ranges, n_nodes: 0, sums, sorted }
+    }
+
+    fn grow(mut self, looked_at: &[usize], mut rows: Vec<u32>) -> Tree {
+        self.grow_node(looked_at, &mut rows, 1.0);
+        self.tree
+    }
+
+    /// Depth first. A node has fewer trials than its parent, and one side of each cut is gone down
+    /// in a loop, the larger one.
+    fn grow_node(&mut self, looked_at: &[usize], rows: &mut [u32], volume: f64) {
+        let (mut rows, mut volume) = (rows, volume);
+        let mut undo: Vec<(usize, (u16, u16))> = Vec::new();
+        loop {
+            let Some(cut) = self.best_cut(looked_at, rows) else {
+                self.leaf(rows, volume);
+                break;
+            };
+            let (from, to) = self.ranges[cut.dimension];
+            let middle = self.partition(rows, cut);
+            let (left, right) = rows.split_at_mut(middle);
+            let share =
+                self.width(cut.dimension, from, cut.at) / self.width(cut.dimension, from, to);
+            let (small, large, small_range, large_range, small_share) =
+                match left.len() <= right.len() {
+                    true => (left, right, (from, cut.at), (cut.at, to), share),
+                    false => (right, left, (cut.at, to), (from, cut.at), 1.0 - share),
+                };
+            undo.push((cut.dimension, (from, to)));
+            self.ranges[cut.dimension] = small_range;
+            self.grow_node(looked_at, small, volume * small_share);
+            self.ranges[cut.dimension] = large_range;
+            volume *= 1.0 - small_share;
+            rows = large;
+        }
+        for (dimension, range) in undo.into_iter().rev() {
+            self.ranges[dimension] = range;
+        }
+    }
+
+    fn leaf(&mut self, rows: &[u32], volume: f64) {
+        let sum: f64 = rows.iter().map(|&row| self.losses[row as usize]).sum();
+        for (dimension, &(from, to)) in self.ranges.iter().enumerate() {
+            if usize::from(to - from) < self.cells[dimension].n() {
+                self.tree.bounds.push(Bound { dimension, from, to });
+            }
+        }
+        let value = sum / rows.len().max(1) as f64;
+        self.tree.leaves.push(Leaf { value, volume, end: self.tree.bounds.len() });
+    }
+
+    /// Where a trial's cell lies in this tree.
+    fn place(&self, row: u32, dimension: usize) -> u16 {
+        let code = self.cells[dimension].codes[row as usize];
+        match self.tree.places[dimension].get(usize::from(code)) {
+            Some(&place) => place,
+            None => code,
+        }
+    }
+
+    /// The share of the cube between two places of a dimension.
+    fn width(&self, dimension: usize, from: u16, to: u16) -> f64 {
+        let cells = &self.cells[dimension];
+        match cells.is_ordered {
+            true => cells.edges[usize::from(to)] - cells.edges[usize::from(from)],
+            false => f64::from(to - from) / cells.n() as f64,
+        }
+    }
+
+    /// Whether a dimension exists everywhere in the box at hand.
+    fn exists(&self, dimension: usize) -> bool {
+        let mut dimension = dimension;
+        while let Some((parent, alternative)) = self.tried.dimensions[dimension].parent {
+            let (from, to) = self.ranges[parent];
+            let place = self.tree.place(parent, alternative);
+            if to - from != 1 || usize::from(from) != place {
+                return false;
+            }
+            dimension = parent;
+        }
+        true
+    }
+
+    fn best_cut(&mut self, looked_at: &[usize], rows: &[u32]) -> Option<Cut> {
+        let first = self.losses[*rows.first()? as usize];
+        if rows.iter().all(|&row| self.losses[row as usize] == first) {
+            return None;
+        }
+        self.n_nodes += 1;
+        // Among equal ones no dimension goes first.
+        let first = below(mix(&[self.seed, 2, self.n_nodes]), looked_at.len());
+        let (before, from) = looked_at.split_at(first);
+        let mut best: Option<Cut> = None;
+        for &dimension in from.iter().chain(before) {
+            let (from, to) = self.ranges[dimension];
+            if to - from < 2 || !self.exists(dimension) {
+                continue;
+            }
+            let cut = self.cut_of(rows, dimension);
+            if let Some(cut) = cut.filter(|cut| best.is_none_or(|best| cut.gain > best.gain)) {
+                best = Some(cut);
+            }
+        }
+        best
+    }
+
+    /// The best cut along one dimension; none where all trials share a cell.
+    fn cut_of(&mut self, rows: &[u32], dimension: usize) -> Option<Cut> {
+        let mut sums = std::mem::take(&mut self.sums);
+        let mut sorted = std::mem::take(&mut self.sorted);
+        sorted.clear();
+        let from = self.ranges[dimension].0;
+        if rows.len() < FEW {
+            let pair = |&row: &u32| (self.place(row, dimension), self.losses[row as usize]);
+            sorted.extend(rows.iter().map(pair));
+            sorted.sort_unstable_by_key(|pair| pair.0);
+        } else {
+            let n = usize::from(self.ranges[dimension].1 - from);
+            sums.clear();
+            sums.resize(n, (0.0, 0.0));
+            for &row in rows {
+                let sum = &mut sums[usize::from(self.place(row, dimension) - from)];
+                sum.0 += self.losses[row as usize];
+                sum.1 += 1.0;
+            }
+        }
+        let found = match rows.len() < FEW {
+            true => best_between(sorted.iter().map(|&(place, loss)| (place, loss, 1.0))),
+            false => {
+                let sums = (from..).zip(&sums).filter(|(_, sum)| sum.1 > 0.0);
+                best_between(sums.map(|(place, sum)| (place, sum.0, sum.1)))
+            }
+        };
+        (self.sums, self.sorted) = (sums, sorted);
+        let (left, right, gain) = found?;
+        Some(Cut { dimension, at: self.cells[dimension].between(left, right), gain })
+    }
+
+    /// Brings the trials left of a cut to the front; how many these are.
+    fn partition(&self, rows: &mut [u32], cut: Cut) -> usize {
+        let mut middle = 0;
+        for i in 0..rows.len() {
+            if self.place(rows[i], cut.dimension) < cut.at {
+                rows.swap(i, middle);
+                middle += 1;
+            }
+        }
+        middle
+    }
+}
+
+/// Of sums and counts in the order of their places, the neighbours between which a cut leaves the
+/// least variance, and how good it is.
+fn best_between(sums: impl Iterator<Item = (u16, f64, f64)> + Clone) -> Option<(u16, u16, f64)> {
+    let (total, n) = sums.clone().fold((0.0, 0.0), |all, sum| (all.0 + sum.1, all.1 + sum.2));
+    let mut best: Option<(u16, u16, f64)> = None;
+    let (mut sum_left, mut n_left) = (0.0, 0.0);
+    let mut last: Option<u16> = None;
+    for (place, sum, count) in sums {
+        if let Some(last) = last.filter(|&last| last < place) {
+            let sum_right: f64 = total - sum_left;
+            let gain: f64 = sum_left * sum_left / n_left + sum_right * sum_right / (n - n_left);
+            if best.is_none_or(|best| gain > best.2) {
+                best = Some((last, place, gain));
+            }
+        }
+        sum_left += sum;
+        n_left += count;
+        last = Some(place);
+    }
+    best
+}
+
+/// The place of each cell in the order of their means; those that no trial is in lie anywhere.
+fn by_mean(cells: &Cells, losses: &[f64], rows: &[u32], seed: u64) -> Vec<u16> {
+    let mut sums = vec![(0.0, 0.0); cells.n()];
+    for &row in rows {
+        if let Some(sum) = sums.get_mut(usize::from(cells.codes[row as usize])) {
+            sum.0 += losses[row as usize];
+            sum.1 += 1.0;
+        }
+    }
+    let mut order: Vec<(f64, u64, u16)> = Vec::new();
+    for (cell, &(sum, n)) in (0..).zip(&sums) {
+        let random = mix(&[seed, u64::from(cell)]);
+        let drawn = losses[rows[below(random, rows.len())] as usize];
+        order.push((if n > 0.0 { sum / n } else { drawn }, random, cell));
+    }
+    order.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
+    let mut places = vec![0; cells.n()];
+    for (place, &(_, _, cell)) in (0..).zip(&order) {
+        places[usize::from(cell)] = place;
+    }
+    places
+}

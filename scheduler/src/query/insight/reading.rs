@@ -1,0 +1,242 @@
+//! The trials of a study as insight needs them: read once, a bounded number of them.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use fleetfit_search_spaces::seed::mix;
+use fleetfit_search_spaces::{Aims, Alternative, Configuration, Domain, Outcome, SearchSpace};
+
+use super::super::QueryError;
+use super::super::asked::Asked;
+use super::{ConfigurationCounts, DuplicatesView, InsightScale};
+use crate::event::Fact;
+use crate::insight::{Dimension, Ended, Kind, Tried};
+use crate::journal::JournalError;
+use crate::sampler::Fate;
+use crate::state::{Telling, Yardsticks};
+
+/// More trials are not read.
+const MOST_TRIALS: u64 = 1_000_000;
+
+/// Of more configurations each so many-th is used.
+const MOST_CONFIGURATIONS: u32 = 100_000;
+
+/// Ordered values up to this many are told apart; more count as a continuum.
+const MOST_LEVELS: u128 = 1 << 12;
+
+/// What was read.
+pub(super) struct Reading {
+    pub(super) tried: Tried,
+    /// The configurations that have ended, in the order of their ends.
+    pub(super) ended: Vec<Ended>,
+    pub(super) scale: InsightScale,
+    pub(super) counts: ConfigurationCounts,
+    pub(super) notices: Vec<String>,
+    n_proposed: u64,
+    n_repeated: u64,
+}
+
+/// The trials of one configuration.
+#[derive(Default)]
+struct Open {
+    telling: Telling,
+    n_ended: u32,
+    ended_ms: u64,
+}
+
+/// Trials as they come, until they are a reading.
+struct Reader<'a> {
+    asked: &'a Asked,
+    aims: Aims,
+    entity: Option<u32>,
+    n_entities: u32,
+    /// Each so many-th configuration is used.
+    stride: u32,
+    yardsticks: Yardsticks,
+    open: HashMap<u32, Open>,
+    /// Those that ended: their fates, and when.
+    closed: Vec<(u32, Fate, u64)>,
+    first_ms: u64,
+    points: BTreeMap<u32, Vec<f64>>,
+    seen: HashSet<u64>,
+    n_proposed: u64,
+    n_trials: u64,
+}
+
+impl Reading {
+    /// Reads the trials of one entity, or of all.
+    pub(super) fn of(asked: &Asked, entity: Option<u32>) -> Result<Self, QueryError> {
+        let mut reader = Reader::new(asked, entity);
+        let mut notices = Vec::new();
+        let is_cut = !reader.read()?;
+        if is_cut {
+            notices.push(format!(
+                "the study has more than {MOST_TRIALS} trials; what follows is from the first ones"
+            ));
+        }
+        if reader.stride > 1 {
+            notices.push(format!(
+                "the study has {} configurations; importances are from each {}th",
+                asked.record.summary.proposed, reader.stride
+            ));
+        }
+        let mut reading = reader.finish();
+        reading.notices = notices;
+        Ok(reading)
+    }
+
+    /// How often the search proposed what it had proposed before.
+    pub(super) fn duplicates(&self, space: &SearchSpace) -> DuplicatesView {
+        let size = space.cardinality().map(|size| size as f64);
+        let (proposed, repeated) = (self.n_proposed, self.n_repeated);
+        let avoided = size.filter(|&size| size > 0.0).map(|size| {
+            // What remains unseen of so many points after even draws.
+            let n = proposed as f64;
+            let share_seen = if size > 1.0 { -(n * (-1.0 / size).ln_1p()).exp_m1() } else { 1.0 };
+            let distinct = if n > 0.0 { size * share_seen } else { 0.0 };
+            (n - distinct - repeated as f64).max(0.0)
+        });
+        DuplicatesView { proposed, repeated, space: size, avoided }
+    }
+}
+
+impl<'a> Reader<'a> {
+    fn new(asked: &'a Asked, entity: Option<u32>) -> Self {
+        let n_entities = if entity.is_some() { 1 } else { asked.record.head.entities };
+        let aims = Aims::of(&asked.study);
+        let yardsticks = match n_entities > 1 {
+            true => Yardsticks::new(n_entities, aims.objectives.len()),
+            false => Yardsticks::default(),
+        };
+        Self {
+            asked,
+            aims,
+            entity,
+            n_entities,
+            stride: asked.record.summary.proposed.div_ceil(MOST_CONFIGURATIONS).max(1),
+            yardsticks,
+            open: HashMap::new(),
+            closed: Vec::new(),
+            first_ms: u64::MAX,
+            points: BTreeMap::new(),
+            seen: HashSet::new(),
+            n_proposed: 0,
+            n_trials: 0,
+        }
+    }
+
+    /// Whether everything was read.
+    fn read(&mut self) -> Result<bool, JournalError> {
+        let space = &self.asked.study.space;
+        for fact in self.asked.journal.facts(self.asked.record.id) {
+            match fact? {
+                Fact::Proposed { number, configuration } => {
+                    self.propose(space, number, &configuration)
+                }
+                Fact::Ended { outcomes } => {
+                    self.n_trials += outcomes.len() as u64;
+                    outcomes.iter().for_each(|outcome| self.end(outcome));
+                    if self.n_trials > MOST_TRIALS {
+                        return Ok(false);
+                    }
+                }
+                _ => {}
+            }
+        }
+        Ok(true)
+    }
+
+    fn propose(&mut self, space: &SearchSpace, number: u32, configuration: &Configuration) {
+        self.n_proposed += 1;
+        let Some(units) = space.units(configuration) else { return };
+        let units: Vec<f64> = units.into_iter().map(|unit| unit.unwrap_or(f64::NAN)).collect();
+        let bits: Vec<u64> = units.iter().map(|unit| unit.to_bits()).collect();
+        self.seen.insert(mix(&bits));
+        if number.is_multiple_of(self.stride) {
+            self.points.insert(number, units);
+        }
+    }
+
+    fn end(&mut self, outcome: &Outcome) {
+        if self.entity.is_some_and(|entity| entity != outcome.entity) {
+            return;
+        }
+        if outcome.started_ms > 0 {
+            self.first_ms = self.first_ms.min(outcome.started_ms);
+        }
+        let number = outcome.configuration;
+        let open = self.open.entry(number).or_default();
+        open.telling.end(outcome, &self.aims, &mut self.yardsticks);
+        open.n_ended += 1;
+        open.ended_ms = open.ended_ms.max(outcome.ended_ms);
+        if open.n_ended >= self.n_entities
+            && let Some(open) = self.open.remove(&number)
+        {
+            self.closed.push((number, open.telling.fate(&self.aims), open.ended_ms));
+        }
+    }
+
+    fn finish(self) -> Reading {
+        let axes = self.asked.study.space.axes();
+        let dimensions =
+            axes.iter().map(|axis| Dimension { kind: kind(&axis.domain), parent: axis.parent });
+        let mut tried = Tried { dimensions: dimensions.collect(), ..Tried::default() };
+        let entities = self.n_entities;
+        let mut counts = ConfigurationCounts { entities, ..ConfigurationCounts::default() };
+        let mut ended = Vec::with_capacity(self.closed.len());
+        for (number, fate, ended_ms) in self.closed {
+            let loss = match fate {
+                Fate::Completed(loss) => Some(loss).filter(|loss| loss.is_finite()),
+                Fate::Judged(losses) => Some(losses.first()).filter(|loss| loss.is_finite()),
+                Fate::Stopped(_) | Fate::Failed => None,
+            };
+            let elapsed_ms = ended_ms.checked_sub(self.first_ms).filter(|_| ended_ms > 0);
+            let elapsed_s = elapsed_ms.map(|elapsed_ms| elapsed_ms as f64 / 1e3);
+            ended.push(Ended { number, loss, elapsed_s });
+            if let (Some(loss), Some(units)) = (loss, self.points.get(&number)) {
+                tried.push(units, loss);
+            }
+            counts.stopped += u64::from(matches!(fate, Fate::Stopped(_)));
+            counts.failed += u64::from(fate == Fate::Failed);
+        }
+        counts.used = tried.n() as u64;
+        counts.open = self.n_proposed.saturating_sub(ended.len() as u64);
+        Reading {
+            tried,
+            ended,
+            scale: match entities > 1 {
+                true => InsightScale::Relative,
+                false => InsightScale::Metric,
+            },
+            counts,
+            notices: Vec::new(),
+            n_repeated: self.n_proposed.saturating_sub(self.seen.len() as u64),
+            n_proposed: self.n_proposed,
+        }
+    }
+}
+
+/// How the points of a domain relate to each other.
+fn kind(domain: &Domain) -> Kind {
+    match domain {
+        Domain::Choice(choice) => {
+            let number = |alternative: &Alternative| match alternative {
+                Alternative::Value(value) => value.as_f64(),
+                Alternative::Space(_) => None,
+            };
+            let numbers: Option<Vec<f64>> = choice.iter().map(number).collect();
+            match numbers {
+                Some(numbers) if numbers.len() > 2 && numbers.is_sorted() => {
+                    let n = numbers.len() as f64;
+                    Kind::Levels((0..numbers.len()).map(|i| (i as f64 + 0.5) / n).collect())
+                }
+                _ => Kind::Category(choice.len().max(1)),
+            }
+        }
+        domain => match domain.cardinality() {
+            Some(n) if n <= MOST_LEVELS => {
+                Kind::Levels((0..n).filter_map(|i| domain.unit(&domain.nth(i))).collect())
+            }
+            _ => Kind::Number,
+        },
+    }
+}

@@ -1,0 +1,153 @@
+use fleetfit_search_spaces::{Configuration, End, EntityKey, Job, Outcome, Setting, Value};
+
+use super::*;
+use crate::event::Fact;
+use crate::journal::{Index, NewStudy};
+
+const JOB: &str = "\
+type: sweep
+name: told
+trial: external
+search_space:
+  x: {type: uniform, min_value: 0, max_value: 1}
+  n: [1, 2, 3, 4]
+  model:
+    - {kind: svm, c: {type: uniform, min_value: 0, max_value: 1}}
+    - {kind: tree, c: {type: uniform, min_value: 0, max_value: 1}}
+sampling_algorithm: random
+objective: {goal: maximize, primary_metric: score}
+limits: {max_total_trials: 200}
+";
+
+fn unit(i: u32, step: f64) -> f64 {
+    (f64::from(i + 1) * step).fract()
+}
+
+fn setting(value: impl Into<f64>) -> Setting {
+    Setting::Value(Value::Float(value.into()))
+}
+
+fn configuration(i: u32) -> Configuration {
+    let kind = if unit(i, 0.5698) < 0.5 { "svm" } else { "tree" };
+    let model = Configuration(vec![
+        ("kind".into(), Setting::Value(Value::Text(kind.into()))),
+        ("c".into(), setting(unit(i, 0.8192))),
+    ]);
+    Configuration(vec![
+        ("x".into(), setting(unit(i, 0.618_034))),
+        ("n".into(), Setting::Value(Value::Int(1 + (4.0 * unit(i, 0.754_878)) as i64))),
+        ("model".into(), Setting::Nested(model)),
+    ])
+}
+
+/// A study whose score is `x`, a little of `n`, and of `c` under svm; for an entity times its index
+/// and one.
+fn study(journal: &Journal, n: u32, entities: u32) {
+    let job = Job::read("job.yaml", JOB).unwrap();
+    let key = |i| EntityKey(vec![("store".into(), Value::Int(i64::from(i)))]);
+    let keys: Vec<EntityKey> = match entities {
+        1 => vec![EntityKey::default()],
+        n => (0..n).map(key).collect(),
+    };
+    let new = NewStudy {
+        name: "told".into(),
+        job_file: "job.yaml".into(),
+        job_text: JOB.into(),
+        canonical: job.canonical(),
+        entities: keys,
+        ..NewStudy::default()
+    };
+    let id = journal.create(&new).unwrap();
+    let mut facts = Vec::new();
+    for number in 0..n {
+        let configuration = configuration(number);
+        facts.push(Fact::Proposed { number, configuration });
+        let is_svm = unit(number, 0.5698) < 0.5;
+        let c = if is_svm { unit(number, 0.8192) } else { 0.0 };
+        let value = 1.0 + unit(number, 0.618_034) + 0.1 * unit(number, 0.754_878) + 0.5 * c;
+        let outcomes = (0..entities).map(|entity| Outcome {
+            configuration: number,
+            entity,
+            end: match number % 10 {
+                3 => End::Failed { reason: "no luck".into() },
+                4 => End::Stopped { value: Some(99.0), reason: "bandit".into() },
+                _ => End::Completed { value: value * f64::from(entity + 1) },
+            },
+            fits: 1,
+            started_ms: 1_000_000 + u64::from(number) * 1_000,
+            ended_ms: 1_000_500 + u64::from(number) * 1_000,
+            reports: Vec::new(),
+            further: Vec::new(),
+        });
+        facts.push(Fact::Ended { outcomes: outcomes.collect() });
+    }
+    // One that still runs, and is the first again.
+    facts.push(Fact::Proposed { number: n, configuration: configuration(0) });
+    let mut index = Index::default();
+    index.summary.proposed = n + 1;
+    journal.append(id, &facts, &index).unwrap();
+}
+
+fn asked(n: u32, entities: u32, entity: Option<&str>) -> InsightView {
+    let dir = tempfile::tempdir().unwrap();
+    let journal = Journal::open(dir.path()).unwrap();
+    study(&journal, n, entities);
+    insight(&journal, "told", entity).unwrap()
+}
+
+#[test]
+fn a_study_tells_what_matters() {
+    let view = asked(150, 1, None);
+    let counts = view.configurations;
+    assert_eq!((counts.used, counts.failed, counts.stopped, counts.open), (120, 15, 15, 1));
+    assert_eq!((view.scale, counts.entities, counts.in_forest), (InsightScale::Metric, 1, 120));
+    let first = &view.parameters[0];
+    assert!(first.parameter == "x" && first.fanova.unwrap() > 0.5, "{first:?}");
+    let kinds: Vec<_> = view.parameters.iter().filter(|row| row.parameter == "model.c").collect();
+    let is = |row: &ParameterView| row.when.as_ref().unwrap().is.to_string();
+    assert_eq!((kinds.len(), is(kinds[0])), (2, "svm".to_owned()));
+    assert!(kinds[0].fanova > kinds[1].fanova, "{kinds:?}");
+    // Expected values are scores, so they rise with x.
+    let points = &view.dependence[0].points;
+    assert!(points[points.len() - 1].value - points[0].value > 0.6, "{points:?}");
+    let n = view.dependence.iter().find(|curve| curve.parameter == "n").unwrap();
+    let values: Vec<&Value> = n.points.iter().map(|point| &point.at).collect();
+    assert_eq!(values, [1, 2, 3, 4].map(Value::Int).each_ref());
+    // What c does depends on the model.
+    let plane = view.plane.unwrap();
+    assert_eq!(plane.parameters, ["model", "model.c (model=svm)"]);
+    assert_eq!((plane.values.len(), plane.values[0].len(), plane.at[1].len()), (2, 12, 12));
+    // Failed and stopped ones are no improvement, and a maximum rises.
+    let steps = &view.convergence.improvements;
+    assert!(steps.is_sorted_by(|one, other| one.value < other.value && one.nth < other.nth));
+    assert_eq!(steps[0].elapsed_s, Some(0.5));
+    assert_eq!(view.convergence.ended, 150);
+    let last = steps[steps.len() - 1].nth;
+    assert_eq!(view.convergence.since_last, 150 - last);
+    assert_eq!((view.duplicates.proposed, view.duplicates.repeated), (151, 1));
+    assert_eq!((view.duplicates.space, view.notices.len()), (None, 0));
+}
+
+#[test]
+fn several_entities_count_by_their_own_measure() {
+    let all = asked(60, 3, None);
+    assert_eq!((all.scale, all.configurations.entities), (InsightScale::Relative, 3));
+    // Losses are shares of the first one: less is better.
+    let points = &all.dependence[0].points;
+    assert!(all.dependence[0].parameter == "x" && points[0].value > points[20].value);
+    assert_eq!(all.convergence.improvements[0].value, 0.0);
+    let one = asked(60, 3, Some("2"));
+    assert_eq!((one.scale, one.configurations.entities), (InsightScale::Metric, 1));
+    assert!(one.convergence.improvements[0].value > 3.0);
+    assert_eq!(one.entity.unwrap().0[0].1, Value::Int(2));
+}
+
+#[test]
+fn little_is_told_of_little() {
+    let view = asked(3, 1, None);
+    assert_eq!(view.notices, ["3 configurations have a value; importances need at least 5"]);
+    assert!(view.parameters.iter().all(|row| row.fanova.is_none() && row.ped_anova.is_none()));
+    assert_eq!((view.dependence.len(), view.plane), (0, None));
+    let view = asked(0, 1, None);
+    assert_eq!((view.convergence.ended, view.convergence.area), (0, None));
+}

@@ -1,0 +1,241 @@
+//! Whether a search has nothing left to gain that could be told from noise.
+//!
+//! After A. Makarova et al., "Automatic termination for hyperparameter optimization" (2022), with the
+//! expected improvement in place of their bound on the regret, and the noise that the Gaussian
+//! process fits in place of that between folds, which is not told here. It works beside any sampler.
+//! What it says follows from the trials that have ended and their order alone.
+
+use fleetfit_search_spaces::seed::mix;
+use fleetfit_search_spaces::{Configuration, SearchSpace};
+use rand_pcg::Pcg64;
+
+use super::axes::Axes;
+use super::gp::Gp;
+use super::history::{Fate, History};
+
+/// Trials before the first look, and between two; with more trials the looks are rarer.
+const FIRST: usize = 20;
+const BETWEEN: usize = 5;
+
+/// After this many trials nobody looks any more: the model does not grow beyond them.
+const MOST: usize = 2_000;
+
+/// Looks in a row that have to agree.
+const IN_A_ROW: usize = 2;
+
+/// Looks at what a search still has to gain.
+pub(crate) struct Converged {
+    axes: Axes,
+    /// Those that have ended, in the order of their ends.
+    ended: Vec<(u32, Configuration, Fate)>,
+    /// How many had ended when the search was begun, or resumed.
+    begun_at: usize,
+    /// How many had ended at the last look, and what it said.
+    looked: Option<(usize, bool)>,
+}
+
+impl Converged {
+    pub(crate) fn new(space: SearchSpace) -> Self {
+        Self { axes: Axes::new(space), ended: Vec::new(), begun_at: 0, looked: None }
+    }
+
+    /// A configuration ended.
+    pub(crate) fn end(&mut self, number: u32, configuration: &Configuration, fate: Fate) {
+        let fate = match fate {
+            Fate::Judged(losses) if losses.is_feasible() => Fate::Completed(losses.first()),
+            Fate::Judged(_) => Fate::Failed,
+            fate => fate,
+        };
+        if self.ended.len() <= MOST {
+            self.ended.push((number, configuration.clone(), fate));
+        }
+    }
+
+    /// Somebody wants to go on all the same.
+    pub(crate) fn restart(&mut self) {
+        self.begun_at = self.ended.len();
+        self.looked = None;
+    }
+
+    /// Looks, where it is time to, and tells what the last look said.
+    pub(crate) fn look(&mut self) -> bool {
+        let n = self.ended.len();
+        let Some(due) = self.due(n).filter(|_| n <= MOST) else { return false };
+        match self.looked {
+            Some((at, said)) if at == due => said,
+            _ => {
+                let said = self.are_agreed(due);
+                self.looked = Some((due, said));
+                said
+            }
+        }
+    }
+
+    /// What the last look said.
+    pub(crate) fn is_over(&self) -> bool {
+        self.looked.is_some_and(|(_, said)| said)
+    }
+
+    /// How many trials the last look that is due by now has before it.
+    fn due(&self, n: usize) -> Option<usize> {
+        let mut due = self.begun_at + FIRST;
+        if n < due {
+            return None;
+        }
+        while due + step(due) <= n {
+            due += step(due);
+        }
+        Some(due)
+    }
+
+    fn are_agreed(&self, due: usize) -> bool {
+        let mut looks = vec![self.begun_at + FIRST];
+        while let Some(&last) = looks.last().filter(|&&last| last < due) {
+            looks.push(last + step(last));
+        }
+        let latest = looks.iter().rev().take(IN_A_ROW);
+        looks.len() >= IN_A_ROW && latest.copied().all(|n| self.is_below_noise(n))
+    }
+
+    /// What the first so many tell.
+    fn is_below_noise(&self, n: usize) -> bool {
+        let mut history = History::default();
+        for (number, configuration, fate) in self.ended.iter().take(n) {
+            history.begin(&self.axes, *number, configuration);
+            history.end(*number, *fate);
+        }
+        let mut draw = Pcg64::new(u128::from(mix(&[n as u64])), 1);
+        let gain = Gp::gain(&self.axes, &history, &mut draw);
+        gain.is_some_and(|gain| gain.expected < gain.noise)
+    }
+}
+
+fn step(n: usize) -> usize {
+    BETWEEN.max(n / 10)
+}
+
+#[cfg(test)]
+mod tests {
+    use fleetfit_search_spaces::{Domain, Parameter, Scale};
+
+    use super::super::adaptive::{Adaptive, Method};
+    use super::super::{Random, Sampler};
+    use super::*;
+
+    fn cube(n: usize) -> SearchSpace {
+        let domain = Domain::Float { min: 0.0, max: 1.0, step: None, scale: Scale::Linear };
+        let parameter = |i| Parameter { name: format!("x{i}"), domain: domain.clone() };
+        SearchSpace { parameters: (0..n).map(parameter).collect() }
+    }
+
+    /// How many trials of 100 a search takes, and how far its best is then above that of all 100, as
+    /// a share of the median's distance.
+    fn search(n_axes: usize, noise: f64, seed: u64, loss: fn(&[f64]) -> f64) -> (usize, f64) {
+        let space = cube(n_axes);
+        let axes = Axes::new(space.clone());
+        let mut sampler = Adaptive::new(space.clone(), seed, Method::Auto(Box::default()));
+        let mut converged = Converged::new(space);
+        let mut losses = Vec::new();
+        let mut ended_at = None;
+        for number in 0..100 {
+            let configuration = sampler.propose(number).unwrap();
+            sampler.seen(number, &configuration);
+            let units = axes.units(&configuration).unwrap();
+            let random =
+                |i: u64| (mix(&[seed, u64::from(number), i]) >> 11) as f64 / (1u64 << 53) as f64;
+            let normal = (0..12).map(random).sum::<f64>() - 6.0;
+            let true_loss = loss(&units);
+            let fate = Fate::Completed(true_loss + noise * normal);
+            losses.push((true_loss + noise * normal, true_loss));
+            sampler.told(number, fate);
+            converged.end(number, &configuration, fate);
+            if ended_at.is_none() && converged.look() {
+                ended_at = Some(losses.len());
+            }
+        }
+        let n = ended_at.unwrap_or(100);
+        let best = |n: usize| losses[..n].iter().min_by(|a, b| a.0.total_cmp(&b.0)).unwrap().1;
+        let mut sorted: Vec<f64> = losses.iter().take(20).map(|loss| loss.1).collect();
+        sorted.sort_by(f64::total_cmp);
+        (n, (best(n) - best(100)) / (sorted[10] - best(100)).max(1e-300))
+    }
+
+    fn bowl(units: &[f64]) -> f64 {
+        units.iter().map(|unit| (unit - 0.3).powi(2)).sum()
+    }
+
+    fn branin(units: &[f64]) -> f64 {
+        let (x, y) = (15.0 * units[0] - 5.0, 15.0 * units[1]);
+        let pi = std::f64::consts::PI;
+        (y - 5.1 / (4.0 * pi * pi) * x * x + 5.0 / pi * x - 6.0).powi(2)
+            + 10.0 * (1.0 - 1.0 / (8.0 * pi)) * x.cos()
+            + 10.0
+    }
+
+    fn ripples(units: &[f64]) -> f64 {
+        let wave = |unit: &f64| 1.0 - (12.0 * (unit - 0.37)).cos();
+        bowl(units) + 0.1 * units.iter().map(wave).sum::<f64>()
+    }
+
+    fn valley(units: &[f64]) -> f64 {
+        let (x, y) = (4.0 * units[0] - 2.0, 4.0 * units[1] - 1.0);
+        (1.0 - x).powi(2) + 20.0 * (y - x * x).powi(2)
+    }
+
+    #[test]
+    fn it_ends_when_noise_is_all_there_is() {
+        type Function = fn(&[f64]) -> f64;
+        let functions: [(&str, usize, f64, Function); 5] = [
+            ("bowl", 3, 0.02, bowl),
+            ("branin", 2, 3.0, branin),
+            ("ripples", 2, 0.02, ripples),
+            ("valley", 2, 1.0, valley),
+            ("bowl", 6, 0.05, bowl),
+        ];
+        for (name, n_axes, noise, loss) in functions {
+            let (mut n, mut regret) = (0, 0.0);
+            for seed in 0..4 {
+                let found = search(n_axes, noise, seed, loss);
+                n += found.0;
+                regret += found.1 / 4.0;
+            }
+            let saved = 100 - n / 4;
+            assert!(saved >= 20 && regret < 0.15, "{name} {n_axes}: {saved} %, regret {regret}");
+        }
+    }
+
+    #[test]
+    fn the_same_ends_in_the_same_order_say_the_same() {
+        let space = cube(2);
+        let random = |number: u32| Random::new(cube(2), 3).propose(number).unwrap();
+        let axes = Axes::new(space.clone());
+        let mut straight = Converged::new(space.clone());
+        for number in 0..60 {
+            let configuration = random(number);
+            let fate = Fate::Completed(bowl(&axes.units(&configuration).unwrap()));
+            straight.end(number, &configuration, fate);
+            let said = straight.look();
+            if number % 7 == 0 {
+                let mut anew = Converged::new(space.clone());
+                straight.ended.iter().for_each(|(n, c, f)| anew.end(*n, c, *f));
+                assert_eq!(anew.look(), said, "{number}");
+            }
+        }
+        straight.restart();
+        assert!(!straight.look() && !straight.is_over());
+    }
+
+    #[test]
+    fn nothing_to_look_at() {
+        for n_axes in [0, 1] {
+            let mut converged = Converged::new(cube(n_axes));
+            let configuration = Axes::new(cube(n_axes)).configuration(&vec![0.5; n_axes]);
+            for (number, fate) in
+                (0..40).zip([Fate::Failed, Fate::Stopped(None)].into_iter().cycle())
+            {
+                converged.end(number, &configuration, fate);
+                assert!(!converged.look());
+            }
+        }
+    }
+}

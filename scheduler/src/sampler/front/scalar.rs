@@ -1,0 +1,156 @@
+//! One loss of several, for methods that model one.
+//!
+//! The augmented Chebyshev distance from the best of each loss, with weights drawn anew for every
+//! proposal, so that proposals spread along the front: J. Knowles, "ParEGO" (IEEE TEVC 2006).
+//! Deviations: weights are drawn from the whole simplex, and losses are on the scale of the front
+//! rather than of all trials. A trial that breaks a bound is put behind the median of those that keep
+//! all, further behind the farther it is from keeping them; where none does, that distance is all.
+
+use super::{Losses, front};
+
+/// What the sum of all losses adds to the worst one.
+const AUGMENTATION: f64 = 0.05;
+
+/// One loss for each trial. `draw` gives numbers between 0 and 1.
+pub(in crate::sampler) fn scalars(trials: &[Losses], mut draw: impl FnMut() -> f64) -> Vec<f64> {
+    let n_losses = trials.iter().map(|losses| losses.all().len()).max().unwrap_or(0);
+    let weights: Vec<f64> = match n_losses {
+        0 | 1 => vec![1.0; n_losses],
+        _ => {
+            let drawn: Vec<f64> = (0..n_losses).map(|_| -draw().max(1e-12).ln()).collect();
+            let sum: f64 = drawn.iter().sum();
+            drawn.into_iter().map(|weight| weight / sum.max(1e-12)).collect()
+        }
+    };
+    let feasible: Vec<&Losses> = trials.iter().filter(|losses| losses.is_feasible()).collect();
+    let judges: Vec<&[f64]> = match feasible.is_empty() {
+        true => trials.iter().map(Losses::all).collect(),
+        false => feasible.iter().map(|losses| losses.all()).collect(),
+    };
+    let scales = scales(&judges, n_losses);
+    let scalar = |losses: &Losses| {
+        let losses = losses.all().iter().zip(&scales).zip(&weights);
+        let parts = losses.map(|((loss, scale), weight)| weight * scale.of(*loss));
+        let (worst, sum) = parts
+            .fold((f64::NEG_INFINITY, 0.0), |(worst, sum), part| (part.max(worst), sum + part));
+        if n_losses > 1 { worst + AUGMENTATION * sum } else { worst }
+    };
+    let mut found: Vec<f64> = trials.iter().map(scalar).collect();
+    put_behind(trials, &mut found);
+    found
+}
+
+/// Losses of those that break a bound, beside those that do not.
+fn put_behind(trials: &[Losses], scalars: &mut [f64]) {
+    let mut violations: Vec<f64> = trials
+        .iter()
+        .filter(|losses| !losses.is_feasible())
+        .map(|losses| losses.violation)
+        .collect();
+    let Some(usual) = median(&mut violations) else { return };
+    // Between 0 and 1, and a half for the usual one.
+    let share = |losses: &Losses| losses.violation / (losses.violation + usual);
+    let own = |(losses, scalar): (&Losses, &f64)| losses.is_feasible().then_some(*scalar);
+    let mut kept: Vec<f64> = trials.iter().zip(&*scalars).filter_map(own).collect();
+    let Some(middle) = median(&mut kept) else {
+        for (losses, scalar) in trials.iter().zip(scalars) {
+            *scalar = share(losses);
+        }
+        return;
+    };
+    let best = kept.iter().copied().fold(f64::INFINITY, f64::min);
+    let spread = match middle - best {
+        spread if spread > 0.0 => spread,
+        _ => middle.abs().max(1.0),
+    };
+    for (losses, scalar) in trials.iter().zip(scalars) {
+        if !losses.is_feasible() {
+            *scalar = scalar.clamp(middle, middle + spread) + spread * share(losses);
+        }
+    }
+}
+
+fn median(values: &mut [f64]) -> Option<f64> {
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied()
+}
+
+/// A loss's best, and how far the front reaches from it.
+struct Scale {
+    best: f64,
+    reach: f64,
+}
+
+impl Scale {
+    fn of(&self, loss: f64) -> f64 {
+        // Halves, because the difference of the largest numbers is none.
+        (0.5 * loss - 0.5 * self.best) / (0.5 * self.reach)
+    }
+}
+
+fn scales(judges: &[&[f64]], n_losses: usize) -> Vec<Scale> {
+    if n_losses == 1 {
+        return vec![Scale { best: 0.0, reach: 1.0 }];
+    }
+    let on_front: Vec<&[f64]> = front(judges).into_iter().map(|place| judges[place]).collect();
+    let bounds = |of: &[&[f64]], at: usize| {
+        let own = of.iter().filter_map(|losses| losses.get(at));
+        own.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), &loss| {
+            (low.min(loss), high.max(loss))
+        })
+    };
+    let scale = |at: usize| {
+        let (low, high) = bounds(&on_front, at);
+        let (_, worst) = bounds(judges, at);
+        let reaches = [high - low, worst - low, 1.0];
+        let is_reach = |reach: &f64| reach.is_finite() && *reach > 1e-12 * low.abs();
+        let reach = reaches.into_iter().find(is_reach).unwrap_or(f64::MAX);
+        Scale { best: if low.is_finite() { low } else { 0.0 }, reach }
+    };
+    (0..n_losses).map(scale).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn with_weights(trials: &[Losses], weights: &[f64]) -> Vec<f64> {
+        let mut weights = weights.iter();
+        // Draws become weights by their logarithm.
+        scalars(trials, || weights.next().map_or(0.5, |weight| (-weight).exp()))
+    }
+
+    #[test]
+    fn weights_say_which_end_of_the_front_is_best() {
+        let ends = [[0.0, 9.0], [4.0, 4.0], [9.0, 0.0], [9.0, 9.0]];
+        let trials = ends.map(|losses| Losses::new(losses, 0.0));
+        let best = |weights: &[f64]| {
+            let found = with_weights(&trials, weights);
+            (0..4).min_by(|&one, &other| found[one].total_cmp(&found[other]))
+        };
+        assert_eq!(best(&[9.0, 0.1]), Some(0));
+        assert_eq!(best(&[1.0, 1.0]), Some(1));
+        assert_eq!(best(&[0.1, 9.0]), Some(2));
+    }
+
+    #[test]
+    fn who_breaks_a_bound_is_behind_and_the_farther_the_more() {
+        let trials = [(1.0, 0.0), (3.0, 0.0), (2.0, 0.0), (-50.0, 0.1), (-99.0, 5.0), (9.0, 0.1)]
+            .map(|(loss, violation)| Losses::new([loss], violation));
+        let found = scalars(&trials, || 0.5);
+        assert_eq!(found[..3], [1.0, 3.0, 2.0]);
+        assert!(found[3] > 2.0 && found[4] > found[3] && found[5] > found[3], "{found:?}");
+        let none = trials[3..].to_vec();
+        let found = scalars(&none, || 0.5);
+        assert!(found[0] < found[1] && found[0] == found[2], "{found:?}");
+    }
+
+    #[test]
+    fn any_numbers_give_numbers() {
+        let trials = [[f64::MAX, f64::MIN], [f64::MIN, f64::MAX], [0.0, 1e-300], [1.0, 1.0]];
+        let trials = trials.map(|losses| Losses::new(losses, 0.0));
+        assert!(scalars(&trials, || 0.3).iter().all(|scalar| scalar.is_finite()));
+        assert!(scalars(&trials[..1], || 0.0).iter().all(|scalar| scalar.is_finite()));
+        assert!(scalars(&[], || 0.3).is_empty());
+    }
+}

@@ -1,0 +1,371 @@
+//! Who goes on where trials of built-in learners are given out by rungs: the configurations of a
+//! bracket, compared for one entity once all of them have come to a rung.
+//!
+//! Nobody is judged by who happened to be there first, so the same job gives the same result however
+//! many runners there are. Successive halving and hyperband are those of K. Jamieson and A. Talwalkar,
+//! "Non-stochastic best arm identification and hyperparameter optimization" (AISTATS 2016), and
+//! L. Li et al., "Hyperband" (JMLR 2018), with brackets that are bounded, so that memory is, too.
+//! Races are those of O. Maron and A. Moore, "Hoeffding races" (NIPS 1993), by a paired t test against
+//! the best so far, its variance corrected for folds that share rows by C. Nadeau and Y. Bengio,
+//! "Inference for the generalization error" (Machine Learning 52, 2003).
+
+use std::ops::Range;
+
+use fleetfit_search_spaces::early_termination::Policy;
+use fleetfit_search_spaces::{EarlyTermination, Goal, Ladder, Resource};
+
+use super::{Schedule, for_policy, short, student};
+
+/// The most configurations that wait for each other.
+const MAX_BRACKET: u32 = 81;
+/// How many race, where the rule itself says nothing.
+const RACE: u32 = 32;
+/// The same where the sampler learns from each, and should hear of some soon.
+const SHORT_RACE: u32 = 8;
+
+/// Which configurations compete, and on which rung they begin.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Plan {
+    /// Sizes of brackets and their first rungs: they follow each other, again and again.
+    round: Vec<(u32, u8)>,
+    /// How many configurations a round has.
+    n_round: u32,
+}
+
+/// Configurations that compete.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Bracket {
+    /// Their numbers.
+    pub members: Range<u32>,
+    /// Where they begin.
+    pub first_rung: u8,
+}
+
+impl Plan {
+    /// The brackets of a policy on a ladder.
+    pub fn new(policy: &Policy, ladder: &Ladder, learns: bool) -> Self {
+        let n_rungs = u32::from(ladder.top());
+        let round = match *policy {
+            Policy::Asha { reduction_factor, .. } => {
+                let factor = reduction_factor.max(2);
+                let size = factor.saturating_pow(n_rungs).min(MAX_BRACKET.max(factor));
+                vec![(size, 0)]
+            }
+            Policy::Hyperband { reduction_factor, .. } => {
+                hyperband(n_rungs, reduction_factor.max(2))
+            }
+            _ => vec![(if learns { SHORT_RACE } else { RACE }, 0)],
+        };
+        let n_round = round.iter().map(|(size, _)| size).sum::<u32>().max(1);
+        Self { round, n_round }
+    }
+
+    /// The bracket of a configuration.
+    pub fn bracket(&self, configuration: u32) -> Bracket {
+        let mut start = configuration - configuration % self.n_round;
+        for &(size, first_rung) in &self.round {
+            let end = start.saturating_add(size);
+            if configuration < end {
+                return Bracket { members: start..end, first_rung };
+            }
+            start = end;
+        }
+        // Not reached: the sizes of a round add up to it.
+        Bracket { members: configuration..configuration.saturating_add(1), first_rung: 0 }
+    }
+
+    /// The size of the largest bracket.
+    pub fn widest(&self) -> u32 {
+        self.round.iter().map(|(size, _)| *size).max().unwrap_or(1)
+    }
+}
+
+/// A bracket for each rung that may be the first, the whole trial included.
+fn hyperband(n_rungs: u32, factor: u32) -> Vec<(u32, u8)> {
+    let brackets = (0..=n_rungs).map(|first_rung| {
+        let left = n_rungs - first_rung;
+        let power = factor.saturating_pow(left).min(MAX_BRACKET);
+        let size = (power * (n_rungs + 1)).div_ceil(left + 1).min(MAX_BRACKET.max(factor));
+        (size, u8::try_from(first_rung).unwrap_or(u8::MAX))
+    });
+    brackets.collect()
+}
+
+/// How a configuration stands with one entity. Values are as measured.
+#[derive(Clone, Copy, Debug)]
+pub struct Stand<'a> {
+    /// What it reached on each rung from the first of its bracket on.
+    pub rungs: &'a [f64],
+    /// On each fold, where rungs are of folds.
+    pub folds: &'a [f64],
+    /// Its value, once it has completed.
+    pub whole: Option<f64>,
+}
+
+/// The rule.
+#[derive(Clone, Debug)]
+pub struct Judge {
+    termination: EarlyTermination,
+    ladder: Ladder,
+    goal: Goal,
+}
+
+impl Judge {
+    /// The rule of a policy with a ladder.
+    pub fn new(termination: &EarlyTermination, ladder: &Ladder, goal: Goal) -> Self {
+        Self { termination: termination.clone(), ladder: ladder.clone(), goal }
+    }
+
+    /// Why each of those who came to a rung should end there; none for who goes on. `place` counts
+    /// the rungs of the bracket, of which this is one; `n_folds` is how many the entity has.
+    pub fn judge(
+        &self,
+        rung: u8,
+        place: usize,
+        n_folds: u32,
+        stands: &[Stand<'_>],
+    ) -> Vec<Option<String>> {
+        match self.termination.policy {
+            Policy::Asha { reduction_factor, .. } => {
+                self.halve("asha", reduction_factor, rung, place, stands)
+            }
+            Policy::Hyperband { reduction_factor, .. } => {
+                self.halve("hyperband", reduction_factor, rung, place, stands)
+            }
+            Policy::FoldRacing { confidence } => self.race(rung, n_folds, confidence, stands),
+            _ => self.by_intervals(rung, stands),
+        }
+    }
+
+    fn halve(
+        &self,
+        name: &str,
+        factor: u32,
+        rung: u8,
+        place: usize,
+        stands: &[Stand<'_>],
+    ) -> Vec<Option<String>> {
+        let loss = |stand: &Stand<'_>| {
+            stand.rungs.get(place).copied().or(stand.whole).map(|value| self.goal.loss(value))
+        };
+        let all: Vec<f64> = stands.iter().filter_map(loss).collect();
+        let n_on = (all.len() / factor.max(2) as usize).max(1);
+        let best = if n_on == 1 { String::new() } else { format!("{n_on} ") };
+        let after = self.after(rung);
+        let judged = stands.iter().map(|stand| {
+            let own = loss(stand)?;
+            let n_better = all.iter().filter(|other| **other < own).count();
+            (n_better >= n_on).then(|| {
+                let own = short(self.goal.loss(own));
+                let n_all = all.len();
+                format!("{name}: {own} {after} is not among the best {best}of {n_all} trials")
+            })
+        });
+        judged.collect()
+    }
+
+    fn race(
+        &self,
+        rung: u8,
+        n_folds: u32,
+        confidence: f64,
+        stands: &[Stand<'_>],
+    ) -> Vec<Option<String>> {
+        let n = self.n_folds_at(rung);
+        let losses: Vec<Option<Vec<f64>>> = stands
+            .iter()
+            .map(|stand| {
+                let folds = stand.folds.get(..n)?;
+                Some(folds.iter().map(|value| self.goal.loss(*value)).collect())
+            })
+            .collect();
+        let means: Vec<f64> =
+            losses.iter().map(|own| own.as_deref().map_or(f64::INFINITY, mean)).collect();
+        let leader = (0..means.len()).min_by(|&a, &b| means[a].total_cmp(&means[b]));
+        let Some(leading) = leader.and_then(|leader| losses[leader].as_deref()) else {
+            return vec![None; stands.len()];
+        };
+        let best = means.iter().copied().fold(f64::INFINITY, f64::min);
+        let judged = losses.iter().zip(&means).map(|(own, own_mean)| {
+            let differences = own.as_ref()?.iter().zip(leading).map(|(own, best)| own - best);
+            let sure = sureness(&differences.collect::<Vec<_>>(), n_folds);
+            (sure > confidence).then(|| {
+                let [own, best] = [*own_mean, best].map(|loss| short(self.goal.loss(loss)));
+                let after = self.after(rung);
+                let percent = short(100.0 * confidence);
+                format!(
+                    "fold_racing: {own} {after} is worse than {best}, the best there, with more \
+                     than {percent} % confidence"
+                )
+            })
+        });
+        judged.collect()
+    }
+
+    /// Azure's policies: an interval is a fold, and what is reported there is the mean so far.
+    fn by_intervals(&self, rung: u8, stands: &[Stand<'_>]) -> Vec<Option<String>> {
+        let n = self.n_folds_at(rung);
+        let schedule = Schedule {
+            evaluation_interval: self.termination.evaluation_interval as usize,
+            delay_evaluation: self.termination.delay_evaluation as usize,
+        };
+        let curves: Vec<Vec<f64>> = stands
+            .iter()
+            .map(|stand| {
+                let mut sum = 0.0;
+                let means = stand.folds.iter().take(n).zip(1_u32..).map(|(value, n)| {
+                    sum += value;
+                    self.goal.loss(sum / f64::from(n))
+                });
+                means.collect()
+            })
+            .collect();
+        let judged = curves.iter().enumerate().map(|(own, curve)| {
+            let others = curves.iter().enumerate().filter(|(other, _)| *other != own);
+            let others: Vec<&[f64]> = others.map(|(_, curve)| curve.as_slice()).collect();
+            let mut rules = for_policy(&self.termination.policy, schedule, self.goal);
+            let curve = curve.get(..n)?;
+            let reason = rules.first_mut()?.judge(curve, &others)?;
+            // What a program reports is a fold here.
+            Some(reason.replacen(" report", " fold", 1))
+        });
+        judged.collect()
+    }
+
+    fn n_folds_at(&self, rung: u8) -> usize {
+        self.ladder.amount(rung).map_or(0, |amount| amount.of(usize::MAX))
+    }
+
+    fn after(&self, rung: u8) -> String {
+        let Some(amount) = self.ladder.amount(rung) else { return String::new() };
+        let word = if self.ladder.resource == Resource::Rows { "on" } else { "after" };
+        format!("{word} {}", self.ladder.describe(&[amount]))
+    }
+}
+
+fn mean(values: &[f64]) -> f64 {
+    values.iter().sum::<f64>() / values.len() as f64
+}
+
+/// How sure it is that differences on some of the folds are above nothing on the whole.
+fn sureness(differences: &[f64], n_folds: u32) -> f64 {
+    let n = differences.len();
+    let mean = mean(differences);
+    if n < 2 || mean <= 0.0 {
+        return 0.0;
+    }
+    let squares = differences.iter().map(|own| (own - mean).powi(2));
+    let variance = squares.sum::<f64>() / (n - 1) as f64;
+    // Of k folds, each validates on one row for every k - 1 that it learns from.
+    let overlap = f64::from(n_folds.max(2) - 1).recip();
+    let t = mean / (variance * ((n as f64).recip() + overlap)).sqrt();
+    student::below(t, n - 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use fleetfit_search_spaces::Amount;
+
+    use super::*;
+
+    fn ladder(resource: Resource, rungs: &[u32]) -> Ladder {
+        Ladder { resource, rungs: rungs.iter().map(|rung| Amount::Count(*rung)).collect() }
+    }
+
+    fn judge(policy: Policy, ladder: Ladder, goal: Goal) -> Judge {
+        let termination = EarlyTermination {
+            policy,
+            evaluation_interval: 1,
+            delay_evaluation: 0,
+            ladder: Some(ladder.clone()),
+        };
+        Judge::new(&termination, &ladder, goal)
+    }
+
+    fn asha(reduction_factor: u32) -> Policy {
+        Policy::Asha { min_resource: 1, reduction_factor }
+    }
+
+    #[test]
+    fn brackets_follow_each_other() {
+        let plan = Plan::new(&asha(3), &ladder(Resource::Estimators, &[11, 33]), false);
+        assert_eq!(plan.widest(), 9);
+        assert_eq!(plan.bracket(20), Bracket { members: 18..27, first_rung: 0 });
+        let policy = Policy::Hyperband { min_resource: 1, reduction_factor: 3, max_resource: 9 };
+        let plan = Plan::new(&policy, &ladder(Resource::Folds, &[1, 3]), false);
+        // 9, 5 and 3, as in the paper for a ratio of 9.
+        assert_eq!(plan.round, [(9, 0), (5, 1), (3, 2)]);
+        assert_eq!(plan.bracket(17 + 9), Bracket { members: 26..31, first_rung: 1 });
+        assert_eq!(plan.bracket(16), Bracket { members: 14..17, first_rung: 2 });
+        for policy in [policy, asha(4), asha(u32::MAX), Policy::MedianStopping] {
+            let plan = Plan::new(&policy, &ladder(Resource::Rows, &[1; 16]), true);
+            for number in [0, 1, 77, 12_345, u32::MAX] {
+                assert!(plan.bracket(number).members.contains(&number) || number == u32::MAX);
+            }
+        }
+    }
+
+    #[test]
+    fn one_in_so_many_goes_on_and_ties_do() {
+        let judge = judge(asha(3), ladder(Resource::Estimators, &[11, 33]), Goal::Maximize);
+        let values = [0.1, 0.9, 0.5, 0.7, 0.7, 0.2, 0.7, 0.3];
+        let stands: Vec<Stand<'_>> =
+            values.chunks(1).map(|rungs| Stand { rungs, folds: &[], whole: None }).collect();
+        let judged = judge.judge(0, 0, 5, &stands);
+        let on: Vec<usize> = (0..8).filter(|&index| judged[index].is_none()).collect();
+        assert_eq!(on, [1, 3, 4, 6]);
+        let reason = judged[0].as_deref().unwrap();
+        assert_eq!(reason, "asha: 0.1 after 11 estimators is not among the best 2 of 8 trials");
+    }
+
+    #[test]
+    fn who_has_completed_is_compared_as_well() {
+        let judge = judge(asha(2), ladder(Resource::Rows, &[100]), Goal::Minimize);
+        let stand = |rungs, whole| Stand { rungs, folds: &[], whole };
+        let failed = stand(&[], None);
+        let stands = [stand(&[2.0], None), stand(&[], Some(1.0)), stand(&[3.0], None), failed];
+        let judged = judge.judge(0, 0, 5, &stands);
+        let reason = "asha: 2 on 100 rows is not among the best of 3 trials".to_owned();
+        assert_eq!(judged[0], Some(reason));
+        assert!(judged[1].is_none() && judged[2].is_some() && judged[3].is_none());
+    }
+
+    #[test]
+    fn a_race_stops_who_is_worse_on_every_fold_alike() {
+        let folds = ladder(Resource::Folds, &[2, 4]);
+        let judge = judge(Policy::FoldRacing { confidence: 0.95 }, folds, Goal::Minimize);
+        let all = [
+            [1.0, 2.0, 3.0, 2.0],
+            // Worse by about as much everywhere; worse, but by chance; the same.
+            [1.5, 2.52, 3.49, 2.51],
+            [2.5, 1.2, 3.1, 2.6],
+            [1.0, 2.0, 3.0, 2.0],
+        ];
+        let stands: Vec<Stand<'_>> =
+            all.iter().map(|folds| Stand { rungs: &[], folds, whole: None }).collect();
+        let judged = judge.judge(1, 1, 5, &stands);
+        let stopped: Vec<bool> = judged.iter().map(Option::is_some).collect();
+        assert_eq!(stopped, [false, true, false, false]);
+        assert_eq!(
+            judged[1].as_deref().unwrap(),
+            "fold_racing: 2.505 after 4 folds is worse than 2, the best there, with more than 95 % \
+             confidence"
+        );
+        let few: Vec<Stand<'_>> =
+            all.iter().map(|folds| Stand { rungs: &[], folds: &folds[..1], whole: None }).collect();
+        assert!(judge.judge(0, 0, 5, &few).iter().all(Option::is_none));
+    }
+
+    #[test]
+    fn azures_rules_hold_on_means_of_folds() {
+        let folds = ladder(Resource::Folds, &[1, 2, 3]);
+        let judge = judge(Policy::BanditFactor(0.2), folds, Goal::Maximize);
+        let all = [[0.9, 0.7], [0.76, 0.76], [0.7, 0.7]];
+        let stands: Vec<Stand<'_>> =
+            all.iter().map(|folds| Stand { rungs: &[], folds, whole: None }).collect();
+        let judged = judge.judge(1, 1, 5, &stands);
+        assert_eq!(judged[0], None);
+        assert_eq!(judged[1], None, "0.76 is within 0.9 / 1.2, the slack around the best");
+        assert!(judged[2].as_deref().unwrap().contains("fold"), "{judged:?}");
+    }
+}

@@ -1,0 +1,146 @@
+//! A table of trials as text: comma-separated values as RFC 4180 has them, with `;` or tabs as well.
+
+use fleetfit_search_spaces::Value;
+use serde_json::{Map, Value as Json};
+
+use super::json::flatten;
+use super::table::{Cell, Fault, Found, Rows, Wanted, typed};
+
+/// The most columns that a table may have.
+const MAX_COLUMNS: usize = 10_000;
+
+/// Reads a table whose first row names the columns.
+pub(super) fn read(text: &str, wanted: Wanted<'_>) -> Result<Found, Fault> {
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let delimiter = delimiter(text);
+    let mut records = Records { rest: text, delimiter };
+    let names: Vec<String> = match records.next_record() {
+        Some((cells, true)) => cells.into_iter().map(|cell| cell.trim().to_owned()).collect(),
+        _ => Vec::new(),
+    };
+    if names.len() > MAX_COLUMNS {
+        let says = format!("has {} columns, more than {MAX_COLUMNS}", names.len());
+        return Err(Fault::new(says, "a table of trials", "leave out what is no parameter"));
+    }
+    let mut rows = Rows::new(wanted);
+    while let Some((cells, is_whole)) = records.next_record() {
+        if cells.len() == 1 && cells[0].trim().is_empty() {
+            continue;
+        }
+        if !is_whole || cells.len() != names.len() {
+            rows.broken();
+            continue;
+        }
+        let mut nested: Vec<Cell> = Vec::new();
+        let mut own: Vec<Cell> = Vec::new();
+        for (name, cell) in names.iter().zip(&cells) {
+            let cell = cell.trim();
+            if name == "configuration" && cell.starts_with('{') {
+                if let Ok(json @ Json::Object(_)) = serde_json::from_str(cell) {
+                    flatten(name, &json, &mut nested);
+                }
+            } else if !matches!(cell, "" | "nan" | "NaN" | "None" | "null") {
+                own.push(Cell { name: name.clone(), value: typed(cell) });
+            }
+        }
+        if nested.is_empty() {
+            rows.push(&names, &own);
+            continue;
+        }
+        let mut names = names.clone();
+        names.extend(nested.iter().map(|cell| cell.name.clone()));
+        own.append(&mut nested);
+        rows.push(&names, &own);
+    }
+    rows.end()
+}
+
+/// The rows of a table as configurations, as JSON has them: a column is a parameter, dots in its name
+/// lead into conditional ones, and an empty cell leaves it open.
+pub fn configurations(text: &str) -> Vec<Json> {
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let mut records = Records { rest: text, delimiter: delimiter(text) };
+    let Some((names, _)) = records.next_record() else { return Vec::new() };
+    let mut all = Vec::new();
+    while let Some((cells, _)) = records.next_record() {
+        if cells.iter().all(|cell| cell.trim().is_empty()) {
+            continue;
+        }
+        let mut configuration = Json::Object(Map::new());
+        for (name, cell) in names.iter().zip(&cells) {
+            let value = match typed(cell.trim()) {
+                Value::Text(text) if text.is_empty() => continue,
+                Value::Text(text) => Json::from(text),
+                Value::Bool(value) => Json::from(value),
+                Value::Int(value) => Json::from(value),
+                Value::Float(value) => Json::from(value),
+            };
+            let mut place = &mut configuration;
+            for step in name.trim().split('.') {
+                if !place.is_object() {
+                    *place = Json::Object(Map::new());
+                }
+                place = &mut place[step];
+            }
+            *place = value;
+        }
+        all.push(configuration);
+    }
+    all
+}
+
+/// What parts the names of the columns.
+fn delimiter(text: &str) -> char {
+    let first = text.lines().next().unwrap_or_default();
+    let count = |delimiter: char| first.matches(delimiter).count();
+    let mut best = ',';
+    for other in [';', '\t'] {
+        if count(other) > count(best) {
+            best = other;
+        }
+    }
+    best
+}
+
+struct Records<'a> {
+    rest: &'a str,
+    delimiter: char,
+}
+
+impl Records<'_> {
+    /// The cells of the next row, and whether it ends before a quote is closed. None at the end.
+    fn next_record(&mut self) -> Option<(Vec<String>, bool)> {
+        if self.rest.is_empty() {
+            return None;
+        }
+        let mut cells = vec![String::new()];
+        let mut is_quoted = false;
+        let mut letters = self.rest.char_indices().peekable();
+        while let Some((at, letter)) = letters.next() {
+            let Some(cell) = cells.last_mut() else { break };
+            match letter {
+                '"' if is_quoted => match letters.peek() {
+                    Some((_, '"')) => {
+                        letters.next();
+                        cell.push('"');
+                    }
+                    _ => is_quoted = false,
+                },
+                letter if is_quoted => cell.push(letter),
+                '"' if cell.trim().is_empty() => {
+                    cell.clear();
+                    is_quoted = true;
+                }
+                '\n' => {
+                    self.rest = &self.rest[at + 1..];
+                    return Some((cells, true));
+                }
+                '\r' => {}
+                letter if letter == self.delimiter => cells.push(String::new()),
+                letter => cell.push(letter),
+            }
+        }
+        self.rest = "";
+        Some((cells, !is_quoted))
+    }
+}

@@ -1,0 +1,102 @@
+//! Trials as JSON: an array of objects, one object a line, or one object of columns, as pandas,
+//! Optuna's command line and our own write them.
+
+use fleetfit_search_spaces::Value;
+use serde_json::{Map, Value as Json};
+
+use super::table::{Cell, Fault, Found, Rows, Wanted};
+
+/// How deep objects are looked into.
+const MAX_DEPTH: usize = 16;
+
+/// Reads a document, or one a line.
+pub(super) fn read(text: &str, wanted: Wanted<'_>) -> Result<Found, Fault> {
+    let mut rows = Rows::new(wanted);
+    match serde_json::from_str::<Json>(text) {
+        Ok(Json::Array(items)) => items.iter().for_each(|item| push(item, &mut rows)),
+        Ok(Json::Object(map)) => match map.get("trials") {
+            Some(Json::Array(items)) => items.iter().for_each(|item| push(item, &mut rows)),
+            _ if map.values().all(Json::is_object) && !map.is_empty() => columns(&map, &mut rows),
+            _ => push(&Json::Object(map), &mut rows),
+        },
+        Ok(_) => rows.broken(),
+        Err(_) => {
+            for line in text.lines().filter(|line| !line.trim().is_empty()) {
+                match serde_json::from_str::<Json>(line) {
+                    Ok(item) => push(&item, &mut rows),
+                    Err(_) => rows.broken(),
+                }
+            }
+        }
+    }
+    rows.end()
+}
+
+fn push(item: &Json, rows: &mut Rows<'_>) {
+    let Json::Object(map) = item else {
+        rows.broken();
+        return;
+    };
+    let mut cells = Vec::new();
+    for (name, value) in map {
+        match (name.as_str(), value) {
+            // An entity is one cell, however many columns it has.
+            ("entity", Json::Object(_)) => {
+                let value = Value::Text(value.to_string());
+                cells.push(Cell { name: name.clone(), value });
+            }
+            _ => flatten(name, value, &mut cells),
+        }
+    }
+    // A value that is null is a column all the same.
+    let names: Vec<String> =
+        map.keys().cloned().chain(cells.iter().map(|cell| cell.name.clone())).collect();
+    rows.push(&names, &cells);
+}
+
+/// pandas' own form: for each column an object from the row's label to the cell.
+fn columns(map: &Map<String, Json>, rows: &mut Rows<'_>) {
+    let names: Vec<String> = map.keys().cloned().collect();
+    let longest = map.values().filter_map(Json::as_object).max_by_key(|column| column.len());
+    for label in longest.into_iter().flat_map(Map::keys) {
+        let mut cells = Vec::new();
+        for (name, column) in map {
+            if let Some(value) = column.get(label) {
+                flatten(name, value, &mut cells);
+            }
+        }
+        rows.push(&names, &cells);
+    }
+}
+
+/// Everything in a value that is no list, object or nothing, under dotted names.
+pub(super) fn flatten(name: &str, value: &Json, cells: &mut Vec<Cell>) {
+    flatten_to(name, value, MAX_DEPTH, cells);
+}
+
+fn flatten_to(name: &str, value: &Json, depth: usize, cells: &mut Vec<Cell>) {
+    let value = match value {
+        Json::Object(map) if depth > 0 => {
+            for (key, value) in map {
+                flatten_to(&format!("{name}.{key}"), value, depth - 1, cells);
+            }
+            return;
+        }
+        Json::Array(items) if depth > 0 => {
+            // The values of several objectives; more is no list of numbers.
+            for (index, value) in items.iter().enumerate().take(16) {
+                flatten_to(&format!("{name}.{index}"), value, depth - 1, cells);
+            }
+            return;
+        }
+        Json::Bool(value) => Value::Bool(*value),
+        Json::String(text) => Value::Text(text.clone()),
+        Json::Number(number) => match (number.as_i64(), number.as_f64()) {
+            (Some(number), _) => Value::Int(number),
+            (None, Some(number)) => Value::Float(number),
+            (None, None) => return,
+        },
+        Json::Null | Json::Array(_) | Json::Object(_) => return,
+    };
+    cells.push(Cell { name: name.to_owned(), value });
+}

@@ -1,0 +1,255 @@
+//! The file of Optuna's `JournalStorage`: one operation a line, replayed as Optuna does
+//! (`optuna/storages/journal/_storage.py`, version 5; earlier ones write the same).
+//!
+//! Attributes, intermediate values and times are passed over. A line that cannot be read, as the last
+//! one of a file that is being written, is passed over and counted.
+
+use std::borrow::Cow;
+use std::collections::{BTreeMap, HashMap};
+
+use fleetfit_search_spaces::{Goal, Value};
+use serde::Deserialize;
+use serde_json::Value as Json;
+
+use super::table::{Fault, Found, Tried};
+
+/// One operation, as far as it matters here.
+#[derive(Deserialize)]
+struct Line<'a> {
+    op_code: u8,
+    study_id: Option<u64>,
+    trial_id: Option<usize>,
+    #[serde(borrow)]
+    study_name: Option<Cow<'a, str>>,
+    directions: Option<Vec<u8>>,
+    #[serde(borrow)]
+    param_name: Option<Cow<'a, str>>,
+    param_value_internal: Option<f64>,
+    #[serde(borrow)]
+    distribution: Option<Cow<'a, str>>,
+    state: Option<u8>,
+    value: Option<f64>,
+    values: Option<Vec<f64>>,
+    params: Option<BTreeMap<String, f64>>,
+    distributions: Option<HashMap<String, String>>,
+}
+
+const CREATE_STUDY: u8 = 0;
+const DELETE_STUDY: u8 = 1;
+const CREATE_TRIAL: u8 = 4;
+const SET_PARAM: u8 = 5;
+const SET_STATE: u8 = 6;
+/// Every one that is known.
+const LAST_OPERATION: u8 = 10;
+
+const RUNNING: u8 = 0;
+const COMPLETE: u8 = 1;
+const WAITING: u8 = 4;
+
+/// How a stored number becomes a parameter's value.
+#[derive(Clone, Debug)]
+enum Meaning {
+    Number,
+    Whole,
+    OneOf(Vec<Option<Value>>),
+}
+
+#[derive(Default)]
+struct Trial {
+    study: u64,
+    state: u8,
+    value: Option<f64>,
+    leaves: Vec<(String, Value)>,
+}
+
+struct Study {
+    name: String,
+    goal: Goal,
+    n_objectives: usize,
+}
+
+#[derive(Default)]
+struct Replay {
+    studies: BTreeMap<u64, Study>,
+    n_studies: u64,
+    trials: Vec<Trial>,
+    meanings: HashMap<String, Meaning>,
+    n_broken: usize,
+}
+
+/// Whether this is such a file.
+pub(super) fn is_journal(text: &str) -> bool {
+    let first = text.lines().next().unwrap_or_default();
+    serde_json::from_str::<Line<'_>>(first).is_ok()
+}
+
+/// The trials of one study of a file; `study` names it where there are several.
+pub(super) fn read(text: &str, study: Option<&str>, goal: Goal) -> Result<Found, Fault> {
+    let mut replay = Replay::default();
+    for line in text.lines().filter(|line| !line.trim().is_empty()) {
+        match serde_json::from_str::<Line<'_>>(line) {
+            Ok(line) if line.op_code <= LAST_OPERATION => replay.apply(line),
+            // Python writes numbers that JSON does not have; none of them is of use here.
+            Err(_) if line.contains("NaN") || line.contains("Infinity") => {}
+            _ => replay.n_broken += 1,
+        }
+    }
+    let (&id, chosen) = replay.choose(study)?;
+    let mut found = Found {
+        kind: format!("Optuna's journal of the study {}", chosen.name),
+        n_broken: replay.n_broken,
+        ..Found::default()
+    };
+    if chosen.n_objectives > 1 {
+        let n = chosen.n_objectives;
+        found.remarks.push(format!("the first of its {n} objectives is what counts"));
+    }
+    if chosen.goal != goal {
+        found.remarks.push("what it counts as better is the other way round than here".to_owned());
+    }
+    let goal = chosen.goal;
+    for trial in replay.trials.into_iter().filter(|trial| trial.study == id) {
+        match trial.value.filter(|value| trial.state == COMPLETE && value.is_finite()) {
+            Some(value) => {
+                found.push(Tried { leaves: trial.leaves, loss: goal.loss(value) });
+            }
+            None => found.n_without += 1,
+        }
+    }
+    if found.tried.is_empty() && found.n_without == 0 {
+        let says = format!("holds no trials of {}", found.kind.rsplit(' ').next().unwrap_or(""));
+        return Err(Fault::new(says, "trials", "leave it out"));
+    }
+    Ok(found)
+}
+
+impl Replay {
+    fn choose(&self, study: Option<&str>) -> Result<(&u64, &Study), Fault> {
+        let names: Vec<&str> = self.studies.values().map(|own| own.name.as_str()).collect();
+        let list = names.join(", ");
+        match (study, names.as_slice()) {
+            (_, []) => {
+                Err(Fault::new("holds no study of Optuna", "a study", "check that it is the file"))
+            }
+            (None, [_]) => self.studies.iter().next().ok_or_else(|| {
+                Fault::new("holds no study of Optuna", "a study", "check that it is the file")
+            }),
+            (None, [first, ..]) => {
+                let says = format!("holds {} studies of Optuna: {list}", names.len());
+                Err(Fault::new(says, "one of them", format!("write {{path: …, study: {first}}}")))
+            }
+            (Some(name), [first, ..]) => {
+                let found = self.studies.iter().find(|(_, own)| own.name == name);
+                found.ok_or_else(|| {
+                    let near = fleetfit_search_spaces::nearest(name, names.iter().copied());
+                    let says = format!("holds no study {name}; its studies are {list}");
+                    let hint = format!("write study: {}", near.unwrap_or(first));
+                    Fault::new(says, "one of its studies", hint)
+                })
+            }
+        }
+    }
+
+    fn apply(&mut self, line: Line<'_>) {
+        match line.op_code {
+            CREATE_STUDY => self.create_study(line),
+            DELETE_STUDY => {
+                self.studies.remove(&line.study_id.unwrap_or(u64::MAX));
+            }
+            CREATE_TRIAL => self.create_trial(line),
+            SET_PARAM => {
+                let meaning = line.distribution.as_deref().and_then(|text| self.meaning(text));
+                let value = meaning.zip(line.param_value_internal);
+                let value = value.and_then(|(meaning, internal)| meaning.of(internal));
+                if let (Some(name), Some(value)) = (line.param_name, value)
+                    && let Some(trial) = open(&mut self.trials, line.trial_id)
+                {
+                    trial.leaves.retain(|(own, _)| *own != name);
+                    trial.leaves.push((name.into_owned(), value));
+                }
+            }
+            SET_STATE => {
+                if let Some(trial) = open(&mut self.trials, line.trial_id) {
+                    trial.state = line.state.unwrap_or(trial.state);
+                    trial.value = line.values.and_then(|values| values.first().copied());
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn create_study(&mut self, line: Line<'_>) {
+        let name = line.study_name.unwrap_or_default().into_owned();
+        if self.studies.values().any(|own| own.name == name) {
+            return;
+        }
+        let directions = line.directions.unwrap_or_default();
+        let goal = match directions.first() {
+            Some(2) => Goal::Maximize,
+            _ => Goal::Minimize,
+        };
+        let study = Study { name, goal, n_objectives: directions.len() };
+        self.studies.insert(self.n_studies, study);
+        self.n_studies += 1;
+    }
+
+    fn create_trial(&mut self, line: Line<'_>) {
+        let Some(study) = line.study_id.filter(|id| self.studies.contains_key(id)) else { return };
+        let mut leaves = Vec::new();
+        let distributions = line.distributions.unwrap_or_default();
+        for (name, internal) in line.params.unwrap_or_default() {
+            let meaning = distributions.get(&name).and_then(|text| self.meaning(text));
+            if let Some(value) = meaning.and_then(|meaning| meaning.of(internal)) {
+                leaves.push((name, value));
+            }
+        }
+        let value = line.value.or_else(|| line.values.and_then(|values| values.first().copied()));
+        let state = line.state.unwrap_or(RUNNING);
+        self.trials.push(Trial { study, state, value, leaves });
+    }
+
+    /// What a distribution, which is JSON in a text, makes of the numbers that are stored.
+    fn meaning(&mut self, text: &str) -> Option<Meaning> {
+        if let Some(known) = self.meanings.get(text) {
+            return Some(known.clone());
+        }
+        let json: Json = serde_json::from_str(text).ok()?;
+        let name = json.get("name").or_else(|| json.get("type"))?.as_str()?;
+        let meaning = match name {
+            "CategoricalDistribution" | "categorical" => {
+                let attributes = json.get("attributes").unwrap_or(&json);
+                let choices = attributes.get("choices")?.as_array()?.iter();
+                Meaning::OneOf(choices.map(choice).collect())
+            }
+            "IntDistribution" | "IntUniformDistribution" | "IntLogUniformDistribution" | "int" => {
+                Meaning::Whole
+            }
+            _ => Meaning::Number,
+        };
+        self.meanings.insert(text.to_owned(), meaning.clone());
+        Some(meaning)
+    }
+}
+
+/// A trial that has not ended: nothing changes those that have.
+fn open(trials: &mut [Trial], id: Option<usize>) -> Option<&mut Trial> {
+    trials.get_mut(id?).filter(|trial| matches!(trial.state, RUNNING | WAITING))
+}
+
+/// A category; what is no word, number or truth value has none.
+fn choice(json: &Json) -> Option<Value> {
+    match json {
+        Json::Null => Some(Value::Text("none".to_owned())),
+        other => serde_json::from_value(other.clone()).ok(),
+    }
+}
+
+impl Meaning {
+    fn of(&self, internal: f64) -> Option<Value> {
+        match self {
+            Self::Number => Some(Value::Float(internal)),
+            Self::Whole => Some(Value::Int(internal as i64)),
+            Self::OneOf(choices) => choices.get(internal as usize).cloned().flatten(),
+        }
+    }
+}

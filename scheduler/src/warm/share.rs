@@ -1,0 +1,56 @@
+//! One loss of a configuration that was tried for several entities, whose own losses may be of any
+//! size: the mean of how much worse each one is than the first of its entity, as a share of that.
+
+use std::collections::HashMap;
+
+use fleetfit_search_spaces::Value;
+
+use super::table::Tried;
+
+/// Losses by configuration and entity.
+#[derive(Debug, Default)]
+pub(super) struct Shares {
+    first: HashMap<String, f64>,
+    places: HashMap<String, usize>,
+    sums: Vec<Sum>,
+}
+
+#[derive(Debug)]
+struct Sum {
+    leaves: Vec<(String, Value)>,
+    shares: f64,
+    n: f64,
+}
+
+impl Shares {
+    /// A configuration's loss for an entity; its parameters are asked for once.
+    pub(super) fn push(
+        &mut self,
+        configuration: &str,
+        entity: &str,
+        loss: f64,
+        leaves: impl FnOnce() -> Vec<(String, Value)>,
+    ) {
+        let first = match self.first.get(entity) {
+            Some(&first) => first,
+            None => *self.first.entry(entity.to_owned()).or_insert(loss),
+        };
+        let share = match (loss - first, first.abs()) {
+            (0.0, _) => 0.0,
+            (difference, 0.0) => difference.signum(),
+            (difference, size) => (difference / size).clamp(-1.0, 1.0),
+        };
+        let place = *self.places.entry(configuration.to_owned()).or_insert(self.sums.len());
+        if place == self.sums.len() {
+            self.sums.push(Sum { leaves: leaves(), shares: 0.0, n: 0.0 });
+        }
+        if let Some(sum) = self.sums.get_mut(place) {
+            sum.shares += share;
+            sum.n += 1.0;
+        }
+    }
+
+    pub(super) fn into_tried(self) -> impl Iterator<Item = Tried> {
+        self.sums.into_iter().map(|sum| Tried { leaves: sum.leaves, loss: sum.shares / sum.n })
+    }
+}

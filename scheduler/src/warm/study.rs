@@ -1,0 +1,73 @@
+//! The trials of a study of this journal.
+
+use std::collections::HashMap;
+
+use fleetfit_search_spaces::{End, Goal, Study, Value};
+
+use super::share::Shares;
+use super::table::{Found, Tried};
+use crate::event::Fact;
+use crate::journal::{Journal, JournalError, StudyRecord};
+
+/// What it tried, and the losses: over several entities as shares of their first ones.
+pub(super) fn read(
+    journal: &Journal,
+    record: &StudyRecord,
+    goal: Goal,
+) -> Result<Found, JournalError> {
+    let mut found = Found { kind: format!("the study {}", record.head.name), ..Found::default() };
+    let mut shares = (record.head.entities > 1).then(Shares::default);
+    let mut open: HashMap<u32, Vec<(String, Value)>> = HashMap::new();
+    for fact in journal.facts(record.id) {
+        match fact? {
+            Fact::Proposed { number, configuration } => {
+                let leaves = configuration.leaves();
+                let leaves = leaves.into_iter().map(|(path, value)| (path, value.clone()));
+                open.insert(number, leaves.collect());
+            }
+            Fact::Ended { outcomes } => {
+                for outcome in outcomes {
+                    let End::Completed { value } = outcome.end else {
+                        found.n_without += 1;
+                        continue;
+                    };
+                    let number = outcome.configuration;
+                    match &mut shares {
+                        Some(shares) => {
+                            let entity = outcome.entity.to_string();
+                            let leaves = || open.get(&number).cloned().unwrap_or_default();
+                            shares.push(&number.to_string(), &entity, goal.loss(value), leaves);
+                        }
+                        None => {
+                            if let Some(leaves) = open.remove(&number) {
+                                found.push(Tried { leaves, loss: goal.loss(value) });
+                            }
+                        }
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+    if let Some(shares) = shares {
+        shares.into_tried().for_each(|tried| found.push(tried));
+    }
+    Ok(found)
+}
+
+/// Whether its losses are those that this study would measure, so that they compare one to one.
+pub(super) fn is_same(
+    study: &Study,
+    digest: Option<&str>,
+    record: &StudyRecord,
+    earlier: &Study,
+) -> bool {
+    digest.is_some()
+        && digest == record.head.data_digest.as_deref()
+        && record.head.entities == 1
+        && !record.is_partitioned()
+        && study.data.as_ref().is_none_or(|data| data.partition_columns.is_empty())
+        && study.work == earlier.work
+        && study.data == earlier.data
+        && study.objective == earlier.objective
+}

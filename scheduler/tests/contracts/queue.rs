@@ -1,0 +1,181 @@
+//! Configurations that somebody asks for while a study runs.
+
+use std::collections::BTreeSet;
+
+use fleetfit_scheduler::state::{NotQueued, Phase, StudyState};
+use fleetfit_scheduler::{Command, EndedBy, Event, Fact};
+use fleetfit_search_spaces::{Algorithm, AssignmentTask, Configuration, End, Outcome, Study, Work};
+
+use super::studies::{choice, parameter, space, study, unit};
+
+const ALL: [Algorithm; 7] = [
+    Algorithm::Grid,
+    Algorithm::Random,
+    Algorithm::Sobol,
+    Algorithm::Tpe,
+    Algorithm::Gp,
+    Algorithm::CmaEs,
+    Algorithm::Auto,
+];
+
+/// A study whose trials are asked for one by one, and every fact of it.
+struct Run {
+    study: Study,
+    warm: Vec<Configuration>,
+    state: StudyState,
+    facts: Vec<Fact>,
+    proposed: Vec<Configuration>,
+}
+
+impl Run {
+    fn new(study: Study, warm: Vec<Configuration>) -> Self {
+        let study = Study { work: Work::External, ..study };
+        let mut state = StudyState::new(study.clone(), 1, 1);
+        state.warm_start(warm.clone());
+        state.handle(Event::Started);
+        Self { study, warm, state, facts: Vec::new(), proposed: Vec::new() }
+    }
+
+    /// The same from its facts alone.
+    fn replayed(&self) -> Self {
+        let mut state = StudyState::new(self.study.clone(), 1, 1);
+        state.warm_start(self.warm.clone());
+        self.facts.iter().for_each(|fact| state.apply(fact));
+        state.handle(Event::Started);
+        let (facts, proposed) = (self.facts.clone(), self.proposed.clone());
+        Self { study: self.study.clone(), warm: self.warm.clone(), state, facts, proposed }
+    }
+
+    fn step(&mut self) -> bool {
+        let step = self.state.handle(Event::Asked { trials: 1 });
+        self.facts.extend(step.facts);
+        let dispatched = step.commands.into_iter().find_map(|command| match command {
+            Command::Dispatch(assignment) => Some(assignment),
+            _ => None,
+        });
+        let Some(assignment) = dispatched else { return false };
+        let AssignmentTask::Try(blocks) = assignment.task else { panic!("no try") };
+        let tried = &blocks[0].tried;
+        let value = tried.configuration.to_json().len() as f64 + f64::from(tried.number % 5);
+        let outcome = Outcome {
+            configuration: tried.number,
+            entity: 0,
+            end: End::Completed { value },
+            fits: 1,
+            started_ms: 1,
+            ended_ms: 2,
+            reports: Vec::new(),
+            further: Vec::new(),
+        };
+        assert_eq!(tried.number as usize, self.proposed.len());
+        self.proposed.push(tried.configuration.clone());
+        let (number, attempt) = (assignment.key.number, assignment.key.attempt);
+        let ended = Event::Ended { assignment: number, outcomes: vec![outcome] };
+        self.facts.extend(self.state.handle(ended).facts);
+        let done = Event::Released { assignment: number, attempt, is_blamed: false };
+        self.facts.extend(self.state.handle(done).facts);
+        true
+    }
+
+    fn enqueue(&mut self, points: &[Configuration]) -> Result<Vec<u32>, NotQueued> {
+        let (numbers, step) = self.state.enqueue(points.to_vec(), None)?;
+        self.facts.extend(step.facts);
+        Ok(numbers)
+    }
+}
+
+fn finite() -> Study {
+    study(space(vec![parameter("a", choice(5)), parameter("b", choice(6))]), Algorithm::Grid, 100)
+}
+
+#[test]
+fn what_is_asked_for_comes_next_and_a_replay_goes_on_alike() {
+    let endless = space(vec![parameter("x", unit()), parameter("c", choice(3))]);
+    for algorithm in ALL {
+        let mut studies = vec![finite()];
+        if algorithm != Algorithm::Grid {
+            studies.push(study(endless.clone(), algorithm, 40));
+        }
+        for study in studies {
+            let mut study = study;
+            study.sampling.algorithm = algorithm;
+            let at = |unit: f64| study.space.configuration(&[unit, 1.0 - unit]);
+            let mut run = Run::new(study.clone(), vec![at(0.01), at(0.35)]);
+            assert!(run.step());
+            // What waits already keeps its number, also where it is asked for twice.
+            let asked = [at(0.9), at(0.35), at(0.55), at(0.9)];
+            assert_eq!(run.enqueue(&asked), Ok(vec![2, 1, 3, 2]), "{algorithm:?}");
+            let mut later = run.replayed();
+            for _ in 0..9 {
+                assert!(run.step());
+            }
+            assert_eq!(run.proposed[..4], [at(0.01), at(0.35), at(0.9), at(0.55)]);
+            assert_eq!(run.enqueue(&[at(0.75)]), Ok(vec![10]), "{algorithm:?}");
+            let mut middle = run.replayed();
+            while run.step() {}
+            assert_eq!(run.proposed[10], at(0.75));
+            for _ in 0..9 {
+                later.step();
+            }
+            assert_eq!(later.enqueue(&[at(0.75)]), Ok(vec![10]));
+            while later.step() {}
+            while middle.step() {}
+            assert_eq!(later.proposed, run.proposed, "{algorithm:?}");
+            assert_eq!(middle.proposed, run.proposed, "{algorithm:?}");
+            if let Some(n_points) = study.space.cardinality() {
+                let points: BTreeSet<String> =
+                    run.proposed.iter().map(Configuration::to_json).collect();
+                assert_eq!(points.len() as u128, n_points, "{algorithm:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_marked_request_counts_once_and_others_may_not_have_its_mark() {
+    let mut run = Run::new(finite(), Vec::new());
+    run.step();
+    let point = |index| run.study.space.grid_point(index);
+    let points = vec![point(7), point(9)];
+    let (numbers, step) = run.state.enqueue(points.clone(), Some((5, 6))).unwrap();
+    assert_eq!((numbers.as_slice(), step.facts.len()), (&[1, 2][..], 1));
+    run.facts.extend(step.facts);
+    let mut replayed = run.replayed();
+    for run in [&mut run, &mut replayed] {
+        for _ in 0..5 {
+            run.step();
+        }
+        let again = run.state.enqueue(points.clone(), Some((5, 6))).unwrap();
+        assert_eq!((again.0.as_slice(), again.1.facts.len()), (&[1, 2][..], 0));
+        let other = run.state.enqueue(points.clone(), Some((5, 7)));
+        assert_eq!(other.err(), Some(NotQueued::OtherMark));
+    }
+}
+
+#[test]
+fn there_is_no_more_room_than_the_study_has_trials() {
+    let mut study = finite();
+    study.limits.max_total_trials = 6;
+    let mut run = Run::new(study, Vec::new());
+    run.step();
+    let points: Vec<Configuration> =
+        (10..20).map(|index| run.study.space.grid_point(index)).collect();
+    assert_eq!(run.enqueue(&points), Err(NotQueued::Full { limit: 6, left: 5 }));
+    assert_eq!(run.enqueue(&points[..4]), Ok(vec![1, 2, 3, 4]));
+    assert_eq!(run.enqueue(&points[4..6]), Err(NotQueued::Full { limit: 6, left: 1 }));
+    while run.step() {}
+    assert_eq!((run.state.phase(), run.proposed.len()), (Phase::Closed, 6));
+    assert_eq!(run.enqueue(&points[8..9]), Err(NotQueued::Over));
+}
+
+#[test]
+fn a_space_that_is_used_up_has_what_is_asked_for_besides() {
+    let study = study(space(vec![parameter("a", choice(3))]), Algorithm::Random, 10);
+    let mut run = Run::new(study, Vec::new());
+    let step = run.state.handle(Event::Asked { trials: 4 });
+    run.facts.extend(step.facts);
+    // All three are out: nothing is left to propose, and the search is not over.
+    let again = run.study.space.grid_point(0);
+    assert_eq!(run.enqueue(std::slice::from_ref(&again)).map(|numbers| numbers[0] < 3), Ok(true));
+    assert_eq!(run.state.ended_by(), None::<EndedBy>);
+}

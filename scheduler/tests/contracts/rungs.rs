@@ -1,0 +1,333 @@
+//! Trials that are given out by rungs: who goes on, and what a kill, a cancel or a lost runner
+//! changes.
+
+use std::collections::BTreeMap;
+
+use fleetfit_scheduler::state::{Phase, StudyState};
+use fleetfit_scheduler::{Command, EndedBy, Event, Fact, Step};
+use fleetfit_search_spaces::early_termination::Policy;
+use fleetfit_search_spaces::wire::{Assignment, Refit};
+use fleetfit_search_spaces::{
+    Algorithm, Amount, AssignmentTask, EarlyTermination, End, Ladder, Outcome, Reached, Resource,
+    Study,
+};
+
+use super::studies::{choice, parameter, space, study, unit};
+
+const N_FOLDS: u32 = 5;
+
+fn rungs(policy: Policy, resource: Resource, rungs: &[u32]) -> EarlyTermination {
+    let rungs = rungs.iter().map(|rung| Amount::Count(*rung)).collect();
+    let ladder = Some(Ladder { resource, rungs });
+    EarlyTermination { policy, evaluation_interval: 1, delay_evaluation: 0, ladder }
+}
+
+fn asha(factor: u32, resource: Resource) -> EarlyTermination {
+    let policy = Policy::Asha { min_resource: 1, reduction_factor: factor };
+    rungs(policy, resource, &[1, 3])
+}
+
+fn sobol(early: EarlyTermination, max_total_trials: u32) -> Study {
+    let mut study = study(space(vec![parameter("x", unit())]), Algorithm::Sobol, max_total_trials);
+    study.early_termination = Some(early);
+    study
+}
+
+/// What a trial comes to on a fold, or on a rung of something else: better for some, by entity.
+fn value(configuration: u32, entity: u32, part: u32) -> f64 {
+    let best = (entity * 7 + 3) % 16;
+    let apart = f64::from((configuration % 16).abs_diff(best));
+    apart + 0.1 * f64::from((configuration * 5 + part * 3) % 7)
+}
+
+fn trials(assignment: &Assignment) -> Vec<(u32, u32)> {
+    let blocks = assignment.task.blocks().iter();
+    let trials = blocks.flat_map(|block| {
+        let entities = block.entities.iter().cloned().flatten();
+        entities.map(|entity| (block.tried.number, entity))
+    });
+    trials.collect()
+}
+
+fn completed((configuration, entity): (u32, u32), value: f64) -> Outcome {
+    let (reports, further) = (Vec::new(), Vec::new());
+    let (fits, started_ms, ended_ms) = (N_FOLDS, 1, 2);
+    let end = End::Completed { value };
+    Outcome { configuration, entity, end, fits, started_ms, ended_ms, reports, further }
+}
+
+/// What a runner tells of an assignment.
+fn told(study: &Study, given: &Assignment) -> Event {
+    let assignment = given.key.number;
+    let mean = |values: &[f64]| values.iter().sum::<f64>() / values.len() as f64;
+    let all = |own, entity| (0..N_FOLDS).map(|fold| value(own, entity, fold)).collect::<Vec<_>>();
+    match &given.task {
+        AssignmentTask::Refit(_) => {
+            let trials = trials(given).into_iter();
+            let refit = |(configuration, entity)| Refit {
+                configuration,
+                entity,
+                model: Err("no room".into()),
+            };
+            Event::Refitted { assignment, models: trials.map(refit).collect() }
+        }
+        AssignmentTask::Try(_) => {
+            let trials = trials(given).into_iter();
+            let outcomes = trials.map(|trial| completed(trial, mean(&all(trial.0, trial.1))));
+            Event::Ended { assignment, outcomes: outcomes.collect() }
+        }
+        AssignmentTask::Climb { after, rung, .. } => {
+            let ladder = study.early_termination.as_ref().and_then(|own| own.ladder.as_ref());
+            let ladder = ladder.expect("a ladder");
+            let up_to = |rung: u8| ladder.amount(rung).map_or(5, |own| own.of(5));
+            let is_of_folds = ladder.resource == Resource::Folds;
+            if !is_of_folds && *rung >= ladder.top() {
+                let trials = trials(given).into_iter();
+                let outcomes = trials.map(|trial| completed(trial, value(trial.0, trial.1, 9)));
+                return Event::Ended { assignment, outcomes: outcomes.collect() };
+            }
+            let reached = trials(given).into_iter().map(|(configuration, entity)| {
+                let folds = after.map_or(0, up_to)..up_to(*rung);
+                let values = match is_of_folds {
+                    true => all(configuration, entity)[folds].to_vec(),
+                    false => vec![value(configuration, entity, u32::from(*rung))],
+                };
+                let (rung, fits) = (*rung, values.len() as u32);
+                let (n_folds, started_ms, ended_ms) = (N_FOLDS, 1, 2);
+                Reached { configuration, entity, rung, values, n_folds, fits, started_ms, ended_ms }
+            });
+            Event::Reached { assignment, trials: reached.collect() }
+        }
+    }
+}
+
+fn dispatched(step: &Step) -> Vec<Assignment> {
+    let commands = step.commands.iter().filter_map(|command| match command {
+        Command::Dispatch(assignment) => Some(assignment.clone()),
+        _ => None,
+    });
+    commands.collect()
+}
+
+fn released(assignment: &Assignment) -> Event {
+    let (assignment, attempt) = (assignment.key.number, assignment.key.attempt);
+    Event::Released { assignment, attempt, is_blamed: true }
+}
+
+/// Runs a study on to its end, so many assignments at once; `facts` grows by what it decides.
+fn run(state: &mut StudyState, at_once: u32, facts: &mut Vec<Fact>) {
+    while state.phase() != Phase::Closed {
+        let step = state.handle(Event::Wanted { assignments: at_once });
+        facts.extend(step.facts.iter().cloned());
+        let assignments = dispatched(&step);
+        assert!(!assignments.is_empty() || state.phase() == Phase::Closed, "stuck");
+        // The last one first, as if it were the fastest.
+        for assignment in assignments.iter().rev() {
+            let event = told(state.study(), assignment);
+            // Twice, as messages come.
+            facts.extend(state.handle(event.clone()).facts);
+            assert!(
+                state
+                    .handle(event)
+                    .facts
+                    .iter()
+                    .all(|fact| { !matches!(fact, Fact::Reached { .. } | Fact::Ended { .. }) })
+            );
+            facts.extend(state.handle(released(assignment)).facts);
+        }
+    }
+}
+
+fn started(study: &Study, n_entities: u32) -> StudyState {
+    let mut state = StudyState::new(study.clone(), 1, n_entities);
+    state.handle(Event::Started);
+    state
+}
+
+/// By trial: how it ended, with what, and after how many fits.
+type Ends = BTreeMap<(u32, u32), (End, u32)>;
+
+fn ends(facts: &[Fact]) -> Ends {
+    let mut ends = BTreeMap::new();
+    for fact in facts {
+        if let Fact::Ended { outcomes } = fact {
+            for outcome in outcomes {
+                let trial = (outcome.configuration, outcome.entity);
+                let before = ends.insert(trial, (outcome.end.clone(), outcome.fits));
+                assert_eq!(before, None, "{trial:?} ended twice");
+            }
+        }
+    }
+    ends
+}
+
+fn policies() -> Vec<EarlyTermination> {
+    let hyperband =
+        Policy::Hyperband { min_resource: 1, reduction_factor: 2, max_resource: N_FOLDS };
+    let racing = Policy::FoldRacing { confidence: 0.8 };
+    let truncation = Policy::TruncationSelection { percentage: 40 };
+    vec![
+        asha(3, Resource::Estimators),
+        asha(2, Resource::Folds),
+        rungs(hyperband.clone(), Resource::Rows, &[1, 2, 4]),
+        rungs(hyperband, Resource::Folds, &[1, 2, 4]),
+        rungs(racing, Resource::Folds, &[2, 4]),
+        rungs(truncation, Resource::Folds, &[1, 2, 3, 4]),
+    ]
+}
+
+#[test]
+fn every_entity_keeps_its_own_best() {
+    let study = sobol(asha(4, Resource::Estimators), 16);
+    let mut facts = Vec::new();
+    let mut state = started(&study, 5);
+    run(&mut state, 3, &mut facts);
+    let ends = ends(&facts);
+    assert_eq!(ends.len(), 16 * 5);
+    for entity in 0..5 {
+        let own = |wanted: fn(&End) -> bool| {
+            let own = ends.iter().filter(|((_, other), (end, _))| *other == entity && wanted(end));
+            own.map(|((number, _), (_, fits))| (*number, *fits)).collect::<Vec<_>>()
+        };
+        // 16 come to the first rung, 4 to the second, 1 to the end: 1, 1 and 5 fits.
+        let best = (entity * 7 + 3) % 16;
+        assert_eq!(own(|end| matches!(end, End::Completed { .. })), [(best, 7)]);
+        assert_eq!(state.best(entity), Some((value(best, entity, 9), best)));
+        let stopped = own(|end| matches!(end, End::Stopped { .. }));
+        assert_eq!(stopped.len(), 15);
+        assert_eq!(stopped.iter().filter(|(_, fits)| *fits == 2).count(), 3);
+    }
+    assert_eq!(state.counts().fits, 5 * (16 + 4 + 5));
+    let Some((End::Stopped { value: Some(value), reason }, 1)) = ends.get(&(11, 0)) else {
+        panic!("{:?}", ends.get(&(11, 0)));
+    };
+    assert!(*value > 8.0);
+    assert!(reason.ends_with("after 1 estimator is not among the best 4 of 16 trials"), "{reason}");
+}
+
+#[test]
+fn whoever_completes_by_folds_has_the_mean_of_all() {
+    let study = sobol(asha(2, Resource::Folds), 4);
+    let mut facts = Vec::new();
+    run(&mut started(&study, 1), 1, &mut facts);
+    let ends = ends(&facts);
+    let completed = ends.iter().filter(|(_, (end, _))| matches!(end, End::Completed { .. }));
+    let completed: Vec<_> = completed.collect();
+    let folds: Vec<f64> = (0..N_FOLDS).map(|fold| value(3, 0, fold)).collect();
+    let end = End::Completed { value: folds.iter().sum::<f64>() / 5.0 };
+    assert_eq!(completed, [(&(3, 0), &(end, N_FOLDS))]);
+    assert_eq!(ends[&(0, 0)].1, 1, "stopped after a fold");
+}
+
+#[test]
+fn it_does_not_matter_how_many_run_at_once() {
+    for early in policies() {
+        let study = sobol(early, 37);
+        let result = |at_once| {
+            let mut facts = Vec::new();
+            run(&mut started(&study, 6), at_once, &mut facts);
+            ends(&facts)
+        };
+        let one = result(1);
+        assert_eq!(one.len(), 37 * 6);
+        let n_stopped = one.values().filter(|(end, _)| matches!(end, End::Stopped { .. })).count();
+        assert!(n_stopped > 37, "{:?} stops {n_stopped}", study.early_termination);
+        for at_once in [2, 7, 40] {
+            assert_eq!(result(at_once), one);
+        }
+    }
+}
+
+#[test]
+fn a_kill_between_any_two_facts_changes_nothing() {
+    for early in policies() {
+        let study = sobol(early, 11);
+        let mut facts = Vec::new();
+        run(&mut started(&study, 3), 2, &mut facts);
+        let expected = ends(&facts);
+        for cut in 0..facts.len() {
+            let mut state = StudyState::new(study.clone(), 1, 3);
+            let mut kept = facts[..cut].to_vec();
+            kept.iter().for_each(|fact| state.apply(fact));
+            kept.extend(state.handle(Event::Started).facts);
+            run(&mut state, 3, &mut kept);
+            assert_eq!(ends(&kept), expected, "cut after {cut} facts of {}", facts.len());
+        }
+    }
+}
+
+#[test]
+fn a_space_that_ends_within_a_bracket_is_judged() {
+    let mut study = sobol(asha(4, Resource::Rows), 100);
+    study.space = space(vec![parameter("x", choice(5))]);
+    study.sampling.algorithm = Algorithm::Grid;
+    let mut state = started(&study, 2);
+    let mut facts = Vec::new();
+    run(&mut state, 1, &mut facts);
+    assert_eq!(state.ended_by(), Some(EndedBy::Space));
+    let ends = ends(&facts);
+    let n_completed = ends.values().filter(|(end, _)| matches!(end, End::Completed { .. })).count();
+    assert_eq!((ends.len(), n_completed), (10, 2));
+}
+
+#[test]
+fn a_cancelled_climb_is_taken_up_again() {
+    let study = sobol(asha(4, Resource::Folds), 16);
+    let mut undisturbed = Vec::new();
+    run(&mut started(&study, 4), 2, &mut undisturbed);
+    let mut state = started(&study, 4);
+    let mut facts = Vec::new();
+    for _ in 0..5 {
+        let step = state.handle(Event::Wanted { assignments: 2 });
+        facts.extend(step.facts.iter().cloned());
+        for assignment in dispatched(&step) {
+            let event = told(&study, &assignment);
+            facts.extend(state.handle(event).facts);
+            facts.extend(state.handle(released(&assignment)).facts);
+        }
+    }
+    facts.extend(state.handle(Event::Cancelled).facts);
+    assert_eq!(state.phase(), Phase::Closed);
+    facts.extend(state.handle(Event::Resumed).facts);
+    run(&mut state, 3, &mut facts);
+    assert_eq!(ends(&facts), ends(&undisturbed));
+}
+
+#[test]
+fn a_trial_that_kills_its_runners_on_a_rung_fails_and_the_others_go_on() {
+    let study = sobol(asha(4, Resource::Estimators), 16);
+    let mut state = started(&study, 1);
+    let mut facts = Vec::new();
+    // The best of the entity dies on the second rung.
+    let deadly = 3;
+    while state.phase() != Phase::Closed {
+        let step = state.handle(Event::Wanted { assignments: 2 });
+        facts.extend(step.facts.iter().cloned());
+        for assignment in dispatched(&step) {
+            let is_deadly = trials(&assignment).contains(&(deadly, 0));
+            let is_second = matches!(assignment.task, AssignmentTask::Climb { rung: 1, .. });
+            if !(is_deadly && is_second) {
+                facts.extend(state.handle(told(&study, &assignment)).facts);
+            }
+            facts.extend(state.handle(released(&assignment)).facts);
+        }
+    }
+    let ends = ends(&facts);
+    assert!(matches!(&ends[&(deadly, 0)], (End::Failed { .. }, 1)), "{:?}", ends[&(deadly, 0)]);
+    assert_eq!(state.counts().completed, 1);
+    assert_eq!(ends.len(), 16);
+}
+
+#[test]
+fn time_that_runs_out_on_a_rung_leaves_who_waits_open() {
+    let mut study = sobol(asha(4, Resource::Estimators), 16);
+    study.limits.timeout_s = 1.0;
+    let mut state = started(&study, 1);
+    let step = state.handle(Event::Wanted { assignments: 1 });
+    let assignment = dispatched(&step).remove(0);
+    state.handle(told(&study, &assignment));
+    state.handle(released(&assignment));
+    state.handle(Event::Elapsed { elapsed_ms: 1_000 });
+    assert_eq!((state.ended_by(), state.phase()), (Some(EndedBy::Timeout), Phase::Closed));
+    assert_eq!(state.counts().completed + state.counts().stopped, 0);
+}

@@ -1,0 +1,116 @@
+//! Files that are broken, empty, huge, or something else altogether.
+
+use std::fmt::Write;
+
+use fleetfit_scheduler::sampler;
+use fleetfit_scheduler::warm::{self, Fault, Sources, Start};
+
+use crate::sources::study;
+
+const SPACE: &str = "{x: {type: float, min: -5, max: 10}, n: {type: int, min: 1, max: 8}}";
+
+fn gather(path: &str, bytes: &[u8]) -> Result<Start, Fault> {
+    let study = study(SPACE, &format!("start_from: {path}"));
+    let file = |_: &str| Ok(bytes.to_vec());
+    let sources = Sources { journal: None, file: &file, digest: None };
+    warm::gather(&study, 1, &sources).map_err(|mut faults| faults.remove(0).1)
+}
+
+fn says(path: &str, text: &str) -> String {
+    match gather(path, text.as_bytes()) {
+        Ok(start) => format!("{} trials; {}", start.earlier.len(), start.remarks[0].1),
+        Err(fault) => fault.says,
+    }
+}
+
+#[test]
+fn what_is_no_table_of_trials_is_refused_in_words() {
+    for (text, expected) in [
+        ("", "holds no trials"),
+        ("x,n,value\n", "holds no trials"),
+        ("a,b\n1,2\n", "has no value of a trial among its columns (a, b)"),
+        ("a,value\n1,2\n", "has no parameter of this search space, but a"),
+        ("value\n1\n", "has no parameters among its columns (value)"),
+        ("x,n,value\n1,2,nan\n1,3,\n", "holds no completed trial (2 of another kind)"),
+        ("x,n,value\n1,2,inf\n", "holds no completed trial (1 of another kind)"),
+        (
+            "x,n,value\n99,2,1\n",
+            "holds 1 completed trials, and none lies in this search space: see x",
+        ),
+        ("x,n,value\n1,2,3,4\n", "holds no whole row, and 1 that cannot be read"),
+        ("x,n,value\n\"1,2,3\n", "holds no whole row, and 1 that cannot be read"),
+        ("[]", "holds no trials"),
+        ("{}", "has no value of a trial among its columns ()"),
+        ("[1, 2]", "holds no whole row, and 2 that cannot be read"),
+        ("{\"op_code\": 0, \"study_name\": \"s\", \"directions\": [1]}", "holds no trials of s"),
+        ("{\"op_code\": 4, \"study_id\": 0}", "holds no study of Optuna"),
+    ] {
+        assert_eq!(says("trials.csv", text), expected, "{text}");
+    }
+    assert_eq!(gather("a.csv", b"\xff\xfe\x00x").unwrap_err().says, "is no text");
+}
+
+#[test]
+fn a_database_is_answered_with_the_command_that_turns_it_into_what_is_read() {
+    let fault = gather("runs/old.db", b"SQLite format 3\0rest").unwrap_err();
+    assert_eq!(fault.says, "is a database of SQLite, which fleetfit does not read");
+    assert!(
+        fault.hint.ends_with(
+            "optuna trials --study-name NAME --storage sqlite:///runs/old.db -f json > NAME.json"
+        ),
+        "{}",
+        fault.hint
+    );
+}
+
+#[test]
+fn broken_rows_are_left_out_and_the_rest_counts() {
+    let truncated = "x,n,value\n1,2,3\n4,5,6\n7,\"8";
+    let said = says("trials.csv", truncated);
+    assert!(said.starts_with("2 trials; "), "{said}");
+    assert!(said.contains("1 rows cannot be read"), "{said}");
+    let spread = "\u{feff}x;n;loss\r\n1,5;2;3\r\n4;5;\"1\"\r\n\r\n";
+    assert!(says("trials.csv", spread).starts_with("1 trials; "), "{}", says("trials.csv", spread));
+    let lines = "{\"x\": 1, \"n\": 2, \"value\": 3}\n{\"x\": 1, \"n\": 2, \"val";
+    assert!(says("trials.jsonl", lines).starts_with("1 trials; "), "{}", says("t.jsonl", lines));
+}
+
+#[test]
+fn losses_out_of_all_proportion_leave_the_search_sane() {
+    let mut text = "x,n,value\n".to_owned();
+    for i in 0..60_usize {
+        let value = ["1e308", "-1e308", "0", "1", "1e-300"][i % 5];
+        writeln!(text, "{},{},{value}", i % 10, i % 8 + 1).unwrap();
+    }
+    let start = gather("trials.csv", text.as_bytes()).unwrap();
+    for algorithm in ["tpe", "gp", "cma_es", "auto"] {
+        let job = crate::sources::job(SPACE, "").replace("tpe", algorithm);
+        let study = fleetfit_search_spaces::Job::read("job.yaml", &job).unwrap().study().unwrap();
+        let mut sampler = sampler::for_study(&study, 1).unwrap();
+        sampler.earlier(&start.earlier);
+        for number in 0..20 {
+            let configuration = sampler.propose(number).unwrap();
+            assert!(study.space.contains(&configuration), "{algorithm}");
+            sampler.seen(number, &configuration);
+            sampler.told(number, sampler::Fate::Completed(f64::from(number)));
+        }
+    }
+}
+
+#[test]
+fn a_hundred_thousand_rows_are_cut_to_the_best_and_the_latest() {
+    let mut text = "number,value,params_x,params_n,state\n".to_owned();
+    for i in 0..100_000_u64 {
+        let x = (i * 7_919 % 15_000) as f64 / 1_000.0 - 5.0;
+        let value = (i * 104_729 % 99_991) as f64;
+        writeln!(text, "{i},{value},{x},{},COMPLETE", i % 8 + 1).unwrap();
+    }
+    let start = gather("trials.csv", text.as_bytes()).unwrap();
+    assert_eq!(start.earlier.len(), 2_000);
+    let least = start.earlier.iter().map(|trial| trial.loss).fold(f64::INFINITY, f64::min);
+    assert_eq!(least, 0.0);
+    let last = start.earlier.last().unwrap();
+    assert_eq!(last.loss, (99_999_u64 * 104_729 % 99_991) as f64);
+    assert!(start.remarks[0].1.contains("100000 completed trials"), "{}", start.remarks[0].1);
+    assert!(start.remarks[0].1.contains("the best and the latest 2000 count"));
+}

@@ -1,0 +1,205 @@
+//! Every form that trials are read from. `files/write.py` wrote those of Optuna.
+
+use std::path::Path;
+
+use fleetfit_scheduler::journal::{Index, Journal, NewStudy, Status, Summary};
+use fleetfit_scheduler::warm::{self, Fault, Sources, Start};
+use fleetfit_scheduler::{Fact, sampler};
+use fleetfit_search_spaces::{End, Job, Outcome, Study};
+
+const SPACE: &str = "{x: {type: float, min: -5, max: 10}, n: {type: int, min: 1, max: 8}, \
+                     rate: {type: float, min: 1e-4, max: 1, scale: log}, kind: [a, b]}";
+
+pub(crate) fn job(space: &str, start: &str) -> String {
+    format!(
+        "type: sweep\nname: new\ntrial: external\nsearch_space: {space}\n\
+         sampling_algorithm: tpe\nobjective: {{goal: minimize, primary_metric: loss}}\n\
+         limits: {{max_total_trials: 40}}\nseed: 3\n{start}\n"
+    )
+}
+
+pub(crate) fn study(space: &str, start: &str) -> Study {
+    Job::read("job.yaml", &job(space, start)).unwrap().study().unwrap()
+}
+
+fn file(path: &str) -> Result<Vec<u8>, Fault> {
+    let files = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/warm/files");
+    Ok(std::fs::read(files.join(path)).unwrap())
+}
+
+fn gather(study: &Study) -> Result<Start, Vec<(usize, Fault)>> {
+    warm::gather(study, 3, &Sources { journal: None, file: &file, digest: None })
+}
+
+fn first(start: &Start) -> Vec<String> {
+    start.first.iter().map(|point| point.to_json()).collect()
+}
+
+fn remarks(start: &Start) -> String {
+    start.remarks.iter().map(|(_, remark)| remark.as_str()).collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn trials_of_optuna_are_read_in_every_form_it_writes() {
+    for origin in [
+        "optuna.csv",
+        "optuna-cli.json",
+        "optuna-columns.json",
+        "optuna-records.json",
+        "{path: optuna.journal, study: tune}",
+    ] {
+        let start = gather(&study(SPACE, &format!("start_from: {origin}"))).unwrap();
+        assert_eq!(start.earlier.len(), 9, "{origin}: {}", remarks(&start));
+        assert_eq!(first(&start)[0], r#"{"x":2.5,"n":3,"rate":0.01,"kind":"a"}"#, "{origin}");
+        assert_eq!(start.first.len(), 5, "an eighth of 40: {origin}");
+        let best = start.earlier.iter().map(|trial| trial.loss).fold(f64::INFINITY, f64::min);
+        assert_eq!(best, 0.25, "{origin}");
+        let said = remarks(&start);
+        assert!(said.contains("9 completed trials"), "{said}");
+        assert!(said.contains("2 more did not complete"), "{said}");
+        assert!(said.contains("Optuna"), "{said}");
+        // The first of them, whichever way it was written.
+        let oldest = start.earlier[0].configuration.to_json();
+        assert!(oldest.contains(r#""n":6"#) && oldest.contains(r#""kind":"a""#), "{oldest}");
+    }
+}
+
+#[test]
+fn tables_of_others_are_understood_by_their_columns() {
+    for path in ["fleetfit.csv", "fleetfit.jsonl", "ray.csv", "mlflow.csv"] {
+        let start = gather(&study(SPACE, &format!("start_from: {path}"))).unwrap();
+        assert_eq!(start.earlier.len(), 2, "{path}: {}", remarks(&start));
+        let best = r#"{"x":1.0,"n":3,"rate":0.01,"kind":"a"}"#;
+        assert_eq!(first(&start)[0], best, "{path}");
+        let leaves_out = remarks(&start).contains("momentum is no parameter here");
+        assert_eq!(leaves_out, path == "mlflow.csv", "{}", remarks(&start));
+    }
+}
+
+#[test]
+fn a_journal_of_several_studies_wants_a_name() {
+    let fault = |start: &str| {
+        let faults = gather(&study("{x: {type: float, min: -5, max: 10}}", start)).unwrap_err();
+        (faults[0].1.says.clone(), faults[0].1.hint.clone())
+    };
+    let (says, hint) = fault("start_from: optuna.journal");
+    assert_eq!(says, "holds 2 studies of Optuna: tune, other");
+    assert_eq!(hint, "write {path: …, study: tune}");
+    let (says, hint) = fault("start_from: {path: optuna.journal, study: tone}");
+    assert_eq!(says, "holds no study tone; its studies are tune, other");
+    assert_eq!(hint, "write study: tune");
+    // Its own direction is what counts.
+    let start = "start_from: {path: optuna.journal, study: other}";
+    let start = gather(&study("{x: {type: float, min: -5, max: 10}}", start)).unwrap();
+    assert!(start.earlier.iter().all(|trial| trial.loss >= 0.0));
+    assert!(remarks(&start).contains("the other way round"), "{}", remarks(&start));
+}
+
+#[test]
+fn other_spaces_are_taken_as_far_as_they_overlap() {
+    // x is narrower, n is new bounds, w is unknown to them, kind is gone.
+    let space = "{x: {type: float, min: 0, max: 5}, n: {type: int, min: 1, max: 9}, w: [1, 2]}";
+    let start = gather(&study(space, "start_from: optuna.csv")).unwrap();
+    let said = remarks(&start);
+    assert!(said.contains("of them lie outside of this space (x)"), "{said}");
+    assert!(said.contains("kind, rate is no parameter here"), "{said}");
+    assert!(said.contains("w is not among its parameters and is drawn"), "{said}");
+    assert!(start.earlier.len() < 9 && !start.earlier.is_empty());
+    let again = gather(&study(space, "start_from: optuna.csv")).unwrap();
+    assert_eq!(start, again, "what is drawn follows from the seed");
+    assert!(first(&start)[0].starts_with(r#"{"x":2.5,"n":3,"w":"#), "{:?}", first(&start));
+}
+
+#[test]
+fn points_come_before_the_best_of_several_sources_in_turn() {
+    let start = "points_to_evaluate: [{x: 1}, {x: 2, kind: b}]\nstart_from: [optuna.csv, ray.csv]";
+    let study = study(SPACE, start);
+    let start = gather(&study).unwrap();
+    let first = first(&start);
+    assert!(first[0].starts_with(r#"{"x":1.0,"#) && first[1].starts_with(r#"{"x":2.0,"#));
+    assert!(first[1].ends_with(r#""kind":"b"}"#), "{first:?}");
+    assert_eq!(first[2], r#"{"x":2.5,"n":3,"rate":0.01,"kind":"a"}"#);
+    assert_eq!(first[3], r#"{"x":1.0,"n":3,"rate":0.01,"kind":"a"}"#);
+    let sources: Vec<u16> = start.earlier.iter().map(|trial| trial.source).collect();
+    assert_eq!(sources, [0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 1]);
+}
+
+#[test]
+fn samplers_that_do_not_learn_try_the_best_first_and_say_so() {
+    for algorithm in ["random", "sobol"] {
+        let mut study = study(SPACE, "start_from: optuna.csv");
+        study.sampling.algorithm = match algorithm {
+            "random" => fleetfit_search_spaces::Algorithm::Random,
+            _ => fleetfit_search_spaces::Algorithm::Sobol,
+        };
+        let start = gather(&study).unwrap();
+        assert_eq!((start.earlier.len(), start.first.len()), (0, 5));
+        assert!(remarks(&start).contains(&format!("{algorithm} does not learn")));
+    }
+}
+
+fn outcome(configuration: u32, entity: u32, value: f64) -> Outcome {
+    Outcome {
+        configuration,
+        entity,
+        end: End::Completed { value },
+        fits: 1,
+        started_ms: 1,
+        ended_ms: 2,
+        reports: Vec::new(),
+        further: Vec::new(),
+    }
+}
+
+#[test]
+fn an_earlier_study_is_found_by_its_name() {
+    let dir = tempfile::tempdir().unwrap();
+    let journal = Journal::open(dir.path()).unwrap();
+    let text = job(SPACE, "").replace("name: new", "name: old");
+    let head = NewStudy {
+        name: "old".into(),
+        job_file: "job.yaml".into(),
+        job_text: text,
+        data_digest: Some("data 1".into()),
+        ..NewStudy::default()
+    };
+    let id = journal.create(&head).unwrap();
+    let old = study(SPACE, "");
+    let mut sampler = sampler::for_study(&old, 1).unwrap();
+    let mut facts = Vec::new();
+    let mut best: Option<(f64, String)> = None;
+    for number in 0..20 {
+        let configuration = sampler.propose(number).unwrap();
+        sampler.seen(number, &configuration);
+        let value = f64::from((number * 7) % 20);
+        if best.as_ref().is_none_or(|(least, _)| value < *least) {
+            best = Some((value, configuration.to_json()));
+        }
+        facts.push(Fact::Proposed { number, configuration });
+        facts.push(Fact::Ended { outcomes: vec![outcome(number, 0, value)] });
+    }
+    let summary =
+        Summary { status: Status::Completed, completed: 20, proposed: 20, ..Summary::default() };
+    journal.append(id, &facts, &Index { summary, best: vec![(0, 0.0, 0)] }).unwrap();
+    let read = |name: &str, digest: Option<&str>| {
+        let study = study(SPACE, &format!("start_from: {name}"));
+        warm::gather(&study, 3, &Sources { journal: Some(&journal), file: &file, digest })
+    };
+    let start = read("old", Some("data 1")).unwrap();
+    assert_eq!(first(&start)[0], best.unwrap().1);
+    assert_eq!(start.earlier.len(), 20);
+    assert!(start.earlier.iter().all(|trial| trial.is_same), "{}", remarks(&start));
+    assert!(remarks(&start).contains("count as this study's own"), "{}", remarks(&start));
+    let start = read("old", Some("data 2")).unwrap();
+    assert!(start.earlier.iter().all(|trial| !trial.is_same));
+    assert!(remarks(&start).contains("guide the search"), "{}", remarks(&start));
+    let faults = read("odl", None).unwrap_err();
+    assert_eq!(faults[0].1.says, "is no study here");
+    assert_eq!(faults[0].1.hint, "did you mean old?");
+    assert_eq!(read("new", None).unwrap_err()[0].1.says, "is the name of this very study");
+    // What is kept is read back as it was, and goes with the study.
+    warm::keep(&journal, "old", start.earlier.clone()).unwrap();
+    assert_eq!(warm::kept(&journal, "old").unwrap(), start.earlier);
+    fleetfit_scheduler::api::delete(&journal, dir.path(), "old").unwrap();
+    assert_eq!(warm::kept(&journal, "old").unwrap(), []);
+}

@@ -1,0 +1,368 @@
+//! How trials of built-in learners are given out where they may be stopped: by rungs, after each of
+//! which the policy looks, on a part of the folds, of the rows or of the trees. What is left after the
+//! last rung is the rest of the trial.
+
+use serde::{Deserialize, Serialize};
+
+use crate::data::{DataSpec, Folds, Task};
+use crate::fields::{At, listed};
+use crate::findings::{Findings, Mistake};
+use crate::learner::Learner;
+use crate::space::{Alternative, Domain, SearchSpace};
+use crate::value::Value;
+use crate::work::{Work, learner_of};
+
+/// The parameter that estimators are counted by.
+pub const N_ESTIMATORS: &str = "n_estimators";
+
+/// More rungs than this are none: the parts would not be worth handing out.
+const MAX_RUNGS: usize = 16;
+
+/// The most folds of data whose rows are not counted yet.
+const MOST_AUTO_FOLDS: u32 = 10;
+
+/// What a rung has a part of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Resource {
+    /// The first folds. What a rung has fitted is not fitted again.
+    Folds,
+    /// Some rows of what each fold learns from.
+    Rows,
+    /// The first trees, of learners that have `n_estimators`.
+    Estimators,
+}
+
+/// How much of the resource a rung has.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Amount {
+    /// So many.
+    Count(u32),
+    /// This share of what there is.
+    Share(f64),
+}
+
+/// The parts that trials are given out in.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Ladder {
+    /// What is cut.
+    pub resource: Resource,
+    /// Every rung but the last, which is all of it; ascending.
+    pub rungs: Vec<Amount>,
+}
+
+impl Resource {
+    /// Its name in job files.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Folds => "folds",
+            Self::Rows => "rows",
+            Self::Estimators => "estimators",
+        }
+    }
+}
+
+impl Amount {
+    /// How many of so many; at least one.
+    pub fn of(self, n: usize) -> usize {
+        let amount = match self {
+            Self::Count(count) => count as usize,
+            // A conversion to whole numbers saturates.
+            Self::Share(share) => (share * n as f64).ceil() as usize,
+        };
+        amount.clamp(1, n.max(1))
+    }
+}
+
+impl std::fmt::Display for Amount {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Count(count) => write!(formatter, "{count}"),
+            Self::Share(share) => write!(formatter, "{:.3} %", 100.0 * share),
+        }
+    }
+}
+
+impl Ladder {
+    /// How much a rung has; none where that is all there is.
+    pub fn amount(&self, rung: u8) -> Option<Amount> {
+        self.rungs.get(usize::from(rung)).copied()
+    }
+
+    /// The rung that is the whole trial.
+    pub fn top(&self) -> u8 {
+        // There are no more than `MAX_RUNGS`.
+        u8::try_from(self.rungs.len()).unwrap_or(u8::MAX)
+    }
+
+    /// In words: `2 and 4 folds`.
+    pub fn describe(&self, rungs: &[Amount]) -> String {
+        let rungs: Vec<String> = rungs.iter().map(Amount::to_string).collect();
+        let rungs: Vec<&str> = rungs.iter().map(String::as_str).collect();
+        let of = match self.rungs.first() {
+            Some(Amount::Share(_)) => "of the ",
+            _ => "",
+        };
+        match rungs.as_slice() {
+            [one] if *one == "1" => format!("1 {}", self.resource.name().trim_end_matches('s')),
+            _ => format!("{} {of}{}", listed(&rungs), self.resource.name()),
+        }
+    }
+}
+
+/// What the learners of a study and its data have to give out.
+pub(crate) struct Means<'a> {
+    pub(crate) work: &'a Work,
+    pub(crate) space: &'a SearchSpace,
+    pub(crate) data: &'a DataSpec,
+    /// Whether more than one metric of a trial counts.
+    pub(crate) are_several_metrics: bool,
+}
+
+/// How rungs are laid over a resource.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Steps {
+    /// The first one, and that times every power of a factor.
+    Powers { factor: u32 },
+    /// At every multiple of an interval, from a first look on.
+    Every { interval: u32, from: u32 },
+}
+
+/// The bounds that a job names.
+#[derive(Default)]
+pub(crate) struct Bounds<'a> {
+    pub(crate) min: Option<(At<'a>, u32)>,
+    pub(crate) max: Option<(At<'a>, u32)>,
+}
+
+impl Means<'_> {
+    /// The ladder of a policy that stands at `at`.
+    pub(crate) fn ladder(
+        &self,
+        at: &At<'_>,
+        asked: Option<(At<'_>, Resource)>,
+        bounds: &Bounds<'_>,
+        steps: Steps,
+        findings: &mut Findings,
+    ) -> Option<Ladder> {
+        let (resource, says_at) = match &asked {
+            Some((at, resource)) => (*resource, at),
+            None => (self.usual(), at),
+        };
+        let has = match resource {
+            Resource::Folds => self.n_folds(),
+            Resource::Estimators => self.most_estimators(),
+            Resource::Rows => self.rows(),
+        };
+        let most = match has {
+            Ok(most) => most,
+            Err(why) => {
+                let mistake = Mistake::new(why, "folds, rows or estimators");
+                findings.problem(says_at, mistake.hint(self.hint(resource)));
+                return None;
+            }
+        };
+        let rungs = rungs(resource, most, bounds, steps, findings)?;
+        let ladder = Ladder { resource, rungs };
+        if ladder.rungs.is_empty() {
+            let whole = most.map_or_else(String::new, |n| format!(" of {n}"));
+            let says = format!(
+                "stops nobody: there is no rung before the last{whole} {}",
+                resource.name()
+            );
+            findings.problem(at, Mistake::new(says, "a rung").hint(self.hint(resource)));
+            return None;
+        }
+        let whole = most.map_or_else(String::new, |n| format!(" of {n}"));
+        let says = format!("looks at every trial after {}{whole}", ladder.describe(&ladder.rungs));
+        findings.notice(at, &says);
+        Some(ladder)
+    }
+
+    /// What is cut where the job names nothing: trees, which cost least to have fewer of; else folds;
+    /// else rows.
+    fn usual(&self) -> Resource {
+        if matches!(self.most_estimators(), Ok(Some(2..))) {
+            Resource::Estimators
+        } else if self.n_folds().is_err() && self.rows().is_ok() {
+            Resource::Rows
+        } else {
+            Resource::Folds
+        }
+    }
+
+    /// What could be cut instead.
+    fn hint(&self, not: Resource) -> String {
+        let can: Vec<String> = [
+            (Resource::Estimators, self.most_estimators().is_ok()),
+            (Resource::Folds, self.n_folds().is_ok()),
+            (Resource::Rows, self.rows().is_ok()),
+        ]
+        .into_iter()
+        .filter(|(resource, can)| *can && *resource != not)
+        .map(|(resource, _)| format!("resource: {}", resource.name()))
+        .collect();
+        match can.as_slice() {
+            [] => "write n_cross_validations: 5, or remove early_termination".to_owned(),
+            can => format!("write {}", can.join(" or ")),
+        }
+    }
+
+    /// How many folds there are; none where that depends on the rows.
+    fn n_folds(&self) -> Result<Option<u32>, String> {
+        if self.are_several_metrics {
+            let says = "is by folds, which is for one metric, and more of them count here";
+            return Err(says.to_owned());
+        }
+        let once = || Err("needs several folds, but the rows are split once".to_owned());
+        if self.data.validation.is_some() {
+            return once();
+        }
+        match &self.data.folds {
+            Folds::Count(n @ 2..) => Ok(Some(*n)),
+            Folds::Columns(columns) if columns.len() > 1 => {
+                Ok(Some(u32::try_from(columns.len()).unwrap_or(u32::MAX)))
+            }
+            Folds::Auto if self.data.task == Task::Forecasting => Ok(Some(3)),
+            Folds::Auto => Ok(None),
+            Folds::Count(_)
+            | Folds::Columns(_)
+            | Folds::HoldOut(_)
+            | Folds::Given
+            | Folds::OutOfBag => once(),
+        }
+    }
+
+    fn rows(&self) -> Result<Option<u32>, String> {
+        if self.data.task == Task::Forecasting {
+            return Err("is rows, but a series without some of its rows is another one".to_owned());
+        }
+        if self.data.folds == Folds::OutOfBag {
+            let says = "is rows, but the rows that trees leave out are what they are judged by";
+            return Err(says.to_owned());
+        }
+        Ok(None)
+    }
+
+    /// The most trees that a configuration may have.
+    fn most_estimators(&self) -> Result<Option<u32>, String> {
+        let mut most = 1;
+        for (learner, space) in learners(self.work, self.space) {
+            let Some(parameter) = learner.parameter(N_ESTIMATORS) else {
+                return Err(format!("is estimators, which {} does not have", learner.name()));
+            };
+            let searched = space.and_then(|space| {
+                let own = |name: &str| learner.own_name(name).unwrap_or(name) == N_ESTIMATORS;
+                space.parameters.iter().find(|parameter| own(&parameter.name))
+            });
+            most = most.max(match (searched, parameter.default) {
+                (Some(parameter), _) => largest(&parameter.domain),
+                (None, Some(Value::Int(default))) => count(default as f64),
+                (None, _) => 1,
+            });
+        }
+        Ok(Some(most))
+    }
+}
+
+/// Every learner that a configuration may choose, with what is searched of it.
+fn learners<'a>(work: &Work, space: &'a SearchSpace) -> Vec<(Learner, Option<&'a SearchSpace>)> {
+    match work {
+        Work::Learner(learner) => vec![(*learner, Some(space))],
+        Work::ChosenLearner { parameter } => {
+            let choice = space.parameters.iter().find(|own| own.name == *parameter);
+            let Some(Domain::Choice(choice)) = choice.map(|own| &own.domain) else {
+                return Vec::new();
+            };
+            let chosen = choice.iter().filter_map(|alternative| match alternative {
+                Alternative::Value(Value::Text(name)) => Some((Learner::named(name)?, None)),
+                Alternative::Value(_) => None,
+                Alternative::Space(branch) => Some((learner_of(branch)?, Some(branch))),
+            });
+            chosen.collect()
+        }
+        Work::Command(_) | Work::External | Work::AutoMl => Vec::new(),
+    }
+}
+
+/// The largest whole number that a domain has; of one without an end, what is hardly ever passed.
+fn largest(domain: &Domain) -> u32 {
+    const SIGMAS: f64 = 3.0;
+    count(match domain {
+        Domain::Fixed(value) => number(value),
+        Domain::Choice(choice) => {
+            let values = choice.iter().map(|alternative| match alternative {
+                Alternative::Value(value) => number(value),
+                Alternative::Space(_) => 1.0,
+            });
+            values.fold(1.0, f64::max)
+        }
+        Domain::RandInt { upper } => *upper as f64 - 1.0,
+        Domain::Uniform { max, .. } | Domain::Float { max, .. } => *max,
+        Domain::LogUniform { max, base, .. } => base.powf(*max),
+        Domain::Normal { mu, sigma, .. } => mu + SIGMAS * sigma,
+        Domain::LogNormal { mu, sigma, base, .. } => base.powf(mu + SIGMAS * sigma),
+        Domain::Int { max, .. } => *max as f64,
+    })
+}
+
+fn number(value: &Value) -> f64 {
+    match value {
+        Value::Int(number) => *number as f64,
+        Value::Float(number) => *number,
+        _ => 1.0,
+    }
+}
+
+fn count(number: f64) -> u32 {
+    // A conversion to whole numbers saturates.
+    (number.round() as u32).max(1)
+}
+
+/// The rungs below the whole, of which there are so many, where that is known.
+fn rungs(
+    resource: Resource,
+    most: Option<u32>,
+    bounds: &Bounds<'_>,
+    steps: Steps,
+    findings: &mut Findings,
+) -> Option<Vec<Amount>> {
+    let end = match (&bounds.max, most) {
+        (Some((_, max)), Some(most)) => Some(most.min(*max)),
+        (Some((_, max)), None) => Some(*max),
+        (None, most) => most,
+    };
+    if let (Some((at, min)), Some(end)) = (&bounds.min, end)
+        && *min >= end
+    {
+        let of = bounds.max.as_ref().filter(|(_, max)| *max == end).map(|_| "max_resource, ");
+        let wanted = format!("below {}{end} {}", of.unwrap_or_default(), resource.name());
+        let half = (end / 2).max(1);
+        return at.wrong(findings, &wanted, Some(format!("write {}: {half}", at.name())));
+    }
+    let min = bounds.min.as_ref().map(|(_, min)| *min);
+    Some(match steps {
+        Steps::Powers { factor } if resource == Resource::Rows && min.is_none() => {
+            let factor = f64::from(factor);
+            [factor.powi(-2), factor.recip()].map(Amount::Share).to_vec()
+        }
+        Steps::Powers { factor } => {
+            let end = end.unwrap_or(match resource {
+                Resource::Folds => MOST_AUTO_FOLDS,
+                Resource::Rows | Resource::Estimators => u32::MAX,
+            });
+            let first = min.unwrap_or(match resource {
+                Resource::Estimators => end.div_ceil(factor.saturating_mul(factor)).max(1),
+                Resource::Folds | Resource::Rows => 1,
+            });
+            let all = std::iter::successors(Some(first), |rung| rung.checked_mul(factor));
+            all.take_while(|rung| *rung < end).take(MAX_RUNGS).map(Amount::Count).collect()
+        }
+        Steps::Every { interval, from } => {
+            let looks = 1..end.unwrap_or(MOST_AUTO_FOLDS);
+            let looks = looks.filter(|n| *n >= from && n.is_multiple_of(interval.max(1)));
+            looks.take(MAX_RUNGS).map(Amount::Count).collect()
+        }
+    })
+}

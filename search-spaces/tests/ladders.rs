@@ -1,0 +1,204 @@
+//! Rungs of built-in learners: where they lie, and what is wrong with some.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on says where")]
+
+use fleetfit_search_spaces::early_termination::Policy;
+use fleetfit_search_spaces::{Amount, Job, Ladder, Resource, Study};
+
+const JOB: &str = "\
+type: sweep
+training_data: {path: sales.csv}
+target_column_name: sales
+task: regression
+partition_column_names: [store]
+trial: {learner: gradient_boosting}
+search_space:
+  learning_rate: {type: float, min: 0.01, max: 0.3, scale: log}
+n_cross_validations: 5
+objective: {goal: minimize, primary_metric: rmse}
+limits: {max_total_trials: 100}
+";
+
+fn with(early: &str, changes: &[(&str, &str)]) -> String {
+    let job = changes.iter().fold(JOB.to_owned(), |job, (from, to)| {
+        assert!(job.contains(from), "{from}");
+        job.replace(from, to)
+    });
+    format!("{job}early_termination: {early}\n")
+}
+
+fn study(text: &str) -> Study {
+    let study = Job::read("job.yaml", text).and_then(|job| job.study());
+    study.unwrap_or_else(|problems| panic!("{problems}"))
+}
+
+fn ladder(early: &str, changes: &[(&str, &str)]) -> Ladder {
+    let study = study(&with(early, changes));
+    assert!(study.cannot_run.is_empty());
+    study.early_termination.unwrap().ladder.unwrap()
+}
+
+fn counts(early: &str, changes: &[(&str, &str)]) -> (Resource, Vec<u32>) {
+    let ladder = ladder(early, changes);
+    let counts = ladder.rungs.iter().map(|amount| match amount {
+        Amount::Count(count) => *count,
+        Amount::Share(share) => panic!("a share, {share}"),
+    });
+    (ladder.resource, counts.collect())
+}
+
+fn problem(early: &str, changes: &[(&str, &str)]) -> String {
+    let text = with(early, changes);
+    match Job::read("job.yaml", &text).and_then(|job| job.study()) {
+        Ok(study) => panic!("no problem: {:?}", study.early_termination),
+        Err(problems) => problems.to_string(),
+    }
+}
+
+const RIDGE: (&str, &str) =
+    ("gradient_boosting}\nsearch_space:\n  learning_rate", "ridge}\nsearch_space:\n  alpha");
+
+#[test]
+fn what_is_cut_follows_from_the_learners_and_the_data() {
+    use Resource::{Estimators, Folds};
+    assert_eq!(counts("{type: asha}", &[]), (Estimators, vec![7, 28]));
+    assert_eq!(counts("{type: hyperband}", &[]), (Estimators, vec![12, 36]));
+    let searched = [(
+        "  learning_rate: {type: float, min: 0.01, max: 0.3, scale: log}",
+        "  num_trees: [50, 900]",
+    )];
+    assert_eq!(counts("{type: hyperband}", &searched), (Estimators, vec![100, 300]));
+    assert_eq!(counts("{type: asha}", &[RIDGE]), (Folds, vec![1, 4]));
+    let once = [RIDGE, ("n_cross_validations: 5", "validation_data_size: 0.2")];
+    let shares = ladder("{type: asha, reduction_factor: 2}", &once);
+    assert_eq!(shares.resource, Resource::Rows);
+    assert_eq!(shares.rungs, [Amount::Share(0.25), Amount::Share(0.5)]);
+    let chosen = [(
+        "gradient_boosting}\nsearch_space:\n  learning_rate: {type: float, min: 0.01, max: 0.3, \
+         scale: log}",
+        "\"${{search_space.m}}\"}\nsearch_space:\n  m: [random_forest, {learner: \
+         gradient_boosting, n_estimators: [10, 800]}]",
+    )];
+    assert_eq!(counts("{type: asha}", &chosen), (Estimators, vec![50, 200]));
+    let mixed = [chosen[0], ("random_forest, {", "ridge, {")];
+    assert_eq!(counts("{type: asha}", &mixed), (Folds, vec![1, 4]));
+}
+
+#[test]
+fn what_the_job_names_holds() {
+    use Resource::{Estimators, Folds, Rows};
+    let asha = "{type: asha, resource: rows, min_resource: 100, max_resource: 2000}";
+    assert_eq!(counts(asha, &[]), (Rows, vec![100, 400, 1600]));
+    let asha = "{type: asha, grace_period: 3}";
+    assert!(problem(asha, &[]).contains("did you mean min_resource?"));
+    let asha = "{type: asha, resource: estimators, min_resource: 10, max_resource: 40, \
+                reduction_factor: 2}";
+    assert_eq!(counts(asha, &[]), (Estimators, vec![10, 20]));
+    let folds = "{type: hyperband, resource: folds, reduction_factor: 2}";
+    assert_eq!(counts(folds, &[]), (Folds, vec![1, 2, 4]));
+    let auto = [("n_cross_validations: 5\n", "")];
+    assert_eq!(counts(folds, &auto), (Folds, vec![1, 2, 4, 8]));
+}
+
+#[test]
+fn races_and_azures_policies_look_after_folds() {
+    use Resource::Folds;
+    let racing = study(&with("{type: fold_racing, confidence: 0.9}", &[]));
+    let racing = racing.early_termination.unwrap();
+    assert_eq!(racing.policy, Policy::FoldRacing { confidence: 0.9 });
+    assert_eq!(counts("{type: fold_racing}", &[]), (Folds, vec![2, 4]));
+    assert_eq!(counts("{type: fold_racing, min_folds: 3}", &[]), (Folds, vec![3]));
+    let bandit = "{type: bandit, slack_factor: 0.1";
+    assert_eq!(counts(&format!("{bandit}}}"), &[]), (Folds, vec![1, 2, 3, 4]));
+    let late = format!("{bandit}, evaluation_interval: 2, delay_evaluation: 3}}");
+    assert_eq!(counts(&late, &[]), (Folds, vec![4]));
+    let says = problem(&format!("{bandit}, delay_evaluation: 5}}"), &[]);
+    assert!(says.contains("stops nobody"), "{says}");
+}
+
+#[test]
+fn check_says_where_the_rungs_are() {
+    let said = |early| {
+        let notices = study(&with(early, &[])).notices;
+        notices.iter().map(|notice| notice.to_string()).collect::<Vec<_>>().join("\n")
+    };
+    assert_eq!(
+        said("{type: asha}"),
+        "job.yaml:12:20: early_termination looks at every trial after 7, 28 estimators of 100"
+    );
+    let one = "{type: fold_racing, min_folds: 3}";
+    assert!(said(one).ends_with("after 3 folds of 5"), "{}", said(one));
+}
+
+#[test]
+fn what_cannot_be_is_a_problem_with_a_way_out() {
+    let check = |early: &str, changes: &[(&str, &str)], says: &str, hint: &str| {
+        let problem = problem(early, changes);
+        assert!(problem.contains(says) && problem.contains(hint), "{problem}\n{says}\n{hint}");
+    };
+    check(
+        "{type: asha, min_resource: 200}",
+        &[],
+        "early_termination.min_resource is 200, but must be below 100 estimators",
+        "write min_resource: 50",
+    );
+    check(
+        "{type: asha, min_resource: 20, max_resource: 20}",
+        &[],
+        "must be below max_resource, 20 estimators",
+        "write min_resource: 10",
+    );
+    let ridge = &[RIDGE][..];
+    check(
+        "{type: asha, resource: epochs}",
+        ridge,
+        "resource is epochs, which built-in learners do not have",
+        "write resource: folds, rows or estimators",
+    );
+    check(
+        "{type: asha, resource: estimators}",
+        ridge,
+        "resource is estimators, which ridge does not have",
+        "write resource: folds or resource: rows",
+    );
+    check("{type: asha, reduction_factor: 1}", &[], "reduction_factor", "at least 2");
+    let once = &[("n_cross_validations: 5", "validation_data_size: 0.2")][..];
+    for early in
+        ["{type: hyperband, resource: folds}", "{type: fold_racing}", "{type: median_stopping}"]
+    {
+        check(early, once, "needs several folds", "write resource: estimators or resource: rows");
+    }
+    check("{type: fold_racing, confidence: 1}", &[], "confidence is 1", "confidence: 0.95");
+    check("{type: fold_racing, min_folds: 5}", &[], "below 5 folds", "write min_folds: 2");
+    check("{type: fold_racing, min_folds: 1}", &[], "min_folds", "at least 2");
+    check("{type: asha, evaluation_interval: 2}", &[], "whose rungs say when", "remove");
+    check("{type: asha, resource: trees}", &[], "resource", "estimators");
+    let forecasting = &[(
+        "task: regression",
+        "task: forecasting\nforecasting: {time_column_name: week, forecast_horizon: 4}",
+    )][..];
+    check("{type: asha, resource: rows}", forecasting, "a series without", "resource: estimators");
+}
+
+#[test]
+fn trials_that_report_have_steps() {
+    let command = |early: &str| {
+        format!(
+            "type: sweep\ntrial: {{command: \"run ${{{{search_space.x}}}}\"}}\n\
+             search_space: {{x: [1, 2]}}\nobjective: {{goal: minimize, primary_metric: loss}}\n\
+             limits: {{max_total_trials: 2}}\nearly_termination: {early}\n"
+        )
+    };
+    for early in ["{type: asha, resource: steps}", "{type: hyperband, resource: epochs}"] {
+        assert_eq!(study(&command(early)).early_termination.unwrap().ladder, None);
+    }
+    let problem = |early: &str| {
+        let read = Job::read("job.yaml", &command(early)).and_then(|job| job.study());
+        read.map(|_| String::new()).unwrap_or_else(|problems| problems.to_string())
+    };
+    let folds = problem("{type: asha, resource: folds}");
+    assert!(folds.contains("only built-in learners have"), "{folds}");
+    let racing = problem("{type: fold_racing}");
+    assert!(racing.contains("only built-in learners can do"), "{racing}");
+    assert!(problem("{type: asha, max_resource: 9}").contains("is not known"));
+}

@@ -1,0 +1,169 @@
+//! `fleetfit enqueue`: configurations for a study to try next.
+
+use std::path::Path;
+
+use fleetfit_scheduler::api::Queued;
+use fleetfit_scheduler::engine::{QueueError, Wish, enqueue_at_rest};
+use fleetfit_scheduler::warm;
+use fleetfit_search_spaces::{Job, Place, Problem, Problems, points};
+use serde_json::{Value as Json, json};
+
+use crate::cli::EnqueueArgs;
+use crate::client::escape;
+use crate::exit;
+use crate::failure::Failure;
+use crate::host;
+use crate::output::Printer;
+use crate::source::{self, Source};
+use crate::submission::{read, sets};
+
+/// The keys under which a file may have the list.
+const KEYS: [&str; 2] = ["configurations", "points_to_evaluate"];
+
+/// Configurations, and where they came from.
+struct Given {
+    list: Vec<Json>,
+    origin: Origin,
+}
+
+enum Origin {
+    /// A document, and the path of the list in it.
+    Document(Box<Job>, String),
+    /// A table, one configuration a row, the first in the second row.
+    Table(String),
+    /// The command line.
+    Sets(Vec<(String, String)>),
+}
+
+/// Sends configurations to whoever runs the study, or leaves them for the next one who does.
+pub(crate) fn enqueue(args: &EnqueueArgs, home: &Path, printer: &Printer) -> Result<i32, Failure> {
+    let given = match (&args.file, args.set.is_empty()) {
+        (Some(file), true) => from_file(file)?,
+        (None, false) => from_sets(sets(&args.set)?)?,
+        _ => {
+            let message = "name either a file of configurations or the values of one";
+            return Err(Failure::asked(message, "for example --set learning_rate=0.1"));
+        }
+    };
+    let body = json!({"configurations": given.list});
+    let key = format!("{:016x}{:016x}", host::draw(), host::draw());
+    let queued = Source::ask(home, &args.server, |source| match source {
+        Source::Service(client) => {
+            client.post_marked(&format!("/studies/{}/enqueue", escape(&args.study)), &body, &key)
+        }
+        Source::Directory(journal, _) => {
+            let record = source::record(journal, &args.study)?;
+            let space = host::stored_study(&record)?.space;
+            let (configurations, notices) =
+                points::read_document("", &body.to_string(), KEYS[0], &space)
+                    .map_err(Failure::Problems)?;
+            let wish = Wish { configurations, mark: None };
+            let trials = enqueue_at_rest(journal, &record, wish).map_err(refused)?;
+            Ok(Queued { study: args.study.clone(), trials, notices })
+        }
+    });
+    let mut queued = queued.map_err(|failure| given.place_all(failure))?;
+    for notice in &mut queued.notices {
+        notice.place = given.place(&notice.place);
+    }
+    printer.notices(&queued.notices);
+    if printer.is_json() {
+        printer.json(&queued)?;
+    } else {
+        printer.line(&format!("{}: {}", args.study, told(&queued.trials)))?;
+    }
+    Ok(exit::DONE)
+}
+
+fn told(trials: &[u32]) -> String {
+    match trials {
+        [] => "nothing to try".to_owned(),
+        [only] => format!("trial {only} is tried next"),
+        [first, .., last] => format!("trials {first} to {last} are tried next"),
+    }
+}
+
+fn refused(error: QueueError) -> Failure {
+    match error {
+        QueueError::Gone | QueueError::Failed(_) => Failure::outside(&error),
+        asked => Failure::Asked { message: asked.to_string(), hint: None },
+    }
+}
+
+fn from_sets(sets: Vec<(String, String)>) -> Result<Given, Failure> {
+    let mut job = Job::read("--set", "{}").map_err(Failure::Problems)?;
+    let mut problems = Vec::new();
+    for (path, value) in &sets {
+        problems.extend(job.set(path, value).err());
+    }
+    if !problems.is_empty() {
+        return Err(Failure::Problems(Problems(problems)));
+    }
+    Ok(Given { list: vec![job.document.to_json()], origin: Origin::Sets(sets) })
+}
+
+fn from_file(path: &Path) -> Result<Given, Failure> {
+    let (file, text, _) = read(path)?;
+    let is_table = path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("csv"));
+    if is_table {
+        return Ok(Given { list: warm::configurations(&text), origin: Origin::Table(file) });
+    }
+    let job = Job::read(&file, &text).map_err(Failure::Problems)?;
+    if !job.mistakes.is_empty() {
+        return Err(Failure::Problems(Problems(job.mistakes)));
+    }
+    let (at, list) = match job.document.to_json() {
+        Json::Array(list) => (String::new(), list),
+        Json::Object(map) => match KEYS.into_iter().find_map(|key| Some((key, map.get(key)?))) {
+            Some((key, Json::Array(list))) => (format!("{key}."), list.clone()),
+            _ => (String::new(), vec![Json::Object(map)]),
+        },
+        _ => (String::new(), Vec::new()),
+    };
+    if list.is_empty() {
+        let allowed = "a list of configurations";
+        let hint = "write one a line, as in - {learning_rate: 0.1, max_depth: 5}";
+        let problem = job.problem_at("", "no list of configurations", allowed, Some(hint));
+        return Err(Failure::problem(problem));
+    }
+    Ok(Given { list, origin: Origin::Document(Box::new(job), at) })
+}
+
+impl Given {
+    /// Problems where they stand in what was given.
+    fn place_all(&self, failure: Failure) -> Failure {
+        let Failure::Problems(Problems(problems)) = failure else { return failure };
+        let placed = problems.into_iter().map(|problem| {
+            let place = self.place(&problem.place);
+            let message = problem.message.replacen(&problem.place.path, &place.path, 1);
+            Problem { place, message, ..problem }
+        });
+        Failure::Problems(Problems(placed.collect()))
+    }
+
+    /// `configurations.2.x` where it stands in what was given.
+    fn place(&self, place: &Place) -> Place {
+        let Some(rest) = place.path.strip_prefix("configurations.") else { return place.clone() };
+        let (index, inner) = rest.split_once('.').unwrap_or((rest, ""));
+        match &self.origin {
+            Origin::Document(job, at) => {
+                let is_one = at.is_empty() && matches!(job.document.to_json(), Json::Object(_));
+                let path = match is_one {
+                    true => inner.to_owned(),
+                    false => format!("{at}{rest}"),
+                };
+                job.problem_at(&path, "", "", None).place
+            }
+            Origin::Table(file) => {
+                let line = index.parse::<u32>().map_or(0, |index| index.saturating_add(2));
+                Place { file: file.clone(), line, column: 1, path: inner.to_owned() }
+            }
+            Origin::Sets(sets) => {
+                let set = sets.iter().find(|(path, _)| path == inner);
+                let file =
+                    set.map_or("--set".to_owned(), |(path, value)| format!("--set {path}={value}"));
+                Place { file, path: inner.to_owned(), ..Place::default() }
+            }
+        }
+    }
+}
