@@ -154,7 +154,11 @@ impl Sampler for Adaptive {
     }
 
     fn earlier(&mut self, trials: &[Earlier]) {
-        self.taught = Taught::new(&self.axes, trials);
+        // Generations follow each other: what was measured elsewhere throws them off their course.
+        let follows = matches!(self.method, Method::CmaEs(_));
+        let fitting = trials.iter().filter(|trial| trial.is_same || !follows).cloned();
+        let trials: Vec<Earlier> = fitting.collect();
+        self.taught = Taught::new(&self.axes, &trials);
         self.own = trials.iter().any(|trial| !trial.is_same).then(History::default);
     }
 
