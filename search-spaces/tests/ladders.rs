@@ -152,13 +152,13 @@ fn what_cannot_be_is_a_problem_with_a_way_out() {
     check(
         "{type: asha, resource: epochs}",
         ridge,
-        "resource is epochs, which built-in learners do not have",
+        "resource is \"epochs\", which built-in learners do not have",
         "write resource: folds, rows or estimators",
     );
     check(
         "{type: asha, resource: estimators}",
         ridge,
-        "resource is estimators, which ridge does not have",
+        "resource is \"estimators\", which ridge does not have",
         "write resource: folds or resource: rows",
     );
     check("{type: asha, reduction_factor: 1}", &[], "reduction_factor", "at least 2");

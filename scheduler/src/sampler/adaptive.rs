@@ -66,6 +66,8 @@ pub(super) struct Adaptive {
     /// Its own trials alone, where there are earlier ones that may mislead.
     own: Option<History>,
     seen: Seen,
+    /// How many were tried before its first.
+    n_avoided: usize,
     method: Method,
 }
 
@@ -79,7 +81,18 @@ impl Adaptive {
             history: History::default(),
             taught: Taught::default(),
             own: None,
+            n_avoided: 0,
             method,
+        }
+    }
+
+    /// How many trials end before the method is asked. A distribution that moves begins where the
+    /// first ones say: those that somebody else chose are not enough for that.
+    fn n_first(&self) -> usize {
+        let n_first = self.method.n_first(&self.axes);
+        match self.method {
+            Method::CmaEs(_) => n_first + self.n_avoided,
+            _ => n_first,
         }
     }
 }
@@ -106,7 +119,7 @@ impl Sampler for Adaptive {
         let state = [mix(&[self.seed, number, 2]), mix(&[self.seed, number, 3])];
         let state = u128::from(state[0]) << 64 | u128::from(state[1]);
         let mut draw = Pcg64::new(state, u128::from(number));
-        let points = match history.n_ended() < self.method.n_first(&self.axes) {
+        let points = match history.n_ended() < self.n_first() {
             true => vec![self.sequence.units(number)],
             false => self.method.propose(&self.axes, history, &mut draw),
         };
@@ -154,11 +167,7 @@ impl Sampler for Adaptive {
     }
 
     fn earlier(&mut self, trials: &[Earlier]) {
-        // Generations follow each other: what was measured elsewhere throws them off their course.
-        let follows = matches!(self.method, Method::CmaEs(_));
-        let fitting = trials.iter().filter(|trial| trial.is_same || !follows).cloned();
-        let trials: Vec<Earlier> = fitting.collect();
-        self.taught = Taught::new(&self.axes, &trials);
+        self.taught = Taught::new(&self.axes, trials);
         self.own = trials.iter().any(|trial| !trial.is_same).then(History::default);
     }
 
@@ -167,6 +176,7 @@ impl Sampler for Adaptive {
     }
 
     fn avoid(&mut self, configuration: &Configuration) {
+        self.n_avoided += 1;
         self.seen.insert(self.axes.space(), configuration);
     }
 }
