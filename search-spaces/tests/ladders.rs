@@ -61,13 +61,13 @@ const RIDGE: (&str, &str) =
 #[test]
 fn what_is_cut_follows_from_the_learners_and_the_data() {
     use Resource::{Estimators, Folds};
-    assert_eq!(counts("{type: asha}", &[]), (Estimators, vec![7, 28]));
-    assert_eq!(counts("{type: hyperband}", &[]), (Estimators, vec![12, 36]));
+    assert_eq!(counts("{type: asha}", &[]), (Estimators, vec![13, 52]));
+    assert_eq!(counts("{type: hyperband}", &[]), (Estimators, vec![17, 51]));
     let searched = [(
         "  learning_rate: {type: float, min: 0.01, max: 0.3, scale: log}",
         "  num_trees: [50, 900]",
     )];
-    assert_eq!(counts("{type: hyperband}", &searched), (Estimators, vec![100, 300]));
+    assert_eq!(counts("{type: hyperband}", &searched), (Estimators, vec![150, 450]));
     assert_eq!(counts("{type: asha}", &[RIDGE]), (Folds, vec![1, 4]));
     let once = [RIDGE, ("n_cross_validations: 5", "validation_data_size: 0.2")];
     let shares = ladder("{type: asha, reduction_factor: 2}", &once);
@@ -79,7 +79,7 @@ fn what_is_cut_follows_from_the_learners_and_the_data() {
         "\"${{search_space.m}}\"}\nsearch_space:\n  m: [random_forest, {learner: \
          gradient_boosting, n_estimators: [10, 800]}]",
     )];
-    assert_eq!(counts("{type: asha}", &chosen), (Estimators, vec![50, 200]));
+    assert_eq!(counts("{type: asha}", &chosen), (Estimators, vec![100, 400]));
     let mixed = [chosen[0], ("random_forest, {", "ridge, {")];
     assert_eq!(counts("{type: asha}", &mixed), (Folds, vec![1, 4]));
 }
@@ -124,7 +124,7 @@ fn check_says_where_the_rungs_are() {
     };
     assert_eq!(
         said("{type: asha}"),
-        "job.yaml:12:20: early_termination looks at every trial after 7, 28 estimators of 100"
+        "job.yaml:12:20: early_termination looks at every trial after 13, 52 estimators of 100"
     );
     let one = "{type: fold_racing, min_folds: 3}";
     assert!(said(one).ends_with("after 3 folds of 5"), "{}", said(one));
@@ -158,7 +158,7 @@ fn what_cannot_be_is_a_problem_with_a_way_out() {
     check(
         "{type: asha, resource: estimators}",
         ridge,
-        "resource is \"estimators\", which ridge does not have",
+        "resource is estimators, which ridge does not have",
         "write resource: folds or resource: rows",
     );
     check("{type: asha, reduction_factor: 1}", &[], "reduction_factor", "at least 2");

@@ -353,7 +353,8 @@ fn rungs(
                 Resource::Rows | Resource::Estimators => u32::MAX,
             });
             let first = min.unwrap_or(match resource {
-                Resource::Estimators => end.div_ceil(factor.saturating_mul(factor)).max(1),
+                // Fewer say more of the learning rate than of what comes of it.
+                Resource::Estimators => end.div_ceil(factor.saturating_mul(2)).max(1),
                 Resource::Folds | Resource::Rows => 1,
             });
             let all = std::iter::successors(Some(first), |rung| rung.checked_mul(factor));
