@@ -113,7 +113,8 @@ pub(crate) fn resume(args: &ResumeArgs, home: &Path, printer: &Printer) -> Resul
     host::same(&record, &submission, &material)?;
     let notices = material.notices(&submission);
     let session = Session { home, printer, slots: args.slots, notices, interrupt };
-    if matches!(record.summary.status, Status::Completed | Status::Failed) {
+    let is_over = matches!(record.summary.status, Status::Completed | Status::Failed);
+    if is_over && !record.may_improve(&submission.study) {
         printer.note(&format!("{}: this study is over; here is its result", args.study));
         return session.conclude(&journal, &args.study);
     }

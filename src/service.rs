@@ -278,6 +278,11 @@ impl Service {
     pub(crate) fn resume(&self, study: &str) -> Result<(), Failure> {
         let record = query::find(&self.journal, study)?;
         match record.summary.status {
+            Status::Completed | Status::Failed
+                if record.study().is_ok_and(|study| record.may_improve(&study)) =>
+            {
+                self.open(&record, true, Vec::new())
+            }
             Status::Completed | Status::Failed | Status::Running => Ok(()),
             Status::Stopped => self.open(&record, true, Vec::new()),
             Status::Queued | Status::Interrupted => self.open(&record, false, Vec::new()),

@@ -107,6 +107,20 @@ fn an_interrupt_is_clean_and_the_same_command_resumes() {
 }
 
 #[test]
+fn a_study_that_did_not_improve_looks_on_when_it_is_told_to() {
+    let place = place();
+    go(&place);
+    let patience = ["--set", "limits.patience=3", "--set", "limits.min_improvement=5"];
+    let first = place.json(&[&["run", "job.yaml"][..], &patience[..]].concat());
+    assert_eq!(first["ended_by"], "improvement", "{first}");
+    let n_first = first["trials"]["completed"].as_u64().expect("a count");
+    assert!(n_first < 10, "{first}");
+    let more = place.json(&["resume", "slow"]);
+    assert_eq!(more["ended_by"], "improvement", "{more}");
+    assert!(more["trials"]["completed"].as_u64().expect("a count") >= n_first + 3, "{more}");
+}
+
+#[test]
 fn a_deleted_study_is_gone_and_its_name_is_free() {
     let place = place();
     let quick = ["run", "job.yaml", "--set", "limits.max_total_trials=2"];

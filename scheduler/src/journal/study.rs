@@ -111,6 +111,12 @@ impl StudyRecord {
         job.study()
     }
 
+    /// Whether it was ended because it did not improve, with configurations left to look on with.
+    pub fn may_improve(&self, study: &Study) -> bool {
+        self.summary.ended_by == Some(EndedBy::Improvement)
+            && self.summary.proposed < study.limits.max_total_trials
+    }
+
     /// Whether its entities have keys.
     pub fn is_partitioned(&self) -> bool {
         !self.head.partition_columns.is_empty()

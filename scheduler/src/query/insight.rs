@@ -339,7 +339,7 @@ impl Telling<'_> {
                 return notices;
             }
             (None, None) => "every configuration has the same value, so no parameter matters",
-            (None, Some(_)) => "all configurations are the same",
+            (None, Some(_)) => "the values, or the configurations, differ too little for fANOVA",
             (Some(_), None) => {
                 "the best tenth cannot be told from the others, so there is no PED-ANOVA"
             }

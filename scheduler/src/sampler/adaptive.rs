@@ -133,20 +133,22 @@ impl Sampler for Adaptive {
             if !self.history.holds(&units, n_earlier) {
                 return Some(configuration);
             }
-            // A finite branch of an endless space: where it is used up, a point comes again.
             repeated = repeated.or(Some(configuration));
-        }
-        if repeated.is_some() {
-            return repeated;
         }
         // All of them came before: chance finds others, or a walk does.
         let n_axes = self.axes.kinds().len();
         for _ in 0..100 {
-            let units: Vec<f64> = (0..n_axes).map(|_| unit(draw.next_u64())).collect();
+            let mut units: Vec<f64> = (0..n_axes).map(|_| unit(draw.next_u64())).collect();
+            self.axes.settle(&mut units);
             let configuration = self.axes.configuration(&units);
-            if !self.seen.contains(self.axes.space(), &configuration) {
+            let is_seen = self.seen.contains(self.axes.space(), &configuration);
+            if !is_seen && !self.history.holds(&units, n_earlier) {
                 return Some(configuration);
             }
+        }
+        // Of a space without an end that hardly ever differs.
+        if repeated.is_some() {
+            return repeated;
         }
         self.seen.first_free(self.axes.space(), draw.next_u64())
     }

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use fleetfit_scheduler::sampler::{self, Fate, Sampler};
 use fleetfit_search_spaces::{
-    Algorithm, Alternative, Choice, Configuration, Domain, Scale, SearchSpace, Value,
+    Algorithm, Alternative, Choice, Configuration, Domain, Parameter, Scale, SearchSpace, Value,
 };
 
 use super::studies::{choice, conditional, parameter, space, study, unit};
@@ -310,6 +310,35 @@ fn nobody_who_learns_repeats_a_point_of_a_finite_space() {
             assert_eq!(distinct.len(), search.proposed.len(), "{algorithm:?} repeats a point");
             assert_eq!(Some(distinct.len() as u128), space.cardinality(), "{algorithm:?}");
         }
+    }
+}
+
+#[test]
+fn a_branch_that_is_used_up_is_left_for_what_has_not_been_tried() {
+    let branch = |name: &str, own: Vec<Parameter>| {
+        let literal = Domain::Fixed(Value::Text(name.into()));
+        let parameters = std::iter::once(parameter("name", literal)).chain(own).collect();
+        Alternative::Space(SearchSpace { parameters })
+    };
+    let model = Domain::Choice(Choice::new(vec![
+        branch("naive", Vec::new()),
+        branch("ets", vec![parameter("damped", choice(2))]),
+        branch("ridge", vec![parameter("alpha", unit())]),
+    ]));
+    let space = space(vec![parameter("model", model)]);
+    for algorithm in LEARNING {
+        // What has no end is the worst of all.
+        let mut sampler = sampler(&space, algorithm, 5);
+        let mut distinct = BTreeSet::new();
+        for number in 0..40 {
+            let configuration = sampler.propose(number).expect("there is no end");
+            sampler.seen(number, &configuration);
+            let json = configuration.to_json();
+            let loss = if json.contains("ridge") { 2.0 } else { 1.0 };
+            sampler.told(number, Fate::Completed(loss));
+            distinct.insert(json);
+        }
+        assert!(distinct.len() >= 30, "{algorithm:?} tries {} of 40", distinct.len());
     }
 }
 

@@ -67,6 +67,10 @@ impl Reading {
     pub(super) fn of(asked: &Asked, entity: Option<u32>) -> Result<Self, QueryError> {
         let mut reader = Reader::new(asked, entity);
         let mut notices = Vec::new();
+        if let [first, _, ..] = asked.study.objectives().collect::<Vec<_>>().as_slice() {
+            let metric = &first.metric;
+            notices.push(format!("the study has several objectives; what follows is of {metric}"));
+        }
         let is_cut = !reader.read()?;
         if is_cut {
             notices.push(format!(
@@ -191,7 +195,9 @@ impl<'a> Reader<'a> {
             };
             let elapsed_ms = ended_ms.checked_sub(self.first_ms).filter(|_| ended_ms > 0);
             let elapsed_s = elapsed_ms.map(|elapsed_ms| elapsed_ms as f64 / 1e3);
-            ended.push(Ended { number, loss, elapsed_s });
+            // Who breaks a bound tells what matters, but is nobody's best.
+            let counts_as_best = !matches!(fate, Fate::Judged(losses) if !losses.is_feasible());
+            ended.push(Ended { number, loss: loss.filter(|_| counts_as_best), elapsed_s });
             if let (Some(loss), Some(units)) = (loss, self.points.get(&number)) {
                 tried.push(units, loss);
             }
