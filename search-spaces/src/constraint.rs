@@ -174,6 +174,10 @@ fn parts(text: &str) -> Option<(&str, Side, &str)> {
     let (metric, rest) = text.split_at(at);
     let signs = [Side::AtMost, Side::AtLeast, Side::Below, Side::Above];
     let side = signs.into_iter().find(|side| rest.starts_with(side.sign()))?;
+    // `=<` and `!>` are no signs of ours, nor is the first half of them a metric's.
+    if metric.trim_end().ends_with(['=', '!']) {
+        return None;
+    }
     Some((metric.trim(), side, rest[side.sign().len()..].trim()))
 }
 
@@ -212,5 +216,12 @@ mod tests {
         check("r2 > 0", -3.0, 3.0);
         check("loss >= -2", -3.0, 0.5);
         check("loss <= 1e-300", 1e300, 1e300);
+    }
+
+    #[test]
+    fn half_a_sign_is_no_metrics() {
+        for text in ["ms =< 20", "ms !> 20", "ms == 20", "ms"] {
+            assert!(parts(text).is_none(), "{text}");
+        }
     }
 }

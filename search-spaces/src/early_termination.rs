@@ -311,6 +311,14 @@ fn read_racing(
     let Whose::Learners(Some(means)) = whose else {
         return Some(EarlyTermination::by_rungs(policy, None));
     };
+    if let (None, Ok(Some(n))) = (&min, means.n_folds())
+        && n <= MIN_FOLDS
+    {
+        let says = format!("is fold_racing, which looks after {MIN_FOLDS} folds, of {n}");
+        let mistake = Mistake::new(says, "more folds");
+        findings.problem(kind_at, mistake.hint("write n_cross_validations: 5"));
+        return None;
+    }
     let min = Some(min.unwrap_or_else(|| (at.clone(), MIN_FOLDS)));
     let folds = Some((at.clone(), Resource::Folds));
     let bounds = Bounds { min, max: None };

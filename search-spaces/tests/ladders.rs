@@ -61,14 +61,21 @@ const RIDGE: (&str, &str) =
 #[test]
 fn what_is_cut_follows_from_the_learners_and_the_data() {
     use Resource::{Estimators, Folds};
-    assert_eq!(counts("{type: asha}", &[]), (Estimators, vec![13, 52]));
-    assert_eq!(counts("{type: hyperband}", &[]), (Estimators, vec![17, 51]));
+    assert_eq!(counts("{type: asha, resource: estimators}", &[]), (Estimators, vec![13, 52]));
+    assert_eq!(counts("{type: hyperband, resource: estimators}", &[]), (Estimators, vec![17, 51]));
     let searched = [(
         "  learning_rate: {type: float, min: 0.01, max: 0.3, scale: log}",
         "  num_trees: [50, 900]",
     )];
-    assert_eq!(counts("{type: hyperband}", &searched), (Estimators, vec![150, 450]));
+    assert_eq!(
+        counts("{type: hyperband, resource: estimators}", &searched),
+        (Estimators, vec![150, 450])
+    );
+    assert_eq!(counts("{type: asha}", &[]), (Folds, vec![1, 4]));
     assert_eq!(counts("{type: asha}", &[RIDGE]), (Folds, vec![1, 4]));
+    let two = [("n_cross_validations: 5", "n_cross_validations: 2")];
+    assert_eq!(counts("{type: asha}", &two), (Estimators, vec![13, 52]));
+    assert!(problem("{type: fold_racing}", &two).contains("looks after 2 folds, of 2"));
     let once = [RIDGE, ("n_cross_validations: 5", "validation_data_size: 0.2")];
     let shares = ladder("{type: asha, reduction_factor: 2}", &once);
     assert_eq!(shares.resource, Resource::Rows);
@@ -79,7 +86,7 @@ fn what_is_cut_follows_from_the_learners_and_the_data() {
         "\"${{search_space.m}}\"}\nsearch_space:\n  m: [random_forest, {learner: \
          gradient_boosting, n_estimators: [10, 800]}]",
     )];
-    assert_eq!(counts("{type: asha}", &chosen), (Estimators, vec![100, 400]));
+    assert_eq!(counts("{type: asha, resource: estimators}", &chosen), (Estimators, vec![100, 400]));
     let mixed = [chosen[0], ("random_forest, {", "ridge, {")];
     assert_eq!(counts("{type: asha}", &mixed), (Folds, vec![1, 4]));
 }
@@ -123,7 +130,7 @@ fn check_says_where_the_rungs_are() {
         notices.iter().map(|notice| notice.to_string()).collect::<Vec<_>>().join("\n")
     };
     assert_eq!(
-        said("{type: asha}"),
+        said("{type: asha, resource: estimators}"),
         "job.yaml:12:20: early_termination looks at every trial after 13, 52 estimators of 100"
     );
     let one = "{type: fold_racing, min_folds: 3}";
@@ -137,13 +144,13 @@ fn what_cannot_be_is_a_problem_with_a_way_out() {
         assert!(problem.contains(says) && problem.contains(hint), "{problem}\n{says}\n{hint}");
     };
     check(
-        "{type: asha, min_resource: 200}",
+        "{type: asha, resource: estimators, min_resource: 200}",
         &[],
         "early_termination.min_resource is 200, but must be below 100 estimators",
         "write min_resource: 50",
     );
     check(
-        "{type: asha, min_resource: 20, max_resource: 20}",
+        "{type: asha, resource: estimators, min_resource: 20, max_resource: 20}",
         &[],
         "must be below max_resource, 20 estimators",
         "write min_resource: 10",
@@ -163,10 +170,10 @@ fn what_cannot_be_is_a_problem_with_a_way_out() {
     );
     check("{type: asha, reduction_factor: 1}", &[], "reduction_factor", "at least 2");
     let once = &[("n_cross_validations: 5", "validation_data_size: 0.2")][..];
-    for early in
-        ["{type: hyperband, resource: folds}", "{type: fold_racing}", "{type: median_stopping}"]
-    {
-        check(early, once, "needs several folds", "write resource: estimators or resource: rows");
+    let folds = "{type: hyperband, resource: folds}";
+    check(folds, once, "needs several folds", "write resource: estimators or resource: rows");
+    for early in ["{type: fold_racing}", "{type: median_stopping}"] {
+        check(early, once, "needs several folds", "write type: asha");
     }
     check("{type: fold_racing, confidence: 1}", &[], "confidence is 1", "confidence: 0.95");
     check("{type: fold_racing, min_folds: 5}", &[], "below 5 folds", "write min_folds: 2");

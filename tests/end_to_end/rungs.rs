@@ -82,7 +82,8 @@ fn halving_finds_what_the_full_search_finds_for_a_third_of_the_work() {
     assert_eq!(full["fits"], 48 * 6 * 5);
     let full_best = best(&place, "full");
 
-    let trees = run(&place, "trees", "early_termination: {type: asha}\n", "2");
+    let trees =
+        run(&place, "trees", "early_termination: {type: asha, resource: estimators}\n", "2");
     // 16 stay for the first rung, 4 for the second, one goes to the end.
     let [completed, stopped] = [3 * 6, 45 * 6];
     let expected = serde_json::json!({"completed": completed, "stopped": stopped, "failed": 0});
@@ -123,7 +124,7 @@ fn halving_finds_what_the_full_search_finds_for_a_third_of_the_work() {
 fn the_same_trials_are_stopped_however_many_run_at_once() {
     let place = place();
     for (number, early) in [
-        "early_termination: {type: hyperband}\n",
+        "early_termination: {type: hyperband, resource: estimators}\n",
         "early_termination: {type: asha, resource: rows}\n",
         "early_termination: {type: fold_racing, min_folds: 3}\n",
         "early_termination: {type: truncation_selection, truncation_percentage: 30}\n",

@@ -157,6 +157,12 @@ impl Means<'_> {
         };
         let most = match has {
             Ok(most) => most,
+            // A policy that stands for its resource has no other.
+            Err(why) if says_at.path == at.path && asked.is_some() => {
+                let hint = "write type: asha, which can cut rows or estimators, or remove it";
+                findings.problem(at, Mistake::new(why, "several folds").hint(hint));
+                return None;
+            }
             Err(why) => {
                 let mistake = Mistake::new(why, "folds, rows or estimators");
                 findings.problem(says_at, mistake.hint(self.hint(resource)));
@@ -180,10 +186,12 @@ impl Means<'_> {
         Some(ladder)
     }
 
-    /// What is cut where the job names nothing: trees, which cost least to have fewer of; else folds;
-    /// else rows.
+    /// What is cut where the job names nothing: folds, on which models are what they are at the end;
+    /// else trees; else rows.
     fn usual(&self) -> Resource {
-        if matches!(self.most_estimators(), Ok(Some(2..))) {
+        if matches!(self.n_folds(), Ok(None | Some(3..))) {
+            Resource::Folds
+        } else if matches!(self.most_estimators(), Ok(Some(2..))) {
             Resource::Estimators
         } else if self.n_folds().is_err() && self.rows().is_ok() {
             Resource::Rows
@@ -210,7 +218,7 @@ impl Means<'_> {
     }
 
     /// How many folds there are; none where that depends on the rows.
-    fn n_folds(&self) -> Result<Option<u32>, String> {
+    pub(crate) fn n_folds(&self) -> Result<Option<u32>, String> {
         if self.are_several_metrics {
             let says = "is by folds, which is for one metric, and more of them count here";
             return Err(says.to_owned());

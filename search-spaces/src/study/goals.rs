@@ -58,18 +58,10 @@ impl Goals {
             (true, false) => "the constraints play no part",
             (false, false) => "the other objectives and the constraints play no part",
         };
-        match root.get("early_termination") {
-            // On a rung a learner's trial has been measured by one metric.
-            Some(at) if has_learner => {
-                let says = "stops a learner's trials by one metric, and this job has several";
-                let mistake = Mistake::new(says, "one objective and no constraints");
-                findings.cannot_run(&at, mistake.hint("remove early_termination"));
-            }
-            Some(at) => {
-                let says = format!("judges trials by their reports of {metric} alone; {others}");
-                findings.notice(&at, &says);
-            }
-            None => {}
+        if let Some(at) = root.get("early_termination") {
+            let by = if has_learner { "on the way by" } else { "by their reports of" };
+            let says = format!("judges trials {by} {metric} alone; {others}");
+            findings.notice(&at, &says);
         }
         if let Some(at) = root.get("start_from") {
             let says = "says what to try first; of what came of earlier trials nothing is learnt, \

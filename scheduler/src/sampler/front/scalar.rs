@@ -3,13 +3,16 @@
 //! The augmented Chebyshev distance from the best of each loss, with weights drawn anew for every
 //! proposal, so that proposals spread along the front: J. Knowles, "ParEGO" (IEEE TEVC 2006).
 //! Deviations: weights are drawn from the whole simplex, and losses are on the scale of the front
-//! rather than of all trials. A trial that breaks a bound is put behind the median of those that keep
+//! rather than of all trials, as long as it is not in one corner of them. A trial that breaks a bound is put behind the median of those that keep
 //! all, further behind the farther it is from keeping them; where none does, that distance is all.
 
 use super::{Losses, front};
 
 /// What the sum of all losses adds to the worst one.
 const AUGMENTATION: f64 = 0.05;
+
+/// The front reaches at least so far, as a share of what the median of all trials is from the best.
+const LEAST_REACH: f64 = 0.1;
 
 /// One loss for each trial. `draw` gives numbers between 0 and 1.
 pub(in crate::sampler) fn scalars(trials: &[Losses], mut draw: impl FnMut() -> f64) -> Vec<f64> {
@@ -102,7 +105,11 @@ fn scales(judges: &[&[f64]], n_losses: usize) -> Vec<Scale> {
     let scale = |at: usize| {
         let (low, high) = bounds(&on_front, at);
         let (_, worst) = bounds(judges, at);
-        let reaches = [high - low, worst - low, 1.0];
+        // A front that ends in a corner has hardly any reach; what most trials lose counts then.
+        let mut own: Vec<f64> =
+            judges.iter().filter_map(|losses| losses.get(at).copied()).collect();
+        let usual = median(&mut own).map_or(0.0, |usual| LEAST_REACH * usual - LEAST_REACH * low);
+        let reaches = [(high - low).max(usual), worst - low, 1.0];
         let is_reach = |reach: &f64| reach.is_finite() && *reach > 1e-12 * low.abs();
         let reach = reaches.into_iter().find(is_reach).unwrap_or(f64::MAX);
         Scale { best: if low.is_finite() { low } else { 0.0 }, reach }
@@ -143,6 +150,13 @@ mod tests {
         let none = trials[3..].to_vec();
         let found = scalars(&none, || 0.5);
         assert!(found[0] < found[1] && found[0] == found[2], "{found:?}");
+    }
+
+    #[test]
+    fn a_front_in_a_corner_leaves_others_in_sight() {
+        let corner = [[1e-12, 8.0], [2e-12, 7.0], [0.5, 9.0], [0.7, 10.0], [0.9, 12.0]];
+        let found = scalars(&corner.map(|losses| Losses::new(losses, 0.0)), || 0.5);
+        assert!(found.iter().all(|scalar| scalar.abs() < 50.0), "{found:?}");
     }
 
     #[test]

@@ -72,8 +72,19 @@ impl Search<'_> {
         let mut rest: Vec<Candidate> = spread.into_iter().chain(local).collect();
         rest.sort_by(|a, b| b.log.total_cmp(&a.log));
         found.extend(rest);
-        found.truncate(MOST_RETURNED);
-        found.into_iter().map(|candidate| candidate.units).collect()
+        // Many settle to the same point where the best branch is a small one.
+        let mut points: Vec<Vec<f64>> = Vec::with_capacity(MOST_RETURNED);
+        for Candidate { mut units, .. } in found {
+            self.axes.settle(&mut units);
+            let is_same = |point: &Vec<f64>| {
+                let mut pairs = point.iter().zip(&units);
+                pairs.all(|(a, b)| a == b || a.is_nan() && b.is_nan())
+            };
+            if points.len() < MOST_RETURNED && !points.iter().any(is_same) {
+                points.push(units);
+            }
+        }
+        points
     }
 
     /// Points spread over the whole cube.
