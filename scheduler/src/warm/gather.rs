@@ -67,7 +67,7 @@ pub fn gather(study: &Study, seed: u64, sources: &Sources<'_>) -> Result<Start, 
     let mut bests: Vec<Vec<Configuration>> = Vec::new();
     let most = MOST_TAUGHT / study.start_from.len().max(1);
     for (index, origin) in study.start_from.iter().enumerate() {
-        match read(study, origin, sources) {
+        match read(study, seed, origin, sources) {
             Err(fault) => faults.push((index, fault)),
             Ok(None) => {}
             Ok(Some(read)) => {
@@ -156,9 +156,14 @@ struct Read {
 }
 
 /// Reads one source; none where it cannot be looked for.
-fn read(study: &Study, origin: &Origin, sources: &Sources<'_>) -> Result<Option<Read>, Fault> {
+fn read(
+    study: &Study,
+    seed: u64,
+    origin: &Origin,
+    sources: &Sources<'_>,
+) -> Result<Option<Read>, Fault> {
     match origin {
-        Origin::Study { study: name } => read_study(study, name, sources),
+        Origin::Study { study: name } => read_study(study, seed, name, sources),
         Origin::File { path, study: inner } => {
             let bytes = (sources.file)(path)?;
             let found = read_file(study, path, inner.as_deref(), &bytes)?;
@@ -167,7 +172,12 @@ fn read(study: &Study, origin: &Origin, sources: &Sources<'_>) -> Result<Option<
     }
 }
 
-fn read_study(study: &Study, name: &str, sources: &Sources<'_>) -> Result<Option<Read>, Fault> {
+fn read_study(
+    study: &Study,
+    seed: u64,
+    name: &str,
+    sources: &Sources<'_>,
+) -> Result<Option<Read>, Fault> {
     let Some(journal) = sources.journal else { return Ok(None) };
     let allowed = "the name of an earlier study, or a file";
     let asked = |error: &dyn std::fmt::Display| {
@@ -195,7 +205,7 @@ fn read_study(study: &Study, name: &str, sources: &Sources<'_>) -> Result<Option
         found.remarks.push("what it counts as better is the other way round than here".to_owned());
     }
     let winners = pick(journal, name).map_err(|error| asked(&error))?;
-    let is_same = stored::is_same(study, sources.digest, &record, &earlier);
+    let is_same = stored::is_same(study, seed, sources.digest, &record, &earlier);
     Ok(Some(Read { found, is_same, winners: Some(winners) }))
 }
 

@@ -58,12 +58,15 @@ pub(super) fn read(
 /// Whether its losses are those that this study would measure, so that they compare one to one.
 pub(super) fn is_same(
     study: &Study,
+    seed: u64,
     digest: Option<&str>,
     record: &StudyRecord,
     earlier: &Study,
 ) -> bool {
     digest.is_some()
         && digest == record.head.data_digest.as_deref()
+        // The folds follow from the seed.
+        && seed == record.head.seed
         && record.head.entities == 1
         && !record.is_partitioned()
         && study.data.as_ref().is_none_or(|data| data.partition_columns.is_empty())
