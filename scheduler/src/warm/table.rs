@@ -38,6 +38,12 @@ const VALUES: [&str; 10] = [
     "metric",
 ];
 
+/// The one among them whose larger values are better, whatever they are of: scikit-learn negates losses.
+const SCORE: &str = "mean_test_score";
+
+/// The one among them whose smaller values are better.
+const LOSS: &str = "loss";
+
 /// Names of what became of a trial, and words for a good end.
 const STATES: [&str; 4] = ["state", "status", "trial_state", "Status"];
 const GOOD_ENDS: [&str; 9] =
@@ -205,7 +211,9 @@ impl<'a> Rows<'a> {
             return;
         };
         let leaves = self.leaves(cells);
-        let loss = self.wanted.goal.loss(value);
+        let is_score = self.value.as_deref() == Some(SCORE) && self.wanted.metric != SCORE;
+        let goal = if is_score { Goal::Maximize } else { self.wanted.goal };
+        let loss = goal.loss(value);
         match (of("entity"), of("trial")) {
             (Some(entity), Some(trial)) => {
                 let shares = self.shares.get_or_insert_with(Shares::default);
@@ -226,9 +234,13 @@ impl<'a> Rows<'a> {
         if self.value.is_none() {
             let metric = self.wanted.metric;
             let own = [format!("metrics.{metric}"), format!("metrics/{metric}"), metric.to_owned()];
-            let usual = VALUES.iter().map(|name| (*name).to_owned());
-            let mut candidates = own.into_iter().chain(usual);
-            self.value = candidates.find(|candidate| names.contains(candidate));
+            let is_loss = self.wanted.goal == Goal::Minimize;
+            let usual = VALUES.into_iter().filter(|name| is_loss || *name != LOSS);
+            let mut candidates = own.into_iter().chain(usual.map(str::to_owned));
+            // Where nothing tells parameters from the rest, a parameter's name means the parameter.
+            let is_bare = self.style.is_none();
+            let is_taken = |name: &String| is_bare && self.wanted.parameters.contains(name);
+            self.value = candidates.find(|name| names.contains(name) && !is_taken(name));
         }
         if self.names.len() < 64 {
             let fresh: Vec<String> =

@@ -4,6 +4,7 @@ use std::fmt::Write;
 
 use fleetfit_scheduler::sampler;
 use fleetfit_scheduler::warm::{self, Fault, Sources, Start};
+use fleetfit_search_spaces::Configuration;
 
 use crate::sources::study;
 
@@ -73,6 +74,52 @@ fn broken_rows_are_left_out_and_the_rest_counts() {
     assert!(says("trials.csv", spread).starts_with("1 trials; "), "{}", says("trials.csv", spread));
     let lines = "{\"x\": 1, \"n\": 2, \"value\": 3}\n{\"x\": 1, \"n\": 2, \"val";
     assert!(says("trials.jsonl", lines).starts_with("1 trials; "), "{}", says("t.jsonl", lines));
+}
+
+fn bests(space: &str, goal: &str, text: &str) -> Vec<String> {
+    let job = crate::sources::job(space, "start_from: trials.csv");
+    let goal = format!("goal: {goal}, primary_metric: rmse");
+    let job = job.replace("goal: minimize, primary_metric: loss", &goal);
+    let study = fleetfit_search_spaces::Job::read("job.yaml", &job).unwrap().study().unwrap();
+    let file = |_: &str| Ok(text.as_bytes().to_vec());
+    let start = warm::gather(&study, 1, &Sources { journal: None, file: &file, digest: None });
+    match start {
+        Ok(start) => start.first.iter().map(Configuration::to_json).collect(),
+        Err(faults) => vec![faults[0].1.says.clone()],
+    }
+}
+
+#[test]
+fn a_score_is_turned_and_a_parameter_is_no_value() {
+    let scores = "param_x,mean_test_score\n1,-187\n2,-12\n";
+    let space = "{x: {type: int, min: 0, max: 9}}";
+    for goal in ["minimize", "maximize"] {
+        assert_eq!(bests(space, goal, scores)[0], r#"{"x":2}"#, "{goal}");
+    }
+    let losses = "x,loss\n1,187\n2,12\n";
+    assert_eq!(bests(space, "minimize", losses)[0], r#"{"x":2}"#);
+    let says = "has no value of a trial among its columns (x, loss)";
+    assert_eq!(bests(space, "maximize", losses), [says]);
+    let space = "{x: {type: int, min: 0, max: 9}, loss: [squared, absolute]}";
+    let own = "x,loss,score\n1,squared,187\n2,absolute,12\n";
+    assert_eq!(bests(space, "minimize", own)[0], r#"{"x":2,"loss":"absolute"}"#);
+    let own = "params_x,params_loss,loss\n1,squared,187\n2,absolute,12\n";
+    assert_eq!(bests(space, "minimize", own)[0], r#"{"x":2,"loss":"absolute"}"#);
+}
+
+#[test]
+fn shares_keep_the_order_however_much_worse_a_trial_is() {
+    let space = "{x: {type: int, min: 0, max: 9}}";
+    for entities in [&["a"][..], &["a", "b"]] {
+        let mut text = "trial,entity,value,configuration.x\n".to_owned();
+        for (trial, value) in [10, 50, 40, 30].into_iter().enumerate() {
+            for entity in entities {
+                writeln!(text, "{trial},{entity},{value},{}", trial * 3).unwrap();
+            }
+        }
+        let found = bests(space, "minimize", &text);
+        assert_eq!(found, [r#"{"x":0}"#, r#"{"x":9}"#, r#"{"x":6}"#, r#"{"x":3}"#]);
+    }
 }
 
 #[test]
