@@ -123,6 +123,33 @@ fn shares_keep_the_order_however_much_worse_a_trial_is() {
 }
 
 #[test]
+fn numbers_that_json_does_not_have_are_none_and_shift_no_trial() {
+    let lines = [
+        r#"{"op_code": 0, "worker_id": "w", "study_name": "s", "directions": [1]}"#,
+        r#"{"op_code": 4, "study_id": 0, "state": 1, "values": [NaN], "params": {"x": -Infinity}}"#,
+        r#"{"op_code": 4, "study_id": 0, "system_attrs": {"note\" NaN": Infinity}}"#,
+        r#"{"op_code": 4, "study_id": 0, "datetime"#,
+        r#"{"op_code": 4, "study_id": 7, "datetime"#,
+        r#"{"op_code": 4, "study_id": 0}"#,
+        r#"{"op_code": 5, "trial_id": 3, "param_name": "n", "param_value_internal": 4.0,
+            "distribution": "{\"name\": \"IntDistribution\", \"attributes\": {}}"}"#,
+        r#"{"op_code": 6, "trial_id": 3, "state": 1, "values": [0.5]}"#,
+        r#"{"op_code": 6, "trial_id": 1, "state": 1, "values": [Infinity]}"#,
+    ];
+    let text = lines.map(|line| line.replace('\n', "")).join("\n");
+    let start = gather("optuna.journal", text.as_bytes()).unwrap();
+    let said = &start.remarks[0].1;
+    assert!(said.contains("1 completed trial ") && said.contains("2 more did not"), "{said}");
+    assert!(said.contains("2 rows cannot be read"), "{said}");
+    assert!(start.first[0].to_json().ends_with(r#""n":4}"#), "{}", start.first[0].to_json());
+
+    let said = says("t.json", r#"[{"x": 1, "n": 2, "value": NaN}, {"x": 3, "n": 2, "value": 1}]"#);
+    assert!(said.starts_with("1 trials; ") && said.contains("1 more did not"), "{said}");
+    let said = says("t.jsonl", "{\"x\": 1, \"n\": 2, \"value\": 1, \"a\": -Infinity}\n{\"x\"");
+    assert!(said.starts_with("1 trials; "), "{said}");
+}
+
+#[test]
 fn losses_out_of_all_proportion_leave_the_search_sane() {
     let mut text = "x,n,value\n".to_owned();
     for i in 0..60_usize {
