@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use fleetfit_search_spaces::seed::mix;
 use fleetfit_search_spaces::{Algorithm, Configuration, Origin, SearchSpace, Study};
 
-use super::table::{Fault, Found, Tried, Wanted, best_and_latest, counted};
+use super::table::{Fault, Found, Tried, Wanted, best_and_latest, counted, lies_in};
 use super::{csv, fill, json, optuna, pick, study as stored};
 use crate::journal::Journal;
 use crate::query::{self, QueryError};
@@ -196,7 +196,7 @@ fn read_study(
         error => asked(&error),
     })?;
     let earlier = record.study().map_err(|error| asked(&error))?;
-    let found = stored::read(journal, &record, earlier.objective.goal);
+    let found = stored::read(journal, &record, earlier.objective.goal, &study.space);
     let mut found = found.map_err(|error| asked(&error))?;
     if !record.summary.status.is_over() {
         found.remarks.push("it has not ended; what it had found by now is what counts".to_owned());
@@ -224,10 +224,9 @@ fn read_file(study: &Study, path: &str, inner: Option<&str>, bytes: &[u8]) -> Re
         Fault::new("is no text", "a table of trials, JSON, or a journal of Optuna", hint)
     })?;
     let goal = study.objective.goal;
-    let names: Vec<String> = study.space.parameters.iter().map(|own| own.name.clone()).collect();
-    let wanted = Wanted { metric: &study.objective.metric, goal, parameters: &names };
+    let wanted = Wanted { metric: &study.objective.metric, goal, space: &study.space };
     if optuna::is_journal(text) {
-        return optuna::read(text, inner, goal);
+        return optuna::read(text, inner, goal, &study.space);
     }
     let mut found = match text.trim_start().starts_with(['[', '{']) {
         true => json::read(text, wanted)?,
@@ -254,21 +253,23 @@ struct Mapped {
 
 impl Mapped {
     fn new(space: &SearchSpace, mut read: Read, most: usize, salt: u64) -> Self {
-        let (mut unknown, mut missing, mut outside) = (Vec::new(), Vec::new(), Vec::new());
+        let mut missing = Vec::new();
+        let mut unknown: Vec<String> =
+            std::mem::take(&mut read.found.unknown).into_iter().collect();
+        let mut outside: Vec<String> =
+            std::mem::take(&mut read.found.outside).into_iter().collect();
         let mut fitting: Vec<(Configuration, f64)> = Vec::new();
         let mut kept: Vec<Tried> = Vec::new();
-        let mut space_is_shared = space.parameters.is_empty();
+        let mut space_is_shared = space.parameters.is_empty() || !outside.is_empty();
         for tried in std::mem::take(&mut read.found.tried) {
             let adopted = space.adopt(&tried.leaves);
             space_is_shared |= !adopted.part.0.is_empty() || !adopted.outside.is_empty();
+            let is_inside = lies_in(space, &adopted);
             unknown.extend(adopted.unknown);
             missing.extend(adopted.missing);
-            match adopted.outside.is_empty() {
-                true if !adopted.part.0.is_empty() || space.parameters.is_empty() => {
-                    kept.push(tried);
-                }
-                true => {}
-                false => outside.extend(adopted.outside),
+            outside.extend(adopted.outside);
+            if is_inside {
+                kept.push(tried);
             }
         }
         let n_fitting = kept.len();

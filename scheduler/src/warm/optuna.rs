@@ -8,7 +8,7 @@
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 
-use fleetfit_search_spaces::{Goal, Value};
+use fleetfit_search_spaces::{Goal, SearchSpace, Value};
 use serde::Deserialize;
 use serde_json::Value as Json;
 
@@ -87,7 +87,12 @@ pub(super) fn is_journal(text: &str) -> bool {
 }
 
 /// The trials of one study of a file; `study` names it where there are several.
-pub(super) fn read(text: &str, study: Option<&str>, goal: Goal) -> Result<Found, Fault> {
+pub(super) fn read(
+    text: &str,
+    study: Option<&str>,
+    goal: Goal,
+    space: &SearchSpace,
+) -> Result<Found, Fault> {
     let mut replay = Replay::default();
     for line in text.lines().filter(|line| !line.trim().is_empty()) {
         let plain = without_words(line);
@@ -114,12 +119,12 @@ pub(super) fn read(text: &str, study: Option<&str>, goal: Goal) -> Result<Found,
     for trial in replay.trials.into_iter().filter(|trial| trial.study == id) {
         match trial.value.filter(|value| trial.state == COMPLETE && value.is_finite()) {
             Some(value) => {
-                found.push(Tried { leaves: trial.leaves, loss: goal.loss(value) });
+                found.push(Tried { leaves: trial.leaves, loss: goal.loss(value) }, space);
             }
             None => found.n_without += 1,
         }
     }
-    if found.tried.is_empty() && found.n_without == 0 {
+    if found.n_completed == 0 && found.n_without == 0 {
         let says = format!("holds no trials of {}", found.kind.rsplit(' ').next().unwrap_or(""));
         return Err(Fault::new(says, "trials", "leave it out"));
     }

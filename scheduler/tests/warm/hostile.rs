@@ -150,6 +150,19 @@ fn numbers_that_json_does_not_have_are_none_and_shift_no_trial() {
 }
 
 #[test]
+fn of_many_rows_those_outside_of_the_space_push_none_out() {
+    let mut text = "x,n,value\n1,2,5\n".to_owned();
+    for i in 0..40_000_u32 {
+        writeln!(text, "{},3,{}", if i % 2 == 0 { 11 } else { -7 }, i % 5).unwrap();
+    }
+    let start = gather("trials.csv", text.as_bytes()).unwrap();
+    assert_eq!(start.earlier.len(), 1);
+    let said = &start.remarks[0].1;
+    assert!(said.contains("40000 of them lie outside of this space (x)"), "{said}");
+    assert!(!said.contains("the best and the latest"), "{said}");
+}
+
+#[test]
 fn losses_out_of_all_proportion_leave_the_search_sane() {
     let mut text = "x,n,value\n".to_owned();
     for i in 0..60_usize {
