@@ -163,6 +163,36 @@ fn of_many_rows_those_outside_of_the_space_push_none_out() {
 }
 
 #[test]
+fn a_table_of_configurations_is_whole_or_says_where_it_is_not() {
+    let told = |text: &str| match warm::configurations(text) {
+        Ok(rows) => rows.iter().map(|(line, row)| format!("{line} {row}")).collect::<Vec<_>>(),
+        Err(faults) => {
+            faults.iter().map(|(line, fault)| format!("{line}: {}", fault.says)).collect()
+        }
+    };
+    let text = "x,m.k,word\n1,2,\"a\nb\"\n\n,,\n3,,None\n";
+    let rows = [r#"2 {"m":{"k":2},"word":"a\nb","x":1}"#, r#"6 {"word":"None","x":3}"#];
+    let mut found = told(text);
+    // The order of names is the map's affair.
+    found[0] = found[0].replace(r#"{"x":1,"m":{"k":2},"word":"a\nb"}"#, &rows[0][2..]);
+    found[1] = found[1].replace(r#"{"x":3,"word":"None"}"#, &rows[1][2..]);
+    assert_eq!(found, rows);
+    let wrong = "x,n,x\n1,2,3\n1,2\n1,2,3,4\n\"1,2,3\n";
+    assert_eq!(
+        told(wrong),
+        [
+            "1: two columns called x",
+            "3: 2 cells under 3 names",
+            "4: 4 cells under 3 names",
+            "5: a quote that is not closed",
+        ]
+    );
+    for text in ["", "\n", "x,n\n", "x,n\n\n"] {
+        assert_eq!(told(text), ["1: no configuration"]);
+    }
+}
+
+#[test]
 fn losses_out_of_all_proportion_leave_the_search_sane() {
     let mut text = "x,n,value\n".to_owned();
     for i in 0..60_usize {
