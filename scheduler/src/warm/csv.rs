@@ -11,6 +11,9 @@ use super::table::{Cell, Fault, Found, Rows, Wanted, typed};
 /// The most columns that a table may have.
 const MAX_COLUMNS: usize = 10_000;
 
+/// Words for a cell without anything in it, where they are no values of a parameter.
+const NOTHING: [&str; 4] = ["nan", "NaN", "None", "null"];
+
 /// Reads a table whose first row names the columns.
 pub(super) fn read(text: &str, wanted: Wanted<'_>) -> Result<Found, Fault> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
@@ -24,6 +27,7 @@ pub(super) fn read(text: &str, wanted: Wanted<'_>) -> Result<Found, Fault> {
         return Err(Fault::new(says, "a table of trials", "leave out what is no parameter"));
     }
     let mut rows = Rows::new(wanted);
+    rows.learn(&names);
     while let Some((cells, is_whole)) = records.next_record() {
         if cells.len() == 1 && cells[0].trim().is_empty() {
             continue;
@@ -40,7 +44,7 @@ pub(super) fn read(text: &str, wanted: Wanted<'_>) -> Result<Found, Fault> {
                 if let Ok(json @ Json::Object(_)) = serde_json::from_str(cell) {
                     flatten(name, &json, &mut nested);
                 }
-            } else if !matches!(cell, "" | "nan" | "NaN" | "None" | "null") {
+            } else if !cell.is_empty() && (!NOTHING.contains(&cell) || rows.holds(name, cell)) {
                 own.push(Cell { name: name.clone(), value: typed(cell) });
             }
         }

@@ -242,7 +242,16 @@ impl<'a> Rows<'a> {
         }
     }
 
-    fn learn(&mut self, names: &[String]) {
+    /// Whether a word that may stand for nothing is to be held against the parameter of its column:
+    /// one of the branches of a choice may be without it, any other parameter was set to it.
+    pub(super) fn holds(&self, name: &str, word: &str) -> bool {
+        let Some(path) = self.path(name) else { return false };
+        let own = self.wanted.space.parameters.iter().find(|own| own.name == path);
+        own.is_some_and(|own| !own.domain.has_branches()) || self.wanted.space.has_word(&path, word)
+    }
+
+    /// What its rows are called, before the first of them.
+    pub(super) fn learn(&mut self, names: &[String]) {
         if self.n_rows > LEARNT_FROM && self.style.is_some() && self.value.is_some() {
             return;
         }
@@ -273,20 +282,20 @@ impl<'a> Rows<'a> {
     }
 
     fn leaves(&self, cells: &[Cell]) -> Vec<(String, Value)> {
-        let path = |name: &str| name.replace('/', ".");
-        let leaf = |cell: &Cell| match self.style {
-            Some((prefix, _)) => {
-                let name = cell.name.strip_prefix(prefix)?;
-                Some((path(name), cell.value.clone()))
-            }
+        let leaf = |cell: &Cell| Some((self.path(&cell.name)?, cell.value.clone()));
+        cells.iter().filter_map(leaf).collect()
+    }
+
+    /// The dotted path of the parameter that a column is of, if of any.
+    fn path(&self, name: &str) -> Option<String> {
+        let own = match self.style {
+            Some((prefix, _)) => name.strip_prefix(prefix)?,
             None => {
-                let is_other = OTHERS.contains(&cell.name.as_str())
-                    && !self.has_parameter(&cell.name)
-                    || Some(&cell.name) == self.value.as_ref();
-                (!is_other).then(|| (path(&cell.name), cell.value.clone()))
+                let is_other = OTHERS.contains(&name) && !self.has_parameter(name);
+                Some(name).filter(|name| !is_other && Some(*name) != self.value.as_deref())?
             }
         };
-        cells.iter().filter_map(leaf).collect()
+        Some(own.replace('/', "."))
     }
 
     /// What all rows come to.

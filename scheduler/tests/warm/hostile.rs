@@ -193,6 +193,25 @@ fn a_table_of_configurations_is_whole_or_says_where_it_is_not() {
 }
 
 #[test]
+fn words_for_nothing_are_words_where_a_choice_has_them() {
+    let space = "{x: {type: int, min: 0, max: 9}, penalty: [None, l1]}";
+    let text = "x,penalty,value\n1,None,1\n2,l1,2\n3,nan,0\nnan,l1,0\n,l1,3\n";
+    let found = bests(space, "minimize", text);
+    assert_eq!(found[0], r#"{"x":1,"penalty":"None"}"#);
+    assert_eq!(found[1], r#"{"x":2,"penalty":"l1"}"#);
+    // An empty cell leaves the parameter open; what fits no value leaves the trial out.
+    assert!(
+        found.len() <= 3 && found.iter().all(|own| !own.starts_with(r#"{"x":3,"#)),
+        "{found:?}"
+    );
+    // A branch is without the parameters of the others.
+    let space = "{model: [{kind: svm, c: {type: int, min: 0, max: 9}}, {kind: knn, k: [1, 2]}]}";
+    let text = "model.kind,model.c,model.k,value\nsvm,4,nan,1\nknn,nan,1,2\n";
+    let found = bests(space, "minimize", text);
+    assert_eq!(found, [r#"{"model":{"kind":"svm","c":4}}"#, r#"{"model":{"kind":"knn","k":1}}"#]);
+}
+
+#[test]
 fn losses_out_of_all_proportion_leave_the_search_sane() {
     let mut text = "x,n,value\n".to_owned();
     for i in 0..60_usize {
