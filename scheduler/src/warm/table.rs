@@ -38,7 +38,8 @@ const VALUES: [&str; 10] = [
     "metric",
 ];
 
-/// The one among them whose larger values are better, whatever they are of: scikit-learn negates losses.
+/// The one among them whose larger values are better, whatever they are of: scikit-learn negates
+/// losses.
 const SCORE: &str = "mean_test_score";
 
 /// The one among them whose smaller values are better.
