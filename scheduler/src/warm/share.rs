@@ -1,6 +1,7 @@
 //! One loss of a configuration that was tried for several entities, whose own losses may be of any
 //! size: the mean of how much worse each one is than the first of its entity, as a share of that,
-//! bent into (-1, 1) so that no entity outweighs the others. Of a single entity it is the loss itself.
+//! bent into (-1, 1) so that no entity outweighs the others. Of a single entity it is the loss
+//! itself.
 
 use std::collections::HashMap;
 
