@@ -29,8 +29,8 @@ struct Given {
 enum Origin {
     /// A document, and the path of the list in it.
     Document(Box<Job>, String),
-    /// A table, one configuration a row, the first in the second row.
-    Table(String),
+    /// A table, and the line of each configuration.
+    Table(String, Vec<u32>),
     /// The command line.
     Sets(Vec<(String, String)>),
 }
@@ -106,7 +106,7 @@ fn from_file(path: &Path) -> Result<Given, Failure> {
     let (file, text, _) = read(path)?;
     let is_table = path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("csv"));
     if is_table {
-        return Ok(Given { list: warm::configurations(&text), origin: Origin::Table(file) });
+        return from_table(file, &text);
     }
     let job = Job::read(&file, &text).map_err(Failure::Problems)?;
     if !job.mistakes.is_empty() {
@@ -127,6 +127,21 @@ fn from_file(path: &Path) -> Result<Given, Failure> {
         return Err(Failure::problem(problem));
     }
     Ok(Given { list, origin: Origin::Document(Box::new(job), at) })
+}
+
+fn from_table(file: String, text: &str) -> Result<Given, Failure> {
+    let rows = warm::configurations(text).map_err(|faults| {
+        let problems = faults.into_iter().map(|(line, fault)| Problem {
+            place: Place { file: file.clone(), line, column: 1, path: String::new() },
+            message: fault.says.clone(),
+            found: fault.says,
+            allowed: fault.allowed,
+            hint: Some(fault.hint),
+        });
+        Failure::Problems(Problems(problems.collect()))
+    })?;
+    let (lines, list) = rows.into_iter().unzip();
+    Ok(Given { list, origin: Origin::Table(file, lines) })
 }
 
 impl Given {
@@ -154,8 +169,9 @@ impl Given {
                 };
                 job.problem_at(&path, "", "", None).place
             }
-            Origin::Table(file) => {
-                let line = index.parse::<u32>().map_or(0, |index| index.saturating_add(2));
+            Origin::Table(file, lines) => {
+                let line = index.parse().ok().and_then(|index: usize| lines.get(index));
+                let line = line.copied().unwrap_or_default();
                 Place { file: file.clone(), line, column: 1, path: inner.to_owned() }
             }
             Origin::Sets(sets) => {

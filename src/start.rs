@@ -68,8 +68,16 @@ fn read(path: &Path) -> Result<Vec<u8>, Fault> {
         allowed: "a file of trials".to_owned(),
         hint: hint.to_owned(),
     };
-    if path.is_dir() {
-        return Err(refuse("is a folder".to_owned(), "name the file inside it"));
+    // To open a pipe waits for whoever writes to it, perhaps for ever.
+    match std::fs::metadata(path) {
+        Ok(metadata) if metadata.is_dir() => {
+            return Err(refuse("is a folder".to_owned(), "name the file inside it"));
+        }
+        Ok(metadata) if !metadata.is_file() => {
+            let says = "is no regular file, but a pipe, a socket or a device".to_owned();
+            return Err(refuse(says, "write the trials to a file, and name that"));
+        }
+        _ => {}
     }
     let mut bytes = Vec::new();
     let opened = std::fs::File::open(path);

@@ -1,5 +1,7 @@
 //! A table of trials as text: comma-separated values as RFC 4180 has them, with `;` or tabs as well.
 
+use std::collections::BTreeSet;
+
 use fleetfit_search_spaces::Value;
 use serde_json::{Map, Value as Json};
 
@@ -9,11 +11,13 @@ use super::table::{Cell, Fault, Found, Rows, Wanted, typed};
 /// The most columns that a table may have.
 const MAX_COLUMNS: usize = 10_000;
 
+/// Words for a cell without anything in it, where they are no values of a parameter.
+const NOTHING: [&str; 4] = ["nan", "NaN", "None", "null"];
+
 /// Reads a table whose first row names the columns.
 pub(super) fn read(text: &str, wanted: Wanted<'_>) -> Result<Found, Fault> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    let delimiter = delimiter(text);
-    let mut records = Records { rest: text, delimiter };
+    let mut records = Records::new(text);
     let names: Vec<String> = match records.next_record() {
         Some((cells, true)) => cells.into_iter().map(|cell| cell.trim().to_owned()).collect(),
         _ => Vec::new(),
@@ -23,6 +27,7 @@ pub(super) fn read(text: &str, wanted: Wanted<'_>) -> Result<Found, Fault> {
         return Err(Fault::new(says, "a table of trials", "leave out what is no parameter"));
     }
     let mut rows = Rows::new(wanted);
+    rows.learn(&names);
     while let Some((cells, is_whole)) = records.next_record() {
         if cells.len() == 1 && cells[0].trim().is_empty() {
             continue;
@@ -39,7 +44,7 @@ pub(super) fn read(text: &str, wanted: Wanted<'_>) -> Result<Found, Fault> {
                 if let Ok(json @ Json::Object(_)) = serde_json::from_str(cell) {
                     flatten(name, &json, &mut nested);
                 }
-            } else if !matches!(cell, "" | "nan" | "NaN" | "None" | "null") {
+            } else if !cell.is_empty() && (!NOTHING.contains(&cell) || rows.holds(name, cell)) {
                 own.push(Cell { name: name.clone(), value: typed(cell) });
             }
         }
@@ -55,38 +60,70 @@ pub(super) fn read(text: &str, wanted: Wanted<'_>) -> Result<Found, Fault> {
     rows.end()
 }
 
-/// The rows of a table as configurations, as JSON has them: a column is a parameter, dots in its name
-/// lead into conditional ones, and an empty cell leaves it open.
-pub fn configurations(text: &str) -> Vec<Json> {
+/// The rows of a table as configurations, as JSON has them, each with the number of its line: a
+/// column is a parameter, dots in its name lead into conditional ones, and an empty cell leaves it
+/// open. Everything wrong with it stands with its line as well.
+pub fn configurations(text: &str) -> Result<Vec<(u32, Json)>, Vec<(u32, Fault)>> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    let mut records = Records { rest: text, delimiter: delimiter(text) };
-    let Some((names, _)) = records.next_record() else { return Vec::new() };
+    let mut records = Records::new(text);
+    let names: Vec<String> = match records.next_record() {
+        Some((cells, _)) => cells.into_iter().map(|cell| cell.trim().to_owned()).collect(),
+        None => Vec::new(),
+    };
+    let mut faults: Vec<(u32, Fault)> = twice(&names).map(|fault| (1, fault)).collect();
     let mut all = Vec::new();
-    while let Some((cells, _)) = records.next_record() {
-        if cells.iter().all(|cell| cell.trim().is_empty()) {
+    while let Some((cells, is_whole)) = records.next_record() {
+        let line = records.line;
+        if !is_whole {
+            let hint = "close it with a quote; two of them mean one";
+            let says = "a quote that is not closed";
+            faults.push((line, Fault::new(says, "a whole row", hint)));
+        } else if cells.iter().all(|cell| cell.trim().is_empty()) {
             continue;
+        } else if cells.len() == names.len() {
+            all.push((line, configuration(&names, &cells)));
+        } else {
+            let says = format!("{} cells under {} names", cells.len(), names.len());
+            let hint = "write a cell for each name; an empty one leaves its parameter open";
+            faults.push((line, Fault::new(says, "as many cells as the first row names", hint)));
         }
-        let mut configuration = Json::Object(Map::new());
-        for (name, cell) in names.iter().zip(&cells) {
-            let value = match typed(cell.trim()) {
-                Value::Text(text) if text.is_empty() => continue,
-                Value::Text(text) => Json::from(text),
-                Value::Bool(value) => Json::from(value),
-                Value::Int(value) => Json::from(value),
-                Value::Float(value) => Json::from(value),
-            };
-            let mut place = &mut configuration;
-            for step in name.trim().split('.') {
-                if !place.is_object() {
-                    *place = Json::Object(Map::new());
-                }
-                place = &mut place[step];
-            }
-            *place = value;
-        }
-        all.push(configuration);
     }
-    all
+    if all.is_empty() && faults.is_empty() {
+        let hint = "write the parameters' names in the first row, and a configuration a row";
+        faults.push((1, Fault::new("no configuration", "a table of configurations", hint)));
+    }
+    if faults.is_empty() { Ok(all) } else { Err(faults) }
+}
+
+/// The columns that are called as one before them.
+fn twice(names: &[String]) -> impl Iterator<Item = Fault> {
+    let mut seen = BTreeSet::new();
+    names.iter().filter(move |name| !name.is_empty() && !seen.insert(*name)).map(|name| {
+        let says = format!("two columns called {name}");
+        Fault::new(says, "each parameter once", "leave one of the columns out")
+    })
+}
+
+fn configuration(names: &[String], cells: &[String]) -> Json {
+    let mut configuration = Json::Object(Map::new());
+    for (name, cell) in names.iter().zip(cells) {
+        let value = match typed(cell.trim()) {
+            Value::Text(text) if text.is_empty() => continue,
+            Value::Text(text) => Json::from(text),
+            Value::Bool(value) => Json::from(value),
+            Value::Int(value) => Json::from(value),
+            Value::Float(value) => Json::from(value),
+        };
+        let mut place = &mut configuration;
+        for step in name.split('.') {
+            if !place.is_object() {
+                *place = Json::Object(Map::new());
+            }
+            place = &mut place[step];
+        }
+        *place = value;
+    }
+    configuration
 }
 
 /// What parts the names of the columns.
@@ -105,19 +142,28 @@ fn delimiter(text: &str) -> char {
 struct Records<'a> {
     rest: &'a str,
     delimiter: char,
+    /// The line that the row begins in which was read last, from 1.
+    line: u32,
+    next_line: u32,
 }
 
-impl Records<'_> {
+impl<'a> Records<'a> {
+    fn new(text: &'a str) -> Self {
+        Self { rest: text, delimiter: delimiter(text), line: 0, next_line: 1 }
+    }
+
     /// The cells of the next row, and whether it ends before a quote is closed. None at the end.
     fn next_record(&mut self) -> Option<(Vec<String>, bool)> {
         if self.rest.is_empty() {
             return None;
         }
+        self.line = self.next_line;
         let mut cells = vec![String::new()];
         let mut is_quoted = false;
         let mut letters = self.rest.char_indices().peekable();
         while let Some((at, letter)) = letters.next() {
             let Some(cell) = cells.last_mut() else { break };
+            self.next_line = self.next_line.saturating_add(u32::from(letter == '\n'));
             match letter {
                 '"' if is_quoted => match letters.peek() {
                     Some((_, '"')) => {

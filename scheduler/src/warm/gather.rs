@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use fleetfit_search_spaces::seed::mix;
 use fleetfit_search_spaces::{Algorithm, Configuration, Origin, SearchSpace, Study};
 
-use super::table::{Fault, Found, Tried, Wanted, best_and_latest, counted};
+use super::table::{Fault, Found, Tried, Wanted, best_and_latest, counted, lies_in};
 use super::{csv, fill, json, optuna, pick, study as stored};
 use crate::journal::Journal;
 use crate::query::{self, QueryError};
@@ -67,7 +67,7 @@ pub fn gather(study: &Study, seed: u64, sources: &Sources<'_>) -> Result<Start, 
     let mut bests: Vec<Vec<Configuration>> = Vec::new();
     let most = MOST_TAUGHT / study.start_from.len().max(1);
     for (index, origin) in study.start_from.iter().enumerate() {
-        match read(study, origin, sources) {
+        match read(study, seed, origin, sources) {
             Err(fault) => faults.push((index, fault)),
             Ok(None) => {}
             Ok(Some(read)) => {
@@ -156,9 +156,14 @@ struct Read {
 }
 
 /// Reads one source; none where it cannot be looked for.
-fn read(study: &Study, origin: &Origin, sources: &Sources<'_>) -> Result<Option<Read>, Fault> {
+fn read(
+    study: &Study,
+    seed: u64,
+    origin: &Origin,
+    sources: &Sources<'_>,
+) -> Result<Option<Read>, Fault> {
     match origin {
-        Origin::Study { study: name } => read_study(study, name, sources),
+        Origin::Study { study: name } => read_study(study, seed, name, sources),
         Origin::File { path, study: inner } => {
             let bytes = (sources.file)(path)?;
             let found = read_file(study, path, inner.as_deref(), &bytes)?;
@@ -167,7 +172,12 @@ fn read(study: &Study, origin: &Origin, sources: &Sources<'_>) -> Result<Option<
     }
 }
 
-fn read_study(study: &Study, name: &str, sources: &Sources<'_>) -> Result<Option<Read>, Fault> {
+fn read_study(
+    study: &Study,
+    seed: u64,
+    name: &str,
+    sources: &Sources<'_>,
+) -> Result<Option<Read>, Fault> {
     let Some(journal) = sources.journal else { return Ok(None) };
     let allowed = "the name of an earlier study, or a file";
     let asked = |error: &dyn std::fmt::Display| {
@@ -186,7 +196,7 @@ fn read_study(study: &Study, name: &str, sources: &Sources<'_>) -> Result<Option
         error => asked(&error),
     })?;
     let earlier = record.study().map_err(|error| asked(&error))?;
-    let found = stored::read(journal, &record, earlier.objective.goal);
+    let found = stored::read(journal, &record, earlier.objective.goal, &study.space);
     let mut found = found.map_err(|error| asked(&error))?;
     if !record.summary.status.is_over() {
         found.remarks.push("it has not ended; what it had found by now is what counts".to_owned());
@@ -195,7 +205,7 @@ fn read_study(study: &Study, name: &str, sources: &Sources<'_>) -> Result<Option
         found.remarks.push("what it counts as better is the other way round than here".to_owned());
     }
     let winners = pick(journal, name).map_err(|error| asked(&error))?;
-    let is_same = stored::is_same(study, sources.digest, &record, &earlier);
+    let is_same = stored::is_same(study, seed, sources.digest, &record, &earlier);
     Ok(Some(Read { found, is_same, winners: Some(winners) }))
 }
 
@@ -214,10 +224,9 @@ fn read_file(study: &Study, path: &str, inner: Option<&str>, bytes: &[u8]) -> Re
         Fault::new("is no text", "a table of trials, JSON, or a journal of Optuna", hint)
     })?;
     let goal = study.objective.goal;
-    let names: Vec<String> = study.space.parameters.iter().map(|own| own.name.clone()).collect();
-    let wanted = Wanted { metric: &study.objective.metric, goal, parameters: &names };
+    let wanted = Wanted { metric: &study.objective.metric, goal, space: &study.space };
     if optuna::is_journal(text) {
-        return optuna::read(text, inner, goal);
+        return optuna::read(text, inner, goal, &study.space);
     }
     let mut found = match text.trim_start().starts_with(['[', '{']) {
         true => json::read(text, wanted)?,
@@ -244,21 +253,23 @@ struct Mapped {
 
 impl Mapped {
     fn new(space: &SearchSpace, mut read: Read, most: usize, salt: u64) -> Self {
-        let (mut unknown, mut missing, mut outside) = (Vec::new(), Vec::new(), Vec::new());
+        let mut missing = Vec::new();
+        let mut unknown: Vec<String> =
+            std::mem::take(&mut read.found.unknown).into_iter().collect();
+        let mut outside: Vec<String> =
+            std::mem::take(&mut read.found.outside).into_iter().collect();
         let mut fitting: Vec<(Configuration, f64)> = Vec::new();
         let mut kept: Vec<Tried> = Vec::new();
-        let mut space_is_shared = space.parameters.is_empty();
+        let mut space_is_shared = space.parameters.is_empty() || !outside.is_empty();
         for tried in std::mem::take(&mut read.found.tried) {
             let adopted = space.adopt(&tried.leaves);
             space_is_shared |= !adopted.part.0.is_empty() || !adopted.outside.is_empty();
+            let is_inside = lies_in(space, &adopted);
             unknown.extend(adopted.unknown);
             missing.extend(adopted.missing);
-            match adopted.outside.is_empty() {
-                true if !adopted.part.0.is_empty() || space.parameters.is_empty() => {
-                    kept.push(tried);
-                }
-                true => {}
-                false => outside.extend(adopted.outside),
+            outside.extend(adopted.outside);
+            if is_inside {
+                kept.push(tried);
             }
         }
         let n_fitting = kept.len();

@@ -12,7 +12,7 @@ const MAX_DEPTH: usize = 16;
 /// Reads a document, or one a line.
 pub(super) fn read(text: &str, wanted: Wanted<'_>) -> Result<Found, Fault> {
     let mut rows = Rows::new(wanted);
-    match serde_json::from_str::<Json>(text) {
+    match parsed(text) {
         Ok(Json::Array(items)) => items.iter().for_each(|item| push(item, &mut rows)),
         Ok(Json::Object(map)) => match map.get("trials") {
             Some(Json::Array(items)) => items.iter().for_each(|item| push(item, &mut rows)),
@@ -22,7 +22,7 @@ pub(super) fn read(text: &str, wanted: Wanted<'_>) -> Result<Found, Fault> {
         Ok(_) => rows.broken(),
         Err(_) => {
             for line in text.lines().filter(|line| !line.trim().is_empty()) {
-                match serde_json::from_str::<Json>(line) {
+                match parsed(line) {
                     Ok(item) => push(&item, &mut rows),
                     Err(_) => rows.broken(),
                 }
@@ -30,6 +30,45 @@ pub(super) fn read(text: &str, wanted: Wanted<'_>) -> Result<Found, Fault> {
         }
     }
     rows.end()
+}
+
+fn parsed(text: &str) -> Result<Json, serde_json::Error> {
+    serde_json::from_str(text).or_else(|error| match without_words(text) {
+        Some(text) => serde_json::from_str(&text),
+        None => Err(error),
+    })
+}
+
+/// The text with null for the numbers that Python writes and JSON does not have; none without any.
+pub(super) fn without_words(text: &str) -> Option<String> {
+    const WORDS: [&str; 3] = ["-Infinity", "Infinity", "NaN"];
+    if !text.contains("Infinity") && !text.contains("NaN") {
+        return None;
+    }
+    let mut plain = String::with_capacity(text.len());
+    let mut rest = text;
+    let (mut is_quoted, mut is_changed) = (false, false);
+    while let Some(letter) = rest.chars().next() {
+        if !is_quoted && let Some(after) = WORDS.iter().find_map(|word| rest.strip_prefix(word)) {
+            plain.push_str("null");
+            is_changed = true;
+            rest = after;
+            continue;
+        }
+        plain.push(letter);
+        rest = &rest[letter.len_utf8()..];
+        match letter {
+            '"' => is_quoted = !is_quoted,
+            '\\' if is_quoted => {
+                if let Some(escaped) = rest.chars().next() {
+                    plain.push(escaped);
+                    rest = &rest[escaped.len_utf8()..];
+                }
+            }
+            _ => {}
+        }
+    }
+    is_changed.then_some(plain)
 }
 
 fn push(item: &Json, rows: &mut Rows<'_>) {

@@ -2,15 +2,17 @@
 //! (`optuna/storages/journal/_storage.py`, version 5; earlier ones write the same).
 //!
 //! Attributes, intermediate values and times are passed over. A line that cannot be read, as the last
-//! one of a file that is being written, is passed over and counted.
+//! one of a file that is being written, is passed over and counted; if it created a trial, that keeps
+//! its number. Numbers that JSON does not have are as good as none.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 
-use fleetfit_search_spaces::{Goal, Value};
+use fleetfit_search_spaces::{Goal, SearchSpace, Value};
 use serde::Deserialize;
 use serde_json::Value as Json;
 
+use super::json::without_words;
 use super::table::{Fault, Found, Tried};
 
 /// One operation, as far as it matters here.
@@ -29,8 +31,8 @@ struct Line<'a> {
     distribution: Option<Cow<'a, str>>,
     state: Option<u8>,
     value: Option<f64>,
-    values: Option<Vec<f64>>,
-    params: Option<BTreeMap<String, f64>>,
+    values: Option<Vec<Option<f64>>>,
+    params: Option<BTreeMap<String, Option<f64>>>,
     distributions: Option<HashMap<String, String>>,
 }
 
@@ -44,6 +46,7 @@ const LAST_OPERATION: u8 = 10;
 
 const RUNNING: u8 = 0;
 const COMPLETE: u8 = 1;
+const FAIL: u8 = 3;
 const WAITING: u8 = 4;
 
 /// How a stored number becomes a parameter's value.
@@ -84,14 +87,19 @@ pub(super) fn is_journal(text: &str) -> bool {
 }
 
 /// The trials of one study of a file; `study` names it where there are several.
-pub(super) fn read(text: &str, study: Option<&str>, goal: Goal) -> Result<Found, Fault> {
+pub(super) fn read(
+    text: &str,
+    study: Option<&str>,
+    goal: Goal,
+    space: &SearchSpace,
+) -> Result<Found, Fault> {
     let mut replay = Replay::default();
     for line in text.lines().filter(|line| !line.trim().is_empty()) {
-        match serde_json::from_str::<Line<'_>>(line) {
+        let plain = without_words(line);
+        match serde_json::from_str::<Line<'_>>(plain.as_deref().unwrap_or(line)) {
             Ok(line) if line.op_code <= LAST_OPERATION => replay.apply(line),
-            // Python writes numbers that JSON does not have; none of them is of use here.
-            Err(_) if line.contains("NaN") || line.contains("Infinity") => {}
-            _ => replay.n_broken += 1,
+            Ok(_) => replay.n_broken += 1,
+            Err(_) => replay.pass_over(line),
         }
     }
     let (&id, chosen) = replay.choose(study)?;
@@ -111,12 +119,12 @@ pub(super) fn read(text: &str, study: Option<&str>, goal: Goal) -> Result<Found,
     for trial in replay.trials.into_iter().filter(|trial| trial.study == id) {
         match trial.value.filter(|value| trial.state == COMPLETE && value.is_finite()) {
             Some(value) => {
-                found.push(Tried { leaves: trial.leaves, loss: goal.loss(value) });
+                found.push(Tried { leaves: trial.leaves, loss: goal.loss(value) }, space);
             }
             None => found.n_without += 1,
         }
     }
-    if found.tried.is_empty() && found.n_without == 0 {
+    if found.n_completed == 0 && found.n_without == 0 {
         let says = format!("holds no trials of {}", found.kind.rsplit(' ').next().unwrap_or(""));
         return Err(Fault::new(says, "trials", "leave it out"));
     }
@@ -171,10 +179,21 @@ impl Replay {
             SET_STATE => {
                 if let Some(trial) = open(&mut self.trials, line.trial_id) {
                     trial.state = line.state.unwrap_or(trial.state);
-                    trial.value = line.values.and_then(|values| values.first().copied());
+                    trial.value = first(line.values);
                 }
             }
             _ => {}
+        }
+    }
+
+    /// A line that cannot be read.
+    fn pass_over(&mut self, line: &str) {
+        self.n_broken += 1;
+        let study = named_number(line, "study_id");
+        let is_refused = study.is_some_and(|id| !self.studies.contains_key(&id));
+        if named_number(line, "op_code") == Some(u64::from(CREATE_TRIAL)) && !is_refused {
+            // Of no study, so that it counts nowhere else; the trials after it have higher numbers.
+            self.trials.push(Trial { study: u64::MAX, state: FAIL, ..Trial::default() });
         }
     }
 
@@ -199,11 +218,12 @@ impl Replay {
         let distributions = line.distributions.unwrap_or_default();
         for (name, internal) in line.params.unwrap_or_default() {
             let meaning = distributions.get(&name).and_then(|text| self.meaning(text));
-            if let Some(value) = meaning.and_then(|meaning| meaning.of(internal)) {
+            let value = meaning.zip(internal).and_then(|(meaning, internal)| meaning.of(internal));
+            if let Some(value) = value {
                 leaves.push((name, value));
             }
         }
-        let value = line.value.or_else(|| line.values.and_then(|values| values.first().copied()));
+        let value = line.value.or_else(|| first(line.values));
         let state = line.state.unwrap_or(RUNNING);
         self.trials.push(Trial { study, state, value, leaves });
     }
@@ -229,6 +249,19 @@ impl Replay {
         self.meanings.insert(text.to_owned(), meaning.clone());
         Some(meaning)
     }
+}
+
+/// What comes first of several objectives.
+fn first(values: Option<Vec<Option<f64>>>) -> Option<f64> {
+    values.and_then(|values| values.first().copied().flatten())
+}
+
+/// A whole number of a line that need not be JSON.
+fn named_number(line: &str, name: &str) -> Option<u64> {
+    let (_, rest) = line.split_once(&format!("\"{name}\""))?;
+    let rest = rest.trim_start().strip_prefix(':')?.trim_start();
+    let end = rest.find(|letter: char| !letter.is_ascii_digit()).unwrap_or(rest.len());
+    rest[..end].parse().ok()
 }
 
 /// A trial that has not ended: nothing changes those that have.

@@ -1,5 +1,7 @@
 //! One loss of a configuration that was tried for several entities, whose own losses may be of any
-//! size: the mean of how much worse each one is than the first of its entity, as a share of that.
+//! size: the mean of how much worse each one is than the first of its entity, as a share of that,
+//! bent into (-1, 1) so that no entity outweighs the others. Of a single entity it is the loss
+//! itself.
 
 use std::collections::HashMap;
 
@@ -19,6 +21,8 @@ pub(super) struct Shares {
 struct Sum {
     leaves: Vec<(String, Value)>,
     shares: f64,
+    /// The mean of the losses themselves.
+    mean: f64,
     n: f64,
 }
 
@@ -36,21 +40,34 @@ impl Shares {
             None => *self.first.entry(entity.to_owned()).or_insert(loss),
         };
         let share = match (loss - first, first.abs()) {
-            (0.0, _) => 0.0,
-            (difference, 0.0) => difference.signum(),
-            (difference, size) => (difference / size).clamp(-1.0, 1.0),
+            (difference, 0.0) => bent(difference),
+            (difference, size) => bent(difference / size),
         };
         let place = *self.places.entry(configuration.to_owned()).or_insert(self.sums.len());
         if place == self.sums.len() {
-            self.sums.push(Sum { leaves: leaves(), shares: 0.0, n: 0.0 });
+            self.sums.push(Sum { leaves: leaves(), shares: 0.0, mean: 0.0, n: 0.0 });
         }
         if let Some(sum) = self.sums.get_mut(place) {
             sum.shares += share;
             sum.n += 1.0;
+            // The difference of two losses may be too large for a number.
+            sum.mean += loss / sum.n - sum.mean / sum.n;
         }
     }
 
     pub(super) fn into_tried(self) -> impl Iterator<Item = Tried> {
-        self.sums.into_iter().map(|sum| Tried { leaves: sum.leaves, loss: sum.shares / sum.n })
+        let is_single = self.first.len() == 1;
+        self.sums.into_iter().map(move |sum| {
+            let loss = if is_single { sum.mean } else { sum.shares / sum.n };
+            Tried { leaves: sum.leaves, loss }
+        })
+    }
+}
+
+/// A difference between -1 and 1, larger ones still larger.
+fn bent(difference: f64) -> f64 {
+    match difference.is_finite() {
+        true => difference / (1.0 + difference.abs()),
+        false => difference.signum(),
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use fleetfit_search_spaces::{End, Goal, Study, Value};
+use fleetfit_search_spaces::{End, Goal, SearchSpace, Study, Value};
 
 use super::share::Shares;
 use super::table::{Found, Tried};
@@ -14,6 +14,7 @@ pub(super) fn read(
     journal: &Journal,
     record: &StudyRecord,
     goal: Goal,
+    space: &SearchSpace,
 ) -> Result<Found, JournalError> {
     let mut found = Found { kind: format!("the study {}", record.head.name), ..Found::default() };
     let mut shares = (record.head.entities > 1).then(Shares::default);
@@ -40,7 +41,7 @@ pub(super) fn read(
                         }
                         None => {
                             if let Some(leaves) = open.remove(&number) {
-                                found.push(Tried { leaves, loss: goal.loss(value) });
+                                found.push(Tried { leaves, loss: goal.loss(value) }, space);
                             }
                         }
                     }
@@ -50,7 +51,7 @@ pub(super) fn read(
         }
     }
     if let Some(shares) = shares {
-        shares.into_tried().for_each(|tried| found.push(tried));
+        shares.into_tried().for_each(|tried| found.push(tried, space));
     }
     Ok(found)
 }
@@ -58,12 +59,15 @@ pub(super) fn read(
 /// Whether its losses are those that this study would measure, so that they compare one to one.
 pub(super) fn is_same(
     study: &Study,
+    seed: u64,
     digest: Option<&str>,
     record: &StudyRecord,
     earlier: &Study,
 ) -> bool {
     digest.is_some()
         && digest == record.head.data_digest.as_deref()
+        // The folds follow from the seed.
+        && seed == record.head.seed
         && record.head.entities == 1
         && !record.is_partitioned()
         && study.data.as_ref().is_none_or(|data| data.partition_columns.is_empty())

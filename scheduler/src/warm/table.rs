@@ -1,9 +1,9 @@
 //! Earlier trials as rows of named cells, whichever file they came from: which cell is the value,
 //! which ones are parameters, and what became of the trial.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
-use fleetfit_search_spaces::{Goal, Value};
+use fleetfit_search_spaces::{Adopted, Goal, SearchSpace, Value};
 
 use super::share::Shares;
 
@@ -37,6 +37,13 @@ const VALUES: [&str; 10] = [
     "score",
     "metric",
 ];
+
+/// The one among them whose larger values are better, whatever they are of: scikit-learn negates
+/// losses.
+const SCORE: &str = "mean_test_score";
+
+/// The one among them whose smaller values are better.
+const LOSS: &str = "loss";
 
 /// Names of what became of a trial, and words for a good end.
 const STATES: [&str; 4] = ["state", "status", "trial_state", "Status"];
@@ -99,8 +106,11 @@ pub(super) struct Found {
     pub(super) n_broken: usize,
     /// What else is to be said.
     pub(super) remarks: Vec<String>,
-    /// How many there were when those that are not held any more were let go.
+    /// How many that lie in the space were let go.
     pub(super) n_let_go: usize,
+    /// Of those that lie outside and are not held any more: what is outside, and what is unknown.
+    pub(super) outside: BTreeSet<String>,
+    pub(super) unknown: BTreeSet<String>,
 }
 
 /// Why a source is of no use: what it is, what would be, and what to do.
@@ -121,15 +131,32 @@ impl Fault {
 }
 
 impl Found {
-    pub(super) fn push(&mut self, tried: Tried) {
+    /// Takes a trial; of many those are held that are the best and the latest in this space.
+    pub(super) fn push(&mut self, tried: Tried, space: &SearchSpace) {
         self.n_completed += 1;
         self.tried.push(tried);
-        if self.tried.len() > MOST_HELD {
-            self.n_let_go += self.tried.len();
-            best_and_latest(&mut self.tried, MOST_HELD / 2);
-            self.n_let_go -= self.tried.len();
+        if self.tried.len() <= MOST_HELD {
+            return;
         }
+        let (outside, unknown) = (&mut self.outside, &mut self.unknown);
+        self.tried.retain(|tried| {
+            let adopted = space.adopt(&tried.leaves);
+            let is_inside = lies_in(space, &adopted);
+            if !is_inside {
+                outside.extend(adopted.outside);
+                unknown.extend(adopted.unknown);
+            }
+            is_inside
+        });
+        let n_inside = self.tried.len();
+        best_and_latest(&mut self.tried, MOST_HELD / 2);
+        self.n_let_go += n_inside - self.tried.len();
     }
+}
+
+/// Whether what a space took of a trial is one that can be tried there.
+pub(super) fn lies_in(space: &SearchSpace, adopted: &Adopted) -> bool {
+    adopted.outside.is_empty() && (!adopted.part.0.is_empty() || space.parameters.is_empty())
 }
 
 /// Keeps so many at most: the best half and the latest half, in their order.
@@ -155,8 +182,7 @@ pub(super) fn best_and_latest(tried: &mut Vec<Tried>, most: usize) {
 pub(super) struct Wanted<'a> {
     pub(super) metric: &'a str,
     pub(super) goal: Goal,
-    /// The names of the space's parameters.
-    pub(super) parameters: &'a [String],
+    pub(super) space: &'a SearchSpace,
 }
 
 /// Takes a table's rows, one after the other.
@@ -205,17 +231,28 @@ impl<'a> Rows<'a> {
             return;
         };
         let leaves = self.leaves(cells);
-        let loss = self.wanted.goal.loss(value);
+        let is_score = self.value.as_deref() == Some(SCORE) && self.wanted.metric != SCORE;
+        let goal = if is_score { Goal::Maximize } else { self.wanted.goal };
+        let loss = goal.loss(value);
         match (of("entity"), of("trial")) {
             (Some(entity), Some(trial)) => {
                 let shares = self.shares.get_or_insert_with(Shares::default);
                 shares.push(&trial.to_string(), &entity.to_string(), loss, || leaves);
             }
-            _ => self.found.push(Tried { leaves, loss }),
+            _ => self.found.push(Tried { leaves, loss }, self.wanted.space),
         }
     }
 
-    fn learn(&mut self, names: &[String]) {
+    /// Whether a word that may stand for nothing is to be held against the parameter of its column:
+    /// one of the branches of a choice may be without it, any other parameter was set to it.
+    pub(super) fn holds(&self, name: &str, word: &str) -> bool {
+        let Some(path) = self.path(name) else { return false };
+        let own = self.wanted.space.parameters.iter().find(|own| own.name == path);
+        own.is_some_and(|own| !own.domain.has_branches()) || self.wanted.space.has_word(&path, word)
+    }
+
+    /// What its rows are called, before the first of them.
+    pub(super) fn learn(&mut self, names: &[String]) {
         if self.n_rows > LEARNT_FROM && self.style.is_some() && self.value.is_some() {
             return;
         }
@@ -226,9 +263,13 @@ impl<'a> Rows<'a> {
         if self.value.is_none() {
             let metric = self.wanted.metric;
             let own = [format!("metrics.{metric}"), format!("metrics/{metric}"), metric.to_owned()];
-            let usual = VALUES.iter().map(|name| (*name).to_owned());
-            let mut candidates = own.into_iter().chain(usual);
-            self.value = candidates.find(|candidate| names.contains(candidate));
+            let is_loss = self.wanted.goal == Goal::Minimize;
+            let usual = VALUES.into_iter().filter(|name| is_loss || *name != LOSS);
+            let mut candidates = own.into_iter().chain(usual.map(str::to_owned));
+            // Where nothing tells parameters from the rest, a parameter's name means the parameter.
+            let is_bare = self.style.is_none();
+            let is_taken = |name: &String| is_bare && self.has_parameter(name);
+            self.value = candidates.find(|name| names.contains(name) && !is_taken(name));
         }
         if self.names.len() < 64 {
             let fresh: Vec<String> =
@@ -237,21 +278,25 @@ impl<'a> Rows<'a> {
         }
     }
 
+    fn has_parameter(&self, name: &str) -> bool {
+        self.wanted.space.parameters.iter().any(|own| own.name == name)
+    }
+
     fn leaves(&self, cells: &[Cell]) -> Vec<(String, Value)> {
-        let path = |name: &str| name.replace('/', ".");
-        let leaf = |cell: &Cell| match self.style {
-            Some((prefix, _)) => {
-                let name = cell.name.strip_prefix(prefix)?;
-                Some((path(name), cell.value.clone()))
-            }
+        let leaf = |cell: &Cell| Some((self.path(&cell.name)?, cell.value.clone()));
+        cells.iter().filter_map(leaf).collect()
+    }
+
+    /// The dotted path of the parameter that a column is of, if of any.
+    fn path(&self, name: &str) -> Option<String> {
+        let own = match self.style {
+            Some((prefix, _)) => name.strip_prefix(prefix)?,
             None => {
-                let is_other = OTHERS.contains(&cell.name.as_str())
-                    && !self.wanted.parameters.contains(&cell.name)
-                    || Some(&cell.name) == self.value.as_ref();
-                (!is_other).then(|| (path(&cell.name), cell.value.clone()))
+                let is_other = OTHERS.contains(&name) && !self.has_parameter(name);
+                Some(name).filter(|name| !is_other && Some(*name) != self.value.as_deref())?
             }
         };
-        cells.iter().filter_map(leaf).collect()
+        Some(own.replace('/', "."))
     }
 
     /// What all rows come to.
@@ -278,9 +323,10 @@ impl<'a> Rows<'a> {
             return Err(Fault::new(says, "a column of values", hint));
         }
         if let Some(shares) = self.shares.take() {
-            shares.into_tried().for_each(|tried| self.found.push(tried));
+            shares.into_tried().for_each(|tried| self.found.push(tried, self.wanted.space));
         }
-        let has_parameters = self.found.tried.iter().any(|tried| !tried.leaves.is_empty());
+        let has_parameters = !self.found.outside.is_empty()
+            || self.found.tried.iter().any(|tried| !tried.leaves.is_empty());
         if !has_parameters && !self.found.tried.is_empty() {
             let says = format!("has no parameters among its columns ({})", names());
             let hint = "name its columns as the parameters, or params_x, params.x or config/x";

@@ -4,6 +4,7 @@ use std::fmt::Write;
 
 use fleetfit_scheduler::sampler;
 use fleetfit_scheduler::warm::{self, Fault, Sources, Start};
+use fleetfit_search_spaces::Configuration;
 
 use crate::sources::study;
 
@@ -73,6 +74,141 @@ fn broken_rows_are_left_out_and_the_rest_counts() {
     assert!(says("trials.csv", spread).starts_with("1 trials; "), "{}", says("trials.csv", spread));
     let lines = "{\"x\": 1, \"n\": 2, \"value\": 3}\n{\"x\": 1, \"n\": 2, \"val";
     assert!(says("trials.jsonl", lines).starts_with("1 trials; "), "{}", says("t.jsonl", lines));
+}
+
+fn bests(space: &str, goal: &str, text: &str) -> Vec<String> {
+    let job = crate::sources::job(space, "start_from: trials.csv");
+    let goal = format!("goal: {goal}, primary_metric: rmse");
+    let job = job.replace("goal: minimize, primary_metric: loss", &goal);
+    let study = fleetfit_search_spaces::Job::read("job.yaml", &job).unwrap().study().unwrap();
+    let file = |_: &str| Ok(text.as_bytes().to_vec());
+    let start = warm::gather(&study, 1, &Sources { journal: None, file: &file, digest: None });
+    match start {
+        Ok(start) => start.first.iter().map(Configuration::to_json).collect(),
+        Err(faults) => vec![faults[0].1.says.clone()],
+    }
+}
+
+#[test]
+fn a_score_is_turned_and_a_parameter_is_no_value() {
+    let scores = "param_x,mean_test_score\n1,-187\n2,-12\n";
+    let space = "{x: {type: int, min: 0, max: 9}}";
+    for goal in ["minimize", "maximize"] {
+        assert_eq!(bests(space, goal, scores)[0], r#"{"x":2}"#, "{goal}");
+    }
+    let losses = "x,loss\n1,187\n2,12\n";
+    assert_eq!(bests(space, "minimize", losses)[0], r#"{"x":2}"#);
+    let says = "has no value of a trial among its columns (x, loss)";
+    assert_eq!(bests(space, "maximize", losses), [says]);
+    let space = "{x: {type: int, min: 0, max: 9}, loss: [squared, absolute]}";
+    let own = "x,loss,score\n1,squared,187\n2,absolute,12\n";
+    assert_eq!(bests(space, "minimize", own)[0], r#"{"x":2,"loss":"absolute"}"#);
+    let own = "params_x,params_loss,loss\n1,squared,187\n2,absolute,12\n";
+    assert_eq!(bests(space, "minimize", own)[0], r#"{"x":2,"loss":"absolute"}"#);
+}
+
+#[test]
+fn shares_keep_the_order_however_much_worse_a_trial_is() {
+    let space = "{x: {type: int, min: 0, max: 9}}";
+    for entities in [&["a"][..], &["a", "b"]] {
+        let mut text = "trial,entity,value,configuration.x\n".to_owned();
+        for (trial, value) in [10, 50, 40, 30].into_iter().enumerate() {
+            for entity in entities {
+                writeln!(text, "{trial},{entity},{value},{}", trial * 3).unwrap();
+            }
+        }
+        let found = bests(space, "minimize", &text);
+        assert_eq!(found, [r#"{"x":0}"#, r#"{"x":9}"#, r#"{"x":6}"#, r#"{"x":3}"#]);
+    }
+}
+
+#[test]
+fn numbers_that_json_does_not_have_are_none_and_shift_no_trial() {
+    let lines = [
+        r#"{"op_code": 0, "worker_id": "w", "study_name": "s", "directions": [1]}"#,
+        r#"{"op_code": 4, "study_id": 0, "state": 1, "values": [NaN], "params": {"x": -Infinity}}"#,
+        r#"{"op_code": 4, "study_id": 0, "system_attrs": {"note\" NaN": Infinity}}"#,
+        r#"{"op_code": 4, "study_id": 0, "datetime"#,
+        r#"{"op_code": 4, "study_id": 7, "datetime"#,
+        r#"{"op_code": 4, "study_id": 0}"#,
+        r#"{"op_code": 5, "trial_id": 3, "param_name": "n", "param_value_internal": 4.0,
+            "distribution": "{\"name\": \"IntDistribution\", \"attributes\": {}}"}"#,
+        r#"{"op_code": 6, "trial_id": 3, "state": 1, "values": [0.5]}"#,
+        r#"{"op_code": 6, "trial_id": 1, "state": 1, "values": [Infinity]}"#,
+    ];
+    let text = lines.map(|line| line.replace('\n', "")).join("\n");
+    let start = gather("optuna.journal", text.as_bytes()).unwrap();
+    let said = &start.remarks[0].1;
+    assert!(said.contains("1 completed trial ") && said.contains("2 more did not"), "{said}");
+    assert!(said.contains("2 rows cannot be read"), "{said}");
+    assert!(start.first[0].to_json().ends_with(r#""n":4}"#), "{}", start.first[0].to_json());
+
+    let said = says("t.json", r#"[{"x": 1, "n": 2, "value": NaN}, {"x": 3, "n": 2, "value": 1}]"#);
+    assert!(said.starts_with("1 trials; ") && said.contains("1 more did not"), "{said}");
+    let said = says("t.jsonl", "{\"x\": 1, \"n\": 2, \"value\": 1, \"a\": -Infinity}\n{\"x\"");
+    assert!(said.starts_with("1 trials; "), "{said}");
+}
+
+#[test]
+fn of_many_rows_those_outside_of_the_space_push_none_out() {
+    let mut text = "x,n,value\n1,2,5\n".to_owned();
+    for i in 0..40_000_u32 {
+        writeln!(text, "{},3,{}", if i % 2 == 0 { 11 } else { -7 }, i % 5).unwrap();
+    }
+    let start = gather("trials.csv", text.as_bytes()).unwrap();
+    assert_eq!(start.earlier.len(), 1);
+    let said = &start.remarks[0].1;
+    assert!(said.contains("40000 of them lie outside of this space (x)"), "{said}");
+    assert!(!said.contains("the best and the latest"), "{said}");
+}
+
+#[test]
+fn a_table_of_configurations_is_whole_or_says_where_it_is_not() {
+    let told = |text: &str| match warm::configurations(text) {
+        Ok(rows) => rows.iter().map(|(line, row)| format!("{line} {row}")).collect::<Vec<_>>(),
+        Err(faults) => {
+            faults.iter().map(|(line, fault)| format!("{line}: {}", fault.says)).collect()
+        }
+    };
+    let text = "x,m.k,word\n1,2,\"a\nb\"\n\n,,\n3,,None\n";
+    let rows = [r#"2 {"m":{"k":2},"word":"a\nb","x":1}"#, r#"6 {"word":"None","x":3}"#];
+    let mut found = told(text);
+    // The order of names is the map's affair.
+    found[0] = found[0].replace(r#"{"x":1,"m":{"k":2},"word":"a\nb"}"#, &rows[0][2..]);
+    found[1] = found[1].replace(r#"{"x":3,"word":"None"}"#, &rows[1][2..]);
+    assert_eq!(found, rows);
+    let wrong = "x,n,x\n1,2,3\n1,2\n1,2,3,4\n\"1,2,3\n";
+    assert_eq!(
+        told(wrong),
+        [
+            "1: two columns called x",
+            "3: 2 cells under 3 names",
+            "4: 4 cells under 3 names",
+            "5: a quote that is not closed",
+        ]
+    );
+    for text in ["", "\n", "x,n\n", "x,n\n\n"] {
+        assert_eq!(told(text), ["1: no configuration"]);
+    }
+}
+
+#[test]
+fn words_for_nothing_are_words_where_a_choice_has_them() {
+    let space = "{x: {type: int, min: 0, max: 9}, penalty: [None, l1]}";
+    let text = "x,penalty,value\n1,None,1\n2,l1,2\n3,nan,0\nnan,l1,0\n,l1,3\n";
+    let found = bests(space, "minimize", text);
+    assert_eq!(found[0], r#"{"x":1,"penalty":"None"}"#);
+    assert_eq!(found[1], r#"{"x":2,"penalty":"l1"}"#);
+    // An empty cell leaves the parameter open; what fits no value leaves the trial out.
+    assert!(
+        found.len() <= 3 && found.iter().all(|own| !own.starts_with(r#"{"x":3,"#)),
+        "{found:?}"
+    );
+    // A branch is without the parameters of the others.
+    let space = "{model: [{kind: svm, c: {type: int, min: 0, max: 9}}, {kind: knn, k: [1, 2]}]}";
+    let text = "model.kind,model.c,model.k,value\nsvm,4,nan,1\nknn,nan,1,2\n";
+    let found = bests(space, "minimize", text);
+    assert_eq!(found, [r#"{"model":{"kind":"svm","c":4}}"#, r#"{"model":{"kind":"knn","k":1}}"#]);
 }
 
 #[test]

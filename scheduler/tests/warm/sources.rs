@@ -161,6 +161,7 @@ fn an_earlier_study_is_found_by_its_name() {
         job_file: "job.yaml".into(),
         job_text: text,
         data_digest: Some("data 1".into()),
+        seed: 3,
         ..NewStudy::default()
     };
     let id = journal.create(&head).unwrap();
@@ -193,6 +194,11 @@ fn an_earlier_study_is_found_by_its_name() {
     let start = read("old", Some("data 2")).unwrap();
     assert!(start.earlier.iter().all(|trial| !trial.is_same));
     assert!(remarks(&start).contains("guide the search"), "{}", remarks(&start));
+    // Other folds: the same configuration would have another loss.
+    let other = study(SPACE, "start_from: old");
+    let sources = Sources { journal: Some(&journal), file: &file, digest: Some("data 1") };
+    let reseeded = warm::gather(&other, 4, &sources).unwrap();
+    assert!(reseeded.earlier.iter().all(|trial| !trial.is_same), "{}", remarks(&reseeded));
     let faults = read("odl", None).unwrap_err();
     assert_eq!(faults[0].1.says, "is no study here");
     assert_eq!(faults[0].1.hint, "did you mean old?");

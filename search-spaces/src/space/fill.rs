@@ -52,6 +52,20 @@ impl SearchSpace {
         adopted
     }
 
+    /// Whether some choice at this dotted path has the very word among its values.
+    pub fn has_word(&self, path: &str, word: &str) -> bool {
+        self.parameters.iter().any(|Parameter { name, domain }| {
+            let Some(rest) = path.strip_prefix(name.as_str()) else { return false };
+            match (rest.strip_prefix('.'), domain) {
+                (None, Domain::Choice(choice)) if rest.is_empty() => choice
+                    .iter()
+                    .any(|own| matches!(own, Alternative::Value(Value::Text(own)) if own == word)),
+                (Some(rest), _) => branches(domain).any(|(_, space)| space.has_word(rest, word)),
+                _ => false,
+            }
+        })
+    }
+
     fn adopt_under<'a>(
         &self,
         prefix: &str,
@@ -104,6 +118,11 @@ impl Domain {
             (Self::Choice(_) | Self::Fixed(_), _) | (_, None) => self.at(unit),
             (_, Some(index)) => self.nth(index),
         })
+    }
+
+    /// Whether any of its alternatives is a space of its own.
+    pub fn has_branches(&self) -> bool {
+        branches(self).next().is_some()
     }
 
     /// The nearest value of the domain within its bounds; words have to be the same.
