@@ -337,9 +337,10 @@ mod tests {
                     prop_assert!((a - b).abs() <= 1e-5 * size, "{a} became {b} in {domain:?}");
                     prop_assert!(a.is_finite());
                 }
-                // The unit interval is coarser than the largest integers.
+                // The unit interval is coarser than the largest integers: at the edge of a domain
+                // rounding takes the next multiple of `q`, here up to 99 at 1e14.
                 (Value::Int(a), Value::Int(b)) => {
-                    prop_assert!(a.abs_diff(*b) as f64 <= a.unsigned_abs() as f64 * 1e-13);
+                    prop_assert!(a.abs_diff(*b) as f64 <= a.unsigned_abs() as f64 * 1e-12);
                 }
                 _ => prop_assert_eq!(&value, &again),
             }
