@@ -60,10 +60,13 @@ pub(super) fn read(text: &str, wanted: Wanted<'_>) -> Result<Found, Fault> {
     rows.end()
 }
 
+/// What stands on a line, which counts from 1.
+pub type OnLine<T> = (u32, T);
+
 /// The rows of a table as configurations, as JSON has them, each with the number of its line: a
 /// column is a parameter, dots in its name lead into conditional ones, and an empty cell leaves it
 /// open. Everything wrong with it stands with its line as well.
-pub fn configurations(text: &str) -> Result<Vec<(u32, Json)>, Vec<(u32, Fault)>> {
+pub fn configurations(text: &str) -> Result<Vec<OnLine<Json>>, Vec<OnLine<Fault>>> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let mut records = Records::new(text);
     let names: Vec<String> = match records.next_record() {
