@@ -144,9 +144,14 @@ impl Flight {
         self.next_number
     }
 
-    /// A piece that came back.
+    /// A piece that came back. Of those that are given up or split when a runner dies on them once
+    /// more, one is out at a time: whoever was only near when a runner died ends, and whoever kills
+    /// runners dies alone.
     pub(super) fn take_back(&mut self) -> Option<Piece> {
-        self.back.pop_front()
+        let is_suspect = |piece: &Piece| piece.deaths + 1 >= MAX_DEATHS;
+        let is_one_out = self.out.values().any(is_suspect);
+        let place = self.back.iter().position(|piece| !(is_one_out && is_suspect(piece)))?;
+        self.back.remove(place)
     }
 
     /// A number that no assignment had.
@@ -265,6 +270,35 @@ mod tests {
         assert!(flight.release(piece.number, 2).is_none());
         assert!(flight.release(piece.number, 1).is_some());
         assert!(flight.release(piece.number, 1).is_none());
+    }
+
+    #[test]
+    fn those_that_were_near_a_bad_trial_are_not_given_up() {
+        let mut flight = Flight::default();
+        let mut given_up = Vec::new();
+        let mut n_ended = 0;
+        for entity in 0..4 {
+            let piece = flight
+                .fresh(Purpose::Try(Stage::default()), vec![(0, vec![entity..entity + 1; 1])]);
+            flight.send(piece);
+        }
+        // One runner has all that is out, and trial 2 kills it.
+        while given_up.is_empty() || n_ended < 3 {
+            while let Some(piece) = flight.take_back() {
+                flight.send(piece);
+            }
+            let out: Vec<Piece> = flight.pieces_out().cloned().collect();
+            assert!(!out.is_empty(), "nothing is out");
+            let dies = out.iter().any(|piece| piece.parts[0].1[0].start == 2);
+            for piece in out {
+                let released = flight.release(piece.number, piece.attempt).unwrap();
+                let left = if dies { released.parts.clone() } else { Vec::new() };
+                n_ended += u32::from(!dies);
+                given_up.extend(flight.put_back(released, left, true));
+            }
+        }
+        assert_eq!((given_up.len(), n_ended), (1, 3));
+        assert_eq!(given_up[0].parts[0].1[0].start, 2);
     }
 
     #[test]
