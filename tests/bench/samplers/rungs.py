@@ -42,10 +42,10 @@ SLOW = SPACE.replace("min: 0.03", "min: 0.01").replace("max: 0.3", "max: 1.0")
 N_TRIALS, N_TREES = 48, 100
 RULES = {
     "asha": "{type: asha}",
-    "asha, factor 3": "{type: asha, reduction_factor: 3}",
-    "asha, folds": "{type: asha, resource: folds}",
-    "asha, rows": "{type: asha, resource: rows}",
+    "asha, factor 8": "{type: asha, reduction_factor: 8}",
     "hyperband": "{type: hyperband}",
+    "asha, estimators": "{type: asha, resource: estimators}",
+    "asha, rows": "{type: asha, resource: rows}",
     "fold_racing": "{type: fold_racing}",
     "median_stopping": "{type: median_stopping}",
 }
@@ -110,9 +110,9 @@ def table(binary, data, sets=tuple(SETS), seeds=(1,)):
     data = pathlib.Path(data)
     compare(binary, data, sets, seeds, SPACE, N_TREES, RULES)
     print("\nThe case where it hurts: rates from 0.01 to 1, rungs from 2 trees on\n", flush=True)
-    RULES["asha, 2"] = "{type: asha, min_resource: 2}"
-    RULES["hyperband, 2"] = "{type: hyperband, min_resource: 2}"
-    hurt = ("asha, 2", "hyperband, 2", "asha", "asha, folds")
+    RULES["asha, 2"] = "{type: asha, resource: estimators, min_resource: 2}"
+    RULES["hyperband, 2"] = "{type: hyperband, resource: estimators, min_resource: 2}"
+    hurt = ("asha, 2", "hyperband, 2", "asha, estimators", "asha")
     compare(binary, data, sets, seeds, SLOW, N_TREES, hurt)
 
 
