@@ -25,6 +25,7 @@ use self::cma_es::CmaEs;
 use self::gp::Gp;
 use self::tpe::Tpe;
 
+pub(crate) use axes::{Kind, kind};
 pub(crate) use converged::Converged;
 pub use earlier::Earlier;
 pub use front::Losses;

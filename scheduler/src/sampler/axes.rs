@@ -9,7 +9,7 @@ const MOST_LEVELS: u128 = 1 << 12;
 
 /// How points of an axis relate to each other.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Kind {
+pub(crate) enum Kind {
     /// Every coordinate is a value of its own.
     Continuous,
     /// Values in order, each with the middle of its interval of coordinates, ascending.
@@ -107,7 +107,8 @@ impl Axes {
     }
 }
 
-fn kind(domain: &Domain) -> Kind {
+/// How the points of a domain relate to each other.
+pub(crate) fn kind(domain: &Domain) -> Kind {
     match domain {
         Domain::Choice(choice) => {
             let number = |alternative: &Alternative| match alternative {

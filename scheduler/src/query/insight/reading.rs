@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use fleetfit_search_spaces::seed::mix;
-use fleetfit_search_spaces::{Aims, Alternative, Configuration, Domain, Outcome, SearchSpace};
+use fleetfit_search_spaces::{Aims, Configuration, Domain, Outcome, SearchSpace};
 
 use super::super::QueryError;
 use super::super::asked::Asked;
@@ -11,7 +11,7 @@ use super::{ConfigurationCounts, DuplicatesView, InsightScale};
 use crate::event::Fact;
 use crate::insight::{Dimension, Ended, Kind, Tried};
 use crate::journal::JournalError;
-use crate::sampler::Fate;
+use crate::sampler::{self, Fate};
 use crate::state::{Telling, Yardsticks};
 
 /// More trials are not read.
@@ -19,9 +19,6 @@ const MOST_TRIALS: u64 = 1_000_000;
 
 /// Of more configurations each so many-th is used.
 const MOST_CONFIGURATIONS: u32 = 100_000;
-
-/// Ordered values up to this many are told apart; more count as a continuum.
-const MOST_LEVELS: u128 = 1 << 12;
 
 /// What was read.
 pub(super) struct Reading {
@@ -221,28 +218,11 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// How the points of a domain relate to each other.
+/// How the points of a domain relate to each other, as samplers see it.
 fn kind(domain: &Domain) -> Kind {
-    match domain {
-        Domain::Choice(choice) => {
-            let number = |alternative: &Alternative| match alternative {
-                Alternative::Value(value) => value.as_f64(),
-                Alternative::Space(_) => None,
-            };
-            let numbers: Option<Vec<f64>> = choice.iter().map(number).collect();
-            match numbers {
-                Some(numbers) if numbers.len() > 2 && numbers.is_sorted() => {
-                    let n = numbers.len() as f64;
-                    Kind::Levels((0..numbers.len()).map(|i| (i as f64 + 0.5) / n).collect())
-                }
-                _ => Kind::Category(choice.len().max(1)),
-            }
-        }
-        domain => match domain.cardinality() {
-            Some(n) if n <= MOST_LEVELS => {
-                Kind::Levels((0..n).filter_map(|i| domain.unit(&domain.nth(i))).collect())
-            }
-            _ => Kind::Number,
-        },
+    match sampler::kind(domain) {
+        sampler::Kind::Continuous => Kind::Number,
+        sampler::Kind::Ordered(levels) => Kind::Levels(levels),
+        sampler::Kind::Category(n) => Kind::Category(n),
     }
 }
