@@ -27,6 +27,7 @@ use fleetfit_search_spaces::wire::join::{Answer, BlobPiece, BlobRequest, Upload}
 use fleetfit_search_spaces::wire::subjects::Subjects;
 use fleetfit_search_spaces::wire::{AssignmentKey, Refit, StudyId, StudySpec};
 use fleetfit_search_spaces::{Assignment, FromRunner};
+use futures_util::stream::SelectAll;
 use thiserror::Error;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
@@ -171,13 +172,16 @@ struct Post {
 /// What the service listens to besides the stream.
 struct Ears {
     joins: Subscriber,
-    beats: Subscriber,
-    reports: Subscriber,
-    studies: Subscriber,
-    blobs: Subscriber,
-    uploads: Subscriber,
+    beats: Heard,
+    reports: Heard,
+    studies: Heard,
+    blobs: Heard,
+    uploads: Heard,
     schedulers: Subscriber,
 }
+
+/// What runners of every version say that is understood.
+type Heard = SelectAll<Subscriber>;
 
 /// Messages that the engine has not yet on disk.
 #[derive(Default)]
@@ -306,7 +310,7 @@ impl BusHandle {
 
     /// The runners that were heard of lately.
     pub fn runners(&self) -> Vec<RunnerView> {
-        self.post.census().views()
+        self.post.census().views(&self.post.options.version)
     }
 
     /// Sends what waits and ends. Must not be called from the runtime that the bus runs on.
@@ -332,15 +336,22 @@ impl Ears {
         let listen =
             async |subject| post.client.subscribe(subject).await.map_err(|error| told(&error));
         let subjects = &post.subjects;
-        let ears = Self {
+        let mut ears = Self {
             joins: listen(subjects.join()).await?,
-            beats: listen(subjects.beats()).await?,
-            reports: listen(subjects.reports()).await?,
-            studies: listen(subjects.study()).await?,
-            blobs: listen(subjects.blob()).await?,
-            uploads: listen(subjects.upload()).await?,
+            beats: Heard::new(),
+            reports: Heard::new(),
+            studies: Heard::new(),
+            blobs: Heard::new(),
+            uploads: Heard::new(),
             schedulers: listen(subjects.scheduler()).await?,
         };
+        for of in subjects.understood() {
+            ears.beats.push(listen(of.beats()).await?);
+            ears.reports.push(listen(of.reports()).await?);
+            ears.studies.push(listen(of.study()).await?);
+            ears.blobs.push(listen(of.blob()).await?);
+            ears.uploads.push(listen(of.upload()).await?);
+        }
         post.client.flush().await.map_err(|error| told(&error))?;
         Ok(ears)
     }

@@ -47,7 +47,8 @@ impl App {
         if matches!(view.status, Status::Queued | Status::Running)
             && let Some(message) = self.lacking(&view.study)
         {
-            view.notices.push(Notice { place: Place::default(), message: message.to_owned() });
+            let message = message.into_owned();
+            view.notices.push(Notice { place: Place::default(), message });
         }
         view
     }

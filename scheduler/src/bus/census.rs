@@ -1,8 +1,9 @@
 //! The runners: who is there, who may work, and how much all of them can take.
 
+use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic;
 use std::time::{Duration, Instant};
 
 use async_nats::Subscriber;
@@ -11,7 +12,7 @@ use fleetfit_search_spaces::wire::letter::VERSION;
 use fleetfit_search_spaces::wire::{AssignmentKey, ToRunner};
 use futures_util::StreamExt;
 
-use super::{Notes, Post, outbox};
+use super::{Heard, Notes, Post, outbox};
 use crate::engine::{Capacity, Note};
 
 /// After so long without a word a runner is gone.
@@ -88,49 +89,65 @@ impl Census {
         capacity
     }
 
-    /// What runners that are there say that they hold.
+    /// What runners that are there say that they hold, also those of other versions: they finish it.
     pub(super) fn held(&self) -> BTreeSet<AssignmentKey> {
-        self.working(Instant::now()).flat_map(|hello| hello.holds.iter().copied()).collect()
+        let now = Instant::now();
+        let there = self.runners.values().filter(|runner| runner.is_heard(now));
+        there.flat_map(|runner| runner.hello.holds.iter().copied()).collect()
     }
 
-    pub(super) fn views(&self) -> Vec<RunnerView> {
+    /// All of them, as a service of this version sees them. What one lacks that is refused is said
+    /// first.
+    pub(super) fn views(&self, version: &str) -> Vec<RunnerView> {
         let now = Instant::now();
-        let view = |runner: &Runner| RunnerView {
-            state: match runner.hello.wire {
-                VERSION if !runner.is_there(now) => RunnerState::Gone,
-                VERSION if runner.hello.draining => RunnerState::Draining,
-                VERSION => RunnerState::Working,
-                _ => RunnerState::Refused,
-            },
-            hello: runner.hello.clone(),
-            silent: now.duration_since(runner.heard),
+        let view = |runner: &Runner| {
+            let mut hello = runner.hello.clone();
+            hello.troubles.splice(..0, refusal(&runner.hello, version));
+            RunnerView {
+                state: match hello.wire {
+                    VERSION if !runner.is_there(now) => RunnerState::Gone,
+                    VERSION if hello.draining => RunnerState::Draining,
+                    VERSION => RunnerState::Working,
+                    _ => RunnerState::Refused,
+                },
+                hello,
+                silent: now.duration_since(runner.heard),
+            }
         };
         self.runners.values().map(view).collect()
     }
 }
 
 impl Runner {
+    fn is_heard(&self, now: Instant) -> bool {
+        now.duration_since(self.heard) < GONE
+    }
+
     fn is_there(&self, now: Instant) -> bool {
-        self.hello.wire == VERSION && now.duration_since(self.heard) < GONE
+        self.hello.wire == VERSION && self.is_heard(now)
     }
 }
 
 /// What a runner is answered that introduces itself.
 fn welcome(hello: &Hello, version: &str, lease: Duration) -> Welcome {
-    if hello.wire == VERSION {
-        return Welcome::Accepted { lease_s: lease.as_secs_f64() };
+    match refusal(hello, version) {
+        None => Welcome::Accepted { lease_s: lease.as_secs_f64() },
+        Some(reason) => Welcome::Refused { reason },
     }
+}
+
+/// Why a service of this version has no work for a runner.
+fn refusal(hello: &Hello, version: &str) -> Option<String> {
     let Hello { version: theirs, wire, .. } = hello;
-    let (age, change) = match *wire < VERSION {
-        true => ("an older", "update the runner"),
-        false => ("a newer", "update the service"),
+    let (age, change) = match wire.cmp(&VERSION) {
+        Ordering::Equal => return None,
+        Ordering::Less => ("an older", "update the runner"),
+        Ordering::Greater => ("a newer", "update the service"),
     };
-    Welcome::Refused {
-        reason: format!(
-            "runner fleetfit {theirs} speaks {age} version of the wire ({wire}) than service \
-             fleetfit {version} ({VERSION}): {change}"
-        ),
-    }
+    Some(format!(
+        "runner fleetfit {theirs} speaks {age} version of the wire ({wire}) than service fleetfit \
+         {version} ({VERSION}): {change}"
+    ))
 }
 
 /// Answers runners that introduce themselves.
@@ -162,7 +179,7 @@ pub(super) async fn run_joins(post: Arc<Post>, mut joins: Subscriber) {
 }
 
 /// Hears that runners are there.
-pub(super) async fn run_beats(post: Arc<Post>, mut beats: Subscriber) {
+pub(super) async fn run_beats(post: Arc<Post>, mut beats: Heard) {
     let mut unwanted = Unwanted::default();
     while let Some(message) = beats.next().await {
         let Ok(hello) = serde_json::from_slice::<Hello>(&message.payload) else { continue };
@@ -173,7 +190,7 @@ pub(super) async fn run_beats(post: Arc<Post>, mut beats: Subscriber) {
             let mut out = post.out();
             hello.holds.iter().for_each(|key| out.hear(key));
             // Before that, what is out may not be known yet.
-            let is_known = post.is_drained.load(Ordering::Relaxed) && !post.is_superseded();
+            let is_known = post.is_drained.load(atomic::Ordering::Relaxed) && !post.is_superseded();
             let is_wanted = |key: &AssignmentKey| !out.of_study(key.study, u64::MAX).is_empty();
             let stale = hello.holds.iter().filter(|key| is_known && !is_wanted(key));
             unwanted.hear(stale, Instant::now())
@@ -219,7 +236,7 @@ pub(super) async fn run_capacity(post: Arc<Post>, notes: Arc<Notes>) {
     let mut told = Capacity::default();
     loop {
         tokio::time::sleep(COUNT_EVERY).await;
-        if !post.is_drained.load(Ordering::Relaxed) || post.is_superseded() {
+        if !post.is_drained.load(atomic::Ordering::Relaxed) || post.is_superseded() {
             continue;
         }
         let capacity = post.census().capacity(Instant::now());
@@ -273,6 +290,16 @@ mod tests {
         let later = now + GONE / 2;
         census.hear(hello("a", 2), later);
         assert_eq!(census.capacity(now + GONE), Capacity { fits: 6, commands: 0 });
+    }
+
+    #[test]
+    fn what_a_runner_of_another_version_finishes_is_with_it() {
+        let of = AssignmentKey { study: StudyId(1), number: 4, attempt: 1 };
+        let mut census = Census::default();
+        let older = Hello { wire: VERSION - 1, holds: vec![of], ..hello("a", 1) };
+        census.hear(older, Instant::now());
+        assert!(census.held().contains(&of));
+        assert_eq!(census.capacity(Instant::now()), Capacity::default());
     }
 
     #[test]

@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use async_nats::Subscriber;
 use async_nats::jetstream::{AckKind, Message};
 use fleetfit_search_spaces::FromRunner;
 use fleetfit_search_spaces::wire::letter::{self, LetterError};
@@ -13,7 +12,7 @@ use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
 use serde::de::{MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
-use super::{BusError, Notes, Post, lock, streams};
+use super::{BusError, Heard, Notes, Post, lock, streams};
 use crate::engine::Note;
 
 /// How many messages are asked for at once.
@@ -193,7 +192,7 @@ fn note(post: &Post, messages: &[FromRunner]) {
 }
 
 /// Metric values of running trials, which may be lost.
-pub(super) async fn run_reports(post: Arc<Post>, notes: Arc<Notes>, mut reports: Subscriber) {
+pub(super) async fn run_reports(post: Arc<Post>, notes: Arc<Notes>, mut reports: Heard) {
     while let Some(message) = reports.next().await {
         let Ok((mut messages, _)) = Letter::open(&message.payload) else { continue };
         // Only what may be lost comes this way.

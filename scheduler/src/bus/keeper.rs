@@ -71,16 +71,24 @@ async fn look_after(
     hand_back_lost(post, notes).await
 }
 
-/// Whether what nobody speaks of still lies in the stream.
-async fn look_for_silent(post: &Post) -> Result<(), BusError> {
+/// Whether what nobody speaks of still lies in the stream, and somebody may get it there: NATS passes
+/// over what its consumers do not ask for at the time, as before an update that changes what they ask
+/// for, and never comes back to it.
+async fn look_for_silent(post: &Arc<Post>) -> Result<(), BusError> {
     let silent = post.out().silent(post.options.lease);
     if silent.is_empty() {
         return Ok(());
     }
     let stream = streams::work_stream(post).await?;
+    let is_given_out = streams::gives_out(post).await?;
     for (key, sequence) in silent.into_iter().take(MOST_LOOKED_FOR) {
+        // After the question above: what was passed over lies there still.
         match streams::lies_there(&stream, sequence, &message_id(&key)).await? {
-            true => post.out().hear(&key),
+            true if is_given_out => post.out().hear(&key),
+            true => {
+                streams::delete(Arc::clone(post), vec![sequence]).await;
+                post.out().lose(&key);
+            }
             false => post.out().lose(&key),
         }
     }

@@ -140,9 +140,13 @@ fn give_up(post: &Post, notes: &Notes, key: AssignmentKey, why: &str) {
 }
 
 pub(super) async fn tell(post: &Post, hint: &ToRunner) {
-    if let Ok(bytes) = letter::seal(hint, &[]) {
-        // A hint that is lost costs time only: whoever goes on with what is over is told again.
-        drop(post.client.publish(post.subjects.hints(), bytes.into()).await);
+    // Hints have had their form from the beginning, and runners of the version before an update are
+    // still at something.
+    for subjects in post.subjects.understood() {
+        if let Ok(bytes) = letter::seal_as(subjects.version(), hint, &[]) {
+            // A hint that is lost costs time only: whoever goes on with what is over is told again.
+            drop(post.client.publish(subjects.hints(), bytes.into()).await);
+        }
     }
 }
 

@@ -143,6 +143,18 @@ pub(super) async fn delivered(post: &Post, kind: Kind) -> Result<u64, BusError> 
     Ok(info.delivered.stream_sequence)
 }
 
+/// Whether NATS has anything to give to runners, or has given them what they have not acknowledged.
+pub(super) async fn gives_out(post: &Post) -> Result<bool, BusError> {
+    let stream = work_stream(post).await?;
+    for kind in Kind::ALL {
+        let info = stream.consumer_info(kind.word()).await.map_err(|error| told(&error))?;
+        if info.num_pending > 0 || info.num_ack_pending > 0 {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
 /// Everything that lies in the stream of assignments, by study. What cannot be read is deleted: the
 /// engine makes it again.
 pub(super) async fn read_work(post: &Arc<Post>) -> Result<Found, BusError> {

@@ -141,6 +141,12 @@ fn a_study_that_nobody_can_run_says_so() {
     assert!(told.len() == 1 && told[0].contains("--allow-commands"), "{told:?}");
     let told = notices(&program, |runner| runner.state = "gone".into());
     assert!(told.len() == 1 && told[0].contains("no runner is there"), "{told:?}");
+    let told = notices(&program, |runner| {
+        runner.state = "refused".into();
+        runner.troubles = vec!["it speaks version 1".into(), "other".into()];
+    });
+    let expected = "the only runner is refused and gets no work: it speaks version 1";
+    assert!(told.len() == 1 && told[0].contains(expected), "{told:?}");
     assert!(notices(JOB, |runner| runner.state = "gone".into()).is_empty(), "none is needed");
 }
 

@@ -14,8 +14,8 @@ use fleetfit_scheduler::engine::Capacity;
 use fleetfit_search_spaces::wire::join::{
     Answer, BlobPiece, BlobRequest, Hello, SpecRequest, Upload, Welcome,
 };
-use fleetfit_search_spaces::wire::letter::{self, VERSION};
-use fleetfit_search_spaces::wire::subjects::Subjects;
+use fleetfit_search_spaces::wire::letter::{self, OLDEST, VERSION};
+use fleetfit_search_spaces::wire::subjects::{Kind, Subjects};
 use fleetfit_search_spaces::wire::{ModelAddress, Refit, StudyId, StudySpec};
 use fleetfit_search_spaces::{End, FromRunner, Outcome, ToRunner};
 use futures_util::StreamExt;
@@ -280,8 +280,92 @@ fn runners_of_other_versions_are_told_and_get_no_work() {
     scheduler.capacity(Capacity { fits: 3, commands: 3 });
     runner.beat(&Hello { draining: true, ..hello(1) });
     scheduler.capacity(Capacity::default());
-    let states: Vec<_> = scheduler.bus.runners().iter().map(|view| view.state).collect();
+    let views = scheduler.bus.runners();
+    let states: Vec<_> = views.iter().map(|view| view.state).collect();
     assert_eq!(states, [RunnerState::Refused, RunnerState::Draining]);
+    assert_eq!(views[0].hello.troubles, [reason], "and why");
+    assert!(views[1].hello.troubles.is_empty());
+    scheduler.bus.stop();
+}
+
+#[test]
+fn runners_of_the_version_before_finish_what_they_have() {
+    let (runtime, server) = (runtime(), Server::start());
+    let on = runtime.handle();
+    let lease = Duration::from_secs(1);
+    let mut scheduler = Scheduler::start(&server, on, lease);
+    let mut runner = Runner::start(&server, on);
+    scheduler.hand_out(key(1, 1));
+    let (taken, message) = runner.take();
+    runner.subjects = runner.subjects.understood().next().unwrap();
+    let old = Hello { wire: OLDEST, holds: vec![taken.key], ..hello(1) };
+    assert!(matches!(runner.join(&old), Welcome::Refused { .. }));
+
+    // What it asks for is answered in a form that it reads.
+    let ask = |subject, question: Vec<u8>| runner.ask(subject, question)[3];
+    let spec = letter::seal_as(OLDEST, &SpecRequest { study: StudyId(5) }, &[]).unwrap();
+    assert_eq!(ask(runner.subjects.study(), spec), OLDEST);
+    let blob = BlobRequest { digest: "there".into(), offset: 0 };
+    let blob = letter::seal_as(OLDEST, &blob, &[]).unwrap();
+    assert_eq!(ask(runner.subjects.blob(), blob), OLDEST);
+    let mut hints = runner.hints();
+    let reason = "enough".to_owned();
+    (scheduler.outlets.hint)(ToRunner::StopStudy { study: StudyId(9), before: 1, reason });
+    let hint = on.block_on(hints.next()).unwrap();
+    assert_eq!(hint.payload[3], OLDEST);
+
+    // It is at it for longer than a lease, and prolongs that: nothing is handed out a second time,
+    // not even where the message has gone.
+    runner.acknowledge(&message);
+    let until = Instant::now() + lease + Duration::from_secs(9);
+    while Instant::now() < until {
+        runner.beat(&old);
+        assert_eq!(scheduler.heard_within(Duration::from_millis(500)), None);
+    }
+    let told = [FromRunner::Done { of: taken.key }];
+    runner.tell_bytes(letter::seal_as(OLDEST, &told, &[]).unwrap());
+    assert_eq!(scheduler.heard().0, told);
+    scheduler.bus.stop();
+}
+
+#[test]
+fn work_from_before_an_update_is_not_passed_over() {
+    let (runtime, server) = (runtime(), Server::start());
+    let on = runtime.handle();
+    let scheduler = Scheduler::start(&server, on, LEASE);
+    let runner = Runner::start(&server, on);
+    let before = runner.subjects.understood().next().unwrap();
+    let letter = letter::seal_as(OLDEST, &assignment(key(1, 1)), &[]).unwrap();
+    runner.put(before.work_of(Kind::Fit, StudyId(1)), "1-1-1", letter);
+    assert_eq!(runner.take().0.key, key(1, 1));
+    scheduler.bus.stop();
+}
+
+#[test]
+fn what_nats_has_passed_over_is_handed_out_again() {
+    let (runtime, server) = (runtime(), Server::start());
+    let on = runtime.handle();
+    let mut scheduler = Scheduler::start(&server, on, Duration::from_secs(1));
+    let runner = Runner::start(&server, on);
+    // As releases did whose queue had the name of one version: what lay there before is not asked for,
+    // and when it is, NATS is past it.
+    let others = format!("fleetfit.{SERVICE}.v0.work.fit.*");
+    runner.asks_for(&others);
+    scheduler.hand_out(key(1, 1));
+    let work = || runner.lies_in(runner.subjects.work_stream());
+    eventually("it lies there", || (work() == 1).then_some(()));
+    runner.put(
+        others.replace('*', "2"),
+        "2-1-1",
+        letter::seal(&assignment(key(2, 1)), &[]).unwrap(),
+    );
+    let (taken, message) = runner.take();
+    assert_eq!(taken.key, key(2, 1));
+    runner.acknowledge(&message);
+    runner.asks_for(&runner.subjects.work(Kind::Fit));
+    assert!(runner.take_within(Duration::from_secs(1)).is_none(), "NATS never gives it out");
+    assert_eq!(scheduler.returned(1, || ()), [key(1, 1)]);
+    assert_eq!(work(), 0);
     scheduler.bus.stop();
 }
 

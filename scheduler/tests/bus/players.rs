@@ -5,10 +5,10 @@ use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use async_nats::Client;
 use async_nats::jetstream::consumer::PullConsumer;
 use async_nats::jetstream::message::PublishMessage;
 use async_nats::jetstream::{self, AckKind, Message};
+use async_nats::{Client, Subscriber};
 use fleetfit_scheduler::bus::{Answers, Bus, BusError, BusHandle, BusOptions};
 use fleetfit_scheduler::engine::{Capacity, Note, Outlets, Receipt};
 use fleetfit_search_spaces::wire::join::{Answer, BlobPiece, Hello, Welcome};
@@ -191,6 +191,14 @@ impl Runner {
         });
     }
 
+    pub(crate) fn hints(&self) -> Subscriber {
+        self.runtime.block_on(async {
+            let hints = self.client.subscribe(self.subjects.hints()).await.unwrap();
+            self.client.flush().await.unwrap();
+            hints
+        })
+    }
+
     pub(crate) fn ask(&self, subject: String, bytes: Vec<u8>) -> Vec<u8> {
         let asked = self.runtime.block_on(self.client.request(subject, bytes.into()));
         asked.unwrap().payload.to_vec()
@@ -266,11 +274,31 @@ impl Runner {
     }
 
     pub(crate) fn tell_bytes(&self, bytes: Vec<u8>) {
-        let subject = self.subjects.ends();
+        self.publish(self.subjects.ends(), PublishMessage::build().payload(bytes.into()));
+    }
+
+    /// Puts something into a stream under this id, as a service would.
+    pub(crate) fn put(&self, subject: String, id: &str, bytes: Vec<u8>) {
+        self.publish(subject, PublishMessage::build().message_id(id).payload(bytes.into()));
+    }
+
+    fn publish(&self, subject: String, message: PublishMessage) {
         self.runtime.block_on(async {
             let jetstream = jetstream::new(self.client.clone());
-            let message = PublishMessage::build().payload(bytes.into());
             jetstream.send_publish(subject, message).await.unwrap().await.unwrap();
+        });
+    }
+
+    /// Has the consumer of fits ask for something else.
+    pub(crate) fn asks_for(&self, subject: &str) {
+        self.runtime.block_on(async {
+            let jetstream = jetstream::new(self.client.clone());
+            let stream = jetstream.get_stream(self.subjects.work_stream()).await.unwrap();
+            let name = Kind::Fit.word();
+            let mut consumer: PullConsumer = stream.get_consumer(name).await.unwrap();
+            let config = consumer.info().await.unwrap().config.clone();
+            let config = jetstream::consumer::Config { filter_subject: subject.into(), ..config };
+            stream.update_consumer(config).await.unwrap();
         });
     }
 

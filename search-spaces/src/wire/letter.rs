@@ -11,7 +11,7 @@ pub const VERSION: u8 = 2;
 
 /// The oldest one that it reads: a queue may hold letters of the release before an update. What later
 /// versions say besides has defaults.
-const OLDEST: u8 = 1;
+pub const OLDEST: u8 = 1;
 
 const MAGIC: &[u8; 3] = b"ffw";
 const HEAD: usize = MAGIC.len() + 1 + 4;
@@ -40,16 +40,32 @@ pub enum LetterError {
 
 /// The message as bytes. Numbers in it must be finite: JSON has no others.
 pub fn seal(message: &impl Serialize, attachment: &[u8]) -> Result<Vec<u8>, LetterError> {
+    seal_as(VERSION, message, attachment)
+}
+
+/// The same in an earlier version, for a message that has its form since then: whoever speaks that
+/// version finishes what it was at.
+pub fn seal_as(
+    version: u8,
+    message: &impl Serialize,
+    attachment: &[u8],
+) -> Result<Vec<u8>, LetterError> {
     let malformed = |why: &dyn ToString| LetterError::Malformed(why.to_string());
     let mut bytes = Vec::with_capacity(256 + attachment.len());
     bytes.extend_from_slice(MAGIC);
-    bytes.push(VERSION);
+    bytes.push(version);
     bytes.extend_from_slice(&[0; 4]);
     serde_json::to_writer(&mut bytes, message).map_err(|error| malformed(&error))?;
     let length = u32::try_from(bytes.len() - HEAD).map_err(|_| malformed(&"it is too long"))?;
     bytes[MAGIC.len() + 1..HEAD].copy_from_slice(&length.to_le_bytes());
     bytes.extend_from_slice(attachment);
     Ok(bytes)
+}
+
+/// The version that bytes are of which can be opened.
+pub fn version_of(bytes: &[u8]) -> Option<u8> {
+    let version = *bytes.strip_prefix(MAGIC)?.first()?;
+    (OLDEST..=VERSION).contains(&version).then_some(version)
 }
 
 /// What the bytes say, and what is attached.
@@ -97,6 +113,17 @@ mod tests {
         assert_eq!(open::<FromRunner>(&bytes), Err(LetterError::Newer { found }));
         bytes[3] = 0;
         assert_eq!(open::<FromRunner>(&bytes), Err(LetterError::Older { found: 0 }));
+    }
+
+    #[test]
+    fn who_speaks_an_earlier_version_is_answered_in_it() {
+        let question = seal_as(OLDEST, &done(), &[]).unwrap();
+        assert_eq!((question[3], version_of(&question)), (OLDEST, Some(OLDEST)));
+        assert_eq!(version_of(&seal(&done(), &[]).unwrap()), Some(VERSION));
+        for strange in [&b""[..], b"ffw", b"ffw\x00", b"fft\x01", &[b'f', b'f', b'w', VERSION + 1]]
+        {
+            assert_eq!(version_of(strange), None);
+        }
     }
 
     #[test]

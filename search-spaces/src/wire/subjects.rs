@@ -1,7 +1,7 @@
 //! Where messages go: the names of streams and subjects of one service.
 
 use super::StudyId;
-use super::letter::VERSION;
+use super::letter::{OLDEST, VERSION};
 
 /// Where services say that they are there.
 pub const SERVICES: &str = "fleetfit.services";
@@ -10,6 +10,7 @@ pub const SERVICES: &str = "fleetfit.services";
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Subjects {
     service: String,
+    version: u8,
 }
 
 /// What a runner has to be able to do for an assignment.
@@ -37,7 +38,19 @@ impl Kind {
 impl Subjects {
     /// Those of the service with this id.
     pub fn of(service: &str) -> Self {
-        Self { service: service.to_owned() }
+        Self { service: service.to_owned(), version: VERSION }
+    }
+
+    /// The same in every version of the wire that is understood, the present one last: runners of the
+    /// versions before finish what they have.
+    pub fn understood(&self) -> impl Iterator<Item = Self> + use<> {
+        let service = self.service.clone();
+        (OLDEST..=VERSION).map(move |version| Self { service: service.clone(), version })
+    }
+
+    /// The version of the wire whose names they are.
+    pub fn version(&self) -> u8 {
+        self.version
     }
 
     /// The service's id.
@@ -60,9 +73,10 @@ impl Subjects {
         format!("fleetfit.{}.*.work.>", self.service)
     }
 
-    /// The assignments of one kind.
+    /// The assignments of one kind, of any version: those that lay there before an update are not to
+    /// be passed over.
     pub fn work(&self, kind: Kind) -> String {
-        format!("{}.work.{}.*", self.root(), kind.word())
+        format!("fleetfit.{}.*.work.{}.*", self.service, kind.word())
     }
 
     /// The assignments of one study.
@@ -121,6 +135,22 @@ impl Subjects {
     }
 
     fn root(&self) -> String {
-        format!("fleetfit.{}.v{VERSION}", self.service)
+        format!("fleetfit.{}.v{}", self.service, self.version)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_version_that_is_understood_has_its_names() {
+        let own = Subjects::of("abc");
+        let beats: Vec<String> = own.understood().map(|of| of.beats()).collect();
+        assert_eq!(beats.len(), usize::from(VERSION - OLDEST) + 1);
+        assert_eq!(beats[0], format!("fleetfit.abc.v{OLDEST}.beat"));
+        assert_eq!(beats.last(), Some(&own.beats()));
+        // Work of all of them lies in one queue.
+        assert!(own.understood().all(|of| of.work(Kind::Fit) == own.work(Kind::Fit)));
     }
 }

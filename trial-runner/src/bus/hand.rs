@@ -135,6 +135,11 @@ impl Hand {
         Some(Arc::clone(&self.held.get(&key)?.link))
     }
 
+    /// Whether anything of a service is held.
+    pub(super) fn has_any(&self, link: &Arc<Link>) -> bool {
+        self.held.values().any(|held| Arc::ptr_eq(&held.link, link))
+    }
+
     /// The keys that a service gave out, as it knows them.
     pub(super) fn keys(&self, link: &Arc<Link>) -> Vec<AssignmentKey> {
         let of_link = self.held.iter().filter(|(_, held)| Arc::ptr_eq(&held.link, link));

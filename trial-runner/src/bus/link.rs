@@ -25,7 +25,9 @@ pub(super) struct Link {
     pub(super) epoch: AtomicU64,
     /// Whether the stream is known to be the one that messages in hand came from.
     pub(super) is_sure: AtomicBool,
-    /// The service speaks another version by now.
+    /// The service speaks another version by now: it gives nothing more, and takes what is left.
+    pub(super) is_ending: AtomicBool,
+    /// Nothing of it is left here.
     pub(super) is_closed: AtomicBool,
 }
 
@@ -50,6 +52,7 @@ impl Link {
             studies: Mutex::default(),
             epoch: AtomicU64::new(0),
             is_sure: AtomicBool::new(false),
+            is_ending: AtomicBool::new(false),
             is_closed: AtomicBool::new(false),
         };
         (link, Ends { post: posted, reports: reported })
@@ -72,6 +75,10 @@ impl Link {
 
     pub(super) fn is_sure(&self) -> bool {
         self.is_sure.load(Ordering::SeqCst)
+    }
+
+    pub(super) fn is_ending(&self) -> bool {
+        self.is_ending.load(Ordering::SeqCst)
     }
 
     pub(super) fn is_closed(&self) -> bool {

@@ -1,4 +1,7 @@
 //! Services: heard of, joined, told every few seconds that this runner is there, and watched.
+//!
+//! A service that was updated to another version of the wire gives this runner nothing more. What the
+//! runner has of it by then is finished and told as ever: later versions read what earlier ones tell.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -74,6 +77,7 @@ pub(super) async fn run(shared: Arc<Shared>, runner: Arc<Runner>) {
             is_said = true;
             (shared.say)(&absent(wanted, &others));
         }
+        close_ended(&shared);
         let is_alone = lock(&shared.links).all.iter().all(|link| link.is_closed());
         let is_final = |at: Instant| shared.service.is_some() || at.elapsed() > LOOK_ON;
         if is_alone && refused.is_some_and(is_final) {
@@ -98,13 +102,27 @@ fn absent(wanted: &str, others: &BTreeSet<String>) -> String {
 
 /// A service that was replaced by one that speaks otherwise has nothing for us any more.
 fn check_version(shared: &Shared, announcement: &Announcement) {
-    if announcement.wire == VERSION {
-        return;
-    }
-    let link = lock(&shared.links).find(&announcement.service);
-    if let Some(link) = link {
-        link.is_closed.store(true, Ordering::SeqCst);
+    let Announcement { service, version, wire, .. } = announcement;
+    let link = lock(&shared.links).find(service);
+    let Some(link) = link.filter(|_| *wire != VERSION) else { return };
+    if !link.is_ending.swap(true, Ordering::SeqCst) {
+        let own = &shared.hello.version;
+        let older = if *wire < VERSION { "service" } else { "runner" };
+        (shared.say)(&format!(
+            "service {service} is fleetfit {version} with wire version {wire} by now, and this \
+             runner is fleetfit {own} with wire version {VERSION}: it gets no more work of it, and \
+             finishes and tells what it has; update the {older}"
+        ));
         shared.tick();
+    }
+}
+
+/// Takes leave of services of other versions of which nothing is left here.
+fn close_ended(shared: &Shared) {
+    for link in &lock(&shared.links).all {
+        if link.is_ending() && !lock(&shared.hand).has_any(link) {
+            link.is_closed.store(true, Ordering::SeqCst);
+        }
     }
 }
 

@@ -12,7 +12,7 @@ use std::time::Duration;
 use async_nats::{Message, Subscriber};
 use fleetfit_search_spaces::wire::letter::{self, LetterError};
 use fleetfit_search_spaces::wire::subjects::Kind;
-use fleetfit_search_spaces::{Assignment, FromRunner};
+use fleetfit_search_spaces::{Assignment, AssignmentKey, FromRunner, StudyId};
 use futures_util::StreamExt;
 use tokio::time::timeout;
 
@@ -42,7 +42,7 @@ pub(super) async fn run(shared: Arc<Shared>, link: Arc<Link>, kind: Kind) {
     let inbox = shared.client.new_inbox();
     if let Ok(mut answers) = shared.client.subscribe(inbox.clone()).await {
         let mut room = shared.room.subscribe();
-        while !shared.is_leaving() && !link.is_closed() {
+        while !shared.is_leaving() && !link.is_ending() {
             let puller = Puller { shared: &shared, link: &link, kind, inbox: &inbox };
             let there_is = if link.is_sure() { shared.room(kind) } else { Room::None };
             let waited = match there_is {
@@ -106,7 +106,7 @@ impl Puller<'_> {
         let Some(reply) = message.reply.as_ref().map(ToString::to_string) else { return };
         let mut assignment = match letter::open::<Assignment>(&message.payload) {
             Ok((assignment, _)) => assignment,
-            Err(error) => return refuse(shared, link, reply, &error).await,
+            Err(error) => return self.refuse(&message, reply, &error).await,
         };
         let study = lock(&shared.links).inside(link, assignment.key.study);
         assignment.key.study = study;
@@ -115,7 +115,7 @@ impl Puller<'_> {
             return;
         }
         let is_repeated = n_delivered(&reply).is_none_or(|n| n > 1);
-        if is_repeated || shared.is_leaving() {
+        if is_repeated || shared.is_leaving() || link.is_ending() {
             lock(&shared.hand).take((link, kind), key, reply, None);
             let of = link.outside(key);
             // Whoever had it before died of it, or lost it; the scheduler decides what that means.
@@ -132,6 +132,43 @@ impl Puller<'_> {
         };
         shared.run(next);
     }
+
+    /// Leaves a message to others that this runner cannot read. One of another version is handed back
+    /// by the id that it travels under: given back to NATS, it would come to the next runner as one
+    /// that somebody has died of.
+    async fn refuse(&self, message: &Message, reply: String, error: &LetterError) {
+        let Self { shared, link, kind, .. } = *self;
+        let service = link.subjects.service();
+        shared.say_once(&format!("an assignment of service {service} is left to others: {error}"));
+        let answer = match error {
+            // No runner can read it.
+            LetterError::Malformed(_) => "+TERM".to_owned(),
+            LetterError::Older { .. } | LetterError::Newer { .. } => {
+                if let Some(of) = travels_as(message) {
+                    let study = lock(&shared.links).inside(link, of.study);
+                    let key = AssignmentKey { study, ..of };
+                    lock(&shared.hand).take((link, kind), key, reply, None);
+                    let message = FromRunner::Returned { of, reason: None };
+                    link.post(Item::Told { of: key, message, bytes: Vec::new() });
+                    // The service has not said yet that it is another one, and gives it out again.
+                    return tokio::time::sleep(PAUSE).await;
+                }
+                format!("-NAK {{\"delay\": {}}}", Duration::from_secs(5).as_nanos())
+            }
+        };
+        // Where it is lost, the lease runs out.
+        let _ = shared.client.publish(reply, answer.into()).await;
+    }
+}
+
+/// The assignment that a message is about, as its id says: `STUDY-NUMBER-ATTEMPT`.
+fn travels_as(message: &Message) -> Option<AssignmentKey> {
+    let id = message.headers.as_ref()?.get(async_nats::header::NATS_MESSAGE_ID)?;
+    let mut parts = id.as_str().split('-');
+    let (study, number, attempt) = (parts.next()?, parts.next()?, parts.next()?);
+    let study = StudyId(study.parse().ok()?);
+    let (number, attempt) = (number.parse().ok()?, attempt.parse().ok()?);
+    parts.next().is_none().then_some(AssignmentKey { study, number, attempt })
 }
 
 /// How often the message has been delivered, as the address of its acknowledgement says:
@@ -144,20 +181,6 @@ fn n_delivered(reply: &str) -> Option<u64> {
         _ => return None,
     };
     tokens.get(at)?.parse().ok()
-}
-
-async fn refuse(shared: &Arc<Shared>, link: &Arc<Link>, reply: String, error: &LetterError) {
-    let service = link.subjects.service();
-    shared.say_once(&format!("an assignment of service {service} is left to others: {error}"));
-    let answer = match error {
-        // No runner can read it.
-        LetterError::Malformed(_) => "+TERM".to_owned(),
-        LetterError::Older { .. } | LetterError::Newer { .. } => {
-            format!("-NAK {{\"delay\": {}}}", Duration::from_secs(5).as_nanos())
-        }
-    };
-    // Where it is lost, the lease runs out.
-    let _ = shared.client.publish(reply, answer.into()).await;
 }
 
 #[cfg(test)]

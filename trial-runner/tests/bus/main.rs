@@ -5,9 +5,11 @@
 mod nats;
 
 use std::path::Path;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use fleetfit_search_spaces::wire::join::{DELETED, OVER, Welcome};
+use fleetfit_search_spaces::wire::letter::VERSION;
 use fleetfit_search_spaces::wire::subjects::Kind;
 use fleetfit_search_spaces::wire::{Numbered, StudySpec};
 use fleetfit_search_spaces::{
@@ -419,6 +421,52 @@ fn a_runner_says_that_its_service_is_not_there() {
     // It is not told again with every look.
     std::thread::sleep(Duration::from_secs(3));
     assert_eq!(told().len(), 1);
+}
+
+#[test]
+fn what_runs_is_told_to_a_service_that_was_updated() {
+    let (server, dir) = (Server::start(), place());
+    let marks = tempfile::tempdir().unwrap();
+    let (runs_file, word) = (marks.path().join("runs"), marks.path().join("word"));
+    let lease = Duration::from_secs(1);
+    let service = Service::start(&server, noted(&runs_file, &hold(&word)), lease);
+    let runner = service.runner(dir.path(), 2, true);
+    service.hand_out(Kind::Command, &tries(1));
+    wait_for("the trial to begin", || runs(&runs_file) == 1);
+    let newer = VERSION + 1;
+    service.answers.lock().unwrap().welcome = Welcome::Refused { reason: "too old".into() };
+    service.wire.store(newer, Ordering::Relaxed);
+    wait_for("the runner to notice", || {
+        let said = runner.said.lock().unwrap();
+        let both = [format!("with wire version {newer}"), format!("with wire version {VERSION}")];
+        said.iter().any(|text| both.iter().all(|one| text.contains(one)))
+    });
+    service.hand_out_as(newer, Kind::Command, &tries(2));
+    // The lease is kept, and the service hears who is at it.
+    let noticed = Instant::now();
+    wait_for("more beats", || {
+        let seen = service.seen.lock().unwrap();
+        let beats = seen.beats.iter().filter(|beat| beat.holds.contains(&key(1))).count();
+        noticed.elapsed() > 3 * lease && beats > 1
+    });
+    let bus = runner.bus.as_ref().unwrap();
+    assert_eq!((bus.refused(), bus.busy(), service.outcomes().len()), (None, 1, 0));
+    std::fs::write(&word, "").unwrap();
+    assert_eq!(service.await_end(key(1)), FromRunner::Done { of: key(1) });
+    wait_for("the end of a runner that nobody takes", || bus.refused().is_some());
+    assert_eq!((service.outcomes().len(), runs(&runs_file)), (1, 1), "nothing ran twice");
+    assert_eq!(service.n_work(), 1, "the other one is left to others");
+}
+
+#[test]
+fn work_in_a_letter_of_a_later_version_goes_back_at_once() {
+    let (server, dir) = (Server::start(), place());
+    let service = Service::start(&server, command("true"), LEASE);
+    let _runner = service.runner(dir.path(), 1, true);
+    service.hand_out_as(VERSION + 1, Kind::Command, &tries(1));
+    // Held against nothing.
+    assert_eq!(service.await_end(key(1)), FromRunner::Returned { of: key(1), reason: None });
+    wait_for("the acknowledgement", || service.n_work() == 0);
 }
 
 #[test]

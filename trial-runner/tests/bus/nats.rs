@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -139,6 +140,8 @@ pub(crate) struct Service {
     lease: Duration,
     pub(crate) seen: Arc<Mutex<Seen>>,
     pub(crate) answers: Arc<Mutex<Answers>>,
+    /// The version of the wire that it says it speaks.
+    pub(crate) wire: Arc<AtomicU8>,
     url: String,
 }
 
@@ -152,7 +155,8 @@ impl Service {
         let welcome = Welcome::Accepted { lease_s: lease.as_secs_f64() };
         let answers = Answers { welcome, spec, blobs: BTreeMap::new(), refusal: None };
         let (answers, seen) = (Arc::new(Mutex::new(answers)), Arc::default());
-        let service = Self { runtime, client, js, subjects, lease, seen, answers, url };
+        let wire = Arc::new(AtomicU8::new(VERSION));
+        let service = Self { runtime, client, js, subjects, lease, seen, answers, wire, url };
         service.make_streams();
         service.serve();
         service
@@ -193,8 +197,9 @@ impl Service {
 
     fn serve(&self) {
         let (client, subjects) = (self.client.clone(), self.subjects.clone());
+        let wire = Arc::clone(&self.wire);
         self.runtime.spawn(async move {
-            let announcement = Announcement {
+            let mut announcement = Announcement {
                 service: subjects.service().into(),
                 version: "0".into(),
                 wire: VERSION,
@@ -202,9 +207,10 @@ impl Service {
                 instance: String::new(),
                 since_ms: 0,
             };
-            let bytes = serde_json::to_vec(&announcement).unwrap();
             loop {
-                let _ = client.publish(SERVICES, bytes.clone().into()).await;
+                announcement.wire = wire.load(Ordering::Relaxed);
+                let bytes = serde_json::to_vec(&announcement).unwrap();
+                let _ = client.publish(SERVICES, bytes.into()).await;
                 tokio::time::sleep(Duration::from_millis(100)).await;
             }
         });
@@ -277,10 +283,16 @@ impl Service {
     }
 
     pub(crate) fn hand_out(&self, kind: Kind, assignment: &Assignment) {
-        let bytes = letter::seal(assignment, &[]).unwrap();
+        self.hand_out_as(VERSION, kind, assignment);
+    }
+
+    /// The same in a letter of this version.
+    pub(crate) fn hand_out_as(&self, version: u8, kind: Kind, assignment: &Assignment) {
+        let bytes = letter::seal_as(version, assignment, &[]).unwrap();
         let subject = self.subjects.work_of(kind, assignment.key.study);
         let mut headers = HeaderMap::new();
-        let id = format!("{}-{}", assignment.key.number, assignment.key.attempt);
+        let AssignmentKey { study, number, attempt } = assignment.key;
+        let id = format!("{}-{number}-{attempt}", study.0);
         headers.insert(async_nats::header::NATS_MESSAGE_ID, id.as_str());
         self.runtime.block_on(async {
             self.js
