@@ -16,6 +16,7 @@ mod external;
 mod guard;
 mod health;
 mod insight;
+mod json;
 mod json_job;
 mod logs;
 mod measured;

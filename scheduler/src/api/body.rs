@@ -10,7 +10,7 @@ use fleetfit_search_spaces::yaml;
 use http_body_util::LengthLimitError;
 use serde_json::{Map, Value};
 
-use super::{Refused, Why};
+use super::{Refused, Why, json};
 
 /// How long a body may take to arrive.
 const ARRIVAL: Duration = Duration::from_secs(60);
@@ -47,7 +47,7 @@ pub(super) async fn object(request: Request, known: &[&str]) -> Result<Object, R
 
 /// The JSON object of this text, with these keys at most.
 pub(super) fn object_in(text: &str, known: &[&str]) -> Result<Object, Refused> {
-    match serde_json::from_str(text).map_err(|error| malformed(&error))? {
+    match json::read(text)? {
         Value::Object(map) => Object::of(map, "", known),
         _ => {
             let known = known.join(", ");
@@ -85,12 +85,6 @@ pub(super) fn expect<'a>(headers: &HeaderMap, known: &[&'a str]) -> Result<&'a s
         let message = format!("the body {found}; send {}", known.join(", "));
         Refused::new(Why::UnsupportedMediaType, message)
     })
-}
-
-/// JSON that cannot be read.
-pub(super) fn malformed(error: &serde_json::Error) -> Refused {
-    let (line, column) = (error.line(), error.column());
-    Refused::bad(format!("the body is not JSON from line {line}, column {column} on"))
 }
 
 fn too_large(limit: usize) -> Refused {

@@ -8,10 +8,10 @@ use axum::extract::{RawQuery, Request, State};
 use axum::http::{HeaderMap, StatusCode};
 use serde::{Deserialize, Serialize};
 
-use super::body::{MAX_JOB_BYTES, expect, malformed, object, text, unprocessable};
+use super::body::{MAX_JOB_BYTES, expect, object, text, unprocessable};
 use super::json_job::as_yaml;
 use super::question::{Answer, Question, StudyName, ask};
-use super::{Accepted, App, Doors, Refused, Rerun, Submitted, Why};
+use super::{Accepted, App, Doors, Refused, Rerun, Submitted, Why, json};
 use crate::journal::{Journal, StudyId};
 use crate::query::{self, StatusView};
 
@@ -50,7 +50,8 @@ pub(super) async fn create(
     let mut text = text(body, MAX_JOB_BYTES).await?;
     let digest = blake3::hash(format!("{form}\n{digest_of_query}\n{text}").as_bytes());
     if form == "application/json" {
-        serde_json::from_str::<serde::de::IgnoredAny>(&text).map_err(|error| malformed(&error))?;
+        serde_json::from_str::<serde::de::IgnoredAny>(&text)
+            .map_err(|error| json::malformed(&text, &error))?;
         text = as_yaml(&text);
     }
     let submitted = Submitted {

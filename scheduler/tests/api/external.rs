@@ -54,6 +54,25 @@ fn trials_are_asked_for_and_told() {
 }
 
 #[test]
+fn values_that_json_does_not_have_and_keys_that_are_there_twice() {
+    let place = Place::new();
+    place.submit(JOB).ok();
+    place.post("/api/v1/studies/demo/ask", &json!({"n": 1})).ok();
+    let tell = |body: &str| {
+        let form = [("content-type", "application/json")];
+        let told = place.send("POST", "/api/v1/studies/demo/tell", &form, body.as_bytes());
+        assert_eq!(told.refused(), (400, "bad_request".into()), "{body}");
+        told.json()["message"].as_str().unwrap().to_owned()
+    };
+    let twice = tell("{\"results\": [{\"trial\": 0, \"value\": 1, \"value\": 2}]}");
+    assert!(twice.contains("\"value\" twice"), "{twice}");
+    let none = tell("{\"results\": [{\"trial\": 0, \"value\": NaN}]}");
+    assert!(none.contains("NaN") && none.contains("\"failed\""), "{none}");
+    let status = place.get("/api/v1/studies/demo").ok();
+    assert_eq!(status["trials"]["completed"], 0, "{status}");
+}
+
+#[test]
 fn after_a_cancel_nothing_counts() {
     let place = Place::new();
     place.submit(JOB).ok();
