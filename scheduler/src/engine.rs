@@ -35,6 +35,7 @@ use crate::journal::{Journal, JournalError, StudyId, StudyRecord, Summary};
 
 pub(crate) use self::leases::forget_leases;
 pub use self::outside::{AskError, Told, TrialResult};
+pub(crate) use self::queue::enqueued_before;
 pub use self::queue::{QueueError, Wish, enqueue_at_rest};
 
 /// What the engine is told.

@@ -12,7 +12,7 @@ use super::json_job::as_yaml;
 use super::question::{Answer, Question, StudyName, ask};
 use super::submit::mark;
 use super::{App, Refused, Why};
-use crate::engine::{QueueError, Wish};
+use crate::engine::{QueueError, Wish, enqueued_before};
 use crate::query;
 
 /// The key of the list.
@@ -49,7 +49,16 @@ pub(super) async fn enqueue(
             return Err(unprocessable("configurations is empty; write one or more of them"));
         }
         let mark = mark.map(|mark| (hash(&mark), hash(&text)));
-        let trials = app.service.engine.enqueue(&study, Wish { configurations, mark })?;
+        let journal = &app.service.journal;
+        let trials = match app.service.engine.enqueue(&study, Wish { configurations, mark }) {
+            // What was answered once is answered so for good.
+            Err(QueueError::NotRunning) => {
+                let before =
+                    mark.map(|mark| enqueued_before(journal, &record, mark)).transpose()?;
+                before.flatten().ok_or(QueueError::NotRunning)?
+            }
+            answer => answer?,
+        };
         Ok(Queued { study, trials, notices })
     });
     queued.await.map(Json)

@@ -55,8 +55,8 @@ pub(super) async fn events(
     query: RawQuery,
     headers: HeaderMap,
 ) -> Result<Response, Refused> {
-    Question::read(query, &[])?;
-    let (position, knows_the_end) = broken_off(&app, &study, &headers).await?;
+    let question = Question::read(query, &["cursor"])?;
+    let (position, knows_the_end) = broken_off(&app, &study, &question, &headers).await?;
     let mut feed = Feed {
         _counted: OpenStream::count(&app),
         changes: app.service.engine.changes(),
@@ -83,16 +83,20 @@ pub(super) async fn events(
     Ok(Sse::new(events).keep_alive(alive).into_response())
 }
 
-/// Where the asker's last stream broke off, and whether he has heard the end.
+/// Where the asker's last stream broke off, and whether he has heard the end. A browser that connects
+/// again says so in the header and asks for the same address as before.
 async fn broken_off(
     app: &Arc<App>,
     study: &str,
+    question: &Question,
     headers: &HeaderMap,
 ) -> Result<(Option<String>, bool), Refused> {
-    let Some(last) = headers.get(LAST_EVENT_ID).filter(|last| !last.is_empty()) else {
+    let header = headers.get(LAST_EVENT_ID).filter(|last| !last.is_empty());
+    let header = header.map(|last| last.to_str()).transpose();
+    let header = header.map_err(|_| Refused::bad("Last-Event-ID is not one of ours"))?;
+    let Some(last) = header.map(str::to_owned).or(question.cursor()?) else {
         return Ok((None, false));
     };
-    let last = last.to_str().map_err(|_| Refused::bad("Last-Event-ID is not one of ours"))?;
     let knows_the_end = last.ends_with(END);
     let position = last.trim_end_matches(END).to_owned();
     let (app, study, claimed) = (Arc::clone(app), study.to_owned(), position.clone());

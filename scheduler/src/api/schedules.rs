@@ -165,9 +165,7 @@ impl From<ScheduleError> for Refused {
             ScheduleError::Problems(problems) => return Self::problems(problems.0),
             ScheduleError::Exists { .. } => Why::Conflict,
             ScheduleError::Unknown { .. } => Why::UnknownSchedule,
-            ScheduleError::JobMissing { .. }
-            | ScheduleError::NeverDue { .. }
-            | ScheduleError::Refused(_) => Why::Unprocessable,
+            ScheduleError::Refused(_) => Why::Unprocessable,
             ScheduleError::Unreadable { .. } | ScheduleError::Journal(_) => Why::Unavailable,
         };
         Self::new(why, error.to_string())

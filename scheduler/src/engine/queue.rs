@@ -8,7 +8,7 @@ use thiserror::Error;
 
 use super::EngineError;
 use super::live::{Live, index, replay};
-use crate::event::Step;
+use crate::event::{Fact, Step};
 use crate::journal::{Journal, StudyRecord};
 use crate::state::{NotQueued, StudyState};
 use crate::warm;
@@ -100,6 +100,25 @@ pub fn enqueue_at_rest(
         journal.append(record.id, &step.facts, &index).map_err(|error| failed(error.into()))?;
     }
     Ok(numbers)
+}
+
+/// What a request was answered that came before with this mark, to a study that no engine runs any
+/// more.
+pub(crate) fn enqueued_before(
+    journal: &Journal,
+    record: &StudyRecord,
+    (key, request): (u64, u64),
+) -> Result<Option<Vec<u32>>, QueueError> {
+    for fact in journal.facts(record.id) {
+        match fact.map_err(|error| QueueError::Failed(error.into()))? {
+            Fact::Queued { mark: Some(mark), .. } if mark.key == key => {
+                let is_same = mark.request == request;
+                return is_same.then_some(Some(mark.numbers)).ok_or(QueueError::OtherMark);
+            }
+            _ => {}
+        }
+    }
+    Ok(None)
 }
 
 fn take(state: &mut StudyState, seed: u64, wish: Wish) -> Result<(Vec<u32>, Step), QueueError> {

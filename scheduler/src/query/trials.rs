@@ -68,9 +68,9 @@ pub struct Ended {
     pub trials: Vec<TrialRow>,
     /// How many there are, those that are not listed included.
     pub ended: TrialCounts,
-    /// Where they begin, as a cursor of the list of trials.
+    /// Where the list of trials goes on behind the last one that is listed here.
     pub cursor: Option<String>,
-    /// Where the next ones will begin.
+    /// Where the next ones will begin, those that are counted alone left behind as well.
     pub next: Option<String>,
     /// Whether there are more already.
     #[serde(skip)]
@@ -102,6 +102,10 @@ pub fn news(
         ends.add(Ends::of([&outcome]));
         trials.push(rows.row(outcome)?);
     }
+    let written = |position: Option<Position>| {
+        position.map(|position| position.write(id)).or_else(|| cursor.map(str::to_owned))
+    };
+    let listed = written(position);
     while let Some(found) = rows.next_ends() {
         if ends.n() >= LOOK {
             has_more = true;
@@ -111,11 +115,10 @@ pub fn news(
         position = Some(after);
         ends.add(more);
     }
-    let cursor = cursor.map(str::to_owned);
-    let next = position.map(|position| position.write(id)).or_else(|| cursor.clone());
+    let next = written(position);
     let Ends { completed, stopped, failed } = ends;
     let ended = TrialCounts { completed, stopped, failed };
-    Ok((status, Ended { trials, ended, cursor, next, has_more }))
+    Ok((status, Ended { trials, ended, cursor: listed, next, has_more }))
 }
 
 /// Whether this is a position of the study, and the journal reaches to it: another study of the same

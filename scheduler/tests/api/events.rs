@@ -22,11 +22,15 @@ struct Event {
 
 impl Stream {
     fn open(place: &Place, study: &str, last: Option<&str>) -> (u16, Self) {
+        let header = last.map(|last| format!("Last-Event-ID: {last}\r\n")).unwrap_or_default();
+        Self::open_at(place, &format!("{study}/events"), &header)
+    }
+
+    fn open_at(place: &Place, at: &str, header: &str) -> (u16, Self) {
         let mut stream = place.connect();
-        let last = last.map(|last| format!("Last-Event-ID: {last}\r\n")).unwrap_or_default();
         write!(
             stream,
-            "GET /api/v1/studies/{study}/events HTTP/1.1\r\nHost: localhost\r\n{last}\
+            "GET /api/v1/studies/{at} HTTP/1.1\r\nHost: localhost\r\n{header}\
              Accept: text/event-stream\r\nConnection: close\r\n\r\n"
         )
         .unwrap();
@@ -215,7 +219,29 @@ fn many_trials_at_once_are_counted_and_the_first_ones_listed() {
     let (_, mut stream) = Stream::open(&place, "stores", None);
     let event = stream.until("trials");
     assert_eq!(event.data["ended"], json!({"completed": 798, "stopped": 0, "failed": 2}));
-    assert_eq!(told(&event).len(), 100);
+    let listed = told(&event).len();
+    assert_eq!(listed, 100);
+    // The list goes on right behind the last one of them, and the next event behind all of them.
+    let mut cursor = event.data["cursor"].as_str().unwrap().to_owned();
+    let first = place.get("/api/v1/studies/stores/trials?limit=101").ok();
+    let rest = format!("/api/v1/studies/stores/trials?limit=1000&cursor={cursor}");
+    let rest = place.get(&rest).ok()["items"].as_array().cloned().unwrap();
+    assert_eq!((rest.len(), &rest[0]), (700, &first["items"][100]));
+    // Whoever has seen a part goes on behind it, with the header or without.
+    let (_, mut by_header) = Stream::open(&place, "stores", Some(&cursor));
+    let (_, mut by_cursor) = Stream::open_at(&place, &format!("stores/events?cursor={cursor}"), "");
+    for stream in [&mut by_header, &mut by_cursor] {
+        let event = stream.until("trials");
+        assert_eq!(event.data["trials"][0], rest[0]);
+        assert_eq!(event.data["ended"]["completed"].as_u64().unwrap() + 2, 700);
+    }
+    // A browser that connects again asks as before, and its header counts.
+    let again = format!("Last-Event-ID: {}\r\n", event.id);
+    let (_, mut reader) =
+        Stream::open_at(&place, &format!("stores/events?cursor={cursor}"), &again);
+    assert_eq!(reader.next().unwrap().name, "best", "all trials were told");
+    cursor.push('x');
+    assert_eq!(Stream::open_at(&place, &format!("stores/events?cursor={cursor}"), "").0, 400);
     assert_eq!(stream.until("ended").data["status"], "completed");
 }
 

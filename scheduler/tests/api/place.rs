@@ -109,8 +109,22 @@ impl Place {
         Self::start(|address| Guard::new(address, None, &[]), false)
     }
 
+    /// The service after a restart.
+    pub(crate) fn restarted(mut self) -> Self {
+        let dir = std::mem::replace(&mut self.dir, tempfile::tempdir().unwrap());
+        drop(self);
+        Self::start_in(dir, |address| Guard::new(address, None, &[]), true)
+    }
+
     fn start(guard: impl FnOnce(SocketAddr) -> Guard, is_service: bool) -> Self {
-        let dir = tempfile::tempdir().unwrap();
+        Self::start_in(tempfile::tempdir().unwrap(), guard, is_service)
+    }
+
+    fn start_in(
+        dir: tempfile::TempDir,
+        guard: impl FnOnce(SocketAddr) -> Guard,
+        is_service: bool,
+    ) -> Self {
         let journal = Journal::open(&dir.path().join("journal")).unwrap();
         let outlets = Outlets {
             dispatch: Box::new(|_, _| {}),

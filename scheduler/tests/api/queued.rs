@@ -58,6 +58,24 @@ fn a_marked_request_counts_once() {
 }
 
 #[test]
+fn a_marked_request_has_its_first_answer_after_the_study_too() {
+    let place = Place::new();
+    place.submit(JOB).ok();
+    let body = json!({"configurations": [{"x": 0.25}, {}]});
+    assert_eq!(send(&place, "mark-1", &body).ok()["trials"], json!([0, 1]));
+    place.post("/api/v1/studies/demo/cancel", &json!(null)).ok();
+    let check = |place: &Place| {
+        assert_eq!(send(place, "mark-1", &body).ok()["trials"], json!([0, 1]));
+        let other = send(place, "mark-1", &json!({"configurations": [{"x": 0.5}]}));
+        assert_eq!(other.refused(), (422, "unprocessable".into()));
+        assert_eq!(send(place, "mark-2", &body).refused(), (409, "not_running".into()));
+    };
+    check(&place);
+    let place = place.restarted();
+    check(&place);
+}
+
+#[test]
 fn what_does_not_fit_is_a_problem_at_its_place() {
     let place = Place::new();
     place.submit(JOB).ok();

@@ -226,11 +226,9 @@ fn results() -> Vec<Operation> {
         parameters
     };
     let state = query("state", "How they ended.", words(&["completed", "stopped", "failed"]));
-    let last = header(
-        "last-event-id",
-        "Goes on after this event.",
-        text_like("^([0-9]+-)?[0-9]+-[0-9]+!?$", 53),
-    );
+    let event = || text_like("^([0-9]+-)?[0-9]+-[0-9]+!?$", 53);
+    let last = header("last-event-id", "Goes on after this event.", event());
+    let after = query("cursor", "The same, for whoever sets no headers.", event());
     vec![
         Operation {
             parameters: of_study([vec![entity(), state], paged()].concat()),
@@ -336,7 +334,7 @@ fn results() -> Vec<Operation> {
             )
         },
         Operation {
-            parameters: of_study(vec![last]),
+            parameters: of_study(vec![last, after]),
             answers: vec![(200, "text/event-stream", text()), (204, "", text())],
             ..get(
                 "/api/v1/studies/{study}/events",

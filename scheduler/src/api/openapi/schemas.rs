@@ -454,7 +454,7 @@ fn entity() -> Form {
 fn ended() -> Form {
     object(
         "The data of an event trials: what ended since the one before. Those that are not listed \
-         are in the list of trials from cursor on.",
+         are in the list of trials from cursor on, up to next.",
         vec![
             ("trials", list(named("Trial"))),
             ("ended", named("TrialCounts")),
