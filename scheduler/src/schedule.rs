@@ -57,21 +57,6 @@ pub enum ScheduleError {
         /// Names that look like it.
         nearest: Vec<String>,
     },
-    /// The file names a job that did not come with it.
-    #[error(
-        "create_job names {path}, and that file did not come with the schedule; send it along, as \
-         fleetfit schedule create does, or write the job in its place"
-    )]
-    JobMissing {
-        /// The job's path.
-        path: String,
-    },
-    /// None of its times is to come.
-    #[error("{name} is never due: write a trigger with a time that is still to come")]
-    NeverDue {
-        /// The name.
-        name: String,
-    },
     /// What is stored cannot be read.
     #[error("the schedule {name} cannot be used: {why}")]
     Unreadable {
@@ -183,7 +168,10 @@ impl Schedules {
             None => {}
         }
         if live.next.is_none() {
-            return Err(ScheduleError::NeverDue { name });
+            let file = ScheduleFile::read(&live.stored.file, &live.stored.text);
+            let problems =
+                file.map_or_else(|problems| problems, |it| Problems(vec![it.never_due()]));
+            return Err(ScheduleError::Problems(problems));
         }
         self.store(&live.stored)?;
         let view = view::of(&live);

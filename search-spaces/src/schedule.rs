@@ -22,7 +22,7 @@ use crate::findings::{Findings, Mistake};
 use crate::ignored::{LABELS, RECORDED};
 use crate::job::syntax_problem;
 use crate::problem::{Notice, Place, Problem, Problems};
-use crate::study::{check_labels, read_name};
+use crate::study::{check_labels, read_name_of};
 use crate::yaml::{Content, Node, parse};
 
 /// The longest name: the studies are called by it and the time at which they were due.
@@ -155,7 +155,8 @@ impl ScheduleFile {
             return None;
         }
         let name = root.require("name", "name: weekly-demand", findings);
-        let name = name.and_then(|at| read_schedule_name(&at, findings));
+        let whose = ("a schedule's name", MAX_NAME);
+        let name = name.and_then(|at| read_name_of(&at, whose, findings));
         let text = |root: &mut Fields<'_>, key, findings: &mut Findings| {
             root.take(key, findings).and_then(|at| at.text(findings))
         };
@@ -191,6 +192,22 @@ impl ScheduleFile {
 }
 
 impl ScheduleFile {
+    /// What is wrong with one none of whose times is still to come, which only a clock can tell.
+    pub fn never_due(&self) -> Problem {
+        let root = At::root(&self.document);
+        let trigger = root.get("trigger");
+        // What has passed is most often its end.
+        let at = trigger.as_ref().and_then(|at| at.get("end_time")).or(trigger).unwrap_or(root);
+        let what = match at.path.ends_with("end_time") {
+            true => format!("is {}, and no time before it is", at.node.brief()),
+            false => "has no time that is".to_owned(),
+        };
+        let says = format!("{what} still to come: the schedule is never due");
+        let mistake = Mistake::new(says, "a trigger with a time that is still to come");
+        let hint = "write a later end_time, leave it out, or write a rule that comes again";
+        Findings::new(&self.file, &[]).describe(&at, mistake.hint(hint))
+    }
+
     fn is_a_job(&self, at: &At<'_>, findings: &Findings) -> Problem {
         let says = "this is a job, not a schedule";
         let file = self.file.rsplit('/').next().unwrap_or_default();
@@ -218,15 +235,4 @@ fn refuse_others(root: &mut Fields<'_>, findings: &mut Findings) -> bool {
         }
     }
     is_other
-}
-
-fn read_schedule_name(at: &At<'_>, findings: &mut Findings) -> Option<String> {
-    let name = read_name(at, findings)?;
-    if name.len() > MAX_NAME {
-        let says = format!("is {} characters long, but must be at most {MAX_NAME}", name.len());
-        let mistake = Mistake::new(says, format!("at most {MAX_NAME} characters"));
-        findings.problem(at, mistake.hint("write a shorter one"));
-        return None;
-    }
-    Some(name)
 }

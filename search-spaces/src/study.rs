@@ -8,7 +8,7 @@ mod goals;
 mod header;
 mod sweep;
 
-pub(crate) use header::{check_labels, default_name, read_name};
+pub(crate) use header::{check_labels, default_name, read_name_of};
 
 use serde::{Deserialize, Serialize};
 

@@ -1,7 +1,7 @@
 //! A schedule's form in the journal.
 
 use fleetfit_search_spaces::schedule::{CreateJob, ScheduleFile};
-use fleetfit_search_spaces::{Job, Problems};
+use fleetfit_search_spaces::{Job, Place, Problem, Problems};
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
@@ -86,20 +86,24 @@ impl NewSchedule {
     /// The stored form of one that begins now. Every problem of the schedule and of its job is said
     /// at once.
     pub(super) fn stored(self, now: Timestamp) -> Result<StoredSchedule, ScheduleError> {
-        let file = ScheduleFile::read(&self.file, &self.text).map_err(ScheduleError::Problems);
-        let judged = file.and_then(|file| {
-            let schedule = file.schedule().map_err(ScheduleError::Problems)?;
-            Ok((file, schedule))
-        });
-        let is_apart = |job: &StoredJob| job.file != self.file;
-        let (file, schedule) = match (judged, self.job.as_ref().filter(|job| is_apart(job))) {
-            (Ok(judged), _) => judged,
-            // A job in a file of its own is judged beside a schedule with problems.
-            (Err(ScheduleError::Problems(mut problems)), Some(apart)) => {
-                problems.0.extend(apart.read().err().into_iter().flat_map(|of_job| of_job.0));
-                return Err(ScheduleError::Problems(problems));
+        let file = ScheduleFile::read(&self.file, &self.text).map_err(ScheduleError::Problems)?;
+        let judgement = file.judge();
+        let schedule = match judgement.schedule {
+            Ok(schedule) => schedule,
+            Err(Problems(mut problems)) => {
+                // The job is judged beside a schedule with problems: one in a file of its own, and
+                // one that did not come.
+                match (&self.job, &judgement.create_job) {
+                    (Some(job), _) if job.file != self.file => {
+                        problems.extend(job.read().err().into_iter().flat_map(|of_job| of_job.0));
+                    }
+                    (None, Some(CreateJob::File { path, place, .. })) => {
+                        problems.push(did_not_come(path, place));
+                    }
+                    _ => {}
+                }
+                return Err(ScheduleError::Problems(Problems(problems)));
             }
-            (Err(error), _) => return Err(error),
         };
         let job = match (self.job, schedule.create_job) {
             (Some(job), _) => job,
@@ -110,7 +114,10 @@ impl NewSchedule {
                 base_dir: None,
                 material: None,
             },
-            (None, CreateJob::File { path, .. }) => return Err(ScheduleError::JobMissing { path }),
+            (None, CreateJob::File { path, place, .. }) => {
+                let problems = Problems(vec![did_not_come(&path, &place)]);
+                return Err(ScheduleError::Problems(problems));
+            }
         };
         let read = job.read().map_err(ScheduleError::Problems)?;
         let files = [&job.material, &job.base_dir].map(|it| it.as_deref().unwrap_or_default());
@@ -134,6 +141,20 @@ impl NewSchedule {
             missed: 0,
             last_missed: None,
         })
+    }
+}
+
+/// A job whose file did not come with the schedule that names it.
+fn did_not_come(path: &str, place: &Place) -> Problem {
+    let message =
+        format!("{} names {path}, and that file did not come with the schedule", place.path);
+    let hint = "send it along, as fleetfit schedule create does, or write the job in its place";
+    Problem {
+        place: place.clone(),
+        message,
+        found: path.to_owned(),
+        allowed: "a job that comes with the schedule".to_owned(),
+        hint: Some(hint.to_owned()),
     }
 }
 

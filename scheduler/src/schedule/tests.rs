@@ -154,10 +154,16 @@ fn wrong_schedules_are_refused_with_every_problem() {
     wrong.job = Some(StoredJob { sets, ..job() });
     assert!(matches!(schedules.create(wrong, now), Err(ScheduleError::Problems(_))));
     let over = new("over", "type: cron, expression: 0 6 * * *, end_time: '2026-11-20'");
-    assert!(matches!(schedules.create(over, now), Err(ScheduleError::NeverDue { .. })));
+    let said = schedules.create(over, now).unwrap_err().to_string();
+    assert!(said.starts_with("over.yaml:2:"), "{said}");
+    assert!(said.contains(": trigger.end_time is \"2026-11-20\", and no time"), "{said}");
     let alone = NewSchedule { job: None, ..new("nightly", DAILY) };
     let said = schedules.create(alone, now).unwrap_err().to_string();
-    assert!(said.starts_with("create_job names ./job.yaml"), "{said}");
+    assert!(said.starts_with("nightly.yaml:3:13: create_job names ./job.yaml"), "{said}");
+    // It is not told only once everything else is right.
+    let alone = NewSchedule { job: None, ..new("nightly", "type: cron, expression: 0 25 * * *") };
+    let said = schedules.create(alone, now).unwrap_err().to_string();
+    assert!(said.contains("nightly.yaml:2:35") && said.contains("nightly.yaml:3:13"), "{said}");
     assert_eq!(schedules.list(), []);
 }
 

@@ -64,15 +64,26 @@ pub(super) fn notice_ignored(ignored: &[At<'_>], findings: &mut Findings) {
 }
 
 /// A name that can be a folder's and a part of a URL.
-pub(crate) fn read_name(at: &At<'_>, findings: &mut Findings) -> Option<String> {
+pub(super) fn read_name(at: &At<'_>, findings: &mut Findings) -> Option<String> {
+    read_name_of(at, ("a name", MAX_NAME), findings)
+}
+
+/// The same of something whose names may be less long.
+pub(crate) fn read_name_of(
+    at: &At<'_>,
+    (whose, most): (&str, usize),
+    findings: &mut Findings,
+) -> Option<String> {
     let name = at.text(findings)?;
-    if is_name(&name) {
+    if is_name(&name) && name.len() <= most {
         return Some(name);
     }
-    let sane = sanitized(&name);
+    // Letters of one byte each, so that it may be cut anywhere.
+    let mut sane = sanitized(&name);
+    sane.truncate(most);
     let says = format!(
-        "is {}; a name has at most {MAX_NAME} letters, digits, -, _ and ., and begins with one of \
-         the first two",
+        "is {}; {whose} has at most {most} letters, digits, -, _ and ., and begins with one of the \
+         first two",
         at.node.brief()
     );
     let mistake = Mistake::new(says, "letters, digits, -, _ and .");
