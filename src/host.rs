@@ -5,9 +5,10 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use fleetfit_scheduler::journal::{Journal, NewStudy, StudyRecord};
 use fleetfit_scheduler::warm;
-use fleetfit_search_spaces::{Configuration, EntityKey, Study};
+use fleetfit_search_spaces::{Configuration, EntityKey, Study, Work};
 use fleetfit_trial_runner::dataset::Dataset;
 use fleetfit_trial_runner::runner::{Keeping, StudyWork};
+use fleetfit_trial_runner::trainer::GENERATION;
 
 use crate::failure::Failure;
 use crate::home;
@@ -106,8 +107,27 @@ pub(crate) fn create(
         warm,
         parent: descent.parent,
         notices,
+        learners: Some(GENERATION),
     })?;
     source::record(journal, &name)
+}
+
+/// What is worth saying where a study goes on with other learners than it began with.
+pub(crate) fn mixed(record: &StudyRecord, study: &Study) -> Option<String> {
+    let is_trained = match study.work {
+        Work::Learner(_) | Work::ChosenLearner { .. } | Work::AutoMl => true,
+        Work::Command(_) | Work::External => false,
+    };
+    let StudyRecord { head, summary, .. } = record;
+    let has_trials = summary.completed + summary.stopped + summary.failed > 0;
+    (is_trained && has_trials && head.learners != Some(GENERATION)).then(|| {
+        format!(
+            "{}: it began with another release of fleetfit, whose learners may give other values \
+             for the same configuration; its trials so far count as they are. To compare all of \
+             them, run the job anew under another --name",
+            head.name
+        )
+    })
 }
 
 /// What a runner in this process needs of a study. Makes its folder, and puts there what models and
@@ -174,4 +194,38 @@ pub(crate) fn draw() -> u64 {
 /// A seed for a job that names none: different each time, and small enough to be typed.
 fn draw_seed() -> u64 {
     draw() % 1_000_000_000
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_study_that_goes_on_with_other_learners_says_so() {
+        let dir = tempfile::tempdir().unwrap();
+        let journal = Journal::open(dir.path()).unwrap();
+        let mut n = 0;
+        let mut notice = |trial: &str, learners: Option<u32>, completed: u64| {
+            n += 1;
+            let job_text = format!(
+                "type: sweep\ntraining_data: {{path: a.csv}}\ntarget_column_name: y\n\
+                 task: regression\ntrial: {trial}\nsearch_space: {{alpha: [0.1, 1]}}\n\
+                 sampling_algorithm: grid\nobjective: {{goal: minimize, primary_metric: rmse}}\n"
+            );
+            let (name, job_file) = (format!("study-{n}"), "job.yaml".into());
+            let new = NewStudy { name, job_file, job_text, learners, ..NewStudy::default() };
+            let mut record = journal.record(journal.create(&new).unwrap()).unwrap();
+            record.summary.completed = completed;
+            let study = record.study().unwrap_or_else(|problems| panic!("{problems}"));
+            mixed(&record, &study)
+        };
+        let ridge = "{learner: ridge}";
+        for earlier in [None, Some(GENERATION - 1), Some(GENERATION + 1)] {
+            let notice = notice(ridge, earlier, 3).unwrap();
+            assert!(notice.contains("it began with another release"), "{notice}");
+        }
+        assert_eq!(notice(ridge, Some(GENERATION), 3), None);
+        assert_eq!(notice(ridge, None, 0), None, "nothing is mixed");
+        assert_eq!(notice("{command: 'echo ${{search_space.alpha}}'}", None, 3), None);
+    }
 }

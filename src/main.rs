@@ -35,7 +35,6 @@ mod service;
 mod show;
 mod signals;
 mod source;
-
 mod standstill;
 mod start;
 mod submission;
@@ -81,6 +80,9 @@ fn exit_code(code: i32) -> ExitCode {
 }
 
 fn act(cli: Cli, printer: &Printer) -> Result<i32, Failure> {
+    if !matches!(cli.command, Command::Supervise { .. }) {
+        signals::survive_long_files().map_err(|error| Failure::outside(&error))?;
+    }
     let cache = home::cache(cli.data_dir.clone());
     let home = home::find(cli.data_dir);
     let has_form = match cli.output {

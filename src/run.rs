@@ -152,6 +152,9 @@ impl Session<'_> {
     ) -> Result<i32, Failure> {
         let name = submission.study.name.clone();
         let study = &submission.study;
+        if let Some(notice) = host::mixed(record, study) {
+            self.printer.note(&notice);
+        }
         let (seed, n_entities) = (record.head.seed, record.head.entities);
         let total = n_configurations(study) * u64::from(n_entities);
         let metric = study.objective.metric.clone();

@@ -92,6 +92,9 @@ impl Service {
         adopted: Vec<Assignment>,
     ) -> Result<(), Failure> {
         let study = host::stored_study(record)?;
+        if let Some(notice) = host::mixed(record, &study) {
+            tracing::warn!("{notice}");
+        }
         let (seed, n_entities) = (record.head.seed, record.head.entities);
         let (warm, large) = (record.head.warm.clone(), record.head.large.clone());
         let (opened, is_open) = mpsc::sync_channel(1);

@@ -39,6 +39,15 @@ pub(crate) fn watch(mut act: impl FnMut() + Send + 'static) -> io::Result<()> {
     Ok(())
 }
 
+/// Has a write that a limit on the length of files forbids (`ulimit -f`) fail with an error, as one on a
+/// full disk does: by default, its signal ends the process without a word. What was listened for once
+/// is handled for as long as the process lives, and programs that it starts have the default again.
+pub(crate) fn survive_long_files() -> io::Result<()> {
+    let runtime = Builder::new_current_thread().enable_io().build()?;
+    let _inside = runtime.enter();
+    signal(SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw())).map(drop)
+}
+
 async fn next(signal: &mut Option<Signal>) {
     match signal {
         Some(signal) => drop(signal.recv().await),

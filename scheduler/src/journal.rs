@@ -50,7 +50,7 @@ pub use fleetfit_search_spaces::StudyId;
 
 /// The version of the journal's layout. In 1 every fact had a record, and every configuration too;
 /// what is stored so stays so. In 3 there are kinds of facts that 2 does not have.
-const FORMAT: u32 = 3;
+pub(crate) const FORMAT: u32 = 3;
 /// Entities whose facts are found together.
 pub(crate) const BLOCK_ENTITIES: u32 = 256;
 /// Changes written at once where a study has more than memory should hold.
@@ -140,6 +140,7 @@ impl Journal {
             warm: study.warm.clone(),
             parent: study.parent.clone(),
             notices: study.notices.clone(),
+            learners: study.learners,
         };
         let writer = self.writer();
         if self.store.has(Table::Names, study.name.as_bytes())? {

@@ -46,6 +46,10 @@ pub use laid_out::LaidOut;
 pub use spare::{Loan, Spare};
 pub use trials::{Candidate, Hear, Heard, Predicted, Trials};
 
+/// The generation of the learners. It grows with a release in which the same rows, configuration and
+/// seed may give another value than before: studies that began earlier say so where they go on.
+pub const GENERATION: u32 = 2;
+
 /// An algorithm that fits a model.
 pub trait Trainer: Sync {
     /// Fits a model on some rows of a frame.

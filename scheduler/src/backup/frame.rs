@@ -6,10 +6,12 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::BackupError;
+use crate::journal::FORMAT;
 
 const MAGIC: &[u8; 8] = b"ffbackup";
-/// The version of the form.
-const VERSION: u32 = 1;
+/// The version of the form: that of the journal whose records the frames hold, so that a backup is
+/// refused where its journal would be. The frames have been the same since version 1.
+const VERSION: u32 = FORMAT;
 /// The longest content that is read: a document with room to spare.
 const MAX_CONTENT_BYTES: u32 = 1 << 30;
 
@@ -117,7 +119,7 @@ impl<'a, R: Read> Frames<'a, R> {
             Err(error) => return Err(error),
         }
         match u32::from_le_bytes(frames.take()?) {
-            VERSION => Ok(frames),
+            1..=VERSION => Ok(frames),
             found if found > VERSION => Err(BackupError::Newer { found, known: VERSION }),
             _ => Err(BackupError::Foreign),
         }
@@ -171,5 +173,35 @@ impl<'a, R: Read> Frames<'a, R> {
         })?;
         self.checksum.update(&bytes);
         Ok(bytes)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A stream of this version with one frame.
+    fn stream(version: u32) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        let mut seal = Seal { out: &mut bytes, checksum: crc32fast::Hasher::new(), frames: 0 };
+        seal.put(MAGIC).unwrap();
+        seal.put(&version.to_le_bytes()).unwrap();
+        seal.frame(Tag::Document, &[b"text"]).unwrap();
+        seal.close().unwrap();
+        bytes
+    }
+
+    #[test]
+    fn those_of_every_version_since_the_first_are_read() {
+        for version in 1..=VERSION {
+            let bytes = stream(version);
+            let mut input = bytes.as_slice();
+            let mut frames = Frames::begin(&mut input).unwrap();
+            assert_eq!(frames.next().unwrap(), (Tag::Document, b"text".to_vec()));
+            frames.end().unwrap();
+        }
+        for version in [0, VERSION + 1] {
+            assert!(Frames::begin(&mut stream(version).as_slice()).is_err(), "{version}");
+        }
     }
 }

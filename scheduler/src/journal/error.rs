@@ -129,6 +129,10 @@ fn remedy(error: &io::Error) -> &'static str {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
             "; make space and give the same command again"
         }
+        io::ErrorKind::FileTooLarge => {
+            "; this process may write no longer files: raise ulimit -f, or LimitFSIZE= of its unit, \
+             and give the same command again"
+        }
         io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::PermissionDenied => {
             "; copy the data directory to a place that can be written"
         }

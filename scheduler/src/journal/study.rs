@@ -43,6 +43,8 @@ pub struct NewStudy {
     pub parent: Option<String>,
     /// What is worth saying about what it starts from.
     pub notices: Vec<Notice>,
+    /// The generation of the built-in learners that it begins with.
+    pub learners: Option<u32>,
 }
 
 /// A stored study.
@@ -97,6 +99,10 @@ pub struct StudyHead {
     /// What is worth saying about what it starts from.
     #[serde(default)]
     pub notices: Vec<Notice>,
+    /// The generation of the built-in learners that it began with; none where an earlier version
+    /// made it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub learners: Option<u32>,
 }
 
 impl StudyRecord {

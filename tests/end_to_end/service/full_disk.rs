@@ -6,16 +6,13 @@ use rustix::process::{Pid, Resource, Rlimit, prlimit};
 use serde_json::json;
 
 use super::fleet::{PATIENCE, Process, ask};
-use crate::harness::{Place, eventually};
+use crate::harness::{Place, eventually, panel};
 
-/// The service, which is told by an error that a file may not grow, as by a full disk.
+/// The service. The limit on the length of its files is its disk: a file that may not grow is an error,
+/// as on a disk that is full, and not the end of the process.
 fn serve(place: &Place) -> (Process, String) {
-    let own = place.command(&["serve", "--listen", "127.0.0.1:0", "--slots", "1"]);
-    let mut command = Command::new("sh");
-    command.args(["-c", "trap '' XFSZ; exec \"$0\" \"$@\""]).arg(own.get_program());
-    command.args(own.get_args()).current_dir(place.path(""));
-    command.env_remove("FLEETFIT_SERVER").env("FLEETFIT_HOME", place.path("home"));
-    let mut process = Process::start(command);
+    let own = ["serve", "--listen", "127.0.0.1:0", "--slots", "1"];
+    let mut process = Process::start(place.command(&own));
     let url = process.hear("listens on ");
     (process, url)
 }
@@ -45,7 +42,8 @@ fn it_answers_until_there_is_room_and_goes_on_after_the_next_start() {
     eventually("it is not well", PATIENCE, || {
         ask(&url, "GET", "/healthz", None).expect("an answer").0 == 503
     });
-    service.hear("nothing is recorded any more");
+    let why = service.hear("nothing is recorded any more");
+    assert!(why.contains("file too large; ") && why.contains("ulimit -f"), "{why}");
     let (code, view) = send(&url, "GET", "/first", None);
     assert_eq!((code, &view["status"]), (200, &json!("interrupted")), "{view}");
     assert!(service.child.try_wait().expect("its state").is_none(), "{}", service.said());
@@ -63,4 +61,25 @@ fn it_answers_until_there_is_room_and_goes_on_after_the_next_start() {
     let (_service, url) = serve(&place);
     let (code, asked) = send(&url, "POST", "/first/ask", Some(&one));
     assert_eq!((code, asked["trials"].as_array().map(Vec::len)), (200, Some(1)), "{asked}");
+}
+
+#[test]
+fn a_run_whose_files_may_not_grow_says_so() {
+    let place = Place::new();
+    place.write("sales.csv", &panel(2, 60));
+    place.write(
+        "job.yaml",
+        "type: sweep\ntraining_data: {path: sales.csv}\ntarget_column_name: sales\n\
+         task: regression\ntrial: {learner: ridge}\nsearch_space: {alpha: [0.1, 1, 10]}\n\
+         sampling_algorithm: grid\nobjective: {goal: minimize, primary_metric: rmse}\n",
+    );
+    let own = place.command(&["run", "job.yaml"]);
+    let mut command = Command::new("sh");
+    command.args(["-c", "ulimit -f 64; exec \"$0\" \"$@\""]).arg(own.get_program());
+    command.args(own.get_args()).current_dir(place.path(""));
+    command.env_remove("FLEETFIT_SERVER").env("FLEETFIT_HOME", place.path("home"));
+    let output = command.output().expect("it starts");
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(3), "{said}");
+    assert!(said.contains("file too large; ") && said.contains("ulimit -f"), "{said}");
 }
