@@ -39,7 +39,7 @@ def table(binary, samplers, sizes, say):
 
 def cost(binary, sampler, problem, size):
     """The mean of so many suggestions, the first left out."""
-    instance = named(problem, None).instance(0)
+    instance = named(problem).instance(0)
     own = sampler_of(binary, sampler, instance.space, 0, size + N_ASKED + 1)
     try:
         own.prefill(size, instance.loss)

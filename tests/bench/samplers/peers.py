@@ -60,9 +60,10 @@ class Optuna(Peer):
         self.study.tell(trial, loss)
 
     def prefill(self, n, loss):
+        from optuna import distributions as module
         from optuna.trial import create_trial
 
-        of = distributions(self.space)
+        of = distributions(self.space, module)
         trials = []
         for _ in range(n):
             values = draw(self.space, self.random)
@@ -70,6 +71,33 @@ class Optuna(Peer):
                                                                      for name in values},
                                        value=loss(values)))
         self.study.add_trials(trials)
+
+
+class Rustuna(Peer):
+    """Optuna in Rust."""
+
+    def __init__(self, algorithm, space, seed, n_trials):
+        import rustuna
+
+        sampler = {"random": rustuna.samplers.RandomSampler, "tpe": rustuna.samplers.TPESampler,
+                   "cmaes": rustuna.samplers.CmaEsSampler}[algorithm](seed=seed)
+        self.of, self.space, self.random = rustuna, space, numpy.random.default_rng(seed)
+        self.study = rustuna.create_study(sampler=sampler)
+
+    def ask_now(self):
+        trial = self.study.ask()
+        return trial.number, suggest(self.space, trial)
+
+    def tell_now(self, number, loss):
+        self.study.tell(number, loss)
+
+    def prefill(self, n, loss):
+        of = distributions(self.space, self.of.distributions)
+        for _ in range(n):
+            values = draw(self.space, self.random)
+            self.study.add_trial(self.of.create_trial(
+                params=values, distributions={name: of[name] for name in values},
+                value=loss(values)))
 
 
 class Hyperopt(Peer):
@@ -162,12 +190,13 @@ class Smac(Peer):
         self.folder.cleanup()
 
 
-LIBRARIES = {"optuna": Optuna, "hyperopt": Hyperopt, "smac": Smac}
-# Those that are run where nothing is asked for; `smac` where it is installed.
+LIBRARIES = {"optuna": Optuna, "rustuna": Rustuna, "hyperopt": Hyperopt, "smac": Smac}
+# Those that are run where nothing is asked for, and those that are run where they are installed.
 PEERS = ("optuna_random", "optuna_qmc", "optuna_tpe", "optuna_cmaes", "optuna_gp", "hyperopt_tpe")
-OPTIONAL = ("smac_forest",)
+OPTIONAL = ("rustuna_tpe", "rustuna_cmaes", "rustuna_random", "smac_forest")
 # Cheap enough for a thousand trials.
-CHEAP = ("optuna_random", "optuna_qmc", "optuna_tpe", "optuna_cmaes", "hyperopt_tpe")
+CHEAP = ("optuna_random", "optuna_qmc", "optuna_tpe", "optuna_cmaes", "hyperopt_tpe",
+         "rustuna_tpe", "rustuna_cmaes", "rustuna_random")
 
 
 def version(name):
