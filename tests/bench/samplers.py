@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Compares our samplers with those of Optuna, hyperopt and, where it is installed, SMAC3.
+"""Compares our samplers with those of Optuna, Rustuna, hyperopt and, where installed, others.
 
     tests/bench/samplers.py [--part regret] [--quick] [--data DIR] [--samplers tpe,optuna_tpe]
 
@@ -17,10 +17,11 @@ measures; times are those of asking and telling alone. Prints markdown. Parts:
 What was run is kept in a file (`--results`), and not run again: a run can be interrupted, and peers
 are run once. Ours is run again when it is another build; `tpe@1a2b3c4d` shows what an earlier build
 did. The libraries (tests/bench/samplers/requirements.txt) are installed from PyPI into
-target/bench-samplers-venv unless `--python` names an interpreter that has them; SMAC3 is compared
-where it is installed there. `--data` names a folder with real data: surrogates of real tasks are
-searched where it, or `hpo` in it, has `yahpo`, curves are read where it has `lcdb`, and where it
-has `tabular` our own learners are fitted to its tables, once, into `bench-fits` beside the results.
+target/bench-samplers-venv unless `--python` names an interpreter that has them; SMAC3 (smac) and
+BoTorch (ax-platform) are compared where they are installed there. `--data` names a folder with real
+data: surrogates of real tasks are searched where it, or `hpo` in it, has `yahpo`, curves are read
+where it has `lcdb`, and where it has `tabular` our own learners are fitted to its tables, once, into
+`bench-fits` beside the results.
 """
 
 import argparse

@@ -42,7 +42,8 @@ def tables(runs, problems, samplers, seeds, budget, checkpoints, parallel=1):
 
 
 def beside_partial(runs, problems, samplers, seeds, budget, checkpoints, parallel):
-    """Peers that have run a part of all: ours beside each, on the problems and seeds of both."""
+    """Peers that have run a part of all: ours beside each, on the problems that both have run with
+    enough seeds, and on the seeds of both."""
     has_run = lambda name: sum(runs.row(name, problem.name, seed, budget, parallel) is not None
                                for problem in problems for seed in seeds)
     for peer in samplers:

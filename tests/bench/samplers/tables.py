@@ -11,6 +11,8 @@ import numpy
 from .runs import OURS
 
 N_DRAWS = 1_000
+# Of two that have not run everything; fewer seeds tell nothing of a problem.
+LEAST_SEEDS = 5
 # Regrets below this are the same.
 LEAST = 1e-9
 
@@ -108,14 +110,14 @@ def family_table(family):
 
 
 def duels(runs, problems, pair, seeds, budget, at, parallel):
-    """For each problem that both have run: the regrets of the seeds that both have."""
+    """For each problem that both have run often enough: the regrets of the seeds that both have."""
     found = []
     for problem in problems:
         rows = [[runs.row(name, problem.name, seed, budget, parallel) for name in pair]
                 for seed in seeds]
         both = [[max(row["regret"].get(str(at), list(row["regret"].values())[-1]), LEAST)
                  for row in own] for own in rows if all(row and row["regret"] for row in own)]
-        if both:
+        if len(both) >= LEAST_SEEDS:
             found.append(numpy.array(both))
     return found
 
