@@ -146,6 +146,8 @@ def main():
         fits.make(data, tables, lambda: fleetfit(arguments), is_asked, say)
     problems = [problem for problem in suite(data, tables if data else None)
                 if is_asked(problem.name, problem.family)]
+    for name in set(arguments.problems or ()) - {problem.name for problem in problems}:
+        say(f"{name} is left out: it is no problem, or real and `--data` does not have it")
     seeds = range(arguments.seeds or (3 if arguments.quick else 20))
     budget = arguments.trials or (50 if arguments.quick else BUDGETS[-1])
     deadline = time.time() + 60 * arguments.minutes
