@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Compares our samplers with those of Optuna, hyperopt and, where it is installed, SMAC3.
+"""Compares our samplers with those of Optuna, Rustuna, hyperopt and, where installed, others.
 
     tests/bench/samplers.py [--part regret] [--quick] [--data DIR] [--samplers tpe,optuna_tpe]
 
@@ -17,9 +17,11 @@ measures; times are those of asking and telling alone. Prints markdown. Parts:
 What was run is kept in a file (`--results`), and not run again: a run can be interrupted, and peers
 are run once. Ours is run again when it is another build; `tpe@1a2b3c4d` shows what an earlier build
 did. The libraries (tests/bench/samplers/requirements.txt) are installed from PyPI into
-target/bench-samplers-venv unless `--python` names an interpreter that has them; SMAC3 is compared
-where it is installed there. Real tasks are searched where `--data` names a folder that has yahpo,
-and curves are read where it has lcdb.
+target/bench-samplers-venv unless `--python` names an interpreter that has them; SMAC3 (smac) and
+BoTorch (ax-platform) are compared where they are installed there. `--data` names a folder with real
+data: surrogates of real tasks are searched where it, or `hpo` in it, has `yahpo`, curves are read
+where it has `lcdb`, and where it has `tabular` our own learners are fitted to its tables, once, into
+`bench-fits` beside the results.
 """
 
 import argparse
@@ -50,10 +52,20 @@ def python_with_libraries():
     return python
 
 
-def built():
-    command = ["cargo", "build", "--release", "--quiet", "-p", "fleetfit-scheduler"]
-    subprocess.run([*command, "--example", "sample"], cwd=ROOT, check=True)
-    return TARGET / "release" / "examples" / "sample"
+def built(*what):
+    subprocess.run(["cargo", "build", "--release", "--quiet", *what], cwd=ROOT, check=True)
+    return TARGET / "release"
+
+
+def sample(arguments):
+    binary = arguments.binary or (
+        built("-p", "fleetfit-scheduler", "--example", "sample") / "examples" / "sample")
+    return str(pathlib.Path(binary).resolve())
+
+
+def fleetfit(arguments):
+    binary = arguments.fleetfit or built("--bin", "fleetfit") / "fleetfit"
+    return str(pathlib.Path(binary).resolve())
 
 
 def read_arguments():
@@ -65,12 +77,14 @@ def read_arguments():
     parser.add_argument("--problems", type=words, help="by name; all where not given")
     parser.add_argument("--families", type=words, help="numeric,mixed,...")
     parser.add_argument("--seeds", type=int, help="how many (20)")
+    parser.add_argument("--trials", type=int, help="of a run (200)")
     parser.add_argument("--parallel", type=int, default=32, help="of the part parallel")
-    parser.add_argument("--data", help="a folder with yahpo and lcdb")
+    parser.add_argument("--data", help="a folder with tabular, yahpo and lcdb")
     parser.add_argument("--results", help="the file that keeps what was run")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="runs at once")
     parser.add_argument("--minutes", type=float, default=1e9, help="begin no run after so many")
     parser.add_argument("--binary", help="the example `sample`, built already")
+    parser.add_argument("--fleetfit", help="the program, built already; it fits tables")
     parser.add_argument("--python", help="an interpreter that has the libraries")
     return parser.parse_args()
 
@@ -111,31 +125,43 @@ def main():
         os.execve(str(python), [str(python), *sys.argv], environment)
 
     # Only here do the libraries have to be there.
-    from samplers import cost, fidelity, parallel, peers, regret, stopping
+    from samplers import cost, fidelity, fits, parallel, peers, regret, stopping
+    from samplers.folder import inside
     from samplers.runs import Runs
     from samplers.suite import suite
 
     say = lambda text: print(f"{text}\n", flush=True)
-    binary = str(pathlib.Path(arguments.binary or built()).resolve())
+    binary = sample(arguments)
     runs = Runs(arguments.results or TARGET / "bench-samplers.jsonl", binary)
     chosen = samplers_of(arguments, runs, binary, say)
-    problems = [problem for problem in suite(arguments.data)
-                if (not arguments.problems or problem.name in arguments.problems)
-                and (not arguments.families or problem.family in arguments.families)]
+
+    def is_asked(name, family):
+        return (name in (arguments.problems or [name])
+                and family in (arguments.families or [family]))
+
+    data, tables, parts = arguments.data, runs.path.parent / "bench-fits", arguments.part or PARTS
+    if not data:
+        say("real tasks, curves and fits are left out: `--data` names no folder that has them")
+    elif {"regret", "long", "parallel"}.intersection(parts):
+        fits.make(data, tables, lambda: fleetfit(arguments), is_asked, say)
+    problems = [problem for problem in suite(data, tables if data else None)
+                if is_asked(problem.name, problem.family)]
+    for name in set(arguments.problems or ()) - {problem.name for problem in problems}:
+        say(f"{name} is left out: it is no problem, or real and `--data` does not have it")
     seeds = range(arguments.seeds or (3 if arguments.quick else 20))
-    budget = 50 if arguments.quick else BUDGETS[-1]
+    budget = arguments.trials or (50 if arguments.quick else BUDGETS[-1])
     deadline = time.time() + 60 * arguments.minutes
 
     def complete(tasks):
         for name, why in runs.complete(tasks, arguments.jobs, deadline).items():
             say(f"{name} failed: {why}")
 
-    for part in arguments.part or PARTS:
+    for part in parts:
         print(f"\n## {part}\n\n`tests/bench/samplers.py {' '.join(sys.argv[1:])}`; ours is build "
               f"{runs.build}, {len(seeds)} seeds\n", flush=True)
         if part == "regret":
             complete(regret.tasks(problems, chosen, seeds, budget))
-            checkpoints = [at for at in BUDGETS if at <= budget]
+            checkpoints = [at for at in BUDGETS if at < budget] + [budget]
             regret.tables(runs, problems, chosen, seeds, budget, checkpoints)
         elif part == "long":
             cheap = [name for name in chosen
@@ -149,13 +175,13 @@ def main():
             regret.tables(runs, problems, chosen, seeds, budget, [budget], arguments.parallel)
         elif part == "cost":
             cost.table(binary, chosen, cost.SIZES[:2] if arguments.quick else cost.SIZES, say)
-        elif part == "fidelity" and arguments.data:
+        elif not inside(data, "lcdb"):
+            say("left out: `--data` names no folder that has lcdb")
+        elif part == "fidelity":
             names = arguments.samplers or fidelity.SAMPLERS
-            fidelity.tables(runs, arguments.data, [n for n in names if "+" in n], seeds, say)
-        elif arguments.data:
-            stopping.table(binary, arguments.data, 20 if arguments.quick else 200)
+            fidelity.tables(runs, data, [n for n in names if "+" in n], seeds, say)
         else:
-            say("left out: --data names no folder with lcdb")
+            stopping.table(binary, data, 20 if arguments.quick else 200)
 
 
 if __name__ == "__main__":

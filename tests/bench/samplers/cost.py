@@ -12,7 +12,7 @@ N_ASKED = 20
 # A sampler is not asked with more trials behind it once a suggestion takes this long.
 MOST_MS = 4_000.0
 # What takes longer than this to be told its trials is not measured.
-MOST_TOLD = {"hyperopt": 1_000, "smac": 1_000, "optuna": 100_000}
+MOST_TOLD = {"ax": 200, "hyperopt": 1_000, "smac": 1_000, "optuna": 100_000}
 
 
 def table(binary, samplers, sizes, say):
@@ -39,7 +39,7 @@ def table(binary, samplers, sizes, say):
 
 def cost(binary, sampler, problem, size):
     """The mean of so many suggestions, the first left out."""
-    instance = named(problem, None).instance(0)
+    instance = named(problem).instance(0)
     own = sampler_of(binary, sampler, instance.space, 0, size + N_ASKED + 1)
     try:
         own.prefill(size, instance.loss)

@@ -9,7 +9,7 @@ import warnings
 
 import numpy
 
-from .space import Real, Words, distributions, draw, flat, suggest, tree
+from .space import Real, Words, children, distributions, draw, flat, suggest, tree
 
 warnings.filterwarnings("ignore")
 
@@ -60,9 +60,10 @@ class Optuna(Peer):
         self.study.tell(trial, loss)
 
     def prefill(self, n, loss):
+        from optuna import distributions as module
         from optuna.trial import create_trial
 
-        of = distributions(self.space)
+        of = distributions(self.space, module)
         trials = []
         for _ in range(n):
             values = draw(self.space, self.random)
@@ -70,6 +71,33 @@ class Optuna(Peer):
                                                                      for name in values},
                                        value=loss(values)))
         self.study.add_trials(trials)
+
+
+class Rustuna(Peer):
+    """Optuna in Rust."""
+
+    def __init__(self, algorithm, space, seed, n_trials):
+        import rustuna
+
+        sampler = {"random": rustuna.samplers.RandomSampler, "tpe": rustuna.samplers.TPESampler,
+                   "cmaes": rustuna.samplers.CmaEsSampler}[algorithm](seed=seed)
+        self.of, self.space, self.random = rustuna, space, numpy.random.default_rng(seed)
+        self.study = rustuna.create_study(sampler=sampler)
+
+    def ask_now(self):
+        trial = self.study.ask()
+        return trial.number, suggest(self.space, trial)
+
+    def tell_now(self, number, loss):
+        self.study.tell(number, loss)
+
+    def prefill(self, n, loss):
+        of = distributions(self.space, self.of.distributions)
+        for _ in range(n):
+            values = draw(self.space, self.random)
+            self.study.add_trial(self.of.create_trial(
+                params=values, distributions={name: of[name] for name in values},
+                value=loss(values)))
 
 
 class Hyperopt(Peer):
@@ -162,18 +190,65 @@ class Smac(Peer):
         self.folder.cleanup()
 
 
-LIBRARIES = {"optuna": Optuna, "hyperopt": Hyperopt, "smac": Smac}
-# Those that are run where nothing is asked for; `smac` where it is installed.
-PEERS = ("optuna_random", "optuna_qmc", "optuna_tpe", "optuna_cmaes", "optuna_gp", "hyperopt_tpe")
-OPTIONAL = ("smac_forest",)
+class Ax(Peer):
+    """BoTorch as Ax chooses its models, by Ax's own default."""
+
+    def __init__(self, algorithm, space, seed, n_trials):
+        import torch
+        from ax.api.client import Client
+
+        logging.disable(logging.WARNING)
+        torch.manual_seed(seed)
+        torch.set_num_threads(1)
+        self.space, self.random = space, numpy.random.default_rng(seed)
+        self.client = Client(random_seed=seed)
+        self.client.configure_experiment([self.parameter(space, own) for own in space])
+        self.client.configure_optimization("-loss")
+        self.client.configure_generation_strategy(algorithm, initialization_random_seed=seed)
+
+    @staticmethod
+    def parameter(space, own):
+        from ax.api.configs import ChoiceParameterConfig, RangeParameterConfig
+
+        if isinstance(own, Words):
+            under = {word: [child.name for child in children(space, own.name, word)]
+                     for word in own.words}
+            under = {word: names for word, names in under.items() if names}
+            words = [str(word) for word in own.words]
+            return ChoiceParameterConfig(own.name, words, "str", dependent_parameters=under or None)
+        return RangeParameterConfig(own.name, (own.low, own.high),
+                                    "float" if isinstance(own, Real) else "int",
+                                    scaling="log" if own.log else "linear")
+
+    def ask_now(self):
+        [(index, values)] = self.client.get_next_trials(1).items()
+        return index, dict(values)
+
+    def tell_now(self, index, loss):
+        self.client.complete_trial(index, {"loss": loss})
+
+    def prefill(self, n, loss):
+        for _ in range(n):
+            values = draw(self.space, self.random)
+            self.tell_now(self.client.attach_trial(values), loss(values))
+
+
+LIBRARIES = {"optuna": Optuna, "rustuna": Rustuna, "hyperopt": Hyperopt, "smac": Smac, "ax": Ax}
+PACKAGES = {"ax": "ax-platform"}
+# Those that are run where nothing is asked for, and those that are run where they are installed.
+PEERS = ("optuna_random", "optuna_qmc", "optuna_tpe", "optuna_cmaes", "optuna_gp", "rustuna_random",
+         "rustuna_tpe", "rustuna_cmaes", "hyperopt_tpe")
+OPTIONAL = ("smac_forest", "ax_fast")
 # Cheap enough for a thousand trials.
-CHEAP = ("optuna_random", "optuna_qmc", "optuna_tpe", "optuna_cmaes", "hyperopt_tpe")
+CHEAP = ("optuna_random", "optuna_qmc", "optuna_tpe", "optuna_cmaes", "hyperopt_tpe",
+         "rustuna_tpe", "rustuna_cmaes", "rustuna_random")
 
 
 def version(name):
     """Of the library; none where it is not installed."""
     try:
-        return importlib.metadata.version(name.split("_")[0])
+        library = name.split("_")[0]
+        return importlib.metadata.version(PACKAGES.get(library, library))
     except importlib.metadata.PackageNotFoundError:
         return None
 

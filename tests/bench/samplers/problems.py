@@ -42,7 +42,7 @@ class Problem:
     family: str
     make: callable
     is_noisy: bool = False
-    data: str = None
+    folders: tuple = ()
 
     def instance(self, seed):
         name = self.name.removeprefix("noisy_")

@@ -1,7 +1,8 @@
 """How good the best configuration is after so many trials: one table for each family and budget."""
 
 from .problems import FAMILIES
-from .tables import Family, family_table, regret_row, shown, versus
+from .tables import (Family, duel_row, duels, family_table, is_ours, regret_row, shown,
+                     versus)
 
 
 def tasks(problems, samplers, seeds, budget, parallel=1):
@@ -23,8 +24,8 @@ def tables(runs, problems, samplers, seeds, budget, checkpoints, parallel=1):
             rows.append((name, at, dict(zip(family.samplers, regret_row(family)))))
             summary += [(name, at, *row) for row in versus(family, ranks, drawn)]
     if rows:
-        print("\n### Regrets\n\nThe median over the seeds, its mean over the problems of a family, and "
-              "95 %.\n")
+        print("\n### Regrets\n\nThe median over the seeds, its mean over the problems of a "
+              "family, and 95 %.\n")
         print(f"| family | trials | {' | '.join(map(shown, samplers))} |")
         print("|" + " --- |" * (2 + len(samplers)))
         for family, at, cells in rows:
@@ -37,3 +38,26 @@ def tables(runs, problems, samplers, seeds, budget, checkpoints, parallel=1):
         for family, at, own, peer, apart, interval in summary:
             print(f"| {family} | {at} | {own} | {peer.replace('_', ' ')} | {apart:+.2f} | "
                   f"{interval} |")
+    beside_partial(runs, problems, samplers, seeds, budget, checkpoints, parallel)
+
+
+def beside_partial(runs, problems, samplers, seeds, budget, checkpoints, parallel):
+    """Peers that have run a part of all: ours beside each, on the problems that both have run with
+    enough seeds, and on the seeds of both."""
+    has_run = lambda name: sum(runs.row(name, problem.name, seed, budget, parallel) is not None
+                               for problem in problems for seed in seeds)
+    for peer in samplers:
+        if is_ours(peer) or not 0 < has_run(peer) < len(problems) * len(seeds):
+            continue
+        print(f"\n### Ours beside {shown(peer)}, where both ran\n\nA difference of mean ranks "
+              "below 0 is ours ahead.\n")
+        print("| family | trials | ours | problems | runs | ahead | difference of mean ranks | "
+              "regret | its |\n|" + " --- |" * 9)
+        for name in FAMILIES:
+            own = [problem for problem in problems if problem.family == name]
+            for at in checkpoints:
+                for ours in filter(is_ours, samplers):
+                    found = duels(runs, own, (ours, peer), seeds, budget, at, parallel)
+                    if found:
+                        print(f"| {name} | {at} | {shown(ours)} | "
+                              f"{' | '.join(duel_row(found))} |")

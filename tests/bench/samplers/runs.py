@@ -66,7 +66,7 @@ class Runs:
                     if sampler in failed:
                         continue
                     future = pool.submit(run, self.binary, self.version(sampler), sampler,
-                                         problem.name, problem.data, seed, budget, parallel)
+                                         problem.name, problem.folders, seed, budget, parallel)
                     future.sampler = sampler
                     running.add(future)
                 if not running:
@@ -92,10 +92,10 @@ def sampler_of(binary, name, space, seed, budget, parallel=1):
     return peers.peer(name, space, seed, budget)
 
 
-def run(binary, version, sampler, problem, data, seed, budget, parallel):
+def run(binary, version, sampler, problem, folders, seed, budget, parallel):
     from .suite import named
 
-    instance = named(problem, data).instance(seed)
+    instance = named(problem, folders).instance(seed)
     own = sampler_of(binary, sampler, instance.space, seed, budget, parallel)
     try:
         regrets = search(own, instance, seed, budget, parallel)

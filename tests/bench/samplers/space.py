@@ -106,10 +106,10 @@ def flat(configuration):
     return values
 
 
-# Optuna.
+# Optuna, and Rustuna, whose calls are the same.
 
 def suggest(space, trial):
-    """Asks a trial of Optuna for its values, as a user's function would."""
+    """Asks a trial for its values, as a user's function would."""
     values = {}
     for own in space:
         if own.under and values.get(own.under[0]) != own.under[1]:
@@ -123,8 +123,8 @@ def suggest(space, trial):
     return values
 
 
-def distributions(space):
-    from optuna import distributions as of
+def distributions(space, of):
+    """`of` is the library's module of them."""
     return {own.name: of.CategoricalDistribution(own.words) if isinstance(own, Words)
             else of.FloatDistribution(own.low, own.high, log=own.log) if isinstance(own, Real)
             else of.IntDistribution(own.low, own.high, log=own.log) for own in space}

@@ -8,10 +8,10 @@ import collections
 import csv
 import gzip
 import heapq
-import pathlib
 
 import numpy
 
+from .folder import inside
 from .ours import Ours
 from .space import box
 
@@ -44,7 +44,7 @@ def theirs():
 
 def curves(data):
     """For each data set its learners' errors by step, and the sizes of the steps."""
-    path = pathlib.Path(data) / "lcdb" / "lcdb_accuracy_agg.csv.gz"
+    path = inside(data, "lcdb/lcdb_accuracy_agg.csv.gz")
     found = collections.defaultdict(lambda: collections.defaultdict(list))
     with gzip.open(path, "rt") as file:
         for row in csv.DictReader(file):

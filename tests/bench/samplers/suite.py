@@ -1,15 +1,15 @@
-"""All problems there are: the synthetic ones, and the real ones of a folder."""
+"""All problems there are: synthetic ones, and real ones of a folder and of fitted tables."""
 
-from . import problems, surrogates
+from . import fits, problems, surrogates
 
 
-def suite(data):
-    """Real problems come last. Each knows its folder, so that another process finds it again."""
-    found = list(problems.PROBLEMS) + (surrogates.problems(data) if data else [])
+def suite(data=None, tables=None):
+    """Real problems come last. Each knows its folders, so that another process finds it again."""
+    found = [*problems.PROBLEMS, *surrogates.problems(data), *fits.problems(tables)]
     for problem in found:
-        problem.data = data
+        problem.folders = (data, tables)
     return found
 
 
-def named(name, data):
-    return next(problem for problem in suite(data) if problem.name == name)
+def named(name, folders=()):
+    return next(problem for problem in suite(*folders) if problem.name == name)

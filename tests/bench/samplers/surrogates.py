@@ -12,6 +12,7 @@ import statistics
 
 import numpy
 
+from .folder import inside
 from .problems import Instance, N_TYPICAL, Problem
 from .space import Real, Whole, Words, draw, unit
 
@@ -25,9 +26,13 @@ N_STEPS = 27
 
 
 def problems(data):
-    folder = pathlib.Path(data) / "yahpo"
-    return [Problem(f"{scenario}_{metric}", "real", Task(str(folder / scenario), metric, is_more))
-            for scenario, metric, is_more in TASKS if (folder / scenario / "model.onnx").exists()]
+    found = []
+    for scenario, metric, is_more in TASKS:
+        model = inside(data, f"yahpo/{scenario}/model.onnx")
+        if model:
+            task = Task(str(model.parent), metric, is_more)
+            found.append(Problem(f"{scenario}_{metric}", "real", task))
+    return found
 
 
 @functools.cache

@@ -11,6 +11,8 @@ import numpy
 from .runs import OURS
 
 N_DRAWS = 1_000
+# Of two that have not run everything; fewer seeds tell nothing of a problem.
+LEAST_SEEDS = 5
 # Regrets below this are the same.
 LEAST = 1e-9
 
@@ -105,6 +107,33 @@ def family_table(family):
         print(f"| {shown(family.samplers[s])} | {family.n_seeds[s]} | {ranks[s]:.2f} | "
               f"{interval(drawn[:, s])} | {medians} |")
     return ranks, drawn
+
+
+def duels(runs, problems, pair, seeds, budget, at, parallel):
+    """For each problem that both have run often enough: the regrets of the seeds that both have."""
+    found = []
+    for problem in problems:
+        rows = [[runs.row(name, problem.name, seed, budget, parallel) for name in pair]
+                for seed in seeds]
+        both = [[max(row["regret"].get(str(at), list(row["regret"].values())[-1]), LEAST)
+                 for row in own] for own in rows if all(row and row["regret"] for row in own)]
+        if len(both) >= LEAST_SEEDS:
+            found.append(numpy.array(both))
+    return found
+
+
+def duel_row(found):
+    """How often the first is ahead, ties counting half; by how much its mean rank of the two is
+    lower; and the regrets of both. The mean over the problems; seeds are drawn for each problem."""
+    random = numpy.random.default_rng(0)
+    drawn = [own[random.integers(len(own), size=(N_DRAWS, len(own)))] for own in found]
+    ahead = lambda own: (numpy.sign(own[..., 1] - own[..., 0]) / 2 + 0.5).mean(axis=-1)
+    share = numpy.mean([ahead(own) for own in found])
+    shares = numpy.mean([ahead(own) for own in drawn], axis=0)
+    low, high = numpy.percentile(1 - 2 * shares, [2.5, 97.5])
+    medians = numpy.mean([numpy.median(own, axis=0) for own in found], axis=0)
+    return [str(len(found)), str(sum(map(len, found))), f"{share:.2f} ({interval(shares)})",
+            f"{1 - 2 * share:+.2f} ({low:+.2f} to {high:+.2f})", *map(short, medians)]
 
 
 def versus(family, ranks, drawn):
