@@ -12,6 +12,7 @@ import gzip
 import hashlib
 import itertools
 import json
+import math
 import pathlib
 import resource
 import subprocess
@@ -73,8 +74,7 @@ class Table:
             "objective": {"goal": "minimize", "primary_metric": metric}})
 
     def n_points(self):
-        sizes = ([len(own) for own in levels.values()] for levels in self.learners.values())
-        return sum(functools.reduce(lambda a, b: a * b, own, 1) for own in sizes)
+        return sum(math.prod(map(len, levels.values())) for levels in self.learners.values())
 
 
 TABLES = (
