@@ -143,6 +143,8 @@ def main():
     if not data:
         say("real tasks, curves and fits are left out: `--data` names no folder that has them")
     elif {"regret", "long", "parallel"}.intersection(parts):
+        if not inside(data, "yahpo"):
+            say(f"surrogates of real tasks are left out: {data} has no yahpo")
         fits.make(data, tables, lambda: fleetfit(arguments), is_asked, say)
     problems = [problem for problem in suite(data, tables if data else None)
                 if is_asked(problem.name, problem.family)]

@@ -12,6 +12,7 @@ import gzip
 import hashlib
 import itertools
 import json
+import math
 import pathlib
 import resource
 import subprocess
@@ -73,8 +74,7 @@ class Table:
             "objective": {"goal": "minimize", "primary_metric": metric}})
 
     def n_points(self):
-        sizes = ([len(own) for own in levels.values()] for levels in self.learners.values())
-        return sum(functools.reduce(lambda a, b: a * b, own, 1) for own in sizes)
+        return sum(math.prod(map(len, levels.values())) for levels in self.learners.values())
 
 
 TABLES = (
@@ -101,12 +101,12 @@ def make(data, folder, binary, is_asked, say):
     """Fits what is asked for and no table is there of. `binary` tells where fleetfit is."""
     folder.mkdir(parents=True, exist_ok=True)
     for table in TABLES:
-        if not is_asked(table.name, FAMILY):
+        if table.path(folder).exists() or not is_asked(table.name, FAMILY):
             continue
         rows = inside(data, f"tabular/{table.rows}.csv.gz")
         if rows is None:
             say(f"{table.name} is left out: {data} has no tabular/{table.rows}.csv.gz")
-        elif not table.path(folder).exists():
+        else:
             took = fit(table, rows, folder, binary())
             say(f"{table.name}: {table.n_points():,} configurations fitted in {took:.0f} s of CPU")
 

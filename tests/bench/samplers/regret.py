@@ -53,8 +53,8 @@ def beside_partial(runs, problems, samplers, seeds, budget, checkpoints, paralle
               "below 0 is ours ahead.\n")
         print("| family | trials | ours | problems | runs | ahead | difference of mean ranks | "
               "regret | its |\n|" + " --- |" * 9)
-        for name in FAMILIES:
-            own = [problem for problem in problems if problem.family == name]
+        for name in (*FAMILIES, "all"):
+            own = [problem for problem in problems if name in (problem.family, "all")]
             for at in checkpoints:
                 for ours in filter(is_ours, samplers):
                     found = duels(runs, own, (ours, peer), seeds, budget, at, parallel)
