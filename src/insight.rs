@@ -155,9 +155,14 @@ fn convergence(view: &ConvergenceView) -> String {
     });
     let rows: Vec<Vec<String>> = rows.collect();
     let table = show::table(&[">ended", ">best", ">after", ">trial"], &rows);
+    let earlier = match n.saturating_sub(MOST_IMPROVEMENTS) {
+        0 => String::new(),
+        1 => "1 improvement before these; ".into(),
+        earlier => format!("{} improvements before these; ", show::count(earlier as u64)),
+    };
     let since = show::count(view.since_last);
     let area = view.area.map(|area| format!("; area {area:.3}")).unwrap_or_default();
-    format!("{table}\n{since} since the last improvement{area}")
+    format!("{table}\n{earlier}{since} since the last improvement{area}")
 }
 
 fn duplicates(view: &DuplicatesView) -> String {

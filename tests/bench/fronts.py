@@ -4,9 +4,10 @@
     tests/bench/fronts.py --binary target/release/examples/sample [--seeds 10] [--trials 100]
 
 ZDT1, ZDT2 and ZDT3 in 6 dimensions and DTLZ2 with 3 objectives in 7: the mean hypervolume after so many
-trials, as a share of that of the true front, up to (1.1, 6) for ZDT and 1.5 for DTLZ2. Branin within a
-disc that leaves one minimum: the median loss above the best. Ours run in a process that reads lines
-(scheduler/examples/sample.rs), Optuna's in this one. Needs optuna and numpy. Prints markdown.
+trials, as a share of that of the true front, up to (1.1, 6) for ZDT and 1.5 for DTLZ2. ZDT1 with whole
+numbers and words, whose best ones are in the middle: a number, three axes of 21 steps, two of five words.
+Branin within a disc that leaves one minimum: the median loss above the best. Ours run in a process that
+reads lines (scheduler/examples/sample.rs), Optuna's in this one. Needs optuna and numpy. Prints markdown.
 """
 
 import argparse
@@ -43,21 +44,32 @@ def branin(x):
     return [loss], (a - 2.5) ** 2 + (b - 7.5) ** 2 - 50
 
 
+def mixed(x):
+    steps = [abs(own - 7 / 20) for own in x[1:4]]
+    words = [(0.0, 0.3, 0.6, 0.2, 0.9)["abcde".index(own)] for own in x[4:]]
+    return zdt(lambda x, g: 1 - math.sqrt(x / g))([x[0], *steps, *words])
+
+
+STEPS, WORDS = "int", "words"
 PROBLEMS = {
     "ZDT1": (zdt(lambda x, g: 1 - math.sqrt(x / g)), 6, 2, (1.1, 6.0), 6.0 + 0.6 - 1 / 3),
     "ZDT2": (zdt(lambda x, g: 1 - (x / g) ** 2), 6, 2, (1.1, 6.0), 6.6 - 2 / 3),
     "ZDT3": (zdt(lambda x, g: 1 - math.sqrt(x / g) - x / g * math.sin(10 * math.pi * x)), 6, 2,
              (1.1, 6.0), None),
     "DTLZ2": (dtlz2, 7, 3, (1.5, 1.5, 1.5), 1.5 ** 3 - math.pi / 6),
+    "mixed ZDT1": (mixed, ["float", STEPS, STEPS, STEPS, WORDS, WORDS], 2, (1.1, 6.0), 6.6 - 1 / 3),
     "bounded Branin": (branin, 2, 1, None, 0.397887),
 }
 
 
 class Ours:
-    def __init__(self, binary, algorithm, n_axes, n_losses, is_bounded, trials, seed):
+    def __init__(self, binary, algorithm, axes, n_losses, is_bounded, trials, seed):
         lines = ["type: sweep", "trial: external", f"sampling_algorithm: {algorithm}",
                  f"limits: {{max_total_trials: {trials}}}", "search_space:"]
-        lines += [f"  x{i}: {{type: float, min: 0, max: 1}}" for i in range(n_axes)]
+        kinds = {"float": "{type: float, min: 0, max: 1}", STEPS: "{type: int, min: 0, max: 20}",
+                 WORDS: "[a, b, c, d, e]"}
+        lines += [f"  x{i}: {kinds[kind]}" for i, kind in enumerate(axes)]
+        self.axes = axes
         lines += ["objective:"]
         lines += [f"  - {{goal: minimize, primary_metric: f{i}}}" for i in range(n_losses)]
         lines += ['constraints: ["c <= 0"]'] if is_bounded else []
@@ -78,7 +90,8 @@ class Ours:
         found = []
         for _ in range(trials):
             trial = self.say({"ask": 1})["trials"][0]
-            losses, bound = judge(list(trial["configuration"].values()))
+            values = zip(self.axes, trial["configuration"].values())
+            losses, bound = judge([own / 20 if kind == STEPS else own for kind, own in values])
             found.append((losses, bound))
             values = losses + [bound] if is_bounded else losses
             told = {"number": trial["number"], "values": values}
@@ -90,12 +103,19 @@ class Ours:
         return found
 
 
-def theirs(sampler, judge, n_axes, n_losses, trials):
+def theirs(sampler, judge, axes, n_losses, trials):
     study = optuna.create_study(directions=["minimize"] * n_losses, sampler=sampler)
     found = []
 
     def objective(trial):
-        losses, bound = judge([trial.suggest_float(f"x{i}", 0, 1) for i in range(n_axes)])
+        def suggest(name, kind):
+            if kind == WORDS:
+                return trial.suggest_categorical(name, tuple("abcde"))
+            if kind == STEPS:
+                return trial.suggest_int(name, 0, 20) / 20
+            return trial.suggest_float(name, 0, 1)
+
+        losses, bound = judge([suggest(f"x{i}", kind) for i, kind in enumerate(axes)])
         trial.set_user_attr("bound", bound)
         found.append((losses, bound))
         return tuple(losses) if n_losses > 1 else losses[0]
@@ -130,27 +150,31 @@ def main():
     parser.add_argument("--binary", required=True)
     parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--trials", type=int, default=100)
+    parser.add_argument("--problems", type=lambda text: text.split(","), help="by name")
     parser.add_argument("--without", type=lambda text: text.split(","), default=[])
     arguments = parser.parse_args()
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     names = [name for name in (*OURS, *peers(0, False)) if name not in arguments.without]
     print("| problem | " + " | ".join(names) + " |\n|" + " --- |" * (len(names) + 1))
     cost = {name: 0.0 for name in names}
-    for problem, (judge, n_axes, n_losses, reference, best) in PROBLEMS.items():
+    for problem, (judge, axes, n_losses, reference, best) in PROBLEMS.items():
+        if arguments.problems and problem not in arguments.problems:
+            continue
+        axes = ["float"] * axes if isinstance(axes, int) else axes
         is_bounded = reference is None
         cells = []
         for name in names:
             scores = []
             for seed in range(arguments.seeds):
                 if name in OURS:
-                    own = Ours(arguments.binary, name, n_axes, n_losses, is_bounded,
+                    own = Ours(arguments.binary, name, axes, n_losses, is_bounded,
                                arguments.trials, seed)
                     found = own.run(judge, arguments.trials, is_bounded)
                     cost[name] += own.cpu_s
                 else:
                     begun = time.process_time()
                     sampler = peers(seed, is_bounded)[name]()
-                    found = theirs(sampler, judge, n_axes, n_losses, arguments.trials)
+                    found = theirs(sampler, judge, axes, n_losses, arguments.trials)
                     cost[name] += time.process_time() - begun
                 scores.append(score(found, reference, best))
             middle = numpy.median(scores) if is_bounded else numpy.mean(scores)

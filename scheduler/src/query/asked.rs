@@ -263,6 +263,10 @@ impl Asked {
             Selection::Raw => None,
             Selection::Shared => Some(self.shared(1)?.first().map(|ranked| ranked.configuration)),
         };
+        // What has no winner may have completed all the same.
+        let is_bounded = !self.study.constraints.is_empty();
+        let why = (is_bounded && self.record.summary.status.is_over())
+            .then(|| "none of its trials completed within the constraints".to_owned());
         Ok(move |index| {
             let winner = match shared {
                 None => self.raw_best(index)?.map(|ranked| ranked.configuration),
@@ -270,7 +274,7 @@ impl Asked {
             };
             let model = match winner {
                 Some(winner) => self.journal.model(self.record.id, index, winner)?,
-                None => None,
+                None => why.clone().map(Err),
             };
             Ok((self.key(index)?, model))
         })

@@ -22,6 +22,9 @@ use crate::journal::Journal;
 /// Forests are grown by this seed, so that the same trials give the same answer.
 const SEED: u64 = 1;
 
+/// Parameters that a notice names.
+const MOST_NAMED: usize = 8;
+
 /// Pairs that are told of.
 const MOST_PAIRS: usize = 5;
 
@@ -344,16 +347,31 @@ impl Telling<'_> {
                 "the best tenth cannot be told from the others, so there is no PED-ANOVA"
             }
             (Some(fanova), Some(_)) if fanova.shares.iter().any(Option::is_none) => {
-                let n = fanova.shares.iter().flatten().count();
-                notices.push(format!(
-                    "fANOVA and curves are of the {n} parameters that tell most by themselves"
-                ));
+                notices.push(self.left_out(fanova));
                 return notices;
             }
             (Some(_), Some(_)) => return notices,
         };
         notices.push(why.into());
         notices
+    }
+
+    /// Of many parameters, those that the forest did not look at.
+    fn left_out(&self, fanova: &Fanova) -> String {
+        let left = fanova.shares.iter().enumerate().filter(|(_, share)| share.is_none());
+        let left: Vec<usize> = left.map(|(i, _)| i).collect();
+        let listed: Vec<String> =
+            left.iter().take(MOST_NAMED).map(|&i| self.names.full(i)).collect();
+        let more = match left.len().saturating_sub(MOST_NAMED) {
+            0 => String::new(),
+            more => format!(" and {more} more"),
+        };
+        format!(
+            "fANOVA and curves are of the {} parameters that tell most by themselves; without \
+             {}{more}",
+            fanova.shares.len() - left.len(),
+            listed.join(", ")
+        )
     }
 }
 

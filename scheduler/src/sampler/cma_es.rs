@@ -9,18 +9,24 @@
 //! 2022); the mean itself is not moved as there.
 
 mod distribution;
+mod herd;
 
 use fleetfit_search_spaces::seed::mix;
 use rand_pcg::Pcg64;
 
 use self::distribution::{Distribution, generation_size};
+use self::herd::Herd;
 use super::axes::{Axes, Kind};
+use super::front::Losses;
 use super::history::{Fate, History, Past};
 use super::random::unit;
 use super::tpe::{self, Tpe};
 
 /// Trials before the first proposal.
 const N_FIRST: usize = 10;
+
+/// Where searches along a front stand is kept every so many trials.
+const KEPT_EVERY: usize = 32;
 
 /// Draws that leave the cube before one is put back onto its bounds.
 const MAX_DRAWS: usize = 20;
@@ -41,6 +47,16 @@ pub(super) struct CmaEs {
     others: Tpe,
     /// What is known already, a generation each.
     known: Vec<Known>,
+    /// The same where there are several objectives: after so many trials each.
+    herds: Vec<KnownHerd>,
+}
+
+/// Where the searches along a front stand after so many trials.
+struct KnownHerd {
+    n: usize,
+    /// A hash of the trials.
+    key: u64,
+    herd: Herd,
 }
 
 /// A generation, and where the search stands after it.
@@ -63,7 +79,7 @@ struct Search {
 
 impl CmaEs {
     pub(super) fn new(seed: u64) -> Self {
-        Self { seed, others: Tpe::default(), known: Vec::new() }
+        Self { seed, others: Tpe::default(), known: Vec::new(), herds: Vec::new() }
     }
 
     /// How many trials end before the first that this proposes.
@@ -87,17 +103,64 @@ impl CmaEs {
         } else {
             vec![vec![f64::NAN; own.len()]; MAX_DRAWS]
         };
-        let search = self.search(&own, history);
-        let widths: Vec<f64> = (0..own.len())
-            .map(|place| width(&axes.kinds()[own[place]], &search.distribution, place))
-            .collect();
-        for point in &mut points {
-            let drawn = search.draw(&widths, draw);
-            for (&axis, unit) in own.iter().zip(drawn) {
-                point[axis] = unit;
+        let kinds: Vec<&Kind> = own.iter().map(|&axis| &axes.kinds()[axis]).collect();
+        if history.has_several() {
+            let herd = self.herd(&own, history);
+            for point in &mut points {
+                let Some(parent) = herd.parent(draw) else { break };
+                let widths = widths(&kinds, &parent.at, |place| parent.deviation(place));
+                let drawn = within(&parent.at, &widths, || parent.draw(draw));
+                own.iter().zip(drawn).for_each(|(&axis, unit)| point[axis] = unit);
             }
+            return points;
+        }
+        let Search { distribution, .. } = self.search(&own, history);
+        let widths = widths(&kinds, &distribution.mean, |place| distribution.deviation(place));
+        for point in &mut points {
+            let drawn = within(&distribution.mean, &widths, || distribution.draw(draw));
+            own.iter().zip(drawn).for_each(|(&axis, unit)| point[axis] = unit);
         }
         points
+    }
+
+    /// Where the searches along a front stand after all that has ended.
+    fn herd(&mut self, own: &[usize], history: &History) -> &Herd {
+        let ended: Vec<&Past> =
+            history.trials().iter().filter(|past| past.fate.is_some()).collect();
+        let mut keys = vec![0];
+        for past in &ended {
+            let losses = history.losses(past.number);
+            let violation = losses.map_or(0, |losses| losses.violation.to_bits());
+            let parts = losses.iter().flat_map(Losses::all).map(|loss| loss.to_bits());
+            let parts =
+                [keys[keys.len() - 1], u64::from(past.number), violation].into_iter().chain(parts);
+            keys.push(mix(&parts.collect::<Vec<_>>()));
+        }
+        let is_so = |known: &KnownHerd| keys.get(known.n) == Some(&known.key);
+        while self.herds.last().is_some_and(|known| !is_so(known)) {
+            self.herds.pop();
+        }
+        let (mut n, mut herd) = match self.herds.last() {
+            Some(known) => (known.n, known.herd.clone()),
+            None => (0, Herd::default()),
+        };
+        // What was the end is in between now.
+        self.herds.pop_if(|known| known.n % KEPT_EVERY != 0 && known.n < ended.len());
+        for past in &ended[n..] {
+            let (at, losses) = (at(past, own), history.losses(past.number));
+            match losses {
+                Some(losses) if n < N_FIRST => herd.begin(&at, losses),
+                losses => herd.add(&at, losses),
+            }
+            n += 1;
+            if n % KEPT_EVERY == 0 || n == ended.len() {
+                self.herds.push(KnownHerd { n, key: keys[n], herd: herd.clone() });
+            }
+        }
+        if self.herds.is_empty() {
+            self.herds.push(KnownHerd { n: 0, key: 0, herd });
+        }
+        &self.herds[self.herds.len() - 1].herd
     }
 
     /// Where the search stands after all that has ended.
@@ -152,21 +215,21 @@ impl Search {
             *self = Self::new(mean, (self.n_points * 2).min(LARGEST_GENERATION), n_restarts);
         }
     }
+}
 
-    /// Coordinates in the cube.
-    fn draw(&self, widths: &[f64], generator: &mut Pcg64) -> Vec<f64> {
-        let mut drawn = Vec::new();
-        for _ in 0..MAX_DRAWS {
-            let step = self.distribution.draw(generator);
-            let steps = step.iter().zip(widths).zip(&self.distribution.mean);
-            drawn = steps.map(|((step, width), mean)| mean + step * width).collect();
-            if drawn.iter().all(|unit| (0.0..=1.0).contains(unit)) {
-                return drawn;
-            }
+/// A point of the cube so many steps away from another, wider along some axes.
+fn within(from: &[f64], widths: &[f64], mut step: impl FnMut() -> Vec<f64>) -> Vec<f64> {
+    let mut drawn = Vec::new();
+    for _ in 0..MAX_DRAWS {
+        let step = step();
+        let steps = step.iter().zip(widths).zip(from);
+        drawn = steps.map(|((step, width), from)| from + step * width).collect();
+        if drawn.iter().all(|unit| (0.0..=1.0).contains(unit)) {
+            return drawn;
         }
-        drawn.iter_mut().for_each(|unit| *unit = unit.clamp(0.0, 1.0));
-        drawn
     }
+    drawn.iter_mut().for_each(|unit| *unit = unit.clamp(0.0, 1.0));
+    drawn
 }
 
 /// Whether an axis has an order and exists in every configuration.
@@ -175,8 +238,8 @@ fn is_own(axes: &Axes, axis: usize) -> bool {
 }
 
 /// Where a search starts: the mean of the better half of the trials that completed before it,
-/// weighted by rank as a generation's are; the middle where none did. It is nearer to most places than the best of them is, which matters the more
-/// axes there are.
+/// weighted by rank as a generation's are; the middle where none did. It is nearer to most places
+/// than the best of them is, which matters the more axes there are.
 fn mean(first: &[&Past], own: &[usize]) -> Vec<f64> {
     let mut ranked: Vec<&Past> =
         first.iter().copied().filter(|past| past.loss().is_some()).collect();
@@ -193,18 +256,21 @@ fn mean(first: &[&Past], own: &[usize]) -> Vec<f64> {
     mean.into_iter().map(|total| if sum > 0.0 { total / sum } else { 0.5 }).collect()
 }
 
-/// How much wider than the distribution an axis is drawn from.
-fn width(kind: &Kind, distribution: &Distribution, place: usize) -> f64 {
+/// How much wider than a distribution around a point each axis is drawn from.
+fn widths(kinds: &[&Kind], from: &[f64], deviation: impl Fn(usize) -> f64) -> Vec<f64> {
+    let wide = |(place, kind): (usize, &&Kind)| width(kind, from[place], deviation(place));
+    kinds.iter().enumerate().map(wide).collect()
+}
+
+fn width(kind: &Kind, from: f64, deviation: f64) -> f64 {
     let Kind::Ordered(levels) = kind else { return 1.0 };
-    let mean = distribution.mean[place];
-    let above = levels.partition_point(|level| *level < mean);
+    let above = levels.partition_point(|level| *level < from);
     let edges = levels.windows(2).map(|pair| 0.5 * (pair[0] + pair[1]));
     let nearest = edges
         .skip(above.saturating_sub(2))
         .take(3)
-        .map(|edge| (edge - mean).abs())
+        .map(|edge| (edge - from).abs())
         .fold(f64::INFINITY, f64::min);
-    let deviation = distribution.deviation(place);
     if nearest.is_finite() { (nearest / (MARGIN * deviation)).clamp(1.0, 1e9) } else { 1.0 }
 }
 

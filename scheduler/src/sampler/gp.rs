@@ -1,8 +1,8 @@
 //! Bayesian optimisation with a Gaussian process.
 //!
 //! J. Snoek et al., "Practical Bayesian optimization of machine learning algorithms" (2012), with a
-//! kernel for every kind of axis (`kernel`), losses warped (`warp`), lengths and noise fitted under
-//! priors (`likelihood`), and the logarithm of expected improvement (`normal`, `model`) climbed
+//! kernel for every kind of axis (`kernel`), losses warped (`warp`), axes stretched where that explains
+//! them much better (`stretch`), lengths and noise fitted under priors (`likelihood`), and the logarithm of expected improvement (`normal`, `model`) climbed
 //! from many starts (`search`). What it proposes follows from the history and the draw alone: what
 //! is kept between proposals only saves work.
 
@@ -17,6 +17,7 @@ mod minimise;
 mod model;
 mod normal;
 mod search;
+mod stretch;
 mod warp;
 
 use rand::Rng;
@@ -355,6 +356,17 @@ mod tests {
     fn losses_out_of_all_proportion_do_no_harm() {
         let least = search(&cube(2), 40, |units| (30.0 * bowl(units)).exp() - 1.0);
         assert!(least < 1e-2, "{least}");
+    }
+
+    #[test]
+    fn axes_on_the_wrong_scale_do_little_harm() {
+        let log = |unit: f64| (999.0 * unit).ln_1p() / 1_000f64.ln();
+        let valley = |units: &[f64]| {
+            let (a, b) = (4.0 * log(units[0]) - 1.5, 4.0 * (1.0 - log(1.0 - units[1])) - 1.5);
+            (b - a * a).powi(2) + 0.1 * (1.0 - a).powi(2)
+        };
+        let least = search(&cube(2), 40, valley);
+        assert!(least < 1e-4, "{least}");
     }
 
     #[test]

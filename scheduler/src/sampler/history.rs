@@ -16,6 +16,9 @@ use super::random::unit;
 /// More ended trials than this are not remembered: the best quarter and the latest quarter stay.
 const MOST: usize = 4_096;
 
+/// The same where there are several losses or bounds: all of them are put in order for each proposal.
+const MOST_JUDGED: usize = 1_024;
+
 /// What became of a trial.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Fate {
@@ -59,6 +62,8 @@ pub(super) struct History {
     judged: BTreeMap<u32, Losses>,
     /// Whether places in their order have changed.
     is_unsettled: bool,
+    /// Whether losses are made of several, anew for each proposal.
+    is_aimed: bool,
 }
 
 impl History {
@@ -89,7 +94,7 @@ impl History {
                 fate => fate,
             });
         }
-        if self.n_ended > MOST {
+        if self.n_ended > self.most() {
             self.settle();
             self.forget();
         }
@@ -119,8 +124,12 @@ impl History {
         let numbers: Vec<u32> = self.judged.keys().copied().collect();
         let losses: Vec<Losses> = self.judged.values().copied().collect();
         let scalars = front::scalars(&losses, || unit(draw.next_u64()));
-        let mut aimed =
-            Self { trials: self.trials.clone(), n_ended: self.n_ended, ..Self::default() };
+        let mut aimed = Self {
+            trials: self.trials.clone(),
+            n_ended: self.n_ended,
+            is_aimed: true,
+            ..Self::default()
+        };
         aimed.set_losses(&numbers, &scalars);
         for past in &mut aimed.trials {
             // What these had reached is of the first objective alone.
@@ -131,6 +140,11 @@ impl History {
         Some(aimed)
     }
 
+    /// Whether losses are made of several for one proposal alone.
+    pub(super) fn is_aimed(&self) -> bool {
+        self.is_aimed
+    }
+
     fn set_losses(&mut self, numbers: &[u32], losses: &[f64]) {
         for (number, &loss) in numbers.iter().zip(losses) {
             let place = self.trials.binary_search_by_key(number, |past| past.number);
@@ -138,6 +152,16 @@ impl History {
                 past.fate = Some(Fate::Completed(loss));
             }
         }
+    }
+
+    /// Whether trials have several losses.
+    pub(super) fn has_several(&self) -> bool {
+        self.judged.values().next().is_some_and(|losses| losses.all().len() > 1)
+    }
+
+    /// All that a trial has lost, where there are several losses or bounds.
+    pub(super) fn losses(&self, number: u32) -> Option<Losses> {
+        self.judged.get(&number).copied()
     }
 
     /// How many have ended, of those that are remembered.
@@ -155,7 +179,7 @@ impl History {
         let own = self.trials.partition_point(|past| past.number < number);
         self.trials.splice(..own, pasts);
         self.n_ended = self.trials.iter().filter(|past| past.fate.is_some()).count();
-        if self.n_ended > MOST {
+        if self.n_ended > self.most() {
             self.forget();
         }
     }
@@ -174,14 +198,20 @@ impl History {
         &self.trials
     }
 
+    /// More ended trials than this are not remembered.
+    fn most(&self) -> usize {
+        if self.judged.is_empty() { MOST } else { MOST_JUDGED }
+    }
+
     /// Keeps the best quarter, the latest quarter, and whoever runs.
     fn forget(&mut self) {
+        let n_kept = self.most() / 4;
         let mut losses: Vec<f64> = self.trials.iter().filter_map(Past::loss).collect();
         losses.sort_by(f64::total_cmp);
-        let bound = losses.get(MOST / 4).copied().unwrap_or(f64::INFINITY);
+        let bound = losses.get(n_kept).copied().unwrap_or(f64::INFINITY);
         // Many may have the same loss.
-        let mut n_best = MOST / 4;
-        let mut n_before_late = self.n_ended - MOST / 4;
+        let mut n_best = n_kept;
+        let mut n_before_late = self.n_ended - n_kept;
         self.trials.retain(|past| {
             if past.fate.is_none() {
                 return true;
@@ -274,7 +304,7 @@ mod tests {
             let second = if number < 50 { 1_000.0 - first } else { 2_000.0 - first };
             history.end(number, Fate::Judged(Losses::new([first, second], 0.0)));
         }
-        assert!(history.n_ended() <= MOST && history.judged.len() == history.n_ended());
+        assert!(history.n_ended() <= MOST_JUDGED && history.judged.len() == history.n_ended());
         assert!((0..50).all(|number| history.judged.contains_key(&number)));
     }
 

@@ -1,9 +1,12 @@
-//! Which points of a finite space have been proposed, and a way to the others.
+//! Which points of a space have been proposed, where they can come twice, and a way to the others.
+//!
+//! A rounded normal distribution has no last value, but few that are ever drawn: of spaces of these,
+//! points are told apart, and what many draws do not find counts as used up.
 
 use std::collections::BTreeSet;
 
 use fleetfit_search_spaces::seed::{mix, of_text};
-use fleetfit_search_spaces::{Configuration, SearchSpace, Setting, Value};
+use fleetfit_search_spaces::{Configuration, Domain, SearchSpace, Setting, Value};
 
 /// Spaces of up to this many points have a bit for each: 32 MiB, which the system lends only as they
 /// are touched.
@@ -23,7 +26,7 @@ pub(super) struct Seen {
 }
 
 enum Points {
-    /// Of an infinite space, where none comes twice.
+    /// Of a space with a continuous axis, where none comes twice.
     Endless,
     /// By their number in the grid.
     Bits { words: Vec<u64>, n: u128 },
@@ -35,6 +38,9 @@ impl Seen {
     pub(super) fn new(space: &SearchSpace) -> Self {
         let size = space.cardinality();
         let points = match size {
+            None if space.axes().iter().all(|axis| is_countable(&axis.domain)) => {
+                Points::Fingerprints(BTreeSet::new())
+            }
             None => Points::Endless,
             Some(size) if size <= MAX_BITS => {
                 Points::Bits { words: vec![0; size.div_ceil(64) as usize], n: 0 }
@@ -45,8 +51,8 @@ impl Seen {
     }
 
     /// Whether points have to be told apart at all.
-    pub(super) fn is_finite(&self) -> bool {
-        self.size.is_some()
+    pub(super) fn can_repeat(&self) -> bool {
+        !matches!(self.points, Points::Endless)
     }
 
     /// Whether no point is left.
@@ -117,6 +123,15 @@ impl Seen {
             step += 1;
         }
         None
+    }
+}
+
+/// Whether two draws may be the same; what a choice holds has axes of its own.
+fn is_countable(domain: &Domain) -> bool {
+    match domain {
+        Domain::Choice(_) => true,
+        Domain::Normal { q, .. } | Domain::LogNormal { q, .. } => q.is_some(),
+        domain => domain.cardinality().is_some(),
     }
 }
 

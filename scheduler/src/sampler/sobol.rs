@@ -86,7 +86,7 @@ impl Sampler for Sobol {
     fn seen(&mut self, _: u32, configuration: &Configuration) {
         let next_cursor = match self.next_cursor.take() {
             Some(next_cursor) => next_cursor,
-            None if self.seen.is_finite() => self.next().1,
+            None if self.seen.can_repeat() => self.next().1,
             None => self.cursor + 1,
         };
         self.cursor = next_cursor;

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use fleetfit_search_spaces::seed::mix;
-use fleetfit_search_spaces::{Algorithm, Configuration, Origin, SearchSpace, Study};
+use fleetfit_search_spaces::{Aims, Algorithm, Configuration, Origin, SearchSpace, Study};
 
 use super::table::{Fault, Found, Tried, Wanted, best_and_latest, counted, lies_in};
 use super::{csv, fill, json, optuna, pick, study as stored};
@@ -66,6 +66,7 @@ pub fn gather(study: &Study, seed: u64, sources: &Sources<'_>) -> Result<Start, 
     let mut faults = Faults::new();
     let mut bests: Vec<Vec<Configuration>> = Vec::new();
     let most = MOST_TAUGHT / study.start_from.len().max(1);
+    let deaf = deaf(study);
     for (index, origin) in study.start_from.iter().enumerate() {
         match read(study, seed, origin, sources) {
             Err(fault) => faults.push((index, fault)),
@@ -76,7 +77,7 @@ pub fn gather(study: &Study, seed: u64, sources: &Sources<'_>) -> Result<Start, 
                 match mapped.fault() {
                     Some(fault) => faults.push((index, fault)),
                     None => {
-                        start.remarks.push((index, mapped.says(origin)));
+                        start.remarks.push((index, mapped.says(origin, deaf.as_deref())));
                         bests.push(mapped.bests(study, salt));
                         start.earlier.extend(mapped.teaches(index as u16));
                     }
@@ -89,11 +90,7 @@ pub fn gather(study: &Study, seed: u64, sources: &Sources<'_>) -> Result<Start, 
     }
     let n_first = n_first(study);
     take_in_turns(&study.space, bests, n_first, &mut start.first);
-    if let Some(name) = deaf(study).filter(|_| !study.start_from.is_empty()) {
-        let says = format!(
-            "{name} not learn from earlier trials: the best of them are tried first, and that is all"
-        );
-        start.remarks.push((0, says));
+    if deaf.is_some() {
         start.earlier.clear();
     }
     Ok(start)
@@ -166,7 +163,8 @@ fn read(
         Origin::Study { study: name } => read_study(study, seed, name, sources),
         Origin::File { path, study: inner } => {
             let bytes = (sources.file)(path)?;
-            let found = read_file(study, path, inner.as_deref(), &bytes)?;
+            let mut found = read_file(study, path, inner.as_deref(), &bytes)?;
+            found.settle();
             Ok(Some(Read { found, is_same: false, winners: None }))
         }
     }
@@ -196,7 +194,9 @@ fn read_study(
         error => asked(&error),
     })?;
     let earlier = record.study().map_err(|error| asked(&error))?;
-    let found = stored::read(journal, &record, earlier.objective.goal, &study.space);
+    let (aims, theirs) = (Aims::of(study), Aims::of(&earlier));
+    let goal = earlier.objective.goal;
+    let found = stored::read(journal, &record, (goal, &theirs), &study.space, &aims);
     let mut found = found.map_err(|error| asked(&error))?;
     if !record.summary.status.is_over() {
         found.remarks.push("it has not ended; what it had found by now is what counts".to_owned());
@@ -204,9 +204,13 @@ fn read_study(
     if earlier.objective.goal != study.objective.goal {
         found.remarks.push("what it counts as better is the other way round than here".to_owned());
     }
-    let winners = pick(journal, name).map_err(|error| asked(&error))?;
+    // Its winners are those of its own first objective and bounds.
+    let winners = match found.settle() {
+        true => None,
+        false => Some(pick(journal, name).map_err(|error| asked(&error))?),
+    };
     let is_same = stored::is_same(study, seed, sources.digest, &record, &earlier);
-    Ok(Some(Read { found, is_same, winners: Some(winners) }))
+    Ok(Some(Read { found, is_same, winners }))
 }
 
 fn read_file(study: &Study, path: &str, inner: Option<&str>, bytes: &[u8]) -> Result<Found, Fault> {
@@ -223,10 +227,12 @@ fn read_file(study: &Study, path: &str, inner: Option<&str>, bytes: &[u8]) -> Re
         let hint = "write it as CSV or JSON, in UTF-8";
         Fault::new("is no text", "a table of trials, JSON, or a journal of Optuna", hint)
     })?;
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let goal = study.objective.goal;
-    let wanted = Wanted { metric: &study.objective.metric, goal, space: &study.space };
+    let aims = &Aims::of(study);
+    let wanted = Wanted { metric: &study.objective.metric, goal, aims, space: &study.space };
     if optuna::is_journal(text) {
-        return optuna::read(text, inner, goal, &study.space);
+        return optuna::read(text, inner, (goal, aims), &study.space);
     }
     let mut found = match text.trim_start().starts_with(['[', '{']) {
         true => json::read(text, wanted)?,
@@ -316,7 +322,7 @@ impl Mapped {
     }
 
     /// What was understood, in words.
-    fn says(&self, origin: &Origin) -> String {
+    fn says(&self, origin: &Origin, deaf: Option<&str>) -> String {
         let found = &self.read.found;
         let name = match origin {
             Origin::File { path, .. } => format!("{path} holds"),
@@ -349,9 +355,13 @@ impl Mapped {
             parts.push(format!("{list} is not among its parameters and is drawn"));
         }
         parts.extend(found.remarks.iter().cloned());
-        parts.push(match self.is_exact() {
-            true => "its losses count as this study's own".to_owned(),
-            false => "its losses guide the search until its own trials tell more".to_owned(),
+        parts.push(match (deaf, self.is_exact()) {
+            (Some(name), _) => format!(
+                "{name} not learn from earlier trials: the best of them are tried first, and that is \
+                 all"
+            ),
+            (None, true) => "its losses count as this study's own".to_owned(),
+            (None, false) => "its losses guide the search until its own trials tell more".to_owned(),
         });
         parts.join("; ")
     }

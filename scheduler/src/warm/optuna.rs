@@ -8,12 +8,12 @@
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 
-use fleetfit_search_spaces::{Goal, SearchSpace, Value};
+use fleetfit_search_spaces::{Aims, Goal, SearchSpace, Value};
 use serde::Deserialize;
 use serde_json::Value as Json;
 
 use super::json::without_words;
-use super::table::{Fault, Found, Tried};
+use super::table::{Fault, Found, Tried, judged};
 
 /// One operation, as far as it matters here.
 #[derive(Deserialize)]
@@ -61,7 +61,8 @@ enum Meaning {
 struct Trial {
     study: u64,
     state: u8,
-    value: Option<f64>,
+    /// One for each objective.
+    values: Vec<f64>,
     leaves: Vec<(String, Value)>,
 }
 
@@ -90,7 +91,7 @@ pub(super) fn is_journal(text: &str) -> bool {
 pub(super) fn read(
     text: &str,
     study: Option<&str>,
-    goal: Goal,
+    (goal, aims): (Goal, &Aims),
     space: &SearchSpace,
 ) -> Result<Found, Fault> {
     let mut replay = Replay::default();
@@ -108,18 +109,27 @@ pub(super) fn read(
         n_broken: replay.n_broken,
         ..Found::default()
     };
-    if chosen.n_objectives > 1 {
-        let n = chosen.n_objectives;
-        found.remarks.push(format!("the first of its {n} objectives is what counts"));
+    let (n, is_alike) = (chosen.n_objectives, chosen.n_objectives == aims.metrics.len());
+    match (n > 1, is_alike) {
+        (false, _) => {}
+        (true, true) => found
+            .remarks
+            .push(format!("its {n} objectives are taken for this study's, in their order")),
+        (true, false) => {
+            found.remarks.push(format!("the first of its {n} objectives is what counts"));
+        }
     }
     if chosen.goal != goal {
         found.remarks.push("what it counts as better is the other way round than here".to_owned());
     }
     let goal = chosen.goal;
     for trial in replay.trials.into_iter().filter(|trial| trial.study == id) {
-        match trial.value.filter(|value| trial.state == COMPLETE && value.is_finite()) {
-            Some(value) => {
-                found.push(Tried { leaves: trial.leaves, loss: goal.loss(value) }, space);
+        let values = trial.values.split_first().filter(|_| trial.state == COMPLETE);
+        match values.filter(|(value, _)| value.is_finite()) {
+            Some((&value, further)) => {
+                let losses = if is_alike { judged(aims, value, further) } else { None };
+                let loss = goal.loss(value);
+                found.push(Tried { leaves: trial.leaves, loss, losses }, space);
             }
             None => found.n_without += 1,
         }
@@ -179,7 +189,7 @@ impl Replay {
             SET_STATE => {
                 if let Some(trial) = open(&mut self.trials, line.trial_id) {
                     trial.state = line.state.unwrap_or(trial.state);
-                    trial.value = first(line.values);
+                    trial.values = all(line.values);
                 }
             }
             _ => {}
@@ -223,9 +233,12 @@ impl Replay {
                 leaves.push((name, value));
             }
         }
-        let value = line.value.or_else(|| first(line.values));
+        let values = match line.value {
+            Some(value) => vec![value],
+            None => all(line.values),
+        };
         let state = line.state.unwrap_or(RUNNING);
-        self.trials.push(Trial { study, state, value, leaves });
+        self.trials.push(Trial { study, state, values, leaves });
     }
 
     /// What a distribution, which is JSON in a text, makes of the numbers that are stored.
@@ -251,9 +264,9 @@ impl Replay {
     }
 }
 
-/// What comes first of several objectives.
-fn first(values: Option<Vec<Option<f64>>>) -> Option<f64> {
-    values.and_then(|values| values.first().copied().flatten())
+/// One for each objective; what is not there is no number.
+fn all(values: Option<Vec<Option<f64>>>) -> Vec<f64> {
+    values.unwrap_or_default().into_iter().map(|value| value.unwrap_or(f64::NAN)).collect()
 }
 
 /// A whole number of a line that need not be JSON.

@@ -59,7 +59,7 @@ impl Shares {
         let is_single = self.first.len() == 1;
         self.sums.into_iter().map(move |sum| {
             let loss = if is_single { sum.mean } else { sum.shares / sum.n };
-            Tried { leaves: sum.leaves, loss }
+            Tried::new(sum.leaves, loss)
         })
     }
 }

@@ -2,20 +2,33 @@
 
 use std::collections::HashMap;
 
-use fleetfit_search_spaces::{End, Goal, SearchSpace, Study, Value};
+use fleetfit_search_spaces::{Aims, End, Goal, SearchSpace, Study, Value};
 
 use super::share::Shares;
-use super::table::{Found, Tried};
+use super::table::{Found, Tried, judged};
 use crate::event::Fact;
 use crate::journal::{Journal, JournalError, StudyRecord};
 
-/// What it tried, and the losses: over several entities as shares of their first ones.
+/// What it tried, and the losses: over several entities as shares of their first ones. Several are
+/// known where it measured what `aims` are about.
 pub(super) fn read(
     journal: &Journal,
     record: &StudyRecord,
-    goal: Goal,
+    (goal, earlier): (Goal, &Aims),
     space: &SearchSpace,
+    aims: &Aims,
 ) -> Result<Found, JournalError> {
+    let place = |metric: &String| earlier.metrics.iter().position(|own| own == metric);
+    let places: Option<Vec<usize>> = aims.metrics.iter().map(place).collect();
+    let losses = |value: f64, further: &[f64]| {
+        let at = |&place: &usize| match place.checked_sub(1) {
+            None => Some(value),
+            Some(place) => further.get(place).copied(),
+        };
+        let values: Vec<f64> = places.as_ref()?.iter().map(at).collect::<Option<_>>()?;
+        let (value, further) = values.split_first()?;
+        judged(aims, *value, further)
+    };
     let mut found = Found { kind: format!("the study {}", record.head.name), ..Found::default() };
     let mut shares = (record.head.entities > 1).then(Shares::default);
     let mut open: HashMap<u32, Vec<(String, Value)>> = HashMap::new();
@@ -41,7 +54,9 @@ pub(super) fn read(
                         }
                         None => {
                             if let Some(leaves) = open.remove(&number) {
-                                found.push(Tried { leaves, loss: goal.loss(value) }, space);
+                                let losses = losses(value, &outcome.further);
+                                let loss = goal.loss(value);
+                                found.push(Tried { leaves, loss, losses }, space);
                             }
                         }
                     }

@@ -3,9 +3,10 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use fleetfit_search_spaces::{Adopted, Goal, SearchSpace, Value};
+use fleetfit_search_spaces::{Adopted, Aims, Goal, SearchSpace, Value};
 
 use super::share::Shares;
+use crate::sampler::{Losses, front};
 
 /// More configurations than this are not held at once: then the best and the latest stay.
 const MOST_HELD: usize = 16_384;
@@ -89,6 +90,22 @@ pub(super) struct Tried {
     /// What its parameters were set to, under dotted paths.
     pub(super) leaves: Vec<(String, Value)>,
     pub(super) loss: f64,
+    /// All of its losses, where the study has several or bounds, and the source tells them.
+    pub(super) losses: Option<Losses>,
+}
+
+impl Tried {
+    pub(super) fn new(leaves: Vec<(String, Value)>, loss: f64) -> Self {
+        Self { leaves, loss, losses: None }
+    }
+}
+
+/// What a trial has lost by its values, in the order of the study's metrics; none where one loss says
+/// it all.
+pub(super) fn judged(aims: &Aims, value: f64, further: &[f64]) -> Option<Losses> {
+    let is_whole = !aims.are_plain() && further.len() == aims.n_further();
+    let losses = Losses::new(aims.losses(value, further), aims.violation(value, further));
+    (is_whole && further.iter().all(|value| value.is_finite())).then_some(losses)
 }
 
 /// What a source holds.
@@ -131,6 +148,26 @@ impl Fault {
 }
 
 impl Found {
+    /// Puts trials with several losses in the order that the study's own stand in: each has its place
+    /// as its loss, those of which only the first loss is known after all others. False where there
+    /// are none.
+    pub(super) fn settle(&mut self) -> bool {
+        let with = self.tried.iter().enumerate().filter(|(_, tried)| tried.losses.is_some());
+        let with: Vec<usize> = with.map(|(at, _)| at).collect();
+        if with.is_empty() {
+            return false;
+        }
+        let losses: Vec<Losses> = with.iter().filter_map(|&at| self.tried[at].losses).collect();
+        let mut rest: Vec<usize> =
+            (0..self.tried.len()).filter(|&at| self.tried[at].losses.is_none()).collect();
+        rest.sort_by(|&one, &other| self.tried[one].loss.total_cmp(&self.tried[other].loss));
+        let order = front::order(&losses).into_iter().map(|place| with[place]).chain(rest);
+        for (place, at) in order.enumerate() {
+            self.tried[at].loss = place as f64;
+        }
+        true
+    }
+
     /// Takes a trial; of many those are held that are the best and the latest in this space.
     pub(super) fn push(&mut self, tried: Tried, space: &SearchSpace) {
         self.n_completed += 1;
@@ -182,6 +219,7 @@ pub(super) fn best_and_latest(tried: &mut Vec<Tried>, most: usize) {
 pub(super) struct Wanted<'a> {
     pub(super) metric: &'a str,
     pub(super) goal: Goal,
+    pub(super) aims: &'a Aims,
     pub(super) space: &'a SearchSpace,
 }
 
@@ -239,7 +277,16 @@ impl<'a> Rows<'a> {
                 let shares = self.shares.get_or_insert_with(Shares::default);
                 shares.push(&trial.to_string(), &entity.to_string(), loss, || leaves);
             }
-            _ => self.found.push(Tried { leaves, loss }, self.wanted.space),
+            _ => {
+                let aims = self.wanted.aims;
+                let further = (1..=aims.n_further()).map(|place| {
+                    let metric = aims.metrics.get(place)?;
+                    further_names(place, metric).iter().find_map(|name| of(name)).and_then(number)
+                });
+                let further: Option<Vec<f64>> = further.collect();
+                let losses = further.and_then(|further| judged(aims, value, &further));
+                self.found.push(Tried { leaves, loss, losses }, self.wanted.space);
+            }
         }
     }
 
@@ -292,7 +339,8 @@ impl<'a> Rows<'a> {
         let own = match self.style {
             Some((prefix, _)) => name.strip_prefix(prefix)?,
             None => {
-                let is_other = OTHERS.contains(&name) && !self.has_parameter(name);
+                let is_metric = self.wanted.aims.metrics.iter().any(|metric| metric == name);
+                let is_other = (is_metric || OTHERS.contains(&name)) && !self.has_parameter(name);
                 Some(name).filter(|name| !is_other && Some(*name) != self.value.as_deref())?
             }
         };
@@ -339,6 +387,18 @@ impl<'a> Rows<'a> {
         };
         Ok(self.found)
     }
+}
+
+/// What the value of a metric may be called, where it is not the first one.
+fn further_names(place: usize, metric: &str) -> [String; 6] {
+    [
+        format!("metrics.{metric}"),
+        format!("metrics/{metric}"),
+        format!("values.{metric}"),
+        metric.to_owned(),
+        format!("values_{place}"),
+        format!("values.{place}"),
+    ]
 }
 
 /// A cell as a number.

@@ -7,6 +7,7 @@ mod queue;
 mod rungs;
 mod samplers;
 mod savings;
+mod several;
 mod states;
 mod stoppers;
 mod studies;

@@ -9,13 +9,27 @@ use fleetfit_search_spaces::{
 
 use super::studies::{choice, conditional, parameter, space, study, unit};
 
-const ALL: [Algorithm; 5] =
-    [Algorithm::Random, Algorithm::Sobol, Algorithm::Grid, Algorithm::Tpe, Algorithm::CmaEs];
-const ENDLESS: [Algorithm; 4] =
-    [Algorithm::Random, Algorithm::Sobol, Algorithm::Tpe, Algorithm::CmaEs];
-const LEARNING: [Algorithm; 4] = [Algorithm::Tpe, Algorithm::Gp, Algorithm::CmaEs, Algorithm::Auto];
+const ALL: [Algorithm; 7] = [
+    Algorithm::Random,
+    Algorithm::Sobol,
+    Algorithm::Grid,
+    Algorithm::Tpe,
+    Algorithm::Gp,
+    Algorithm::CmaEs,
+    Algorithm::Auto,
+];
+const ENDLESS: [Algorithm; 6] = [
+    Algorithm::Random,
+    Algorithm::Sobol,
+    Algorithm::Tpe,
+    Algorithm::Gp,
+    Algorithm::CmaEs,
+    Algorithm::Auto,
+];
+pub(crate) const LEARNING: [Algorithm; 4] =
+    [Algorithm::Tpe, Algorithm::Gp, Algorithm::CmaEs, Algorithm::Auto];
 
-fn sampler(space: &SearchSpace, algorithm: Algorithm, seed: u64) -> Box<dyn Sampler> {
+pub(crate) fn sampler(space: &SearchSpace, algorithm: Algorithm, seed: u64) -> Box<dyn Sampler> {
     let study = study(space.clone(), algorithm, 1);
     sampler::for_study(&study, seed).expect("the algorithm can run")
 }
@@ -148,6 +162,47 @@ fn sobol_spreads_more_evenly_than_chance() {
 }
 
 #[test]
+fn sobol_takes_all_values_of_discrete_axes_alike() {
+    let ints = |max| Domain::Int { min: 1, max, step: 1, scale: Scale::Linear };
+    let sizes = [2, 3, 5, 7, 12, 30];
+    let named = |size: &i64| parameter(&format!("n{size}"), ints(*size));
+    // With a number the space is endless; without it, nothing comes twice.
+    for continuous in [true, false] {
+        let mut parameters: Vec<Parameter> = sizes.iter().map(named).collect();
+        parameters.extend(continuous.then(|| parameter("x", unit())));
+        let space = space(parameters);
+        for (n, most_off) in [(60, 3), (420, 4)] {
+            let proposed = proposals(&mut *sampler(&space, Algorithm::Sobol, 3), 0, n);
+            for (size, axis) in sizes.into_iter().zip(0..) {
+                let mut counts = vec![0i64; size as usize];
+                for configuration in &proposed {
+                    let unit = space.units(configuration).unwrap()[axis].unwrap();
+                    counts[(unit * size as f64) as usize] += 1;
+                }
+                let off = |count: &i64| (count - i64::from(n) / size).abs();
+                assert!(counts.iter().all(|count| off(count) <= most_off), "{size}: {counts:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn rounded_normal_numbers_come_once_each_and_end() {
+    let normal = Domain::Normal { mu: 0.0, sigma: 1.0, q: Some(1.0) };
+    let log = Domain::LogNormal { mu: 0.0, sigma: 1.0, q: Some(1.0), base: std::f64::consts::E };
+    for domain in [normal, log] {
+        let space = space(vec![parameter("x", domain), parameter("c", choice(2))]);
+        for algorithm in ENDLESS {
+            let search = Search::new(&space, algorithm, completed).run(500, 3);
+            let distinct: BTreeSet<String> =
+                search.proposed.iter().map(Configuration::to_json).collect();
+            assert_eq!(distinct.len(), search.proposed.len(), "{algorithm:?} repeats a point");
+            assert!((10..200).contains(&distinct.len()), "{algorithm:?}: {}", distinct.len());
+        }
+    }
+}
+
+#[test]
 fn what_cannot_run_is_an_error() {
     let endless = space(vec![parameter("x", unit())]);
     let error = |algorithm| {
@@ -228,7 +283,7 @@ fn completed(_: u32, loss: f64) -> Fate {
 }
 
 /// Every kind of axis, some of them under a condition.
-fn mixed() -> SearchSpace {
+pub(crate) fn mixed() -> SearchSpace {
     let branch = |own| Alternative::Space(space(own));
     let rate = Domain::Float { min: 1e-5, max: 1.0, step: None, scale: Scale::Log };
     let steps = Domain::Float { min: 0.0, max: 1.0, step: Some(0.1), scale: Scale::Linear };

@@ -209,3 +209,52 @@ fn an_earlier_study_is_found_by_its_name() {
     fleetfit_scheduler::api::delete(&journal, dir.path(), "old").unwrap();
     assert_eq!(warm::kept(&journal, "old").unwrap(), []);
 }
+
+#[test]
+fn several_objectives_and_bounds_say_which_are_tried_first() {
+    let journal = |line: &str| line.to_owned();
+    let table = |path: &str| -> Result<Vec<u8>, Fault> {
+        let text = match path {
+            // The least first loss breaks the bound, and the next one is beaten by nobody.
+            "bounded.csv" => "x,loss,ms\n-1,0.1,90\n1,0.5,10\n2,0.7,10\n-2,0.2,70\n".to_owned(),
+            "two.json" => concat!(
+                "\u{feff}[{\"params_x\": 0, \"values_0\": 5, \"values_1\": 6},",
+                "{\"params_x\": 1, \"values_0\": 4, \"values_1\": 4},",
+                "{\"params_x\": 2, \"values_0\": 1, \"values_1\": 9}]"
+            )
+            .to_owned(),
+            _ => [
+                r#"{"op_code": 0, "worker_id": "w", "study_name": "s", "directions": [1, 1]}"#,
+                r#"{"op_code": 4, "worker_id": "w", "study_id": 0, "state": 1, "values": [5.0, 6.0], "params": {"x": 0.0}, "distributions": {"x": "{\"name\": \"FloatDistribution\", \"attributes\": {\"low\": -5.0, \"high\": 10.0, \"log\": false, \"step\": null}}"}}"#,
+                r#"{"op_code": 4, "worker_id": "w", "study_id": 0, "state": 1, "values": [4.0, 4.0], "params": {"x": 1.0}, "distributions": {"x": "{\"name\": \"FloatDistribution\", \"attributes\": {\"low\": -5.0, \"high\": 10.0, \"log\": false, \"step\": null}}"}}"#,
+            ]
+            .map(journal)
+            .join("\n"),
+        };
+        Ok(text.into_bytes())
+    };
+    let space = "{x: {type: float, min: -5, max: 10}}";
+    let bounds = "objective: {goal: minimize, primary_metric: loss}";
+    let two = "objective: [{goal: minimize, primary_metric: loss}, \
+               {goal: minimize, primary_metric: ms}]";
+    let cases = [
+        ("bounded.csv", format!("{bounds}\nconstraints: [\"ms <= 50\"]"), "1.0"),
+        ("two.json", two.to_owned(), "1.0"),
+        ("two.journal", two.to_owned(), "1.0"),
+    ];
+    for (path, objective, best) in cases {
+        let text = job(space, &format!("start_from: {path}"));
+        let text = text.replace(bounds, &objective);
+        let study = Job::read("job.yaml", &text).unwrap().study().unwrap();
+        let sources = Sources { journal: None, file: &table, digest: None };
+        let start = warm::gather(&study, 3, &sources).unwrap();
+        let said = remarks(&start);
+        // Of the front of two, the one that adds most of the hypervolume comes first.
+        let wanted = format!(r#"{{"x":{best}}}"#);
+        assert!(first(&start).contains(&wanted), "{path}: {:?} {said}", first(&start));
+        let worst = if path == "bounded.csv" { r#"{"x":-1.0}"# } else { r#"{"x":0.0}"# };
+        assert_eq!(first(&start).last().unwrap(), worst, "{path}: {said}");
+        assert!(start.earlier.is_empty() && said.contains("that is all"), "{path}: {said}");
+        assert!(!said.contains("guide the search"), "{said}");
+    }
+}

@@ -14,7 +14,7 @@ use rand_pcg::Pcg64;
 const FIRST_STEP: f64 = 0.15;
 
 /// From this many axes on, these are independent.
-const MANY_AXES: usize = 64;
+pub(super) const MANY_AXES: usize = 64;
 
 /// A distribution that is nowhere wider than this has arrived.
 const ARRIVED: f64 = 1e-7;
@@ -254,7 +254,8 @@ fn length(vector: &[f64]) -> f64 {
     vector.iter().map(|value| value * value).sum::<f64>().sqrt().max(f64::MIN_POSITIVE)
 }
 
-fn normal(generator: &mut Pcg64) -> f64 {
+/// A standard normal number.
+pub(super) fn normal(generator: &mut Pcg64) -> f64 {
     let radius = (-2.0 * (1.0 - unit(generator.next_u64())).ln()).sqrt();
     radius * (2.0 * std::f64::consts::PI * unit(generator.next_u64())).cos()
 }

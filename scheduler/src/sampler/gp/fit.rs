@@ -1,9 +1,9 @@
-//! Lengths, noise and warp, fitted to what is known.
+//! Lengths, noise, warp and stretches, fitted to what is known.
 //!
 //! Every fit starts from the priors and not from the one before it, so that it follows from the
 //! trials alone; it is repeated at ever longer intervals.
 
-use super::super::axes::Axes;
+use super::super::axes::{Axes, Kind};
 use super::super::history::History;
 use super::kernel::Kernel;
 use super::known::{Known, are_weak, chosen, losses, points, sorted_losses};
@@ -16,6 +16,15 @@ const MOST_POINTS: usize = 448;
 
 /// Points that lengths are fitted to.
 const MOST_FITTED: usize = 160;
+
+/// No axis is stretched with fewer trials, or with more axes.
+const FEWEST_STRETCHED: usize = 12;
+const MOST_STRETCHED: usize = 20;
+
+/// By how much stretched axes have to be more likely than plain ones, as a logarithm, and at least by
+/// one for each of their powers (H. Akaike, 1974): most functions need none, and what is fitted to
+/// chance misleads.
+const LEAST_GAIN: f64 = 6.0;
 
 /// What one look at the likelihood may cost in pairs of points times axes, where that is less.
 const FIT_COST: usize = 1_600_000;
@@ -61,23 +70,55 @@ impl Fitted {
             losses(&fitted, &sorted).iter().map(|&loss| warp.standard(loss)).collect();
         let priors = Priors::new(n_axes);
         let start = Hypers::start(&priors, n_axes);
-        let evidence = Evidence {
+        let mut evidence = Evidence {
             points: &points(axes, history, &fitted),
             is_category: &Kernel::new(axes, &start[..n_axes]).is_category,
+            stretched: &[],
             standard: &standard,
             is_weak: &are_weak(&fitted),
             priors: &priors,
         };
-        let minimum = minimise(start, EFFORT, |parameters| evidence.cost(parameters));
-        let hypers = Hypers::new(&minimum.x);
+        let mut minimum = minimise(start, EFFORT, |parameters| evidence.cost(parameters));
+        let stretched = stretchable(axes, history, fitted.len());
+        if !stretched.is_empty() {
+            evidence.stretched = &stretched;
+            let start = Hypers::stretchable(minimum.x.clone(), stretched.len());
+            let other = minimise(start, EFFORT, |parameters| evidence.cost(parameters));
+            // The cost is for each point.
+            let gain = (minimum.cost - other.cost) * fitted.len() as f64;
+            if gain > LEAST_GAIN.max(2.0 * stretched.len() as f64) {
+                minimum = other;
+            }
+        }
+        let hypers = Hypers::new(&minimum.x, n_axes);
         warp.power = hypers.power;
+        let mut kernel = Kernel::new(axes, &hypers.log_lengths);
+        kernel.stretches = vec![None; n_axes];
+        for (&axis, stretch) in stretched.iter().zip(&hypers.stretches) {
+            kernel.stretches[axis] = Some(*stretch);
+        }
         Self {
             known: known.to_vec(),
             base: chosen(known, &all_losses, MOST_POINTS),
             warp,
-            kernel: Kernel::new(axes, &hypers.log_lengths),
+            kernel,
             noise: hypers.noise,
             lengths: hypers.log_lengths.iter().map(|log| log.exp()).collect(),
         }
     }
+}
+
+/// The axes that may be stretched: those that have enough values in order. What is fitted for one
+/// proposal has to be cheap.
+fn stretchable(axes: &Axes, history: &History, n_fitted: usize) -> Vec<usize> {
+    let is_one = |kind: &Kind| match kind {
+        Kind::Continuous => true,
+        Kind::Ordered(levels) => levels.len() > 3,
+        Kind::Category(_) => false,
+    };
+    let n_axes = axes.kinds().len();
+    if n_fitted < FEWEST_STRETCHED || n_axes > MOST_STRETCHED || history.is_aimed() {
+        return Vec::new();
+    }
+    (0..n_axes).filter(|&axis| is_one(&axes.kinds()[axis])).collect()
 }

@@ -11,6 +11,7 @@
 use super::super::axes::{Axes, Kind};
 use super::arithmetic::exp_of_negative;
 use super::factor::WIDTH;
+use super::stretch::Stretch;
 
 /// The variance of the mean, of that of the function.
 pub(super) const CONSTANT: f64 = 1.0;
@@ -54,6 +55,8 @@ pub(super) struct Kernel {
     pub(super) weights: Vec<f64>,
     /// Whether an axis has no order.
     pub(super) is_category: Vec<bool>,
+    /// How axes are stretched; none for those that stay as they are, and for all after the last.
+    pub(super) stretches: Vec<Option<Stretch>>,
 }
 
 /// The numbers that stand for a settled point.
@@ -81,7 +84,25 @@ impl Kernel {
         Self {
             weights: log_lengths.iter().map(|log| (-2.0 * log).exp()).collect(),
             is_category: axes.kinds().iter().map(is_category).collect(),
+            stretches: Vec::new(),
         }
+    }
+
+    /// Features where the kernel sees them.
+    pub(super) fn placed(&self, features: &[f64]) -> Vec<f64> {
+        let mut placed = features.to_vec();
+        for (x, stretch) in placed.iter_mut().zip(&self.stretches) {
+            if let Some(stretch) = stretch {
+                *x = stretch.at(*x);
+            }
+        }
+        placed
+    }
+
+    /// How fast an axis is stretched at a number.
+    pub(super) fn stretched_by(&self, axis: usize, x: f64) -> f64 {
+        let stretch = self.stretches.get(axis).copied().flatten();
+        stretch.map_or(1.0, |stretch| stretch.with_slopes(x).by_x)
     }
 
     /// Squared distances of a point from the first points.

@@ -7,6 +7,7 @@
 use super::arithmetic::dot;
 use super::factor::Factor;
 use super::kernel::{CONSTANT, Kernel, Points};
+use super::stretch::{Stretch, Stretched};
 use super::warp::bend;
 
 /// Noise is this much at least, of the variance of the function.
@@ -19,11 +20,12 @@ pub(super) const SCALE: f64 = 2.0;
 /// What points with no loss of their own have as noise on top.
 pub(super) const WEAK_NOISE: f64 = 0.1;
 
-/// Priors: mean and width of logarithms, of lengths and noise, and of the power.
+/// Priors: mean and width of logarithms, of lengths, noise and stretches, and of the power.
 pub(super) struct Priors {
     pub(super) log_length: (f64, f64),
     pub(super) log_noise: (f64, f64),
     pub(super) power: (f64, f64),
+    pub(super) log_stretch: (f64, f64),
 }
 
 impl Priors {
@@ -34,6 +36,8 @@ impl Priors {
             // Wide: what is learnt from data is noisy, functions are not.
             log_noise: (1e-4f64.ln(), 3.0),
             power: (0.5, 0.5),
+            // Between half and twice, mostly: what needs more of it shows.
+            log_stretch: (0.0, 0.75),
         }
     }
 }
@@ -42,6 +46,8 @@ impl Priors {
 pub(super) struct Evidence<'a> {
     pub(super) points: &'a Points,
     pub(super) is_category: &'a [bool],
+    /// The axes that may be stretched.
+    pub(super) stretched: &'a [usize],
     /// Losses on one scale.
     pub(super) standard: &'a [f64],
     /// Which of them are weak.
@@ -49,11 +55,13 @@ pub(super) struct Evidence<'a> {
     pub(super) priors: &'a Priors,
 }
 
-/// Lengths, noise and power as numbers without bounds: one a length, then the two.
+/// Lengths, noise, power and stretches as numbers without bounds: one a length, then the two, then
+/// two for each axis that may be stretched.
 pub(super) struct Hypers {
     pub(super) log_lengths: Vec<f64>,
     pub(super) noise: f64,
     pub(super) power: f64,
+    pub(super) stretches: Vec<Stretch>,
 }
 
 /// Bounds of logarithms of lengths and noise, and the middle and reach of the powers.
@@ -63,12 +71,14 @@ const POWERS: (f64, f64) = (0.5, 1.5);
 
 impl Hypers {
     /// From numbers without bounds.
-    pub(super) fn new(parameters: &[f64]) -> Self {
-        let n_axes = parameters.len().saturating_sub(2);
+    pub(super) fn new(parameters: &[f64], n_axes: usize) -> Self {
         let (low, high) = LOG_LENGTHS;
         let log_lengths = parameters[..n_axes].iter().map(|log| log.clamp(low, high)).collect();
         let noise = LEAST_NOISE + parameters[n_axes].clamp(LOG_NOISES.0, LOG_NOISES.1).exp();
-        Self { log_lengths, noise, power: POWERS.0 + POWERS.1 * parameters[n_axes + 1].tanh() }
+        let power = POWERS.0 + POWERS.1 * parameters[n_axes + 1].tanh();
+        let (pairs, _) = parameters[n_axes + 2..].as_chunks::<2>();
+        let stretches = pairs.iter().map(|[a, b]| Stretch::new(*a, *b)).collect();
+        Self { log_lengths, noise, power, stretches }
     }
 
     /// Where a search for them starts.
@@ -78,6 +88,12 @@ impl Hypers {
         start.push(0.3);
         start
     }
+
+    /// The same with so many axes that are not stretched yet.
+    pub(super) fn stretchable(mut parameters: Vec<f64>, n_stretched: usize) -> Vec<f64> {
+        parameters.resize(parameters.len() + 2 * n_stretched, 0.0);
+        parameters
+    }
 }
 
 impl Evidence<'_> {
@@ -86,12 +102,21 @@ impl Evidence<'_> {
     pub(super) fn cost(&self, parameters: &[f64]) -> (f64, Vec<f64>) {
         let n = self.points.n;
         let n_axes = self.points.columns.len();
-        let hypers = Hypers::new(parameters);
+        let hypers = Hypers::new(parameters, n_axes);
         let kernel = Kernel {
             weights: hypers.log_lengths.iter().map(|log| (-2.0 * log).exp()).collect(),
             is_category: self.is_category.to_vec(),
+            stretches: Vec::new(),
         };
-        let (factor, slopes) = self.factor(&kernel, hypers.noise);
+        let mut points = self.points.clone();
+        let mut stretched: Vec<Vec<Stretched>> = Vec::with_capacity(self.stretched.len());
+        for (&axis, stretch) in self.stretched.iter().zip(&hypers.stretches) {
+            let column = &mut points.columns[axis];
+            let slopes: Vec<Stretched> = column.iter().map(|&x| stretch.with_slopes(x)).collect();
+            column.iter_mut().zip(&slopes).for_each(|(x, stretched)| *x = stretched.at);
+            stretched.push(slopes);
+        }
+        let (factor, slopes) = self.factor(&points, &kernel, hypers.noise);
         let bent: Vec<(f64, f64)> = self.standard.iter().map(|&x| bend(x, hypers.power)).collect();
         let targets: Vec<f64> = bent.iter().map(|bent| bent.0).collect();
         let mut alpha = targets.clone();
@@ -104,14 +129,17 @@ impl Evidence<'_> {
         let mut cost = 0.5 * (n as f64 + SHAPE) * fit.ln() + factor.half_log_determinant()
             - (hypers.power - 1.0) * jacobian;
 
-        let mut gradient = vec![0.0; n_axes + 2];
-        let noise_slope = self.add_kernel_gradient(
-            &kernel,
-            &slopes,
-            &factor.inverse(),
-            (&alpha, weight),
-            &mut gradient,
-        );
+        let mut gradient = vec![0.0; parameters.len()];
+        let pulls = self.pulls(&points, &kernel, &slopes, &factor.inverse(), (&alpha, weight));
+        let noise_slope = pulls.noise;
+        gradient[..n_axes].copy_from_slice(&pulls.lengths);
+        for ((place, slopes), &axis) in stretched.iter().enumerate().zip(self.stretched) {
+            for (slope, pull) in slopes.iter().zip(&pulls.places[place]) {
+                let at = n_axes + 2 + 2 * place;
+                gradient[at] -= kernel.weights[axis] * slope.by_log_a * pull;
+                gradient[at + 1] -= kernel.weights[axis] * slope.by_log_b * pull;
+            }
+        }
         let tanh = parameters[n_axes + 1].tanh();
         let power_slope = weight
             * alpha.iter().zip(&bent).map(|(alpha, bent)| alpha * bent.1).sum::<f64>()
@@ -126,20 +154,23 @@ impl Evidence<'_> {
         cost += penalty(parameters[n_axes], self.priors.log_noise, 1.0, &mut gradient[n_axes]);
         let slope = &mut gradient[n_axes + 1];
         cost += penalty(hypers.power, self.priors.power, by_parameter, slope);
+        for (parameter, slope) in parameters[n_axes + 2..].iter().zip(&mut gradient[n_axes + 2..]) {
+            cost += penalty(*parameter, self.priors.log_stretch, 1.0, slope);
+        }
         let scale = 1.0 / n.max(1) as f64;
         gradient.iter_mut().for_each(|slope| *slope *= scale);
         (cost * scale, gradient)
     }
 
     /// The factor of the covariances, and for each pair what differences are multiplied with.
-    fn factor(&self, kernel: &Kernel, noise: f64) -> (Factor, Vec<f64>) {
-        let n = self.points.n;
+    fn factor(&self, points: &Points, kernel: &Kernel, noise: f64) -> (Factor, Vec<f64>) {
+        let n = points.n;
         let mut factor = Factor::default();
         let mut slopes = vec![0.0; n * n];
         let mut row = vec![0.0; n + 1];
         for i in 0..n {
-            let x = self.points.get(i);
-            kernel.covariances(self.points, &x, &mut row[..i], &mut slopes[i * n..][..i]);
+            let x = points.get(i);
+            kernel.covariances(points, &x, &mut row[..i], &mut slopes[i * n..][..i]);
             let weak = if self.is_weak[i] { WEAK_NOISE } else { 0.0 };
             row[i] = 1.0 + CONSTANT + noise + weak;
             factor.push(&row);
@@ -147,28 +178,32 @@ impl Evidence<'_> {
         (factor, slopes)
     }
 
-    /// Adds the gradient by lengths, and gives that by the noise.
-    fn add_kernel_gradient(
+    /// What changes the likelihood.
+    fn pulls(
         &self,
+        points: &Points,
         kernel: &Kernel,
         slopes: &[f64],
         inverse: &[f64],
         (alpha, weight): (&[f64], f64),
-        gradient: &mut [f64],
-    ) -> f64 {
-        let n = self.points.n;
-        let mut noise_slope = 0.0;
+    ) -> Pulls {
+        let n = points.n;
+        let mut pulls = Pulls {
+            noise: 0.0,
+            lengths: vec![0.0; points.columns.len()],
+            places: vec![vec![0.0; n]; self.stretched.len()],
+        };
         let mut factors = vec![0.0; n];
         let mut products = vec![0.0; n];
         for i in 0..n {
-            noise_slope += 0.5 * (inverse[i * n + i] - weight * alpha[i] * alpha[i]);
+            pulls.noise += 0.5 * (inverse[i * n + i] - weight * alpha[i] * alpha[i]);
             // Each pair counts twice; by the logarithm of a length, covariances change by
             // slope * weight * difference².
             for j in 0..i {
                 let pull = inverse[i * n + j] - weight * alpha[i] * alpha[j];
                 factors[j] = pull * slopes[i * n + j];
             }
-            for (axis, column) in self.points.columns.iter().enumerate() {
+            for (axis, column) in points.columns.iter().enumerate() {
                 let x = column[i];
                 if kernel.is_category[axis] {
                     for (product, &other) in products.iter_mut().zip(&column[..i]) {
@@ -179,11 +214,29 @@ impl Evidence<'_> {
                         *product = (other - x) * (other - x);
                     }
                 }
-                gradient[axis] += kernel.weights[axis] * dot(&factors[..i], &products[..i]);
+                pulls.lengths[axis] += kernel.weights[axis] * dot(&factors[..i], &products[..i]);
+            }
+            for (pulls, &axis) in pulls.places.iter_mut().zip(self.stretched) {
+                let column = &points.columns[axis];
+                let x = column[i];
+                let (earlier, own) = pulls.split_at_mut(i);
+                for ((pull, factor), &other) in earlier.iter_mut().zip(&factors).zip(column) {
+                    let pulled = factor * (x - other);
+                    own[0] += pulled;
+                    *pull -= pulled;
+                }
             }
         }
-        noise_slope
+        pulls
     }
+}
+
+/// How the likelihood changes with the noise, with logarithms of lengths, and with where points lie
+/// along the axes that may be stretched, the last without the axes' weights.
+struct Pulls {
+    noise: f64,
+    lengths: Vec<f64>,
+    places: Vec<Vec<f64>>,
 }
 
 /// Minus the logarithm of a normal density (up to a constant); adds its slope.
@@ -208,6 +261,7 @@ mod tests {
         let evidence = Evidence {
             points: &points,
             is_category: &[false, false, true],
+            stretched: &[0, 1],
             standard: &standard,
             is_weak: &(0..n).map(|i| i == 4).collect::<Vec<_>>(),
             priors: &Priors::new(3),
@@ -229,9 +283,9 @@ mod tests {
 
     #[test]
     fn the_gradient_agrees_with_differences() {
-        check(23, &[-1.0, 0.5, 0.2, -5.0, 0.3]);
-        check(10, &[0.3, -1.5, 1.2, -9.0, -0.7]);
-        check(1, &[0.0, 0.0, 0.0, -3.0, 0.1]);
+        check(23, &[-1.0, 0.5, 0.2, -5.0, 0.3, 0.3, -0.2, 0.5, 1.1]);
+        check(10, &[0.3, -1.5, 1.2, -9.0, -0.7, 0.0, 0.0, -0.7, 0.4]);
+        check(1, &[0.0, 0.0, 0.0, -3.0, 0.1, 0.1, 0.2, 0.0, 0.0]);
     }
 
     #[test]
@@ -241,11 +295,13 @@ mod tests {
         let evidence = Evidence {
             points: &points,
             is_category: &[false],
+            stretched: &[0],
             standard: &[0.0, 1e9, -1e9, 0.0, 1.0],
             is_weak: &[false; 5],
             priors: &Priors::new(1),
         };
-        for parameters in [[1e3, 1e3, 1e3], [-1e3, -1e3, -1e3], [0.0, -1e3, 0.0]] {
+        let off = [[1e3; 5], [-1e3; 5], [0.0, -1e3, 0.0, 0.0, 9.0], [0.0, 0.0, 0.0, 3.0, -3.0]];
+        for parameters in off {
             let (cost, gradient) = evidence.cost(&parameters);
             assert!(cost.is_finite() && gradient.iter().all(|slope| slope.is_finite()));
         }

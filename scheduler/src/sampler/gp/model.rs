@@ -56,6 +56,7 @@ impl Model {
         let n = self.points.n;
         let mut row = vec![0.0; n + 1];
         let mut slopes = vec![0.0; n];
+        let features = &self.kernel.placed(features);
         self.kernel.covariances(&self.points, features, &mut row[..n], &mut slopes);
         row[n] = 1.0 + CONSTANT + self.noise + if is_weak { WEAK_NOISE } else { 0.0 };
         self.factor.push(&row);
@@ -127,7 +128,8 @@ impl Posterior<'_> {
         let mut logs = Vec::with_capacity(xs.len());
         let mut means = vec![[0.0; WIDTH]; self.draws.len()];
         for xs in xs.chunks(WIDTH) {
-            model.kernel.block(&model.points, xs, &mut block);
+            let xs: Vec<Vec<f64>> = xs.iter().map(|x| model.kernel.placed(x)).collect();
+            model.kernel.block(&model.points, &xs, &mut block);
             for (means, draw) in means.iter_mut().zip(&self.draws) {
                 let mut sums = [0.0; WIDTH];
                 for (&alpha, covariances) in draw.alpha.iter().zip(&block) {
@@ -168,7 +170,8 @@ impl Posterior<'_> {
         let model = self.model;
         let n = model.len();
         let (mut covariances, mut slopes) = (vec![0.0; n], vec![0.0; n]);
-        model.kernel.covariances(&model.points, x, &mut covariances, &mut slopes);
+        let placed = model.kernel.placed(x);
+        model.kernel.covariances(&model.points, &placed, &mut covariances, &mut slopes);
         let mut solved = covariances.clone();
         model.factor.solve_from(0, &mut solved);
         let explained = dot(&solved, &solved);
@@ -201,7 +204,9 @@ impl Posterior<'_> {
         let by_axis = |&axis: &usize| {
             let column = &model.points.columns[axis];
             let sum: f64 = factors.iter().sum();
-            model.kernel.weights[axis] * (dot(&factors, column) - sum * x[axis])
+            let by_placed =
+                model.kernel.weights[axis] * (dot(&factors, column) - sum * placed[axis]);
+            by_placed * model.kernel.stretched_by(axis, x[axis])
         };
         (log + deviation.ln(), axes.iter().map(by_axis).collect())
     }
@@ -219,10 +224,23 @@ fn log_mean(logs: &[f64]) -> f64 {
 
 #[cfg(test)]
 mod tests {
+    use super::super::stretch::Stretch;
     use super::*;
 
     fn model(n_known: usize, n_running: usize) -> (Model, Vec<f64>) {
-        let kernel = Kernel { weights: vec![9.0, 4.0, 0.5], is_category: vec![false, false, true] };
+        stretched(n_known, n_running, Vec::new())
+    }
+
+    fn stretched(
+        n_known: usize,
+        n_running: usize,
+        stretches: Vec<Option<Stretch>>,
+    ) -> (Model, Vec<f64>) {
+        let kernel = Kernel {
+            weights: vec![9.0, 4.0, 0.5],
+            is_category: vec![false, false, true],
+            stretches,
+        };
         let mut model = Model::new(kernel, 1e-4);
         let mut values = Vec::new();
         for i in 0..n_known + n_running {
@@ -288,8 +306,11 @@ mod tests {
 
     #[test]
     fn slopes_agree_with_differences_and_blocks() {
-        for n_running in [0, 3] {
-            let (model, values) = model(17, n_running);
+        let bent = vec![Some(Stretch::new(0.7, -0.4)), None, None];
+        for (n_running, stretches) in
+            [(0, Vec::new()), (3, Vec::new()), (0, bent.clone()), (3, bent)]
+        {
+            let (model, values) = stretched(17, n_running, stretches);
             let draws = [vec![0.5, -0.3, 1.0], vec![-0.5, 0.3, -1.0]];
             let posterior = model.posterior(&values, &[false; 17], &[true; 17], &draws);
             for x in [[0.13, 0.9, 0.0], [0.5, 0.52, 1.0], [0.9, 0.03, 0.0]] {
