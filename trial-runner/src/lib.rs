@@ -12,6 +12,9 @@ pub mod stop;
 
 mod boost;
 mod caught;
+// Launchers stand before the runner that will use them.
+#[allow(dead_code)]
+mod cuda;
 mod forest;
 
 mod series;

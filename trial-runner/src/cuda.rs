@@ -1,0 +1,16 @@
+//! Many small models in one launch on a graphics card.
+//!
+//! Kernels are CUDA C++ (`cuda/*.cu`, one include: `kernel.h`); what plans, launches and reads them is
+//! plain Rust against a [`Machine`], which is a card, or in tests the C++ compiler and `shim/`. The
+//! CPU engines are the oracle. Nothing is linked: the driver and the compiler at run time are looked
+//! for when somebody asks, and nothing here panics when they are not there. Only the files here that
+//! call cudarc may be unsafe, and no other names it.
+
+mod card;
+pub(crate) mod machine;
+mod nvrtc;
+
+#[cfg(test)]
+mod shim;
+#[cfg(test)]
+mod tests;
