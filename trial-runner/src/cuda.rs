@@ -7,6 +7,7 @@
 //! call cudarc may be unsafe, and no other names it.
 
 mod card;
+mod ets;
 mod linear;
 pub(crate) mod machine;
 mod nvrtc;

@@ -30,9 +30,8 @@
 struct EtsArguments {
   const double* values;    // series after series
   const double* starts;    // per search: level, trend, the first season
-  const double* known;     // ends of a like form to start from where they are lower, or anything
-  const i64* searches;     // 6 words: first value, how many, side (1 follows, 0 stays), place in
-                           // `starts`, place in `known` or -1, place in `ends`
+  const i64* searches;     // 5 words: first value, how many, side (1 follows, 0 stays), place in
+                           // `starts`, place in `ends`
   double* ends;            // per search: sum, alpha, shares of beta and gamma, phi, level, trend, seasons
   i64 n_searches;
   i64 season;              // phases, 0 for none
@@ -137,7 +136,7 @@ DEVICE Step step_of(const Form& form, double value, double level, double fade, d
 }
 
 // The sum at some numbers; the ring of a lane's season has its phases LANES apart.
-DEVICE double run(const Form& form, const double* y, i64 n, const double* numbers,
+static __device__ __noinline__ double run(const Form& form, const double* y, i64 n, const double* numbers,
                   const double* seasons, double* ring) {
   const double alpha = numbers[ALPHA], beta = alpha * numbers[BETA];
   const double gamma = (1.0 - alpha) * numbers[GAMMA], phi = numbers[PHI];
@@ -223,7 +222,7 @@ struct Units {
 
 // The sum at the place `which`, and its equations: products of all columns with each other and with
 // the residual, which is the column n. Infinite where a number left the range.
-DEVICE double evaluate(const Form& form, const Columns& columns, const double* y, i64 n,
+static __device__ __noinline__ double evaluate(const Form& form, const Columns& columns, const double* y, i64 n,
                        i64 n_longest, const Room& room, int which, bool is_wanted, i64 lane) {
   const i64 stride = columns.stride, width = stride / LANES;
   const double* const numbers = room.numbers[which];
@@ -403,7 +402,7 @@ DEVICE bool solve_free(const Columns& columns, const Room& room, const double* p
 
 // The damped step inside the box; the share of the squares that is expected to be left after it,
 // negative infinity where there is no solution.
-DEVICE double solve(const Columns& columns, const Room& room, int current, double most_beta,
+static __device__ __noinline__ double solve(const Columns& columns, const Room& room, int current, double most_beta,
                     double damping, bool is_wanted, i64 lane) {
   const i64 n = columns.n, stride = columns.stride;
   const double* const products = room.products[current];
@@ -524,7 +523,7 @@ DEVICE int descend(const Form& form, i64 n_seasons, const double* y, i64 n, i64 
   return current;
 }
 
-// The best of the coarse grid on one side, or an end that is known if that is lower.
+// The best of the coarse grid on one side.
 DEVICE void begin(const Form& form, const EtsArguments& a, const i64* own, const double* y,
                   const Room& room, i64 lane) {
   const i64 n = own[1], n_points = own[2] == 1 ? 12 : 4;
@@ -550,26 +549,13 @@ DEVICE void begin(const Form& form, const EtsArguments& a, const i64* own, const
   i64 best = 0;
   for (i64 point = 1; point < n_points; ++point)
     if (room.sums[point] < room.sums[best]) best = point;
-  const double sum = room.sums[best];
-  __syncwarp();
   const i64 per_gamma = n_points / 4;
   numbers[ALPHA] = own[2] == 1 ? alphas[best % per_gamma] : 0.05;
   numbers[BETA] = form.trend == NONE ? 0.0 : best / per_gamma / 2 == 0 ? 0.02 : restless;
   numbers[GAMMA] = form.kind == NONE ? 0.0 : best / per_gamma % 2 == 0 ? 0.02 : 0.3;
-  bool is_known = false;
-  if (own[4] >= 0) {
-    const double* const known = a.known + own[4];
-    double others[N_NUMBERS];
-    for (int at = 0; at < N_NUMBERS; ++at) others[at] = known[1 + at];
-    if (form.is_damped && others[PHI] == 1.0) others[PHI] = PHI_HIGH;
-    is_known = is_finite(known[0]) && run(form, y, n, others, known + 1 + N_NUMBERS, ring) < sum;
-    for (int at = 0; at < N_NUMBERS && is_known; ++at) numbers[at] = others[at];
-  }
-  __syncwarp();
-  const double* const from = is_known ? a.known + own[4] + 1 + N_NUMBERS : seasons;
   if (lane == 0)
     for (int at = 0; at < N_NUMBERS; ++at) room.numbers[0][at] = numbers[at];
-  for (i64 phase = lane; phase < form.season; phase += LANES) room.seasons[0][phase] = from[phase];
+  for (i64 phase = lane; phase < form.season; phase += LANES) room.seasons[0][phase] = seasons[phase];
   __syncwarp();
 }
 
@@ -599,7 +585,7 @@ extern "C" __global__ void __launch_bounds__(32, 4) ets(const EtsArguments a) {
   const i64 lane = threadIdx.x % LANES, per_block = 32 / LANES;
   const i64 search = (i64)blockIdx.x * per_block + threadIdx.x / LANES;
   const bool is_there = search < a.n_searches;
-  const i64* const own = a.searches + 6 * (is_there ? search : a.n_searches - 1);
+  const i64* const own = a.searches + 5 * (is_there ? search : a.n_searches - 1);
   const Form form = {a.season, a.trend, a.kind, a.is_relative != 0, a.is_damped != 0};
   const i64 n_seasons = a.is_season_searched ? a.season - 1 : 0;
   const i64 stride = columns_of(form, n_seasons).stride;
@@ -619,7 +605,7 @@ extern "C" __global__ void __launch_bounds__(32, 4) ets(const EtsArguments a) {
     current = descend(form, 0, y, n, n_longest, room, current, 1.0, is_there, &sum, lane);
   current = descend(form, n_seasons, y, n, n_longest, room, current, 0.01, is_there, &sum, lane);
   if (!is_there) return;
-  double* const end = a.ends + own[5];
+  double* const end = a.ends + own[4];
   if (lane == 0) {
     end[0] = sum;
     for (int at = 0; at < N_NUMBERS; ++at) end[1 + at] = room.numbers[current][at];
