@@ -11,6 +11,7 @@ mod ets;
 mod linear;
 pub(crate) mod machine;
 mod nvrtc;
+mod theta;
 
 #[cfg(test)]
 mod shim;
