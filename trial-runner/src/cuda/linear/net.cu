@@ -84,7 +84,6 @@ DEVICE bool sweep(const Room& room, const Penalty& penalty, Place* place) {
     norms[k] = column < room.n ? room.gram[column * room.stride + column] : 0.0;
     inverses[k] = 1.0 / (norms[k] + penalty.l2);
   }
-#pragma unroll
   for (int k = 0; k < COLUMNS; ++k) {
     for (i64 owner = 0; owner < 32 && owner + 32 * k < room.n; ++owner) {
       const double old = place->weights[k];

@@ -265,7 +265,7 @@ mod tests {
         );
         assert_eq!(shape(96).ridge_threads(), (96, 32));
         assert_eq!(shape(97).net_columns(), 4);
-        assert!(shape(98).fits() && !shape(99).fits() && shape(0).fits());
+        assert!(shape(99).fits() && !shape(100).fits() && shape(0).fits());
     }
 
     #[test]
