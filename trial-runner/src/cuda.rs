@@ -6,6 +6,7 @@
 //! for when somebody asks, and nothing here panics when they are not there. Only the files here that
 //! call cudarc may be unsafe, and no other names it.
 
+pub(crate) mod boost;
 mod card;
 pub(crate) mod machine;
 mod nvrtc;
