@@ -9,6 +9,7 @@
 // -DWIDE=0: words of 32 bits (gradient and count); 1: of 64. -DDEPTH: the deepest tree. -DTHREADS: of a
 // block, a multiple of 32. Dynamic shared memory holds histograms, and rows' words, where they fit;
 // `scratch`, `scratch_bytes` a block, holds the rest. Only `out`, `next` and `scratch` are written.
+// Long, because a kernel is one text.
 #include "kernel.h"
 
 #if WIDE

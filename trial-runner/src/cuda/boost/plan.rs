@@ -31,8 +31,8 @@ pub(crate) struct Shape {
 pub(crate) const DEPTHS: [usize; 2] = [5, 8];
 /// Threads of a block.
 pub(crate) const N_THREADS: usize = 256;
-/// Blocks that a multiprocessor may have at once, by threads and registers.
-const MAX_RESIDENT: usize = 4;
+/// Blocks that a multiprocessor may have at once, by the registers of `registers.txt`.
+const MAX_RESIDENT: usize = 2;
 /// Shared memory that a block has beside what it asks for: the driver's and the kernel's own.
 const OWN_SHARED: usize = 1 << 10;
 /// Shared memory is asked for in steps, so that few launches are different.
