@@ -15,3 +15,6 @@ mod nvrtc;
 mod shim;
 #[cfg(test)]
 mod tests;
+
+pub(crate) use card::cards;
+pub(crate) use nvrtc::is_here as has_compiler;
