@@ -6,6 +6,7 @@
 //! for when somebody asks, and nothing here panics when they are not there. Only the files here that
 //! call cudarc may be unsafe, and no other names it.
 
+pub(crate) mod boost;
 mod card;
 mod ets;
 mod linear;
@@ -17,3 +18,6 @@ mod theta;
 mod shim;
 #[cfg(test)]
 mod tests;
+
+pub(crate) use card::cards;
+pub(crate) use nvrtc::is_here as has_compiler;

@@ -28,6 +28,8 @@ pub mod command;
 pub mod cache;
 pub mod material;
 
+pub mod devices;
+
 pub mod runner;
 
 pub mod bus;

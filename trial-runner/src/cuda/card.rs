@@ -5,13 +5,18 @@ use std::collections::HashMap;
 use std::ffi::c_void;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use cudarc::driver::result::launch_kernel;
+use cudarc::driver::result::{self, launch_kernel};
+use cudarc::driver::sys::CUdevice_attribute::{
+    CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR as MAJOR,
+    CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR as MINOR,
+};
 use cudarc::driver::sys::{self, CUfunction_attribute_enum, CUresult};
 use cudarc::driver::{CudaContext, CudaFunction, CudaSlice, CudaStream, DevicePtr, DriverError};
 use cudarc::nvrtc::Ptx;
 
 use super::machine::{Buffer, Defines, Fault, Grid, Kernel, Word};
 use super::nvrtc;
+use crate::devices::Card as About;
 
 /// A card that this process uses.
 #[derive(Debug)]
@@ -31,11 +36,54 @@ pub(crate) struct Slab {
     n_bytes: usize,
 }
 
+/// The oldest driver that takes what the compiler of our version writes: CUDA 13.0.
+const LEAST_DRIVER: i32 = 13_000;
+
 /// Whether the driver's library is here. Cudarc panics where it is called without.
-pub(super) fn is_driver_here() -> bool {
+fn is_driver_here() -> bool {
     static IS_HERE: OnceLock<bool> = OnceLock::new();
     // SAFETY: opens a library and closes it.
     *IS_HERE.get_or_init(|| unsafe { sys::is_culib_present() })
+}
+
+/// The cards of this machine, or why none can be used.
+pub(crate) fn cards() -> Result<Vec<About>, String> {
+    if !is_driver_here() {
+        return Err("the driver's library (libcuda.so.1) is not found".into());
+    }
+    let refused = |error: DriverError| format!("the driver refuses: {}", says(error));
+    let mut version = 0;
+    // SAFETY: the library is here, and the place is written to only.
+    unsafe { sys::cuDriverGetVersion(&mut version).result() }.map_err(refused)?;
+    let driver = format!("{}.{}", version / 1_000, version % 1_000 / 10);
+    if version < LEAST_DRIVER {
+        return Err(format!("the driver is for CUDA {driver}, but 13.0 or later is needed"));
+    }
+    result::init().map_err(|error| match error.0 {
+        CUresult::CUDA_ERROR_NO_DEVICE => "the driver finds no card".to_owned(),
+        _ => refused(error),
+    })?;
+    let n_cards = result::device::get_count().map_err(refused)?;
+    let about = |number: i32| {
+        let device = result::device::get(number)?;
+        // SAFETY: the device was told by the driver.
+        let (memory, [major, minor]) = unsafe {
+            let attribute = |attribute| result::device::get_attribute(device, attribute);
+            (result::device::total_mem(device)?, [attribute(MAJOR)?, attribute(MINOR)?])
+        };
+        Ok(About {
+            device: format!("cuda:{number}"),
+            name: result::device::get_name(device)?,
+            memory_bytes: memory as u64,
+            compute_capability: format!("{major}.{minor}"),
+            driver: driver.clone(),
+        })
+    };
+    let cards: Result<Vec<About>, DriverError> = (0..n_cards).map(about).collect();
+    match cards.map_err(refused)? {
+        none if none.is_empty() => Err("the driver finds no card".into()),
+        cards => Ok(cards),
+    }
 }
 
 impl Card {
@@ -147,9 +195,15 @@ impl Card {
     }
 }
 
+/// What the driver says about an error.
+fn says(error: DriverError) -> String {
+    let text = error.error_string().map(|text| text.to_string_lossy().into_owned());
+    text.unwrap_or_else(|_| "an error without a name".into())
+}
+
 /// What an error of the driver means to whoever launched.
 fn fault(error: DriverError) -> Fault {
-    let says = error.to_string();
+    let says = says(error);
     match error.0 {
         CUresult::CUDA_ERROR_OUT_OF_MEMORY => Fault::OutOfMemory,
         // What was asked for is wrong; the next may be right.

@@ -21,7 +21,7 @@ pub(super) struct Compiled {
 }
 
 /// Whether there is a compiler. Cudarc panics where it is called without one.
-pub(super) fn is_here() -> bool {
+pub(crate) fn is_here() -> bool {
     static IS_HERE: OnceLock<bool> = OnceLock::new();
     // SAFETY: opens a library and closes it.
     *IS_HERE.get_or_init(|| unsafe { sys::is_culib_present() })

@@ -114,10 +114,16 @@ impl Shim {
             ("shim.h", include_str!("shim/shim.h")),
             ("shim.cc", include_str!("shim/shim.cc")),
         ];
-        let mut flags: Vec<String> =
-            ["-std=c++17", "-Wall", "-Wextra", "-Werror", "-ffp-contract=off"]
-                .map(str::to_owned)
-                .to_vec();
+        let mut flags: Vec<String> = [
+            "-std=c++17",
+            "-Wall",
+            "-Wextra",
+            "-Werror",
+            "-ffp-contract=off",
+            "-fno-strict-aliasing",
+        ]
+        .map(str::to_owned)
+        .to_vec();
         flags.extend(defines.iter().map(|(name, value)| format!("-D{name}={value}")));
         if self.is_sanitized {
             let watched = ["-O1", "-g", "-fsanitize=address,undefined"];

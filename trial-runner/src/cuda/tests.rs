@@ -1,5 +1,6 @@
 //! The shim, the compiler, and what every kernel shares.
 
+use super::boost;
 use super::machine::{Fault, Grid, Kernel, Machine, Word, pack, unpack};
 use super::nvrtc;
 use super::shim::Shim;
@@ -119,4 +120,48 @@ fn cuda_s_compiler_takes_the_same_text() {
     }
     let wrong = nvrtc::compile(&kernel(("BARRIER", "no words of C++")), &[], 90).unwrap_err();
     assert!(wrong.to_string().contains("grouped.cu"), "{wrong}");
+}
+
+/// What the compiler makes of every kernel and shape that is shipped.
+fn table() -> String {
+    let mut lines = String::from("kernel          sm  registers  stack  spilled  shared\n");
+    for shape in boost::shapes() {
+        let defines = boost::defines(shape);
+        let word = if shape.is_wide { "wide" } else { "narrow" };
+        let name = format!("boost {word} {}", shape.depth);
+        for architecture in [80, 90] {
+            let compiled = nvrtc::compile(&boost::KERNEL, &defines, architecture).unwrap();
+            assert!(!compiled.log.contains("warning"), "{}", compiled.log);
+            let log = &compiled.log;
+            let [stack, stores, loads, registers, shared] = [
+                "bytes stack frame",
+                "bytes spill stores",
+                "bytes spill loads",
+                "registers",
+                "bytes smem",
+            ]
+            .map(|what| before(log, what));
+            let spilled = stores.max(loads);
+            lines += &format!(
+                "{name:<15} {architecture}  {registers:>9}  {stack:>5}  {spilled:>7}  {shared:>6}\n"
+            );
+        }
+    }
+    lines
+}
+
+/// The number before some words of the compiler's log.
+fn before(log: &str, what: &str) -> usize {
+    let head = log.split(what).next().filter(|head| head.len() < log.len());
+    let number = head.and_then(|head| head.split_whitespace().last());
+    number.and_then(|number| number.parse().ok()).unwrap_or_else(|| panic!("no {what} in {log}"))
+}
+
+/// A table that differs is either a kernel that grew worse, or progress to be written down: the test
+/// prints the table as it is.
+#[test]
+fn kernels_need_the_registers_that_are_written_down() {
+    let written = include_str!("registers.txt");
+    let own = table();
+    assert!(own == written, "trial-runner/src/cuda/registers.txt differs from:\n{own}");
 }
