@@ -173,6 +173,9 @@ Examples:
     /// Make a data directory of a backup.
     #[command(after_help = "Example:\n  fleetfit restore monday.backup --data-dir restored")]
     Restore(RestoreArgs),
+    /// What this machine has to train on, and why not on a graphics card.
+    #[command(after_help = "Example:\n  fleetfit devices --output json")]
+    Devices,
     /// Print a shell's completion script.
     #[command(
         after_help = "Example:\n  fleetfit completions bash > ~/.local/share/bash-completion/completions/fleetfit"

@@ -128,11 +128,12 @@ fn each_library_has_its_owners() {
         (
             "trial-runner/src",
             "blake3",
-            &["cache", "command/code", "dataset", "material", "pack.rs"],
+            &["cache", "command/code", "cuda/shim", "dataset", "material", "pack.rs"],
         ),
         ("trial-runner/src", "postcard", &["model", "dataset/tests"]),
         ("trial-runner/src", "crc32fast", &["model.rs"]),
         ("trial-runner/src", "rustix", &["command"]),
+        ("trial-runner/src", "cudarc", &["cuda/"]),
         ("src", "blake3", &["backup/archive"]),
         ("src", "tar", &["backup/archive"]),
         ("src", "parquet", &["table.rs"]),

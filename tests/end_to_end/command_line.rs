@@ -155,6 +155,7 @@ fn every_example_is_what_the_command_prints() {
         "best",
         "check",
         "delete",
+        "devices",
         "importance",
         "insight",
         "predict",

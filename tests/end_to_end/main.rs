@@ -10,6 +10,7 @@ mod command_line;
 mod conditional;
 mod data;
 mod deployment;
+mod devices;
 mod early_termination;
 mod examples;
 mod forecast;

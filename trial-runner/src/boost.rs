@@ -74,6 +74,19 @@ pub(crate) struct Job<'a> {
     pub(crate) n_threads: usize,
 }
 
+/// How a fit counts, for whoever must count alike.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Counting {
+    /// Rows that weigh something.
+    pub(crate) n_rows: usize,
+    /// Whether every row curves alike.
+    pub(crate) is_flat: bool,
+    /// Whether words are of 64 bits.
+    pub(crate) is_wide: bool,
+    pub(crate) count_bits: u32,
+    pub(crate) curvature_bits: u32,
+}
+
 /// What is told after every round of trees.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Round<'a> {
@@ -107,16 +120,40 @@ pub(crate) fn fit(
     workspace: &mut Workspace,
     hear: &mut dyn FnMut(Round<'_>) -> ControlFlow<()>,
 ) -> Result<Boosted, Stopped> {
-    let is_flat = job.settings.loss.is_flat() && job.weights.is_none();
-    // A row of no weight is as if it were not there.
-    let counts = |row: &&u32| job.weights.is_none_or(|weights| weights[**row as usize] > 0.0);
-    let n_rows = job.rows.iter().filter(counts).count();
-    if is_flat && n_rows <= MAX_NARROW_ROWS {
-        let fields = Fields::narrow(n_rows);
-        Course { job, fields, is_flat, n_rows }.run(&mut workspace.narrow, hear)
+    let (Counting { n_rows, is_flat, is_wide, .. }, fields) = job.count();
+    let course = Course { job, fields, is_flat, n_rows };
+    if is_wide {
+        course.run(&mut workspace.wide, hear)
     } else {
-        let fields = Fields::wide(n_rows, is_flat);
-        Course { job, fields, is_flat, n_rows }.run(&mut workspace.wide, hear)
+        course.run(&mut workspace.narrow, hear)
+    }
+}
+
+impl Job<'_> {
+    fn count(&self) -> (Counting, Fields) {
+        let is_flat = self.settings.loss.is_flat() && self.weights.is_none();
+        // A row of no weight is as if it were not there.
+        let n_rows = self.rows.iter().filter(|row| self.weight(**row) > 0.0).count();
+        let is_wide = !is_flat || n_rows > MAX_NARROW_ROWS;
+        let fields = if is_wide { Fields::wide(n_rows, is_flat) } else { Fields::narrow(n_rows) };
+        let Fields { count_bits, curvature_bits } = fields;
+        (Counting { n_rows, is_flat, is_wide, count_bits, curvature_bits }, fields)
+    }
+
+    /// How it counts.
+    pub(crate) fn counting(&self) -> Counting {
+        self.count().0
+    }
+
+    /// The scores before the first tree.
+    pub(crate) fn initial(&self) -> Vec<f64> {
+        let weighed = self.rows.iter().map(|&row| (self.targets[row as usize], self.weight(row)));
+        let mut rows: Vec<(f64, f64)> = weighed.filter(|(_, weight)| *weight > 0.0).collect();
+        self.settings.loss.initial(&mut rows)
+    }
+
+    fn weight(&self, row: u32) -> f64 {
+        self.weights.map_or(1.0, |weights| weights[row as usize])
     }
 }
 
@@ -183,13 +220,7 @@ impl Course<'_> {
     fn start<W: Word>(&self, grower: &mut Grower<W>) -> Vec<f64> {
         let job = self.job;
         grower.fit_to(job.table);
-        let weigh = |&row: &u32| {
-            let weight = job.weights.map_or(1.0, |weights| weights[row as usize]);
-            (job.targets[row as usize], weight)
-        };
-        let mut rows: Vec<(f64, f64)> =
-            job.rows.iter().map(weigh).filter(|(_, weight)| *weight > 0.0).collect();
-        let initial = job.settings.loss.initial(&mut rows);
+        let initial = job.initial();
         let n_threads = if self.n_rows < MIN_SHARED_ROWS { 1 } else { job.n_threads.max(1) };
         grower.shards.resize_with(n_threads, Default::default);
         let n_rows = job.table.n_rows;

@@ -12,6 +12,9 @@ pub mod stop;
 
 mod boost;
 mod caught;
+// Launchers stand before the runner that will use them.
+#[allow(dead_code)]
+mod cuda;
 mod forest;
 
 mod series;
@@ -24,6 +27,8 @@ pub mod command;
 
 pub mod cache;
 pub mod material;
+
+pub mod devices;
 
 pub mod runner;
 

@@ -15,7 +15,7 @@ mod knn;
 mod lagged;
 mod laid_out;
 mod lesson;
-mod linear;
+pub(crate) mod linear;
 mod logistic;
 mod parameters;
 mod smart;

@@ -40,7 +40,7 @@ pub(super) struct Fields {
     /// The bits of the count; none when it is the curvature, or estimated from it.
     pub(super) count_bits: u32,
     /// The bits of the curvature, which stands above the count.
-    curvature_bits: u32,
+    pub(super) curvature_bits: u32,
 }
 
 impl Fields {

@@ -10,6 +10,7 @@ use fleetfit_search_spaces::StudyId;
 
 use super::flight::Flights;
 use super::{Allowance, Lacking, Provide, Running, StudyWork, lock};
+use crate::devices::memory_bytes;
 
 /// How long a study that could not be provided is not asked for again.
 const PAUSE: Duration = Duration::from_secs(3);
@@ -127,8 +128,5 @@ impl Shelf {
 
 /// A quarter of the machine's memory; 2 GiB where that is not known.
 pub(super) fn a_quarter_of_memory() -> u64 {
-    let told = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
-    let line = told.lines().find_map(|line| line.strip_prefix("MemTotal:"));
-    let kib = line.and_then(|line| line.trim().trim_end_matches(" kB").parse::<u64>().ok());
-    kib.map_or(2 << 30, |kib| kib.saturating_mul(1024) / 4)
+    memory_bytes().map_or(2 << 30, |bytes| bytes / 4)
 }

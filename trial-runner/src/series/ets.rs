@@ -7,8 +7,9 @@
 //! estimated (R drops them); a series too short for a form takes a simpler one. Read `ets/form.rs`,
 //! then `ets/recursion.rs`.
 
+pub(crate) mod batch;
 mod choice;
-mod form;
+pub(crate) mod form;
 mod outlook;
 mod recursion;
 mod search;

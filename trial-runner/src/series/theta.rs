@@ -6,11 +6,12 @@
 //! one-step means are linear in the first level and in 1 − 1/θ, so only alpha is searched here and
 //! the other two are solved for (`theta/line.rs`). Where theta is searched, large alphas are favoured.
 
+pub(crate) mod batch;
 mod line;
 
 use serde::{Deserialize, Serialize};
 
-use self::line::{Line, Lines, Search, Solved};
+use self::line::{Line, Search, Solved};
 use crate::series::indices::{Season, classical};
 use crate::series::{growth, scaled};
 use crate::stop::Stop;
@@ -90,52 +91,87 @@ pub(crate) fn fit(
     stop: &Stop,
 ) -> Result<Fitted, FitError> {
     stop.check()?;
-    let share = match settings.theta {
-        Theta::Fixed(theta) if theta >= 1.0 => Some(1.0 - 1.0 / theta),
-        Theta::Fixed(_) => {
-            let reason = "theta is below 1; write a number from 1 up, such as theta: 2";
-            return Err(FitError::Failed(reason.to_owned()));
-        }
-        Theta::Optimized | Theta::Auto => None,
-    };
-    let (mut values, scale) = scaled(y);
-    let (scaling, mut seasons) = take_season_out(&mut values, season);
-    if !seasons.is_empty() {
-        let n_phases = seasons.len();
-        seasons.rotate_left(y.len() % n_phases);
-    }
-    let dynamics: &[bool] = match settings.theta {
-        Theta::Auto => &[false, true],
-        _ if settings.dynamic => &[true],
-        _ => &[false],
-    };
+    let share = settings.share()?;
+    let seasonless = Seasonless::of(y, season);
+    let values = &seasonless.values;
     let mut best: Option<(bool, Solved)> = None;
-    for &dynamic in dynamics {
+    for &dynamic in settings.dynamics() {
         stop.check()?;
         let favour = if share.is_none() { FAVOUR } else { 0.0 };
-        let search = Search { lines: Lines::of(&values, dynamic), share, favour };
+        let search = Search::new(values, dynamic, (share, favour));
         let solved =
-            if y.len() < FEWEST_VALUES { search.plain(&values) } else { search.run(&values) };
+            if y.len() < FEWEST_VALUES { search.plain(values) } else { search.run(values) };
         if best.is_none_or(|(_, best)| solved.cost < best.cost) {
             best = Some((dynamic, solved));
         }
     }
-    let (dynamic, Solved { alpha, share, first, .. }) = best.unwrap_or((false, Solved::default()));
-    let level = values.iter().fold(first, |level, value| level + alpha * (value - level));
-    let Line { intercept, slope, mean } = Line::after(&values, dynamic);
-    Ok(Fitted {
-        alpha,
-        share,
-        dynamic,
-        level,
-        intercept,
-        slope,
-        mean,
-        n_values: u32::try_from(y.len()).unwrap_or(u32::MAX),
-        scaling,
-        seasons,
-        scale,
-    })
+    Ok(seasonless.fitted(best.unwrap_or((false, Solved::default()))))
+}
+
+impl Settings {
+    /// The share of the straight line; none where it is searched.
+    fn share(&self) -> Result<Option<f64>, FitError> {
+        match self.theta {
+            Theta::Fixed(theta) if theta >= 1.0 => Ok(Some(1.0 - 1.0 / theta)),
+            Theta::Fixed(_) => {
+                let reason = "theta is below 1; write a number from 1 up, such as theta: 2";
+                Err(FitError::Failed(reason.to_owned()))
+            }
+            Theta::Optimized | Theta::Auto => Ok(None),
+        }
+    }
+
+    /// Whether the line is drawn anew, for each search that is to be made.
+    fn dynamics(&self) -> &'static [bool] {
+        match (self.theta, self.dynamic) {
+            (Theta::Auto, _) => &[false, true],
+            (_, true) => &[true],
+            (_, false) => &[false],
+        }
+    }
+}
+
+/// A series within ±1 whose season has been taken out.
+#[derive(Debug)]
+struct Seasonless {
+    values: Vec<f64>,
+    scale: f64,
+    /// Whether the season scales.
+    scaling: bool,
+    /// The next step's index first; empty without one.
+    seasons: Vec<f64>,
+}
+
+impl Seasonless {
+    fn of(y: &[f64], season: usize) -> Self {
+        let (mut values, scale) = scaled(y);
+        let (scaling, mut seasons) = take_season_out(&mut values, season);
+        if !seasons.is_empty() {
+            let n_phases = seasons.len();
+            seasons.rotate_left(y.len() % n_phases);
+        }
+        Self { values, scale, scaling, seasons }
+    }
+
+    /// The model of a search's end.
+    fn fitted(&self, (dynamic, solved): (bool, Solved)) -> Fitted {
+        let Solved { alpha, share, first, .. } = solved;
+        let level = self.values.iter().fold(first, |level, value| level + alpha * (value - level));
+        let Line { intercept, slope, mean } = Line::after(&self.values, dynamic);
+        Fitted {
+            alpha,
+            share,
+            dynamic,
+            level,
+            intercept,
+            slope,
+            mean,
+            n_values: u32::try_from(self.values.len()).unwrap_or(u32::MAX),
+            scaling: self.scaling,
+            seasons: self.seasons.clone(),
+            scale: self.scale,
+        }
+    }
 }
 
 /// Takes the season out when the series has one by the test; returns whether it scales, and its

@@ -13,7 +13,7 @@ pub(super) const MAX_WORDS: usize = 64;
 
 /// Whether features are brought to zero mean and unit deviation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Scaling {
+pub(crate) enum Scaling {
     /// Zero mean, unit deviation.
     Standard,
     /// As they are.

@@ -19,11 +19,11 @@ mod taught;
 mod tridiagonal;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use fleetfit_search_spaces::Configuration;
 
-use self::descent::{Centred, Penalty};
+use self::descent::Centred;
 use self::net::Ladder;
 use self::system::System;
 use self::taught::{Lessoned, Taught};
@@ -33,14 +33,17 @@ use super::{Fit, FitError, Trainer};
 use crate::model::linear::{Linear, Link};
 use crate::model::{Answer, Body, Model};
 
+pub(crate) use self::basis::{Columns, Source};
+pub(crate) use self::descent::Penalty;
 pub(super) use self::gram::{Rows, TILE};
 pub(super) use self::path::Prepared;
 pub(super) use self::ridge::{factorise, substitute};
-pub(super) use self::taught::Form;
+pub(crate) use self::taught::Form;
+pub(crate) use super::encode::Scaling;
 
 /// A linear regression, by its penalty.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Line {
+pub(crate) enum Line {
     /// The squares of the weights.
     Ridge,
     /// Their absolute values.

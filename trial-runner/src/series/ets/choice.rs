@@ -37,9 +37,9 @@ pub(super) struct Candidate {
     pub form: Form,
     pub found: Found,
     /// Where a search from the other side ended, or is to begin; none where that is the same.
-    other: Option<Found>,
+    pub other: Option<Found>,
     /// What AICc adds for the numbers estimated.
-    penalty: f64,
+    pub penalty: f64,
 }
 
 impl Candidate {
@@ -70,7 +70,7 @@ impl Candidate {
 }
 
 /// What AICc adds to n·ln of the sum; none when the series is too short for the form.
-fn penalty(form: Form, n_values: usize, season: usize) -> Option<f64> {
+pub(super) fn penalty(form: Form, n_values: usize, season: usize) -> Option<f64> {
     let n_parameters = form.n_parameters(season) as f64;
     let free = n_values as f64 - n_parameters - 1.0;
     (free > 0.0).then(|| 2.0 * n_parameters + 2.0 * n_parameters * (n_parameters + 1.0) / free)
@@ -84,7 +84,16 @@ pub(super) fn choose(
     forms: &[Form],
     stop: &Stop,
 ) -> Result<Option<Candidate>, FitError> {
-    let mut candidates = starting_points(y, season, forms, stop)?;
+    decide(y, season, starting_points(y, season, forms, stop)?, stop)
+}
+
+/// The same among candidates, of which some or all may have been searched.
+pub(super) fn decide(
+    y: &[f64],
+    season: usize,
+    mut candidates: Vec<Candidate>,
+    stop: &Stop,
+) -> Result<Option<Candidate>, FitError> {
     let search = Search::default();
     let (most_won, nearest) = (f64::INFINITY, f64::INFINITY);
     let mut choice = Choice { y, season, stop, search, most_won, nearest, known: Vec::new() };

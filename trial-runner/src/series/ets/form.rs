@@ -9,7 +9,7 @@ use crate::trainer::FitError;
 ///
 /// Longer ones keep the indices of the classical decomposition as their first season; the
 /// smoothing still moves them. R's `ets` drops such seasons altogether.
-pub(super) const LONGEST_SEARCHED_SEASON: usize = 24;
+pub(crate) const LONGEST_SEARCHED_SEASON: usize = 24;
 
 /// How the error enters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -53,11 +53,11 @@ impl Form {
         season: Component::None,
     };
 
-    pub(super) fn has_trend(self) -> bool {
+    pub(crate) fn has_trend(self) -> bool {
         self.trend != Component::None
     }
 
-    pub(super) fn has_season(self) -> bool {
+    pub(crate) fn has_season(self) -> bool {
         self.season != Component::None
     }
 

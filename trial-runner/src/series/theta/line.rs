@@ -136,6 +136,10 @@ struct Products {
 }
 
 impl Search {
+    pub(super) fn new(values: &[f64], dynamic: bool, (share, favour): (Option<f64>, f64)) -> Self {
+        Self { lines: Lines::of(values, dynamic), share, favour }
+    }
+
     /// No search: for a few values.
     pub(super) fn plain(&self, values: &[f64]) -> Solved {
         let share = self.share.unwrap_or(0.5);

@@ -32,18 +32,24 @@ const LEAST_DEVIATION: f64 = 1e-9;
 /// The columns of an entity, and their sums.
 #[derive(Debug)]
 pub(super) struct Basis {
-    sources: Vec<Source>,
-    /// The columns of the sources, the target less `y_shift`, and a column of ones.
-    rows: Rows,
-    y_at: usize,
-    y_shift: f64,
-    ones_at: usize,
+    columns: Columns,
     all: Totals,
+}
+
+/// The columns of an entity, shifted and scaled by all rows.
+#[derive(Debug)]
+pub(crate) struct Columns {
+    pub(crate) sources: Vec<Source>,
+    /// The columns of the sources, the target less `y_shift`, and a column of ones.
+    pub(crate) rows: Rows,
+    pub(crate) y_at: usize,
+    pub(crate) y_shift: f64,
+    ones_at: usize,
 }
 
 /// What a column of the frame became.
 #[derive(Debug)]
-enum Source {
+pub(crate) enum Source {
     /// The number less `shift` over `scale`, zero where it is missing, and whether it is.
     Number { at: usize, hole: Option<usize>, shift: f64, scale: f64 },
     /// Whether it is this word, for every word in the order of the levels; and whether it is none.
@@ -77,9 +83,9 @@ struct Matrix<'a> {
     ones_at: usize,
 }
 
-impl Basis {
+impl Columns {
     /// None where sums would lose digits or not pay.
-    pub(super) fn of(frame: &Frame, stop: &Stop) -> Result<Option<Self>, Stopped> {
+    pub(crate) fn of(frame: &Frame, stop: &Stop) -> Result<Option<Self>, Stopped> {
         let Target::Number(y) = &frame.target else { return Ok(None) };
         let weights = frame.weights.as_deref();
         let is_weight = |weight: &f64| (0.0..=MAX_VALUE).contains(weight);
@@ -113,10 +119,18 @@ impl Basis {
             row[y_at] = value - y_shift;
             row[ones_at] = 1.0;
         }
-        let everyone: Vec<u32> = (0_u32..).take(frame.n_rows).collect();
-        let all = Totals::of(&rows, &everyone, weights, stop)?;
         let sources = sources.into_iter().map(|(source, _)| source).collect();
-        Ok(Some(Self { sources, rows, y_at, y_shift, ones_at, all }))
+        Ok(Some(Self { sources, rows, y_at, y_shift, ones_at }))
+    }
+}
+
+impl Basis {
+    /// None where sums would lose digits or not pay.
+    pub(super) fn of(frame: &Frame, stop: &Stop) -> Result<Option<Self>, Stopped> {
+        let Some(columns) = Columns::of(frame, stop)? else { return Ok(None) };
+        let everyone: Vec<u32> = (0_u32..).take(frame.n_rows).collect();
+        let all = Totals::of(&columns.rows, &everyone, frame.weights.as_deref(), stop)?;
+        Ok(Some(Self { columns, all }))
     }
 
     /// What lines need of a fold; none where the training rows must be read themselves. `job` is a
@@ -141,11 +155,11 @@ impl Basis {
         }
         let all_weights = job.frame.weights.as_deref();
         let (totals, is_left) = if others.len() < fold.train.len() {
-            let mut totals = Totals::of(&self.rows, &others, all_weights, job.stop)?;
+            let mut totals = Totals::of(&self.columns.rows, &others, all_weights, job.stop)?;
             totals.leave_of(&self.all);
             (totals, true)
         } else {
-            (Totals::of(&self.rows, &fold.train, all_weights, job.stop)?, false)
+            (Totals::of(&self.columns.rows, &fold.train, all_weights, job.stop)?, false)
         };
         let before = if is_left { &self.all } else { &totals };
         let weighted = self.matrix(&totals.weighted, &before.weighted);
@@ -164,7 +178,7 @@ impl Basis {
     }
 
     fn matrix<'a>(&self, sums: &'a [f64], before: &'a [f64]) -> Matrix<'a> {
-        Matrix { sums, before, width: self.rows.width, ones_at: self.ones_at }
+        Matrix { sums, before, width: self.columns.rows.width, ones_at: self.columns.ones_at }
     }
 
     /// The features of a fold in the order in which a fit has them; none when digits are lost.
@@ -175,12 +189,15 @@ impl Basis {
         form: Form,
     ) -> Option<Vec<Feature>> {
         let (n, total) = (plain.total(), weighted.total());
-        if weighted.is_lost(total, weighted.before[self.ones_at * weighted.width + self.ones_at]) {
+        if weighted.is_lost(
+            total,
+            weighted.before[self.columns.ones_at * weighted.width + self.columns.ones_at],
+        ) {
             return None;
         }
-        let mut features = Vec::with_capacity(self.rows.width);
-        let mut raw_zeros = Vec::with_capacity(self.rows.width);
-        for source in &self.sources {
+        let mut features = Vec::with_capacity(self.columns.rows.width);
+        let mut raw_zeros = Vec::with_capacity(self.columns.rows.width);
+        for source in &self.columns.sources {
             source.features(plain, &mut features, &mut raw_zeros);
         }
         for (feature, (raw_zero, raw_scale)) in features.iter_mut().zip(raw_zeros) {
@@ -208,7 +225,8 @@ impl Basis {
     /// The sums of the features of a fold; none when the target loses its digits.
     fn sums(&self, weighted: Matrix<'_>, features: &[Feature], form: Form) -> Option<Sums> {
         let total = weighted.total();
-        let mut y = Feature { at: self.y_at, hole: None, zero: -self.y_shift, factor: 1.0 };
+        let mut y =
+            Feature { at: self.columns.y_at, hole: None, zero: -self.columns.y_shift, factor: 1.0 };
         if form.has_intercept {
             y.zero = weighted.sum(&y) / total;
         }
@@ -233,7 +251,7 @@ impl Basis {
     fn panels(&self, features: &[Feature], rows: &[u32]) -> Panels {
         let mut panels = Panels::new(rows.len(), features.len());
         for (index, &row) in rows.iter().enumerate() {
-            let values = self.rows.row(row as usize);
+            let values = self.columns.rows.row(row as usize);
             for (cell, feature) in panels.row_mut(index).zip(features) {
                 let hole = feature.hole.map_or(0.0, |(at, fill)| fill * values[at]);
                 *cell = (values[feature.at] + hole - feature.zero) * feature.factor;

@@ -19,11 +19,11 @@ pub(super) struct Centred<'a> {
 
 /// The penalty and when to end.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Penalty {
-    pub(super) alpha: f64,
-    pub(super) l1_ratio: f64,
-    pub(super) tolerance: f64,
-    pub(super) max_rounds: usize,
+pub(crate) struct Penalty {
+    pub(crate) alpha: f64,
+    pub(crate) l1_ratio: f64,
+    pub(crate) tolerance: f64,
+    pub(crate) max_rounds: usize,
 }
 
 impl Penalty {

@@ -12,13 +12,13 @@ const BLOCK: usize = 64;
 
 /// Rows, filled up to a multiple of [`TILE`] numbers.
 #[derive(Debug)]
-pub(in crate::trainer) struct Rows {
-    pub(in crate::trainer) width: usize,
-    pub(in crate::trainer) values: Vec<f64>,
+pub(crate) struct Rows {
+    pub(crate) width: usize,
+    pub(crate) values: Vec<f64>,
 }
 
 impl Rows {
-    pub(super) fn row(&self, row: usize) -> &[f64] {
+    pub(crate) fn row(&self, row: usize) -> &[f64] {
         &self.values[row * self.width..(row + 1) * self.width]
     }
 

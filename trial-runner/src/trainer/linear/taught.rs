@@ -9,9 +9,9 @@ use crate::trainer::{Fit, FitError};
 
 /// What a line makes of the features and the target before it is fitted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::trainer) struct Form {
-    pub(super) scaling: Scaling,
-    pub(super) has_intercept: bool,
+pub(crate) struct Form {
+    pub(crate) scaling: Scaling,
+    pub(crate) has_intercept: bool,
 }
 
 /// What the rows of a fit say.

@@ -37,7 +37,7 @@ impl Draw {
 }
 
 /// Numbers of several sizes, of which the target is a noisy sum.
-fn frame(n_rows: usize, n_columns: usize) -> Frame {
+pub(crate) fn frame(n_rows: usize, n_columns: usize) -> Frame {
     let mut draw = Draw(Pcg64Mcg::seed_from_u64(n_rows as u64 * 31 + n_columns as u64));
     let columns: Vec<Vec<f64>> = (0..n_columns)
         .map(|index| draw.column(n_rows, (index as f64 - 3.0) * 7.0, [1.0, 30.0, 0.2][index % 3]))
@@ -54,7 +54,7 @@ fn frame(n_rows: usize, n_columns: usize) -> Frame {
 }
 
 /// With holes and words, of which one is rare.
-fn mixed() -> Frame {
+pub(crate) fn mixed() -> Frame {
     let mut frame = frame(140, 5);
     let mut draw = Draw(Pcg64Mcg::seed_from_u64(5));
     for (index, column) in frame.columns.iter_mut().enumerate().take(2) {
@@ -71,7 +71,7 @@ fn mixed() -> Frame {
     frame
 }
 
-fn k_folds(n_rows: usize, k: usize) -> Vec<Fold> {
+pub(crate) fn k_folds(n_rows: usize, k: usize) -> Vec<Fold> {
     let folds = (0..k).map(|fold| {
         let (validate, train) =
             (0..n_rows as u32).partition(|&row| (row as usize * 7 + 3) % k == fold);
@@ -80,7 +80,7 @@ fn k_folds(n_rows: usize, k: usize) -> Vec<Fold> {
     folds.collect()
 }
 
-fn rolling(n_rows: usize) -> Vec<Fold> {
+pub(crate) fn rolling(n_rows: usize) -> Vec<Fold> {
     let n = n_rows as u32;
     let folds = [n / 3, n / 2, n - n / 8];
     let fold = |&end: &u32| Fold {
@@ -91,7 +91,7 @@ fn rolling(n_rows: usize) -> Vec<Fold> {
 }
 
 /// Configurations from `name=value` pairs.
-fn configurations(all: &[&str]) -> Vec<Configuration> {
+pub(crate) fn configurations(all: &[&str]) -> Vec<Configuration> {
     let value = |text: &str| match (text.parse(), text.parse()) {
         (Ok(number), _) => Value::Float(number),
         (_, Ok(flag)) => Value::Bool(flag),
@@ -123,9 +123,9 @@ fn usual() -> Vec<Configuration> {
     ])
 }
 
-type Answers = Vec<Vec<Option<Result<Vec<f64>, FitError>>>>;
+pub(crate) type Answers = Vec<Vec<Option<Result<Vec<f64>, FitError>>>>;
 
-fn told(
+pub(crate) fn told(
     line: Line,
     (frame, folds): (&Frame, &[Fold]),
     configurations: &[Configuration],

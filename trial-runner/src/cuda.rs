@@ -1,0 +1,23 @@
+//! Many small models in one launch on a graphics card.
+//!
+//! Kernels are CUDA C++ (`cuda/*.cu`, one include: `kernel.h`); what plans, launches and reads them is
+//! plain Rust against a [`Machine`], which is a card, or in tests the C++ compiler and `shim/`. The
+//! CPU engines are the oracle. Nothing is linked: the driver and the compiler at run time are looked
+//! for when somebody asks, and nothing here panics when they are not there. Only the files here that
+//! call cudarc may be unsafe, and no other names it.
+
+pub(crate) mod boost;
+mod card;
+mod ets;
+mod linear;
+pub(crate) mod machine;
+mod nvrtc;
+mod theta;
+
+#[cfg(test)]
+mod shim;
+#[cfg(test)]
+mod tests;
+
+pub(crate) use card::cards;
+pub(crate) use nvrtc::is_here as has_compiler;

@@ -1,0 +1,422 @@
+//! Launches of `boost.cu`: fits of the CPU engine's own jobs, and the same scores, to the bit.
+//!
+//! Taken are tables of numbers (and missing ones), every loss but those whose leaves are quantiles
+//! (absolute, quantile), and trees of a depth of at most 8, with any number of leaves. Everything
+//! else is the CPU engine's. A fit answers with the scores of its watched rows after each round that
+//! somebody asked for: any measure can be made of them, and no tree leaves the device.
+
+mod plan;
+#[cfg(test)]
+mod tests;
+
+use std::collections::HashMap;
+use std::ops::ControlFlow;
+
+use super::machine::{Buffer, Fault, Grid, Kernel, Machine, Word, pack, unpack};
+use crate::boost::Job;
+use crate::boost::loss::Loss;
+use crate::boost::table::{Codes, Table, Values};
+pub(crate) use plan::Limits;
+use plan::{Launch, N_THREADS, Shape, Size};
+
+/// The kernel.
+pub(super) const KERNEL: Kernel = Kernel { name: "boost", source: include_str!("boost.cu") };
+
+/// Columns that a split can name.
+const MAX_COLUMNS: usize = i16::MAX as usize;
+/// Rows that a fit may count.
+const MAX_ROWS: usize = 131_071;
+
+/// A fit, and after how many rounds the scores of its watched rows are wanted: in ascending order,
+/// none beyond its number of trees.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Wish<'a> {
+    pub(crate) job: Job<'a>,
+    pub(crate) marks: &'a [usize],
+}
+
+/// The scores of a wish: mark after mark those of its watched rows, row after row.
+pub(crate) type Scores = Vec<f64>;
+
+/// Whether the kernel takes a fit.
+pub(crate) fn takes(job: &Job<'_>) -> bool {
+    let settings = job.settings;
+    let is_narrow = |column: usize| {
+        matches!(job.table.codes(column), Codes::Narrow(_)) && holds_numbers(job.table, column)
+    };
+    let n_columns = job.table.columns.len();
+    let n_rows = job.counting().n_rows;
+    loss(settings.loss).is_some()
+        && size(&Wish { job: *job, marks: &[] }).shape().is_some()
+        && (1..=MAX_COLUMNS).contains(&n_columns)
+        && (1..=MAX_ROWS).contains(&n_rows)
+        && (0..n_columns).all(is_narrow)
+}
+
+fn holds_numbers(table: &Table, column: usize) -> bool {
+    matches!(table.columns[column].values, Values::Numbers { .. })
+}
+
+/// The kernel's number of a loss, and its parameter.
+fn loss(loss: Loss) -> Option<(i64, f64)> {
+    match loss {
+        Loss::Squared => Some((0, 0.0)),
+        Loss::Huber { delta } => Some((1, delta)),
+        Loss::Poisson => Some((2, 0.0)),
+        Loss::Tweedie { power } => Some((3, power)),
+        Loss::Logistic => Some((4, 0.0)),
+        Loss::Softmax { .. } => Some((5, 0.0)),
+        Loss::Absolute | Loss::Quantile { .. } => None,
+    }
+}
+
+/// Fits all wishes that the kernel takes, launch after launch, and tells each one's scores when its
+/// launch is through, until `hear` says enough. A launch that finds no memory is tried by halves; a
+/// single fit that finds none is told so.
+pub(crate) fn fit_all(
+    machine: &Machine,
+    limits: &Limits,
+    wishes: &[Wish<'_>],
+    hear: &mut dyn FnMut(usize, Result<Scores, Fault>) -> ControlFlow<()>,
+) -> Result<(), Fault> {
+    let sizes: Vec<Size> = wishes.iter().map(size).collect();
+    let mut waiting = plan::plan(&sizes, limits);
+    waiting.reverse();
+    while let Some(launch) = waiting.pop() {
+        match Batch::new(machine, wishes, &launch).and_then(|batch| batch.run()) {
+            Ok(all) => {
+                for (&fit, scores) in launch.fits.iter().zip(all) {
+                    if hear(fit, Ok(scores)).is_break() {
+                        return Ok(());
+                    }
+                }
+            }
+            Err(Fault::OutOfMemory) if launch.fits.len() > 1 => waiting.extend(halves(&launch)),
+            Err(fault @ Fault::Lost(_)) => return Err(fault),
+            Err(fault) => {
+                for &fit in &launch.fits {
+                    if hear(fit, Err(fault.clone())).is_break() {
+                        return Ok(());
+                    }
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Two launches of half the fits, on half the blocks; the first one last, which is taken next.
+fn halves(launch: &Launch) -> [Launch; 2] {
+    let (first, second) = launch.fits.split_at(launch.fits.len().div_ceil(2));
+    [second, first].map(|fits| Launch {
+        fits: fits.to_vec(),
+        n_blocks: launch.n_blocks.div_ceil(2).min(fits.len()),
+        ..launch.clone()
+    })
+}
+
+fn size(wish: &Wish<'_>) -> Size {
+    let Job { table, settings, watched, .. } = &wish.job;
+    let n_scores = settings.loss.n_scores();
+    let n_columns = table.columns.len();
+    Size {
+        n_rows: table.n_rows,
+        n_columns,
+        n_bins: (0..n_columns).map(|column| n_bins(table, column)).sum(),
+        n_scores,
+        n_rounds: settings.n_estimators,
+        // A tree without a limit is deeper than any.
+        max_depth: settings.max_depth.unwrap_or(usize::MAX),
+        is_wide: wish.job.counting().is_wide,
+        n_bytes: table.n_rows * (n_columns + 8 + 8 + 1)
+            + watched.len() * (4 + 8 * n_scores * wish.marks.len())
+            + 1_024,
+    }
+}
+
+fn n_bins(table: &Table, column: usize) -> usize {
+    let column = &table.columns[column];
+    column.n_values() + usize::from(column.missing.is_some())
+}
+
+/// The data of a launch, each piece once, however many fits use it.
+struct Batch<'a> {
+    machine: &'a Machine,
+    launch: &'a Launch,
+    tasks: Vec<u64>,
+    codes: Pool<u8>,
+    columns: Pool<i64>,
+    targets: Pool<f64>,
+    weights: Pool<f64>,
+    roles: Pool<u8>,
+    watched: Pool<i32>,
+    marks: Pool<i64>,
+    initial: Pool<f64>,
+    /// How many scores each fit tells.
+    n_told: Vec<usize>,
+}
+
+/// Pieces one after another, by where they stand in this process.
+struct Pool<T> {
+    all: Vec<T>,
+    places: HashMap<[Option<Place>; 3], i64>,
+}
+
+impl<T> Default for Pool<T> {
+    fn default() -> Self {
+        Self { all: Vec::new(), places: HashMap::new() }
+    }
+}
+
+impl<T: Copy> Pool<T> {
+    /// Where a piece begins that nobody shares.
+    fn push(&mut self, own: impl IntoIterator<Item = T>) -> i64 {
+        let place = self.all.len() as i64;
+        self.all.extend(own);
+        place
+    }
+
+    /// Where a piece begins, which is made once for each key.
+    fn share<I: IntoIterator<Item = T>>(
+        &mut self,
+        key: [Option<Place>; 3],
+        make: impl FnOnce() -> I,
+    ) -> i64 {
+        if let Some(place) = self.places.get(&key) {
+            return *place;
+        }
+        let place = self.push(make());
+        self.places.insert(key, place);
+        place
+    }
+}
+
+/// Where something stands in this process, which tells it from all others as long as it is lent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct Place {
+    address: usize,
+    length: usize,
+}
+
+impl Place {
+    fn of<T>(slice: &[T]) -> Self {
+        Self { address: slice.as_ptr().addr(), length: slice.len() }
+    }
+
+    fn one<T>(thing: &T) -> Self {
+        Self::of(std::slice::from_ref(thing))
+    }
+}
+
+fn alone(place: Place) -> [Option<Place>; 3] {
+    [Some(place), None, None]
+}
+
+impl<'a> Batch<'a> {
+    fn new(machine: &'a Machine, wishes: &[Wish<'_>], launch: &'a Launch) -> Result<Self, Fault> {
+        let mut batch = Self {
+            machine,
+            launch,
+            tasks: Vec::new(),
+            codes: Pool::default(),
+            columns: Pool::default(),
+            targets: Pool::default(),
+            weights: Pool::default(),
+            roles: Pool::default(),
+            watched: Pool::default(),
+            marks: Pool::default(),
+            initial: Pool::default(),
+            n_told: Vec::new(),
+        };
+        for &fit in &launch.fits {
+            batch.add(&wishes[fit])?;
+        }
+        Ok(batch)
+    }
+
+    /// Appends a fit: the fields of the kernel's `Task`, in its order.
+    fn add(&mut self, wish: &Wish<'_>) -> Result<(), Fault> {
+        let job = &wish.job;
+        let (table, settings) = (job.table, job.settings);
+        let Some((loss, parameter)) = loss(settings.loss) else {
+            return Err(Fault::Refused("the kernel has no such loss".into()));
+        };
+        let counting = job.counting();
+        let (n_columns, n_scores) = (table.columns.len(), settings.loss.n_scores());
+        let n_bins: usize = (0..n_columns).map(|column| n_bins(table, column)).sum();
+        let out: usize = self.n_told.iter().sum();
+        let drawn = |n: usize, share: f64| match share < 1.0 {
+            true => ((n as f64 * share).ceil() as usize).clamp(n.min(1), n),
+            false => n,
+        };
+        let has_all_columns = settings.colsample_bytree >= 1.0;
+        let whole = |n: usize| n as u64;
+        let [codes, columns, targets, weights, roles, watched, marks, initial] =
+            self.places(wish).map(|place| place as u64);
+        let real = f64::to_bits;
+        let fields = [
+            whole(table.n_rows),
+            whole(n_columns),
+            whole(n_bins),
+            codes,
+            columns,
+            targets,
+            weights,
+            roles,
+            watched,
+            whole(job.watched.len()),
+            marks,
+            whole(wish.marks.len()),
+            initial,
+            whole(out),
+            loss as u64,
+            whole(n_scores),
+            real(parameter),
+            whole(settings.n_estimators),
+            real(settings.learning_rate),
+            whole(settings.max_depth.unwrap_or(0)),
+            whole(settings.num_leaves.max(2)),
+            whole(settings.min_child_samples.max(1)),
+            real(settings.min_child_weight),
+            real(settings.min_split_gain),
+            real(settings.reg_alpha),
+            real(settings.reg_lambda),
+            whole(counting.n_rows),
+            whole(drawn(counting.n_rows, settings.subsample)),
+            whole(drawn(n_columns, settings.colsample_bytree)),
+            u64::from(settings.subsample < 1.0 || !has_all_columns),
+            u64::from(has_all_columns),
+            job.seed,
+            u64::from(counting.is_flat),
+            u64::from(counting.count_bits),
+            u64::from(counting.curvature_bits),
+        ];
+        self.tasks.extend(fields);
+        self.n_told.push(wish.marks.len() * job.watched.len() * n_scores);
+        Ok(())
+    }
+
+    /// Where codes, columns, targets, weights, roles and watched rows, marks and first scores of a
+    /// fit stand.
+    fn places(&mut self, wish: &Wish<'_>) -> [i64; 8] {
+        let job = &wish.job;
+        let own = job.weights.map(Place::of);
+        let rows = [Some(Place::of(job.rows)), Some(Place::of(job.watched)), own];
+        let [table, targets] = [Place::one(job.table), Place::of(job.targets)].map(alone);
+        let weights = job.weights.map_or(-1, |weights| {
+            self.weights.share(alone(Place::of(weights)), || weights.iter().copied())
+        });
+        [
+            self.codes.share(table, || by_rows(job.table)),
+            self.columns.share(table, || columns(job.table)) / 3,
+            self.targets.share(targets, || job.targets.iter().copied()),
+            weights,
+            self.roles.share(rows, || roles(job)),
+            self.watched.share([rows[1], None, None], || job.watched.iter().map(|&row| row as i32)),
+            self.marks.push(wish.marks.iter().map(|&mark| mark as i64)),
+            self.initial.push(job.initial()),
+        ]
+    }
+
+    /// Launches, and parts what comes back.
+    fn run(self) -> Result<Vec<Scores>, Fault> {
+        let Launch { shape, n_blocks, shared, scratch, .. } = *self.launch;
+        let machine = self.machine;
+        let n_fits = self.n_told.len();
+        let put = |bytes: Vec<u8>| machine.put(&bytes);
+        let data: [Buffer; 9] = [
+            put(pack(&self.tasks))?,
+            put(self.codes.all)?,
+            put(pack(&self.columns.all))?,
+            put(pack(&self.targets.all))?,
+            put(pack(&self.weights.all))?,
+            put(self.roles.all)?,
+            put(pack(&self.watched.all))?,
+            put(pack(&self.marks.all))?,
+            put(pack(&self.initial.all))?,
+        ];
+        let next = machine.room(8)?;
+        let out = machine.room(8 * self.n_told.iter().sum::<usize>())?;
+        let scratches = machine.room(n_blocks * scratch)?;
+        let [tasks, codes, columns, targets, weights, roles, watched, marks, initial] = &data;
+        let words = [
+            Word::Buffer(tasks),
+            Word::Int(n_fits as i64),
+            Word::Buffer(&next),
+            Word::Buffer(codes),
+            Word::Buffer(columns),
+            Word::Buffer(targets),
+            Word::Buffer(weights),
+            Word::Buffer(roles),
+            Word::Buffer(watched),
+            Word::Buffer(marks),
+            Word::Buffer(initial),
+            Word::Buffer(&out),
+            Word::Buffer(&scratches),
+            Word::Int(scratch as i64),
+            Word::Int(shared as i64),
+        ];
+        let grid = Grid { n_blocks, n_threads: N_THREADS, shared };
+        machine.launch(&KERNEL, &defines(shape), grid, &words)?;
+        let all: Vec<f64> = unpack(&machine.take(&out)?);
+        let mut rest = all.as_slice();
+        let mut part = |n: usize| {
+            let (own, others) = rest.split_at_checked(n)?;
+            rest = others;
+            Some(own.to_vec())
+        };
+        let parts: Option<Vec<Scores>> = self.n_told.iter().map(|&n| part(n)).collect();
+        parts.ok_or_else(|| Fault::Refused("the device told too few scores".into()))
+    }
+}
+
+/// What a shape's kernel is compiled with.
+pub(super) fn defines(shape: Shape) -> [(&'static str, i64); 3] {
+    let depth = shape.depth as i64;
+    [("WIDE", i64::from(shape.is_wide)), ("DEPTH", depth), ("THREADS", N_THREADS as i64)]
+}
+
+/// Every kernel that a fit may need.
+pub(super) fn shapes() -> impl Iterator<Item = Shape> {
+    let of = |depth| [false, true].map(|is_wide| Shape { depth, is_wide });
+    plan::DEPTHS.into_iter().flat_map(of)
+}
+
+/// The codes of a table, row after row.
+fn by_rows(table: &Table) -> Vec<u8> {
+    let n_columns = table.columns.len();
+    let mut codes = vec![0; n_columns * table.n_rows];
+    for column in 0..n_columns {
+        if let Codes::Narrow(own) = table.codes(column) {
+            let places = codes.iter_mut().skip(column).step_by(n_columns);
+            places.zip(own).for_each(|(place, code)| *place = *code);
+        }
+    }
+    codes
+}
+
+/// The first bin, the number of bins and the missing code of each column.
+fn columns(table: &Table) -> Vec<i64> {
+    let mut first = 0;
+    let mut all = Vec::with_capacity(3 * table.columns.len());
+    for (index, column) in table.columns.iter().enumerate() {
+        let n_bins = n_bins(table, index) as i64;
+        all.extend([first, n_bins, column.missing.map_or(-1, i64::from)]);
+        first += n_bins;
+    }
+    all
+}
+
+/// What each row is for: 1 to learn from, 2 to be scored only.
+fn roles(job: &Job<'_>) -> Vec<u8> {
+    let mut roles = vec![0; job.table.n_rows];
+    for &row in job.watched {
+        roles[row as usize] = 2;
+    }
+    for &row in job.rows {
+        if job.weights.is_none_or(|weights| weights[row as usize] > 0.0) {
+            roles[row as usize] = 1;
+        }
+    }
+    roles
+}

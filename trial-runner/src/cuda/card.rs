@@ -1,0 +1,221 @@
+//! A graphics card: its memory, its compiled kernels, its one queue.
+#![allow(unsafe_code)] // cudarc's launches, and memory that it hands out unset
+
+use std::collections::HashMap;
+use std::ffi::c_void;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+use cudarc::driver::result::{self, launch_kernel};
+use cudarc::driver::sys::CUdevice_attribute::{
+    CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR as MAJOR,
+    CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR as MINOR,
+};
+use cudarc::driver::sys::{self, CUfunction_attribute_enum, CUresult};
+use cudarc::driver::{CudaContext, CudaFunction, CudaSlice, CudaStream, DevicePtr, DriverError};
+use cudarc::nvrtc::Ptx;
+
+use super::machine::{Buffer, Defines, Fault, Grid, Kernel, Word};
+use super::nvrtc;
+use crate::devices::Card as About;
+
+/// A card that this process uses.
+#[derive(Debug)]
+pub(crate) struct Card {
+    context: Arc<CudaContext>,
+    queue: Arc<CudaStream>,
+    /// Compute capability, as 90 for 9.0.
+    architecture: u32,
+    loaded: Mutex<HashMap<String, CudaFunction>>,
+}
+
+/// Memory of a card.
+#[derive(Debug)]
+pub(crate) struct Slab {
+    memory: CudaSlice<u8>,
+    /// Without what is there for alignment.
+    n_bytes: usize,
+}
+
+/// The oldest driver that takes what the compiler of our version writes: CUDA 13.0.
+const LEAST_DRIVER: i32 = 13_000;
+
+/// Whether the driver's library is here. Cudarc panics where it is called without.
+fn is_driver_here() -> bool {
+    static IS_HERE: OnceLock<bool> = OnceLock::new();
+    // SAFETY: opens a library and closes it.
+    *IS_HERE.get_or_init(|| unsafe { sys::is_culib_present() })
+}
+
+/// The cards of this machine, or why none can be used.
+pub(crate) fn cards() -> Result<Vec<About>, String> {
+    if !is_driver_here() {
+        return Err("the driver's library (libcuda.so.1) is not found".into());
+    }
+    let refused = |error: DriverError| format!("the driver refuses: {}", says(error));
+    let mut version = 0;
+    // SAFETY: the library is here, and the place is written to only.
+    unsafe { sys::cuDriverGetVersion(&mut version).result() }.map_err(refused)?;
+    let driver = format!("{}.{}", version / 1_000, version % 1_000 / 10);
+    if version < LEAST_DRIVER {
+        return Err(format!("the driver is for CUDA {driver}, but 13.0 or later is needed"));
+    }
+    result::init().map_err(|error| match error.0 {
+        CUresult::CUDA_ERROR_NO_DEVICE => "the driver finds no card".to_owned(),
+        _ => refused(error),
+    })?;
+    let n_cards = result::device::get_count().map_err(refused)?;
+    let about = |number: i32| {
+        let device = result::device::get(number)?;
+        // SAFETY: the device was told by the driver.
+        let (memory, [major, minor]) = unsafe {
+            let attribute = |attribute| result::device::get_attribute(device, attribute);
+            (result::device::total_mem(device)?, [attribute(MAJOR)?, attribute(MINOR)?])
+        };
+        Ok(About {
+            device: format!("cuda:{number}"),
+            name: result::device::get_name(device)?,
+            memory_bytes: memory as u64,
+            compute_capability: format!("{major}.{minor}"),
+            driver: driver.clone(),
+        })
+    };
+    let cards: Result<Vec<About>, DriverError> = (0..n_cards).map(about).collect();
+    match cards.map_err(refused)? {
+        none if none.is_empty() => Err("the driver finds no card".into()),
+        cards => Ok(cards),
+    }
+}
+
+impl Card {
+    /// Begins to use a card, by its number. The driver must be here.
+    pub(super) fn open(number: usize) -> Result<Self, Fault> {
+        let context = CudaContext::new(number).map_err(fault)?;
+        // SAFETY: one queue only, so nobody needs the events that order several.
+        unsafe { context.disable_event_tracking() };
+        let queue = context.new_stream().map_err(fault)?;
+        let (major, minor) = context.compute_capability().map_err(fault)?;
+        let architecture = (major * 10 + minor).unsigned_abs();
+        Ok(Self { context, queue, architecture, loaded: Mutex::default() })
+    }
+
+    pub(super) fn put(&self, bytes: &[u8]) -> Result<Slab, Fault> {
+        let mut slab = self.unset(bytes.len())?;
+        self.queue.memcpy_htod(bytes, &mut slab.memory).map_err(fault)?;
+        // The bytes are the caller's only until it returns.
+        self.queue.synchronize().map_err(fault)?;
+        Ok(slab)
+    }
+
+    pub(super) fn room(&self, n_bytes: usize) -> Result<Slab, Fault> {
+        let mut slab = self.unset(n_bytes)?;
+        self.queue.memset_zeros(&mut slab.memory).map_err(fault)?;
+        Ok(slab)
+    }
+
+    fn unset(&self, n_bytes: usize) -> Result<Slab, Fault> {
+        // No memory at all is an error to the driver.
+        let n_held = n_bytes.max(1).next_multiple_of(16);
+        // SAFETY: both callers fill what they hand out.
+        let memory = unsafe { self.queue.alloc(n_held) }.map_err(fault)?;
+        Ok(Slab { memory, n_bytes })
+    }
+
+    pub(super) fn take(&self, slab: &Slab) -> Result<Vec<u8>, Fault> {
+        let mut bytes = self.queue.clone_dtoh(&slab.memory).map_err(fault)?;
+        self.queue.synchronize().map_err(fault)?;
+        bytes.truncate(slab.n_bytes);
+        Ok(bytes)
+    }
+
+    pub(super) fn launch(
+        &self,
+        kernel: &Kernel,
+        defines: Defines<'_>,
+        grid: Grid,
+        words: &[Word<'_>],
+    ) -> Result<(), Fault> {
+        let function = self.function(kernel, defines)?;
+        let mut fields = Vec::with_capacity(words.len());
+        for word in words {
+            fields.push(match *word {
+                Word::Buffer(Buffer::Card(slab)) => slab.memory.device_ptr(&self.queue).0,
+                #[cfg(test)]
+                Word::Buffer(Buffer::Shim(_)) => return Err(super::machine::elsewhere()),
+                Word::Int(value) => value as u64,
+                Word::Real(value) => value.to_bits(),
+            });
+        }
+        self.has_size(&function, size_of_val(fields.as_slice()))?;
+        let shared = CUfunction_attribute_enum::CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES;
+        function.set_attribute(shared, grid.shared as i32).map_err(fault)?;
+        self.context.bind_to_thread().map_err(fault)?;
+        let mut fields: [*mut c_void; 1] = [fields.as_mut_ptr().cast()];
+        // SAFETY: the kernel takes one structure of that many bytes (`has_size`), which the driver
+        // copies before it returns; buffers live until the queue is done with them, because they are
+        // given back through the same queue.
+        let launched = unsafe {
+            launch_kernel(
+                function.cu_function(),
+                (grid.n_blocks as u32, 1, 1),
+                (grid.n_threads as u32, 1, 1),
+                grid.shared as u32,
+                self.queue.cu_stream(),
+                &mut fields,
+            )
+        };
+        launched.map_err(fault)
+    }
+
+    /// Refuses a launch whose words are not the kernel's structure.
+    fn has_size(&self, function: &CudaFunction, n_bytes: usize) -> Result<(), Fault> {
+        let (mut offset, mut size) = (0, 0);
+        // SAFETY: the function is loaded, and both places are written to only.
+        let told = unsafe {
+            sys::cuFuncGetParamInfo(function.cu_function(), 0, &mut offset, &mut size).result()
+        };
+        told.map_err(fault)?;
+        if size == n_bytes {
+            return Ok(());
+        }
+        Err(Fault::Refused(format!("the kernel takes {size} bytes, not {n_bytes}")))
+    }
+
+    /// The kernel, compiled and loaded by whoever needs it first.
+    fn function(&self, kernel: &Kernel, defines: Defines<'_>) -> Result<CudaFunction, Fault> {
+        let key = format!("{} {defines:?}", kernel.name);
+        let mut loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(function) = loaded.get(&key) {
+            return Ok(function.clone());
+        }
+        let compiled = nvrtc::compile(kernel, defines, self.architecture)?;
+        let module = self.context.load_module(Ptx::from_binary(compiled.code)).map_err(fault)?;
+        let function = module.load_function(kernel.name).map_err(fault)?;
+        loaded.insert(key, function.clone());
+        Ok(function)
+    }
+}
+
+/// What the driver says about an error.
+fn says(error: DriverError) -> String {
+    let text = error.error_string().map(|text| text.to_string_lossy().into_owned());
+    text.unwrap_or_else(|_| "an error without a name".into())
+}
+
+/// What an error of the driver means to whoever launched.
+fn fault(error: DriverError) -> Fault {
+    let says = says(error);
+    match error.0 {
+        CUresult::CUDA_ERROR_OUT_OF_MEMORY => Fault::OutOfMemory,
+        // What was asked for is wrong; the next may be right.
+        CUresult::CUDA_ERROR_INVALID_VALUE
+        | CUresult::CUDA_ERROR_INVALID_IMAGE
+        | CUresult::CUDA_ERROR_NO_BINARY_FOR_GPU
+        | CUresult::CUDA_ERROR_INVALID_PTX
+        | CUresult::CUDA_ERROR_UNSUPPORTED_PTX_VERSION
+        | CUresult::CUDA_ERROR_NOT_FOUND
+        | CUresult::CUDA_ERROR_NO_DEVICE
+        | CUresult::CUDA_ERROR_INVALID_DEVICE
+        | CUresult::CUDA_ERROR_LAUNCH_OUT_OF_RESOURCES => Fault::Refused(says),
+        _ => Fault::Lost(says),
+    }
+}

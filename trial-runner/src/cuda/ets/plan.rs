@@ -1,0 +1,150 @@
+//! What the search of a form shares and takes, and which series go into one launch.
+//!
+//! The rate was chosen from the instructions of the kernel, not measured: it decides the size of a
+//! launch, nothing else.
+
+use super::{N_NUMBERS, PER_BLOCK};
+use crate::series::ets::Form;
+use crate::series::ets::batch::Prepared;
+use crate::series::ets::form::LONGEST_SEARCHED_SEASON;
+
+/// Bytes that a block may share on every card from compute capability 8.0 on.
+const MOST_SHARED: usize = 160 << 10;
+/// Lanes of a search.
+const LANES: usize = 8;
+/// Steps of which the rows are kept before they are multiplied out.
+const BLOCK: usize = 16;
+/// Bytes of a launch.
+const MOST_BYTES: usize = 4 << 30;
+/// What a launch should take.
+const SECONDS: f64 = 1.0;
+/// Walks along a series until a search ends.
+const WALKS: f64 = 25.0;
+/// Instructions a second of all warps of a card.
+const RATE: f64 = 4e11;
+
+/// What decides how much room a search takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Shape {
+    n_phases: usize,
+    n_columns: usize,
+    /// Or kept as it starts.
+    pub(super) is_season_searched: bool,
+}
+
+impl Shape {
+    pub(super) fn of(form: Form, n_phases: usize) -> Self {
+        let is_season_searched = n_phases > 0 && n_phases <= LONGEST_SEARCHED_SEASON;
+        let own = 2
+            + 2 * usize::from(form.has_trend())
+            + usize::from(form.has_season())
+            + usize::from(form.damped);
+        let seasonal = if is_season_searched { n_phases - 1 } else { 0 };
+        Self { n_phases, n_columns: own + seasonal, is_season_searched }
+    }
+
+    /// Columns of the equations with the residual, up to whole lanes.
+    fn stride(&self) -> usize {
+        (self.n_columns + 1).next_multiple_of(LANES)
+    }
+
+    /// Columns of a lane: 1, 2 or 4, so that few kernels are compiled.
+    pub(super) fn widest(&self) -> usize {
+        (self.stride() / LANES).next_power_of_two()
+    }
+
+    /// Numbers of a search.
+    pub(super) fn room(&self) -> usize {
+        let (n_phases, stride) = (self.n_phases, self.stride());
+        let places = 2 * (N_NUMBERS - 1 + n_phases + stride * stride);
+        let walk = n_phases + n_phases * stride + BLOCK * stride;
+        places + walk + stride * stride + 4 * stride + 16
+    }
+
+    /// Bytes of a block.
+    pub(super) fn shared(&self) -> usize {
+        8 * PER_BLOCK * self.room()
+    }
+
+    /// About how long a search takes along one value, all of a card at work.
+    fn seconds(&self) -> f64 {
+        let instructions = 60.0 + 60.0 * (self.stride() / LANES) as f64;
+        WALKS * instructions / PER_BLOCK as f64 / RATE
+    }
+}
+
+/// The series of each launch, those that take longest first; whoever is in none has no block that
+/// fits.
+pub(super) fn chunks(series: &[Option<Prepared>]) -> Vec<Vec<usize>> {
+    let weighed = series.iter().enumerate().filter_map(|(index, series)| {
+        let series = series.as_ref()?;
+        let n_values = series.values.len();
+        let (mut bytes, mut seconds) = (8 * n_values, 0.0);
+        for begin in &series.begins {
+            let shape = Shape::of(begin.form, begin.seasons.len());
+            if shape.shared() > MOST_SHARED {
+                return None;
+            }
+            bytes += 8 * (3 * (N_NUMBERS + begin.seasons.len()) + 12);
+            seconds += 2.0 * n_values as f64 * shape.seconds();
+        }
+        Some((index, bytes, seconds, n_values))
+    });
+    let mut weighed: Vec<_> = weighed.collect();
+    // Searches of a warp wait for the longest of them.
+    weighed.sort_by(|a, b| b.3.cmp(&a.3).then(b.2.total_cmp(&a.2)).then(a.0.cmp(&b.0)));
+    let mut chunks: Vec<Vec<usize>> = Vec::new();
+    let (mut held, mut taken) = (0, 0.0);
+    for (index, bytes, seconds, _) in weighed {
+        match chunks.last_mut() {
+            Some(chunk) if held + bytes <= MOST_BYTES && taken + seconds <= SECONDS => {
+                chunk.push(index);
+                held += bytes;
+                taken += seconds;
+            }
+            _ => {
+                chunks.push(vec![index]);
+                (held, taken) = (bytes, seconds);
+            }
+        }
+    }
+    chunks
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::series::ets::{Component, ErrorForm, Settings};
+
+    const FULL: Form =
+        Form { error: ErrorForm::Mul, trend: Component::Add, damped: true, season: Component::Mul };
+
+    #[test]
+    fn blocks_share_no_more_than_a_card_has() {
+        let week = Shape::of(FULL, 7);
+        assert_eq!((week.stride(), week.widest()), (16, 2));
+        assert_eq!(week.room(), 2 * (13 + 256) + 7 + 112 + 256 + 256 + 64 + 16);
+        let day = Shape::of(FULL, 24);
+        assert_eq!((day.stride(), day.widest(), day.is_season_searched), (32, 4, true));
+        assert!(day.shared() < MOST_SHARED);
+        let hours = Shape::of(FULL, 168);
+        assert_eq!((hours.stride(), hours.is_season_searched), (8, false));
+        assert!(hours.shared() < MOST_SHARED && Shape::of(FULL, 700).shared() > MOST_SHARED);
+        let plain = Form { season: Component::None, ..FULL };
+        assert_eq!((Shape::of(plain, 0).stride(), Shape::of(plain, 0).widest()), (8, 1));
+    }
+
+    #[test]
+    fn launches_are_about_a_second_and_the_longest_come_first() {
+        let prepared = |n: usize, season: usize| {
+            let y: Vec<f64> = (0..n).map(|t| 5.0 + ((t * t) % 11) as f64).collect();
+            Prepared::of(&y, season, &Settings::default()).unwrap()
+        };
+        let series = [prepared(90, 7), None, prepared(120, 7), prepared(60, 1)];
+        assert_eq!(chunks(&series), [vec![2, 0, 3]]);
+        // A block has no room for a season of 700: only the search of other forms would fit.
+        assert_eq!(chunks(&[prepared(1_500, 700)]), Vec::<Vec<usize>>::new());
+        let seconds = 100_000.0 * 728.0 * 30.0 * Shape::of(FULL, 7).seconds();
+        assert!(seconds > 1.0 && seconds < 100.0, "{seconds}");
+    }
+}

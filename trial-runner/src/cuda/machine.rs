@@ -1,0 +1,159 @@
+//! Where kernels run: a card, or in tests the shim, with the same launchers for both.
+//!
+//! Memory is bytes; [`pack`] and [`unpack`] turn numbers into them and back. A launch goes to one
+//! queue, so it sees what was put before and what earlier launches wrote, and [`Machine::take`] waits
+//! for it.
+
+use super::card::{Card, Slab};
+#[cfg(test)]
+use super::shim::{Heap, Shim};
+
+/// A machine that runs kernels.
+#[derive(Debug)]
+pub(crate) enum Machine {
+    Card(Card),
+    #[cfg(test)]
+    Shim(Shim),
+}
+
+/// Memory of a machine, which gets it back when this is dropped.
+#[derive(Debug)]
+pub(crate) enum Buffer {
+    Card(Slab),
+    #[cfg(test)]
+    Shim(Heap),
+}
+
+/// A kernel's text, in the file `name.cu`, and the name of its entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Kernel {
+    pub(crate) name: &'static str,
+    pub(crate) source: &'static str,
+}
+
+/// What a kernel is specialised by: `-D` of the compiler.
+pub(crate) type Defines<'a> = &'a [(&'a str, i64)];
+
+/// How a launch is laid out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Grid {
+    pub(crate) n_blocks: usize,
+    /// At most 1,024 a block.
+    pub(crate) n_threads: usize,
+    /// Bytes that each block shares, beside what the kernel names itself.
+    pub(crate) shared: usize,
+}
+
+/// A field of the structure that a kernel takes, in its order.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Word<'a> {
+    Buffer(&'a Buffer),
+    Int(i64),
+    Real(f64),
+}
+
+/// Why a machine did not do what it was told.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Fault {
+    /// Less at a time may fit.
+    #[error("the device has no memory left")]
+    OutOfMemory,
+    /// It would be refused again.
+    #[error("{0}")]
+    Refused(String),
+    /// This process can use the device no more.
+    #[error("the device is lost: {0}")]
+    Lost(String),
+}
+
+impl Machine {
+    /// Memory with these bytes.
+    pub(crate) fn put(&self, bytes: &[u8]) -> Result<Buffer, Fault> {
+        match self {
+            Self::Card(card) => Ok(Buffer::Card(card.put(bytes)?)),
+            #[cfg(test)]
+            Self::Shim(shim) => Ok(Buffer::Shim(shim.put(bytes)?)),
+        }
+    }
+
+    /// Memory with as many zeros.
+    pub(crate) fn room(&self, n_bytes: usize) -> Result<Buffer, Fault> {
+        match self {
+            Self::Card(card) => Ok(Buffer::Card(card.room(n_bytes)?)),
+            #[cfg(test)]
+            Self::Shim(shim) => Ok(Buffer::Shim(shim.room(n_bytes)?)),
+        }
+    }
+
+    /// What stands in memory after all launches so far.
+    pub(crate) fn take(&self, buffer: &Buffer) -> Result<Vec<u8>, Fault> {
+        match (self, buffer) {
+            (Self::Card(card), Buffer::Card(slab)) => card.take(slab),
+            #[cfg(test)]
+            (Self::Shim(_), Buffer::Shim(heap)) => Ok(heap.bytes()),
+            #[cfg(test)]
+            _ => Err(elsewhere()),
+        }
+    }
+
+    /// Runs a kernel, specialised by the defines.
+    pub(crate) fn launch(
+        &self,
+        kernel: &Kernel,
+        defines: Defines<'_>,
+        grid: Grid,
+        words: &[Word<'_>],
+    ) -> Result<(), Fault> {
+        if grid.n_blocks == 0 {
+            return Ok(());
+        }
+        match self {
+            Self::Card(card) => card.launch(kernel, defines, grid, words),
+            #[cfg(test)]
+            Self::Shim(shim) => shim.launch(kernel, defines, grid, words),
+        }
+    }
+}
+
+/// For memory of another machine.
+#[cfg(test)]
+pub(super) fn elsewhere() -> Fault {
+    Fault::Refused("the memory is another machine's".into())
+}
+
+/// A number as a machine's memory holds it: little end first, which cards and their hosts share.
+pub(crate) trait Plain: Copy {
+    /// Appends it.
+    fn write(self, into: &mut Vec<u8>);
+    /// Reads as many as there are.
+    fn read(bytes: &[u8]) -> Vec<Self>;
+}
+
+macro_rules! plain {
+    ($($number:ty),*) => {$(
+        impl Plain for $number {
+            fn write(self, into: &mut Vec<u8>) {
+                into.extend_from_slice(&self.to_le_bytes());
+            }
+
+            fn read(bytes: &[u8]) -> Vec<Self> {
+                let (all, _) = bytes.as_chunks::<{ size_of::<$number>() }>();
+                all.iter().map(|bytes| <$number>::from_le_bytes(*bytes)).collect()
+            }
+        }
+    )*};
+}
+
+plain!(u8, u16, u32, u64, i32, i64, f32, f64);
+
+/// Numbers as bytes.
+pub(crate) fn pack<T: Plain>(numbers: &[T]) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(size_of_val(numbers));
+    numbers.iter().for_each(|number| number.write(&mut bytes));
+    bytes
+}
+
+/// Bytes as numbers.
+pub(crate) fn unpack<T: Plain>(bytes: &[u8]) -> Vec<T> {
+    T::read(bytes)
+}

@@ -1,0 +1,101 @@
+//! The theta method for many series: alpha searched on a machine.
+//!
+//! One kernel, `theta.cu`, eight alphas of a series side by side, the CPU's arithmetic operation by
+//! operation: the models are the CPU's to the bit. Seasons are taken out and put back on the CPU.
+//! Left to the CPU: series of too few values to search.
+
+#[cfg(test)]
+mod tests;
+
+use super::machine::{Fault, Grid, Kernel, Machine, Word, pack, unpack};
+use crate::series::theta::batch::{End, Prepared};
+
+const THETA: Kernel = Kernel { name: "theta", source: include_str!("theta.cu") };
+
+/// Searches that a block makes at once.
+const PER_BLOCK: usize = 4;
+/// Bytes that a block shares: four numbers a thread.
+const SHARED: usize = 32 * 4 * 8;
+/// Values that a launch may read: less than a second, by the instructions of the kernel.
+const MOST_VALUES: usize = 200_000_000;
+
+/// Where the searches of each series ended; none where there is nothing to search. `hear` is told
+/// after every launch how many series are done, and says whether to go on.
+pub(crate) fn search(
+    machine: &Machine,
+    series: &[Option<Prepared>],
+    hear: &mut dyn FnMut(usize) -> bool,
+) -> Result<Vec<Option<Vec<End>>>, Fault> {
+    let mut ends = vec![None; series.len()];
+    let mut n_done = 0;
+    for chunk in chunks(series, MOST_VALUES) {
+        let batch: Vec<&Prepared> =
+            chunk.iter().filter_map(|&index| series.get(index)?.as_ref()).collect();
+        let found = launch(machine, &batch)?;
+        chunk.iter().zip(found).for_each(|(&index, found)| ends[index] = Some(found));
+        n_done += chunk.len();
+        if !hear(n_done) {
+            break;
+        }
+    }
+    Ok(ends)
+}
+
+/// The series of each launch, the longest first: searches of a warp wait for the longest of them.
+fn chunks(series: &[Option<Prepared>], most_values: usize) -> Vec<Vec<usize>> {
+    let lengths = series.iter().enumerate();
+    let lengths = lengths.filter_map(|(index, own)| Some((index, own.as_ref()?.values().len())));
+    let mut lengths: Vec<(usize, usize)> = lengths.collect();
+    lengths.sort_by(|a, b| b.1.cmp(&a.1).then(a.0.cmp(&b.0)));
+    let mut chunks: Vec<Vec<usize>> = Vec::new();
+    let mut held = 0;
+    for (index, n_values) in lengths {
+        match chunks.last_mut() {
+            Some(chunk) if held + n_values <= most_values => {
+                chunk.push(index);
+                held += n_values;
+            }
+            _ => {
+                chunks.push(vec![index]);
+                held = n_values;
+            }
+        }
+    }
+    chunks
+}
+
+fn launch(machine: &Machine, batch: &[&Prepared]) -> Result<Vec<Vec<End>>, Fault> {
+    let (mut values, mut lines): (Vec<f64>, Vec<f64>) = (Vec::new(), Vec::new());
+    let mut searches: Vec<i64> = Vec::new();
+    for series in batch {
+        let own = series.values();
+        for &dynamic in series.dynamics {
+            let words = [values.len(), own.len(), usize::from(dynamic), lines.len()];
+            searches.extend(words.map(|word| word as i64));
+        }
+        let (intercept, slope) = series.line();
+        lines.extend([intercept, slope, series.share.unwrap_or(-1.0), series.favour]);
+        values.extend(own);
+    }
+    let n_searches = searches.len() / 4;
+    let values = machine.put(&pack(&values))?;
+    let searches = machine.put(&pack(&searches))?;
+    let lines = machine.put(&pack(&lines))?;
+    let ends = machine.room(8 * 4 * n_searches)?;
+    let n_blocks = n_searches.div_ceil(PER_BLOCK);
+    let words = [
+        Word::Buffer(&values),
+        Word::Buffer(&searches),
+        Word::Buffer(&lines),
+        Word::Buffer(&ends),
+        Word::Int(n_searches as i64),
+    ];
+    machine.launch(&THETA, &[], Grid { n_blocks, n_threads: 32, shared: SHARED }, &words)?;
+    let numbers: Vec<f64> = unpack(&machine.take(&ends)?);
+    let mut found = numbers.chunks_exact(4).filter_map(|own| match *own {
+        [alpha, share, first, cost] => Some(End { alpha, share, first, cost }),
+        _ => None,
+    });
+    let of_series = batch.iter().map(|series| found.by_ref().take(series.dynamics.len()).collect());
+    Ok(of_series.collect())
+}

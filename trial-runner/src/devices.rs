@@ -1,0 +1,63 @@
+//! What this machine can train on: looked for when somebody asks, and never in the way.
+
+use serde::Serialize;
+
+use crate::cuda;
+
+/// The processor and the graphics cards of this machine.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Devices {
+    /// The processor.
+    pub cpu: Cpu,
+    /// Graphics cards that CUDA's driver tells of.
+    pub cards: Vec<Card>,
+    /// Why there are none; none where there are.
+    pub no_cards_because: Option<String>,
+    /// Whether CUDA's compiler is here, which compiles kernels for a card.
+    pub has_cuda_compiler: bool,
+}
+
+/// The processor.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Cpu {
+    /// Cores that this process may use.
+    pub cores: usize,
+    /// Bytes of memory; none where that is not known.
+    pub memory_bytes: Option<u64>,
+}
+
+/// A graphics card.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Card {
+    /// What it is called here: `cuda:0` is the first.
+    pub device: String,
+    /// What its maker calls it.
+    pub name: String,
+    /// Bytes of memory.
+    pub memory_bytes: u64,
+    /// What its processors can do, as `9.0`.
+    pub compute_capability: String,
+    /// The CUDA version that its driver knows, as `13.0`.
+    pub driver: String,
+}
+
+impl Devices {
+    /// Looks for them.
+    pub fn find() -> Self {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let cpu = Cpu { cores, memory_bytes: memory_bytes() };
+        let (cards, no_cards_because) = match cuda::cards() {
+            Ok(cards) => (cards, None),
+            Err(reason) => (Vec::new(), Some(reason)),
+        };
+        Self { cpu, cards, no_cards_because, has_cuda_compiler: cuda::has_compiler() }
+    }
+}
+
+/// The machine's memory; none where that is not known.
+pub(crate) fn memory_bytes() -> Option<u64> {
+    let told = std::fs::read_to_string("/proc/meminfo").ok()?;
+    let line = told.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
+    let kib = line.trim().trim_end_matches(" kB").parse::<u64>().ok()?;
+    Some(kib.saturating_mul(1024))
+}
