@@ -124,8 +124,8 @@ def duels(runs, problems, pair, seeds, budget, at, parallel):
 
 def duel_row(found):
     """How often the first is ahead, ties counting half; by how much its mean rank of the two is
-    lower; and the regrets of both. The mean over the problems. Seeds are drawn for each problem, one
-    fewer than it has, or few seeds would make the interval too narrow."""
+    lower; and the regrets of both. The mean over the problems. Seeds are drawn for each problem,
+    one fewer than it has, or few seeds would make the interval too narrow."""
     random = numpy.random.default_rng(0)
     drawn = [own[random.integers(len(own), size=(N_DRAWS, len(own) - 1))] for own in found]
     ahead = lambda own: (numpy.sign(own[..., 1] - own[..., 0]) / 2 + 0.5).mean(axis=-1)
