@@ -20,8 +20,8 @@ did. The libraries (tests/bench/samplers/requirements.txt) are installed from Py
 target/bench-samplers-venv unless `--python` names an interpreter that has them; SMAC3 (smac) and
 BoTorch (ax-platform) are compared where they are installed there. `--data` names a folder with real
 data: surrogates of real tasks are searched where it, or `hpo` in it, has `yahpo`, curves are read
-where it has `lcdb`, and where it has `tabular` our own learners are fitted to its tables, once, into
-`bench-fits` beside the results.
+where it has `lcdb`, and where it has `tabular` our own learners are fitted to its tables, once,
+into `bench-fits` beside the results.
 """
 
 import argparse

@@ -12,7 +12,7 @@ from .runs import OURS
 
 N_DRAWS = 1_000
 # Of two that have not run everything; fewer seeds tell nothing of a problem.
-LEAST_SEEDS = 5
+LEAST_SEEDS = 3
 # Regrets below this are the same.
 LEAST = 1e-9
 
@@ -124,9 +124,10 @@ def duels(runs, problems, pair, seeds, budget, at, parallel):
 
 def duel_row(found):
     """How often the first is ahead, ties counting half; by how much its mean rank of the two is
-    lower; and the regrets of both. The mean over the problems; seeds are drawn for each problem."""
+    lower; and the regrets of both. The mean over the problems. Seeds are drawn for each problem,
+    one fewer than it has, or few seeds would make the interval too narrow."""
     random = numpy.random.default_rng(0)
-    drawn = [own[random.integers(len(own), size=(N_DRAWS, len(own)))] for own in found]
+    drawn = [own[random.integers(len(own), size=(N_DRAWS, len(own) - 1))] for own in found]
     ahead = lambda own: (numpy.sign(own[..., 1] - own[..., 0]) / 2 + 0.5).mean(axis=-1)
     share = numpy.mean([ahead(own) for own in found])
     shares = numpy.mean([ahead(own) for own in drawn], axis=0)
