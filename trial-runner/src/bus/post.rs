@@ -22,7 +22,7 @@ use crate::runner::ATTACHED;
 const LINGER: Duration = Duration::from_millis(3);
 
 /// How much a letter holds, about, in bytes and in messages.
-const LETTER_BYTES: usize = 128 << 10;
+const LETTER_BYTES: usize = 384 << 10;
 const LETTER_MESSAGES: usize = 4_096;
 
 /// How long to wait before a letter that was not stored is sent again: at first, and at most.

@@ -455,7 +455,10 @@ fn what_runs_is_told_to_a_service_that_was_updated() {
     assert_eq!(service.await_end(key(1)), FromRunner::Done { of: key(1) });
     wait_for("the end of a runner that nobody takes", || bus.refused().is_some());
     assert_eq!((service.outcomes().len(), runs(&runs_file)), (1, 1), "nothing ran twice");
-    assert_eq!(service.n_work(), 1, "the other one is left to others");
+    // The other one is left to others, or went back where it met a request that stood already.
+    let back = FromRunner::Returned { of: key(2), reason: None };
+    let went_back = service.seen.lock().unwrap().ends.contains(&back);
+    assert_eq!(service.n_work(), u64::from(!went_back));
 }
 
 #[test]
