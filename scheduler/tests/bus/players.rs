@@ -247,9 +247,12 @@ impl Runner {
     pub(crate) fn snatch(&self, told: [FromRunner; 2]) -> (Message, FromRunner) {
         let snatched = self.runtime.block_on(async {
             let jetstream = jetstream::new(self.client.clone());
-            let consumer: PullConsumer =
+            let mut consumer: PullConsumer =
                 jetstream.get_consumer_from_stream("service", self.subjects.ends_stream()).await?;
-            // NATS serves in turn those that wait, and the scheduler was there before.
+            // NATS serves in turn those that wait, and the scheduler is to be the first of them.
+            while consumer.info().await?.num_waiting == 0 {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
             let batch = consumer.batch().max_messages(1).expires(PATIENCE);
             let mut batch = batch.messages().await?;
             for message in &told {
