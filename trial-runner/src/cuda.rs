@@ -12,7 +12,7 @@ pub(crate) mod machine;
 mod nvrtc;
 
 #[cfg(test)]
-mod shim;
+pub(crate) mod shim;
 #[cfg(test)]
 mod tests;
 

@@ -654,7 +654,7 @@ DEVICE void choose(const Task& k, const Own& own, Tree& tree, const Terms& terms
   __syncthreads();
 }
 
-// Sends rows to the children of their nodes.
+// Sends rows to the children of their nodes. Who reads other rows' nodes must wait first.
 DEVICE void part(const Task& k, const Own& own, const Tree& tree, int depth) {
   const int first = (1 << depth) - 1;
   for (i64 i = threadIdx.x; i < k.n_rows; i += THREADS) {
@@ -666,7 +666,6 @@ DEVICE void part(const Task& k, const Own& own, const Tree& tree, int depth) {
                          (tree.missing_left[node] && code == own.columns[f].missing);
     own.nodes[i] = (unsigned short)(2 * node + (is_left ? 1 : 2));
   }
-  __syncthreads();
 }
 
 // Keeps the splits that growing best-first would make: boost/grow.rs's order. One thread.
