@@ -122,8 +122,11 @@ fn cuda_s_compiler_takes_the_same_text() {
     assert!(wrong.to_string().contains("grouped.cu"), "{wrong}");
 }
 
+/// What a kernel is specialised by.
+type Specialised = Vec<(&'static str, i64)>;
+
 /// Every kernel and what it is specialised by, each with a name.
-fn shipped() -> Vec<(String, Kernel, Vec<(&'static str, i64)>)> {
+fn shipped() -> Vec<(String, Kernel, Specialised)> {
     let boosted = boost::shapes().map(|shape| {
         let word = if shape.is_wide { "wide" } else { "narrow" };
         let name = format!("boost {word} {}", shape.depth);
