@@ -15,7 +15,7 @@ mod nvrtc;
 mod theta;
 
 #[cfg(test)]
-mod shim;
+pub(crate) mod shim;
 #[cfg(test)]
 mod tests;
 

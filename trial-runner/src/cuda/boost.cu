@@ -654,7 +654,8 @@ DEVICE void choose(const Task& k, const Own& own, Tree& tree, const Terms& terms
   __syncthreads();
 }
 
-// Sends rows to the children of their nodes.
+// Sends rows to the children of their nodes. Who reads other rows' nodes, or changes splits, must
+// wait first.
 DEVICE void part(const Task& k, const Own& own, const Tree& tree, int depth) {
   const int first = (1 << depth) - 1;
   for (i64 i = threadIdx.x; i < k.n_rows; i += THREADS) {
@@ -666,7 +667,6 @@ DEVICE void part(const Task& k, const Own& own, const Tree& tree, int depth) {
                          (tree.missing_left[node] && code == own.columns[f].missing);
     own.nodes[i] = (unsigned short)(2 * node + (is_left ? 1 : 2));
   }
-  __syncthreads();
 }
 
 // Keeps the splits that growing best-first would make: boost/grow.rs's order. One thread.
@@ -699,6 +699,7 @@ DEVICE void prune(const Task& k, Tree& tree) {
 // Gives leaves their values, and adds them to the scores of all rows.
 DEVICE void say(const Task& k, const Own& own, Tree& tree, const Terms& terms, i64 c) {
   if (tree.n_splits + 1 > k.max_leaves) {
+    __syncthreads();
     if (threadIdx.x == 0) prune(k, tree);
     __syncthreads();
     for (i64 i = threadIdx.x; i < k.n_rows; i += THREADS) {

@@ -50,6 +50,12 @@ pub(crate) fn search(
     Ok(ends)
 }
 
+/// Every kernel that may be launched, and what it is specialised by.
+#[cfg(test)]
+pub(super) fn shipped() -> Vec<(Kernel, Vec<(&'static str, i64)>)> {
+    [1, 2, 4].map(|widest| (ETS, vec![("WIDEST", widest)])).into()
+}
+
 /// A form and how many phases its season has: what a launch has in common.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Kind {

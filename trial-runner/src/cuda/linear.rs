@@ -298,6 +298,14 @@ impl Laid {
     }
 }
 
+/// Every kernel that may be launched, and what it is specialised by.
+#[cfg(test)]
+pub(super) fn shipped() -> Vec<(Kernel, Vec<(&'static str, i64)>)> {
+    let plain = [GRAM, SPLIT, RIDGE].map(|kernel| (kernel, Vec::new()));
+    let nets = [1, 2, 4].map(|columns| (NET, vec![("COLUMNS", columns)]));
+    plain.into_iter().chain(nets).collect()
+}
+
 /// Penalties by their share of the absolute part, alphas falling: their order, and the range and the
 /// share of each.
 fn shares(penalties: &[Penalty]) -> (Vec<usize>, Vec<(Range<usize>, f64)>) {

@@ -1,9 +1,9 @@
 //! The shim, the compiler, and what every kernel shares.
 
-use super::boost;
 use super::machine::{Fault, Grid, Kernel, Machine, Word, pack, unpack};
 use super::nvrtc;
 use super::shim::Shim;
+use super::{boost, ets, linear, theta};
 use crate::boost::exp::exp;
 
 /// Sums e^x in groups, with shared memory, barriers and shuffles.
@@ -122,25 +122,37 @@ fn cuda_s_compiler_takes_the_same_text() {
     assert!(wrong.to_string().contains("grouped.cu"), "{wrong}");
 }
 
+/// What a kernel is specialised by.
+type Specialised = Vec<(&'static str, i64)>;
+
+/// Every kernel and what it is specialised by, each with a name.
+fn shipped() -> Vec<(String, Kernel, Specialised)> {
+    let boosted = boost::shapes().map(|shape| {
+        let word = if shape.is_wide { "wide" } else { "narrow" };
+        let name = format!("boost {word} {}", shape.depth);
+        (name, boost::KERNEL, boost::defines(shape).to_vec())
+    });
+    let others = [linear::shipped(), ets::shipped(), theta::shipped()].concat();
+    let others = others.into_iter().map(|(kernel, defines)| {
+        let values = defines.iter().map(|(_, value)| format!(" {value}"));
+        (format!("{}{}", kernel.name, values.collect::<String>()), kernel, defines)
+    });
+    boosted.chain(others).collect()
+}
+
 /// What the compiler makes of every kernel and shape that is shipped.
 fn table() -> String {
     let mut lines = String::from("kernel          sm  registers  stack  spilled  shared\n");
-    for shape in boost::shapes() {
-        let defines = boost::defines(shape);
-        let word = if shape.is_wide { "wide" } else { "narrow" };
-        let name = format!("boost {word} {}", shape.depth);
+    for (name, kernel, defines) in shipped() {
         for architecture in [80, 90] {
-            let compiled = nvrtc::compile(&boost::KERNEL, &defines, architecture).unwrap();
+            let compiled = nvrtc::compile(&kernel, &defines, architecture).unwrap();
             assert!(!compiled.log.contains("warning"), "{}", compiled.log);
             let log = &compiled.log;
-            let [stack, stores, loads, registers, shared] = [
-                "bytes stack frame",
-                "bytes spill stores",
-                "bytes spill loads",
-                "registers",
-                "bytes smem",
-            ]
-            .map(|what| before(log, what));
+            let [stack, stores, loads, registers] =
+                ["bytes stack frame", "bytes spill stores", "bytes spill loads", "registers"]
+                    .map(|what| before(log, what));
+            let has_shared = log.contains("bytes smem");
+            let shared = if has_shared { before(log, "bytes smem") } else { 0 };
             let spilled = stores.max(loads);
             lines += &format!(
                 "{name:<15} {architecture}  {registers:>9}  {stack:>5}  {spilled:>7}  {shared:>6}\n"
@@ -150,7 +162,7 @@ fn table() -> String {
     lines
 }
 
-/// The number before some words of the compiler's log.
+/// The number before some words of the compiler's log, the first of several.
 fn before(log: &str, what: &str) -> usize {
     let head = log.split(what).next().filter(|head| head.len() < log.len());
     let number = head.and_then(|head| head.split_whitespace().last());

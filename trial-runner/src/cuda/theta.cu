@@ -32,8 +32,8 @@ struct Solved {
   double alpha, share, first, cost;
 };
 
-// Sums of products over the steps that count: of the weight of the first level, the pull of the line,
-// and what the smoothing from 0 leaves of the value.
+// Sums of products over the steps that count: of the weight of the first level, the pull of the
+// line, and what the smoothing from 0 leaves of the value.
 struct Products {
   double weight_weight, weight_pull, pull_pull, weight_rest, pull_rest, rest_rest;
 };

@@ -41,6 +41,12 @@ pub(crate) fn search(
     Ok(ends)
 }
 
+/// Every kernel that may be launched, and what it is specialised by.
+#[cfg(test)]
+pub(super) fn shipped() -> Vec<(Kernel, Vec<(&'static str, i64)>)> {
+    vec![(THETA, Vec::new())]
+}
+
 /// The series of each launch, the longest first: searches of a warp wait for the longest of them.
 fn chunks(series: &[Option<Prepared>], most_values: usize) -> Vec<Vec<usize>> {
     let lengths = series.iter().enumerate();

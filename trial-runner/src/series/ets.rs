@@ -7,6 +7,8 @@
 //! estimated (R drops them); a series too short for a form takes a simpler one. Read `ets/form.rs`,
 //! then `ets/recursion.rs`.
 
+// Launchers stand before the runner that will use them.
+#[allow(dead_code)]
 pub(crate) mod batch;
 mod choice;
 pub(crate) mod form;

@@ -4,6 +4,8 @@
 //! With `early_stopping_rounds` a tenth of the rows is held out, drawn by the seed; the trees after
 //! the best round are dropped. Configurations that differ in `n_estimators` alone are one fit.
 
+#[allow(dead_code)] // stands before the runner that will use it
+mod ahead;
 mod plant;
 mod recipe;
 #[cfg(test)]
@@ -11,6 +13,7 @@ mod tests;
 
 use std::cell::RefCell;
 use std::ops::ControlFlow;
+use std::sync::{Arc, OnceLock};
 
 use fleetfit_search_spaces::seed::mix;
 use rand::SeedableRng;
@@ -78,24 +81,30 @@ struct Path<'a> {
     candidates: Vec<usize>,
 }
 
-impl Path<'_> {
-    fn walk(self, told: &mut dyn FnMut(usize, Result<&Predictions, &FitError>)) {
-        let (trials, fold) = (self.trials, &self.trials.folds[self.fold]);
-        let stop = trials.begin();
-        // Those with a reason of their own, and those that are left: trees and candidate.
+/// What they have in common, and what each of them wants.
+struct Family {
+    /// Trees and candidate, fewest first; those with a reason of their own are left out.
+    wanted: Vec<(usize, usize)>,
+    /// Whose fit answers for all.
+    longest: usize,
+    recipe: Recipe,
+    answer: Answer,
+    is_constant: bool,
+}
+
+impl Family {
+    /// None where nobody is left.
+    fn read(
+        trials: &Trials<'_>,
+        fold: usize,
+        candidates: Vec<usize>,
+        told: &mut dyn FnMut(usize, Result<&Predictions, &FitError>),
+    ) -> Option<Self> {
         let mut wanted: Vec<(usize, usize)> = Vec::new();
-        let mut longest: Option<(Fit<'_>, Recipe)> = None;
+        let mut longest: Option<(usize, Recipe)> = None;
         let mut answer = None;
-        for index in self.candidates {
-            let candidate = &trials.candidates[index];
-            let job = Fit {
-                frame: trials.frame,
-                rows: &fold.train,
-                parameters: candidate.parameters,
-                seed: candidate.seed_of(self.fold),
-                stop: &stop,
-                spare: trials.spare,
-            };
+        for index in candidates {
+            let job = trials.fit((index, fold), trials.stop);
             let read = Lesson::read(&job).and_then(|lesson| {
                 let recipe = Recipe::read(&Parameters(job.parameters), &lesson)?;
                 answer.get_or_insert_with(|| (lesson.answer(), lesson.is_constant()));
@@ -108,15 +117,26 @@ impl Path<'_> {
                     wanted.push((n_trees, index));
                     let most = longest.as_ref().map_or(0, |own| own.1.settings.n_estimators);
                     if n_trees > most {
-                        longest = Some((job, recipe));
+                        longest = Some((index, recipe));
                     }
                 }
             }
         }
-        let (Some((job, recipe)), Some((answer, is_constant))) = (longest, answer) else {
+        wanted.sort_unstable();
+        let ((longest, recipe), (answer, is_constant)) = longest.zip(answer)?;
+        Some(Self { wanted, longest, recipe, answer, is_constant })
+    }
+}
+
+impl Path<'_> {
+    fn walk(self, told: &mut dyn FnMut(usize, Result<&Predictions, &FitError>)) {
+        let (trials, fold) = (self.trials, &self.trials.folds[self.fold]);
+        let stop = trials.begin();
+        let Some(family) = Family::read(trials, self.fold, self.candidates, told) else {
             return;
         };
-        wanted.sort_unstable();
+        let Family { wanted, longest, recipe, answer, is_constant } = family;
+        let job = trials.fit((longest, self.fold), &stop);
         let mut wanted = wanted.into_iter().peekable();
         let n_rows = fold.validate.len();
         let told_all = if is_constant {
@@ -149,7 +169,7 @@ fn path(
 ) -> Result<Vec<f64>, FitError> {
     let loan = borrow(job);
     let n_threads = 1 + loan.n_threads();
-    let place = trials.laid_out.tables.place_among(recipe.max_bin, MAX_TABLES);
+    let place = trials.table_place(recipe);
     let table = place.get_or_init(|| table(job.frame, recipe.max_bin, n_threads));
     let mut class = Class::sit(job, Lesson::read(job)?, recipe, n_threads);
     class.watched.extend_from_slice(watched);
@@ -165,6 +185,13 @@ fn path(
     }
     debug_assert_eq!(last.len(), watched.len() * n_scores);
     Ok(last)
+}
+
+impl Trials<'_> {
+    /// Where the binned features of a recipe stand.
+    fn table_place(&self, recipe: &Recipe) -> Arc<OnceLock<Table>> {
+        self.laid_out.tables.place_among(recipe.max_bin, MAX_TABLES)
+    }
 }
 
 /// What scores of rows say.
@@ -251,6 +278,21 @@ impl Class {
         }
     }
 
+    /// The fit, that tells of the watched rows.
+    fn job<'a>(&'a self, table: &'a Table, settings: &'a Settings, stop: &'a Stop) -> Job<'a> {
+        Job {
+            table,
+            targets: &self.targets,
+            weights: self.weights.as_deref(),
+            rows: &self.rows,
+            watched: &self.watched,
+            settings,
+            seed: self.seed,
+            stop,
+            n_threads: self.n_threads,
+        }
+    }
+
     /// Fits; `hear` is told the scores of the watched rows after every round, of the best round so
     /// far where it stops early, and says whether to go on. The trees, and how many rounds of them
     /// count.
@@ -264,17 +306,7 @@ impl Class {
         let settings: &Settings = &recipe.settings;
         let n_scores = settings.loss.n_scores();
         let watched: Vec<u32> = self.watched.iter().chain(&self.held_out).copied().collect();
-        let job = Job {
-            table,
-            targets: &self.targets,
-            weights: self.weights.as_deref(),
-            rows: &self.rows,
-            watched: &watched,
-            settings,
-            seed: self.seed,
-            stop,
-            n_threads: self.n_threads,
-        };
+        let job = Job { watched: &watched, ..self.job(table, settings, stop) };
         let patience = recipe.early_stopping.filter(|_| !self.held_out.is_empty());
         let mut best = Best { loss: f64::INFINITY, n_rounds: 0, scores: Vec::new() };
         let mut n_last = 0;

@@ -31,7 +31,8 @@ pub(super) fn try_families(
     }
 }
 
-fn kin(one: &Candidate<'_>, other: &Candidate<'_>) -> bool {
+/// Whether one fit answers for both.
+pub(super) fn kin(one: &Candidate<'_>, other: &Candidate<'_>) -> bool {
     let others = |candidate: &Candidate<'_>| {
         let all = candidate.parameters.0.iter();
         all.filter(|(name, _)| name != N_ESTIMATORS).cloned().collect::<Vec<_>>()

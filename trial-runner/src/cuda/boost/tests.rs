@@ -221,3 +221,80 @@ fn without_room_in_shared_memory_the_device_s_serves() {
         check(shim, &limits, 200, 60, &kinds);
     }
 }
+
+/// Fits of two data sets, in whatever order and company.
+fn company<'a>(all: &'a [Data], settings: &'a [Settings], stop: &'a Stop) -> Vec<Wish<'a>> {
+    let of = |data: &'a Data| {
+        settings.iter().map(|settings| Wish { job: data.job(settings, false, stop), marks: &[3] })
+    };
+    all.iter().flat_map(of).collect()
+}
+
+#[test]
+fn company_order_and_memory_change_nothing() {
+    let stop = Stop::default();
+    let all = [data_for(Loss::Squared, 90, 12, 1), data_for(Loss::Squared, 150, 20, 2)];
+    let settings = [2, 1, 3].map(|max_depth| Settings {
+        max_depth: Some(max_depth),
+        n_estimators: 3,
+        ..SETTINGS
+    });
+    let wishes = company(&all, &settings, &stop);
+    agrees(Shim::default(), &LIMITS, &wishes);
+    let alone: Vec<Scores> = wishes.iter().map(oracle).collect();
+    let backwards: Vec<Wish<'_>> = wishes.iter().rev().copied().collect();
+    let many = Limits { n_processors: 3, ..LIMITS };
+    // Too little for all at once, enough for each.
+    let tight = Shim { max_bytes: Some(10_000), ..Shim::default() };
+    let sizes: Vec<Size> = backwards.iter().map(size).collect();
+    let launches = plan::plan(&sizes, &many);
+    assert_eq!(launches.len(), 1);
+    let machine = Machine::Shim(tight);
+    let whole = Batch::new(&machine, &backwards, &launches[0]).and_then(Batch::run);
+    assert_eq!(whole, Err(Fault::OutOfMemory));
+    for (shim, limits) in [(Shim::default(), many), (tight, many)] {
+        let told = run(shim, &limits, &backwards);
+        for (expected, own) in alone.iter().rev().zip(told) {
+            assert_eq!(own.unwrap().unwrap(), *expected);
+        }
+    }
+    let none = Shim { max_bytes: Some(1_000), ..Shim::default() };
+    for own in run(none, &LIMITS, &wishes) {
+        assert_eq!(own.unwrap(), Err(Fault::OutOfMemory), "it is told to whom there is no room");
+    }
+}
+
+#[test]
+fn whoever_has_heard_enough_hears_no_more() {
+    let stop = Stop::default();
+    let all = [data_for(Loss::Squared, 60, 8, 1)];
+    let settings = [Settings { n_estimators: 1, ..SETTINGS }; 4];
+    let wishes = company(&all, &settings, &stop);
+    let mut n_heard = 0;
+    fit_all(&Machine::Shim(Shim::default()), &LIMITS, &wishes, &mut |_, _| {
+        n_heard += 1;
+        if n_heard == 2 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    })
+    .unwrap();
+    assert_eq!(n_heard, 2);
+}
+
+#[test]
+fn what_is_not_taken_is_left_to_the_cpu() {
+    let stop = Stop::default();
+    let data = data_for(Loss::Squared, 60, 8, 1);
+    let takes = |settings: Settings| takes(&data.job(&settings, false, &stop));
+    assert!(takes(SETTINGS));
+    assert!(takes(Settings { max_depth: Some(8), num_leaves: 2, ..SETTINGS }));
+    for settings in [
+        Settings { max_depth: None, ..SETTINGS },
+        Settings { max_depth: Some(9), ..SETTINGS },
+        Settings { loss: Loss::Absolute, ..SETTINGS },
+        Settings { loss: Loss::Quantile { level: 0.3 }, ..SETTINGS },
+    ] {
+        assert!(!takes(settings), "{settings:?}");
+    }
+    let words = Raw::Words { codes: &[0, 1, 0, 1], n_levels: 2 };
+    let table = Table::new(&[words], 4, 8, 1);
+    assert!(!super::takes(&Job { table: &table, ..data.job(&SETTINGS, false, &stop) }));
+}

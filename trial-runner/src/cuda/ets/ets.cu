@@ -5,14 +5,17 @@
 // and ends. A search looks at each place once: the sum and the equations come from one walk. Nobody
 // gives up for a rival. Trends are added or none; logarithms are own sums and products.
 //
-// A search is done by LANES lanes of a warp, which run in step with the others of their warp; lane l
+// A search is done by LANES lanes of a warp, in step with the other searches of the warp; lane l
 // owns the columns l, l + LANES, … of the equations. One block is one warp. Shared memory: `room`
 // numbers for each of its 32 / LANES searches. Compiled in: WIDEST, the columns of a lane at most.
+// One file, because a kernel includes nothing but kernel.h.
 #include "kernel.h"
 
 #ifndef WIDEST
 #define WIDEST 2
 #endif
+// Not inlined: the registers of one are free for the next.
+#define CALLED static __device__ __noinline__
 #define EVERYONE 0xffffffffu
 #define LANES 8
 #define BLOCK 16
@@ -32,7 +35,8 @@ struct EtsArguments {
   const double* starts;    // per search: level, trend, the first season
   const i64* searches;     // 5 words: first value, how many, side (1 follows, 0 stays), place in
                            // `starts`, place in `ends`
-  double* ends;            // per search: sum, alpha, shares of beta and gamma, phi, level, trend, seasons
+  double* ends;            // per search: sum, alpha, shares of beta and gamma, phi, level, trend,
+                           // seasons
   i64 n_searches;
   i64 season;              // phases, 0 for none
   i64 trend;               // NONE or ADD
@@ -112,14 +116,17 @@ DEVICE double total_of(double squares, const Means& means, i64 n, bool is_relati
   return is_finite(total) ? total : infinity();
 }
 
-// One step of the recursion.
+// One step of the recursion. Divisions are slow: what is divided by is inverted once.
 struct Step {
   double next, mean, error, error_of_level, error_of_season;
+  double per_next, per_season, per_mean;
 };
 
 DEVICE Step step_of(const Form& form, double value, double level, double fade, double season) {
   Step step;
   step.next = form.trend == NONE ? level : level + fade;
+  step.per_next = form.kind == MUL ? 1.0 / step.next : 0.0;
+  step.per_season = form.kind == MUL ? 1.0 / season : 0.0;
   if (form.kind == NONE) {
     step.mean = step.next;
     step.error_of_level = value - step.next;
@@ -128,15 +135,18 @@ DEVICE Step step_of(const Form& form, double value, double level, double fade, d
     step.error_of_level = value - season - step.next;
   } else {
     step.mean = step.next * season;
-    step.error_of_level = value / season - step.next;
+    step.error_of_level = value * step.per_season - step.next;
   }
   step.error = value - step.mean;
-  step.error_of_season = form.kind == MUL ? value / step.next - season : step.error;
+  step.error_of_season = form.kind == MUL ? value * step.per_next - season : step.error;
+  step.per_mean = !form.is_relative  ? 0.0
+                  : form.kind == MUL ? step.per_next * step.per_season
+                                     : 1.0 / step.mean;
   return step;
 }
 
 // The sum at some numbers; the ring of a lane's season has its phases LANES apart.
-static __device__ __noinline__ double run(const Form& form, const double* y, i64 n, const double* numbers,
+CALLED double run(const Form& form, const double* y, i64 n, const double* numbers,
                   const double* seasons, double* ring) {
   const double alpha = numbers[ALPHA], beta = alpha * numbers[BETA];
   const double gamma = (1.0 - alpha) * numbers[GAMMA], phi = numbers[PHI];
@@ -150,7 +160,7 @@ static __device__ __noinline__ double run(const Form& form, const double* y, i64
   for (i64 t = 0; t < n; ++t) {
     const double season = form.kind == NONE ? 0.0 : ring[phase * LANES], fade = phi * trend;
     const Step step = step_of(form, y[t], level, fade, season);
-    const double error = form.is_relative ? step.error / step.mean : step.error;
+    const double error = form.is_relative ? step.error * step.per_mean : step.error;
     squares += error * error;
     if (form.is_relative) scale(&means, step.mean);
     if (form.kind != NONE) ring[phase * LANES] = season + gamma * step.error_of_season;
@@ -222,7 +232,7 @@ struct Units {
 
 // The sum at the place `which`, and its equations: products of all columns with each other and with
 // the residual, which is the column n. Infinite where a number left the range.
-static __device__ __noinline__ double evaluate(const Form& form, const Columns& columns, const double* y, i64 n,
+CALLED double evaluate(const Form& form, const Columns& columns, const double* y, i64 n,
                        i64 n_longest, const Room& room, int which, bool is_wanted, i64 lane) {
   const i64 stride = columns.stride, width = stride / LANES;
   const double* const numbers = room.numbers[which];
@@ -267,12 +277,11 @@ static __device__ __noinline__ double evaluate(const Form& form, const Columns& 
       const double value = is_there ? y[t] : 0.0;
       const double season = form.kind == NONE ? 0.0 : room.ring[phase], fade = phi * trend;
       const Step step = step_of(form, value, level, fade, season);
-      const double of_mean = form.is_relative ? 1.0 / step.mean : 0.0;
+      const double of_mean = step.per_mean;
       const double of_residual = form.is_relative ? -value * of_mean * of_mean : -1.0;
       const double residual = form.is_relative ? step.error * of_mean : step.error;
-      const double error_by_season = form.kind == MUL ? value / (season * season) : 1.0;
-      const double season_by_next =
-          form.kind == MUL ? gamma * value / (step.next * step.next) : gamma;
+      const double error_by_season = value * step.per_season * step.per_season;
+      const double season_by_next = gamma * value * step.per_next * step.per_next;
       // Each lane knows the whole season, so all have read it before one of them moves it.
       __syncwarp();
       for (int k = 0; k < WIDEST; ++k) {
@@ -402,7 +411,7 @@ DEVICE bool solve_free(const Columns& columns, const Room& room, const double* p
 
 // The damped step inside the box; the share of the squares that is expected to be left after it,
 // negative infinity where there is no solution.
-static __device__ __noinline__ double solve(const Columns& columns, const Room& room, int current, double most_beta,
+CALLED double solve(const Columns& columns, const Room& room, int current, double most_beta,
                     double damping, bool is_wanted, i64 lane) {
   const i64 n = columns.n, stride = columns.stride;
   const double* const products = room.products[current];
@@ -469,7 +478,8 @@ static __device__ __noinline__ double solve(const Columns& columns, const Room& 
 DEVICE void move(const Form& form, const Columns& columns, const Room& room, int current,
                  double most_beta, i64 lane) {
   const int other = 1 - current;
-  for (i64 at = lane; at < N_NUMBERS; at += LANES) room.numbers[other][at] = room.numbers[current][at];
+  for (i64 at = lane; at < N_NUMBERS; at += LANES)
+    room.numbers[other][at] = room.numbers[current][at];
   const i64 n_searched = columns.n - columns.seasons;
   for (i64 phase = lane; phase < form.season; phase += LANES) {
     double to = room.seasons[current][phase];
@@ -492,7 +502,8 @@ DEVICE void move(const Form& form, const Columns& columns, const Room& room, int
 // Goes down from the current place until a step promises less than `gain`; which place is current
 // then, and its sum.
 DEVICE int descend(const Form& form, i64 n_seasons, const double* y, i64 n, i64 n_longest,
-                   const Room& room, int current, double gain, bool is_there, double* sum, i64 lane) {
+                   const Room& room, int current, double gain, bool is_there, double* sum,
+                   i64 lane) {
   const Columns columns = columns_of(form, n_seasons);
   const double share = (double)n / 500.0, most_beta = clamp(share, 0.1, SHARE_HIGH);
   *sum = evaluate(form, columns, y, n, n_longest, room, current, is_there, lane);
@@ -555,7 +566,8 @@ DEVICE void begin(const Form& form, const EtsArguments& a, const i64* own, const
   numbers[GAMMA] = form.kind == NONE ? 0.0 : best / per_gamma % 2 == 0 ? 0.02 : 0.3;
   if (lane == 0)
     for (int at = 0; at < N_NUMBERS; ++at) room.numbers[0][at] = numbers[at];
-  for (i64 phase = lane; phase < form.season; phase += LANES) room.seasons[0][phase] = seasons[phase];
+  for (i64 phase = lane; phase < form.season; phase += LANES)
+    room.seasons[0][phase] = seasons[phase];
   __syncwarp();
 }
 

@@ -25,7 +25,8 @@ fn series(season: usize, n_values: usize) -> Vec<Vec<f64>> {
         let mut level = 0.0;
         let value = |t: usize| {
             level += 0.4 * draw();
-            let swing = ((t % season) as f64 / season as f64 * 6.283).sin() * (index % 5) as f64;
+            let swing = ((t % season) as f64 / season as f64 * std::f64::consts::TAU).sin()
+                * (index % 5) as f64;
             shift + level + slope * t as f64 + swing + draw()
         };
         (0..n).map(value).collect()

@@ -1,7 +1,7 @@
 // Sums of products of all pairs of columns over the rows of one class: rows that train and validate
 // in the same folds.
 //
-// One block a class, of any number of threads. A thread keeps a tile of 4 × 4 sums in registers while
+// One block a class, of any number of threads. A thread keeps 4 × 4 sums in registers while
 // ROWS rows at a time pass by in shared memory (ROWS · width numbers). The order of additions is
 // that of the rows, whatever the grid.
 #include "kernel.h"

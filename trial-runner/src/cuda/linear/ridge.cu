@@ -2,8 +2,8 @@
 //
 // The CPU's trainer/linear/tridiagonal.rs brings the system to tridiagonal form once; here the sums
 // over the validating rows are turned by the same reflections, so that an alpha costs one walk and
-// one quadratic form and never leaves that basis. A thread owns a column while it is turned, then an
-// alpha. NaN is told where digits would be lost: the CPU has to do those.
+// one quadratic form and never leaves that basis. A thread owns a column while it is turned, then
+// an alpha. NaN is told where digits would be lost: the CPU has to do those.
 //
 // One block a fold, of at least as many threads as features, of which the first lanes take alphas.
 // Shared memory: n × n numbers, as many again or 2 · n · lanes if that is more, and 7 · n.

@@ -12,8 +12,8 @@ struct SplitArguments {
   const double* sums;   // of the classes of all entities
   const i64* entities;  // 6 words: first sums, width, column of the target, its shift (bits), first
                         // feature, how many features there may be
-  const i64* features;  // 6 words: column, column of holes or -1, the first and the end of the group
-                        // of words or -1, raw zero, raw scale (bits)
+  const i64* features;  // 6 words: column, column of holes or -1, the first and the end of the
+                        // group of words or -1, raw zero, raw scale (bits)
   const i64* splits;    // 4 words: entity, bits of the classes that train, that validate, place
   double* systems;      // 8 numbers (below), moments, validating moments, Gram, validating Gram
   i64 is_standard;      // whether features are scaled to a deviation of 1
