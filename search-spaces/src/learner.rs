@@ -270,7 +270,7 @@ impl Learner {
         alias::translated(self, name, value)
     }
 
-    /// Whether this is what the learner does where the parameter is left out, whatever the task.
+    /// Whether this may be what the learner does where the parameter is left out, for some task.
     pub(crate) fn is_usual(self, name: &str, value: &Value) -> bool {
         self.parameter(name).is_some_and(|own| match (&own.default, &own.kind) {
             (Some(usual), _) => match (usual.as_f64(), value.as_f64()) {
@@ -281,6 +281,10 @@ impl Learner {
                 // The first word of each; no word is for both.
                 let words = [classes.first(), numbers.first()];
                 matches!(value, Value::Text(text) if words.contains(&Some(&text.as_str())))
+            }
+            (None, ParameterKind::Share(words)) => {
+                // Which of them is usual depends on the task; seeds may be shared by more.
+                matches!(value, Value::Text(text) if text == NONE || words.contains(&text.as_str()))
             }
             (None, _) => matches!(value, Value::Text(text) if text == NONE),
         })

@@ -48,6 +48,10 @@ def main():
     parser.add_argument("--part", choices=PARTS, action="append")
     parser.add_argument("--quick", action="store_true", help="about a tenth of the work")
     parser.add_argument("--data", type=pathlib.Path, help="a folder with panels and tabular")
+    parser.add_argument("--sets", nargs="+", metavar="NAME",
+                        help="of the part forecasting: sets whose names begin so")
+    parser.add_argument("--methods", nargs="+", metavar="NAME",
+                        help="of the part forecasting: ets, theta, theta-auto, arima")
     parser.add_argument("--entities", type=int, help="of the parts boosting, forests and fleet")
     parser.add_argument("--binary", help="an executable that is built already")
     parser.add_argument("--python", help="an interpreter that has the libraries")

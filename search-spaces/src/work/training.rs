@@ -102,7 +102,8 @@ impl Training {
 
     /// A number that trainings have in common which differ in nothing but their learner's
     /// [path](Learner::path): one fit answers for all of them, so they share their seeds and travel
-    /// together. A default that is written out changes nothing. It never changes between versions.
+    /// together. A default that is written out changes nothing; where it depends on the task, neither
+    /// does that of another one. It never changes between versions.
     pub fn kin(&self) -> u64 {
         let path = self.learner.path();
         let is_usual = |name: &str, setting: &Setting| match setting {
@@ -147,6 +148,9 @@ mod tests {
         assert_ne!(small, boosting(r#"{"max_depth": 3, "reg_alpha": 0.5}"#));
         let forest = |json| kin(Learner::RandomForest, json);
         assert_eq!(forest(r#"{"criterion": "gini", "bootstrap": true}"#), forest("{}"));
+        assert_eq!(forest(r#"{"max_features": "sqrt"}"#), forest(r#"{"max_features": "all"}"#));
+        assert_eq!(forest(r#"{"max_features": "all"}"#), forest("{}"));
+        assert_ne!(forest(r#"{"max_features": 0.5}"#), forest("{}"));
         assert_ne!(forest(r#"{"bootstrap": false}"#), forest("{}"));
         // As it is on people's disks: a winner's model is fitted with the seed that it was found by.
         assert_eq!(small, KNOWN);

@@ -161,7 +161,11 @@ def run(bench):
 
 def compare(bench, below):
     for name, season, series, one_in in sets(bench):
-        for learner, space, peer in METHODS.values():
+        if bench.sets and not name.startswith(tuple(bench.sets)):
+            continue
+        for method, (learner, space, peer) in METHODS.items():
+            if bench.methods and method not in bench.methods:
+                continue
             seconds, cpu, said = ours(bench, learner, space, season, series)
             chosen = range(0, len(series), one_in[peer])
             tasks = [(peer, season, *series[index][:1], len(series[index][1])) for index in chosen]

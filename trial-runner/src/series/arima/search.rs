@@ -2,8 +2,10 @@
 //!
 //! Candidates are fitted by exact likelihood where the series is short (at most 150 values and 12
 //! steps a season), by conditional least squares otherwise; the best is fitted exactly. Deviations:
-//! a candidate begins at the best model so far, and a model that reaches back further than
-//! [`FARTHEST_EXACT`] steps is fitted conditionally throughout.
+//! a candidate begins at the best model so far; a model that reaches back further than
+//! [`FARTHEST_EXACT`] steps is fitted conditionally throughout; and where the likeliest coefficients
+//! of the best lie too near to the unit circle, its conditional ones are taken, in short series where
+//! nothing but differences would be left.
 
 use super::conditional::{self, Conditional};
 use super::exact::{self, Exact, Model};
@@ -60,6 +62,8 @@ pub(super) struct Search<'a> {
     exact: exact::Buffers,
     conditional: conditional::Buffers,
     tried: Vec<Candidate>,
+    /// Whether a model whose likeliest coefficients are refused is taken by its conditional fit.
+    is_lenient: bool,
 }
 
 /// The steps from the best model to its neighbours: ar, ma, seasonal ar, seasonal ma.
@@ -95,24 +99,31 @@ impl<'a> Search<'a> {
             exact: exact::Buffers::default(),
             conditional: conditional::Buffers::default(),
             tried: Vec::new(),
+            is_lenient: !bounds.is_exact,
         }
     }
 
     /// Searches, and fits the best model once more.
     pub(super) fn run(mut self) -> Result<Chosen, Stopped> {
-        let best = self.choose()?;
-        self.tried.sort_by(|a, b| a.criterion.total_cmp(&b.criterion));
-        let tried = std::mem::take(&mut self.tried);
+        let mut best = self.choose()?;
         if self.bounds.is_exact {
+            let was_refused = |candidate: &Candidate| candidate.criterion.is_infinite();
+            if best.shape == Shape::default() && self.tried.iter().any(was_refused) {
+                self.is_lenient = true;
+                self.tried.clear();
+                best = self.choose()?;
+            }
             return Ok(self.finished(&best, true));
         }
+        self.tried.sort_by(|a, b| a.criterion.total_cmp(&b.criterion));
+        let tried = std::mem::take(&mut self.tried);
         for candidate in tried.iter().filter(|candidate| candidate.criterion.is_finite()) {
             let span =
                 candidate.shape.ar_span(self.season).max(candidate.shape.ma_span(self.season));
             if span > FARTHEST_EXACT {
                 return Ok(self.finished(candidate, false));
             }
-            let refitted = self.likeliest(candidate.has_mean, &candidate.factors, f64::INFINITY)?;
+            let refitted = self.refitted(candidate.has_mean, &candidate.factors, f64::INFINITY)?;
             if refitted.criterion.is_finite() {
                 return Ok(self.finished(&refitted, true));
             }
@@ -204,7 +215,7 @@ impl<'a> Search<'a> {
         let candidate = if self.bounds.is_exact {
             let start = quick.map_or(start, |quick| quick.factors);
             let best = from.map_or(f64::INFINITY, |from| from.criterion);
-            self.likeliest(has_mean, &start, best)?
+            self.refitted(has_mean, &start, best)?
         } else {
             self.quick(shape, has_mean, quick)
         };
@@ -267,6 +278,31 @@ impl<'a> Search<'a> {
             candidate.criterion = self.criterion(deviance, &found.factors, has_mean);
         }
         Ok(candidate)
+    }
+
+    /// A candidate from its exact fit, or as it is where that is refused and leniency asked for.
+    fn refitted(
+        &mut self,
+        has_mean: bool,
+        start: &Factors,
+        best: f64,
+    ) -> Result<Candidate, Stopped> {
+        let likeliest = self.likeliest(has_mean, start, best)?;
+        if self.is_lenient && likeliest.criterion.is_infinite() {
+            return Ok(self.judged(has_mean, start));
+        }
+        Ok(likeliest)
+    }
+
+    /// A candidate as it is, by its exact likelihood.
+    fn judged(&mut self, has_mean: bool, factors: &Factors) -> Candidate {
+        let w = if has_mean { &self.centred } else { self.w };
+        let model = Model { w, season: self.season, factors, has_mean };
+        let criterion = self.exact.evaluate(&model).map_or(f64::INFINITY, |exact| {
+            self.criterion(exact.deviance(self.w.len()), factors, has_mean)
+        });
+        let shape = factors.shape();
+        Candidate { shape, has_mean, criterion, factors: *factors, intercept: 0.0 }
     }
 
     /// AICc; infinite for a model too near to the unit circle or with too many coefficients.
