@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use fleetfit_search_spaces::{Configuration, Learner, Setting, Value};
+use fleetfit_search_spaces::learner::ParameterKind;
+use fleetfit_search_spaces::{Configuration, Learner, Setting, Training, Value, Work};
 use rand::{Rng, SeedableRng};
 use rand_pcg::Pcg64Mcg;
 
@@ -27,30 +28,50 @@ fn the_table_of_learners_is_kept() {
     for (learner, task) in cases() {
         let frame = synthetic(task, 60);
         let (train, _) = split(60);
-        let fit = |parameters: &Configuration| {
+        let fit = |training: &Training| {
             let job = Fit {
                 frame: &frame,
                 rows: &train,
-                parameters,
-                seed: 1,
+                parameters: &training.parameters,
+                seed: training.kin(),
                 stop: &Stop::default(),
                 spare: &Spare::default(),
             };
             trainer(learner).unwrap().fit(&job)
         };
-        let plain = fit(&Configuration::default()).unwrap();
+        let training =
+            |configuration| Work::Learner(learner).training(&configuration).expect("it trains");
+        let left_out = training(Configuration::default());
+        let plain = fit(&left_out).unwrap();
         for parameter in learner.parameters() {
             let name = parameter.name;
-            if let Some(default) = parameter.default {
-                let explicit = fit(&configuration(&[(name, default)])).unwrap();
-                assert_eq!(explicit, plain, "{learner:?}: the default of {name}");
+            if let Some(default) = default_of(learner, name, task) {
+                let explicit = training(configuration(&[(name, default)]));
+                assert_eq!(explicit.kin(), left_out.kin(), "{learner:?}: the seed with {name}");
+                let explicit = fit(&explicit).unwrap();
+                assert_eq!(explicit, plain, "{learner:?} {task:?}: the default of {name}");
             }
             // Every parameter is read: nonsense is a reason, not ignored.
             let nonsense = Setting::Nested(Configuration::default());
-            let outcome = fit(&Configuration(vec![(name.to_owned(), nonsense)]));
+            let parameters = Configuration(vec![(name.to_owned(), nonsense)]);
+            let outcome = fit(&Training { learner, parameters });
             let reason = format!("{name} is a map, but one value is needed");
             assert_eq!(outcome, Err(FitError::Failed(reason)), "{learner:?}");
         }
+    }
+}
+
+/// What a parameter is for a task when it is left out, where that can be written.
+fn default_of(learner: Learner, name: &str, task: Task) -> Option<Value> {
+    let parameter = learner.parameter(name)?;
+    let word = |word: &str| Some(Value::Text(word.to_owned()));
+    match parameter.kind {
+        _ if parameter.default.is_some() => parameter.default,
+        ParameterKind::WordByTask { numbers, .. } if task == Task::Numbers => word(numbers[0]),
+        ParameterKind::WordByTask { classes, .. } => word(classes[0]),
+        ParameterKind::Share(_) => word(if task == Task::Numbers { "all" } else { "sqrt" }),
+        ParameterKind::IntOrNone(..) => word("none"),
+        _ => None,
     }
 }
 
