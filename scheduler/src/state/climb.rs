@@ -10,7 +10,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use fleetfit_search_spaces::{End, Goal, Ladder, Outcome, Reached, Resource, Study};
 
-use super::flight::{Part, Piece, Purpose, Stage};
+use super::flight::{self, Part, Piece, Purpose, Stage};
+use super::standings::Unfinished;
 use super::{Phase, StudyState, tally};
 use crate::event::{Fact, Step};
 use crate::stopper::{Bracket, Judge, Plan, Stand};
@@ -19,6 +20,7 @@ use crate::stopper::{Bracket, Judge, Plan, Stand};
 pub(super) struct Climb {
     pub(super) plan: Plan,
     ladder: Ladder,
+    goal: Goal,
     judge: Judge,
     heats: BTreeMap<Place, Heat>,
     /// Who may go on, from the highest rung down, and by entity.
@@ -56,12 +58,20 @@ struct Climber {
 
 impl Climb {
     /// None where trials are not given out by rungs.
-    pub(super) fn of(study: &Study, goal: Goal, learns: bool) -> Option<Self> {
+    pub(super) fn of(
+        study: &Study,
+        goal: Goal,
+        learns: bool,
+        n_points: Option<u128>,
+    ) -> Option<Self> {
         let termination = study.early_termination.as_ref()?;
         let ladder = termination.ladder.as_ref()?;
+        let n_points = n_points.map_or(u32::MAX, |n| u32::try_from(n).unwrap_or(u32::MAX));
+        let n_total = study.limits.max_total_trials.min(n_points);
         Some(Self {
-            plan: Plan::new(&termination.policy, ladder, learns),
+            plan: Plan::new(&termination.policy, ladder, learns, n_total),
             ladder: ladder.clone(),
+            goal,
             judge: Judge::new(termination, ladder, goal),
             heats: BTreeMap::new(),
             waiting: BTreeSet::new(),
@@ -83,6 +93,55 @@ impl Climb {
         let bracket = self.plan.bracket(configuration);
         let heat = self.heats.get(&(bracket.members.start, entity))?;
         Some((bracket, heat.climbers.get(&configuration)?))
+    }
+
+    /// How many rungs there are before the end.
+    pub(super) fn n_rungs(&self) -> usize {
+        usize::from(self.ladder.top())
+    }
+
+    /// The rungs before the end that a trial was at, and its losses there.
+    pub(super) fn passed(&self, configuration: u32, entity: u32) -> Vec<(u32, f64)> {
+        let Some((bracket, own)) = self.climber(configuration, entity) else { return Vec::new() };
+        let rungs = u32::from(bracket.first_rung)..u32::from(self.ladder.top());
+        let losses = own.rungs.iter().map(|value| self.goal.loss(*value));
+        rungs.zip(losses).collect()
+    }
+
+    /// What an open trial has come to; none where that is nothing.
+    fn reached(&self, configuration: u32, entity: u32) -> Option<Unfinished> {
+        let (bracket, own) = self.climber(configuration, entity)?;
+        let value = own.rungs.last().copied().filter(|value| value.is_finite())?;
+        (!own.has_ended).then(|| Unfinished { rung: own.next_rung(&bracket), value })
+    }
+
+    /// The same of one that is stopped there.
+    pub(super) fn unfinished(&self, outcome: &Outcome) -> Option<Unfinished> {
+        match outcome.end {
+            End::Stopped { value: Some(_), .. } => {
+                self.reached(outcome.configuration, outcome.entity)
+            }
+            _ => None,
+        }
+    }
+
+    /// Every open trial that was at a rung, as configuration and entity.
+    fn under_way(&self) -> Vec<(u32, u32)> {
+        let climbers = self.heats.iter().flat_map(|((_, entity), heat)| {
+            let open = heat.climbers.iter().filter(|(_, own)| !own.has_ended);
+            open.map(|(number, _)| (*number, *entity))
+        });
+        climbers.filter(|&(number, entity)| self.reached(number, entity).is_some()).collect()
+    }
+
+    /// The end of a trial for which there is no time.
+    fn out_of_time(&self, (configuration, entity): (u32, u32)) -> Option<Outcome> {
+        let (bracket, own) = self.climber(configuration, entity)?;
+        let rung = u8::try_from(own.next_rung(&bracket).checked_sub(1)?).ok()?;
+        let after = self.judge.after(rung);
+        let reason = format!("the study's timeout ran out {after}");
+        let value = own.rungs.last().copied();
+        Some(own.outcome(configuration, entity, End::Stopped { value, reason }))
     }
 
     /// Whether a trial was at a rung.
@@ -292,11 +351,12 @@ impl StudyState {
             if !self.is_open(trial.configuration, trial.entity) {
                 continue;
             }
-            let Some(climb) = &mut self.climb else { return };
+            let Some(climb) = &self.climb else { return };
             if trial.values.iter().any(|value| !value.is_finite()) {
                 ended.push(climb.with_earlier(not_finite(&trial)));
-            } else if climb.take(&trial) {
-                ended.extend(climb.whole(trial.configuration, trial.entity));
+            } else if self.apply_reached(&trial) {
+                let climb = self.climb.as_ref();
+                ended.extend(climb.and_then(|own| own.whole(trial.configuration, trial.entity)));
                 first.push(trial);
             }
         }
@@ -310,6 +370,42 @@ impl StudyState {
         }
         self.judge(step);
         self.drop_if_done(assignment);
+    }
+
+    /// Takes in that a trial came to a rung; false if it was there.
+    pub(super) fn apply_reached(&mut self, trial: &Reached) -> bool {
+        let Some(climb) = &mut self.climb else { return false };
+        let is_first = climb.take(trial);
+        if is_first && self.phase != Phase::Searching {
+            self.leave_unfinished(trial.configuration, trial.entity);
+        }
+        is_first
+    }
+
+    fn leave_unfinished(&mut self, configuration: u32, entity: u32) {
+        let climb = self.climb.as_ref();
+        if let Some(reached) = climb.and_then(|climb| climb.reached(configuration, entity)) {
+            self.standings.leave_unfinished(configuration, entity, reached);
+        }
+    }
+
+    /// The search is over: where no trial has completed, those count that came furthest.
+    pub(super) fn take_unfinished(&mut self) {
+        let under_way = self.climb.as_ref().map(Climb::under_way).unwrap_or_default();
+        for (configuration, entity) in under_way {
+            self.leave_unfinished(configuration, entity);
+        }
+        self.standings.touch_unfinished();
+    }
+
+    /// There is no time for those that were at a rung and are not out: they end there.
+    pub(super) fn end_under_way(&mut self, step: &mut Step) {
+        let Some(climb) = &self.climb else { return };
+        let tried = self.flight.pieces_out().filter(|own| matches!(own.purpose, Purpose::Try(_)));
+        let out: BTreeSet<(u32, u32)> = tried.flat_map(|own| flight::trials(&own.parts)).collect();
+        let under_way = climb.under_way().into_iter().filter(|trial| !out.contains(trial));
+        let ended = under_way.filter_map(|trial| climb.out_of_time(trial)).collect();
+        self.end_here(ended, step);
     }
 
     /// Ends trials of which there is nothing more to hear.

@@ -18,6 +18,8 @@ use super::{Schedule, for_policy, short, student};
 
 /// The most configurations that wait for each other.
 const MAX_BRACKET: u32 = 81;
+/// The most configurations of a bracket of folds where the sampler learns from each bracket.
+const SHORT_HEAT: u32 = 16;
 /// How many race, where the rule itself says nothing.
 const RACE: u32 = 32;
 /// The same where the sampler learns from each, and should hear of some soon.
@@ -42,17 +44,22 @@ pub struct Bracket {
 }
 
 impl Plan {
-    /// The brackets of a policy on a ladder.
-    pub fn new(policy: &Policy, ladder: &Ladder, learns: bool) -> Self {
+    /// The brackets of a policy on a ladder, for so many configurations at most.
+    pub fn new(policy: &Policy, ladder: &Ladder, learns: bool, n_total: u32) -> Self {
         let n_rungs = u32::from(ladder.top());
         let round = match *policy {
+            Policy::Asha { .. } if ladder.resource == Resource::Folds => {
+                let most = if learns { SHORT_HEAT } else { MAX_BRACKET };
+                // Of one size, as near as can be: who is left over would have few to compare with.
+                vec![(n_total.div_ceil(n_total.div_ceil(most).max(1)).max(1), 0)]
+            }
             Policy::Asha { reduction_factor, .. } => {
                 let factor = reduction_factor.max(2);
                 let size = factor.saturating_pow(n_rungs).min(MAX_BRACKET.max(factor));
                 vec![(size, 0)]
             }
             Policy::Hyperband { reduction_factor, .. } => {
-                hyperband(n_rungs, reduction_factor.max(2))
+                scaled(hyperband(n_rungs, reduction_factor.max(2)), n_total)
             }
             _ => vec![(if learns { SHORT_RACE } else { RACE }, 0)],
         };
@@ -89,6 +96,24 @@ fn hyperband(n_rungs: u32, factor: u32) -> Vec<(u32, u8)> {
         (size, u8::try_from(first_rung).unwrap_or(u8::MAX))
     });
     brackets.collect()
+}
+
+/// The same shares of fewer configurations, where there are not enough for one round.
+fn scaled(round: Vec<(u32, u8)>, n_total: u32) -> Vec<(u32, u8)> {
+    let n_round: u32 = round.iter().map(|(size, _)| size).sum();
+    if n_total >= n_round {
+        return round;
+    }
+    let (mut n_dealt, mut n_before) = (0, 0);
+    let brackets = round.into_iter().map(|(size, first_rung)| {
+        n_before += size;
+        // No more than the total.
+        let up_to = (u64::from(n_before) * u64::from(n_total)).div_ceil(u64::from(n_round)) as u32;
+        let own = up_to - n_dealt;
+        n_dealt = up_to;
+        (own, first_rung)
+    });
+    brackets.filter(|(size, _)| *size > 0).collect()
 }
 
 /// How a configuration stands with one entity. Values are as measured.
@@ -149,7 +174,11 @@ impl Judge {
             stand.rungs.get(place).copied().or(stand.whole).map(|value| self.goal.loss(value))
         };
         let all: Vec<f64> = stands.iter().filter_map(loss).collect();
-        let n_on = (all.len() / factor.max(2) as usize).max(1);
+        let n_on = match self.ladder.resource {
+            Resource::Folds if name == "asha" => self.n_on_by_folds(factor, rung, stands),
+            _ => all.len() / factor.max(2) as usize,
+        };
+        let n_on = n_on.max(1);
         let best = if n_on == 1 { String::new() } else { format!("{n_on} ") };
         let after = self.after(rung);
         let judged = stands.iter().map(|stand| {
@@ -162,6 +191,17 @@ impl Judge {
             })
         });
         judged.collect()
+    }
+
+    /// Of the n that began, n / (factor × r) go on after r times as many folds as the first rung has.
+    /// A fold costs the same on each rung and is not fitted again, so that all of them can be rungs:
+    /// whoever is out of it goes soon, and those who may win are told apart by more folds.
+    fn n_on_by_folds(&self, factor: u32, rung: u8, stands: &[Stand<'_>]) -> usize {
+        let began = stands.iter().filter(|own| !own.rungs.is_empty() || own.whole.is_some());
+        let (first, own) = (self.n_folds_at(0).max(1), self.n_folds_at(rung));
+        let share = u64::from(factor.max(2)).saturating_mul(own as u64);
+        let n_on = (began.count() as u64).saturating_mul(first as u64) / share.max(1);
+        usize::try_from(n_on).unwrap_or(usize::MAX)
     }
 
     fn race(
@@ -236,7 +276,8 @@ impl Judge {
         self.ladder.amount(rung).map_or(0, |amount| amount.of(usize::MAX))
     }
 
-    fn after(&self, rung: u8) -> String {
+    /// Where a rung is, in words.
+    pub fn after(&self, rung: u8) -> String {
         let Some(amount) = self.ladder.amount(rung) else { return String::new() };
         let word = if self.ladder.resource == Resource::Rows { "on" } else { "after" };
         format!("{word} {}", self.ladder.describe(&[amount]))
@@ -288,17 +329,25 @@ mod tests {
 
     #[test]
     fn brackets_follow_each_other() {
-        let plan = Plan::new(&asha(3), &ladder(Resource::Estimators, &[11, 33]), false);
+        let plan = Plan::new(&asha(3), &ladder(Resource::Estimators, &[11, 33]), false, 100);
         assert_eq!(plan.widest(), 9);
         assert_eq!(plan.bracket(20), Bracket { members: 18..27, first_rung: 0 });
         let policy = Policy::Hyperband { min_resource: 1, reduction_factor: 3, max_resource: 9 };
-        let plan = Plan::new(&policy, &ladder(Resource::Folds, &[1, 3]), false);
+        let plan = Plan::new(&policy, &ladder(Resource::Folds, &[1, 3]), false, 100);
         // 9, 5 and 3, as in the paper for a ratio of 9.
         assert_eq!(plan.round, [(9, 0), (5, 1), (3, 2)]);
         assert_eq!(plan.bracket(17 + 9), Bracket { members: 26..31, first_rung: 1 });
         assert_eq!(plan.bracket(16), Bracket { members: 14..17, first_rung: 2 });
+        // Each bracket has its share of fewer configurations than a round has.
+        let few = |n| Plan::new(&policy, &ladder(Resource::Folds, &[1, 3]), false, n).round;
+        assert_eq!(few(10), [(6, 0), (3, 1), (1, 2)]);
+        assert_eq!(few(1), [(1, 0)]);
+        let by_folds = |learns, n| Plan::new(&asha(4), &ladder(Resource::Folds, &[1]), learns, n);
+        assert_eq!(by_folds(false, 48).widest(), 48);
+        assert_eq!(by_folds(false, 100).widest(), 50);
+        assert_eq!(by_folds(true, 40).widest(), 14);
         for policy in [policy, asha(4), asha(u32::MAX), Policy::MedianStopping] {
-            let plan = Plan::new(&policy, &ladder(Resource::Rows, &[1; 16]), true);
+            let plan = Plan::new(&policy, &ladder(Resource::Rows, &[1; 16]), true, u32::MAX);
             for number in [0, 1, 77, 12_345, u32::MAX] {
                 assert!(plan.bracket(number).members.contains(&number) || number == u32::MAX);
             }
@@ -316,6 +365,28 @@ mod tests {
         assert_eq!(on, [1, 3, 4, 6]);
         let reason = judged[0].as_deref().unwrap();
         assert_eq!(reason, "asha: 0.1 after 11 estimators is not among the best 2 of 8 trials");
+    }
+
+    #[test]
+    fn by_folds_fewer_go_on_with_each() {
+        let judge = judge(asha(2), ladder(Resource::Folds, &[1, 2, 3]), Goal::Minimize);
+        let losses: Vec<[f64; 3]> = (0..12).map(|own| [f64::from(own); 3]).collect();
+        let n_on = |rung: u8| {
+            let n_here = [12, 6, 3][usize::from(rung)];
+            let reached = |own| usize::from(rung) + usize::from(own < n_here);
+            let stands: Vec<Stand<'_>> = losses
+                .iter()
+                .enumerate()
+                .map(|(own, rungs)| {
+                    let rungs = &rungs[..reached(own).max(1)];
+                    Stand { rungs, folds: rungs, whole: None }
+                })
+                .collect();
+            let judged = judge.judge(rung, usize::from(rung), 5, &stands);
+            judged.iter().take(n_here).filter(|reason| reason.is_none()).count()
+        };
+        // Of 12 a half, a quarter and a sixth.
+        assert_eq!([n_on(0), n_on(1), n_on(2)], [6, 3, 2]);
     }
 
     #[test]
