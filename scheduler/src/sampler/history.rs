@@ -27,7 +27,8 @@ pub enum Fate {
     /// Its losses, where there are several, and how far it is from what has to hold. A method does
     /// not meet these: it is told a loss that stands for them (`front`).
     Judged(Losses),
-    /// It was stopped early, and what it had reached by then.
+    /// It was stopped early, and what it had reached by then. Where it passed rungs, methods see what
+    /// it would have come to (`rungs`).
     Stopped(Option<f64>),
     /// It has no loss.
     Failed,
