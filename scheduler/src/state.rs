@@ -147,7 +147,7 @@ impl StudyState {
         let n_points = study.space.cardinality();
         let climb = match is_single {
             true => None,
-            false => Climb::of(&study, goal, learns, n_points),
+            false => Climb::of(&study, &aims, learns, n_points),
         };
         let n_rungs = climb.as_ref().map_or(0, Climb::n_rungs);
         let yardsticks = match is_told && n_entities > 1 {

@@ -11,7 +11,7 @@ mod scalar;
 
 use fleetfit_search_spaces::objective::MAX_OBJECTIVES;
 
-pub(super) use self::order::order;
+pub(crate) use self::order::order;
 pub(super) use self::scalar::scalars;
 
 /// What a trial has lost in each objective, and how far it is from what has to hold.

@@ -15,6 +15,8 @@ use fleetfit_search_spaces::early_termination::Policy;
 use fleetfit_search_spaces::{EarlyTermination, Goal, Ladder, Resource};
 
 use super::{Schedule, for_policy, short, student};
+use crate::sampler::Losses;
+use crate::sampler::front;
 
 /// The most configurations that wait for each other.
 const MAX_BRACKET: u32 = 81;
@@ -125,6 +127,9 @@ pub struct Stand<'a> {
     pub folds: &'a [f64],
     /// Its value, once it has completed.
     pub whole: Option<f64>,
+    /// What it lost in each objective on the rung that is looked at, where there are several, or
+    /// bounds.
+    pub losses: Option<Losses>,
 }
 
 /// The rule.
@@ -173,24 +178,42 @@ impl Judge {
         let loss = |stand: &Stand<'_>| {
             stand.rungs.get(place).copied().or(stand.whole).map(|value| self.goal.loss(value))
         };
-        let all: Vec<f64> = stands.iter().filter_map(loss).collect();
+        let here: Vec<usize> =
+            (0..stands.len()).filter(|&own| loss(&stands[own]).is_some()).collect();
+        let n_all = here.len();
         let n_on = match self.ladder.resource {
             Resource::Folds if name == "asha" => self.n_on_by_folds(factor, rung, stands),
-            _ => all.len() / factor.max(2) as usize,
+            _ => n_all / factor.max(2) as usize,
         };
         let n_on = n_on.max(1);
         let best = if n_on == 1 { String::new() } else { format!("{n_on} ") };
         let after = self.after(rung);
-        let judged = stands.iter().map(|stand| {
-            let own = loss(stand)?;
-            let n_better = all.iter().filter(|other| **other < own).count();
-            (n_better >= n_on).then(|| {
-                let own = short(self.goal.loss(own));
-                let n_all = all.len();
-                format!("{name}: {own} {after} is not among the best {best}of {n_all} trials")
-            })
-        });
-        judged.collect()
+        let several: Option<Vec<Losses>> = here.iter().map(|&own| stands[own].losses).collect();
+        let several = several.filter(|several| !several.is_empty());
+        let of_all = if several.is_some() { ", in all objectives" } else { "" };
+        let n_better = match several {
+            // As in R. Schmucker et al., "Multi-objective asynchronous successive halving" (2021), by
+            // fronts and, on a front, by what a trial adds to it; bounds that are broken come last.
+            Some(several) => {
+                let mut n_better = vec![0; n_all];
+                let places = front::order(&several).into_iter().enumerate();
+                places.for_each(|(place, own)| n_better[own] = place);
+                n_better
+            }
+            None => {
+                let all: Vec<f64> = stands.iter().filter_map(loss).collect();
+                all.iter().map(|own| all.iter().filter(|other| *other < own).count()).collect()
+            }
+        };
+        let mut judged = vec![None; stands.len()];
+        for (place, n_better) in here.into_iter().zip(n_better) {
+            let Some(own) = loss(&stands[place]).filter(|_| n_better >= n_on) else { continue };
+            let own = short(self.goal.loss(own));
+            judged[place] = Some(format!(
+                "{name}: {own} {after} is not among the best {best}of {n_all} trials{of_all}"
+            ));
+        }
+        judged
     }
 
     /// Of the n that began, n / (factor × r) go on after r times as many folds as the first rung has.
@@ -358,8 +381,10 @@ mod tests {
     fn one_in_so_many_goes_on_and_ties_do() {
         let judge = judge(asha(3), ladder(Resource::Estimators, &[11, 33]), Goal::Maximize);
         let values = [0.1, 0.9, 0.5, 0.7, 0.7, 0.2, 0.7, 0.3];
-        let stands: Vec<Stand<'_>> =
-            values.chunks(1).map(|rungs| Stand { rungs, folds: &[], whole: None }).collect();
+        let stands: Vec<Stand<'_>> = values
+            .chunks(1)
+            .map(|rungs| Stand { rungs, folds: &[], whole: None, losses: None })
+            .collect();
         let judged = judge.judge(0, 0, 5, &stands);
         let on: Vec<usize> = (0..8).filter(|&index| judged[index].is_none()).collect();
         assert_eq!(on, [1, 3, 4, 6]);
@@ -379,7 +404,7 @@ mod tests {
                 .enumerate()
                 .map(|(own, rungs)| {
                     let rungs = &rungs[..reached(own).max(1)];
-                    Stand { rungs, folds: rungs, whole: None }
+                    Stand { rungs, folds: rungs, whole: None, losses: None }
                 })
                 .collect();
             let judged = judge.judge(rung, usize::from(rung), 5, &stands);
@@ -390,9 +415,30 @@ mod tests {
     }
 
     #[test]
+    fn of_several_objectives_the_front_goes_on() {
+        let judge = judge(asha(2), ladder(Resource::Rows, &[100]), Goal::Minimize);
+        let all = [[1.0, 9.0], [2.0, 9.5], [5.0, 5.0], [6.0, 6.0], [0.0, 0.0], [9.0, 1.0]];
+        let stands: Vec<Stand<'_>> = all
+            .iter()
+            .map(|losses| {
+                // The one that is best in both breaks a bound.
+                let violation = losses[0] + losses[1];
+                let violation = if violation == 0.0 { 1.0 } else { 0.0 };
+                let losses_of = Some(Losses::new(*losses, violation));
+                Stand { rungs: &losses[..1], folds: &[], whole: None, losses: losses_of }
+            })
+            .collect();
+        let judged = judge.judge(0, 0, 5, &stands);
+        let on: Vec<usize> = (0..6).filter(|&own| judged[own].is_none()).collect();
+        assert_eq!(on, [0, 2, 5]);
+        let reason = judged[4].as_deref().unwrap();
+        assert!(reason.ends_with("is not among the best 3 of 6 trials, in all objectives"));
+    }
+
+    #[test]
     fn who_has_completed_is_compared_as_well() {
         let judge = judge(asha(2), ladder(Resource::Rows, &[100]), Goal::Minimize);
-        let stand = |rungs, whole| Stand { rungs, folds: &[], whole };
+        let stand = |rungs, whole| Stand { rungs, folds: &[], whole, losses: None };
         let failed = stand(&[], None);
         let stands = [stand(&[2.0], None), stand(&[], Some(1.0)), stand(&[3.0], None), failed];
         let judged = judge.judge(0, 0, 5, &stands);
@@ -412,8 +458,10 @@ mod tests {
             [2.5, 1.2, 3.1, 2.6],
             [1.0, 2.0, 3.0, 2.0],
         ];
-        let stands: Vec<Stand<'_>> =
-            all.iter().map(|folds| Stand { rungs: &[], folds, whole: None }).collect();
+        let stands: Vec<Stand<'_>> = all
+            .iter()
+            .map(|folds| Stand { rungs: &[], folds, whole: None, losses: None })
+            .collect();
         let judged = judge.judge(1, 1, 5, &stands);
         let stopped: Vec<bool> = judged.iter().map(Option::is_some).collect();
         assert_eq!(stopped, [false, true, false, false]);
@@ -422,8 +470,10 @@ mod tests {
             "fold_racing: 2.505 after 4 folds is worse than 2, the best there, with more than 95 % \
              confidence"
         );
-        let few: Vec<Stand<'_>> =
-            all.iter().map(|folds| Stand { rungs: &[], folds: &folds[..1], whole: None }).collect();
+        let few: Vec<Stand<'_>> = all
+            .iter()
+            .map(|folds| Stand { rungs: &[], folds: &folds[..1], whole: None, losses: None })
+            .collect();
         assert!(judge.judge(0, 0, 5, &few).iter().all(Option::is_none));
     }
 
@@ -432,8 +482,10 @@ mod tests {
         let folds = ladder(Resource::Folds, &[1, 2, 3]);
         let judge = judge(Policy::BanditFactor(0.2), folds, Goal::Maximize);
         let all = [[0.9, 0.7], [0.76, 0.76], [0.7, 0.7]];
-        let stands: Vec<Stand<'_>> =
-            all.iter().map(|folds| Stand { rungs: &[], folds, whole: None }).collect();
+        let stands: Vec<Stand<'_>> = all
+            .iter()
+            .map(|folds| Stand { rungs: &[], folds, whole: None, losses: None })
+            .collect();
         let judged = judge.judge(1, 1, 5, &stands);
         assert_eq!(judged[0], None);
         assert_eq!(judged[1], None, "0.76 is within 0.9 / 1.2, the slack around the best");

@@ -116,8 +116,6 @@ pub(crate) struct Means<'a> {
     pub(crate) work: &'a Work,
     pub(crate) space: &'a SearchSpace,
     pub(crate) data: &'a DataSpec,
-    /// Whether more than one metric of a trial counts.
-    pub(crate) are_several_metrics: bool,
 }
 
 /// How rungs are laid over a resource.
@@ -221,10 +219,6 @@ impl Means<'_> {
 
     /// How many folds there are; none where that depends on the rows.
     pub(crate) fn n_folds(&self) -> Result<Option<u32>, String> {
-        if self.are_several_metrics {
-            let says = "is by folds, which is for one metric, and more of them count here";
-            return Err(says.to_owned());
-        }
         let once = || Err("needs several folds, but the rows are split once".to_owned());
         if self.data.validation.is_some() {
             return once();

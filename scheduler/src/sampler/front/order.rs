@@ -14,7 +14,7 @@ use super::{Losses, dominates};
 const MOST_PLACED: usize = 128;
 
 /// Places in the list, the best first.
-pub(in crate::sampler) fn order(trials: &[Losses]) -> Vec<usize> {
+pub(crate) fn order(trials: &[Losses]) -> Vec<usize> {
     let (mut feasible, mut others): (Vec<usize>, Vec<usize>) =
         (0..trials.len()).partition(|&place| trials[place].is_feasible());
     let n_losses = trials.iter().map(|losses| losses.all().len()).max().unwrap_or(0);
