@@ -144,7 +144,7 @@ fn check_says_where_the_rungs_are() {
     );
     assert!(
         said("{type: asha, resource: estimators, max_resource: 500}").contains(
-            "job.yaml:12:65: early_termination.max_resource is 500, but there are 100 estimators"
+            "job.yaml:12:69: early_termination.max_resource is 500, but there are 100 estimators"
         ),
         "{}",
         said("{type: asha, resource: estimators, max_resource: 500}")
@@ -176,7 +176,7 @@ fn what_cannot_be_is_a_problem_with_a_way_out() {
         check(
             &early,
             &[],
-            &format!("job.yaml:12:65: early_termination.max_resource is {max}"),
+            &format!("job.yaml:12:69: early_termination.max_resource is {max}"),
             says,
         );
     }
