@@ -163,9 +163,11 @@ impl Session {
             End::Stopped(value) => Fate::Stopped(value.map(|value| self.goal.loss(value))),
             End::Failed(()) => Fate::Failed,
         };
-        self.sampler.told(told.number, fate);
         let reports = self.reports.remove(&told.number).unwrap_or_default();
-        let Some(watch) = &mut self.watch else { return };
+        let Some(watch) = &mut self.watch else {
+            self.sampler.told(told.number, fate);
+            return;
+        };
         let end = match told.end {
             End::Value(value) => Ending::Completed { value },
             End::Values(ref values) => {
@@ -186,6 +188,10 @@ impl Session {
             reports,
             further: Vec::new(),
         };
+        for (rung, loss) in watch.passed(&outcome) {
+            self.sampler.passed(configuration, rung, loss);
+        }
+        self.sampler.told(configuration, fate);
         watch.ended(&outcome);
     }
 

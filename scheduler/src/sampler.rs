@@ -44,6 +44,10 @@ pub trait Sampler: Send {
     /// A configuration was proposed, by this sampler or before a restart: it runs now.
     fn seen(&mut self, number: u32, configuration: &Configuration);
 
+    /// A configuration that was seen passed a rung with this loss, or was stopped there; rungs count
+    /// up. Told before what became of it.
+    fn passed(&mut self, _number: u32, _rung: u32, _loss: f64) {}
+
     /// What became of a configuration that was seen. Those that nothing is told of still run.
     fn told(&mut self, _number: u32, _fate: Fate) {}
 

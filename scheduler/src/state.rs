@@ -144,15 +144,21 @@ impl StudyState {
         let asks = study.limits.stop_when_converged;
         let converged = asks.then(|| Converged::new(study.space.clone()));
         let is_told = learns || stall.is_some() || converged.is_some();
+        let n_points = study.space.cardinality();
+        let climb = match is_single {
+            true => None,
+            false => Climb::of(&study, &aims, learns, n_points),
+        };
+        let n_rungs = climb.as_ref().map_or(0, Climb::n_rungs);
         let yardsticks = match is_told && n_entities > 1 {
-            true => Yardsticks::new(n_entities, aims.objectives.len()),
+            true => Yardsticks::new(n_entities, aims.objectives.len(), n_rungs),
             false => Yardsticks::default(),
         };
         Self {
             id: StudyId::default(),
             cut,
             sampler,
-            climb: Climb::of(&study, goal, learns).filter(|_| !is_single),
+            climb,
             asked: Asked::default(),
             watch: policy.filter(|_| is_single).map(|policy| Watch::new(policy, goal)),
             phase: Phase::Searching,
@@ -169,7 +175,7 @@ impl StudyState {
             flight: Flight::default(),
             pace: Pace::default(),
             queue: Queue::default(),
-            n_points: study.space.cardinality(),
+            n_points,
             is_path_searched: is_path_searched(&study),
             large: Vec::new(),
             n_handed_out: 0,
@@ -255,15 +261,14 @@ impl StudyState {
                 self.choose_winners();
             }
             Fact::Reached { trials } => {
-                if let Some(climb) = &mut self.climb {
-                    for trial in trials {
-                        climb.take(trial);
-                    }
+                for trial in trials {
+                    self.apply_reached(trial);
                 }
             }
             Fact::SearchEnded { by } => {
                 self.ended_by = Some(*by);
                 self.phase = Phase::Refitting;
+                self.take_unfinished();
                 self.choose_winners();
             }
             Fact::Refitted { models } => self.apply_refitted(models),
@@ -286,19 +291,30 @@ impl StudyState {
         }
     }
 
-    /// An entity's best value, and the number of the configuration that reached it.
+    /// An entity's best value, and the number of the configuration that reached it. Where the search
+    /// ended before any trial completed, of those that came furthest.
     pub fn best(&self, entity: u32) -> Option<(f64, u32)> {
-        self.standings.best(entity)
+        let unfinished = || self.standings.unfinished(entity);
+        self.standings.best(entity).or_else(|| match self.phase {
+            Phase::Searching => None,
+            Phase::Refitting | Phase::Closed => unfinished(),
+        })
     }
 
     /// The configuration that is best over all entities: the one that completed for most of them,
     /// then the one with the best mean, then the lower number. One that is still being tried counts
-    /// with what it has completed.
+    /// with what it has completed. Where the search ended before any trial completed, the one that is
+    /// the best of most entities; none is counted as completed then.
     pub fn shared_best(&self) -> Option<Ranked> {
         let open =
             self.open.iter().filter_map(|(&number, open)| Ranked::new(number, open.tally.mean()));
         let goal = self.standings.goal();
-        open.chain(self.standings.shared()).min_by(|first, second| first.rank(second, goal))
+        let best = open.chain(self.standings.shared());
+        let best = best.min_by(|first, second| first.rank(second, goal));
+        best.or_else(|| match self.phase {
+            Phase::Searching => None,
+            Phase::Refitting | Phase::Closed => self.standings.shared_unfinished(),
+        })
     }
 
     /// The settings of a configuration that is open, leads an entity, or is the shared best.
@@ -471,8 +487,11 @@ impl StudyState {
             self.queue = Queue::default();
             self.flight.drop_back();
             self.drop_done();
-            if by == EndedBy::Timeout && !self.flight.is_empty() {
-                step.commands.push(Self::stop_for_timeout());
+            if by == EndedBy::Timeout {
+                self.end_under_way(step);
+                if !self.flight.is_empty() {
+                    step.commands.push(Self::stop_for_timeout());
+                }
             }
         }
         if self.phase == Phase::Refitting && self.flight.is_empty() && !self.has_refits_left() {

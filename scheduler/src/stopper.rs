@@ -129,6 +129,25 @@ impl Watch {
         }
     }
 
+    /// The losses of an ended trial where its rule looked, by how many reports; where that is often,
+    /// at some of these places, ever farther apart, the same for all trials.
+    pub fn passed(&self, outcome: &Outcome) -> Vec<(u32, f64)> {
+        let Some(rule) = self.rules.get(self.brackets.of(outcome.configuration)) else {
+            return Vec::new();
+        };
+        let mut passed: Vec<(u32, f64)> = Vec::new();
+        let finite = outcome.reports.iter().filter(|report| report.value.is_finite());
+        for (interval, report) in (1_u32..).zip(finite.take(MAX_REPORTS)) {
+            let is_looked_at =
+                self.schedule.looks_at(interval as usize) && rule.looks_at(interval as usize);
+            let is_apart = passed.last().is_none_or(|(last, _)| interval - last > last / 4);
+            if is_looked_at && is_apart {
+                passed.push((interval, self.goal.loss(report.value)));
+            }
+        }
+        passed
+    }
+
     /// A running trial reported: which trials should end, and why. A trial is judged at an interval
     /// against what all others had reached there; so that it does not matter who reports first, a
     /// trial that is ahead is judged again at the interval that this one has reached, where the rule
@@ -200,6 +219,11 @@ impl Watch {
 /// The lowest loss; infinite for an empty curve.
 fn lowest(curve: &[f64]) -> f64 {
     curve.iter().copied().fold(f64::INFINITY, f64::min)
+}
+
+/// So many reports, in words.
+fn reports(n: usize) -> String {
+    if n == 1 { "1 report".to_owned() } else { format!("{n} reports") }
 }
 
 /// A number as it stands in a reason.

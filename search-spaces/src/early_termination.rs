@@ -224,7 +224,10 @@ fn read_halving(
     let (factor, bounds, resource) = (factor?, Bounds { min: min?, max: max? }, resource?);
     let ladder = match whose {
         Whose::Learners(Some(means)) => {
-            let steps = Steps::Powers { factor };
+            let steps = match is_asha {
+                true => Steps::Halving { factor },
+                false => Steps::Powers { factor },
+            };
             Some(means.ladder(at, resource, &bounds, steps, findings)?)
         }
         Whose::Learners(None) | Whose::Reporters => None,

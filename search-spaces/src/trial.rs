@@ -83,8 +83,8 @@ pub struct Reached {
     pub entity: u32,
     /// The rung, from 0.
     pub rung: u8,
-    /// The metric on each fold that was fitted since the rung before; where rungs are not of folds,
-    /// the mean over all of them.
+    /// Every metric of the study ([`crate::Aims::metrics`]) on each fold that was fitted since the rung
+    /// before, fold by fold; where rungs are not of folds, their means over all of them.
     pub values: Vec<f64>,
     /// How many folds the entity has. Who has values of all of them is through.
     pub n_folds: u32,

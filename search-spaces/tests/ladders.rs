@@ -71,8 +71,8 @@ fn what_is_cut_follows_from_the_learners_and_the_data() {
         counts("{type: hyperband, resource: estimators}", &searched),
         (Estimators, vec![150, 450])
     );
-    assert_eq!(counts("{type: asha}", &[]), (Folds, vec![1, 4]));
-    assert_eq!(counts("{type: asha}", &[RIDGE]), (Folds, vec![1, 4]));
+    assert_eq!(counts("{type: asha}", &[]), (Folds, vec![1, 2, 3, 4]));
+    assert_eq!(counts("{type: asha}", &[RIDGE]), (Folds, vec![1, 2, 3, 4]));
     let two = [("n_cross_validations: 5", "n_cross_validations: 2")];
     assert_eq!(counts("{type: asha}", &two), (Estimators, vec![13, 52]));
     assert!(problem("{type: fold_racing}", &two).contains("looks after 2 folds, of 2"));
@@ -88,7 +88,7 @@ fn what_is_cut_follows_from_the_learners_and_the_data() {
     )];
     assert_eq!(counts("{type: asha, resource: estimators}", &chosen), (Estimators, vec![100, 400]));
     let mixed = [chosen[0], ("random_forest, {", "ridge, {")];
-    assert_eq!(counts("{type: asha}", &mixed), (Folds, vec![1, 4]));
+    assert_eq!(counts("{type: asha}", &mixed), (Folds, vec![1, 2, 3, 4]));
 }
 
 #[test]
@@ -101,6 +101,15 @@ fn what_the_job_names_holds() {
     let asha = "{type: asha, resource: estimators, min_resource: 10, max_resource: 40, \
                 reduction_factor: 2}";
     assert_eq!(counts(asha, &[]), (Estimators, vec![10, 20]));
+    let late = "{type: asha, min_resource: 2, max_resource: 4}";
+    assert_eq!(counts(late, &[]), (Folds, vec![2, 3]));
+    // The whole of the rows is not known; where the job names it, rungs are counted from it.
+    assert_eq!(
+        counts("{type: asha, resource: rows, max_resource: 160}", &[]),
+        (Rows, vec![10, 40])
+    );
+    let more = "{type: asha, resource: estimators, max_resource: 500}";
+    assert_eq!(counts(more, &[]), (Estimators, vec![13, 52]));
     let folds = "{type: hyperband, resource: folds, reduction_factor: 2}";
     assert_eq!(counts(folds, &[]), (Folds, vec![1, 2, 4]));
     let auto = [("n_cross_validations: 5\n", "")];
@@ -133,6 +142,13 @@ fn check_says_where_the_rungs_are() {
         said("{type: asha, resource: estimators}"),
         "job.yaml:12:20: early_termination looks at every trial after 13, 52 estimators of 100"
     );
+    assert!(
+        said("{type: asha, resource: estimators, max_resource: 500}").contains(
+            "job.yaml:12:69: early_termination.max_resource is 500, but there are 100 estimators"
+        ),
+        "{}",
+        said("{type: asha, resource: estimators, max_resource: 500}")
+    );
     let one = "{type: fold_racing, min_folds: 3}";
     assert!(said(one).ends_with("after 3 folds of 5"), "{}", said(one));
 }
@@ -154,6 +170,21 @@ fn what_cannot_be_is_a_problem_with_a_way_out() {
         &[],
         "must be below max_resource, 20 estimators",
         "write min_resource: 10",
+    );
+    for (max, says) in [(0, "at least 1"), (1, "must be above 1")] {
+        let early = format!("{{type: asha, resource: estimators, max_resource: {max}}}");
+        check(
+            &early,
+            &[],
+            &format!("job.yaml:12:69: early_termination.max_resource is {max}"),
+            says,
+        );
+    }
+    check(
+        "{type: hyperband, min_resource: 3, max_resource: 2}",
+        &[],
+        "early_termination.min_resource is 3, but must be below max_resource, 2 folds",
+        "write min_resource: 1",
     );
     let ridge = &[RIDGE][..];
     check(

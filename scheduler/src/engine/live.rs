@@ -152,7 +152,9 @@ pub(super) fn summarise(state: &StudyState) -> Summary {
     let status = match (state.phase(), state.ended_by()) {
         (Phase::Searching | Phase::Refitting, _) => Status::Running,
         (Phase::Closed, Some(EndedBy::Cancel)) => Status::Stopped,
-        (Phase::Closed, _) if counts.completed == 0 => Status::Failed,
+        (Phase::Closed, _) if counts.completed == 0 && state.shared_best().is_none() => {
+            Status::Failed
+        }
         (Phase::Closed, _) => Status::Completed,
     };
     Summary {

@@ -49,6 +49,7 @@ impl Asked {
         let several = standing.as_ref().filter(|_| self.aims.are_several());
         let best = self.best(None, 1)?.pop();
         let infeasible = self.without_feasible(best.is_none());
+        let unfinished = self.on_unfinished(best.is_some());
         Ok(StatusView {
             study: self.record.head.name.clone(),
             status: summary.status,
@@ -76,6 +77,7 @@ impl Asked {
             hypervolume: several.and_then(|standing| standing.hypervolume(&self.aims)),
             notices: notices
                 .chain(infeasible)
+                .chain(unfinished)
                 .chain(self.without_model()?)
                 .chain(self.on_what_was_sent()?)
                 .collect(),
@@ -100,6 +102,18 @@ impl Asked {
             constraints.join(" and ")
         );
         Some(Notice { place: Place::default(), message })
+    }
+
+    /// That the best is one that did not complete, as none did.
+    fn on_unfinished(&self, is_any: bool) -> Option<Notice> {
+        let is_meant = is_any && self.record.summary.completed == 0;
+        is_meant.then(|| Notice {
+            place: Place::default(),
+            message:
+                "no trial completed; the best is the one that had come furthest, with its value \
+                      there"
+                    .to_owned(),
+        })
     }
 
     /// That a rerun had the copies that were sent with the study it repeats.
@@ -312,6 +326,15 @@ impl Asked {
         }
     }
 
+    /// The value of a trial of a configuration that wins for all entities: where it was stopped for
+    /// one of them, what it had reached.
+    fn stands(&self, outcome: &Outcome) -> Option<f64> {
+        self.counts(outcome).or(match outcome.end {
+            End::Stopped { value, .. } if self.aims.are_plain() => value,
+            _ => None,
+        })
+    }
+
     /// The best configurations over all entities.
     fn shared(&self, n: usize) -> Result<Vec<Ranked>, QueryError> {
         if n <= 1 {
@@ -333,7 +356,7 @@ impl Asked {
         for block in self.journal.blocks(&self.record, Some(index), 0) {
             for outcome in block?.1.iter().filter(|outcome| outcome.entity == index) {
                 let at = ranked.iter().position(|r| r.configuration == outcome.configuration);
-                if let (Some(at), Some(value)) = (at, self.counts(outcome)) {
+                if let (Some(at), Some(value)) = (at, self.stands(outcome)) {
                     values[at] = Some(value);
                 }
             }
@@ -354,7 +377,7 @@ impl Asked {
         let mut values = vec![f64::NAN; self.record.head.entities as usize];
         for block in self.journal.blocks(&self.record, None, 0) {
             for outcome in block?.1 {
-                if let Some(value) = self.counts(&outcome)
+                if let Some(value) = self.stands(&outcome)
                     && outcome.configuration == ranked.configuration
                     && let Some(slot) = values.get_mut(outcome.entity as usize)
                 {

@@ -161,6 +161,13 @@ impl Sampler for Adaptive {
         }
     }
 
+    fn passed(&mut self, number: u32, rung: u32, loss: f64) {
+        let number = number.saturating_add(self.taught.n_numbers());
+        for history in self.own.iter_mut().chain([&mut self.history]) {
+            history.pass(number, rung, loss);
+        }
+    }
+
     fn told(&mut self, number: u32, fate: Fate) {
         let number = number.saturating_add(self.taught.n_numbers());
         for history in self.own.iter_mut().chain([&mut self.history]) {

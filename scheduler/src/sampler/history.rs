@@ -3,6 +3,8 @@
 //! Methods see one loss a trial. Where there are several, or bounds, it is the trial's place in their
 //! order (`settle`), or one that is made of them anew (`aimed`).
 
+mod rungs;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use fleetfit_search_spaces::Configuration;
@@ -12,6 +14,7 @@ use rand_pcg::Pcg64;
 use super::axes::Axes;
 use super::front::{self, Losses};
 use super::random::unit;
+use rungs::Rungs;
 
 /// More ended trials than this are not remembered: the best quarter and the latest quarter stay.
 const MOST: usize = 4_096;
@@ -27,7 +30,8 @@ pub enum Fate {
     /// Its losses, where there are several, and how far it is from what has to hold. A method does
     /// not meet these: it is told a loss that stands for them (`front`).
     Judged(Losses),
-    /// It was stopped early, and what it had reached by then.
+    /// It was stopped early, and what it had reached by then. Where it passed rungs, methods see what
+    /// it would have come to (`rungs`).
     Stopped(Option<f64>),
     /// It has no loss.
     Failed,
@@ -60,7 +64,10 @@ pub(super) struct History {
     n_ended: usize,
     /// By number, where there are several losses or bounds.
     judged: BTreeMap<u32, Losses>,
-    /// Whether places in their order have changed.
+    /// Where trials stood that were, or might have been, stopped.
+    rungs: Rungs,
+    /// Whether places in the order of several losses, or what stopped trials would have come to,
+    /// have changed.
     is_unsettled: bool,
     /// Whether losses are made of several, anew for each proposal.
     is_aimed: bool,
@@ -76,11 +83,18 @@ impl History {
         }
     }
 
+    /// A configuration passed a rung, or was stopped there. Told before it ends, rungs ascending.
+    pub(super) fn pass(&mut self, number: u32, rung: u32, loss: f64) {
+        self.rungs.pass(number, rung, loss);
+        self.is_unsettled = true;
+    }
+
     /// A configuration has ended.
     pub(super) fn end(&mut self, number: u32, fate: Fate) {
         let place = self.trials.partition_point(|past| past.number < number);
         if let Some(past) = self.trials.get_mut(place).filter(|past| past.number == number) {
             let is_number = |loss: f64| loss.is_finite();
+            self.is_unsettled |= !self.rungs.is_empty();
             self.n_ended += usize::from(past.fate.is_none());
             past.fate = Some(match fate {
                 Fate::Completed(loss) if !is_number(loss) => Fate::Failed,
@@ -100,9 +114,14 @@ impl History {
         }
     }
 
-    /// Puts trials with several losses in order: each has its place as its loss.
+    /// Puts trials with several losses in order: each has its place as its loss. And gives those
+    /// that were stopped the losses that they would have come to.
     pub(super) fn settle(&mut self) {
         if !std::mem::take(&mut self.is_unsettled) {
+            return;
+        }
+        if self.judged.is_empty() {
+            self.rungs.settle(&mut self.trials);
             return;
         }
         let numbers: Vec<u32> = self.judged.keys().copied().collect();
@@ -223,9 +242,10 @@ impl History {
             is_late || is_good
         });
         self.n_ended = self.trials.iter().filter(|past| past.fate.is_some()).count();
-        if !self.judged.is_empty() {
+        if !(self.judged.is_empty() && self.rungs.is_empty()) {
             let kept: BTreeSet<u32> = self.trials.iter().map(|past| past.number).collect();
             self.judged.retain(|number, _| kept.contains(number));
+            self.rungs.retain(|number| kept.contains(&number));
         }
     }
 }

@@ -8,17 +8,20 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
-use fleetfit_search_spaces::{End, Goal, Ladder, Outcome, Reached, Resource, Study};
+use fleetfit_search_spaces::{Aims, End, Ladder, Outcome, Reached, Resource, Study};
 
-use super::flight::{Part, Piece, Purpose, Stage};
+use super::flight::{self, Part, Piece, Purpose, Stage};
+use super::standings::Unfinished;
 use super::{Phase, StudyState, tally};
 use crate::event::{Fact, Step};
+use crate::sampler::Losses;
 use crate::stopper::{Bracket, Judge, Plan, Stand};
 
 /// What keeps the trials of a study that are under way.
 pub(super) struct Climb {
     pub(super) plan: Plan,
     ladder: Ladder,
+    aims: Aims,
     judge: Judge,
     heats: BTreeMap<Place, Heat>,
     /// Who may go on, from the highest rung down, and by entity.
@@ -42,9 +45,16 @@ struct Heat {
 struct Climber {
     /// What it reached, from the bracket's first rung on.
     rungs: Vec<f64>,
+    /// Of the first metric, by fold.
     folds: Vec<f64>,
+    /// Of all metrics, fold by fold.
+    all: Vec<f64>,
     n_folds: u32,
     whole: Option<f64>,
+    /// The same in all objectives, on each rung and once it has completed, where one value does not
+    /// say it all.
+    losses: Vec<Losses>,
+    whole_losses: Option<Losses>,
     has_ended: bool,
     /// Whether it was let on from where it stands. Not journalled: whoever is handed out again is
     /// judged again, with the same result.
@@ -56,13 +66,21 @@ struct Climber {
 
 impl Climb {
     /// None where trials are not given out by rungs.
-    pub(super) fn of(study: &Study, goal: Goal, learns: bool) -> Option<Self> {
+    pub(super) fn of(
+        study: &Study,
+        aims: &Aims,
+        learns: bool,
+        n_points: Option<u128>,
+    ) -> Option<Self> {
         let termination = study.early_termination.as_ref()?;
         let ladder = termination.ladder.as_ref()?;
+        let n_points = n_points.map_or(u32::MAX, |n| u32::try_from(n).unwrap_or(u32::MAX));
+        let n_total = study.limits.max_total_trials.min(n_points);
         Some(Self {
-            plan: Plan::new(&termination.policy, ladder, learns),
+            plan: Plan::new(&termination.policy, ladder, learns, n_total),
             ladder: ladder.clone(),
-            judge: Judge::new(termination, ladder, goal),
+            aims: aims.clone(),
+            judge: Judge::new(termination, ladder, aims.objectives[0].goal),
             heats: BTreeMap::new(),
             waiting: BTreeSet::new(),
             touched: BTreeSet::new(),
@@ -85,6 +103,57 @@ impl Climb {
         Some((bracket, heat.climbers.get(&configuration)?))
     }
 
+    /// How many rungs there are before the end.
+    pub(super) fn n_rungs(&self) -> usize {
+        usize::from(self.ladder.top())
+    }
+
+    /// The rungs before the end that a trial was at, and its losses there.
+    pub(super) fn passed(&self, configuration: u32, entity: u32) -> Vec<(u32, f64)> {
+        let Some((bracket, own)) = self.climber(configuration, entity) else { return Vec::new() };
+        let rungs = u32::from(bracket.first_rung)..u32::from(self.ladder.top());
+        let goal = self.aims.objectives[0].goal;
+        let losses = own.rungs.iter().map(|value| goal.loss(*value));
+        rungs.zip(losses).collect()
+    }
+
+    /// What an open trial has come to; none where that is nothing, or not one value.
+    fn reached(&self, configuration: u32, entity: u32) -> Option<Unfinished> {
+        let (bracket, own) =
+            self.climber(configuration, entity).filter(|_| self.aims.are_plain())?;
+        let value = own.rungs.last().copied().filter(|value| value.is_finite())?;
+        (!own.has_ended).then(|| Unfinished { rung: own.next_rung(&bracket), value })
+    }
+
+    /// The same of one that is stopped there.
+    pub(super) fn unfinished(&self, outcome: &Outcome) -> Option<Unfinished> {
+        match outcome.end {
+            End::Stopped { value: Some(_), .. } => {
+                self.reached(outcome.configuration, outcome.entity)
+            }
+            _ => None,
+        }
+    }
+
+    /// Every open trial that was at a rung, as configuration and entity.
+    fn under_way(&self) -> Vec<(u32, u32)> {
+        let climbers = self.heats.iter().flat_map(|((_, entity), heat)| {
+            let open = heat.climbers.iter().filter(|(_, own)| !own.has_ended);
+            open.map(|(number, _)| (*number, *entity))
+        });
+        climbers.filter(|&(number, entity)| self.reached(number, entity).is_some()).collect()
+    }
+
+    /// The end of a trial for which there is no time.
+    fn out_of_time(&self, (configuration, entity): (u32, u32)) -> Option<Outcome> {
+        let (bracket, own) = self.climber(configuration, entity)?;
+        let rung = u8::try_from(own.next_rung(&bracket).checked_sub(1)?).ok()?;
+        let after = self.judge.after(rung);
+        let reason = format!("the study's timeout ran out {after}");
+        let value = own.rungs.last().copied();
+        Some(own.outcome(configuration, entity, End::Stopped { value, reason }))
+    }
+
     /// Whether a trial was at a rung.
     pub(super) fn was_at(&self, configuration: u32, entity: u32, rung: u8) -> bool {
         let climber = self.climber(configuration, entity);
@@ -100,18 +169,23 @@ impl Climb {
         let known = self.climber(reached.configuration, reached.entity);
         let next =
             known.map_or(usize::from(bracket.first_rung), |(_, own)| own.next_rung(&bracket));
-        if rung != next || rung >= last || reached.values.is_empty() {
+        let n_metrics = self.aims.metrics.len();
+        let is_whole = !is_of_folds || reached.values.len().is_multiple_of(n_metrics);
+        if rung != next || rung >= last || reached.values.is_empty() || !is_whole {
             return false;
         }
         let place = (bracket.members.start, reached.entity);
         let heat = self.heats.entry(place).or_default();
         let own = heat.climbers.entry(reached.configuration).or_default();
-        let value = if is_of_folds {
-            own.folds.extend(&reached.values);
-            mean(&own.folds)
+        let means = if is_of_folds {
+            own.folds.extend(reached.values.iter().step_by(n_metrics));
+            own.all.extend(&reached.values);
+            means(&own.all, n_metrics)
         } else {
-            mean(&reached.values)
+            reached.values.clone()
         };
+        let (value, further) = (means[0], &means[1..]);
+        own.losses.extend(several(&self.aims, value, further));
         if own.rungs.is_empty() {
             own.began_ms = reached.started_ms;
         }
@@ -141,14 +215,18 @@ impl Climb {
         if self.ladder.resource != Resource::Folds || !is_through {
             return None;
         }
-        let value = *own.rungs.last()?;
+        let mut further = means(&own.all, self.aims.metrics.len());
+        let value = further.remove(0);
         let reason = "the metric is not a finite number over all folds";
-        let end = match value.is_finite() {
+        let end = match value.is_finite() && further.iter().all(|value| value.is_finite()) {
             true => End::Completed { value },
             // Each fold's is finite, and yet their sum is more than a number can hold.
             false => End::Failed { reason: reason.into() },
         };
-        Some(own.outcome(configuration, entity, end))
+        if matches!(end, End::Failed { .. }) {
+            further.clear();
+        }
+        Some(Outcome { further, ..own.outcome(configuration, entity, end) })
     }
 
     /// The ends of all trials that have nothing left to try, where they were not journalled.
@@ -198,6 +276,7 @@ impl Climb {
         }
         if let End::Completed { value } = outcome.end {
             own.whole = Some(value);
+            own.whole_losses = several(&self.aims, value, &outcome.further);
         }
         if heat.n_ended >= bracket.members.len() {
             self.heats.remove(&place);
@@ -274,9 +353,18 @@ impl Climber {
     }
 }
 
-/// In the order of the folds, so that it is the same as that of a trial that was never cut.
-fn mean(values: &[f64]) -> f64 {
-    values.iter().sum::<f64>() / values.len() as f64
+/// Of each metric, in the order of the folds, so that it is the same as that of a trial that was never
+/// cut.
+fn means(values: &[f64], n_metrics: usize) -> Vec<f64> {
+    let n_folds = (values.len() / n_metrics) as f64;
+    let own = |metric| values.iter().skip(metric).step_by(n_metrics);
+    (0..n_metrics).map(|metric| own(metric).sum::<f64>() / n_folds).collect()
+}
+
+/// A trial's losses, where one does not say it all.
+fn several(aims: &Aims, value: f64, further: &[f64]) -> Option<Losses> {
+    let losses = || Losses::new(aims.losses(value, further), aims.violation(value, further));
+    (!aims.are_plain()).then(losses)
 }
 
 impl StudyState {
@@ -292,11 +380,12 @@ impl StudyState {
             if !self.is_open(trial.configuration, trial.entity) {
                 continue;
             }
-            let Some(climb) = &mut self.climb else { return };
+            let Some(climb) = &self.climb else { return };
             if trial.values.iter().any(|value| !value.is_finite()) {
                 ended.push(climb.with_earlier(not_finite(&trial)));
-            } else if climb.take(&trial) {
-                ended.extend(climb.whole(trial.configuration, trial.entity));
+            } else if self.apply_reached(&trial) {
+                let climb = self.climb.as_ref();
+                ended.extend(climb.and_then(|own| own.whole(trial.configuration, trial.entity)));
                 first.push(trial);
             }
         }
@@ -310,6 +399,42 @@ impl StudyState {
         }
         self.judge(step);
         self.drop_if_done(assignment);
+    }
+
+    /// Takes in that a trial came to a rung; false if it was there.
+    pub(super) fn apply_reached(&mut self, trial: &Reached) -> bool {
+        let Some(climb) = &mut self.climb else { return false };
+        let is_first = climb.take(trial);
+        if is_first && self.phase != Phase::Searching {
+            self.leave_unfinished(trial.configuration, trial.entity);
+        }
+        is_first
+    }
+
+    fn leave_unfinished(&mut self, configuration: u32, entity: u32) {
+        let climb = self.climb.as_ref();
+        if let Some(reached) = climb.and_then(|climb| climb.reached(configuration, entity)) {
+            self.standings.leave_unfinished(configuration, entity, reached);
+        }
+    }
+
+    /// The search is over: where no trial has completed, those count that came furthest.
+    pub(super) fn take_unfinished(&mut self) {
+        let under_way = self.climb.as_ref().map(Climb::under_way).unwrap_or_default();
+        for (configuration, entity) in under_way {
+            self.leave_unfinished(configuration, entity);
+        }
+        self.standings.touch_unfinished();
+    }
+
+    /// There is no time for those that were at a rung and are not out: they end there.
+    pub(super) fn end_under_way(&mut self, step: &mut Step) {
+        let Some(climb) = &self.climb else { return };
+        let tried = self.flight.pieces_out().filter(|own| matches!(own.purpose, Purpose::Try(_)));
+        let out: BTreeSet<(u32, u32)> = tried.flat_map(|own| flight::trials(&own.parts)).collect();
+        let under_way = climb.under_way().into_iter().filter(|trial| !out.contains(trial));
+        let ended = under_way.filter_map(|trial| climb.out_of_time(trial)).collect();
+        self.end_here(ended, step);
     }
 
     /// Ends trials of which there is nothing more to hear.
@@ -368,13 +493,14 @@ impl StudyState {
             return Vec::new();
         };
         let n_folds = heat.climbers.values().map(|own| own.n_folds).max().unwrap_or_default();
+        let at = usize::from(rung - bracket.first_rung);
         let stands = heat.climbers.values().map(|own| Stand {
             rungs: &own.rungs,
             folds: &own.folds,
             whole: own.whole,
+            losses: own.losses.get(at).copied().or(own.whole_losses),
         });
         let stands: Vec<Stand<'_>> = stands.collect();
-        let at = usize::from(rung - bracket.first_rung);
         let judged = climb.judge.judge(rung, at, n_folds, &stands);
         let mut lost = Vec::new();
         for ((number, own), reason) in heat.climbers.iter_mut().zip(judged) {

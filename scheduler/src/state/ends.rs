@@ -63,12 +63,23 @@ impl StudyState {
             return false;
         }
         let learns = self.sampler.as_ref().is_some_and(|sampler| sampler.learns());
+        let passed = match (&self.climb, &self.watch) {
+            (Some(climb), _) => climb.passed(outcome.configuration, outcome.entity),
+            (None, Some(watch)) => watch.passed(outcome),
+            (None, None) => Vec::new(),
+        };
         if learns || self.stall.is_some() || self.converged.is_some() {
-            open.told.end(outcome, &self.aims, &mut self.yardsticks);
+            open.told.end(outcome, &passed, &self.aims, &mut self.yardsticks);
         }
         let mean = open.tally.is_complete().then(|| open.tally.mean());
         *count += 1;
         if let Some(climb) = &mut self.climb {
+            let (number, entity) = (outcome.configuration, outcome.entity);
+            if let Some(unfinished) = climb.unfinished(outcome) {
+                self.standings.leave_unfinished(number, entity, unfinished);
+            } else if matches!(outcome.end, End::Failed { .. }) {
+                self.standings.fail(number, entity);
+            }
             climb.end(outcome);
         }
         self.counts.fits += u64::from(outcome.fits);
@@ -93,6 +104,9 @@ impl StudyState {
                     converged.end(number, settings, fate);
                 }
                 if let Some(sampler) = self.sampler.as_mut().filter(|_| learns) {
+                    // Of several entities each has its own; what is told is made of them.
+                    let own = passed.iter().filter(|_| self.cut.n_entities == 1);
+                    own.for_each(|(rung, loss)| sampler.passed(number, *rung, *loss));
                     sampler.told(number, fate);
                 }
             }

@@ -140,9 +140,14 @@ impl StudyState {
     fn limit(&self) -> u32 {
         let limit = self.study.limits.max_concurrent_trials.max(1);
         let Some(climb) = &self.climb else { return limit };
-        // A bracket waits for all of it; while it does, those who need not hear of it begin the next.
-        let n_brackets = if self.learns() { 1 } else { 2 };
-        limit.max(climb.plan.widest().saturating_mul(n_brackets))
+        let widest = climb.plan.widest();
+        // Who learns hears of a whole bracket before the next begins, whatever comes first in it. And
+        // patience that runs out should not find another one under way.
+        if self.learns() || self.stall.is_some() || self.converged.is_some() {
+            return widest;
+        }
+        // A bracket waits for all of it; while it does, the next begins.
+        limit.max(widest.saturating_mul(2))
     }
 
     /// How many configurations may still be proposed.

@@ -56,6 +56,14 @@ struct Known {
     n_holds: u32,
 }
 
+/// What a trial that did not complete had come to.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Unfinished {
+    /// How far it came; nobody came less far to more.
+    pub(super) rung: usize,
+    pub(super) value: f64,
+}
+
 /// Who leads.
 #[derive(Debug)]
 pub(super) struct Standings {
@@ -69,6 +77,8 @@ pub(super) struct Standings {
     touched: Vec<u32>,
     is_touched: Bitmap,
     shared: Option<Ranked>,
+    /// Of entities for which nothing has completed, the best of those that came furthest.
+    unfinished: BTreeMap<u32, (u32, Unfinished)>,
     known: BTreeMap<u32, Known>,
 }
 
@@ -85,6 +95,7 @@ impl Standings {
             touched: Vec::new(),
             is_touched: Bitmap::default(),
             shared: None,
+            unfinished: BTreeMap::new(),
             known: BTreeMap::new(),
         }
     }
@@ -135,8 +146,73 @@ impl Standings {
         if leader != NOBODY {
             self.let_go(leader);
         }
+        if let Some((unfinished, _)) = self.unfinished.remove(&entity) {
+            self.let_go(unfinished);
+        }
         if self.is_touched.insert(slot) {
             self.touched.push(entity);
+        }
+    }
+
+    /// A trial did not complete, or not yet.
+    pub(super) fn leave_unfinished(&mut self, number: u32, entity: u32, reached: Unfinished) {
+        let slot = entity as usize;
+        if self.leaders.get(slot).is_none_or(|leader| *leader != NOBODY) {
+            return;
+        }
+        let held = self.unfinished.get(&entity).copied();
+        let order = |(own, before): (u32, Unfinished)| {
+            let by_rung = before.rung.cmp(&reached.rung);
+            let by_loss = compare(self.goal.loss(reached.value), self.goal.loss(before.value));
+            by_rung.then(by_loss).then(number.cmp(&own))
+        };
+        if held.is_some_and(|held| order(held) != Ordering::Less) {
+            return;
+        }
+        self.hold(number);
+        if let Some((before, _)) = self.unfinished.insert(entity, (number, reached)) {
+            self.let_go(before);
+        }
+        if self.is_touched.insert(slot) {
+            self.touched.push(entity);
+        }
+    }
+
+    /// A trial failed: it is nobody's best for want of a better one.
+    pub(super) fn fail(&mut self, number: u32, entity: u32) {
+        if self.unfinished.get(&entity).is_some_and(|(own, _)| *own == number) {
+            self.unfinished.remove(&entity);
+            self.let_go(number);
+        }
+    }
+
+    /// The best of those that came furthest for an entity for which nothing has completed.
+    pub(super) fn unfinished(&self, entity: u32) -> Option<(f64, u32)> {
+        self.unfinished.get(&entity).map(|(number, reached)| (reached.value, *number))
+    }
+
+    /// The one that is this for most entities, with the mean over those.
+    pub(super) fn shared_unfinished(&self) -> Option<Ranked> {
+        let mut by_number: BTreeMap<u32, (u32, f64)> = BTreeMap::new();
+        for (number, reached) in self.unfinished.values() {
+            let (n, sum) = by_number.entry(*number).or_default();
+            *n += 1;
+            *sum += reached.value;
+        }
+        let most = by_number.into_iter().max_by_key(|(number, (n, _))| (*n, u32::MAX - number));
+        most.map(|(configuration, (n, sum))| Ranked {
+            configuration,
+            value: sum / f64::from(n),
+            completed: 0,
+        })
+    }
+
+    /// Every entity without a best whose trials came anywhere is told anew.
+    pub(super) fn touch_unfinished(&mut self) {
+        for &entity in self.unfinished.keys() {
+            if self.is_touched.insert(entity as usize) {
+                self.touched.push(entity);
+            }
         }
     }
 
@@ -236,6 +312,30 @@ mod tests {
         assert_eq!(standings.known.len(), 2);
         assert_eq!(standings.take_touched(), [0, 1]);
         assert!(standings.take_touched().is_empty());
+    }
+
+    #[test]
+    fn who_came_furthest_stands_in_until_somebody_completes() {
+        let mut standings = Standings::new(&aims(&[Goal::Minimize]), 2);
+        for number in 0..6 {
+            standings.open(number, Configuration::default());
+        }
+        let at = |rung, value| Unfinished { rung, value };
+        for (number, reached) in (0..).zip([at(0, 1.0), at(1, 5.0), at(1, 4.0), at(0, 0.5)]) {
+            standings.leave_unfinished(number, 0, reached);
+            standings.close(number, mean(0.0, 0));
+        }
+        assert_eq!(standings.unfinished(0), Some((4.0, 2)));
+        let shared = Ranked { configuration: 2, value: 4.0, completed: 0 };
+        assert_eq!((standings.shared_unfinished(), standings.best(0)), (Some(shared), None));
+        assert_eq!(standings.known.keys().copied().collect::<Vec<_>>(), [2, 4, 5]);
+        standings.fail(2, 0);
+        assert_eq!(standings.unfinished(0), None);
+        standings.leave_unfinished(4, 0, at(0, 9.0));
+        standings.complete(5, 0, 99.0, &[]);
+        assert_eq!((standings.unfinished(0), standings.best(0)), (None, Some((99.0, 5))));
+        standings.leave_unfinished(4, 0, at(3, 0.0));
+        assert_eq!(standings.unfinished(0), None);
     }
 
     #[test]

@@ -5,6 +5,12 @@
 //! the same, 1 for twice the loss or worse, and for a failed trial. Sums are of whole numbers, so that
 //! it does not matter in which order trials end.
 //!
+//! Where trials are stopped on rungs, an entity has such a yardstick for each rung. The first trial
+//! that comes to one from the rung before is taken to stand there as it stood before, and so says what
+//! the others are measured by: how far a trial is from the first one is the same measure on all rungs,
+//! and a configuration that is stopped for most entities, each time behind those that go on, has a
+//! mean behind theirs.
+//!
 //! With several objectives each has a mean of its own, and how far a configuration is from what has to
 //! hold is the share of its entities for which it does not.
 
@@ -15,34 +21,58 @@ use crate::sampler::{Fate, Losses};
 /// The parts of one.
 const ONE: f64 = (1u64 << 40) as f64;
 
+/// Shares beyond this say nothing of what a loss without a yardstick is to be measured by.
+const MOST_CARRIED: f64 = 0.9;
+
 /// The first losses of each entity.
 #[derive(Debug, Default)]
 pub(crate) struct Yardsticks {
     first: Vec<f64>,
     n_losses: usize,
+    /// Of the first objective on each rung.
+    on_rungs: Vec<f64>,
+    n_rungs: usize,
 }
 
 impl Yardsticks {
-    pub(crate) fn new(n_entities: u32, n_losses: usize) -> Self {
-        Self { first: vec![f64::NAN; n_entities as usize * n_losses], n_losses }
+    pub(crate) fn new(n_entities: u32, n_losses: usize, n_rungs: usize) -> Self {
+        let nothing = |n: usize| vec![f64::NAN; n_entities as usize * n];
+        Self { first: nothing(n_losses), n_losses, on_rungs: nothing(n_rungs), n_rungs }
     }
 
-    /// How much worse than the entity's first one a loss of an objective is, between -1 and 1 unless
-    /// it is that much better.
-    fn compare(&mut self, entity: u32, objective: usize, loss: f64) -> f64 {
+    /// How much worse than the entity's first one a loss of an objective is, between -1 and 1; what
+    /// the same trial's was on the rung before, where it has passed any.
+    fn compare(&mut self, entity: u32, objective: usize, loss: f64, before: f64) -> f64 {
         let place = entity as usize * self.n_losses + objective;
-        let Some(first) = self.first.get_mut(place) else {
-            return loss;
-        };
-        if first.is_nan() {
-            *first = loss;
+        let first = self.first.get_mut(place);
+        first.map_or(loss, |first| share(first, loss, before))
+    }
+
+    /// The same of the first objective where a trial was stopped, or would have been; none where it
+    /// was on no rung.
+    fn climb(&mut self, entity: u32, passed: &[(u32, f64)]) -> Option<f64> {
+        let mut before = None;
+        for &(rung, loss) in passed {
+            let rung = usize::try_from(rung).ok().filter(|rung| *rung < self.n_rungs)?;
+            let first = self.on_rungs.get_mut(entity as usize * self.n_rungs + rung)?;
+            before = Some(share(first, loss, before.unwrap_or_default()));
         }
-        let difference = loss - *first;
-        match first.abs() {
-            _ if difference == 0.0 => 0.0,
-            0.0 => difference.signum(),
-            size => (difference / size).clamp(-1.0, 1.0),
-        }
+        before
+    }
+}
+
+/// How much worse a loss is than the first one, which may have to be found: then it is what makes the
+/// share what it was before.
+fn share(first: &mut f64, loss: f64, before: f64) -> f64 {
+    if first.is_nan() {
+        let before = before.clamp(-MOST_CARRIED, MOST_CARRIED);
+        *first = loss / (1.0 + before * loss.signum());
+    }
+    let difference = loss - *first;
+    match first.abs() {
+        _ if difference == 0.0 => 0.0,
+        0.0 => difference.signum(),
+        size => (difference / size).clamp(-1.0, 1.0),
     }
 }
 
@@ -63,8 +93,14 @@ pub(crate) struct Telling {
 }
 
 impl Telling {
-    /// A trial of it ended.
-    pub(crate) fn end(&mut self, outcome: &Outcome, aims: &Aims, yardsticks: &mut Yardsticks) {
+    /// A trial of it ended, after it had passed these rungs.
+    pub(crate) fn end(
+        &mut self,
+        outcome: &Outcome,
+        passed: &[(u32, f64)],
+        aims: &Aims,
+        yardsticks: &mut Yardsticks,
+    ) {
         self.n_ended += 1;
         let further = &outcome.further;
         if yardsticks.first.is_empty() {
@@ -80,6 +116,7 @@ impl Telling {
             });
             return;
         }
+        let before = yardsticks.climb(outcome.entity, passed);
         self.further.resize(aims.objectives.len() - 1, 0);
         let sums = std::iter::once(&mut self.sum).chain(&mut self.further);
         match outcome.end {
@@ -87,7 +124,8 @@ impl Telling {
                 self.n_completed += 1;
                 self.n_infeasible += u32::from(!aims.keeps(value, further));
                 for ((objective, loss), sum) in aims.losses(value, further).enumerate().zip(sums) {
-                    let share = yardsticks.compare(outcome.entity, objective, loss);
+                    let before = before.filter(|_| objective == 0).unwrap_or_default();
+                    let share = yardsticks.compare(outcome.entity, objective, loss, before);
                     *sum += (share * ONE) as i128;
                 }
             }
@@ -95,7 +133,8 @@ impl Telling {
             End::Stopped { value: Some(value), .. } if aims.are_plain() => {
                 self.n_valued += 1;
                 let loss = aims.objectives[0].goal.loss(value);
-                let share = yardsticks.compare(outcome.entity, 0, loss);
+                let share =
+                    before.unwrap_or_else(|| yardsticks.compare(outcome.entity, 0, loss, 0.0));
                 sums.take(1).for_each(|sum| *sum += (share * ONE) as i128);
             }
             End::Stopped { .. } | End::Failed { .. } => {
@@ -152,11 +191,11 @@ mod tests {
     #[test]
     fn entities_of_any_size_count_the_same_in_any_order() {
         let aims = aims("objective: {goal: minimize, primary_metric: loss}");
-        let mut yardsticks = Yardsticks::new(3, 1);
+        let mut yardsticks = Yardsticks::new(3, 1, 0);
         let first = [completed(1e6), completed(1e-3), End::Failed { reason: String::new() }];
         let mut telling = Telling::default();
         for (entity, end) in (0..).zip(first) {
-            telling.end(&outcome(entity, end, &[]), &aims, &mut yardsticks);
+            telling.end(&outcome(entity, end, &[]), &[], &aims, &mut yardsticks);
         }
         assert_eq!(telling.fate(&aims), Fate::Completed(1.0 / 3.0));
         let second = [completed(0.5e6), completed(1.5e-3), completed(2.0)];
@@ -164,7 +203,7 @@ mod tests {
             let mut telling = Telling::default();
             for entity in order {
                 let end = second[entity].clone();
-                telling.end(&outcome(entity as u32, end, &[]), &aims, &mut yardsticks);
+                telling.end(&outcome(entity as u32, end, &[]), &[], &aims, &mut yardsticks);
             }
             telling.fate(&aims)
         });
@@ -178,12 +217,12 @@ mod tests {
         let plain = aims("objective: {goal: maximize, primary_metric: acc}");
         let mut yardsticks = Yardsticks::default();
         let mut telling = Telling::default();
-        telling.end(&outcome(0, completed(0.9), &[]), &plain, &mut yardsticks);
+        telling.end(&outcome(0, completed(0.9), &[]), &[], &plain, &mut yardsticks);
         assert_eq!(telling.fate(&plain), Fate::Completed(-0.9));
         let bounded =
             aims("objective: {goal: maximize, primary_metric: acc}\nconstraints: [\"ms <= 20\"]");
         let mut telling = Telling::default();
-        telling.end(&outcome(0, completed(0.9), &[25.0]), &bounded, &mut yardsticks);
+        telling.end(&outcome(0, completed(0.9), &[25.0]), &[], &bounded, &mut yardsticks);
         assert_eq!(telling.fate(&bounded), Fate::Judged(Losses::new([-0.9], 0.25)));
     }
 
@@ -193,20 +232,64 @@ mod tests {
             "objective: [{goal: minimize, primary_metric: loss}, \
              {goal: maximize, primary_metric: acc}]\nconstraints: [\"ms <= 20\"]",
         );
-        let mut yardsticks = Yardsticks::new(4, 2);
+        let mut yardsticks = Yardsticks::new(4, 2, 0);
         let mut first = Telling::default();
         for entity in 0..4 {
             let ms = if entity == 3 { 30.0 } else { 10.0 };
-            first.end(&outcome(entity, completed(2.0), &[0.5, ms]), &aims, &mut yardsticks);
+            let end = outcome(entity, completed(2.0), &[0.5, ms]);
+            first.end(&end, &[], &aims, &mut yardsticks);
         }
         assert_eq!(first.fate(&aims), Fate::Judged(Losses::new([0.0, 0.0], 0.25)));
         let mut second = Telling::default();
         for entity in 0..3 {
-            second.end(&outcome(entity, completed(1.0), &[0.25, 10.0]), &aims, &mut yardsticks);
+            let end = outcome(entity, completed(1.0), &[0.25, 10.0]);
+            second.end(&end, &[], &aims, &mut yardsticks);
         }
         let failed = End::Failed { reason: String::new() };
-        second.end(&outcome(3, failed, &[]), &aims, &mut yardsticks);
+        second.end(&outcome(3, failed, &[]), &[], &aims, &mut yardsticks);
         let expected = Losses::new([(-0.5 * 3.0 + 1.0) / 4.0, (0.5 * 3.0 + 1.0) / 4.0], 0.25);
         assert_eq!(second.fate(&aims), Fate::Judged(expected));
+    }
+
+    #[test]
+    fn a_configuration_that_is_stopped_for_most_entities_is_told_as_a_poor_one() {
+        let aims = aims("objective: {goal: minimize, primary_metric: loss}");
+        // What trials come to grows from rung to rung, and by how much differs by entity.
+        let n_entities = 20;
+        let value = |own: f64, entity: u32, rung: u32| {
+            10f64.powi(entity as i32 % 5) * own * (1.0 + f64::from((entity % 3 + 1) * rung))
+        };
+        let mut yardsticks = Yardsticks::new(n_entities, 1, 2);
+        let mut told = |own: f64, stops: fn(u32) -> Option<u32>| {
+            let mut telling = Telling::default();
+            for entity in 0..n_entities {
+                let last = stops(entity).unwrap_or(1);
+                let passed: Vec<(u32, f64)> =
+                    (0..=last).map(|rung| (rung, value(own, entity, rung))).collect();
+                let end = match stops(entity) {
+                    Some(rung) => {
+                        let value = Some(value(own, entity, rung));
+                        End::Stopped { value, reason: String::new() }
+                    }
+                    None => completed(value(own, entity, 2)),
+                };
+                telling.end(&outcome(entity, end, &[]), &passed, &aims, &mut yardsticks);
+            }
+            telling.fate(&aims)
+        };
+        let all = |_| None;
+        assert_eq!(told(1.0, |_| Some(0)), Fate::Stopped(Some(0.0)));
+        let Fate::Completed(good) = told(0.8, all) else { panic!("it completed") };
+        let Fate::Completed(most) = told(1.2, |entity| (entity > 1).then_some(0)) else {
+            panic!("it completed for two")
+        };
+        let Fate::Completed(half) = told(1.1, |entity| (entity % 2 == 0).then_some(1)) else {
+            panic!("it completed for half of them")
+        };
+        let nearly = |value: f64, wanted: f64| (value - wanted).abs() < 1e-9;
+        assert!(
+            nearly(good, -0.2) && nearly(half, 0.1) && nearly(most, 0.2),
+            "{good} {half} {most}"
+        );
     }
 }

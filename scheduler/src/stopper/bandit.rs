@@ -9,7 +9,7 @@
 
 use fleetfit_search_spaces::Goal;
 
-use super::{Stopper, lowest, short};
+use super::{Stopper, lowest, reports, short};
 
 /// How much worse than the best a trial may be.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -58,8 +58,9 @@ impl Stopper for Bandit {
         let limit = self.slack.limit(best);
         (own > limit).then(|| {
             let [own, limit, best] = [own, limit, best].map(|loss| short(self.goal.loss(loss)));
+            let after = reports(interval);
             format!(
-                "bandit: {own} after {interval} reports is beyond {limit}, the slack around the \
+                "bandit: {own} after {after} is beyond {limit}, the slack around the \
                  best, {best}"
             )
         })

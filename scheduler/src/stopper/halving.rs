@@ -11,7 +11,7 @@
 use fleetfit_search_spaces::Goal;
 
 use super::window::Window;
-use super::{Schedule, Stopper, short};
+use super::{Schedule, Stopper, reports, short};
 
 /// The rungs of one bracket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,8 +76,9 @@ impl Stopper for Halving {
             let own = short(self.goal.loss(own));
             let (name, best) =
                 (self.name, if n_on == 1 { String::new() } else { format!("{n_on} ") });
+            let after = reports(interval);
             format!(
-                "{name}: {own} after {interval} reports is not among the best {best}of {n_trials} \
+                "{name}: {own} after {after} is not among the best {best}of {n_trials} \
                  trials"
             )
         })

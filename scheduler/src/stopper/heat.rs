@@ -15,9 +15,13 @@ use fleetfit_search_spaces::early_termination::Policy;
 use fleetfit_search_spaces::{EarlyTermination, Goal, Ladder, Resource};
 
 use super::{Schedule, for_policy, short, student};
+use crate::sampler::Losses;
+use crate::sampler::front;
 
 /// The most configurations that wait for each other.
 const MAX_BRACKET: u32 = 81;
+/// The most configurations of a bracket of folds where the sampler learns from each bracket.
+const SHORT_HEAT: u32 = 16;
 /// How many race, where the rule itself says nothing.
 const RACE: u32 = 32;
 /// The same where the sampler learns from each, and should hear of some soon.
@@ -42,17 +46,22 @@ pub struct Bracket {
 }
 
 impl Plan {
-    /// The brackets of a policy on a ladder.
-    pub fn new(policy: &Policy, ladder: &Ladder, learns: bool) -> Self {
+    /// The brackets of a policy on a ladder, for so many configurations at most.
+    pub fn new(policy: &Policy, ladder: &Ladder, learns: bool, n_total: u32) -> Self {
         let n_rungs = u32::from(ladder.top());
         let round = match *policy {
+            Policy::Asha { .. } if ladder.resource == Resource::Folds => {
+                let most = if learns { SHORT_HEAT } else { MAX_BRACKET };
+                // Of one size, as near as can be: who is left over would have few to compare with.
+                vec![(n_total.div_ceil(n_total.div_ceil(most).max(1)).max(1), 0)]
+            }
             Policy::Asha { reduction_factor, .. } => {
                 let factor = reduction_factor.max(2);
                 let size = factor.saturating_pow(n_rungs).min(MAX_BRACKET.max(factor));
                 vec![(size, 0)]
             }
             Policy::Hyperband { reduction_factor, .. } => {
-                hyperband(n_rungs, reduction_factor.max(2))
+                scaled(hyperband(n_rungs, reduction_factor.max(2)), n_total)
             }
             _ => vec![(if learns { SHORT_RACE } else { RACE }, 0)],
         };
@@ -91,6 +100,24 @@ fn hyperband(n_rungs: u32, factor: u32) -> Vec<(u32, u8)> {
     brackets.collect()
 }
 
+/// The same shares of fewer configurations, where there are not enough for one round.
+fn scaled(round: Vec<(u32, u8)>, n_total: u32) -> Vec<(u32, u8)> {
+    let n_round: u32 = round.iter().map(|(size, _)| size).sum();
+    if n_total >= n_round {
+        return round;
+    }
+    let (mut n_dealt, mut n_before) = (0, 0);
+    let brackets = round.into_iter().map(|(size, first_rung)| {
+        n_before += size;
+        // No more than the total.
+        let up_to = (u64::from(n_before) * u64::from(n_total)).div_ceil(u64::from(n_round)) as u32;
+        let own = up_to - n_dealt;
+        n_dealt = up_to;
+        (own, first_rung)
+    });
+    brackets.filter(|(size, _)| *size > 0).collect()
+}
+
 /// How a configuration stands with one entity. Values are as measured.
 #[derive(Clone, Copy, Debug)]
 pub struct Stand<'a> {
@@ -100,6 +127,9 @@ pub struct Stand<'a> {
     pub folds: &'a [f64],
     /// Its value, once it has completed.
     pub whole: Option<f64>,
+    /// What it lost in each objective on the rung that is looked at, where there are several, or
+    /// bounds.
+    pub losses: Option<Losses>,
 }
 
 /// The rule.
@@ -148,20 +178,53 @@ impl Judge {
         let loss = |stand: &Stand<'_>| {
             stand.rungs.get(place).copied().or(stand.whole).map(|value| self.goal.loss(value))
         };
-        let all: Vec<f64> = stands.iter().filter_map(loss).collect();
-        let n_on = (all.len() / factor.max(2) as usize).max(1);
+        let here: Vec<usize> =
+            (0..stands.len()).filter(|&own| loss(&stands[own]).is_some()).collect();
+        let n_all = here.len();
+        let n_on = match self.ladder.resource {
+            Resource::Folds if name == "asha" => self.n_on_by_folds(factor, rung, stands),
+            _ => n_all / factor.max(2) as usize,
+        };
+        let n_on = n_on.max(1);
         let best = if n_on == 1 { String::new() } else { format!("{n_on} ") };
         let after = self.after(rung);
-        let judged = stands.iter().map(|stand| {
-            let own = loss(stand)?;
-            let n_better = all.iter().filter(|other| **other < own).count();
-            (n_better >= n_on).then(|| {
-                let own = short(self.goal.loss(own));
-                let n_all = all.len();
-                format!("{name}: {own} {after} is not among the best {best}of {n_all} trials")
-            })
-        });
-        judged.collect()
+        let several: Option<Vec<Losses>> = here.iter().map(|&own| stands[own].losses).collect();
+        let several = several.filter(|several| !several.is_empty());
+        let of_all = if several.is_some() { ", in all objectives" } else { "" };
+        let n_better = match several {
+            // As in R. Schmucker et al., "Multi-objective asynchronous successive halving" (2021), by
+            // fronts and, on a front, by what a trial adds to it; bounds that are broken come last.
+            Some(several) => {
+                let mut n_better = vec![0; n_all];
+                let places = front::order(&several).into_iter().enumerate();
+                places.for_each(|(place, own)| n_better[own] = place);
+                n_better
+            }
+            None => {
+                let all: Vec<f64> = stands.iter().filter_map(loss).collect();
+                all.iter().map(|own| all.iter().filter(|other| *other < own).count()).collect()
+            }
+        };
+        let mut judged = vec![None; stands.len()];
+        for (place, n_better) in here.into_iter().zip(n_better) {
+            let Some(own) = loss(&stands[place]).filter(|_| n_better >= n_on) else { continue };
+            let own = short(self.goal.loss(own));
+            judged[place] = Some(format!(
+                "{name}: {own} {after} is not among the best {best}of {n_all} trials{of_all}"
+            ));
+        }
+        judged
+    }
+
+    /// Of the n that began, n / (factor × r) go on after r times as many folds as the first rung has.
+    /// A fold costs the same on each rung and is not fitted again, so that all of them can be rungs:
+    /// whoever is out of it goes soon, and those who may win are told apart by more folds.
+    fn n_on_by_folds(&self, factor: u32, rung: u8, stands: &[Stand<'_>]) -> usize {
+        let began = stands.iter().filter(|own| !own.rungs.is_empty() || own.whole.is_some());
+        let (first, own) = (self.n_folds_at(0).max(1), self.n_folds_at(rung));
+        let share = u64::from(factor.max(2)).saturating_mul(own as u64);
+        let n_on = (began.count() as u64).saturating_mul(first as u64) / share.max(1);
+        usize::try_from(n_on).unwrap_or(usize::MAX)
     }
 
     fn race(
@@ -236,7 +299,8 @@ impl Judge {
         self.ladder.amount(rung).map_or(0, |amount| amount.of(usize::MAX))
     }
 
-    fn after(&self, rung: u8) -> String {
+    /// Where a rung is, in words.
+    pub fn after(&self, rung: u8) -> String {
         let Some(amount) = self.ladder.amount(rung) else { return String::new() };
         let word = if self.ladder.resource == Resource::Rows { "on" } else { "after" };
         format!("{word} {}", self.ladder.describe(&[amount]))
@@ -288,17 +352,25 @@ mod tests {
 
     #[test]
     fn brackets_follow_each_other() {
-        let plan = Plan::new(&asha(3), &ladder(Resource::Estimators, &[11, 33]), false);
+        let plan = Plan::new(&asha(3), &ladder(Resource::Estimators, &[11, 33]), false, 100);
         assert_eq!(plan.widest(), 9);
         assert_eq!(plan.bracket(20), Bracket { members: 18..27, first_rung: 0 });
         let policy = Policy::Hyperband { min_resource: 1, reduction_factor: 3, max_resource: 9 };
-        let plan = Plan::new(&policy, &ladder(Resource::Folds, &[1, 3]), false);
+        let plan = Plan::new(&policy, &ladder(Resource::Folds, &[1, 3]), false, 100);
         // 9, 5 and 3, as in the paper for a ratio of 9.
         assert_eq!(plan.round, [(9, 0), (5, 1), (3, 2)]);
         assert_eq!(plan.bracket(17 + 9), Bracket { members: 26..31, first_rung: 1 });
         assert_eq!(plan.bracket(16), Bracket { members: 14..17, first_rung: 2 });
+        // Each bracket has its share of fewer configurations than a round has.
+        let few = |n| Plan::new(&policy, &ladder(Resource::Folds, &[1, 3]), false, n).round;
+        assert_eq!(few(10), [(6, 0), (3, 1), (1, 2)]);
+        assert_eq!(few(1), [(1, 0)]);
+        let by_folds = |learns, n| Plan::new(&asha(4), &ladder(Resource::Folds, &[1]), learns, n);
+        assert_eq!(by_folds(false, 48).widest(), 48);
+        assert_eq!(by_folds(false, 100).widest(), 50);
+        assert_eq!(by_folds(true, 40).widest(), 14);
         for policy in [policy, asha(4), asha(u32::MAX), Policy::MedianStopping] {
-            let plan = Plan::new(&policy, &ladder(Resource::Rows, &[1; 16]), true);
+            let plan = Plan::new(&policy, &ladder(Resource::Rows, &[1; 16]), true, u32::MAX);
             for number in [0, 1, 77, 12_345, u32::MAX] {
                 assert!(plan.bracket(number).members.contains(&number) || number == u32::MAX);
             }
@@ -309,8 +381,10 @@ mod tests {
     fn one_in_so_many_goes_on_and_ties_do() {
         let judge = judge(asha(3), ladder(Resource::Estimators, &[11, 33]), Goal::Maximize);
         let values = [0.1, 0.9, 0.5, 0.7, 0.7, 0.2, 0.7, 0.3];
-        let stands: Vec<Stand<'_>> =
-            values.chunks(1).map(|rungs| Stand { rungs, folds: &[], whole: None }).collect();
+        let stands: Vec<Stand<'_>> = values
+            .chunks(1)
+            .map(|rungs| Stand { rungs, folds: &[], whole: None, losses: None })
+            .collect();
         let judged = judge.judge(0, 0, 5, &stands);
         let on: Vec<usize> = (0..8).filter(|&index| judged[index].is_none()).collect();
         assert_eq!(on, [1, 3, 4, 6]);
@@ -319,9 +393,52 @@ mod tests {
     }
 
     #[test]
+    fn by_folds_fewer_go_on_with_each() {
+        let judge = judge(asha(2), ladder(Resource::Folds, &[1, 2, 3]), Goal::Minimize);
+        let losses: Vec<[f64; 3]> = (0..12).map(|own| [f64::from(own); 3]).collect();
+        let n_on = |rung: u8| {
+            let n_here = [12, 6, 3][usize::from(rung)];
+            let reached = |own| usize::from(rung) + usize::from(own < n_here);
+            let stands: Vec<Stand<'_>> = losses
+                .iter()
+                .enumerate()
+                .map(|(own, rungs)| {
+                    let rungs = &rungs[..reached(own).max(1)];
+                    Stand { rungs, folds: rungs, whole: None, losses: None }
+                })
+                .collect();
+            let judged = judge.judge(rung, usize::from(rung), 5, &stands);
+            judged.iter().take(n_here).filter(|reason| reason.is_none()).count()
+        };
+        // Of 12 a half, a quarter and a sixth.
+        assert_eq!([n_on(0), n_on(1), n_on(2)], [6, 3, 2]);
+    }
+
+    #[test]
+    fn of_several_objectives_the_front_goes_on() {
+        let judge = judge(asha(2), ladder(Resource::Rows, &[100]), Goal::Minimize);
+        let all = [[1.0, 9.0], [2.0, 9.5], [5.0, 5.0], [6.0, 6.0], [0.0, 0.0], [9.0, 1.0]];
+        let stands: Vec<Stand<'_>> = all
+            .iter()
+            .map(|losses| {
+                // The one that is best in both breaks a bound.
+                let violation = losses[0] + losses[1];
+                let violation = if violation == 0.0 { 1.0 } else { 0.0 };
+                let losses_of = Some(Losses::new(*losses, violation));
+                Stand { rungs: &losses[..1], folds: &[], whole: None, losses: losses_of }
+            })
+            .collect();
+        let judged = judge.judge(0, 0, 5, &stands);
+        let on: Vec<usize> = (0..6).filter(|&own| judged[own].is_none()).collect();
+        assert_eq!(on, [0, 2, 5]);
+        let reason = judged[4].as_deref().unwrap();
+        assert!(reason.ends_with("is not among the best 3 of 6 trials, in all objectives"));
+    }
+
+    #[test]
     fn who_has_completed_is_compared_as_well() {
         let judge = judge(asha(2), ladder(Resource::Rows, &[100]), Goal::Minimize);
-        let stand = |rungs, whole| Stand { rungs, folds: &[], whole };
+        let stand = |rungs, whole| Stand { rungs, folds: &[], whole, losses: None };
         let failed = stand(&[], None);
         let stands = [stand(&[2.0], None), stand(&[], Some(1.0)), stand(&[3.0], None), failed];
         let judged = judge.judge(0, 0, 5, &stands);
@@ -341,8 +458,10 @@ mod tests {
             [2.5, 1.2, 3.1, 2.6],
             [1.0, 2.0, 3.0, 2.0],
         ];
-        let stands: Vec<Stand<'_>> =
-            all.iter().map(|folds| Stand { rungs: &[], folds, whole: None }).collect();
+        let stands: Vec<Stand<'_>> = all
+            .iter()
+            .map(|folds| Stand { rungs: &[], folds, whole: None, losses: None })
+            .collect();
         let judged = judge.judge(1, 1, 5, &stands);
         let stopped: Vec<bool> = judged.iter().map(Option::is_some).collect();
         assert_eq!(stopped, [false, true, false, false]);
@@ -351,8 +470,10 @@ mod tests {
             "fold_racing: 2.505 after 4 folds is worse than 2, the best there, with more than 95 % \
              confidence"
         );
-        let few: Vec<Stand<'_>> =
-            all.iter().map(|folds| Stand { rungs: &[], folds: &folds[..1], whole: None }).collect();
+        let few: Vec<Stand<'_>> = all
+            .iter()
+            .map(|folds| Stand { rungs: &[], folds: &folds[..1], whole: None, losses: None })
+            .collect();
         assert!(judge.judge(0, 0, 5, &few).iter().all(Option::is_none));
     }
 
@@ -361,8 +482,10 @@ mod tests {
         let folds = ladder(Resource::Folds, &[1, 2, 3]);
         let judge = judge(Policy::BanditFactor(0.2), folds, Goal::Maximize);
         let all = [[0.9, 0.7], [0.76, 0.76], [0.7, 0.7]];
-        let stands: Vec<Stand<'_>> =
-            all.iter().map(|folds| Stand { rungs: &[], folds, whole: None }).collect();
+        let stands: Vec<Stand<'_>> = all
+            .iter()
+            .map(|folds| Stand { rungs: &[], folds, whole: None, losses: None })
+            .collect();
         let judged = judge.judge(1, 1, 5, &stands);
         assert_eq!(judged[0], None);
         assert_eq!(judged[1], None, "0.76 is within 0.9 / 1.2, the slack around the best");

@@ -7,7 +7,7 @@
 use fleetfit_search_spaces::Goal;
 
 use super::window::Window;
-use super::{Schedule, Stopper, lowest, short};
+use super::{Schedule, Stopper, lowest, reports, short};
 
 /// Stops what is worse than the median of the running averages.
 #[derive(Clone, Debug)]
@@ -36,8 +36,9 @@ impl Stopper for MedianStopping {
         let own = lowest(curve);
         (own > median).then(|| {
             let [own, median] = [own, median].map(|loss| short(self.goal.loss(loss)));
+            let after = reports(interval);
             format!(
-                "median_stopping: {own} after {interval} reports is worse than the median of the \
+                "median_stopping: {own} after {after} is worse than the median of the \
                  running averages, {median}"
             )
         })

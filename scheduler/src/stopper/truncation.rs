@@ -9,7 +9,7 @@
 use fleetfit_search_spaces::Goal;
 
 use super::window::Window;
-use super::{Schedule, Stopper, lowest, short};
+use super::{Schedule, Stopper, lowest, reports, short};
 
 /// Stops the worst so many percent.
 #[derive(Clone, Debug)]
@@ -40,8 +40,9 @@ impl Stopper for TruncationSelection {
         (n_not_better < n_cut).then(|| {
             let own = short(self.goal.loss(own));
             let percentage = self.percentage;
+            let after = reports(interval);
             format!(
-                "truncation_selection: {own} after {interval} reports is among the worst \
+                "truncation_selection: {own} after {after} is among the worst \
                  {percentage} % of {n_trials} trials"
             )
         })

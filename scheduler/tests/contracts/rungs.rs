@@ -8,8 +8,8 @@ use fleetfit_scheduler::{Command, EndedBy, Event, Fact, Step};
 use fleetfit_search_spaces::early_termination::Policy;
 use fleetfit_search_spaces::wire::{Assignment, Refit};
 use fleetfit_search_spaces::{
-    Algorithm, Amount, AssignmentTask, EarlyTermination, End, Ladder, Outcome, Reached, Resource,
-    Study,
+    Algorithm, Amount, AssignmentTask, EarlyTermination, End, Improvement, Ladder, Least, Outcome,
+    Reached, Resource, Study,
 };
 
 use super::studies::{choice, parameter, space, study, unit};
@@ -319,15 +319,98 @@ fn a_trial_that_kills_its_runners_on_a_rung_fails_and_the_others_go_on() {
 }
 
 #[test]
-fn time_that_runs_out_on_a_rung_leaves_who_waits_open() {
+fn where_time_runs_out_on_the_first_rung_who_is_best_there_wins() {
     let mut study = sobol(asha(4, Resource::Estimators), 16);
     study.limits.timeout_s = 1.0;
+    let mut state = started(&study, 2);
+    let mut facts = Vec::new();
+    // Nine trials come to the first rung, and one more is out.
+    for _ in 0..9 {
+        let step = state.handle(Event::Wanted { assignments: 1 });
+        facts.extend(step.facts.iter().cloned());
+        let assignment = dispatched(&step).remove(0);
+        facts.extend(state.handle(told(&study, &assignment)).facts);
+        facts.extend(state.handle(released(&assignment)).facts);
+    }
+    let last = dispatched(&state.handle(Event::Wanted { assignments: 1 })).remove(0);
+    assert_eq!(state.best(0), None, "the search goes on");
+    facts.extend(state.handle(Event::Elapsed { elapsed_ms: 1_000 }).facts);
+    facts.extend(state.handle(released(&last)).facts);
+    assert_eq!((state.ended_by(), state.phase()), (Some(EndedBy::Timeout), Phase::Refitting));
+    let reached: Vec<(u32, u32)> = ends(&facts).keys().copied().collect();
+    assert_eq!(reached.len() as u64, state.counts().stopped);
+    let touched = state.touched();
+    for entity in 0..2 {
+        let own = reached.iter().filter(|trial| trial.1 == entity);
+        let values = own.map(|&(number, _)| (value(number, entity, 0), number));
+        let best = values.min_by(|one, other| one.0.total_cmp(&other.0));
+        assert_eq!(state.best(entity), best);
+        assert_eq!(touched.contains(&entity), best.is_some());
+    }
+    let (end, _) = ends(&facts).into_values().next().expect("one that was stopped");
+    let End::Stopped { reason, .. } = end else { panic!("{end:?}") };
+    assert_eq!(reason, "the study's timeout ran out after 1 estimator");
+    // Its winners are fitted on all rows, and a replay comes to the same.
+    let mut again = StudyState::new(study.clone(), 1, 2);
+    facts.iter().for_each(|fact| again.apply(fact));
+    assert_eq!([0, 1].map(|entity| again.best(entity)), [0, 1].map(|entity| state.best(entity)));
+    run(&mut state, 2, &mut facts);
+    let refitted = facts.iter().filter_map(|fact| match fact {
+        Fact::Refitted { models } => Some(models.len()),
+        _ => None,
+    });
+    assert_eq!(refitted.sum::<usize>(), touched.len());
+    assert_eq!(state.shared_best().map(|best| best.completed), Some(0));
+}
+
+#[test]
+fn a_cancel_on_the_first_rung_leaves_a_best_and_nothing_ended() {
+    let study = sobol(asha(4, Resource::Folds), 16);
     let mut state = started(&study, 1);
-    let step = state.handle(Event::Wanted { assignments: 1 });
-    let assignment = dispatched(&step).remove(0);
-    state.handle(told(&study, &assignment));
-    state.handle(released(&assignment));
-    state.handle(Event::Elapsed { elapsed_ms: 1_000 });
-    assert_eq!((state.ended_by(), state.phase()), (Some(EndedBy::Timeout), Phase::Closed));
-    assert_eq!(state.counts().completed + state.counts().stopped, 0);
+    let mut reached = Vec::new();
+    for _ in 0..2 {
+        let assignment = dispatched(&state.handle(Event::Wanted { assignments: 1 })).remove(0);
+        reached.extend(trials(&assignment).into_iter().map(|(own, _)| (value(own, 0, 0), own)));
+        state.handle(told(&study, &assignment));
+        state.handle(released(&assignment));
+    }
+    state.handle(Event::Cancelled);
+    let best = reached.into_iter().min_by(|one, other| one.0.total_cmp(&other.0));
+    assert_eq!((state.best(0), state.counts().stopped), (best, 0));
+    assert_eq!(state.shared_best().map(|own| own.configuration), best.map(|best| best.1));
+    state.handle(Event::Resumed);
+    assert_eq!(state.best(0), None);
+}
+
+#[test]
+fn who_learns_or_has_patience_has_one_bracket_under_way() {
+    for (algorithm, patience) in [(Algorithm::Tpe, None), (Algorithm::Sobol, Some(5))] {
+        let mut study = sobol(asha(4, Resource::Estimators), 64);
+        study.sampling.algorithm = algorithm;
+        study.limits.max_concurrent_trials = 64;
+        let least = Least::By(0.0);
+        study.limits.improvement =
+            patience.map(|patience| Improvement { patience, least, after: 0 });
+        let mut state = started(&study, 1);
+        let step = state.handle(Event::Wanted { assignments: 40 });
+        assert_eq!((dispatched(&step).len(), state.counts().proposed), (16, 16));
+    }
+}
+
+#[test]
+fn who_learns_proposes_the_same_however_many_run_at_once() {
+    let mut study = sobol(asha(4, Resource::Folds), 40);
+    study.sampling.algorithm = Algorithm::Tpe;
+    let result = |at_once| {
+        let mut facts = Vec::new();
+        run(&mut started(&study, 1), at_once, &mut facts);
+        let proposed = facts.iter().filter_map(|fact| match fact {
+            Fact::Proposed { number, configuration } => Some((*number, configuration.clone())),
+            _ => None,
+        });
+        (proposed.collect::<Vec<_>>(), ends(&facts))
+    };
+    let one = result(1);
+    assert_eq!(one.0.len(), 40);
+    assert!([3, 16].into_iter().all(|at_once| result(at_once) == one));
 }

@@ -116,8 +116,6 @@ pub(crate) struct Means<'a> {
     pub(crate) work: &'a Work,
     pub(crate) space: &'a SearchSpace,
     pub(crate) data: &'a DataSpec,
-    /// Whether more than one metric of a trial counts.
-    pub(crate) are_several_metrics: bool,
 }
 
 /// How rungs are laid over a resource.
@@ -125,6 +123,8 @@ pub(crate) struct Means<'a> {
 pub(crate) enum Steps {
     /// The first one, and that times every power of a factor.
     Powers { factor: u32 },
+    /// The same, but of folds every one from the first on, as none is fitted twice.
+    Halving { factor: u32 },
     /// At every multiple of an interval, from a first look on.
     Every { interval: u32, from: u32 },
 }
@@ -219,10 +219,6 @@ impl Means<'_> {
 
     /// How many folds there are; none where that depends on the rows.
     pub(crate) fn n_folds(&self) -> Result<Option<u32>, String> {
-        if self.are_several_metrics {
-            let says = "is by folds, which is for one metric, and more of them count here";
-            return Err(says.to_owned());
-        }
         let once = || Err("needs several folds, but the rows are split once".to_owned());
         if self.data.validation.is_some() {
             return once();
@@ -349,13 +345,27 @@ fn rungs(
         let half = (end / 2).max(1);
         return at.wrong(findings, &wanted, Some(format!("write {}: {half}", at.name())));
     }
+    if let Some((at, max)) = &bounds.max {
+        if *max < 2 {
+            let hint = format!("write {}: {}, or remove it", at.name(), most.unwrap_or(5).max(2));
+            return at.wrong(findings, "above 1, as a rung lies below it", Some(hint));
+        }
+        if let Some(most) = most.filter(|most| most < max) {
+            let name = resource.name();
+            findings.notice(at, &format!("is {max}, but there are {most} {name}: all are meant"));
+        }
+    }
     let min = bounds.min.as_ref().map(|(_, min)| *min);
+    let is_of_folds = resource == Resource::Folds;
     Some(match steps {
-        Steps::Powers { factor } if resource == Resource::Rows && min.is_none() => {
+        Steps::Halving { .. } if is_of_folds => every(1, min.unwrap_or(1), end),
+        Steps::Powers { factor } | Steps::Halving { factor }
+            if resource == Resource::Rows && min.is_none() && bounds.max.is_none() =>
+        {
             let factor = f64::from(factor);
             [factor.powi(-2), factor.recip()].map(Amount::Share).to_vec()
         }
-        Steps::Powers { factor } => {
+        Steps::Powers { factor } | Steps::Halving { factor } => {
             let end = end.unwrap_or(match resource {
                 Resource::Folds => MOST_AUTO_FOLDS,
                 Resource::Rows | Resource::Estimators => u32::MAX,
@@ -363,15 +373,19 @@ fn rungs(
             let first = min.unwrap_or(match resource {
                 // Fewer say more of the learning rate than of what comes of it.
                 Resource::Estimators => end.div_ceil(factor.saturating_mul(2)).max(1),
-                Resource::Folds | Resource::Rows => 1,
+                Resource::Rows => end.div_ceil(factor.saturating_mul(factor)).max(1),
+                Resource::Folds => 1,
             });
             let all = std::iter::successors(Some(first), |rung| rung.checked_mul(factor));
             all.take_while(|rung| *rung < end).take(MAX_RUNGS).map(Amount::Count).collect()
         }
-        Steps::Every { interval, from } => {
-            let looks = 1..end.unwrap_or(MOST_AUTO_FOLDS);
-            let looks = looks.filter(|n| *n >= from && n.is_multiple_of(interval.max(1)));
-            looks.take(MAX_RUNGS).map(Amount::Count).collect()
-        }
+        Steps::Every { interval, from } => every(interval, from, end),
     })
+}
+
+/// Every so many folds, from a first look on.
+fn every(interval: u32, from: u32, end: Option<u32>) -> Vec<Amount> {
+    let looks = 1..end.unwrap_or(MOST_AUTO_FOLDS);
+    let looks = looks.filter(|n| *n >= from && n.is_multiple_of(interval.max(1)));
+    looks.take(MAX_RUNGS).map(Amount::Count).collect()
 }

@@ -58,7 +58,12 @@ impl Goals {
             (true, false) => "the constraints play no part",
             (false, false) => "the other objectives and the constraints play no part",
         };
-        if let Some(at) = root.get("early_termination") {
+        // Halving goes by all of them, where the runner tells of all of them on the way.
+        let halves = |at: &At<'_>| {
+            let kind = at.get("type").and_then(|kind| kind.plain_text());
+            has_learner && matches!(kind.as_deref(), Some("asha" | "hyperband"))
+        };
+        if let Some(at) = root.get("early_termination").filter(|at| !halves(at)) {
             let by = if has_learner { "on the way by" } else { "by their reports of" };
             let says = format!("judges trials {by} {metric} alone; {others}");
             findings.notice(&at, &says);

@@ -84,13 +84,9 @@ pub(super) fn read(mut root: Fields<'_>, name: &str, findings: &mut Findings) ->
     }
     let grid = is_grid.then(|| Grid { size: space.as_ref().and_then(SearchSpace::grid_size) });
     let limits = Limits::read(&mut root, grid.as_ref(), findings);
-    let are_several = goals.objectives.as_ref().is_some_and(|all| all.len() > 1);
-    let are_several_metrics = are_several || !goals.constraints.is_empty();
     let whose = match (&work, &space, &data) {
         _ if !has_learner => Whose::Reporters,
-        (Some(work), Some(space), Some(data)) => {
-            Whose::Learners(Some(Means { work, space, data, are_several_metrics }))
-        }
+        (Some(work), Some(space), Some(data)) => Whose::Learners(Some(Means { work, space, data })),
         _ => Whose::Learners(None),
     };
     let early_termination = root

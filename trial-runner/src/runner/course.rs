@@ -159,19 +159,13 @@ impl Course<'_> {
             let n_folds = u32::try_from(self.folds.len()).unwrap_or(u32::MAX);
             let means = match self.by_folds {
                 // Those of the folds that are tried, one by one.
-                Some(_) => {
-                    let first = values.iter().flatten().filter_map(|all| all.first().copied());
-                    Ok(first.collect())
-                }
+                Some(_) => Ok(values.iter().flatten().flatten().copied().collect()),
                 None => self.means(values),
             };
             match (means, self.by_folds.or(entrant.rung)) {
                 (Err(reason), _) => entrant.fail(self.entity, reason, news),
-                (Ok(mut values), Some(rung)) => {
+                (Ok(values), Some(rung)) => {
                     entrant.has_ended = true;
-                    if self.by_folds.is_none() {
-                        values.truncate(1);
-                    }
                     news.reach(trial, rung, (values, n_folds), entrant.fits);
                 }
                 (Ok(mut means), None) => {

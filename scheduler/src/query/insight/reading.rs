@@ -105,7 +105,7 @@ impl<'a> Reader<'a> {
         let n_entities = if entity.is_some() { 1 } else { asked.record.head.entities };
         let aims = Aims::of(&asked.study);
         let yardsticks = match n_entities > 1 {
-            true => Yardsticks::new(n_entities, aims.objectives.len()),
+            true => Yardsticks::new(n_entities, aims.objectives.len(), 0),
             false => Yardsticks::default(),
         };
         Self {
@@ -166,7 +166,7 @@ impl<'a> Reader<'a> {
         }
         let number = outcome.configuration;
         let open = self.open.entry(number).or_default();
-        open.telling.end(outcome, &self.aims, &mut self.yardsticks);
+        open.telling.end(outcome, &[], &self.aims, &mut self.yardsticks);
         open.n_ended += 1;
         open.ended_ms = open.ended_ms.max(outcome.ended_ms);
         if open.n_ended >= self.n_entities
