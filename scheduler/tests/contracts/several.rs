@@ -20,8 +20,8 @@ fn fate(
     number: u32,
     tried: &Configuration,
 ) -> Fate {
-    let units: Vec<f64> =
-        space.units(tried).expect("a point of the space").into_iter().flatten().collect();
+    let units = space.units(tried).expect("the space holds it");
+    let units: Vec<f64> = units.into_iter().flatten().collect();
     let bowl = |at: f64| units.iter().map(|unit| (unit - at).powi(2)).sum::<f64>();
     let losses = (0..n_losses).map(|own| bowl(0.2 + 0.6 * own as f64 / n_losses as f64));
     let violation = units.first().map_or(0.0, |unit| (unit - 0.7).max(0.0));

@@ -58,8 +58,8 @@ pub(super) fn milestone(n: usize) -> usize {
 }
 
 impl Fitted {
-    /// To trials of which one has completed at least.
-    pub(super) fn new(axes: &Axes, history: &History, known: &[Known]) -> Self {
+    /// To trials of which one has completed at least; axes are stretched where they may be.
+    pub(super) fn new(axes: &Axes, history: &History, known: &[Known], may_stretch: bool) -> Self {
         let n_axes = axes.kinds().len();
         let sorted = sorted_losses(known);
         let all_losses = losses(known, &sorted);
@@ -79,7 +79,10 @@ impl Fitted {
             priors: &priors,
         };
         let mut minimum = minimise(start, EFFORT, |parameters| evidence.cost(parameters));
-        let stretched = stretchable(axes, history, fitted.len());
+        let stretched = match may_stretch {
+            true => stretchable(axes, fitted.len()),
+            false => Vec::new(),
+        };
         if !stretched.is_empty() {
             evidence.stretched = &stretched;
             let start = Hypers::stretchable(minimum.x.clone(), stretched.len());
@@ -108,16 +111,15 @@ impl Fitted {
     }
 }
 
-/// The axes that may be stretched: those that have enough values in order. What is fitted for one
-/// proposal has to be cheap.
-fn stretchable(axes: &Axes, history: &History, n_fitted: usize) -> Vec<usize> {
+/// The axes that may be stretched: those that have enough values in order.
+fn stretchable(axes: &Axes, n_fitted: usize) -> Vec<usize> {
     let is_one = |kind: &Kind| match kind {
         Kind::Continuous => true,
         Kind::Ordered(levels) => levels.len() > 3,
         Kind::Category(_) => false,
     };
     let n_axes = axes.kinds().len();
-    if n_fitted < FEWEST_STRETCHED || n_axes > MOST_STRETCHED || history.is_aimed() {
+    if n_fitted < FEWEST_STRETCHED || n_axes > MOST_STRETCHED {
         return Vec::new();
     }
     (0..n_axes).filter(|&axis| is_one(&axes.kinds()[axis])).collect()

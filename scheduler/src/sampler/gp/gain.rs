@@ -27,7 +27,8 @@ impl Gp {
         if axes.kinds().is_empty() || !known.iter().any(|known| known.has_completed) {
             return None;
         }
-        let kept = Kept::new(axes, history, &known);
+        // Plain axes: a search is not to end because of what chance looks like.
+        let kept = Kept::new(axes, history, &known, false);
         let free = vec![f64::NAN; axes.kinds().len()];
         let mut best = kept.proposals(axes, history, &free, draw).into_iter().next()?;
         axes.settle(&mut best);
