@@ -32,6 +32,12 @@ pub(crate) fn predict(home: &Path, args: &PredictArgs, printer: &Printer) -> Res
     let winners = Source::ask(home, &args.server, |source| winners(source, args))?;
     let models = Models::open(home, &args.server, &args.study)?;
     let schema = models.schema()?;
+    if !args.interval.is_empty() && schema.time.is_none() {
+        return Err(Failure::asked(
+            format!("{} does not forecast, so that it has no intervals to predict", args.study),
+            "leave --interval out: widths come of the back-tests of task: forecasting alone",
+        ));
+    }
     let (fixed, entities): (bool, Vec<EntityKey>) = match &args.entity {
         Some(_) => (true, vec![EntityKey::default()]),
         None => (false, winners.iter().map(|(key, _)| key.clone()).collect()),

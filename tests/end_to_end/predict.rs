@@ -24,6 +24,10 @@ fn predictions_keep_the_order_of_the_rows() {
     assert!(number(4) > number(1), "a lower price and a promotion sell more");
     place.fleetfit(&["predict", "demand", "--data", "next.csv", "--out", "out.csv"]).ok();
     assert_eq!(std::fs::read_to_string(place.path("out.csv")).expect("the file"), ran.stdout);
+    let args = ["predict", "demand", "--data", "next.csv", "--interval", "0.8"];
+    let refused = place.fleetfit(&args);
+    assert_eq!(refused.code, 2, "{}", refused.stdout);
+    assert!(refused.stderr.contains("demand does not forecast"), "{}", refused.stderr);
 }
 
 /// Flowers whose petals tell what they are, in two gardens.
