@@ -120,6 +120,7 @@ struct Meeting {
 };
 
 const double ROUND = 6755399441055744.0;
+const double GREATEST = 1.7976931348623157e308;
 
 DEVICE i64 whole_of(double number, double scale) {
   return (i64)((u64)__double_as_longlong(number * scale + ROUND) -
@@ -128,7 +129,7 @@ DEVICE i64 whole_of(double number, double scale) {
 
 // boost/exact.rs: a unit, as its scale.
 DEVICE double unit_of(double largest, i64 n) {
-  if (!(largest > 0.0) || largest > 1.7976931348623157e308) return 0.0;
+  if (!(largest > 0.0) || largest > GREATEST) return 0.0;
   const int n_bits = 64 - __clzll(n);
   const int bits = min(50, 61 - n_bits);
   const int exponent = (int)((u64)__double_as_longlong(largest) >> 52 & 0x7ff) - 1023;
@@ -330,9 +331,9 @@ DEVICE void slope_of(const Task& k, const Own& own, i64 i, i64 c, double& first,
   }
 }
 
-// Slopes, curvatures and words of the tree's rows. False: no tree can grow.
-DEVICE bool prepare(const Task& k, const Own& own, Meeting& meeting, Tree& tree, i64 c,
-                    Terms& terms) {
+// Slopes and curvatures of the tree's rows, their units, and the sums of their sizes.
+DEVICE void slope_all(const Task& k, const Own& own, Meeting& meeting, i64 c, Terms& terms,
+                      u64& slopes, u64& curves) {
   double slope = 0.0, curve = 0.0;
   for (i64 i = threadIdx.x; i < k.n_rows; i += THREADS) {
     own.nodes[i] = 0;
@@ -352,13 +353,18 @@ DEVICE bool prepare(const Task& k, const Own& own, Meeting& meeting, Tree& tree,
   greatest(meeting, slope, curve);
   terms.slope_unit = unit_of(slope, k.n_learnt);
   terms.curve_unit = unit_of(curve, k.n_learnt);
-  u64 slopes = 0, curves = 0;
+  slopes = 0;
+  curves = 0;
   for (i64 i = threadIdx.x; i < k.n_rows; i += THREADS) {
     if (!own.drawn[i]) continue;
     slopes += (u64)whole_of(fabs(own.slopes[i]), terms.slope_unit);
     if (!k.is_flat) curves += (u64)whole_of(own.curves[i], terms.curve_unit);
   }
   total(meeting, slopes, curves);
+}
+
+// The units of words, as fine as the sums allow, and the limits in them. False: no tree can grow.
+DEVICE bool settle(const Task& k, u64 slopes, u64 curves, Terms& terms) {
   const double n = (double)k.n_drawn_rows;
   const double rounding = n / 2.0 + 1.0;
   const i64 gradient_bits = WIDE ? 63 - k.count_bits - k.curvature_bits : 31 - k.count_bits;
@@ -372,8 +378,8 @@ DEVICE bool prepare(const Task& k, const Own& own, Meeting& meeting, Tree& tree,
     terms.curvature_scale = most_curvature / number_of((i64)curves, terms.curve_unit);
     rows_per_curvature = n / most_curvature;
   }
-  const double limit = 1.7976931348623157e308;
-  if (!(fabs(terms.gradient_scale) <= limit && fabs(terms.curvature_scale) <= limit)) return false;
+  if (!(fabs(terms.gradient_scale) <= GREATEST && fabs(terms.curvature_scale) <= GREATEST))
+    return false;
   const double n_least = (double)k.min_child_samples;
   const bool is_counted = WIDE && k.count_bits > 0;
   const double by_weight = k.min_child_weight * terms.curvature_scale;
@@ -388,6 +394,11 @@ DEVICE bool prepare(const Task& k, const Own& own, Meeting& meeting, Tree& tree,
   terms.min_count = is_counted ? n_least : 0.0;
   terms.alpha = k.alpha * terms.gradient_scale;
   terms.lambda = k.lambda * terms.curvature_scale;
+  return true;
+}
+
+// Words of the tree's rows; their sum.
+DEVICE Bits pack_all(const Task& k, const Own& own, Meeting& meeting, const Terms& terms) {
   u64 sum = 0, nothing = 0;
   for (i64 i = threadIdx.x; i < k.n_rows; i += THREADS) {
     if (!own.drawn[i]) continue;
@@ -400,6 +411,16 @@ DEVICE bool prepare(const Task& k, const Own& own, Meeting& meeting, Tree& tree,
     sum += word;
   }
   total(meeting, sum, nothing);
+  return (Bits)sum;
+}
+
+// Everything before the first split. False: no tree can grow.
+DEVICE bool prepare(const Task& k, const Own& own, Meeting& meeting, Tree& tree, i64 c,
+                    Terms& terms) {
+  u64 slopes, curves;
+  slope_all(k, own, meeting, c, terms, slopes, curves);
+  if (!settle(k, slopes, curves, terms)) return false;
+  const Bits all = pack_all(k, own, meeting, terms);
   for (int node = threadIdx.x; node < N_NODES; node += THREADS) {
     tree.column[node] = -1;
     tree.is_open[node] = 0;
@@ -407,8 +428,8 @@ DEVICE bool prepare(const Task& k, const Own& own, Meeting& meeting, Tree& tree,
   }
   __syncthreads();
   if (threadIdx.x == 0) {
-    tree.total[0] = (Bits)sum;
-    tree.is_open[0] = rows_of((Bits)sum, k) >= 2 * k.min_child_samples;
+    tree.total[0] = all;
+    tree.is_open[0] = rows_of(all, k) >= 2 * k.min_child_samples;
     tree.slot[0][0] = 0;
     tree.is_built[0][0] = 1;
     tree.n_splits = 0;
@@ -418,7 +439,7 @@ DEVICE bool prepare(const Task& k, const Own& own, Meeting& meeting, Tree& tree,
   return true;
 }
 
-// The histograms of a level. `slots` has a place for each node of it.
+// The histograms of a level: a word's sum for each bin, not yet running.
 DEVICE void fill(const Task& k, const Own& own, Tree& tree, int depth) {
   const int side = depth & 1, n_level = 1 << depth, first = n_level - 1;
   const i64 n_bins = k.n_bins;
@@ -626,7 +647,7 @@ DEVICE void choose(const Task& k, const Own& own, Tree& tree, const Terms& terms
       missing_left = missing == 0 && (i64)curvature_of(left, k) * 2 >= curvature_of(all, k);
     if (!allows(k, terms, left, all)) left = 0;
     const double gain = gain_of(k, terms, left, all);
-    const bool is_finite = gain <= 1.7976931348623157e308;
+    const bool is_finite = gain <= GREATEST;
     if (!(is_finite && gain > 0.0 && left != 0 && gain > k.min_split_gain)) continue;
     if (lane != 0) continue;
     tree.column[node] = (short)f;
@@ -726,7 +747,7 @@ DEVICE void say(const Task& k, const Own& own, Tree& tree, const Terms& terms, i
     const double curve = k.is_flat ? (double)rows_of(tree.total[node], k)
                                    : number_of((i64)tree.curve[node], terms.curve_unit);
     const double value = -slope / (curve + k.lambda) * k.learning_rate;
-    tree.value[node] = fabs(value) <= 1.7976931348623157e308 ? value : 0.0;
+    tree.value[node] = fabs(value) <= GREATEST ? value : 0.0;
   }
   __syncthreads();
   for (i64 i = threadIdx.x; i < k.n_rows; i += THREADS)
