@@ -134,6 +134,7 @@ impl Card {
         grid: Grid,
         words: &[Word<'_>],
     ) -> Result<(), Fault> {
+        self.context.bind_to_thread().map_err(fault)?;
         let function = self.function(kernel, defines)?;
         let mut fields = Vec::with_capacity(words.len());
         for word in words {
@@ -148,7 +149,6 @@ impl Card {
         self.has_size(&function, size_of_val(fields.as_slice()))?;
         let shared = CUfunction_attribute_enum::CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES;
         function.set_attribute(shared, grid.shared as i32).map_err(fault)?;
-        self.context.bind_to_thread().map_err(fault)?;
         let mut fields: [*mut c_void; 1] = [fields.as_mut_ptr().cast()];
         // SAFETY: the kernel takes one structure of that many bytes (`has_size`), which the driver
         // copies before it returns; buffers live until the queue is done with them, because they are
