@@ -24,7 +24,7 @@ const MOST_STRETCHED: usize = 20;
 /// By how much stretched axes have to be more likely than plain ones, as a logarithm, and at least by
 /// one for each of their powers (H. Akaike, 1974): most functions need none, and what is fitted to
 /// chance misleads.
-const LEAST_GAIN: f64 = 6.0;
+const LEAST_GAIN: f64 = 12.0;
 
 /// What one look at the likelihood may cost in pairs of points times axes, where that is less.
 const FIT_COST: usize = 1_600_000;
