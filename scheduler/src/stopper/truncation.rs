@@ -76,7 +76,7 @@ mod tests {
         let reason = rule.judge(&[10.0], &[]).unwrap();
         assert_eq!(
             reason,
-            "truncation_selection: 10 after 1 reports is among the worst 20 % of 10 trials"
+            "truncation_selection: 10 after 1 report is among the worst 20 % of 10 trials"
         );
     }
 
