@@ -277,6 +277,7 @@ impl StudyState {
                 self.ended_by = None;
                 self.phase = Phase::Searching;
                 self.was_reopened = true;
+                self.standings.forget_open();
                 if let Some(stall) = &mut self.stall {
                     stall.restart();
                 }

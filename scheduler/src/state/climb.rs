@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use fleetfit_search_spaces::{Aims, End, Ladder, Outcome, Reached, Resource, Study};
 
 use super::flight::{self, Part, Piece, Purpose, Stage};
-use super::standings::Unfinished;
+use super::standings::{Leave, Unfinished};
 use super::{Phase, StudyState, tally};
 use crate::event::{Fact, Step};
 use crate::sampler::Losses;
@@ -414,12 +414,13 @@ impl StudyState {
     fn leave_unfinished(&mut self, configuration: u32, entity: u32) {
         let climb = self.climb.as_ref();
         if let Some(reached) = climb.and_then(|climb| climb.reached(configuration, entity)) {
-            self.standings.leave_unfinished(configuration, entity, reached);
+            self.standings.leave_unfinished(configuration, entity, (Leave::Open, reached));
         }
     }
 
     /// The search is over: where no trial has completed, those count that came furthest.
     pub(super) fn take_unfinished(&mut self) {
+        self.standings.forget_open();
         let under_way = self.climb.as_ref().map(Climb::under_way).unwrap_or_default();
         for (configuration, entity) in under_way {
             self.leave_unfinished(configuration, entity);

@@ -7,6 +7,7 @@ use fleetfit_search_spaces::wire::Refit;
 use fleetfit_search_spaces::{Aims, End, Outcome};
 
 use super::flight::{self, MAX_DEATHS, Piece, Purpose};
+use super::standings::Leave;
 use super::{Phase, StudyState, tally};
 use crate::event::{Fact, Step};
 use crate::stopper::TrialKey;
@@ -76,11 +77,13 @@ impl StudyState {
         if let Some(climb) = &mut self.climb {
             let (number, entity) = (outcome.configuration, outcome.entity);
             if let Some(unfinished) = climb.unfinished(outcome) {
-                self.standings.leave_unfinished(number, entity, unfinished);
-            } else if matches!(outcome.end, End::Failed { .. }) {
-                self.standings.fail(number, entity);
+                self.standings.leave_unfinished(number, entity, (Leave::Stopped, unfinished));
             }
             climb.end(outcome);
+        }
+        if self.phase != Phase::Searching && matches!(outcome.end, End::Failed { .. }) {
+            // Whoever failed is nobody's best for want of a better one.
+            self.take_unfinished();
         }
         self.counts.fits += u64::from(outcome.fits);
         if let Some(value) = value {

@@ -141,13 +141,24 @@ impl StudyState {
         let limit = self.study.limits.max_concurrent_trials.max(1);
         let Some(climb) = &self.climb else { return limit };
         let widest = climb.plan.widest();
-        // Who learns hears of a whole bracket before the next begins, whatever comes first in it. And
-        // patience that runs out should not find another one under way.
-        if self.learns() || self.stall.is_some() || self.converged.is_some() {
+        if self.has_one_bracket() {
             return widest;
         }
         // A bracket waits for all of it; while it does, the next begins.
         limit.max(widest.saturating_mul(2))
+    }
+
+    /// Whether a bracket ends before the next one begins: who learns hears of all of it, whatever comes
+    /// first in it, and patience that runs out should not find another one under way.
+    fn has_one_bracket(&self) -> bool {
+        self.learns() || self.stall.is_some() || self.converged.is_some()
+    }
+
+    /// Whether what is proposed next is such a bracket.
+    fn begins_alone(&self) -> bool {
+        let next = self.counts.proposed;
+        let begins = |climb: &Climb| climb.plan.bracket(next).members.start == next;
+        self.has_one_bracket() && self.climb.as_ref().is_some_and(begins)
     }
 
     /// How many configurations may still be proposed.
@@ -270,7 +281,10 @@ impl StudyState {
     /// Begins the next batch, proposing it if none waits. False if there is none, or no room.
     fn begin_batch(&mut self, step: &mut Step) -> bool {
         let size = self.batch_size();
-        let room = self.limit().saturating_sub(self.n_handed_out);
+        let room = match self.begins_alone() && self.n_handed_out > 0 {
+            true => 0,
+            false => self.limit().saturating_sub(self.n_handed_out),
+        };
         let configurations = if self.queue.waiting.is_empty() {
             self.propose(size, room, step)
         } else {

@@ -5,7 +5,7 @@
 //! while it is open, leads an entity, or leads the shared ranking.
 
 use std::cmp::Ordering;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use fleetfit_search_spaces::{Aims, Configuration, Goal};
 use serde::{Deserialize, Serialize};
@@ -49,6 +49,13 @@ fn compare(first: f64, second: f64) -> Ordering {
     first.partial_cmp(&second).unwrap_or(Ordering::Equal)
 }
 
+/// Less is better: who came further, then the lower loss, then the lower number.
+fn order(one: &(u32, Unfinished), other: &(u32, Unfinished), goal: Goal) -> Ordering {
+    let by_rung = other.1.rung.cmp(&one.1.rung);
+    let by_loss = compare(goal.loss(one.1.value), goal.loss(other.1.value));
+    by_rung.then(by_loss).then(one.0.cmp(&other.0))
+}
+
 #[derive(Clone, Debug)]
 struct Known {
     configuration: Configuration,
@@ -64,6 +71,16 @@ pub(super) struct Unfinished {
     pub(super) value: f64,
 }
 
+/// By entity: a configuration and what it had come to.
+type Furthest = BTreeMap<u32, (u32, Unfinished)>;
+
+/// Whether a trial was stopped, or is open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Leave {
+    Stopped,
+    Open,
+}
+
 /// Who leads.
 #[derive(Debug)]
 pub(super) struct Standings {
@@ -77,8 +94,10 @@ pub(super) struct Standings {
     touched: Vec<u32>,
     is_touched: Bitmap,
     shared: Option<Ranked>,
-    /// Of entities for which nothing has completed, the best of those that came furthest.
-    unfinished: BTreeMap<u32, (u32, Unfinished)>,
+    /// Of entities for which nothing has completed, the best of those that were stopped furthest.
+    stopped: Furthest,
+    /// The same of those that were open when the search ended.
+    open: Furthest,
     known: BTreeMap<u32, Known>,
 }
 
@@ -95,7 +114,8 @@ impl Standings {
             touched: Vec::new(),
             is_touched: Bitmap::default(),
             shared: None,
-            unfinished: BTreeMap::new(),
+            stopped: BTreeMap::new(),
+            open: BTreeMap::new(),
             known: BTreeMap::new(),
         }
     }
@@ -146,8 +166,8 @@ impl Standings {
         if leader != NOBODY {
             self.let_go(leader);
         }
-        if let Some((unfinished, _)) = self.unfinished.remove(&entity) {
-            self.let_go(unfinished);
+        for unfinished in [self.stopped.remove(&entity), self.open.remove(&entity)] {
+            unfinished.into_iter().for_each(|(own, _)| self.let_go(own));
         }
         if self.is_touched.insert(slot) {
             self.touched.push(entity);
@@ -155,46 +175,60 @@ impl Standings {
     }
 
     /// A trial did not complete, or not yet.
-    pub(super) fn leave_unfinished(&mut self, number: u32, entity: u32, reached: Unfinished) {
+    pub(super) fn leave_unfinished(
+        &mut self,
+        number: u32,
+        entity: u32,
+        (how, reached): (Leave, Unfinished),
+    ) {
         let slot = entity as usize;
         if self.leaders.get(slot).is_none_or(|leader| *leader != NOBODY) {
             return;
         }
-        let held = self.unfinished.get(&entity).copied();
-        let order = |(own, before): (u32, Unfinished)| {
-            let by_rung = before.rung.cmp(&reached.rung);
-            let by_loss = compare(self.goal.loss(reached.value), self.goal.loss(before.value));
-            by_rung.then(by_loss).then(number.cmp(&own))
+        let furthest = match how {
+            Leave::Stopped => &mut self.stopped,
+            Leave::Open => &mut self.open,
         };
-        if held.is_some_and(|held| order(held) != Ordering::Less) {
+        let own = (number, reached);
+        let is_behind = |held: &(u32, Unfinished)| order(&own, held, self.goal) != Ordering::Less;
+        if furthest.get(&entity).is_some_and(is_behind) {
             return;
         }
+        let before = furthest.insert(entity, own);
         self.hold(number);
-        if let Some((before, _)) = self.unfinished.insert(entity, (number, reached)) {
-            self.let_go(before);
-        }
+        before.into_iter().for_each(|(own, _)| self.let_go(own));
         if self.is_touched.insert(slot) {
             self.touched.push(entity);
         }
     }
 
-    /// A trial failed: it is nobody's best for want of a better one.
-    pub(super) fn fail(&mut self, number: u32, entity: u32) {
-        if self.unfinished.get(&entity).is_some_and(|(own, _)| *own == number) {
-            self.unfinished.remove(&entity);
-            self.let_go(number);
+    /// Those that were open go on, or ended, or are looked at anew.
+    pub(super) fn forget_open(&mut self) {
+        for (own, _) in std::mem::take(&mut self.open).into_values() {
+            self.let_go(own);
         }
+    }
+
+    fn furthest(&self, entity: u32) -> Option<&(u32, Unfinished)> {
+        let both = self.stopped.get(&entity).into_iter().chain(self.open.get(&entity));
+        both.min_by(|one, other| order(one, other, self.goal))
+    }
+
+    /// The entities of which something is left.
+    fn left(&self) -> BTreeSet<u32> {
+        self.stopped.keys().chain(self.open.keys()).copied().collect()
     }
 
     /// The best of those that came furthest for an entity for which nothing has completed.
     pub(super) fn unfinished(&self, entity: u32) -> Option<(f64, u32)> {
-        self.unfinished.get(&entity).map(|(number, reached)| (reached.value, *number))
+        self.furthest(entity).map(|(number, reached)| (reached.value, *number))
     }
 
     /// The one that is this for most entities, with the mean over those.
     pub(super) fn shared_unfinished(&self) -> Option<Ranked> {
         let mut by_number: BTreeMap<u32, (u32, f64)> = BTreeMap::new();
-        for (number, reached) in self.unfinished.values() {
+        let left = self.left();
+        for (number, reached) in left.iter().filter_map(|entity| self.furthest(*entity)) {
             let (n, sum) = by_number.entry(*number).or_default();
             *n += 1;
             *sum += reached.value;
@@ -209,7 +243,7 @@ impl Standings {
 
     /// Every entity without a best whose trials came anywhere is told anew.
     pub(super) fn touch_unfinished(&mut self) {
-        for &entity in self.unfinished.keys() {
+        for entity in self.left() {
             if self.is_touched.insert(entity as usize) {
                 self.touched.push(entity);
             }
@@ -320,7 +354,7 @@ mod tests {
         for number in 0..6 {
             standings.open(number, Configuration::default());
         }
-        let at = |rung, value| Unfinished { rung, value };
+        let at = |rung, value| (Leave::Stopped, Unfinished { rung, value });
         for (number, reached) in (0..).zip([at(0, 1.0), at(1, 5.0), at(1, 4.0), at(0, 0.5)]) {
             standings.leave_unfinished(number, 0, reached);
             standings.close(number, mean(0.0, 0));
@@ -329,9 +363,12 @@ mod tests {
         let shared = Ranked { configuration: 2, value: 4.0, completed: 0 };
         assert_eq!((standings.shared_unfinished(), standings.best(0)), (Some(shared), None));
         assert_eq!(standings.known.keys().copied().collect::<Vec<_>>(), [2, 4, 5]);
-        standings.fail(2, 0);
-        assert_eq!(standings.unfinished(0), None);
-        standings.leave_unfinished(4, 0, at(0, 9.0));
+        // Whoever was open when the search ended counts until it goes on.
+        standings.leave_unfinished(4, 0, (Leave::Open, Unfinished { rung: 2, value: 9.0 }));
+        assert_eq!(standings.unfinished(0), Some((9.0, 4)));
+        standings.forget_open();
+        assert_eq!(standings.unfinished(0), Some((4.0, 2)));
+        standings.leave_unfinished(4, 0, (Leave::Open, Unfinished { rung: 2, value: 9.0 }));
         standings.complete(5, 0, 99.0, &[]);
         assert_eq!((standings.unfinished(0), standings.best(0)), (None, Some((99.0, 5))));
         standings.leave_unfinished(4, 0, at(3, 0.0));
