@@ -208,8 +208,7 @@ mod tests {
         let mut notice = |trial: &str, learners: Option<u32>, completed: u64| {
             n += 1;
             let job_text = format!(
-                "type: sweep\ntraining_data: {{path: a.csv}}\ntarget_column_name: y\n\
-                 task: regression\ntrial: {trial}\nsearch_space: {{alpha: [0.1, 1]}}\n\
+                "type: sweep\n{trial}\nsearch_space: {{alpha: [0.1, 1]}}\n\
                  sampling_algorithm: grid\nobjective: {{goal: minimize, primary_metric: rmse}}\n"
             );
             let (name, job_file) = (format!("study-{n}"), "job.yaml".into());
@@ -219,13 +218,14 @@ mod tests {
             let study = record.study().unwrap_or_else(|problems| panic!("{problems}"));
             mixed(&record, &study)
         };
-        let ridge = "{learner: ridge}";
+        let ridge = "training_data: {path: a.csv}\ntarget_column_name: y\ntask: regression\n\
+                     trial: {learner: ridge}";
         for earlier in [None, Some(GENERATION - 1), Some(GENERATION + 1)] {
             let notice = notice(ridge, earlier, 3).unwrap();
             assert!(notice.contains("it began with another release"), "{notice}");
         }
         assert_eq!(notice(ridge, Some(GENERATION), 3), None);
         assert_eq!(notice(ridge, None, 0), None, "nothing is mixed");
-        assert_eq!(notice("{command: 'echo ${{search_space.alpha}}'}", None, 3), None);
+        assert_eq!(notice("trial: {command: 'echo ${{search_space.alpha}}'}", None, 3), None);
     }
 }

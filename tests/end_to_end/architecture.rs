@@ -112,7 +112,7 @@ fn each_library_has_its_owners() {
         ("scheduler/src", "argmin", &["sampler/gp/minimise.rs"]),
         ("scheduler/src", "axum", &["api"]),
         ("scheduler/src", "async_nats", &["bus"]),
-        ("scheduler/src", "futures_util", &["api/", "bus/"]),
+        ("scheduler/src", "futures_util", &["api/", "bus"]),
         ("scheduler/src", "bytes", &["bus/"]),
         ("scheduler/src", "tokio", &["api", "bus", "engine"]),
         ("trial-runner/src", "smartcore", &["trainer/smart"]),

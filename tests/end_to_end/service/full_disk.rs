@@ -75,7 +75,7 @@ fn a_run_whose_files_may_not_grow_says_so() {
     );
     let own = place.command(&["run", "job.yaml"]);
     let mut command = Command::new("sh");
-    command.args(["-c", "ulimit -f 64; exec \"$0\" \"$@\""]).arg(own.get_program());
+    command.args(["-c", "ulimit -f 4; exec \"$0\" \"$@\""]).arg(own.get_program());
     command.args(own.get_args()).current_dir(place.path(""));
     command.env_remove("FLEETFIT_SERVER").env("FLEETFIT_HOME", place.path("home"));
     let output = command.output().expect("it starts");

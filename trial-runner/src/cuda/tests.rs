@@ -106,6 +106,7 @@ fn words_must_be_the_kernel_s_and_memory_may_end() {
 }
 
 #[test]
+#[cfg_attr(not(target_os = "linux"), ignore = "CUDA's compiler is there for Linux")]
 fn cuda_s_compiler_takes_the_same_text() {
     assert!(
         nvrtc::is_here(),
@@ -172,6 +173,7 @@ fn before(log: &str, what: &str) -> usize {
 /// A table that differs is either a kernel that grew worse, or progress to be written down: the test
 /// prints the table as it is.
 #[test]
+#[cfg_attr(not(target_os = "linux"), ignore = "CUDA's compiler is there for Linux")]
 fn kernels_need_the_registers_that_are_written_down() {
     let written = include_str!("registers.txt");
     let own = table();
