@@ -194,6 +194,8 @@ impl Climb {
         own.fits = own.fits.saturating_add(reached.fits);
         own.ended_ms = reached.ended_ms;
         own.is_on = false;
+        // Whoever was let on anew by a restart may have been out all the while.
+        self.waiting.remove(&(Reverse(reached.rung), reached.entity, reached.configuration));
         self.touched.insert(place);
         true
     }
