@@ -24,7 +24,7 @@ use std::collections::BTreeMap;
 use fleetfit_search_spaces::{Aims, Configuration, Report, Study, StudyId, Work};
 
 use crate::event::{Command, EndedBy, Event, Fact, Step};
-use crate::sampler::{self, Converged, Sampler};
+use crate::sampler::{self, Converged, Fate, Sampler};
 use crate::stopper::{TrialKey, Watch};
 
 use self::climb::Climb;
@@ -105,6 +105,8 @@ pub struct StudyState {
     stall: Option<Stall>,
     /// Whether there is anything left to gain, where that is asked.
     converged: Option<Converged>,
+    /// What both have not heard of yet, by number.
+    unheard: BTreeMap<u32, (Fate, Option<Configuration>)>,
     // What follows is not journalled: it describes what is out, which nobody knows after a restart.
     flight: Flight,
     pace: Pace,
@@ -172,6 +174,7 @@ impl StudyState {
             yardsticks,
             stall,
             converged,
+            unheard: BTreeMap::new(),
             flight: Flight::default(),
             pace: Pace::default(),
             queue: Queue::default(),

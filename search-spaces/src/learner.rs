@@ -283,8 +283,10 @@ impl Learner {
                 matches!(value, Value::Text(text) if words.contains(&Some(&text.as_str())))
             }
             (None, ParameterKind::Share(words)) => {
-                // Which of them is usual depends on the task; seeds may be shared by more.
+                // Which of them is usual depends on the task; seeds may be shared by more. All of
+                // them is a share, too.
                 matches!(value, Value::Text(text) if text == NONE || words.contains(&text.as_str()))
+                    || *value == Value::Float(1.0)
             }
             (None, _) => matches!(value, Value::Text(text) if text == NONE),
         })

@@ -52,6 +52,8 @@ def main():
                         help="of the part forecasting: sets whose names begin so")
     parser.add_argument("--methods", nargs="+", metavar="NAME",
                         help="of the part forecasting: ets, theta, theta-auto, arima")
+    parser.add_argument("--every", action="store_true",
+                        help="of the part forecasting: the peer has every series, not a sample")
     parser.add_argument("--entities", type=int, help="of the parts boosting, forests and fleet")
     parser.add_argument("--binary", help="an executable that is built already")
     parser.add_argument("--python", help="an interpreter that has the libraries")

@@ -177,10 +177,11 @@ fn runners(app: &App, page: &mut Page) {
     let Some(doors) = &app.service.doors else {
         return;
     };
-    let runners = (doors.runners)();
+    let mut runners = (doors.runners)();
+    runners.retain(|runner| runner.state != "gone" && runner.state != "refused");
     let slots: u32 = runners.iter().map(|runner| runner.slots).sum();
     let busy: u32 = runners.iter().map(|runner| runner.busy).sum();
-    page.single("fleetfit_runners", "gauge", "Runners that were heard of.", runners.len() as f64);
+    page.single("fleetfit_runners", "gauge", "Runners that work or drain.", runners.len() as f64);
     page.single("fleetfit_slots", "gauge", "Their slots.", f64::from(slots));
     page.single("fleetfit_slots_busy", "gauge", "Slots with a trial in them.", f64::from(busy));
 }

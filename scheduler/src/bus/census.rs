@@ -105,7 +105,7 @@ impl Census {
             hello.troubles.splice(..0, refusal(&runner.hello, version));
             RunnerView {
                 state: match hello.wire {
-                    VERSION if !runner.is_there(now) => RunnerState::Gone,
+                    _ if !runner.is_heard(now) => RunnerState::Gone,
                     VERSION if hello.draining => RunnerState::Draining,
                     VERSION => RunnerState::Working,
                     _ => RunnerState::Refused,

@@ -100,11 +100,11 @@ impl StudyState {
             if let Some(closed) = self.open.remove(&outcome.configuration) {
                 self.n_handed_out -= u32::from(closed.is_handed_out);
                 let (number, fate) = (outcome.configuration, closed.told.fate(&self.aims));
-                if let Some(stall) = &mut self.stall {
-                    stall.end(fate, !self.asked.is_by_hand(number));
+                if self.stall.is_some() || self.converged.is_some() {
+                    self.unheard.insert(number, (fate, configuration));
                 }
-                if let (Some(converged), Some(settings)) = (&mut self.converged, &configuration) {
-                    converged.end(number, settings, fate);
+                if self.climb.is_none() || self.open.is_empty() {
+                    self.hear_what_ended();
                 }
                 if let Some(sampler) = self.sampler.as_mut().filter(|_| learns) {
                     // Of several entities each has its own; what is told is made of them.
@@ -118,6 +118,19 @@ impl StudyState {
             watch.ended(outcome);
         }
         true
+    }
+
+    /// Tells whoever ends the search for want of better what has ended: with rungs all of a bracket
+    /// at once, by number, because who of them ends first is chance.
+    fn hear_what_ended(&mut self) {
+        for (number, (fate, configuration)) in std::mem::take(&mut self.unheard) {
+            if let Some(stall) = &mut self.stall {
+                stall.end(fate, !self.asked.is_by_hand(number));
+            }
+            if let (Some(converged), Some(settings)) = (&mut self.converged, &configuration) {
+                converged.end(number, settings, fate);
+            }
+        }
     }
 
     /// An assignment is back: what it has not done is open again, or given up.

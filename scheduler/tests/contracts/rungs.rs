@@ -426,3 +426,20 @@ fn who_learns_proposes_the_same_however_many_run_at_once() {
     assert_eq!(one.0.len(), 40);
     assert!([3, 16].into_iter().all(|at_once| result(at_once) == one));
 }
+
+#[test]
+fn patience_ends_at_the_same_bracket_however_many_run_at_once() {
+    for early in policies() {
+        let mut study = sobol(early, 300);
+        study.limits.improvement =
+            Some(Improvement { patience: 3, least: Least::By(0.0), after: 0 });
+        let result = |at_once| {
+            let mut facts = Vec::new();
+            let mut state = started(&study, 1);
+            run(&mut state, at_once, &mut facts);
+            (state.counts().proposed, ends(&facts))
+        };
+        let one = result(1);
+        assert!([3, 7, 40].into_iter().all(|at_once| result(at_once) == one));
+    }
+}

@@ -23,6 +23,7 @@ class Bench:
         self.data = arguments.data and arguments.data.resolve()
         self.entities = arguments.entities
         self.sets, self.methods = arguments.sets, arguments.methods
+        self.has_every = arguments.every
         self.cores = os.cpu_count() or 1
         self.dir = pathlib.Path(tempfile.mkdtemp(prefix="fleetfit-models-"))
 
@@ -31,6 +32,7 @@ class Bench:
         shown = [f"--part {part}"] + ["--quick"] * self.is_quick + ["--data DIR"] * bool(self.data)
         shown += [f"--entities {self.entities}"] * bool(self.entities)
         shown += [f"--sets {' '.join(self.sets or [])}"] * bool(self.sets)
+        shown += ["--every"] * self.has_every
         shown += [f"--methods {' '.join(self.methods or [])}"] * bool(self.methods)
         print(f"\n## {part}\n\n`tests/bench/models.py {' '.join(shown)}`: {self.cores} cores, load "
               f"{os.getloadavg()[0]:.1f} when it began; milliseconds of all cores for one {unit}, "

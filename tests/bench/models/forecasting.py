@@ -167,7 +167,7 @@ def compare(bench, below):
             if bench.methods and method not in bench.methods:
                 continue
             seconds, cpu, said = ours(bench, learner, space, season, series)
-            chosen = range(0, len(series), one_in[peer])
+            chosen = range(0, len(series), 1 if bench.has_every else one_in[peer])
             tasks = [(peer, season, *series[index][:1], len(series[index][1])) for index in chosen]
             their_seconds, their_cpu, theirs = bench.theirs(forecast, tasks)
             both = [series[index] for index in chosen]

@@ -58,6 +58,8 @@ pub(crate) struct Fitted {
 /// Above this length, or above [`LONG_SEASON`], candidates are compared by conditional fits, as in R.
 const LONG: usize = 150;
 const LONG_SEASON: usize = 12;
+/// Shorter series that are not differenced have a level.
+const FEWEST_WITHOUT_LEVEL: usize = 10;
 /// The most differences that may be asked for.
 const MOST_DIFFERENCES: usize = 3;
 
@@ -91,7 +93,10 @@ pub(crate) fn fit(
     };
     let w = differences::difference(&seasonal, 1, n_differences);
     let allows_constant = n_differences + seasonal_differences <= 1;
-    let bounds = bounds(settings, y.len(), season, (w.len(), allows_constant));
+    let mut bounds = bounds(settings, y.len(), season, (w.len(), allows_constant));
+    // AICc makes a level dear where there are few values, and without one all that is left is 0.
+    bounds.allows_none =
+        n_differences + seasonal_differences > 0 || w.len() >= FEWEST_WITHOUT_LEVEL;
     let chosen = if differences::is_constant(&w) {
         let intercept = if allows_constant { w[0] } else { 0.0 };
         Chosen { factors: Factors::default(), intercept, errors: Vec::new() }
@@ -153,7 +158,8 @@ fn bounds(
         most.seasonal_ar = lowered(settings.seasonal_ar, least.seasonal_ar, most.seasonal_ar);
         most.seasonal_ma = lowered(settings.seasonal_ma, least.seasonal_ma, most.seasonal_ma);
     }
-    Bounds { least, most, allows_constant, is_exact: n <= LONG && season <= LONG_SEASON }
+    let is_exact = n <= LONG && season <= LONG_SEASON;
+    Bounds { least, most, allows_constant, allows_none: true, is_exact }
 }
 
 /// Solves a symmetric system in place by Cholesky's factors; whether the matrix, of which it reads the
@@ -431,6 +437,15 @@ mod tests {
                     );
                 }
             }
+        }
+    }
+
+    #[test]
+    fn a_few_values_have_a_level() {
+        for y in [[10.0, 30.0, 20.0, 60.0], [1.0, 2.0, 9.0, 12.0], [3.0, 8.0, 5.0, 9.0]] {
+            let ahead = fitted(&y, 1, &Settings::default()).forecast(3);
+            let within = y.iter().copied().fold(f64::INFINITY, f64::min)..100.0;
+            assert!(ahead.iter().all(|value| within.contains(value)), "{y:?} {ahead:?}");
         }
     }
 

@@ -28,6 +28,8 @@ pub(super) struct Bounds {
     pub(super) most: Shape,
     /// Whether a constant may be added.
     pub(super) allows_constant: bool,
+    /// Whether it may be left out.
+    pub(super) allows_none: bool,
     /// Whether candidates are compared by exact likelihoods.
     pub(super) is_exact: bool,
 }
@@ -145,7 +147,7 @@ impl<'a> Search<'a> {
         for shape in [within(1, 0, 1, 0), within(0, 1, 0, 1), first] {
             self.compare(shape, allows_constant, &mut best)?;
         }
-        if allows_constant {
+        if allows_constant && self.bounds.allows_none {
             self.compare(within(0, 0, 0, 0), false, &mut best)?;
         }
         let mut has_mean = allows_constant;
@@ -156,7 +158,7 @@ impl<'a> Search<'a> {
     /// Tries the neighbours of the best model; whether one is better.
     fn step(&mut self, best: &mut Candidate, has_mean: &mut bool) -> Result<bool, Stopped> {
         let Shape { ar, ma, seasonal_ar, seasonal_ma } = best.shape;
-        let Bounds { least, most, allows_constant, .. } = self.bounds;
+        let Bounds { least, most, allows_constant, allows_none, .. } = self.bounds;
         for [a, b, c, d] in NEIGHBOURS {
             let moved = |order: usize, change, least, most| {
                 order.checked_add_signed(change).filter(|order| (least..=most).contains(order))
@@ -174,7 +176,7 @@ impl<'a> Search<'a> {
                 return Ok(true);
             }
         }
-        if allows_constant && self.compare(best.shape, !*has_mean, best)? {
+        if allows_constant && allows_none && self.compare(best.shape, !*has_mean, best)? {
             *has_mean = !*has_mean;
             return Ok(true);
         }
