@@ -249,12 +249,12 @@ impl Runner {
             let jetstream = jetstream::new(self.client.clone());
             let mut consumer: PullConsumer =
                 jetstream.get_consumer_from_stream("service", self.subjects.ends_stream()).await?;
-            // NATS serves in turn those that wait, and the scheduler is to be the first of them.
-            while consumer.info().await?.num_waiting == 0 {
-                tokio::time::sleep(Duration::from_millis(1)).await;
-            }
             let batch = consumer.batch().max_messages(1).expires(PATIENCE);
             let mut batch = batch.messages().await?;
+            // NATS serves in turn those that wait, so both have to: the scheduler and this runner.
+            while consumer.info().await?.num_waiting < 2 {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
             for message in &told {
                 let bytes = letter::seal(message, &[])?;
                 let message = PublishMessage::build().payload(bytes.into());

@@ -337,6 +337,12 @@ fn rungs(
         (Some((_, max)), None) => Some(*max),
         (None, most) => most,
     };
+    if let Some((at, max)) = &bounds.max
+        && *max < 2
+    {
+        let hint = format!("write {}: {}, or remove it", at.name(), most.unwrap_or(5).max(2));
+        return at.wrong(findings, "above 1, as a rung lies below it", Some(hint));
+    }
     if let (Some((at, min)), Some(end)) = (&bounds.min, end)
         && *min >= end
     {
@@ -345,15 +351,11 @@ fn rungs(
         let half = (end / 2).max(1);
         return at.wrong(findings, &wanted, Some(format!("write {}: {half}", at.name())));
     }
-    if let Some((at, max)) = &bounds.max {
-        if *max < 2 {
-            let hint = format!("write {}: {}, or remove it", at.name(), most.unwrap_or(5).max(2));
-            return at.wrong(findings, "above 1, as a rung lies below it", Some(hint));
-        }
-        if let Some(most) = most.filter(|most| most < max) {
-            let name = resource.name();
-            findings.notice(at, &format!("is {max}, but there are {most} {name}: all are meant"));
-        }
+    if let Some((at, max)) = &bounds.max
+        && let Some(most) = most.filter(|most| most < max)
+    {
+        let name = resource.name();
+        findings.notice(at, &format!("is {max}, but there are {most} {name}: all are meant"));
     }
     let min = bounds.min.as_ref().map(|(_, min)| *min);
     let is_of_folds = resource == Resource::Folds;

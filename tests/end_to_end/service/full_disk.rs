@@ -1,6 +1,6 @@
 //! A service whose disk is full: it answers, and ends once there is room, to be started anew.
 
-use std::process::Command;
+use std::process::{Command, Output};
 
 use rustix::process::{Pid, Resource, Rlimit, prlimit};
 use serde_json::json;
@@ -63,6 +63,17 @@ fn it_answers_until_there_is_room_and_goes_on_after_the_next_start() {
     assert_eq!((code, asked["trials"].as_array().map(Vec::len)), (200, Some(1)), "{asked}");
 }
 
+/// What `run` comes to where no file may be longer than so many blocks of the shell's.
+fn run_within(place: &Place, n_blocks: u32) -> Output {
+    let own = place.command(&["run", "job.yaml"]);
+    let mut command = Command::new("sh");
+    let limit = format!("ulimit -f {n_blocks}; exec \"$0\" \"$@\"");
+    command.args(["-c", &limit]).arg(own.get_program());
+    command.args(own.get_args()).current_dir(place.path(""));
+    command.env_remove("FLEETFIT_SERVER").env("FLEETFIT_HOME", place.path("home"));
+    command.output().expect("it starts")
+}
+
 #[test]
 fn a_run_whose_files_may_not_grow_says_so() {
     let place = Place::new();
@@ -73,13 +84,22 @@ fn a_run_whose_files_may_not_grow_says_so() {
          task: regression\ntrial: {learner: ridge}\nsearch_space: {alpha: [0.1, 1, 10]}\n\
          sampling_algorithm: grid\nobjective: {goal: minimize, primary_metric: rmse}\n",
     );
-    let own = place.command(&["run", "job.yaml"]);
-    let mut command = Command::new("sh");
-    command.args(["-c", "ulimit -f 4; exec \"$0\" \"$@\""]).arg(own.get_program());
-    command.args(own.get_args()).current_dir(place.path(""));
-    command.env_remove("FLEETFIT_SERVER").env("FLEETFIT_HOME", place.path("home"));
-    let output = command.output().expect("it starts");
+    let output = run_within(&place, 4);
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(3), "{said}");
     assert!(said.contains("file too large; ") && said.contains("ulimit -f"), "{said}");
+}
+
+#[test]
+fn a_program_s_log_ends_where_files_may_not_grow() {
+    let place = Place::new();
+    place.write(
+        "job.yaml",
+        "type: sweep\nsearch_space: {x: [1, 2]}\nsampling_algorithm: grid\n\
+         objective: {goal: minimize, primary_metric: loss}\ntrial:\n  command: >-\n    \
+         head -c 3000000 /dev/zero | tr '\\0' x; echo;\n    \
+         echo '{\"metric\": \"loss\", \"value\": ${{search_space.x}}}'\n",
+    );
+    let output = run_within(&place, 1024);
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
 }

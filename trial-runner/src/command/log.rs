@@ -1,7 +1,7 @@
 //! A trial's output on disk, as a terminal would have shown it, and never more than 10 MB of it.
 
 use std::fs::File;
-use std::io::{Read, Seek, SeekFrom, Write};
+use std::io::{ErrorKind, Read, Seek, SeekFrom, Write};
 use std::path::Path;
 
 /// How much of the beginning is kept, and as much of the end.
@@ -10,7 +10,8 @@ pub(super) const HALF: u64 = 5 << 20;
 /// The log of one trial. What lies between the first and the last [`HALF`] bytes is cut out.
 ///
 /// While a long trial runs, the file's second half is a ring; [`Log::finish`] puts it in order. A
-/// disk that takes no more does not disturb the program; [`Log::finish`] tells of it.
+/// disk that takes no more does not disturb the program; [`Log::finish`] tells of it. Where this
+/// process may write no longer files, the log ends there.
 #[derive(Debug)]
 pub(super) struct Log {
     file: Option<File>,
@@ -48,7 +49,10 @@ impl Log {
         if cut > 0 {
             self.put_in_order(cut);
         }
-        self.failed.map_or(Ok(()), Err)
+        match self.failed {
+            Some(error) if error.kind() != ErrorKind::FileTooLarge => Err(error),
+            _ => Ok(()),
+        }
     }
 
     fn put_in_order(&mut self, cut: u64) {
