@@ -84,7 +84,7 @@ fn loss(parameters: &Parameters<'_>, lesson: &Lesson) -> Result<(Loss, Link), Fi
     let has_log = matches!(loss, Loss::Poisson | Loss::Tweedie { .. });
     match numbers.iter().find(|value| has_log && **value < 0.0) {
         Some(value) => Err(FitError::because(format!(
-            "the target has the value {value:?}, but {word} needs values of at least 0; write \
+            "the target has the value {value}, but {word} needs values of at least 0; write \
              objective: squared"
         ))),
         None => Ok((loss, if has_log { Link::Log } else { Link::Identity })),
