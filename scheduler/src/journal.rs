@@ -267,6 +267,7 @@ impl Journal {
     /// One group: facts and the index entries that follow from them, all or nothing, on disk when
     /// this returns. After a failed write every later one is refused.
     pub fn append(&self, id: StudyId, facts: &[Fact], index: &Index) -> Result<(), JournalError> {
+        self.store.takes_writes()?;
         let mut tails = self.writer();
         let mut tail = match tails.remove(&id) {
             Some(tail) => tail,

@@ -167,9 +167,7 @@ impl Store {
     /// failure nothing is written any more: what a failed sync left behind is unknown, and asking
     /// again does not help.
     pub(super) fn commit(&self, writes: &[Write]) -> Result<(), JournalError> {
-        if let Some(first) = self.broken.get() {
-            return Err(JournalError::Broken { first: first.clone() });
-        }
+        self.takes_writes()?;
         let commits = self.commits.load(Ordering::Relaxed) + 1;
         let placed = self.is_in_place();
         let done = placed
@@ -188,9 +186,14 @@ impl Store {
 
     /// Whether writes reach the disk, as far as that can be told without one.
     pub(super) fn check(&self) -> Result<(), JournalError> {
+        self.takes_writes().and_then(|()| self.is_in_place())
+    }
+
+    /// Whether no write has failed yet.
+    pub(super) fn takes_writes(&self) -> Result<(), JournalError> {
         match self.broken.get() {
             Some(first) => Err(JournalError::Broken { first: first.clone() }),
-            None => self.is_in_place(),
+            None => Ok(()),
         }
     }
 
