@@ -9,6 +9,7 @@
 pub(crate) mod boost;
 mod card;
 mod ets;
+mod fill;
 mod linear;
 pub(crate) mod machine;
 mod nvrtc;

@@ -12,8 +12,7 @@ pub mod stop;
 
 mod boost;
 mod caught;
-// Launchers stand before the runner that will use them.
-#[allow(dead_code)]
+#[allow(dead_code, reason = "launchers stand before the runner that will use them")]
 mod cuda;
 mod forest;
 

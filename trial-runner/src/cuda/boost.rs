@@ -1,4 +1,4 @@
-//! Launches of `boost.cu`: fits of the CPU engine's own jobs, and the same scores, to the bit.
+//! Launches of one kernel, `boost/*.cu`: fits of the CPU engine's own jobs, the same scores to the bit.
 //!
 //! Taken are tables of numbers (and missing ones), every loss but those whose leaves are quantiles
 //! (absolute, quantile), and trees of a depth of at most 8, with any number of leaves. Everything
@@ -20,7 +20,16 @@ pub(crate) use plan::Limits;
 use plan::{Launch, N_THREADS, Shape, Size};
 
 /// The kernel.
-pub(super) const KERNEL: Kernel = Kernel { name: "boost", source: include_str!("boost.cu") };
+pub(super) const KERNEL: Kernel = Kernel {
+    name: "boost",
+    source: concat!(
+        include_str!("boost/kinds.cu"),
+        include_str!("boost/words.cu"),
+        include_str!("boost/slopes.cu"),
+        include_str!("boost/splits.cu"),
+        include_str!("boost/fit.cu"),
+    ),
+};
 
 /// Columns that a split can name.
 const MAX_COLUMNS: usize = i16::MAX as usize;

@@ -7,6 +7,7 @@
 #[cfg(test)]
 mod tests;
 
+use super::fill::fill;
 use super::machine::{Fault, Grid, Kernel, Machine, Word, pack, unpack};
 use crate::series::theta::batch::{End, Prepared};
 
@@ -53,21 +54,8 @@ fn chunks(series: &[Option<Prepared>], most_values: usize) -> Vec<Vec<usize>> {
     let lengths = lengths.filter_map(|(index, own)| Some((index, own.as_ref()?.values().len())));
     let mut lengths: Vec<(usize, usize)> = lengths.collect();
     lengths.sort_by(|a, b| b.1.cmp(&a.1).then(a.0.cmp(&b.0)));
-    let mut chunks: Vec<Vec<usize>> = Vec::new();
-    let mut held = 0;
-    for (index, n_values) in lengths {
-        match chunks.last_mut() {
-            Some(chunk) if held + n_values <= most_values => {
-                chunk.push(index);
-                held += n_values;
-            }
-            _ => {
-                chunks.push(vec![index]);
-                held = n_values;
-            }
-        }
-    }
-    chunks
+    // As many values as are read within the time.
+    fill(lengths.into_iter().map(|(index, n_values)| (index, n_values, 0.0)), most_values)
 }
 
 fn launch(machine: &Machine, batch: &[&Prepared]) -> Result<Vec<Vec<End>>, Fault> {

@@ -4,20 +4,17 @@
 //! launch, nothing else.
 
 use super::{N_NUMBERS, PER_BLOCK};
+use crate::cuda::fill::{MOST_SHARED, fill};
 use crate::series::ets::Form;
 use crate::series::ets::batch::Prepared;
 use crate::series::ets::form::LONGEST_SEARCHED_SEASON;
 
-/// Bytes that a block may share on every card from compute capability 8.0 on.
-const MOST_SHARED: usize = 160 << 10;
 /// Lanes of a search.
 const LANES: usize = 8;
 /// Steps of which the rows are kept before they are multiplied out.
 const BLOCK: usize = 16;
 /// Bytes of a launch.
 const MOST_BYTES: usize = 4 << 30;
-/// What a launch should take.
-const SECONDS: f64 = 1.0;
 /// Walks along a series until a search ends.
 const WALKS: f64 = 25.0;
 /// Instructions a second of all warps of a card.
@@ -93,22 +90,8 @@ pub(super) fn chunks(series: &[Option<Prepared>]) -> Vec<Vec<usize>> {
     let mut weighed: Vec<_> = weighed.collect();
     // Searches of a warp wait for the longest of them.
     weighed.sort_by(|a, b| b.3.cmp(&a.3).then(b.2.total_cmp(&a.2)).then(a.0.cmp(&b.0)));
-    let mut chunks: Vec<Vec<usize>> = Vec::new();
-    let (mut held, mut taken) = (0, 0.0);
-    for (index, bytes, seconds, _) in weighed {
-        match chunks.last_mut() {
-            Some(chunk) if held + bytes <= MOST_BYTES && taken + seconds <= SECONDS => {
-                chunk.push(index);
-                held += bytes;
-                taken += seconds;
-            }
-            _ => {
-                chunks.push(vec![index]);
-                (held, taken) = (bytes, seconds);
-            }
-        }
-    }
-    chunks
+    let items = weighed.into_iter().map(|(index, bytes, seconds, _)| (index, bytes, seconds));
+    fill(items, MOST_BYTES)
 }
 
 #[cfg(test)]

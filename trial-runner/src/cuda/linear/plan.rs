@@ -8,18 +8,15 @@
 use std::collections::HashMap;
 
 use super::{Ask, HEAD, Penalties};
+use crate::cuda::fill::{MOST_SHARED, fill};
 use crate::folds::Fold;
 
-/// Bytes that a block may share on every card from compute capability 8.0 on.
-const MOST_SHARED: usize = 160 << 10;
 /// Threads of a block, and so features, are no more.
 const MOST_THREADS: usize = 128;
 /// Bits of a word.
 const MOST_CLASSES: usize = 64;
 /// Bytes of a launch.
 const MOST_BYTES: usize = 8 << 30;
-/// What a launch should take.
-const SECONDS: f64 = 1.0;
 /// Sums of two products a second, on one card, that these kernels come to.
 const RATE: f64 = 1e12;
 /// Moves of one coordinate a second, all warps of a card together.
@@ -201,27 +198,13 @@ pub(super) fn chunks(shapes: &[Option<Shape>], asks: &[Ask<'_>]) -> Vec<Vec<usiz
     });
     let mut weighed: Vec<(usize, usize, f64)> = weighed.collect();
     weighed.sort_by(|a, b| b.2.total_cmp(&a.2).then(a.0.cmp(&b.0)));
-    let mut chunks: Vec<Vec<usize>> = Vec::new();
-    let (mut held, mut taken) = (0, 0.0);
-    for (index, bytes, seconds) in weighed {
-        match chunks.last_mut() {
-            Some(chunk) if held + bytes <= MOST_BYTES && taken + seconds <= SECONDS => {
-                chunk.push(index);
-                held += bytes;
-                taken += seconds;
-            }
-            _ => {
-                chunks.push(vec![index]);
-                (held, taken) = (bytes, seconds);
-            }
-        }
-    }
-    chunks
+    fill(weighed, MOST_BYTES)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cuda::fill::SECONDS;
     use crate::trainer::linear::{Form, Scaling};
 
     fn fold(train: &[u32], validate: &[u32]) -> Fold {

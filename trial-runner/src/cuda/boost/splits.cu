@@ -1,0 +1,316 @@
+// The fourth part: histograms of a level, the best split of each node, and leaves.
+// The histograms of a level: a word's sum for each bin, not yet running.
+DEVICE void fill(const Task& k, const Own& own, Tree& tree, int depth) {
+  const int side = depth & 1, n_level = 1 << depth, first = n_level - 1;
+  const i64 n_bins = k.n_bins;
+  for (int j = 0; j < n_level; ++j) {
+    if (!tree.is_built[side][j]) continue;
+    Bits* bins = own.bins + tree.slot[side][j] * n_bins;
+    for (i64 b = threadIdx.x; b < n_bins; b += THREADS) bins[b] = 0;
+  }
+  for (int j = threadIdx.x; j < n_level; j += THREADS) tree.best[j] = 0;
+  __syncthreads();
+  // A warp a row, a lane a column: every lane's column stays the same.
+  const int lane = threadIdx.x & 31, warp = threadIdx.x >> 5;
+  for (i64 f0 = 0; f0 < k.n_columns; f0 += 32) {
+    const i64 f = f0 + lane;
+    const bool is_mine = f < k.n_columns && own.chosen[f];
+    const i64 offset = is_mine ? own.columns[f].first_bin : 0;
+    for (i64 i = warp; i < k.n_rows; i += N_WARPS) {
+      const int j = (int)own.nodes[i] - first;
+      if (!own.drawn[i] || j < 0 || !tree.is_built[side][j] || !is_mine) continue;
+      const Bits word = own.words[i];
+      const i64 bin = offset + own.codes[i * k.n_columns + f];
+      add_word(&own.bins[tree.slot[side][j] * n_bins + bin], word);
+    }
+  }
+  __syncthreads();
+  for (int j = 0; j < n_level; ++j) {
+    // The larger child's, in its parent's place.
+    if (depth == 0 || tree.is_built[side][j] || !tree.is_open[first + j]) continue;
+    Bits* bins = own.bins + tree.slot[side][j] * n_bins;
+    const Bits* less = own.bins + tree.slot[side][j ^ 1] * n_bins;
+    for (i64 b = threadIdx.x; b < n_bins; b += THREADS) bins[b] -= less[b];
+  }
+  __syncthreads();
+}
+
+// A node's sums as the loop over bins needs them: boost/split.rs's Scan.
+struct Scan {
+  float lambda, both, centre, min_curvature, max_curvature, min_count, max_count, alpha, gradient;
+};
+
+DEVICE Scan scan_of(const Task& k, const Terms& terms, Bits all) {
+  const double g = gradient_of(all, k), h = curvature_of(all, k), count = count_of(all, k);
+  const double both = h + 2.0 * terms.lambda;
+  Scan scan;
+  scan.lambda = (float)terms.lambda;
+  scan.both = (float)both;
+  scan.centre = (float)(g / both);
+  scan.min_curvature = (float)terms.min_curvature;
+  scan.max_curvature = (float)(h - terms.min_curvature);
+  scan.min_count = (float)terms.min_count;
+  scan.max_count = (float)(count - terms.min_count);
+  scan.alpha = (float)terms.alpha;
+  scan.gradient = (float)g;
+  return scan;
+}
+
+DEVICE float pulled(float g, float alpha) {
+  const float low = g - alpha, high = g + alpha;
+  return (low > 0.0f ? low : 0.0f) + (high < 0.0f ? high : 0.0f);
+}
+
+// What a split is worth, greater for the earlier of equal ones; 0: nothing.
+DEVICE u64 worth(const Task& k, const Scan& scan, bool has_alpha, bool is_counted, Bits left,
+                 u32 place) {
+  const float g = (float)gradient_of(left, k), h = (float)curvature_of(left, k);
+  if (!(h >= scan.min_curvature && h <= scan.max_curvature)) return 0;
+  if (is_counted) {
+    const float count = (float)count_of(left, k);
+    if (!(count >= scan.min_count && count <= scan.max_count)) return 0;
+  }
+  const float a = h + scan.lambda, b = scan.both - a;
+  float value;
+  if (has_alpha) {
+    const float one = pulled(g, scan.alpha), two = pulled(scan.gradient - g, scan.alpha);
+    value = one * one / a + two * two / b;
+    if (!(value >= 0.0f)) return 0;
+  } else {
+    const float apart = g - scan.centre * a;
+    value = apart * apart / (a * b);
+    if (!(value > 0.0f)) return 0;
+  }
+  return (u64)__float_as_uint(value) << 32 | (u64)(0xffffffffu - place);
+}
+
+// Where a bin stands in the order of the search: bin by bin, then once more with the missing rows on
+// the left; column by column where only some are chosen.
+DEVICE u32 place_of(const Task& k, const Column& column, bool is_all, i64 b, int moved) {
+  if (is_all) return (u32)(moved * k.n_bins + column.first_bin + b);
+  return (u32)(2 * column.first_bin + moved * column.n_bins + b);
+}
+
+// The best split of every open node of a level; a warp a node and column.
+DEVICE void search(const Task& k, const Own& own, Tree& tree, const Terms& terms, int depth) {
+  const int lane = threadIdx.x & 31, warp = threadIdx.x >> 5;
+  const int side = depth & 1, n_level = 1 << depth, first = n_level - 1;
+  const bool has_alpha = terms.alpha > 0.0, is_counted = terms.min_count > 0.0;
+  const bool is_all = k.has_all_columns;
+  for (i64 pair = warp; pair < n_level * k.n_columns; pair += N_WARPS) {
+    const int j = (int)(pair / k.n_columns);
+    const i64 f = pair - j * k.n_columns;
+    if (!tree.is_open[first + j] || !own.chosen[f]) continue;
+    const Scan scan = scan_of(k, terms, tree.total[first + j]);
+    const Column column = own.columns[f];
+    const Bits* bins = own.bins + tree.slot[side][j] * k.n_bins + column.first_bin;
+    const bool is_twice = column.missing >= 0 && column.n_bins > 2;
+    const Bits missing = is_twice ? bins[column.n_bins - 1] : 0;
+    Bits before = 0;
+    u64 best = 0;
+    for (i64 b0 = 0; b0 < column.n_bins; b0 += 32) {
+      const i64 b = b0 + lane;
+      Bits sum = b < column.n_bins ? bins[b] : 0;
+      for (int by = 1; by < 32; by <<= 1) {
+        const Bits other = __shfl_up_sync(ALL, sum, by);
+        if (lane >= by) sum += other;
+      }
+      sum += before;
+      before = __shfl_sync(ALL, sum, 31);
+      if (b < column.n_bins) {
+        const u32 place = place_of(k, column, is_all, b, 0);
+        best = max(best, worth(k, scan, has_alpha, is_counted, sum, place));
+      }
+      if (missing != 0 && b < column.n_bins - 2) {
+        const u32 place = place_of(k, column, is_all, b, 1);
+        best = max(best, worth(k, scan, has_alpha, is_counted, (Bits)(sum + missing), place));
+      }
+    }
+    for (int by = 16; by > 0; by >>= 1) best = max(best, __shfl_xor_sync(ALL, best, by));
+    if (lane == 0 && best != 0) atomicMax(&tree.best[j], best);
+  }
+  __syncthreads();
+}
+
+DEVICE bool allows(const Task& k, const Terms& terms, Bits left, Bits all) {
+  const double h = curvature_of(left, k), all_h = curvature_of(all, k);
+  const double count = count_of(left, k), all_count = count_of(all, k);
+  return h >= terms.min_curvature && all_h - h >= terms.min_curvature &&
+         (terms.min_count == 0.0 ||
+          (count >= terms.min_count && all_count - count >= terms.min_count));
+}
+
+DEVICE double soft(double g, double alpha) {
+  const double low = g - alpha, high = g + alpha;
+  return (low > 0.0 ? low : 0.0) + (high < 0.0 ? high : 0.0);
+}
+
+// What a split gains, in the units of the loss.
+DEVICE double gain_of(const Task& k, const Terms& terms, Bits left, Bits all) {
+  const double g = gradient_of(left, k), h = curvature_of(left, k);
+  const double all_g = gradient_of(all, k), all_h = curvature_of(all, k);
+  const double lambda = terms.lambda;
+  double gain;
+  if (terms.alpha > 0.0) {
+    const double one = soft(g, terms.alpha), two = soft(all_g - g, terms.alpha);
+    const double both = soft(all_g, terms.alpha);
+    gain = one * one / (h + lambda) + two * two / (all_h - h + lambda) -
+           both * both / (all_h + lambda);
+  } else {
+    const i64 whole = (i64)gradient_of(left, k) * (i64)curvature_of(all, k) -
+                      (i64)gradient_of(all, k) * (i64)curvature_of(left, k);
+    const double apart = (double)whole + lambda * (2.0 * g - all_g);
+    const double both = all_h + 2.0 * lambda;
+    const double parted = apart / both * (apart / ((h + lambda) * (all_h - h + lambda)));
+    const double constant =
+        lambda == 0.0 ? 0.0 : all_g * all_g * (1.0 / both - 1.0 / (all_h + lambda));
+    gain = parted + constant;
+  }
+  const double unit = terms.gradient_scale;
+  return gain * (terms.curvature_scale / unit / unit);
+}
+
+// Turns the best of every open node into a split, if it is worth one; a warp a node.
+DEVICE void choose(const Task& k, const Own& own, Tree& tree, const Terms& terms, int depth) {
+  const int lane = threadIdx.x & 31, warp = threadIdx.x >> 5;
+  const int side = depth & 1, n_level = 1 << depth, first = n_level - 1;
+  const bool is_all = k.has_all_columns;
+  const bool goes_on = depth + 1 < k.max_depth;
+  for (int j = warp; j < n_level; j += N_WARPS) {
+    const int node = first + j;
+    if (goes_on && lane < 2) tree.is_built[side ^ 1][2 * j + lane] = 0;
+    __syncwarp();
+    const u64 best = tree.best[j];
+    if (!tree.is_open[node] || best == 0) continue;
+    const i64 place = (i64)(0xffffffffu - (u32)best);
+    const i64 near = is_all ? place % k.n_bins : place >> 1;
+    i64 f = 0;
+    for (i64 high = k.n_columns; high - f > 1;) {
+      const i64 middle = (f + high) / 2;
+      if (own.columns[middle].first_bin <= near) f = middle;
+      else high = middle;
+    }
+    const Column column = own.columns[f];
+    const i64 within = is_all ? place : place - 2 * column.first_bin;
+    const bool is_moved = within >= (is_all ? k.n_bins : column.n_bins);
+    const i64 last =
+        is_all ? near - column.first_bin : within - (is_moved ? column.n_bins : 0);
+    const Bits* bins = own.bins + tree.slot[side][j] * k.n_bins + column.first_bin;
+    Bits left = 0;
+    for (i64 b = lane; b <= last; b += 32) left += bins[b];
+    for (int by = 16; by > 0; by >>= 1) left += __shfl_xor_sync(ALL, left, by);
+    const Bits missing = column.missing >= 0 ? bins[column.n_bins - 1] : 0;
+    if (is_moved) left += missing;
+    const Bits all = tree.total[node];
+    bool missing_left = is_moved;
+    if (column.missing >= 0 && !is_moved)
+      missing_left = missing == 0 && (i64)curvature_of(left, k) * 2 >= curvature_of(all, k);
+    if (!allows(k, terms, left, all)) left = 0;
+    const double gain = gain_of(k, terms, left, all);
+    const bool is_finite = gain <= GREATEST;
+    if (!(is_finite && gain > 0.0 && left != 0 && gain > k.min_split_gain)) continue;
+    if (lane != 0) continue;
+    tree.column[node] = (short)f;
+    tree.last[node] = (u8)last;
+    tree.missing_left[node] = missing_left;
+    tree.gain[node] = gain;
+    const Bits right = all - left;
+    tree.total[2 * node + 1] = left;
+    tree.total[2 * node + 2] = right;
+    atomicAdd(&tree.n_splits, 1);
+    if (!goes_on) continue;
+    const i64 n_left = rows_of(left, k), n_right = rows_of(right, k);
+    const bool opens_left = n_left >= 2 * k.min_child_samples;
+    const bool opens_right = n_right >= 2 * k.min_child_samples;
+    tree.is_open[2 * node + 1] = opens_left;
+    tree.is_open[2 * node + 2] = opens_right;
+    const int small = n_left * 2 <= n_left + n_right ? 0 : 1;
+    tree.slot[side ^ 1][2 * j + small] = (short)(n_level + j);
+    tree.slot[side ^ 1][2 * j + (small ^ 1)] = tree.slot[side][j];
+    if (opens_left || opens_right) {
+      tree.is_built[side ^ 1][2 * j + small] = 1;
+      atomicAdd(&tree.n_open, 1);
+    }
+  }
+  __syncthreads();
+}
+
+// Sends rows to the children of their nodes. Who reads other rows' nodes, or changes splits, must
+// wait first.
+DEVICE void part(const Task& k, const Own& own, const Tree& tree, int depth) {
+  const int first = (1 << depth) - 1;
+  for (i64 i = threadIdx.x; i < k.n_rows; i += THREADS) {
+    const int node = own.nodes[i];
+    if (node < first || own.roles[i] == 0 || tree.column[node] < 0) continue;
+    const int f = tree.column[node];
+    const int code = own.codes[i * k.n_columns + f];
+    const bool is_left = code <= tree.last[node] ||
+                         (tree.missing_left[node] && code == own.columns[f].missing);
+    own.nodes[i] = (unsigned short)(2 * node + (is_left ? 1 : 2));
+  }
+}
+
+// Keeps the splits that growing best-first would make: boost/grow.rs's order. One thread.
+DEVICE void prune(const Task& k, Tree& tree) {
+  for (int node = 0; node < N_NODES; ++node) tree.is_kept[node] = 0;
+  int n_waiting = 1, n_numbers = 1;
+  tree.waiting[0] = 0;
+  tree.number[0] = 0;
+  for (i64 n_leaves = 1; n_leaves < k.max_leaves && n_waiting > 0; ++n_leaves) {
+    int best = 0;
+    for (int w = 1; w < n_waiting; ++w) {
+      const int one = tree.waiting[w], other = tree.waiting[best];
+      const bool is_better = tree.gain[one] > tree.gain[other] ||
+                             (tree.gain[one] == tree.gain[other] &&
+                              tree.number[one] < tree.number[other]);
+      if (is_better) best = w;
+    }
+    const int node = tree.waiting[best];
+    tree.waiting[best] = tree.waiting[--n_waiting];
+    tree.is_kept[node] = 1;
+    for (int child = 2 * node + 1; child <= 2 * node + 2; ++child) {
+      tree.number[child] = (short)n_numbers++;
+      if (tree.column[child] >= 0) tree.waiting[n_waiting++] = (short)child;
+    }
+  }
+  for (int node = 0; node < N_NODES; ++node)
+    if (!tree.is_kept[node]) tree.column[node] = -1;
+}
+
+// Gives leaves their values, and adds them to the scores of all rows.
+DEVICE void say(const Task& k, const Own& own, Tree& tree, const Terms& terms, i64 c) {
+  if (tree.n_splits + 1 > k.max_leaves) {
+    __syncthreads();
+    if (threadIdx.x == 0) prune(k, tree);
+    __syncthreads();
+    for (i64 i = threadIdx.x; i < k.n_rows; i += THREADS) {
+      int leaf = own.nodes[i];
+      for (int node = leaf; node > 0; node = (node - 1) / 2)
+        if (tree.column[(node - 1) / 2] < 0) leaf = (node - 1) / 2;
+      own.nodes[i] = (unsigned short)leaf;
+    }
+  }
+  for (int node = threadIdx.x; node < N_NODES; node += THREADS) {
+    tree.slope[node] = 0;
+    tree.curve[node] = 0;
+  }
+  __syncthreads();
+  for (i64 i = threadIdx.x; i < k.n_rows; i += THREADS) {
+    if (!own.drawn[i]) continue;
+    add_wide(&tree.slope[own.nodes[i]], (u64)whole_of(own.slopes[i], terms.slope_unit));
+    if (!k.is_flat)
+      add_wide(&tree.curve[own.nodes[i]], (u64)whole_of(own.curves[i], terms.curve_unit));
+  }
+  __syncthreads();
+  for (int node = threadIdx.x; node < N_NODES; node += THREADS) {
+    const double slope = soft(number_of((i64)tree.slope[node], terms.slope_unit), k.alpha);
+    const double curve = k.is_flat ? (double)rows_of(tree.total[node], k)
+                                   : number_of((i64)tree.curve[node], terms.curve_unit);
+    const double value = -slope / (curve + k.lambda) * k.learning_rate;
+    tree.value[node] = fabs(value) <= GREATEST ? value : 0.0;
+  }
+  __syncthreads();
+  for (i64 i = threadIdx.x; i < k.n_rows; i += THREADS)
+    if (own.roles[i] != 0) own.scores[c * k.n_rows + i] += tree.value[own.nodes[i]];
+  __syncthreads();
+}
