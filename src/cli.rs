@@ -174,8 +174,15 @@ Examples:
     #[command(after_help = "Example:\n  fleetfit restore monday.backup --data-dir restored")]
     Restore(RestoreArgs),
     /// What this machine has to train on, and why not on a graphics card.
-    #[command(after_help = "Example:\n  fleetfit devices --output json")]
-    Devices,
+    #[command(after_help = "\
+Examples:
+  fleetfit devices --output json
+  fleetfit devices --measure                         what each card does in a second")]
+    Devices {
+        /// Measure what each graphics card does in a second: memory, additions, multiplications.
+        #[arg(long)]
+        measure: bool,
+    },
     /// Print a shell's completion script.
     #[command(
         after_help = "Example:\n  fleetfit completions bash > ~/.local/share/bash-completion/completions/fleetfit"

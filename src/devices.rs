@@ -1,6 +1,6 @@
 //! `fleetfit devices`: what this machine has to train on.
 
-use fleetfit_trial_runner::devices::{Card, Devices};
+use fleetfit_trial_runner::devices::{Card, Devices, Measured};
 use serde_json::json;
 
 use crate::exit;
@@ -9,17 +9,42 @@ use crate::output::Printer;
 
 const GIB: f64 = (1_u64 << 30) as f64;
 
-/// Looks for devices and tells of them.
-pub(crate) fn devices(printer: &Printer) -> Result<i32, Failure> {
+/// Looks for devices and tells of them, and of what they do in a second if that is asked.
+pub(crate) fn devices(measure: bool, printer: &Printer) -> Result<i32, Failure> {
     let devices = Devices::find();
-    if printer.is_json() {
-        let mut document = json!(devices);
-        document["trains_on"] = json!(["cpu"]);
-        printer.json(&document)?;
-    } else {
+    let mut document = json!(devices);
+    document["trains_on"] = json!(["cpu"]);
+    if !printer.is_json() {
         lines(&devices).iter().try_for_each(|line| printer.line(line))?;
     }
+    for card in devices.cards.iter().filter(|_| measure) {
+        let mut all = Vec::new();
+        let measured = card.measure(&mut |own| all.push(own));
+        let device = &card.device;
+        measured.map_err(|reason| {
+            Failure::outside(&format!("{device} cannot be measured: {reason}"))
+        })?;
+        if printer.is_json() {
+            document["measured"][device] = json!(all);
+            continue;
+        }
+        printer.line(&format!("\n{device}, in a second:"))?;
+        all.iter().try_for_each(|own| printer.line(&line(own)))?;
+    }
+    if printer.is_json() {
+        printer.json(&document)?;
+    }
     Ok(exit::DONE)
+}
+
+fn line(Measured { what, per_second, unit }: &Measured) -> String {
+    let (size, prefix) = match *per_second {
+        huge if huge >= 1e12 => (1e12, "T"),
+        large if large >= 1e9 => (1e9, "G"),
+        _ => (1e6, "M"),
+    };
+    let unit = unit.trim_end_matches("/s");
+    format!("  {:>8.1} {prefix}{unit:<1}  {what}", per_second / size)
 }
 
 fn lines(devices: &Devices) -> Vec<String> {
@@ -28,11 +53,11 @@ fn lines(devices: &Devices) -> Vec<String> {
     let memory = cpu.memory_bytes.map(|bytes| format!(", {}", size(bytes))).unwrap_or_default();
     let mut lines = vec![format!("cpu     {} {cores}{memory}", cpu.cores)];
     let card = |card: &Card| {
-        let Card { device, name, memory_bytes, compute_capability, driver } = card;
+        let Card { device, name, memory_bytes, multiprocessors, compute_capability, driver } = card;
         let memory = size(*memory_bytes);
         format!(
-            "{device}  {name}, {memory}, compute capability {compute_capability}, driver for CUDA \
-             {driver}"
+            "{device}  {name}, {memory}, {multiprocessors} multiprocessors of compute capability \
+             {compute_capability}, driver for CUDA {driver}"
         )
     };
     lines.extend(devices.cards.iter().map(card));

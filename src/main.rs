@@ -119,7 +119,7 @@ fn act(cli: Cli, printer: &Printer) -> Result<i32, Failure> {
         Command::Export(args) => export::export(&home, &args, printer),
         Command::Backup(args) => backup::backup(&home, &args, printer),
         Command::Restore(args) => backup::restore(&home, &args, printer),
-        Command::Devices => devices::devices(printer),
+        Command::Devices { measure } => devices::devices(measure, printer),
         Command::Completions { shell } => {
             let mut out = std::io::stdout().lock();
             clap_complete::generate(shell, &mut Cli::command(), "fleetfit", &mut out);

@@ -12,6 +12,7 @@ mod ets;
 mod fill;
 mod linear;
 pub(crate) mod machine;
+pub(crate) mod measure;
 mod nvrtc;
 mod theta;
 

@@ -2,7 +2,8 @@
 
 use serde::Serialize;
 
-use crate::cuda;
+use crate::cuda::machine::Machine;
+use crate::cuda::{self, measure};
 
 /// The processor and the graphics cards of this machine.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -35,10 +36,34 @@ pub struct Card {
     pub name: String,
     /// Bytes of memory.
     pub memory_bytes: u64,
-    /// What its processors can do, as `9.0`.
+    /// How many processors of many threads it has.
+    pub multiprocessors: u32,
+    /// What they can do, as `9.0`.
     pub compute_capability: String,
     /// The CUDA version that its driver knows, as `13.0`.
     pub driver: String,
+}
+
+/// What a card was measured to do.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Measured {
+    /// What was done.
+    pub what: String,
+    /// How much of it in a second.
+    pub per_second: f64,
+    /// Of what `per_second` is: `B/s` or `/s`.
+    pub unit: &'static str,
+}
+
+impl Card {
+    /// Measures what the card does in a second, and tells one thing after another.
+    pub fn measure(&self, hear: &mut dyn FnMut(Measured)) -> Result<(), String> {
+        let number = self.device.trim_start_matches("cuda:").parse::<usize>();
+        let number = number.map_err(|_| format!("{} is not a card", self.device))?;
+        let machine = Machine::open(number).map_err(|fault| fault.to_string())?;
+        let told = measure::measure(&machine, measure::Amount::of(self), hear);
+        told.map_err(|fault| fault.to_string())
+    }
 }
 
 impl Devices {

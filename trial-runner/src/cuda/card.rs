@@ -9,6 +9,7 @@ use cudarc::driver::result::{self, launch_kernel};
 use cudarc::driver::sys::CUdevice_attribute::{
     CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR as MAJOR,
     CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR as MINOR,
+    CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT as MULTIPROCESSORS,
 };
 use cudarc::driver::sys::{self, CUfunction_attribute_enum, CUresult};
 use cudarc::driver::{CudaContext, CudaFunction, CudaSlice, CudaStream, DevicePtr, DriverError};
@@ -67,14 +68,16 @@ pub(crate) fn cards() -> Result<Vec<About>, String> {
     let about = |number: i32| {
         let device = result::device::get(number)?;
         // SAFETY: the device was told by the driver.
-        let (memory, [major, minor]) = unsafe {
+        let (memory, [major, minor, multiprocessors]) = unsafe {
             let attribute = |attribute| result::device::get_attribute(device, attribute);
-            (result::device::total_mem(device)?, [attribute(MAJOR)?, attribute(MINOR)?])
+            let all = [attribute(MAJOR)?, attribute(MINOR)?, attribute(MULTIPROCESSORS)?];
+            (result::device::total_mem(device)?, all)
         };
         Ok(About {
             device: format!("cuda:{number}"),
             name: result::device::get_name(device)?,
             memory_bytes: memory as u64,
+            multiprocessors: multiprocessors.unsigned_abs(),
             compute_capability: format!("{major}.{minor}"),
             driver: driver.clone(),
         })

@@ -67,6 +67,11 @@ pub(crate) enum Fault {
 }
 
 impl Machine {
+    /// Begins to use a card of this machine, by its number.
+    pub(crate) fn open(number: usize) -> Result<Self, Fault> {
+        Ok(Self::Card(Card::open(number)?))
+    }
+
     /// Memory with these bytes.
     pub(crate) fn put(&self, bytes: &[u8]) -> Result<Buffer, Fault> {
         match self {
