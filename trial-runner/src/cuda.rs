@@ -21,5 +21,5 @@ pub(crate) mod shim;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use card::cards;
+pub(crate) use card::{cards, is_driver_here as has_driver};
 pub(crate) use nvrtc::is_here as has_compiler;

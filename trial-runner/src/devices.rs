@@ -1,9 +1,14 @@
 //! What this machine can train on: looked for when somebody asks, and never in the way.
 
+mod device;
+
 use serde::Serialize;
 
 use crate::cuda::machine::Machine;
 use crate::cuda::{self, measure};
+
+pub(crate) use device::Seat;
+pub use device::{Asked, Choice, Device};
 
 /// The processor and the graphics cards of this machine.
 #[derive(Clone, Debug, PartialEq, Serialize)]
