@@ -10,10 +10,13 @@ pub(crate) mod boost;
 mod card;
 mod ets;
 mod fill;
+mod forest;
 mod linear;
 pub(crate) mod machine;
 mod nvrtc;
+mod pool;
 mod theta;
+mod turns;
 
 #[cfg(test)]
 pub(crate) mod shim;
