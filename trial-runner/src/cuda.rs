@@ -10,11 +10,14 @@ pub(crate) mod boost;
 mod card;
 mod ets;
 mod fill;
+mod forest;
 mod linear;
 pub(crate) mod machine;
 pub(crate) mod measure;
 mod nvrtc;
+mod pool;
 mod theta;
+mod turns;
 
 #[cfg(test)]
 pub(crate) mod shim;

@@ -17,17 +17,21 @@ mod numbers;
 pub(crate) mod tree;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use fleetfit_search_spaces::seed::mix;
+use rand::SeedableRng;
+use rand_pcg::Pcg64Mcg;
+
 use crate::stop::{Stop, Stopped};
-use classes::Classes;
+use classes::{Classes, Lots};
 use grid::Grid;
 use grow::Grower;
 use measure::Measure;
-use numbers::Variance;
+use numbers::{Variance, Words};
 use tree::Tree;
 
 /// The trees that each thread grows between two times that they are told.
@@ -91,6 +95,35 @@ pub(crate) struct Job<'a> {
     pub(crate) n_threads: usize,
 }
 
+/// What rows bring to the sums of a fit.
+pub(crate) enum Brought {
+    /// Numbers, or two classes by Gini impurity.
+    Words(Words),
+    /// Classes.
+    Lots { lots: Lots, n_classes: usize, by_entropy: bool },
+}
+
+impl Job<'_> {
+    /// What its rows bring, for whoever must count alike.
+    pub(crate) fn brought(&self) -> Brought {
+        match self.truth {
+            Truth::Numbers(numbers) => Brought::Words(numbers::words(self, |row| numbers[row])),
+            // The variance of zeros and ones is half their Gini impurity.
+            Truth::Classes { codes, n_classes: 2, by_entropy: false } => {
+                Brought::Words(numbers::words(self, |row| f64::from(codes[row])))
+            }
+            Truth::Classes { codes, n_classes, by_entropy } => {
+                Brought::Lots { lots: classes::lots(self, codes), n_classes, by_entropy }
+            }
+        }
+    }
+}
+
+/// What a tree draws from.
+pub(crate) fn stream(seed: u64, tree: usize) -> Pcg64Mcg {
+    Pcg64Mcg::seed_from_u64(mix(&[seed, tree as u64]))
+}
+
 /// A tree, and where the watched rows came to.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Grown {
@@ -104,23 +137,13 @@ pub(crate) fn grow(
     job: &Job<'_>,
     hear: &mut dyn FnMut(Grown) -> ControlFlow<()>,
 ) -> Result<(), Stopped> {
-    match job.truth {
-        Truth::Numbers(numbers) => {
-            let words = numbers::words(job, |row| numbers[row]);
-            run(job, &Variance::new(&words, job.truth), hear)
+    match job.brought() {
+        Brought::Words(words) => run(job, &Variance::new(&words, job.truth), hear),
+        Brought::Lots { lots, n_classes, by_entropy: true } => {
+            run(job, &Classes::<true>::new(&lots, n_classes, job.truth), hear)
         }
-        // The variance of zeros and ones is half their Gini impurity.
-        Truth::Classes { codes, n_classes: 2, by_entropy: false } => {
-            let words = numbers::words(job, |row| f64::from(codes[row]));
-            run(job, &Variance::new(&words, job.truth), hear)
-        }
-        Truth::Classes { codes, n_classes, by_entropy } => {
-            let lots = classes::lots(job, codes);
-            if by_entropy {
-                run(job, &Classes::<true>::new(&lots, n_classes, job.truth), hear)
-            } else {
-                run(job, &Classes::<false>::new(&lots, n_classes, job.truth), hear)
-            }
+        Brought::Lots { lots, n_classes, .. } => {
+            run(job, &Classes::<false>::new(&lots, n_classes, job.truth), hear)
         }
     }
 }

@@ -9,10 +9,11 @@ mod plan;
 #[cfg(test)]
 mod tests;
 
-use std::collections::HashMap;
 use std::ops::ControlFlow;
 
 use super::machine::{Buffer, Fault, Grid, Kernel, Machine, Word, pack, unpack};
+use super::pool::{Place, Pool, alone};
+use super::turns::run_all;
 use crate::boost::Job;
 use crate::boost::loss::Loss;
 use crate::boost::table::{Codes, Table, Values};
@@ -80,8 +81,7 @@ fn loss(loss: Loss) -> Option<(i64, f64)> {
 }
 
 /// Fits all wishes that the kernel takes, launch after launch, and tells each one's scores when its
-/// launch is through, until `hear` says enough. A launch that finds no memory is tried by halves; a
-/// single fit that finds none is told so.
+/// launch is through, until `hear` says enough.
 pub(crate) fn fit_all(
     machine: &Machine,
     limits: &Limits,
@@ -89,35 +89,15 @@ pub(crate) fn fit_all(
     hear: &mut dyn FnMut(usize, Result<Scores, Fault>) -> ControlFlow<()>,
 ) -> Result<(), Fault> {
     let sizes: Vec<Size> = wishes.iter().map(size).collect();
-    let mut waiting = plan::plan(&sizes, limits);
-    waiting.reverse();
-    while let Some(launch) = waiting.pop() {
-        match Batch::new(machine, wishes, &launch).and_then(|batch| batch.run()) {
-            Ok(all) => {
-                for (&fit, scores) in launch.fits.iter().zip(all) {
-                    if hear(fit, Ok(scores)).is_break() {
-                        return Ok(());
-                    }
-                }
-            }
-            Err(Fault::OutOfMemory) if launch.fits.len() > 1 => waiting.extend(halves(&launch)),
-            Err(fault @ Fault::Lost(_)) => return Err(fault),
-            Err(fault) => {
-                for &fit in &launch.fits {
-                    if hear(fit, Err(fault.clone())).is_break() {
-                        return Ok(());
-                    }
-                }
-            }
-        }
-    }
-    Ok(())
+    let launches = plan::plan(&sizes, limits);
+    let run = &mut |launch: &Launch| Batch::new(machine, wishes, launch)?.run();
+    run_all(launches, (|launch| &launch.fits, halves), run, hear)
 }
 
-/// Two launches of half the fits, on half the blocks; the first one last, which is taken next.
+/// Two launches of half the fits, on half the blocks.
 fn halves(launch: &Launch) -> [Launch; 2] {
     let (first, second) = launch.fits.split_at(launch.fits.len().div_ceil(2));
-    [second, first].map(|fits| Launch {
+    [first, second].map(|fits| Launch {
         fits: fits.to_vec(),
         n_blocks: launch.n_blocks.div_ceil(2).min(fits.len()),
         ..launch.clone()
@@ -163,62 +143,6 @@ struct Batch<'a> {
     initial: Pool<f64>,
     /// How many scores each fit tells.
     n_told: Vec<usize>,
-}
-
-/// Pieces one after another, by where they stand in this process.
-struct Pool<T> {
-    all: Vec<T>,
-    places: HashMap<[Option<Place>; 3], i64>,
-}
-
-impl<T> Default for Pool<T> {
-    fn default() -> Self {
-        Self { all: Vec::new(), places: HashMap::new() }
-    }
-}
-
-impl<T: Copy> Pool<T> {
-    /// Where a piece begins that nobody shares.
-    fn push(&mut self, own: impl IntoIterator<Item = T>) -> i64 {
-        let place = self.all.len() as i64;
-        self.all.extend(own);
-        place
-    }
-
-    /// Where a piece begins, which is made once for each key.
-    fn share<I: IntoIterator<Item = T>>(
-        &mut self,
-        key: [Option<Place>; 3],
-        make: impl FnOnce() -> I,
-    ) -> i64 {
-        if let Some(place) = self.places.get(&key) {
-            return *place;
-        }
-        let place = self.push(make());
-        self.places.insert(key, place);
-        place
-    }
-}
-
-/// Where something stands in this process, which tells it from all others as long as it is lent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-struct Place {
-    address: usize,
-    length: usize,
-}
-
-impl Place {
-    fn of<T>(slice: &[T]) -> Self {
-        Self { address: slice.as_ptr().addr(), length: slice.len() }
-    }
-
-    fn one<T>(thing: &T) -> Self {
-        Self::of(std::slice::from_ref(thing))
-    }
-}
-
-fn alone(place: Place) -> [Option<Place>; 3] {
-    [Some(place), None, None]
 }
 
 impl<'a> Batch<'a> {

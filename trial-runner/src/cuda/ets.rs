@@ -13,6 +13,7 @@ mod plan;
 mod tests;
 
 use super::machine::{Buffer, Fault, Grid, Kernel, Machine, Word, pack, unpack};
+use super::turns::search_all;
 use crate::series::ets::batch::{End, Prepared};
 use crate::series::ets::{Component, ErrorForm, Form};
 use plan::{Shape, chunks};
@@ -31,23 +32,14 @@ pub(crate) fn search(
     series: &[Option<Prepared>],
     hear: &mut dyn FnMut(usize) -> bool,
 ) -> Result<Vec<Option<Vec<[End; 2]>>>, Fault> {
-    let mut ends: Vec<Option<Vec<[End; 2]>>> = vec![None; series.len()];
-    let mut n_done = 0;
-    for chunk in chunks(series) {
-        let batch: Vec<&Prepared> =
-            chunk.iter().filter_map(|&index| series.get(index)?.as_ref()).collect();
-        let laid = Laid::out(machine, &batch)?;
+    let search = |batch: &[&Prepared]| {
+        let laid = Laid::out(machine, batch)?;
         for form in &laid.forms {
             laid.launch(machine, *form)?;
         }
-        let found = laid.take(machine, &batch)?;
-        chunk.iter().zip(found).for_each(|(&index, found)| ends[index] = Some(found));
-        n_done += chunk.len();
-        if !hear(n_done) {
-            break;
-        }
-    }
-    Ok(ends)
+        laid.take(machine, batch)
+    };
+    search_all(series, chunks(series), &search, hear)
 }
 
 /// Every kernel that may be launched, and what it is specialised by.

@@ -24,6 +24,22 @@ typedef long long i64;
 
 #define DEVICE static __device__ __forceinline__
 
+// Cuts a piece of memory off what is left; all pieces begin at 8 bytes.
+DEVICE u8* cut(u8*& rest, i64 n_bytes) {
+  u8* own = rest;
+  rest += (n_bytes + 7) / 8 * 8;
+  return own;
+}
+
+// Shared memory adds 32 bits at once, and 64 only in a loop: two halves with a carry are as exact.
+DEVICE void add_wide(u64* at, u64 value) {
+  u32* halves = (u32*)at;
+  const u32 low = (u32)value;
+  const u32 old = atomicAdd(&halves[0], low);
+  const u32 high = (u32)(value >> 32) + (u32)((u32)(old + low) < old);
+  if (high != 0) atomicAdd(&halves[1], high);
+}
+
 // The CPU's boost/exp.rs, operation by operation.
 DEVICE double exp_of(double x) {
   const double ROUND = 6755399441055744.0;

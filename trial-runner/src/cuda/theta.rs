@@ -9,6 +9,7 @@ mod tests;
 
 use super::fill::fill;
 use super::machine::{Fault, Grid, Kernel, Machine, Word, pack, unpack};
+use super::turns::search_all;
 use crate::series::theta::batch::{End, Prepared};
 
 const THETA: Kernel = Kernel { name: "theta", source: include_str!("theta.cu") };
@@ -27,19 +28,8 @@ pub(crate) fn search(
     series: &[Option<Prepared>],
     hear: &mut dyn FnMut(usize) -> bool,
 ) -> Result<Vec<Option<Vec<End>>>, Fault> {
-    let mut ends = vec![None; series.len()];
-    let mut n_done = 0;
-    for chunk in chunks(series, MOST_VALUES) {
-        let batch: Vec<&Prepared> =
-            chunk.iter().filter_map(|&index| series.get(index)?.as_ref()).collect();
-        let found = launch(machine, &batch)?;
-        chunk.iter().zip(found).for_each(|(&index, found)| ends[index] = Some(found));
-        n_done += chunk.len();
-        if !hear(n_done) {
-            break;
-        }
-    }
-    Ok(ends)
+    let chunks = chunks(series, MOST_VALUES);
+    search_all(series, chunks, &|batch| launch(machine, batch), hear)
 }
 
 /// Every kernel that may be launched, and what it is specialised by.

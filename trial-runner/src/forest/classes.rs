@@ -14,7 +14,7 @@ const BINS: usize = 256;
 
 /// The rows' classes and weights.
 #[derive(Debug, Default)]
-pub(super) struct Lots {
+pub(crate) struct Lots {
     /// A row's, for every row of the grid.
     lots: Vec<Lot>,
     /// x ln x for small whole numbers.

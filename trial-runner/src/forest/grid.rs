@@ -21,9 +21,9 @@ pub(crate) struct Column<'a> {
     /// What parts each code from the next.
     pub(crate) cuts: Cow<'a, [f64]>,
     /// For even steps from the least value to the greatest, how many codes lie below each.
-    guide: Vec<u8>,
+    pub(crate) guide: Vec<u8>,
     /// Steps in a unit.
-    scale: f64,
+    pub(crate) scale: f64,
 }
 
 /// Steps of a guide.

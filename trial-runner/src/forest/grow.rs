@@ -6,15 +6,13 @@
 
 use std::ops::Range;
 
-use fleetfit_search_spaces::seed::mix;
-use rand::SeedableRng;
 use rand_pcg::Pcg64Mcg;
 
 use super::draw::{below, unit};
 use super::local::{Local, MAX_ROWS};
 use super::measure::{Best, Left, Measure, Scan, try_ordered};
 use super::tree::{Node, Tree};
-use super::{Grown, Job, Splitter, Truth, Watched};
+use super::{Grown, Job, Splitter, Truth, Watched, stream};
 use crate::stop::Stopped;
 
 /// Visits of a row between two looks at the stop flag: well under a millisecond's worth.
@@ -80,7 +78,7 @@ impl<'a, M: Measure> Grower<'a, M> {
     /// Grows a tree, and says where the watched rows come to.
     pub(super) fn tree(&mut self, tree: usize) -> Result<Grown, Stopped> {
         self.job.stop.check()?;
-        let mut rng = Pcg64Mcg::seed_from_u64(mix(&[self.job.seed, tree as u64]));
+        let mut rng = stream(self.job.seed, tree);
         self.draw(&mut rng);
         self.grow(&mut rng)?;
         let tree = std::mem::take(&mut self.tree);

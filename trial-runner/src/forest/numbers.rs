@@ -14,14 +14,14 @@ const BINS: usize = 256;
 
 /// What rows bring, and the unit of it.
 #[derive(Debug, Default)]
-pub(super) struct Words {
+pub(crate) struct Words {
     /// A word a row of the grid.
-    words: Vec<i64>,
-    weight_bits: u32,
+    pub(crate) words: Vec<i64>,
+    pub(crate) weight_bits: u32,
     /// What a weight of one is in a word.
-    weight_scale: f64,
+    pub(crate) weight_scale: f64,
     /// What a weighted target of one is in a word.
-    scale: f64,
+    pub(crate) scale: f64,
 }
 
 /// Packs the rows. Sums of a tree's rows cannot overflow, however often one is drawn.

@@ -5,14 +5,14 @@ use super::tree::Node;
 use super::*;
 
 /// Columns of distinct, repeated and missing codes, and a target that follows them with noise.
-pub(super) struct Field {
-    pub(super) grid: Grid<'static>,
-    pub(super) numbers: Vec<f64>,
-    pub(super) classes: Vec<u32>,
-    pub(super) rows: Vec<u32>,
+pub(crate) struct Field {
+    pub(crate) grid: Grid<'static>,
+    pub(crate) numbers: Vec<f64>,
+    pub(crate) classes: Vec<u32>,
+    pub(crate) rows: Vec<u32>,
 }
 
-pub(super) fn field(n_rows: usize, seed: u64) -> Field {
+pub(crate) fn field(n_rows: usize, seed: u64) -> Field {
     let mut state = seed;
     let mut draw = || {
         state = fleetfit_search_spaces::seed::mix(&[state]);
@@ -39,7 +39,7 @@ pub(super) fn field(n_rows: usize, seed: u64) -> Field {
     Field { numbers, classes, rows, grid: Grid { columns, n_rows } }
 }
 
-pub(super) fn settings(n_trees: usize, splitter: Splitter) -> Settings {
+pub(crate) fn settings(n_trees: usize, splitter: Splitter) -> Settings {
     Settings {
         n_trees,
         splitter,
@@ -54,7 +54,7 @@ pub(super) fn settings(n_trees: usize, splitter: Splitter) -> Settings {
 }
 
 impl Field {
-    pub(super) fn truths(&self) -> [Truth<'_>; 4] {
+    pub(crate) fn truths(&self) -> [Truth<'_>; 4] {
         let classes =
             |n_classes, by_entropy| Truth::Classes { codes: &self.classes, n_classes, by_entropy };
         [Truth::Numbers(&self.numbers), classes(4, false), classes(4, true), self.halves()]
@@ -67,7 +67,7 @@ impl Field {
         Truth::Classes { codes: &self.classes, n_classes, by_entropy: false }
     }
 
-    pub(super) fn job<'a>(&'a self, truth: Truth<'a>, settings: &'a Settings) -> Job<'a> {
+    pub(crate) fn job<'a>(&'a self, truth: Truth<'a>, settings: &'a Settings) -> Job<'a> {
         Job {
             grid: &self.grid,
             truth,
@@ -82,7 +82,7 @@ impl Field {
     }
 }
 
-pub(super) fn grown(job: &Job<'_>) -> Vec<Grown> {
+pub(crate) fn grown(job: &Job<'_>) -> Vec<Grown> {
     let mut all = Vec::new();
     grow(job, &mut |grown| {
         all.push(grown);

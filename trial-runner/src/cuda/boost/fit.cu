@@ -28,13 +28,6 @@ DEVICE void tell(const BoostArguments& a, const Task& k, const Own& own, i64 mar
   }
 }
 
-// Cuts a piece of memory off what is left; all pieces begin at 8 bytes.
-DEVICE u8* cut(u8*& rest, i64 n_bytes) {
-  u8* own = rest;
-  rest += (n_bytes + 7) / 8 * 8;
-  return own;
-}
-
 DEVICE Own lay_out(const BoostArguments& a, const Task& k, u8* shared) {
   Own own;
   own.codes = a.codes + k.codes;

@@ -67,15 +67,6 @@ DEVICE i32 rows_of(Bits word, const Task& k) {
   return k.count_bits > 0 ? count_of(word, k) : curvature_of(word, k);
 }
 
-// Shared memory adds 32 bits at once, and 64 only in a loop: two halves with a carry are as exact.
-DEVICE void add_wide(u64* at, u64 value) {
-  u32* halves = (u32*)at;
-  const u32 low = (u32)value;
-  const u32 old = atomicAdd(&halves[0], low);
-  const u32 high = (u32)(value >> 32) + (u32)((u32)(old + low) < old);
-  if (high != 0) atomicAdd(&halves[1], high);
-}
-
 DEVICE void add_word(Bits* at, Bits word) {
 #if WIDE
   add_wide(at, word);

@@ -1,0 +1,349 @@
+//! Launches of `forest/*.cu`: random forests and extra trees of the CPU engine's own jobs, the same
+//! sums of leaves to the bit.
+//!
+//! A launch is trees of many fits, each grown by a warp; a second kernel, `tally.cu`, adds up what
+//! they say of the watched rows, and no tree leaves the device. Left to the CPU: entropy, and several
+//! classes whose rows weigh unlike, because sums of those depend on the order of rows; and tables of
+//! more than 65,535 rows or columns.
+
+mod plan;
+#[cfg(test)]
+mod tests;
+
+use std::ops::ControlFlow;
+
+use super::boost::Limits;
+use super::machine::{Buffer, Fault, Grid, Kernel, Machine, Word, pack, unpack};
+use super::pool::{Place, Pool, alone};
+use super::turns::run_all;
+use crate::forest::grid::Column;
+use crate::forest::{Brought, Job, Splitter, Truth, stream};
+use plan::{Launch, Size};
+
+/// Grows trees.
+const FOREST: Kernel = Kernel {
+    name: "forest",
+    source: concat!(
+        include_str!("forest/kinds.cu"),
+        include_str!("forest/splits.cu"),
+        include_str!("forest/grow.cu"),
+    ),
+};
+/// Adds up their leaves.
+const TALLY: Kernel = Kernel { name: "tally", source: include_str!("forest/tally.cu") };
+
+/// Rows and columns that the kernel's numbers hold.
+const MOST: usize = u16::MAX as usize;
+/// Classes of a fit: counts of each stand in every bin.
+const MOST_CLASSES: usize = 64;
+/// Threads of a block that adds up.
+const TALLY_THREADS: usize = 128;
+
+/// A fit, and after how many trees their sums are wanted: in ascending order, none beyond its number
+/// of trees.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Wish<'a> {
+    pub(crate) job: Job<'a>,
+    pub(crate) marks: &'a [usize],
+}
+
+/// What the trees up to a mark say of the watched rows.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Sums {
+    /// Of their leaves, row after row: a number, or one a class.
+    pub(crate) sums: Vec<f64>,
+    /// How many trees had a say of each row.
+    pub(crate) n_trees: Vec<u32>,
+}
+
+/// Whether the kernel takes a fit.
+pub(crate) fn takes(job: &Job<'_>) -> bool {
+    let counts = match job.truth {
+        Truth::Numbers(_) => true,
+        Truth::Classes { by_entropy: true, .. } => false,
+        Truth::Classes { n_classes: 2, .. } => true,
+        Truth::Classes { n_classes, .. } => {
+            (3..=MOST_CLASSES).contains(&n_classes) && job.weights.is_none()
+        }
+    };
+    counts
+        && !job.rows.is_empty()
+        && job.grid.n_rows <= MOST
+        && (1..=MOST).contains(&job.grid.columns.len())
+        && job.settings.n_drawn.is_none_or(|n_drawn| n_drawn <= MOST)
+}
+
+/// Fits all wishes, which the kernel must take, launch after launch, and tells what each one's marks
+/// say when its launch is through, until `hear` says enough.
+pub(crate) fn fit_all(
+    machine: &Machine,
+    limits: &Limits,
+    wishes: &[Wish<'_>],
+    hear: &mut dyn FnMut(usize, Result<Vec<Sums>, Fault>) -> ControlFlow<()>,
+) -> Result<(), Fault> {
+    let sizes: Vec<Size> = wishes.iter().map(size).collect();
+    let launches = plan::plan(&sizes, limits);
+    let run = &mut |launch: &Launch| Batch::new(machine, wishes, launch).run();
+    run_all(launches, (|launch| &launch.fits, plan::halves), run, hear)
+}
+
+/// Numbers of a leaf.
+fn width(truth: Truth<'_>) -> usize {
+    match truth {
+        Truth::Numbers(_) => 1,
+        Truth::Classes { n_classes, .. } => n_classes,
+    }
+}
+
+fn size(wish: &Wish<'_>) -> Size {
+    let Job { grid, truth, rows, watched, settings, .. } = &wish.job;
+    let n_trees = wish.marks.last().copied().unwrap_or(0);
+    let (n_columns, width) = (grid.columns.len(), width(*truth));
+    let n_told = watched.rows.len() * width;
+    Size {
+        n_rows: grid.n_rows,
+        n_learnt: rows.len(),
+        n_columns,
+        n_tried: settings.n_features.clamp(1, n_columns.max(1)),
+        width,
+        n_trees,
+        max_depth: settings.max_depth,
+        has_classes: width > 2,
+        n_bytes: grid.n_rows * (n_columns + 24)
+            + 4 * (rows.len() + watched.rows.len())
+            + n_columns * 8 * 256
+            + n_trees * (32 + 8 * n_told)
+            + 8 * wish.marks.len() * (n_told + watched.rows.len()),
+    }
+}
+
+/// The data of a launch, each piece once, however many fits use it.
+struct Batch<'a> {
+    machine: &'a Machine,
+    launch: &'a Launch,
+    tasks: Vec<u64>,
+    sprouts: Vec<u64>,
+    /// What `tally.cu` reads: six words a fit.
+    fits: Vec<i64>,
+    codes: Pool<u8>,
+    columns: Pool<i64>,
+    reals: Pool<f64>,
+    guides: Pool<u8>,
+    targets: Pool<f64>,
+    weights: Pool<f64>,
+    words: Pool<i64>,
+    rows: Pool<i32>,
+    marks: Pool<i64>,
+    n_leaves: usize,
+    n_out: usize,
+    /// Watched rows, numbers of each, and marks of each fit.
+    told: Vec<(usize, usize, usize)>,
+}
+
+impl<'a> Batch<'a> {
+    fn new(machine: &'a Machine, wishes: &[Wish<'_>], launch: &'a Launch) -> Self {
+        let mut batch = Self {
+            machine,
+            launch,
+            tasks: Vec::new(),
+            sprouts: Vec::new(),
+            fits: Vec::new(),
+            codes: Pool::default(),
+            columns: Pool::default(),
+            reals: Pool::default(),
+            guides: Pool::default(),
+            targets: Pool::default(),
+            weights: Pool::default(),
+            words: Pool::default(),
+            rows: Pool::default(),
+            marks: Pool::default(),
+            n_leaves: 0,
+            n_out: 0,
+            told: Vec::new(),
+        };
+        launch.fits.iter().for_each(|&fit| batch.add(&wishes[fit]));
+        batch
+    }
+
+    /// Appends a fit: the fields of the kernel's `Task`, in its order, and its trees.
+    fn add(&mut self, wish: &Wish<'_>) {
+        let job = &wish.job;
+        let settings = job.settings;
+        let (n_columns, width) = (job.grid.columns.len(), width(job.truth));
+        let n_trees = wish.marks.last().copied().unwrap_or(0);
+        let number = self.told.len() as u64;
+        for tree in 0..n_trees {
+            let state = stream(job.seed, tree).state();
+            self.sprouts.extend([number, tree as u64, state as u64, (state >> 64) as u64]);
+        }
+        let whole = |n: usize| n as u64;
+        let place = |place: i64| place as u64;
+        // No count of rows is beyond this, so that twice as many are a whole number too.
+        let most = |n: usize| n.min(1 << 40) as u64;
+        let (words, [weight_scale, scale], weight_bits) = self.words_of(job);
+        let disorder = if matches!(job.truth, Truth::Numbers(_)) { 1.0 } else { 2.0_f64 };
+        let n_watched = job.watched.rows.len();
+        let weights = job.weights.map_or(-1, |weights| {
+            self.weights.share(alone(Place::of(weights)), || weights.iter().copied())
+        });
+        let fields = [
+            whole(job.grid.n_rows),
+            whole(n_columns),
+            place(self.columns_of(job) / 7),
+            place(words),
+            place(self.targets_of(job)),
+            place(weights),
+            place(self.rows_of(job.rows)),
+            whole(job.rows.len()),
+            place(self.rows_of(job.watched.rows)),
+            whole(n_watched),
+            u64::from(job.watched.out_of_bag),
+            whole(width),
+            whole(self.n_leaves),
+            u64::from(settings.splitter == Splitter::Random),
+            most(settings.max_depth),
+            most(settings.min_samples_split.max(2)),
+            most(settings.min_samples_leaf.max(1)),
+            whole(settings.n_features),
+            settings.n_drawn.map_or(-1_i64 as u64, whole),
+            u64::from(settings.is_shuffled),
+            settings.min_impurity_decrease.to_bits(),
+            weight_scale.to_bits(),
+            scale.to_bits(),
+            disorder.to_bits(),
+            u64::from(weight_bits),
+        ];
+        self.tasks.extend(fields);
+        let marks = self.marks.push(wish.marks.iter().map(|&mark| mark as i64));
+        let own = [self.n_leaves, n_watched, width].map(|n| n as i64);
+        self.fits.extend(own);
+        self.fits.extend([marks, wish.marks.len() as i64, self.n_out as i64]);
+        self.n_leaves += n_trees * n_watched * width;
+        self.n_out += wish.marks.len() * n_watched * (width + 1);
+        self.told.push((n_watched, width, wish.marks.len()));
+    }
+
+    /// Where a fit's words stand, the units of them, and the bits of their weights.
+    fn words_of(&mut self, job: &Job<'_>) -> (i64, [f64; 2], u32) {
+        match job.brought() {
+            Brought::Words(own) => {
+                let place = self.words.push(own.words);
+                (place, [own.weight_scale, own.scale], own.weight_bits)
+            }
+            Brought::Lots { .. } => (0, [1.0, 1.0], 0),
+        }
+    }
+
+    fn targets_of(&mut self, job: &Job<'_>) -> i64 {
+        match job.truth {
+            Truth::Numbers(numbers) => {
+                self.targets.share(alone(Place::of(numbers)), || numbers.iter().copied())
+            }
+            Truth::Classes { codes, .. } => self
+                .targets
+                .share(alone(Place::of(codes)), || codes.iter().map(|&code| f64::from(code))),
+        }
+    }
+
+    fn rows_of(&mut self, rows: &[u32]) -> i64 {
+        self.rows.share(alone(Place::of(rows)), || rows.iter().map(|&row| row as i32))
+    }
+
+    /// Where the columns of a fit's grid stand, each of seven words.
+    fn columns_of(&mut self, job: &Job<'_>) -> i64 {
+        let Self { codes, reals, guides, columns, .. } = self;
+        let mut column = |own: &Column<'_>| {
+            let bytes = |bytes: &[u8], pool: &mut Pool<u8>| {
+                pool.share(alone(Place::of(bytes)), || bytes.iter().copied())
+            };
+            let mut numbers = |numbers: &[f64]| {
+                reals.share(alone(Place::of(numbers)), || numbers.iter().copied())
+            };
+            [
+                bytes(&own.codes, codes),
+                own.n_values() as i64,
+                numbers(&own.least),
+                numbers(&own.most),
+                numbers(&own.cuts),
+                bytes(&own.guide, guides),
+                own.scale.to_bits() as i64,
+            ]
+        };
+        let all: Vec<i64> = job.grid.columns.iter().flat_map(&mut column).collect();
+        columns.share(alone(Place::one(job.grid)), || all)
+    }
+
+    /// Launches, and parts what comes back.
+    fn run(self) -> Result<Vec<Vec<Sums>>, Fault> {
+        let Launch { has_classes, n_blocks, shared, scratch, .. } = *self.launch;
+        let machine = self.machine;
+        let put = |bytes: Vec<u8>| machine.put(&bytes);
+        let data: [Buffer; 10] = [
+            put(pack(&self.tasks))?,
+            put(pack(&self.sprouts))?,
+            put(self.codes.all)?,
+            put(pack(&self.columns.all))?,
+            put(pack(&self.reals.all))?,
+            put(self.guides.all)?,
+            put(pack(&self.targets.all))?,
+            put(pack(&self.weights.all))?,
+            put(pack(&self.words.all))?,
+            put(pack(&self.rows.all))?,
+        ];
+        let [tasks, sprouts, codes, columns, reals, guides, targets, weights, words, rows] = &data;
+        let next = machine.room(8)?;
+        let leaves = machine.room(8 * self.n_leaves)?;
+        let scratches = machine.room(n_blocks * scratch)?;
+        let fields = [
+            Word::Buffer(tasks),
+            Word::Buffer(sprouts),
+            Word::Int((self.sprouts.len() / 4) as i64),
+            Word::Buffer(&next),
+            Word::Buffer(codes),
+            Word::Buffer(columns),
+            Word::Buffer(reals),
+            Word::Buffer(guides),
+            Word::Buffer(targets),
+            Word::Buffer(weights),
+            Word::Buffer(words),
+            Word::Buffer(rows),
+            Word::Buffer(&leaves),
+            Word::Buffer(&scratches),
+            Word::Int(scratch as i64),
+            Word::Int(shared as i64),
+        ];
+        let grid = Grid { n_blocks, n_threads: 32, shared };
+        machine.launch(&FOREST, &[("CLASSES", i64::from(has_classes))], grid, &fields)?;
+        let fits = machine.put(&pack(&self.fits))?;
+        let marks = machine.put(&pack(&self.marks.all))?;
+        let out = machine.room(8 * self.n_out)?;
+        let fields = [&fits, &leaves, &marks, &out].map(Word::Buffer);
+        let grid = Grid { n_blocks: self.told.len(), n_threads: TALLY_THREADS, shared: 0 };
+        machine.launch(&TALLY, &[], grid, &fields)?;
+        let all: Vec<f64> = unpack(&machine.take(&out)?);
+        let mut rest = all.as_slice();
+        let mut part = |n: usize| {
+            let (own, others) = rest.split_at_checked(n)?;
+            rest = others;
+            Some(own)
+        };
+        let mut marks_of = |(n_watched, width, n_marks): (usize, usize, usize)| {
+            let mut sums = || {
+                Some(Sums {
+                    sums: part(n_watched * width)?.to_vec(),
+                    n_trees: part(n_watched)?.iter().map(|&n| n as u32).collect(),
+                })
+            };
+            (0..n_marks).map(|_| sums()).collect()
+        };
+        let told: Option<Vec<Vec<Sums>>> = self.told.into_iter().map(&mut marks_of).collect();
+        told.ok_or_else(|| Fault::Refused("the device told too few sums".into()))
+    }
+}
+
+/// Every kernel that may be launched, and what it is specialised by.
+#[cfg(test)]
+pub(super) fn shipped() -> Vec<(Kernel, Vec<(&'static str, i64)>)> {
+    let forests = [0, 1].map(|classes| (FOREST, vec![("CLASSES", classes)]));
+    forests.into_iter().chain([(TALLY, Vec::new())]).collect()
+}
