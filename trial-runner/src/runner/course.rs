@@ -108,7 +108,7 @@ impl Course<'_> {
             .iter()
             .map(|training| Candidate {
                 parameters: &training.parameters,
-                seed: mix(&[self.study_seed, training.kin(), self.bench.fingerprint]),
+                seed: mix(&[self.study_seed, training.seed(), self.bench.fingerprint]),
             })
             .collect();
         let trials = Trials {
