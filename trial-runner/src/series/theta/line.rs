@@ -4,9 +4,11 @@
 const BURN_IN: usize = 3;
 /// Where alpha may be.
 const ALPHA: (f64, f64) = (0.1, 0.99);
-/// Bound of the first level, for values within ±1: none beyond them. With a large alpha it has a
-/// say in the first counted error only, and would go to a million to remove it.
-const FARTHEST_FIRST: f64 = 1.0;
+/// Bound of the first level, for values within ±1: for the arithmetic's sake. With a large alpha it
+/// has a say in the first counted error only, and goes as far as it takes to remove it, as forecTheta's
+/// and statsforecast's may. Kept among the values it makes small alphas look better than they are
+/// (M3 yearly: sMAPE 16.8 there, 16.7 without).
+const FARTHEST_FIRST: f64 = 1e6;
 /// How many alphas are tried abreast.
 const LANES: usize = 8;
 /// Narrowings of the bracket around alpha after the first look.
