@@ -162,13 +162,14 @@ mod tests {
         assert_eq!(forest(r#"{"max_features": "all"}"#), forest("{}"));
         assert_ne!(forest(r#"{"max_features": 0.5}"#), forest("{}"));
         assert_ne!(forest(r#"{"bootstrap": false}"#), forest("{}"));
-        let seed = |json| {
+        let seed = |json: &str| {
             let parameters = serde_json::from_str(json).unwrap();
             Training { learner: Learner::RandomForest, parameters }.seed()
         };
         assert_eq!(seed("{}"), forest("{}"));
         for share in ["0.5", "4", "4.0", "\"sqrt\"", "\"none\""] {
-            assert_eq!(seed(&format!(r#"{{"max_features": {share}}}"#)), seed("{}"), "{share}");
+            let written = format!(r#"{{"max_features": {share}}}"#);
+            assert_eq!(seed(&written), seed("{}"), "{share}");
         }
         assert_ne!(seed(r#"{"bootstrap": false}"#), seed("{}"));
         // As it is on people's disks: a winner's model is fitted with the seed that it was found by.
