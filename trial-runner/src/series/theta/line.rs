@@ -271,14 +271,14 @@ mod tests {
             .map(|t| (5.0 + 0.7 * f64::from(t) + f64::from((t * t) % 11) * 0.5) / 30.0)
             .collect();
         for (dynamic, share, squares) in [
-            (false, Some(0.5), 0.078_910_536_198_184_1),
+            (false, Some(0.5), 0.069_901_479_194_587_4),
             (false, None, 0.062_921_608_470_665_7),
-            (true, Some(0.5), 0.080_944_171_504_619_6),
-            (true, None, 0.080_709_887_588_761_4),
+            (true, Some(0.5), 0.074_862_824_528_649_3),
+            (true, None, 0.074_713_878_553_743_7),
         ] {
             let solved =
                 Search { lines: Lines::of(&values, dynamic), share, favour: 0.0 }.run(&values);
-            assert!((solved.squares - squares).abs() < 1e-12, "{dynamic} {share:?} {solved:?}");
+            assert!((solved.squares - squares).abs() < 1e-11, "{dynamic} {share:?} {solved:?}");
         }
     }
 
