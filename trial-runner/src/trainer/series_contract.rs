@@ -1,6 +1,7 @@
 //! What every learner of series promises, and every regressor on lags.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use fleetfit_search_spaces::data::{Forecasting, Steps, Stl, Strategy};
 use fleetfit_search_spaces::{Configuration, Learner, Setting, Value, Work};
@@ -349,6 +350,29 @@ fn hostile_series_have_finite_forecasts_or_a_reason() {
         };
         let stopped = trainer(learner).unwrap().fit(&job);
         assert_eq!(stopped, Err(FitError::Stopped(Stopped::Cancelled)), "{learner:?}");
+    }
+}
+
+/// Searches of a long series look at the clock often enough.
+#[test]
+fn long_fits_of_series_end_at_the_deadline() {
+    let value = |step: usize| 50.0 + (step as f64 * 0.26).sin() + (step as f64 * 12.9898).sin();
+    let own = Forecasting { seasonality: Some(Steps::These(vec![24])), ..settings() };
+    let frame = of_rows((0..100_000).map(|at| (0, at as f64, value(at))).collect(), &own);
+    let rows: Vec<u32> = (0..100_000).collect();
+    for learner in [Learner::ExponentialSmoothing, Learner::Arima] {
+        let start = Instant::now();
+        let job = Fit {
+            frame: &frame,
+            rows: &rows,
+            parameters: &Configuration::default(),
+            seed: 1,
+            stop: &Stop::default().with_deadline(Some(start + Duration::from_millis(5))),
+            spare: &Spare::default(),
+        };
+        let stopped = trainer(learner).unwrap().fit(&job).err();
+        assert_eq!(stopped, Some(FitError::Stopped(Stopped::TimedOut)), "{learner:?}");
+        assert!(start.elapsed() < Duration::from_secs(1), "{learner:?}: {:?}", start.elapsed());
     }
 }
 
