@@ -292,6 +292,11 @@ impl Learner {
         })
     }
 
+    /// Whether this parameter is a share of the columns, which may be written in many ways.
+    pub(crate) fn is_share(self, name: &str) -> bool {
+        self.parameter(name).is_some_and(|own| matches!(own.kind, ParameterKind::Share(_)))
+    }
+
     /// The parameter with this name.
     pub fn parameter(self, name: &str) -> Option<LearnerParameter> {
         self.parameters().into_iter().find(|parameter| parameter.name == name)

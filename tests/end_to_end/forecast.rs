@@ -92,6 +92,87 @@ fn date(day: u32) -> String {
     panic!("day {day} is too late");
 }
 
+/// The stamp so many steps after the end of January 2003.
+fn stamp(step: &str, n: u32) -> String {
+    let of_minutes = |minutes: u32| {
+        let (day, minute) = (minutes / 1_440, minutes % 1_440);
+        format!("{} {:02}:{:02}:00", date_2003(30 + day), minute / 60, minute % 60)
+    };
+    let last_of = |months: u32| {
+        let (year, month) = (2003 + months / 12, months % 12);
+        let is_leap = year % 4 == 0;
+        let length = [31, 28 + u32::from(is_leap), 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
+        format!("{year}-{:02}-{} 00:00:00", month + 1, length[month as usize])
+    };
+    match step {
+        "minute" => of_minutes(n),
+        "quarter of an hour" => of_minutes(15 * n),
+        "hour" => of_minutes(60 * n),
+        "day" => of_minutes(1_440 * n),
+        "week" => of_minutes(7 * 1_440 * n),
+        "month" => last_of(n),
+        "quarter" => last_of(3 * n),
+        _ => last_of(12 * n),
+    }
+}
+
+/// The day of 2003, or of the years after it.
+fn date_2003(mut day: u32) -> String {
+    for year in 2003.. {
+        let is_leap = year % 4 == 0;
+        let length = [31, 28 + u32::from(is_leap), 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
+        for (month, length) in (1..).zip(length) {
+            if day < length {
+                return format!("{year}-{month:02}-{:02}", day + 1);
+            }
+            day -= length;
+        }
+    }
+    String::new()
+}
+
+/// Each series counts its steps, two of which are missing; the step is found in the data.
+#[test]
+fn steps_from_minutes_to_years_are_counted_on() {
+    let steps = ["minute", "quarter of an hour", "hour", "day", "week", "month", "quarter", "year"];
+    let (mut learnt, mut ahead) = (String::from("step,time,n\n"), String::from("step,time\n"));
+    for step in steps {
+        for n in (0..30).filter(|n| ![5, 17].contains(n)) {
+            learnt.push_str(&format!("{step},{},{n}\n", stamp(step, n)));
+        }
+        for n in 30..36 {
+            ahead.push_str(&format!("{step},{}\n", stamp(step, n)));
+        }
+    }
+    let place = Place::new();
+    place.write("learnt.csv", &learnt);
+    place.write("ahead.csv", &ahead);
+    place.write(
+        "job.yaml",
+        "\
+type: sweep
+name: steps
+training_data: {path: learnt.csv}
+target_column_name: n
+task: forecasting
+partition_column_names: [step]
+forecasting: {time_column_name: time, forecast_horizon: 6}
+n_cross_validations: 2
+trial: {learner: drift}
+objective: {primary_metric: mae}
+limits: {max_total_trials: 1}
+seed: 1
+",
+    );
+    place.json(&["run", "job.yaml"]);
+    let rows = place.lines(&["predict", "steps", "--data", "ahead.csv"]);
+    assert_eq!(rows.len(), 6 * steps.len());
+    for (at, row) in rows.iter().enumerate() {
+        let found = row["prediction"].as_f64().expect("a number");
+        assert!((found - (30 + at % 6) as f64).abs() < 1e-6, "{row}");
+    }
+}
+
 #[test]
 fn learners_of_series_go_on_from_where_each_series_ends() {
     let place = Place::new();

@@ -96,6 +96,48 @@ fn the_same_seed_gives_the_same_result() {
     assert_eq!(bests("1"), bests("4"));
 }
 
+/// Learners that draw rows and columns, share work between folds and trials, or keep what they saw.
+#[test]
+fn the_same_models_come_of_any_order_of_entities_and_any_number_of_slots() {
+    let job = JOB
+        .replace("{learner: ridge}", "{learner: \"${{search_space.model}}\"}")
+        .replace(
+            "  alpha: {type: float, min: 0.001, max: 1000, scale: log}\n",
+            "  model:\n  \
+             - {learner: ridge, alpha: [0.1, 10]}\n  \
+             - {learner: lasso, alpha: 0.1}\n  \
+             - {learner: gradient_boosting, n_estimators: [5, 20], subsample: 0.7, \
+                colsample_bytree: 0.5, min_child_samples: 3}\n  \
+             - {learner: random_forest, n_estimators: [5, 10], max_features: [1, 0.5]}\n  \
+             - {learner: extra_trees, n_estimators: 10}\n  \
+             - {learner: svm, C: [1, 10]}\n  \
+             - {learner: knn, n_neighbors: [2, 5]}\n",
+        )
+        .replace("sobol", "grid")
+        .replace("limits: {max_total_trials: 8}\n", "");
+    let rows = panel(12, 40);
+    let (head, rows) = rows.split_once('\n').expect("a head");
+    let mut backwards: Vec<&str> = rows.lines().collect();
+    // Entities the other way round; the rows of each stay in their order.
+    backwards.sort_by_key(|row| {
+        let store = row.split(',').next().and_then(|store| store.parse::<i64>().ok());
+        std::cmp::Reverse(store.expect("a store"))
+    });
+    let models = |rows: &str, slots: &str| {
+        let place = Place::new();
+        place.write("sales.csv", &format!("{head}\n{rows}\n"));
+        place.write("job.yaml", &job);
+        place.json(&["run", "job.yaml", "--slots", slots]);
+        let mut bests = place.lines(&["best", "demand", "--all"]);
+        bests.sort_by_key(|best| best["entity"]["store"].as_i64());
+        bests
+    };
+    let found = models(rows.trim_end(), "1");
+    assert_eq!(found.len(), 12);
+    assert!(found.iter().all(|best| best["model"].is_string()), "{found:?}");
+    assert_eq!(found, models(&backwards.join("\n"), "4"));
+}
+
 #[test]
 fn the_same_job_again_prints_the_stored_result() {
     let place = place();

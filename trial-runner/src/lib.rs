@@ -14,6 +14,7 @@ mod boost;
 mod caught;
 #[allow(dead_code, reason = "launchers stand before the runner that will use them")]
 mod cuda;
+mod figure;
 mod forest;
 
 mod series;

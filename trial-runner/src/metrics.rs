@@ -17,6 +17,8 @@ use std::collections::{BTreeMap, HashMap};
 
 use fleetfit_search_spaces::objective::Measure;
 
+use crate::figure::Figure;
+
 /// Predictions beside the truth, row by row.
 #[derive(Clone, Copy, Debug)]
 pub enum Judged<'a> {
@@ -131,6 +133,18 @@ pub enum MetricError {
     /// A model that gives no number.
     #[error("the model predicts values that are not finite numbers")]
     NotFinite,
+    /// Errors that add up to more than a number can hold.
+    #[error("{measure} is not a finite number: {whose} as large as {size}{remedy}")]
+    TooLarge {
+        /// The measure's name.
+        measure: &'static str,
+        /// Whose values are too large.
+        whose: &'static str,
+        /// How large they are.
+        size: String,
+        /// What to do about it.
+        remedy: &'static str,
+    },
     /// No weight at all.
     #[error("the weights of the rows to judge the model on sum to 0")]
     NoWeight,
@@ -192,12 +206,21 @@ pub fn measure(
             classes::measure(measure, truth, probabilities, n_classes, weights)?
         }
     };
-    if value.is_finite() {
-        Ok(value)
+    if value.is_finite() { Ok(value) } else { Err(too_large(measure, judged)) }
+}
+
+/// Whose values are so large that the errors of finite numbers are not finite.
+fn too_large(measure: Measure, judged: Judged<'_>) -> MetricError {
+    let Judged::Numbers { truth, predicted } = judged else { return MetricError::NotFinite };
+    let largest = |values: &[f64]| values.iter().map(|value| value.abs()).fold(0.0, f64::max);
+    let (of_target, of_model) = (largest(truth), largest(predicted));
+    let (whose, size, remedy) = if of_model > of_target {
+        ("the model predicts values", of_model, "")
     } else {
-        // Finite predictions can be so far off that their squares are not.
-        Err(MetricError::NotFinite)
-    }
+        ("the target has values", of_target, "; divide the target by as much before")
+    };
+    let size = Figure(size).to_string();
+    MetricError::TooLarge { measure: measure.name(), whose, size, remedy }
 }
 
 fn undefined(measure: Measure, reason: &'static str) -> MetricError {
@@ -219,9 +242,32 @@ mod tests {
         assert_eq!(judge(&[1.0], &[1.0], Some(&[])), Err(MetricError::Lengths));
         assert_eq!(judge(&[1.0], &[f64::NAN], None), Err(MetricError::NotFinite));
         assert_eq!(judge(&[1.0], &[2.0], Some(&[0.0])), Err(MetricError::NoWeight));
-        let judged = Judged::Numbers { truth: &[1.0], predicted: &[1e200] };
-        let value = measure(Measure::MeanSquaredError, judged, None, Yardstick::default());
-        assert_eq!(value, Err(MetricError::NotFinite));
+        let far_off = |truth: f64, predicted: f64| {
+            let judged = Judged::Numbers { truth: &[truth], predicted: &[predicted] };
+            let value = measure(Measure::MeanSquaredError, judged, None, Yardstick::default());
+            value.unwrap_err().to_string()
+        };
+        assert_eq!(
+            far_off(1.0, 1e200),
+            "mean_squared_error is not a finite number: the model predicts values as large as 1e200"
+        );
+        assert_eq!(
+            far_off(-1e308, 3.0),
+            "mean_squared_error is not a finite number: the target has values as large as 1e308; \
+             divide the target by as much before"
+        );
+        let [low, high] = [-1.7e308, 1.7e308];
+        let yardstick = Yardstick::new(&[low, high], &[low, high, low], None, 1);
+        let judged = Judged::Numbers { truth: &[low, high], predicted: &[low, 0.9 * high] };
+        for own in [
+            Measure::NormalizedMeanAbsoluteError,
+            Measure::MeanAbsoluteScaledError,
+            Measure::SymmetricMeanAbsolutePercentageError,
+            Measure::R2Score,
+        ] {
+            let value = measure(own, judged, None, yardstick).unwrap_err().to_string();
+            assert!(value.contains("the target has values as large as 1.7e308"), "{value}");
+        }
         let value = measure(Measure::Accuracy, judged, None, Yardstick::default());
         assert_eq!(value.unwrap_err().to_string(), "accuracy does not judge numbers");
         let judged = Judged::Classes { truth: &[2], probabilities: &[0.5, 0.5], n_classes: 2 };

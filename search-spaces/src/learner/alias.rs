@@ -94,6 +94,11 @@ pub(super) fn is_one_of(value: &Value, words: &[&str]) -> bool {
 pub(super) fn own_value(parameter: &LearnerParameter, theirs: &Value) -> Option<Value> {
     let word = |word: &str| Some(Value::Text(word.to_owned()));
     match theirs {
+        // scikit-learn has no limit there.
+        Value::Text(text) if matches!(parameter.kind, ParameterKind::Share(_)) => {
+            let no_limit = parameter.kind.no_limit()?;
+            text.eq_ignore_ascii_case(NONE).then(|| word(no_limit))?
+        }
         Value::Text(text) => {
             let known = match &parameter.kind {
                 ParameterKind::Word(known) => *known,
@@ -127,6 +132,13 @@ pub(super) fn own_value(parameter: &LearnerParameter, theirs: &Value) -> Option<
     }
 }
 
+/// Whether this is another tool's word for what is done where the parameter is left out: scikit-learn's
+/// `auto`, sqrt of the columns for classes and all of them for numbers.
+pub(super) fn is_left_out(parameter: &LearnerParameter, theirs: &Value) -> bool {
+    let is_auto = matches!(theirs, Value::Text(text) if text.eq_ignore_ascii_case("auto"));
+    is_auto && parameter.default.is_none() && matches!(parameter.kind, ParameterKind::Share(_))
+}
+
 fn is_whole(number: f64) -> bool {
     number.fract() == 0.0 && number.abs() < 9e15
 }
@@ -136,8 +148,26 @@ fn is_counted(kind: &ParameterKind) -> bool {
 }
 
 /// What to write instead of another tool's word that has no counterpart here.
-pub(super) fn instead(parameter: &LearnerParameter, theirs: &str) -> Option<&'static str> {
-    names::instead(parameter.name, &theirs.to_ascii_lowercase())
+pub(super) fn instead(parameter: &LearnerParameter, theirs: &str) -> Option<String> {
+    let theirs = theirs.to_ascii_lowercase();
+    if parameter.name == "objective"
+        && let Some((word, more)) = theirs.split_once(':')
+        && let Some(hint) = apart(word, more)
+    {
+        return Some(hint);
+    }
+    names::instead(parameter.name, &theirs).map(str::to_owned)
+}
+
+/// CatBoost's `Huber:delta=2` in two parameters.
+fn apart(word: &str, more: &str) -> Option<String> {
+    let (key, number) = more.split_once('=')?;
+    let own = match (word, key) {
+        ("huber", "delta") | ("quantile", "alpha") => "alpha",
+        ("tweedie", "variance_power") => "tweedie_variance_power",
+        _ => return None,
+    };
+    number.parse::<f64>().is_ok().then(|| format!("write {word}, and {own}: {number} beside it"))
 }
 
 /// A parameter of a configuration with the name and the value that the learner has for it; none
@@ -147,7 +177,11 @@ pub(super) fn translated(learner: Learner, name: &str, value: &Value) -> Option<
         Some(foreign) => (foreign.own_name()?, foreign.value(value)),
         None => (name, value.clone()),
     };
-    let own = learner.parameter(name).and_then(|parameter| own_value(&parameter, &value));
+    let Some(parameter) = learner.parameter(name) else { return Some((name.to_owned(), value)) };
+    if is_left_out(&parameter, &value) {
+        return None;
+    }
+    let own = own_value(&parameter, &value);
     Some((name.to_owned(), own.unwrap_or(value)))
 }
 
@@ -213,5 +247,30 @@ mod tests {
         for (name, json, expected) in checks {
             assert_eq!(theirs(name, json).as_deref(), expected, "{name}: {json}");
         }
+        let of =
+            |learner, word: &str| translated(learner, "max_features", &Value::Text(word.into()));
+        let all = Some(("max_features".to_owned(), Value::Text("all".into())));
+        assert_eq!(of(Learner::RandomForest, "None"), all);
+        assert_eq!(of(Learner::DecisionTree, "none"), all);
+        assert_eq!(of(Learner::ExtraTrees, "auto"), None);
+    }
+
+    #[test]
+    fn what_has_no_counterpart_says_what_to_write() {
+        let hint = |learner: Learner, name: &str, word: &str| {
+            instead(&learner.parameter(name).unwrap(), word)
+        };
+        let objective = |word: &str| hint(Learner::GradientBoosting, "objective", word);
+        let huber = objective("Huber:delta=2.5");
+        assert_eq!(huber.as_deref(), Some("write huber, and alpha: 2.5 beside it"));
+        let tweedie = objective("Tweedie:variance_power=1.2");
+        let expected = "write tweedie, and tweedie_variance_power: 1.2 beside it";
+        assert_eq!(tweedie.as_deref(), Some(expected));
+        assert_eq!(objective("Huber:delta=wide"), None);
+        assert_eq!(objective("reg:squarederror"), None);
+        let pseudo = objective("reg:pseudohubererror");
+        assert_eq!(pseudo.as_deref(), Some("write huber, and alpha for what huber_slope was"));
+        let auto = hint(Learner::DecisionTree, "max_features", "auto");
+        assert_eq!(auto.as_deref(), Some("write sqrt for classes, or all for numbers"));
     }
 }

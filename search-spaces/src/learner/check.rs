@@ -206,6 +206,10 @@ fn check_value(rule: &Rule, value: &Value, at: &At<'_>, findings: &mut Findings)
     {
         return findings.notice(at, &format!("is {}, which is read as {own}", at.node.brief()));
     }
+    if alias::is_left_out(&rule.parameter, &own) {
+        let says = format!("is {}, which is what is done without it", at.node.brief());
+        return findings.notice(at, &says);
+    }
     let kind = &rule.parameter.kind;
     let says = format!("is {}, but {}", at.node.brief(), rule.says());
     let mut mistake = Mistake::new(says, kind.describe());
@@ -241,7 +245,7 @@ fn value_hint(rule: &Rule, value: &Value) -> Option<String> {
     if let Value::Text(text) = value
         && let Some(hint) = alias::instead(&rule.parameter, text)
     {
-        return Some(hint.to_owned());
+        return Some(hint);
     }
     let known = match kind {
         ParameterKind::Word(known)

@@ -101,17 +101,27 @@ impl Training {
     }
 
     /// A number that trainings have in common which differ in nothing but their learner's
-    /// [path](Learner::path): one fit answers for all of them, so they share their seeds and travel
-    /// together. A default that is written out changes nothing; where it depends on the task, neither
-    /// does that of another one. It never changes between versions.
+    /// [path](Learner::path): one fit answers for all of them, so they travel together. A default that
+    /// is written out changes nothing; where it depends on the task, neither does that of another one.
     pub fn kin(&self) -> u64 {
+        self.mixed(|name, value| self.learner.is_usual(name, value))
+    }
+
+    /// What chance is drawn from: the same for all [kin](Self::kin), and for every share of the
+    /// columns, for nothing here knows how many columns a share is. It never changes between versions.
+    pub fn seed(&self) -> u64 {
+        self.mixed(|name, value| self.learner.is_usual(name, value) || self.learner.is_share(name))
+    }
+
+    /// The learner and all that is not left out of its parameters, its path apart.
+    fn mixed(&self, is_left_out: impl Fn(&str, &Value) -> bool) -> u64 {
         let path = self.learner.path();
-        let is_usual = |name: &str, setting: &Setting| match setting {
-            Setting::Value(value) => self.learner.is_usual(name, value),
-            Setting::Nested(_) => false,
-        };
         let others = self.parameters.0.iter().filter(|(name, setting)| {
-            Some(name.as_str()) != path && !is_usual(name.as_str(), setting)
+            let is_left_out = match setting {
+                Setting::Value(value) => is_left_out(name, value),
+                Setting::Nested(_) => false,
+            };
+            Some(name.as_str()) != path && !is_left_out
         });
         let others = Configuration(others.cloned().collect()).to_json();
         let name = self.learner.name().bytes().chain([0]);
@@ -152,6 +162,16 @@ mod tests {
         assert_eq!(forest(r#"{"max_features": "all"}"#), forest("{}"));
         assert_ne!(forest(r#"{"max_features": 0.5}"#), forest("{}"));
         assert_ne!(forest(r#"{"bootstrap": false}"#), forest("{}"));
+        let seed = |json: &str| {
+            let parameters = serde_json::from_str(json).unwrap();
+            Training { learner: Learner::RandomForest, parameters }.seed()
+        };
+        assert_eq!(seed("{}"), forest("{}"));
+        for share in ["0.5", "4", "4.0", "\"sqrt\"", "\"none\""] {
+            let written = format!(r#"{{"max_features": {share}}}"#);
+            assert_eq!(seed(&written), seed("{}"), "{share}");
+        }
+        assert_ne!(seed(r#"{"bootstrap": false}"#), seed("{}"));
         // As it is on people's disks: a winner's model is fitted with the seed that it was found by.
         assert_eq!(small, KNOWN);
     }

@@ -9,7 +9,7 @@
 #define BURN_IN 3
 #define LOWEST 0.1
 #define HIGHEST 0.99
-#define FARTHEST_FIRST 1.0
+#define FARTHEST_FIRST 1e6
 #define LARGEST_SHARE 0.9
 
 struct ThetaArguments {

@@ -34,6 +34,7 @@ pub(super) fn measure(
         Measure::SymmetricMeanAbsolutePercentageError => {
             Ok(rows.mean(|truth, predicted| match truth.abs() + predicted.abs() {
                 0.0 => 0.0,
+                f64::INFINITY => f64::NAN,
                 size => 2.0 * absolute(truth, predicted) / size,
             }))
         }
@@ -80,8 +81,13 @@ impl Rows<'_> {
     }
 }
 
+/// A size that is no finite number divides nothing: beside it every error would be 0.
 fn divisor(size: f64) -> f64 {
-    if size > 0.0 { size } else { 1.0 }
+    match size {
+        f64::INFINITY => f64::NAN,
+        size if size > 0.0 => size,
+        _ => 1.0,
+    }
 }
 
 /// As scikit-learn: for a constant target 1 where the predictions are exact and 0 where not.
@@ -92,6 +98,9 @@ fn r2_score(rows: &Rows<'_>) -> Result<f64, MetricError> {
     let mean = rows.mean(|truth, _| truth);
     let spread = rows.mean(|truth, _| (truth - mean).powi(2));
     let error = rows.mean(|truth, predicted| (truth - predicted).powi(2));
+    if !spread.is_finite() {
+        return Ok(f64::NAN);
+    }
     Ok(match (spread > 0.0, error > 0.0) {
         (true, _) => 1.0 - error / spread,
         (false, true) => 0.0,

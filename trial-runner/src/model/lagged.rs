@@ -5,17 +5,23 @@
 //! inside, and remembered. A step without a row is remembered as what was one season before it. Rows
 //! that are not in the future have the series' last value; of a series that training did not see
 //! every lag is missing. Without columns of the past it is the model inside, which any row may ask.
+//! What feeds on its own forecasts may run away, so it stays near what was seen: [`Band`].
+
+mod band;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use self::band::Band;
 use super::errors::Errors;
 use super::{Answer, Model, PredictError, Predictions};
 use crate::calendar::step::Step;
 use crate::frame::{DERIVED, FeatureColumn, FeatureValues, Frame, Target, Timeline};
 use crate::stop::Stop;
+
+pub(crate) use self::band::KEPT;
 
 /// Nobody looks further ahead.
 const MOST_AHEAD: u64 = 100_000;
@@ -88,6 +94,12 @@ impl History {
         let begin = position(last.saturating_sub(i64::from(n)).saturating_add(1));
         let end = position(last.saturating_add(1));
         self.values.get(begin..end).unwrap_or_default()
+    }
+
+    /// The least and the largest value; none where there is no value.
+    fn range(&self) -> Option<(f64, f64)> {
+        let known = || self.values.iter().copied().filter(|value| !value.is_nan());
+        Some((known().reduce(f64::min)?, known().reduce(f64::max)?))
     }
 
     /// The same with no more than the last values.
@@ -167,6 +179,8 @@ struct Going {
     /// The step after training.
     future: i64,
     last_value: f64,
+    /// The least and the largest value that were seen.
+    range: Option<(f64, f64)>,
 }
 
 impl Lagged {
@@ -200,6 +214,7 @@ impl Lagged {
                 (None, _) => *out = f64::NAN,
             }
         }
+        let band = Band::of(&self.recipe, &self.series);
         let first_own = frame.columns.len();
         let mut wide = self.widened(frame, rows);
         let mut cells = Vec::new();
@@ -219,7 +234,15 @@ impl Lagged {
                 }
             }
             let found = self.inner.predict_until(&wide, &positions, stop)?;
-            let Predictions::Numbers(found) = found else { continue };
+            let Predictions::Numbers(mut found) = found else { continue };
+            for (value, code) in found.iter_mut().zip(codes()) {
+                let own = going.get(&code).and_then(Option::as_ref);
+                if let (Some(band), Some(own)) = (band, own)
+                    && let Some(range) = own.range
+                {
+                    *value = band.hold(*value, range, index.abs_diff(own.future));
+                }
+            }
             // Rows of one step are one, as they were in training.
             let mut means: HashMap<u32, (f64, f64)> = HashMap::new();
             for ((&position, code), value) in positions.iter().zip(codes()).zip(found) {
@@ -307,6 +330,7 @@ impl Lagged {
                     past: self.with_later(tail, frame, timeline, code),
                     future: tail.target.end(),
                     last_value: tail.target.values.last().copied().unwrap_or(f64::NAN),
+                    range: tail.target.range(),
                 })
             });
         }

@@ -100,7 +100,7 @@ impl Course<'_> {
     pub(super) fn candidate<'b>(&self, training: &'b Training) -> Candidate<'b> {
         Candidate {
             parameters: &training.parameters,
-            seed: mix(&[self.study_seed, training.kin(), self.bench.fingerprint]),
+            seed: mix(&[self.study_seed, training.seed(), self.bench.fingerprint]),
         }
     }
 

@@ -188,7 +188,7 @@ impl Fleet<'_> {
             work.study.work.training(&winner.configuration).map_err(Unfinished::Failed)?;
         let hand = Hand::of(training.learner, &bench.frame)
             .ok_or_else(|| Unfinished::Failed(untrainable(training.learner)))?;
-        let seed = mix(&[work.seed, training.kin(), bench.fingerprint]);
+        let seed = mix(&[work.seed, training.seed(), bench.fingerprint]);
         let fit = Fit {
             frame: &bench.frame,
             rows: &rows,

@@ -144,7 +144,7 @@ mod tests {
         let (short, rung) = part.shorten(training(r#"{"n_estimators": 50, "max_depth": 3}"#));
         assert_eq!(short, training(r#"{"max_depth": 3, "n_estimators": 4}"#));
         assert_eq!(rung, Some(1));
-        assert_eq!(short.kin(), training(r#"{"max_depth": 3}"#).kin(), "the same seeds");
+        assert_eq!(short.seed(), training(r#"{"max_depth": 3}"#).seed(), "the same seeds");
         let (short, rung) = part.shorten(training("{}"));
         assert_eq!((short, rung), (training(r#"{"n_estimators": 4}"#), Some(1)));
         let few = training(r#"{"n_estimators": 4}"#);

@@ -14,6 +14,7 @@
 pub(crate) mod batch;
 mod choice;
 pub(crate) mod form;
+mod linear;
 mod outlook;
 mod recursion;
 mod search;
@@ -260,6 +261,44 @@ mod tests {
         let aicc = fitted.aicc.unwrap();
         assert!(aicc < 332.74, "{aicc}");
         assert!(aicc > 300.0, "{aicc}");
+    }
+
+    /// Yearly series of M3 that a search from a straight line through the first values misses; −2 ln of
+    /// the likelihood of statsforecast 2.1.1, `ets_f(y, 1, "AAN")` without and with fading.
+    #[test]
+    fn short_series_find_their_optimum() {
+        let n0296 = [
+            4290.0, 4890.5, 5644.5, 6076.5, 4523.0, 4532.5, 4841.5, 5218.0, 5530.5, 6017.5, 5628.0,
+            5206.0, 5105.5, 5039.0, 4753.5, 5000.0,
+        ];
+        let n0570 = [
+            6728.0, 7241.0, 7155.0, 6933.0, 6967.0, 6814.0, 6732.0, 6478.0, 6192.0, 5994.0, 5343.0,
+            4650.0, 4849.0, 4388.0, 3991.0, 3827.0, 3116.0, 2848.0, 2706.0,
+        ];
+        let n0579 = [
+            3515.0, 3603.0, 4758.0, 5212.0, 5743.0, 6271.0, 6589.0, 6860.0, 6964.0, 7182.0, 7204.0,
+            7253.0, 7538.0, 7678.0, 7845.0, 8054.0, 8164.0, 5687.0, 5424.0,
+        ];
+        let n0625 = [
+            1570.0, 2270.0, 2246.0, 2072.0, 2024.0, 2120.0, 2522.0, 2560.0, 2592.0, 2576.0, 2916.0,
+            2874.0, 3398.0, 3580.0, 3770.0, 4222.0, 4486.0,
+        ];
+        let series: [(&[f64], [f64; 2]); 4] = [
+            (&n0296, [243.494, 242.666]),
+            (&n0570, [271.141, 272.635]),
+            (&n0579, [303.228, 300.172]),
+            (&n0625, [232.976, 233.623]),
+        ];
+        for (y, theirs) in series {
+            for (damped, theirs) in [false, true].into_iter().zip(theirs) {
+                let (error, trend) = (Some(ErrorForm::Add), Some(Component::Add));
+                let settings = Settings { error, trend, damped: Some(damped), seasonal: None };
+                let fitted = fitted(y, 1, &settings);
+                let penalty = choice::penalty(fitted.form, y.len(), 1).unwrap();
+                let found = fitted.aicc.unwrap() - penalty;
+                assert!(found < theirs + 0.01, "{damped} {y:?}: {found}, not {theirs}");
+            }
+        }
     }
 
     #[test]

@@ -33,7 +33,7 @@ fn the_table_of_learners_is_kept() {
                 frame: &frame,
                 rows: &train,
                 parameters: &training.parameters,
-                seed: training.kin(),
+                seed: training.seed(),
                 stop: &Stop::default(),
                 spare: &Spare::default(),
             };
@@ -47,7 +47,7 @@ fn the_table_of_learners_is_kept() {
             let name = parameter.name;
             if let Some(default) = default_of(learner, name, task) {
                 let explicit = training(configuration(&[(name, default)]));
-                assert_eq!(explicit.kin(), left_out.kin(), "{learner:?}: the seed with {name}");
+                assert_eq!(explicit.seed(), left_out.seed(), "{learner:?}: the seed with {name}");
                 let explicit = fit(&explicit).unwrap();
                 assert_eq!(explicit, plain, "{learner:?} {task:?}: the default of {name}");
             }

@@ -391,3 +391,33 @@ fn any_table_is_fitted_or_refused_with_a_reason_by_every_learner() {
         assert!(n_fitted > CASES as usize / 2, "{what}: {n_fitted} fits");
     }
 }
+
+/// Each row has a word of its own, so that no word of a row to predict for was ever seen.
+#[test]
+fn ten_thousand_words_do_no_harm() {
+    let levels = Arc::new((0..10_000).map(|level| format!("word {level:05}")).collect::<Vec<_>>());
+    for (learner, is_class) in learners() {
+        // These compare each row with each.
+        let step = if matches!(learner, Learner::Svm | Learner::Knn) { 10 } else { 1 };
+        let codes: Vec<u32> = (0..10_000).step_by(step).collect();
+        let n_rows = codes.len();
+        let x: Vec<f64> = codes.iter().map(|&code| (f64::from(code) * 0.7).sin()).collect();
+        let target = if is_class {
+            let labels = Arc::new(vec!["low".to_owned(), "high".to_owned()]);
+            Target::Class { codes: x.iter().map(|x| u32::from(*x > 0.2)).collect(), labels }
+        } else {
+            Target::Number(x.iter().map(|x| 3.0 * x).collect())
+        };
+        let words = FeatureValues::Category { codes, levels: Arc::clone(&levels) };
+        let columns = [("word", words), ("x", FeatureValues::Number(x))];
+        let columns = columns.map(|(name, values)| FeatureColumn { name: name.into(), values });
+        let frame =
+            Frame { columns: columns.into(), target, weights: None, timeline: None, n_rows };
+        let (validate, train) = (0..n_rows as u32).partition(|row| row % 4 == 0);
+        let few = ("n_estimators".to_owned(), Setting::Value(Value::Int(3)));
+        let has_trees = learner.parameter("n_estimators").is_some();
+        let parameters = Configuration(Vec::from_iter(has_trees.then_some(few)));
+        let found = heard(learner, &frame, &[Fold { train, validate }], &[parameters], 0);
+        assert!(found.iter().all(|(_, answer)| answer.is_ok()), "{learner:?}: {found:?}");
+    }
+}

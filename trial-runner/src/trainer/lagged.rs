@@ -19,7 +19,7 @@ use super::{Fit, FitError, Trainer};
 use crate::folds::Fold;
 use crate::frame::{DERIVED, FeatureColumn, FeatureValues, ForecastPlan, Frame, Target, Timeline};
 use crate::model::errors::Errors;
-use crate::model::lagged::{History, Lagged as Body, Recipe, Tail, numbers};
+use crate::model::lagged::{History, KEPT, Lagged as Body, Recipe, Tail, numbers};
 use crate::model::{Answer, Body as Any, Model, PredictError};
 use crate::series::regular::Fill;
 use crate::stop::Stop;
@@ -144,7 +144,7 @@ impl Lagged {
             }
             series.push(Tail {
                 name: timeline.names.get(code as usize).cloned().unwrap_or_default(),
-                target: history(y)?.shorten(n_values),
+                target: history(y)?.shorten(n_values.max(KEPT)),
                 past,
             });
         }

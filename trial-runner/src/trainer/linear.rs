@@ -30,6 +30,7 @@ use self::taught::{Lessoned, Taught};
 use super::parameters::Parameters;
 use super::trials::{Hear, Trials};
 use super::{Fit, FitError, Trainer};
+use crate::figure::Figure;
 use crate::model::linear::{Linear, Link};
 use crate::model::{Answer, Body, Model};
 
@@ -91,7 +92,8 @@ impl Line {
         };
         if l1_ratio > 1.0 {
             return Err(FitError::because(format!(
-                "l1_ratio is {l1_ratio}, but it can't be above 1"
+                "l1_ratio is {}, but it can't be above 1",
+                Figure(l1_ratio)
             )));
         }
         let alpha = parameters.penalty("alpha", 1.0)?;
@@ -107,16 +109,17 @@ impl Line {
 
     fn line(self, taught: Taught, penalty: &Penalty, job: &Fit<'_>) -> Result<Model, FitError> {
         let Taught { encoder, design, y, means, y_mean, fallback, total } = taught;
-        let system = System::of(design, y, job.stop)?;
-        let weights = match (self, &system) {
-            (Self::Ridge, _) => {
-                ridge::solve(&system, penalty.alpha, job.stop)?.ok_or_else(too_alike)?
-            }
-            (_, System::Sums(sums)) => {
-                Ladder::new(sums, total, penalty.l1_ratio).solve(penalty, job.stop)?.to_vec()
-            }
-            (_, System::Rows { columns, y }) => {
-                descent::solve(&Centred { columns, y, total }, penalty, job.stop)?
+        let weights = if self == Self::Ridge {
+            ridge::solve(design, y, penalty.alpha, job.stop)?.ok_or_else(too_alike)?
+        } else {
+            match System::of(design, y, job.stop)? {
+                System::Sums(sums) => {
+                    Ladder::new(&sums, total, penalty.l1_ratio).solve(penalty, job.stop)?.to_vec()
+                }
+                System::Rows { columns, y } => {
+                    let data = Centred { columns: &columns, y: &y, total };
+                    descent::solve(&data, penalty, job.stop)?
+                }
             }
         };
         let shift: f64 = means.iter().zip(&weights).map(|(mean, weight)| mean * weight).sum();

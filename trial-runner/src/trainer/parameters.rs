@@ -3,6 +3,7 @@
 use fleetfit_search_spaces::{Configuration, Setting, Value};
 
 use super::FitError;
+use crate::figure::Figure;
 
 /// A configuration as a learner reads it: a flat map from names to values. The bounds were checked
 /// with the job; only what could break a fit is checked again.
@@ -59,6 +60,7 @@ impl<'a> Parameters<'a> {
     pub(super) fn penalty(&self, name: &str, default: f64) -> Result<f64, FitError> {
         let number = self.float(name, default)?;
         if number < 0.0 {
+            let number = Figure(number);
             return Err(FitError::because(format!("{name} is {number}, but it can't be below 0")));
         }
         Ok(number)
@@ -68,6 +70,7 @@ impl<'a> Parameters<'a> {
     pub(super) fn positive(&self, name: &str, default: f64) -> Result<f64, FitError> {
         let number = self.float(name, default)?;
         if number <= 0.0 {
+            let number = Figure(number);
             return Err(FitError::because(format!("{name} is {number}, but it must be above 0")));
         }
         Ok(number)

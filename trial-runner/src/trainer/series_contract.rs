@@ -1,9 +1,10 @@
 //! What every learner of series promises, and every regressor on lags.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use fleetfit_search_spaces::data::{Forecasting, Steps, Stl, Strategy};
-use fleetfit_search_spaces::{Configuration, Learner, Setting, Value};
+use fleetfit_search_spaces::{Configuration, Learner, Setting, Value, Work};
 use rand::{Rng, SeedableRng};
 use rand_pcg::Pcg64Mcg;
 
@@ -220,23 +221,38 @@ fn seasons_may_be_taken_out_first() {
     }
 }
 
+/// What is done where a parameter without a default of its own is left out, on the frame of
+/// [`settings`]; none where that is chosen from the data.
+fn default_of(learner: Learner, name: &str) -> Option<Value> {
+    match (learner, name) {
+        (_, "season_length") => Some(Value::Int(4)),
+        (Learner::Croston, "beta") => Some(Value::Float(0.1)),
+        _ => None,
+    }
+}
+
 #[test]
 fn parameters_are_read_and_defaults_are_what_they_say() {
     let frame = frame(30, &settings());
     let rows: Vec<u32> = (0..frame.n_rows as u32).collect();
     for learner in forecasters() {
+        let training = |parameters| Work::Learner(learner).training(&parameters).unwrap();
         let fit = |name: &str, setting| {
-            fit_with(learner, &frame, &rows, &Configuration(vec![(name.to_owned(), setting)]))
+            let training = training(Configuration(vec![(name.to_owned(), setting)]));
+            fit_with(learner, &frame, &rows, &training.parameters)
         };
-        let plain = fit_with(learner, &frame, &rows, &Configuration::default()).unwrap();
+        let left_out = training(Configuration::default());
+        let plain = fit_with(learner, &frame, &rows, &left_out.parameters).unwrap();
         for parameter in learner.parameters() {
             let name = parameter.name;
-            if let Some(default) = parameter.default {
-                assert_eq!(
-                    fit(name, Setting::Value(default)).as_ref(),
-                    Ok(&plain),
-                    "{learner:?} {name}"
-                );
+            let is_written = parameter.default.is_some();
+            if let Some(default) = parameter.default.or_else(|| default_of(learner, name)) {
+                let written =
+                    Configuration(vec![(name.to_owned(), Setting::Value(default.clone()))]);
+                let is_one_seed = training(written).seed() == left_out.seed();
+                assert!(is_one_seed || !is_written, "{learner:?}: the seed with {name}");
+                let explicit = fit(name, Setting::Value(default));
+                assert_eq!(explicit.as_ref(), Ok(&plain), "{learner:?} {name}");
             }
             let reason = format!("{name} is a map, but one value is needed");
             let nonsense = fit(name, Setting::Nested(Configuration::default()));
@@ -249,6 +265,31 @@ fn parameters_are_read_and_defaults_are_what_they_say() {
     let model = fit_with(Learner::SeasonalNaive, &frame, &rows, &seasonless).unwrap();
     let naive = numbers(&fit(Learner::Naive, &frame), &future(&[("a", 31.0)]));
     assert_eq!(numbers(&model, &future(&[("a", 31.0)])), naive);
+}
+
+/// As a line through the lags of so few values has it, they would be beyond 1e5 after 30 steps.
+#[test]
+fn a_few_values_do_not_explode() {
+    for values in [&[1.0, 2.0, 4.0][..], &[1.0, -2.0, 4.0, -8.0, 16.0], &[0.1, 1.0, 10.0, 100.0]] {
+        let own = Forecasting {
+            target_lags: Some(Steps::These(vec![1, 2])),
+            rolling_window: Some(Steps::These(vec![2])),
+            ..settings()
+        };
+        let rows = values.iter().enumerate().map(|(at, &value)| (0, at as f64, value));
+        let frame = of_rows(rows.collect(), &own);
+        let all: Vec<u32> = (0..frame.n_rows as u32).collect();
+        let ahead: Vec<(&str, f64)> =
+            (0..30).map(|step| ("a", (values.len() + step) as f64)).collect();
+        let largest = values.iter().fold(0.0, |most: f64, value| most.max(value.abs()));
+        for alpha in [0.0, 1e-3, 1.0] {
+            let alpha = ("alpha".to_owned(), Setting::Value(Value::Float(alpha)));
+            let model = fit_with(Learner::Ridge, &frame, &all, &Configuration(vec![alpha]));
+            let found = numbers(&model.unwrap(), &future(&ahead));
+            let most = found.iter().fold(0.0, |most: f64, value| most.max(value.abs()));
+            assert!(most <= 30.0 * largest, "{values:?}: {found:?}");
+        }
+    }
 }
 
 #[test]
@@ -309,6 +350,29 @@ fn hostile_series_have_finite_forecasts_or_a_reason() {
         };
         let stopped = trainer(learner).unwrap().fit(&job);
         assert_eq!(stopped, Err(FitError::Stopped(Stopped::Cancelled)), "{learner:?}");
+    }
+}
+
+/// Searches of a long series look at the clock often enough.
+#[test]
+fn long_fits_of_series_end_at_the_deadline() {
+    let value = |step: usize| 50.0 + (step as f64 * 0.26).sin() + (step as f64 * 12.9898).sin();
+    let own = Forecasting { seasonality: Some(Steps::These(vec![24])), ..settings() };
+    let frame = of_rows((0..100_000).map(|at| (0, at as f64, value(at))).collect(), &own);
+    let rows: Vec<u32> = (0..100_000).collect();
+    for learner in [Learner::ExponentialSmoothing, Learner::Arima] {
+        let start = Instant::now();
+        let job = Fit {
+            frame: &frame,
+            rows: &rows,
+            parameters: &Configuration::default(),
+            seed: 1,
+            stop: &Stop::default().with_deadline(Some(start + Duration::from_millis(5))),
+            spare: &Spare::default(),
+        };
+        let stopped = trainer(learner).unwrap().fit(&job).err();
+        assert_eq!(stopped, Some(FitError::Stopped(Stopped::TimedOut)), "{learner:?}");
+        assert!(start.elapsed() < Duration::from_secs(1), "{learner:?}: {:?}", start.elapsed());
     }
 }
 

@@ -69,7 +69,7 @@ const BOOSTING: Names = &[
     (&["border_count"], Plus("max_bin", 1.0)),
     (&["early_stopping_round", "n_iter_no_change", "od_wait"], Ours("early_stopping_rounds")),
     (&["loss", "application", "app", "objective_type", "loss_function"], Ours("objective")),
-    (&["quantile", "quantile_alpha"], Ours("alpha")),
+    (&["quantile", "quantile_alpha", "huber_slope"], Ours("alpha")),
     (
         &["bagging_freq", "subsample_freq"],
         Idle("every tree draws its own rows, where subsample is below 1"),
@@ -285,7 +285,8 @@ pub(super) fn word(parameter: &str, theirs: &str) -> Option<&'static str> {
 /// What to write instead of words that mean nothing here, in lower case.
 const OTHER_OBJECTIVES: &[(&[&str], &str)] = &[
     (&["gamma", "reg:gamma"], "write tweedie, and tweedie_variance_power: 2"),
-    (&["fair", "reg:pseudohubererror", "logcosh"], "write huber"),
+    (&["fair", "logcosh"], "write huber"),
+    (&["reg:pseudohubererror"], "write huber, and alpha for what huber_slope was"),
     (&["mape", "reg:squaredlogerror"], "write absolute, or poisson for counts"),
     (&["multiclassova", "ova", "multiclassonevsall"], "write log_loss"),
 ];
@@ -293,11 +294,15 @@ const OTHER_OBJECTIVES: &[(&[&str], &str)] = &[
 const OTHER_CRITERIA: &[(&[&str], &str)] =
     &[(&["absolute_error", "mae", "poisson"], "write squared_error")];
 
+const OTHER_SHARES: &[(&[&str], &str)] =
+    &[(&["auto"], "write sqrt for classes, or all for numbers")];
+
 /// What to write instead of another tool's word, in lower case, of this parameter.
 pub(super) fn instead(parameter: &str, theirs: &str) -> Option<&'static str> {
     let of_it = match parameter {
         "objective" => OTHER_OBJECTIVES,
         "criterion" => OTHER_CRITERIA,
+        "max_features" => OTHER_SHARES,
         _ => return None,
     };
     of_it.iter().find(|(words, _)| words.contains(&theirs)).map(|(_, hint)| *hint)

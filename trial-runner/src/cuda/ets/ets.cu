@@ -1,8 +1,8 @@
 // Searches for the numbers of one form of exponential smoothing, for many series at once.
 //
-// The CPU's series/ets: the coarse grid of start.rs, the recursion of recursion.rs, its derivatives
-// of sensitivity.rs, and the Levenberg–Marquardt steps of search.rs, with the same region, damping
-// and ends. A search looks at each place once: the sum and the equations come from one walk. Nobody
+// The CPU's series/ets: the coarse grid of start.rs and linear.rs, the recursion of recursion.rs, its
+// derivatives of sensitivity.rs, and the Levenberg–Marquardt steps of search.rs, with the same region,
+// damping and ends. A search looks at each place once: the sum and the equations come from one walk. Nobody
 // gives up for a rival. Trends are added or none; logarithms are own sums and products.
 //
 // A search is done by LANES lanes of a warp, in step with the other searches of the warp; lane l
@@ -29,6 +29,8 @@
 #define PHI_HIGH 0.98
 #define SMALLEST_FACTOR 1e-6
 #define SMALL 1e-280
+#define SHORT_SERIES 150
+#define LEAST_DETERMINANT 1e-10
 
 struct EtsArguments {
   const double* values;    // series after series
@@ -59,7 +61,7 @@ struct Room {
   double* numbers[2];
   double* seasons[2];
   double* products[2];
-  double *ring, *by_season, *rows, *factor, *step, *right, *diagonal, *drift, *sums;
+  double *ring, *by_season, *rows, *factor, *step, *right, *diagonal, *drift;
 };
 
 // Which column belongs to which number.
@@ -534,38 +536,100 @@ DEVICE int descend(const Form& form, i64 n_seasons, const double* y, i64 n, i64 
   return current;
 }
 
+// First level and trend by least squares for the weights among `numbers`, left there, as linear.rs has
+// them: errors are linear in both, the season taken as fixed. Returns the sum of squares that is left.
+CALLED double solve_first(const Form& form, const double* y, i64 n, double* numbers,
+                          const double* seasons) {
+  const double alpha = numbers[ALPHA], beta = alpha * numbers[BETA];
+  const double phi = form.trend == NONE ? 0.0 : numbers[PHI];
+  // What is smoothed of the values from 0 on, and of a first level and a first trend of 1.
+  double level[3] = {0.0, 1.0, 0.0}, trend[3] = {0.0, 0.0, 1.0};
+  double products[3][3] = {{0.0, 0.0, 0.0}, {0.0, 0.0, 0.0}, {0.0, 0.0, 0.0}};
+  i64 phase = 0;
+  for (i64 t = 0; t < n; ++t) {
+    const double season = form.kind == NONE ? 0.0 : seasons[phase];
+    const double value = form.kind == MUL ? y[t] / season : y[t] - season;
+    const double factor = form.kind == MUL ? season : 1.0;
+    const double weight = form.is_relative ? 1.0 / (value * value) : factor * factor;
+    double errors[3];
+    for (int part = 0; part < 3; ++part) {
+      const double fade = phi * trend[part], next = level[part] + fade;
+      errors[part] = (part == 0 ? value : 0.0) - next;
+      trend[part] = fade + beta * errors[part];
+      level[part] = next + alpha * errors[part];
+    }
+    for (int i = 0; i < 3; ++i)
+      for (int j = 0; j <= i; ++j) products[i][j] += weight * errors[i] * errors[j];
+    phase = phase + 1 == form.season ? 0 : phase + 1;
+  }
+  const double ll = products[1][1], lt = products[2][1], tt = products[2][2];
+  const double rl = products[1][0], rt = products[2][0], determinant = ll * tt - lt * lt;
+  const bool has_trend = form.trend != NONE;
+  if (has_trend && !(determinant > LEAST_DETERMINANT * ll * tt)) return infinity();
+  numbers[LEVEL] = has_trend ? (rt * lt - rl * tt) / determinant : -rl / ll;
+  numbers[TREND] = has_trend ? (rl * lt - rt * ll) / determinant : 0.0;
+  const double left = products[0][0] + numbers[LEVEL] * rl + numbers[TREND] * rt;
+  const bool is_there = is_finite(numbers[LEVEL]) && is_finite(numbers[TREND]);
+  return !is_there || !is_finite(left) ? infinity() : left > 0.0 ? left : 0.0;
+}
+
 // The best of the coarse grid on one side.
 DEVICE void begin(const Form& form, const EtsArguments& a, const i64* own, const double* y,
                   const Room& room, i64 lane) {
-  const i64 n = own[1], n_points = own[2] == 1 ? 12 : 4;
+  const i64 n = own[1];
+  const bool is_short = n <= SHORT_SERIES;
   const double alphas[3] = {0.2, 0.5, 0.9};
-  const double restless = clamp((double)n / 500.0, 0.1, 0.2);
-  const i64 n_betas = form.trend != NONE ? 2 : 1, n_gammas = form.kind != NONE ? 2 : 1;
+  const double betas[2] = {0.02, clamp((double)n / 500.0, 0.1, 0.2)};
+  const double gammas[2] = {0.02, 0.3};
+  const bool is_forked = is_short && form.kind == NONE;
+  const double phis[2] = {is_forked ? 0.98 : 0.95, is_forked ? 0.8 : 0.85};
+  const i64 n_alphas = own[2] == 1 ? 3 : 1, n_betas = form.trend != NONE ? 2 : 1;
+  const i64 n_gammas = form.kind != NONE ? 2 : 1, n_phis = form.is_damped && is_short ? 2 : 1;
   double* const ring = room.by_season + lane;
-  double numbers[N_NUMBERS];
-  numbers[LEVEL] = a.starts[own[3]];
-  numbers[TREND] = a.starts[own[3] + 1];
-  numbers[PHI] = form.is_damped ? 0.95 : 1.0;
   const double* const seasons = a.starts + own[3] + 2;
-  for (i64 point = lane; point < n_points; point += LANES) {
-    const i64 per_gamma = n_points / 4, alpha = point % per_gamma;
-    const i64 gamma = point / per_gamma % 2, beta = point / per_gamma / 2;
-    numbers[ALPHA] = own[2] == 1 ? alphas[alpha] : 0.05;
-    numbers[BETA] = form.trend == NONE ? 0.0 : beta == 0 ? 0.02 : restless;
-    numbers[GAMMA] = form.kind == NONE ? 0.0 : gamma == 0 ? 0.02 : 0.3;
-    const bool is_one = beta < n_betas && gamma < n_gammas;
-    room.sums[point] = is_one ? run(form, y, n, numbers, seasons, ring) : infinity();
+  double numbers[N_NUMBERS], solved[N_NUMBERS], best[N_NUMBERS];
+  for (int at = 0; at < N_NUMBERS; ++at) solved[at] = best[at] = 0.0;
+  double sum = infinity(), squares = infinity();
+  for (i64 point = lane; point < n_alphas * n_betas * n_gammas * n_phis; point += LANES) {
+    const i64 beta = point / n_alphas, gamma = beta / n_betas, phi = gamma / n_gammas;
+    numbers[ALPHA] = own[2] == 1 ? alphas[point % n_alphas] : 0.05;
+    numbers[BETA] = form.trend == NONE ? 0.0 : betas[beta % n_betas];
+    numbers[GAMMA] = form.kind == NONE ? 0.0 : gammas[gamma % n_gammas];
+    numbers[PHI] = form.is_damped ? phis[phi] : 1.0;
+    numbers[LEVEL] = a.starts[own[3]];
+    numbers[TREND] = a.starts[own[3] + 1];
+    const double found = run(form, y, n, numbers, seasons, ring);
+    if (found < sum || point == lane) {
+      sum = found;
+      for (int at = 0; at < N_NUMBERS; ++at) best[at] = numbers[at];
+    }
+    if (!is_short) continue;
+    const double left = solve_first(form, y, n, numbers, seasons);
+    if (left < squares) {
+      squares = left;
+      for (int at = 0; at < N_NUMBERS; ++at) solved[at] = numbers[at];
+    }
   }
+  if (is_finite(squares)) {
+    const double found = run(form, y, n, solved, seasons, ring);
+    if (found < sum) {
+      sum = found;
+      for (int at = 0; at < N_NUMBERS; ++at) best[at] = solved[at];
+    }
+  }
+  // A lane without a point has none but an infinite sum.
+  double* const own_best = room.rows + lane * (N_NUMBERS + 1);
+  own_best[N_NUMBERS] = sum;
+  for (int at = 0; at < N_NUMBERS; ++at) own_best[at] = best[at];
   __syncwarp();
-  i64 best = 0;
-  for (i64 point = 1; point < n_points; ++point)
-    if (room.sums[point] < room.sums[best]) best = point;
-  const i64 per_gamma = n_points / 4;
-  numbers[ALPHA] = own[2] == 1 ? alphas[best % per_gamma] : 0.05;
-  numbers[BETA] = form.trend == NONE ? 0.0 : best / per_gamma / 2 == 0 ? 0.02 : restless;
-  numbers[GAMMA] = form.kind == NONE ? 0.0 : best / per_gamma % 2 == 0 ? 0.02 : 0.3;
+  i64 first = 0;
+  for (i64 other = 1; other < LANES; ++other)
+    if (room.rows[other * (N_NUMBERS + 1) + N_NUMBERS] <
+        room.rows[first * (N_NUMBERS + 1) + N_NUMBERS])
+      first = other;
   if (lane == 0)
-    for (int at = 0; at < N_NUMBERS; ++at) room.numbers[0][at] = numbers[at];
+    for (int at = 0; at < N_NUMBERS; ++at)
+      room.numbers[0][at] = room.rows[first * (N_NUMBERS + 1) + at];
   for (i64 phase = lane; phase < form.season; phase += LANES)
     room.seasons[0][phase] = seasons[phase];
   __syncwarp();
@@ -588,7 +652,6 @@ DEVICE Room room_of(double* memory, i64 season, i64 stride) {
   room.right = room.step + stride;
   room.diagonal = room.right + stride;
   room.drift = room.diagonal + stride;
-  room.sums = room.drift + stride;
   return room;
 }
 

@@ -55,7 +55,7 @@ impl Shape {
         let (n_phases, stride) = (self.n_phases, self.stride());
         let places = 2 * (N_NUMBERS - 1 + n_phases + stride * stride);
         let walk = n_phases + n_phases * stride + BLOCK * stride;
-        places + walk + stride * stride + 4 * stride + 16
+        places + walk + stride * stride + 4 * stride
     }
 
     /// Bytes of a block.
@@ -106,7 +106,7 @@ mod tests {
     fn blocks_share_no_more_than_a_card_has() {
         let week = Shape::of(FULL, 7);
         assert_eq!((week.stride(), week.widest()), (16, 2));
-        assert_eq!(week.room(), 2 * (13 + 256) + 7 + 112 + 256 + 256 + 64 + 16);
+        assert_eq!(week.room(), 2 * (13 + 256) + 7 + 112 + 256 + 256 + 64);
         let day = Shape::of(FULL, 24);
         assert_eq!((day.stride(), day.widest(), day.is_season_searched), (32, 4, true));
         assert!(day.shared() < MOST_SHARED);

@@ -7,7 +7,7 @@ use super::form::{Component, Form};
 use super::outlook::miss;
 use super::recursion::ahead;
 use super::search::{Found, Goal, Place, Reach, Region, Search};
-use super::start::{Starts, coarse};
+use super::start::{Starts, across, coarse, is_short};
 use crate::stop::{Stop, Stopped};
 use crate::trainer::FitError;
 
@@ -120,6 +120,14 @@ pub(super) fn decide(
     let Some((_, mut chosen)) = least else { return Ok(None) };
     let goal = Goal { gain: 1e-6, rival: f64::INFINITY, reach: Reach::All };
     chosen.found = choice.search.descend(chosen.form, y, chosen.found, goal, stop)?;
+    // With a season it is the one that sees further that counts, and that has been found.
+    let across = if season > 1 { Vec::new() } else { across(chosen.form, y, &chosen.found.place) };
+    for from in across {
+        let found = choice.search.descend(chosen.form, y, from, goal, stop)?;
+        if found.sum < chosen.found.sum {
+            chosen.found = found;
+        }
+    }
     Ok(Some(chosen))
 }
 
@@ -263,8 +271,9 @@ fn starting_points(
         let penalty = penalty(form, y.len(), season);
         if let (Some(penalty), Some(state)) = (penalty, starts.state(form)) {
             let [found, other] = coarse(form, y, &state);
-            // Without a season nothing looks further ahead than a step.
-            let other = (season > 1).then_some(other);
+            // Without a season nothing looks further ahead than a step, and a long series ends where
+            // it ends from either side.
+            let other = (season > 1 || is_short(y.len())).then_some(other);
             candidates.push(Candidate { form, found, other, penalty });
         }
     }

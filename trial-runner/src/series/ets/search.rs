@@ -59,11 +59,16 @@ impl Region {
         Self { beta: (n_values as f64 / 500.0).clamp(0.1, SHARE.1) }
     }
 
+    /// Bounds of beta, as a share of alpha.
+    pub(super) fn betas(self) -> (f64, f64) {
+        (SHARE.0, self.beta)
+    }
+
     fn bounds(&self, columns: &Columns, column: usize) -> Option<(f64, f64)> {
         if column == 0 || columns.gamma == Some(column) {
             Some(SHARE)
         } else if columns.beta == Some(column) {
-            Some((SHARE.0, self.beta))
+            Some(self.betas())
         } else if columns.phi == Some(column) {
             Some(Self::PHI)
         } else {

@@ -5,6 +5,7 @@
 //! only two, and is used throughout.
 
 use super::form::{Component, Form};
+use super::linear::solve_abreast;
 use super::recursion::{LANES, State, Weights, run_abreast};
 use super::search::{Found, Place, Region, Shares};
 use crate::series::indices::{Season, classical};
@@ -85,32 +86,134 @@ fn growth(values: &[f64]) -> (f64, f64) {
 
 /// Where a search begins on both sides of the ridge that the sum often has between a level that
 /// stays and one that follows: the weights of the coarse grid with the lowest sum, the lower first.
+/// Level and trend are those of the first values, or in a short series those that go best with the
+/// weights, whichever is lower.
 pub(super) fn coarse(form: Form, y: &[f64], state: &State) -> [Found; 2] {
-    const ALPHAS: [f64; LANES] = [0.05, 0.2, 0.5, 0.9];
-    const STAYS: f64 = ALPHAS[0];
+    let mut sides = Sides::new(form, y, state);
     let restless = Region::of(y.len()).beta.min(0.2);
     let betas: &[f64] = if form.has_trend() { &[0.02, restless] } else { &[0.0] };
     let gammas: &[f64] = if form.has_season() { &[0.02, 0.3] } else { &[0.0] };
-    let phi = if form.damped { 0.95 } else { 1.0 };
-    let from = |alpha| (Shares { alpha, beta: betas[0], gamma: gammas[0], phi }, f64::INFINITY);
-    let (mut stays, mut follows) = (from(STAYS), from(ALPHAS[1]));
     for &beta in betas {
         for &gamma in gammas {
-            let shares = ALPHAS.map(|alpha| Shares { alpha, beta, gamma, phi });
-            let weights: [Weights; LANES] = shares.map(Shares::weights);
-            let sums = run_abreast(form, y, &weights, state);
-            for (shares, sum) in shares.into_iter().zip(sums) {
-                let best = if shares.alpha > STAYS { &mut follows } else { &mut stays };
-                if sum < best.1 {
-                    *best = (shares, sum);
-                }
+            for &phi in fadings(form, y.len()) {
+                sides.look(Shares { alpha: STAYS, beta, gamma, phi });
             }
         }
     }
-    let found = |(shares, sum)| Found {
-        place: Place { shares, state: state.clone() },
-        sum,
-        settled: false,
-    };
-    if stays.1 < follows.1 { [stays, follows].map(found) } else { [follows, stays].map(found) }
+    sides.into_found()
+}
+
+/// Where a search may begin again that ended at one end of what beta or the fading may be: at the
+/// other, where the sum of a short series often has another valley.
+pub(super) fn across(form: Form, y: &[f64], ended: &Place) -> Vec<Found> {
+    if form.trend != Component::Add || !is_short(y.len()) {
+        return Vec::new();
+    }
+    let other =
+        |(low, high): (f64, f64), is: f64| if is < f64::midpoint(low, high) { high } else { low };
+    let beta = other(Region::of(y.len()).betas(), ended.shares.beta);
+    let mut shares = vec![Shares { beta, ..ended.shares }];
+    if form.damped {
+        let phi = other(Region::PHI, ended.shares.phi);
+        shares.extend([Shares { phi, ..ended.shares }, Shares { beta, phi, ..ended.shares }]);
+    }
+    let mut after = ended.state.clone();
+    let found = shares.into_iter().filter_map(|shares| {
+        let [(_, (level, trend)), ..] =
+            solve_abreast(form, y, &[shares.weights(); LANES], &ended.state.seasons);
+        let state = State { level, trend, seasons: ended.state.seasons.clone() };
+        let place = Place { shares, state };
+        let sum = place.sum(form, y, &mut after);
+        sum.is_finite().then_some(Found { place, sum, settled: false })
+    });
+    found.collect()
+}
+
+/// The alphas of the coarse grid.
+const ALPHAS: [f64; LANES] = [0.05, 0.2, 0.5, 0.9];
+/// Series of more values forget where they began: looking further makes them neither likelier nor
+/// their forecasts better, and costs as much again.
+const SHORT: usize = 150;
+/// The alpha of a level that stays.
+const STAYS: f64 = ALPHAS[0];
+
+/// The fadings of the grid: without a season the sum of a short series often has a valley at each end
+/// of what they may be.
+fn fadings(form: Form, n_values: usize) -> &'static [f64] {
+    match (form.damped, form.has_season()) {
+        (false, _) => &[1.0],
+        (true, _) if !is_short(n_values) => &[0.95],
+        (true, false) => &[0.98, 0.8],
+        (true, true) => &[0.95, 0.85],
+    }
+}
+
+/// Whether where a series begins has so much of a say that it is worth more than one look.
+pub(super) fn is_short(n_values: usize) -> bool {
+    n_values <= SHORT
+}
+
+/// The best of both sides so far.
+struct Sides<'a> {
+    form: Form,
+    y: &'a [f64],
+    state: &'a State,
+    /// What stays, and what follows.
+    best: [Found; 2],
+    /// The best by least squares alone: the sum, the shares, level and trend.
+    solved: [Option<(f64, Shares, (f64, f64))>; 2],
+}
+
+impl<'a> Sides<'a> {
+    fn new(form: Form, y: &'a [f64], state: &'a State) -> Self {
+        let best = [STAYS, ALPHAS[1]].map(|alpha| {
+            let phi = if form.damped { 0.95 } else { 1.0 };
+            let beta = if form.has_trend() { 0.02 } else { 0.0 };
+            let gamma = if form.has_season() { 0.02 } else { 0.0 };
+            let shares = Shares { alpha, beta, gamma, phi };
+            let place = Place { shares, state: state.clone() };
+            Found { place, sum: f64::INFINITY, settled: false }
+        });
+        Self { form, y, state, best, solved: [None, None] }
+    }
+
+    /// Tries the alphas with other weights.
+    fn look(&mut self, others: Shares) {
+        let shares = ALPHAS.map(|alpha| Shares { alpha, ..others });
+        let weights: [Weights; LANES] = shares.map(Shares::weights);
+        let sums = run_abreast(self.form, self.y, &weights, self.state);
+        let side = |shares: &Shares| usize::from(shares.alpha > STAYS);
+        for (shares, sum) in shares.into_iter().zip(sums) {
+            let best = &mut self.best[side(&shares)];
+            if sum < best.sum {
+                (best.place.shares, best.sum) = (shares, sum);
+            }
+        }
+        if self.form.trend == Component::Mul || !is_short(self.y.len()) {
+            return;
+        }
+        let solved = solve_abreast(self.form, self.y, &weights, &self.state.seasons);
+        for (shares, (sum, start)) in shares.into_iter().zip(solved) {
+            let best = &mut self.solved[side(&shares)];
+            if sum.is_finite() && best.is_none_or(|best| sum < best.0) {
+                *best = Some((sum, shares, start));
+            }
+        }
+    }
+
+    /// The lower first.
+    fn into_found(mut self) -> [Found; 2] {
+        let mut after = self.state.clone();
+        for (best, solved) in self.best.iter_mut().zip(self.solved) {
+            let Some((_, shares, (level, trend))) = solved else { continue };
+            let state = State { level, trend, seasons: self.state.seasons.clone() };
+            let place = Place { shares, state };
+            let sum = place.sum(self.form, self.y, &mut after);
+            if sum < best.sum {
+                *best = Found { place, sum, settled: false };
+            }
+        }
+        let [stays, follows] = self.best;
+        if stays.sum < follows.sum { [stays, follows] } else { [follows, stays] }
+    }
 }

@@ -4,9 +4,11 @@
 const BURN_IN: usize = 3;
 /// Where alpha may be.
 const ALPHA: (f64, f64) = (0.1, 0.99);
-/// Bound of the first level, for values within ±1: none beyond them. With a large alpha it has a
-/// say in the first counted error only, and would go to a million to remove it.
-const FARTHEST_FIRST: f64 = 1.0;
+/// Bound of the first level, for values within ±1: for the arithmetic's sake. With a large alpha it
+/// has a say in the first counted error only, and goes as far as it takes to remove it, as forecTheta's
+/// and statsforecast's may. Kept among the values it makes small alphas look better than they are
+/// (M3 yearly: sMAPE 16.8 there, 16.7 without).
+const FARTHEST_FIRST: f64 = 1e6;
 /// How many alphas are tried abreast.
 const LANES: usize = 8;
 /// Narrowings of the bracket around alpha after the first look.
@@ -269,14 +271,14 @@ mod tests {
             .map(|t| (5.0 + 0.7 * f64::from(t) + f64::from((t * t) % 11) * 0.5) / 30.0)
             .collect();
         for (dynamic, share, squares) in [
-            (false, Some(0.5), 0.078_910_536_198_184_1),
+            (false, Some(0.5), 0.069_901_479_194_587_4),
             (false, None, 0.062_921_608_470_665_7),
-            (true, Some(0.5), 0.080_944_171_504_619_6),
-            (true, None, 0.080_709_887_588_761_4),
+            (true, Some(0.5), 0.074_862_824_528_649_3),
+            (true, None, 0.074_713_878_553_743_7),
         ] {
             let solved =
                 Search { lines: Lines::of(&values, dynamic), share, favour: 0.0 }.run(&values);
-            assert!((solved.squares - squares).abs() < 1e-12, "{dynamic} {share:?} {solved:?}");
+            assert!((solved.squares - squares).abs() < 1e-11, "{dynamic} {share:?} {solved:?}");
         }
     }
 

@@ -1,6 +1,7 @@
 //! The parameters of trees, as their engine takes them.
 
 use super::Forester;
+use crate::figure::Figure;
 use crate::forest::{Settings, Splitter};
 use crate::trainer::lesson::{Learnt, Lesson};
 use crate::trainer::parameters::{Parameters, Share};
@@ -40,7 +41,8 @@ impl Recipe {
                 let share = parameters.positive("max_samples", 1.0)?;
                 if share > 1.0 {
                     return Err(FitError::because(format!(
-                        "max_samples is {share}, but it can't be above 1"
+                        "max_samples is {}, but it can't be above 1",
+                        Figure(share)
                     )));
                 }
                 let n_trees = parameters.count("n_estimators", 1, 100)?;

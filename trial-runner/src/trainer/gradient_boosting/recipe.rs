@@ -2,6 +2,7 @@
 
 use crate::boost::Settings;
 use crate::boost::loss::Loss;
+use crate::figure::Figure;
 use crate::model::boosted::Link;
 use crate::trainer::FitError;
 use crate::trainer::kin::N_ESTIMATORS;
@@ -24,6 +25,7 @@ impl Recipe {
             if share <= 1.0 {
                 return Ok(share);
             }
+            let share = Figure(share);
             Err(FitError::because(format!("{name} is {share}, but it can't be above 1")))
         };
         let (loss, link) = loss(parameters, lesson)?;
@@ -70,12 +72,14 @@ fn loss(parameters: &Parameters<'_>, lesson: &Lesson) -> Result<(Loss, Link), Fi
         "huber" => Loss::Huber { delta: alpha },
         "quantile" if alpha < 1.0 => Loss::Quantile { level: alpha },
         "quantile" => {
+            let alpha = Figure(alpha);
             let reason = format!("alpha is {alpha}, but a quantile lies between 0 and 1");
             return Err(FitError::because(reason));
         }
         "poisson" => Loss::Poisson,
         "tweedie" if (1.0..=2.0).contains(&power) => Loss::Tweedie { power },
         "tweedie" => {
+            let power = Figure(power);
             let reason = format!("tweedie_variance_power is {power}, but it lies between 1 and 2");
             return Err(FitError::because(reason));
         }
@@ -84,8 +88,9 @@ fn loss(parameters: &Parameters<'_>, lesson: &Lesson) -> Result<(Loss, Link), Fi
     let has_log = matches!(loss, Loss::Poisson | Loss::Tweedie { .. });
     match numbers.iter().find(|value| has_log && **value < 0.0) {
         Some(value) => Err(FitError::because(format!(
-            "the target has the value {value}, but {word} needs values of at least 0; write \
-             objective: squared"
+            "the target has the value {}, but {word} needs values of at least 0; write \
+             objective: squared",
+            Figure(*value)
         ))),
         None => Ok((loss, if has_log { Link::Log } else { Link::Identity })),
     }

@@ -158,11 +158,14 @@ fn each_objective_aims_at_its_own() {
     for own in [r#""objective": "absolute""#, r#""objective": "huber""#] {
         assert!((low..high).contains(&found(own)), "{own}");
     }
-    if let Target::Number(values) = &mut frame.target {
-        values[7] = -3.0;
+    for (value, told) in [(-3.0, "-3"), (-1e-300, "-1e-300")] {
+        if let Target::Number(values) = &mut frame.target {
+            values[7] = value;
+        }
+        let reason = objective(&frame, r#""objective": "poisson""#).unwrap_err().to_string();
+        let start = format!("the target has the value {told}, but poisson needs");
+        assert!(reason.starts_with(&start), "{reason}");
     }
-    let reason = objective(&frame, r#""objective": "poisson""#).unwrap_err().to_string();
-    assert!(reason.starts_with("the target has the value -3, but poisson needs"), "{reason}");
 }
 
 #[test]

@@ -9,7 +9,7 @@ use super::basis::Basis;
 use super::descent::{self, Centred};
 use super::net::Ladder;
 use super::panels::Panels;
-use super::ridge::solve_system;
+use super::ridge::{solve_system, solve_well};
 use super::split::{Open, Ready, Split};
 use super::system::System;
 use super::tridiagonal::{LANES, Scratch};
@@ -51,6 +51,8 @@ struct Lanes {
     out: Vec<f64>,
     scratch: Scratch,
     errors: [Option<FitError>; LANES],
+    /// Whose columns are too alike for sums: each is fitted from the rows.
+    alone: [bool; LANES],
 }
 
 /// Tries candidates of one learner on every fold.
@@ -196,17 +198,24 @@ impl Walk<'_> {
                 *alpha = wanted.settings.penalty.alpha;
             }
             let lanes = &mut *self.lanes;
-            lanes.errors = Default::default();
+            (lanes.errors, lanes.alone) = Default::default();
             ready.tridiagonal.solve(&alphas, &mut lanes.scratch, &mut lanes.weights);
             for (lane, &alpha) in alphas.iter().enumerate().take(wanted.len()) {
-                if !ready.tridiagonal.is_safe(alpha) {
-                    let solved = solve_system(gram, alpha, moments, &stop);
-                    lanes.put(
+                if ready.tridiagonal.is_safe(alpha) {
+                    continue;
+                }
+                let solved = match &open.system {
+                    System::Sums(_) => solve_well(gram, alpha, moments, &stop),
+                    System::Rows { .. } => solve_system(gram, alpha, moments, &stop),
+                };
+                match solved {
+                    Ok(None) if matches!(open.system, System::Sums(_)) => lanes.alone[lane] = true,
+                    solved => lanes.put(
                         lane,
                         solved
                             .map_err(FitError::from)
                             .and_then(|solved| solved.ok_or_else(too_alike)),
-                    );
+                    ),
                 }
             }
             self.tell(open, rows, wanted, hear);
@@ -217,7 +226,7 @@ impl Walk<'_> {
         let mut ladder: Option<(f64, Ladder<'_>)> = None;
         for wanted in wanted.chunks_mut(LANES) {
             let lanes = &mut *self.lanes;
-            lanes.errors = Default::default();
+            (lanes.errors, lanes.alone) = Default::default();
             lanes.weights.clear();
             lanes.weights.resize(open.validate.n_columns() * LANES, 0.0);
             for (lane, wanted) in wanted.iter().enumerate() {
@@ -247,7 +256,7 @@ impl Walk<'_> {
 
     /// Tells what the weights of each lane predict.
     fn tell(&mut self, open: &Open, rows: &Panels, wanted: &mut [Wanted], hear: &mut Hear<'_>) {
-        let Lanes { weights, out, errors, .. } = &mut *self.lanes;
+        let Lanes { weights, out, errors, alone, .. } = &mut *self.lanes;
         rows.times(weights, open.start, out);
         let stride = rows.stride();
         for ((lane, wanted), error) in wanted.iter_mut().enumerate().zip(errors) {
@@ -256,11 +265,11 @@ impl Walk<'_> {
             let is_finite = numbers.iter().fold(true, |all, value| all & value.is_finite());
             wanted.is_wanted = match error.take() {
                 Some(error) => hear(Heard { candidate, fold, answer: Err(error) }),
-                None if is_finite => {
+                None if is_finite && !alone[lane] => {
                     let answer = Ok(Predicted::Numbers(numbers));
                     hear(Heard { candidate, fold, answer })
                 }
-                // Some number overflowed: what that means, a single fit says.
+                // Some number overflowed, or columns are alike: what that means, a single fit says.
                 None => self.trials.one_of(&self.line, (candidate, fold), hear),
             };
         }

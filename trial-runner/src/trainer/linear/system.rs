@@ -28,10 +28,17 @@ pub(super) struct Sums {
 
 impl System {
     pub(super) fn of(design: Design, y: Vec<f64>, stop: &Stop) -> Result<Self, Stopped> {
-        let n = design.n_columns;
-        if n > design.n_rows {
+        if design.n_columns > design.n_rows {
             return Ok(Self::Rows { columns: design.values, y });
         }
+        Sums::of(&design, &y, stop).map(Self::Sums)
+    }
+}
+
+impl Sums {
+    /// Of columns that are all there.
+    pub(super) fn of(design: &Design, y: &[f64], stop: &Stop) -> Result<Self, Stopped> {
+        let n = design.n_columns;
         let mut gram = vec![0.0; n * n];
         for i in 0..n {
             stop.check()?;
@@ -41,8 +48,8 @@ impl System {
                 gram[j * n + i] = product;
             }
         }
-        let moments = (0..n).map(|index| dot(design.column(index), &y)).collect();
-        Ok(Self::Sums(Sums { gram, moments, y_squares: dot(&y, &y) }))
+        let moments = (0..n).map(|index| dot(design.column(index), y)).collect();
+        Ok(Self { gram, moments, y_squares: dot(y, y) })
     }
 }
 

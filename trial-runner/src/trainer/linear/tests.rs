@@ -330,6 +330,20 @@ fn hostile_frames() {
     }
     let columns = vec![number(0, wave(0.5, 1.0)), number(1, wave(0.5, 1.0))];
     check("duplicates", &frame(columns), &folds, 1e-6);
+    let nearly = wave(0.5, 1.0).iter().zip(wave(2.3, 1e-7)).map(|(a, b)| a + b).collect();
+    let nearly = frame(vec![number(0, wave(0.5, 1.0)), number(1, nearly)]);
+    for alpha in ["alpha=0", "alpha=1e-14", "alpha=1e-12", "alpha=1e-9"] {
+        let together = configurations(&[alpha, "alpha=1"]);
+        let told =
+            |alone| told(Line::Ridge, (&nearly, &folds), &together, &LaidOut::default(), alone);
+        let both = told(false).into_iter().zip(told(true));
+        let both = both.flat_map(|(found, expected)| found.into_iter().zip(expected));
+        for (found, expected) in both.map(|(a, b)| (a.unwrap().unwrap(), b.unwrap().unwrap())) {
+            let pairs = found.iter().zip(&expected);
+            let worst = pairs.map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
+            assert!(worst < 1e-7, "{alpha}: {worst}");
+        }
+    }
     let mut constant = frame(vec![number(0, wave(0.5, 1.0))]);
     constant.target = Target::Number(vec![0.1; 40]);
     check("a constant target", &constant, &folds, 1e-12);

@@ -158,7 +158,7 @@ impl Tridiagonal {
 
 /// Makes a vector the mirror that leaves of itself only a first number; two over its squared
 /// length, and that number.
-fn reflect(vector: &mut [f64]) -> (f64, f64) {
+pub(super) fn reflect(vector: &mut [f64]) -> (f64, f64) {
     let rest = dot(&vector[1..], &vector[1..]);
     let head = vector[0];
     if rest == 0.0 {
