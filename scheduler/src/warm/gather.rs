@@ -356,7 +356,8 @@ impl Mapped {
             parts.push(format!("{} more did not complete with a value", found.n_without));
         }
         if found.n_barred > 0 {
-            parts.push(format!("{} more broke its constraints and are left out", found.n_barred));
+            let are = if found.n_barred == 1 { "is" } else { "are" };
+            parts.push(format!("{} more broke its constraints and {are} left out", found.n_barred));
         }
         if found.n_broken > 0 {
             parts.push(match found.n_broken {

@@ -423,7 +423,7 @@ impl<'a> Rows<'a> {
             let hint = format!("call the column value, or {} as the metric", self.wanted.metric);
             return Err(Fault::new(says, "a column of values", hint));
         };
-        if value.is_score() {
+        if value.is_score {
             let name = &value.name;
             self.found
                 .remarks

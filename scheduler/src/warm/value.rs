@@ -40,6 +40,8 @@ pub(super) struct Metric<'a> {
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Column {
     pub(super) name: String,
+    /// Whether its largest number is the best, whatever it is of.
+    pub(super) is_score: bool,
     /// Whether its numbers are the metric's negated.
     is_negated: bool,
 }
@@ -78,26 +80,18 @@ impl Column {
             scores.next().filter(|_| metric.place == 0 && scores.next().is_none()).cloned()
         };
         found.or_else(only).map(|name| {
-            let is_score = name.starts_with(SCORES) && name != metric.name;
-            let is_negated = match metric.goal {
+            let own = name.strip_prefix(SCORES).filter(|_| name != metric.name);
+            let is_negated = own.is_some_and(|own| match metric.goal {
                 Some(goal) => goal == Goal::Minimize,
-                None => {
-                    name[SCORES.len().min(name.len())..].starts_with(NEGATED)
-                        && !metric.name.starts_with(NEGATED)
-                }
-            };
-            Self { is_negated: is_score && is_negated, name }
+                None => own.starts_with(NEGATED) && !metric.name.starts_with(NEGATED),
+            });
+            Self { is_score: own.is_some(), is_negated, name }
         })
     }
 
     /// What the metric is where this stands.
     pub(super) fn value(&self, number: f64) -> f64 {
         if self.is_negated { -number } else { number }
-    }
-
-    /// Whether its largest number is the best, whatever it is of.
-    pub(super) fn is_score(&self) -> bool {
-        self.name.starts_with(SCORES)
     }
 }
 
