@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::{BufWriter, ErrorKind, Write};
 use std::path::Path;
 
+use fleetfit_scheduler::disk::plain;
 use fleetfit_scheduler::query::{self, StatusView};
 use serde_json::{Value as Json, json};
 
@@ -17,7 +18,6 @@ use crate::new_file::NewFile;
 use crate::output::{Printer, write_line};
 use crate::show;
 use crate::source::{self, Source};
-use crate::submission::plain;
 
 /// `fleetfit studies`.
 pub(crate) fn studies(home: &Path, server: &ServerArgs, printer: &Printer) -> Result<i32, Failure> {

@@ -108,7 +108,10 @@ fn from_file(path: &Path) -> Result<Given, Failure> {
     if is_table {
         return from_table(file, &text);
     }
-    let job = Job::read(&file, &text).map_err(Failure::Problems)?;
+    // A file of nothing but comments holds no configurations; it is no job without anything in it.
+    let is_void = |line: &str| line.trim().is_empty() || line.trim_start().starts_with('#');
+    let text = if text.lines().all(is_void) { "[]" } else { text.as_str() };
+    let job = Job::read(&file, text).map_err(Failure::Problems)?;
     if !job.mistakes.is_empty() {
         return Err(Failure::Problems(Problems(job.mistakes)));
     }

@@ -6,6 +6,7 @@
 use std::io::{BufWriter, ErrorKind, Write};
 use std::path::{Component, Path, PathBuf};
 
+use fleetfit_scheduler::disk::plain;
 use fleetfit_scheduler::query::TrialRow;
 use serde_json::json;
 
@@ -16,7 +17,6 @@ use crate::new_file::NewFile;
 use crate::output::{Printer, write_line};
 use crate::show::count;
 use crate::source::Source;
-use crate::submission::plain;
 use crate::table::{Columns, ParquetTable};
 
 /// `fleetfit export`.

@@ -3,13 +3,13 @@
 use std::sync::mpsc;
 use std::time::Duration;
 
+use fleetfit_scheduler::disk::plain;
 use fleetfit_scheduler::engine::{Capacity, Engine, Note, Outlets};
 use fleetfit_scheduler::journal::Journal;
 use fleetfit_trial_runner::devices::{Asked, Choice, Device};
 use fleetfit_trial_runner::runner::{Allowance, Provide, Runner};
 
 use crate::failure::Failure;
-use crate::submission::plain;
 
 /// How long a slot may take to notice that the study is over before the process ends without it.
 const FAREWELL: Duration = Duration::from_secs(7);

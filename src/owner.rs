@@ -8,6 +8,7 @@ use std::sync::mpsc::{self, Receiver};
 use std::time::Duration;
 
 use fleetfit_scheduler::api::{Api, Guard, Service, ServiceInfo};
+use fleetfit_scheduler::disk::plain;
 use fleetfit_scheduler::engine::EngineHandle;
 use fleetfit_scheduler::journal::Journal;
 use tokio::net::{TcpListener, UnixListener};
@@ -17,7 +18,6 @@ use crate::backup;
 use crate::failure::Failure;
 use crate::home;
 use crate::models;
-use crate::submission::plain;
 
 /// How long the last answers may take.
 const GOODBYE: Duration = Duration::from_secs(2);

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use fleetfit_scheduler::api::{self, Api, Component, Doors, Guard, RunnerView};
 use fleetfit_scheduler::blobs::Blobs;
 use fleetfit_scheduler::bus::{self, Bus, BusHandle, BusOptions};
+use fleetfit_scheduler::disk::plain;
 use fleetfit_scheduler::engine::{Capacity, Engine, EngineHandle, Note};
 use fleetfit_scheduler::journal::Journal;
 use fleetfit_scheduler::schedule::{Schedules, StoredSchedule, Ticker, Timestamp};
@@ -31,7 +32,6 @@ use crate::service::remote::{self, Later, Remote};
 use crate::service::{self, Service};
 use crate::source;
 use crate::standstill::Standstill;
-use crate::submission::plain;
 use crate::token;
 
 /// How long assignments may take to finish when the service is told to end.

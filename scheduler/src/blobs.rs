@@ -21,6 +21,8 @@ use std::time::{Duration, SystemTime};
 use fleetfit_search_spaces::material::is_digest;
 use fleetfit_search_spaces::wire::join::{Answer, BlobPiece, BlobRequest};
 
+use crate::disk::plain;
+
 /// The largest blob, in bytes.
 pub const MAX_BLOB_BYTES: u64 = 256 << 30;
 
@@ -70,7 +72,7 @@ pub enum BlobError {
         path: String,
     },
     /// The disk.
-    #[error("{path}: {source}")]
+    #[error("{path}: {}", plain(source))]
     Disk {
         /// What.
         path: String,
@@ -265,7 +267,7 @@ impl Incoming {
             return Err(BlobError::TooLarge { most: self.max_bytes });
         }
         self.hasher.update(piece);
-        self.file.write_all(piece).map_err(disk(&self.temp))
+        self.file.write_all(piece).map_err(disk(self.folder()))
     }
 
     /// The blob is whole: gives it its name, once it is on the disk. Returns how many bytes it has.
@@ -277,9 +279,16 @@ impl Incoming {
         }
         let read_only = Permissions::from_mode(0o444);
         self.file.set_permissions(read_only).map_err(disk(&self.temp))?;
-        self.file.sync_all().map_err(disk(&self.temp))?;
+        self.file.sync_all().map_err(disk(self.folder()))?;
         take_name(&self.temp, &self.path)?;
         Ok(self.n_bytes)
+    }
+}
+
+impl Incoming {
+    /// Where it arrives, which says more than its name there.
+    fn folder(&self) -> &Path {
+        self.temp.parent().unwrap_or(&self.temp)
     }
 }
 

@@ -19,6 +19,8 @@ use fleetfit_search_spaces::wire::join::{ANEW, Answer, Upload};
 use claim::Claim;
 use left::Left;
 
+use crate::disk::plain;
+
 /// The largest log: as much as is kept of it where it is written, with room for what is said about
 /// the rest.
 pub const MAX_LOG_BYTES: u64 = (10 << 20) + (64 << 10);
@@ -97,7 +99,7 @@ pub enum UploadError {
     #[error("{0} arrived damaged; {ANEW}")]
     Damaged(String),
     /// The disk.
-    #[error("{path}: {source}")]
+    #[error("{path}: {}", plain(source))]
     Disk {
         /// What.
         path: String,

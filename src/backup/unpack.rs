@@ -7,12 +7,12 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsE
 use std::path::{Path, PathBuf};
 
 use fleetfit_scheduler::backup::{self, BackupError};
+use fleetfit_scheduler::disk::plain;
 use fleetfit_scheduler::journal::{DamagedStudy, Journal};
 
 use super::archive::{ArchiveError, BLOBS, Reading, SERVICE_ID, STUDIES, What};
 use crate::failure::Failure;
 use crate::home;
-use crate::submission::plain;
 
 /// What a data directory is made of until it is whole, inside an empty one that cannot be replaced.
 const STAGING: &str = ".restoring";

@@ -1,5 +1,5 @@
 //! Trials as JSON: an array of objects, one object a line, or one object of columns, as pandas,
-//! Optuna's command line and our own write them.
+//! Optuna's command line, scikit-learn and our own write them.
 
 use fleetfit_search_spaces::Value;
 use serde_json::{Map, Value as Json};
@@ -14,9 +14,17 @@ pub(super) fn read(text: &str, wanted: Wanted<'_>) -> Result<Found, Fault> {
     let mut rows = Rows::new(wanted);
     match parsed(text) {
         Ok(Json::Array(items)) => items.iter().for_each(|item| push(item, &mut rows)),
-        Ok(Json::Object(map)) => match map.get("trials") {
-            Some(Json::Array(items)) => items.iter().for_each(|item| push(item, &mut rows)),
+        Ok(Json::Object(map)) => match (map.get("trials"), map.get("columns"), map.get("data")) {
+            (Some(Json::Array(items)), ..) => items.iter().for_each(|item| push(item, &mut rows)),
+            (_, Some(Json::Array(names)), Some(Json::Array(items))) => {
+                split(names, items, &mut rows);
+            }
+            // pandas' form with a schema.
+            (_, None, Some(Json::Array(items))) if map.contains_key("schema") => {
+                items.iter().for_each(|item| push(item, &mut rows));
+            }
             _ if map.values().all(Json::is_object) && !map.is_empty() => columns(&map, &mut rows),
+            _ if map.values().all(Json::is_array) && !map.is_empty() => lists(&map, &mut rows),
             _ => push(&Json::Object(map), &mut rows),
         },
         Ok(_) => rows.broken(),
@@ -105,6 +113,35 @@ fn columns(map: &Map<String, Json>, rows: &mut Rows<'_>) {
             }
         }
         rows.push(&names, &cells);
+    }
+}
+
+/// For each column a list, all of one length: as `cv_results_` of scikit-learn.
+fn lists(map: &Map<String, Json>, rows: &mut Rows<'_>) {
+    let n_rows = map.values().filter_map(Json::as_array).map(Vec::len).max().unwrap_or_default();
+    for row in 0..n_rows {
+        let cell =
+            |(name, column): (&String, &Json)| Some((name.clone(), column.get(row)?.clone()));
+        match map.iter().map(cell).collect() {
+            Some(cells) => push(&Json::Object(cells), rows),
+            None => rows.broken(),
+        }
+    }
+}
+
+/// pandas' form in parts: the names of the columns, and rows of cells.
+fn split(names: &[Json], items: &[Json], rows: &mut Rows<'_>) {
+    for item in items {
+        match item.as_array().filter(|cells| cells.len() == names.len()) {
+            Some(cells) => {
+                let named = names
+                    .iter()
+                    .zip(cells)
+                    .filter_map(|(name, cell)| Some((name.as_str()?.to_owned(), cell.clone())));
+                push(&Json::Object(named.collect()), rows);
+            }
+            None => rows.broken(),
+        }
     }
 }
 

@@ -98,6 +98,9 @@ fn what_is_wrong_with_a_schedule_is_said() {
     assert_eq!(over.refused(), (422, "problems".into()));
     let problem = over.json()["problems"][0].clone();
     assert_eq!((&problem["line"], &problem["path"]), (&json!(2), &json!("trigger.end_time")));
+    let empty = yaml(&place, "# nothing yet\n").json()["problems"][0].clone();
+    let said = ["allowed", "hint"].map(|key| empty[key].clone());
+    assert_eq!(said, [json!("a schedule"), json!("begin with name: weekly-demand")]);
     let gone = place.post("/api/v1/schedules/nighly/pause", &json!(null));
     assert_eq!(gone.refused(), (404, "unknown_schedule".into()));
     assert_eq!(place.get("/api/v1/schedules").ok()["items"], json!([]));
