@@ -109,6 +109,7 @@ pub(crate) fn create(
         parent: descent.parent,
         notices,
         learners: Some(GENERATION),
+        extent: material.extent(&submission.study),
     })?;
     source::record(journal, &name)
 }

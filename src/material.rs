@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use fleetfit_search_spaces::data::local_path;
-use fleetfit_search_spaces::{CommandTrial, Input, Notice, Work};
+use fleetfit_search_spaces::{CommandTrial, Extent, Input, Notice, Resource, Study, Work};
 use fleetfit_trial_runner::command::{self, CodeError, CodeSnapshot};
 use fleetfit_trial_runner::dataset::Dataset;
 
@@ -70,12 +70,39 @@ impl Material {
         })
     }
 
+    /// The most that any entity has to give out, where trials are given out by rungs.
+    pub(crate) fn extent(&self, study: &Study) -> Option<Extent> {
+        study.early_termination.as_ref()?.ladder.as_ref()?;
+        Some(self.dataset.as_ref()?.extent(study.data.as_ref()?))
+    }
+
     /// What is worth saying about the data, beside what is worth saying about the job.
     pub(crate) fn notices(&self, submission: &Submission) -> Vec<Notice> {
         let Some(dataset) = &self.dataset else { return Vec::new() };
-        let place = submission.job.problem_at("training_data", "", "", None).place;
-        let notice = |message: &String| Notice { place: place.clone(), message: message.clone() };
-        dataset.notices().iter().map(notice).collect()
+        let place = |key| submission.job.problem_at(key, "", "", None).place;
+        let of_data = place("training_data");
+        let notice = |message: &String| Notice { place: of_data.clone(), message: message.clone() };
+        let on_rungs = self.without_rungs(&submission.study);
+        let on_rungs =
+            on_rungs.map(|message| Notice { place: place("early_termination"), message });
+        dataset.notices().iter().map(notice).chain(on_rungs).collect()
+    }
+
+    /// That nobody has more than the first rung.
+    fn without_rungs(&self, study: &Study) -> Option<String> {
+        let extent = self.extent(study)?;
+        let ladder = study.early_termination.as_ref()?.ladder.as_ref()?;
+        if ladder.within(extent).is_some() {
+            return None;
+        }
+        let first = ladder.describe(ladder.rungs.get(..1)?);
+        Some(match ladder.resource {
+            Resource::Rows => format!(
+                "stops nobody: its first rung has {first}, and no fold learns from more than {}",
+                extent.rows
+            ),
+            _ => format!("stops nobody: it first looks after {first}, and there are no more"),
+        })
     }
 }
 

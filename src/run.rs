@@ -161,7 +161,7 @@ impl Session<'_> {
         let metric = study.objective.metric.clone();
         let open = OpenStudy {
             id: record.id,
-            study: study.clone(),
+            study: study.clone().within(record.head.extent),
             seed,
             n_entities,
             large: record.head.large.clone(),

@@ -141,6 +141,7 @@ impl Journal {
             parent: study.parent.clone(),
             notices: study.notices.clone(),
             learners: study.learners,
+            extent: study.extent,
         };
         let writer = self.writer();
         if self.store.has(Table::Names, study.name.as_bytes())? {
@@ -282,6 +283,9 @@ impl Journal {
         }
         let best = index.best.iter();
         writes.extend(best.map(|&(entity, value, number)| best_entry(id, entity, value, number)));
+        writes.extend(
+            index.without.iter().map(|entity| Write::remove(Table::Best, best_key(id, *entity))),
+        );
         writes.push(Write::put(Table::Summaries, id.key().to_vec(), json(&index.summary)?));
         self.store.commit(&writes)?;
         // Of a study that is over nothing is expected any more.
@@ -317,7 +321,11 @@ impl Prefix for StudyId {
 
 fn best_entry(id: StudyId, entity: u32, value: f64, configuration: u32) -> Write {
     let payload = [&value.to_be_bytes()[..], &configuration.to_be_bytes()].concat();
-    Write::put(Table::Best, [id.key(), entity.to_be_bytes()].concat(), payload)
+    Write::put(Table::Best, best_key(id, entity), payload)
+}
+
+fn best_key(id: StudyId, entity: u32) -> Vec<u8> {
+    [id.key(), entity.to_be_bytes()].concat()
 }
 
 fn model_entry(id: StudyId, refit: &Refit) -> Write {

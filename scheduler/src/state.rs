@@ -121,6 +121,8 @@ pub struct StudyState {
     /// Open configurations that were handed out.
     n_handed_out: u32,
     is_exhausted: bool,
+    /// Whether it is left in the middle, to be gone on with later.
+    is_left_off: bool,
     was_reopened: bool,
     /// Assignments below this number may have been stopped by the cancel before the study was
     /// resumed: that says nothing about their trials.
@@ -183,6 +185,7 @@ impl StudyState {
             large: Vec::new(),
             n_handed_out: 0,
             is_exhausted: false,
+            is_left_off: false,
             was_reopened: false,
             first_resumed: 0,
             first_adoptable: 0,
@@ -280,6 +283,7 @@ impl StudyState {
                 self.ended_by = None;
                 self.phase = Phase::Searching;
                 self.was_reopened = true;
+                self.standings.touch_unfinished();
                 self.standings.forget_open();
                 if let Some(stall) = &mut self.stall {
                     stall.restart();
@@ -296,13 +300,24 @@ impl StudyState {
     }
 
     /// An entity's best value, and the number of the configuration that reached it. Where the search
-    /// ended before any trial completed, of those that came furthest.
+    /// ended or was left off before any trial completed, of those that came furthest.
     pub fn best(&self, entity: u32) -> Option<(f64, u32)> {
-        let unfinished = || self.standings.unfinished(entity);
-        self.standings.best(entity).or_else(|| match self.phase {
-            Phase::Searching => None,
-            Phase::Refitting | Phase::Closed => unfinished(),
-        })
+        let unfinished = || self.standings.unfinished(entity).filter(|_| !self.is_searching());
+        self.standings.best(entity).or_else(unfinished)
+    }
+
+    /// Whether somebody who has not completed may yet do so.
+    fn is_searching(&self) -> bool {
+        self.phase == Phase::Searching && !self.is_left_off
+    }
+
+    /// Nothing is handed out until the study is started again: who came furthest stands in for those
+    /// who have not completed yet.
+    pub fn leave_off(&mut self) {
+        if self.phase == Phase::Searching {
+            self.is_left_off = true;
+            self.take_unfinished();
+        }
     }
 
     /// The configuration that is best over all entities: the one that completed for most of them,
@@ -315,10 +330,8 @@ impl StudyState {
         let goal = self.standings.goal();
         let best = open.chain(self.standings.shared());
         let best = best.min_by(|first, second| first.rank(second, goal));
-        best.or_else(|| match self.phase {
-            Phase::Searching => None,
-            Phase::Refitting | Phase::Closed => self.standings.shared_unfinished(),
-        })
+        let unfinished = || self.standings.shared_unfinished().filter(|_| !self.is_searching());
+        best.or_else(unfinished)
     }
 
     /// The settings of a configuration that is open, leads an entity, or is the shared best.
@@ -381,6 +394,12 @@ impl StudyState {
 
     fn start(&mut self, step: &mut Step) {
         self.forget_flight();
+        self.is_left_off = false;
+        if self.phase == Phase::Searching {
+            // Whoever stood in when it was left off does not any more.
+            self.take_unfinished();
+            self.standings.forget_open();
+        }
         if self.was_reopened {
             self.first_resumed = self.flight.next_number();
         }
@@ -439,9 +458,11 @@ impl StudyState {
         }
         let trial = TrialKey { configuration, entity };
         let Some(watch) = &mut self.watch else { return };
-        for (TrialKey { configuration, entity }, reason) in watch.report(trial, report) {
-            step.commands.push(Command::StopTrial { configuration, entity, reason });
-        }
+        let judged = match self.study.work {
+            Work::Command(_) => watch.report_of_program(trial, report),
+            _ => watch.report(trial, report),
+        };
+        step.commands.extend(judged.into_iter().map(stop_trial));
     }
 
     fn cancel(&mut self, step: &mut Step) {
@@ -532,6 +553,11 @@ impl StudyState {
             None
         }
     }
+}
+
+fn stop_trial((trial, reason): (TrialKey, String)) -> Command {
+    let TrialKey { configuration, entity } = trial;
+    Command::StopTrial { configuration, entity, reason }
 }
 
 fn is_path_searched(study: &Study) -> bool {

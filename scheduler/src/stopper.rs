@@ -18,7 +18,7 @@ use std::collections::BTreeMap;
 
 use fleetfit_search_spaces::early_termination::Policy;
 use fleetfit_search_spaces::trial::MAX_REPORTS;
-use fleetfit_search_spaces::{EarlyTermination, End, Goal, Outcome, Report};
+use fleetfit_search_spaces::{EarlyTermination, End, Goal, Outcome, Report, ValueRule};
 
 pub use bandit::{Bandit, Slack};
 pub use bracket::Brackets;
@@ -111,6 +111,8 @@ pub struct Watch {
     /// One for each bracket.
     rules: Vec<Box<dyn Stopper>>,
     running: BTreeMap<TrialKey, Curve>,
+    /// Programs that were told to end: after how many reports, and why.
+    stopped: BTreeMap<TrialKey, (usize, String)>,
 }
 
 impl Watch {
@@ -126,6 +128,7 @@ impl Watch {
             brackets: Brackets::new(&policy.policy),
             rules: for_policy(&policy.policy, schedule, goal),
             running: BTreeMap::new(),
+            stopped: BTreeMap::new(),
         }
     }
 
@@ -136,13 +139,12 @@ impl Watch {
             return Vec::new();
         };
         let mut passed: Vec<(u32, f64)> = Vec::new();
-        let finite = outcome.reports.iter().filter(|report| report.value.is_finite());
-        for (interval, report) in (1_u32..).zip(finite.take(MAX_REPORTS)) {
+        for (interval, loss) in (1_u32..).zip(self.losses(outcome)) {
             let is_looked_at =
                 self.schedule.looks_at(interval as usize) && rule.looks_at(interval as usize);
             let is_apart = passed.last().is_none_or(|(last, _)| interval - last > last / 4);
             if is_looked_at && is_apart {
-                passed.push((interval, self.goal.loss(report.value)));
+                passed.push((interval, loss));
             }
         }
         passed
@@ -189,6 +191,60 @@ impl Watch {
         judged.collect()
     }
 
+    /// The same of a program: one that is told to end has ended there. What it reports until it hears
+    /// of it counts for nothing.
+    pub fn report_of_program(
+        &mut self,
+        trial: TrialKey,
+        report: Report,
+    ) -> Vec<(TrialKey, String)> {
+        if self.stopped.contains_key(&trial) {
+            return Vec::new();
+        }
+        let mut judged = self.report(trial, report);
+        judged.retain(|(key, _)| !self.stopped.contains_key(key));
+        let interval = self.running.get(&trial).map_or(0, |curve| curve.losses.len());
+        for (key, reason) in &judged {
+            self.stopped.insert(*key, (interval, reason.clone()));
+            if let Some(curve) = self.running.get_mut(key) {
+                curve.losses.truncate(interval);
+            }
+        }
+        judged
+    }
+
+    /// Makes the end of a program what it would have been at the report after which it was told to
+    /// end. What it did until the word came is chance: whoever runs the same study again, one trial
+    /// at a time, would learn something else of it. Reports that nobody has heard are heard before.
+    /// Returns who else should end, and why.
+    pub fn cut(&mut self, outcome: &mut Outcome, rule: ValueRule) -> Vec<(TrialKey, String)> {
+        let trial = TrialKey { configuration: outcome.configuration, entity: outcome.entity };
+        let n_heard = self.running.get(&trial).map_or(0, |curve| curve.losses.len());
+        let places = counted(&outcome.reports);
+        let unheard = places.iter().skip(n_heard).filter_map(|place| outcome.reports.get(*place));
+        let mut others: Vec<(TrialKey, String)> =
+            unheard.flat_map(|report| self.report_of_program(trial, *report)).collect();
+        others.retain(|(other, _)| *other != trial);
+        let Some((interval, reason)) = self.stopped.get(&trial) else { return others };
+        let last = interval.checked_sub(1).and_then(|last| places.get(last));
+        outcome.reports.truncate(last.map_or(0, |last| last + 1));
+        let values = outcome.reports.iter().map(|report| report.value);
+        let loss = |value: &f64| self.goal.loss(*value);
+        let value = match rule {
+            ValueRule::Last => values.last(),
+            ValueRule::Best => values.min_by(|one, other| loss(one).total_cmp(&loss(other))),
+        };
+        outcome.end = End::Stopped { value, reason: reason.clone() };
+        outcome.further.clear();
+        others
+    }
+
+    /// The reports of an ended trial that count.
+    fn losses(&self, outcome: &Outcome) -> impl Iterator<Item = f64> {
+        let places = counted(&outcome.reports).into_iter();
+        places.filter_map(|place| Some(self.goal.loss(outcome.reports.get(place)?.value)))
+    }
+
     /// A trial ended: what its outcome says it reported takes the place of what was heard of it, so
     /// that a replay learns the same.
     pub fn ended(&mut self, outcome: &Outcome) {
@@ -196,24 +252,37 @@ impl Watch {
         if matches!(outcome.end, End::Failed { .. }) {
             return;
         }
-        let reports = outcome.reports.iter().take(MAX_REPORTS);
-        let finite = reports.filter(|report| report.value.is_finite());
-        let losses: Vec<f64> = finite.map(|report| self.goal.loss(report.value)).collect();
+        let losses: Vec<f64> = self.losses(outcome).collect();
         let bracket = self.brackets.of(outcome.configuration);
         if let Some(rule) = self.rules.get_mut(bracket).filter(|_| !losses.is_empty()) {
             rule.learn(&losses);
         }
     }
 
-    /// A trial begins anew: what was heard of it is forgotten.
+    /// A trial begins anew, or is nothing that others are measured by: what was heard of it is
+    /// forgotten.
     pub fn restarted(&mut self, trial: TrialKey) {
         self.running.remove(&trial);
+        self.stopped.remove(&trial);
     }
 
     /// Every running trial begins anew.
     pub fn restart_all(&mut self) {
         self.running.clear();
+        self.stopped.clear();
     }
+}
+
+/// Where, among a trial's reports, those are that count.
+fn counted(reports: &[Report]) -> Vec<usize> {
+    let mut last_step = None;
+    let finite = reports.iter().enumerate().filter(|(_, report)| report.value.is_finite());
+    let counted = finite.filter_map(|(place, report)| {
+        let is_next = last_step.is_none_or(|last| report.step > last);
+        last_step = if is_next { Some(report.step) } else { last_step };
+        is_next.then_some(place)
+    });
+    counted.take(MAX_REPORTS).collect()
 }
 
 /// The lowest loss; infinite for an empty curve.

@@ -263,7 +263,7 @@ fn studies_are_found_listed_and_deleted() {
     let model = Ok(ModelAddress { digest: "ab".repeat(32), pack: 3, offset: 9, length: 8 });
     let refit = Refit { entity: 2, configuration: 1, model };
     let summary = Summary { status: Status::Stopped, completed: 5, ..Summary::default() };
-    let index = Index { summary: summary.clone(), best: vec![(2, 0.25, 1)] };
+    let index = Index { summary: summary.clone(), best: vec![(2, 0.25, 1)], ..Index::default() };
     let facts = [Fact::Refitted { models: vec![refit.clone()] }];
     journal.append(id, &facts, &index).unwrap();
     drop(journal);

@@ -243,13 +243,14 @@ fn read_halving(
         return Some(EarlyTermination::by_rungs(policy, ladder));
     }
     let max_resource = match bounds.max {
-        None if min_resource > MAX_RESOURCE => {
+        None if min_resource >= MAX_RESOURCE => {
             let example = format!("max_resource: {}", min_resource.saturating_mul(81));
             fields.missing("max_resource", &example, findings);
             return None;
         }
         None => MAX_RESOURCE,
-        Some((at, _)) => at.count(min_resource, findings)?,
+        // No rung lies at the end of a trial, so that one has to lie before it.
+        Some((at, _)) => at.count(min_resource.saturating_add(1), findings)?,
     };
     let policy = Policy::Hyperband { min_resource, reduction_factor, max_resource };
     Some(EarlyTermination::by_rungs(policy, ladder))

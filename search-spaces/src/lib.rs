@@ -49,7 +49,7 @@ pub use configuration::{Configuration, Setting};
 pub use constraint::Constraint;
 pub use data::{DataSource, DataSpec, Folds, Forecasting, Task};
 pub use early_termination::EarlyTermination;
-pub use early_termination::ladder::{Amount, Ladder, Resource};
+pub use early_termination::ladder::{Amount, Extent, Ladder, Resource};
 pub use entity::EntityKey;
 pub use job::{Job, Judgement};
 pub use learner::Learner;

@@ -17,6 +17,7 @@ use crate::configuration::Configuration;
 use crate::constraint::Constraint;
 use crate::data::DataSpec;
 use crate::early_termination::EarlyTermination;
+use crate::early_termination::ladder::Extent;
 use crate::fields::{At, Fields};
 use crate::findings::{Findings, Mistake};
 use crate::limits::Limits;
@@ -90,6 +91,15 @@ impl Study {
     /// All objectives, in order.
     pub fn objectives(&self) -> impl Iterator<Item = &Objective> {
         std::iter::once(&self.objective).chain(&self.further_objectives)
+    }
+
+    /// The same once its data has been read: rungs that nobody stops short of are none.
+    #[must_use]
+    pub fn within(mut self, extent: Option<Extent>) -> Self {
+        if let (Some(early), Some(extent)) = (&mut self.early_termination, extent) {
+            early.ladder = early.ladder.as_ref().and_then(|ladder| ladder.within(extent));
+        }
+        self
     }
 }
 

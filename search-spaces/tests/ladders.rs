@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on says where")]
 
 use fleetfit_search_spaces::early_termination::Policy;
-use fleetfit_search_spaces::{Amount, Job, Ladder, Resource, Study};
+use fleetfit_search_spaces::{Amount, Extent, Job, Ladder, Resource, Study};
 
 const JOB: &str = "\
 type: sweep
@@ -130,6 +130,33 @@ fn races_and_azures_policies_look_after_folds() {
     assert_eq!(counts(&late, &[]), (Folds, vec![4]));
     let says = problem(&format!("{bandit}, delay_evaluation: 5}}"), &[]);
     assert!(says.contains("stops nobody"), "{says}");
+    assert!(says.contains("write delay_evaluation: 4 or less"), "{says}");
+    let says = problem(&format!("{bandit}, evaluation_interval: 2, delay_evaluation: 5}}"), &[]);
+    assert!(says.contains("write delay_evaluation: 4 or less"), "{says}");
+    let says = problem(&format!("{bandit}, evaluation_interval: 7}}"), &[]);
+    assert!(says.contains("write evaluation_interval: 1"), "{says}");
+}
+
+#[test]
+fn rungs_end_where_the_data_does() {
+    let within = |early: &str, changes: &[(&str, &str)], folds, rows| {
+        let study = study(&with(early, changes)).within(Some(Extent { folds, rows }));
+        let ladder = study.early_termination.unwrap().ladder;
+        ladder.map(|ladder| ladder.describe(&ladder.rungs))
+    };
+    let rows = "{type: hyperband, resource: rows, min_resource: 500}";
+    assert_eq!(within(rows, &[], 5, 4_800).unwrap(), "500, 1500, 4500 rows");
+    assert_eq!(within(rows, &[], 5, 4_500).unwrap(), "500, 1500 rows");
+    assert_eq!(within(rows, &[], 5, 500), None);
+    let auto = [("n_cross_validations: 5\n", "")];
+    let folds = "{type: hyperband, resource: folds}";
+    assert_eq!(within(folds, &auto, 10, 900).unwrap(), "1, 3, 9 folds");
+    assert_eq!(within(folds, &auto, 3, 9_000).unwrap(), "1 fold");
+    assert_eq!(within(folds, &auto, 1, 90_000), None);
+    let trees = "{type: asha, resource: estimators}";
+    assert_eq!(within(trees, &[], 1, 9).unwrap(), "13, 52 estimators");
+    let shares = "{type: asha, resource: rows}";
+    assert_eq!(within(shares, &[], 5, 100).unwrap(), "6.250 %, 25.000 % of the rows");
 }
 
 #[test]
@@ -148,6 +175,11 @@ fn check_says_where_the_rungs_are() {
         ),
         "{}",
         said("{type: asha, resource: estimators, max_resource: 500}")
+    );
+    let rows = said("{type: asha, resource: rows, min_resource: 200}");
+    assert!(
+        rows.ends_with("every trial on 200, 800 rows and so on, as far as a fold has more"),
+        "{rows}"
     );
     let one = "{type: fold_racing, min_folds: 3}";
     assert!(said(one).ends_with("after 3 folds of 5"), "{}", said(one));
@@ -239,4 +271,7 @@ fn trials_that_report_have_steps() {
     let racing = problem("{type: fold_racing}");
     assert!(racing.contains("only built-in learners can do"), "{racing}");
     assert!(problem("{type: asha, max_resource: 9}").contains("is not known"));
+    let same = problem("{type: hyperband, min_resource: 9, max_resource: 9}");
+    assert!(same.contains("max_resource is 9, but must be at least 10"), "{same}");
+    assert!(problem("{type: hyperband, min_resource: 81}").contains("max_resource"));
 }

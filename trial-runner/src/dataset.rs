@@ -27,6 +27,7 @@ use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
 
+use fleetfit_search_spaces::Extent;
 use fleetfit_search_spaces::data::{DataSource, DataSpec, Forecasting};
 use fleetfit_search_spaces::entity::EntityKey;
 
@@ -36,7 +37,7 @@ pub use keys::{KeyColumn, KeyKind};
 pub use prediction::Prediction;
 pub use table::header;
 
-use crate::folds::Marks;
+use crate::folds::{FoldPlan, Marks};
 use crate::frame::{
     FeatureColumn, FeatureSchema, FeatureValues, ForecastPlan, Frame, Holidays, Layout, Target,
     TimeKind, Timeline,
@@ -152,6 +153,20 @@ impl Dataset {
             .collect();
         large.sort_by_key(|&(n_rows, entity)| (std::cmp::Reverse(n_rows), entity));
         large.into_iter().take(MOST_LARGE).map(|(_, entity)| entity).collect()
+    }
+
+    /// The most that any entity has to give out.
+    pub fn extent(&self, spec: &DataSpec) -> Extent {
+        let plan = FoldPlan::of(spec);
+        let most = |one: Extent, other: Extent| Extent {
+            folds: one.folds.max(other.folds),
+            rows: one.rows.max(other.rows),
+        };
+        let own = |entity: usize| {
+            let (first, behind) = (self.offset(2 * entity), self.offset(2 * entity + 1));
+            plan.extent(behind.saturating_sub(first))
+        };
+        (0..self.entities.len()).map(own).fold(Extent { folds: 1, rows: 0 }, most)
     }
 
     /// The digest of the files' bytes, in hexadecimal.

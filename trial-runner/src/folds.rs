@@ -12,6 +12,7 @@ mod rolling;
 mod shuffled;
 mod thinned;
 
+use fleetfit_search_spaces::Extent;
 use fleetfit_search_spaces::data::{DataSpec, Folds, Task};
 use rand_pcg::Pcg64;
 use rand_pcg::rand_core::Rng;
@@ -96,6 +97,34 @@ impl FoldPlan {
             gap: forecasting.map_or(0, |f| f.gap),
         }
     }
+
+    /// What is asked for, where that depends on how many rows there are.
+    fn of_rows(&self, n_rows: usize) -> Folds {
+        match (&self.folds, n_rows) {
+            (Folds::Auto, _) if self.task == Task::Forecasting => Folds::Auto,
+            (Folds::Auto, 0..1_000) => Folds::Count(10),
+            (Folds::Auto, 1_000..=20_000) => Folds::Count(3),
+            (Folds::Auto, _) => Folds::HoldOut(0.1),
+            (folds, _) => folds.clone(),
+        }
+    }
+
+    /// The most folds that so many rows may be cut into, and the most of them that one learns from.
+    pub(crate) fn extent(&self, n_rows: usize) -> Extent {
+        let (n_folds, n_validate) = match self.of_rows(n_rows) {
+            Folds::Count(n_folds) if self.task != Task::Forecasting => {
+                let n_folds = (n_folds as usize).max(2).min(n_rows.max(1));
+                (n_folds, n_rows / n_folds)
+            }
+            Folds::HoldOut(share) => (1, shuffled::n_held_out(n_rows, share)),
+            Folds::Count(n_folds) => (n_folds as usize, 0),
+            Folds::Auto => (rolling::DEFAULT_FOLDS, 0),
+            Folds::Columns(columns) => (columns.len(), 0),
+            Folds::Given | Folds::OutOfBag => (1, 0),
+        };
+        let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+        Extent { folds: count(n_folds), rows: count(n_rows.saturating_sub(n_validate)) }
+    }
 }
 
 /// Why an entity's rows cannot be split. Its trials fail with this reason.
@@ -158,18 +187,16 @@ pub fn folds(
         Target::Number(_) | Target::Unknown => None,
     };
     let mut generator = generator(seed);
-    let folds = match (&plan.folds, n_rows) {
-        (Folds::Count(n_folds), _) => {
-            shuffled::k_fold(n_rows, classes, *n_folds as usize, &mut generator)
+    Ok(match plan.of_rows(n_rows) {
+        Folds::HoldOut(share) => {
+            vec![shuffled::hold_out(n_rows, classes, share, &mut generator)]
         }
-        (Folds::HoldOut(share), _) => {
-            vec![shuffled::hold_out(n_rows, classes, *share, &mut generator)]
+        Folds::Count(n_folds) => {
+            shuffled::k_fold(n_rows, classes, n_folds as usize, &mut generator)
         }
-        (_, 0..1_000) => shuffled::k_fold(n_rows, classes, 10, &mut generator),
-        (_, 1_000..=20_000) => shuffled::k_fold(n_rows, classes, 3, &mut generator),
-        _ => vec![shuffled::hold_out(n_rows, classes, 0.1, &mut generator)],
-    };
-    Ok(folds)
+        // They have returned.
+        Folds::Auto | Folds::Columns(_) | Folds::Given | Folds::OutOfBag => Vec::new(),
+    })
 }
 
 fn generator(seed: u64) -> Pcg64 {

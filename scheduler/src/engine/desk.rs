@@ -9,11 +9,11 @@ use fleetfit_search_spaces::{FromRunner, StudyId, ToRunner};
 
 use super::board::Board;
 use super::leases::forget_leases;
-use super::live::{Live, index, summarise};
+use super::live::{Live, index};
 use super::outside::AskError;
 use super::{Capacity, EngineError, Note, OpenStudy, Outlets, QueueError, Receipt, Stats};
 use crate::event::{Command, Event, Fact, Step};
-use crate::journal::{Index, Journal, JournalError, Status, Summary};
+use crate::journal::{Journal, JournalError, Status};
 use crate::state::Phase;
 
 /// How often a study's clock is looked at while nothing else happens.
@@ -288,11 +288,12 @@ impl Desk {
             if self.outlets.ends_runners {
                 (self.outlets.hint)(ToRunner::StopStudy { study, before, reason });
             }
-            let summary = Summary { status: Status::Interrupted, ..summarise(&live.state) };
+            live.state.leave_off();
+            let mut index = index(&mut live.state);
+            index.summary.status = Status::Interrupted;
             let elapsed = [Fact::Elapsed { elapsed_ms: live.elapsed_ms() }];
-            let index = Index { summary: summary.clone(), best: Vec::new() };
             self.journal.append(live.id, &elapsed, &index)?;
-            self.board.post(&live.name, summary);
+            self.board.post(&live.name, index.summary);
         }
         Ok(())
     }

@@ -147,7 +147,7 @@ impl Live {
 }
 
 /// Where a study stands, for its index.
-pub(super) fn summarise(state: &StudyState) -> Summary {
+fn summarise(state: &StudyState) -> Summary {
     let counts = state.counts();
     let status = match (state.phase(), state.ended_by()) {
         (Phase::Searching | Phase::Refitting, _) => Status::Running,
@@ -173,11 +173,14 @@ pub(super) fn summarise(state: &StudyState) -> Summary {
 
 /// What follows from what a study's state has just learnt.
 pub(crate) fn index(state: &mut StudyState) -> Index {
-    let touched = state.touched();
-    let best = touched.into_iter().filter_map(|entity| {
-        state.best(entity).map(|(value, configuration)| (entity, value, configuration))
-    });
-    Index { best: best.collect(), summary: summarise(state) }
+    let (mut best, mut without) = (Vec::new(), Vec::new());
+    for entity in state.touched() {
+        match state.best(entity) {
+            Some((value, configuration)) => best.push((entity, value, configuration)),
+            None => without.push(entity),
+        }
+    }
+    Index { best, without, summary: summarise(state) }
 }
 
 /// The state that a study's facts amount to.

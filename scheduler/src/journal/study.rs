@@ -4,7 +4,9 @@ use std::ffi::OsString;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
-use fleetfit_search_spaces::{Configuration, EntityKey, Job, Notice, Problems, Study, StudyId};
+use fleetfit_search_spaces::{
+    Configuration, EntityKey, Extent, Job, Notice, Problems, Study, StudyId,
+};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::event::EndedBy;
@@ -45,6 +47,8 @@ pub struct NewStudy {
     pub notices: Vec<Notice>,
     /// The generation of the built-in learners that it begins with.
     pub learners: Option<u32>,
+    /// The most that any of its entities has to give out.
+    pub extent: Option<Extent>,
 }
 
 /// A stored study.
@@ -103,6 +107,9 @@ pub struct StudyHead {
     /// made it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub learners: Option<u32>,
+    /// The most that any of its entities has to give out, where rungs may be of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub extent: Option<Extent>,
 }
 
 impl StudyRecord {
@@ -114,7 +121,7 @@ impl StudyRecord {
         for (path, value) in &self.head.sets {
             job.set(path, value).map_err(|problem| Problems(vec![problem]))?;
         }
-        job.study()
+        Ok(job.study()?.within(self.head.extent))
     }
 
     /// Whether it was ended because it did not improve, with configurations left to look on with.
@@ -207,6 +214,8 @@ pub struct Index {
     pub summary: Summary,
     /// Entities whose best changed: the entity, the metric's value, the configuration's number.
     pub best: Vec<(u32, f64, u32)>,
+    /// Entities that had one that does not count any more.
+    pub without: Vec<u32>,
 }
 
 /// Paths need not be text.

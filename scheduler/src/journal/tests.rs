@@ -238,7 +238,7 @@ fn a_study_that_was_running_is_interrupted_when_nobody_runs_it() {
     let (journal, id) = one_fact(dir.path());
     let other = journal.create(&study("done", 1)).unwrap();
     let summary = |status| Summary { status, completed: 3, ..Summary::default() };
-    let index = |status| Index { summary: summary(status), best: Vec::new() };
+    let index = |status| Index { summary: summary(status), ..Index::default() };
     journal.append(id, &[], &index(Status::Running)).unwrap();
     journal.append(other, &[], &index(Status::Completed)).unwrap();
     drop(journal);

@@ -210,6 +210,15 @@ impl Asked {
             let values = Some(held.values.clone());
             self.view(index, key.clone(), &held.ranked(), values)
         };
+        if front.is_empty() && self.record.summary.completed == 0 {
+            // Nobody completed: whoever came furthest stands in.
+            let furthest = match index {
+                Some(index) => self.raw_best(index)?,
+                None => self.record.summary.shared_best,
+            };
+            let furthest = furthest.into_iter().take(top);
+            return furthest.map(|own| self.view(index, key.clone(), &own, None)).collect();
+        }
         front.iter().take(top).map(view).collect()
     }
 

@@ -200,7 +200,7 @@ impl Fixture {
             shared_best: Some(Ranked { configuration: 7, value, completed }),
             ..Summary::default()
         };
-        let index = Index { summary, best: best.collect() };
+        let index = Index { summary, best: best.collect(), ..Index::default() };
         journal.append(id, &[Fact::Refitted { models: vec![refit] }], &index).unwrap();
         Self { _dir: dir, journal }
     }

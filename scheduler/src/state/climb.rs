@@ -117,12 +117,16 @@ impl Climb {
         rungs.zip(losses).collect()
     }
 
-    /// What an open trial has come to; none where that is nothing, or not one value.
+    /// What an open trial has come to; none where that is nothing, or breaks a bound.
     fn reached(&self, configuration: u32, entity: u32) -> Option<Unfinished> {
-        let (bracket, own) =
-            self.climber(configuration, entity).filter(|_| self.aims.are_plain())?;
+        let (bracket, own) = self.climber(configuration, entity)?;
         let value = own.rungs.last().copied().filter(|value| value.is_finite())?;
-        (!own.has_ended).then(|| Unfinished { rung: own.next_rung(&bracket), value })
+        let losses = match own.losses.last() {
+            Some(losses) => *losses,
+            None => Losses::new([self.aims.objectives[0].goal.loss(value)], 0.0),
+        };
+        let may_win = !own.has_ended && losses.is_feasible();
+        may_win.then(|| Unfinished { rung: own.next_rung(&bracket), value, losses })
     }
 
     /// The same of one that is stopped there.
@@ -152,6 +156,11 @@ impl Climb {
         let reason = format!("the study's timeout ran out {after}");
         let value = own.rungs.last().copied();
         Some(own.outcome(configuration, entity, End::Stopped { value, reason }))
+    }
+
+    /// How many models a trial was fitted on its way.
+    pub(super) fn fits(&self, configuration: u32, entity: u32) -> u32 {
+        self.climber(configuration, entity).map_or(0, |(_, own)| own.fits)
     }
 
     /// Whether a trial was at a rung.
@@ -407,6 +416,9 @@ impl StudyState {
     pub(super) fn apply_reached(&mut self, trial: &Reached) -> bool {
         let Some(climb) = &mut self.climb else { return false };
         let is_first = climb.take(trial);
+        if is_first {
+            self.counts.fits += u64::from(trial.fits);
+        }
         if is_first && self.phase != Phase::Searching {
             self.leave_unfinished(trial.configuration, trial.entity);
         }
@@ -501,7 +513,8 @@ impl StudyState {
             rungs: &own.rungs,
             folds: &own.folds,
             whole: own.whole,
-            losses: own.losses.get(at).copied().or(own.whole_losses),
+            // Whoever was stopped before counts as it was there.
+            losses: own.losses.get(at).copied().or(own.whole_losses).or(own.losses.last().copied()),
         });
         let stands: Vec<Stand<'_>> = stands.collect();
         let judged = climb.judge.judge(rung, at, n_folds, &stands);

@@ -4,11 +4,11 @@
 //! counts; nothing else does.
 
 use fleetfit_search_spaces::wire::Refit;
-use fleetfit_search_spaces::{Aims, End, Outcome};
+use fleetfit_search_spaces::{Aims, End, Outcome, Work};
 
 use super::flight::{self, MAX_DEATHS, Piece, Purpose};
 use super::standings::Leave;
-use super::{Phase, StudyState, tally};
+use super::{Phase, StudyState, stop_trial, tally};
 use crate::event::{Fact, Step};
 use crate::stopper::TrialKey;
 
@@ -28,6 +28,9 @@ impl StudyState {
             }
         };
         let mut first: Vec<Outcome> = outcomes.into_iter().map(own).collect();
+        if !is_stale {
+            self.cut_programs(&mut first, step);
+        }
         first.retain(|outcome| {
             let is_moot = is_stale && matches!(outcome.end, End::Stopped { .. });
             !is_moot && self.apply_outcome(outcome)
@@ -39,6 +42,21 @@ impl StudyState {
         }
         self.judge(step);
         self.drop_if_done(assignment);
+    }
+
+    /// Programs that were told to end have ended there, whatever they did until they heard of it.
+    fn cut_programs(&mut self, outcomes: &mut [Outcome], step: &mut Step) {
+        if self.phase != Phase::Searching || !matches!(self.study.work, Work::Command(_)) {
+            return;
+        }
+        let rule = self.study.objective.value;
+        for outcome in outcomes {
+            let is_open = self.is_open(outcome.configuration, outcome.entity);
+            if let Some(watch) = self.watch.as_mut().filter(|_| is_open) {
+                let others = watch.cut(outcome, rule);
+                step.commands.extend(others.into_iter().map(stop_trial));
+            }
+        }
     }
 
     /// What took how long, in an assignment's trials.
@@ -74,10 +92,16 @@ impl StudyState {
         }
         let mean = open.tally.is_complete().then(|| open.tally.mean());
         *count += 1;
+        let mut fits = outcome.fits;
         if let Some(climb) = &mut self.climb {
             let (number, entity) = (outcome.configuration, outcome.entity);
+            // Those of its rungs are counted.
+            fits = fits.saturating_sub(climb.fits(number, entity));
             if let Some(unfinished) = climb.unfinished(outcome) {
                 self.standings.leave_unfinished(number, entity, (Leave::Stopped, unfinished));
+                if self.phase != Phase::Searching {
+                    self.standings.touch(entity);
+                }
             }
             climb.end(outcome);
         }
@@ -85,7 +109,10 @@ impl StudyState {
             // Whoever failed is nobody's best for want of a better one.
             self.take_unfinished();
         }
-        self.counts.fits += u64::from(outcome.fits);
+        self.counts.fits += u64::from(fits);
+        if matches!(outcome.end, End::Completed { .. }) {
+            self.standings.forget_unfinished(outcome.entity);
+        }
         if let Some(value) = value {
             let number = outcome.configuration;
             self.standings.complete(number, outcome.entity, value, &outcome.further);
@@ -115,7 +142,14 @@ impl StudyState {
             }
         }
         if let Some(watch) = &mut self.watch {
-            watch.ended(outcome);
+            let (configuration, entity) = (outcome.configuration, outcome.entity);
+            match outcome.end {
+                // It broke a bound, and whoever is worse by one metric may yet win.
+                End::Completed { .. } if value.is_none() => {
+                    watch.restarted(TrialKey { configuration, entity });
+                }
+                _ => watch.ended(outcome),
+            }
         }
         true
     }

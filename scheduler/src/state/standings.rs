@@ -11,6 +11,7 @@ use fleetfit_search_spaces::{Aims, Configuration, Goal};
 use serde::{Deserialize, Serialize};
 
 use super::tally::{Bitmap, Mean};
+use crate::sampler::Losses;
 
 /// Marks an entity without a best.
 const NOBODY: u32 = u32::MAX;
@@ -49,11 +50,14 @@ fn compare(first: f64, second: f64) -> Ordering {
     first.partial_cmp(&second).unwrap_or(Ordering::Equal)
 }
 
-/// Less is better: who came further, then the lower loss, then the lower number.
-fn order(one: &(u32, Unfinished), other: &(u32, Unfinished), goal: Goal) -> Ordering {
+/// Less is better: who came further, then the lower losses, the first one first, then the lower
+/// number.
+fn order(one: &(u32, Unfinished), other: &(u32, Unfinished)) -> Ordering {
     let by_rung = other.1.rung.cmp(&one.1.rung);
-    let by_loss = compare(goal.loss(one.1.value), goal.loss(other.1.value));
-    by_rung.then(by_loss).then(one.0.cmp(&other.0))
+    let losses = one.1.losses.all().iter().zip(other.1.losses.all());
+    let by_losses = losses.map(|(own, other)| compare(*own, *other));
+    let by_losses = by_losses.fold(Ordering::Equal, Ordering::then);
+    by_rung.then(by_losses).then(one.0.cmp(&other.0))
 }
 
 #[derive(Clone, Debug)]
@@ -69,6 +73,8 @@ pub(super) struct Unfinished {
     /// How far it came; nobody came less far to more.
     pub(super) rung: usize,
     pub(super) value: f64,
+    /// In each objective.
+    pub(super) losses: Losses,
 }
 
 /// By entity: a configuration and what it had come to.
@@ -94,6 +100,8 @@ pub(super) struct Standings {
     touched: Vec<u32>,
     is_touched: Bitmap,
     shared: Option<Ranked>,
+    /// The entities for which something has completed, whatever bounds it breaks.
+    has_completed: Bitmap,
     /// Of entities for which nothing has completed, the best of those that were stopped furthest.
     stopped: Furthest,
     /// The same of those that were open when the search ended.
@@ -114,6 +122,7 @@ impl Standings {
             touched: Vec::new(),
             is_touched: Bitmap::default(),
             shared: None,
+            has_completed: Bitmap::default(),
             stopped: BTreeMap::new(),
             open: BTreeMap::new(),
             known: BTreeMap::new(),
@@ -166,11 +175,16 @@ impl Standings {
         if leader != NOBODY {
             self.let_go(leader);
         }
+        self.touch(entity);
+    }
+
+    /// A trial completed, whether it may win or not: nobody who did not stands in any more.
+    pub(super) fn forget_unfinished(&mut self, entity: u32) {
+        self.has_completed.insert(entity as usize);
         for unfinished in [self.stopped.remove(&entity), self.open.remove(&entity)] {
-            unfinished.into_iter().for_each(|(own, _)| self.let_go(own));
-        }
-        if self.is_touched.insert(slot) {
-            self.touched.push(entity);
+            let Some((own, _)) = unfinished else { continue };
+            self.let_go(own);
+            self.touch(entity);
         }
     }
 
@@ -182,7 +196,7 @@ impl Standings {
         (how, reached): (Leave, Unfinished),
     ) {
         let slot = entity as usize;
-        if self.leaders.get(slot).is_none_or(|leader| *leader != NOBODY) {
+        if slot >= self.leaders.len() || self.has_completed.contains(slot) {
             return;
         }
         let furthest = match how {
@@ -190,28 +204,36 @@ impl Standings {
             Leave::Open => &mut self.open,
         };
         let own = (number, reached);
-        let is_behind = |held: &(u32, Unfinished)| order(&own, held, self.goal) != Ordering::Less;
+        let is_behind = |held: &(u32, Unfinished)| order(&own, held) != Ordering::Less;
         if furthest.get(&entity).is_some_and(is_behind) {
             return;
         }
         let before = furthest.insert(entity, own);
         self.hold(number);
         before.into_iter().for_each(|(own, _)| self.let_go(own));
-        if self.is_touched.insert(slot) {
-            self.touched.push(entity);
+        if how == Leave::Open {
+            self.touch(entity);
         }
     }
 
     /// Those that were open go on, or ended, or are looked at anew.
     pub(super) fn forget_open(&mut self) {
-        for (own, _) in std::mem::take(&mut self.open).into_values() {
+        for (entity, (own, _)) in std::mem::take(&mut self.open) {
             self.let_go(own);
+            self.touch(entity);
+        }
+    }
+
+    /// What is said of an entity's best has to be said anew.
+    pub(super) fn touch(&mut self, entity: u32) {
+        if self.is_touched.insert(entity as usize) {
+            self.touched.push(entity);
         }
     }
 
     fn furthest(&self, entity: u32) -> Option<&(u32, Unfinished)> {
         let both = self.stopped.get(&entity).into_iter().chain(self.open.get(&entity));
-        both.min_by(|one, other| order(one, other, self.goal))
+        both.min_by(|one, other| order(one, other))
     }
 
     /// The entities of which something is left.
@@ -244,9 +266,7 @@ impl Standings {
     /// Every entity without a best whose trials came anywhere is told anew.
     pub(super) fn touch_unfinished(&mut self) {
         for entity in self.left() {
-            if self.is_touched.insert(entity as usize) {
-                self.touched.push(entity);
-            }
+            self.touch(entity);
         }
     }
 
@@ -354,7 +374,9 @@ mod tests {
         for number in 0..6 {
             standings.open(number, Configuration::default());
         }
-        let at = |rung, value| (Leave::Stopped, Unfinished { rung, value });
+        let unfinished =
+            |rung, value| Unfinished { rung, value, losses: Losses::new([value], 0.0) };
+        let at = |rung, value| (Leave::Stopped, unfinished(rung, value));
         for (number, reached) in (0..).zip([at(0, 1.0), at(1, 5.0), at(1, 4.0), at(0, 0.5)]) {
             standings.leave_unfinished(number, 0, reached);
             standings.close(number, mean(0.0, 0));
@@ -364,12 +386,13 @@ mod tests {
         assert_eq!((standings.shared_unfinished(), standings.best(0)), (Some(shared), None));
         assert_eq!(standings.known.keys().copied().collect::<Vec<_>>(), [2, 4, 5]);
         // Whoever was open when the search ended counts until it goes on.
-        standings.leave_unfinished(4, 0, (Leave::Open, Unfinished { rung: 2, value: 9.0 }));
+        standings.leave_unfinished(4, 0, (Leave::Open, unfinished(2, 9.0)));
         assert_eq!(standings.unfinished(0), Some((9.0, 4)));
         standings.forget_open();
         assert_eq!(standings.unfinished(0), Some((4.0, 2)));
-        standings.leave_unfinished(4, 0, (Leave::Open, Unfinished { rung: 2, value: 9.0 }));
+        standings.leave_unfinished(4, 0, (Leave::Open, unfinished(2, 9.0)));
         standings.complete(5, 0, 99.0, &[]);
+        standings.forget_unfinished(0);
         assert_eq!((standings.unfinished(0), standings.best(0)), (None, Some((99.0, 5))));
         standings.leave_unfinished(4, 0, at(3, 0.0));
         assert_eq!(standings.unfinished(0), None);

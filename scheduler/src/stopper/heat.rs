@@ -132,6 +132,13 @@ pub struct Stand<'a> {
     pub losses: Option<Losses>,
 }
 
+impl Stand<'_> {
+    /// Whether it may be what others are measured by: whoever breaks a bound does not win.
+    fn may_win(&self) -> bool {
+        self.losses.is_none_or(|losses| losses.is_feasible())
+    }
+}
+
 /// The rule.
 #[derive(Clone, Debug)]
 pub struct Judge {
@@ -244,11 +251,12 @@ impl Judge {
             .collect();
         let means: Vec<f64> =
             losses.iter().map(|own| own.as_deref().map_or(f64::INFINITY, mean)).collect();
-        let leader = (0..means.len()).min_by(|&a, &b| means[a].total_cmp(&means[b]));
-        let Some(leading) = leader.and_then(|leader| losses[leader].as_deref()) else {
+        let may_win = (0..means.len()).filter(|&own| stands[own].may_win());
+        let leader = may_win.min_by(|&a, &b| means[a].total_cmp(&means[b]));
+        let leading = leader.and_then(|leader| Some((means[leader], losses[leader].as_deref()?)));
+        let Some((best, leading)) = leading else {
             return vec![None; stands.len()];
         };
-        let best = means.iter().copied().fold(f64::INFINITY, f64::min);
         let judged = losses.iter().zip(&means).map(|(own, own_mean)| {
             let differences = own.as_ref()?.iter().zip(leading).map(|(own, best)| own - best);
             let sure = sureness(&differences.collect::<Vec<_>>(), n_folds);
@@ -284,7 +292,8 @@ impl Judge {
             })
             .collect();
         let judged = curves.iter().enumerate().map(|(own, curve)| {
-            let others = curves.iter().enumerate().filter(|(other, _)| *other != own);
+            let others = curves.iter().enumerate();
+            let others = others.filter(|(other, _)| *other != own && stands[*other].may_win());
             let others: Vec<&[f64]> = others.map(|(_, curve)| curve.as_slice()).collect();
             let mut rules = for_policy(&self.termination.policy, schedule, self.goal);
             let curve = curve.get(..n)?;
@@ -475,6 +484,31 @@ mod tests {
             .map(|folds| Stand { rungs: &[], folds: &folds[..1], whole: None, losses: None })
             .collect();
         assert!(judge.judge(0, 0, 5, &few).iter().all(Option::is_none));
+    }
+
+    #[test]
+    fn who_breaks_a_bound_is_no_measure_for_others() {
+        let all = [[1.0, 1.1, 1.0, 1.1], [2.0, 2.1, 2.0, 2.1], [3.0, 3.1, 3.0, 3.1]];
+        // The best of all is too slow.
+        let violations = [1.0, 0.0, 0.0];
+        let stands: Vec<Stand<'_>> = all
+            .iter()
+            .zip(violations)
+            .map(|(folds, violation)| {
+                let losses = Some(Losses::new([folds[0]], violation));
+                Stand { rungs: &[], folds, whole: None, losses }
+            })
+            .collect();
+        let truncation = Policy::TruncationSelection { percentage: 50 };
+        let racing = Policy::FoldRacing { confidence: 0.9 };
+        for policy in [racing, Policy::BanditFactor(0.2), Policy::MedianStopping, truncation] {
+            let judge = judge(policy, ladder(Resource::Folds, &[1, 2, 3, 4]), Goal::Minimize);
+            let judged = judge.judge(3, 3, 5, &stands);
+            let stopped: Vec<bool> = judged.iter().map(Option::is_some).collect();
+            assert_eq!(stopped, [false, false, true], "{judged:?}");
+            let nobody: Vec<Stand<'_>> = stands.iter().take(1).cycle().take(2).copied().collect();
+            assert!(judge.judge(3, 3, 5, &nobody).iter().all(Option::is_none));
+        }
     }
 
     #[test]

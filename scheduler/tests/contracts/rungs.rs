@@ -5,11 +5,12 @@ use std::collections::BTreeMap;
 
 use fleetfit_scheduler::state::{Phase, StudyState};
 use fleetfit_scheduler::{Command, EndedBy, Event, Fact, Step};
+use fleetfit_search_spaces::constraint::Side;
 use fleetfit_search_spaces::early_termination::Policy;
 use fleetfit_search_spaces::wire::{Assignment, Refit};
 use fleetfit_search_spaces::{
-    Algorithm, Amount, AssignmentTask, EarlyTermination, End, Improvement, Ladder, Least, Outcome,
-    Reached, Resource, Study,
+    Aims, Algorithm, Amount, AssignmentTask, Constraint, EarlyTermination, End, Goal, Improvement,
+    Ladder, Least, Objective, Outcome, Reached, Resource, Study,
 };
 
 use super::studies::{choice, parameter, space, study, unit};
@@ -49,8 +50,15 @@ fn trials(assignment: &Assignment) -> Vec<(u32, u32)> {
     trials.collect()
 }
 
-fn completed((configuration, entity): (u32, u32), value: f64) -> Outcome {
-    let (reports, further) = (Vec::new(), Vec::new());
+/// The same in all of the study's metrics.
+fn values(study: &Study, configuration: u32, entity: u32, part: u32) -> Vec<f64> {
+    let metrics = (0..).take(Aims::of(study).metrics.len());
+    metrics.map(|metric| value(configuration + 3 * metric, entity, part)).collect()
+}
+
+fn completed((configuration, entity): (u32, u32), values: &[f64]) -> Outcome {
+    let (reports, further) = (Vec::new(), values[1..].to_vec());
+    let value = values[0];
     let (fits, started_ms, ended_ms) = (N_FOLDS, 1, 2);
     let end = End::Completed { value };
     Outcome { configuration, entity, end, fits, started_ms, ended_ms, reports, further }
@@ -59,8 +67,12 @@ fn completed((configuration, entity): (u32, u32), value: f64) -> Outcome {
 /// What a runner tells of an assignment.
 fn told(study: &Study, given: &Assignment) -> Event {
     let assignment = given.key.number;
-    let mean = |values: &[f64]| values.iter().sum::<f64>() / values.len() as f64;
-    let all = |own, entity| (0..N_FOLDS).map(|fold| value(own, entity, fold)).collect::<Vec<_>>();
+    let values = |(own, entity): (u32, u32), part| values(study, own, entity, part);
+    let means = |trial| -> Vec<f64> {
+        let folds: Vec<Vec<f64>> = (0..N_FOLDS).map(|fold| values(trial, fold)).collect();
+        let sum = |metric| folds.iter().map(|fold: &Vec<f64>| fold[metric]).sum::<f64>();
+        (0..folds[0].len()).map(|metric| sum(metric) / f64::from(N_FOLDS)).collect()
+    };
     match &given.task {
         AssignmentTask::Refit(_) => {
             let trials = trials(given).into_iter();
@@ -73,7 +85,7 @@ fn told(study: &Study, given: &Assignment) -> Event {
         }
         AssignmentTask::Try(_) => {
             let trials = trials(given).into_iter();
-            let outcomes = trials.map(|trial| completed(trial, mean(&all(trial.0, trial.1))));
+            let outcomes = trials.map(|trial| completed(trial, &means(trial)));
             Event::Ended { assignment, outcomes: outcomes.collect() }
         }
         AssignmentTask::Climb { after, rung, .. } => {
@@ -83,16 +95,18 @@ fn told(study: &Study, given: &Assignment) -> Event {
             let is_of_folds = ladder.resource == Resource::Folds;
             if !is_of_folds && *rung >= ladder.top() {
                 let trials = trials(given).into_iter();
-                let outcomes = trials.map(|trial| completed(trial, value(trial.0, trial.1, 9)));
+                let outcomes = trials.map(|trial| completed(trial, &values(trial, 9)));
                 return Event::Ended { assignment, outcomes: outcomes.collect() };
             }
             let reached = trials(given).into_iter().map(|(configuration, entity)| {
-                let folds = after.map_or(0, up_to)..up_to(*rung);
+                let folds = after.map_or(0, up_to) as u32..up_to(*rung) as u32;
+                let fits = if is_of_folds { folds.len() as u32 } else { 1 };
+                let of = |part| values((configuration, entity), part);
                 let values = match is_of_folds {
-                    true => all(configuration, entity)[folds].to_vec(),
-                    false => vec![value(configuration, entity, u32::from(*rung))],
+                    true => folds.flat_map(of).collect(),
+                    false => of(u32::from(*rung)),
                 };
-                let (rung, fits) = (*rung, values.len() as u32);
+                let rung = *rung;
                 let (n_folds, started_ms, ended_ms) = (N_FOLDS, 1, 2);
                 Reached { configuration, entity, rung, values, n_folds, fits, started_ms, ended_ms }
             });
@@ -441,5 +455,48 @@ fn patience_ends_at_the_same_bracket_however_many_run_at_once() {
         };
         let one = result(1);
         assert!([3, 7, 40].into_iter().all(|at_once| result(at_once) == one));
+    }
+}
+
+/// The sobol study with a second objective, which is made large, and a bound on a third metric.
+fn bounded(early: EarlyTermination) -> Study {
+    let mut study = sobol(early, 16);
+    let second =
+        Objective { metric: "size".into(), goal: Goal::Maximize, ..study.objective.clone() };
+    study.further_objectives = vec![second];
+    study.constraints = vec![Constraint { metric: "ms".into(), side: Side::AtMost, bound: 9.0 }];
+    study
+}
+
+#[test]
+fn with_several_objectives_and_bounds_who_came_furthest_stays_as_well() {
+    for resource in [Resource::Folds, Resource::Estimators] {
+        let study = bounded(asha(4, resource));
+        let aims = Aims::of(&study);
+        let mut state = started(&study, 1);
+        let mut reached = Vec::new();
+        let mut n_fits = 0;
+        for _ in 0..5 {
+            let assignment = dispatched(&state.handle(Event::Wanted { assignments: 1 })).remove(0);
+            let event = told(&study, &assignment);
+            if let Event::Reached { trials, .. } = &event {
+                n_fits += trials.iter().map(|own| u64::from(own.fits)).sum::<u64>();
+                let feasible =
+                    trials.iter().filter(|own| aims.keeps(own.values[0], &own.values[1..]));
+                reached.extend(feasible.map(|own| (own.values[0], own.configuration)));
+            }
+            state.handle(event);
+            state.handle(released(&assignment));
+        }
+        assert_eq!(state.best(0), None, "the search goes on");
+        let best = reached.into_iter().min_by(|one, other| one.0.total_cmp(&other.0));
+        assert!(best.is_some_and(|best| best.0 > 0.0), "{best:?}");
+        state.touched();
+        state.leave_off();
+        assert_eq!((state.best(0), state.touched()), (best, vec![0]));
+        state.handle(Event::Started);
+        assert_eq!((state.best(0), state.touched()), (None, vec![0]), "it goes on");
+        state.handle(Event::Cancelled);
+        assert_eq!((state.best(0), state.counts().fits), (best, n_fits));
     }
 }

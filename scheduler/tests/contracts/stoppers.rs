@@ -1,6 +1,6 @@
 use fleetfit_scheduler::stopper::{TrialKey, Watch};
 use fleetfit_search_spaces::early_termination::Policy;
-use fleetfit_search_spaces::{EarlyTermination, End, Goal, Outcome, Report};
+use fleetfit_search_spaces::{EarlyTermination, End, Goal, Outcome, Report, ValueRule};
 
 const ALL: [Policy; 4] = [
     Policy::BanditFactor(0.2),
@@ -229,4 +229,45 @@ fn it_does_not_matter_who_reports_first() {
             assert_eq!(stopped.into_iter().collect::<Vec<_>>(), [5], "{policy:?} {order:?}");
         }
     }
+}
+
+#[test]
+fn what_a_program_reports_after_the_word_counts_for_nothing() {
+    let report = |step, value| Report { step, value };
+    for policy in ALL.iter().chain(&HALVING) {
+        // However many reports came before it was heard, and whether it ended by itself.
+        let result = |n_late: usize, end: End| {
+            let mut watch = learned(watch(policy, Goal::Minimize, 1, 0));
+            let values: Vec<f64> = (0..20).map(|step| 50.0 - f64::from(step)).collect();
+            let stops: Vec<usize> = (0..20)
+                .filter(|&place| {
+                    let told = report(place as u64 + 1, values[place]);
+                    !watch.report_of_program(trial(99), told).is_empty()
+                })
+                .collect();
+            let [at] = stops[..] else { panic!("{policy:?}: {stops:?}") };
+            let mut outcome = outcome(99, end, &values[..(at + 1 + n_late).min(20)]);
+            assert!(watch.cut(&mut outcome, ValueRule::Best).is_empty());
+            assert_eq!(outcome.reports.len(), at + 1);
+            let End::Stopped { value, .. } = &outcome.end else { panic!("{outcome:?}") };
+            assert_eq!(*value, Some(values[at]));
+            watch.ended(&outcome);
+            let later = stopped_at(watch, 5.5);
+            (outcome, later)
+        };
+        let stopped = || End::Stopped { value: Some(1.0), reason: "it was told to".into() };
+        let first = result(0, stopped());
+        assert_eq!(result(3, stopped()), first);
+        assert_eq!(result(9, End::Completed { value: 31.0 }), first);
+    }
+    // Where the end comes before the reports, they are judged all the same.
+    let mut watch = learned(watch(&Policy::MedianStopping, Goal::Minimize, 1, 0));
+    let mut unheard = outcome(99, End::Completed { value: 60.0 }, &[60.0; 3]);
+    watch.cut(&mut unheard, ValueRule::Last);
+    assert!(matches!(unheard.end, End::Stopped { value: Some(60.0), .. }), "{unheard:?}");
+    assert_eq!(unheard.reports.len(), 1);
+    let mut good = outcome(98, End::Completed { value: 0.5 }, &[0.5; 3]);
+    let before = good.clone();
+    watch.cut(&mut good, ValueRule::Last);
+    assert_eq!(good, before);
 }

@@ -24,7 +24,7 @@ fn group(trials: Range<u32>, entities: u32) -> (Vec<Fact>, Index) {
     let summary = Summary { completed: u64::from(trials.end), ..Summary::default() };
     let last = trials.end - entities.min(trials.end - trials.start)..trials.end;
     let best = last.map(|trial| (trial % entities, value(trial), trial / entities));
-    let index = Index { summary, best: best.collect() };
+    let index = Index { summary, best: best.collect(), ..Index::default() };
     let mut facts = Vec::new();
     for trial in trials {
         let (number, entity) = (trial / entities, trial % entities);

@@ -31,7 +31,7 @@ fn appends_until_it_is_killed() {
     let mut next = check(&journal, &mut best);
     let mut out = std::io::stdout();
     loop {
-        let mut index = Index { summary: summary(next + 1), best: Vec::new() };
+        let mut index = Index { summary: summary(next + 1), ..Index::default() };
         let (facts, improved) = group(next);
         index.best.extend(improved);
         if let Err(error) = journal.append(id, &facts, &index) {

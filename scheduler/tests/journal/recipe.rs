@@ -171,6 +171,6 @@ impl<'a> Writer<'a> {
             shared_best: state.shared_best(),
             unfitted: state.unfitted(),
         };
-        self.journal.append(self.id, facts, &Index { summary, best }).unwrap();
+        self.journal.append(self.id, facts, &Index { summary, best, ..Index::default() }).unwrap();
     }
 }

@@ -181,7 +181,9 @@ fn an_earlier_study_is_found_by_its_name() {
     }
     let summary =
         Summary { status: Status::Completed, completed: 20, proposed: 20, ..Summary::default() };
-    journal.append(id, &facts, &Index { summary, best: vec![(0, 0.0, 0)] }).unwrap();
+    journal
+        .append(id, &facts, &Index { summary, best: vec![(0, 0.0, 0)], ..Index::default() })
+        .unwrap();
     let read = |name: &str, digest: Option<&str>| {
         let study = study(SPACE, &format!("start_from: {name}"));
         warm::gather(&study, 3, &Sources { journal: Some(&journal), file: &file, digest })

@@ -52,6 +52,15 @@ pub struct Ladder {
     pub rungs: Vec<Amount>,
 }
 
+/// The most that any entity of a study has to give out: known once its data has been read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Extent {
+    /// Folds.
+    pub folds: u32,
+    /// Rows that one of its folds learns from.
+    pub rows: u32,
+}
+
 impl Resource {
     /// Its name in job files.
     pub fn name(self) -> &'static str {
@@ -94,6 +103,22 @@ impl Ladder {
     pub fn top(&self) -> u8 {
         // There are no more than `MAX_RUNGS`.
         u8::try_from(self.rungs.len()).unwrap_or(u8::MAX)
+    }
+
+    /// The rungs that lie below what there is; none where no rung does. Whoever knows all of them
+    /// takes what comes after the last one that is left for all there is, as it is.
+    pub fn within(&self, extent: Extent) -> Option<Self> {
+        let most = match self.resource {
+            Resource::Folds => extent.folds,
+            Resource::Rows => extent.rows,
+            Resource::Estimators => return Some(self.clone()),
+        };
+        let is_below = |rung: &&Amount| match rung {
+            Amount::Count(count) => *count < most,
+            Amount::Share(_) => true,
+        };
+        let rungs: Vec<Amount> = self.rungs.iter().take_while(is_below).copied().collect();
+        (!rungs.is_empty()).then_some(Self { resource: self.resource, rungs })
     }
 
     /// In words: `2 and 4 folds`.
@@ -177,11 +202,28 @@ impl Means<'_> {
                 "stops nobody: there is no rung before the last{whole} {}",
                 resource.name()
             );
-            findings.problem(at, Mistake::new(says, "a rung").hint(self.hint(resource)));
+            let hint = match (steps, most) {
+                // The rule stands for its resource, and looks too late.
+                (Steps::Every { interval, .. }, Some(n @ 2..)) if interval < n => {
+                    let last = (n - 1) / interval.max(1) * interval.max(1);
+                    format!("write delay_evaluation: {last} or less")
+                }
+                (Steps::Every { .. }, Some(2..)) => "write evaluation_interval: 1".to_owned(),
+                _ => self.hint(resource),
+            };
+            findings.problem(at, Mistake::new(says, "a rung").hint(hint));
             return None;
         }
         let whole = most.map_or_else(String::new, |n| format!(" of {n}"));
-        let says = format!("looks at every trial after {}{whole}", ladder.describe(&ladder.rungs));
+        let is_open = resource == Resource::Rows && bounds.min.is_some() && bounds.max.is_none();
+        let says = match ladder.rungs.as_slice() {
+            // How many of them there are depends on the rows, which are not counted yet.
+            [first, second, ..] if is_open => {
+                let rungs = format!("{first}, {second} rows and so on, as far as a fold has more");
+                format!("looks at every trial on {rungs}")
+            }
+            rungs => format!("looks at every trial after {}{whole}", ladder.describe(rungs)),
+        };
         findings.notice(at, &says);
         Some(ladder)
     }

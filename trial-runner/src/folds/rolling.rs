@@ -10,7 +10,7 @@ use fleetfit_search_spaces::data::Folds;
 use super::{Fold, FoldError, FoldPlan, Marks};
 
 /// Folds where `n_cross_validations` says `auto` or nothing.
-const DEFAULT_FOLDS: usize = 3;
+pub(super) const DEFAULT_FOLDS: usize = 3;
 
 pub(super) fn folds(plan: &FoldPlan, marks: &Marks, n_rows: usize) -> Result<Vec<Fold>, FoldError> {
     let time = marks.time.as_deref().ok_or(FoldError::NoTime)?;

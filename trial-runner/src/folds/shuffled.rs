@@ -35,8 +35,7 @@ pub(super) fn hold_out(
     share: f64,
     generator: &mut Pcg64,
 ) -> Fold {
-    let n_validate = (n_rows as f64 * share).round() as usize;
-    let n_validate = n_validate.clamp(1, n_rows - 1);
+    let n_validate = n_held_out(n_rows, share);
     // Rows taken at equal distances out of the classes laid end to end hold each class's share.
     let mut validates = vec![false; n_rows];
     for (position, row) in dealt(n_rows, classes, generator).into_iter().enumerate() {
@@ -46,6 +45,12 @@ pub(super) fn hold_out(
     }
     let (validate, train) = (0_u32..).take(n_rows).partition(|&row| validates[row as usize]);
     Fold { train, validate }
+}
+
+/// How many rows a hold-out validates on.
+pub(super) fn n_held_out(n_rows: usize, share: f64) -> usize {
+    let n_validate = (n_rows as f64 * share).round() as usize;
+    n_validate.min(n_rows.saturating_sub(1)).max(1)
 }
 
 /// All rows, shuffled; with classes, one class after the other.
