@@ -9,6 +9,7 @@ use fleetfit_trial_runner::devices::{Asked, Choice, Device};
 use fleetfit_trial_runner::runner::{Allowance, Provide, Runner};
 
 use crate::failure::Failure;
+use crate::home;
 use crate::submission::plain;
 
 /// How long a slot may take to notice that the study is over before the process ends without it.
@@ -24,7 +25,7 @@ pub(crate) fn slots(asked: Option<u16>) -> usize {
 /// where nobody installed a driver.
 pub(crate) fn device(asked: Asked, say: impl Fn(&str)) -> Result<Device, Failure> {
     let hint = "write --device auto or --device cpu; fleetfit devices tells what is here";
-    let choice = asked.find().map_err(|message| Failure::asked(message, hint))?;
+    let choice = asked.find(&home::kernels()).map_err(|message| Failure::asked(message, hint))?;
     match &choice {
         Choice { no_card_because: Some(reason), has_driver: true, .. } => {
             say(&format!("no graphics card is used: {reason}"));

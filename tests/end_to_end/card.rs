@@ -41,6 +41,8 @@ fn with_card(mut command: Command, place: &Place, driver: &str) -> Command {
         .env("KERNELS", folder())
         .env("SHIM", repository("trial-runner/src/cuda/shim"))
         .env("DRIVER", driver)
+        .env("XDG_CACHE_HOME", place.path("user-cache"))
+        .env("COMPILED", place.path("compiled"))
         .env("FIRST", place.path("first"))
         .env("HOLD", place.path("hold"))
         .env("LAUNCHES", place.path("launches"));
@@ -48,7 +50,11 @@ fn with_card(mut command: Command, place: &Place, driver: &str) -> Command {
 }
 
 fn n_launches(place: &Place) -> usize {
-    std::fs::read_to_string(place.path("launches")).unwrap_or_default().lines().count()
+    n_lines(place, "launches")
+}
+
+fn n_lines(place: &Place, name: &str) -> usize {
+    std::fs::read_to_string(place.path(name)).unwrap_or_default().lines().count()
 }
 
 fn job(name: &str) -> String {
@@ -110,6 +116,7 @@ fn a_card_finds_what_the_processor_finds_whatever_becomes_of_it() {
         assert_eq!(found(&place, name), expected, "{name}");
         assert!(n_launches(&place) > n_before, "{name}");
         n_before = n_launches(&place);
+        assert_eq!(n_lines(&place, "compiled"), 1, "{name}: what was compiled is kept");
     }
 }
 

@@ -8,12 +8,13 @@
 
 pub(crate) mod boost;
 mod card;
-mod ets;
+pub(crate) mod ets;
 mod fill;
+mod kept;
 mod linear;
 pub(crate) mod machine;
 mod nvrtc;
-mod theta;
+pub(crate) mod theta;
 
 #[cfg(test)]
 pub(crate) mod shim;

@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::ffi::c_void;
+use std::path::Path;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use cudarc::driver::result::{self, launch_kernel};
@@ -18,6 +19,7 @@ use cudarc::driver::{CudaContext, CudaFunction, CudaSlice, CudaStream, DevicePtr
 use cudarc::nvrtc::Ptx;
 
 use super::boost::Limits;
+use super::kept::Kept;
 use super::machine::{Buffer, Defines, Fault, Grid, Kernel, Word};
 use super::nvrtc;
 use crate::devices::Card as About;
@@ -29,6 +31,7 @@ pub(crate) struct Card {
     queue: Arc<CudaStream>,
     /// Compute capability, as 90 for 9.0.
     architecture: u32,
+    kept: Kept,
     /// What was compiled and loaded, or why it cannot be: for all queues.
     loaded: Arc<Mutex<HashMap<String, Result<CudaFunction, Fault>>>>,
 }
@@ -97,8 +100,9 @@ pub(crate) fn cards() -> Result<Vec<About>, String> {
 }
 
 impl Card {
-    /// Begins to use a card, by its number. The driver must be here.
-    pub(super) fn open(number: usize) -> Result<Self, Fault> {
+    /// Begins to use a card, by its number; compiled kernels are kept in a folder. The driver must be
+    /// here.
+    pub(super) fn open(number: usize, kernels: &Path) -> Result<Self, Fault> {
         let context = CudaContext::new(number).map_err(fault)?;
         // SAFETY: memory is used by the queue that it was made for alone, so nobody needs the events
         // that order several.
@@ -106,7 +110,8 @@ impl Card {
         let queue = context.new_stream().map_err(fault)?;
         let (major, minor) = context.compute_capability().map_err(fault)?;
         let architecture = (major * 10 + minor).unsigned_abs();
-        Ok(Self { context, queue, architecture, loaded: Arc::default() })
+        let kept = Kept::of(kernels);
+        Ok(Self { context, queue, architecture, kept, loaded: Arc::default() })
     }
 
     /// Another queue of the same card: what it launches runs beside what this one does.
@@ -116,6 +121,7 @@ impl Card {
             context: Arc::clone(&self.context),
             queue: self.context.new_stream().map_err(fault)?,
             architecture: self.architecture,
+            kept: self.kept.clone(),
             loaded: Arc::clone(&self.loaded),
         })
     }
@@ -237,8 +243,17 @@ impl Card {
     }
 
     fn load(&self, kernel: &Kernel, defines: Defines<'_>) -> Result<CudaFunction, Fault> {
-        let compiled = nvrtc::compile(kernel, defines, self.architecture)?;
-        let module = self.context.load_module(Ptx::from_binary(compiled.code)).map_err(fault)?;
+        let options = nvrtc::options(self.architecture, defines).join(" ");
+        let made_of = [kernel.source, nvrtc::HEADER, &options, &nvrtc::version()?];
+        let code = match self.kept.find(&made_of) {
+            Some(code) => code,
+            None => {
+                let code = nvrtc::compile(kernel, defines, self.architecture)?.code;
+                self.kept.keep(&made_of, &code);
+                code
+            }
+        };
+        let module = self.context.load_module(Ptx::from_binary(code)).map_err(fault)?;
         module.load_function(kernel.name).map_err(fault)
     }
 }
