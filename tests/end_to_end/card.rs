@@ -41,6 +41,8 @@ fn with_card(mut command: Command, place: &Place, driver: &str) -> Command {
         .env("KERNELS", folder())
         .env("SHIM", repository("trial-runner/src/cuda/shim"))
         .env("DRIVER", driver)
+        .env("XDG_CACHE_HOME", place.path("user-cache"))
+        .env("COMPILED", place.path("compiled"))
         .env("FIRST", place.path("first"))
         .env("HOLD", place.path("hold"))
         .env("LAUNCHES", place.path("launches"));
@@ -48,7 +50,11 @@ fn with_card(mut command: Command, place: &Place, driver: &str) -> Command {
 }
 
 fn n_launches(place: &Place) -> usize {
-    std::fs::read_to_string(place.path("launches")).unwrap_or_default().lines().count()
+    n_lines(place, "launches")
+}
+
+fn n_lines(place: &Place, name: &str) -> usize {
+    std::fs::read_to_string(place.path(name)).unwrap_or_default().lines().count()
 }
 
 fn job(name: &str) -> String {
@@ -110,6 +116,7 @@ fn a_card_finds_what_the_processor_finds_whatever_becomes_of_it() {
         assert_eq!(found(&place, name), expected, "{name}");
         assert!(n_launches(&place) > n_before, "{name}");
         n_before = n_launches(&place);
+        assert_eq!(n_lines(&place, "compiled"), 1, "{name}: what was compiled is kept");
     }
 }
 
@@ -154,10 +161,15 @@ fn a_runner_whose_card_is_lost_begins_anew_and_nothing_is_done_twice() {
     let view = fleet.submit("job.yaml", &job("survivor"));
     assert_eq!(view["trials"], json!({"completed": TRIALS, "stopped": 0, "failed": 0}), "{view}");
     assert_once(&fleet.lines(&["trials", "survivor"]), TRIALS);
+    eventually("the runner is there again", PATIENCE, || {
+        fleet.runners[0].said().matches("takes work").count() == 2
+    });
     let said = fleet.runners[0].said();
     assert_eq!(said.matches("beginning anew").count(), 1, "{said}");
-    assert_eq!(said.matches("takes work").count(), 2, "{said}");
-    assert!(n_launches(&fleet.place) > 2, "the new process uses the card");
+    let n_before = n_launches(&fleet.place);
+    let view = fleet.submit("job.yaml", &job("successor"));
+    assert_eq!(view["trials"], json!({"completed": TRIALS, "stopped": 0, "failed": 0}), "{view}");
+    assert!(n_launches(&fleet.place) > n_before, "the new process uses the card");
     let (_, runners) = fleet.ask("GET", "/api/v1/runners", None);
     let devices = runners["items"].as_array().into_iter().flatten().map(|one| &one["device"]);
     assert!(devices.clone().any(|device| device == "cuda:0 (Imagined Card, 3.0 GiB)"), "{runners}");
@@ -168,7 +180,9 @@ fn a_card_that_is_lost_again_and_again_is_left_alone() {
     let mut fleet = Fleet::without_runners(Deployment::Nats, &[]);
     fleet.place.write("sales.csv", &panel(STORES, 60));
     let at = runner(&mut fleet, "lost");
-    fleet.place.write("job.yaml", &job("orphaned"));
+    // More than the processor does until the runner looks.
+    let long = job("orphaned").replace("[5, 8]", "[400, 800]");
+    fleet.place.write("job.yaml", &long);
     fleet.json(&["submit", "job.yaml"]);
     let mut code = None;
     eventually("the runner gives up", PATIENCE, || {

@@ -8,15 +8,16 @@
 
 pub(crate) mod boost;
 mod card;
-mod ets;
+pub(crate) mod ets;
 mod fill;
 mod forest;
+mod kept;
 mod linear;
 pub(crate) mod machine;
 pub(crate) mod measure;
 mod nvrtc;
 mod pool;
-mod theta;
+pub(crate) mod theta;
 mod turns;
 
 #[cfg(test)]

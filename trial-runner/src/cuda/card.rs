@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::ffi::c_void;
+use std::path::Path;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use cudarc::driver::result::{self, launch_kernel};
@@ -13,11 +14,12 @@ use cudarc::driver::sys::CUdevice_attribute::{
     CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_MULTIPROCESSOR as PROCESSOR_SHARED,
     CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT as PROCESSORS,
 };
-use cudarc::driver::sys::{self, CUfunction_attribute_enum, CUresult};
+use cudarc::driver::sys::{self, CUfunction_attribute_enum, CUmemPool_attribute, CUresult};
 use cudarc::driver::{CudaContext, CudaFunction, CudaSlice, CudaStream, DevicePtr, DriverError};
 use cudarc::nvrtc::Ptx;
 
 use super::boost::Limits;
+use super::kept::Kept;
 use super::machine::{Buffer, Defines, Fault, Grid, Kernel, Word};
 use super::nvrtc;
 use crate::devices::Card as About;
@@ -29,6 +31,7 @@ pub(crate) struct Card {
     queue: Arc<CudaStream>,
     /// Compute capability, as 90 for 9.0.
     architecture: u32,
+    kept: Kept,
     /// What was compiled and loaded, or why it cannot be: for all queues.
     loaded: Arc<Mutex<HashMap<String, Result<CudaFunction, Fault>>>>,
 }
@@ -99,16 +102,20 @@ pub(crate) fn cards() -> Result<Vec<About>, String> {
 }
 
 impl Card {
-    /// Begins to use a card, by its number. The driver must be here.
-    pub(super) fn open(number: usize) -> Result<Self, Fault> {
+    /// Begins to use a card, by its number; compiled kernels are kept in a folder. The driver must be
+    /// here.
+    pub(super) fn open(number: usize, kernels: &Path) -> Result<Self, Fault> {
         let context = CudaContext::new(number).map_err(fault)?;
         // SAFETY: memory is used by the queue that it was made for alone, so nobody needs the events
         // that order several.
         unsafe { context.disable_event_tracking() };
+        // Without it allocations take longer, and nothing else.
+        let _ = keep_memory(&context);
         let queue = context.new_stream().map_err(fault)?;
         let (major, minor) = context.compute_capability().map_err(fault)?;
         let architecture = (major * 10 + minor).unsigned_abs();
-        Ok(Self { context, queue, architecture, loaded: Arc::default() })
+        let kept = Kept::of(kernels);
+        Ok(Self { context, queue, architecture, kept, loaded: Arc::default() })
     }
 
     /// Another queue of the same card: what it launches runs beside what this one does.
@@ -118,6 +125,7 @@ impl Card {
             context: Arc::clone(&self.context),
             queue: self.context.new_stream().map_err(fault)?,
             architecture: self.architecture,
+            kept: self.kept.clone(),
             loaded: Arc::clone(&self.loaded),
         })
     }
@@ -239,9 +247,33 @@ impl Card {
     }
 
     fn load(&self, kernel: &Kernel, defines: Defines<'_>) -> Result<CudaFunction, Fault> {
-        let compiled = nvrtc::compile(kernel, defines, self.architecture)?;
-        let module = self.context.load_module(Ptx::from_binary(compiled.code)).map_err(fault)?;
+        let options = nvrtc::options(self.architecture, defines).join(" ");
+        let made_of = [kernel.source, nvrtc::HEADER, &options, &nvrtc::version()?];
+        let code = match self.kept.find(&made_of) {
+            Some(code) => code,
+            None => {
+                let code = nvrtc::compile(kernel, defines, self.architecture)?.code;
+                self.kept.keep(&made_of, &code);
+                code
+            }
+        };
+        let module = self.context.load_module(Ptx::from_binary(code)).map_err(fault)?;
         module.load_function(kernel.name).map_err(fault)
+    }
+}
+
+/// Has the driver keep memory that was given back for whoever asks next, up to a quarter of all: by
+/// itself it takes it away whenever a queue is waited for.
+fn keep_memory(context: &CudaContext) -> Result<(), DriverError> {
+    if !context.has_async_alloc() {
+        return Ok(());
+    }
+    let mut most = context.total_mem()? as u64 / 4;
+    let threshold = CUmemPool_attribute::CU_MEMPOOL_ATTR_RELEASE_THRESHOLD;
+    // SAFETY: the device is the context's, and the driver reads a number of 64 bits before it returns.
+    unsafe {
+        let pool = result::device::get_default_mem_pool(context.cu_device())?;
+        result::mem_pool::set_attribute(pool, threshold, (&raw mut most).cast())
     }
 }
 

@@ -4,6 +4,8 @@
 //! queue, so it sees what was put before and what earlier launches wrote, and [`Machine::take`] waits
 //! for it.
 
+use std::path::Path;
+
 use super::boost::Limits;
 use super::card::{Card, Slab};
 #[cfg(test)]
@@ -68,9 +70,10 @@ pub(crate) enum Fault {
 }
 
 impl Machine {
-    /// Begins to use a card, by its number. The driver must be here.
-    pub(crate) fn open(number: usize) -> Result<Self, Fault> {
-        Card::open(number).map(Self::Card)
+    /// Begins to use a card, by its number; compiled kernels are kept in a folder. The driver must be
+    /// here.
+    pub(crate) fn open(number: usize, kernels: &Path) -> Result<Self, Fault> {
+        Card::open(number, kernels).map(Self::Card)
     }
 
     /// The same machine with another queue. Memory stays with the queue that it was made for.

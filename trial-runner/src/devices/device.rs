@@ -6,6 +6,7 @@
 //! nothing any more, and everything goes on on the processor.
 
 use std::fmt;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
@@ -48,7 +49,9 @@ pub struct Choice {
 #[derive(Debug)]
 struct Found {
     about: Card,
-    open: fn(&Card) -> Result<Machine, Fault>,
+    /// Where compiled kernels are kept.
+    kernels: PathBuf,
+    open: fn(&Card, &Path) -> Result<Machine, Fault>,
     /// None where it cannot be opened.
     machine: OnceLock<Option<Machine>>,
     /// Queues that no thread uses.
@@ -74,8 +77,8 @@ pub(crate) struct Seat<'a> {
 }
 
 impl Asked {
-    /// Looks for the device.
-    pub fn find(self) -> Result<Choice, String> {
+    /// Looks for the device. Compiled kernels are kept in a folder.
+    pub fn find(self, kernels: &Path) -> Result<Choice, String> {
         let number = match self {
             Self::Cpu => return Ok(Choice::default()),
             Self::Auto => None,
@@ -91,7 +94,7 @@ impl Asked {
                 Ok(Choice { device: Device(None), no_card_because: Some(reason), has_driver })
             }
             (None, Ok(cards)) => {
-                let device = Device(cards.into_iter().next().map(Found::new));
+                let device = Device(cards.into_iter().next().map(|card| Found::new(card, kernels)));
                 Ok(Choice { device, no_card_because: None, has_driver })
             }
             (Some(number), Err(reason)) => Err(format!("cuda:{number} cannot be used: {reason}")),
@@ -99,7 +102,7 @@ impl Asked {
                 let name = Self::Cuda(number).to_string();
                 match cards.iter().find(|card| card.device == name) {
                     Some(card) => {
-                        let device = Device(Some(Found::new(card.clone())));
+                        let device = Device(Some(Found::new(card.clone(), kernels)));
                         Ok(Choice { device, no_card_because: None, has_driver })
                     }
                     None => Err(format!("there is no {name}: this machine has {}", listed(&cards))),
@@ -201,7 +204,7 @@ impl Device {
     /// The shim, which tests may have fail.
     #[cfg(test)]
     pub(crate) fn on(shim: Shim) -> Self {
-        let device = Self::opened_by(|_| Err(Fault::Lost("it is open".into())));
+        let device = Self::opened_by(|_, _| Err(Fault::Lost("it is open".into())));
         if let Some(found) = &device.0 {
             found.machine.set(Some(Machine::Shim(shim))).unwrap();
         }
@@ -209,7 +212,7 @@ impl Device {
     }
 
     #[cfg(test)]
-    fn opened_by(open: fn(&Card) -> Result<Machine, Fault>) -> Self {
+    fn opened_by(open: fn(&Card, &Path) -> Result<Machine, Fault>) -> Self {
         let about = Card {
             device: "cuda:0".into(),
             name: "Shim".into(),
@@ -218,30 +221,35 @@ impl Device {
             compute_capability: "9.0".into(),
             driver: "13.0".into(),
         };
-        Self(Some(Found::with(about, open)))
+        Self(Some(Found::with(about, PathBuf::new(), open)))
     }
 }
 
 impl Found {
-    fn new(about: Card) -> Arc<Self> {
-        Self::with(about, |about| {
+    fn new(about: Card, kernels: &Path) -> Arc<Self> {
+        Self::with(about, kernels.to_owned(), |about, kernels| {
             let number = about.device.trim_start_matches("cuda:").parse().unwrap_or_default();
-            Machine::open(number)
+            Machine::open(number, kernels)
         })
     }
 
-    fn with(about: Card, open: fn(&Card) -> Result<Machine, Fault>) -> Arc<Self> {
+    fn with(
+        about: Card,
+        kernels: PathBuf,
+        open: fn(&Card, &Path) -> Result<Machine, Fault>,
+    ) -> Arc<Self> {
         let (machine, idle, lost, news) = Default::default();
-        Arc::new(Self { about, open, machine, idle, lost, news })
+        Arc::new(Self { about, kernels, open, machine, idle, lost, news })
     }
 
     /// Another queue; none where the card cannot be used.
     fn queue(&self) -> Option<Machine> {
         let machine = self.machine.get_or_init(|| {
             // A driver that lacks something makes cudarc panic.
-            let opened = caught(|| (self.open)(&self.about)).unwrap_or_else(|panic| {
-                Err(Fault::Lost(panic.message().unwrap_or("its driver fails").to_owned()))
-            });
+            let opened =
+                caught(|| (self.open)(&self.about, &self.kernels)).unwrap_or_else(|panic| {
+                    Err(Fault::Lost(panic.message().unwrap_or("its driver fails").to_owned()))
+                });
             opened.inspect_err(|fault| self.lose(&fault.to_string())).ok()
         });
         let queue = caught(|| machine.as_ref().map(Machine::beside)).ok().flatten()?;
@@ -326,7 +334,7 @@ mod tests {
 
     #[test]
     fn the_processor_is_always_there() {
-        let choice = Asked::Cpu.find().unwrap();
+        let choice = Asked::Cpu.find(Path::new("")).unwrap();
         assert_eq!(choice.device.to_string(), "cpu");
         assert_eq!(choice.no_card_because, None);
         assert!(choice.device.seat(4).is_none() && choice.device.lost().is_none());
@@ -334,13 +342,13 @@ mod tests {
 
     #[test]
     fn a_card_that_does_not_open_is_told_of_once() {
-        let device = Device::opened_by(|_| Err(Fault::Lost("no context".into())));
+        let device = Device::opened_by(|_, _| Err(Fault::Lost("no context".into())));
         assert_eq!(device.to_string(), "cuda:0 (Shim, 1.0 GiB)");
         assert!(device.seat(1).is_none() && device.seat(1).is_none());
         assert_eq!(device.lost(), Some("the device is lost: no context"));
         assert_eq!(device.news().len(), 1);
         assert!(device.news().is_empty());
-        let broken = Device::opened_by(|_| panic!("a symbol is missing"));
+        let broken = Device::opened_by(|_, _| panic!("a symbol is missing"));
         assert!(broken.seat(1).is_none());
         assert!(broken.lost().unwrap().contains("a symbol is missing"));
     }

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 
 use fleetfit_search_spaces::Learner;
 
-use super::{Fit, FitError, Hear, Heard, Trainer, Trials, gradient_boosting};
+use super::{Fit, FitError, Hear, Heard, Trainer, Trials, forecast, gradient_boosting};
 use crate::cuda::boost::Limits;
 use crate::cuda::machine::{Fault, Machine};
 use crate::model::{Model, Predictions};
@@ -37,7 +37,10 @@ pub(crate) struct Ahead<'a> {
 impl Ask<'_> {
     /// Whether a device knows anything of a learner.
     pub(crate) fn knows(learner: Learner) -> bool {
-        matches!(learner, Learner::GradientBoosting)
+        matches!(
+            learner,
+            Learner::GradientBoosting | Learner::ExponentialSmoothing | Learner::Theta
+        )
     }
 
     /// Tries all entities' candidates, until told to stop. What was told before a fault counts.
@@ -49,6 +52,9 @@ impl Ask<'_> {
     ) -> Result<(), Fault> {
         match learner {
             Learner::GradientBoosting => gradient_boosting::ask(self, all, told),
+            Learner::ExponentialSmoothing | Learner::Theta => {
+                forecast::ask(self, learner, all, told)
+            }
             _ => Ok(()),
         }
     }
