@@ -12,9 +12,12 @@ mod ets;
 mod fill;
 mod forest;
 mod linear;
+mod logistic;
 pub(crate) mod machine;
+mod mlp;
 mod nvrtc;
 mod pool;
+mod queue;
 mod theta;
 mod turns;
 

@@ -3,7 +3,7 @@
 use super::machine::{Fault, Grid, Kernel, Machine, Word, pack, unpack};
 use super::nvrtc;
 use super::shim::Shim;
-use super::{boost, ets, forest, linear, theta};
+use super::{boost, ets, forest, linear, logistic, mlp, theta};
 use crate::boost::exp::exp;
 
 /// Sums e^x in groups, with shared memory, barriers and shuffles.
@@ -133,7 +133,15 @@ fn shipped() -> Vec<(String, Kernel, Specialised)> {
         let name = format!("boost {word} {}", shape.depth);
         (name, boost::KERNEL, boost::defines(shape).to_vec())
     });
-    let others = [forest::shipped(), linear::shipped(), ets::shipped(), theta::shipped()].concat();
+    let others = [
+        forest::shipped(),
+        linear::shipped(),
+        logistic::shipped(),
+        mlp::shipped(),
+        ets::shipped(),
+        theta::shipped(),
+    ]
+    .concat();
     let others = others.into_iter().map(|(kernel, defines)| {
         let values = defines.iter().map(|(_, value)| format!(" {value}"));
         (format!("{}{}", kernel.name, values.collect::<String>()), kernel, defines)
