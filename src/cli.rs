@@ -4,6 +4,7 @@ use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum, value_parser};
+use fleetfit_trial_runner::devices::Asked;
 
 use crate::nats::NatsArgs;
 
@@ -77,7 +78,8 @@ Examples:
     #[command(after_help = "\
 Examples:
   fleetfit runner --nats nats://nats:4222
-  fleetfit runner --nats nats://nats:4222 --slots 8 --allow-commands")]
+  fleetfit runner --nats nats://nats:4222 --slots 8 --allow-commands
+  fleetfit runner --nats nats://nats:4222 --device cuda:1      one runner for each graphics card")]
     Runner(Box<RunnerArgs>),
     /// Send a job to a service, with the code and the data that it names.
     #[command(after_help = "\
@@ -212,9 +214,21 @@ pub(crate) struct RunArgs {
     /// The job.
     #[command(flatten)]
     pub(crate) job: JobArgs,
+    /// What trains in this process.
+    #[command(flatten)]
+    pub(crate) power: PowerArgs,
+}
+
+/// What trains.
+#[derive(Clone, Copy, Debug, Args)]
+pub(crate) struct PowerArgs {
     /// How many trials train at once in this process [default: the number of cores].
     #[arg(long, value_name = "N", value_parser = value_parser!(u16).range(1..=4096))]
     pub(crate) slots: Option<u16>,
+    /// What models are trained on: auto (a graphics card where there is one), cpu, or a card, as
+    /// cuda:0.
+    #[arg(long, env = "FLEETFIT_DEVICE", value_name = "DEVICE", default_value_t)]
+    pub(crate) device: Asked,
 }
 
 /// How to serve.
@@ -233,9 +247,9 @@ pub(crate) struct ServeArgs {
     /// Another name under which the service is asked (repeatable).
     #[arg(long, value_name = "NAME")]
     pub(crate) allow_host: Vec<String>,
-    /// How many trials train at once in this process [default: the number of cores].
-    #[arg(long, value_name = "N", value_parser = value_parser!(u16).range(1..=4096))]
-    pub(crate) slots: Option<u16>,
+    /// What trains in this process.
+    #[command(flatten)]
+    pub(crate) power: PowerArgs,
     /// Run programs too, although other machines can send jobs.
     #[arg(long)]
     pub(crate) allow_commands: bool,
@@ -277,9 +291,9 @@ pub(crate) struct RunnerArgs {
     /// NATS, where services and runners meet.
     #[command(flatten)]
     pub(crate) nats: NatsArgs,
-    /// How many trials train at once [default: the number of cores].
-    #[arg(long, value_name = "N", value_parser = value_parser!(u16).range(1..=4096))]
-    pub(crate) slots: Option<u16>,
+    /// What trains here.
+    #[command(flatten)]
+    pub(crate) power: PowerArgs,
     /// Run programs too, although other machines can send jobs.
     #[arg(long)]
     pub(crate) allow_commands: bool,
@@ -426,9 +440,9 @@ pub(crate) struct ResumeArgs {
     /// Whom to ask.
     #[command(flatten)]
     pub(crate) server: ServerArgs,
-    /// How many trials train at once in this process [default: the number of cores].
-    #[arg(long, value_name = "N", value_parser = value_parser!(u16).range(1..=4096))]
-    pub(crate) slots: Option<u16>,
+    /// What trains in this process.
+    #[command(flatten)]
+    pub(crate) power: PowerArgs,
 }
 
 /// Which best.

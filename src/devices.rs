@@ -14,7 +14,7 @@ pub(crate) fn devices(printer: &Printer) -> Result<i32, Failure> {
     let devices = Devices::find();
     if printer.is_json() {
         let mut document = json!(devices);
-        document["trains_on"] = json!(["cpu"]);
+        document["trains_on"] = json!(trains_on(&devices));
         printer.json(&document)?;
     } else {
         lines(&devices).iter().try_for_each(|line| printer.line(line))?;
@@ -36,11 +36,23 @@ fn lines(devices: &Devices) -> Vec<String> {
         )
     };
     lines.extend(devices.cards.iter().map(card));
-    lines.push(match &devices.no_cards_because {
-        Some(reason) => format!("No graphics card: {reason}. Everything trains on the processor."),
-        None => "This version trains everything on the processor.".into(),
-    });
+    match &devices.no_cards_because {
+        Some(reason) => {
+            lines.push(format!("No graphics card: {reason}. Everything trains on the processor."));
+        }
+        None if !devices.has_cuda_compiler => lines.push(
+            "CUDA's compiler (libnvrtc.so.13) is not found: everything trains on the processor."
+                .into(),
+        ),
+        None => {}
+    }
     lines
+}
+
+/// What --device takes here.
+fn trains_on(devices: &Devices) -> Vec<&str> {
+    let cards = devices.cards.iter().filter(|_| devices.has_cuda_compiler);
+    std::iter::once("cpu").chain(cards.map(|card| card.device.as_str())).collect()
 }
 
 fn size(bytes: u64) -> String {

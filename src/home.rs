@@ -22,11 +22,21 @@ pub(crate) fn find(given: Option<PathBuf>) -> PathBuf {
 
 /// Where a runner keeps what it fetches: `--data-dir`, else in the user's cache.
 pub(crate) fn cache(given: Option<PathBuf>) -> PathBuf {
+    given.unwrap_or_else(|| user_cache().join("runner"))
+}
+
+/// Where compiled kernels are kept.
+pub(crate) fn kernels() -> PathBuf {
+    user_cache().join("kernels")
+}
+
+/// Our folder in the user's cache.
+fn user_cache() -> PathBuf {
     let from = |name: &str| std::env::var_os(name).filter(|path| !path.is_empty());
     let user = from("XDG_CACHE_HOME")
         .map(PathBuf::from)
         .or_else(|| from("HOME").map(|home| PathBuf::from(home).join(".cache")));
-    given.unwrap_or_else(|| user.unwrap_or_else(std::env::temp_dir).join("fleetfit").join("runner"))
+    user.unwrap_or_else(std::env::temp_dir).join("fleetfit")
 }
 
 /// The journal's folder.

@@ -5,9 +5,11 @@ use std::time::Duration;
 
 use fleetfit_scheduler::engine::{Capacity, Engine, Note, Outlets};
 use fleetfit_scheduler::journal::Journal;
+use fleetfit_trial_runner::devices::{Asked, Choice, Device};
 use fleetfit_trial_runner::runner::{Allowance, Provide, Runner};
 
 use crate::failure::Failure;
+use crate::home;
 use crate::submission::plain;
 
 /// How long a slot may take to notice that the study is over before the process ends without it.
@@ -19,10 +21,25 @@ pub(crate) fn slots(asked: Option<u16>) -> usize {
     asked.map_or(cores, usize::from)
 }
 
+/// What models are trained on. What is worth saying about it, is said: not that there is no card
+/// where nobody installed a driver.
+pub(crate) fn device(asked: Asked, say: impl Fn(&str)) -> Result<Device, Failure> {
+    let hint = "write --device auto or --device cpu; fleetfit devices tells what is here";
+    let choice = asked.find(&home::kernels()).map_err(|message| Failure::asked(message, hint))?;
+    match &choice {
+        Choice { no_card_because: Some(reason), has_driver: true, .. } => {
+            say(&format!("no graphics card is used: {reason}"));
+        }
+        Choice { device, .. } if device.card().is_some() => say(&format!("trains on {device}")),
+        Choice { .. } => {}
+    }
+    Ok(choice.device)
+}
+
 /// Starts both ends.
 pub(crate) fn start(
     journal: &Journal,
-    slots: usize,
+    (slots, device): (usize, Device),
     commands: bool,
     provide: Provide,
 ) -> Result<(Engine, Runner), Failure> {
@@ -31,7 +48,7 @@ pub(crate) fn start(
     };
     let (assign, assignments) = mpsc::channel();
     let (to_engine, from_runner) = mpsc::channel();
-    let allowance = Allowance { commands, ..Allowance::of(slots) };
+    let allowance = Allowance { commands, device, ..Allowance::of(slots) };
     // The engine has ended when this fails; then nothing counts any more.
     let tell = Box::new(move |message| drop(to_engine.send(message)));
     let runner = Runner::start(allowance, assignments, tell, provide).map_err(started)?;

@@ -4,12 +4,13 @@ use std::path::Path;
 use std::time::Duration;
 
 use fleetfit_scheduler::engine::{EngineHandle, Note, OpenStudy};
-use fleetfit_scheduler::journal::{Journal, Status, StudyRecord};
+use fleetfit_scheduler::journal::{Journal, Status, StudyRecord, Summary};
 use fleetfit_scheduler::query::{self, StatusView};
 use fleetfit_search_spaces::{Algorithm, Notice, Problems, Study, Work};
+use fleetfit_trial_runner::devices::Asked;
 use fleetfit_trial_runner::runner::Lacking;
 
-use crate::cli::{ResumeArgs, RunArgs};
+use crate::cli::{PowerArgs, ResumeArgs, RunArgs};
 use crate::client::{Client, escape};
 use crate::exit;
 use crate::failure::Failure;
@@ -64,7 +65,7 @@ pub(crate) fn run(args: &RunArgs, home: &Path, printer: &Printer) -> Result<i32,
     };
     let notices = material.notices(&submission);
     printer.notices(&notices);
-    let session = Session { home, printer, slots: args.slots, notices, interrupt };
+    let session = Session { home, printer, power: args.power, notices, interrupt };
     if record.summary.status.is_over() {
         let what = match record.summary.status {
             Status::Stopped => {
@@ -112,7 +113,7 @@ pub(crate) fn resume(args: &ResumeArgs, home: &Path, printer: &Printer) -> Resul
     let record = source::record(&journal, &args.study)?;
     host::same(&record, &submission, &material)?;
     let notices = material.notices(&submission);
-    let session = Session { home, printer, slots: args.slots, notices, interrupt };
+    let session = Session { home, printer, power: args.power, notices, interrupt };
     let is_over = matches!(record.summary.status, Status::Completed | Status::Failed);
     if is_over && !record.may_improve(&submission.study) {
         printer.note(&format!("{}: this study is over; here is its result", args.study));
@@ -136,7 +137,7 @@ fn resume_there(service: &Client, study: &str, printer: &Printer) -> Result<i32,
 struct Session<'a> {
     home: &'a Path,
     printer: &'a Printer,
-    slots: Option<u16>,
+    power: PowerArgs,
     notices: Vec<Notice>,
     interrupt: Interrupt,
 }
@@ -170,9 +171,16 @@ impl Session<'_> {
             opened: None,
         };
         let work = host::work(self.home, record, submission, material)?;
-        let slots = inside::slots(self.slots);
+        let slots = inside::slots(self.power.slots);
+        let asked = match work.study.work {
+            // Nobody looks for a card that nothing is trained on.
+            Work::Command(_) if self.power.device == Asked::Auto => Asked::Cpu,
+            _ => self.power.device,
+        };
+        let device = inside::device(asked, |text| self.printer.note(text))?;
+        let power = (slots, device.clone());
         let nothing = |_| Err(Lacking("this process runs one study only".into()));
-        let (engine, runner) = inside::start(&journal, slots, true, Box::new(nothing))?;
+        let (engine, runner) = inside::start(&journal, power, true, Box::new(nothing))?;
         runner.add(record.id, work);
         let handle = engine.handle();
         self.interrupt.begin();
@@ -180,7 +188,12 @@ impl Session<'_> {
         handle.tell(Note::Open(Box::new(open)));
         let owner = Owner::open(self.home, journal.clone(), handle.clone())?;
         let progress = Progress::start(self.printer, &name, &metric, total);
-        let attended = attend(&handle, &name, &self.interrupt, &progress);
+        let attended = attend(&handle, &name, &self.interrupt, &mut |summary| {
+            if let Some(summary) = summary {
+                progress.show(summary);
+            }
+            device.news().iter().for_each(|news| self.printer.note(news));
+        });
         progress.finish();
         let ended = engine.interrupt();
         inside::say_farewell(runner);
@@ -252,7 +265,7 @@ fn attend(
     handle: &EngineHandle,
     name: &str,
     interrupt: &Interrupt,
-    progress: &Progress,
+    show: &mut dyn FnMut(Option<&Summary>),
 ) -> Result<bool, Failure> {
     loop {
         if interrupt.is_raised() {
@@ -261,11 +274,9 @@ fn attend(
         let summary = handle
             .wait(name, Duration::from_millis(100))
             .map_err(|error| Failure::outside(&error))?;
-        if let Some(summary) = summary {
-            progress.show(&summary);
-            if summary.status != Status::Running {
-                return Ok(false);
-            }
+        show(summary.as_ref());
+        if summary.is_some_and(|summary| summary.status != Status::Running) {
+            return Ok(false);
         }
     }
 }

@@ -1,5 +1,7 @@
 //! `fleetfit runner`: runs trials for services that share a NATS.
 
+mod again;
+
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,6 +9,7 @@ use std::time::Duration;
 use fleetfit_search_spaces::wire::join::Hello;
 use fleetfit_search_spaces::wire::letter;
 use fleetfit_trial_runner::bus::{Bus, Setup};
+use fleetfit_trial_runner::devices::Device;
 
 use crate::cli::RunnerArgs;
 use crate::exit;
@@ -44,6 +47,7 @@ pub(crate) fn runner(
     if args.name.as_ref().is_some_and(|name| name.trim().is_empty()) {
         return Err(Failure::asked("--name is empty", "write a name, or leave it out"));
     }
+    let device = inside::device(args.power.device, |text| tracing::info!("{text}"))?;
     let say: Say = Arc::new(|text: &str| tracing::info!("{text}"));
     let go_on = || !interrupt.is_raised();
     let nats = match Nats::open(&args.nats, Side::Runner, home, &say, &go_on) {
@@ -58,15 +62,16 @@ pub(crate) fn runner(
         Err(Failure::Gone(_)) if interrupt.is_raised() => return Ok(exit::DONE),
         Err(failure) => return Err(failure),
     };
-    let supervisor = std::env::current_exe().map_err(|error| Failure::outside(&error))?;
+    let own = std::env::current_exe().map_err(|error| Failure::outside(&error))?;
     let setup = Setup {
         client: nats.client.clone(),
         runtime: nats.handle().clone(),
-        hello: hello(args, nats.is_loopback),
+        hello: hello(args, &device, nats.is_loopback),
+        device: device.clone(),
         cache: cache.clone(),
         cache_bytes: args.cache_gb << 30,
         service: args.service.clone(),
-        supervisor,
+        supervisor: own.clone(),
         say: Arc::new(|text: &str| tracing::info!("{text}")),
     };
     let (name, slots, commands) =
@@ -77,31 +82,52 @@ pub(crate) fn runner(
     })?;
     let programs = if commands { "programs too" } else { "no programs" };
     tracing::info!("runner {name} takes work: {slots} at once, {programs}");
-    let refused = loop {
+    let end = loop {
+        device.news().iter().for_each(|news| tracing::warn!("{news}"));
         if let Some(reason) = bus.refused() {
-            break Some(reason);
+            break End::Refused(reason);
         }
         if interrupt.is_raised() {
-            break None;
+            break End::Told;
+        }
+        if device.lost().is_some() {
+            break End::Lost;
         }
         std::thread::sleep(LOOK);
     };
-    if refused.is_none() {
-        tracing::info!("ending; what runs may finish for {} s", args.drain);
+    let grace = match end {
+        End::Lost => Duration::ZERO,
+        End::Refused(_) | End::Told => Duration::from_secs(u64::from(args.drain)),
+    };
+    match end {
+        End::Lost => tracing::warn!("handing back what was begun, and beginning anew"),
+        End::Told => tracing::info!("ending; what runs may finish for {} s", args.drain),
+        End::Refused(_) => {}
     }
-    bus.drain(Duration::from_secs(u64::from(args.drain)));
+    bus.drain(grace);
     nats.close();
-    match refused {
-        Some(reason) => Err(Failure::Unavailable(reason)),
-        None => {
+    match end {
+        End::Refused(reason) => Err(Failure::Unavailable(reason)),
+        End::Lost => Err(again::begin(&own, &device)),
+        End::Told => {
             tracing::info!("ended");
             Ok(exit::DONE)
         }
     }
 }
 
+/// Why the runner ends.
+enum End {
+    /// Somebody wants it to.
+    Told,
+    /// Nobody has work for it.
+    Refused(String),
+    /// Its card can be used by another process only.
+    Lost,
+}
+
 /// How the runner introduces itself.
-fn hello(args: &RunnerArgs, is_loopback: bool) -> Hello {
+fn hello(args: &RunnerArgs, device: &Device, is_loopback: bool) -> Hello {
     let (host, pid) = (host::machine(), std::process::id());
     Hello {
         runner: format!("{:016x}", host::draw()),
@@ -110,8 +136,8 @@ fn hello(args: &RunnerArgs, is_loopback: bool) -> Hello {
         pid,
         version: env!("CARGO_PKG_VERSION").into(),
         wire: letter::VERSION,
-        device: "cpu".into(),
-        slots: u32::try_from(inside::slots(args.slots)).unwrap_or(u32::MAX),
+        device: device.to_string(),
+        slots: u32::try_from(inside::slots(args.power.slots)).unwrap_or(u32::MAX),
         commands: args.allow_commands || is_loopback,
         ..Hello::default()
     }

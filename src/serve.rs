@@ -11,6 +11,7 @@ use fleetfit_scheduler::bus::{self, Bus, BusHandle, BusOptions};
 use fleetfit_scheduler::engine::{Capacity, Engine, EngineHandle, Note};
 use fleetfit_scheduler::journal::Journal;
 use fleetfit_scheduler::schedule::{Schedules, StoredSchedule, Ticker, Timestamp};
+use fleetfit_trial_runner::devices::Device;
 use fleetfit_trial_runner::runner::{Lacking, Runner};
 
 use crate::backup;
@@ -88,6 +89,7 @@ pub(crate) fn serve(args: &ServeArgs, home: &Path, printer: &Printer) -> Result<
             break;
         }
         std::thread::sleep(LOOK);
+        end.tell();
         if swept.is_none_or(|at| at.elapsed() >= SWEEP) {
             swept = Some(Instant::now());
             if let Err(failure) = service.sweep(&ticker.schedules().materials()) {
@@ -124,7 +126,7 @@ struct Place<'a> {
 /// Who runs the trials.
 enum End {
     /// Threads of this process.
-    Here { runner: Runner, view: RunnerView, engine: EngineHandle },
+    Here { runner: Runner, view: RunnerView, engine: EngineHandle, device: Device },
     /// Runners that meet at NATS.
     Elsewhere { bus: Arc<BusHandle>, nats: Nats },
 }
@@ -137,7 +139,8 @@ impl Place<'_> {
 
     /// Trials run on threads of this process.
     fn run_here(&self, is_loopback: bool) -> Result<(Engine, Arc<Service>, End), Failure> {
-        let slots = inside::slots(self.args.slots);
+        let slots = inside::slots(self.args.power.slots);
+        let device = inside::device(self.args.power.device, |text| tracing::info!("{text}"))?;
         let commands = self.args.allow_commands || is_loopback;
         let provider: Later<Service> = Arc::default();
         let provided = Arc::clone(&provider);
@@ -145,7 +148,8 @@ impl Place<'_> {
             Some(service) => service.provide(id),
             None => Err(Lacking("the service is only starting".into())),
         };
-        let (engine, runner) = inside::start(self.journal, slots, commands, Box::new(provide))?;
+        let power = (slots, device.clone());
+        let (engine, runner) = inside::start(self.journal, power, commands, Box::new(provide))?;
         let service = self.service(&engine, true);
         // Nobody else fills it.
         let _ = provider.set(Arc::clone(&service));
@@ -153,7 +157,7 @@ impl Place<'_> {
         let view = RunnerView {
             name: "in the service".into(),
             host: host::machine(),
-            device: "cpu".into(),
+            device: device.to_string(),
             slots: u32::try_from(slots).unwrap_or(u32::MAX),
             busy: 0,
             version: env!("CARGO_PKG_VERSION").into(),
@@ -164,7 +168,7 @@ impl Place<'_> {
             heard_s: 0.0,
         };
         let handle = engine.handle();
-        Ok((engine, service, End::Here { runner, view, engine: handle }))
+        Ok((engine, service, End::Here { runner, view, engine: handle, device }))
     }
 
     /// Trials run on other machines, or in other processes.
@@ -225,6 +229,13 @@ impl End {
         match self {
             Self::Here { .. } => None,
             Self::Elsewhere { bus, .. } => bus.superseded(),
+        }
+    }
+
+    /// Says what there is to say of the device that trials run on.
+    fn tell(&self) {
+        if let Self::Here { device, .. } = self {
+            device.news().iter().for_each(|news| tracing::warn!("{news}"));
         }
     }
 

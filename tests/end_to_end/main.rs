@@ -5,6 +5,7 @@
 mod api;
 mod architecture;
 mod backup;
+mod card;
 mod command;
 mod command_line;
 mod conditional;

@@ -37,6 +37,7 @@ use self::post::Item;
 use self::upload::Uploads;
 use self::workplace::Workplace;
 use crate::cache::Cache;
+use crate::devices::Device;
 use crate::runner::{Allowance, Runner};
 
 /// How long what was told may take to leave once everything has ended.
@@ -66,6 +67,8 @@ pub struct Setup {
     pub runtime: Handle,
     /// How it introduces itself; `slots` and `commands` say what it may do.
     pub hello: Hello,
+    /// What it trains on beside its threads.
+    pub device: Device,
     /// The folder for what it fetches and what its trials leave.
     pub cache: PathBuf,
     /// How much it may keep there of what it fetched.
@@ -114,12 +117,14 @@ struct Shared {
 impl Bus {
     /// Begins to look for services.
     pub fn start(setup: Setup) -> std::io::Result<Self> {
-        let Setup { client, runtime, hello, cache, cache_bytes, service, supervisor, say } = setup;
+        let Setup { client, runtime, hello, device, cache, cache_bytes, service, supervisor, say } =
+            setup;
         let workplace = Workplace::open(&cache, &hello.runner)?;
         let cache = Cache::open(&cache, cache_bytes).map_err(std::io::Error::other)?;
         let slots = hello.slots.max(1) as usize;
         let ahead = if hello.commands { slots } else { 0 };
-        let allowance = Allowance { ahead, commands: hello.commands, ..Allowance::of(slots) };
+        let allowance =
+            Allowance { ahead, commands: hello.commands, device, ..Allowance::of(slots) };
         let (assign, assignments) = mpsc::channel();
         let (uploads, files) = Uploads::new();
         let shared = Arc::new(Shared {

@@ -8,17 +8,18 @@
 
 pub(crate) mod boost;
 mod card;
-mod ets;
+pub(crate) mod ets;
 mod fill;
-mod forest;
+pub(crate) mod forest;
+mod kept;
 mod linear;
-mod logistic;
+pub(crate) mod logistic;
 pub(crate) mod machine;
-mod mlp;
+pub(crate) mod mlp;
 mod nvrtc;
 mod pool;
 mod queue;
-mod theta;
+pub(crate) mod theta;
 mod turns;
 
 #[cfg(test)]
@@ -26,5 +27,5 @@ pub(crate) mod shim;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use card::cards;
+pub(crate) use card::{cards, is_driver_here as has_driver};
 pub(crate) use nvrtc::is_here as has_compiler;

@@ -172,6 +172,12 @@ impl Dataset {
         8 * n_values + 96 * self.entities.len() as u64
     }
 
+    /// About how much memory an entity's rows take.
+    pub(crate) fn n_bytes_of(&self, entity: u32) -> u64 {
+        let n_rows = self.rows(entity).len() as u64;
+        self.n_bytes() / (self.n_rows() as u64).max(1) * n_rows
+    }
+
     /// What the features are.
     pub fn schema(&self) -> &FeatureSchema {
         &self.schema

@@ -1,8 +1,13 @@
 //! What this machine can train on: looked for when somebody asks, and never in the way.
 
+mod device;
+
 use serde::Serialize;
 
 use crate::cuda;
+
+pub(crate) use device::Seat;
+pub use device::{Asked, Choice, Device};
 
 /// The processor and the graphics cards of this machine.
 #[derive(Clone, Debug, PartialEq, Serialize)]

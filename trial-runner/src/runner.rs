@@ -9,12 +9,15 @@ mod bench;
 mod course;
 mod fleet;
 mod flight;
+mod ground;
 mod models;
 mod news;
 mod part;
 mod program;
 mod shelf;
 mod slots;
+#[cfg(test)]
+mod tests;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
@@ -35,6 +38,7 @@ use self::shelf::{Shelf, a_quarter_of_memory};
 use self::slots::Slots;
 use crate::command::{CodeSnapshot, GRACE, Supervisors};
 use crate::dataset::Dataset;
+use crate::devices::Device;
 use crate::pack::PackWriter;
 use crate::trainer::Spare;
 
@@ -47,6 +51,10 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// How long a thread waits before it hands back what cannot be done here, which will often come back
 /// to it.
 const BACKOFF: Duration = Duration::from_millis(500);
+
+/// Bytes of rows that a thread lays out for a device at once, at least and at most.
+const LEAST_CHUNK: u64 = 8 << 20;
+const MOST_CHUNK: u64 = 128 << 20;
 
 /// What a runner has of a study before it begins with it.
 #[derive(Debug)]
@@ -125,7 +133,7 @@ pub type Tell = Box<dyn Fn(FromRunner) + Send + Sync>;
 pub type Provide = Box<dyn Fn(StudyId) -> Result<StudyWork, Lacking> + Send + Sync>;
 
 /// What a runner may do.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Allowance {
     /// How many assignments at once.
     pub slots: usize,
@@ -136,12 +144,15 @@ pub struct Allowance {
     pub commands: bool,
     /// How much memory data may take before studies that nobody works on are dropped.
     pub data_bytes: u64,
+    /// What it trains on beside its threads.
+    pub device: Device,
 }
 
 impl Allowance {
     /// So many threads, everything else as usual.
     pub fn of(slots: usize) -> Self {
-        Self { slots, ahead: 0, commands: true, data_bytes: a_quarter_of_memory() }
+        let (data_bytes, device) = (a_quarter_of_memory(), Device::default());
+        Self { slots, ahead: 0, commands: true, data_bytes, device }
     }
 }
 
@@ -156,6 +167,10 @@ struct Desk {
     shelf: Shelf,
     flights: Flights,
     slots: Slots,
+    n_slots: usize,
+    device: Device,
+    /// Bytes of rows that a thread lays out for the device at once.
+    chunk_bytes: u64,
     spare: Spare,
     /// None once the runner takes no more.
     assignments: Mutex<Option<Receiver<Assignment>>>,
@@ -183,17 +198,21 @@ impl Runner {
         tell: Tell,
         provide: Provide,
     ) -> std::io::Result<Self> {
+        let Allowance { slots, ahead, commands, data_bytes, device } = allowance;
         // Threads beyond the slots are never lent: nobody counted on their cores.
         let spare = Spare::default();
-        (0..allowance.ahead).for_each(|_| spare.work());
+        (0..ahead).for_each(|_| spare.work());
         let desk = Arc::new(Desk {
-            shelf: Shelf::new(provide, allowance),
+            shelf: Shelf::new(provide, slots, data_bytes),
             flights: Flights::default(),
-            slots: Slots::of(allowance.slots),
+            slots: Slots::of(slots),
+            n_slots: slots,
+            device,
+            chunk_bytes: (data_bytes / 8 / slots.max(1) as u64).clamp(LEAST_CHUNK, MOST_CHUNK),
             spare,
             assignments: Mutex::new(Some(assignments)),
             is_leaving: AtomicBool::new(false),
-            runs_commands: allowance.commands,
+            runs_commands: commands,
             tell,
         });
         let thread = |number| {
@@ -201,8 +220,7 @@ impl Runner {
             let name = format!("runner-{number}");
             std::thread::Builder::new().name(name).spawn(move || desk.work())
         };
-        let threads =
-            (0..allowance.slots + allowance.ahead).map(thread).collect::<Result<_, _>>()?;
+        let threads = (0..slots + ahead).map(thread).collect::<Result<_, _>>()?;
         Ok(Self { desk, threads })
     }
 
@@ -324,7 +342,7 @@ impl Desk {
             Work::Learner(_) | Work::ChosenLearner { .. } => {
                 let is_wanted = || flight.over().is_none() && !self.is_leaving();
                 let Some(_slot) = self.slots.take(is_wanted) else { return Landing::HandedBack };
-                fleet::train(&running, flight, assignment, &self.spare, &self.tell)
+                fleet::train(self, &running, flight, assignment)
             }
             // Nothing of these ever becomes an assignment.
             Work::External | Work::AutoMl => Landing::Done,

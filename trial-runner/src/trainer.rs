@@ -5,6 +5,7 @@
 //! regressions (`trainer/smart.rs`; nothing else names it). Everything else is ours, and each file says
 //! what was wrong with smartcore's. No struct of another crate is ever stored: see [`Model`].
 
+pub(crate) mod ahead;
 mod bayes;
 mod encode;
 mod forecast;
@@ -146,6 +147,11 @@ impl Hand {
             true => Self::OnSeries(Lagged { inner }),
             false => Self::Plain(inner),
         })
+    }
+
+    /// Whether it works on the rows as they are.
+    pub(crate) fn is_plain(&self) -> bool {
+        matches!(self, Self::Plain(_))
     }
 
     /// What it does.

@@ -79,7 +79,7 @@ pub(super) fn program_job(name: &str, script: &str, n_trials: u32, more: &str) -
 pub(super) const TELL: &str = "echo '{\"metric\": \"loss\", \"value\": '$x'}'";
 
 /// Every trial is there once.
-pub(super) fn assert_once(trials: &[Value], n_trials: usize) {
+pub(crate) fn assert_once(trials: &[Value], n_trials: usize) {
     let named: HashSet<String> =
         trials.iter().map(|trial| format!("{} {}", trial["trial"], trial["entity"])).collect();
     assert_eq!((trials.len(), named.len()), (n_trials, n_trials));

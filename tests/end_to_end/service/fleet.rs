@@ -145,12 +145,18 @@ impl Fleet {
     }
 
     pub(crate) fn runner_at(&mut self, url: &str, more: &[&str]) -> usize {
+        let command = self.runner_command(url, more);
+        self.runners.push(Process::start(command));
+        self.runners.len() - 1
+    }
+
+    /// A runner with one slot that has not begun.
+    pub(crate) fn runner_command(&mut self, url: &str, more: &[&str]) -> Command {
         self.n_runners += 1;
         let cache = self.place.path(&format!("cache-{}", self.n_runners)).display().to_string();
         let name = format!("runner-{}", self.n_runners);
         let own = ["runner", "--nats", url, "--slots", "1", "--data-dir", &cache, "--name", &name];
-        self.runners.push(Process::start(self.place.command(&[&own[..], more].concat())));
-        self.runners.len() - 1
+        self.place.command(&[&own[..], more].concat())
     }
 
     pub(crate) fn service(&mut self) -> &mut Process {

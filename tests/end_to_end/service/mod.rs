@@ -1,8 +1,8 @@
 //! A service with the runners and the NATS that it may have: what it promises, and what it endures.
 
-mod contract;
+pub(crate) mod contract;
 mod external;
-mod fleet;
+pub(crate) mod fleet;
 mod full_disk;
 mod importance;
 mod insight;

@@ -3,17 +3,23 @@
 
 use std::collections::HashMap;
 use std::ffi::c_void;
+use std::path::Path;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use cudarc::driver::result::{self, launch_kernel};
 use cudarc::driver::sys::CUdevice_attribute::{
     CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR as MAJOR,
     CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR as MINOR,
+    CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN as BLOCK_SHARED,
+    CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_MULTIPROCESSOR as PROCESSOR_SHARED,
+    CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT as PROCESSORS,
 };
 use cudarc::driver::sys::{self, CUfunction_attribute_enum, CUresult};
 use cudarc::driver::{CudaContext, CudaFunction, CudaSlice, CudaStream, DevicePtr, DriverError};
 use cudarc::nvrtc::Ptx;
 
+use super::boost::Limits;
+use super::kept::Kept;
 use super::machine::{Buffer, Defines, Fault, Grid, Kernel, Word};
 use super::nvrtc;
 use crate::devices::Card as About;
@@ -25,7 +31,9 @@ pub(crate) struct Card {
     queue: Arc<CudaStream>,
     /// Compute capability, as 90 for 9.0.
     architecture: u32,
-    loaded: Mutex<HashMap<String, CudaFunction>>,
+    kept: Kept,
+    /// What was compiled and loaded, or why it cannot be: for all queues.
+    loaded: Arc<Mutex<HashMap<String, Result<CudaFunction, Fault>>>>,
 }
 
 /// Memory of a card.
@@ -38,9 +46,14 @@ pub(crate) struct Slab {
 
 /// The oldest driver that takes what the compiler of our version writes: CUDA 13.0.
 const LEAST_DRIVER: i32 = 13_000;
+/// Shared bytes that kernels name themselves, at most: see `registers.txt`.
+pub(super) const MOST_STATIC: usize = 27 << 10;
+/// What the launches of all threads should take together: who waits hears of progress, and may
+/// cancel.
+pub(super) const LAUNCH_S: f64 = 1.0;
 
 /// Whether the driver's library is here. Cudarc panics where it is called without.
-fn is_driver_here() -> bool {
+pub(crate) fn is_driver_here() -> bool {
     static IS_HERE: OnceLock<bool> = OnceLock::new();
     // SAFETY: opens a library and closes it.
     *IS_HERE.get_or_init(|| unsafe { sys::is_culib_present() })
@@ -87,15 +100,48 @@ pub(crate) fn cards() -> Result<Vec<About>, String> {
 }
 
 impl Card {
-    /// Begins to use a card, by its number. The driver must be here.
-    pub(super) fn open(number: usize) -> Result<Self, Fault> {
+    /// Begins to use a card, by its number; compiled kernels are kept in a folder. The driver must be
+    /// here.
+    pub(super) fn open(number: usize, kernels: &Path) -> Result<Self, Fault> {
         let context = CudaContext::new(number).map_err(fault)?;
-        // SAFETY: one queue only, so nobody needs the events that order several.
+        // SAFETY: memory is used by the queue that it was made for alone, so nobody needs the events
+        // that order several.
         unsafe { context.disable_event_tracking() };
         let queue = context.new_stream().map_err(fault)?;
         let (major, minor) = context.compute_capability().map_err(fault)?;
         let architecture = (major * 10 + minor).unsigned_abs();
-        Ok(Self { context, queue, architecture, loaded: Mutex::default() })
+        let kept = Kept::of(kernels);
+        Ok(Self { context, queue, architecture, kept, loaded: Arc::default() })
+    }
+
+    /// Another queue of the same card: what it launches runs beside what this one does.
+    pub(super) fn beside(&self) -> Result<Self, Fault> {
+        self.context.bind_to_thread().map_err(fault)?;
+        Ok(Self {
+            context: Arc::clone(&self.context),
+            queue: self.context.new_stream().map_err(fault)?,
+            architecture: self.architecture,
+            kept: self.kept.clone(),
+            loaded: Arc::clone(&self.loaded),
+        })
+    }
+
+    /// What the card has, for one of several threads that use it.
+    pub(super) fn limits(&self, n_threads: usize) -> Result<Limits, Fault> {
+        self.context.bind_to_thread().map_err(fault)?;
+        let (n_free, _) = self.context.mem_get_info().map_err(fault)?;
+        let attribute = |attribute| -> Result<usize, Fault> {
+            let value = self.context.attribute(attribute).map_err(fault)?;
+            Ok(usize::try_from(value).unwrap_or_default())
+        };
+        Ok(Limits {
+            n_processors: attribute(PROCESSORS)?,
+            max_shared: attribute(BLOCK_SHARED)?.saturating_sub(MOST_STATIC),
+            processor_shared: attribute(PROCESSOR_SHARED)?,
+            // What others take meanwhile is not there either.
+            memory: n_free / 2 / n_threads.max(1),
+            launch_s: LAUNCH_S / n_threads.max(1) as f64,
+        })
     }
 
     pub(super) fn put(&self, bytes: &[u8]) -> Result<Slab, Fault> {
@@ -113,6 +159,7 @@ impl Card {
     }
 
     fn unset(&self, n_bytes: usize) -> Result<Slab, Fault> {
+        self.context.bind_to_thread().map_err(fault)?;
         // No memory at all is an error to the driver.
         let n_held = n_bytes.max(1).next_multiple_of(16);
         // SAFETY: both callers fill what they hand out.
@@ -184,14 +231,30 @@ impl Card {
     fn function(&self, kernel: &Kernel, defines: Defines<'_>) -> Result<CudaFunction, Fault> {
         let key = format!("{} {defines:?}", kernel.name);
         let mut loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(function) = loaded.get(&key) {
-            return Ok(function.clone());
+        if let Some(known) = loaded.get(&key) {
+            return known.clone();
         }
-        let compiled = nvrtc::compile(kernel, defines, self.architecture)?;
-        let module = self.context.load_module(Ptx::from_binary(compiled.code)).map_err(fault)?;
-        let function = module.load_function(kernel.name).map_err(fault)?;
-        loaded.insert(key, function.clone());
-        Ok(function)
+        let function = self.load(kernel, defines);
+        // What is refused now is refused always; what found no memory may find some.
+        if matches!(function, Ok(_) | Err(Fault::Refused(_))) {
+            loaded.insert(key, function.clone());
+        }
+        function
+    }
+
+    fn load(&self, kernel: &Kernel, defines: Defines<'_>) -> Result<CudaFunction, Fault> {
+        let options = nvrtc::options(self.architecture, defines).join(" ");
+        let made_of = [kernel.source, nvrtc::HEADER, &options, &nvrtc::version()?];
+        let code = match self.kept.find(&made_of) {
+            Some(code) => code,
+            None => {
+                let code = nvrtc::compile(kernel, defines, self.architecture)?.code;
+                self.kept.keep(&made_of, &code);
+                code
+            }
+        };
+        let module = self.context.load_module(Ptx::from_binary(code)).map_err(fault)?;
+        module.load_function(kernel.name).map_err(fault)
     }
 }
 

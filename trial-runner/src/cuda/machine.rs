@@ -4,6 +4,9 @@
 //! queue, so it sees what was put before and what earlier launches wrote, and [`Machine::take`] waits
 //! for it.
 
+use std::path::Path;
+
+use super::boost::Limits;
 use super::card::{Card, Slab};
 #[cfg(test)]
 use super::shim::{Heap, Shim};
@@ -67,6 +70,30 @@ pub(crate) enum Fault {
 }
 
 impl Machine {
+    /// Begins to use a card, by its number; compiled kernels are kept in a folder. The driver must be
+    /// here.
+    pub(crate) fn open(number: usize, kernels: &Path) -> Result<Self, Fault> {
+        Card::open(number, kernels).map(Self::Card)
+    }
+
+    /// The same machine with another queue. Memory stays with the queue that it was made for.
+    pub(crate) fn beside(&self) -> Result<Self, Fault> {
+        match self {
+            Self::Card(card) => card.beside().map(Self::Card),
+            #[cfg(test)]
+            Self::Shim(shim) => Ok(Self::Shim(*shim)),
+        }
+    }
+
+    /// What there is for one of several threads that use it.
+    pub(crate) fn limits(&self, n_threads: usize) -> Result<Limits, Fault> {
+        match self {
+            Self::Card(card) => card.limits(n_threads),
+            #[cfg(test)]
+            Self::Shim(_) => Ok(Shim::limits(n_threads)),
+        }
+    }
+
     /// Memory with these bytes.
     pub(crate) fn put(&self, bytes: &[u8]) -> Result<Buffer, Fault> {
         match self {

@@ -27,8 +27,23 @@ pub(crate) fn is_here() -> bool {
     *IS_HERE.get_or_init(|| unsafe { sys::is_culib_present() })
 }
 
+/// Which compiler it is, as `13.0`.
+pub(super) fn version() -> Result<String, Fault> {
+    if !is_here() {
+        return Err(absent());
+    }
+    let (mut major, mut minor) = (0, 0);
+    // SAFETY: the library is here, and both places are written to only.
+    check(unsafe { sys::nvrtcVersion(&mut major, &mut minor) }, String::new)?;
+    Ok(format!("{major}.{minor}"))
+}
+
+fn absent() -> Fault {
+    Fault::Refused("CUDA's compiler (libnvrtc.so.13) is not here".into())
+}
+
 /// The options for an architecture, as `90` for compute capability 9.0.
-fn options(architecture: u32, defines: Defines<'_>) -> Vec<String> {
+pub(super) fn options(architecture: u32, defines: Defines<'_>) -> Vec<String> {
     let mut options = vec![
         format!("--gpu-architecture=sm_{architecture}"),
         "--std=c++17".into(),
@@ -46,7 +61,7 @@ pub(super) fn compile(
     architecture: u32,
 ) -> Result<Compiled, Fault> {
     if !is_here() {
-        return Err(Fault::Refused("CUDA's compiler (libnvrtc.so.13) is not here".into()));
+        return Err(absent());
     }
     let text = |text: &str| {
         CString::new(text).map_err(|_| Fault::Refused("a kernel's text has a zero byte".into()))

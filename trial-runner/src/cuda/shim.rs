@@ -4,12 +4,16 @@
 //! standard input and the buffers back on its standard output. Where there is no g++ a launch fails
 //! and says so: no test may pass without.
 
+use std::collections::VecDeque;
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
+use super::boost::Limits;
 use super::machine::{Buffer, Defines, Fault, Grid, Kernel, Word, elsewhere};
 
 /// How kernels are run.
@@ -21,6 +25,45 @@ pub(crate) struct Shim {
     pub(crate) is_sanitized: bool,
     /// Bytes that may be held; a card has no more either.
     pub(crate) max_bytes: Option<usize>,
+    /// What becomes of launches, where not all of them run.
+    pub(crate) fates: Option<&'static Fates>,
+}
+
+/// What becomes of launches, one after the other; those after the last one run.
+#[derive(Debug, Default)]
+pub(crate) struct Fates {
+    next: Mutex<VecDeque<Fate>>,
+    /// How many were asked for.
+    n_launches: AtomicUsize,
+}
+
+/// What becomes of a launch.
+#[derive(Clone, Debug)]
+pub(crate) enum Fate {
+    /// It runs.
+    Runs,
+    /// It fails.
+    Fails(Fault),
+    /// It stands for a while, and runs then.
+    Stands(Duration),
+}
+
+impl Fates {
+    /// They last as long as the tests.
+    pub(crate) fn of(next: impl IntoIterator<Item = Fate>) -> &'static Self {
+        let next = Mutex::new(next.into_iter().collect());
+        Box::leak(Box::new(Self { next, ..Self::default() }))
+    }
+
+    pub(crate) fn n_launches(&self) -> usize {
+        self.n_launches.load(Ordering::SeqCst)
+    }
+
+    fn next(&self) -> Fate {
+        self.n_launches.fetch_add(1, Ordering::SeqCst);
+        let next = self.next.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
+        next.unwrap_or(Fate::Runs)
+    }
 }
 
 /// Memory of the shim.
@@ -43,6 +86,17 @@ impl Heap {
 }
 
 impl Shim {
+    /// A small card.
+    pub(super) fn limits(n_threads: usize) -> Limits {
+        Limits {
+            n_processors: 2,
+            max_shared: 64 << 10,
+            processor_shared: 128 << 10,
+            memory: (1 << 30) / n_threads.max(1),
+            launch_s: 1.0 / n_threads.max(1) as f64,
+        }
+    }
+
     pub(super) fn put(&self, bytes: &[u8]) -> Result<Heap, Fault> {
         self.fits(bytes.len())?;
         Ok(Heap::new(bytes.to_vec()))
@@ -67,6 +121,11 @@ impl Shim {
         grid: Grid,
         words: &[Word<'_>],
     ) -> Result<(), Fault> {
+        match self.fates.map_or(Fate::Runs, Fates::next) {
+            Fate::Runs => {}
+            Fate::Fails(fault) => return Err(fault),
+            Fate::Stands(time) => std::thread::sleep(time),
+        }
         let program = self.program(kernel, defines)?;
         let mut heaps: Vec<&Heap> = Vec::new();
         let mut fields = Vec::new();

@@ -187,3 +187,11 @@ fn kernels_need_the_registers_that_are_written_down() {
     let own = table();
     assert!(own == written, "trial-runner/src/cuda/registers.txt differs from:\n{own}");
 }
+
+#[test]
+fn what_kernels_share_by_themselves_is_left_to_them() {
+    let table = include_str!("registers.txt").lines().skip(1);
+    let shared = table.filter_map(|line| line.split_whitespace().last()?.parse::<usize>().ok());
+    let most = shared.max().unwrap();
+    assert!(most <= super::card::MOST_STATIC, "{most}");
+}

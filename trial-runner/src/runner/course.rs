@@ -96,6 +96,28 @@ impl Course<'_> {
         ControlFlow::Continue(())
     }
 
+    /// A configuration as trainers know it.
+    pub(super) fn candidate<'b>(&self, training: &'b Training) -> Candidate<'b> {
+        Candidate {
+            parameters: &training.parameters,
+            seed: mix(&[self.study_seed, training.kin(), self.bench.fingerprint]),
+        }
+    }
+
+    /// What is tried, as trainers know it.
+    pub(super) fn trials<'b>(&'b self, candidates: &'b [Candidate<'b>]) -> Trials<'b> {
+        Trials {
+            frame: &self.bench.frame,
+            folds: self.folds,
+            n_behind: self.tried.start,
+            laid_out: self.laid_out,
+            candidates,
+            stop: &self.flight.stop,
+            limit: self.limit_s.map(Duration::from_secs_f64),
+            spare: self.spare,
+        }
+    }
+
     fn attempt(
         &self,
         entrants: &mut [Entrant],
@@ -104,23 +126,9 @@ impl Course<'_> {
     ) -> Result<(), String> {
         let trainings: Vec<Training> =
             entrants.iter().map(|entrant| entrant.training.clone()).collect();
-        let candidates: Vec<Candidate<'_>> = trainings
-            .iter()
-            .map(|training| Candidate {
-                parameters: &training.parameters,
-                seed: mix(&[self.study_seed, training.kin(), self.bench.fingerprint]),
-            })
-            .collect();
-        let trials = Trials {
-            frame: &self.bench.frame,
-            folds: self.folds,
-            n_behind: self.tried.start,
-            laid_out: self.laid_out,
-            candidates: &candidates,
-            stop: &self.flight.stop,
-            limit: self.limit_s.map(Duration::from_secs_f64),
-            spare: self.spare,
-        };
+        let candidates: Vec<Candidate<'_>> =
+            trainings.iter().map(|training| self.candidate(training)).collect();
+        let trials = self.trials(&candidates);
         let mut hear = |heard: Heard<'_>| match entrants.get_mut(heard.candidate) {
             Some(entrant) => self.hear(entrant, heard.fold, heard.answer, news),
             None => false,

@@ -1,38 +1,39 @@
 //! An assignment of built-in learners: configurations tried on an entity's folds, winners refitted.
 //!
 //! Work goes entity by entity, so that one entity's columns and folds are laid out once for all
-//! configurations of the assignment. `course.rs` tries them; `news.rs` tells what came of it.
-
-use std::ops::ControlFlow;
+//! configurations of the assignment. A device is asked for many entities at once, the long ones
+//! first (`ground.rs`). `course.rs` tries them; `news.rs` tells what came of it.
 
 use fleetfit_search_spaces::seed::mix;
 use fleetfit_search_spaces::wire::{Numbered, Refit};
 use fleetfit_search_spaces::{Assignment, AssignmentTask, Block, End, Learner, Measure};
 
 use crate::dataset::Dataset;
-use crate::folds::{Fold, FoldPlan};
+use crate::devices::Seat;
+use crate::folds::FoldPlan;
 use crate::model::Model;
+use crate::trainer::ahead::Ask;
 use crate::trainer::{Fit, FitError, Hand, Spare};
 
 use super::back_test::BackTest;
 use super::bench::Bench;
-use super::course::{Course, Entrant, guarded};
+use super::course::guarded;
 use super::flight::{Flight, Landing, Over};
+use super::ground::{self, Ground};
 use super::models::{Models, unable};
 use super::news::News;
 use super::part::Part;
-use super::{Lacking, Running, Tell};
+use super::{Desk, Lacking, Running};
 
 /// The fold that seeds are derived from when a winner is fitted on all rows.
 const ALL_ROWS: u64 = u32::MAX as u64;
 
 /// Does the assignment.
 pub(super) fn train(
+    desk: &Desk,
     running: &Running,
     flight: &Flight,
     assignment: &Assignment,
-    spare: &Spare,
-    tell: &Tell,
 ) -> Landing {
     // A study with a built-in learner has data and a measure, or it would not have been started.
     let Some(dataset) = &running.work.dataset else {
@@ -45,23 +46,26 @@ pub(super) fn train(
     };
     let plan = FoldPlan::of(data);
     let measures = measures.as_slice();
-    let fleet = Fleet { running, flight, dataset, plan, measures, spare };
+    let spare = &desk.spare;
+    let fleet = Fleet { desk, running, flight, dataset, plan, measures, spare };
     if let AssignmentTask::Refit(blocks) = &assignment.task {
-        return fleet.refit_all(assignment, blocks, tell);
+        return fleet.refit_all(assignment, blocks);
     }
     let Some((part, blocks)) = Part::of(&running.work.study, assignment) else {
         return Landing::Lacking("the study's job has no rungs".into());
     };
-    fleet.try_all(assignment, (part, blocks), tell)
+    fleet.try_all(assignment, (part, blocks))
 }
 
-struct Fleet<'a> {
-    running: &'a Running,
-    flight: &'a Flight,
+/// What all entities of an assignment have in common.
+pub(super) struct Fleet<'a> {
+    desk: &'a Desk,
+    pub(super) running: &'a Running,
+    pub(super) flight: &'a Flight,
     dataset: &'a Dataset,
     plan: FoldPlan,
-    measures: &'a [Measure],
-    spare: &'a Spare,
+    pub(super) measures: &'a [Measure],
+    pub(super) spare: &'a Spare,
 }
 
 /// Why a winner has no model.
@@ -75,33 +79,66 @@ enum Unfinished {
 }
 
 impl Fleet<'_> {
-    fn try_all(
-        &self,
-        assignment: &Assignment,
-        (part, blocks): (Part<'_>, &[Block]),
-        tell: &Tell,
-    ) -> Landing {
-        let mut news = News::new(assignment.key, tell);
-        for entity in entities(blocks) {
-            let tried = blocks.iter().filter(|block| holds(block, entity));
-            let tried: Vec<&Numbered> = tried.map(|block| &block.tried).collect();
-            if self.try_entity(entity, part, &tried, &mut news).is_continue() {
-                continue;
+    fn try_all(&self, assignment: &Assignment, (part, blocks): (Part<'_>, &[Block])) -> Landing {
+        let mut news = News::new(assignment.key, &self.desk.tell);
+        let seat = self.seat(blocks);
+        let mut waiting = entities(blocks);
+        if seat.is_some() {
+            // A launch ends with its longest fit.
+            waiting.sort_by_key(|&entity| std::cmp::Reverse(self.dataset.n_bytes_of(entity)));
+        }
+        let mut rest = waiting.as_slice();
+        while !rest.is_empty() {
+            let n_own = seat.as_ref().map_or(1, |_| self.chunk(rest));
+            let (chunk, others) = rest.split_at(n_own);
+            rest = others;
+            let lay = |&entity: &u32| Ground::of(self, entity, part, blocks);
+            let mut grounds: Vec<Ground<'_>> = chunk.iter().map(lay).collect();
+            if let Some(seat) = &seat {
+                ground::ask(self, part, &mut grounds, seat);
+                news.share(grounds.iter().map(Ground::n_trials).sum());
             }
-            if self.flight.is_handed_back() {
-                news.flush();
-                return Landing::HandedBack;
-            }
-            // Ended by somebody while they were tried: that is how they end.
-            for trial in tried.iter().map(|trial| (trial.number, entity)) {
-                if !news.has_ended(trial) {
-                    news.push(trial, self.stopped(), 0);
+            for mut ground in grounds {
+                if ground.run(self, part, &mut news).is_break() {
+                    return self.over(&ground, &mut news);
                 }
             }
-            break;
         }
         news.flush();
         Landing::Done
+    }
+
+    /// The assignment was ended while an entity was tried: that is how its trials end.
+    fn over(&self, ground: &Ground<'_>, news: &mut News<'_>) -> Landing {
+        if self.flight.is_handed_back() {
+            news.flush();
+            return Landing::HandedBack;
+        }
+        for trial in ground.trials() {
+            if !news.has_ended(trial) {
+                news.push(trial, self.stopped(), 0);
+            }
+        }
+        news.flush();
+        Landing::Done
+    }
+
+    /// A device's queue, where it knows something of any learner that is tried.
+    fn seat(&self, blocks: &[Block]) -> Option<Seat<'_>> {
+        let work = &self.running.work.study.work;
+        let learner = |block: &Block| Some(work.training(&block.tried.configuration).ok()?.learner);
+        let is_known = blocks.iter().filter_map(learner).any(Ask::knows);
+        is_known.then(|| self.desk.device.seat(self.desk.n_slots))?
+    }
+
+    /// How many of the next entities are laid out for a device together.
+    fn chunk(&self, entities: &[u32]) -> usize {
+        let mut n_bytes = 0;
+        let fits = |entity: &&u32| {
+            n_bytes += self.dataset.n_bytes_of(**entity);
+            n_bytes <= self.desk.chunk_bytes
+        };
+        entities.iter().take_while(fits).count().max(1)
     }
 
     fn stopped(&self) -> End {
@@ -112,81 +149,12 @@ impl Fleet<'_> {
         End::Stopped { value: None, reason }
     }
 
-    fn lay_out(&self, entity: u32) -> Bench {
+    pub(super) fn lay_out(&self, entity: u32) -> Bench {
         Bench::of(self.dataset, entity, &self.plan, self.measures, self.running.work.seed)
     }
 
-    /// Tries configurations on an entity's folds. Breaks when the assignment is over.
-    fn try_entity(
-        &self,
-        entity: u32,
-        part: Part<'_>,
-        tried: &[&Numbered],
-        news: &mut News<'_>,
-    ) -> ControlFlow<()> {
-        let shared = self.running.benches.place(entity);
-        let bench = shared.get_or_init(|| self.lay_out(entity));
-        let study = &self.running.work.study;
-        let mut entrants: Vec<Entrant> = Vec::new();
-        for trial in tried {
-            match study.work.training(&trial.configuration) {
-                Ok(training) => {
-                    let (training, rung) = part.shorten(training);
-                    entrants.push(Entrant::new(trial.number, training, rung));
-                }
-                Err(reason) => news.push((trial.number, entity), End::Failed { reason }, 0),
-            }
-        }
-        let thinned = match (part.rows(), &bench.folds) {
-            (Some(rows), Ok(folds)) => Some(bench.thinned(folds, rows, self.running.work.seed)),
-            _ => None,
-        };
-        let thinned = thinned.as_deref().filter(|thinned| !thinned.is_whole);
-        if let (Some((rung, _)), Some(_)) = (part.rows(), thinned) {
-            entrants.iter_mut().for_each(|entrant| entrant.rung = Some(rung));
-        }
-        // Those of one learner go together, in the order in which they came.
-        while let Some(first) = entrants.first() {
-            let learner = first.training.learner;
-            let is_of_it = |entrant: &Entrant| entrant.training.learner == learner;
-            let (mut together, others): (Vec<_>, Vec<_>) = entrants.into_iter().partition(is_of_it);
-            entrants = others;
-            let reason = match (Hand::of(learner, &bench.frame), &bench.folds) {
-                (Some(_), Ok(folds))
-                    if folds.iter().any(Fold::is_out_of_bag) && !learner.scores_out_of_bag() =>
-                {
-                    format!("{} has no out-of-bag score", learner.name())
-                }
-                (Some(hand), Ok(folds)) => {
-                    let by_folds = part.folds(folds.len());
-                    let course = Course {
-                        entity,
-                        bench,
-                        folds: thinned.map_or(folds, |thinned| &thinned.folds),
-                        laid_out: thinned.map_or(&bench.laid_out, |thinned| &thinned.laid_out),
-                        by_folds: part.rung().filter(|_| by_folds.is_some()),
-                        tried: by_folds.unwrap_or(0..folds.len()),
-                        measures: self.measures,
-                        study_seed: self.running.work.seed,
-                        flight: self.flight,
-                        spare: self.spare,
-                        limit_s: study.limits.trial_timeout_s,
-                    };
-                    course.run(hand.trainer(), &mut together, news)?;
-                    continue;
-                }
-                (None, _) => untrainable(learner),
-                (_, Err(error)) => error.to_string(),
-            };
-            for entrant in &mut together {
-                entrant.fail(entity, reason.clone(), news);
-            }
-        }
-        ControlFlow::Continue(())
-    }
-
-    fn refit_all(&self, assignment: &Assignment, blocks: &[Block], tell: &Tell) -> Landing {
-        let mut models = Models::new(self.running, assignment.key, tell);
+    fn refit_all(&self, assignment: &Assignment, blocks: &[Block]) -> Landing {
+        let mut models = Models::new(self.running, assignment.key, &self.desk.tell);
         for block in blocks {
             for entity in block.entities.iter().cloned().flatten() {
                 let stored = self.refit(&block.tried, entity).and_then(|model| {
@@ -255,12 +223,8 @@ impl Fleet<'_> {
     }
 }
 
-fn untrainable(learner: Learner) -> String {
+pub(super) fn untrainable(learner: Learner) -> String {
     format!("{} cannot be trained by this version", learner.name())
-}
-
-fn holds(block: &Block, entity: u32) -> bool {
-    block.entities.iter().any(|range| range.contains(&entity))
 }
 
 /// Every entity of the blocks once, in ascending order.

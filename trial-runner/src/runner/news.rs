@@ -20,6 +20,10 @@ pub(super) struct News<'a> {
     told: Instant,
     /// When the trial before ended: a trial takes the time since then.
     since_ms: u64,
+    /// How long the next trials took together already, and their number; how many of them have not
+    /// ended.
+    shared_ms: (u64, u64),
+    n_sharing: u64,
     /// The trials of the latest entity that have ended, or come to their rung.
     ended: (u32, BTreeSet<u32>),
 }
@@ -27,7 +31,16 @@ pub(super) struct News<'a> {
 impl<'a> News<'a> {
     pub(super) fn new(of: AssignmentKey, tell: &'a Tell) -> Self {
         let (outcomes, reached, told) = (Vec::new(), Vec::new(), Instant::now());
-        Self { of, tell, outcomes, reached, told, since_ms: now_ms(), ended: Default::default() }
+        let (since_ms, shared_ms, n_sharing) = (now_ms(), (0, 1), 0);
+        let ended = Default::default();
+        Self { of, tell, outcomes, reached, told, since_ms, shared_ms, n_sharing, ended }
+    }
+
+    /// What was done since the trial before was for so many that end now: each took its share.
+    pub(super) fn share(&mut self, n_trials: usize) {
+        let n_trials = n_trials as u64;
+        self.shared_ms = (now_ms().saturating_sub(self.since_ms), n_trials.max(1));
+        self.n_sharing = n_trials;
     }
 
     /// The end of a trial: a configuration's number, and an entity.
@@ -87,7 +100,11 @@ impl<'a> News<'a> {
             self.ended = (entity, BTreeSet::new());
         }
         self.ended.1.insert(configuration);
-        let ended_ms = now_ms();
+        self.n_sharing = self.n_sharing.saturating_sub(1);
+        // The shares of those that have not ended lie before now.
+        let (shared_ms, n_trials) = self.shared_ms;
+        let ended_ms = now_ms().saturating_sub(shared_ms * self.n_sharing / n_trials);
+        let ended_ms = ended_ms.max(self.since_ms);
         (std::mem::replace(&mut self.since_ms, ended_ms), ended_ms)
     }
 
@@ -112,6 +129,32 @@ impl<'a> News<'a> {
         if !self.reached.is_empty() {
             let trials = std::mem::take(&mut self.reached);
             (self.tell)(FromRunner::Reached { of: self.of, trials });
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use fleetfit_search_spaces::StudyId;
+
+    use super::*;
+
+    #[test]
+    fn what_is_done_for_many_is_shared_by_them() {
+        let tell: Tell = Box::new(drop);
+        let of = AssignmentKey { study: StudyId(1), number: 1, attempt: 1 };
+        let mut news = News::new(of, &tell);
+        let began = news.since_ms - 1_000;
+        news.since_ms = began;
+        news.share(4);
+        for number in 0..6 {
+            news.push((number, 0), End::Completed { value: 1.0 }, 1);
+        }
+        let mut last = began;
+        for (outcome, at) in news.outcomes.iter().zip([250, 500, 750, 1_000, 1_000, 1_000]) {
+            assert_eq!(outcome.started_ms, last);
+            last = outcome.ended_ms;
+            assert!((began + at..began + at + 200).contains(&last), "{last} is not about {at}");
         }
     }
 }

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use fleetfit_search_spaces::StudyId;
 
 use super::flight::Flights;
-use super::{Allowance, Lacking, Provide, Running, StudyWork, lock};
+use super::{Lacking, Provide, Running, StudyWork, lock};
 use crate::devices::memory_bytes;
 
 /// How long a study that could not be provided is not asked for again.
@@ -18,7 +18,9 @@ const PAUSE: Duration = Duration::from_secs(3);
 /// Studies by their ids.
 pub(super) struct Shelf {
     provide: Provide,
-    allowance: Allowance,
+    n_slots: usize,
+    /// How much memory data may take.
+    data_bytes: u64,
     places: Mutex<BTreeMap<StudyId, Arc<Place>>>,
 }
 
@@ -44,13 +46,13 @@ enum Content {
 }
 
 impl Shelf {
-    pub(super) fn new(provide: Provide, allowance: Allowance) -> Self {
-        Self { provide, allowance, places: Mutex::default() }
+    pub(super) fn new(provide: Provide, n_slots: usize, data_bytes: u64) -> Self {
+        Self { provide, n_slots, data_bytes, places: Mutex::default() }
     }
 
     /// Puts a study there that cannot be provided again.
     pub(super) fn put(&self, id: StudyId, work: StudyWork) {
-        let running = Arc::new(Running::new(work, self.allowance.slots));
+        let running = Arc::new(Running::new(work, self.n_slots));
         let content = Content::Here { running, used: Instant::now(), is_provided: false };
         lock(&self.places).insert(id, Arc::new(Place(Mutex::new(content))));
     }
@@ -76,7 +78,7 @@ impl Shelf {
             });
             match provided {
                 Ok(work) => {
-                    let running = Arc::new(Running::new(work, self.allowance.slots));
+                    let running = Arc::new(Running::new(work, self.n_slots));
                     let used = Instant::now();
                     *content =
                         Content::Here { running: Arc::clone(&running), used, is_provided: true };
@@ -117,7 +119,7 @@ impl Shelf {
         }
         idle.sort_by_key(|(used, ..)| *used);
         for (_, n_bytes, place) in idle {
-            if held <= self.allowance.data_bytes {
+            if held <= self.data_bytes {
                 return;
             }
             *lock(&place.0) = Content::Nothing;

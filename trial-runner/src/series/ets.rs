@@ -7,10 +7,6 @@
 //! estimated (R drops them); a series too short for a form takes a simpler one. Read `ets/form.rs`,
 //! then `ets/recursion.rs`.
 
-#[cfg_attr(
-    not(test),
-    expect(dead_code, reason = "launchers stand before the runner that will use them")
-)]
 pub(crate) mod batch;
 mod choice;
 pub(crate) mod form;

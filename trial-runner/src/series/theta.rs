@@ -6,10 +6,6 @@
 //! one-step means are linear in the first level and in 1 − 1/θ, so only alpha is searched here and
 //! the other two are solved for (`theta/line.rs`). Where theta is searched, large alphas are favoured.
 
-#[cfg_attr(
-    not(test),
-    expect(dead_code, reason = "launchers stand before the runner that will use them")
-)]
 pub(crate) mod batch;
 mod line;
 

@@ -3,6 +3,8 @@
 //! The methods know nothing of rows: here rows become a series without gaps (`series/regular.rs`),
 //! and a configuration becomes a method's settings. See `model/forecast.rs` for what is predicted.
 
+mod ahead;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -14,12 +16,14 @@ use super::{Fit, FitError, Trainer};
 use crate::frame::{ForecastPlan, Timeline};
 use crate::model::errors::Errors;
 use crate::model::forecast::{Fitted, Forecast, SeriesForecast};
-use crate::model::{Body, Model};
-use crate::series::decompose::{Weights, decompose};
+use crate::model::{Answer, Body, Model};
+use crate::series::decompose::{Seasons, Weights, decompose};
 use crate::series::ets::{Component, ErrorForm};
 use crate::series::regular::{Fill, Regular};
 use crate::series::{arima, croston, ets, naive, theta};
 use crate::stop::Stop;
+
+pub(super) use ahead::ask;
 
 /// The last value.
 pub(super) struct Naive;
@@ -86,30 +90,7 @@ impl Trainer for Average {
 
 impl Trainer for ExponentialSmoothing {
     fn fit(&self, job: &Fit<'_>) -> Result<Model, FitError> {
-        const FORMS: [&str; 4] = ["auto", "none", "add", "mul"];
-        let parameters = Parameters(job.parameters);
-        let component = |name: &str| -> Result<Option<Component>, FitError> {
-            // The word none is a form here, not what was left out.
-            Ok(match parameters.exact_word(name, &FORMS)? {
-                "none" => Some(Component::None),
-                "add" => Some(Component::Add),
-                "mul" => Some(Component::Mul),
-                _ => None,
-            })
-        };
-        let settings = ets::Settings {
-            error: match parameters.word("error", &["auto", "add", "mul"])? {
-                "add" => Some(ErrorForm::Add),
-                "mul" => Some(ErrorForm::Mul),
-                _ => None,
-            },
-            trend: component("trend")?,
-            seasonal: component("seasonal")?,
-            damped: match parameters.get("damped")? {
-                Some(_) => Some(parameters.flag("damped", false)?),
-                None => None,
-            },
-        };
+        let settings = smoothing(&Parameters(job.parameters))?;
         let season = season_length(job)?;
         each_series(job, "exponential_smoothing", season, &Method::Smoothing(settings))
     }
@@ -117,23 +98,7 @@ impl Trainer for ExponentialSmoothing {
 
 impl Trainer for Theta {
     fn fit(&self, job: &Fit<'_>) -> Result<Model, FitError> {
-        let parameters = Parameters(job.parameters);
-        let curvature = match parameters.get("theta")? {
-            None => theta::Theta::Fixed(2.0),
-            Some(value) => match (value.as_f64(), value.to_string().as_str()) {
-                (Some(curvature), _) if curvature.is_finite() && curvature >= 1.0 => {
-                    theta::Theta::Fixed(curvature)
-                }
-                (None, "optimized") => theta::Theta::Optimized,
-                (None, "auto") => theta::Theta::Auto,
-                _ => {
-                    let allowed = "a number of at least 1, optimized or auto";
-                    return Err(wrong("theta", value, allowed));
-                }
-            },
-        };
-        let dynamic = parameters.flag("dynamic", false)?;
-        let settings = theta::Settings { theta: curvature, dynamic };
+        let settings = curves(&Parameters(job.parameters))?;
         each_series(job, "theta", season_length(job)?, &Method::Theta(settings))
     }
 }
@@ -179,6 +144,53 @@ impl Trainer for Croston {
     }
 }
 
+/// What a configuration asks of exponential smoothing.
+fn smoothing(parameters: &Parameters<'_>) -> Result<ets::Settings, FitError> {
+    const FORMS: [&str; 4] = ["auto", "none", "add", "mul"];
+    let component = |name: &str| -> Result<Option<Component>, FitError> {
+        // The word none is a form here, not what was left out.
+        Ok(match parameters.exact_word(name, &FORMS)? {
+            "none" => Some(Component::None),
+            "add" => Some(Component::Add),
+            "mul" => Some(Component::Mul),
+            _ => None,
+        })
+    };
+    Ok(ets::Settings {
+        error: match parameters.word("error", &["auto", "add", "mul"])? {
+            "add" => Some(ErrorForm::Add),
+            "mul" => Some(ErrorForm::Mul),
+            _ => None,
+        },
+        trend: component("trend")?,
+        seasonal: component("seasonal")?,
+        damped: match parameters.get("damped")? {
+            Some(_) => Some(parameters.flag("damped", false)?),
+            None => None,
+        },
+    })
+}
+
+/// What a configuration asks of the theta method.
+fn curves(parameters: &Parameters<'_>) -> Result<theta::Settings, FitError> {
+    let curvature = match parameters.get("theta")? {
+        None => theta::Theta::Fixed(2.0),
+        Some(value) => match (value.as_f64(), value.to_string().as_str()) {
+            (Some(curvature), _) if curvature.is_finite() && curvature >= 1.0 => {
+                theta::Theta::Fixed(curvature)
+            }
+            (None, "optimized") => theta::Theta::Optimized,
+            (None, "auto") => theta::Theta::Auto,
+            _ => {
+                let allowed = "a number of at least 1, optimized or auto";
+                return Err(wrong("theta", value, allowed));
+            }
+        },
+    };
+    let dynamic = parameters.flag("dynamic", false)?;
+    Ok(theta::Settings { theta: curvature, dynamic })
+}
+
 fn simple(method: naive::Method) -> Method {
     Method::Naive(naive::Settings { method })
 }
@@ -198,6 +210,28 @@ pub(super) fn timeline<'a>(
     })
 }
 
+/// The series of a job, not looked at yet.
+struct Field<'a> {
+    answer: Answer,
+    plan: &'a Arc<ForecastPlan>,
+    season: usize,
+    seasons: Vec<usize>,
+    /// Rows by the name of their series, in its order.
+    rows: Vec<(&'a str, Vec<(i64, f64)>)>,
+}
+
+/// A series as a method sees it.
+struct Sown {
+    name: String,
+    last: i64,
+    /// Its last value.
+    value: f64,
+    /// Without what repeats.
+    values: Vec<f64>,
+    season: usize,
+    repeats: Option<Seasons>,
+}
+
 /// Fits every series.
 fn each_series(
     job: &Fit<'_>,
@@ -205,50 +239,79 @@ fn each_series(
     season: Option<usize>,
     method: &Method,
 ) -> Result<Model, FitError> {
-    let (timeline, plan) = timeline(job, learner)?;
-    let lesson = Lesson::read(job)?;
-    let answer = lesson.answer();
-    let (y, weights) = lesson.numbers(learner)?;
-    if weights.is_some() {
-        return Err(FitError::because(format!(
-            "{learner} can't weigh rows, and the data has a weight column"
-        )));
-    }
-    let seasons = season.map_or_else(|| plan.seasons.clone(), |season| vec![season]);
-    let season = season.unwrap_or(plan.season);
-    let mut of_code: BTreeMap<u32, Vec<(i64, f64)>> = BTreeMap::new();
-    for (&row, &value) in job.rows.iter().zip(&y) {
-        let at = row as usize;
-        let code = timeline.series.get(at).copied().unwrap_or_default();
-        let index = timeline.time.get(at).and_then(|&time| plan.step.index(time));
-        if let Some(index) = index {
-            of_code.entry(code).or_default().push((index, value));
+    let mut field = Field::of(job, learner, season)?;
+    let mut series = Vec::with_capacity(field.rows.len());
+    for (name, rows) in std::mem::take(&mut field.rows) {
+        job.stop.check()?;
+        if let Some(sown) = field.sow(name, rows, job.stop)? {
+            let fitted = method.fit(&sown.values, sown.season, job.stop)?;
+            series.push(sown.reap(fitted));
         }
     }
-    let name = |code: u32| timeline.names.get(code as usize).map_or("", String::as_str);
-    let mut of_series: Vec<(&str, Vec<(i64, f64)>)> =
-        of_code.into_iter().map(|(code, rows)| (name(code), rows)).collect();
-    of_series.sort_by_key(|(name, _)| *name);
-    let mut series = Vec::with_capacity(of_series.len());
-    for (name, rows) in of_series {
-        job.stop.check()?;
-        let Some(regular) = regular(rows, Fill::Line, plan)? else { continue };
-        let (fitted, repeats) = match plan.settings.stl {
-            None => (method.fit(&regular.values, season, job.stop)?, None),
+    Ok(field.model(series))
+}
+
+impl<'a> Field<'a> {
+    fn of(job: &Fit<'a>, learner: &str, season: Option<usize>) -> Result<Self, FitError> {
+        let (timeline, plan) = timeline(job, learner)?;
+        let lesson = Lesson::read(job)?;
+        let answer = lesson.answer();
+        let (y, weights) = lesson.numbers(learner)?;
+        if weights.is_some() {
+            return Err(FitError::because(format!(
+                "{learner} can't weigh rows, and the data has a weight column"
+            )));
+        }
+        let mut of_code: BTreeMap<u32, Vec<(i64, f64)>> = BTreeMap::new();
+        for (&row, &value) in job.rows.iter().zip(&y) {
+            let at = row as usize;
+            let code = timeline.series.get(at).copied().unwrap_or_default();
+            let index = timeline.time.get(at).and_then(|&time| plan.step.index(time));
+            if let Some(index) = index {
+                of_code.entry(code).or_default().push((index, value));
+            }
+        }
+        let name = |code: u32| timeline.names.get(code as usize).map_or("", String::as_str);
+        let mut rows: Vec<(&str, Vec<(i64, f64)>)> =
+            of_code.into_iter().map(|(code, rows)| (name(code), rows)).collect();
+        rows.sort_by_key(|(name, _)| *name);
+        let seasons = season.map_or_else(|| plan.seasons.clone(), |season| vec![season]);
+        let season = season.unwrap_or(plan.season);
+        Ok(Self { answer, plan, season, seasons, rows })
+    }
+
+    /// None where nothing is known of it.
+    fn sow(
+        &self,
+        name: &str,
+        rows: Vec<(i64, f64)>,
+        stop: &Stop,
+    ) -> Result<Option<Sown>, FitError> {
+        let Some(regular) = regular(rows, Fill::Line, self.plan)? else { return Ok(None) };
+        let (name, last) = (name.to_owned(), regular.last());
+        let value = regular.values.last().copied().unwrap_or_default();
+        let (values, season, repeats) = match self.plan.settings.stl {
+            None => (regular.values, self.season, None),
             // The season is out: the method sees none.
             Some(Stl::Season | Stl::SeasonTrend) => {
-                let parts = decompose(&regular.values, &seasons, Weights::Equal, job.stop)?;
-                (method.fit(&parts.adjusted(), 1, job.stop)?, Some(parts.seasons()))
+                let parts = decompose(&regular.values, &self.seasons, Weights::Equal, stop)?;
+                (parts.adjusted(), 1, Some(parts.seasons()))
             }
         };
-        let value = regular.values.last().copied().unwrap_or_default();
-        let (name, last) = (name.to_owned(), regular.last());
-        series.push(SeriesForecast { name, last, value, fitted, seasons: repeats });
+        Ok(Some(Sown { name, last, value, values, season, repeats }))
     }
-    Ok(Model {
-        answer,
-        body: Body::Forecast(Forecast { step: plan.step, series, errors: Errors::default() }),
-    })
+
+    fn model(self, series: Vec<SeriesForecast>) -> Model {
+        let forecast = Forecast { step: self.plan.step, series, errors: Errors::default() };
+        Model { answer: self.answer, body: Body::Forecast(forecast) }
+    }
+}
+
+impl Sown {
+    fn reap(self, fitted: Fitted) -> SeriesForecast {
+        let Self { name, last, value, repeats, .. } = self;
+        SeriesForecast { name, last, value, fitted, seasons: repeats }
+    }
 }
 
 /// Rows of a series as a series without gaps.

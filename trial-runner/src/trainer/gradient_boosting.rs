@@ -4,7 +4,6 @@
 //! With `early_stopping_rounds` a tenth of the rows is held out, drawn by the seed; the trees after
 //! the best round are dropped. Configurations that differ in `n_estimators` alone are one fit.
 
-#[cfg_attr(not(test), expect(dead_code, reason = "it stands before the runner that will use it"))]
 mod ahead;
 mod plant;
 mod recipe;
@@ -31,6 +30,8 @@ use crate::model::boosted::Link;
 use crate::model::{Answer, Body, Model, Predictions};
 use crate::stop::{Stop, Stopped};
 use recipe::Recipe;
+
+pub(super) use ahead::ask;
 
 /// Boosted trees on histograms.
 pub(super) struct GradientBoosting;

@@ -19,6 +19,7 @@ use fleetfit_search_spaces::wire::letter::{self, VERSION};
 use fleetfit_search_spaces::wire::subjects::{Kind, SERVICES, Subjects};
 use fleetfit_search_spaces::{Assignment, AssignmentKey, FromRunner, ToRunner};
 use fleetfit_trial_runner::bus::{Bus, Setup};
+use fleetfit_trial_runner::devices::Device;
 use fleetfit_trial_runner::runner::ATTACHED;
 use futures_util::StreamExt;
 use tokio::runtime::{Builder, Runtime};
@@ -364,6 +365,7 @@ impl Service {
             client,
             runtime: runtime.handle().clone(),
             hello,
+            device: Device::default(),
             cache: cache.to_owned(),
             cache_bytes: 1 << 30,
             service: service.map(str::to_owned),

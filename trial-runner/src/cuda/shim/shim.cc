@@ -200,4 +200,11 @@ static int serve() {
 }
 }  // namespace shim
 
+// For whoever loads the kernel as a library instead of running it as a program: one launch at a time.
+extern "C" size_t shim_bytes() { return shim::entry.size; }
+extern "C" void shim_run(unsigned n_blocks, unsigned n_threads, size_t n_shared, const void* words) {
+  shim::arguments = words;
+  shim::launch(n_blocks, n_threads, n_shared, 0);
+}
+
 int main() { return shim::serve(); }

@@ -1,29 +1,18 @@
-//! Trials of many entities on a device, ahead of each entity's own course.
+//! Fits of many entities in fused launches: the scores that a device tells become predictions.
 //!
-//! Every fit that the kernel takes, of all entities, configurations and folds, goes into as few
-//! launches as are planned; what they told answers the entity's trials afterwards. Whatever is not
-//! taken, and whatever found no memory, is the CPU's then. Both say the same to the bit.
+//! What the kernel takes is decided fit by fit (`cuda/boost.rs`); both say the same to the bit.
 
-use std::collections::HashMap;
 use std::ops::ControlFlow;
 use std::sync::{Arc, OnceLock};
 
-use super::{Class, Family, GradientBoosting, predictions, table};
+use super::{Class, Family, predictions, table};
 use crate::boost::table::Table;
-use crate::cuda::boost::{Limits, Wish, fit_all, takes};
-use crate::cuda::machine::{Fault, Machine};
-use crate::model::{Model, Predictions};
-use crate::stop::Stop;
+use crate::cuda::boost::{Wish, fit_all, takes};
+use crate::cuda::machine::Fault;
+use crate::trainer::Trials;
+use crate::trainer::ahead::{Ask, Told};
 use crate::trainer::kin::kin;
 use crate::trainer::lesson::Lesson;
-use crate::trainer::{Fit, FitError, Hear, Heard, Trainer, Trials};
-
-/// Gradient boosting that knows some answers of an entity's trials.
-#[derive(Debug, Default)]
-pub(crate) struct Ahead {
-    /// By candidate and fold.
-    told: HashMap<(usize, usize), Predictions>,
-}
 
 /// A fit of one entity that the kernel takes.
 struct Sitting {
@@ -36,43 +25,43 @@ struct Sitting {
     marks: Vec<usize>,
 }
 
-impl Ahead {
-    /// Tries all entities' candidates on a machine, until told to stop. The answers by entity.
-    pub(crate) fn of(
-        machine: &Machine,
-        limits: &Limits,
-        all: &[Trials<'_>],
-        stop: &Stop,
-    ) -> Result<Vec<Self>, Fault> {
-        let sittings: Vec<Sitting> =
-            all.iter().enumerate().flat_map(|(entity, trials)| sit(entity, trials)).collect();
-        let wishes: Vec<Wish<'_>> = sittings
-            .iter()
-            .filter_map(|sitting| {
-                let table = sitting.table.get()?;
-                let job = sitting.class.job(table, &sitting.family.recipe.settings, stop);
-                Some(Wish { job, marks: &sitting.marks })
-            })
-            .collect();
-        let mut known: Vec<Self> = all.iter().map(|_| Self::default()).collect();
-        fit_all(machine, limits, &wishes, &mut |index, scores| {
-            let sitting = &sittings[index];
-            if let Ok(scores) = scores {
-                known[sitting.entity].learn(sitting, &scores);
-            }
-            if stop.check().is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
-        })?;
-        Ok(known)
-    }
+/// Tries all entities' candidates. Whoever finds no memory, or is refused, is not told.
+pub(in crate::trainer) fn ask(
+    ask: &Ask<'_>,
+    all: &[Trials<'_>],
+    told: &mut [Told],
+) -> Result<(), Fault> {
+    let Ask { machine, limits, stop } = *ask;
+    let sittings: Vec<Sitting> =
+        all.iter().enumerate().flat_map(|(entity, trials)| sit(entity, trials)).collect();
+    let wishes: Vec<Wish<'_>> = sittings
+        .iter()
+        .filter_map(|sitting| {
+            let table = sitting.table.get()?;
+            let job = sitting.class.job(table, &sitting.family.recipe.settings, stop);
+            Some(Wish { job, marks: &sitting.marks })
+        })
+        .collect();
+    let mut refused = Ok(());
+    fit_all(machine, limits, &wishes, &mut |index, scores| {
+        let sitting = &sittings[index];
+        match scores {
+            Ok(scores) => sitting.learn(&scores, &mut told[sitting.entity]),
+            Err(fault) => refused = Err(fault),
+        }
+        if stop.check().is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+    })?;
+    refused
+}
 
-    fn learn(&mut self, sitting: &Sitting, scores: &[f64]) {
-        let Family { wanted, recipe, answer, .. } = &sitting.family;
-        let n_own = scores.len() / sitting.marks.len().max(1);
+impl Sitting {
+    fn learn(&self, scores: &[f64], told: &mut Told) {
+        let Family { wanted, recipe, answer, .. } = &self.family;
+        let n_own = scores.len() / self.marks.len().max(1);
         for &(n_trees, candidate) in wanted {
-            let mark = sitting.marks.partition_point(|mark| *mark < n_trees);
+            let mark = self.marks.partition_point(|mark| *mark < n_trees);
             let own = &scores[mark * n_own..][..n_own];
-            let answer = predictions(answer, recipe.link, own);
-            self.told.insert((candidate, sitting.fold), answer);
+            told.insert((candidate, self.fold), predictions(answer, recipe.link, own));
         }
     }
 }
@@ -112,44 +101,20 @@ impl Family {
     }
 }
 
-impl Trainer for Ahead {
-    fn fit(&self, job: &Fit<'_>) -> Result<Model, FitError> {
-        GradientBoosting.fit(job)
-    }
-
-    fn try_all(&self, trials: &Trials<'_>, hear: &mut Hear<'_>) {
-        let is_known = |index: &usize| self.told.keys().any(|(candidate, _)| candidate == index);
-        let (known, others): (Vec<usize>, Vec<usize>) =
-            (0..trials.candidates.len()).partition(is_known);
-        for candidate in known {
-            for fold in trials.ahead() {
-                let goes_on = match self.told.get(&(candidate, fold)) {
-                    Some(told) => {
-                        let answer = Ok(told.lend());
-                        hear(Heard { candidate, fold, answer })
-                    }
-                    None => trials.one_of(&GradientBoosting, (candidate, fold), hear),
-                };
-                if !goes_on {
-                    break;
-                }
-            }
-        }
-        let candidates: Vec<_> = others.iter().map(|&index| trials.candidates[index]).collect();
-        let rest = Trials { candidates: &candidates, ..*trials };
-        GradientBoosting.try_all(&rest, &mut |heard| {
-            hear(Heard { candidate: others[heard.candidate], ..heard })
-        });
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use fleetfit_search_spaces::Learner;
+
     use super::*;
+    use crate::cuda::boost::Limits;
+    use crate::cuda::machine::Machine;
     use crate::cuda::shim::Shim;
     use crate::frame::{FeatureColumn, FeatureValues, Frame, Target};
+    use crate::stop::Stop;
+    use crate::trainer::ahead::Ahead;
+    use crate::trainer::gradient_boosting::GradientBoosting;
     use crate::trainer::searched::{configuration, folds_of};
-    use crate::trainer::{Candidate, LaidOut, Predicted, Spare};
+    use crate::trainer::{Candidate, FitError, LaidOut, Predicted, Spare, Trainer};
 
     /// Answers by candidate and fold.
     type Answers = Vec<(usize, usize, Result<Vec<f64>, FitError>)>;
@@ -228,19 +193,27 @@ mod tests {
             spare: &spare,
         };
         let all = [trials(0), trials(1), trials(2)];
-        let machine = Machine::Shim(Shim::default());
-        let ahead = Ahead::of(&machine, &LIMITS, &all, &stop).unwrap();
-        for (trials, ahead) in all.iter().zip(&ahead) {
+        let asked = |shim: Shim| {
+            let (machine, mut told) = (Machine::Shim(shim), vec![Told::new(); 3]);
+            let asked = Ask { machine: &machine, limits: &LIMITS, stop: &stop };
+            (asked.of(Learner::GradientBoosting, &all, &mut told), told)
+        };
+        let known = |told| Ahead { told, is_late: false, otherwise: &GradientBoosting };
+        let (asking, told) = asked(Shim::default());
+        asking.unwrap();
+        for (trials, told) in all.iter().zip(told) {
             let expected = answers(&GradientBoosting, trials);
-            assert_eq!(answers(ahead, trials), expected);
-            assert_eq!(ahead.told.len(), 3 * trials.ahead().len(), "the first three are taken");
+            assert_eq!(told.len(), 3 * trials.ahead().len(), "the first three are taken");
+            assert_eq!(answers(&known(told), trials), expected);
         }
-        let nowhere = Machine::Shim(Shim { max_bytes: Some(100), ..Shim::default() });
-        let ahead = Ahead::of(&nowhere, &LIMITS, &all, &stop).unwrap();
-        assert!(ahead.iter().all(|ahead| ahead.told.is_empty()));
-        assert_eq!(answers(&ahead[2], &all[2]), answers(&GradientBoosting, &all[2]));
+        let (asking, mut told) = asked(Shim { max_bytes: Some(100), ..Shim::default() });
+        assert_eq!(asking, Err(Fault::OutOfMemory));
+        assert!(told.iter().all(Told::is_empty));
+        let last = known(told.remove(2));
+        assert_eq!(answers(&last, &all[2]), answers(&GradientBoosting, &all[2]));
         stop.cancel();
-        let ahead = Ahead::of(&machine, &LIMITS, &all, &stop).unwrap();
-        assert_eq!(ahead.iter().map(|ahead| ahead.told.len()).max(), Some(2), "no more is told");
+        let (asking, told) = asked(Shim::default());
+        asking.unwrap();
+        assert_eq!(told.iter().map(Told::len).max(), Some(2), "no more is told");
     }
 }

@@ -1,0 +1,219 @@
+//! Training on a graphics card that is imagined (`card/`): the binary, its driver calls and its
+//! kernels are the real ones, and the processor runs them.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+
+use rustix::process::Signal;
+use serde_json::{Value, json};
+
+use crate::harness::{Place, Ran, eventually, panel, repository, signal};
+use crate::service::contract::assert_once;
+use crate::service::fleet::{Deployment, Fleet, PATIENCE, Process};
+
+/// The folder of the imagined driver and compiler, made once for all tests, and of the kernels that
+/// they ran.
+pub(crate) fn folder() -> &'static Path {
+    static FOLDER: OnceLock<PathBuf> = OnceLock::new();
+    FOLDER.get_or_init(|| {
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("imagined-card");
+        std::fs::create_dir_all(&folder).expect("a folder");
+        for (source, library) in [("driver.cc", "libcuda.so.1"), ("compiler.cc", "libnvrtc.so.13")]
+        {
+            let made = folder.join(format!("{library}-{}", std::process::id()));
+            let compiled = Command::new("g++")
+                .args(["-shared", "-fPIC", "-O1", "-Wall", "-Wextra", "-Werror", "-o"])
+                .args([&made, &repository("tests/end_to_end/card").join(source)])
+                .status()
+                .expect("g++, which tests/run installs on Debian");
+            assert!(compiled.success(), "{source}");
+            std::fs::rename(&made, folder.join(library)).expect("the library in its place");
+        }
+        folder
+    })
+}
+
+/// A command on a machine with the card, whose driver does so.
+fn with_card(mut command: Command, place: &Place, driver: &str) -> Command {
+    command
+        .env("LD_LIBRARY_PATH", folder())
+        .env("KERNELS", folder())
+        .env("SHIM", repository("trial-runner/src/cuda/shim"))
+        .env("DRIVER", driver)
+        .env("XDG_CACHE_HOME", place.path("user-cache"))
+        .env("COMPILED", place.path("compiled"))
+        .env("FIRST", place.path("first"))
+        .env("HOLD", place.path("hold"))
+        .env("LAUNCHES", place.path("launches"));
+    command
+}
+
+fn n_launches(place: &Place) -> usize {
+    n_lines(place, "launches")
+}
+
+fn n_lines(place: &Place, name: &str) -> usize {
+    std::fs::read_to_string(place.path(name)).unwrap_or_default().lines().count()
+}
+
+fn job(name: &str) -> String {
+    format!(
+        "type: sweep\nname: {name}\ntraining_data: {{path: sales.csv}}\n\
+         target_column_name: sales\ntask: regression\npartition_column_names: [store]\n\
+         trial: {{learner: gradient_boosting}}\n\
+         search_space:\n  max_depth: [2, 3]\n  learning_rate: [0.1, 0.3]\n  \
+         n_estimators: [5, 8]\nsampling_algorithm: grid\n\
+         objective: {{goal: minimize, primary_metric: root_mean_squared_error}}\n\
+         n_cross_validations: 2\nseed: 7\n"
+    )
+}
+
+const STORES: u32 = 6;
+const TRIALS: usize = 8 * STORES as usize;
+
+/// What a study found, trial by trial and entity by entity, its name apart.
+fn found(place: &Place, study: &str) -> (Vec<Value>, Vec<Value>) {
+    let part = |line: Value, names: &[&str]| -> Value {
+        names
+            .iter()
+            .map(|&name| (name.to_owned(), line[name].clone()))
+            .collect::<serde_json::Map<_, _>>()
+            .into()
+    };
+    let trials = place.lines(&["trials", study]);
+    let trials = trials.into_iter().map(|line| part(line, &["trial", "entity", "state", "value"]));
+    let mut trials: Vec<Value> = trials.collect();
+    trials.sort_by_key(ToString::to_string);
+    let bests = place.lines(&["best", study, "--all"]).into_iter();
+    let bests = bests.map(|line| part(line, &["entity", "value", "configuration", "model"]));
+    (trials, bests.collect())
+}
+
+#[test]
+fn a_card_finds_what_the_processor_finds_whatever_becomes_of_it() {
+    let place = Place::new();
+    place.write("sales.csv", &panel(STORES, 60));
+    let run = |name: &str, device: &str, driver: &str| {
+        place.write("job.yaml", &job(name));
+        let command = place.command(&["run", "job.yaml", "--device", device, "--slots", "2"]);
+        let mut command = with_card(command, &place, driver);
+        Ran::of(command.output().expect("fleetfit starts")).ok().stderr
+    };
+    run("on-the-processor", "cpu", "");
+    assert_eq!(n_launches(&place), 0);
+    let expected = found(&place, "on-the-processor");
+    assert_eq!((expected.0.len(), expected.1.len()), (TRIALS, STORES as usize));
+    let mut n_before = 0;
+    for (name, device, driver, says) in [
+        ("on-the-card", "cuda:0", "", "trains on cuda:0 (Imagined Card, 3.0 GiB)"),
+        ("by-itself", "auto", "", "trains on cuda:0"),
+        ("short-of-memory", "auto", "short", "trains on cuda:0"),
+        ("lost", "auto", "lost", "cuda:0 can be used no more, and the processor goes on"),
+    ] {
+        let said = run(name, device, driver);
+        assert_eq!(said.matches(says).count(), 1, "{name}: {said}");
+        assert_eq!(found(&place, name), expected, "{name}");
+        assert!(n_launches(&place) > n_before, "{name}");
+        n_before = n_launches(&place);
+        assert_eq!(n_lines(&place, "compiled"), 1, "{name}: what was compiled is kept");
+    }
+}
+
+#[test]
+fn a_card_that_is_not_there_is_a_mistake_only_where_it_is_asked_for() {
+    let place = Place::new();
+    place.write("sales.csv", &panel(2, 40));
+    place.write("job.yaml", &job("asked"));
+    let run = |device: &str, driver: &str| {
+        let command = place.command(&["run", "job.yaml", "--device", device]);
+        Ran::of(with_card(command, &place, driver).output().expect("fleetfit starts"))
+    };
+    for (device, driver, says) in [
+        ("cuda:3", "", "there is no cuda:3: this machine has cuda:0 (Imagined Card)"),
+        ("cuda:0", "bare", "cuda:0 cannot be used: the driver finds no card"),
+        ("gpu", "", "write auto, cpu, or a card as cuda:0"),
+        ("cuda:0,cuda:1", "", "start a runner for each card"),
+    ] {
+        let ran = run(device, driver);
+        assert_eq!(ran.code, 2, "{}", ran.stderr);
+        assert!(ran.stderr.contains(says), "{}", ran.stderr);
+    }
+    let ran = run("auto", "old").ok();
+    let says = "no graphics card is used: the driver is for CUDA 12.8, but 13.0 or later is needed";
+    assert_eq!(ran.stderr.matches(says).count(), 1, "{}", ran.stderr);
+    // Whoever has no driver does not want to hear of one, and neither do programs.
+    let bare = place
+        .command(&["run", "job.yaml", "--name", "bare"])
+        .env_remove("LD_LIBRARY_PATH")
+        .output();
+    let bare = Ran::of(bare.expect("fleetfit starts")).ok();
+    if !Path::new("/dev/nvidiactl").exists() {
+        assert!(!bare.stderr.contains("card"), "{}", bare.stderr);
+    }
+}
+
+#[test]
+fn a_runner_whose_card_is_lost_begins_anew_and_nothing_is_done_twice() {
+    let mut fleet = Fleet::without_runners(Deployment::Nats, &[]);
+    fleet.place.write("sales.csv", &panel(STORES, 60));
+    runner(&mut fleet, "lost-once");
+    let view = fleet.submit("job.yaml", &job("survivor"));
+    assert_eq!(view["trials"], json!({"completed": TRIALS, "stopped": 0, "failed": 0}), "{view}");
+    assert_once(&fleet.lines(&["trials", "survivor"]), TRIALS);
+    let said = fleet.runners[0].said();
+    assert_eq!(said.matches("beginning anew").count(), 1, "{said}");
+    assert_eq!(said.matches("takes work").count(), 2, "{said}");
+    assert!(n_launches(&fleet.place) > 2, "the new process uses the card");
+    let (_, runners) = fleet.ask("GET", "/api/v1/runners", None);
+    let devices = runners["items"].as_array().into_iter().flatten().map(|one| &one["device"]);
+    assert!(devices.clone().any(|device| device == "cuda:0 (Imagined Card, 3.0 GiB)"), "{runners}");
+}
+
+#[test]
+fn a_card_that_is_lost_again_and_again_is_left_alone() {
+    let mut fleet = Fleet::without_runners(Deployment::Nats, &[]);
+    fleet.place.write("sales.csv", &panel(STORES, 60));
+    let at = runner(&mut fleet, "lost");
+    fleet.place.write("job.yaml", &job("orphaned"));
+    fleet.json(&["submit", "job.yaml"]);
+    let mut code = None;
+    eventually("the runner gives up", PATIENCE, || {
+        let ended = fleet.runners[at].child.try_wait().expect("its state");
+        code = ended.and_then(|status| status.code());
+        code.is_some()
+    });
+    let said = fleet.runners[at].said();
+    assert_eq!(code, Some(3), "{said}");
+    assert!(said.contains("was lost 3 times within an hour: an imagined error"), "{said}");
+    fleet.runner(&["--device", "cpu"]);
+    let view = fleet.wait_until_over("orphaned", PATIENCE);
+    assert_eq!(view["trials"], json!({"completed": TRIALS, "stopped": 0, "failed": 0}), "{view}");
+    assert_once(&fleet.lines(&["trials", "orphaned"]), TRIALS);
+}
+
+#[test]
+fn a_runner_that_is_killed_in_mid_launch_loses_nothing() {
+    let mut fleet = Fleet::without_runners(Deployment::Nats, &["--lease", "1"]);
+    fleet.place.write("sales.csv", &panel(STORES, 60));
+    fleet.place.write("hold", "");
+    let at = runner(&mut fleet, "held");
+    fleet.place.write("job.yaml", &job("killed"));
+    fleet.json(&["submit", "job.yaml"]);
+    eventually("a launch stands", PATIENCE, || n_launches(&fleet.place) > 0);
+    signal(&fleet.runners[at].child, Signal::KILL);
+    fleet.runners[at].kill();
+    std::fs::remove_file(fleet.place.path("hold")).expect("the launch is gone");
+    runner(&mut fleet, "held");
+    let view = fleet.wait_until_over("killed", PATIENCE);
+    assert_eq!(view["trials"], json!({"completed": TRIALS, "stopped": 0, "failed": 0}), "{view}");
+    assert_once(&fleet.lines(&["trials", "killed"]), TRIALS);
+}
+
+/// Starts a runner on the card; tells which one it is.
+fn runner(fleet: &mut Fleet, driver: &str) -> usize {
+    let url = fleet.nats.as_ref().expect("NATS").url();
+    let command = fleet.runner_command(&url, &["--device", "cuda:0"]);
+    fleet.runners.push(Process::start(with_card(command, &fleet.place, driver)));
+    fleet.runners.len() - 1
+}

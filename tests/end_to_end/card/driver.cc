@@ -1,0 +1,134 @@
+// A driver (libcuda.so.1) of a card that is imagined: its memory is the processor's, a module is the
+// library that `compiler.cc` made of a kernel, and a launch runs it there and then.
+//
+// DRIVER says what goes wrong:
+//   old, bare, broken  it is too old, has no card, or fails at once;
+//   short              it never gives more than 20 KB at a time;
+//   lost               the second launch fails, and everything after it;
+//   lost-once          the same, but only in the first process that comes so far (the file FIRST);
+//   held               a launch stands while the file HOLD is there.
+// Each launch is a line of the file LAUNCHES.
+#include <dlfcn.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <mutex>
+
+enum { FINE = 0, NO_MEMORY = 2, NO_DEVICE = 100, ILLEGAL_ADDRESS = 700, UNKNOWN = 999 };
+
+struct Function {
+  size_t bytes;
+  void (*run)(unsigned blocks, unsigned threads, size_t shared, const void* arguments);
+};
+
+static std::mutex one_at_a_time;
+static int answer = FINE;  // what everything is answered with once a kernel failed
+static int n_launches = 0;
+
+static bool is(const char* what) {
+  const char* own = getenv("DRIVER");
+  return own && !strcmp(own, what);
+}
+
+static const char* place(const char* name) {
+  const char* own = getenv(name);
+  return own ? own : "/dev/null";
+}
+
+// Whether this launch is the one that fails.
+static bool fails() {
+  if (n_launches != 2) return false;
+  if (is("lost")) return true;
+  if (!is("lost-once")) return false;
+  const int first = open(place("FIRST"), O_CREAT | O_EXCL | O_WRONLY, 0600);
+  if (first >= 0) close(first);
+  return first >= 0;
+}
+
+extern "C" {
+int cuDriverGetVersion(int* version) { *version = is("old") ? 12080 : 13000; return FINE; }
+int cuInit(unsigned) { return is("bare") ? NO_DEVICE : is("broken") ? UNKNOWN : FINE; }
+int cuGetErrorString(int, const char** says) { *says = "an imagined error"; return FINE; }
+int cuDeviceGetCount(int* n) { *n = 1; return FINE; }
+int cuDeviceGet(int* device, int) { *device = 7; return FINE; }
+int cuDeviceGetName(char* name, int n, int) { strncpy(name, "Imagined Card", n); return FINE; }
+int cuDeviceTotalMem_v2(size_t* n, int) { *n = 3ull << 30; return FINE; }
+int cuDeviceGetAttribute(int* value, int which, int) {
+  switch (which) {
+    case 16: *value = 2; break;            // multiprocessors
+    case 75: *value = 9; break;            // compute capability, before its point
+    case 81: *value = 228 << 10; break;    // shared bytes of a multiprocessor
+    case 97: *value = 227 << 10; break;    // of a block
+    case 115: *value = 1; break;           // memory in the order of a queue
+    default: *value = 0;
+  }
+  return FINE;
+}
+int cuDevicePrimaryCtxRetain(void** context, int) { *context = &answer; return answer; }
+int cuDevicePrimaryCtxRelease_v2(int) { return answer; }
+int cuCtxGetCurrent(void** context) { *context = &answer; return FINE; }
+int cuCtxSetCurrent(void*) { return FINE; }
+int cuCtxSynchronize() { return answer; }
+int cuStreamCreate(void** queue, unsigned) { *queue = malloc(1); return answer; }
+int cuStreamDestroy_v2(void* queue) { free(queue); return answer; }
+int cuStreamSynchronize(void*) { return answer; }
+int cuMemGetInfo_v2(size_t* n_free, size_t* n) { *n_free = 2ull << 30; *n = 3ull << 30; return answer; }
+int cuMemAllocAsync(void** memory, size_t n, void*) {
+  if (answer != FINE) return answer;
+  if (is("short") && n > 20000) return NO_MEMORY;
+  *memory = malloc(n);
+  memset(*memory, 0xA5, n);
+  return FINE;
+}
+int cuMemFreeAsync(void* memory, void*) { free(memory); return answer; }
+int cuMemsetD8Async(void* memory, unsigned char value, size_t n, void*) {
+  memset(memory, value, n);
+  return answer;
+}
+int cuMemcpyHtoDAsync_v2(void* to, const void* from, size_t n, void*) {
+  memcpy(to, from, n);
+  return answer;
+}
+int cuMemcpyDtoHAsync_v2(void* to, const void* from, size_t n, void*) {
+  memcpy(to, from, n);
+  return answer;
+}
+int cuModuleLoadData(void** module, const void* image) {
+  *module = dlopen((const char*)image, RTLD_NOW | RTLD_LOCAL);
+  if (!*module) fprintf(stderr, "%s\n", dlerror());
+  return *module ? answer : UNKNOWN;
+}
+int cuModuleUnload(void*) { return answer; }
+int cuModuleGetFunction(Function** function, void* module, const char*) {
+  Function* own = (Function*)malloc(sizeof(Function));
+  size_t (*bytes)() = (size_t (*)())dlsym(module, "shim_bytes");
+  own->run = (decltype(own->run))dlsym(module, "shim_run");
+  if (!bytes || !own->run) return UNKNOWN;
+  own->bytes = bytes();
+  *function = own;
+  return answer;
+}
+int cuFuncSetAttribute(Function*, int, int) { return answer; }
+int cuFuncGetParamInfo(Function* function, size_t, size_t* offset, size_t* size) {
+  *offset = 0;
+  *size = function->bytes;
+  return answer;
+}
+int cuLaunchKernel(Function* function, unsigned blocks, unsigned, unsigned, unsigned threads,
+                   unsigned, unsigned, unsigned shared, void*, void** parameters, void**) {
+  const std::lock_guard<std::mutex> guard(one_at_a_time);
+  if (answer != FINE) return answer;
+  n_launches += 1;
+  if (FILE* file = fopen(place("LAUNCHES"), "a")) {
+    fputs("launch\n", file);
+    fclose(file);
+  }
+  if (fails()) return answer = ILLEGAL_ADDRESS;
+  while (is("held") && access(place("HOLD"), F_OK) == 0) usleep(5000);
+  function->run(blocks, threads, shared, parameters[0]);
+  return FINE;
+}
+}

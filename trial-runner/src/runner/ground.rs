@@ -1,0 +1,215 @@
+//! An entity, and the configurations that are tried on it, learner by learner.
+//!
+//! Many of them are laid out before any is tried where a device is asked ahead of them.
+
+use std::collections::BTreeMap;
+use std::ops::ControlFlow;
+use std::sync::{Arc, OnceLock};
+use std::time::Instant;
+
+use fleetfit_search_spaces::wire::Numbered;
+use fleetfit_search_spaces::{Block, Learner};
+
+use super::bench::{Bench, Thinned};
+use super::course::{Course, Entrant};
+use super::fleet::{Fleet, untrainable};
+use super::news::News;
+use super::part::Part;
+use crate::devices::Seat;
+use crate::folds::Fold;
+use crate::trainer::ahead::{Ahead, Ask, Told};
+use crate::trainer::{Candidate, Hand, Trials};
+
+/// An entity and what is tried on it.
+pub(super) struct Ground<'a> {
+    entity: u32,
+    tried: Vec<&'a Numbered>,
+    place: Arc<OnceLock<Bench>>,
+    /// With fewer rows to learn from.
+    thinned: Option<Arc<Thinned>>,
+    /// Configurations that mean nothing, and why.
+    failed: Vec<(u32, String)>,
+    heats: Vec<Heat>,
+}
+
+/// Configurations of one learner.
+struct Heat {
+    learner: Learner,
+    entrants: Vec<Entrant>,
+    /// Who tries them, or why nobody can.
+    hand: Result<Hand, String>,
+    told: Told,
+    is_late: bool,
+}
+
+impl<'a> Ground<'a> {
+    /// Lays an entity out for those of the blocks that hold it.
+    pub(super) fn of(fleet: &Fleet<'_>, entity: u32, part: Part<'_>, blocks: &'a [Block]) -> Self {
+        let holds = |block: &&Block| block.entities.iter().any(|range| range.contains(&entity));
+        let tried: Vec<&Numbered> = blocks.iter().filter(holds).map(|block| &block.tried).collect();
+        let place = fleet.running.benches.place(entity);
+        let bench = place.get_or_init(|| fleet.lay_out(entity));
+        let work = &fleet.running.work;
+        let (mut failed, mut entrants) = (Vec::new(), Vec::new());
+        for trial in &tried {
+            match work.study.work.training(&trial.configuration) {
+                Ok(training) => {
+                    let (training, rung) = part.shorten(training);
+                    entrants.push(Entrant::new(trial.number, training, rung));
+                }
+                Err(reason) => failed.push((trial.number, reason)),
+            }
+        }
+        let thinned = match (part.rows(), &bench.folds) {
+            (Some(rows), Ok(folds)) => Some(bench.thinned(folds, rows, work.seed)),
+            _ => None,
+        };
+        let thinned = thinned.filter(|thinned| !thinned.is_whole);
+        if let (Some((rung, _)), Some(_)) = (part.rows(), &thinned) {
+            entrants.iter_mut().for_each(|entrant| entrant.rung = Some(rung));
+        }
+        // Those of one learner go together, in the order in which they came.
+        let mut heats = Vec::new();
+        while let Some(first) = entrants.first() {
+            let learner = first.training.learner;
+            let is_of_it = |entrant: &Entrant| entrant.training.learner == learner;
+            let (together, others): (Vec<_>, Vec<_>) = entrants.into_iter().partition(is_of_it);
+            entrants = others;
+            let hand = hand(learner, bench);
+            heats.push(Heat {
+                learner,
+                entrants: together,
+                hand,
+                told: Told::new(),
+                is_late: false,
+            });
+        }
+        Self { entity, tried, place, thinned, failed, heats }
+    }
+
+    pub(super) fn n_trials(&self) -> usize {
+        self.tried.len()
+    }
+
+    /// Configuration and entity of each trial.
+    pub(super) fn trials(&self) -> impl Iterator<Item = (u32, u32)> + '_ {
+        self.tried.iter().map(|trial| (trial.number, self.entity))
+    }
+
+    /// Tries them. Breaks when the assignment is over.
+    pub(super) fn run(
+        &mut self,
+        fleet: &Fleet<'_>,
+        part: Part<'_>,
+        news: &mut News<'_>,
+    ) -> ControlFlow<()> {
+        for (number, reason) in self.failed.drain(..) {
+            let end = fleetfit_search_spaces::End::Failed { reason };
+            news.push((number, self.entity), end, 0);
+        }
+        let mut heats = std::mem::take(&mut self.heats);
+        for heat in &mut heats {
+            match (&heat.hand, self.course(fleet, part)) {
+                (Ok(hand), Some(course)) => {
+                    let ahead = Ahead {
+                        told: std::mem::take(&mut heat.told),
+                        is_late: heat.is_late,
+                        otherwise: hand.trainer(),
+                    };
+                    course.run(&ahead, &mut heat.entrants, news)?;
+                }
+                (Err(reason), _) => {
+                    for entrant in &mut heat.entrants {
+                        entrant.fail(self.entity, reason.clone(), news);
+                    }
+                }
+                // Without folds there is no hand.
+                (Ok(_), None) => {}
+            }
+        }
+        ControlFlow::Continue(())
+    }
+
+    /// None where there are no folds.
+    fn course<'b>(&'b self, fleet: &'b Fleet<'_>, part: Part<'_>) -> Option<Course<'b>> {
+        let bench = self.place.get()?;
+        let folds = bench.folds.as_ref().ok()?;
+        let by_folds = part.folds(folds.len());
+        let thinned = self.thinned.as_deref();
+        Some(Course {
+            entity: self.entity,
+            bench,
+            folds: thinned.map_or(folds, |thinned| &thinned.folds),
+            laid_out: thinned.map_or(&bench.laid_out, |thinned| &thinned.laid_out),
+            by_folds: part.rung().filter(|_| by_folds.is_some()),
+            tried: by_folds.unwrap_or(0..folds.len()),
+            measures: fleet.measures,
+            study_seed: fleet.running.work.seed,
+            flight: fleet.flight,
+            spare: fleet.spare,
+            limit_s: fleet.running.work.study.limits.trial_timeout_s,
+        })
+    }
+}
+
+/// Who tries configurations of a learner on an entity, or why nobody can.
+fn hand(learner: Learner, bench: &Bench) -> Result<Hand, String> {
+    let hand = Hand::of(learner, &bench.frame).ok_or_else(|| untrainable(learner))?;
+    let folds = bench.folds.as_ref().map_err(ToString::to_string)?;
+    if folds.iter().any(Fold::is_out_of_bag) && !learner.scores_out_of_bag() {
+        return Err(format!("{} has no out-of-bag score", learner.name()));
+    }
+    Ok(hand)
+}
+
+/// Asks a device for the trials of many entities, learner by learner. What it does not tell, the
+/// entities' own courses find.
+pub(super) fn ask(fleet: &Fleet<'_>, part: Part<'_>, grounds: &mut [Ground<'_>], seat: &Seat<'_>) {
+    let mut of_learner: BTreeMap<&str, (Learner, Vec<(usize, usize)>)> = BTreeMap::new();
+    for (at, ground) in grounds.iter().enumerate() {
+        for (number, heat) in ground.heats.iter().enumerate() {
+            if Ask::knows(heat.learner) && heat.hand.as_ref().is_ok_and(Hand::is_plain) {
+                let all = of_learner.entry(heat.learner.name());
+                all.or_insert((heat.learner, Vec::new())).1.push((at, number));
+            }
+        }
+    }
+    for (learner, places) in of_learner.into_values() {
+        let (told, is_late) = ask_all(fleet, part, grounds, (learner, &places), seat);
+        for ((at, number), told) in places.into_iter().zip(told) {
+            let heat = &mut grounds[at].heats[number];
+            (heat.told, heat.is_late) = (told, is_late);
+        }
+    }
+}
+
+/// What was told of each place, and whether a fit took longer than it may as its share of all.
+fn ask_all(
+    fleet: &Fleet<'_>,
+    part: Part<'_>,
+    grounds: &[Ground<'_>],
+    (learner, places): (Learner, &[(usize, usize)]),
+    seat: &Seat<'_>,
+) -> (Vec<Told>, bool) {
+    let mut courses = Vec::new();
+    let mut candidates: Vec<Vec<Candidate<'_>>> = Vec::new();
+    for &(at, number) in places {
+        // Without folds there is no hand, and no place.
+        let Some(course) = grounds[at].course(fleet, part) else { continue };
+        let entrants = grounds[at].heats[number].entrants.iter();
+        candidates.push(entrants.map(|entrant| course.candidate(&entrant.training)).collect());
+        courses.push(course);
+    }
+    let pairs = courses.iter().zip(&candidates);
+    let all: Vec<Trials<'_>> = pairs.map(|(course, own)| course.trials(own)).collect();
+    let mut told: Vec<Told> = all.iter().map(|_| Told::new()).collect();
+    let began = Instant::now();
+    seat.ask(|machine, limits| {
+        let ask = Ask { machine, limits, stop: &fleet.flight.stop };
+        ask.of(learner, &all, &mut told)
+    });
+    let n_fits = told.iter().map(Told::len).sum::<usize>().max(1);
+    let share_s = began.elapsed().as_secs_f64() / n_fits as f64;
+    let limit_s = fleet.running.work.study.limits.trial_timeout_s;
+    (told, limit_s.is_some_and(|limit_s| share_s > limit_s))
+}

@@ -1,0 +1,201 @@
+//! A whole runner with a device, which is the shim, beside one without: the same outcomes to the bit.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::time::Duration;
+
+use fleetfit_search_spaces::wire::Numbered;
+use fleetfit_search_spaces::{AssignmentTask, Block, Configuration, End, Job, Outcome};
+
+use super::*;
+use crate::cuda::machine::Fault;
+use crate::cuda::shim::{Fate, Fates, Shim};
+
+/// Longer than anything here takes on a machine that is busy with other things.
+const LONG: Duration = Duration::from_secs(120);
+
+/// How many stores, and configurations of each, there are.
+const STORES: u32 = 5;
+const TRIED: u32 = 7;
+
+fn study(dir: &Path, rest: &str) -> Study {
+    let row = |row: u32| {
+        let (store, x) = (row % STORES, f64::from(row % 37) * 0.7);
+        format!(
+            "{store},{x},{},{}\n",
+            f64::from(row % 11),
+            x.sin() * 9.0 + f64::from(store + row % 5)
+        )
+    };
+    // Stores have different numbers of rows.
+    let rows: String = (0..400).filter(|n| n % 7 != 3 || n % STORES > 2).map(row).collect();
+    std::fs::write(dir.join("data.csv"), format!("store,x,z,y\n{rows}")).unwrap();
+    let job = format!(
+        "type: sweep\nname: s\ntraining_data: {{path: data.csv}}\ntarget_column_name: y\n\
+         task: regression\npartition_column_names: [store]\n\
+         trial: {{learner: \"${{{{search_space.model}}}}\"}}\n\
+         search_space:\n  model:\n    - {{learner: gradient_boosting, max_depth: [2, 3, 0], \
+         n_estimators: [4, 6]}}\n    - {{learner: ridge, alpha: [1.0]}}\n\
+         sampling_algorithm: grid\n\
+         objective: {{goal: minimize, primary_metric: root_mean_squared_error}}\n\
+         n_cross_validations: 3\nseed: 1\nlimits: {{max_total_trials: 7{rest}}}\n"
+    );
+    Job::read("job.yaml", &job).unwrap().study().unwrap()
+}
+
+fn configuration(number: u32) -> Configuration {
+    let model = match number {
+        0..6 => format!(
+            r#"{{"learner": "gradient_boosting", "max_depth": {}, "n_estimators": {}}}"#,
+            [2, 3, 0][number as usize / 2],
+            4 + 2 * (number % 2),
+        ),
+        _ => r#"{"learner": "ridge", "alpha": 1.0}"#.to_owned(),
+    };
+    serde_json::from_str(&format!(r#"{{"model": {model}}}"#)).unwrap()
+}
+
+/// All configurations for some of the stores.
+fn tries(number: u64, entities: std::ops::Range<u32>) -> Assignment {
+    let block = |number| {
+        let tried = Numbered { number, configuration: configuration(number) };
+        Block { tried, entities: vec![entities.clone()] }
+    };
+    Assignment { key: key(number), task: AssignmentTask::Try((0..TRIED).map(block).collect()) }
+}
+
+fn key(number: u64) -> AssignmentKey {
+    AssignmentKey { study: StudyId(1), number, attempt: 1 }
+}
+
+struct Set {
+    runner: Runner,
+    assign: Sender<Assignment>,
+    told: Receiver<FromRunner>,
+}
+
+fn start(dir: &Path, rest: &str, device: &Device) -> Set {
+    let study = study(dir, rest);
+    let work = StudyWork {
+        dataset: study.data.as_ref().map(|data| Dataset::load(dir, data).unwrap()),
+        study,
+        seed: 1,
+        base_dir: dir.to_owned(),
+        dir: dir.join("study"),
+        supervisor: PathBuf::new(),
+        code: None,
+        keeping: Keeping::Here,
+    };
+    let (assign, assignments) = channel();
+    let (tell, told) = channel();
+    let tell = Box::new(move |message| drop(tell.send(message)));
+    let allowance = Allowance { device: device.clone(), ..Allowance::of(2) };
+    let provide = Box::new(|_| Err(Lacking("there is one only".into())));
+    let runner = Runner::start(allowance, assignments, tell, provide).unwrap();
+    runner.add(StudyId(1), work);
+    Set { runner, assign, told }
+}
+
+/// Value or reason of each trial, by configuration and entity.
+type Values = BTreeMap<(u32, u32), Result<f64, String>>;
+
+fn take_in(values: &mut Values, outcomes: Vec<Outcome>) {
+    for Outcome { configuration, entity, end, .. } in outcomes {
+        let value = match end {
+            End::Completed { value } => Ok(value),
+            End::Failed { reason } | End::Stopped { reason, .. } => Err(reason),
+        };
+        assert_eq!(values.insert((configuration, entity), value), None, "told once");
+    }
+}
+
+/// What becomes of all trials, in two assignments.
+fn values(rest: &str, device: &Device) -> Values {
+    let dir = tempfile::tempdir().unwrap();
+    let set = start(dir.path(), rest, device);
+    set.assign.send(tries(1, 0..3)).unwrap();
+    set.assign.send(tries(2, 3..STORES)).unwrap();
+    let (mut values, mut n_done) = (Values::new(), 0);
+    while n_done < 2 {
+        match set.told.recv_timeout(LONG).unwrap() {
+            FromRunner::Outcomes { outcomes, .. } => take_in(&mut values, outcomes),
+            FromRunner::Done { .. } => n_done += 1,
+            other => panic!("{other:?}"),
+        }
+    }
+    drop(set.assign);
+    set.runner.join();
+    values
+}
+
+fn on(fates: impl IntoIterator<Item = Fate>) -> (Device, &'static Fates) {
+    let fates = Fates::of(fates);
+    (Device::on(Shim { fates: Some(fates), ..Shim::default() }), fates)
+}
+
+#[test]
+fn a_device_tells_what_the_processor_finds() {
+    let expected = values("", &Device::default());
+    assert_eq!(expected.len(), (TRIED * STORES) as usize);
+    assert!(expected.values().all(Result::is_ok), "{expected:?}");
+    let (device, fates) = on([]);
+    assert_eq!(values("", &device), expected);
+    // Two assignments, each with one fit of each depth but the endless one for every store.
+    assert!((2..=4).contains(&fates.n_launches()), "{}", fates.n_launches());
+    assert_eq!(device.news(), Vec::<String>::new());
+}
+
+#[test]
+fn nothing_is_lost_or_told_twice_whatever_a_device_does() {
+    let expected = values("", &Device::default());
+    let (short, fates) =
+        on([Fate::Fails(Fault::OutOfMemory), Fate::Runs, Fate::Fails(Fault::OutOfMemory)]);
+    assert_eq!(values("", &short), expected, "memory that ends");
+    assert!(fates.n_launches() > 4, "by halves: {}", fates.n_launches());
+    let refused = Fate::Fails(Fault::Refused("no such kernel\nat line 3".into()));
+    let (picky, _) = on([refused.clone(), refused]);
+    assert_eq!(values("", &picky), expected, "a kernel that is refused");
+    assert_eq!(picky.news(), ["cuda:0 leaves fits to the processor: no such kernel"]);
+    assert!(picky.lost().is_none());
+    let (dying, fates) = on([Fate::Fails(Fault::Lost("an illegal address".into()))]);
+    assert_eq!(values("", &dying), expected, "a kernel that fails");
+    assert_eq!(dying.lost(), Some("an illegal address"));
+    let n_launches = fates.n_launches();
+    assert_eq!(values("", &dying), expected);
+    assert_eq!(fates.n_launches(), n_launches, "nobody asks it again");
+    assert_eq!(dying.news().len(), 1);
+}
+
+#[test]
+fn a_fit_s_share_of_a_launch_is_what_it_took() {
+    let stands = Fate::Stands(Duration::from_secs(3));
+    let (slow, _) = on([stands.clone(), stands]);
+    let late = values(", trial_timeout: 0.05", &slow);
+    let told = late.get(&(0, 0)).unwrap().as_ref().unwrap_err();
+    assert!(told.contains("trial_timeout"), "{told}");
+}
+
+#[test]
+fn a_runner_that_ends_hands_back_what_its_device_is_at() {
+    let dir = tempfile::tempdir().unwrap();
+    let (device, fates) = on([Fate::Stands(Duration::from_secs(1))]);
+    let set = start(dir.path(), "", &device);
+    set.assign.send(tries(1, 0..STORES)).unwrap();
+    while fates.n_launches() == 0 {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    set.runner.drain(Duration::ZERO);
+    let mut values = Values::new();
+    loop {
+        match set.told.recv_timeout(LONG).unwrap() {
+            FromRunner::Outcomes { outcomes, .. } => take_in(&mut values, outcomes),
+            FromRunner::Returned { of, reason } => {
+                assert_eq!((of, reason), (key(1), None));
+                break;
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+    assert!(values.len() < (TRIED * STORES) as usize);
+}
