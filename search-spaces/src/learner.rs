@@ -218,32 +218,6 @@ impl Learner {
         self.tasks() == [Task::Forecasting]
     }
 
-    /// Whether this version can train it. The others are valid in a job and refused by `run`.
-    pub fn available(self) -> bool {
-        matches!(
-            self,
-            Self::Ridge
-                | Self::Lasso
-                | Self::ElasticNet
-                | Self::LogisticRegression
-                | Self::DecisionTree
-                | Self::RandomForest
-                | Self::ExtraTrees
-                | Self::Knn
-                | Self::Svm
-                | Self::NaiveBayes
-                | Self::GradientBoosting
-                | Self::Naive
-                | Self::SeasonalNaive
-                | Self::Drift
-                | Self::Average
-                | Self::ExponentialSmoothing
-                | Self::Theta
-                | Self::Arima
-                | Self::Croston
-        )
-    }
-
     /// The parameter whose smaller values (or larger ones, for a penalty) are passed on the way to
     /// the others, so that one fit answers for all of them.
     pub fn path(self) -> Option<&'static str> {

@@ -10,13 +10,16 @@ pub(crate) mod boost;
 mod card;
 pub(crate) mod ets;
 mod fill;
-mod forest;
+pub(crate) mod forest;
 mod kept;
 mod linear;
+pub(crate) mod logistic;
 pub(crate) mod machine;
 pub(crate) mod measure;
+pub(crate) mod mlp;
 mod nvrtc;
 mod pool;
+mod queue;
 pub(crate) mod theta;
 mod turns;
 

@@ -16,6 +16,7 @@ pub(crate) mod kernel;
 pub(crate) mod lagged;
 pub(crate) mod linear;
 pub(crate) mod neighbours;
+pub(crate) mod network;
 pub(crate) mod products;
 pub(crate) mod source;
 
@@ -36,6 +37,7 @@ use kernel::KernelMachine;
 use lagged::Lagged;
 use linear::Linear;
 use neighbours::Neighbours;
+use network::Network;
 
 const MAGIC: [u8; 4] = *b"ffmd";
 const VERSION: u8 = 1;
@@ -156,6 +158,8 @@ pub(crate) enum Body {
     Forecast(Forecast),
     /// Another model on the past of series.
     Lagged(Lagged),
+    /// Layers of weighted sums.
+    Network(Encoder, Network),
 }
 
 impl Model {
@@ -228,6 +232,9 @@ impl Model {
             }
             Body::Kernel(encoder, kernel) => {
                 over(encoder, frame, blocks, |design, out| kernel.predict(design, out, width))?;
+            }
+            Body::Network(encoder, network) => {
+                over(encoder, frame, blocks, |design, out| network.predict(design, out, width))?;
             }
             Body::Bayes(encoder, bayes) => {
                 over(encoder, frame, blocks, |design, out| bayes.predict(design, out, width))?;
@@ -355,6 +362,9 @@ impl Model {
                 }
                 Body::Bayes(encoder, bayes) => {
                     encoder_is_sound(encoder) && bayes.is_sound(encoder.features.len(), width)
+                }
+                Body::Network(encoder, network) => {
+                    encoder_is_sound(encoder) && network.is_sound(encoder.features.len(), width)
                 }
                 Body::Forest(forest) => forest.is_sound(width),
                 Body::Boosted(boosted) => boosted.is_sound(width),

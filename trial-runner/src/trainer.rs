@@ -15,9 +15,10 @@ mod kin;
 mod knn;
 mod lagged;
 mod laid_out;
-mod lesson;
+pub(crate) mod lesson;
 pub(crate) mod linear;
-mod logistic;
+pub(crate) mod logistic;
+pub(crate) mod mlp;
 mod parameters;
 mod smart;
 mod smo;
@@ -125,7 +126,7 @@ pub fn trainer(learner: Learner) -> Option<&'static dyn Trainer> {
         Learner::Arima => Some(&forecast::Arima),
         Learner::Croston => Some(&forecast::Croston),
         Learner::Theta => Some(&forecast::Theta),
-        Learner::Mlp => None,
+        Learner::Mlp => Some(&mlp::Mlp),
     }
 }
 

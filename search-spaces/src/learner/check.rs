@@ -392,17 +392,6 @@ pub(crate) fn check_learner(
         let mistake = Mistake::new(says, "random_forest, extra_trees");
         findings.problem(at, mistake.hint("write n_cross_validations: auto"));
     }
-    if !learner.available() {
-        let available: Vec<&str> = Learner::ALL
-            .iter()
-            .filter(|learner| learner.available())
-            .map(|learner| learner.name())
-            .collect();
-        let allowed = available.join(", ");
-        let says = format!("is {}, which this version cannot train", learner.name());
-        let hint = format!("this version trains {allowed}");
-        findings.cannot_run(at, Mistake::new(says, allowed).hint(hint));
-    }
     Some(learner)
 }
 

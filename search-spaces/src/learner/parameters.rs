@@ -217,10 +217,17 @@ fn mlp() -> Vec<LearnerParameter> {
     vec![
         parameter("hidden_units", Int(1, 4_096), int(64), "units of a hidden layer"),
         parameter("n_layers", Int(1, 16), int(2), "hidden layers"),
+        parameter("activation", Word(&["relu", "tanh"]), word("relu"), "curve of a unit"),
         parameter("learning_rate", Float(POSITIVE, 1.0), float(1e-3), "step of the optimiser"),
         parameter("alpha", Float(0.0, f64::MAX), float(1e-4), "squared penalty on weights"),
         parameter("batch_size", Int(1, i64::MAX), int(256), "rows of a step"),
-        max_iter(200),
+        parameter("max_iter", Int(1, i64::MAX), int(200), "times that every row is seen"),
+        parameter(
+            "early_stopping_rounds",
+            IntOrNone(1, i64::MAX),
+            None,
+            "the same without gain before it stops",
+        ),
     ]
 }
 

@@ -1,8 +1,7 @@
 //! Launches of one kernel, `boost/*.cu`: fits of the CPU engine's own jobs, the same scores to the bit.
 //!
-//! Taken are tables of numbers (and missing ones), every loss but those whose leaves are quantiles
-//! (absolute, quantile), and trees of a depth of at most 8, with any number of leaves. Everything
-//! else is the CPU engine's. A fit answers with the scores of its watched rows after each round that
+//! Taken are tables of numbers (and missing ones), every loss, and trees of a depth of at most 8,
+//! with any number of leaves. Everything else is the CPU engine's. A fit answers with the scores of its watched rows after each round that
 //! somebody asked for: any measure can be made of them, and no tree leaves the device.
 
 mod plan;
@@ -13,6 +12,7 @@ use std::ops::ControlFlow;
 
 use super::machine::{Buffer, Fault, Grid, Kernel, Machine, Word, pack, unpack};
 use super::pool::{Place, Pool, alone};
+use super::queue::parts;
 use super::turns::run_all;
 use crate::boost::Job;
 use crate::boost::loss::Loss;
@@ -28,6 +28,7 @@ pub(super) const KERNEL: Kernel = Kernel {
         include_str!("boost/words.cu"),
         include_str!("boost/slopes.cu"),
         include_str!("boost/splits.cu"),
+        include_str!("boost/leaves.cu"),
         include_str!("boost/fit.cu"),
     ),
 };
@@ -50,14 +51,12 @@ pub(crate) type Scores = Vec<f64>;
 
 /// Whether the kernel takes a fit.
 pub(crate) fn takes(job: &Job<'_>) -> bool {
-    let settings = job.settings;
     let is_narrow = |column: usize| {
         matches!(job.table.codes(column), Codes::Narrow(_)) && holds_numbers(job.table, column)
     };
     let n_columns = job.table.columns.len();
     let n_rows = job.counting().n_rows;
-    loss(settings.loss).is_some()
-        && size(&Wish { job: *job, marks: &[] }).shape().is_some()
+    size(&Wish { job: *job, marks: &[] }).shape().is_some()
         && (1..=MAX_COLUMNS).contains(&n_columns)
         && (1..=MAX_ROWS).contains(&n_rows)
         && (0..n_columns).all(is_narrow)
@@ -68,15 +67,16 @@ fn holds_numbers(table: &Table, column: usize) -> bool {
 }
 
 /// The kernel's number of a loss, and its parameter.
-fn loss(loss: Loss) -> Option<(i64, f64)> {
+fn loss(loss: Loss) -> (u64, f64) {
     match loss {
-        Loss::Squared => Some((0, 0.0)),
-        Loss::Huber { delta } => Some((1, delta)),
-        Loss::Poisson => Some((2, 0.0)),
-        Loss::Tweedie { power } => Some((3, power)),
-        Loss::Logistic => Some((4, 0.0)),
-        Loss::Softmax { .. } => Some((5, 0.0)),
-        Loss::Absolute | Loss::Quantile { .. } => None,
+        Loss::Squared => (0, 0.0),
+        Loss::Huber { delta } => (1, delta),
+        Loss::Poisson => (2, 0.0),
+        Loss::Tweedie { power } => (3, power),
+        Loss::Logistic => (4, 0.0),
+        Loss::Softmax { .. } => (5, 0.0),
+        Loss::Absolute => (6, 0.0),
+        Loss::Quantile { level } => (7, level),
     }
 }
 
@@ -90,7 +90,7 @@ pub(crate) fn fit_all(
 ) -> Result<(), Fault> {
     let sizes: Vec<Size> = wishes.iter().map(size).collect();
     let launches = plan::plan(&sizes, limits);
-    let run = &mut |launch: &Launch| Batch::new(machine, wishes, launch)?.run();
+    let run = &mut |launch: &Launch| Batch::new(machine, wishes, launch).run();
     run_all(launches, (|launch| &launch.fits, halves), run, hear)
 }
 
@@ -146,7 +146,7 @@ struct Batch<'a> {
 }
 
 impl<'a> Batch<'a> {
-    fn new(machine: &'a Machine, wishes: &[Wish<'_>], launch: &'a Launch) -> Result<Self, Fault> {
+    fn new(machine: &'a Machine, wishes: &[Wish<'_>], launch: &'a Launch) -> Self {
         let mut batch = Self {
             machine,
             launch,
@@ -161,19 +161,15 @@ impl<'a> Batch<'a> {
             initial: Pool::default(),
             n_told: Vec::new(),
         };
-        for &fit in &launch.fits {
-            batch.add(&wishes[fit])?;
-        }
-        Ok(batch)
+        launch.fits.iter().for_each(|&fit| batch.add(&wishes[fit]));
+        batch
     }
 
     /// Appends a fit: the fields of the kernel's `Task`, in its order.
-    fn add(&mut self, wish: &Wish<'_>) -> Result<(), Fault> {
+    fn add(&mut self, wish: &Wish<'_>) {
         let job = &wish.job;
         let (table, settings) = (job.table, job.settings);
-        let Some((loss, parameter)) = loss(settings.loss) else {
-            return Err(Fault::Refused("the kernel has no such loss".into()));
-        };
+        let (loss, parameter) = loss(settings.loss);
         let counting = job.counting();
         let (n_columns, n_scores) = (table.columns.len(), settings.loss.n_scores());
         let n_bins: usize = (0..n_columns).map(|column| n_bins(table, column)).sum();
@@ -202,7 +198,7 @@ impl<'a> Batch<'a> {
             whole(wish.marks.len()),
             initial,
             whole(out),
-            loss as u64,
+            loss,
             whole(n_scores),
             real(parameter),
             whole(settings.n_estimators),
@@ -226,7 +222,6 @@ impl<'a> Batch<'a> {
         ];
         self.tasks.extend(fields);
         self.n_told.push(wish.marks.len() * job.watched.len() * n_scores);
-        Ok(())
     }
 
     /// Where codes, columns, targets, weights, roles and watched rows, marks and first scores of a
@@ -292,14 +287,8 @@ impl<'a> Batch<'a> {
         let grid = Grid { n_blocks, n_threads: N_THREADS, shared };
         machine.launch(&KERNEL, &defines(shape), grid, &words)?;
         let all: Vec<f64> = unpack(&machine.take(&out)?);
-        let mut rest = all.as_slice();
-        let mut part = |n: usize| {
-            let (own, others) = rest.split_at_checked(n)?;
-            rest = others;
-            Some(own.to_vec())
-        };
-        let parts: Option<Vec<Scores>> = self.n_told.iter().map(|&n| part(n)).collect();
-        parts.ok_or_else(|| Fault::Refused("the device told too few scores".into()))
+        parts(&all, self.n_told)
+            .ok_or_else(|| Fault::Refused("the device told too few scores".into()))
     }
 }
 

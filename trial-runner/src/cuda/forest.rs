@@ -15,10 +15,11 @@ use std::ops::ControlFlow;
 use super::boost::Limits;
 use super::machine::{Buffer, Fault, Grid, Kernel, Machine, Word, pack, unpack};
 use super::pool::{Place, Pool, alone};
+use super::queue::{self, Launch, Need, parts};
 use super::turns::run_all;
 use crate::forest::grid::Column;
 use crate::forest::{Brought, Job, Splitter, Truth, stream};
-use plan::{Launch, Size};
+use plan::{MAX_RESIDENT, Size};
 
 /// Grows trees.
 const FOREST: Kernel = Kernel {
@@ -81,10 +82,10 @@ pub(crate) fn fit_all(
     wishes: &[Wish<'_>],
     hear: &mut dyn FnMut(usize, Result<Vec<Sums>, Fault>) -> ControlFlow<()>,
 ) -> Result<(), Fault> {
-    let sizes: Vec<Size> = wishes.iter().map(size).collect();
-    let launches = plan::plan(&sizes, limits);
-    let run = &mut |launch: &Launch| Batch::new(machine, wishes, launch).run();
-    run_all(launches, (|launch| &launch.fits, plan::halves), run, hear)
+    let needs: Vec<Need> = wishes.iter().map(|wish| size(wish).need(limits)).collect();
+    let launches = queue::plan(&needs, limits, MAX_RESIDENT);
+    let run = &mut |launch: &Launch| Batch::new(wishes, launch).run(machine, launch);
+    run_all(launches, (|launch| &launch.fits, queue::halves), run, hear)
 }
 
 /// Numbers of a leaf.
@@ -118,9 +119,8 @@ fn size(wish: &Wish<'_>) -> Size {
 }
 
 /// The data of a launch, each piece once, however many fits use it.
-struct Batch<'a> {
-    machine: &'a Machine,
-    launch: &'a Launch,
+#[derive(Default)]
+struct Batch {
     tasks: Vec<u64>,
     sprouts: Vec<u64>,
     /// What `tally.cu` reads: six words a fit.
@@ -140,27 +140,9 @@ struct Batch<'a> {
     told: Vec<(usize, usize, usize)>,
 }
 
-impl<'a> Batch<'a> {
-    fn new(machine: &'a Machine, wishes: &[Wish<'_>], launch: &'a Launch) -> Self {
-        let mut batch = Self {
-            machine,
-            launch,
-            tasks: Vec::new(),
-            sprouts: Vec::new(),
-            fits: Vec::new(),
-            codes: Pool::default(),
-            columns: Pool::default(),
-            reals: Pool::default(),
-            guides: Pool::default(),
-            targets: Pool::default(),
-            weights: Pool::default(),
-            words: Pool::default(),
-            rows: Pool::default(),
-            marks: Pool::default(),
-            n_leaves: 0,
-            n_out: 0,
-            told: Vec::new(),
-        };
+impl Batch {
+    fn new(wishes: &[Wish<'_>], launch: &Launch) -> Self {
+        let mut batch = Self::default();
         launch.fits.iter().for_each(|&fit| batch.add(&wishes[fit]));
         batch
     }
@@ -274,9 +256,8 @@ impl<'a> Batch<'a> {
     }
 
     /// Launches, and parts what comes back.
-    fn run(self) -> Result<Vec<Vec<Sums>>, Fault> {
-        let Launch { has_classes, n_blocks, shared, scratch, .. } = *self.launch;
-        let machine = self.machine;
+    fn run(self, machine: &Machine, launch: &Launch) -> Result<Vec<Vec<Sums>>, Fault> {
+        let Launch { kind, n_blocks, shared, scratch, .. } = *launch;
         let put = |bytes: Vec<u8>| machine.put(&bytes);
         let data: [Buffer; 10] = [
             put(pack(&self.tasks))?,
@@ -313,7 +294,7 @@ impl<'a> Batch<'a> {
             Word::Int(shared as i64),
         ];
         let grid = Grid { n_blocks, n_threads: 32, shared };
-        machine.launch(&FOREST, &[("CLASSES", i64::from(has_classes))], grid, &fields)?;
+        machine.launch(&FOREST, &[("CLASSES", kind as i64)], grid, &fields)?;
         let fits = machine.put(&pack(&self.fits))?;
         let marks = machine.put(&pack(&self.marks.all))?;
         let out = machine.room(8 * self.n_out)?;
@@ -321,23 +302,19 @@ impl<'a> Batch<'a> {
         let grid = Grid { n_blocks: self.told.len(), n_threads: TALLY_THREADS, shared: 0 };
         machine.launch(&TALLY, &[], grid, &fields)?;
         let all: Vec<f64> = unpack(&machine.take(&out)?);
-        let mut rest = all.as_slice();
-        let mut part = |n: usize| {
-            let (own, others) = rest.split_at_checked(n)?;
-            rest = others;
-            Some(own)
+        // For each mark the sums, and of each row its trees.
+        let pieces = self.told.iter().flat_map(|&(n_watched, width, n_marks)| {
+            (0..n_marks).flat_map(move |_| [n_watched * width, n_watched])
+        });
+        let all = parts(&all, pieces)
+            .ok_or_else(|| Fault::Refused("the device told too few sums".into()))?;
+        let mut pairs = all.into_iter();
+        let mut mark = || {
+            let (sums, n_trees) = (pairs.next()?, pairs.next()?);
+            Some(Sums { sums, n_trees: n_trees.into_iter().map(|n| n as u32).collect() })
         };
-        let mut marks_of = |(n_watched, width, n_marks): (usize, usize, usize)| {
-            let mut sums = || {
-                Some(Sums {
-                    sums: part(n_watched * width)?.to_vec(),
-                    n_trees: part(n_watched)?.iter().map(|&n| n as u32).collect(),
-                })
-            };
-            (0..n_marks).map(|_| sums()).collect()
-        };
-        let told: Option<Vec<Vec<Sums>>> = self.told.into_iter().map(&mut marks_of).collect();
-        told.ok_or_else(|| Fault::Refused("the device told too few sums".into()))
+        let of_fit = |own: &(usize, usize, usize)| (0..own.2).filter_map(|_| mark()).collect();
+        Ok(self.told.iter().map(of_fit).collect())
     }
 }
 

@@ -4,7 +4,7 @@
 // A kernel takes one structure by value, all of whose fields have 8 bytes: pointers to device
 // memory, `i64`, `double`. The last line of its file is KERNEL(name, Structure). Floating point is
 // IEEE's on both sides: no contraction, no library functions beyond the square root; `exp_of` and
-// `log_of` are sums and products.
+// `ln` are sums and products.
 #pragma once
 
 typedef unsigned char u8;
@@ -40,6 +40,19 @@ DEVICE void add_wide(u64* at, u64 value) {
   if (high != 0) atomicAdd(&halves[1], high);
 }
 
+// The seed of three numbers, as the CPU's seed::mix makes it.
+DEVICE u64 mix_of(u64 a, u64 b, u64 c) {
+  u64 state = 0x9e3779b97f4a7c15ULL;
+  const u64 words[3] = {a, b, c};
+  for (int i = 0; i < 3; ++i) {
+    u64 z = (state ^ words[i]) + 0x9e3779b97f4a7c15ULL;
+    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9ULL;
+    z = (z ^ (z >> 27)) * 0x94d049bb133111ebULL;
+    state = z ^ (z >> 31);
+  }
+  return state;
+}
+
 // The CPU's boost/exp.rs, operation by operation.
 DEVICE double exp_of(double x) {
   const double ROUND = 6755399441055744.0;
@@ -67,4 +80,22 @@ DEVICE double exp_of(double x) {
   const u64 round = (u64)__double_as_longlong(ROUND);
   const u64 exponent = (u64)__double_as_longlong(shifted) - round + 1023;
   return value * __longlong_as_double((i64)(exponent << 52));
+}
+
+// The natural logarithm of what is above 0 and normal: of 2^e · m, m near 1, the series of
+// 2 · artanh((m - 1) / (m + 1)).
+DEVICE double ln(double x) {
+  const i64 bits = __double_as_longlong(x);
+  i64 exponent = ((bits >> 52) & 0x7ff) - 1023;
+  double m = __longlong_as_double((bits & 0x000fffffffffffffLL) | 0x3ff0000000000000LL);
+  if (m > 1.4142135623730951) {
+    m *= 0.5;
+    exponent += 1;
+  }
+  const double f = (m - 1.0) / (m + 1.0), square = f * f;
+  double series = 0.0;
+  for (int k = 21; k >= 3; k -= 2) series = (series + 1.0 / k) * square;
+  const double power = (double)exponent;
+  return power * __longlong_as_double(0x3fe62e42fee00000LL) +
+         (power * 1.9082149292705877e-10 + (2.0 * f + 2.0 * f * series));
 }

@@ -3,7 +3,7 @@
 use super::machine::{Fault, Grid, Kernel, Machine, Word, pack, unpack};
 use super::nvrtc;
 use super::shim::Shim;
-use super::{boost, ets, forest, linear, measure, theta};
+use super::{boost, ets, forest, linear, logistic, measure, mlp, theta};
 use crate::boost::exp::exp;
 
 /// Sums e^x in groups, with shared memory, barriers and shuffles.
@@ -136,6 +136,8 @@ fn shipped() -> Vec<(String, Kernel, Specialised)> {
     let others = [
         forest::shipped(),
         linear::shipped(),
+        logistic::shipped(),
+        mlp::shipped(),
         ets::shipped(),
         theta::shipped(),
         measure::shipped(),

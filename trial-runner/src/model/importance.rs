@@ -46,9 +46,11 @@ impl Model {
             Body::Lagged(lagged) => return lagged.inner.importance(),
             // The same for every row, whatever its columns hold.
             Body::Constant => (By::Gain, Vec::new()),
-            Body::Neighbours(..) | Body::Kernel(..) | Body::Bayes(..) | Body::Forecast(_) => {
-                return None;
-            }
+            Body::Neighbours(..)
+            | Body::Kernel(..)
+            | Body::Bayes(..)
+            | Body::Network(..)
+            | Body::Forecast(_) => return None,
         };
         Some(Importance { by, shares: shares(columns) })
     }

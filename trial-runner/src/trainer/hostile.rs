@@ -346,7 +346,7 @@ fn for_seeds(what: &str, seeds: std::ops::Range<u64>, mut property: impl FnMut(u
 /// Every learner of tables, with the kinds of target that it has.
 fn learners() -> Vec<(Learner, bool)> {
     use fleetfit_search_spaces::data::Task;
-    let tables = Learner::ALL.iter().filter(|own| own.available() && !own.forecasts_series());
+    let tables = Learner::ALL.iter().filter(|own| !own.forecasts_series());
     let with_tasks = tables.flat_map(|own| {
         let tasks = own.tasks().iter().filter(|task| **task != Task::Forecasting);
         tasks.map(|task| (*own, *task == Task::Classification))

@@ -25,13 +25,13 @@ pub(super) enum Learnt {
 }
 
 /// The classes of the training rows.
-pub(super) struct Classes {
+pub(crate) struct Classes {
     /// One index into `present` a row.
-    pub(super) codes: Vec<u32>,
+    pub(crate) codes: Vec<u32>,
     /// The codes of the labels that the rows have, in ascending order.
-    pub(super) present: Vec<u32>,
+    pub(crate) present: Vec<u32>,
     /// The labels of the whole data set.
-    pub(super) labels: Arc<Vec<String>>,
+    pub(crate) labels: Arc<Vec<String>>,
 }
 
 impl Lesson {

@@ -10,7 +10,8 @@ mod newton;
 
 use fleetfit_search_spaces::Configuration;
 
-use self::loss::Loss;
+pub(crate) use self::loss::Loss;
+pub(crate) use self::newton::{minimise, rows};
 use super::encode::{Scaling, encode};
 use super::lesson::{Classes, Lesson};
 use super::parameters::Parameters;
@@ -21,7 +22,7 @@ use crate::model::linear::{Linear, Link};
 use crate::model::{Answer, Body, Model, PredictError};
 
 /// More weights than this, all classes together, are left to the L-BFGS.
-const MAX_NEWTON: usize = 128;
+pub(crate) const MAX_NEWTON: usize = 128;
 
 /// Linear classification.
 pub(super) struct LogisticRegression;
@@ -176,7 +177,7 @@ impl Taught {
         let loss = Loss::new(&self.design, &self.classes, self.weights.as_deref(), settings.c);
         let n_outputs = loss.n_outputs;
         let found = if n_outputs * (self.design.n_columns + 1) <= MAX_NEWTON {
-            newton::minimise(&loss, settings.max_iter, job.stop)?
+            minimise(&loss, settings.max_iter, job.stop)?
         } else {
             loss.minimise(settings.max_iter, job.stop)?
         };

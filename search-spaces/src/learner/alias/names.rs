@@ -192,6 +192,25 @@ const VECTORS: Names = &[
     (&["max_iter"], Only(&["-1"], "remove it; trial_timeout limits how long a fit takes")),
 ];
 
+const NETWORKS: Names = &[
+    (&["hidden_size", "hidden_layer_size", "units", "n_units"], Ours("hidden_units")),
+    (&["num_layers", "n_hidden_layers", "depth"], Ours("n_layers")),
+    (&["learning_rate_init", "lr"], Ours("learning_rate")),
+    (&["weight_decay", "l2"], Ours("alpha")),
+    (&["epochs", "n_epochs", "num_epochs", "max_epochs"], Ours("max_iter")),
+    (&["n_iter_no_change", "patience"], Ours("early_stopping_rounds")),
+    (&["hidden_layer_sizes"], Only(&["none"], "write hidden_units and n_layers")),
+    (&["early_stopping"], Only(&["false"], "write early_stopping_rounds")),
+    (&["validation_fraction"], Only(&["0.1"], "remove it; a tenth of the rows is held back")),
+    (&["solver", "optimizer"], Only(&["adam"], "remove it")),
+    (&["shuffle"], Only(&["true"], "remove it")),
+    (&["beta_1"], Only(&["0.9"], "remove it")),
+    (&["beta_2"], Only(&["0.999"], "remove it")),
+    (&["epsilon"], Only(&["0.00000001", "1e-8", "1e-08"], "remove it")),
+    (&["momentum", "nesterovs_momentum", "power_t", "max_fun"], Idle("every step is Adam's")),
+    (&["tol"], Idle("early_stopping_rounds says when it is enough")),
+];
+
 const BAYES: Names = &[(&["priors"], Only(&["none"], "remove it; they are the classes' shares"))];
 
 /// The tables of a learner.
@@ -206,8 +225,8 @@ pub(super) fn of(learner: Learner) -> Vec<Names> {
         Learner::Knn => vec![NEIGHBOURS, EVERYWHERE],
         Learner::Svm => vec![VECTORS, EVERYWHERE],
         Learner::NaiveBayes => vec![BAYES, EVERYWHERE],
-        Learner::Mlp
-        | Learner::Naive
+        Learner::Mlp => vec![NETWORKS, EVERYWHERE],
+        Learner::Naive
         | Learner::SeasonalNaive
         | Learner::Drift
         | Learner::Average

@@ -9,7 +9,8 @@
 // -DWIDE=0: words of 32 bits (gradient and count); 1: of 64. -DDEPTH: the deepest tree. -DTHREADS: of a
 // block, a multiple of 32. Dynamic shared memory holds histograms, and rows' words, where they fit;
 // `scratch`, `scratch_bytes` a block, holds the rest. Only `out`, `next` and `scratch` are written.
-// One text, of kinds.cu, words.cu, slopes.cu, splits.cu and fit.cu in this order (cuda/boost.rs).
+// One text, of kinds.cu, words.cu, slopes.cu, splits.cu, leaves.cu and fit.cu in this order
+// (cuda/boost.rs).
 #include "kernel.h"
 
 #if WIDE
@@ -23,7 +24,7 @@ typedef u32 Bits;
 #define N_WARPS (THREADS / 32)
 #define ALL 0xffffffffu
 
-enum LossKind { SQUARED, HUBER, POISSON, TWEEDIE, LOGISTIC, SOFTMAX };
+enum LossKind { SQUARED, HUBER, POISSON, TWEEDIE, LOGISTIC, SOFTMAX, ABSOLUTE, QUANTILE };
 
 // A fit. What has no unit is an offset into one of the arrays of `BoostArguments`.
 struct Task {

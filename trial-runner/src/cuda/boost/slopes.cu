@@ -49,6 +49,14 @@ DEVICE void slope_of(const Task& k, const Own& own, i64 i, i64 c, double& first,
       first = first > k.parameter ? k.parameter : first;
       return;
     }
+    case ABSOLUTE: {
+      const double error = score - target;
+      first = error > 0.0 ? 1.0 : error < 0.0 ? -1.0 : 0.0;
+      return;
+    }
+    case QUANTILE:
+      first = score >= target ? 1.0 - k.parameter : -k.parameter;
+      return;
     case POISSON: {
       const double mean = exp_of(score);
       first = mean - target;

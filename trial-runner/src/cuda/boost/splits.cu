@@ -1,4 +1,4 @@
-// The fourth part: histograms of a level, the best split of each node, and leaves.
+// The fourth part: histograms of a level, and the best split of each node.
 // The histograms of a level: a word's sum for each bin, not yet running.
 DEVICE void fill(const Task& k, const Own& own, Tree& tree, int depth) {
   const int side = depth & 1, n_level = 1 << depth, first = n_level - 1;
@@ -275,42 +275,4 @@ DEVICE void prune(const Task& k, Tree& tree) {
   }
   for (int node = 0; node < N_NODES; ++node)
     if (!tree.is_kept[node]) tree.column[node] = -1;
-}
-
-// Gives leaves their values, and adds them to the scores of all rows.
-DEVICE void say(const Task& k, const Own& own, Tree& tree, const Terms& terms, i64 c) {
-  if (tree.n_splits + 1 > k.max_leaves) {
-    __syncthreads();
-    if (threadIdx.x == 0) prune(k, tree);
-    __syncthreads();
-    for (i64 i = threadIdx.x; i < k.n_rows; i += THREADS) {
-      int leaf = own.nodes[i];
-      for (int node = leaf; node > 0; node = (node - 1) / 2)
-        if (tree.column[(node - 1) / 2] < 0) leaf = (node - 1) / 2;
-      own.nodes[i] = (unsigned short)leaf;
-    }
-  }
-  for (int node = threadIdx.x; node < N_NODES; node += THREADS) {
-    tree.slope[node] = 0;
-    tree.curve[node] = 0;
-  }
-  __syncthreads();
-  for (i64 i = threadIdx.x; i < k.n_rows; i += THREADS) {
-    if (!own.drawn[i]) continue;
-    add_wide(&tree.slope[own.nodes[i]], (u64)whole_of(own.slopes[i], terms.slope_unit));
-    if (!k.is_flat)
-      add_wide(&tree.curve[own.nodes[i]], (u64)whole_of(own.curves[i], terms.curve_unit));
-  }
-  __syncthreads();
-  for (int node = threadIdx.x; node < N_NODES; node += THREADS) {
-    const double slope = soft(number_of((i64)tree.slope[node], terms.slope_unit), k.alpha);
-    const double curve = k.is_flat ? (double)rows_of(tree.total[node], k)
-                                   : number_of((i64)tree.curve[node], terms.curve_unit);
-    const double value = -slope / (curve + k.lambda) * k.learning_rate;
-    tree.value[node] = fabs(value) <= GREATEST ? value : 0.0;
-  }
-  __syncthreads();
-  for (i64 i = threadIdx.x; i < k.n_rows; i += THREADS)
-    if (own.roles[i] != 0) own.scores[c * k.n_rows + i] += tree.value[own.nodes[i]];
-  __syncthreads();
 }

@@ -18,18 +18,6 @@ DEVICE double number_of(i64 sum, double unit) { return unit == 0.0 ? 0.0 : (doub
 
 DEVICE double sigmoid_of(double x) { return 1.0 / (1.0 + exp_of(-x)); }
 
-DEVICE u64 mix_of(u64 a, u64 b, u64 c) {
-  u64 state = 0x9e3779b97f4a7c15ULL;
-  const u64 words[3] = {a, b, c};
-  for (int i = 0; i < 3; ++i) {
-    u64 z = (state ^ words[i]) + 0x9e3779b97f4a7c15ULL;
-    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9ULL;
-    z = (z ^ (z >> 27)) * 0x94d049bb133111ebULL;
-    state = z ^ (z >> 31);
-  }
-  return state;
-}
-
 // boost/word.rs.
 DEVICE i32 gradient_of(Bits word, const Task& k) {
 #if WIDE

@@ -75,24 +75,6 @@ DEVICE double clamp(double x, double low, double high) {
   return x < low ? low : x > high ? high : x;
 }
 
-// The natural logarithm of what is above 0 and normal: of 2^e · m, m near 1, the series of
-// 2 · artanh((m - 1) / (m + 1)).
-DEVICE double ln(double x) {
-  const i64 bits = __double_as_longlong(x);
-  i64 exponent = ((bits >> 52) & 0x7ff) - 1023;
-  double m = __longlong_as_double((bits & 0x000fffffffffffffLL) | 0x3ff0000000000000LL);
-  if (m > 1.4142135623730951) {
-    m *= 0.5;
-    exponent += 1;
-  }
-  const double f = (m - 1.0) / (m + 1.0), square = f * f;
-  double series = 0.0;
-  for (int k = 21; k >= 3; k -= 2) series = (series + 1.0 / k) * square;
-  const double power = (double)exponent;
-  return power * __longlong_as_double(0x3fe62e42fee00000LL) +
-         (power * 1.9082149292705877e-10 + (2.0 * f + 2.0 * f * series));
-}
-
 // The logarithm of the geometric mean of the one-step means, as the CPU's Sum has it.
 struct Means {
   double logs, product;

@@ -1,10 +1,10 @@
-//! Which fits of forests go into which launch.
+//! What a forest needs of a card.
 //!
 //! Rates come from the instructions of the kernel and are not yet measured on a card: only the
 //! lengths of launches depend on them.
 
 use crate::cuda::boost::Limits;
-use crate::cuda::fill::fill;
+use crate::cuda::queue::{Need, OWN_SHARED};
 
 /// Instructions of a multiprocessor's warps in a second, as this kernel comes to.
 const RATE: f64 = 1.5e9;
@@ -19,11 +19,9 @@ const ROWS: f64 = 16.0;
 /// Warps that a multiprocessor should have at least.
 const LEAST_RESIDENT: usize = 8;
 /// Blocks that a multiprocessor may have.
-const MAX_RESIDENT: usize = 32;
-/// Shared memory that a block has beside what it asks for: the driver's.
-const OWN_SHARED: usize = 1 << 10;
-/// Shared memory is asked for in steps.
-const SHARED_STEP: usize = 1 << 10;
+pub(super) const MAX_RESIDENT: usize = 32;
+/// Shared memory is asked for in steps, so that few launches are different.
+const SHARED_STEP: usize = 4 << 10;
 
 /// The size of a fit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -40,19 +38,6 @@ pub(super) struct Size {
     pub(super) has_classes: bool,
     /// Bytes of data and results that only this fit brings.
     pub(super) n_bytes: usize,
-}
-
-/// One launch.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Launch {
-    pub(super) has_classes: bool,
-    /// Fits, by index, the longest first.
-    pub(super) fits: Vec<usize>,
-    pub(super) n_blocks: usize,
-    /// Shared bytes of a block.
-    pub(super) shared: usize,
-    /// Scratch bytes of a block.
-    pub(super) scratch: usize,
 }
 
 impl Size {
@@ -110,59 +95,25 @@ impl Size {
         let instructions = tried * (rows + n_large * BINS + (n_splits - n_large) * SMALL);
         self.n_trees as f64 * instructions / RATE
     }
-}
 
-/// Plans launches for all fits.
-pub(super) fn plan(sizes: &[Size], limits: &Limits) -> Vec<Launch> {
-    let mut launches = Vec::new();
-    for has_classes in [false, true] {
-        let mut own: Vec<usize> =
-            (0..sizes.len()).filter(|&fit| sizes[fit].has_classes == has_classes).collect();
-        let seconds = |fit: usize| sizes[fit].seconds();
-        own.sort_by(|&a, &b| seconds(b).total_cmp(&seconds(a)).then(a.cmp(&b)));
-        let scratch = own.iter().map(|&fit| sizes[fit].scratch(0)).max().unwrap_or(0);
-        let room = limits.memory.saturating_sub(scratch * limits.n_processors * MAX_RESIDENT);
-        let share = limits.launch_s * limits.n_processors as f64;
-        let items = own.iter().map(|&fit| (fit, sizes[fit].n_bytes, seconds(fit) / share));
-        let chunks = fill(items, room);
-        launches.extend(chunks.into_iter().map(|fits| launch(sizes, fits, limits)));
+    /// All of it.
+    pub(super) fn need(&self, limits: &Limits) -> Need {
+        let share = (limits.processor_shared / LEAST_RESIDENT).saturating_sub(OWN_SHARED);
+        let shared = self.shared(limits.max_shared.min(share));
+        Need {
+            kind: usize::from(self.has_classes),
+            shared,
+            scratch: self.scratch(shared),
+            n_bytes: self.n_bytes,
+            n_blocks: self.n_trees,
+            seconds: self.seconds(),
+        }
     }
-    launches
-}
-
-fn launch(sizes: &[Size], fits: Vec<usize>, limits: &Limits) -> Launch {
-    let all = || fits.iter().map(|&fit| &sizes[fit]);
-    let most = limits.max_shared.min(limits.processor_shared / LEAST_RESIDENT - OWN_SHARED);
-    let shared = all().map(|size| size.shared(most)).max().unwrap_or(0);
-    let resident = (limits.processor_shared / (shared + OWN_SHARED)).clamp(1, MAX_RESIDENT);
-    let n_trees = all().map(|size| size.n_trees).sum();
-    Launch {
-        has_classes: all().any(|size| size.has_classes),
-        n_blocks: (limits.n_processors * resident).min(n_trees),
-        shared,
-        scratch: all().map(|size| size.scratch(shared)).max().unwrap_or(0),
-        fits,
-    }
-}
-
-/// Two launches of half the fits, on half the blocks.
-pub(super) fn halves(launch: &Launch) -> [Launch; 2] {
-    let (first, second) = launch.fits.split_at(launch.fits.len().div_ceil(2));
-    let n_blocks = launch.n_blocks.div_ceil(2);
-    [first, second].map(|fits| Launch { fits: fits.to_vec(), n_blocks, ..launch.clone() })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    const H200: Limits = Limits {
-        n_processors: 132,
-        max_shared: 200 << 10,
-        processor_shared: 228 << 10,
-        memory: 100 << 30,
-        launch_s: 1.0,
-    };
 
     const MEDIUM: Size = Size {
         n_rows: 1_000,
@@ -180,37 +131,12 @@ mod tests {
     fn what_is_used_most_is_shared() {
         let most = 27 << 10;
         let all = 1_024 + 2_048 + 80 + 1_600 + 2_000 + 1_600 + 6_400;
-        assert_eq!(MEDIUM.shared(most), usize::next_multiple_of(all, 1 << 10));
+        assert_eq!(MEDIUM.shared(most), usize::next_multiple_of(all, 4 << 10));
         assert_eq!(MEDIUM.shared(3 << 10), 3 << 10);
         let pieces: usize = MEDIUM.pieces().iter().sum();
         assert_eq!(MEDIUM.scratch(0), pieces);
         assert!(MEDIUM.scratch(MEDIUM.shared(most)) <= pieces - all);
         let classes = Size { width: 9, has_classes: true, ..MEDIUM };
         assert!(classes.shared(most) > 9 * 1_024 && classes.shared(most) <= most);
-    }
-
-    #[test]
-    fn launches_are_about_a_second_of_unlike_kinds() {
-        let mut sizes = vec![MEDIUM; 3_000];
-        sizes[7] = Size { width: 3, has_classes: true, ..MEDIUM };
-        sizes[9] = Size { n_trees: 900, ..MEDIUM };
-        let launches = plan(&sizes, &H200);
-        assert_eq!(launches[0].fits[0], 9, "the longest first");
-        assert_eq!(
-            launches.last().map(|own| (own.has_classes, own.fits.clone())),
-            Some((true, vec![7]))
-        );
-        for launch in &launches[..launches.len() - 2] {
-            let seconds: f64 = launch.fits.iter().map(|&fit| sizes[fit].seconds()).sum();
-            assert!((0.8..=1.0).contains(&(seconds / 132.0)), "{seconds}");
-            assert!(launch.n_blocks >= 132 * LEAST_RESIDENT);
-        }
-        let mut all: Vec<usize> = launches.iter().flat_map(|own| own.fits.clone()).collect();
-        all.sort_unstable();
-        assert!(all.into_iter().eq(0..3_000));
-        let heavy = Size { n_bytes: 40 << 30, ..MEDIUM };
-        let n_fits: Vec<usize> =
-            plan(&[heavy; 5], &H200).iter().map(|own| own.fits.len()).collect();
-        assert_eq!(n_fits, [2, 2, 1]);
     }
 }

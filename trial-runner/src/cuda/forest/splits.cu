@@ -1,4 +1,5 @@
 // The second part: the best split of a node.
+#if !CLASSES
 DEVICE double weight_of(i64 word, const Task& k) {
   return (double)(word & ((1LL << k.weight_bits) - 1));
 }
@@ -11,10 +12,12 @@ DEVICE double score_of(const Task& k, const Here& here, i64 left) {
   return under > 0.0 ? apart * apart / under : -1.0;
 }
 
+#else
 // forest/classes.rs, where counts make every sum exact.
 DEVICE double score_of_counts(u64 left_squares, u64 right_squares, u64 left, u64 right) {
   return (double)left_squares / (double)left + (double)right_squares / (double)right;
 }
+#endif
 
 // The best offer of all lanes: the greatest score, the lowest place of equal ones.
 DEVICE void agree(double& score, i32& place) {

@@ -14,16 +14,16 @@ use crate::trainer::{FitError, smart};
 pub(super) const TOLERANCE: f64 = 1e-6;
 
 /// The mean log loss, and the penalty.
-pub(super) struct Loss<'a> {
-    pub(super) design: &'a Design,
-    pub(super) weights: Option<&'a [f64]>,
+pub(crate) struct Loss<'a> {
+    pub(crate) design: &'a Design,
+    pub(crate) weights: Option<&'a [f64]>,
     /// One for two classes, else one a class.
-    pub(super) n_outputs: usize,
+    pub(crate) n_outputs: usize,
     /// The sum of the rows' weights.
-    pub(super) total: f64,
+    pub(crate) total: f64,
     /// The penalty, as a share of the total.
-    pub(super) alpha: f64,
-    classes: &'a Classes,
+    pub(crate) alpha: f64,
+    pub(crate) classes: &'a Classes,
 }
 
 /// The loss at a point.
@@ -46,7 +46,7 @@ impl Evaluation {
 }
 
 impl<'a> Loss<'a> {
-    pub(super) fn new(
+    pub(crate) fn new(
         design: &'a Design,
         classes: &'a Classes,
         weights: Option<&'a [f64]>,
@@ -59,7 +59,7 @@ impl<'a> Loss<'a> {
     }
 
     /// No weights, and the intercepts that say how frequent each class is.
-    pub(super) fn start(&self) -> Vec<f64> {
+    pub(crate) fn start(&self) -> Vec<f64> {
         let mut counts = vec![0.0; self.classes.present.len()];
         for (row, &code) in self.classes.codes.iter().enumerate() {
             counts[code as usize] += self.weights.map_or(1.0, |weights| weights[row]);

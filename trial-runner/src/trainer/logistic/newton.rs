@@ -19,7 +19,7 @@ const ARMIJO: f64 = 1e-4;
 const ROUNDING: f64 = 1e-14;
 
 /// A point of least loss.
-pub(super) fn minimise(loss: &Loss<'_>, max_iter: usize, stop: &Stop) -> Result<Vec<f64>, Stopped> {
+pub(crate) fn minimise(loss: &Loss<'_>, max_iter: usize, stop: &Stop) -> Result<Vec<f64>, Stopped> {
     let rows = rows(loss);
     let mut here = Evaluation::of(loss.start());
     loss.evaluate(&mut here, stop)?;
@@ -55,7 +55,7 @@ pub(super) fn minimise(loss: &Loss<'_>, max_iter: usize, stop: &Stop) -> Result<
 }
 
 /// The features and a one, row after row.
-fn rows(loss: &Loss<'_>) -> Rows {
+pub(crate) fn rows(loss: &Loss<'_>) -> Rows {
     let n_columns = loss.design.n_columns;
     let width = (n_columns + 1).next_multiple_of(TILE);
     let mut rows = Rows { width, values: vec![0.0; width * loss.design.n_rows] };

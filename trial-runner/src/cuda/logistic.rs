@@ -1,0 +1,181 @@
+//! Launches of `logistic/logistic.cu`: logistic regressions of two or more classes, the CPU's
+//! Newton's method.
+//!
+//! Weights are the CPU's within rounding (predictions within 1e-9 of it); both end where the slope is
+//! zero to the last digits. Nothing is told, and the CPU has to do it, where an equation is nearly
+//! another and where `max_iter` ends a fit. More weights than Newton's method takes are the CPU's.
+
+#[cfg(test)]
+mod tests;
+
+use std::ops::ControlFlow;
+
+use super::boost::Limits;
+use super::machine::{Fault, Grid, Kernel, Machine, Word, pack, unpack};
+use super::pool::{Place, Pool, alone};
+use super::queue::{self, Launch, Need, parts};
+use super::turns::run_all;
+use crate::trainer::logistic::{Loss, MAX_NEWTON, rows};
+
+const LOGISTIC: Kernel = Kernel { name: "logistic", source: include_str!("logistic/logistic.cu") };
+
+/// Threads of a block.
+const N_THREADS: usize = 128;
+/// Blocks that a multiprocessor may have.
+const MAX_RESIDENT: usize = 8;
+/// Rows that stand in shared memory together.
+const ROWS: usize = 32;
+/// Shared memory is asked for in steps, so that few launches are different.
+const SHARED_STEP: usize = 8 << 10;
+/// Steps to the minimum, as they usually are.
+const STEPS: f64 = 8.0;
+/// Sums of products of a multiprocessor in a second, as this kernel comes to, by its instructions.
+const RATE: f64 = 1e10;
+/// Seconds between two meetings of a block.
+const MEETING_S: f64 = 0.4e-6;
+
+/// A fit.
+#[derive(Clone, Copy)]
+pub(crate) struct Wish<'a> {
+    pub(crate) loss: &'a Loss<'a>,
+    pub(crate) max_iter: usize,
+}
+
+/// Whether the kernel takes a fit.
+pub(crate) fn takes(wish: &Wish<'_>) -> bool {
+    let n_weights = wish.loss.n_outputs * (wish.loss.design.n_columns + 1);
+    wish.loss.design.n_rows > 0 && n_weights <= MAX_NEWTON
+}
+
+/// Fits all wishes, which the kernel must take, launch after launch, and tells each one's weights,
+/// output after output with its intercept last, until `hear` says enough; none where the CPU has to
+/// find them.
+pub(crate) fn fit_all(
+    machine: &Machine,
+    limits: &Limits,
+    wishes: &[Wish<'_>],
+    hear: &mut dyn FnMut(usize, Result<Option<Vec<f64>>, Fault>) -> ControlFlow<()>,
+) -> Result<(), Fault> {
+    let needs: Vec<Need> = wishes.iter().map(|wish| need(wish, limits)).collect();
+    let launches = queue::plan(&needs, limits, MAX_RESIDENT);
+    let run = &mut |launch: &Launch| Batch::new(wishes, launch).run(machine, launch);
+    run_all(launches, (|launch| &launch.fits, queue::halves), run, hear)
+}
+
+fn need(wish: &Wish<'_>, limits: &Limits) -> Need {
+    let loss = wish.loss;
+    let (n_rows, n_outputs) = (loss.design.n_rows, loss.n_outputs);
+    let n_weights = loss.design.n_columns + 1;
+    let width = n_weights.next_multiple_of(4);
+    let n = n_outputs * n_weights;
+    // The pieces of the kernel's `lay_out`, in its order.
+    let n_shares = n_rows * n_outputs;
+    let near = ROWS * (width + 1);
+    let pieces = [N_THREADS, near, n, n, n, n, n, n * n, n_shares, n_shares, n_shares, n_shares];
+    let cut = |most: usize, pieces: &[usize]| {
+        let mut left = most;
+        let mut rest = 0;
+        for piece in pieces {
+            if 8 * piece <= left { left -= 8 * piece } else { rest += 8 * piece }
+        }
+        (most - left, rest)
+    };
+    // Shares and residuals are read once each, and not worth a block less.
+    let (used, _) = cut(limits.max_shared, &pieces[..8]);
+    let shared = used.next_multiple_of(SHARED_STEP).min(limits.max_shared);
+    let pairs = (n_outputs * (n_outputs + 1) / 2) as f64;
+    let products = n_rows as f64 * (pairs * (n_weights * n_weights) as f64 / 2.0 + 4.0 * n as f64);
+    let meetings = 6.0 * n as f64 + pairs * (2 * n_rows / ROWS) as f64 + 40.0;
+    Need {
+        kind: 0,
+        shared,
+        scratch: cut(shared, &pieces).1,
+        n_bytes: 8 * n_rows * (width + 2) + 16 * n + 256,
+        n_blocks: 1,
+        seconds: STEPS * (products / RATE + meetings * MEETING_S),
+    }
+}
+
+/// The data of a launch, each piece once, however many fits use it.
+#[derive(Default)]
+struct Batch {
+    tasks: Vec<u64>,
+    reals: Pool<f64>,
+    codes: Pool<i32>,
+    /// How many weights each fit tells.
+    n_told: Vec<usize>,
+}
+
+impl Batch {
+    fn new(wishes: &[Wish<'_>], launch: &Launch) -> Self {
+        let mut batch = Self::default();
+        launch.fits.iter().for_each(|&fit| batch.add(&wishes[fit]));
+        batch
+    }
+
+    /// Appends a fit: the fields of the kernel's `Task`, in its order.
+    fn add(&mut self, wish: &Wish<'_>) {
+        let loss = wish.loss;
+        let n_weights = loss.design.n_columns + 1;
+        let codes = &loss.classes.codes;
+        let reals = &mut self.reals;
+        let whole = |n: usize| n as u64;
+        let rows_at = reals.share(alone(Place::one(loss.design)), || rows(loss).values);
+        let weights = loss
+            .weights
+            .map_or(-1, |own| reals.share(alone(Place::of(own)), || own.iter().copied()));
+        let codes =
+            self.codes.share(alone(Place::of(codes)), || codes.iter().map(|&code| code as i32));
+        let fields = [
+            whole(loss.design.n_rows),
+            whole(n_weights),
+            whole(n_weights.next_multiple_of(4)),
+            whole(loss.n_outputs),
+            rows_at as u64,
+            codes as u64,
+            weights as u64,
+            reals.push(loss.start()) as u64,
+            whole(wish.max_iter.min(1 << 40)),
+            loss.alpha.to_bits(),
+            loss.total.to_bits(),
+            whole(self.n_told.iter().sum()),
+        ];
+        self.tasks.extend(fields);
+        self.n_told.push(loss.n_outputs * n_weights);
+    }
+
+    /// Launches, and parts what comes back.
+    fn run(self, machine: &Machine, launch: &Launch) -> Result<Vec<Option<Vec<f64>>>, Fault> {
+        let Launch { n_blocks, shared, scratch, .. } = *launch;
+        let tasks = machine.put(&pack(&self.tasks))?;
+        let reals = machine.put(&pack(&self.reals.all))?;
+        let codes = machine.put(&pack(&self.codes.all))?;
+        let next = machine.room(8)?;
+        let out = machine.room(8 * self.n_told.iter().sum::<usize>())?;
+        let scratches = machine.room(n_blocks * scratch)?;
+        let words = [
+            Word::Buffer(&tasks),
+            Word::Int(self.n_told.len() as i64),
+            Word::Buffer(&next),
+            Word::Buffer(&reals),
+            Word::Buffer(&codes),
+            Word::Buffer(&out),
+            Word::Buffer(&scratches),
+            Word::Int(scratch as i64),
+            Word::Int(shared as i64),
+        ];
+        let grid = Grid { n_blocks, n_threads: N_THREADS, shared };
+        machine.launch(&LOGISTIC, &[("THREADS", N_THREADS as i64)], grid, &words)?;
+        let all: Vec<f64> = unpack(&machine.take(&out)?);
+        let found = parts(&all, self.n_told)
+            .ok_or_else(|| Fault::Refused("the device told too few weights".into()))?;
+        let is_found = |own: &Vec<f64>| own.iter().all(|weight| weight.is_finite());
+        Ok(found.into_iter().map(|own| Some(own).filter(is_found)).collect())
+    }
+}
+
+/// Every kernel that may be launched, and what it is specialised by.
+#[cfg(test)]
+pub(super) fn shipped() -> Vec<(Kernel, Vec<(&'static str, i64)>)> {
+    vec![(LOGISTIC, vec![("THREADS", N_THREADS as i64)])]
+}

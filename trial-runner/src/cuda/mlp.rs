@@ -1,0 +1,224 @@
+//! Launches of `mlp/*.cu`: trainings of small networks, the CPU's own, the same sums to the bit.
+//!
+//! A training answers with the last layer's sums of the rows to predict for (what they mean, the
+//! network's output says), after its last epoch or, where some rows say when it is enough, of its
+//! best one. No weight leaves the device. Left to the CPU: more weights or rows than are small.
+
+mod plan;
+#[cfg(test)]
+mod tests;
+
+use std::ops::ControlFlow;
+
+use super::boost::Limits;
+use super::machine::{Buffer, Fault, Grid, Kernel, Machine, Word, pack, unpack};
+use super::pool::{Place, Pool, alone};
+use super::queue::{self, Launch, Need, parts};
+use super::turns::run_all;
+use crate::model::encoder::Design;
+use crate::model::network::Curve;
+use crate::trainer::mlp::train::{Course, Targets};
+use plan::{MAX_RESIDENT, N_THREADS, Size};
+
+const MLP: Kernel = Kernel {
+    name: "mlp",
+    source: concat!(
+        include_str!("mlp/kinds.cu"),
+        include_str!("mlp/layers.cu"),
+        include_str!("mlp/train.cu"),
+    ),
+};
+
+/// More weights than this are no small network.
+const MOST_WEIGHTS: usize = 1 << 20;
+/// More rows than this fill a card with one training's steps.
+const MOST_ROWS: usize = 1 << 20;
+
+/// A training, and the rows to predict for.
+#[derive(Clone, Copy)]
+pub(crate) struct Wish<'a> {
+    pub(crate) course: &'a Course<'a>,
+    pub(crate) ahead: &'a Design,
+}
+
+/// Whether the kernel takes a training.
+pub(crate) fn takes(wish: &Wish<'_>) -> bool {
+    let size = size(wish);
+    let n_features = wish.course.n_features;
+    (1..=MOST_WEIGHTS).contains(&size.n_weights)
+        && (1..=MOST_ROWS).contains(&wish.course.n_rows)
+        && n_features > 0
+        && wish.ahead.n_columns == n_features
+}
+
+/// Trains all, which the kernel must take, launch after launch, and tells the sums of each one's rows,
+/// unit after unit, when its launch is through, until `hear` says enough.
+pub(crate) fn fit_all(
+    machine: &Machine,
+    limits: &Limits,
+    wishes: &[Wish<'_>],
+    hear: &mut dyn FnMut(usize, Result<Vec<f32>, Fault>) -> ControlFlow<()>,
+) -> Result<(), Fault> {
+    let needs: Vec<Need> = wishes.iter().map(|wish| size(wish).need(limits)).collect();
+    let launches = queue::plan(&needs, limits, MAX_RESIDENT);
+    let run = &mut |launch: &Launch| Batch::new(wishes, launch).run(machine, launch);
+    run_all(launches, (|launch| &launch.fits, queue::halves), run, hear)
+}
+
+/// Units of the features and of each layer.
+fn units(course: &Course<'_>) -> Vec<usize> {
+    let hidden = course.settings.hidden.iter().copied();
+    [course.n_features].into_iter().chain(hidden).chain([course.targets.n_outputs()]).collect()
+}
+
+fn size(wish: &Wish<'_>) -> Size {
+    let course = wish.course;
+    let units = units(course);
+    let pairs = units.windows(2).map(|pair| pair[1].saturating_mul(pair[0] + 1));
+    let n_outputs = course.targets.n_outputs();
+    Size {
+        n_weights: pairs.fold(0, usize::saturating_add),
+        n_units: units.iter().sum(),
+        widest: units.iter().copied().max().unwrap_or(0),
+        n_rows: course.n_rows,
+        most_rows: course.settings.batch_size.min(course.n_rows).next_multiple_of(8),
+        n_epochs: course.settings.n_epochs,
+        batch_size: course.settings.batch_size,
+        keeps_best: course.settings.early_stopping.is_some(),
+        n_bytes: 4 * (course.n_rows * (course.n_features + 4))
+            + 4 * wish.ahead.n_rows * (course.n_features + n_outputs)
+            + 1_024,
+    }
+}
+
+/// The data of a launch, each piece once, however many trainings use it.
+#[derive(Default)]
+struct Batch {
+    tasks: Vec<u64>,
+    units: Pool<i64>,
+    reals: Pool<f32>,
+    rows: Pool<i32>,
+    /// How many sums each training tells.
+    n_told: Vec<usize>,
+}
+
+impl Batch {
+    fn new(wishes: &[Wish<'_>], launch: &Launch) -> Self {
+        let mut batch = Self::default();
+        launch.fits.iter().for_each(|&fit| batch.add(&wishes[fit]));
+        batch
+    }
+
+    /// Appends a training: the fields of the kernel's `Task`, in its order.
+    fn add(&mut self, wish: &Wish<'_>) {
+        let Wish { course, ahead } = wish;
+        let settings = course.settings;
+        let units = units(course);
+        let size = size(wish);
+        let (train, held_back) = course.parts();
+        let whole = |n: usize| n as u64;
+        let most = |n: usize| n.min(1 << 40) as u64;
+        let place = |place: i64| place as u64;
+        let kind = match course.targets {
+            Targets::Numbers(_) => 0,
+            Targets::Classes { n_classes: 2, .. } => 1,
+            Targets::Classes { .. } => 2,
+        };
+        let patience = if held_back.is_empty() { None } else { settings.early_stopping };
+        let [values, targets, weights, ahead_at] = self.reals_of(course, ahead);
+        let start = course.start().into_iter().flat_map(|own| [own.weights, own.biases]).flatten();
+        let start = self.reals.push(start);
+        let [train_at, held_at] =
+            [&train, &held_back].map(|rows| self.rows.push(rows.iter().map(|&row| row as i32)));
+        let fields = [
+            whole(course.n_rows),
+            whole(units.len() - 1),
+            place(self.units.push(units.iter().map(|&n| n as i64))),
+            place(values),
+            place(targets),
+            place(weights),
+            place(train_at),
+            whole(train.len()),
+            place(held_at),
+            whole(held_back.len()),
+            place(ahead_at),
+            whole(ahead.n_rows),
+            place(start),
+            whole(size.n_weights),
+            kind,
+            u64::from(settings.curve == Curve::Tanh),
+            settings.learning_rate.to_bits(),
+            settings.alpha.to_bits(),
+            most(settings.batch_size),
+            most(settings.n_epochs),
+            patience.map_or(0, most),
+            course.seed,
+            whole(size.most_rows),
+            whole(size.widest),
+            whole(self.n_told.iter().sum()),
+        ];
+        self.tasks.extend(fields);
+        self.n_told.push(ahead.n_rows * course.targets.n_outputs());
+    }
+
+    /// Where values, targets, weights and the values of the rows to predict for stand.
+    fn reals_of(&mut self, course: &Course<'_>, ahead: &Design) -> [i64; 4] {
+        let reals = &mut self.reals;
+        let targets = match course.targets {
+            Targets::Numbers(y) => reals.share(alone(Place::of(y)), || y.iter().copied()),
+            Targets::Classes { codes, .. } => {
+                reals.share(alone(Place::of(codes)), || codes.iter().map(|&code| code as f32))
+            }
+        };
+        [
+            reals.share(alone(Place::of(&course.values)), || course.values.iter().copied()),
+            targets,
+            course
+                .weights
+                .as_ref()
+                .map_or(-1, |own| reals.share(alone(Place::of(own)), || own.iter().copied())),
+            reals.share(alone(Place::of(&ahead.values)), || {
+                ahead.values.iter().map(|value| *value as f32)
+            }),
+        ]
+    }
+
+    /// Launches, and parts what comes back.
+    fn run(self, machine: &Machine, launch: &Launch) -> Result<Vec<Vec<f32>>, Fault> {
+        let Launch { n_blocks, shared, scratch, .. } = *launch;
+        let put = |bytes: Vec<u8>| machine.put(&bytes);
+        let data: [Buffer; 4] = [
+            put(pack(&self.tasks))?,
+            put(pack(&self.units.all))?,
+            put(pack(&self.reals.all))?,
+            put(pack(&self.rows.all))?,
+        ];
+        let [tasks, units, reals, rows] = &data;
+        let next = machine.room(8)?;
+        let out = machine.room(4 * self.n_told.iter().sum::<usize>())?;
+        let scratches = machine.room(n_blocks * scratch)?;
+        let words = [
+            Word::Buffer(tasks),
+            Word::Int(self.n_told.len() as i64),
+            Word::Buffer(&next),
+            Word::Buffer(units),
+            Word::Buffer(reals),
+            Word::Buffer(rows),
+            Word::Buffer(&out),
+            Word::Buffer(&scratches),
+            Word::Int(scratch as i64),
+            Word::Int(shared as i64),
+        ];
+        let grid = Grid { n_blocks, n_threads: N_THREADS, shared };
+        machine.launch(&MLP, &[("THREADS", N_THREADS as i64)], grid, &words)?;
+        let all: Vec<f32> = unpack(&machine.take(&out)?);
+        parts(&all, self.n_told)
+            .ok_or_else(|| Fault::Refused("the device told too few sums".into()))
+    }
+}
+
+/// Every kernel that may be launched, and what it is specialised by.
+#[cfg(test)]
+pub(super) fn shipped() -> Vec<(Kernel, Vec<(&'static str, i64)>)> {
+    vec![(MLP, vec![("THREADS", N_THREADS as i64)])]
+}

@@ -1,0 +1,148 @@
+//! The kernel against the CPU's training, to the bit.
+
+use super::*;
+use crate::cuda::shim::Shim;
+use crate::model::network::{Network, Output};
+use crate::stop::Stop;
+use crate::trainer::mlp::train::Settings;
+
+const LIMITS: Limits = Limits {
+    n_processors: 1,
+    max_shared: 64 << 10,
+    processor_shared: 128 << 10,
+    memory: 1 << 30,
+    launch_s: 1.0,
+};
+
+fn settings() -> Settings {
+    Settings {
+        hidden: vec![7],
+        curve: Curve::Relu,
+        learning_rate: 0.02,
+        alpha: 0.01,
+        batch_size: 20,
+        n_epochs: 3,
+        early_stopping: None,
+    }
+}
+
+fn all_kinds() -> Vec<Settings> {
+    let plain = settings();
+    let tanh = Settings { curve: Curve::Tanh, hidden: vec![9, 5, 6], ..plain.clone() };
+    vec![
+        Settings { early_stopping: Some(2), n_epochs: 12, learning_rate: 0.3, ..plain.clone() },
+        Settings { early_stopping: Some(1), batch_size: 3, ..tanh.clone() },
+        Settings { batch_size: 1_000, hidden: vec![1], ..plain.clone() },
+        Settings { hidden: vec![33, 2], alpha: 0.0, ..plain.clone() },
+        tanh,
+        plain,
+    ]
+}
+
+/// Waves that look like features, a column after another.
+fn design(n_rows: usize, n_columns: usize, shift: f64) -> Design {
+    let value = |at: usize| ((at * at + at) as f64 * 0.37 + shift).sin() * 1.5;
+    Design { n_rows, n_columns, values: (0..n_rows * n_columns).map(value).collect() }
+}
+
+fn targets(n_rows: usize) -> [Targets; 3] {
+    let wave = |row: usize| (row as f64 * 0.71).sin();
+    let classes = |n_classes: usize| Targets::Classes {
+        codes: (0..n_rows)
+            .map(|row| ((wave(row) + 1.0) * 1.499) as u32 % n_classes as u32)
+            .collect(),
+        n_classes,
+    };
+    let numbers = (0..n_rows).map(|row| wave(row) as f32).collect();
+    [Targets::Numbers(numbers), classes(2), classes(3)]
+}
+
+/// The last layer's sums as the CPU has them: an output that changes nothing tells them.
+fn oracle(wish: &Wish<'_>) -> Vec<u64> {
+    let course = wish.course;
+    let layers = course.run(&Stop::default(), &mut |_| ControlFlow::Continue(())).unwrap();
+    let n_outputs = course.targets.n_outputs();
+    let mut told = Vec::new();
+    for unit in 0..n_outputs {
+        let mut own = layers.clone();
+        let last = own.last_mut().unwrap();
+        last.weights = last.weights.iter().copied().skip(unit).step_by(n_outputs).collect();
+        (last.biases, last.n_units) = (vec![last.biases[unit]], 1);
+        let output = Output::Number { shift: 0.0, scale: 1.0 };
+        let network = Network { layers: own, curve: course.settings.curve, output };
+        let mut out = vec![0.0; wish.ahead.n_rows];
+        network.predict(wish.ahead, &mut out, 1);
+        told.extend(out.iter().map(|sum| sum.to_bits()));
+    }
+    told
+}
+
+#[track_caller]
+fn agrees(shim: Shim, limits: &Limits, wishes: &[Wish<'_>]) {
+    let mut all = vec![None; wishes.len()];
+    fit_all(&Machine::Shim(shim), limits, wishes, &mut |fit, sums| {
+        assert!(all[fit].replace(sums).is_none(), "told twice");
+        ControlFlow::Continue(())
+    })
+    .unwrap();
+    for (wish, told) in wishes.iter().zip(all) {
+        assert!(takes(wish), "{:?}", wish.course.settings);
+        let told: Vec<u64> =
+            told.unwrap().unwrap().iter().map(|sum| f64::from(*sum).to_bits()).collect();
+        assert_eq!(told, oracle(wish), "{:?}", wish.course.settings);
+    }
+}
+
+#[track_caller]
+fn check(shim: Shim, limits: &Limits, n_rows: usize, kinds: &[Settings]) {
+    let (here, ahead) = (design(n_rows, 5, 0.1), design(70, 5, 0.9));
+    let all = targets(n_rows);
+    let weights: Vec<f64> = (0..n_rows).map(|row| 0.5 * (row % 4) as f64).collect();
+    let mut courses = Vec::new();
+    for settings in kinds {
+        for targets in &all {
+            for weights in [None, Some(weights.as_slice())] {
+                courses.push(Course::new(&here, targets, weights, settings, 17));
+            }
+        }
+    }
+    let wish = |course| Wish { course, ahead: &ahead };
+    let wishes: Vec<Wish<'_>> = courses.iter().map(wish).collect();
+    agrees(shim, limits, &wishes);
+}
+
+#[test]
+fn sums_are_the_cpu_s_to_the_bit_in_any_schedule() {
+    for schedule in 0..3 {
+        check(Shim { schedule, ..Shim::default() }, &LIMITS, 53, &all_kinds());
+    }
+}
+
+#[test]
+fn no_address_is_wrong_and_nothing_undefined() {
+    let shim = Shim { is_sanitized: true, schedule: 3, ..Shim::default() };
+    check(shim, &LIMITS, 31, &all_kinds());
+    let none = Limits { max_shared: 0, ..LIMITS };
+    check(shim, &none, 31, &[settings()]);
+}
+
+#[test]
+fn company_and_memory_change_nothing() {
+    let tight = Shim { max_bytes: Some(12_000), ..Shim::default() };
+    check(tight, &Limits { n_processors: 2, ..LIMITS }, 40, &all_kinds());
+    let (here, [numbers, ..]) = (design(40, 5, 0.1), targets(40));
+    let settings = settings();
+    let course = Course::new(&here, &numbers, None, &settings, 1);
+    let none = Machine::Shim(Shim { max_bytes: Some(100), ..Shim::default() });
+    let wishes = [Wish { course: &course, ahead: &here }];
+    let mut told = None;
+    fit_all(&none, &LIMITS, &wishes, &mut |_, sums| {
+        told = Some(sums);
+        ControlFlow::Continue(())
+    })
+    .unwrap();
+    assert_eq!(told, Some(Err(Fault::OutOfMemory)));
+    let huge = Settings { hidden: vec![4_096, 4_096], ..settings };
+    let course = Course::new(&here, &numbers, None, &huge, 1);
+    assert!(!takes(&Wish { course: &course, ahead: &here }));
+}

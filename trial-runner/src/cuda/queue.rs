@@ -1,0 +1,145 @@
+//! Launches whose blocks take fits from a queue, until there are none: what goes into which one.
+
+use super::boost::Limits;
+use super::fill::fill;
+
+/// Shared memory that a block has beside what it asks for: the driver's and the kernel's own.
+pub(super) const OWN_SHARED: usize = 1 << 10;
+
+/// What a fit needs.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(super) struct Need {
+    /// Which specialisation of the kernel.
+    pub(super) kind: usize,
+    /// Shared and scratch bytes of its block.
+    pub(super) shared: usize,
+    pub(super) scratch: usize,
+    /// Bytes of data and results that only this fit brings.
+    pub(super) n_bytes: usize,
+    /// Blocks that can work on it at once.
+    pub(super) n_blocks: usize,
+    /// Seconds of a multiprocessor.
+    pub(super) seconds: f64,
+}
+
+/// One launch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Launch {
+    pub(super) kind: usize,
+    /// Fits, by index, the longest first.
+    pub(super) fits: Vec<usize>,
+    pub(super) n_blocks: usize,
+    /// Shared bytes of a block.
+    pub(super) shared: usize,
+    /// Scratch bytes of a block.
+    pub(super) scratch: usize,
+}
+
+/// Plans launches of about a second for all fits, of one kind and as much shared memory each; of a
+/// multiprocessor's blocks there are so many at most.
+pub(super) fn plan(needs: &[Need], limits: &Limits, max_resident: usize) -> Vec<Launch> {
+    let mut order: Vec<usize> = (0..needs.len()).collect();
+    let kind = |fit: usize| (needs[fit].kind, needs[fit].shared);
+    order.sort_by(|&a, &b| {
+        let longest = needs[b].seconds.total_cmp(&needs[a].seconds);
+        kind(a).cmp(&kind(b)).then(longest).then(a.cmp(&b))
+    });
+    let mut launches = Vec::new();
+    for group in order.chunk_by(|&a, &b| kind(a) == kind(b)) {
+        let (kind, shared) = kind(group[0]);
+        let scratch = group.iter().map(|&fit| needs[fit].scratch).max().unwrap_or(0);
+        let n_wanted = |fits: &[usize]| fits.iter().map(|&fit| needs[fit].n_blocks).sum::<usize>();
+        let resident = (limits.processor_shared / (shared + OWN_SHARED)).clamp(1, max_resident);
+        let n_blocks = limits.n_processors * resident;
+        let room = limits.memory.saturating_sub(scratch * n_blocks.min(n_wanted(group)));
+        let share = limits.launch_s * limits.n_processors as f64;
+        let items = group.iter().map(|&fit| (fit, needs[fit].n_bytes, needs[fit].seconds / share));
+        launches.extend(fill(items, room).into_iter().map(|fits| Launch {
+            kind,
+            n_blocks: n_blocks.min(n_wanted(&fits)),
+            shared,
+            scratch: fits.iter().map(|&fit| needs[fit].scratch).max().unwrap_or(0),
+            fits,
+        }));
+    }
+    launches
+}
+
+/// Two launches of half the fits, on half the blocks.
+pub(super) fn halves(launch: &Launch) -> [Launch; 2] {
+    let (first, second) = launch.fits.split_at(launch.fits.len().div_ceil(2));
+    let n_blocks = launch.n_blocks.div_ceil(2);
+    [first, second].map(|fits| Launch { fits: fits.to_vec(), n_blocks, ..launch.clone() })
+}
+
+/// Parts what a launch told, so many numbers for each fit; none where they are too few.
+pub(super) fn parts<T: Clone>(
+    all: &[T],
+    sizes: impl IntoIterator<Item = usize>,
+) -> Option<Vec<Vec<T>>> {
+    let mut rest = all;
+    let mut part = |n: usize| {
+        let (own, others) = rest.split_at_checked(n)?;
+        rest = others;
+        Some(own.to_vec())
+    };
+    sizes.into_iter().map(&mut part).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const H200: Limits = Limits {
+        n_processors: 132,
+        max_shared: 200 << 10,
+        processor_shared: 228 << 10,
+        memory: 100 << 30,
+        launch_s: 1.0,
+    };
+
+    const NEED: Need = Need {
+        kind: 1,
+        shared: 40 << 10,
+        scratch: 1 << 20,
+        n_bytes: 200_000,
+        n_blocks: 1,
+        seconds: 0.1,
+    };
+
+    #[test]
+    fn launches_are_about_a_second_and_the_longest_come_first() {
+        let mut needs = vec![NEED; 3_000];
+        needs[70].seconds = 0.3;
+        needs[80].shared = 0;
+        needs[90].kind = 0;
+        let launches = plan(&needs, &H200, 4);
+        assert_eq!((launches[0].kind, launches[0].fits.as_slice()), (0, &[90][..]));
+        assert_eq!((launches[1].shared, launches[1].fits.as_slice()), (0, &[80][..]));
+        assert_eq!((launches[2].fits[0], launches[2].n_blocks), (70, 4 * 132));
+        assert_eq!(launches[2].fits.len(), 1_318);
+        let mut all: Vec<usize> = launches.iter().flat_map(|own| own.fits.clone()).collect();
+        all.sort_unstable();
+        assert!(all.into_iter().eq(0..3_000));
+    }
+
+    #[test]
+    fn memory_and_blocks_that_find_no_work_are_counted() {
+        let heavy = Need { n_bytes: 40 << 30, ..NEED };
+        let n_fits = |needs: &[Need]| -> Vec<usize> {
+            plan(needs, &H200, 4).iter().map(|own| own.fits.len()).collect()
+        };
+        assert_eq!(n_fits(&[heavy; 5]), [2, 2, 1]);
+        assert_eq!(n_fits(&[Need { scratch: 15 << 30, ..heavy }; 5]), [1; 5]);
+        let trees = plan(&[Need { n_blocks: 30, ..NEED }; 2], &H200, 4);
+        assert_eq!(trees[0].n_blocks, 60);
+        let [first, second] = halves(&trees[0]);
+        assert_eq!((first.fits, second.fits, second.n_blocks), (vec![0], vec![1], 30));
+    }
+
+    #[test]
+    fn parts_are_as_long_as_they_should_be() {
+        assert_eq!(parts(&[1, 2, 3], [2, 0, 1]), Some(vec![vec![1, 2], vec![], vec![3]]));
+        assert_eq!(parts(&[1], [2]), None);
+    }
+}
