@@ -1,14 +1,23 @@
 //! Where the search of a form starts: the first state from a decomposition (the book, section
-//! 2.6.1), the weights from a coarse grid.
+//! 2.6.1), the weights from a coarse grid; of a short series also first level and trend that go best
+//! with the weights (`linear.rs`), because its sum has several valleys.
 //!
 //! Deviation: with two to three seasons R fits one Fourier pair; the classical decomposition needs
 //! only two, and is used throughout.
 
 use super::form::{Component, Form};
-use super::linear::solve_abreast;
+use super::linear::{Solved, solve_abreast};
 use super::recursion::{LANES, State, Weights, run_abreast};
 use super::search::{Found, Place, Region, Shares};
 use crate::series::indices::{Season, classical};
+
+/// The alphas of the coarse grid.
+const ALPHAS: [f64; LANES] = [0.05, 0.2, 0.5, 0.9];
+/// The alpha of a level that stays.
+const STAYS: f64 = ALPHAS[0];
+/// Series of more values forget where they began: looking further makes them neither likelier nor
+/// their forecasts better, and costs as much again.
+const SHORT: usize = 150;
 
 /// The decompositions of one series, made once for all forms.
 pub(super) struct Starts<'a> {
@@ -119,7 +128,7 @@ pub(super) fn across(form: Form, y: &[f64], ended: &Place) -> Vec<Found> {
     }
     let mut after = ended.state.clone();
     let found = shares.into_iter().filter_map(|shares| {
-        let [(_, (level, trend)), ..] =
+        let [Solved { level, trend, .. }, ..] =
             solve_abreast(form, y, &[shares.weights(); LANES], &ended.state.seasons);
         let state = State { level, trend, seasons: ended.state.seasons.clone() };
         let place = Place { shares, state };
@@ -128,14 +137,6 @@ pub(super) fn across(form: Form, y: &[f64], ended: &Place) -> Vec<Found> {
     });
     found.collect()
 }
-
-/// The alphas of the coarse grid.
-const ALPHAS: [f64; LANES] = [0.05, 0.2, 0.5, 0.9];
-/// Series of more values forget where they began: looking further makes them neither likelier nor
-/// their forecasts better, and costs as much again.
-const SHORT: usize = 150;
-/// The alpha of a level that stays.
-const STAYS: f64 = ALPHAS[0];
 
 /// The fadings of the grid: without a season the sum of a short series often has a valley at each end
 /// of what they may be.
@@ -160,8 +161,8 @@ struct Sides<'a> {
     state: &'a State,
     /// What stays, and what follows.
     best: [Found; 2],
-    /// The best by least squares alone: the sum, the shares, level and trend.
-    solved: [Option<(f64, Shares, (f64, f64))>; 2],
+    /// The best by least squares alone.
+    solved: [Option<(Shares, Solved)>; 2],
 }
 
 impl<'a> Sides<'a> {
@@ -193,10 +194,11 @@ impl<'a> Sides<'a> {
             return;
         }
         let solved = solve_abreast(self.form, self.y, &weights, &self.state.seasons);
-        for (shares, (sum, start)) in shares.into_iter().zip(solved) {
+        for (shares, solved) in shares.into_iter().zip(solved) {
             let best = &mut self.solved[side(&shares)];
-            if sum.is_finite() && best.is_none_or(|best| sum < best.0) {
-                *best = Some((sum, shares, start));
+            let least = best.map_or(f64::INFINITY, |(_, best)| best.squares);
+            if solved.squares < least {
+                *best = Some((shares, solved));
             }
         }
     }
@@ -205,7 +207,7 @@ impl<'a> Sides<'a> {
     fn into_found(mut self) -> [Found; 2] {
         let mut after = self.state.clone();
         for (best, solved) in self.best.iter_mut().zip(self.solved) {
-            let Some((_, shares, (level, trend))) = solved else { continue };
+            let Some((shares, Solved { level, trend, .. })) = solved else { continue };
             let state = State { level, trend, seasons: self.state.seasons.clone() };
             let place = Place { shares, state };
             let sum = place.sum(self.form, self.y, &mut after);
