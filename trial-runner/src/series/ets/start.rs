@@ -103,9 +103,11 @@ pub(super) fn coarse(form: Form, y: &[f64], state: &State) -> [Found; 2] {
     let betas: &[f64] = if form.has_trend() { &[0.02, restless] } else { &[0.0] };
     let gammas: &[f64] = if form.has_season() { &[0.02, 0.3] } else { &[0.0] };
     for &beta in betas {
-        for &gamma in gammas {
-            for &phi in fadings(form, y.len()) {
-                sides.look(Shares { alpha: STAYS, beta, gamma, phi });
+        for &phi in fadings(form, y.len()) {
+            let shares = |gamma: f64| ALPHAS.map(|alpha| Shares { alpha, beta, gamma, phi });
+            gammas.iter().for_each(|&gamma| sides.look(shares(gamma)));
+            if form.trend != Component::Mul && is_short(y.len()) {
+                sides.solve(shares(gammas[0]));
             }
         }
     }
@@ -154,6 +156,11 @@ pub(super) fn is_short(n_values: usize) -> bool {
     n_values <= SHORT
 }
 
+/// 0 for a level that stays, 1 for one that follows.
+fn side(shares: Shares) -> usize {
+    usize::from(shares.alpha > STAYS)
+}
+
 /// The best of both sides so far.
 struct Sides<'a> {
     form: Form,
@@ -178,24 +185,24 @@ impl<'a> Sides<'a> {
         Self { form, y, state, best, solved: [None, None] }
     }
 
-    /// Tries the alphas with other weights.
-    fn look(&mut self, others: Shares) {
-        let shares = ALPHAS.map(|alpha| Shares { alpha, ..others });
+    /// Tries weights with the first state.
+    fn look(&mut self, shares: [Shares; LANES]) {
         let weights: [Weights; LANES] = shares.map(Shares::weights);
         let sums = run_abreast(self.form, self.y, &weights, self.state);
-        let side = |shares: &Shares| usize::from(shares.alpha > STAYS);
         for (shares, sum) in shares.into_iter().zip(sums) {
-            let best = &mut self.best[side(&shares)];
+            let best = &mut self.best[side(shares)];
             if sum < best.sum {
                 (best.place.shares, best.sum) = (shares, sum);
             }
         }
-        if self.form.trend == Component::Mul || !is_short(self.y.len()) {
-            return;
-        }
+    }
+
+    /// Tries weights with the level and the trend that go best with them.
+    fn solve(&mut self, shares: [Shares; LANES]) {
+        let weights: [Weights; LANES] = shares.map(Shares::weights);
         let solved = solve_abreast(self.form, self.y, &weights, &self.state.seasons);
         for (shares, solved) in shares.into_iter().zip(solved) {
-            let best = &mut self.solved[side(&shares)];
+            let best = &mut self.solved[side(shares)];
             let least = best.map_or(f64::INFINITY, |(_, best)| best.squares);
             if solved.squares < least {
                 *best = Some((shares, solved));
