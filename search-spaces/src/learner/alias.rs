@@ -167,7 +167,7 @@ fn apart(word: &str, more: &str) -> Option<String> {
         ("tweedie", "variance_power") => "tweedie_variance_power",
         _ => return None,
     };
-    number.parse::<f64>().is_ok().then(|| format!("write {word}, and {own}: {number} beside it"))
+    number.parse::<f64>().is_ok().then(|| format!("write {word}, and {own}: [{number}] beside it"))
 }
 
 /// A parameter of a configuration with the name and the value that the learner has for it; none
@@ -262,9 +262,9 @@ mod tests {
         };
         let objective = |word: &str| hint(Learner::GradientBoosting, "objective", word);
         let huber = objective("Huber:delta=2.5");
-        assert_eq!(huber.as_deref(), Some("write huber, and alpha: 2.5 beside it"));
+        assert_eq!(huber.as_deref(), Some("write huber, and alpha: [2.5] beside it"));
         let tweedie = objective("Tweedie:variance_power=1.2");
-        let expected = "write tweedie, and tweedie_variance_power: 1.2 beside it";
+        let expected = "write tweedie, and tweedie_variance_power: [1.2] beside it";
         assert_eq!(tweedie.as_deref(), Some(expected));
         assert_eq!(objective("Huber:delta=wide"), None);
         assert_eq!(objective("reg:squarederror"), None);

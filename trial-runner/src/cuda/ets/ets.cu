@@ -585,7 +585,7 @@ DEVICE void begin(const Form& form, const EtsArguments& a, const i64* own, const
       sum = found;
       for (int at = 0; at < N_NUMBERS; ++at) best[at] = numbers[at];
     }
-    if (!is_short) continue;
+    if (!is_short || gamma % n_gammas > 0) continue;
     const double left = solve_first(form, y, n, numbers, seasons);
     if (left < squares) {
       squares = left;

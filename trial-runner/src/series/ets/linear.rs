@@ -15,13 +15,22 @@ const LEAST: f64 = 1e-10;
 
 type Lanes = [[f64; LANES]; PARTS];
 
-/// For each of the weights the sum of squares that is left, and first level and trend.
+/// First level and trend for some weights, and the sum of squares that they leave: infinite where
+/// there are none.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Solved {
+    pub squares: f64,
+    pub level: f64,
+    pub trend: f64,
+}
+
+/// What goes best with each of the weights.
 pub(super) fn solve_abreast(
     form: Form,
     y: &[f64],
     weights: &[Weights; LANES],
     seasons: &[f64],
-) -> [(f64, (f64, f64)); LANES] {
+) -> [Solved; LANES] {
     let sums = match form.error {
         ErrorForm::Add => specialised!(form, walk::<false>(y, weights, seasons)),
         ErrorForm::Mul => specialised!(form, walk::<true>(y, weights, seasons)),
@@ -41,8 +50,8 @@ struct Sums {
 }
 
 impl Sums {
-    fn solve(&self, lane: usize, has_trend: bool) -> (f64, (f64, f64)) {
-        let none = (f64::INFINITY, (0.0, 0.0));
+    fn solve(&self, lane: usize, has_trend: bool) -> Solved {
+        let none = Solved { squares: f64::INFINITY, level: 0.0, trend: 0.0 };
         let (ll, lt, tt) = (self.level_level[lane], self.level_trend[lane], self.trend_trend[lane]);
         let (rl, rt) = (self.rest_level[lane], self.rest_trend[lane]);
         let (level, trend) = if has_trend {
@@ -56,7 +65,7 @@ impl Sums {
         };
         let left = self.rest_rest[lane] + level * rl + trend * rt;
         let is_finite = left.is_finite() && level.is_finite() && trend.is_finite();
-        if is_finite { (left.max(0.0), (level, trend)) } else { none }
+        if is_finite { Solved { squares: left.max(0.0), level, trend } } else { none }
     }
 }
 
@@ -93,8 +102,9 @@ fn walk<const TREND: u8, const SEASON: u8, const RELATIVE: bool>(
                 level[part][lane] = next + alpha[lane] * error;
             }
         }
-        for lane in 0..LANES {
-            let [rest, by_level, by_trend] = [0, 1, 2].map(|part: usize| errors[part][lane]);
+        let [rests, by_levels, by_trends] = errors;
+        let parts = rests.into_iter().zip(by_levels).zip(by_trends);
+        for (lane, ((rest, by_level), by_trend)) in parts.enumerate() {
             sums.rest_rest[lane] += weight * rest * rest;
             sums.rest_level[lane] += weight * rest * by_level;
             sums.rest_trend[lane] += weight * rest * by_trend;

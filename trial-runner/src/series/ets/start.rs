@@ -1,14 +1,23 @@
 //! Where the search of a form starts: the first state from a decomposition (the book, section
-//! 2.6.1), the weights from a coarse grid.
+//! 2.6.1), the weights from a coarse grid; of a short series also first level and trend that go best
+//! with the weights (`linear.rs`), because its sum has several valleys.
 //!
 //! Deviation: with two to three seasons R fits one Fourier pair; the classical decomposition needs
 //! only two, and is used throughout.
 
 use super::form::{Component, Form};
-use super::linear::solve_abreast;
+use super::linear::{Solved, solve_abreast};
 use super::recursion::{LANES, State, Weights, run_abreast};
 use super::search::{Found, Place, Region, Shares};
 use crate::series::indices::{Season, classical};
+
+/// The alphas of the coarse grid.
+const ALPHAS: [f64; LANES] = [0.05, 0.2, 0.5, 0.9];
+/// The alpha of a level that stays.
+const STAYS: f64 = ALPHAS[0];
+/// Series of more values forget where they began: looking further makes them neither likelier nor
+/// their forecasts better, and costs as much again.
+const SHORT: usize = 150;
 
 /// The decompositions of one series, made once for all forms.
 pub(super) struct Starts<'a> {
@@ -94,9 +103,11 @@ pub(super) fn coarse(form: Form, y: &[f64], state: &State) -> [Found; 2] {
     let betas: &[f64] = if form.has_trend() { &[0.02, restless] } else { &[0.0] };
     let gammas: &[f64] = if form.has_season() { &[0.02, 0.3] } else { &[0.0] };
     for &beta in betas {
-        for &gamma in gammas {
-            for &phi in fadings(form, y.len()) {
-                sides.look(Shares { alpha: STAYS, beta, gamma, phi });
+        for &phi in fadings(form, y.len()) {
+            let shares = |gamma: f64| ALPHAS.map(|alpha| Shares { alpha, beta, gamma, phi });
+            gammas.iter().for_each(|&gamma| sides.look(shares(gamma)));
+            if form.trend != Component::Mul && is_short(y.len()) {
+                sides.solve(shares(gammas[0]));
             }
         }
     }
@@ -119,7 +130,7 @@ pub(super) fn across(form: Form, y: &[f64], ended: &Place) -> Vec<Found> {
     }
     let mut after = ended.state.clone();
     let found = shares.into_iter().filter_map(|shares| {
-        let [(_, (level, trend)), ..] =
+        let [Solved { level, trend, .. }, ..] =
             solve_abreast(form, y, &[shares.weights(); LANES], &ended.state.seasons);
         let state = State { level, trend, seasons: ended.state.seasons.clone() };
         let place = Place { shares, state };
@@ -128,14 +139,6 @@ pub(super) fn across(form: Form, y: &[f64], ended: &Place) -> Vec<Found> {
     });
     found.collect()
 }
-
-/// The alphas of the coarse grid.
-const ALPHAS: [f64; LANES] = [0.05, 0.2, 0.5, 0.9];
-/// Series of more values forget where they began: looking further makes them neither likelier nor
-/// their forecasts better, and costs as much again.
-const SHORT: usize = 150;
-/// The alpha of a level that stays.
-const STAYS: f64 = ALPHAS[0];
 
 /// The fadings of the grid: without a season the sum of a short series often has a valley at each end
 /// of what they may be.
@@ -153,6 +156,11 @@ pub(super) fn is_short(n_values: usize) -> bool {
     n_values <= SHORT
 }
 
+/// 0 for a level that stays, 1 for one that follows.
+fn side(shares: Shares) -> usize {
+    usize::from(shares.alpha > STAYS)
+}
+
 /// The best of both sides so far.
 struct Sides<'a> {
     form: Form,
@@ -160,8 +168,8 @@ struct Sides<'a> {
     state: &'a State,
     /// What stays, and what follows.
     best: [Found; 2],
-    /// The best by least squares alone: the sum, the shares, level and trend.
-    solved: [Option<(f64, Shares, (f64, f64))>; 2],
+    /// The best by least squares alone.
+    solved: [Option<(Shares, Solved)>; 2],
 }
 
 impl<'a> Sides<'a> {
@@ -177,26 +185,27 @@ impl<'a> Sides<'a> {
         Self { form, y, state, best, solved: [None, None] }
     }
 
-    /// Tries the alphas with other weights.
-    fn look(&mut self, others: Shares) {
-        let shares = ALPHAS.map(|alpha| Shares { alpha, ..others });
+    /// Tries weights with the first state.
+    fn look(&mut self, shares: [Shares; LANES]) {
         let weights: [Weights; LANES] = shares.map(Shares::weights);
         let sums = run_abreast(self.form, self.y, &weights, self.state);
-        let side = |shares: &Shares| usize::from(shares.alpha > STAYS);
         for (shares, sum) in shares.into_iter().zip(sums) {
-            let best = &mut self.best[side(&shares)];
+            let best = &mut self.best[side(shares)];
             if sum < best.sum {
                 (best.place.shares, best.sum) = (shares, sum);
             }
         }
-        if self.form.trend == Component::Mul || !is_short(self.y.len()) {
-            return;
-        }
+    }
+
+    /// Tries weights with the level and the trend that go best with them.
+    fn solve(&mut self, shares: [Shares; LANES]) {
+        let weights: [Weights; LANES] = shares.map(Shares::weights);
         let solved = solve_abreast(self.form, self.y, &weights, &self.state.seasons);
-        for (shares, (sum, start)) in shares.into_iter().zip(solved) {
-            let best = &mut self.solved[side(&shares)];
-            if sum.is_finite() && best.is_none_or(|best| sum < best.0) {
-                *best = Some((sum, shares, start));
+        for (shares, solved) in shares.into_iter().zip(solved) {
+            let best = &mut self.solved[side(shares)];
+            let least = best.map_or(f64::INFINITY, |(_, best)| best.squares);
+            if solved.squares < least {
+                *best = Some((shares, solved));
             }
         }
     }
@@ -205,7 +214,7 @@ impl<'a> Sides<'a> {
     fn into_found(mut self) -> [Found; 2] {
         let mut after = self.state.clone();
         for (best, solved) in self.best.iter_mut().zip(self.solved) {
-            let Some((_, shares, (level, trend))) = solved else { continue };
+            let Some((shares, Solved { level, trend, .. })) = solved else { continue };
             let state = State { level, trend, seasons: self.state.seasons.clone() };
             let place = Place { shares, state };
             let sum = place.sum(self.form, self.y, &mut after);
