@@ -74,14 +74,15 @@ fn what_a_job_names_is_not_taken_and_submit_says_why() {
     place.write(
         "long.yaml",
         "type: sweep\ntrial: {command: 'true ${{search_space.x}}', code: code}\n\
-         search_space: {x: [1]}\nobjective: {goal: minimize, primary_metric: loss}\n",
+         search_space: {x: [1]}\nsampling_algorithm: grid\n\
+         objective: {goal: minimize, primary_metric: loss}\n",
     );
     limit(&service, Some(1));
     for (job, file) in [("job.yaml", "sales.csv"), ("long.yaml", "model.bin")] {
         let ran = place.fleetfit(&["submit", job]);
         assert_eq!(ran.code, 3, "{}", ran.stderr);
         let taken = format!("{file} was not taken: ");
-        for says in [&taken, " says: ", "file too large; ", "ulimit -f"] {
+        for says in [taken.as_str(), " says: ", "file too large; ", "ulimit -f"] {
             assert!(ran.stderr.contains(says), "{says}: {}", ran.stderr);
         }
         assert!(!ran.stderr.contains("os error"), "{}", ran.stderr);
