@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use fleetfit_scheduler::disk::plain;
-use fleetfit_search_spaces::data::local_path;
 use fleetfit_search_spaces::material::Manifest;
 use fleetfit_search_spaces::{Job, Judgement, Notice, Place, Problem, Problems, Study, Work, yaml};
 use fleetfit_trial_runner::material::{self, MaterialError};
@@ -139,9 +138,8 @@ impl Verdict {
                 (tree.dir, Some(tree.digest))
             }
             Ground::Nowhere => {
-                let here = submitted.iter().flat_map(|study| study.local_paths());
-                let lost = here.filter(|path| !Path::new(local_path(path)).is_absolute());
-                let lost: Vec<_> = lost.map(|path| outside::left_behind(&job, path)).collect();
+                let lost: Vec<_> =
+                    submitted.iter().flat_map(|study| job.left_behind(study)).collect();
                 if !lost.is_empty() {
                     // What was not sent need not be looked for.
                     (data, command) = (None, None);

@@ -1,7 +1,7 @@
 //! A schedule's form in the journal.
 
 use fleetfit_search_spaces::schedule::{CreateJob, ScheduleFile};
-use fleetfit_search_spaces::{Job, Place, Problem, Problems};
+use fleetfit_search_spaces::{Job, Place, Problem, Problems, Study};
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
@@ -127,7 +127,13 @@ impl NewSchedule {
                 return Err(beside(vec![did_not_come(&path, &place)]));
             }
         };
-        let read = job.read().map_err(|Problems(of_job)| beside(of_job))?;
+        let (read, study) = job.judged().map_err(|Problems(of_job)| beside(of_job))?;
+        if job.base_dir.is_none() && job.material.is_none() {
+            let lost = read.left_behind(&study);
+            if !lost.is_empty() {
+                return Err(beside(lost));
+            }
+        }
         let files = [&job.material, &job.base_dir].map(|it| it.as_deref().unwrap_or_default());
         let canonical = format!("{}\n{}\n{}", file.canonical(), read.canonical(), files.join("\n"));
         Ok(StoredSchedule {
@@ -168,6 +174,10 @@ fn did_not_come(path: &str, place: &Place) -> Problem {
 impl StoredJob {
     /// The job, changes applied. What is valid and cannot run is a problem, too.
     pub fn read(&self) -> Result<Job, Problems> {
+        self.judged().map(|(job, _)| job)
+    }
+
+    fn judged(&self) -> Result<(Job, Study), Problems> {
         let mut job = Job::read(&self.file, &self.text)?;
         for (path, value) in &self.sets {
             job.set(path, value).map_err(|problem| Problems(vec![problem]))?;
@@ -176,7 +186,7 @@ impl StoredJob {
         if !study.cannot_run.is_empty() {
             return Err(Problems(study.cannot_run));
         }
-        Ok(job)
+        Ok((job, study))
     }
 }
 

@@ -4,7 +4,10 @@
 use fleetfit_search_spaces::Value;
 use serde_json::{Map, Value as Json};
 
-use super::table::{Cell, Fault, Found, Rows, Wanted};
+use super::table::{Cell, Fault, Found, NONE, Rows, Wanted};
+
+/// Where Optuna has the parameters of a trial.
+const PARAMETERS: &str = "params.";
 
 /// How deep objects are looked into.
 const MAX_DEPTH: usize = 16;
@@ -23,7 +26,18 @@ pub(super) fn read(text: &str, wanted: Wanted<'_>) -> Result<Found, Fault> {
             (_, None, Some(Json::Array(items))) if map.contains_key("schema") => {
                 items.iter().for_each(|item| push(item, &mut rows));
             }
-            _ if map.values().all(Json::is_object) && !map.is_empty() => columns(&map, &mut rows),
+            _ if map.values().all(Json::is_object) && !map.is_empty() => {
+                let labels = labels(map.keys());
+                match labels.first() {
+                    Some((Some(_), _)) => {
+                        labels
+                            .iter()
+                            .filter_map(|(_, label)| map.get(*label))
+                            .for_each(|item| push(item, &mut rows));
+                    }
+                    _ => columns(&map, &mut rows),
+                }
+            }
             _ if map.values().all(Json::is_array) && !map.is_empty() => lists(&map, &mut rows),
             _ => push(&Json::Object(map), &mut rows),
         },
@@ -105,7 +119,7 @@ fn push(item: &Json, rows: &mut Rows<'_>) {
 fn columns(map: &Map<String, Json>, rows: &mut Rows<'_>) {
     let names: Vec<String> = map.keys().cloned().collect();
     let longest = map.values().filter_map(Json::as_object).max_by_key(|column| column.len());
-    for label in longest.into_iter().flat_map(Map::keys) {
+    for (_, label) in labels(longest.into_iter().flat_map(Map::keys)) {
         let mut cells = Vec::new();
         for (name, column) in map {
             if let Some(value) = column.get(label) {
@@ -114,6 +128,13 @@ fn columns(map: &Map<String, Json>, rows: &mut Rows<'_>) {
         }
         rows.push(&names, &cells);
     }
+}
+
+/// The labels of rows in their order, where they are numbers as numbers. Words come first.
+fn labels<'a>(labels: impl Iterator<Item = &'a String>) -> Vec<(Option<u64>, &'a String)> {
+    let mut labels: Vec<_> = labels.map(|label| (label.parse().ok(), label)).collect();
+    labels.sort();
+    labels
 }
 
 /// For each column a list, all of one length: as `cv_results_` of scikit-learn.
@@ -172,6 +193,10 @@ fn flatten_to(name: &str, value: &Json, depth: usize, cells: &mut Vec<Cell>) {
             (None, Some(number)) => Value::Float(number),
             (None, None) => return,
         },
+        // A parameter that an object of them sets to nothing has that value.
+        Json::Null if depth < MAX_DEPTH && name.starts_with(PARAMETERS) => {
+            Value::Text(NONE.to_owned())
+        }
         Json::Null | Json::Array(_) | Json::Object(_) => return,
     };
     cells.push(Cell { name: name.to_owned(), value });

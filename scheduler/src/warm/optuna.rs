@@ -13,7 +13,7 @@ use serde::Deserialize;
 use serde_json::Value as Json;
 
 use super::json::without_words;
-use super::table::{Fault, Found, Tried, judged};
+use super::table::{Fault, Found, NONE, Tried, in_its_words, judged};
 
 /// One operation, as far as it matters here.
 #[derive(Deserialize)]
@@ -135,7 +135,11 @@ pub(super) fn read(
             Some((&value, further)) => {
                 let losses = if is_alike { judged(aims, value, further) } else { None };
                 let loss = goal.loss(value);
-                found.push(Tried { leaves: trial.leaves, loss, losses }, space);
+                let leaves = trial.leaves.into_iter().map(|(name, value)| {
+                    let value = in_its_words(space, &name, value);
+                    (name, value)
+                });
+                found.push(Tried { leaves: leaves.collect(), loss, losses }, space);
             }
             None => found.n_without += 1,
         }
@@ -310,7 +314,7 @@ fn open(trials: &mut [Trial], id: Option<usize>) -> Option<&mut Trial> {
 /// A category; what is no word, number or truth value has none.
 fn choice(json: &Json) -> Option<Value> {
     match json {
-        Json::Null => Some(Value::Text("none".to_owned())),
+        Json::Null => Some(Value::Text(NONE.to_owned())),
         other => serde_json::from_value(other.clone()).ok(),
     }
 }

@@ -300,7 +300,8 @@ impl<'a> Rows<'a> {
             self.style = self.style_of(names);
         }
         let is_value = |name: &&String| name.starts_with("values_") || name.starts_with("values.");
-        self.n_values = self.n_values.max(names.iter().filter(is_value).count());
+        let values: BTreeSet<&String> = names.iter().filter(is_value).collect();
+        self.n_values = self.n_values.max(values.len());
         let scores = names.iter().filter(|name| name.starts_with(SCORES));
         self.scores.extend(scores.take(MOST_NAMES).cloned());
         let aims = self.wanted.aims;
@@ -342,7 +343,11 @@ impl<'a> Rows<'a> {
     }
 
     fn leaves(&self, cells: &[Cell]) -> Vec<(String, Value)> {
-        let leaf = |cell: &Cell| Some((self.path(&cell.name)?, cell.value.clone()));
+        let leaf = |cell: &Cell| {
+            let path = self.path(&cell.name)?;
+            let value = in_its_words(self.wanted.space, &path, cell.value.clone());
+            Some((path, value))
+        };
         cells.iter().filter_map(leaf).collect()
     }
 
@@ -412,7 +417,7 @@ impl<'a> Rows<'a> {
             return Err(Fault::new(
                 says,
                 "trials",
-                "check that the file is whole, or leave it out",
+                "check that the file is whole and names its columns, or leave it out",
             ));
         }
         let Some(Some(value)) = self.values.first() else {
@@ -444,10 +449,27 @@ impl<'a> Rows<'a> {
         let kind = self.style.map_or("a table", |(_, kind)| kind);
         self.found.kind = match kind {
             "a table" | "its own" => "a table".to_owned(),
+            // Both have the parameters in an object of that name.
+            "Optuna or MLflow"
+                if STATES.iter().any(|state| self.names.iter().any(|it| it == state)) =>
+            {
+                "Optuna's form".to_owned()
+            }
             kind => format!("{kind}'s form"),
         };
         Ok(self.found)
     }
+}
+
+/// What stands for nothing as a value, in the word that the space has for it.
+pub(super) const NONE: &str = "none";
+
+/// A value of a parameter, nothing as the space calls it.
+pub(super) fn in_its_words(space: &SearchSpace, path: &str, value: Value) -> Value {
+    let is_none = matches!(&value, Value::Text(text) if text == NONE);
+    let called =
+        [NONE, "None", "null"].into_iter().find(|word| is_none && space.has_word(path, word));
+    called.map_or(value, |word| Value::Text(word.to_owned()))
 }
 
 /// Whether a column is one of Optuna's constraints, and has a value that breaks it: one above 0, alone or

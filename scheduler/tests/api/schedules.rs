@@ -135,6 +135,22 @@ fn bodies_that_are_no_schedule_are_refused_in_our_words() {
         let message = answer.json()["message"].as_str().unwrap().to_owned();
         assert!(message.contains(says), "{body}: {message}");
     }
+    // One that could never run is told so at once.
+    let text = "type: sweep\ntrial: {command: 'true ${{search_space.x}}', code: src}\n\
+                search_space: {x: [1]}\nobjective: {goal: minimize, primary_metric: loss}\n\
+                limits: {max_total_trials: 1}\n";
+    for (key, value, status, says) in [
+        ("base_dir", "jobs", 422, "job.base_dir is jobs; write the path of a folder"),
+        ("base_dir", "/nowhere/at/all", 422, "job.base_dir is /nowhere/at/all; write the path"),
+        ("material", "f00", 400, "is not a blake3 digest"),
+        ("sets", "", 422, "1 problem; nothing was started"),
+    ] {
+        let mut own = json!({"file": "job.yaml", "text": text});
+        own[key] = if key == "sets" { json!([]) } else { json!(value) };
+        let answer = place.post("/api/v1/schedules", &job(own));
+        assert_eq!(answer.status, status, "{}", answer.text());
+        assert!(answer.text().contains(says), "{}", answer.text());
+    }
     let sets = json!([["limits.max_total_trials", "3"]]);
     let body = job(json!({"file": "job.yaml", "text": JOB, "sets": sets, "material": null}));
     assert_eq!(place.post("/api/v1/schedules", &body).status, 201);

@@ -107,8 +107,27 @@ fn columns_of_lists_and_tables_in_parts_are_read() {
     ] {
         check(text, LOSS, r#"{"x":2"#, &["2 completed trials"]);
     }
+    // Rows by their labels, in the order of these.
+    let rows =
+        (0..12).map(|row| format!("\"{row}\": {{\"x\": {}, \"value\": {}}}", row % 10, 20 - row));
+    let rows = format!("{{{}}}", rows.collect::<Vec<_>>().join(", "));
+    check(&rows, LOSS, r#"{"x":1,"#, &["12 completed trials"]);
     let ragged = r#"{"x": [1, 2, 3], "value": [3, 1]}"#;
     check(ragged, LOSS, r#"{"x":2"#, &["1 row cannot be read and is left out"]);
+}
+
+#[test]
+fn nothing_is_a_value_where_an_object_of_parameters_says_so() {
+    let text = r#"[{"params": {"x": 1, "kind": null}, "value": 1}, {"params": {"x": 2, "kind": "a"}, "value": 2}]"#;
+    for word in ["none", "None"] {
+        let space = format!("{{x: {{type: int, min: 0, max: 9}}, kind: [a, {word}]}}");
+        let job = crate::sources::job(&space, "start_from: trials.json");
+        let study = Job::read("job.yaml", &job).unwrap().study().unwrap();
+        let file = |_: &str| Ok(text.as_bytes().to_vec());
+        let sources = Sources { journal: None, file: &file, digest: None };
+        let start = warm::gather(&study, 1, &sources).unwrap();
+        assert_eq!(start.first[0].to_json(), format!(r#"{{"x":1,"kind":"{word}"}}"#));
+    }
 }
 
 #[test]

@@ -69,13 +69,24 @@ fn what_a_job_names_is_not_taken_and_submit_says_why() {
     let (service, _) = serve(&place);
     place.write("sales.csv", &panel(2, 60));
     place.write("job.yaml", RIDGE);
+    // Longer than what lies between the two: it is refused while it is sent.
+    place.write("code/model.bin", &"0123456789abcdef".repeat(1 << 20));
+    place.write(
+        "long.yaml",
+        "type: sweep\ntrial: {command: 'true ${{search_space.x}}', code: code}\n\
+         search_space: {x: [1]}\nsampling_algorithm: grid\n\
+         objective: {goal: minimize, primary_metric: loss}\n",
+    );
     limit(&service, Some(1));
-    let ran = place.fleetfit(&["submit", "job.yaml"]);
-    assert_eq!(ran.code, 3, "{}", ran.stderr);
-    for says in ["sales.csv was not taken: ", " says: ", "file too large; ", "ulimit -f"] {
-        assert!(ran.stderr.contains(says), "{says}: {}", ran.stderr);
+    for (job, file) in [("job.yaml", "sales.csv"), ("long.yaml", "model.bin")] {
+        let ran = place.fleetfit(&["submit", job]);
+        assert_eq!(ran.code, 3, "{}", ran.stderr);
+        let taken = format!("{file} was not taken: ");
+        for says in [taken.as_str(), " says: ", "file too large; ", "ulimit -f"] {
+            assert!(ran.stderr.contains(says), "{says}: {}", ran.stderr);
+        }
+        assert!(!ran.stderr.contains("os error"), "{}", ran.stderr);
     }
-    assert!(!ran.stderr.contains("os error"), "{}", ran.stderr);
     limit(&service, None);
     place.fleetfit(&["submit", "job.yaml", "--wait"]).ok();
 }
