@@ -207,7 +207,13 @@ fn read_halving(
     findings: &mut Findings,
 ) -> Option<EarlyTermination> {
     let is_asha = matches!(kind, Kind::Asha);
-    let (name, usual_factor) = if is_asha { ("asha", 4) } else { ("hyperband", 3) };
+    let reports = matches!(whose, Whose::Reporters);
+    let (name, usual_min, usual_factor) = match is_asha {
+        // Nobody waits for the others there, and what is stopped too soon does not come back.
+        true if reports => ("asha", 4, 2),
+        true => ("asha", 1, 4),
+        false => ("hyperband", 1, 3),
+    };
     let mut bound = |name| match fields.take_set(name) {
         Some(at) => at.count(1, findings).map(|count| Some((at, count))),
         None => Some(None),
@@ -232,7 +238,7 @@ fn read_halving(
         }
         Whose::Learners(None) | Whose::Reporters => None,
     };
-    let min_resource = bounds.min.as_ref().map_or(1, |(_, min)| *min);
+    let min_resource = bounds.min.as_ref().map_or(usual_min, |(_, min)| *min);
     let reduction_factor = factor;
     if is_asha || ladder.is_some() {
         let max_resource = bounds.max.as_ref().map_or(MAX_RESOURCE, |(_, max)| *max);

@@ -521,7 +521,8 @@ fn halving_is_read_with_its_defaults() {
         study(&command(&[("early_termination", text)])).early_termination.unwrap().policy
     };
     let asha = |min_resource, reduction_factor| Policy::Asha { min_resource, reduction_factor };
-    assert_eq!(policy("{type: asha}"), asha(1, 4));
+    assert_eq!(policy("{type: asha}"), asha(4, 2));
+    assert_eq!(policy("{type: asha, min_resource: 1}"), asha(1, 2));
     assert_eq!(policy("{type: asha, min_resource: 5, reduction_factor: 2}"), asha(5, 2));
     let set = "{type: hyperband, min_resource: 2, max_resource: 50, evaluation_interval: null}";
     let hyperband = Policy::Hyperband { min_resource: 2, reduction_factor: 3, max_resource: 50 };

@@ -79,6 +79,8 @@ fn what_is_cut_follows_from_the_learners_and_the_data() {
     let once = [RIDGE, ("n_cross_validations: 5", "validation_data_size: 0.2")];
     let shares = ladder("{type: asha, reduction_factor: 2}", &once);
     assert_eq!(shares.resource, Resource::Rows);
+    assert_eq!(shares.describe(&shares.rungs), "33.333 %, 66.667 % of the rows");
+    let shares = ladder("{type: hyperband, reduction_factor: 2}", &once);
     assert_eq!(shares.rungs, [Amount::Share(0.25), Amount::Share(0.5)]);
     let chosen = [(
         "gradient_boosting}\nsearch_space:\n  learning_rate: {type: float, min: 0.01, max: 0.3, \
@@ -156,7 +158,7 @@ fn rungs_end_where_the_data_does() {
     let trees = "{type: asha, resource: estimators}";
     assert_eq!(within(trees, &[], 1, 9).unwrap(), "13, 52 estimators");
     let shares = "{type: asha, resource: rows}";
-    assert_eq!(within(shares, &[], 5, 100).unwrap(), "6.250 %, 25.000 % of the rows");
+    assert_eq!(within(shares, &[], 5, 100).unwrap(), "16.667 %, 33.333 % of the rows");
 }
 
 #[test]

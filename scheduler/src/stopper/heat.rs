@@ -12,7 +12,7 @@
 use std::ops::Range;
 
 use fleetfit_search_spaces::early_termination::Policy;
-use fleetfit_search_spaces::{EarlyTermination, Goal, Ladder, Resource};
+use fleetfit_search_spaces::{Amount, EarlyTermination, Goal, Ladder, Resource};
 
 use super::{Schedule, for_policy, short, student};
 use crate::sampler::Losses;
@@ -20,7 +20,7 @@ use crate::sampler::front;
 
 /// The most configurations that wait for each other.
 const MAX_BRACKET: u32 = 81;
-/// The most configurations of a bracket of folds where the sampler learns from each bracket.
+/// The most configurations of a bracket of folds or rows where the sampler learns from each.
 const SHORT_HEAT: u32 = 16;
 /// How many race, where the rule itself says nothing.
 const RACE: u32 = 32;
@@ -50,7 +50,7 @@ impl Plan {
     pub fn new(policy: &Policy, ladder: &Ladder, learns: bool, n_total: u32) -> Self {
         let n_rungs = u32::from(ladder.top());
         let round = match *policy {
-            Policy::Asha { .. } if ladder.resource == Resource::Folds => {
+            Policy::Asha { .. } if ladder.resource != Resource::Estimators => {
                 let most = if learns { SHORT_HEAT } else { MAX_BRACKET };
                 // Of one size, as near as can be: who is left over would have few to compare with.
                 vec![(n_total.div_ceil(n_total.div_ceil(most).max(1)).max(1), 0)]
@@ -189,7 +189,9 @@ impl Judge {
             (0..stands.len()).filter(|&own| loss(&stands[own]).is_some()).collect();
         let n_all = here.len();
         let n_on = match self.ladder.resource {
-            Resource::Folds if name == "asha" => self.n_on_by_folds(factor, rung, stands),
+            Resource::Folds | Resource::Rows if name == "asha" => {
+                self.n_on_of_began(factor, rung, stands)
+            }
             _ => n_all / factor.max(2) as usize,
         };
         let n_on = n_on.max(1);
@@ -223,14 +225,25 @@ impl Judge {
         judged
     }
 
-    /// Of the n that began, n / (factor × r) go on after r times as many folds as the first rung has.
-    /// A fold costs the same on each rung and is not fitted again, so that all of them can be rungs:
+    /// Of the n that began, n / (factor × r) go on after r times as much as the first rung has. A
+    /// fold costs the same on each rung and is not fitted again, so that all of them can be rungs:
     /// whoever is out of it goes soon, and those who may win are told apart by more folds.
-    fn n_on_by_folds(&self, factor: u32, rung: u8, stands: &[Stand<'_>]) -> usize {
+    fn n_on_of_began(&self, factor: u32, rung: u8, stands: &[Stand<'_>]) -> usize {
         let began = stands.iter().filter(|own| !own.rungs.is_empty() || own.whole.is_some());
-        let (first, own) = (self.n_folds_at(0).max(1), self.n_folds_at(rung));
-        let share = u64::from(factor.max(2)).saturating_mul(own as u64);
-        let n_on = (began.count() as u64).saturating_mul(first as u64) / share.max(1);
+        let began = began.count() as u64;
+        let factor = u64::from(factor.max(2));
+        let n_on = match (self.ladder.amount(0), self.ladder.amount(rung)) {
+            (Some(Amount::Count(first)), Some(Amount::Count(own))) => {
+                let share = factor.saturating_mul(u64::from(own.max(1)));
+                began.saturating_mul(u64::from(first.max(1))) / share
+            }
+            (Some(Amount::Share(first)), Some(Amount::Share(own))) => {
+                // A share is hardly ever exact; a conversion to whole numbers saturates.
+                const NEARLY: f64 = 1e-9;
+                (began as f64 * first / (factor as f64 * own) + NEARLY) as u64
+            }
+            _ => began / factor,
+        };
         usize::try_from(n_on).unwrap_or(usize::MAX)
     }
 
@@ -337,8 +350,6 @@ fn sureness(differences: &[f64], n_folds: u32) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use fleetfit_search_spaces::Amount;
-
     use super::*;
 
     fn ladder(resource: Resource, rungs: &[u32]) -> Ladder {
@@ -374,6 +385,8 @@ mod tests {
         let few = |n| Plan::new(&policy, &ladder(Resource::Folds, &[1, 3]), false, n).round;
         assert_eq!(few(10), [(6, 0), (3, 1), (1, 2)]);
         assert_eq!(few(1), [(1, 0)]);
+        let by_rows = Plan::new(&asha(4), &ladder(Resource::Rows, &[100, 400]), false, 48);
+        assert_eq!(by_rows.widest(), 48);
         let by_folds = |learns, n| Plan::new(&asha(4), &ladder(Resource::Folds, &[1]), learns, n);
         assert_eq!(by_folds(false, 48).widest(), 48);
         assert_eq!(by_folds(false, 100).widest(), 50);
@@ -421,6 +434,28 @@ mod tests {
         };
         // Of 12 a half, a quarter and a sixth.
         assert_eq!([n_on(0), n_on(1), n_on(2)], [6, 3, 2]);
+    }
+
+    #[test]
+    fn by_shares_of_the_rows_fewer_go_on_with_each() {
+        let rungs = [1.0 / 6.0, 1.0 / 3.0].map(Amount::Share).to_vec();
+        let judge = judge(asha(4), Ladder { resource: Resource::Rows, rungs }, Goal::Minimize);
+        let losses: Vec<[f64; 2]> = (0..24).map(|own| [f64::from(own); 2]).collect();
+        for (rung, n_here, n_on) in [(0, 24, 6), (1, 6, 3)] {
+            let stands: Vec<Stand<'_>> = losses
+                .iter()
+                .enumerate()
+                .map(|(number, rungs)| Stand {
+                    rungs: &rungs[..1 + usize::from(rung == 1 && number < n_here)],
+                    folds: &[],
+                    whole: None,
+                    losses: None,
+                })
+                .collect();
+            let judged = judge.judge(rung, usize::from(rung), 5, &stands);
+            let on = judged.iter().take(n_here).filter(|reason| reason.is_none());
+            assert_eq!(on.count(), n_on);
+        }
     }
 
     #[test]
