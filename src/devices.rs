@@ -5,6 +5,7 @@ use serde_json::json;
 
 use crate::exit;
 use crate::failure::Failure;
+use crate::home;
 use crate::output::Printer;
 
 const GIB: f64 = (1_u64 << 30) as f64;
@@ -19,7 +20,7 @@ pub(crate) fn devices(measure: bool, printer: &Printer) -> Result<i32, Failure> 
     }
     for card in devices.cards.iter().filter(|_| measure) {
         let mut all = Vec::new();
-        let measured = card.measure(&mut |own| all.push(own));
+        let measured = card.measure(&home::kernels(), &mut |own| all.push(own));
         let device = &card.device;
         measured.map_err(|reason| {
             Failure::outside(&format!("{device} cannot be measured: {reason}"))

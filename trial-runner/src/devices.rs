@@ -2,6 +2,8 @@
 
 mod device;
 
+use std::path::Path;
+
 use serde::Serialize;
 
 use crate::cuda::machine::Machine;
@@ -61,11 +63,12 @@ pub struct Measured {
 }
 
 impl Card {
-    /// Measures what the card does in a second, and tells one thing after another.
-    pub fn measure(&self, hear: &mut dyn FnMut(Measured)) -> Result<(), String> {
+    /// Measures what the card does in a second, and tells one thing after another. `kernels` keeps
+    /// compiled ones.
+    pub fn measure(&self, kernels: &Path, hear: &mut dyn FnMut(Measured)) -> Result<(), String> {
         let number = self.device.trim_start_matches("cuda:").parse::<usize>();
         let number = number.map_err(|_| format!("{} is not a card", self.device))?;
-        let machine = Machine::open(number).map_err(|fault| fault.to_string())?;
+        let machine = Machine::open(number, kernels).map_err(|fault| fault.to_string())?;
         let told = measure::measure(&machine, measure::Amount::of(self), hear);
         told.map_err(|fault| fault.to_string())
     }
