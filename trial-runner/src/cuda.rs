@@ -11,7 +11,7 @@ mod card;
 pub(crate) mod ets;
 mod fill;
 mod kept;
-mod linear;
+pub(crate) mod linear;
 pub(crate) mod machine;
 mod nvrtc;
 pub(crate) mod theta;
