@@ -40,13 +40,13 @@ fn cards_are_told_of_as_the_driver_tells() {
         "device": "cuda:0",
         "name": "Imagined Card",
         "memory_bytes": 3_u64 << 30,
-        "compute_capability": "9.0",
+        "compute_capability": "12.0",
         "driver": "13.0",
     });
     assert_eq!((&told["cards"], &told["no_cards_because"]), (&json!([card]), &Value::Null));
     assert_eq!(told["trains_on"], json!(["cpu", "cuda:0"]));
     let text = ask(&place, Some(""), &["devices"]).ok().stdout;
-    assert!(text.contains("cuda:0  Imagined Card, 3.0 GiB, compute capability 9.0"), "{text}");
+    assert!(text.contains("cuda:0  Imagined Card, 3.0 GiB, compute capability 12.0"), "{text}");
     for (driver, reason) in [
         ("old", "the driver is for CUDA 12.8, but 13.0 or later is needed"),
         ("bare", "the driver finds no card"),

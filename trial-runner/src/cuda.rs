@@ -19,6 +19,7 @@ pub(crate) mod mlp;
 mod nvrtc;
 mod pool;
 mod queue;
+mod shipped;
 pub(crate) mod theta;
 mod turns;
 
