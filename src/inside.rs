@@ -21,19 +21,21 @@ pub(crate) fn slots(asked: Option<u16>) -> usize {
     asked.map_or(cores, usize::from)
 }
 
-/// What models are trained on. What is worth saying about it, is said: not that there is no card
-/// where nobody installed a driver.
-pub(crate) fn device(asked: Asked, say: impl Fn(&str)) -> Result<Device, Failure> {
+/// What models are trained on.
+pub(crate) fn device(asked: Asked) -> Result<Choice, Failure> {
     let hint = "write --device auto or --device cpu; fleetfit devices tells what is here";
-    let choice = asked.find(&home::kernels()).map_err(|message| Failure::asked(message, hint))?;
-    match &choice {
+    asked.find(&home::kernels()).map_err(|message| Failure::asked(message, hint))
+}
+
+/// Says what is worth saying of it: not that there is no card where nobody installed a driver.
+pub(crate) fn introduce(choice: &Choice, say: impl Fn(&str)) {
+    match choice {
         Choice { no_card_because: Some(reason), has_driver: true, .. } => {
             say(&format!("no graphics card is used: {reason}"));
         }
         Choice { device, .. } if device.card().is_some() => say(&format!("trains on {device}")),
         Choice { .. } => {}
     }
-    Ok(choice.device)
 }
 
 /// Starts both ends.

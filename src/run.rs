@@ -7,7 +7,7 @@ use fleetfit_scheduler::engine::{EngineHandle, Note, OpenStudy};
 use fleetfit_scheduler::journal::{Journal, Status, StudyRecord, Summary};
 use fleetfit_scheduler::query::{self, StatusView};
 use fleetfit_search_spaces::{Algorithm, Notice, Problems, Study, Work};
-use fleetfit_trial_runner::devices::Asked;
+use fleetfit_trial_runner::devices::{Asked, Choice};
 use fleetfit_trial_runner::runner::Lacking;
 
 use crate::cli::{PowerArgs, ResumeArgs, RunArgs};
@@ -47,6 +47,7 @@ pub(crate) fn run(args: &RunArgs, home: &Path, printer: &Printer) -> Result<i32,
     // Everything that takes long or can be refused comes first: while the journal is open here, it
     // is closed to everybody else.
     let material = Material::gather(&submission, home)?;
+    let choice = device(args.power, &submission.study)?;
     let journal = source::open_journal(home)?;
     let name = &submission.study.name.clone();
     let record = match journal.find(name)? {
@@ -65,7 +66,8 @@ pub(crate) fn run(args: &RunArgs, home: &Path, printer: &Printer) -> Result<i32,
     };
     let notices = material.notices(&submission);
     printer.notices(&notices);
-    let session = Session { home, printer, power: args.power, notices, interrupt };
+    let slots = inside::slots(args.power.slots);
+    let session = Session { home, printer, slots, choice, notices, interrupt };
     if record.summary.status.is_over() {
         let what = match record.summary.status {
             Status::Stopped => {
@@ -109,11 +111,13 @@ pub(crate) fn resume(args: &ResumeArgs, home: &Path, printer: &Printer) -> Resul
         return Err(Failure::Problems(Problems(verdict.problems)));
     };
     let material = Material::gather(&submission, home)?;
+    let choice = device(args.power, &submission.study)?;
     let journal = source::open_journal(home)?;
     let record = source::record(&journal, &args.study)?;
     host::same(&record, &submission, &material)?;
     let notices = material.notices(&submission);
-    let session = Session { home, printer, power: args.power, notices, interrupt };
+    let slots = inside::slots(args.power.slots);
+    let session = Session { home, printer, slots, choice, notices, interrupt };
     let is_over = matches!(record.summary.status, Status::Completed | Status::Failed);
     if is_over && !record.may_improve(&submission.study) {
         printer.note(&format!("{}: this study is over; here is its result", args.study));
@@ -133,11 +137,20 @@ fn resume_there(service: &Client, study: &str, printer: &Printer) -> Result<i32,
     Ok(exit::DONE)
 }
 
+/// What a study is trained on. Nobody looks for a card that nothing is trained on.
+fn device(power: PowerArgs, study: &Study) -> Result<Choice, Failure> {
+    match study.work {
+        Work::Command(_) if power.device == Asked::Auto => Ok(Choice::default()),
+        _ => inside::device(power.device),
+    }
+}
+
 /// One run of one study in this process.
 struct Session<'a> {
     home: &'a Path,
     printer: &'a Printer,
-    power: PowerArgs,
+    slots: usize,
+    choice: Choice,
     notices: Vec<Notice>,
     interrupt: Interrupt,
 }
@@ -171,14 +184,9 @@ impl Session<'_> {
             opened: None,
         };
         let work = host::work(self.home, record, submission, material)?;
-        let slots = inside::slots(self.power.slots);
-        let asked = match work.study.work {
-            // Nobody looks for a card that nothing is trained on.
-            Work::Command(_) if self.power.device == Asked::Auto => Asked::Cpu,
-            _ => self.power.device,
-        };
-        let device = inside::device(asked, |text| self.printer.note(text))?;
-        let power = (slots, device.clone());
+        inside::introduce(&self.choice, |text| self.printer.note(text));
+        let device = self.choice.device.clone();
+        let power = (self.slots, device.clone());
         let nothing = |_| Err(Lacking("this process runs one study only".into()));
         let (engine, runner) = inside::start(&journal, power, true, Box::new(nothing))?;
         runner.add(record.id, work);

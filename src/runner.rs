@@ -47,7 +47,9 @@ pub(crate) fn runner(
     if args.name.as_ref().is_some_and(|name| name.trim().is_empty()) {
         return Err(Failure::asked("--name is empty", "write a name, or leave it out"));
     }
-    let device = inside::device(args.power.device, |text| tracing::info!("{text}"))?;
+    let choice = inside::device(args.power.device)?;
+    inside::introduce(&choice, |text| tracing::info!("{text}"));
+    let device = choice.device;
     let say: Say = Arc::new(|text: &str| tracing::info!("{text}"));
     let go_on = || !interrupt.is_raised();
     let nats = match Nats::open(&args.nats, Side::Runner, home, &say, &go_on) {

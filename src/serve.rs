@@ -140,7 +140,9 @@ impl Place<'_> {
     /// Trials run on threads of this process.
     fn run_here(&self, is_loopback: bool) -> Result<(Engine, Arc<Service>, End), Failure> {
         let slots = inside::slots(self.args.power.slots);
-        let device = inside::device(self.args.power.device, |text| tracing::info!("{text}"))?;
+        let choice = inside::device(self.args.power.device)?;
+        inside::introduce(&choice, |text| tracing::info!("{text}"));
+        let device = choice.device;
         let commands = self.args.allow_commands || is_loopback;
         let provider: Later<Service> = Arc::default();
         let provided = Arc::clone(&provider);

@@ -44,6 +44,7 @@ use crate::model::Model;
 use crate::stop::{Stop, Stopped};
 
 pub use lagged::Lagged;
+pub(crate) use lagged::Widened;
 pub use laid_out::LaidOut;
 pub use spare::{Loan, Spare};
 pub use trials::{Candidate, Hear, Heard, Predicted, Trials};
@@ -129,6 +130,14 @@ pub fn trainer(learner: Learner) -> Option<&'static dyn Trainer> {
     }
 }
 
+/// The rows that a learner is tried on.
+pub(crate) enum View {
+    /// Those of the entity's frame.
+    AsIs,
+    /// With their past beside them.
+    Wide(Box<Widened>),
+}
+
 /// A trainer as it works on one entity.
 #[derive(Clone, Copy)]
 pub enum Hand {
@@ -149,9 +158,20 @@ impl Hand {
         })
     }
 
-    /// Whether it works on the rows as they are.
-    pub(crate) fn is_plain(&self) -> bool {
-        matches!(self, Self::Plain(_))
+    /// How a learner that a device knows is tried; none where the rows of a device would be others.
+    pub(crate) fn view(&self, trials: &Trials<'_>) -> Option<View> {
+        let wants_past = || {
+            let timeline = trials.frame.timeline.as_ref();
+            timeline
+                .and_then(|timeline| timeline.plan.as_ref())
+                .is_some_and(|plan| plan.wants_past())
+        };
+        match self {
+            Self::OnSeries(_) if wants_past() => {
+                Widened::of(trials).map(|own| View::Wide(Box::new(own)))
+            }
+            Self::Plain(_) | Self::OnSeries(_) => Some(View::AsIs),
+        }
     }
 
     /// What it does.

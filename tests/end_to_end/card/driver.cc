@@ -4,8 +4,8 @@
 // DRIVER says what goes wrong:
 //   old, bare, broken  it is too old, has no card, or fails at once;
 //   short              it never gives more than 20 KB at a time;
-//   lost               the second launch fails, and everything after it;
-//   lost-once          the same, but only in the first process that comes so far (the file FIRST);
+//   lost               the first launch fails, and everything after it;
+//   lost-once          so does the second one, in the first process that comes so far (the file FIRST);
 //   held               a launch stands while the file HOLD is there.
 // Each launch is a line of the file LAUNCHES.
 #include <dlfcn.h>
@@ -40,9 +40,8 @@ static const char* place(const char* name) {
 
 // Whether this launch is the one that fails.
 static bool fails() {
-  if (n_launches != 2) return false;
   if (is("lost")) return true;
-  if (!is("lost-once")) return false;
+  if (!is("lost-once") || n_launches != 2) return false;
   const int first = open(place("FIRST"), O_CREAT | O_EXCL | O_WRONLY, 0600);
   if (first >= 0) close(first);
   return first >= 0;
@@ -75,6 +74,8 @@ int cuCtxSynchronize() { return answer; }
 int cuStreamCreate(void** queue, unsigned) { *queue = malloc(1); return answer; }
 int cuStreamDestroy_v2(void* queue) { free(queue); return answer; }
 int cuStreamSynchronize(void*) { return answer; }
+int cuDeviceGetDefaultMemPool(void** pool, int) { *pool = &answer; return answer; }
+int cuMemPoolSetAttribute(void*, int, void*) { return answer; }
 int cuMemGetInfo_v2(size_t* n_free, size_t* n) { *n_free = 2ull << 30; *n = 3ull << 30; return answer; }
 int cuMemAllocAsync(void** memory, size_t n, void*) {
   if (answer != FINE) return answer;

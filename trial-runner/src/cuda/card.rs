@@ -14,7 +14,7 @@ use cudarc::driver::sys::CUdevice_attribute::{
     CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_MULTIPROCESSOR as PROCESSOR_SHARED,
     CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT as PROCESSORS,
 };
-use cudarc::driver::sys::{self, CUfunction_attribute_enum, CUresult};
+use cudarc::driver::sys::{self, CUfunction_attribute_enum, CUmemPool_attribute, CUresult};
 use cudarc::driver::{CudaContext, CudaFunction, CudaSlice, CudaStream, DevicePtr, DriverError};
 use cudarc::nvrtc::Ptx;
 
@@ -108,6 +108,8 @@ impl Card {
         // SAFETY: memory is used by the queue that it was made for alone, so nobody needs the events
         // that order several.
         unsafe { context.disable_event_tracking() };
+        // Without it allocations take longer, and nothing else.
+        let _ = keep_memory(&context);
         let queue = context.new_stream().map_err(fault)?;
         let (major, minor) = context.compute_capability().map_err(fault)?;
         let architecture = (major * 10 + minor).unsigned_abs();
@@ -267,6 +269,21 @@ impl Card {
         let code = nvrtc::compile(kernel, defines, target)?.code;
         self.kept.keep(&made_of, &code);
         Ok(code)
+    }
+}
+
+/// Has the driver keep memory that was given back for whoever asks next, up to a quarter of all: by
+/// itself it takes it away whenever a queue is waited for.
+fn keep_memory(context: &CudaContext) -> Result<(), DriverError> {
+    if !context.has_async_alloc() {
+        return Ok(());
+    }
+    let mut most = context.total_mem()? as u64 / 4;
+    let threshold = CUmemPool_attribute::CU_MEMPOOL_ATTR_RELEASE_THRESHOLD;
+    // SAFETY: the device is the context's, and the driver reads a number of 64 bits before it returns.
+    unsafe {
+        let pool = result::device::get_default_mem_pool(context.cu_device())?;
+        result::mem_pool::set_attribute(pool, threshold, (&raw mut most).cast())
     }
 }
 

@@ -18,7 +18,7 @@ use super::part::Part;
 use crate::devices::Seat;
 use crate::folds::Fold;
 use crate::trainer::ahead::{Ahead, Ask, Told};
-use crate::trainer::{Candidate, Hand, Trials};
+use crate::trainer::{Candidate, Hand, Trials, View};
 
 /// An entity and what is tried on it.
 pub(super) struct Ground<'a> {
@@ -168,7 +168,7 @@ pub(super) fn ask(fleet: &Fleet<'_>, part: Part<'_>, grounds: &mut [Ground<'_>],
     let mut of_learner: BTreeMap<&str, (Learner, Vec<(usize, usize)>)> = BTreeMap::new();
     for (at, ground) in grounds.iter().enumerate() {
         for (number, heat) in ground.heats.iter().enumerate() {
-            if Ask::knows(heat.learner) && heat.hand.as_ref().is_ok_and(Hand::is_plain) {
+            if Ask::knows(heat.learner) && heat.hand.is_ok() {
                 let all = of_learner.entry(heat.learner.name());
                 all.or_insert((heat.learner, Vec::new())).1.push((at, number));
             }
@@ -194,14 +194,30 @@ fn ask_all(
     let mut courses = Vec::new();
     let mut candidates: Vec<Vec<Candidate<'_>>> = Vec::new();
     for &(at, number) in places {
+        let heat = &grounds[at].heats[number];
         // Without folds there is no hand, and no place.
-        let Some(course) = grounds[at].course(fleet, part) else { continue };
-        let entrants = grounds[at].heats[number].entrants.iter();
+        let (Ok(hand), Some(course)) = (&heat.hand, grounds[at].course(fleet, part)) else {
+            continue;
+        };
+        let entrants = heat.entrants.iter();
         candidates.push(entrants.map(|entrant| course.candidate(&entrant.training)).collect());
-        courses.push(course);
+        courses.push((hand, course));
     }
     let pairs = courses.iter().zip(&candidates);
-    let all: Vec<Trials<'_>> = pairs.map(|(course, own)| course.trials(own)).collect();
+    let plain: Vec<Trials<'_>> = pairs.map(|((_, course), own)| course.trials(own)).collect();
+    let views = courses.iter().zip(&plain).map(|((hand, _), trials)| hand.view(trials));
+    let views: Vec<Option<View>> = views.collect();
+    let seen = plain.iter().zip(&views).map(|(trials, view)| match view {
+        Some(View::AsIs) => *trials,
+        Some(View::Wide(wide)) => wide.trials(trials),
+        None => Trials { candidates: &[], ..*trials },
+    });
+    // Nobody asks for folds beyond the rung that is climbed to.
+    let all = seen.zip(&courses).map(|(trials, (_, course))| Trials {
+        folds: trials.folds.get(..course.tried.end).unwrap_or(trials.folds),
+        ..trials
+    });
+    let all: Vec<Trials<'_>> = all.collect();
     let mut told: Vec<Told> = all.iter().map(|_| Told::new()).collect();
     let began = Instant::now();
     seat.ask(|machine, limits| {

@@ -19,6 +19,14 @@ const LONG: Duration = Duration::from_secs(120);
 const STORES: u32 = 5;
 const TRIED: u32 = 7;
 
+/// A study, and its configurations.
+type Case = (fn(&Path, &str) -> Study, fn(u32) -> Configuration);
+
+/// Rows that stand by themselves.
+const ROWS: Case = (study, configuration);
+/// Rows of a series: boosting on lags, and the theta method.
+const SERIES: Case = (series, series_configuration);
+
 fn study(dir: &Path, rest: &str) -> Study {
     let row = |row: u32| {
         let (store, x) = (row % STORES, f64::from(row % 37) * 0.7);
@@ -56,10 +64,47 @@ fn configuration(number: u32) -> Configuration {
     serde_json::from_str(&format!(r#"{{"model": {model}}}"#)).unwrap()
 }
 
+fn series(dir: &Path, rest: &str) -> Study {
+    let row = |row: u32| {
+        let (store, day) = (row % STORES, row / STORES);
+        let season = [3.0, 0.0, -2.0, 5.0, 1.0, 0.5, -4.0][day as usize % 7];
+        let noise = (f64::from(row) * 12.9898).sin();
+        format!("{store},{day},{}\n", 20.0 + f64::from(day) * 0.1 + season + noise)
+    };
+    let rows: String =
+        (0..STORES * 70).filter(|n| n % 13 != 5 || n % STORES > 2).map(row).collect();
+    std::fs::write(dir.join("data.csv"), format!("store,day,y\n{rows}")).unwrap();
+    let job = format!(
+        "type: sweep\nname: s\ntraining_data: {{path: data.csv}}\ntarget_column_name: y\n\
+         task: forecasting\npartition_column_names: [store]\n\
+         forecasting: {{time_column_name: day, forecast_horizon: 4, target_lags: [1, 7], \
+         strategy: direct}}\n\
+         trial: {{learner: \"${{{{search_space.model}}}}\"}}\n\
+         search_space:\n  model:\n    - {{learner: gradient_boosting, max_depth: [2, 3, 4], \
+         n_estimators: [4, 6]}}\n    - {{learner: theta, theta: [optimized]}}\n\
+         sampling_algorithm: grid\n\
+         objective: {{goal: minimize, primary_metric: root_mean_squared_error}}\n\
+         n_cross_validations: 2\nseed: 1\nlimits: {{max_total_trials: 7{rest}}}\n"
+    );
+    Job::read("job.yaml", &job).unwrap().study().unwrap()
+}
+
+fn series_configuration(number: u32) -> Configuration {
+    let model = match number {
+        0..6 => format!(
+            r#"{{"learner": "gradient_boosting", "max_depth": {}, "n_estimators": {}}}"#,
+            2 + number / 2,
+            4 + 2 * (number % 2),
+        ),
+        _ => r#"{"learner": "theta", "theta": "optimized"}"#.to_owned(),
+    };
+    serde_json::from_str(&format!(r#"{{"model": {model}}}"#)).unwrap()
+}
+
 /// All configurations for some of the stores.
-fn tries(number: u64, entities: std::ops::Range<u32>) -> Assignment {
+fn tries(case: Case, number: u64, entities: std::ops::Range<u32>) -> Assignment {
     let block = |number| {
-        let tried = Numbered { number, configuration: configuration(number) };
+        let tried = Numbered { number, configuration: case.1(number) };
         Block { tried, entities: vec![entities.clone()] }
     };
     Assignment { key: key(number), task: AssignmentTask::Try((0..TRIED).map(block).collect()) }
@@ -75,8 +120,8 @@ struct Set {
     told: Receiver<FromRunner>,
 }
 
-fn start(dir: &Path, rest: &str, device: &Device) -> Set {
-    let study = study(dir, rest);
+fn start(case: Case, dir: &Path, rest: &str, device: &Device) -> Set {
+    let study = case.0(dir, rest);
     let work = StudyWork {
         dataset: study.data.as_ref().map(|data| Dataset::load(dir, data).unwrap()),
         study,
@@ -112,10 +157,14 @@ fn take_in(values: &mut Values, outcomes: Vec<Outcome>) {
 
 /// What becomes of all trials, in two assignments.
 fn values(rest: &str, device: &Device) -> Values {
+    values_of(ROWS, rest, device)
+}
+
+fn values_of(case: Case, rest: &str, device: &Device) -> Values {
     let dir = tempfile::tempdir().unwrap();
-    let set = start(dir.path(), rest, device);
-    set.assign.send(tries(1, 0..3)).unwrap();
-    set.assign.send(tries(2, 3..STORES)).unwrap();
+    let set = start(case, dir.path(), rest, device);
+    set.assign.send(tries(case, 1, 0..3)).unwrap();
+    set.assign.send(tries(case, 2, 3..STORES)).unwrap();
     let (mut values, mut n_done) = (Values::new(), 0);
     while n_done < 2 {
         match set.told.recv_timeout(LONG).unwrap() {
@@ -144,6 +193,17 @@ fn a_device_tells_what_the_processor_finds() {
     // Two assignments, each with one fit of each depth but the endless one for every store.
     assert!((2..=4).contains(&fates.n_launches()), "{}", fates.n_launches());
     assert_eq!(device.news(), Vec::<String>::new());
+}
+
+#[test]
+fn series_are_a_device_s_too() {
+    let expected = values_of(SERIES, "", &Device::default());
+    assert_eq!(expected.len(), (TRIED * STORES) as usize);
+    assert!(expected.values().all(Result::is_ok), "{expected:?}");
+    let (device, fates) = on([]);
+    assert_eq!(values_of(SERIES, "", &device), expected);
+    // Of each assignment boosting, narrow or wide, and theta.
+    assert!((4..=8).contains(&fates.n_launches()), "{}", fates.n_launches());
 }
 
 #[test]
@@ -180,8 +240,8 @@ fn a_fit_s_share_of_a_launch_is_what_it_took() {
 fn a_runner_that_ends_hands_back_what_its_device_is_at() {
     let dir = tempfile::tempdir().unwrap();
     let (device, fates) = on([Fate::Stands(Duration::from_secs(1))]);
-    let set = start(dir.path(), "", &device);
-    set.assign.send(tries(1, 0..STORES)).unwrap();
+    let set = start(ROWS, dir.path(), "", &device);
+    set.assign.send(tries(ROWS, 1, 0..STORES)).unwrap();
     while fates.n_launches() == 0 {
         std::thread::sleep(Duration::from_millis(5));
     }

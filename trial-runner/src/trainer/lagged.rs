@@ -62,14 +62,7 @@ impl Trainer for Lagged {
             return self.inner.try_all(trials, hear);
         }
         let nothing = Configuration::default();
-        let job = Fit {
-            frame: trials.frame,
-            rows: &[],
-            parameters: &nothing,
-            seed: 0,
-            stop: trials.stop,
-            spare: trials.spare,
-        };
+        let job = frame_of(trials, &nothing);
         let wide = match Wide::of(&job) {
             Ok(wide) => wide,
             Err(error) => {
@@ -80,10 +73,7 @@ impl Trainer for Lagged {
             }
         };
         if wide.knows_all(trials.folds) {
-            let folds: Vec<Fold> = trials.folds.iter().map(|fold| wide.complete(fold)).collect();
-            let laid_out = LaidOut::default();
-            let all = Trials { frame: &wide.frame, folds: &folds, laid_out: &laid_out, ..*trials };
-            return self.inner.try_all(&all, hear);
+            return self.inner.try_all(&wide.on(trials.folds).trials(trials), hear);
         }
         for (index, candidate) in trials.candidates.iter().enumerate() {
             for (number, fold) in trials.folds.iter().enumerate().skip(trials.n_behind) {
@@ -107,6 +97,36 @@ impl Trainer for Lagged {
                 }
             }
         }
+    }
+}
+
+/// A frame to be widened: no rows are learnt from yet.
+fn frame_of<'a>(trials: &Trials<'a>, nothing: &'a Configuration) -> Fit<'a> {
+    let Trials { frame, stop, spare, .. } = *trials;
+    Fit { frame, rows: &[], parameters: nothing, seed: 0, stop, spare }
+}
+
+/// A wider frame of which every row knows all of its past, so that the regressor itself is tried.
+pub(crate) struct Widened {
+    frame: Frame,
+    folds: Vec<Fold>,
+    laid_out: LaidOut,
+}
+
+impl Widened {
+    /// None where the regressor is tried on the rows as they are, or step by step.
+    pub(super) fn of(trials: &Trials<'_>) -> Option<Self> {
+        let plan = trials.frame.timeline.as_ref()?.plan.as_ref()?;
+        let is_direct = plan.wants_past() && plan.settings.strategy == Strategy::Direct;
+        let wide =
+            is_direct.then(|| Wide::of(&frame_of(trials, &Configuration::default())).ok())??;
+        wide.knows_all(trials.folds).then(|| wide.on(trials.folds))
+    }
+
+    /// The same trials on it.
+    pub(crate) fn trials<'a>(&'a self, trials: &Trials<'a>) -> Trials<'a> {
+        let Self { frame, folds, laid_out } = self;
+        Trials { frame, folds, laid_out, ..*trials }
     }
 }
 
@@ -247,8 +267,14 @@ impl Wide {
         if known.len() * 2 >= rows.len() { known } else { rows.to_vec() }
     }
 
-    fn complete(&self, fold: &Fold) -> Fold {
-        Fold { train: self.with_a_past(&fold.train), validate: fold.validate.clone() }
+    /// With the rows of these folds that have a past.
+    fn on(self, folds: &[Fold]) -> Widened {
+        let complete = |fold: &Fold| Fold {
+            train: self.with_a_past(&fold.train),
+            validate: fold.validate.clone(),
+        };
+        let folds = folds.iter().map(complete).collect();
+        Widened { frame: self.frame, folds, laid_out: LaidOut::default() }
     }
 
     /// Whether every row that is validated on lies so near to what was learnt from that no column
