@@ -248,11 +248,10 @@ impl Card {
     fn load(&self, kernel: &Kernel, defines: Defines<'_>) -> Result<CudaFunction, Fault> {
         let code = match shipped::cubin(kernel, defines, self.architecture) {
             Some(code) => Ptx::from_binary(code),
-            None => match (self.compiled(kernel, defines), shipped::ptx(kernel, defines)) {
-                (Ok(code), _) => Ptx::from_binary(code),
-                (Err(_), Some(ptx)) => Ptx::from_src(ptx),
-                (Err(fault), None) => return Err(fault),
-            },
+            // Where there is no compiler, the driver is one.
+            None => self.compiled(kernel, defines).map(Ptx::from_binary).or_else(|fault| {
+                shipped::ptx(kernel, defines).map(Ptx::from_src).ok_or(fault)
+            })?,
         };
         let module = self.context.load_module(code).map_err(fault)?;
         module.load_function(kernel.name).map_err(fault)
