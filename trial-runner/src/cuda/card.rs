@@ -249,9 +249,10 @@ impl Card {
         let code = match shipped::cubin(kernel, defines, self.architecture) {
             Some(code) => Ptx::from_binary(code),
             // Where there is no compiler, the driver is one.
-            None => self.compiled(kernel, defines).map(Ptx::from_binary).or_else(|fault| {
-                shipped::ptx(kernel, defines).map(Ptx::from_src).ok_or(fault)
-            })?,
+            None => self
+                .compiled(kernel, defines)
+                .map(Ptx::from_binary)
+                .or_else(|fault| shipped::ptx(kernel, defines).map(Ptx::from_src).ok_or(fault))?,
         };
         let module = self.context.load_module(code).map_err(fault)?;
         module.load_function(kernel.name).map_err(fault)
