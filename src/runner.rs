@@ -84,37 +84,33 @@ pub(crate) fn runner(
     })?;
     let programs = if commands { "programs too" } else { "no programs" };
     tracing::info!("runner {name} takes work: {slots} at once, {programs}");
-    let end = loop {
-        device.news().iter().for_each(|news| tracing::warn!("{news}"));
-        if let Some(reason) = bus.refused() {
-            break End::Refused(reason);
-        }
-        if interrupt.is_raised() {
-            break End::Told;
-        }
-        if device.lost().is_some() {
-            break End::Lost;
-        }
-        std::thread::sleep(LOOK);
-    };
-    let grace = match end {
-        End::Lost => Duration::ZERO,
-        End::Refused(_) | End::Told => Duration::from_secs(u64::from(args.drain)),
-    };
-    match end {
-        End::Lost => tracing::warn!("handing back what was begun, and beginning anew"),
-        End::Told => tracing::info!("ending; what runs may finish for {} s", args.drain),
-        End::Refused(_) => {}
-    }
-    bus.drain(grace);
+    let end = attend(&bus, &device, &interrupt);
+    bus.drain(end.grace(args.drain));
     nats.close();
     match end {
         End::Refused(reason) => Err(Failure::Unavailable(reason)),
-        End::Lost => Err(again::begin(&own, &device)),
-        End::Told => {
+        End::Lost if !interrupt.is_raised() => Err(again::begin(&own, &device)),
+        End::Lost | End::Told => {
             tracing::info!("ended");
             Ok(exit::DONE)
         }
+    }
+}
+
+/// Waits until the runner ends.
+fn attend(bus: &Bus, device: &Device, interrupt: &Interrupt) -> End {
+    loop {
+        device.news().iter().for_each(|news| tracing::warn!("{news}"));
+        if let Some(reason) = bus.refused() {
+            return End::Refused(reason);
+        }
+        if interrupt.is_raised() {
+            return End::Told;
+        }
+        if device.lost().is_some() {
+            return End::Lost;
+        }
+        std::thread::sleep(LOOK);
     }
 }
 
@@ -126,6 +122,21 @@ enum End {
     Refused(String),
     /// Its card can be used by another process only.
     Lost,
+}
+
+impl End {
+    /// How long what runs may take to finish, which is said.
+    fn grace(&self, drain_s: u32) -> Duration {
+        match self {
+            Self::Lost => {
+                tracing::warn!("handing back what was begun, and beginning anew");
+                return Duration::ZERO;
+            }
+            Self::Told => tracing::info!("ending; what runs may finish for {drain_s} s"),
+            Self::Refused(_) => {}
+        }
+        Duration::from_secs(u64::from(drain_s))
+    }
 }
 
 /// How the runner introduces itself.

@@ -179,11 +179,13 @@ fn a_runner_whose_card_is_lost_begins_anew_and_nothing_is_done_twice() {
 fn a_card_that_is_lost_again_and_again_is_left_alone() {
     let mut fleet = Fleet::without_runners(Deployment::Nats, &[]);
     fleet.place.write("sales.csv", &panel(STORES, 60));
+    // More than the processor does while a runner is on its way out.
+    let names: Vec<String> = (0..4).map(|number| format!("orphaned-{number}")).collect();
+    for name in &names {
+        fleet.place.write("job.yaml", &job(name).replace("[5, 8]", "[400, 800]"));
+        fleet.json(&["submit", "job.yaml"]);
+    }
     let at = runner(&mut fleet, "lost");
-    // More than the processor does until the runner looks.
-    let long = job("orphaned").replace("[5, 8]", "[400, 800]");
-    fleet.place.write("job.yaml", &long);
-    fleet.json(&["submit", "job.yaml"]);
     let mut code = None;
     eventually("the runner gives up", PATIENCE, || {
         let ended = fleet.runners[at].child.try_wait().expect("its state");
@@ -194,9 +196,12 @@ fn a_card_that_is_lost_again_and_again_is_left_alone() {
     assert_eq!(code, Some(3), "{said}");
     assert!(said.contains("was lost 3 times within an hour: an imagined error"), "{said}");
     fleet.runner(&["--device", "cpu"]);
-    let view = fleet.wait_until_over("orphaned", PATIENCE);
-    assert_eq!(view["trials"], json!({"completed": TRIALS, "stopped": 0, "failed": 0}), "{view}");
-    assert_once(&fleet.lines(&["trials", "orphaned"]), TRIALS);
+    for name in &names {
+        let view = fleet.wait_until_over(name, PATIENCE);
+        let all = json!({"completed": TRIALS, "stopped": 0, "failed": 0});
+        assert_eq!(view["trials"], all, "{view}");
+        assert_once(&fleet.lines(&["trials", name]), TRIALS);
+    }
 }
 
 #[test]

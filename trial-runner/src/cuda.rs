@@ -12,7 +12,7 @@ pub(crate) mod ets;
 mod fill;
 pub(crate) mod forest;
 mod kept;
-mod linear;
+pub(crate) mod linear;
 pub(crate) mod logistic;
 pub(crate) mod machine;
 pub(crate) mod mlp;

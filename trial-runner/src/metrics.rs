@@ -13,6 +13,8 @@
 mod classes;
 mod numbers;
 
+pub(crate) use numbers::of_squares;
+
 use std::collections::{BTreeMap, HashMap};
 
 use fleetfit_search_spaces::objective::Measure;

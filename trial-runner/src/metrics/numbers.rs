@@ -51,6 +51,23 @@ pub(super) fn measure(
     }
 }
 
+/// The measure of predictions whose squared errors, none weighing more than another, sum to this; none
+/// where it is made of other things.
+pub(crate) fn of_squares(
+    measure: Measure,
+    sum: f64,
+    n_rows: usize,
+    yardstick: Yardstick,
+) -> Option<f64> {
+    let mean = sum / n_rows as f64;
+    match measure {
+        Measure::RootMeanSquaredError => Some(mean.sqrt()),
+        Measure::MeanSquaredError => Some(mean),
+        Measure::NormalizedRootMeanSquaredError => Some(mean.sqrt() / divisor(yardstick.range)),
+        _ => None,
+    }
+}
+
 struct Rows<'a> {
     truth: &'a [f64],
     predicted: &'a [f64],

@@ -10,7 +10,7 @@ use super::lock;
 use crate::dataset::Dataset;
 use crate::folds::{Fold, FoldError, FoldPlan, Marks, folds};
 use crate::frame::{Frame, Target};
-use crate::metrics::{Judged, MetricError, Yardstick, measure};
+use crate::metrics::{Judged, MetricError, Yardstick, measure, of_squares};
 use crate::trainer::{LaidOut, Predicted};
 
 /// One entity's rows and folds.
@@ -96,6 +96,16 @@ impl Bench {
             Arc::new(Thinned { folds: fewer, laid_out: self.laid_out.refolded(), is_whole })
         });
         Arc::clone(made)
+    }
+
+    /// The same where only the sum of the squared errors is known; none where that is not enough.
+    pub(super) fn judge_squares(&self, wanted: Measure, fold: usize, sum: f64) -> Option<f64> {
+        let Truth { target: Target::Number(truth), weights: None, yardstick } =
+            self.truths.get(fold)?
+        else {
+            return None;
+        };
+        of_squares(wanted, sum, truth.len(), *yardstick).filter(|value| value.is_finite())
     }
 
     /// The measure of a fold's predictions for the rows it validates on.

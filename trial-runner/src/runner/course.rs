@@ -48,6 +48,11 @@ pub(super) struct Entrant {
 }
 
 impl Entrant {
+    /// Whether nothing more is wanted of it.
+    pub(super) fn has_ended(&self) -> bool {
+        self.has_ended
+    }
+
     pub(super) fn new(number: u32, training: Training, rung: Option<u8>) -> Self {
         Self { number, training, rung, values: Vec::new(), fits: 0, has_ended: false }
     }
@@ -160,6 +165,33 @@ impl Course<'_> {
             // The assignment is over.
             Err(None) => return false,
         }
+        self.settle(entrant, news);
+        !entrant.has_ended
+    }
+
+    /// Takes in the summed squared errors of all folds that are tried. Where they are not enough to
+    /// judge the entrant by, it is tried as ever.
+    pub(super) fn take(&self, entrant: &mut Entrant, squares: &[f64], news: &mut News<'_>) {
+        let of_fold = |(fold, &sum): (usize, &f64)| {
+            let values = self.measures.iter();
+            let values: Option<Vec<f64>> =
+                values.map(|&measure| self.bench.judge_squares(measure, fold, sum)).collect();
+            values.map(|values| (fold, values))
+        };
+        let Some(all) = self.tried.clone().zip(squares).map(of_fold).collect::<Option<Vec<_>>>()
+        else {
+            return;
+        };
+        entrant.values.resize(self.folds.len(), None);
+        for (fold, values) in all {
+            entrant.values[fold] = Some(values);
+            entrant.fits += 1;
+        }
+        self.settle(entrant, news);
+    }
+
+    /// Ends an entrant that is through with all folds that are tried.
+    fn settle(&self, entrant: &mut Entrant, news: &mut News<'_>) {
         let values = entrant.values.get(self.tried.clone()).unwrap_or_default();
         let is_whole = !values.is_empty() && values.iter().all(Option::is_some);
         if !entrant.has_ended && is_whole {
@@ -184,7 +216,6 @@ impl Course<'_> {
                 }
             }
         }
-        !entrant.has_ended
     }
 
     /// The mean of each measure, in the order of the folds, so that it is the same whichever comes

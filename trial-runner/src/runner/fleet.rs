@@ -127,8 +127,24 @@ impl Fleet<'_> {
     fn seat(&self, blocks: &[Block]) -> Option<Seat<'_>> {
         let work = &self.running.work.study.work;
         let learner = |block: &Block| Some(work.training(&block.tried.configuration).ok()?.learner);
-        let is_known = blocks.iter().filter_map(learner).any(Ask::knows);
+        let is_known = blocks.iter().filter_map(learner).any(|learner| self.is_known(learner));
         is_known.then(|| self.desk.device.seat(self.desk.n_slots))?
+    }
+
+    /// Whether a device knows anything of a learner that the study asks for.
+    pub(super) fn is_known(&self, learner: Learner) -> bool {
+        let is_of_squares = |measure: &Measure| {
+            matches!(
+                measure,
+                Measure::RootMeanSquaredError
+                    | Measure::MeanSquaredError
+                    | Measure::NormalizedRootMeanSquaredError
+            )
+        };
+        match Ask::knows_squares(learner) {
+            true => self.measures.iter().all(is_of_squares),
+            false => Ask::knows(learner),
+        }
     }
 
     /// How many of the next entities are laid out for a device together.

@@ -2,7 +2,6 @@
 //!
 //! Many of them are laid out before any is tried where a device is asked ahead of them.
 
-use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
@@ -17,7 +16,7 @@ use super::news::News;
 use super::part::Part;
 use crate::devices::Seat;
 use crate::folds::Fold;
-use crate::trainer::ahead::{Ahead, Ask, Told};
+use crate::trainer::ahead::{Ahead, Ask, Missed, Told};
 use crate::trainer::{Candidate, Hand, Trials, View};
 
 /// An entity and what is tried on it.
@@ -39,7 +38,7 @@ struct Heat {
     /// Who tries them, or why nobody can.
     hand: Result<Hand, String>,
     told: Told,
-    is_late: bool,
+    missed: Missed,
 }
 
 impl<'a> Ground<'a> {
@@ -81,7 +80,7 @@ impl<'a> Ground<'a> {
                 entrants: together,
                 hand,
                 told: Told::new(),
-                is_late: false,
+                missed: Missed::new(),
             });
         }
         Self { entity, tried, place, thinned, failed, heats }
@@ -111,12 +110,15 @@ impl<'a> Ground<'a> {
         for heat in &mut heats {
             match (&heat.hand, self.course(fleet, part)) {
                 (Ok(hand), Some(course)) => {
-                    let ahead = Ahead {
-                        told: std::mem::take(&mut heat.told),
-                        is_late: heat.is_late,
-                        otherwise: hand.trainer(),
-                    };
-                    course.run(&ahead, &mut heat.entrants, news)?;
+                    let ahead =
+                        Ahead { told: std::mem::take(&mut heat.told), otherwise: hand.trainer() };
+                    for (candidate, squares) in &heat.missed {
+                        course.take(&mut heat.entrants[*candidate], squares, news);
+                    }
+                    heat.entrants.retain(|entrant| !entrant.has_ended());
+                    if !heat.entrants.is_empty() {
+                        course.run(&ahead, &mut heat.entrants, news)?;
+                    }
                 }
                 (Err(reason), _) => {
                     for entrant in &mut heat.entrants {
@@ -162,35 +164,44 @@ fn hand(learner: Learner, bench: &Bench) -> Result<Hand, String> {
     Ok(hand)
 }
 
+/// Entities, and which of their heats.
+type Places = Vec<(usize, usize)>;
+
 /// Asks a device for the trials of many entities, learner by learner. What it does not tell, the
 /// entities' own courses find.
 pub(super) fn ask(fleet: &Fleet<'_>, part: Part<'_>, grounds: &mut [Ground<'_>], seat: &Seat<'_>) {
-    let mut of_learner: BTreeMap<&str, (Learner, Vec<(usize, usize)>)> = BTreeMap::new();
+    let mut of_learner: Vec<(Learner, Places)> = Vec::new();
     for (at, ground) in grounds.iter().enumerate() {
         for (number, heat) in ground.heats.iter().enumerate() {
-            if Ask::knows(heat.learner) && heat.hand.is_ok() {
-                let all = of_learner.entry(heat.learner.name());
-                all.or_insert((heat.learner, Vec::new())).1.push((at, number));
+            if fleet.is_known(heat.learner) && heat.hand.is_ok() {
+                let known = of_learner.iter_mut().find(|(learner, _)| *learner == heat.learner);
+                match known {
+                    Some((_, places)) => places.push((at, number)),
+                    None => of_learner.push((heat.learner, vec![(at, number)])),
+                }
             }
         }
     }
-    for (learner, places) in of_learner.into_values() {
-        let (told, is_late) = ask_all(fleet, part, grounds, (learner, &places), seat);
-        for ((at, number), told) in places.into_iter().zip(told) {
+    for (learner, places) in of_learner {
+        let Some((told, missed)) = ask_all(fleet, part, grounds, (learner, &places), seat) else {
+            continue;
+        };
+        for ((at, number), (told, missed)) in places.into_iter().zip(told.into_iter().zip(missed)) {
             let heat = &mut grounds[at].heats[number];
-            (heat.told, heat.is_late) = (told, is_late);
+            (heat.told, heat.missed) = (told, missed);
         }
     }
 }
 
-/// What was told of each place, and whether a fit took longer than it may as its share of all.
+/// What was told of each place. None where a fit took longer than it may, as its share of all: whether
+/// it does on the processor as well is seen there. (A kernel that had to be compiled takes long, too.)
 fn ask_all(
     fleet: &Fleet<'_>,
     part: Part<'_>,
     grounds: &[Ground<'_>],
     (learner, places): (Learner, &[(usize, usize)]),
     seat: &Seat<'_>,
-) -> (Vec<Told>, bool) {
+) -> Option<(Vec<Told>, Vec<Missed>)> {
     let mut courses = Vec::new();
     let mut candidates: Vec<Vec<Candidate<'_>>> = Vec::new();
     for &(at, number) in places {
@@ -219,13 +230,19 @@ fn ask_all(
     });
     let all: Vec<Trials<'_>> = all.collect();
     let mut told: Vec<Told> = all.iter().map(|_| Told::new()).collect();
+    let mut missed: Vec<Missed> = all.iter().map(|_| Missed::new()).collect();
     let began = Instant::now();
     seat.ask(|machine, limits| {
         let ask = Ask { machine, limits, stop: &fleet.flight.stop };
-        ask.of(learner, &all, &mut told)
+        match Ask::knows_squares(learner) {
+            true => ask.squares_of(learner, &all, &mut missed),
+            false => ask.of(learner, &all, &mut told),
+        }
     });
-    let n_fits = told.iter().map(Told::len).sum::<usize>().max(1);
+    let n_missed = missed.iter().flat_map(Missed::values).map(Vec::len).sum::<usize>();
+    let n_fits = (told.iter().map(Told::len).sum::<usize>() + n_missed).max(1);
     let share_s = began.elapsed().as_secs_f64() / n_fits as f64;
     let limit_s = fleet.running.work.study.limits.trial_timeout_s;
-    (told, limit_s.is_some_and(|limit_s| share_s > limit_s))
+    let is_late = limit_s.is_some_and(|limit_s| share_s > limit_s);
+    (!is_late).then_some((told, missed))
 }

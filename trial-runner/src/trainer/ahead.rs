@@ -4,19 +4,20 @@
 //! launches as are planned; what they told answers the entity's trials afterwards. Whatever is not
 //! taken, found no memory or was not told before the device was lost is the CPU's then.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::ops::ControlFlow;
 
 use fleetfit_search_spaces::Learner;
 
 use super::forest::Forester;
+use super::linear::{self, Line};
 use super::{
     Fit, FitError, Hear, Heard, Trainer, Trials, forecast, forest, gradient_boosting, logistic, mlp,
 };
 use crate::cuda::boost::Limits;
 use crate::cuda::machine::{Fault, Machine};
 use crate::model::{Model, Predictions};
-use crate::stop::{Stop, Stopped};
+use crate::stop::Stop;
 
 /// Where trials of one learner are asked for.
 pub(crate) struct Ask<'a> {
@@ -29,11 +30,12 @@ pub(crate) struct Ask<'a> {
 /// What was told of an entity, by candidate and fold.
 pub(crate) type Told = HashMap<(usize, usize), Predictions>;
 
+/// What was told of an entity's lines, by candidate: the summed squared errors of each fold ahead.
+pub(crate) type Missed = BTreeMap<usize, Vec<f64>>;
+
 /// A trainer that knows some answers of an entity's trials.
 pub(crate) struct Ahead<'a> {
     pub(crate) told: Told,
-    /// Whether each took longer than it may, as its share of a launch.
-    pub(crate) is_late: bool,
     /// For everything else.
     pub(crate) otherwise: &'a dyn Trainer,
 }
@@ -75,6 +77,21 @@ impl Ask<'_> {
         refused
     }
 
+    /// Whether a device knows what a learner's lines miss by, and nothing else of them.
+    pub(crate) fn knows_squares(learner: Learner) -> bool {
+        line(learner).is_some()
+    }
+
+    /// Tries all entities' candidates of a line, as [`Ask::of`] does others.
+    pub(crate) fn squares_of(
+        &self,
+        learner: Learner,
+        all: &[Trials<'_>],
+        missed: &mut [Missed],
+    ) -> Result<(), Fault> {
+        line(learner).map_or(Ok(()), |line| linear::ask(self, line, all, missed))
+    }
+
     /// Tries all entities' candidates, until told to stop. What was told before a fault counts.
     pub(crate) fn of(
         &self,
@@ -96,6 +113,15 @@ impl Ask<'_> {
     }
 }
 
+fn line(learner: Learner) -> Option<Line> {
+    match learner {
+        Learner::Ridge => Some(Line::Ridge),
+        Learner::Lasso => Some(Line::Lasso),
+        Learner::ElasticNet => Some(Line::ElasticNet),
+        _ => None,
+    }
+}
+
 impl Trainer for Ahead<'_> {
     fn fit(&self, job: &Fit<'_>) -> Result<Model, FitError> {
         self.otherwise.fit(job)
@@ -111,13 +137,7 @@ impl Trainer for Ahead<'_> {
         for candidate in known {
             for fold in trials.ahead() {
                 let goes_on = match self.told.get(&(candidate, fold)) {
-                    Some(told) => {
-                        let answer = match self.is_late {
-                            true => Err(FitError::Stopped(Stopped::TimedOut)),
-                            false => Ok(told.lend()),
-                        };
-                        hear(Heard { candidate, fold, answer })
-                    }
+                    Some(told) => hear(Heard { candidate, fold, answer: Ok(told.lend()) }),
                     None => trials.one_of(self.otherwise, (candidate, fold), hear),
                 };
                 if !goes_on {

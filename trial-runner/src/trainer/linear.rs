@@ -6,6 +6,7 @@
 //! One fit is `taught.rs`, `system.rs` and a solver (`ridge.rs`, `net.rs`, `descent.rs`); many on
 //! the folds of an entity share sums and factors: `path.rs`.
 
+mod ahead;
 mod basis;
 mod descent;
 mod gram;
@@ -33,6 +34,7 @@ use super::{Fit, FitError, Trainer};
 use crate::model::linear::{Linear, Link};
 use crate::model::{Answer, Body, Model};
 
+pub(super) use self::ahead::ask;
 pub(crate) use self::basis::{Columns, Source};
 pub(crate) use self::descent::Penalty;
 pub(super) use self::gram::{Rows, TILE};
@@ -53,7 +55,7 @@ pub(crate) enum Line {
 }
 
 /// What a configuration asks for.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 struct Settings {
     penalty: Penalty,
     form: Form,

@@ -101,7 +101,7 @@ pub(in crate::trainer) fn agrees(
         let asked = ask(&Ask { machine: &machine, limits: &limits, stop: &stop }, &all, &mut told);
         (asked, told)
     };
-    let known = |told| Ahead { told, is_late: false, otherwise: trainer };
+    let known = |told| Ahead { told, otherwise: trainer };
     let (asking, told) = asked(Shim::default());
     asking.unwrap();
     for (trials, told) in all.iter().zip(told) {

@@ -26,11 +26,16 @@ struct Plot<'a> {
     series: Vec<Sown>,
 }
 
+/// Makes a series ready; none where it is not a device's.
+type Prepare<'a, P> = dyn Fn(&Fit<'_>, &Sown) -> Result<Option<P>, FitError> + 'a;
+/// Searches series.
+type Launch<'a, P, E> = dyn Fn(&[Option<P>]) -> Result<Vec<Option<E>>, Fault> + 'a;
+
 /// How a method is searched on a device: `P` is a series that is ready, `E` where its search ended.
 struct Search<'a, P, E> {
     name: &'a str,
-    prepare: &'a dyn Fn(&Fit<'_>, &Sown) -> Result<Option<P>, FitError>,
-    search: &'a dyn Fn(&[Option<P>]) -> Result<Vec<Option<E>>, Fault>,
+    prepare: &'a Prepare<'a, P>,
+    search: &'a Launch<'a, P, E>,
     conclude: &'a dyn Fn(&P, &E) -> Option<Fitted>,
 }
 

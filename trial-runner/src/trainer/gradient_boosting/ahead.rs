@@ -247,7 +247,7 @@ mod tests {
             let asked = Ask { machine: &machine, limits: &LIMITS, stop: &stop };
             (asked.of(Learner::GradientBoosting, &all, &mut told), told)
         };
-        let known = |told| Ahead { told, is_late: false, otherwise: &GradientBoosting };
+        let known = |told| Ahead { told, otherwise: &GradientBoosting };
         let (asking, told) = asked(Shim::default());
         asking.unwrap();
         for (trials, told) in all.iter().zip(told) {

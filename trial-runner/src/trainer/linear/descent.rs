@@ -18,7 +18,7 @@ pub(super) struct Centred<'a> {
 }
 
 /// The penalty and when to end.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Penalty {
     pub(crate) alpha: f64,
     pub(crate) l1_ratio: f64,
