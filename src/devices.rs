@@ -66,8 +66,9 @@ fn lines(devices: &Devices) -> Vec<String> {
         Some(reason) => {
             lines.push(format!("No graphics card: {reason}. Everything trains on the processor."));
         }
-        None if !devices.has_cuda_compiler => lines.push(
-            "CUDA's compiler (libnvrtc.so.13) is not found: everything trains on the processor."
+        None if devices.usable().next().is_none() => lines.push(
+            "CUDA's compiler (libnvrtc.so.13), which cards of a compute capability below 8.0 need, is \
+             not found: everything trains on the processor."
                 .into(),
         ),
         None => {}
@@ -77,8 +78,7 @@ fn lines(devices: &Devices) -> Vec<String> {
 
 /// What --device takes here.
 fn trains_on(devices: &Devices) -> Vec<&str> {
-    let cards = devices.cards.iter().filter(|_| devices.has_cuda_compiler);
-    std::iter::once("cpu").chain(cards.map(|card| card.device.as_str())).collect()
+    std::iter::once("cpu").chain(devices.usable().map(|card| card.device.as_str())).collect()
 }
 
 fn size(bytes: u64) -> String {

@@ -41,7 +41,7 @@ fn cards_are_told_of_as_the_driver_tells() {
         "name": "Imagined Card",
         "memory_bytes": 3_u64 << 30,
         "multiprocessors": 2,
-        "compute_capability": "9.0",
+        "compute_capability": "12.0",
         "driver": "13.0",
     });
     assert_eq!((&told["cards"], &told["no_cards_because"]), (&json!([card]), &Value::Null));

@@ -20,6 +20,7 @@ pub(crate) mod mlp;
 mod nvrtc;
 mod pool;
 mod queue;
+mod shipped;
 pub(crate) mod theta;
 mod turns;
 

@@ -21,7 +21,7 @@ pub struct Devices {
     pub cards: Vec<Card>,
     /// Why there are none; none where there are.
     pub no_cards_because: Option<String>,
-    /// Whether CUDA's compiler is here, which compiles kernels for a card.
+    /// Whether CUDA's compiler is here, which cards of a compute capability below 8.0 need.
     pub has_cuda_compiler: bool,
 }
 
@@ -72,9 +72,20 @@ impl Card {
         let told = measure::measure(&machine, measure::Amount::of(self), hear);
         told.map_err(|fault| fault.to_string())
     }
+
+    /// Whether kernels come with fleetfit for it, as code or for its driver to compile.
+    pub(crate) fn has_code(&self) -> bool {
+        let major = self.compute_capability.split('.').next();
+        major.and_then(|major| major.parse::<u32>().ok()).is_some_and(|major| major >= 8)
+    }
 }
 
 impl Devices {
+    /// The cards that models can be trained on.
+    pub fn usable(&self) -> impl Iterator<Item = &Card> {
+        self.cards.iter().filter(|card| self.has_cuda_compiler || card.has_code())
+    }
+
     /// Looks for them.
     pub fn find() -> Self {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);

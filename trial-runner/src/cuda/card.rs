@@ -21,7 +21,8 @@ use cudarc::nvrtc::Ptx;
 use super::boost::Limits;
 use super::kept::Kept;
 use super::machine::{Buffer, Defines, Fault, Grid, Kernel, Word};
-use super::nvrtc;
+use super::nvrtc::{self, Target};
+use super::shipped;
 use crate::devices::Card as About;
 
 /// A card that this process uses.
@@ -247,18 +248,29 @@ impl Card {
     }
 
     fn load(&self, kernel: &Kernel, defines: Defines<'_>) -> Result<CudaFunction, Fault> {
-        let options = nvrtc::options(self.architecture, defines).join(" ");
-        let made_of = [kernel.source, nvrtc::HEADER, &options, &nvrtc::version()?];
-        let code = match self.kept.find(&made_of) {
-            Some(code) => code,
-            None => {
-                let code = nvrtc::compile(kernel, defines, self.architecture)?.code;
-                self.kept.keep(&made_of, &code);
-                code
-            }
+        let code = match shipped::cubin(kernel, defines, self.architecture) {
+            Some(code) => Ptx::from_binary(code),
+            // Where there is no compiler, the driver is one.
+            None => self
+                .compiled(kernel, defines)
+                .map(Ptx::from_binary)
+                .or_else(|fault| shipped::ptx(kernel, defines).map(Ptx::from_src).ok_or(fault))?,
         };
-        let module = self.context.load_module(Ptx::from_binary(code)).map_err(fault)?;
+        let module = self.context.load_module(code).map_err(fault)?;
         module.load_function(kernel.name).map_err(fault)
+    }
+
+    /// The kernel from the compiler, or from an earlier run of it.
+    fn compiled(&self, kernel: &Kernel, defines: Defines<'_>) -> Result<Vec<u8>, Fault> {
+        let target = Target::Cubin(self.architecture);
+        let options = nvrtc::options(target, defines).join(" ");
+        let made_of = [kernel.source, nvrtc::HEADER, &options, &nvrtc::version()?];
+        if let Some(code) = self.kept.find(&made_of) {
+            return Ok(code);
+        }
+        let code = nvrtc::compile(kernel, defines, target)?.code;
+        self.kept.keep(&made_of, &code);
+        Ok(code)
     }
 }
 

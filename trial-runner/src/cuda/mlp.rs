@@ -17,7 +17,7 @@ use super::queue::{self, Launch, Need, parts};
 use super::turns::run_all;
 use crate::model::encoder::Design;
 use crate::model::network::Curve;
-use crate::trainer::mlp::train::{Course, Targets};
+use crate::trainer::mlp::train::{Course, Ground, Targets};
 use plan::{MAX_RESIDENT, N_THREADS, Size};
 
 const MLP: Kernel = Kernel {
@@ -37,16 +37,16 @@ const MOST_ROWS: usize = 1 << 20;
 /// A training, and the rows to predict for.
 #[derive(Clone, Copy)]
 pub(crate) struct Wish<'a> {
-    pub(crate) course: &'a Course<'a>,
+    pub(crate) course: Course<'a>,
     pub(crate) ahead: &'a Design,
 }
 
 /// Whether the kernel takes a training.
 pub(crate) fn takes(wish: &Wish<'_>) -> bool {
     let size = size(wish);
-    let n_features = wish.course.n_features;
+    let Ground { n_rows, n_features, .. } = *wish.course.ground;
     (1..=MOST_WEIGHTS).contains(&size.n_weights)
-        && (1..=MOST_ROWS).contains(&wish.course.n_rows)
+        && (1..=MOST_ROWS).contains(&n_rows)
         && n_features > 0
         && wish.ahead.n_columns == n_features
 }
@@ -65,28 +65,22 @@ pub(crate) fn fit_all(
     run_all(launches, (|launch| &launch.fits, queue::halves), run, hear)
 }
 
-/// Units of the features and of each layer.
-fn units(course: &Course<'_>) -> Vec<usize> {
-    let hidden = course.settings.hidden.iter().copied();
-    [course.n_features].into_iter().chain(hidden).chain([course.targets.n_outputs()]).collect()
-}
-
 fn size(wish: &Wish<'_>) -> Size {
-    let course = wish.course;
-    let units = units(course);
+    let Course { ground, settings, .. } = wish.course;
+    let units = ground.units(settings);
     let pairs = units.windows(2).map(|pair| pair[1].saturating_mul(pair[0] + 1));
-    let n_outputs = course.targets.n_outputs();
+    let n_outputs = ground.targets.n_outputs();
     Size {
         n_weights: pairs.fold(0, usize::saturating_add),
         n_units: units.iter().sum(),
         widest: units.iter().copied().max().unwrap_or(0),
-        n_rows: course.n_rows,
-        most_rows: course.settings.batch_size.min(course.n_rows).next_multiple_of(8),
-        n_epochs: course.settings.n_epochs,
-        batch_size: course.settings.batch_size,
-        keeps_best: course.settings.early_stopping.is_some(),
-        n_bytes: 4 * (course.n_rows * (course.n_features + 4))
-            + 4 * wish.ahead.n_rows * (course.n_features + n_outputs)
+        n_rows: ground.n_rows,
+        most_rows: settings.batch_size.min(ground.n_rows).next_multiple_of(8),
+        n_epochs: settings.n_epochs,
+        batch_size: settings.batch_size,
+        keeps_best: settings.early_stopping.is_some(),
+        n_bytes: 4 * (ground.n_rows * (ground.n_features + 4))
+            + 4 * wish.ahead.n_rows * (ground.n_features + n_outputs)
             + 1_024,
     }
 }
@@ -112,26 +106,26 @@ impl Batch {
     /// Appends a training: the fields of the kernel's `Task`, in its order.
     fn add(&mut self, wish: &Wish<'_>) {
         let Wish { course, ahead } = wish;
-        let settings = course.settings;
-        let units = units(course);
+        let Course { ground, settings, seed } = *course;
+        let units = ground.units(settings);
         let size = size(wish);
         let (train, held_back) = course.parts();
         let whole = |n: usize| n as u64;
         let most = |n: usize| n.min(1 << 40) as u64;
         let place = |place: i64| place as u64;
-        let kind = match course.targets {
+        let kind = match ground.targets {
             Targets::Numbers(_) => 0,
             Targets::Classes { n_classes: 2, .. } => 1,
             Targets::Classes { .. } => 2,
         };
         let patience = if held_back.is_empty() { None } else { settings.early_stopping };
-        let [values, targets, weights, ahead_at] = self.reals_of(course, ahead);
+        let [values, targets, weights, ahead_at] = self.reals_of(ground, ahead);
         let start = course.start().into_iter().flat_map(|own| [own.weights, own.biases]).flatten();
         let start = self.reals.push(start);
         let [train_at, held_at] =
             [&train, &held_back].map(|rows| self.rows.push(rows.iter().map(|&row| row as i32)));
         let fields = [
-            whole(course.n_rows),
+            whole(ground.n_rows),
             whole(units.len() - 1),
             place(self.units.push(units.iter().map(|&n| n as i64))),
             place(values),
@@ -152,28 +146,28 @@ impl Batch {
             most(settings.batch_size),
             most(settings.n_epochs),
             patience.map_or(0, most),
-            course.seed,
+            seed,
             whole(size.most_rows),
             whole(size.widest),
             whole(self.n_told.iter().sum()),
         ];
         self.tasks.extend(fields);
-        self.n_told.push(ahead.n_rows * course.targets.n_outputs());
+        self.n_told.push(ahead.n_rows * ground.targets.n_outputs());
     }
 
     /// Where values, targets, weights and the values of the rows to predict for stand.
-    fn reals_of(&mut self, course: &Course<'_>, ahead: &Design) -> [i64; 4] {
+    fn reals_of(&mut self, ground: &Ground, ahead: &Design) -> [i64; 4] {
         let reals = &mut self.reals;
-        let targets = match course.targets {
+        let targets = match &ground.targets {
             Targets::Numbers(y) => reals.share(alone(Place::of(y)), || y.iter().copied()),
             Targets::Classes { codes, .. } => {
                 reals.share(alone(Place::of(codes)), || codes.iter().map(|&code| code as f32))
             }
         };
         [
-            reals.share(alone(Place::of(&course.values)), || course.values.iter().copied()),
+            reals.share(alone(Place::of(&ground.values)), || ground.values.iter().copied()),
             targets,
-            course
+            ground
                 .weights
                 .as_ref()
                 .map_or(-1, |own| reals.share(alone(Place::of(own)), || own.iter().copied())),

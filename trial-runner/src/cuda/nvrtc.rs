@@ -11,10 +11,19 @@ use super::machine::{Defines, Fault, Kernel};
 /// What every kernel includes.
 pub(super) const HEADER: &str = include_str!("kernel.h");
 
+/// What a kernel is compiled to, for an architecture: `90` for compute capability 9.0.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Target {
+    /// Code of this one, and of later ones of its family.
+    Cubin(u32),
+    /// What drivers compile for this one or any later.
+    Ptx(u32),
+}
+
 /// What comes out of the compiler.
 #[derive(Clone, Debug)]
 pub(super) struct Compiled {
-    /// Code of one architecture (a cubin).
+    /// What was asked for.
     pub(super) code: Vec<u8>,
     /// What the compiler said; registers and spills of each entry, too.
     pub(super) log: String,
@@ -42,23 +51,28 @@ fn absent() -> Fault {
     Fault::Refused("CUDA's compiler (libnvrtc.so.13) is not here".into())
 }
 
-/// The options for an architecture, as `90` for compute capability 9.0.
-pub(super) fn options(architecture: u32, defines: Defines<'_>) -> Vec<String> {
+/// The options for a target.
+pub(super) fn options(target: Target, defines: Defines<'_>) -> Vec<String> {
     let mut options = vec![
-        format!("--gpu-architecture=sm_{architecture}"),
+        match target {
+            Target::Cubin(architecture) => format!("--gpu-architecture=sm_{architecture}"),
+            Target::Ptx(architecture) => format!("--gpu-architecture=compute_{architecture}"),
+        },
         "--std=c++17".into(),
         "--fmad=false".into(),
-        "--ptxas-options=-v".into(),
     ];
+    if matches!(target, Target::Cubin(_)) {
+        options.push("--ptxas-options=-v".into());
+    }
     options.extend(defines.iter().map(|(name, value)| format!("-D{name}={value}")));
     options
 }
 
-/// Compiles a kernel for an architecture.
+/// Compiles a kernel.
 pub(super) fn compile(
     kernel: &Kernel,
     defines: Defines<'_>,
-    architecture: u32,
+    target: Target,
 ) -> Result<Compiled, Fault> {
     if !is_here() {
         return Err(absent());
@@ -69,7 +83,7 @@ pub(super) fn compile(
     let name = text(&format!("{}.cu", kernel.name))?;
     let (source, header, header_name) = (text(kernel.source)?, text(HEADER)?, c"kernel.h");
     let options: Result<Vec<CString>, Fault> =
-        options(architecture, defines).iter().map(|option| text(option)).collect();
+        options(target, defines).iter().map(|option| text(option)).collect();
     let options = options?;
     let options: Vec<*const c_char> = options.iter().map(|option| option.as_ptr()).collect();
     let (headers, names) = ([header.as_ptr()], [header_name.as_ptr()]);
@@ -88,7 +102,7 @@ pub(super) fn compile(
         check(made, String::new)?;
         let compiled = sys::nvrtcCompileProgram(program, options.len() as c_int, options.as_ptr());
         let log = log(program);
-        let code = check(compiled, || log.clone()).and_then(|()| code(program));
+        let code = check(compiled, || log.clone()).and_then(|()| code(program, target));
         sys::nvrtcDestroyProgram(&mut program);
         Ok(Compiled { code: code?, log })
     }
@@ -117,13 +131,27 @@ unsafe fn log(program: sys::nvrtcProgram) -> String {
 
 /// # Safety
 /// The program must be there and compiled.
-unsafe fn code(program: sys::nvrtcProgram) -> Result<Vec<u8>, Fault> {
+unsafe fn code(program: sys::nvrtcProgram, target: Target) -> Result<Vec<u8>, Fault> {
     let mut size = 0;
     // SAFETY: the caller's, and the code has the size that was told.
     unsafe {
-        check(sys::nvrtcGetCUBINSize(program, &mut size), String::new)?;
+        let is_ptx = matches!(target, Target::Ptx(_));
+        let told = match is_ptx {
+            true => sys::nvrtcGetPTXSize(program, &mut size),
+            false => sys::nvrtcGetCUBINSize(program, &mut size),
+        };
+        check(told, String::new)?;
         let mut code = vec![0_u8; size];
-        check(sys::nvrtcGetCUBIN(program, code.as_mut_ptr().cast()), String::new)?;
+        let place: *mut c_char = code.as_mut_ptr().cast();
+        let told = match is_ptx {
+            true => sys::nvrtcGetPTX(program, place),
+            false => sys::nvrtcGetCUBIN(program, place),
+        };
+        check(told, String::new)?;
+        if is_ptx {
+            // A text of C ends with a zero.
+            code.truncate(size.saturating_sub(1));
+        }
         Ok(code)
     }
 }

@@ -1,7 +1,7 @@
 //! The shim, the compiler, and what every kernel shares.
 
 use super::machine::{Fault, Grid, Kernel, Machine, Word, pack, unpack};
-use super::nvrtc;
+use super::nvrtc::{self, Target};
 use super::shim::Shim;
 use super::{boost, ets, forest, linear, logistic, measure, mlp, theta};
 use crate::boost::exp::exp;
@@ -114,20 +114,21 @@ fn cuda_s_compiler_takes_the_same_text() {
          LD_LIBRARY_PATH"
     );
     for architecture in [80, 90] {
-        let compiled = nvrtc::compile(&kernel(WHOLE), &[], architecture).unwrap();
+        let compiled = nvrtc::compile(&kernel(WHOLE), &[], Target::Cubin(architecture)).unwrap();
         assert!(compiled.code.starts_with(b"\x7fELF"));
         assert!(compiled.log.contains("registers"), "{}", compiled.log);
         assert!(!compiled.log.contains("warning"), "{}", compiled.log);
     }
-    let wrong = nvrtc::compile(&kernel(("BARRIER", "no words of C++")), &[], 90).unwrap_err();
+    let wrong = nvrtc::compile(&kernel(("BARRIER", "no words of C++")), &[], Target::Cubin(90))
+        .unwrap_err();
     assert!(wrong.to_string().contains("grouped.cu"), "{wrong}");
 }
 
 /// What a kernel is specialised by.
-type Specialised = Vec<(&'static str, i64)>;
+pub(super) type Specialised = Vec<(&'static str, i64)>;
 
 /// Every kernel and what it is specialised by, each with a name.
-fn shipped() -> Vec<(String, Kernel, Specialised)> {
+pub(super) fn shipped() -> Vec<(String, Kernel, Specialised)> {
     let boosted = boost::shapes().map(|shape| {
         let word = if shape.is_wide { "wide" } else { "narrow" };
         let name = format!("boost {word} {}", shape.depth);
@@ -155,7 +156,7 @@ fn table() -> String {
     let mut lines = String::from("kernel          sm  registers  stack  spilled  shared\n");
     for (name, kernel, defines) in shipped() {
         for architecture in [80, 90] {
-            let compiled = nvrtc::compile(&kernel, &defines, architecture).unwrap();
+            let compiled = nvrtc::compile(&kernel, &defines, Target::Cubin(architecture)).unwrap();
             assert!(!compiled.log.contains("warning"), "{}", compiled.log);
             let log = &compiled.log;
             let [stack, stores, loads, registers] =

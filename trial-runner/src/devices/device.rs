@@ -84,9 +84,16 @@ impl Asked {
             Self::Auto => None,
             Self::Cuda(number) => Some(number),
         };
-        let cards = cards().and_then(|cards| match has_compiler() {
-            true => Ok(cards),
-            false => Err("CUDA's compiler (libnvrtc.so.13) is not found".to_owned()),
+        let cards = cards().and_then(|mut cards| {
+            cards.retain(|card| card.has_code() || has_compiler());
+            match cards.is_empty() {
+                false => Ok(cards),
+                true => {
+                    Err("CUDA's compiler (libnvrtc.so.13), which cards of a compute capability \
+                             below 8.0 need, is not found"
+                        .to_owned())
+                }
+            }
         });
         let has_driver = has_driver();
         match (number, cards) {

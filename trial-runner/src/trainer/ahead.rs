@@ -5,11 +5,15 @@
 //! taken, found no memory or was not told before the device was lost is the CPU's then.
 
 use std::collections::{BTreeMap, HashMap};
+use std::ops::ControlFlow;
 
 use fleetfit_search_spaces::Learner;
 
+use super::forest::Forester;
 use super::linear::{self, Line};
-use super::{Fit, FitError, Hear, Heard, Trainer, Trials, forecast, gradient_boosting};
+use super::{
+    Fit, FitError, Hear, Heard, Trainer, Trials, forecast, forest, gradient_boosting, logistic, mlp,
+};
 use crate::cuda::boost::Limits;
 use crate::cuda::machine::{Fault, Machine};
 use crate::model::{Model, Predictions};
@@ -41,8 +45,36 @@ impl Ask<'_> {
     pub(crate) fn knows(learner: Learner) -> bool {
         matches!(
             learner,
-            Learner::GradientBoosting | Learner::ExponentialSmoothing | Learner::Theta
+            Learner::GradientBoosting
+                | Learner::RandomForest
+                | Learner::ExtraTrees
+                | Learner::LogisticRegression
+                | Learner::Mlp
+                | Learner::ExponentialSmoothing
+                | Learner::Theta
         )
+    }
+
+    /// Learns from what launches tell, until told to stop; who was refused is told at the end.
+    pub(in crate::trainer) fn gather<T>(
+        &self,
+        run: impl FnOnce(
+            &mut dyn FnMut(usize, Result<T, Fault>) -> ControlFlow<()>,
+        ) -> Result<(), Fault>,
+        mut learn: impl FnMut(usize, T),
+    ) -> Result<(), Fault> {
+        let mut refused = Ok(());
+        run(&mut |index, found| {
+            match found {
+                Ok(found) => learn(index, found),
+                Err(fault) => refused = Err(fault),
+            }
+            match self.stop.check() {
+                Ok(()) => ControlFlow::Continue(()),
+                Err(_) => ControlFlow::Break(()),
+            }
+        })?;
+        refused
     }
 
     /// Whether a device knows what a learner's lines miss by, and nothing else of them.
@@ -69,6 +101,10 @@ impl Ask<'_> {
     ) -> Result<(), Fault> {
         match learner {
             Learner::GradientBoosting => gradient_boosting::ask(self, all, told),
+            Learner::RandomForest => forest::ask(self, Forester::RandomForest, all, told),
+            Learner::ExtraTrees => forest::ask(self, Forester::ExtraTrees, all, told),
+            Learner::LogisticRegression => logistic::ask(self, all, told),
+            Learner::Mlp => mlp::ask(self, all, told),
             Learner::ExponentialSmoothing | Learner::Theta => {
                 forecast::ask(self, learner, all, told)
             }
@@ -119,3 +155,6 @@ impl Trainer for Ahead<'_> {
         });
     }
 }
+
+#[cfg(test)]
+pub(in crate::trainer) mod tests;

@@ -6,6 +6,7 @@
 //! the trees' answers are added up, and each of them hears the mean at its own number of trees. A fold
 //! that validates on the rows it trains on is judged out of bag, by the trees that did not see a row.
 
+mod ahead;
 mod lessons;
 mod path;
 mod plant;
@@ -22,6 +23,7 @@ use super::lesson::Lesson;
 use super::{Fit, FitError, Hear, Trainer, Trials};
 use crate::forest::{self, Watched};
 use crate::model::{Body, Model};
+pub(super) use ahead::ask;
 use lessons::Lessons;
 use path::Path;
 use plant::Planter;

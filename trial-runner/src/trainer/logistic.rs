@@ -5,11 +5,13 @@
 //! iterations, and reads its matrix a number at a time. The loss is scikit-learn's: ‖w‖²/2 + C × the
 //! sum of log losses, intercepts free, one row of weights for two classes and one a class for more.
 
+mod ahead;
 mod loss;
 mod newton;
 
 use fleetfit_search_spaces::Configuration;
 
+pub(super) use self::ahead::ask;
 pub(crate) use self::loss::Loss;
 pub(crate) use self::newton::{minimise, rows};
 use super::encode::{Scaling, encode};
@@ -173,8 +175,12 @@ impl Taught {
         Ok(Lessoned::Taught(Self { answer, encoder, design, classes, weights }))
     }
 
+    fn loss(&self, settings: &Settings) -> Loss<'_> {
+        Loss::new(&self.design, &self.classes, self.weights.as_deref(), settings.c)
+    }
+
     fn line(&self, settings: &Settings, job: &Fit<'_>) -> Result<Linear, FitError> {
-        let loss = Loss::new(&self.design, &self.classes, self.weights.as_deref(), settings.c);
+        let loss = self.loss(settings);
         let n_outputs = loss.n_outputs;
         let found = if n_outputs * (self.design.n_columns + 1) <= MAX_NEWTON {
             minimise(&loss, settings.max_iter, job.stop)?

@@ -8,6 +8,7 @@
 //! Deviations from scikit-learn: shuffles are keyed permutations, two classes share an output, and
 //! sums are in single precision.
 
+mod ahead;
 mod shuffle;
 #[cfg(test)]
 mod tests;
@@ -19,54 +20,78 @@ use super::encode::{Scaling, encode};
 use super::lesson::{Learnt, Lesson};
 use super::parameters::Parameters;
 use super::{Fit, FitError, Trainer};
+use crate::model::encoder::Encoder;
 use crate::model::network::{Curve, Network, Output};
-use crate::model::{Body, Model};
-use train::{Course, Settings, Targets};
+use crate::model::{Answer, Body, Model};
+use train::{Course, Ground, Settings, Targets};
 
 /// More weights than this would make a model of 80 MB.
 const MAX_WEIGHTS: usize = 20_000_000;
 
+pub(super) use ahead::ask;
+
 /// Networks.
 pub(super) struct Mlp;
+
+/// What the rows of a fit say.
+enum Lessoned {
+    /// One thing only.
+    Constant(Answer),
+    /// Something to learn from.
+    Taught(Taught),
+}
+
+/// Features and targets of the training rows.
+struct Taught {
+    answer: Answer,
+    encoder: Encoder,
+    ground: Ground,
+    output: Output,
+}
 
 impl Trainer for Mlp {
     fn fit(&self, job: &Fit<'_>) -> Result<Model, FitError> {
         let settings = settings(&Parameters(job.parameters))?;
-        let lesson = Lesson::read(job)?;
-        let answer = lesson.answer();
-        if lesson.is_constant() {
-            return Ok(Model::constant(answer));
-        }
-        let (encoder, design) = encode(job, Scaling::Standard)?;
-        if design.n_columns == 0 {
-            return Ok(Model::constant(answer));
-        }
-        let (targets, output) = targets(&lesson);
-        let n_outputs = targets.n_outputs();
-        let mut n_weights = 0_usize;
-        let mut n_below = design.n_columns;
-        for n_units in settings.hidden.iter().copied().chain([n_outputs]) {
-            n_weights = n_weights.saturating_add(n_below.saturating_mul(n_units));
-            n_below = n_units;
-        }
+        let taught = match Taught::learn(job)? {
+            Lessoned::Constant(answer) => return Ok(Model::constant(answer)),
+            Lessoned::Taught(taught) => taught,
+        };
+        let Taught { answer, encoder, ground, output } = taught;
+        let units = ground.units(&settings);
+        let products = units.windows(2).map(|pair| pair[0].saturating_mul(pair[1]));
+        let n_weights = products.fold(0, usize::saturating_add);
         if n_weights > MAX_WEIGHTS {
             return Err(FitError::because(format!(
                 "the network has {n_weights} weights; it may have up to {MAX_WEIGHTS}: lower \
                  hidden_units or n_layers"
             )));
         }
-        let weights = lesson.weights.as_deref();
-        let course = Course::new(&design, &targets, weights, &settings, job.seed);
+        let course = Course { ground: &ground, settings: &settings, seed: job.seed };
         let layers = course.run(job.stop, &mut |_| ControlFlow::Continue(()))?;
-        let is_sound = layers
-            .iter()
-            .all(|layer| layer.weights.iter().chain(&layer.biases).all(|x| x.is_finite()));
-        if !is_sound {
+        let mut all = layers.iter().flat_map(|layer| layer.weights.iter().chain(&layer.biases));
+        if !all.all(|weight| weight.is_finite()) {
             let reason = "the weights grew beyond all bounds; lower learning_rate";
             return Err(FitError::because(reason));
         }
         let network = Network { layers, curve: settings.curve, output };
         Ok(Model { answer, body: Body::Network(encoder, network) })
+    }
+}
+
+impl Taught {
+    fn learn(job: &Fit<'_>) -> Result<Lessoned, FitError> {
+        let lesson = Lesson::read(job)?;
+        let answer = lesson.answer();
+        if lesson.is_constant() {
+            return Ok(Lessoned::Constant(answer));
+        }
+        let (encoder, design) = encode(job, Scaling::Standard)?;
+        if design.n_columns == 0 {
+            return Ok(Lessoned::Constant(answer));
+        }
+        let (targets, output) = targets(&lesson);
+        let ground = Ground::new(&design, targets, lesson.weights.as_deref());
+        Ok(Lessoned::Taught(Self { answer, encoder, ground, output }))
     }
 }
 

@@ -61,7 +61,7 @@ fn targets(n_rows: usize) -> [Targets; 3] {
 fn oracle(wish: &Wish<'_>) -> Vec<u64> {
     let course = wish.course;
     let layers = course.run(&Stop::default(), &mut |_| ControlFlow::Continue(())).unwrap();
-    let n_outputs = course.targets.n_outputs();
+    let n_outputs = course.ground.targets.n_outputs();
     let mut told = Vec::new();
     for unit in 0..n_outputs {
         let mut own = layers.clone();
@@ -98,16 +98,19 @@ fn check(shim: Shim, limits: &Limits, n_rows: usize, kinds: &[Settings]) {
     let (here, ahead) = (design(n_rows, 5, 0.1), design(70, 5, 0.9));
     let all = targets(n_rows);
     let weights: Vec<f64> = (0..n_rows).map(|row| 0.5 * (row % 4) as f64).collect();
-    let mut courses = Vec::new();
+    let of = |targets: &Targets| {
+        [None, Some(weights.as_slice())].map(|own| Ground::new(&here, targets.clone(), own))
+    };
+    let grounds: Vec<Ground> = all.iter().flat_map(of).collect();
+    let mut wishes = Vec::new();
     for settings in kinds {
-        for targets in &all {
-            for weights in [None, Some(weights.as_slice())] {
-                courses.push(Course::new(&here, targets, weights, settings, 17));
-            }
-        }
+        wishes.extend(
+            grounds.iter().map(|ground| Wish {
+                course: Course { ground, settings, seed: 17 },
+                ahead: &ahead,
+            }),
+        );
     }
-    let wish = |course| Wish { course, ahead: &ahead };
-    let wishes: Vec<Wish<'_>> = courses.iter().map(wish).collect();
     agrees(shim, limits, &wishes);
 }
 
@@ -132,9 +135,10 @@ fn company_and_memory_change_nothing() {
     check(tight, &Limits { n_processors: 2, ..LIMITS }, 40, &all_kinds());
     let (here, [numbers, ..]) = (design(40, 5, 0.1), targets(40));
     let settings = settings();
-    let course = Course::new(&here, &numbers, None, &settings, 1);
+    let ground = Ground::new(&here, numbers, None);
+    let course = Course { ground: &ground, settings: &settings, seed: 1 };
     let none = Machine::Shim(Shim { max_bytes: Some(100), ..Shim::default() });
-    let wishes = [Wish { course: &course, ahead: &here }];
+    let wishes = [Wish { course, ahead: &here }];
     let mut told = None;
     fit_all(&none, &LIMITS, &wishes, &mut |_, sums| {
         told = Some(sums);
@@ -142,7 +146,7 @@ fn company_and_memory_change_nothing() {
     })
     .unwrap();
     assert_eq!(told, Some(Err(Fault::OutOfMemory)));
-    let huge = Settings { hidden: vec![4_096, 4_096], ..settings };
-    let course = Course::new(&here, &numbers, None, &huge, 1);
-    assert!(!takes(&Wish { course: &course, ahead: &here }));
+    let huge = Settings { hidden: vec![4_096, 4_096], ..settings.clone() };
+    let course = Course { settings: &huge, ..course };
+    assert!(!takes(&Wish { course, ahead: &here }));
 }

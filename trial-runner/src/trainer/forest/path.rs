@@ -11,6 +11,7 @@ use super::{Forester, MAX_NODES, borrow, table, too_large};
 use crate::boost::table::{Table, Values};
 use crate::forest::{self, Grown, Watched};
 use crate::model::{Answer, Predictions};
+use crate::stop::Stop;
 use crate::trainer::gradient_boosting::MAX_TABLES;
 use crate::trainer::kin::Told;
 use crate::trainer::lesson::Lesson;
@@ -23,14 +24,34 @@ pub(super) struct Path<'a> {
     pub(super) candidates: Vec<usize>,
 }
 
-impl Path<'_> {
+/// What the candidates of a path have in common.
+pub(super) struct Family<'a> {
+    /// Trees and candidate, fewest first; those with a reason of their own are left out.
+    pub(super) wanted: Vec<(usize, usize)>,
+    /// The fit that answers for all.
+    pub(super) job: Fit<'a>,
+    pub(super) recipe: Recipe,
+}
+
+impl<'a> Path<'a> {
     pub(super) fn walk(self, told: &mut Told<'_>) {
+        let stop = self.trials.begin();
+        let Some(Family { mut wanted, job, recipe }) = self.read(&stop, told) else {
+            return;
+        };
+        let last = self.grow(&job, &recipe, &mut wanted, told);
+        for (_, index) in wanted {
+            told(index, last.as_ref());
+        }
+    }
+
+    /// None where nobody is left.
+    pub(super) fn read(&self, stop: &'a Stop, told: &mut Told<'_>) -> Option<Family<'a>> {
         let (trials, fold) = (self.trials, &self.trials.folds[self.fold]);
-        let stop = trials.begin();
         let mut wanted: Vec<(usize, usize)> = Vec::new();
-        let mut longest: Option<(Fit<'_>, Recipe)> = None;
+        let mut longest: Option<(Fit<'a>, Recipe)> = None;
         for &index in &self.candidates {
-            let job = trials.fit((index, self.fold), &stop);
+            let job = trials.fit((index, self.fold), stop);
             let read =
                 Lesson::read(&job).and_then(|lesson| Recipe::read(self.trees, &job, &lesson));
             match read {
@@ -51,14 +72,9 @@ impl Path<'_> {
                 }
             }
         }
-        let Some((job, recipe)) = longest else {
-            return;
-        };
+        let (job, recipe) = longest?;
         wanted.sort_unstable();
-        let last = self.grow(&job, &recipe, &mut wanted, told);
-        for (_, index) in wanted {
-            told(index, last.as_ref());
-        }
+        Some(Family { wanted, job, recipe })
     }
 
     /// Tells whoever wants as many trees as there are, and leaves them out of `wanted`; what the
@@ -130,7 +146,7 @@ impl Path<'_> {
 
     /// One part; but out of bag words must not be ordered by the targets of those rows that are
     /// judged by the order, so each half of the rows is judged by trees on the other half's order.
-    fn parts(&self, job: &Fit<'_>, table: &Table, lessons: &Lessons) -> Vec<Part> {
+    pub(super) fn parts(&self, job: &Fit<'_>, table: &Table, lessons: &Lessons) -> Vec<Part> {
         let fold = &self.trials.folds[self.fold];
         let has_words = table.columns.iter().any(|own| matches!(own.values, Values::Words { .. }));
         let n_parts = if fold.is_out_of_bag() && has_words { 2 } else { 1 };
@@ -152,16 +168,16 @@ impl Path<'_> {
 }
 
 /// Rows that are judged, and those that order words for it.
-struct Part {
-    order: Vec<u32>,
-    rows: Vec<u32>,
+pub(super) struct Part {
+    pub(super) order: Vec<u32>,
+    pub(super) rows: Vec<u32>,
     /// Where the rows stand among those of the fold.
-    places: Vec<usize>,
+    pub(super) places: Vec<usize>,
 }
 
 /// What the trees so far say of the rows of a fold.
 #[derive(Clone)]
-struct Sums<'a> {
+pub(super) struct Sums<'a> {
     answer: &'a Answer,
     fallback: Vec<f64>,
     n_trees: usize,
@@ -172,7 +188,7 @@ struct Sums<'a> {
 }
 
 impl<'a> Sums<'a> {
-    fn new(answer: &'a Answer, n_rows: usize) -> Self {
+    pub(super) fn new(answer: &'a Answer, n_rows: usize) -> Self {
         let fallback = answer.fallback();
         let sums = vec![0.0; n_rows * fallback.len()];
         Self { answer, fallback, n_trees: 0, sums, counts: vec![0; n_rows] }
@@ -191,6 +207,16 @@ impl<'a> Sums<'a> {
         }
     }
 
+    /// Adds what trees say of some rows, row after row.
+    pub(super) fn add_all(&mut self, sums: &[f64], n_trees: &[u32], places: &[usize]) {
+        let width = self.fallback.len();
+        for ((&place, own), &n_trees) in places.iter().zip(sums.chunks(width)).zip(n_trees) {
+            let sums = &mut self.sums[place * width..][..width];
+            sums.iter_mut().zip(own).for_each(|(sum, own)| *sum += own);
+            self.counts[place] += n_trees;
+        }
+    }
+
     /// The same with what others say of other rows.
     fn with(&self, others: Option<&Self>) -> Self {
         let mut all = self.clone();
@@ -202,7 +228,7 @@ impl<'a> Sums<'a> {
     }
 
     /// The means. A row that every tree has seen is said what the constant model says.
-    fn predictions(self) -> Predictions {
+    pub(super) fn predictions(self) -> Predictions {
         let mut raw = self.sums;
         for (row, &count) in raw.chunks_mut(self.fallback.len()).zip(&self.counts) {
             row.iter_mut().for_each(|own| *own /= f64::from(count));

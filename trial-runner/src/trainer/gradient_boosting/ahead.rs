@@ -6,9 +6,11 @@ use std::ops::ControlFlow;
 use std::sync::{Arc, OnceLock};
 
 use super::{Class, Family, predictions, table};
+use crate::boost::Job;
 use crate::boost::table::Table;
 use crate::cuda::boost::{Wish, fit_all, takes};
 use crate::cuda::machine::Fault;
+use crate::stop::Stop;
 use crate::trainer::Trials;
 use crate::trainer::ahead::{Ask, Told};
 use crate::trainer::kin::kin;
@@ -21,6 +23,8 @@ struct Sitting {
     family: Family,
     class: Class,
     table: Arc<OnceLock<Table>>,
+    /// The rows that the fold validates on, then those that say when it is enough.
+    watched: Vec<u32>,
     /// After how many trees somebody wants to know.
     marks: Vec<usize>,
 }
@@ -38,8 +42,7 @@ pub(in crate::trainer) fn ask(
         .iter()
         .filter_map(|sitting| {
             let table = sitting.table.get()?;
-            let job = sitting.class.job(table, &sitting.family.recipe.settings, stop);
-            Some(Wish { job, marks: &sitting.marks })
+            Some(Wish { job: sitting.job(table, stop), marks: &sitting.marks })
         })
         .collect();
     let mut refused = Ok(());
@@ -55,14 +58,48 @@ pub(in crate::trainer) fn ask(
 }
 
 impl Sitting {
+    fn job<'a>(&'a self, table: &'a Table, stop: &'a Stop) -> Job<'a> {
+        let job = self.class.job(table, &self.family.recipe.settings, stop);
+        Job { watched: &self.watched, ..job }
+    }
+
     fn learn(&self, scores: &[f64], told: &mut Told) {
         let Family { wanted, recipe, answer, .. } = &self.family;
-        let n_own = scores.len() / self.marks.len().max(1);
+        let n_all = scores.len() / self.marks.len().max(1);
+        let n_own = self.class.watched.len() * recipe.settings.loss.n_scores();
+        let of_mark = |mark: usize| scores[mark * n_all..][..n_all].split_at(n_own);
+        let best = self.best(|mark| of_mark(mark).1);
         for &(n_trees, candidate) in wanted {
             let mark = self.marks.partition_point(|mark| *mark < n_trees);
-            let own = &scores[mark * n_own..][..n_own];
+            let mark = best.get(mark).copied().unwrap_or(mark);
+            let (own, _) = of_mark(mark);
             told.insert((candidate, self.fold), predictions(answer, recipe.link, own));
         }
+    }
+
+    /// For each mark the best one until then, by the scores of the rows that are held out, as the
+    /// CPU's course has it; nothing where none are.
+    fn best<'a>(&self, held_out: impl Fn(usize) -> &'a [f64]) -> Vec<usize> {
+        let Some(patience) = self.family.recipe.early_stopping else {
+            return Vec::new();
+        };
+        let mut all: Vec<usize> = Vec::new();
+        if self.class.held_out.is_empty() {
+            return all;
+        }
+        let mut best = (f64::INFINITY, 0);
+        let mut is_enough = false;
+        for mark in 0..self.marks.len() {
+            if !is_enough {
+                let loss = self.class.loss(&self.family.recipe.settings, held_out(mark));
+                if loss < best.0 || mark == 0 {
+                    best = (loss, mark);
+                }
+                is_enough = mark - best.1 >= patience;
+            }
+            all.push(best.1);
+        }
+        all
     }
 }
 
@@ -85,7 +122,7 @@ fn sit(entity: usize, trials: &Trials<'_>) -> Vec<Sitting> {
 
 impl Family {
     fn sit(self, entity: usize, trials: &Trials<'_>, fold: usize) -> Option<Sitting> {
-        if self.is_constant || self.recipe.early_stopping.is_some() {
+        if self.is_constant {
             return None;
         }
         let job = trials.fit((self.longest, fold), trials.stop);
@@ -95,9 +132,22 @@ impl Family {
         class.watched.extend_from_slice(&trials.folds[fold].validate);
         let settings = &self.recipe.settings;
         let is_taken = takes(&class.job(place.get()?, settings, trials.stop));
+        let watched = class.watched.iter().chain(&class.held_out).copied().collect();
         let mut marks: Vec<usize> = self.wanted.iter().map(|(n_trees, _)| *n_trees).collect();
         marks.dedup();
-        is_taken.then_some(Sitting { entity, fold, family: self, class, table: place, marks })
+        if !class.held_out.is_empty() {
+            // Every round may be the best one.
+            marks = (1..=settings.n_estimators).collect();
+        }
+        is_taken.then_some(Sitting {
+            entity,
+            fold,
+            family: self,
+            class,
+            table: place,
+            watched,
+            marks,
+        })
     }
 }
 
@@ -110,7 +160,6 @@ mod tests {
     use crate::cuda::machine::Machine;
     use crate::cuda::shim::Shim;
     use crate::frame::{FeatureColumn, FeatureValues, Frame, Target};
-    use crate::stop::Stop;
     use crate::trainer::ahead::Ahead;
     use crate::trainer::gradient_boosting::GradientBoosting;
     use crate::trainer::searched::{configuration, folds_of};
@@ -203,7 +252,7 @@ mod tests {
         asking.unwrap();
         for (trials, told) in all.iter().zip(told) {
             let expected = answers(&GradientBoosting, trials);
-            assert_eq!(told.len(), 3 * trials.ahead().len(), "the first three are taken");
+            assert_eq!(told.len(), 4 * trials.ahead().len(), "four of them are taken");
             assert_eq!(answers(&known(told), trials), expected);
         }
         let (asking, mut told) = asked(Shim { max_bytes: Some(100), ..Shim::default() });
@@ -214,6 +263,6 @@ mod tests {
         stop.cancel();
         let (asking, told) = asked(Shim::default());
         asking.unwrap();
-        assert_eq!(told.iter().map(Told::len).max(), Some(2), "no more is told");
+        assert_eq!(told.iter().map(Told::len).max(), Some(1), "no more than the longest is told");
     }
 }

@@ -111,13 +111,13 @@ fn early_stopping_keeps_the_best_weights() {
 }
 
 /// The loss that steps go down, in double precision.
-fn loss(layers: &[Layer], course: &Course<'_>, targets: &Targets, alpha: f64) -> f64 {
-    let n = course.n_rows;
+fn loss(layers: &[Layer], ground: &Ground, alpha: f64) -> f64 {
+    let n = ground.n_rows;
     let mut penalty = 0.0;
     let mut total = 0.0;
     for row in 0..n {
         let mut values: Vec<f64> =
-            (0..course.n_features).map(|f| f64::from(course.values[f * n + row])).collect();
+            (0..ground.n_features).map(|f| f64::from(ground.values[f * n + row])).collect();
         for (index, layer) in layers.iter().enumerate() {
             let units = layer.n_units as usize;
             let sum = |unit: usize| {
@@ -129,9 +129,9 @@ fn loss(layers: &[Layer], course: &Course<'_>, targets: &Targets, alpha: f64) ->
             let is_last = index + 1 == layers.len();
             values = sums.into_iter().map(|sum| if is_last { sum } else { sum.tanh() }).collect();
         }
-        let weight = course.weights.as_ref().map_or(1.0, |own| f64::from(own[row]));
+        let weight = ground.weights.as_ref().map_or(1.0, |own| f64::from(own[row]));
         total += weight
-            * match targets {
+            * match &ground.targets {
                 Targets::Numbers(y) => (values[0] - f64::from(y[row])).powi(2) / 2.0,
                 Targets::Classes { codes, n_classes: 2 } => {
                     (1.0 + values[0].exp()).ln() - f64::from(codes[row]) * values[0]
@@ -172,7 +172,8 @@ fn a_step_goes_against_the_slope_of_the_loss() {
     };
     let mut n_told = 0;
     for targets in [numbers, classes(2), classes(3)] {
-        let course = Course::new(&design, &targets, Some(&weights), &settings, 3);
+        let ground = Ground::new(&design, targets, Some(&weights));
+        let course = Course { ground: &ground, settings: &settings, seed: 3 };
         let before = course.start();
         let mut after = Vec::new();
         course
@@ -186,7 +187,7 @@ fn a_step_goes_against_the_slope_of_the_loss() {
                 let shifted = |by: f32| {
                     let mut layers = before.clone();
                     layers[index].weights[at] += by;
-                    loss(&layers, &course, &targets, settings.alpha)
+                    loss(&layers, &ground, settings.alpha)
                 };
                 let slope = (shifted(1e-2) - shifted(-1e-2)) / 2e-2;
                 let step = f64::from(after[index].weights[at] - layer.weights[at]);

@@ -44,16 +44,23 @@ pub(crate) enum Targets {
     Classes { codes: Vec<u32>, n_classes: usize },
 }
 
-/// One training.
-pub(crate) struct Course<'a> {
-    pub(crate) settings: &'a Settings,
-    pub(crate) targets: &'a Targets,
+/// What trainings learn from, as they read it.
+#[derive(Clone, Debug)]
+pub(crate) struct Ground {
     /// Feature after feature.
     pub(crate) values: Vec<f32>,
+    pub(crate) targets: Targets,
     /// One on average; none when all rows weigh the same.
     pub(crate) weights: Option<Vec<f32>>,
     pub(crate) n_rows: usize,
     pub(crate) n_features: usize,
+}
+
+/// One training.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Course<'a> {
+    pub(crate) ground: &'a Ground,
+    pub(crate) settings: &'a Settings,
     pub(crate) seed: u64,
 }
 
@@ -101,30 +108,31 @@ impl Targets {
     }
 }
 
-impl<'a> Course<'a> {
-    pub(crate) fn new(
-        design: &Design,
-        targets: &'a Targets,
-        weights: Option<&[f64]>,
-        settings: &'a Settings,
-        seed: u64,
-    ) -> Self {
+impl Ground {
+    pub(crate) fn new(design: &Design, targets: Targets, weights: Option<&[f64]>) -> Self {
         let n_rows = design.n_rows;
         let weights = weights.map(|weights| {
             let total: f64 = weights.iter().sum();
             weights.iter().map(|weight| (weight / total * n_rows as f64) as f32).collect()
         });
         Self {
-            settings,
-            targets,
             values: design.values.iter().map(|value| *value as f32).collect(),
+            targets,
             weights,
             n_rows,
             n_features: design.n_columns,
-            seed,
         }
     }
 
+    /// Units of the features and of each layer.
+    pub(crate) fn units(&self, settings: &Settings) -> Vec<usize> {
+        let hidden = settings.hidden.iter().copied();
+        let all = [self.n_features].into_iter().chain(hidden);
+        all.chain([self.targets.n_outputs()]).collect()
+    }
+}
+
+impl Course<'_> {
     /// Trains, and has `hear` see the layers after every epoch until it says enough.
     pub(crate) fn run(
         &self,
@@ -176,11 +184,12 @@ impl<'a> Course<'a> {
     /// The rows to learn from, and those that say when it is enough.
     pub(crate) fn parts(&self) -> (Vec<u32>, Vec<u32>) {
         let n_held = match self.settings.early_stopping {
-            Some(_) => self.n_rows / HELD_BACK,
+            Some(_) => self.ground.n_rows / HELD_BACK,
             None => 0,
         };
-        let shuffle = Shuffle::new(self.n_rows, mix(&[self.seed, 2]));
-        let all = (0..self.n_rows as u32).map(|row| (row, shuffle.at(row as usize) < n_held));
+        let shuffle = Shuffle::new(self.ground.n_rows, mix(&[self.seed, 2]));
+        let all =
+            (0..self.ground.n_rows as u32).map(|row| (row, shuffle.at(row as usize) < n_held));
         let (held, train): (Vec<_>, Vec<_>) = all.partition(|(_, is_held)| *is_held);
         let rows = |own: Vec<(u32, bool)>| own.into_iter().map(|(row, _)| row).collect();
         (rows(train), rows(held))
@@ -189,10 +198,9 @@ impl<'a> Course<'a> {
     /// Weights drawn evenly between bounds that keep sums as large as what they sum (Glorot and
     /// Bengio, 2010).
     pub(crate) fn start(&self) -> Vec<Layer> {
-        let mut n_below = self.n_features;
         let mut layers = Vec::new();
-        let hidden = self.settings.hidden.iter().copied();
-        for (index, n_units) in hidden.chain([self.targets.n_outputs()]).enumerate() {
+        for (index, pair) in self.ground.units(self.settings).windows(2).enumerate() {
+            let (n_below, n_units) = (pair[0], pair[1]);
             let bound = (6.0 / (n_below + n_units) as f64).sqrt();
             let weight = |place: usize| {
                 let drawn = mix(&[self.seed, index as u64, place as u64, 3]) >> 11;
@@ -205,7 +213,6 @@ impl<'a> Course<'a> {
                 weights: (0..n_below * n_units).map(weight).collect(),
                 biases: vec![0.0; n_units],
             });
-            n_below = n_units;
         }
         layers
     }
@@ -218,9 +225,9 @@ impl<'a> Course<'a> {
         batch.values.resize(self.settings.hidden.len() + 2, Vec::new());
         let features = &mut batch.values[0];
         features.clear();
-        features.resize(self.n_features * batch.n, 0.0);
+        features.resize(self.ground.n_features * batch.n, 0.0);
         let columns = features.chunks_exact_mut(batch.n.max(1));
-        for (own, column) in columns.zip(self.values.chunks_exact(self.n_rows)) {
+        for (own, column) in columns.zip(self.ground.values.chunks_exact(self.ground.n_rows)) {
             own.iter_mut().zip(&batch.rows).for_each(|(own, row)| *own = column[*row as usize]);
         }
     }
@@ -246,8 +253,8 @@ impl<'a> Course<'a> {
         let mut scores = vec![0.0; sums.len() / n.max(1)];
         for (place, &row) in batch.rows.iter().enumerate() {
             let row = row as usize;
-            let weight = self.weights.as_ref().map_or(1.0, |weights| weights[row]);
-            match self.targets {
+            let weight = self.ground.weights.as_ref().map_or(1.0, |weights| weights[row]);
+            match &self.ground.targets {
                 Targets::Numbers(numbers) => slopes[place] = weight * (sums[place] - numbers[row]),
                 Targets::Classes { codes, n_classes: 2 } => {
                     let share = sigmoid(f64::from(sums[place])) as f32;
@@ -304,7 +311,7 @@ impl<'a> Course<'a> {
             self.slope(batch);
             for slopes in batch.slopes.chunks_exact(batch.n) {
                 for (slope, &row) in slopes.iter().zip(rows) {
-                    let weight = self.weights.as_ref().map_or(1.0, |own| own[row as usize]);
+                    let weight = self.ground.weights.as_ref().map_or(1.0, |own| own[row as usize]);
                     if weight > 0.0 {
                         missed += f64::from(*slope) * f64::from(*slope) / f64::from(weight);
                     }
