@@ -414,9 +414,10 @@ fn ten_thousand_words_do_no_harm() {
         let frame =
             Frame { columns: columns.into(), target, weights: None, timeline: None, n_rows };
         let (validate, train) = (0..n_rows as u32).partition(|row| row % 4 == 0);
-        let few = ("n_estimators".to_owned(), Setting::Value(Value::Int(3)));
-        let has_trees = learner.parameter("n_estimators").is_some();
-        let parameters = Configuration(Vec::from_iter(has_trees.then_some(few)));
+        let rounds = if learner == Learner::Mlp { "max_iter" } else { "n_estimators" };
+        let few = (rounds.to_owned(), Setting::Value(Value::Int(3)));
+        let has_rounds = learner.parameter(rounds).is_some();
+        let parameters = Configuration(Vec::from_iter(has_rounds.then_some(few)));
         let found = heard(learner, &frame, &[Fold { train, validate }], &[parameters], 0);
         assert!(found.iter().all(|(_, answer)| answer.is_ok()), "{learner:?}: {found:?}");
     }
