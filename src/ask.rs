@@ -4,8 +4,8 @@ use std::fs::File;
 use std::io::{BufWriter, ErrorKind, Write};
 use std::path::Path;
 
-use fleetfit_scheduler::disk::plain;
 use fleetfit_scheduler::query::{self, StatusView};
+use fleetfit_search_spaces::disk::plain;
 use serde_json::{Value as Json, json};
 
 use crate::cli::{BestArgs, Format, Output, ServerArgs, StudyArgs, TrialsArgs};

@@ -14,8 +14,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use fleetfit_scheduler::api::Backup;
-use fleetfit_scheduler::disk::plain;
 use fleetfit_scheduler::journal::Journal;
+use fleetfit_search_spaces::disk::plain;
 use serde_json::json;
 
 use self::archive::{Closing, Reading};

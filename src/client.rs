@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use fleetfit_scheduler::api::{Page, Refusal};
-use fleetfit_scheduler::disk::plain;
 use fleetfit_search_spaces::Problems;
+use fleetfit_search_spaces::disk::plain;
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Body, Bytes, Incoming};
 use hyper::client::conn::http1;

@@ -6,8 +6,8 @@
 use std::io::{BufWriter, ErrorKind, Write};
 use std::path::{Component, Path, PathBuf};
 
-use fleetfit_scheduler::disk::plain;
 use fleetfit_scheduler::query::TrialRow;
+use fleetfit_search_spaces::disk::plain;
 use serde_json::json;
 
 use crate::cli::{ExportArgs, Format, ServerArgs};

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use fleetfit_scheduler::disk;
+use fleetfit_search_spaces::disk;
 use fleetfit_search_spaces::{Problem, Problems};
 use thiserror::Error;
 

@@ -3,9 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use fleetfit_scheduler::disk::plain;
 use fleetfit_scheduler::journal::{Journal, NewStudy, StudyRecord};
 use fleetfit_scheduler::warm;
+use fleetfit_search_spaces::disk::plain;
 use fleetfit_search_spaces::{Configuration, EntityKey, Study, Work};
 use fleetfit_trial_runner::dataset::Dataset;
 use fleetfit_trial_runner::runner::{Keeping, StudyWork};

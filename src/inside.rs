@@ -3,9 +3,9 @@
 use std::sync::mpsc;
 use std::time::Duration;
 
-use fleetfit_scheduler::disk::plain;
 use fleetfit_scheduler::engine::{Capacity, Engine, Note, Outlets};
 use fleetfit_scheduler::journal::Journal;
+use fleetfit_search_spaces::disk::plain;
 use fleetfit_trial_runner::devices::{Asked, Choice, Device};
 use fleetfit_trial_runner::runner::{Allowance, Provide, Runner};
 

@@ -5,7 +5,7 @@ use std::io::{self, Seek};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use fleetfit_scheduler::disk::plain;
+use fleetfit_search_spaces::disk::plain;
 
 use crate::failure::Failure;
 

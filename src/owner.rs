@@ -8,9 +8,9 @@ use std::sync::mpsc::{self, Receiver};
 use std::time::Duration;
 
 use fleetfit_scheduler::api::{Api, Guard, Service, ServiceInfo};
-use fleetfit_scheduler::disk::plain;
 use fleetfit_scheduler::engine::EngineHandle;
 use fleetfit_scheduler::journal::Journal;
+use fleetfit_search_spaces::disk::plain;
 use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::{oneshot, watch};
 

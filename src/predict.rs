@@ -4,8 +4,8 @@ use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::Path;
 
-use fleetfit_scheduler::disk::plain;
 use fleetfit_scheduler::query::ModelView;
+use fleetfit_search_spaces::disk::plain;
 use fleetfit_search_spaces::wire::ModelAddress;
 use fleetfit_search_spaces::{DataSource, EntityKey, Place, Problem, Value};
 use fleetfit_trial_runner::dataset::{DataError, KeyKind, Prediction};

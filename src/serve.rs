@@ -8,10 +8,10 @@ use std::time::{Duration, Instant};
 use fleetfit_scheduler::api::{self, Api, Component, Doors, Guard, RunnerView};
 use fleetfit_scheduler::blobs::Blobs;
 use fleetfit_scheduler::bus::{self, Bus, BusHandle, BusOptions};
-use fleetfit_scheduler::disk::plain;
 use fleetfit_scheduler::engine::{Capacity, Engine, EngineHandle, Note};
 use fleetfit_scheduler::journal::Journal;
 use fleetfit_scheduler::schedule::{Schedules, StoredSchedule, Ticker, Timestamp};
+use fleetfit_search_spaces::disk::plain;
 use fleetfit_trial_runner::devices::Device;
 use fleetfit_trial_runner::runner::{Lacking, Runner};
 

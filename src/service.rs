@@ -13,11 +13,11 @@ use std::time::Duration;
 
 use fleetfit_scheduler::api::{Accepted, Refused, Submitted, Why};
 use fleetfit_scheduler::blobs::{Blobs, MIN_AGE};
-use fleetfit_scheduler::disk;
 use fleetfit_scheduler::engine::{EngineHandle, Note, OpenStudy};
 use fleetfit_scheduler::journal::{Journal, Status, StudyId, StudyRecord};
 use fleetfit_scheduler::query;
 use fleetfit_scheduler::schedule::{StoredJob, StoredSchedule, Timestamp};
+use fleetfit_search_spaces::disk;
 use fleetfit_search_spaces::material::MAX_BYTES;
 use fleetfit_search_spaces::wire::Assignment;
 use fleetfit_search_spaces::{Manifest, Problem, Problems};

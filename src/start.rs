@@ -3,10 +3,10 @@
 use std::io::Read;
 use std::path::Path;
 
-use fleetfit_scheduler::disk::plain;
 use fleetfit_scheduler::journal::Journal;
 use fleetfit_scheduler::warm::{self, Fault, MAX_FILE_BYTES, Sources, Start};
 use fleetfit_search_spaces::data::local_path;
+use fleetfit_search_spaces::disk::plain;
 use fleetfit_search_spaces::{Notice, Origin, Problem, Problems, Study};
 
 use crate::failure::Failure;

@@ -5,7 +5,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use fleetfit_scheduler::disk::plain;
+use fleetfit_search_spaces::disk::plain;
 use fleetfit_search_spaces::material::Manifest;
 use fleetfit_search_spaces::{Job, Judgement, Notice, Place, Problem, Problems, Study, Work, yaml};
 use fleetfit_trial_runner::material::{self, MaterialError};

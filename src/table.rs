@@ -147,8 +147,9 @@ impl<'a> ParquetTable<'a> {
     pub(crate) fn begin(file: &File, name: &str, columns: &'a Columns) -> Result<Self, Failure> {
         let name = name.to_owned();
         let refuse = |why: String| Failure::Unavailable(format!("{name} cannot be written: {why}"));
-        let file =
-            file.try_clone().map_err(|error| refuse(fleetfit_scheduler::disk::plain(&error)))?;
+        let file = file
+            .try_clone()
+            .map_err(|error| refuse(fleetfit_search_spaces::disk::plain(&error)))?;
         let schema = schema(columns).map_err(|error| refuse(error.to_string()))?;
         let properties = WriterProperties::builder().set_compression(Compression::SNAPPY).build();
         let writer = SerializedFileWriter::new(file, Arc::new(schema), Arc::new(properties))

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use fleetfit_scheduler::disk::plain;
+use fleetfit_search_spaces::disk::plain;
 
 use crate::failure::Failure;
 

@@ -18,10 +18,9 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
+use fleetfit_search_spaces::disk::plain;
 use fleetfit_search_spaces::material::is_digest;
 use fleetfit_search_spaces::wire::join::{Answer, BlobPiece, BlobRequest};
-
-use crate::disk::plain;
 
 /// The largest blob, in bytes.
 pub const MAX_BLOB_BYTES: u64 = 256 << 30;

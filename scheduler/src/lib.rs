@@ -12,7 +12,6 @@ pub mod stopper;
 
 pub mod backup;
 pub mod blobs;
-pub mod disk;
 pub mod journal;
 pub mod query;
 pub mod uploads;

@@ -14,12 +14,11 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
+use fleetfit_search_spaces::disk::plain;
 use fleetfit_search_spaces::wire::join::{ANEW, Answer, Upload};
 
 use claim::Claim;
 use left::Left;
-
-use crate::disk::plain;
 
 /// The largest log: as much as is kept of it where it is written, with room for what is said about
 /// the rest.

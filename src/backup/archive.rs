@@ -12,7 +12,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path, PathBuf};
 use std::rc::Rc;
 
-use fleetfit_scheduler::disk::plain;
+use fleetfit_search_spaces::disk::plain;
 use serde::{Deserialize, Serialize};
 use tar::{Entries, Entry, EntryType};
 

@@ -7,8 +7,8 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsE
 use std::path::{Path, PathBuf};
 
 use fleetfit_scheduler::backup::{self, BackupError};
-use fleetfit_scheduler::disk::plain;
 use fleetfit_scheduler::journal::{DamagedStudy, Journal};
+use fleetfit_search_spaces::disk::plain;
 
 use super::archive::{ArchiveError, BLOBS, Reading, SERVICE_ID, STUDIES, What};
 use crate::failure::Failure;

@@ -6,7 +6,7 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use fleetfit_scheduler::api::{Kept, MAX_ASKED, Missing, Wanted};
-use fleetfit_scheduler::disk::plain;
+use fleetfit_search_spaces::disk::plain;
 use http_body_util::channel::{Channel, Sender};
 use hyper::Method;
 use hyper::body::Bytes;

@@ -183,7 +183,7 @@ pub(crate) fn id(home: &Path) -> Result<String, Failure> {
         Failure::Unavailable(format!(
             "{}: {}",
             path.display(),
-            fleetfit_scheduler::disk::plain(&error)
+            fleetfit_search_spaces::disk::plain(&error)
         ))
     };
     match std::fs::read_to_string(&path) {

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
-use crate::disk::plain;
+use fleetfit_search_spaces::disk::plain;
 
 /// What can go wrong between the scheduler and its disk.
 #[derive(Debug, thiserror::Error)]

@@ -216,7 +216,7 @@ pub(super) struct Rows<'a> {
     style: Option<(&'static str, &'static str)>,
     /// Where the values of the study's metrics stand, in their order.
     values: Vec<Option<Column>>,
-    /// How many values a trial of Optuna's has.
+    /// How many values a trial has, as Optuna and fleetfit write several.
     n_values: usize,
     /// The names of scikit-learn's scores.
     scores: BTreeSet<String>,
@@ -365,7 +365,7 @@ impl<'a> Rows<'a> {
         Some(own.replace('/', "."))
     }
 
-    /// What is taken of several objectives of Optuna's.
+    /// What is taken of several values of a trial: Optuna's objectives, or metrics by their names.
     fn objectives(&self) -> Option<String> {
         let taken: Vec<&str> =
             self.values.iter().flatten().map(|column| column.name.as_str()).collect();
@@ -382,10 +382,13 @@ impl<'a> Rows<'a> {
             }
             (_, true) => Some(format!("the first of its {n} objectives is what counts")),
             (_, false) if k == n => {
-                Some(format!("its {n} objectives are taken for those called like them"))
+                Some(format!("its {n} metrics are taken for those called like them"))
             }
             (_, false) => {
-                Some(format!("of its {n} objectives {} is what counts", taken.join(", ")))
+                let names = taken.iter().map(|name| name.get("values_".len()..).unwrap_or(name));
+                let names: Vec<&str> = names.collect();
+                let (list, are) = (names.join(" and "), if k == 1 { "is" } else { "are" });
+                Some(format!("of its {n} metrics {list} {are} what counts"))
             }
         }
     }

@@ -149,8 +149,8 @@ fn what_counts_of_several_objectives_is_said() {
     check(json, two, r#"{"x":2"#, &said);
     // With names that Optuna was told.
     let named = "values_gain,values_loss,params_x,state\n1,3,1,COMPLETE\n1,1,2,COMPLETE\n";
-    check(named, LOSS, r#"{"x":2"#, &["of its 2 objectives values_loss is what counts"]);
-    check(named, two, r#"{"x":2"#, &["its 2 objectives are taken for those called like them"]);
+    check(named, LOSS, r#"{"x":2"#, &["of its 2 metrics loss is what counts"]);
+    check(named, two, r#"{"x":2"#, &["its 2 metrics are taken for those called like them"]);
     let three = csv.replace("values_1,", "values_1,values_2,").replace(",1,COM", ",0,1,COM");
     let three = three.replace(",2,COM", ",0,2,COM");
     let says = ["the first 2 of its 3 objectives are taken for this study's"];
