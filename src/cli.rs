@@ -128,6 +128,7 @@ Examples:
 Examples:
   fleetfit insight store-demand                    over all entities
   fleetfit insight store-demand --entity 17
+  fleetfit insight store-demand --objective seconds    of several objectives
   fleetfit insight store-demand --output json | jq .parameters")]
     Insight(InsightArgs),
     /// Predict with the models of a study, one row for each row of the file, in its order.
@@ -517,6 +518,9 @@ pub(crate) struct InsightArgs {
     /// One entity's trials: 17, or store=17,brand=3.
     #[arg(long, value_name = "KEY", allow_hyphen_values = true)]
     pub(crate) entity: Option<String>,
+    /// Of several objectives, the one with this metric [default: the first].
+    #[arg(long, value_name = "METRIC")]
+    pub(crate) objective: Option<String>,
     /// Whom to ask.
     #[command(flatten)]
     pub(crate) server: ServerArgs,

@@ -3,7 +3,8 @@
 use std::path::Path;
 
 use fleetfit_scheduler::query::{
-    ConvergenceView, DependenceView, DuplicatesView, InsightScale, InsightView, ParameterView, When,
+    ConvergenceView, DependenceView, DuplicatesView, InsightOf, InsightScale, InsightView,
+    ParameterView, When,
 };
 use fleetfit_search_spaces::Value;
 
@@ -25,8 +26,8 @@ const MOST_IMPROVEMENTS: usize = 8;
 
 /// Prints what a study's trials tell.
 pub(crate) fn insight(home: &Path, args: &InsightArgs, printer: &Printer) -> Result<i32, Failure> {
-    let entity = args.entity.as_deref();
-    let view = Source::ask(home, &args.server, |source| source.insight(&args.study, entity))?;
+    let of = InsightOf { entity: args.entity.as_deref(), objective: args.objective.as_deref() };
+    let view = Source::ask(home, &args.server, |source| source.insight(&args.study, of))?;
     if printer.is_json() {
         printer.json(&view)?;
         return Ok(exit::DONE);

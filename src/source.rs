@@ -8,7 +8,8 @@ use fleetfit_scheduler::api;
 use fleetfit_scheduler::engine::EngineError;
 use fleetfit_scheduler::journal::{Journal, JournalError, StudyRecord};
 use fleetfit_scheduler::query::{
-    self, BestView, InsightView, ModelView, QueryError, StatusView, TrialFilter, TrialRow,
+    self, BestView, InsightOf, InsightView, ModelView, QueryError, StatusView, TrialFilter,
+    TrialRow,
 };
 
 use crate::cli::ServerArgs;
@@ -171,18 +172,17 @@ impl Source {
         }
     }
 
-    /// What a study's trials tell: of one entity, or over all.
-    pub(crate) fn insight(
-        &self,
-        study: &str,
-        entity: Option<&str>,
-    ) -> Result<InsightView, Failure> {
+    /// What a study's trials tell.
+    pub(crate) fn insight(&self, study: &str, of: InsightOf<'_>) -> Result<InsightView, Failure> {
         match self {
-            Self::Directory(journal, _) => Ok(query::insight(journal, study, entity)?),
+            Self::Directory(journal, _) => Ok(query::insight(journal, study, of)?),
             Self::Service(client) => {
-                let entity =
-                    entity.map(|key| format!("?entity={}", escape(key))).unwrap_or_default();
-                client.get(&format!("/studies/{}/insight{entity}", escape(study)))
+                let words = [("entity", of.entity), ("objective", of.objective)];
+                let word =
+                    |(name, word): (&str, Option<&str>)| Some(format!("{name}={}", escape(word?)));
+                let asked: Vec<String> = words.into_iter().filter_map(word).collect();
+                let asked = asked.join("&");
+                client.get(&format!("/studies/{}/insight?{asked}", escape(study)))
             }
         }
     }

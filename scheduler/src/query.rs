@@ -28,7 +28,8 @@ use crate::journal::{Journal, JournalError, Status, StudyRecord, Summary};
 pub use self::entities::{EntityOrder, EntityView, Tallies, entities_page};
 pub use self::insight::{
     ConfigurationCounts, ConvergenceView, DependenceView, DuplicatesView, ImprovementView,
-    InsightScale, InsightView, InteractionView, ParameterView, PlaneView, PointView, When, insight,
+    InsightOf, InsightScale, InsightView, InteractionView, ParameterView, PlaneView, PointView,
+    When, insight,
 };
 pub use self::trials::{
     Ended, Rows, TrialFilter, beginning, ended, is_within, news, trials, trials_page,
@@ -254,6 +255,16 @@ pub enum QueryError {
         entity: Option<EntityKey>,
         /// Why its fit failed, if it did.
         reason: Option<String>,
+    },
+    /// The study has no such objective.
+    #[error("{study} has no objective {name}; its objectives: {known}")]
+    UnknownObjective {
+        /// The study.
+        study: String,
+        /// What was asked for.
+        name: String,
+        /// What it has.
+        known: String,
     },
     /// The study has one model and no entities.
     #[error("{study} has no partition columns, so there is no entity to ask for")]

@@ -166,6 +166,7 @@ impl From<QueryError> for Refused {
             QueryError::NoModel { .. } => Why::UnknownModel,
             QueryError::EntityForm { .. }
             | QueryError::EntityColumns { .. }
+            | QueryError::UnknownObjective { .. }
             | QueryError::NoPartitions { .. }
             | QueryError::UnknownCursor { .. } => Why::BadRequest,
             QueryError::Job(_) | QueryError::Journal(_) => Why::Unavailable,

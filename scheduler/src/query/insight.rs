@@ -8,7 +8,7 @@
 mod names;
 mod reading;
 
-use fleetfit_search_spaces::{EntityKey, Goal, Value};
+use fleetfit_search_spaces::{EntityKey, Goal, Measure, Objective, Value};
 use serde::{Deserialize, Serialize};
 
 use self::names::Names;
@@ -189,31 +189,77 @@ pub struct DuplicatesView {
     pub avoided: Option<f64>,
 }
 
-/// What the trials of a study tell: of one entity as the user wrote it, or over all.
+/// Of what insight is asked for, as users write it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct InsightOf<'a> {
+    /// One entity; none means over all.
+    pub entity: Option<&'a str>,
+    /// The metric of one objective; none means the first.
+    pub objective: Option<&'a str>,
+}
+
+/// What the trials of a study tell.
 pub fn insight(
     journal: &Journal,
     name: &str,
-    entity: Option<&str>,
+    of: InsightOf<'_>,
 ) -> Result<InsightView, QueryError> {
     let asked = Asked::new(journal, find(journal, name)?)?;
-    let index = entity.map(|text| entity::index(journal, &asked.record, text)).transpose()?;
+    let index = of.entity.map(|text| entity::index(journal, &asked.record, text)).transpose()?;
     let key = index.map(|index| asked.key(index)).transpose()?.flatten();
-    let reading = Reading::of(&asked, index)?;
+    let objective = objective(&asked, of.objective)?;
+    let mut reading = Reading::of(&asked, index, objective)?;
+    if asked.aims.are_several() && of.objective.is_none() {
+        reading.notices.insert(0, on_others(&asked));
+    }
     let insight = Insight::new(&reading.tried, SEED);
-    Ok(Telling { asked: &asked, names: Names::new(&asked.study.space), reading }
-        .view(key, &insight))
+    let names = Names::new(&asked.study.space);
+    Ok(Telling { asked: &asked, objective, names, reading }.view(key, &insight))
+}
+
+/// The place of an objective by its metric, or by a short name of that.
+fn objective(asked: &Asked, name: Option<&str>) -> Result<usize, QueryError> {
+    let Some(name) = name else { return Ok(0) };
+    let metrics = || asked.aims.objectives.iter().map(|objective| objective.metric.as_str());
+    let long = Measure::named(name).map(Measure::name);
+    let place = metrics().position(|metric| metric == name);
+    place.or_else(|| metrics().position(|metric| Some(metric) == long)).ok_or_else(|| {
+        QueryError::UnknownObjective {
+            study: asked.record.head.name.clone(),
+            name: name.to_owned(),
+            known: metrics().collect::<Vec<_>>().join(", "),
+        }
+    })
+}
+
+/// That there are more objectives than the one that is told of.
+fn on_others(asked: &Asked) -> String {
+    let mut metrics = asked.aims.objectives.iter().map(|objective| objective.metric.as_str());
+    let first = metrics.next().unwrap_or_default();
+    let others: Vec<&str> = metrics.collect();
+    format!(
+        "the study has several objectives; what follows is of {first}, unless the objective {} is \
+         asked for",
+        others.join(" or ")
+    )
 }
 
 /// Everything that an answer is made of.
 struct Telling<'a> {
     asked: &'a Asked,
+    /// The place of the objective that is told of.
+    objective: usize,
     names: Names,
     reading: Reading,
 }
 
 impl Telling<'_> {
+    fn objective(&self) -> &Objective {
+        &self.asked.aims.objectives[self.objective]
+    }
+
     fn view(self, entity: Option<EntityKey>, insight: &Insight) -> InsightView {
-        let objective = &self.asked.study.objective;
+        let objective = self.objective();
         let fanova = insight.fanova.as_ref();
         let order = self.order(insight);
         let curves = fanova.map(|fanova| fanova.curves.as_slice()).unwrap_or_default();
@@ -323,7 +369,7 @@ impl Telling<'_> {
 
     /// A loss as users see it.
     fn value(&self, loss: f64) -> f64 {
-        match (self.reading.scale, self.asked.study.objective.goal) {
+        match (self.reading.scale, self.objective().goal) {
             (InsightScale::Metric, Goal::Maximize) => -loss,
             (InsightScale::Metric, Goal::Minimize) | (InsightScale::Relative, _) => loss,
         }

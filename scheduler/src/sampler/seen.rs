@@ -1,12 +1,16 @@
 //! Which points of a space have been proposed, where they can come twice, and a way to the others.
 //!
-//! A rounded normal distribution has no last value, but few that are ever drawn: of spaces of these,
-//! points are told apart, and what many draws do not find counts as used up.
+//! Normal distributions are cut far out, so that rounded ones have a last value, too: where all axes
+//! are rounded, or finite, a space is used up when each of its points has come (`reach`).
+
+mod reach;
 
 use std::collections::BTreeSet;
 
 use fleetfit_search_spaces::seed::{mix, of_text};
-use fleetfit_search_spaces::{Configuration, Domain, SearchSpace, Setting, Value};
+use fleetfit_search_spaces::{Configuration, SearchSpace, Setting, Value};
+
+use self::reach::Reach;
 
 /// Spaces of up to this many points have a bit for each: 32 MiB, which the system lends only as they
 /// are touched.
@@ -22,6 +26,8 @@ const MAX_WALK: u128 = 4 * MAX_REMEMBERED as u128;
 /// The proposed points of a space.
 pub(super) struct Seen {
     size: Option<u128>,
+    /// Where some axes are rounded normals.
+    reach: Option<Reach>,
     points: Points,
 }
 
@@ -36,18 +42,24 @@ enum Points {
 
 impl Seen {
     pub(super) fn new(space: &SearchSpace) -> Self {
-        let size = space.cardinality();
+        let (mut size, mut reach) = (space.cardinality(), None);
+        if size.is_none() {
+            reach = Reach::of(space);
+            size = reach.as_ref().and_then(|reach| reach.space.cardinality());
+        }
         let points = match size {
-            None if space.axes().iter().all(|axis| is_countable(&axis.domain)) => {
-                Points::Fingerprints(BTreeSet::new())
-            }
             None => Points::Endless,
             Some(size) if size <= MAX_BITS => {
                 Points::Bits { words: vec![0; size.div_ceil(64) as usize], n: 0 }
             }
             Some(_) => Points::Fingerprints(BTreeSet::new()),
         };
-        Self { size, points }
+        Self { size, reach: reach.filter(|_| size.is_some()), points }
+    }
+
+    /// The space as its points are counted.
+    fn counted<'a>(&'a self, space: &'a SearchSpace) -> &'a SearchSpace {
+        self.reach.as_ref().map_or(space, |reach| &reach.space)
     }
 
     /// Whether points have to be told apart at all.
@@ -66,6 +78,9 @@ impl Seen {
     }
 
     pub(super) fn insert(&mut self, space: &SearchSpace, configuration: &Configuration) {
+        let space = self.reach.as_ref().map_or(space, |reach| &reach.space);
+        // What somebody else proposed may lie beyond reach, and does not count.
+        let is_beyond = self.reach.is_some() && space.grid_index(configuration).is_none();
         match &mut self.points {
             Points::Endless => {}
             Points::Bits { words, n } => {
@@ -77,7 +92,7 @@ impl Seen {
                 }
             }
             Points::Fingerprints(seen) => {
-                if seen.len() < MAX_REMEMBERED {
+                if seen.len() < MAX_REMEMBERED && !is_beyond {
                     seen.insert(fingerprint(configuration));
                 }
             }
@@ -87,15 +102,21 @@ impl Seen {
     pub(super) fn contains(&self, space: &SearchSpace, configuration: &Configuration) -> bool {
         match &self.points {
             Points::Endless => false,
-            Points::Bits { words, .. } => bit(space, configuration)
+            Points::Bits { words, .. } => bit(self.counted(space), configuration)
                 .is_some_and(|(word, bit)| words.get(word).is_some_and(|word| word & bit != 0)),
             Points::Fingerprints(seen) => seen.contains(&fingerprint(configuration)),
         }
     }
 
-    /// The first free point of a grid walk that starts at a drawn place.
+    /// The first free point of a grid walk that starts at a drawn place; one nearer to the middle of
+    /// rounded normals where a few draws find it.
     pub(super) fn first_free(&self, space: &SearchSpace, draw: u64) -> Option<Configuration> {
         let size = self.size.filter(|&size| size > 0)?;
+        let mut draws = self.reach.iter().flat_map(|reach| reach.draws(draw));
+        if let Some(free) = draws.find(|drawn| !self.contains(space, drawn)) {
+            return Some(free);
+        }
+        let space = self.counted(space);
         let start = u128::from(draw) % size;
         let n_looked_at = match self.points {
             Points::Fingerprints(_) => size.min(MAX_WALK),
@@ -126,15 +147,6 @@ impl Seen {
     }
 }
 
-/// Whether two draws may be the same; what a choice holds has axes of its own.
-fn is_countable(domain: &Domain) -> bool {
-    match domain {
-        Domain::Choice(_) => true,
-        Domain::Normal { q, .. } | Domain::LogNormal { q, .. } => q.is_some(),
-        domain => domain.cardinality().is_some(),
-    }
-}
-
 /// Where the bit of a point is: its word, and itself.
 fn bit(space: &SearchSpace, configuration: &Configuration) -> Option<(usize, u64)> {
     let index = space.grid_index(configuration)?;
@@ -158,7 +170,7 @@ pub(super) fn fingerprint(configuration: &Configuration) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use fleetfit_search_spaces::{Domain, Parameter};
+    use fleetfit_search_spaces::{Alternative, Choice, Domain, Parameter};
 
     use super::*;
 
@@ -195,5 +207,43 @@ mod tests {
         assert!(!seen.is_exhausted());
         let last = seen.first_free(&space, 3);
         assert_eq!(last, Some(space.grid_point(1_199_999)));
+    }
+
+    #[test]
+    fn tails_are_used_up_before_the_space_is() {
+        let normal = Domain::Normal { mu: 0.0, sigma: 2.0, q: Some(0.5) };
+        let log = Domain::LogNormal { mu: 0.0, sigma: 1.0, q: Some(1.0), base: 2.0 };
+        let nested = SearchSpace { parameters: vec![Parameter { name: "n".into(), domain: log }] };
+        let word = Alternative::Value(Value::Text("none".into()));
+        let choice = Domain::Choice(Choice::new(vec![Alternative::Space(nested), word]));
+        let parameters = [("x", normal), ("c", choice)];
+        let parameters =
+            parameters.map(|(name, domain)| Parameter { name: name.into(), domain }).to_vec();
+        let space = SearchSpace { parameters };
+        let mut seen = Seen::new(&space);
+        // Halves up to 6.36 deviations of 2, and whole numbers up to 2 to the power of 6.36.
+        let n_points = 51 * (83 + 1);
+        let far = Configuration(vec![
+            ("x".into(), Setting::Value(Value::Float(100.0))),
+            ("c".into(), Setting::Value(Value::Text("none".into()))),
+        ]);
+        assert!(space.contains(&far));
+        seen.insert(&space, &far);
+        let mut numbers = Vec::new();
+        for n in 0..n_points {
+            assert!(!seen.is_exhausted(), "after {n}");
+            let point = seen.first_free(&space, mix(&[n])).unwrap();
+            assert!(space.contains(&point) && !seen.contains(&space, &point));
+            seen.insert(&space, &point);
+            if let Some((_, Setting::Nested(nested))) = point.0.last()
+                && let Some((_, Setting::Value(value))) = nested.0.first()
+            {
+                numbers.push(value.as_f64().unwrap());
+            }
+        }
+        assert!(seen.is_exhausted());
+        assert_eq!(seen.first_free(&space, 5), None);
+        let mean = |of: &[f64]| of.iter().sum::<f64>() / of.len() as f64;
+        assert!(mean(&numbers[..200]) < 0.7 * mean(&numbers));
     }
 }

@@ -111,6 +111,7 @@ fn answers_have_the_forms_that_are_described() {
     get("/api/v1/studies/{study}/best", "/api/v1/studies/stores/best?entity=2");
     get("/api/v1/studies/{study}/best", "/api/v1/studies/stores/best?top=x");
     get("/api/v1/studies/{study}/insight", "/api/v1/studies/stores/insight?entity=2");
+    get("/api/v1/studies/{study}/insight", "/api/v1/studies/stores/insight?objective=none");
 }
 
 #[test]

@@ -324,7 +324,10 @@ fn results() -> Vec<Operation> {
             )
         },
         Operation {
-            parameters: of_study(vec![entity()]),
+            parameters: of_study(vec![
+                entity(),
+                query("objective", "The metric of one of several objectives.", text()),
+            ]),
             ..get(
                 "/api/v1/studies/{study}/insight",
                 "get_insight",

@@ -45,6 +45,8 @@ struct Reader<'a> {
     asked: &'a Asked,
     aims: Aims,
     entity: Option<u32>,
+    /// The place of the objective whose losses count.
+    objective: usize,
     n_entities: u32,
     /// Each so many-th configuration is used.
     stride: u32,
@@ -60,14 +62,14 @@ struct Reader<'a> {
 }
 
 impl Reading {
-    /// Reads the trials of one entity, or of all.
-    pub(super) fn of(asked: &Asked, entity: Option<u32>) -> Result<Self, QueryError> {
-        let mut reader = Reader::new(asked, entity);
+    /// Reads the trials of one entity, or of all, and what they came to in one objective.
+    pub(super) fn of(
+        asked: &Asked,
+        entity: Option<u32>,
+        objective: usize,
+    ) -> Result<Self, QueryError> {
+        let mut reader = Reader::new(asked, entity, objective);
         let mut notices = Vec::new();
-        if let [first, _, ..] = asked.study.objectives().collect::<Vec<_>>().as_slice() {
-            let metric = &first.metric;
-            notices.push(format!("the study has several objectives; what follows is of {metric}"));
-        }
         let is_cut = !reader.read()?;
         if is_cut {
             notices.push(format!(
@@ -101,7 +103,7 @@ impl Reading {
 }
 
 impl<'a> Reader<'a> {
-    fn new(asked: &'a Asked, entity: Option<u32>) -> Self {
+    fn new(asked: &'a Asked, entity: Option<u32>, objective: usize) -> Self {
         let n_entities = if entity.is_some() { 1 } else { asked.record.head.entities };
         let aims = Aims::of(&asked.study);
         let yardsticks = match n_entities > 1 {
@@ -112,6 +114,7 @@ impl<'a> Reader<'a> {
             asked,
             aims,
             entity,
+            objective,
             n_entities,
             stride: asked.record.summary.proposed.div_ceil(MOST_CONFIGURATIONS).max(1),
             yardsticks,
@@ -187,7 +190,9 @@ impl<'a> Reader<'a> {
         for (number, fate, ended_ms) in self.closed {
             let loss = match fate {
                 Fate::Completed(loss) => Some(loss).filter(|loss| loss.is_finite()),
-                Fate::Judged(losses) => Some(losses.first()).filter(|loss| loss.is_finite()),
+                Fate::Judged(losses) => {
+                    losses.all().get(self.objective).copied().filter(|loss| loss.is_finite())
+                }
                 Fate::Stopped(_) | Fate::Failed => None,
             };
             let elapsed_ms = ended_ms.checked_sub(self.first_ms).filter(|_| ended_ms > 0);

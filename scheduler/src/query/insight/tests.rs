@@ -19,6 +19,14 @@ objective: {goal: maximize, primary_metric: score}
 limits: {max_total_trials: 200}
 ";
 
+/// The same with seconds, which `n` costs most of.
+fn several() -> String {
+    let one = "objective: {goal: maximize, primary_metric: score}";
+    let two = "objective: [{goal: maximize, primary_metric: score}, {goal: minimize, \
+               primary_metric: seconds}]";
+    JOB.replace(one, two)
+}
+
 fn unit(i: u32, step: f64) -> f64 {
     (f64::from(i + 1) * step).fract()
 }
@@ -42,8 +50,9 @@ fn configuration(i: u32) -> Configuration {
 
 /// A study whose score is `x`, a little of `n`, and of `c` under svm; for an entity times its index
 /// and one.
-fn study(journal: &Journal, n: u32, entities: u32) {
-    let job = Job::read("job.yaml", JOB).unwrap();
+fn study(journal: &Journal, text: &str, n: u32, entities: u32) {
+    let job = Job::read("job.yaml", text).unwrap();
+    let has_seconds = text.contains("seconds");
     let key = |i| EntityKey(vec![("store".into(), Value::Int(i64::from(i)))]);
     let keys: Vec<EntityKey> = match entities {
         1 => vec![EntityKey::default()],
@@ -52,7 +61,7 @@ fn study(journal: &Journal, n: u32, entities: u32) {
     let new = NewStudy {
         name: "told".into(),
         job_file: "job.yaml".into(),
-        job_text: JOB.into(),
+        job_text: text.into(),
         canonical: job.canonical(),
         entities: keys,
         ..NewStudy::default()
@@ -65,6 +74,7 @@ fn study(journal: &Journal, n: u32, entities: u32) {
         let is_svm = unit(number, 0.5698) < 0.5;
         let c = if is_svm { unit(number, 0.8192) } else { 0.0 };
         let value = 1.0 + unit(number, 0.618_034) + 0.1 * unit(number, 0.754_878) + 0.5 * c;
+        let seconds = 5.0 + (4.0 * unit(number, 0.754_878)).floor() + 0.1 * value;
         let outcomes = (0..entities).map(|entity| Outcome {
             configuration: number,
             entity,
@@ -77,7 +87,7 @@ fn study(journal: &Journal, n: u32, entities: u32) {
             started_ms: 1_000_000 + u64::from(number) * 1_000,
             ended_ms: 1_000_500 + u64::from(number) * 1_000,
             reports: Vec::new(),
-            further: Vec::new(),
+            further: has_seconds.then_some(seconds).into_iter().collect(),
         });
         facts.push(Fact::Ended { outcomes: outcomes.collect() });
     }
@@ -89,10 +99,20 @@ fn study(journal: &Journal, n: u32, entities: u32) {
 }
 
 fn asked(n: u32, entities: u32, entity: Option<&str>) -> InsightView {
+    let of = InsightOf { entity, objective: None };
+    asked_of(JOB, n, entities, of).unwrap()
+}
+
+fn asked_of(
+    text: &str,
+    n: u32,
+    entities: u32,
+    of: InsightOf<'_>,
+) -> Result<InsightView, QueryError> {
     let dir = tempfile::tempdir().unwrap();
     let journal = Journal::open(dir.path()).unwrap();
-    study(&journal, n, entities);
-    insight(&journal, "told", entity).unwrap()
+    study(&journal, text, n, entities);
+    insight(&journal, "told", of)
 }
 
 #[test]
@@ -140,6 +160,47 @@ fn several_entities_count_by_their_own_measure() {
     assert_eq!((one.scale, one.configurations.entities), (InsightScale::Metric, 1));
     assert!(one.convergence.improvements[0].value > 3.0);
     assert_eq!(one.entity.unwrap().0[0].1, Value::Int(2));
+}
+
+#[test]
+fn each_of_several_objectives_tells_its_own() {
+    let told =
+        |text: &str, objective| asked_of(text, 150, 1, InsightOf { entity: None, objective });
+    let first = told(&several(), None).unwrap();
+    assert_eq!(
+        (first.metric.name.as_str(), first.parameters[0].parameter.as_str()),
+        ("score", "x")
+    );
+    assert_eq!(
+        first.notices,
+        ["the study has several objectives; what follows is of score, unless the objective \
+          seconds is asked for"]
+    );
+    let named = told(&several(), Some("score")).unwrap();
+    assert_eq!((&named.parameters, &named.dependence), (&first.parameters, &first.dependence));
+    assert!(named.notices.is_empty());
+    let other = told(&several(), Some("seconds")).unwrap();
+    assert_eq!((other.metric.name.as_str(), other.metric.goal), ("seconds", Goal::Minimize));
+    assert_eq!(other.parameters[0].parameter, "n");
+    assert!(other.parameters[0].fanova.unwrap() > 0.9, "{:?}", other.parameters[0]);
+    let most = |view: &InsightView, name: &str| {
+        let row = view.parameters.iter().find(|row| row.parameter == name).unwrap();
+        row.ped_anova.unwrap()
+    };
+    assert!(most(&other, "n") > 0.5 && most(&first, "x") > 0.5);
+    // Seconds are as the trials told them, and fewer are better.
+    let points = &other.dependence[0].points;
+    assert!(points[0].value > 5.0 && points[3].value - points[0].value > 2.5, "{points:?}");
+    let steps = &other.convergence.improvements;
+    assert!(steps.is_sorted_by(|one, next| one.value > next.value), "{steps:?}");
+    let error = told(&several(), Some("second")).unwrap_err();
+    assert_eq!(error.to_string(), "told has no objective second; its objectives: score, seconds");
+    assert_eq!(told(JOB, Some("score")).unwrap(), told(JOB, None).unwrap());
+    assert!(told(JOB, Some("seconds")).is_err());
+    // Over entities each objective has a mean of its own.
+    let of = InsightOf { entity: None, objective: Some("seconds") };
+    let all = asked_of(&several(), 60, 3, of).unwrap();
+    assert_eq!((all.scale, all.parameters[0].parameter.as_str()), (InsightScale::Relative, "n"));
 }
 
 #[test]
