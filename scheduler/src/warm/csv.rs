@@ -5,14 +5,18 @@ use std::collections::BTreeSet;
 use fleetfit_search_spaces::Value;
 use serde_json::{Map, Value as Json};
 
+use super::cell::{Cell, typed};
 use super::json::flatten;
-use super::table::{Cell, Fault, Found, Rows, Wanted, typed};
+use super::table::{Fault, Found, Rows, Wanted};
 
 /// The most columns that a table may have.
 const MAX_COLUMNS: usize = 10_000;
 
 /// Words for a cell without anything in it, where they are no values of a parameter.
 const NOTHING: [&str; 4] = ["nan", "NaN", "None", "null"];
+
+/// What to do about two columns of one name.
+const ONE_TOO_MANY: &str = "leave one of the columns out";
 
 /// Reads a table whose first row names the columns.
 pub(super) fn read(text: &str, wanted: Wanted<'_>) -> Result<Found, Fault> {
@@ -25,6 +29,23 @@ pub(super) fn read(text: &str, wanted: Wanted<'_>) -> Result<Found, Fault> {
     if names.len() > MAX_COLUMNS {
         let says = format!("has {} columns, more than {MAX_COLUMNS}", names.len());
         return Err(Fault::new(says, "a table of trials", "leave out what is no parameter"));
+    }
+    if let [first, more @ ..] = twice(&names).as_slice() {
+        let more = if more.is_empty() {
+            String::new()
+        } else {
+            format!(", and more: {}", more.join(", "))
+        };
+        // Optuna's names of columns in two rows.
+        let hint = match *first {
+            "params" => "write the table without multi_index",
+            _ => ONE_TOO_MANY,
+        };
+        return Err(Fault::new(
+            format!("has two columns called {first}{more}"),
+            "each column once",
+            hint,
+        ));
     }
     let mut rows = Rows::new(wanted);
     rows.learn(&names);
@@ -73,7 +94,11 @@ pub fn configurations(text: &str) -> Result<Vec<OnLine<Json>>, Vec<OnLine<Fault>
         Some((cells, _)) => cells.into_iter().map(|cell| cell.trim().to_owned()).collect(),
         None => Vec::new(),
     };
-    let mut faults: Vec<(u32, Fault)> = twice(&names).map(|fault| (1, fault)).collect();
+    let doubles = twice(&names).into_iter().map(|name| {
+        let says = format!("two columns called {name}");
+        (1, Fault::new(says, "each parameter once", ONE_TOO_MANY))
+    });
+    let mut faults: Vec<(u32, Fault)> = doubles.collect();
     let mut all = Vec::new();
     while let Some((cells, is_whole)) = records.next_record() {
         let line = records.line;
@@ -98,13 +123,16 @@ pub fn configurations(text: &str) -> Result<Vec<OnLine<Json>>, Vec<OnLine<Fault>
     if faults.is_empty() { Ok(all) } else { Err(faults) }
 }
 
-/// The columns that are called as one before them.
-fn twice(names: &[String]) -> impl Iterator<Item = Fault> {
+/// The names of the columns that are called as one before them.
+fn twice(names: &[String]) -> Vec<&str> {
     let mut seen = BTreeSet::new();
-    names.iter().filter(move |name| !name.is_empty() && !seen.insert(*name)).map(|name| {
-        let says = format!("two columns called {name}");
-        Fault::new(says, "each parameter once", "leave one of the columns out")
-    })
+    let mut again = Vec::new();
+    for name in names.iter().filter(|name| !name.is_empty()) {
+        if !seen.insert(name) {
+            again.push(name.as_str());
+        }
+    }
+    again
 }
 
 fn configuration(names: &[String], cells: &[String]) -> Json {

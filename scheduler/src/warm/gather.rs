@@ -250,6 +250,8 @@ struct Mapped {
     /// What fits, with the losses, in the source's order.
     fitting: Vec<(Configuration, f64)>,
     n_outside: usize,
+    /// How many lie in the space, of those that are held.
+    n_fitting: usize,
     unknown: Vec<(String, usize)>,
     missing: Vec<(String, usize)>,
     outside: Vec<(String, usize)>,
@@ -272,9 +274,9 @@ impl Mapped {
             space_is_shared |= !adopted.part.0.is_empty() || !adopted.outside.is_empty();
             let is_inside = lies_in(space, &adopted);
             unknown.extend(adopted.unknown);
-            missing.extend(adopted.missing);
             outside.extend(adopted.outside);
             if is_inside {
+                missing.extend(adopted.missing);
                 kept.push(tried);
             }
         }
@@ -288,6 +290,7 @@ impl Mapped {
         let n_held = read.found.n_completed - read.found.n_let_go;
         Self {
             n_outside: n_held - n_fitting,
+            n_fitting,
             n_taught: fitting.len(),
             fitting,
             unknown: counted(unknown.iter()),
@@ -302,7 +305,13 @@ impl Mapped {
     fn fault(&self) -> Option<Fault> {
         let found = &self.read.found;
         let (says, hint) = if found.n_completed == 0 {
-            let says = format!("holds no completed trial ({} of another kind)", found.n_without);
+            let says = match (found.n_without, found.n_barred) {
+                (n, 0) => format!("holds no completed trial ({n} of another kind)"),
+                (n, barred) => format!(
+                    "holds no completed trial that keeps its constraints ({barred} that break them, \
+                     {n} of another kind)"
+                ),
+            };
             (says, "leave it out, or name another source".to_owned())
         } else if !self.space_is_shared {
             let theirs = names(&self.unknown);
@@ -310,8 +319,9 @@ impl Mapped {
             (says, "call the parameters alike in both".to_owned())
         } else if self.fitting.is_empty() {
             let says = format!(
-                "holds {} completed trials, and none lies in this search space: see {}",
+                "holds {} completed {}, and none lies in this search space: see {}",
                 found.n_completed,
+                plural(found.n_completed),
                 names(&self.outside)
             );
             (says, "widen the search space, or leave it out".to_owned())
@@ -328,12 +338,14 @@ impl Mapped {
             Origin::File { path, .. } => format!("{path} holds"),
             Origin::Study { .. } => "holds".to_owned(),
         };
-        let plural = |n: usize| if n == 1 { "trial" } else { "trials" };
         let n = found.n_completed;
         let mut parts = vec![format!("{name} {n} completed {} ({})", plural(n), found.kind)];
         if self.n_outside > 0 {
             let of = names(&self.outside);
-            parts.push(format!("{} of them lie outside of this space ({of})", self.n_outside));
+            parts.push(match self.n_outside {
+                1 => format!("1 of them lies outside of this space ({of})"),
+                n => format!("{n} of them lie outside of this space ({of})"),
+            });
         }
         let n_fitting = n.saturating_sub(self.n_outside);
         if self.n_taught < n_fitting {
@@ -343,17 +355,24 @@ impl Mapped {
         if found.n_without > 0 {
             parts.push(format!("{} more did not complete with a value", found.n_without));
         }
+        if found.n_barred > 0 {
+            let are = if found.n_barred == 1 { "is" } else { "are" };
+            parts.push(format!("{} more broke its constraints and {are} left out", found.n_barred));
+        }
         if found.n_broken > 0 {
-            parts.push(format!("{} rows cannot be read and are left out", found.n_broken));
+            parts.push(match found.n_broken {
+                1 => "1 row cannot be read and is left out".to_owned(),
+                n => format!("{n} rows cannot be read and are left out"),
+            });
         }
         if !self.unknown.is_empty() {
             let list = names(&self.unknown);
-            parts.push(format!("{list} is no parameter here and is left out"));
+            parts.push(match self.unknown.len() {
+                1 => format!("{list} is no parameter here and is left out"),
+                _ => format!("{list} are no parameters here and are left out"),
+            });
         }
-        if !self.missing.is_empty() {
-            let list = names(&self.missing);
-            parts.push(format!("{list} is not among its parameters and is drawn"));
-        }
+        parts.extend(self.says_missing());
         parts.extend(found.remarks.iter().cloned());
         parts.push(match (deaf, self.is_exact()) {
             (Some(name), _) => format!(
@@ -364,6 +383,28 @@ impl Mapped {
             (None, false) => "its losses guide the search until its own trials tell more".to_owned(),
         });
         parts.join("; ")
+    }
+
+    /// What of the space its trials do not set, in words: none of them, or some.
+    fn says_missing(&self) -> Vec<String> {
+        let (never, partly): (Vec<_>, Vec<_>) =
+            self.missing.iter().cloned().partition(|(_, n)| *n == self.n_fitting);
+        let list = names(&never);
+        let never = match never.len() {
+            0 => None,
+            1 => Some(format!("{list} is not among its parameters and is drawn")),
+            _ => Some(format!("{list} are not among its parameters and are drawn")),
+        };
+        let mut says = Vec::from_iter(never);
+        says.extend(partly.iter().take(LISTED).map(|(name, n)| {
+            let of = self.n_fitting;
+            format!("{name} is open in {n} of the {of} trials that fit, and drawn there")
+        }));
+        if partly.len() > LISTED {
+            let more = partly.len() - LISTED;
+            says.push(format!("{more} more parameters are open in some and drawn there"));
+        }
+        says
     }
 
     /// Whether its losses compare with those of the study one to one.
@@ -397,6 +438,10 @@ impl Mapped {
         let fitting = self.fitting.into_iter();
         fitting.map(move |(configuration, loss)| Earlier { configuration, loss, source, is_same })
     }
+}
+
+fn plural(n: usize) -> &'static str {
+    if n == 1 { "trial" } else { "trials" }
 }
 
 /// `a, b and 3 more`.

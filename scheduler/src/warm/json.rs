@@ -1,10 +1,14 @@
 //! Trials as JSON: an array of objects, one object a line, or one object of columns, as pandas,
-//! Optuna's command line and our own write them.
+//! Optuna's command line, scikit-learn and our own write them.
 
 use fleetfit_search_spaces::Value;
 use serde_json::{Map, Value as Json};
 
-use super::table::{Cell, Fault, Found, Rows, Wanted};
+use super::cell::{Cell, NONE};
+use super::table::{Fault, Found, Rows, Wanted};
+
+/// Where Optuna has the parameters of a trial.
+const PARAMETERS: &str = "params.";
 
 /// How deep objects are looked into.
 const MAX_DEPTH: usize = 16;
@@ -14,9 +18,28 @@ pub(super) fn read(text: &str, wanted: Wanted<'_>) -> Result<Found, Fault> {
     let mut rows = Rows::new(wanted);
     match parsed(text) {
         Ok(Json::Array(items)) => items.iter().for_each(|item| push(item, &mut rows)),
-        Ok(Json::Object(map)) => match map.get("trials") {
-            Some(Json::Array(items)) => items.iter().for_each(|item| push(item, &mut rows)),
-            _ if map.values().all(Json::is_object) && !map.is_empty() => columns(&map, &mut rows),
+        Ok(Json::Object(map)) => match (map.get("trials"), map.get("columns"), map.get("data")) {
+            (Some(Json::Array(items)), ..) => items.iter().for_each(|item| push(item, &mut rows)),
+            (_, Some(Json::Array(names)), Some(Json::Array(items))) => {
+                split(names, items, &mut rows);
+            }
+            // pandas' form with a schema.
+            (_, None, Some(Json::Array(items))) if map.contains_key("schema") => {
+                items.iter().for_each(|item| push(item, &mut rows));
+            }
+            _ if map.values().all(Json::is_object) && !map.is_empty() => {
+                let labels = labels(map.keys());
+                match labels.first() {
+                    Some((Some(_), _)) => {
+                        labels
+                            .iter()
+                            .filter_map(|(_, label)| map.get(*label))
+                            .for_each(|item| push(item, &mut rows));
+                    }
+                    _ => columns(&map, &mut rows),
+                }
+            }
+            _ if map.values().all(Json::is_array) && !map.is_empty() => lists(&map, &mut rows),
             _ => push(&Json::Object(map), &mut rows),
         },
         Ok(_) => rows.broken(),
@@ -97,7 +120,7 @@ fn push(item: &Json, rows: &mut Rows<'_>) {
 fn columns(map: &Map<String, Json>, rows: &mut Rows<'_>) {
     let names: Vec<String> = map.keys().cloned().collect();
     let longest = map.values().filter_map(Json::as_object).max_by_key(|column| column.len());
-    for label in longest.into_iter().flat_map(Map::keys) {
+    for (_, label) in labels(longest.into_iter().flat_map(Map::keys)) {
         let mut cells = Vec::new();
         for (name, column) in map {
             if let Some(value) = column.get(label) {
@@ -105,6 +128,42 @@ fn columns(map: &Map<String, Json>, rows: &mut Rows<'_>) {
             }
         }
         rows.push(&names, &cells);
+    }
+}
+
+/// The labels of rows in their order, where they are numbers as numbers. Words come first.
+fn labels<'a>(labels: impl Iterator<Item = &'a String>) -> Vec<(Option<u64>, &'a String)> {
+    let mut labels: Vec<_> = labels.map(|label| (label.parse().ok(), label)).collect();
+    labels.sort();
+    labels
+}
+
+/// For each column a list, all of one length: as `cv_results_` of scikit-learn.
+fn lists(map: &Map<String, Json>, rows: &mut Rows<'_>) {
+    let n_rows = map.values().filter_map(Json::as_array).map(Vec::len).max().unwrap_or_default();
+    for row in 0..n_rows {
+        let cell =
+            |(name, column): (&String, &Json)| Some((name.clone(), column.get(row)?.clone()));
+        match map.iter().map(cell).collect() {
+            Some(cells) => push(&Json::Object(cells), rows),
+            None => rows.broken(),
+        }
+    }
+}
+
+/// pandas' form in parts: the names of the columns, and rows of cells.
+fn split(names: &[Json], items: &[Json], rows: &mut Rows<'_>) {
+    for item in items {
+        match item.as_array().filter(|cells| cells.len() == names.len()) {
+            Some(cells) => {
+                let named = names
+                    .iter()
+                    .zip(cells)
+                    .filter_map(|(name, cell)| Some((name.as_str()?.to_owned(), cell.clone())));
+                push(&Json::Object(named.collect()), rows);
+            }
+            None => rows.broken(),
+        }
     }
 }
 
@@ -135,6 +194,10 @@ fn flatten_to(name: &str, value: &Json, depth: usize, cells: &mut Vec<Cell>) {
             (None, Some(number)) => Value::Float(number),
             (None, None) => return,
         },
+        // A parameter that an object of them sets to nothing has that value.
+        Json::Null if depth < MAX_DEPTH && name.starts_with(PARAMETERS) => {
+            Value::Text(NONE.to_owned())
+        }
         Json::Null | Json::Array(_) | Json::Object(_) => return,
     };
     cells.push(Cell { name: name.to_owned(), value });

@@ -1,9 +1,9 @@
 //! The file of Optuna's `JournalStorage`: one operation a line, replayed as Optuna does
 //! (`optuna/storages/journal/_storage.py`, version 5; earlier ones write the same).
 //!
-//! Attributes, intermediate values and times are passed over. A line that cannot be read, as the last
-//! one of a file that is being written, is passed over and counted; if it created a trial, that keeps
-//! its number. Numbers that JSON does not have are as good as none.
+//! Attributes other than constraints, intermediate values and times are passed over. A line that cannot
+//! be read, as the last one of a file that is being written, is passed over and counted; if it created
+//! a trial, that keeps its number. Numbers that JSON does not have are as good as none.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
@@ -12,6 +12,7 @@ use fleetfit_search_spaces::{Aims, Goal, SearchSpace, Value};
 use serde::Deserialize;
 use serde_json::Value as Json;
 
+use super::cell::{NONE, in_its_words};
 use super::json::without_words;
 use super::table::{Fault, Found, Tried, judged};
 
@@ -32,6 +33,8 @@ struct Line<'a> {
     state: Option<u8>,
     value: Option<f64>,
     values: Option<Vec<Option<f64>>>,
+    system_attr: Option<Json>,
+    system_attrs: Option<Json>,
     params: Option<BTreeMap<String, Option<f64>>>,
     distributions: Option<HashMap<String, String>>,
 }
@@ -41,6 +44,7 @@ const DELETE_STUDY: u8 = 1;
 const CREATE_TRIAL: u8 = 4;
 const SET_PARAM: u8 = 5;
 const SET_STATE: u8 = 6;
+const SET_SYSTEM_ATTR: u8 = 9;
 /// Every one that is known.
 const LAST_OPERATION: u8 = 10;
 
@@ -63,6 +67,8 @@ struct Trial {
     state: u8,
     /// One for each objective.
     values: Vec<f64>,
+    /// Whether it broke a constraint.
+    is_barred: bool,
     leaves: Vec<(String, Value)>,
 }
 
@@ -126,15 +132,20 @@ pub(super) fn read(
     for trial in replay.trials.into_iter().filter(|trial| trial.study == id) {
         let values = trial.values.split_first().filter(|_| trial.state == COMPLETE);
         match values.filter(|(value, _)| value.is_finite()) {
+            Some(_) if trial.is_barred => found.n_barred += 1,
             Some((&value, further)) => {
                 let losses = if is_alike { judged(aims, value, further) } else { None };
                 let loss = goal.loss(value);
-                found.push(Tried { leaves: trial.leaves, loss, losses }, space);
+                let leaves = trial.leaves.into_iter().map(|(name, value)| {
+                    let value = in_its_words(space, &name, value);
+                    (name, value)
+                });
+                found.push(Tried { leaves: leaves.collect(), loss, losses }, space);
             }
             None => found.n_without += 1,
         }
     }
-    if found.n_completed == 0 && found.n_without == 0 {
+    if found.n_completed + found.n_barred + found.n_without == 0 {
         let says = format!("holds no trials of {}", found.kind.rsplit(' ').next().unwrap_or(""));
         return Err(Fault::new(says, "trials", "leave it out"));
     }
@@ -192,6 +203,11 @@ impl Replay {
                     trial.values = all(line.values);
                 }
             }
+            SET_SYSTEM_ATTR => {
+                if let Some(trial) = open(&mut self.trials, line.trial_id) {
+                    trial.is_barred |= breaks_bound(line.system_attr.as_ref());
+                }
+            }
             _ => {}
         }
     }
@@ -238,7 +254,8 @@ impl Replay {
             None => all(line.values),
         };
         let state = line.state.unwrap_or(RUNNING);
-        self.trials.push(Trial { study, state, values, leaves });
+        let is_barred = breaks_bound(line.system_attrs.as_ref());
+        self.trials.push(Trial { study, state, values, is_barred, leaves });
     }
 
     /// What a distribution, which is JSON in a text, makes of the numbers that are stored.
@@ -269,6 +286,19 @@ fn all(values: Option<Vec<Option<f64>>>) -> Vec<f64> {
     values.unwrap_or_default().into_iter().map(|value| value.unwrap_or(f64::NAN)).collect()
 }
 
+/// Whether attributes tell of a constraint that is broken: `constraints`, a list, or
+/// `constraints:name`, a number, above 0.
+fn breaks_bound(attributes: Option<&Json>) -> bool {
+    let attributes = attributes.and_then(Json::as_object);
+    attributes.into_iter().flatten().any(|(name, value)| {
+        let is_above = |value: &Json| value.as_f64().is_some_and(|value| value > 0.0);
+        match value {
+            Json::Array(values) => name == "constraints" && values.iter().any(is_above),
+            value => name.starts_with("constraints:") && is_above(value),
+        }
+    })
+}
+
 /// A whole number of a line that need not be JSON.
 fn named_number(line: &str, name: &str) -> Option<u64> {
     let (_, rest) = line.split_once(&format!("\"{name}\""))?;
@@ -285,7 +315,7 @@ fn open(trials: &mut [Trial], id: Option<usize>) -> Option<&mut Trial> {
 /// A category; what is no word, number or truth value has none.
 fn choice(json: &Json) -> Option<Value> {
     match json {
-        Json::Null => Some(Value::Text("none".to_owned())),
+        Json::Null => Some(Value::Text(NONE.to_owned())),
         other => serde_json::from_value(other.clone()).ok(),
     }
 }

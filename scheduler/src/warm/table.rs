@@ -5,11 +5,16 @@ use std::collections::{BTreeSet, HashMap};
 
 use fleetfit_search_spaces::{Adopted, Aims, Goal, SearchSpace, Value};
 
+use super::cell::{Cell, breaks_bound, in_its_words, is_good_end, number};
 use super::share::Shares;
+use super::value::{Column, Metric, SCORES};
 use crate::sampler::{Losses, front};
 
 /// More configurations than this are not held at once: then the best and the latest stay.
 const MOST_HELD: usize = 16_384;
+
+/// So many names of columns are kept for what is said about them.
+const MOST_NAMES: usize = 64;
 
 /// After so many rows it is known what the names mean.
 const LEARNT_FROM: usize = 100;
@@ -18,38 +23,16 @@ const LEARNT_FROM: usize = 100;
 const PREFIXES: [(&str, &str); 7] = [
     ("configuration.", "fleetfit"),
     ("params_", "Optuna"),
+    // Rows of scikit-learn's have `params` as well.
+    ("param_", "scikit-learn"),
     ("params.", "Optuna or MLflow"),
     ("config/", "Ray Tune"),
     ("config.", "Ray Tune"),
     ("parameters.", "its own"),
-    ("param_", "scikit-learn"),
 ];
 
-/// Names of the value, after that of the metric.
-const VALUES: [&str; 10] = [
-    "value",
-    "values_0",
-    "values.0",
-    "mean_test_score",
-    "loss",
-    "objective",
-    "objective_value",
-    "target",
-    "score",
-    "metric",
-];
-
-/// The one among them whose larger values are better, whatever they are of: scikit-learn negates
-/// losses.
-const SCORE: &str = "mean_test_score";
-
-/// The one among them whose smaller values are better.
-const LOSS: &str = "loss";
-
-/// Names of what became of a trial, and words for a good end.
+/// Names of what became of a trial.
 const STATES: [&str; 4] = ["state", "status", "trial_state", "Status"];
-const GOOD_ENDS: [&str; 9] =
-    ["complete", "completed", "finished", "terminated", "success", "succeeded", "ok", "done", "1"];
 
 /// What a table has besides parameters and the value.
 const OTHERS: [&str; 22] = [
@@ -76,13 +59,6 @@ const OTHERS: [&str; 22] = [
     "time",
     "seed",
 ];
-
-/// One cell.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) struct Cell {
-    pub(super) name: String,
-    pub(super) value: Value,
-}
 
 /// One configuration that was tried, and its loss.
 #[derive(Clone, Debug, PartialEq)]
@@ -119,6 +95,8 @@ pub(super) struct Found {
     pub(super) n_completed: usize,
     /// Trials that did not complete, or have no finite value.
     pub(super) n_without: usize,
+    /// Completed trials that broke a bound of the source's.
+    pub(super) n_barred: usize,
     /// Rows that could not be read.
     pub(super) n_broken: usize,
     /// What else is to be said.
@@ -228,7 +206,12 @@ pub(super) struct Rows<'a> {
     wanted: Wanted<'a>,
     /// How parameters are called; none while no row has any.
     style: Option<(&'static str, &'static str)>,
-    value: Option<String>,
+    /// Where the values of the study's metrics stand, in their order.
+    values: Vec<Option<Column>>,
+    /// How many values a trial has, as Optuna and fleetfit write several.
+    n_values: usize,
+    /// The names of scikit-learn's scores.
+    scores: BTreeSet<String>,
     /// Every name that was seen, up to some.
     names: Vec<String>,
     n_rows: usize,
@@ -241,7 +224,9 @@ impl<'a> Rows<'a> {
         Self {
             wanted,
             style: None,
-            value: None,
+            values: vec![None; wanted.aims.metrics.len()],
+            n_values: 0,
+            scores: BTreeSet::new(),
             names: Vec::new(),
             n_rows: 0,
             shares: None,
@@ -260,31 +245,30 @@ impl<'a> Rows<'a> {
         self.learn(names);
         let of = |name: &str| cells.iter().find(|cell| cell.name == name).map(|cell| &cell.value);
         let state = STATES.iter().find_map(|name| of(name));
-        let is_good = state.is_none_or(|state| {
-            GOOD_ENDS.iter().any(|word| state.to_string().eq_ignore_ascii_case(word))
-        });
-        let value = self.value.as_deref().and_then(of).and_then(number);
-        let Some(value) = value.filter(|value| is_good && value.is_finite()) else {
+        let is_good = state.is_none_or(is_good_end);
+        let value = |column: &Option<Column>| {
+            let column = column.as_ref()?;
+            of(&column.name).and_then(number).map(|number| column.value(number))
+        };
+        let first = self.values.first().and_then(value);
+        let Some(first) = first.filter(|value| is_good && value.is_finite()) else {
             self.found.n_without += 1;
             return;
         };
+        if cells.iter().any(|cell| breaks_bound(&cell.name, &cell.value)) {
+            self.found.n_barred += 1;
+            return;
+        }
         let leaves = self.leaves(cells);
-        let is_score = self.value.as_deref() == Some(SCORE) && self.wanted.metric != SCORE;
-        let goal = if is_score { Goal::Maximize } else { self.wanted.goal };
-        let loss = goal.loss(value);
+        let loss = self.wanted.goal.loss(first);
         match (of("entity"), of("trial")) {
             (Some(entity), Some(trial)) => {
                 let shares = self.shares.get_or_insert_with(Shares::default);
                 shares.push(&trial.to_string(), &entity.to_string(), loss, || leaves);
             }
             _ => {
-                let aims = self.wanted.aims;
-                let further = (1..=aims.n_further()).map(|place| {
-                    let metric = aims.metrics.get(place)?;
-                    further_names(place, metric).iter().find_map(|name| of(name)).and_then(number)
-                });
-                let further: Option<Vec<f64>> = further.collect();
-                let losses = further.and_then(|further| judged(aims, value, &further));
+                let further: Option<Vec<f64>> = self.values.iter().skip(1).map(value).collect();
+                let losses = further.and_then(|further| judged(self.wanted.aims, first, &further));
                 self.found.push(Tried { leaves, loss, losses }, self.wanted.space);
             }
         }
@@ -300,29 +284,50 @@ impl<'a> Rows<'a> {
 
     /// What its rows are called, before the first of them.
     pub(super) fn learn(&mut self, names: &[String]) {
-        if self.n_rows > LEARNT_FROM && self.style.is_some() && self.value.is_some() {
+        let has_value = matches!(self.values.first(), Some(Some(_)));
+        if self.n_rows > LEARNT_FROM && self.style.is_some() && has_value {
             return;
         }
         if self.style.is_none() {
-            let has = |prefix: &str| names.iter().any(|name| name.starts_with(prefix));
-            self.style = PREFIXES.into_iter().find(|(prefix, _)| has(prefix));
+            self.style = self.style_of(names);
         }
-        if self.value.is_none() {
-            let metric = self.wanted.metric;
-            let own = [format!("metrics.{metric}"), format!("metrics/{metric}"), metric.to_owned()];
-            let is_loss = self.wanted.goal == Goal::Minimize;
-            let usual = VALUES.into_iter().filter(|name| is_loss || *name != LOSS);
-            let mut candidates = own.into_iter().chain(usual.map(str::to_owned));
-            // Where nothing tells parameters from the rest, a parameter's name means the parameter.
-            let is_bare = self.style.is_none();
-            let is_taken = |name: &String| is_bare && self.has_parameter(name);
-            self.value = candidates.find(|name| names.contains(name) && !is_taken(name));
+        let is_value = |name: &&String| name.starts_with("values_") || name.starts_with("values.");
+        let values: BTreeSet<&String> = names.iter().filter(is_value).collect();
+        self.n_values = self.n_values.max(values.len());
+        let scores = names.iter().filter(|name| name.starts_with(SCORES));
+        self.scores.extend(scores.take(MOST_NAMES).cloned());
+        let aims = self.wanted.aims;
+        for (place, name) in aims.metrics.iter().enumerate() {
+            if self.values.get(place) == Some(&None) {
+                let goal = aims.objectives.get(place).map(|objective| objective.goal);
+                // Where nothing tells parameters from the rest, a parameter's name means the parameter.
+                let is_taken = |name: &str| self.style.is_none() && self.has_parameter(name);
+                self.values[place] = Column::find(names, Metric { place, name, goal }, is_taken);
+            }
         }
-        if self.names.len() < 64 {
+        if self.names.len() < MOST_NAMES {
             let fresh: Vec<String> =
                 names.iter().filter(|name| !self.names.contains(name)).cloned().collect();
             self.names.extend(fresh);
         }
+    }
+
+    /// How parameters are called among these names: as those of the space are, or where none is there,
+    /// as others call theirs.
+    fn style_of(&self, names: &[String]) -> Option<(&'static str, &'static str)> {
+        let is_ours = |own: &str| {
+            let first = own.replace('/', ".");
+            self.has_parameter(&first)
+                || first.split('.').next().is_some_and(|it| self.has_parameter(it))
+        };
+        let holds = |prefix: &str, is_one: &dyn Fn(&str) -> bool| {
+            names.iter().any(|name| name.strip_prefix(prefix).is_some_and(is_one))
+        };
+        let of_space = PREFIXES.into_iter().find(|(prefix, _)| holds(prefix, &is_ours));
+        of_space.or_else(|| match holds("", &is_ours) {
+            true => None,
+            false => PREFIXES.into_iter().find(|(prefix, _)| holds(prefix, &|_| true)),
+        })
     }
 
     fn has_parameter(&self, name: &str) -> bool {
@@ -330,7 +335,11 @@ impl<'a> Rows<'a> {
     }
 
     fn leaves(&self, cells: &[Cell]) -> Vec<(String, Value)> {
-        let leaf = |cell: &Cell| Some((self.path(&cell.name)?, cell.value.clone()));
+        let leaf = |cell: &Cell| {
+            let path = self.path(&cell.name)?;
+            let value = in_its_words(self.wanted.space, &path, cell.value.clone());
+            Some((path, value))
+        };
         cells.iter().filter_map(leaf).collect()
     }
 
@@ -341,10 +350,51 @@ impl<'a> Rows<'a> {
             None => {
                 let is_metric = self.wanted.aims.metrics.iter().any(|metric| metric == name);
                 let is_other = (is_metric || OTHERS.contains(&name)) && !self.has_parameter(name);
-                Some(name).filter(|name| !is_other && Some(*name) != self.value.as_deref())?
+                let is_value = self.values.iter().flatten().any(|column| column.name == name);
+                Some(name).filter(|_| !is_other && !is_value)?
             }
         };
         Some(own.replace('/', "."))
+    }
+
+    /// What is taken of several values of a trial: Optuna's objectives, or metrics by their names.
+    fn objectives(&self) -> Option<String> {
+        let taken: Vec<&str> =
+            self.values.iter().flatten().map(|column| column.name.as_str()).collect();
+        let (n, k) = (self.n_values, taken.len());
+        let first = taken.first()?.strip_prefix("values")?.get(1..)?;
+        let is_numbered = first.bytes().all(|byte| byte.is_ascii_digit());
+        match (n, is_numbered) {
+            (0 | 1, _) => None,
+            (_, true) if k == n => {
+                Some(format!("its {n} objectives are taken for this study's, in their order"))
+            }
+            (_, true) if k > 1 => {
+                Some(format!("the first {k} of its {n} objectives are taken for this study's"))
+            }
+            (_, true) => Some(format!("the first of its {n} objectives is what counts")),
+            (_, false) if k == n => {
+                Some(format!("its {n} metrics are taken for those called like them"))
+            }
+            (_, false) => {
+                let names = taken.iter().map(|name| name.get("values_".len()..).unwrap_or(name));
+                let names: Vec<&str> = names.collect();
+                let (list, are) = (names.join(" and "), if k == 1 { "is" } else { "are" });
+                Some(format!("of its {n} metrics {list} {are} what counts"))
+            }
+        }
+    }
+
+    /// A table of scikit-learn's with the scores of several metrics, none of them the study's.
+    fn several_scores(&self) -> Fault {
+        let metric = self.wanted.metric;
+        let shown: Vec<&str> = self.scores.iter().map(String::as_str).take(12).collect();
+        let says = format!(
+            "has the scores of several metrics ({}), and none of {metric}",
+            shown.join(", ")
+        );
+        let hint = format!("call one of these columns mean_test_{metric}");
+        Fault::new(says, "one column of values", hint)
     }
 
     /// What all rows come to.
@@ -362,14 +412,25 @@ impl<'a> Rows<'a> {
             return Err(Fault::new(
                 says,
                 "trials",
-                "check that the file is whole, or leave it out",
+                "check that the file is whole and names its columns, or leave it out",
             ));
         }
-        if self.value.is_none() {
+        let Some(Some(value)) = self.values.first() else {
+            if self.scores.len() > 1 {
+                return Err(self.several_scores());
+            }
             let says = format!("has no value of a trial among its columns ({})", names());
             let hint = format!("call the column value, or {} as the metric", self.wanted.metric);
             return Err(Fault::new(says, "a column of values", hint));
+        };
+        if value.is_score {
+            let name = &value.name;
+            self.found
+                .remarks
+                .push(format!("{name} is its value, of which the largest is the best"));
         }
+        let objectives = self.objectives();
+        self.found.remarks.extend(objectives);
         if let Some(shares) = self.shares.take() {
             shares.into_tried().for_each(|tried| self.found.push(tried, self.wanted.space));
         }
@@ -383,47 +444,15 @@ impl<'a> Rows<'a> {
         let kind = self.style.map_or("a table", |(_, kind)| kind);
         self.found.kind = match kind {
             "a table" | "its own" => "a table".to_owned(),
+            // Both have the parameters in an object of that name.
+            "Optuna or MLflow"
+                if STATES.iter().any(|state| self.names.iter().any(|it| it == state)) =>
+            {
+                "Optuna's form".to_owned()
+            }
             kind => format!("{kind}'s form"),
         };
         Ok(self.found)
-    }
-}
-
-/// What the value of a metric may be called, where it is not the first one.
-fn further_names(place: usize, metric: &str) -> [String; 6] {
-    [
-        format!("metrics.{metric}"),
-        format!("metrics/{metric}"),
-        format!("values.{metric}"),
-        metric.to_owned(),
-        format!("values_{place}"),
-        format!("values.{place}"),
-    ]
-}
-
-/// A cell as a number.
-fn number(value: &Value) -> Option<f64> {
-    match value {
-        Value::Text(text) => text.trim().parse().ok(),
-        other => other.as_f64(),
-    }
-}
-
-/// A text as the value that it was probably written from.
-pub(super) fn typed(text: &str) -> Value {
-    let is_number = text.starts_with(|c: char| c.is_ascii_digit() || matches!(c, '-' | '+' | '.'));
-    if is_number {
-        if let Ok(number) = text.parse::<i64>() {
-            return Value::Int(number);
-        }
-        if let Some(number) = text.parse::<f64>().ok().filter(|number| number.is_finite()) {
-            return Value::Float(number);
-        }
-    }
-    match text {
-        "true" | "True" | "TRUE" => Value::Bool(true),
-        "false" | "False" | "FALSE" => Value::Bool(false),
-        text => Value::Text(text.to_owned()),
     }
 }
 

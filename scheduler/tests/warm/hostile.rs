@@ -36,7 +36,7 @@ fn what_is_no_table_of_trials_is_refused_in_words() {
         ("x,n,value\n1,2,inf\n", "holds no completed trial (1 of another kind)"),
         (
             "x,n,value\n99,2,1\n",
-            "holds 1 completed trials, and none lies in this search space: see x",
+            "holds 1 completed trial, and none lies in this search space: see x",
         ),
         ("x,n,value\n1,2,3,4\n", "holds no whole row, and 1 that cannot be read"),
         ("x,n,value\n\"1,2,3\n", "holds no whole row, and 1 that cannot be read"),
@@ -69,7 +69,7 @@ fn broken_rows_are_left_out_and_the_rest_counts() {
     let truncated = "x,n,value\n1,2,3\n4,5,6\n7,\"8";
     let said = says("trials.csv", truncated);
     assert!(said.starts_with("2 trials; "), "{said}");
-    assert!(said.contains("1 rows cannot be read"), "{said}");
+    assert!(said.contains("1 row cannot be read and is left out"), "{said}");
     let spread = "\u{feff}x;n;loss\r\n1,5;2;3\r\n4;5;\"1\"\r\n\r\n";
     assert!(says("trials.csv", spread).starts_with("1 trials; "), "{}", says("trials.csv", spread));
     let lines = "{\"x\": 1, \"n\": 2, \"value\": 3}\n{\"x\": 1, \"n\": 2, \"val";

@@ -5,3 +5,4 @@
 mod hostile;
 mod quality;
 mod sources;
+mod tables;

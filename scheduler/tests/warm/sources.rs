@@ -102,7 +102,7 @@ fn other_spaces_are_taken_as_far_as_they_overlap() {
     let start = gather(&study(space, "start_from: optuna.csv")).unwrap();
     let said = remarks(&start);
     assert!(said.contains("of them lie outside of this space (x)"), "{said}");
-    assert!(said.contains("kind, rate is no parameter here"), "{said}");
+    assert!(said.contains("kind, rate are no parameters here and are left out"), "{said}");
     assert!(said.contains("w is not among its parameters and is drawn"), "{said}");
     assert!(start.earlier.len() < 9 && !start.earlier.is_empty());
     let again = gather(&study(space, "start_from: optuna.csv")).unwrap();
