@@ -68,9 +68,21 @@ fn check(space: &SearchSpace, algorithm: Algorithm, n: u32) {
         assert_eq!(rest, expected, "{algorithm:?} rebuilt at {at}");
     }
     if space.cardinality().is_some() {
-        let distinct: BTreeSet<String> = proposed.iter().map(Configuration::to_json).collect();
-        assert_eq!(distinct.len(), proposed.len(), "{algorithm:?} repeats a point");
+        distinct(&proposed, algorithm);
     }
+}
+
+/// How many points these are, none of them twice.
+fn distinct(proposed: &[Configuration], algorithm: Algorithm) -> usize {
+    let distinct: BTreeSet<String> = proposed.iter().map(Configuration::to_json).collect();
+    assert_eq!(distinct.len(), proposed.len(), "{algorithm:?} repeats a point");
+    distinct.len()
+}
+
+/// Every point of a finite space was proposed, and none twice.
+pub(crate) fn uses_up(space: &SearchSpace, proposed: &[Configuration], algorithm: Algorithm) {
+    let n = distinct(proposed, algorithm) as u128;
+    assert_eq!(Some(n), space.cardinality(), "{algorithm:?}");
 }
 
 #[test]
@@ -360,10 +372,7 @@ fn nobody_who_learns_repeats_a_point_of_a_finite_space() {
     for (space, n_parallel) in [(small, 1), (conditional(40), 6), (conditional(1), 2)] {
         for algorithm in LEARNING {
             let search = Search::new(&space, algorithm, completed).run(1_000, n_parallel);
-            let distinct: BTreeSet<String> =
-                search.proposed.iter().map(Configuration::to_json).collect();
-            assert_eq!(distinct.len(), search.proposed.len(), "{algorithm:?} repeats a point");
-            assert_eq!(Some(distinct.len() as u128), space.cardinality(), "{algorithm:?}");
+            uses_up(&space, &search.proposed, algorithm);
         }
     }
 }
