@@ -5,6 +5,7 @@ use std::io::{BufWriter, ErrorKind, Write};
 use std::path::Path;
 
 use fleetfit_scheduler::query::{self, StatusView};
+use fleetfit_search_spaces::disk::plain;
 use serde_json::{Value as Json, json};
 
 use crate::cli::{BestArgs, Format, Output, ServerArgs, StudyArgs, TrialsArgs};
@@ -17,7 +18,6 @@ use crate::new_file::NewFile;
 use crate::output::{Printer, write_line};
 use crate::show;
 use crate::source::{self, Source};
-use crate::submission::plain;
 
 /// `fleetfit studies`.
 pub(crate) fn studies(home: &Path, server: &ServerArgs, printer: &Printer) -> Result<i32, Failure> {

@@ -15,6 +15,7 @@ use std::sync::Arc;
 
 use fleetfit_scheduler::api::Backup;
 use fleetfit_scheduler::journal::Journal;
+use fleetfit_search_spaces::disk::plain;
 use serde_json::json;
 
 use self::archive::{Closing, Reading};
@@ -25,7 +26,6 @@ use crate::new_file::NewFile;
 use crate::output::Printer;
 use crate::show::count;
 use crate::source::Source;
-use crate::submission::plain;
 
 /// What the process that has a data directory open answers with when it is asked for a copy.
 pub(crate) fn of(home: &Path, journal: &Journal) -> Backup {

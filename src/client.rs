@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use fleetfit_scheduler::api::{Page, Refusal};
 use fleetfit_search_spaces::Problems;
+use fleetfit_search_spaces::disk::plain;
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Body, Bytes, Incoming};
 use hyper::client::conn::http1;
@@ -23,7 +24,6 @@ use tokio::task::JoinHandle;
 
 use crate::failure::Failure;
 use crate::home::way_to_socket;
-use crate::submission::plain;
 use crate::token;
 
 /// How long a service may take to say that it is there.
@@ -202,7 +202,7 @@ impl Client {
                 "name the file that holds its token with --token-file",
             ),
             400..500 => Failure::Asked { message: refusal.message, hint: None },
-            _ => Failure::Unavailable(refusal.message),
+            _ => Failure::Unavailable(format!("{} says: {}", self.address, refusal.message)),
         })
     }
 

@@ -65,6 +65,9 @@ pub(crate) fn enqueue(args: &EnqueueArgs, home: &Path, printer: &Printer) -> Res
     let mut queued = queued.map_err(|failure| given.place_all(failure))?;
     for notice in &mut queued.notices {
         notice.place = given.place(&notice.place);
+        if let Origin::Document(_, at) = &given.origin {
+            notice.message = notice.message.replace("configurations.", at);
+        }
     }
     printer.notices(&queued.notices);
     if printer.is_json() {
@@ -108,7 +111,10 @@ fn from_file(path: &Path) -> Result<Given, Failure> {
     if is_table {
         return from_table(file, &text);
     }
-    let job = Job::read(&file, &text).map_err(Failure::Problems)?;
+    // A file of nothing but comments holds no configurations; it is no job without anything in it.
+    let is_void = |line: &str| line.trim().is_empty() || line.trim_start().starts_with('#');
+    let text = if text.lines().all(is_void) { "[]" } else { text.as_str() };
+    let job = Job::read(&file, text).map_err(Failure::Problems)?;
     if !job.mistakes.is_empty() {
         return Err(Failure::Problems(Problems(job.mistakes)));
     }
@@ -123,7 +129,8 @@ fn from_file(path: &Path) -> Result<Given, Failure> {
     if list.is_empty() {
         let allowed = "a list of configurations";
         let hint = "write one a line, as in - {learning_rate: 0.1, max_depth: 5}";
-        let problem = job.problem_at("", "no list of configurations", allowed, Some(hint));
+        let mut problem = job.problem_at("", "no list of configurations", allowed, Some(hint));
+        problem.message = "there is no list of configurations here".to_owned();
         return Err(Failure::problem(problem));
     }
     Ok(Given { list, origin: Origin::Document(Box::new(job), at) })

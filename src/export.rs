@@ -7,6 +7,7 @@ use std::io::{BufWriter, ErrorKind, Write};
 use std::path::{Component, Path, PathBuf};
 
 use fleetfit_scheduler::query::TrialRow;
+use fleetfit_search_spaces::disk::plain;
 use serde_json::json;
 
 use crate::cli::{ExportArgs, Format, ServerArgs};
@@ -16,7 +17,6 @@ use crate::new_file::NewFile;
 use crate::output::{Printer, write_line};
 use crate::show::count;
 use crate::source::Source;
-use crate::submission::plain;
 use crate::table::{Columns, ParquetTable};
 
 /// `fleetfit export`.

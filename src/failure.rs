@@ -1,5 +1,8 @@
 //! Why a command could not do what was asked, and the exit code that says so.
 
+use std::io;
+
+use fleetfit_search_spaces::disk;
 use fleetfit_search_spaces::{Problem, Problems};
 use thiserror::Error;
 
@@ -58,19 +61,17 @@ impl Failure {
         }
     }
 
-    /// Something outside is not available, in the words of whoever met it, without the operating
-    /// system's number.
+    /// Something outside is not available, in the words of whoever met it, with what to do in the place
+    /// of the operating system's number.
     pub(crate) fn outside(error: &impl std::fmt::Display) -> Self {
         let text = error.to_string();
-        let plain = match text.split_once(" (os error ") {
+        let (plain, remedy) = match text.split_once(" (os error ") {
             Some((before, rest)) => {
-                format!("{before}{}", rest.split_once(')').map_or("", |(_, after)| after))
+                let (number, after) = rest.split_once(')').unwrap_or((rest, ""));
+                let error = number.parse().ok().map(io::Error::from_raw_os_error);
+                (format!("{before}{after}"), error.as_ref().map_or("", disk::remedy))
             }
-            None => text,
-        };
-        let remedy = match plain.contains("No space left") {
-            true => "; make space and give the same command again",
-            false => "",
+            None => (text, ""),
         };
         Self::Unavailable(format!("{plain}{remedy}"))
     }

@@ -5,6 +5,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use fleetfit_scheduler::journal::{Journal, NewStudy, StudyRecord};
 use fleetfit_scheduler::warm;
+use fleetfit_search_spaces::disk::plain;
 use fleetfit_search_spaces::{Configuration, EntityKey, Study, Work};
 use fleetfit_trial_runner::dataset::Dataset;
 use fleetfit_trial_runner::runner::{Keeping, StudyWork};
@@ -16,7 +17,7 @@ use crate::material::{Material, copy_code};
 use crate::outside;
 use crate::source;
 use crate::start;
-use crate::submission::{Submission, plain};
+use crate::submission::Submission;
 
 /// What a study has besides its job and its material.
 #[derive(Clone, Debug, Default)]
@@ -157,7 +158,7 @@ pub(crate) fn lay_out(home: &Path, study: &str, material: &Material) -> Result<P
     })?;
     if let Some(dataset) = &material.dataset {
         dataset.schema().save(&dir).map_err(|error| {
-            Failure::Unavailable(format!("{} cannot be written: {error}", dir.display()))
+            Failure::Unavailable(format!("{} cannot be written: {}", dir.display(), plain(&error)))
         })?;
     }
     Ok(dir)

@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use fleetfit_scheduler::engine::{Capacity, Engine, Note, Outlets};
 use fleetfit_scheduler::journal::Journal;
+use fleetfit_search_spaces::disk::plain;
 use fleetfit_trial_runner::runner::{Allowance, Provide, Runner};
 
 use crate::failure::Failure;
-use crate::submission::plain;
 
 /// How long a slot may take to notice that the study is over before the process ends without it.
 const FAREWELL: Duration = Duration::from_secs(7);

@@ -5,8 +5,9 @@ use std::io::{self, Seek};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
+use fleetfit_search_spaces::disk::plain;
+
 use crate::failure::Failure;
-use crate::submission::plain;
 
 /// A file that is being written. If it is not kept, nothing of it stays.
 pub(crate) struct NewFile {

@@ -95,8 +95,6 @@ pub(crate) fn write_line(out: &mut impl Write, text: &str) -> Result<(), Failure
         Err(error) if error.kind() == ErrorKind::BrokenPipe => {
             std::process::exit(crate::exit::DONE)
         }
-        Err(error) => {
-            Err(Failure::Unavailable(format!("standard output cannot be written: {error}")))
-        }
+        Err(error) => Err(Failure::outside(&format!("standard output cannot be written: {error}"))),
     }
 }

@@ -51,15 +51,6 @@ pub(crate) fn not_sent(job: &Job, error: &str) -> Problem {
     job.problem_at("", error, "", Some(hint))
 }
 
-/// A path that only the sender's machine knows.
-pub(crate) fn left_behind(job: &Job, path: &str) -> Problem {
-    let hint = "send the job with fleetfit submit, which sends what it names, or write a path from \
-                the root of the service's machine";
-    let mut problem = job.problem_at("", path, "a file that the service has", Some(hint));
-    problem.message = format!("{path} lies on your machine, and was not sent with the job");
-    problem
-}
-
 /// The files that a command names and that are not there.
 pub(crate) fn command_problems(job: &Job, command: &CommandTrial, base: &Path) -> Vec<Problem> {
     let missing = |at: &str, path: &str, allowed: &str| {

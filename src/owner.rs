@@ -10,6 +10,7 @@ use std::time::Duration;
 use fleetfit_scheduler::api::{Api, Guard, Service, ServiceInfo};
 use fleetfit_scheduler::engine::EngineHandle;
 use fleetfit_scheduler::journal::Journal;
+use fleetfit_search_spaces::disk::plain;
 use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::{oneshot, watch};
 
@@ -17,7 +18,6 @@ use crate::backup;
 use crate::failure::Failure;
 use crate::home;
 use crate::models;
-use crate::submission::plain;
 
 /// How long the last answers may take.
 const GOODBYE: Duration = Duration::from_secs(2);

@@ -5,6 +5,7 @@ use std::io::{BufWriter, Write};
 use std::path::Path;
 
 use fleetfit_scheduler::query::ModelView;
+use fleetfit_search_spaces::disk::plain;
 use fleetfit_search_spaces::wire::ModelAddress;
 use fleetfit_search_spaces::{DataSource, EntityKey, Place, Problem, Value};
 use fleetfit_trial_runner::dataset::{DataError, KeyKind, Prediction};
@@ -19,7 +20,6 @@ use crate::models::{Models, Wanted};
 use crate::output::{Printer, write_line};
 use crate::show;
 use crate::source::Source;
-use crate::submission::plain;
 use crate::table::csv_cell;
 
 /// Predicts each row of the file with its entity's model.

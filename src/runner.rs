@@ -72,7 +72,7 @@ pub(crate) fn runner(
     let (name, slots, commands) =
         (setup.hello.name.clone(), setup.hello.slots, setup.hello.commands);
     let bus = Bus::start(setup).map_err(|error| {
-        let why = crate::submission::plain(&error);
+        let why = fleetfit_search_spaces::disk::plain(&error);
         Failure::Unavailable(format!("{} cannot be used: {why}", cache.display()))
     })?;
     let programs = if commands { "programs too" } else { "no programs" };

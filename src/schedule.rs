@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use fleetfit_scheduler::schedule::{NewSchedule, ScheduleView, StoredJob};
+use fleetfit_scheduler::schedule::{NewSchedule, ScheduleView, StoredJob, Timestamp};
 use fleetfit_search_spaces::schedule::{Change, CreateJob, Schedule, ScheduleFile};
 use fleetfit_search_spaces::{Job, Place, Problem, Problems};
 use serde_json::Value as Json;
@@ -13,8 +13,12 @@ use crate::exit;
 use crate::failure::Failure;
 use crate::output::Printer;
 use crate::show::table;
+use crate::start;
 use crate::submission::{self, Ground, Submission, Verdict};
 use crate::submit;
+
+/// The key under which a job stands in its schedule.
+const IN_PLACE: &str = "create_job";
 
 /// Does what was asked for.
 pub(crate) fn schedule(
@@ -56,7 +60,8 @@ fn create(
     printer: &Printer,
 ) -> Result<i32, Failure> {
     let (name, text, folder) = submission::read(file)?;
-    let judgement = ScheduleFile::read(&name, &text).map_err(Failure::Problems)?.judge();
+    let schedule = ScheduleFile::read(&name, &text).map_err(Failure::Problems)?;
+    let judgement = schedule.judge();
     printer.notices(&judgement.notices);
     let submission = judgement.create_job.map(|job| match job {
         CreateJob::File { path, changes, place } => {
@@ -68,10 +73,10 @@ fn create(
         CreateJob::Inline(job) => {
             let ground = Ground::Folder(folder);
             let verdict = Verdict::of(&job.file, job.text.clone(), Vec::new(), ground);
-            taken(verdict, |problem| in_place(problem, &job))
+            taken(verdict, printer, |place, says| in_place(place, says, &job))
         }
     });
-    let submission = together(&name, judgement.schedule, submission)?;
+    let submission = together(&schedule, judgement.schedule, submission)?;
     let client = submit::service(home, server)?;
     let base_dir = submission.base_dir.to_str().filter(|_| server.server.is_none());
     let material = match base_dir {
@@ -92,7 +97,7 @@ fn create(
 /// The job that a schedule runs; or the problems of both at once, those of the schedule's file first,
 /// in their order there.
 fn together(
-    file: &str,
+    file: &ScheduleFile,
     schedule: Result<Schedule, Problems>,
     job: Option<Result<Submission, Failure>>,
 ) -> Result<Submission, Failure> {
@@ -100,14 +105,22 @@ fn together(
     match job {
         Some(Ok(submission)) if problems.is_empty() => return Ok(submission),
         Some(Err(Failure::Problems(Problems(of_job)))) => {
-            // A job that stands in the schedule was judged with it.
-            let fresh: Vec<_> = of_job.into_iter().filter(|own| !problems.contains(own)).collect();
+            // A job that stands in the schedule was judged with it: only its files are news.
+            let is_told = |own: &Problem, told: &Problem| {
+                (&own.place.file, &own.place.path, &own.message)
+                    == (&told.place.file, &told.place.path, &told.message)
+            };
+            let fresh =
+                of_job.into_iter().filter(|own| !problems.iter().any(|it| is_told(own, it)));
+            let fresh: Vec<_> = fresh.collect();
             problems.extend(fresh);
         }
         Some(Err(failure)) if problems.is_empty() => return Err(failure),
         _ => {}
     }
-    problems.sort_by_key(|problem| match problem.place.file == file {
+    // Where nothing else is wrong the service says it, which may have this very schedule.
+    file.judge_times(Timestamp::now(), &mut problems);
+    problems.sort_by_key(|problem| match problem.place.file == file.file {
         true => (false, problem.place.line, problem.place.column),
         false => (true, 0, 0),
     });
@@ -136,40 +149,58 @@ fn of_file(
     let sets = changes.iter().map(|change| (change.path.clone(), change.value.clone())).collect();
     let verdict = Verdict::of(&file, text, sets, Ground::Folder(folder));
     printer.notices(&verdict.notices);
-    taken(verdict, |problem| {
+    taken(verdict, printer, |place, _| {
         // A change stands in the schedule, not on the command line.
-        let made = |change: &&Change| {
-            problem.place.file == format!("--set {}={}", change.path, change.value)
-        };
+        let made =
+            |change: &&Change| place.file == format!("--set {}={}", change.path, change.value);
         if let Some(change) = changes.iter().find(made) {
-            problem.place = change.place.clone();
+            *place = change.place.clone();
         }
     })
 }
 
-/// What may be submitted, or its problems where they stand.
-fn taken(verdict: Verdict, mut mend: impl FnMut(&mut Problem)) -> Result<Submission, Failure> {
+/// What may be submitted, or its problems. Places and what is said of them are brought to where they
+/// stand.
+fn taken(
+    verdict: Verdict,
+    printer: &Printer,
+    bring: impl Fn(&mut Place, &mut String),
+) -> Result<Submission, Failure> {
     let mut problems = verdict.problems;
     problems.extend(verdict.submission.iter().flat_map(|it| it.study.cannot_run.clone()));
-    match verdict.submission {
-        Some(submission) if problems.is_empty() => Ok(submission),
-        _ => {
-            problems.iter_mut().for_each(&mut mend);
-            Err(Failure::Problems(Problems(problems)))
+    if let Some(submission) = verdict.submission.filter(|_| problems.is_empty()) {
+        match start::judge(&submission) {
+            Ok(mut notices) => {
+                notices.iter_mut().for_each(|it| bring(&mut it.place, &mut it.message));
+                printer.notices(&notices);
+                return Ok(submission);
+            }
+            Err(Failure::Problems(Problems(of_start))) => problems = of_start,
+            Err(failure) => return Err(failure),
         }
     }
+    problems.iter_mut().for_each(|it| bring(&mut it.place, &mut it.message));
+    Err(Failure::Problems(Problems(problems)))
 }
 
-/// A problem of a job that stands in its schedule: its place is the one there.
-fn in_place(problem: &mut Problem, job: &Job) {
+/// What is said of a job that stands in its schedule: its place is the one there.
+fn in_place(place: &mut Place, says: &mut String, job: &Job) {
     let mut node = &job.document;
-    for step in problem.place.path.split('.') {
+    for step in place.path.split('.') {
         match node.at_path(step) {
             Some(child) => node = child,
             None => break,
         }
     }
-    (problem.place.line, problem.place.column) = (node.line, node.column);
+    (place.line, place.column) = (node.line, node.column);
+    let (own, path) = match std::mem::take(&mut place.path) {
+        root if root.is_empty() => ("the job".to_owned(), IN_PLACE.to_owned()),
+        own => (own.clone(), format!("{IN_PLACE}.{own}")),
+    };
+    if let Some(rest) = says.strip_prefix(&own) {
+        *says = format!("{path}{rest}");
+    }
+    place.path = path;
 }
 
 fn list(server: &ServerArgs, home: &Path, printer: &Printer) -> Result<i32, Failure> {

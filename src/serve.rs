@@ -11,6 +11,7 @@ use fleetfit_scheduler::bus::{self, Bus, BusHandle, BusOptions};
 use fleetfit_scheduler::engine::{Capacity, Engine, EngineHandle, Note};
 use fleetfit_scheduler::journal::Journal;
 use fleetfit_scheduler::schedule::{Schedules, StoredSchedule, Ticker, Timestamp};
+use fleetfit_search_spaces::disk::plain;
 use fleetfit_trial_runner::runner::{Lacking, Runner};
 
 use crate::backup;
@@ -30,7 +31,6 @@ use crate::service::remote::{self, Later, Remote};
 use crate::service::{self, Service};
 use crate::source;
 use crate::standstill::Standstill;
-use crate::submission::plain;
 use crate::token;
 
 /// How long assignments may take to finish when the service is told to end.

@@ -17,10 +17,11 @@ use fleetfit_scheduler::engine::{EngineHandle, Note, OpenStudy};
 use fleetfit_scheduler::journal::{Journal, Status, StudyId, StudyRecord};
 use fleetfit_scheduler::query;
 use fleetfit_scheduler::schedule::{StoredJob, StoredSchedule, Timestamp};
+use fleetfit_search_spaces::disk;
 use fleetfit_search_spaces::material::MAX_BYTES;
 use fleetfit_search_spaces::wire::Assignment;
 use fleetfit_search_spaces::{Manifest, Problem, Problems};
-use fleetfit_trial_runner::material::{self, Origins};
+use fleetfit_trial_runner::material::{self, MaterialError, Origins};
 use fleetfit_trial_runner::runner::{Lacking, StudyWork};
 
 use crate::failure::Failure;
@@ -193,9 +194,15 @@ impl Service {
             )),
             Err(error) => Err(std::io::Error::other(error)),
         };
-        material::rebuild(&manifest, &source, &dir).map_err(|error| {
-            let hint = "send all of it first, as fleetfit submit does: PUT /api/v1/blobs/DIGEST";
-            Failure::asked(format!("material {digest}: {error}"), hint)
+        material::rebuild(&manifest, &source, &dir).map_err(|error| match &error {
+            MaterialError::Disk { source, .. } if !disk::remedy(source).is_empty() => {
+                Failure::outside(&error)
+            }
+            _ => {
+                let hint =
+                    "send all of it first, as fleetfit submit does: PUT /api/v1/blobs/DIGEST";
+                Failure::asked(format!("material {digest}: {error}"), hint)
+            }
         })?;
         Ok(Tree { dir, manifest: Arc::new(manifest), digest: digest.to_owned() })
     }

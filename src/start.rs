@@ -6,11 +6,12 @@ use std::path::Path;
 use fleetfit_scheduler::journal::Journal;
 use fleetfit_scheduler::warm::{self, Fault, MAX_FILE_BYTES, Sources, Start};
 use fleetfit_search_spaces::data::local_path;
+use fleetfit_search_spaces::disk::plain;
 use fleetfit_search_spaces::{Notice, Origin, Problem, Problems, Study};
 
 use crate::failure::Failure;
 use crate::outside;
-use crate::submission::{Submission, plain};
+use crate::submission::Submission;
 
 /// What a study with this seed starts from, and what is worth saying about it.
 pub(crate) fn gather(

@@ -5,7 +5,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use fleetfit_search_spaces::data::local_path;
+use fleetfit_search_spaces::disk::plain;
 use fleetfit_search_spaces::material::Manifest;
 use fleetfit_search_spaces::{Job, Judgement, Notice, Place, Problem, Problems, Study, Work, yaml};
 use fleetfit_trial_runner::material::{self, MaterialError};
@@ -138,9 +138,8 @@ impl Verdict {
                 (tree.dir, Some(tree.digest))
             }
             Ground::Nowhere => {
-                let here = submitted.iter().flat_map(|study| study.local_paths());
-                let lost = here.filter(|path| !Path::new(local_path(path)).is_absolute());
-                let lost: Vec<_> = lost.map(|path| outside::left_behind(&job, path)).collect();
+                let lost: Vec<_> =
+                    submitted.iter().flat_map(|study| job.left_behind(study)).collect();
                 if !lost.is_empty() {
                     // What was not sent need not be looked for.
                     (data, command) = (None, None);
@@ -260,15 +259,4 @@ fn text(path: &Path, mut bytes: Vec<u8>) -> Result<String, Failure> {
 fn current_dir() -> Result<PathBuf, Failure> {
     std::env::current_dir()
         .map_err(|error| Failure::Unavailable(format!("the current folder is gone: {error}")))
-}
-
-/// An error of the operating system without its number.
-pub(crate) fn plain(error: &std::io::Error) -> String {
-    let text = error.to_string();
-    let text = text.split(" (os error").next().unwrap_or_default();
-    let mut letters = text.chars();
-    match letters.next() {
-        Some(first) => first.to_lowercase().chain(letters).collect(),
-        None => text.to_owned(),
-    }
 }

@@ -147,7 +147,9 @@ impl<'a> ParquetTable<'a> {
     pub(crate) fn begin(file: &File, name: &str, columns: &'a Columns) -> Result<Self, Failure> {
         let name = name.to_owned();
         let refuse = |why: String| Failure::Unavailable(format!("{name} cannot be written: {why}"));
-        let file = file.try_clone().map_err(|error| refuse(crate::submission::plain(&error)))?;
+        let file = file
+            .try_clone()
+            .map_err(|error| refuse(fleetfit_search_spaces::disk::plain(&error)))?;
         let schema = schema(columns).map_err(|error| refuse(error.to_string()))?;
         let properties = WriterProperties::builder().set_compression(Compression::SNAPPY).build();
         let writer = SerializedFileWriter::new(file, Arc::new(schema), Arc::new(properties))
@@ -168,7 +170,7 @@ impl<'a> ParquetTable<'a> {
     pub(crate) fn finish(mut self) -> Result<(), Failure> {
         self.write_group()?;
         let closed = self.writer.close();
-        closed.map(drop).map_err(|error| Failure::Unavailable(format!("{}: {error}", self.name)))
+        closed.map(drop).map_err(|error| Failure::outside(&format!("{}: {error}", self.name)))
     }
 
     fn write_group(&mut self) -> Result<(), Failure> {
@@ -179,7 +181,7 @@ impl<'a> ParquetTable<'a> {
         let group = self.writer.next_row_group();
         group
             .and_then(|group| write_rows(group, self.columns, &rows))
-            .map_err(|error| Failure::Unavailable(format!("{}: {error}", self.name)))
+            .map_err(|error| Failure::outside(&format!("{}: {error}", self.name)))
     }
 }
 

@@ -2,8 +2,9 @@
 
 use std::path::Path;
 
+use fleetfit_search_spaces::disk::plain;
+
 use crate::failure::Failure;
-use crate::submission::plain;
 
 /// The word in the file, else that of `$FLEETFIT_TOKEN`, else none.
 pub(crate) fn find(file: Option<&Path>) -> Result<Option<String>, Failure> {

@@ -18,6 +18,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
+use fleetfit_search_spaces::disk::plain;
 use fleetfit_search_spaces::material::is_digest;
 use fleetfit_search_spaces::wire::join::{Answer, BlobPiece, BlobRequest};
 
@@ -70,7 +71,7 @@ pub enum BlobError {
         path: String,
     },
     /// The disk.
-    #[error("{path}: {source}")]
+    #[error("{path}: {}", plain(source))]
     Disk {
         /// What.
         path: String,
@@ -265,7 +266,7 @@ impl Incoming {
             return Err(BlobError::TooLarge { most: self.max_bytes });
         }
         self.hasher.update(piece);
-        self.file.write_all(piece).map_err(disk(&self.temp))
+        self.file.write_all(piece).map_err(disk(self.folder()))
     }
 
     /// The blob is whole: gives it its name, once it is on the disk. Returns how many bytes it has.
@@ -277,9 +278,16 @@ impl Incoming {
         }
         let read_only = Permissions::from_mode(0o444);
         self.file.set_permissions(read_only).map_err(disk(&self.temp))?;
-        self.file.sync_all().map_err(disk(&self.temp))?;
+        self.file.sync_all().map_err(disk(self.folder()))?;
         take_name(&self.temp, &self.path)?;
         Ok(self.n_bytes)
+    }
+}
+
+impl Incoming {
+    /// Where it arrives, which says more than its name there.
+    fn folder(&self) -> &Path {
+        self.temp.parent().unwrap_or(&self.temp)
     }
 }
 

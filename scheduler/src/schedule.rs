@@ -168,10 +168,10 @@ impl Schedules {
             None => {}
         }
         if live.next.is_none() {
+            let mut problems = Vec::new();
             let file = ScheduleFile::read(&live.stored.file, &live.stored.text);
-            let problems =
-                file.map_or_else(|problems| problems, |it| Problems(vec![it.never_due()]));
-            return Err(ScheduleError::Problems(problems));
+            file.map_err(ScheduleError::Problems)?.judge_times(live.stored.created, &mut problems);
+            return Err(ScheduleError::Problems(Problems(problems)));
         }
         self.store(&live.stored)?;
         let view = view::of(&live);

@@ -14,6 +14,7 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
+use fleetfit_search_spaces::disk::plain;
 use fleetfit_search_spaces::wire::join::{ANEW, Answer, Upload};
 
 use claim::Claim;
@@ -97,7 +98,7 @@ pub enum UploadError {
     #[error("{0} arrived damaged; {ANEW}")]
     Damaged(String),
     /// The disk.
-    #[error("{path}: {source}")]
+    #[error("{path}: {}", plain(source))]
     Disk {
         /// What.
         path: String,

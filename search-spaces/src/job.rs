@@ -45,8 +45,9 @@ impl Job {
     /// Mistakes in spite of which the document can be told become problems when it is judged.
     pub fn read(file: &str, text: &str) -> Result<Self, Problems> {
         let (document, errors) = parse(text);
+        let of_job = |error: SyntaxError| error.of("a job", "begin with type: sweep");
         let mistakes: Vec<Problem> =
-            errors.into_iter().map(|error| syntax_problem(file, error)).collect();
+            errors.into_iter().map(|error| syntax_problem(file, of_job(error))).collect();
         let Some(document) = document else {
             return Err(Problems(mistakes));
         };

@@ -39,6 +39,7 @@ pub mod seed;
 pub mod study;
 pub mod work;
 
+pub mod disk;
 pub mod material;
 pub mod trial;
 pub mod wire;

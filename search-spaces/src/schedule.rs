@@ -17,6 +17,8 @@ pub use self::recurrence::{Frequency, Pattern, Recurrence};
 pub use self::trigger::{Dues, Rule, Trigger};
 pub use self::zone::Zone;
 
+use jiff::Timestamp;
+
 use crate::fields::{At, Fields};
 use crate::findings::{Findings, Mistake};
 use crate::ignored::{LABELS, RECORDED};
@@ -90,8 +92,10 @@ impl ScheduleFile {
     /// is judged.
     pub fn read(file: &str, text: &str) -> Result<Self, Problems> {
         let (document, errors) = parse(text);
-        let mistakes: Vec<Problem> =
-            errors.into_iter().map(|error| syntax_problem(file, error)).collect();
+        let mistakes = errors.into_iter().map(|error| {
+            syntax_problem(file, error.of("a schedule", "begin with name: weekly-demand"))
+        });
+        let mistakes: Vec<Problem> = mistakes.collect();
         let Some(document) = document else {
             return Err(Problems(mistakes));
         };
@@ -192,12 +196,15 @@ impl ScheduleFile {
 }
 
 impl ScheduleFile {
-    /// What is wrong with one none of whose times is still to come, which only a clock can tell.
-    pub fn never_due(&self) -> Problem {
-        let root = At::root(&self.document);
-        let trigger = root.get("trigger");
+    /// Adds what is wrong with one that is never due when it is created now, unless its times are
+    /// complained about already.
+    pub fn judge_times(&self, now: Timestamp, problems: &mut Vec<Problem>) {
+        let Some(trigger) = At::root(&self.document).get("trigger") else { return };
+        if !Trigger::is_over(&trigger, now) {
+            return;
+        }
         // What has passed is most often its end.
-        let at = trigger.as_ref().and_then(|at| at.get("end_time")).or(trigger).unwrap_or(root);
+        let at = trigger.get("end_time").unwrap_or(trigger);
         let what = match at.path.ends_with("end_time") {
             true => format!("is {}, and no time before it is", at.node.brief()),
             false => "has no time that is".to_owned(),
@@ -205,7 +212,10 @@ impl ScheduleFile {
         let says = format!("{what} still to come: the schedule is never due");
         let mistake = Mistake::new(says, "a trigger with a time that is still to come");
         let hint = "write a later end_time, leave it out, or write a rule that comes again";
-        Findings::new(&self.file, &[]).describe(&at, mistake.hint(hint))
+        let problem = Findings::new(&self.file, &[]).describe(&at, mistake.hint(hint));
+        if !problems.iter().any(|other| other.place == problem.place) {
+            problems.push(problem);
+        }
     }
 
     fn is_a_job(&self, at: &At<'_>, findings: &Findings) -> Problem {

@@ -12,11 +12,11 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path, PathBuf};
 use std::rc::Rc;
 
+use fleetfit_search_spaces::disk::plain;
 use serde::{Deserialize, Serialize};
 use tar::{Entries, Entry, EntryType};
 
 use crate::failure::Failure;
-use crate::submission::plain;
 
 mod writing;
 

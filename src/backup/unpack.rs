@@ -8,11 +8,11 @@ use std::path::{Path, PathBuf};
 
 use fleetfit_scheduler::backup::{self, BackupError};
 use fleetfit_scheduler::journal::{DamagedStudy, Journal};
+use fleetfit_search_spaces::disk::plain;
 
 use super::archive::{ArchiveError, BLOBS, Reading, SERVICE_ID, STUDIES, What};
 use crate::failure::Failure;
 use crate::home;
-use crate::submission::plain;
 
 /// What a data directory is made of until it is whole, inside an empty one that cannot be replaced.
 const STAGING: &str = ".restoring";

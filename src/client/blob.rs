@@ -6,13 +6,13 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use fleetfit_scheduler::api::{Kept, MAX_ASKED, Missing, Wanted};
+use fleetfit_search_spaces::disk::plain;
 use http_body_util::channel::{Channel, Sender};
 use hyper::Method;
 use hyper::body::Bytes;
 
 use super::{ANSWER, Client};
 use crate::failure::Failure;
-use crate::submission::plain;
 
 /// How much is read of a file at once.
 const PIECE_BYTES: usize = 256 << 10;
@@ -77,7 +77,12 @@ impl Client {
             let answer = tokio::time::timeout(ANSWER, exchange).await;
             answer.unwrap_or_else(|_| Err(self.silent(ANSWER)))
         })?;
-        self.read::<Kept>(status, &answer).map(drop)
+        self.read::<Kept>(status, &answer).map(drop).map_err(|failure| match failure {
+            Failure::Unavailable(why) => {
+                Failure::Unavailable(format!("{} was not taken: {why}", path.display()))
+            }
+            failure => failure,
+        })
     }
 
     /// Feeds a body with so many bytes of a file. A file that has become shorter is an error of the

@@ -180,7 +180,11 @@ fn bytes_of(address: &ModelAddress, attached: &[u8], dir: &Path) -> Option<Vec<u
 pub(crate) fn id(home: &Path) -> Result<String, Failure> {
     let path = home.join("service-id");
     let outside = |error: std::io::Error| {
-        Failure::Unavailable(format!("{}: {}", path.display(), crate::submission::plain(&error)))
+        Failure::Unavailable(format!(
+            "{}: {}",
+            path.display(),
+            fleetfit_search_spaces::disk::plain(&error)
+        ))
     };
     match std::fs::read_to_string(&path) {
         Ok(text) if is_id(text.trim()) => return Ok(text.trim().to_owned()),

@@ -91,6 +91,34 @@ fn a_schedule_and_its_job_are_judged_together() {
 }
 
 #[test]
+fn a_job_that_stands_in_its_schedule_is_judged_once() {
+    let place = Place::new();
+    let job: String = JOB.lines().map(|line| format!("  {line}\n")).collect();
+    let schedule = |cron: &str| {
+        format!("name: nightly\ntrigger: {{type: cron, expression: {cron}}}\ncreate_job:\n{job}")
+    };
+    let said = |text: &str| {
+        place.write("nightly.yaml", text);
+        let ran = place.fleetfit(&["schedule", "create", "nightly.yaml"]);
+        assert_eq!(ran.code, 2, "{}", ran.stderr);
+        let lines = ran.stderr.lines().map(str::to_owned);
+        lines.filter(|line| line.contains("nightly.yaml:")).collect::<Vec<_>>()
+    };
+    let wrong = schedule("0 25 * * *")
+        .replace("goal: minimize", "goal: min")
+        .replace("min: 0.001", "min: 0");
+    let told = said(&wrong);
+    assert_eq!(told.len(), 4, "{told:?}");
+    // The last one is of a file, which the schedule's own reader does not look for.
+    let places = ["2:35: trigger", "5:25: create_job.training_data.path", "11:", "13:"];
+    let is_there = |(line, place): (&String, &str)| line.contains(&format!("nightly.yaml:{place}"));
+    assert!(told.iter().zip(places).all(is_there), "{told:?}");
+    let told = said(&schedule("0 6 * * *, end_time: '2020-01-01'"));
+    assert_eq!(told.len(), 2, "{told:?}");
+    assert!(told[0].contains("trigger.end_time is \"2020-01-01\""), "{told:?}");
+}
+
+#[test]
 fn a_column_that_is_not_there() {
     refused(
         "name: sales\n",

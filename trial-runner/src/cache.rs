@@ -17,6 +17,7 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use fleetfit_search_spaces::Manifest;
+use fleetfit_search_spaces::disk::plain;
 use fleetfit_search_spaces::material::{MAX_BYTES, is_digest};
 
 use crate::material::{MaterialError, digest, digest_file, rebuild};
@@ -70,7 +71,7 @@ pub enum CacheError {
     #[error(transparent)]
     Material(#[from] MaterialError),
     /// The disk.
-    #[error("{path}: {source}")]
+    #[error("{path}: {}", plain(source))]
     Disk {
         /// What.
         path: String,

@@ -15,6 +15,7 @@ use std::io;
 use std::path::Path;
 
 use fleetfit_search_spaces::ManifestError;
+use fleetfit_search_spaces::disk::plain;
 
 use crate::command::CodeError;
 use crate::dataset::DataError;
@@ -70,7 +71,7 @@ pub enum MaterialError {
         at: String,
     },
     /// The disk.
-    #[error("{path}: {source}")]
+    #[error("{path}: {}", plain(source))]
     Disk {
         /// What.
         path: String,

@@ -5,14 +5,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Json;
-use axum::body::{Body, Bytes};
+use axum::body::{BodyDataStream, Bytes};
 use axum::extract::{Path, RawQuery, Request, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use fleetfit_search_spaces::material::is_digest;
 use futures_util::StreamExt;
 use serde::{Deserialize, Serialize};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 use super::body::{expect, expect_unpacked, object_in, text, unprocessable};
 use super::logs::streamed;
@@ -73,9 +73,10 @@ pub(super) async fn put(
     let name = digest.clone();
     let keeping = ask(move || Ok(keep(&blobs, &name, receiver)?));
     let mut closing = app.closing.subscribe();
+    let mut pieces = request.into_body().into_data_stream();
     let sending = async {
         tokio::select! {
-            sent = send(request.into_body(), sender) => sent,
+            sent = send(&mut pieces, sender) => sent,
             _ = closing.wait_for(|closing| *closing) => {
                 let message = "the service is about to end; send it again later";
                 Err(Refused::new(Why::Unavailable, message))
@@ -83,6 +84,9 @@ pub(super) async fn put(
         }
     };
     let (kept, sent) = tokio::join!(keeping, sending);
+    if kept.is_err() {
+        tokio::spawn(hear_out(pieces, closing));
+    }
     let kept = kept?;
     // Where the disk had a say, that is the reason; otherwise it is that of the sender.
     sent?;
@@ -97,8 +101,7 @@ enum Arrived {
 }
 
 /// Hands a body on, piece by piece. Ends without a word where nobody takes it any more.
-async fn send(body: Body, sender: mpsc::Sender<Arrived>) -> Result<(), Refused> {
-    let mut pieces = body.into_data_stream();
+async fn send(pieces: &mut BodyDataStream, sender: mpsc::Sender<Arrived>) -> Result<(), Refused> {
     loop {
         let next = tokio::time::timeout(PAUSE, pieces.next()).await.map_err(|_| {
             let seconds = PAUSE.as_secs();
@@ -113,6 +116,16 @@ async fn send(body: Body, sender: mpsc::Sender<Arrived>) -> Result<(), Refused> 
         if sender.send(arrived).await.is_err() || is_end {
             return Ok(());
         }
+    }
+}
+
+/// Takes the rest of a body that was refused: on a line that is closed before it is empty, whoever
+/// sends meets a broken line and not the answer.
+async fn hear_out(mut pieces: BodyDataStream, mut closing: watch::Receiver<bool>) {
+    let rest = async { while let Some(Ok(_)) = pieces.next().await {} };
+    tokio::select! {
+        _ = tokio::time::timeout(PAUSE, rest) => {}
+        _ = closing.wait_for(|closing| *closing) => {}
     }
 }
 

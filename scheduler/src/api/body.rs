@@ -40,9 +40,14 @@ pub(super) async fn text(body: Body, limit: usize) -> Result<String, Refused> {
 
 /// The JSON object that a request brings, with these keys at most.
 pub(super) async fn object(request: Request, known: &[&str]) -> Result<Object, Refused> {
+    object_in(&json_text(request).await?, known)
+}
+
+/// The JSON that a request brings, as it was written.
+pub(super) async fn json_text(request: Request) -> Result<String, Refused> {
     let (parts, body) = request.into_parts();
     expect(&parts.headers, &["application/json"])?;
-    object_in(&text(body, MAX_BODY_BYTES).await?, known)
+    text(body, MAX_BODY_BYTES).await
 }
 
 /// The JSON object of this text, with these keys at most.

@@ -7,7 +7,7 @@ use axum::extract::{RawQuery, Request, State};
 use fleetfit_search_spaces::{Notice, Problems, points};
 use serde::{Deserialize, Serialize};
 
-use super::body::{object, unprocessable};
+use super::body::{json_text, object_in, unprocessable};
 use super::json_job::as_yaml;
 use super::question::{Answer, Question, StudyName, ask};
 use super::submit::mark;
@@ -37,13 +37,14 @@ pub(super) async fn enqueue(
 ) -> Answer<Queued> {
     Question::read(query, &[])?;
     let mark = mark(request.headers())?;
-    let body = object(request, &[KEY]).await?;
-    let text = body.json();
+    let written = json_text(request).await?;
+    // One form for one mark, however it was written.
+    let text = object_in(&written, &[KEY])?.json();
     let queued = ask(move || {
         let record = query::find(&app.service.journal, &study)?;
         let space = record.study().map_err(query::QueryError::from)?.space;
         let (configurations, notices) =
-            points::read_document("the body", &as_yaml(&text), KEY, &space)
+            points::read_document("the body", &as_yaml(&written), KEY, &space)
                 .map_err(|Problems(problems)| Refused::problems(problems))?;
         if configurations.is_empty() {
             return Err(unprocessable("configurations is empty; write one or more of them"));

@@ -1,43 +1,76 @@
 //! JSON that a request brings, read strictly: a key that an object has twice is refused, since nobody
 //! can tell which of its values was meant, and what is not JSON is refused with its place.
 
+use std::cell::RefCell;
 use std::fmt::Formatter;
 
+use serde::Deserializer;
 use serde::de::{DeserializeSeed, Error, MapAccess, SeqAccess, Visitor};
-use serde::{Deserialize, Deserializer};
 use serde_json::error::Category;
-use serde_json::{Map, Number, Value};
+use serde_json::{Deserializer as Reader, Map, Number, Value};
 
 use super::Refused;
 
 /// What programs write for numbers that JSON does not have, without a sign.
 const NO_NUMBERS: [&str; 3] = ["nan", "inf", "infinity"];
 
+/// Where the results stand that are told of trials.
+const RESULTS: &str = "results.";
+
+/// What the reader says of a number that is too large for any, and of too many levels.
+const OUT_OF_RANGE: &str = "number out of range";
+const TOO_DEEP: &str = "recursion limit exceeded";
+
+/// How many levels it reads.
+const MOST_DEEP: usize = 127;
+
 /// The value that a text holds.
 pub(super) fn read(text: &str) -> Result<Value, Refused> {
-    serde_json::from_str(text).map(|Strict(value)| value).map_err(|error| malformed(text, &error))
+    let way = RefCell::default();
+    let mut reader = Reader::from_str(text);
+    let read = Seed { way: &way }.deserialize(&mut reader);
+    let read = read.and_then(|value| reader.end().map(|()| value));
+    read.map_err(|error| malformed(text, &way.into_inner().join("."), &error))
 }
 
-/// A text that cannot be read.
-pub(super) fn malformed(text: &str, error: &serde_json::Error) -> Refused {
+/// A text that cannot be read from somewhere in this field on.
+fn malformed(text: &str, field: &str, error: &serde_json::Error) -> Refused {
     let place = format!("line {}, column {}", error.line(), error.column());
+    let told = error.to_string();
+    // The place that the reader adds to its words is told once.
+    let what = told.rsplit_once(" at line ").map_or(told.as_str(), |(what, _)| what);
     if error.classify() == Category::Data {
-        // Only a repeated key is; the place that the reader adds to its words is told once.
-        let told = error.to_string();
-        let what = told.rsplit_once(" at line ").map_or(told.as_str(), |(what, _)| what);
+        // Only a repeated key is.
         return Refused::bad(format!("{what}, the second time at {place}; write it once"));
     }
-    Refused::bad(match no_number(text, error) {
-        Some(word) => format!(
-            "the body has {word} at {place}, and JSON knows no such number; a trial without a value \
-             has failed: {{\"trial\": 3, \"failed\": \"the loss is {word}\"}}"
-        ),
-        None => format!("the body is not JSON from {place} on"),
+    let of_field = if field.is_empty() { String::new() } else { format!(" ({field})") };
+    let word = word(text, error).unwrap_or_default();
+    let plain = word.trim_start_matches(['+', '-']).to_ascii_lowercase();
+    Refused::bad(if NO_NUMBERS.contains(&plain.as_str()) {
+        let instead = match field.starts_with(RESULTS) {
+            true => format!(
+                "a trial without a value has failed: {{\"trial\": 3, \"failed\": \"the loss is \
+                 {word}\"}}"
+            ),
+            false => "write a number, or leave the key out where there is none".to_owned(),
+        };
+        format!(
+            "the body has {word} at {place}{of_field}, and JSON knows no such number; {instead}"
+        )
+    } else if what == OUT_OF_RANGE {
+        format!(
+            "the body has a number at {place}{of_field} that is out of range; write one between \
+             -1.8e308 and 1.8e308"
+        )
+    } else if what == TOO_DEEP {
+        format!("the body is nested too deep at {place}; write at most {MOST_DEEP} levels")
+    } else {
+        format!("the body is not JSON from {place} on")
     })
 }
 
-/// The word at which the reader stopped, where it stands for no number or an endless one.
-fn no_number<'a>(text: &'a str, error: &serde_json::Error) -> Option<&'a str> {
+/// The word at which the reader stopped; none where it is no syntax that it stopped at.
+fn word<'a>(text: &'a str, error: &serde_json::Error) -> Option<&'a str> {
     let line = text.split('\n').nth(error.line().checked_sub(1)?)?;
     if error.classify() != Category::Syntax {
         return None;
@@ -48,23 +81,26 @@ fn no_number<'a>(text: &'a str, error: &serde_json::Error) -> Option<&'a str> {
     let at = error.column().checked_sub(1)?.min(bytes.len().checked_sub(1)?);
     let before = bytes.get(..at)?.iter().rev().take_while(|byte| is_of_word(byte)).count();
     let after = bytes.get(at..)?.iter().take_while(|byte| is_of_word(byte)).count();
-    let word = line.get(at - before..at + after)?;
-    let plain = word.trim_start_matches(['+', '-']).to_ascii_lowercase();
-    NO_NUMBERS.contains(&plain.as_str()).then_some(word)
+    line.get(at - before..at + after)
 }
 
-/// A value in which no object has a key twice.
-struct Strict(Value);
+/// Reads a value in which no object has a key twice, and knows the way to where it stands.
+#[derive(Clone, Copy)]
+struct Seed<'w> {
+    way: &'w RefCell<Vec<String>>,
+}
 
-impl<'de> Deserialize<'de> for Strict {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Seed.deserialize(deserializer).map(Self)
+impl Seed<'_> {
+    /// Reads what stands one step further. A step that fails stays.
+    fn step<T, E>(self, name: String, read: impl FnOnce(Self) -> Result<T, E>) -> Result<T, E> {
+        self.way.borrow_mut().push(name);
+        let value = read(self)?;
+        self.way.borrow_mut().pop();
+        Ok(value)
     }
 }
 
-struct Seed;
-
-impl<'de> DeserializeSeed<'de> for Seed {
+impl<'de> DeserializeSeed<'de> for Seed<'_> {
     type Value = Value;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
@@ -72,7 +108,7 @@ impl<'de> DeserializeSeed<'de> for Seed {
     }
 }
 
-impl<'de> Visitor<'de> for Seed {
+impl<'de> Visitor<'de> for Seed<'_> {
     type Value = Value;
 
     fn expecting(&self, out: &mut Formatter<'_>) -> std::fmt::Result {
@@ -105,7 +141,10 @@ impl<'de> Visitor<'de> for Seed {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
         let mut list = Vec::new();
-        while let Some(item) = items.next_element_seed(Seed)? {
+        let mut next = |list: &[Value]| {
+            self.step(list.len().to_string(), |seed| items.next_element_seed(seed))
+        };
+        while let Some(item) = next(&list)? {
             list.push(item);
         }
         Ok(Value::Array(list))
@@ -117,7 +156,7 @@ impl<'de> Visitor<'de> for Seed {
             if map.contains_key(&key) {
                 return Err(A::Error::custom(format!("the body has {key:?} twice in one object")));
             }
-            let value = entries.next_value_seed(Seed)?;
+            let value = self.step(key.clone(), |seed| entries.next_value_seed(seed))?;
             map.insert(key, value);
         }
         Ok(Value::Object(map))
@@ -155,13 +194,31 @@ mod tests {
     #[test]
     fn numbers_that_json_does_not_have_are_told_as_such() {
         for word in ["NaN", "nan", "Infinity", "-Infinity", "inf", "-inf"] {
-            let told = refusal(&format!("{{\"é\": 1,\n\"value\": {word}}}"));
+            let told = refusal(&format!("{{\"é\": 1,\n\"results\": [{{\"value\": {word}}}]}}"));
             assert!(told.starts_with(&format!("the body has {word} at line 2, ")), "{told}");
-            assert!(told.contains("\"failed\""), "{told}");
+            assert!(told.contains(" (results.0.value), ") && told.contains("\"failed\""), "{told}");
+            let told =
+                refusal(&format!("{{\"configurations\": [{{\"x\": 1}}, {{\"x\": {word}}}]}}"));
+            assert!(told.contains(" (configurations.1.x), "), "{told}");
+            assert!(told.ends_with("write a number, or leave the key out where there is none"));
         }
-        for other in ["{\"value\": none}", "{\"value\": 1", "", "nul", "\"nan", "-"] {
+        for other in ["{\"value\": none}", "{\"value\": 1", "", "nul", "\"nan", "-", "1 2"] {
             let told = refusal(other);
             assert!(told.starts_with("the body is not JSON from line 1, "), "{other}: {told}");
         }
+    }
+
+    #[test]
+    fn numbers_out_of_range_and_too_many_levels_are_told_as_such() {
+        let digits = "9".repeat(400);
+        for number in ["1e999", "-1e999", "1E+400", digits.as_str()] {
+            let told = refusal(&format!("{{\"a\": [1,\n{number}]}}"));
+            assert!(told.starts_with("the body has a number at line 2, column "), "{told}");
+            assert!(told.contains(" (a.1) that is out of range; "), "{told}");
+        }
+        assert_eq!(read("1e-999"), Ok(json!(0.0)));
+        let nested = |n: usize| "[".repeat(n) + &"]".repeat(n);
+        assert!(read(&nested(MOST_DEEP)).is_ok());
+        assert!(refusal(&nested(MOST_DEEP + 1)).starts_with("the body is nested too deep"));
     }
 }

@@ -1,5 +1,6 @@
 //! Schedules: jobs that are run again and again.
 
+use std::path::Path as FilePath;
 use std::sync::Arc;
 
 use axum::Json;
@@ -8,7 +9,7 @@ use axum::http::StatusCode;
 use axum::http::request::Parts;
 use serde_json::{Value, json};
 
-use super::body::{MAX_JOB_BYTES, Object, expect, object_in, text};
+use super::body::{MAX_JOB_BYTES, Object, expect, object_in, text, unprocessable};
 use super::question::{Answer, Question, ask};
 use super::submit::JOB_FORMS;
 use super::{App, Page, Refused, Why, roll};
@@ -55,6 +56,7 @@ pub(super) async fn create(
         NewSchedule { file, text, job: None }
     };
     let created = ask(move || {
+        app.find_files(&new)?;
         let (view, is_new) = app.ticker()?.create(new)?;
         let status = if is_new { StatusCode::CREATED } else { StatusCode::OK };
         Ok((status, Json(view)))
@@ -154,6 +156,25 @@ async fn act<T: Send + 'static>(
 }
 
 impl App {
+    /// Refuses a schedule whose job could never be run, because its files are not to be had here.
+    fn find_files(&self, new: &NewSchedule) -> Result<(), Refused> {
+        let Some(job) = &new.job else { return Ok(()) };
+        if let Some(folder) = job.base_dir.as_deref()
+            && !(FilePath::new(folder).is_absolute() && FilePath::new(folder).is_dir())
+        {
+            let says = "write the path of a folder of the service's machine, from its root on";
+            return Err(unprocessable(format!("job.base_dir is {folder}; {says}")));
+        }
+        if let (Some(digest), Some(blobs)) = (job.material.as_deref(), &self.blobs)
+            && !blobs.has(digest)?
+        {
+            let says = "the service does not have it; send it first, as fleetfit submit does: PUT \
+                        /api/v1/blobs/DIGEST";
+            return Err(unprocessable(format!("job.material is {digest}: {says}")));
+        }
+        Ok(())
+    }
+
     fn ticker(&self) -> Result<&Ticker, Refused> {
         self.doors()?.schedules.as_deref().ok_or_else(Refused::not_a_service)
     }

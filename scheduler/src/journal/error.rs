@@ -3,6 +3,8 @@
 use std::io;
 use std::path::PathBuf;
 
+use fleetfit_search_spaces::disk::plain;
+
 /// What can go wrong between the scheduler and its disk.
 #[derive(Debug, thiserror::Error)]
 pub enum JournalError {
@@ -15,7 +17,7 @@ pub enum JournalError {
         pid: Option<u32>,
     },
     /// The directory cannot be made or written.
-    #[error("cannot write in {}: {}{}", dir.display(), words(source), remedy(source))]
+    #[error("cannot write in {}: {}{}", dir.display(), plain(source), elsewhere(source))]
     NotWritable {
         /// The directory.
         dir: PathBuf,
@@ -63,7 +65,7 @@ pub enum JournalError {
         dir: PathBuf,
     },
     /// The disk refuses.
-    #[error("the journal's disk failed while {doing}: {}{}", words(source), remedy(source))]
+    #[error("the journal's disk failed while {doing}: {}{}", plain(source), elsewhere(source))]
     Disk {
         /// What was being done.
         doing: &'static str,
@@ -117,22 +119,9 @@ impl JournalError {
     }
 }
 
-/// An error of the operating system without its number.
-fn words(error: &io::Error) -> String {
-    let text = error.to_string();
-    text.split(" (os error").next().unwrap_or_default().to_lowercase()
-}
-
-/// What to do about it, where that is known.
-fn remedy(error: &io::Error) -> &'static str {
+/// What to do where nothing can be written.
+fn elsewhere(error: &io::Error) -> &'static str {
     match error.kind() {
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
-            "; make space and give the same command again"
-        }
-        io::ErrorKind::FileTooLarge => {
-            "; this process may write no longer files: raise ulimit -f, or LimitFSIZE= of its unit, \
-             and give the same command again"
-        }
         io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::PermissionDenied => {
             "; copy the data directory to a place that can be written"
         }

@@ -1,7 +1,7 @@
 //! A schedule's form in the journal.
 
 use fleetfit_search_spaces::schedule::{CreateJob, ScheduleFile};
-use fleetfit_search_spaces::{Job, Place, Problem, Problems};
+use fleetfit_search_spaces::{Job, Place, Problem, Problems, Study};
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
@@ -88,9 +88,12 @@ impl NewSchedule {
     pub(super) fn stored(self, now: Timestamp) -> Result<StoredSchedule, ScheduleError> {
         let file = ScheduleFile::read(&self.file, &self.text).map_err(ScheduleError::Problems)?;
         let judgement = file.judge();
+        let created = whole_second(now);
         let schedule = match judgement.schedule {
             Ok(schedule) => schedule,
             Err(Problems(mut problems)) => {
+                file.judge_times(created, &mut problems);
+                problems.sort_by_key(|problem| (problem.place.line, problem.place.column));
                 // The job is judged beside a schedule with problems: one in a file of its own, and
                 // one that did not come.
                 match (&self.job, &judgement.create_job) {
@@ -105,6 +108,12 @@ impl NewSchedule {
                 return Err(ScheduleError::Problems(Problems(problems)));
             }
         };
+        let beside = |of_job: Vec<Problem>| {
+            let mut problems = Vec::new();
+            file.judge_times(created, &mut problems);
+            problems.extend(of_job);
+            ScheduleError::Problems(Problems(problems))
+        };
         let job = match (self.job, schedule.create_job) {
             (Some(job), _) => job,
             (None, CreateJob::Inline(job)) => StoredJob {
@@ -115,14 +124,18 @@ impl NewSchedule {
                 material: None,
             },
             (None, CreateJob::File { path, place, .. }) => {
-                let problems = Problems(vec![did_not_come(&path, &place)]);
-                return Err(ScheduleError::Problems(problems));
+                return Err(beside(vec![did_not_come(&path, &place)]));
             }
         };
-        let read = job.read().map_err(ScheduleError::Problems)?;
+        let (read, study) = job.judged().map_err(|Problems(of_job)| beside(of_job))?;
+        if job.base_dir.is_none() && job.material.is_none() {
+            let lost = read.left_behind(&study);
+            if !lost.is_empty() {
+                return Err(beside(lost));
+            }
+        }
         let files = [&job.material, &job.base_dir].map(|it| it.as_deref().unwrap_or_default());
         let canonical = format!("{}\n{}\n{}", file.canonical(), read.canonical(), files.join("\n"));
-        let created = whole_second(now);
         Ok(StoredSchedule {
             version: VERSION,
             name: schedule.name,
@@ -161,6 +174,10 @@ fn did_not_come(path: &str, place: &Place) -> Problem {
 impl StoredJob {
     /// The job, changes applied. What is valid and cannot run is a problem, too.
     pub fn read(&self) -> Result<Job, Problems> {
+        self.judged().map(|(job, _)| job)
+    }
+
+    fn judged(&self) -> Result<(Job, Study), Problems> {
         let mut job = Job::read(&self.file, &self.text)?;
         for (path, value) in &self.sets {
             job.set(path, value).map_err(|problem| Problems(vec![problem]))?;
@@ -169,7 +186,7 @@ impl StoredJob {
         if !study.cannot_run.is_empty() {
             return Err(Problems(study.cannot_run));
         }
-        Ok(job)
+        Ok((job, study))
     }
 }
 

@@ -157,6 +157,25 @@ fn wrong_schedules_are_refused_with_every_problem() {
     let said = schedules.create(over, now).unwrap_err().to_string();
     assert!(said.starts_with("over.yaml:2:"), "{said}");
     assert!(said.contains(": trigger.end_time is \"2026-11-20\", and no time"), "{said}");
+    // Whatever else is wrong.
+    let over = |trigger: &str, job: Option<StoredJob>| {
+        let over =
+            NewSchedule { job, ..new("over", &format!("{trigger}, end_time: '2026-11-20'")) };
+        let said = schedules.create(over, now).unwrap_err().to_string();
+        (said.contains(": trigger.end_time is"), said)
+    };
+    let wrong = StoredJob { text: JOB.replace("max_value: 1", "max_value: -1"), ..job() };
+    for (trigger, job) in [
+        (DAILY, Some(wrong)),
+        (DAILY, None),
+        ("type: cron, expression: 0 25 * * *", Some(job())),
+        ("type: cron, expression: 0 6 * * *, tme_zone: UTC", Some(job())),
+    ] {
+        let (is_told, said) = over(trigger, job);
+        assert!(is_told && said.ends_with("2 problems; nothing was started"), "{said}");
+    }
+    let (_, said) = over(&format!("{DAILY}, start_time: '2026-12-20'"), Some(job()));
+    assert!(said.ends_with("1 problem; nothing was started"), "{said}");
     let alone = NewSchedule { job: None, ..new("nightly", DAILY) };
     let said = schedules.create(alone, now).unwrap_err().to_string();
     assert!(said.starts_with("nightly.yaml:3:13: create_job names ./job.yaml"), "{said}");

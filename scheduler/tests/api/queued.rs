@@ -90,6 +90,10 @@ fn what_does_not_fit_is_a_problem_at_its_place() {
     let points = |points: Value| json!({"configurations": points});
     let range = "is 7, but must be a number from 0 to 1";
     check(points(json!([{"x": 0.5}, {"x": 7}])), "configurations.1.x", range, "write 1");
+    let written = b"{\n \"configurations\": [\n  {\"x\": 7}]}";
+    let answer = place.send("POST", PATH, &[("content-type", "application/json")], written).json();
+    let problem = &answer["problems"][0];
+    assert_eq!((&problem["line"], &problem["column"]), (&json!(3), &json!(9)), "{answer}");
     let name = "is no parameter of this space, which has x";
     check(points(json!([{"X": 0.5}])), "configurations.0.X", name, "did you mean x?");
     check(points(json!([7])), "configurations.0", "but must be a map", "as in {x: 1}");

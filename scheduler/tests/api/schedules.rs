@@ -98,6 +98,9 @@ fn what_is_wrong_with_a_schedule_is_said() {
     assert_eq!(over.refused(), (422, "problems".into()));
     let problem = over.json()["problems"][0].clone();
     assert_eq!((&problem["line"], &problem["path"]), (&json!(2), &json!("trigger.end_time")));
+    let empty = yaml(&place, "# nothing yet\n").json()["problems"][0].clone();
+    let said = ["allowed", "hint"].map(|key| empty[key].clone());
+    assert_eq!(said, [json!("a schedule"), json!("begin with name: weekly-demand")]);
     let gone = place.post("/api/v1/schedules/nighly/pause", &json!(null));
     assert_eq!(gone.refused(), (404, "unknown_schedule".into()));
     assert_eq!(place.get("/api/v1/schedules").ok()["items"], json!([]));
@@ -131,6 +134,22 @@ fn bodies_that_are_no_schedule_are_refused_in_our_words() {
         assert_eq!(answer.refused(), (422, "unprocessable".into()), "{body}");
         let message = answer.json()["message"].as_str().unwrap().to_owned();
         assert!(message.contains(says), "{body}: {message}");
+    }
+    // One that could never run is told so at once.
+    let text = "type: sweep\ntrial: {command: 'true ${{search_space.x}}', code: src}\n\
+                search_space: {x: [1]}\nobjective: {goal: minimize, primary_metric: loss}\n\
+                limits: {max_total_trials: 1}\n";
+    for (key, value, status, says) in [
+        ("base_dir", "jobs", 422, "job.base_dir is jobs; write the path of a folder"),
+        ("base_dir", "/nowhere/at/all", 422, "job.base_dir is /nowhere/at/all; write the path"),
+        ("material", "f00", 400, "is not a blake3 digest"),
+        ("sets", "", 422, "1 problem; nothing was started"),
+    ] {
+        let mut own = json!({"file": "job.yaml", "text": text});
+        own[key] = if key == "sets" { json!([]) } else { json!(value) };
+        let answer = place.post("/api/v1/schedules", &job(own));
+        assert_eq!(answer.status, status, "{}", answer.text());
+        assert!(answer.text().contains(says), "{}", answer.text());
     }
     let sets = json!([["limits.max_total_trials", "3"]]);
     let body = job(json!({"file": "job.yaml", "text": JOB, "sets": sets, "material": null}));

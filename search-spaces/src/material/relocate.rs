@@ -1,10 +1,30 @@
 //! A study whose paths lead into a tree.
 
+use std::path::Path;
+
 use super::{Manifest, ManifestError, ROOT, tidy};
 use crate::data::{DataSource, is_remote, local_path};
+use crate::job::Job;
 use crate::origin::Origin;
+use crate::problem::Problem;
 use crate::study::Study;
 use crate::work::{Input, Work};
+
+impl Job {
+    /// What the study of this job names that only its sender's machine knows, for a job that came
+    /// alone: paths that do not start at the root.
+    pub fn left_behind(&self, study: &Study) -> Vec<Problem> {
+        let hint = "send the job with fleetfit submit, which sends what it names, or write a path \
+                    from the root of the service's machine";
+        let here = study.local_paths().into_iter();
+        let lost = here.filter(|path| !Path::new(local_path(path)).is_absolute()).map(|path| {
+            let mut problem = self.problem_at("", path, "a file that the service has", Some(hint));
+            problem.message = format!("{path} lies on your machine, and was not sent with the job");
+            problem
+        });
+        lost.collect()
+    }
+}
 
 impl Study {
     /// Every path of this machine that the study names, as the job writes it: data, code, inputs,

@@ -46,7 +46,7 @@ impl CreateJob {
                     let changes = read_changes(at, findings);
                     Self::of_file(&job, changes, findings)
                 }
-                None => Self::inline(at, file, findings),
+                None => Some(Self::inline(at, file, findings)),
             },
             Content::Text { .. } => Self::of_file(at, Vec::new(), findings),
             _ => {
@@ -68,17 +68,18 @@ impl CreateJob {
         Some(Self::File { path, place: findings.place(at), changes })
     }
 
-    fn inline(at: &At<'_>, file: &str, findings: &mut Findings) -> Option<Self> {
+    fn inline(at: &At<'_>, file: &str, findings: &mut Findings) -> Self {
         let name = at.name().to_owned();
-        Reading::read(at, &name, findings).study?;
-        Some(Self::Inline(Box::new(Job {
+        // One with problems is told as well: whoever looks for files finds what else is wrong.
+        Reading::read(at, &name, findings);
+        Self::Inline(Box::new(Job {
             file: file.to_owned(),
             folder: None,
             text: at.node.to_text(),
             document: at.node.clone(),
             overrides: Vec::new(),
             mistakes: Vec::new(),
-        })))
+        }))
     }
 }
 

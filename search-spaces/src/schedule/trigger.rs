@@ -49,11 +49,16 @@ enum Type {
     Recurrence,
 }
 
-impl Trigger {
-    /// Reads a schedule's `trigger`.
-    pub(super) fn read(at: &At<'_>, findings: &mut Findings) -> Option<Self> {
-        let mut fields = at.map(findings)?;
-        let rule = read_rule(&mut fields, findings);
+/// From and until when a trigger counts, on whose clock: none where nothing stands there, or nothing
+/// that can be read.
+struct Times {
+    zone: Option<Zone>,
+    start: Option<Option<Timestamp>>,
+    end: Option<Option<Timestamp>>,
+}
+
+impl Times {
+    fn read(fields: &mut Fields<'_>, findings: &mut Findings) -> Self {
         fields.also_called("timezone", "time_zone");
         let zone_at = fields.take("time_zone", findings);
         let zone = zone_at.map_or_else(|| Some(Zone::utc()), |at| Zone::read(&at, findings));
@@ -70,10 +75,32 @@ impl Trigger {
             let mistake = Mistake::new(says, "a time after start_time");
             findings.problem(at, mistake.hint("write a later end_time, or an earlier start_time"));
         }
+        Self { zone, start, end }
+    }
+}
+
+impl Trigger {
+    /// Reads a schedule's `trigger`.
+    pub(super) fn read(at: &At<'_>, findings: &mut Findings) -> Option<Self> {
+        let mut fields = at.map(findings)?;
+        let rule = read_rule(&mut fields, findings);
+        let times = Times::read(&mut fields, findings);
         fields.finish(findings);
-        let start = start.map_or(Some(None), |start| start.map(Some))?;
-        let end = end.map_or(Some(None), |end| end.map(Some))?;
-        Some(Self { rule: rule?, zone: zone?, start, end })
+        let start = times.start.map_or(Some(None), |start| start.map(Some))?;
+        let end = times.end.map_or(Some(None), |end| end.map(Some))?;
+        Some(Self { rule: rule?, zone: times.zone?, start, end })
+    }
+
+    /// Whether a schedule that is created now with this `trigger` is never due, as far as can be told
+    /// of one with mistakes.
+    pub(super) fn is_over(at: &At<'_>, now: Timestamp) -> bool {
+        let mut findings = Findings::default();
+        if let Some(trigger) = Self::read(at, &mut findings) {
+            let trigger = trigger.from(now);
+            return trigger.next_after(now - SignedDuration::from_secs(1)).is_none();
+        }
+        let times = at.map(&mut findings).map(|mut fields| Times::read(&mut fields, &mut findings));
+        times.and_then(|times| times.end?).is_some_and(|end| end < now)
     }
 
     /// The same trigger with a start where it has none: a schedule begins when it is created.

@@ -26,6 +26,19 @@ pub struct SyntaxError {
     pub hint: Option<String>,
 }
 
+/// What a text without a node holds.
+pub(super) const NOTHING: &str = "nothing";
+
+impl SyntaxError {
+    /// The same of a text that is to be this: where it holds nothing, what to begin with.
+    pub(crate) fn of(mut self, what: &str, begin: &str) -> Self {
+        if self.found == NOTHING {
+            (self.allowed, self.hint) = (what.to_owned(), Some(begin.to_owned()));
+        }
+        self
+    }
+}
+
 /// Nothing, or the mistake after which the text cannot be read on.
 pub(super) type Step = Result<(), Box<SyntaxError>>;
 

@@ -7,7 +7,9 @@ use std::collections::HashMap;
 
 use saphyr_parser::{Event, Parser, ScalarStyle, Span, StrInput, Tag};
 
-use super::complaint::{Step, UNNAMED, check_characters, error, scan_error, too_deep, too_large};
+use super::complaint::{
+    NOTHING, Step, UNNAMED, check_characters, error, scan_error, too_deep, too_large,
+};
 use super::scalar;
 use super::{Content, Key, Node, SyntaxError, brief_text};
 
@@ -134,9 +136,7 @@ impl Builder {
             }
         }
         if self.root.is_none() {
-            let mut empty = error((1, 1), "the file is empty".into(), "nothing", "a job");
-            empty.hint = Some("begin with type: sweep".into());
-            return Err(empty);
+            return Err(error((1, 1), "the file is empty".into(), NOTHING, "a document"));
         }
         Ok(())
     }
@@ -146,9 +146,9 @@ impl Builder {
             Event::DocumentStart(_) => {
                 self.n_documents += 1;
                 if self.n_documents > 1 {
-                    let message = "a second document begins here; a job file holds one".into();
+                    let message = "a second document begins here; a file holds one".into();
                     let mut second = error(at, message, "a second document", "one document");
-                    second.hint = Some("put each job in a file of its own".into());
+                    second.hint = Some("put each of them in a file of its own".into());
                     return Err(second);
                 }
                 Ok(())
@@ -237,14 +237,21 @@ impl Builder {
             return Ok(());
         };
         let path = self.path();
+        let (says, hint) = match line == at.0 {
+            true => (" on this line".to_owned(), "keep one of them".to_owned()),
+            false => (
+                format!("; the first is on line {line}"),
+                format!("keep line {line} or line {}, not both", at.0),
+            ),
+        };
         let mut twice = error(
             at,
-            format!("{path} is set twice; the first is on line {line}"),
+            format!("{path} is set twice{says}"),
             &format!("a second {}", brief_text(text)),
             "each key once",
         );
         twice.path = path;
-        twice.hint = Some(format!("keep line {line} or line {}, not both", at.0));
+        twice.hint = Some(hint);
         self.errors.push(*twice);
         Ok(())
     }

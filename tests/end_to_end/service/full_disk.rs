@@ -63,6 +63,34 @@ fn it_answers_until_there_is_room_and_goes_on_after_the_next_start() {
     assert_eq!((code, asked["trials"].as_array().map(Vec::len)), (200, Some(1)), "{asked}");
 }
 
+#[test]
+fn what_a_job_names_is_not_taken_and_submit_says_why() {
+    let place = Place::new();
+    let (service, _) = serve(&place);
+    place.write("sales.csv", &panel(2, 60));
+    place.write("job.yaml", RIDGE);
+    // Longer than what lies between the two: it is refused while it is sent.
+    place.write("code/model.bin", &"0123456789abcdef".repeat(1 << 20));
+    place.write(
+        "long.yaml",
+        "type: sweep\ntrial: {command: 'true ${{search_space.x}}', code: code}\n\
+         search_space: {x: [1]}\nsampling_algorithm: grid\n\
+         objective: {goal: minimize, primary_metric: loss}\n",
+    );
+    limit(&service, Some(1));
+    for (job, file) in [("job.yaml", "sales.csv"), ("long.yaml", "model.bin")] {
+        let ran = place.fleetfit(&["submit", job]);
+        assert_eq!(ran.code, 3, "{}", ran.stderr);
+        let taken = format!("{file} was not taken: ");
+        for says in [taken.as_str(), " says: ", "file too large; ", "ulimit -f"] {
+            assert!(ran.stderr.contains(says), "{says}: {}", ran.stderr);
+        }
+        assert!(!ran.stderr.contains("os error"), "{}", ran.stderr);
+    }
+    limit(&service, None);
+    place.fleetfit(&["submit", "job.yaml", "--wait"]).ok();
+}
+
 /// What `run` comes to where no file may be longer than so many blocks of the shell's.
 fn run_within(place: &Place, n_blocks: u32) -> Output {
     let own = place.command(&["run", "job.yaml"]);
@@ -74,16 +102,15 @@ fn run_within(place: &Place, n_blocks: u32) -> Output {
     command.output().expect("it starts")
 }
 
+const RIDGE: &str = "type: sweep\ntraining_data: {path: sales.csv}\ntarget_column_name: sales\n\
+     task: regression\ntrial: {learner: ridge}\nsearch_space: {alpha: [0.1, 1, 10]}\n\
+     sampling_algorithm: grid\nobjective: {goal: minimize, primary_metric: rmse}\n";
+
 #[test]
 fn a_run_whose_files_may_not_grow_says_so() {
     let place = Place::new();
     place.write("sales.csv", &panel(2, 60));
-    place.write(
-        "job.yaml",
-        "type: sweep\ntraining_data: {path: sales.csv}\ntarget_column_name: sales\n\
-         task: regression\ntrial: {learner: ridge}\nsearch_space: {alpha: [0.1, 1, 10]}\n\
-         sampling_algorithm: grid\nobjective: {goal: minimize, primary_metric: rmse}\n",
-    );
+    place.write("job.yaml", RIDGE);
     let output = run_within(&place, 4);
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(3), "{said}");
