@@ -2,12 +2,13 @@
 //! is taught.
 //!
 //! `gather` puts together what a job names; `csv`, `json`, `optuna` and `study` read the sources;
-//! `table` says what the cells of a row mean, `value` which of them are values; `kept` is what is
-//! stored with the study. A study that is run again (`pick`) starts from what the one before it found:
-//! the data has changed, so the old winners are good guesses and no more, sixteen of them at most, so
-//! that a small search still looks elsewhere. The best over all entities come first; then those that
-//! win the most entities.
+//! `table` and `cell` say what the cells of a row mean, `value` which of them are values; `kept` is
+//! what is stored with the study. A study that is run again (`pick`) starts from what the one before
+//! it found: the data has changed, so the old winners are good guesses and no more, sixteen of them at
+//! most, so that a small search still looks elsewhere. The best over all entities come first; then
+//! those that win the most entities.
 
+mod cell;
 mod csv;
 mod gather;
 mod json;

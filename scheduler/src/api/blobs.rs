@@ -119,8 +119,8 @@ async fn send(pieces: &mut BodyDataStream, sender: mpsc::Sender<Arrived>) -> Res
     }
 }
 
-/// Takes the rest of a body that was refused: on a line that is closed before it is empty, whoever sends
-/// meets a broken line and not the answer.
+/// Takes the rest of a body that was refused: on a line that is closed before it is empty, whoever
+/// sends meets a broken line and not the answer.
 async fn hear_out(mut pieces: BodyDataStream, mut closing: watch::Receiver<bool>) {
     let rest = async { while let Some(Ok(_)) = pieces.next().await {} };
     tokio::select! {

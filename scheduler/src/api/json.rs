@@ -49,7 +49,8 @@ fn malformed(text: &str, field: &str, error: &serde_json::Error) -> Refused {
     Refused::bad(if NO_NUMBERS.contains(&plain.as_str()) {
         let instead = match field.starts_with(RESULTS) {
             true => format!(
-                "a trial without a value has failed: {{\"trial\": 3, \"failed\": \"the loss is {word}\"}}"
+                "a trial without a value has failed: {{\"trial\": 3, \"failed\": \"the loss is \
+                 {word}\"}}"
             ),
             false => "write a number, or leave the key out where there is none".to_owned(),
         };

@@ -5,8 +5,9 @@ use std::collections::BTreeSet;
 use fleetfit_search_spaces::Value;
 use serde_json::{Map, Value as Json};
 
+use super::cell::{Cell, typed};
 use super::json::flatten;
-use super::table::{Cell, Fault, Found, Rows, Wanted, typed};
+use super::table::{Fault, Found, Rows, Wanted};
 
 /// The most columns that a table may have.
 const MAX_COLUMNS: usize = 10_000;

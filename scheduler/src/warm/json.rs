@@ -4,7 +4,8 @@
 use fleetfit_search_spaces::Value;
 use serde_json::{Map, Value as Json};
 
-use super::table::{Cell, Fault, Found, NONE, Rows, Wanted};
+use super::cell::{Cell, NONE};
+use super::table::{Fault, Found, Rows, Wanted};
 
 /// Where Optuna has the parameters of a trial.
 const PARAMETERS: &str = "params.";

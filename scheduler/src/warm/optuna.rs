@@ -12,8 +12,9 @@ use fleetfit_search_spaces::{Aims, Goal, SearchSpace, Value};
 use serde::Deserialize;
 use serde_json::Value as Json;
 
+use super::cell::{NONE, in_its_words};
 use super::json::without_words;
-use super::table::{Fault, Found, NONE, Tried, in_its_words, judged};
+use super::table::{Fault, Found, Tried, judged};
 
 /// One operation, as far as it matters here.
 #[derive(Deserialize)]
@@ -285,8 +286,8 @@ fn all(values: Option<Vec<Option<f64>>>) -> Vec<f64> {
     values.unwrap_or_default().into_iter().map(|value| value.unwrap_or(f64::NAN)).collect()
 }
 
-/// Whether attributes tell of a constraint that is broken: `constraints`, a list, or `constraints:name`,
-/// a number, above 0.
+/// Whether attributes tell of a constraint that is broken: `constraints`, a list, or
+/// `constraints:name`, a number, above 0.
 fn breaks_bound(attributes: Option<&Json>) -> bool {
     let attributes = attributes.and_then(Json::as_object);
     attributes.into_iter().flatten().any(|(name, value)| {
