@@ -17,10 +17,10 @@
 
 #include <mutex>
 
-enum { FINE = 0, NO_MEMORY = 2, NO_DEVICE = 100, ILLEGAL_ADDRESS = 700, UNKNOWN = 999 };
+enum { FINE = 0, INVALID_VALUE = 1, NO_MEMORY = 2, NO_DEVICE = 100, ILLEGAL_ADDRESS = 700, UNKNOWN = 999 };
 
 struct Function {
-  size_t bytes;
+  size_t bytes, most_shared;
   void (*run)(unsigned blocks, unsigned threads, size_t shared, const void* arguments);
 };
 
@@ -109,10 +109,15 @@ int cuModuleGetFunction(Function** function, void* module, const char*) {
   own->run = (decltype(own->run))dlsym(module, "shim_run");
   if (!bytes || !own->run) return UNKNOWN;
   own->bytes = bytes();
+  own->most_shared = 44 << 10;
   *function = own;
   return answer;
 }
-int cuFuncSetAttribute(Function*, int, int) { return answer; }
+int cuFuncGetAttribute(int* value, int, Function*) { *value = 4 << 10; return answer; }
+int cuFuncSetAttribute(Function* function, int which, int value) {
+  if (which == 8) function->most_shared = value;
+  return answer;
+}
 int cuFuncGetParamInfo(Function* function, size_t, size_t* offset, size_t* size) {
   *offset = 0;
   *size = function->bytes;
@@ -122,6 +127,7 @@ int cuLaunchKernel(Function* function, unsigned blocks, unsigned, unsigned, unsi
                    unsigned, unsigned, unsigned shared, void*, void** parameters, void**) {
   const std::lock_guard<std::mutex> guard(one_at_a_time);
   if (answer != FINE) return answer;
+  if (shared > function->most_shared || function->most_shared > (223u << 10)) return INVALID_VALUE;
   n_launches += 1;
   if (FILE* file = fopen(place("LAUNCHES"), "a")) {
     fputs("launch\n", file);

@@ -197,8 +197,6 @@ impl Card {
             });
         }
         self.has_size(&function, size_of_val(fields.as_slice()))?;
-        let shared = CUfunction_attribute_enum::CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES;
-        function.set_attribute(shared, grid.shared as i32).map_err(fault)?;
         let mut fields: [*mut c_void; 1] = [fields.as_mut_ptr().cast()];
         // SAFETY: the kernel takes one structure of that many bytes (`has_size`), which the driver
         // copies before it returns; buffers live until the queue is done with them, because they are
@@ -255,7 +253,19 @@ impl Card {
                 .or_else(|fault| shipped::ptx(kernel, defines).map(Ptx::from_src).ok_or(fault))?,
         };
         let module = self.context.load_module(code).map_err(fault)?;
-        module.load_function(kernel.name).map_err(fault)
+        let function = module.load_function(kernel.name).map_err(fault)?;
+        self.share_all(&function).map_err(fault)?;
+        Ok(function)
+    }
+
+    /// Lets launches have all shared memory beside what the kernel names itself: once, because every
+    /// thread launches the same function, each with as much as it needs.
+    fn share_all(&self, function: &CudaFunction) -> Result<(), DriverError> {
+        let most = self.context.attribute(BLOCK_SHARED)?;
+        let own = CUfunction_attribute_enum::CU_FUNC_ATTRIBUTE_SHARED_SIZE_BYTES;
+        let own = function.get_attribute(own)?;
+        let shared = CUfunction_attribute_enum::CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES;
+        function.set_attribute(shared, most.saturating_sub(own))
     }
 
     /// The kernel from the compiler, or from an earlier run of it.
