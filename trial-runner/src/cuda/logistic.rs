@@ -41,20 +41,22 @@ pub(crate) struct Wish<'a> {
     pub(crate) max_iter: usize,
 }
 
+/// The weights of each output, with its intercept last; none where the CPU has to find them.
+pub(crate) type Weights = Option<Vec<f64>>;
+
 /// Whether the kernel takes a fit.
 pub(crate) fn takes(wish: &Wish<'_>) -> bool {
     let n_weights = wish.loss.n_outputs * (wish.loss.design.n_columns + 1);
     wish.loss.design.n_rows > 0 && n_weights <= MAX_NEWTON
 }
 
-/// Fits all wishes, which the kernel must take, launch after launch, and tells each one's weights,
-/// output after output with its intercept last, until `hear` says enough; none where the CPU has to
-/// find them.
+/// Fits all wishes, which the kernel must take, launch after launch, and tells each one's weights
+/// until `hear` says enough.
 pub(crate) fn fit_all(
     machine: &Machine,
     limits: &Limits,
     wishes: &[Wish<'_>],
-    hear: &mut dyn FnMut(usize, Result<Option<Vec<f64>>, Fault>) -> ControlFlow<()>,
+    hear: &mut dyn FnMut(usize, Result<Weights, Fault>) -> ControlFlow<()>,
 ) -> Result<(), Fault> {
     let needs: Vec<Need> = wishes.iter().map(|wish| need(wish, limits)).collect();
     let launches = queue::plan(&needs, limits, MAX_RESIDENT);
@@ -145,7 +147,7 @@ impl Batch {
     }
 
     /// Launches, and parts what comes back.
-    fn run(self, machine: &Machine, launch: &Launch) -> Result<Vec<Option<Vec<f64>>>, Fault> {
+    fn run(self, machine: &Machine, launch: &Launch) -> Result<Vec<Weights>, Fault> {
         let Launch { n_blocks, shared, scratch, .. } = *launch;
         let tasks = machine.put(&pack(&self.tasks))?;
         let reals = machine.put(&pack(&self.reals.all))?;

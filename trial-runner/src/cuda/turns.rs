@@ -5,11 +5,18 @@ use std::ops::ControlFlow;
 
 use super::machine::Fault;
 
+/// The items of a launch.
+type Items<L> = fn(&L) -> &[usize];
+/// Two launches of half of them.
+type Halves<L> = fn(&L) -> [L; 2];
+/// What a launch finds of some series.
+type Search<'a, S, E> = dyn Fn(&[&S]) -> Result<Vec<E>, Fault> + 'a;
+
 /// Runs launches and tells what came of each of their items, until `hear` says enough. A launch that
 /// finds no memory is tried by halves; a single item that finds none is told so.
 pub(super) fn run_all<L, T>(
     mut waiting: Vec<L>,
-    (items, halves): (fn(&L) -> &[usize], fn(&L) -> [L; 2]),
+    (items, halves): (Items<L>, Halves<L>),
     run: &mut dyn FnMut(&L) -> Result<Vec<T>, Fault>,
     hear: &mut dyn FnMut(usize, Result<T, Fault>) -> ControlFlow<()>,
 ) -> Result<(), Fault> {
@@ -47,7 +54,7 @@ pub(super) fn run_all<L, T>(
 pub(super) fn search_all<S, E: Clone>(
     series: &[Option<S>],
     chunks: Vec<Vec<usize>>,
-    search: &dyn Fn(&[&S]) -> Result<Vec<E>, Fault>,
+    search: &Search<'_, S, E>,
     hear: &mut dyn FnMut(usize) -> bool,
 ) -> Result<Vec<Option<E>>, Fault> {
     let mut ends = vec![None; series.len()];

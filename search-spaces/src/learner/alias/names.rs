@@ -206,7 +206,7 @@ const NETWORKS: Names = &[
     (&["shuffle"], Only(&["true"], "remove it")),
     (&["beta_1"], Only(&["0.9"], "remove it")),
     (&["beta_2"], Only(&["0.999"], "remove it")),
-    (&["epsilon"], Only(&["0.00000001", "1e-8", "1e-08"], "remove it")),
+    (&["epsilon"], Only(&["1e-8"], "remove it")),
     (&["momentum", "nesterovs_momentum", "power_t", "max_fun"], Idle("every step is Adam's")),
     (&["tol"], Idle("early_stopping_rounds says when it is enough")),
 ];
