@@ -98,10 +98,14 @@ impl Material {
         let first = ladder.describe(ladder.rungs.get(..1)?);
         Some(match ladder.resource {
             Resource::Rows => format!(
-                "stops nobody: its first rung has {first}, and no fold learns from more than {}",
+                "early_termination stops nobody: its first rung has {first}, and no fold learns \
+                 from more than {}",
                 extent.rows
             ),
-            _ => format!("stops nobody: it first looks after {first}, and there are no more"),
+            _ => format!(
+                "early_termination stops nobody: it first looks after {first}, and there are {}",
+                extent.folds
+            ),
         })
     }
 }

@@ -228,10 +228,10 @@ impl Watch {
         let Some((interval, reason)) = self.stopped.get(&trial) else { return others };
         let last = interval.checked_sub(1).and_then(|last| places.get(last));
         outcome.reports.truncate(last.map_or(0, |last| last + 1));
-        let values = outcome.reports.iter().map(|report| report.value);
+        let mut values = outcome.reports.iter().map(|report| report.value);
         let loss = |value: &f64| self.goal.loss(*value);
         let value = match rule {
-            ValueRule::Last => values.last(),
+            ValueRule::Last => values.next_back(),
             ValueRule::Best => values.min_by(|one, other| loss(one).total_cmp(&loss(other))),
         };
         outcome.end = End::Stopped { value, reason: reason.clone() };

@@ -221,13 +221,24 @@ fn read_halving(
     let min = bound("min_resource");
     let has_end = !is_asha || matches!(whose, Whose::Learners(_));
     let max = if has_end { bound("max_resource") } else { Some(None) };
-    let factor = read_count(fields, "reduction_factor", 2, usual_factor, findings);
+    let factor = match fields.take_set("reduction_factor") {
+        Some(at) => at.count(2, findings).map(Some),
+        None => Some(None),
+    };
     // What Ray Tune calls them.
     fields.also_called("grace_period", "min_resource");
     fields.also_called("max_t", "max_resource");
     let resource = read_resource(fields, whose, findings);
     refuse_intervals(fields, name, findings);
     let (factor, bounds, resource) = (factor?, Bounds { min: min?, max: max? }, resource?);
+    let is_of_rows = |means: &Means<'_>| {
+        means.resource(resource.as_ref().map(|(_, asked)| *asked)) == Resource::Rows
+    };
+    let factor = factor.unwrap_or(match whose {
+        // With its rung, that is a third of the work.
+        Whose::Learners(Some(means)) if is_asha && is_of_rows(means) => 5,
+        _ => usual_factor,
+    });
     let ladder = match whose {
         Whose::Learners(Some(means)) => {
             let steps = match is_asha {
@@ -343,19 +354,6 @@ const CONFIDENCE: f64 = 0.95;
 
 /// The last rung of hyperband where a job names none.
 const MAX_RESOURCE: u32 = 81;
-
-fn read_count(
-    fields: &mut Fields<'_>,
-    name: &'static str,
-    low: u32,
-    default: u32,
-    findings: &mut Findings,
-) -> Option<u32> {
-    match fields.take_set(name) {
-        Some(at) => at.count(low, findings),
-        None => Some(default),
-    }
-}
 
 /// Rungs say when the rule looks: nothing else does.
 fn refuse_intervals(fields: &mut Fields<'_>, kind: &str, findings: &mut Findings) {

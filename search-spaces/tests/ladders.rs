@@ -79,7 +79,7 @@ fn what_is_cut_follows_from_the_learners_and_the_data() {
     let once = [RIDGE, ("n_cross_validations: 5", "validation_data_size: 0.2")];
     let shares = ladder("{type: asha, reduction_factor: 2}", &once);
     assert_eq!(shares.resource, Resource::Rows);
-    assert_eq!(shares.describe(&shares.rungs), "33.333 %, 66.667 % of the rows");
+    assert_eq!(shares.describe(&shares.rungs), "41.667 % of the rows");
     let shares = ladder("{type: hyperband, reduction_factor: 2}", &once);
     assert_eq!(shares.rungs, [Amount::Share(0.25), Amount::Share(0.5)]);
     let chosen = [(
@@ -97,7 +97,7 @@ fn what_is_cut_follows_from_the_learners_and_the_data() {
 fn what_the_job_names_holds() {
     use Resource::{Estimators, Folds, Rows};
     let asha = "{type: asha, resource: rows, min_resource: 100, max_resource: 2000}";
-    assert_eq!(counts(asha, &[]), (Rows, vec![100, 400, 1600]));
+    assert_eq!(counts(asha, &[]), (Rows, vec![100, 500]));
     let asha = "{type: asha, grace_period: 3}";
     assert!(problem(asha, &[]).contains("did you mean min_resource?"));
     let asha = "{type: asha, resource: estimators, min_resource: 10, max_resource: 40, \
@@ -106,10 +106,7 @@ fn what_the_job_names_holds() {
     let late = "{type: asha, min_resource: 2, max_resource: 4}";
     assert_eq!(counts(late, &[]), (Folds, vec![2, 3]));
     // The whole of the rows is not known; where the job names it, rungs are counted from it.
-    assert_eq!(
-        counts("{type: asha, resource: rows, max_resource: 160}", &[]),
-        (Rows, vec![10, 40])
-    );
+    assert_eq!(counts("{type: asha, resource: rows, max_resource: 160}", &[]), (Rows, vec![7, 35]));
     let more = "{type: asha, resource: estimators, max_resource: 500}";
     assert_eq!(counts(more, &[]), (Estimators, vec![13, 52]));
     let folds = "{type: hyperband, resource: folds, reduction_factor: 2}";
@@ -158,7 +155,7 @@ fn rungs_end_where_the_data_does() {
     let trees = "{type: asha, resource: estimators}";
     assert_eq!(within(trees, &[], 1, 9).unwrap(), "13, 52 estimators");
     let shares = "{type: asha, resource: rows}";
-    assert_eq!(within(shares, &[], 5, 100).unwrap(), "16.667 %, 33.333 % of the rows");
+    assert_eq!(within(shares, &[], 5, 100).unwrap(), "16.667 % of the rows");
 }
 
 #[test]
@@ -180,7 +177,7 @@ fn check_says_where_the_rungs_are() {
     );
     let rows = said("{type: asha, resource: rows, min_resource: 200}");
     assert!(
-        rows.ends_with("every trial on 200, 800 rows and so on, as far as a fold has more"),
+        rows.ends_with("every trial on 200, 1000 rows and so on, as far as a fold has more"),
         "{rows}"
     );
     let one = "{type: fold_racing, min_folds: 3}";

@@ -171,10 +171,8 @@ impl Means<'_> {
         steps: Steps,
         findings: &mut Findings,
     ) -> Option<Ladder> {
-        let (resource, says_at) = match &asked {
-            Some((at, resource)) => (*resource, at),
-            None => (self.usual(), at),
-        };
+        let resource = self.resource(asked.as_ref().map(|(_, resource)| *resource));
+        let says_at = asked.as_ref().map_or(at, |(at, _)| at);
         let has = match resource {
             Resource::Folds => self.n_folds(),
             Resource::Estimators => self.most_estimators(),
@@ -226,6 +224,11 @@ impl Means<'_> {
         };
         findings.notice(at, &says);
         Some(ladder)
+    }
+
+    /// What is cut.
+    pub(crate) fn resource(&self, asked: Option<Resource>) -> Resource {
+        asked.unwrap_or_else(|| self.usual())
     }
 
     /// What is cut where the job names nothing: folds, on which models are what they are at the end;
@@ -408,11 +411,12 @@ fn rungs(
         {
             let one = f64::from(factor).recip();
             let shares = match steps {
-                // On learning curves that were measured, few rows say little of who is best on all.
-                Steps::Halving { .. } => [2.0 * one / 3.0, 4.0 * one / 3.0],
-                _ => [one * one, one],
+                // On learning curves that were measured, few rows say little of who is best on all,
+                // and each rung is a fit more.
+                Steps::Halving { .. } => vec![5.0 * one / 6.0],
+                _ => vec![one * one, one],
             };
-            shares.map(Amount::Share).to_vec()
+            shares.into_iter().map(Amount::Share).collect()
         }
         Steps::Powers { factor } | Steps::Halving { factor } => {
             let end = end.unwrap_or(match resource {

@@ -26,7 +26,7 @@ N_AT_ONCE = 4
 BUDGET, CHECKPOINTS = 25, (5, 10, 25)
 # So many trials at most: what is asked of a sampler is bounded.
 MOST_TRIALS = 400
-RULES = {"asha": {"type": "asha", "reduction_factor": 3},
+RULES = {"asha": {"type": "asha", "min_resource": 1, "reduction_factor": 3},
          "hyperband": {"type": "hyperband", "max_resource": N_STEPS}}
 SAMPLERS = ("auto+asha", "auto+hyperband", "tpe+asha", "random+asha", "auto+nothing",
             "optuna_tpe+hyperband", "optuna_tpe+halving", "optuna_random+hyperband",

@@ -24,9 +24,9 @@ OURS = {
     "bandit 0.2": {"type": "bandit", "slack_factor": 0.2, "delay_evaluation": 4},
     "truncation 50 %": {"type": "truncation_selection", "truncation_percentage": 50,
                         "delay_evaluation": 4},
-    "asha 1, 4": {"type": "asha"},
+    "asha 1, 4": {"type": "asha", "min_resource": 1, "reduction_factor": 4},
     "asha 4, 2": {"type": "asha", "min_resource": 4, "reduction_factor": 2},
-    "asha 4, 4": {"type": "asha", "min_resource": 4},
+    "asha 4, 4": {"type": "asha", "min_resource": 4, "reduction_factor": 4},
     "hyperband 1, 3": {"type": "hyperband", "max_resource": 27},
 }
 

@@ -224,3 +224,26 @@ fn what_cannot_be_split_says_why() {
     let columns = plan(Folds::Columns(Vec::new()), Task::Regression);
     assert_eq!(split(&columns, 3, &nothing), Err(FoldError::NoUsableColumn));
 }
+
+#[test]
+fn what_there_is_to_give_out_is_what_the_folds_have() {
+    let wanted = [
+        Folds::Count(1),
+        Folds::Count(3),
+        Folds::Count(10),
+        Folds::HoldOut(0.2),
+        Folds::HoldOut(0.999),
+        Folds::Auto,
+    ];
+    for n_rows in [2, 5, 11, 999, 1_000, 20_001] {
+        for asked in &wanted {
+            let plan = plan(asked.clone(), Task::Regression);
+            let folds = folds(&plan, &numbers(n_rows), &Marks::default(), 7).unwrap();
+            let n_learnt = folds.iter().map(|fold| fold.train.len()).max().unwrap();
+            let Extent { folds: n_folds, rows } = plan.extent(n_rows);
+            assert_eq!((n_folds as usize, rows as usize), (folds.len(), n_learnt), "{asked:?}");
+        }
+    }
+    assert_eq!(plan(Folds::Auto, Task::Regression).extent(0).rows, 0);
+    assert_eq!(plan(Folds::Auto, Task::Forecasting).extent(40), Extent { folds: 3, rows: 40 });
+}
