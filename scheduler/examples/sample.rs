@@ -154,10 +154,7 @@ impl Session {
         let fate = match &told.end {
             End::Value(value) => Fate::Completed(self.goal.loss(*value)),
             End::Values(values) => match values.split_first() {
-                Some((&value, further)) => Fate::Judged(Losses::new(
-                    self.aims.losses(value, further),
-                    self.aims.violation(value, further),
-                )),
+                Some((&value, further)) => Fate::Judged(Losses::of(&self.aims, value, further)),
                 None => Fate::Failed,
             },
             End::Stopped(value) => Fate::Stopped(value.map(|value| self.goal.loss(value))),

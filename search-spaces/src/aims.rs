@@ -63,14 +63,29 @@ impl Aims {
     /// How far a trial is from keeping all bounds: 0 where it keeps them, otherwise the sum of what
     /// each is exceeded by, as a share of the bound. Finite for finite values.
     pub fn violation(&self, value: f64, further: &[f64]) -> f64 {
-        let value_at = |place: usize| match place.checked_sub(1) {
+        self.bounded(value, further).map(|(constraint, value)| constraint.violation(value)).sum()
+    }
+
+    /// The constraints, and the value that each is about.
+    fn bounded<'a>(
+        &'a self,
+        value: f64,
+        further: &'a [f64],
+    ) -> impl Iterator<Item = (&'a Constraint, f64)> {
+        let value_at = move |place: usize| match place.checked_sub(1) {
             None => Some(value),
             Some(place) => further.get(place).copied(),
         };
         let constraints = self.constraints.iter().zip(&self.places);
-        constraints
-            .filter_map(|(constraint, &place)| Some(constraint.violation(value_at(place)?)))
-            .sum()
+        constraints.filter_map(move |(constraint, &place)| Some((constraint, value_at(place)?)))
+    }
+
+    /// How far a trial is beyond the bound that it breaks most, or, below 0, how much room it has
+    /// left to the nearest one. Finite for finite values; 0 where there are no bounds.
+    pub fn excess(&self, value: f64, further: &[f64]) -> f64 {
+        let excesses = self.bounded(value, further);
+        let excesses = excesses.map(|(constraint, value)| constraint.excess(value));
+        excesses.reduce(f64::max).unwrap_or_default()
     }
 
     /// Whether a trial keeps all bounds.
@@ -104,6 +119,7 @@ mod tests {
         assert_eq!(aims.losses(0.3, &[0.9, 7.0]).collect::<Vec<_>>(), [0.3, -0.9]);
         assert!(aims.keeps(0.3, &[0.9, 20.0]));
         assert_eq!(aims.violation(0.3, &[0.25, 30.0]), 0.5 + 0.5);
+        assert_eq!(aims.excess(0.3, &[0.25, 30.0]), 0.5);
         assert!(aims.violation(0.3, &[0.5, 20.0]) > 0.0);
         assert!(!aims.are_plain() && aims.are_several());
     }

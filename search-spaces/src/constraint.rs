@@ -79,6 +79,17 @@ impl Constraint {
         (excess / size).clamp(f64::MIN_POSITIVE, 1e300)
     }
 
+    /// How far a value is beyond the bound: below 0 where there is room left, on the scale of
+    /// `violation`, which it is on the wrong side.
+    pub fn excess(&self, value: f64) -> f64 {
+        let violation = self.violation(value);
+        if violation > 0.0 {
+            return violation;
+        }
+        let size = if self.bound == 0.0 { 1.0 } else { self.bound.abs() };
+        -((value - self.bound).abs() / size).min(1e300)
+    }
+
     /// Whether no value keeps both.
     fn excludes(&self, other: &Self) -> bool {
         let (upper, lower) = match (self.is_upper(), other.is_upper()) {

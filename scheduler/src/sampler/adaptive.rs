@@ -103,7 +103,7 @@ impl Sampler for Adaptive {
             return None;
         }
         for history in self.own.iter_mut().chain([&mut self.history]) {
-            history.settle();
+            history.settle(&self.axes);
         }
         let n_earlier = self.taught.n_numbers();
         if n_earlier > 0
@@ -130,7 +130,7 @@ impl Sampler for Adaptive {
             if self.seen.contains(self.axes.space(), &configuration) {
                 continue;
             }
-            if !self.history.holds(&units, n_earlier) {
+            if !self.history.holds(&units) {
                 return Some(configuration);
             }
             repeated = repeated.or(Some(configuration));
@@ -142,7 +142,7 @@ impl Sampler for Adaptive {
             self.axes.settle(&mut units);
             let configuration = self.axes.configuration(&units);
             let is_seen = self.seen.contains(self.axes.space(), &configuration);
-            if !is_seen && !self.history.holds(&units, n_earlier) {
+            if !is_seen && !self.history.holds(&units) {
                 return Some(configuration);
             }
         }
@@ -171,7 +171,7 @@ impl Sampler for Adaptive {
     fn told(&mut self, number: u32, fate: Fate) {
         let number = number.saturating_add(self.taught.n_numbers());
         for history in self.own.iter_mut().chain([&mut self.history]) {
-            history.end(number, fate);
+            history.end(&self.axes, number, fate);
         }
     }
 

@@ -67,6 +67,16 @@ impl Axes {
         })
     }
 
+    /// Which alternative a point takes of each choice that other axes hang on; 0 where that does not
+    /// exist.
+    pub(super) fn alternatives(&self, units: &[f64]) -> Vec<u32> {
+        let alternative = |&(axis, n): &(usize, usize)| {
+            let unit = units.get(axis).copied().unwrap_or(f64::NAN);
+            ((unit * n as f64) as usize).min(n.saturating_sub(1)) as u32
+        };
+        self.choices.iter().map(alternative).collect()
+    }
+
     /// The same point with every coordinate in the middle of its value's interval, and none on
     /// inactive axes.
     pub(super) fn settle(&self, units: &mut [f64]) {

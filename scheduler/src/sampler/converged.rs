@@ -102,7 +102,7 @@ impl Converged {
         let mut history = History::default();
         for (number, configuration, fate) in self.ended.iter().take(n) {
             history.begin(&self.axes, *number, configuration);
-            history.end(*number, *fate);
+            history.end(&self.axes, *number, *fate);
         }
         let mut draw = Pcg64::new(u128::from(mix(&[n as u64])), 1);
         let gain = Gp::gain(&self.axes, &history, &mut draw);

@@ -9,10 +9,11 @@ pub(crate) mod hypervolume;
 mod order;
 mod scalar;
 
+use fleetfit_search_spaces::Aims;
 use fleetfit_search_spaces::objective::MAX_OBJECTIVES;
 
 pub(crate) use self::order::order;
-pub(super) use self::scalar::scalars;
+pub(super) use self::scalar::{distances, scalars};
 
 /// What a trial has lost in each objective, and how far it is from what has to hold.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -21,7 +22,12 @@ pub struct Losses {
     n: u8,
     /// 0 where everything holds.
     pub violation: f64,
+    /// The same, and below 0 where everything holds: how much room is left to the nearest bound.
+    pub excess: f64,
 }
+
+/// What room is taken to be left where nobody tells.
+const ROOM: f64 = 0.5;
 
 impl Losses {
     /// The losses, of which so many count as a study may have.
@@ -32,7 +38,16 @@ impl Losses {
             *slot = loss;
             n += 1;
         }
-        Self { values, n, violation }
+        Self { values, n, violation, excess: if violation > 0.0 { violation } else { -ROOM } }
+    }
+
+    /// What a trial has lost by its values, in the order of the metrics.
+    pub fn of(aims: &Aims, value: f64, further: &[f64]) -> Self {
+        let losses = Self::new(aims.losses(value, further), aims.violation(value, further));
+        match aims.constraints.is_empty() {
+            true => losses,
+            false => Self { excess: aims.excess(value, further), ..losses },
+        }
     }
 
     /// One for each objective.
@@ -52,7 +67,9 @@ impl Losses {
 
     /// Whether all of them are numbers.
     pub(super) fn are_finite(&self) -> bool {
-        self.n > 0 && self.violation.is_finite() && self.all().iter().all(|loss| loss.is_finite())
+        self.n > 0
+            && (self.violation + self.excess).is_finite()
+            && self.all().iter().all(|loss| loss.is_finite())
     }
 }
 

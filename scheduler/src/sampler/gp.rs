@@ -3,7 +3,9 @@
 //! J. Snoek et al., "Practical Bayesian optimization of machine learning algorithms" (2012), with a
 //! kernel for every kind of axis (`kernel`), losses warped (`warp`), axes stretched where that explains
 //! them much better (`stretch`), lengths and noise fitted under priors (`likelihood`), and the logarithm of expected improvement (`normal`, `model`) climbed
-//! from many starts (`search`). What it proposes follows from the history and the draw alone: what
+//! from many starts (`search`). Where trials have to keep bounds, a second process says how likely a
+//! point does, and the improvement counts that much (J. R. Gardner et al., "Bayesian optimization with
+//! inequality constraints", ICML 2014; one process for the nearest of all bounds). What it proposes follows from the history and the draw alone: what
 //! is kept between proposals only saves work.
 
 mod arithmetic;
@@ -26,7 +28,7 @@ use rand_pcg::Pcg64;
 use self::fit::{Fitted, milestone};
 use self::kernel::{Kernel, Points, features};
 use self::known::{Known, are_weak, losses, sorted_losses};
-use self::model::Model;
+use self::model::{Model, Posterior};
 use self::normal::normal;
 use self::search::Search;
 use super::axes::Axes;
@@ -53,6 +55,8 @@ const N_COMPARED: usize = 32;
 #[derive(Debug, Default)]
 pub(super) struct Gp {
     kept: Option<Box<Kept>>,
+    /// The same of what is left to bounds.
+    bounds: Option<Box<Kept>>,
 }
 
 /// A model and the trials in it, in its order.
@@ -84,24 +88,42 @@ impl Gp {
         if axes.kinds().is_empty() || !known.iter().any(|known| known.has_completed) {
             return far_from_all(axes, history, draw);
         }
-        let mut kept = match self.kept.take() {
-            Some(kept) => kept.with(axes, history, &known),
-            // What is fitted for one proposal alone has to be cheap.
-            None => Kept::new(axes, history, &known, !history.is_aimed()),
-        };
+        // What is fitted for one proposal alone has to be cheap.
+        let mut kept = Kept::of(self.kept.take(), axes, history, &known, !history.is_aimed());
+        let bounds = history.is_bounded().then(|| {
+            let known: Vec<Known> =
+                known.iter().filter_map(|known| known.bounded(history)).collect();
+            Kept::of(self.bounds.take(), axes, history, &known, true)
+        });
         let running: Vec<&Past> =
             history.trials().iter().filter(|past| past.fate.is_none()).collect();
         for past in &running[running.len().saturating_sub(MOST_RUNNING)..] {
             kept.model.push(&features(axes, &past.units), false);
         }
-        let points = kept.proposals(axes, history, fixed, draw);
+        let chances = bounds.as_ref().map(Kept::chances);
+        let points = kept.proposals(axes, history, fixed, chances.as_ref(), draw);
         kept.model.truncate(kept.seen.len());
         self.kept = Some(Box::new(kept));
+        self.bounds = bounds.map(Box::new);
         points
     }
 }
 
 impl Kept {
+    /// For these trials, from what is kept of others where there is anything.
+    fn of(
+        kept: Option<Box<Self>>,
+        axes: &Axes,
+        history: &History,
+        known: &[Known],
+        may_stretch: bool,
+    ) -> Self {
+        match kept {
+            Some(kept) => kept.with(axes, history, known, may_stretch),
+            None => Self::new(axes, history, known, may_stretch),
+        }
+    }
+
     fn new(axes: &Axes, history: &History, known: &[Known], may_stretch: bool) -> Self {
         let fitted = Fitted::new(axes, history, &known[..milestone(known.len())], may_stretch);
         let model = Model::new(fitted.kernel.clone(), fitted.noise);
@@ -109,7 +131,13 @@ impl Kept {
     }
 
     /// The same for these trials: only what is not in it yet is worked out, where it fits.
-    fn with(self: Box<Self>, axes: &Axes, history: &History, known: &[Known]) -> Self {
+    fn with(
+        self: Box<Self>,
+        axes: &Axes,
+        history: &History,
+        known: &[Known],
+        may_stretch: bool,
+    ) -> Self {
         let n_fitted = milestone(known.len());
         let (old, later) = known.split_at(n_fitted);
         let n_base = self.fitted.base.len();
@@ -117,7 +145,7 @@ impl Kept {
             && self.seen.get(n_base..).is_some_and(|seen| later.starts_with(seen));
         match is_same {
             true => self.extended(axes, history, known),
-            false => Self::new(axes, history, known, !history.is_aimed()),
+            false => Self::new(axes, history, known, may_stretch),
         }
     }
 
@@ -132,32 +160,45 @@ impl Kept {
         self
     }
 
-    /// Which trials an improvement is one of: those that have completed and share the settled
-    /// coordinates, or all that have completed where none shares them.
+    /// Which trials an improvement is one of: those that have completed within bounds and share the
+    /// settled coordinates, or all within bounds where none shares them.
     fn counting(&self, history: &History, fixed: &[f64]) -> Vec<bool> {
         let is_kin = |units: &[f64]| {
             fixed.iter().zip(units).all(|(fixed, unit)| fixed.is_nan() || fixed == unit)
         };
-        let has_completed: Vec<bool> = self.seen.iter().map(|known| known.has_completed).collect();
-        let counts = self
-            .seen
-            .iter()
-            .map(|known| known.has_completed && known.units(history).is_some_and(is_kin));
-        let counts: Vec<bool> = counts.collect();
-        if counts.contains(&true) { counts } else { has_completed }
+        let is_bounded = history.is_bounded();
+        let may_count =
+            |known: &Known| known.has_completed && (!is_bounded || known.is_kept(history));
+        let counting: Vec<bool> = self.seen.iter().map(may_count).collect();
+        let is_own =
+            |(known, counts): (&Known, &bool)| *counts && known.units(history).is_some_and(is_kin);
+        let counts: Vec<bool> = self.seen.iter().zip(&counting).map(is_own).collect();
+        if counts.contains(&true) { counts } else { counting }
     }
 
-    /// Points of which most improvement is expected.
+    /// What is seen of each trial, as the model sees it.
+    fn values(&self) -> Vec<f64> {
+        let losses = losses(&self.seen, &sorted_losses(&self.seen));
+        losses.iter().map(|&loss| self.fitted.warp.apply(loss)).collect()
+    }
+
+    /// How likely it is that bounds are kept, where losses are how far they are exceeded.
+    fn chances(&self) -> Posterior<'_> {
+        let bound = self.fitted.warp.apply(0.0);
+        self.model.chances(&self.values(), &are_weak(&self.seen), bound)
+    }
+
+    /// Points of which most improvement is expected, within bounds.
     fn proposals(
         &self,
         axes: &Axes,
         history: &History,
         fixed: &[f64],
+        bounds: Option<&Posterior<'_>>,
         draw: &mut Pcg64,
     ) -> Vec<Vec<f64>> {
         let (seen, model) = (&self.seen, &self.model);
-        let losses = losses(seen, &sorted_losses(seen));
-        let values: Vec<f64> = losses.iter().map(|&loss| self.fitted.warp.apply(loss)).collect();
+        let values = self.values();
         let is_weak = are_weak(seen);
         let draws = normals(model.len() - seen.len(), draw);
         let counts = self.counting(history, fixed);
@@ -172,6 +213,7 @@ impl Kept {
         let search = Search {
             axes,
             posterior: &posterior,
+            bounds,
             fixed,
             centers: centers.map(<[f64]>::to_vec).collect(),
             lengths: &self.fitted.lengths,
@@ -290,7 +332,7 @@ mod tests {
             let units = units(&mut draw, axes);
             begin(axes, &mut history, number, &units);
             if let Some(fate) = fate(number, &units) {
-                history.end(number, fate);
+                history.end(axes, number, fate);
             }
         }
         history
@@ -330,7 +372,7 @@ mod tests {
             begin(axes, &mut history, number, &units);
             let loss = loss(&units);
             least = least.min(loss);
-            history.end(number, Fate::Completed(loss));
+            history.end(axes, number, Fate::Completed(loss));
         }
         least
     }
@@ -455,7 +497,7 @@ mod tests {
             for number in 0..30 {
                 begin(&axes, &mut history, number, &point);
                 if number < 25 {
-                    history.end(number, Fate::Completed(f64::from(number % 3)));
+                    history.end(&axes, number, Fate::Completed(f64::from(number % 3)));
                 }
             }
             check_points(

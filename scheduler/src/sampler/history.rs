@@ -3,17 +3,21 @@
 //! Methods see one loss a trial. Where there are several, or bounds, it is the trial's place in their
 //! order (`settle`), or one that is made of them anew (`aimed`).
 
+mod groups;
 mod rungs;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use fleetfit_search_spaces::Configuration;
+use fleetfit_search_spaces::seed::mix;
 use rand::Rng;
 use rand_pcg::Pcg64;
 
 use super::axes::Axes;
 use super::front::{self, Losses};
 use super::random::unit;
+pub(super) use groups::Group;
+use groups::Groups;
 use rungs::Rungs;
 
 /// More ended trials than this are not remembered: the best quarter and the latest quarter stay.
@@ -61,6 +65,10 @@ impl Past {
 #[derive(Debug, Default)]
 pub(super) struct History {
     trials: Vec<Past>,
+    /// The same by branches; none until they are looked at, and where there are none.
+    groups: Option<Groups>,
+    /// Hashes of the points that were begun, so that nobody has to look for one among all.
+    points: HashSet<u64>,
     n_ended: usize,
     /// By number, where there are several losses or bounds.
     judged: BTreeMap<u32, Losses>,
@@ -79,7 +87,13 @@ impl History {
         let Some(units) = axes.units(configuration) else { return };
         let place = self.trials.partition_point(|past| past.number < number);
         if self.trials.get(place).is_none_or(|past| past.number != number) {
-            self.trials.insert(place, Past { number, units, fate: None });
+            self.points.insert(point(&units));
+            let past = Past { number, units, fate: None };
+            match &mut self.groups {
+                Some(groups) if place == self.trials.len() => groups.push(axes, place, &past),
+                groups => *groups = None,
+            }
+            self.trials.insert(place, past);
         }
     }
 
@@ -90,7 +104,7 @@ impl History {
     }
 
     /// A configuration has ended.
-    pub(super) fn end(&mut self, number: u32, fate: Fate) {
+    pub(super) fn end(&mut self, axes: &Axes, number: u32, fate: Fate) {
         let place = self.trials.partition_point(|past| past.number < number);
         if let Some(past) = self.trials.get_mut(place).filter(|past| past.number == number) {
             let is_number = |loss: f64| loss.is_finite();
@@ -107,16 +121,27 @@ impl History {
                 Fate::Stopped(loss) => Fate::Stopped(loss.filter(|&loss| is_number(loss))),
                 fate => fate,
             });
+            if let Some(groups) = &mut self.groups {
+                groups.set(axes, place, past);
+            }
         }
         if self.n_ended > self.most() {
-            self.settle();
+            self.settle_losses();
             self.forget();
+        }
+    }
+
+    /// Brings everything up to date that a proposal looks at.
+    pub(super) fn settle(&mut self, axes: &Axes) {
+        self.settle_losses();
+        if self.groups.is_none() && !axes.choices().is_empty() {
+            self.groups = Some(Groups::of(axes, &self.trials));
         }
     }
 
     /// Puts trials with several losses in order: each has its place as its loss. And gives those
     /// that were stopped the losses that they would have come to.
-    pub(super) fn settle(&mut self) {
+    fn settle_losses(&mut self) {
         if !std::mem::take(&mut self.is_unsettled) {
             return;
         }
@@ -135,18 +160,24 @@ impl History {
     }
 
     /// The same with one loss made of several, for methods to which its size matters, and not only
-    /// the order. None where each trial has one.
+    /// the order. None where each trial has one. As long as no trial keeps all bounds, the loss is how
+    /// far it is from it.
     pub(super) fn aimed(&self, draw: &mut Pcg64) -> Option<Self> {
         if self.judged.is_empty() {
             return None;
         }
         let numbers: Vec<u32> = self.judged.keys().copied().collect();
         let losses: Vec<Losses> = self.judged.values().copied().collect();
-        let scalars = front::scalars(&losses, || unit(draw.next_u64()));
+        let scalars = match losses.iter().any(Losses::is_feasible) {
+            true => front::scalars(&losses, || unit(draw.next_u64())),
+            false => front::distances(&losses),
+        };
         let mut aimed = Self {
             trials: self.trials.clone(),
             n_ended: self.n_ended,
-            is_aimed: true,
+            judged: self.judged.clone(),
+            // With one objective, losses are those of the trials.
+            is_aimed: self.has_several(),
             ..Self::default()
         };
         aimed.set_losses(&numbers, &scalars);
@@ -165,6 +196,7 @@ impl History {
     }
 
     fn set_losses(&mut self, numbers: &[u32], losses: &[f64]) {
+        self.groups = None;
         for (number, &loss) in numbers.iter().zip(losses) {
             let place = self.trials.binary_search_by_key(number, |past| past.number);
             if let Some(past) = place.ok().and_then(|place| self.trials.get_mut(place)) {
@@ -176,6 +208,12 @@ impl History {
     /// Whether trials have several losses.
     pub(super) fn has_several(&self) -> bool {
         self.judged.values().next().is_some_and(|losses| losses.all().len() > 1)
+    }
+
+    /// Whether some trials break bounds and others keep all.
+    pub(super) fn is_bounded(&self) -> bool {
+        let feasible = self.judged.values().filter(|losses| losses.is_feasible()).count();
+        feasible > 0 && feasible < self.judged.len()
     }
 
     /// All that a trial has lost, where there are several losses or bounds.
@@ -196,6 +234,7 @@ impl History {
     /// Puts these in the place of all before a number; their own numbers ascend up to it.
     pub(super) fn begin_with(&mut self, pasts: Vec<Past>, number: u32) {
         let own = self.trials.partition_point(|past| past.number < number);
+        self.groups = None;
         self.trials.splice(..own, pasts);
         self.n_ended = self.trials.iter().filter(|past| past.fate.is_some()).count();
         if self.n_ended > self.most() {
@@ -203,13 +242,15 @@ impl History {
         }
     }
 
-    /// Whether the very point is among those from a number on.
-    pub(super) fn holds(&self, units: &[f64], number: u32) -> bool {
-        let is_same = |past: &Past| {
-            let mut pairs = past.units.iter().zip(units);
-            pairs.all(|(own, unit)| own == unit || own.is_nan() && unit.is_nan())
-        };
-        self.from(number).iter().any(is_same)
+    /// Whether the very point was begun, as far as that is remembered.
+    pub(super) fn holds(&self, units: &[f64]) -> bool {
+        self.points.contains(&point(units))
+    }
+
+    /// All that is remembered by branches: the alternatives that trials take of each choice that other
+    /// axes hang on, and the trials. To be brought up to date before (`settle`).
+    pub(super) fn groups(&self) -> impl Iterator<Item = (&[u32], &Group)> {
+        self.groups.iter().flat_map(Groups::iter)
     }
 
     /// All that is remembered, by number.
@@ -231,7 +272,7 @@ impl History {
         // Many may have the same loss.
         let mut n_best = n_kept;
         let mut n_before_late = self.n_ended - n_kept;
-        self.trials.retain(|past| {
+        let mut is_kept = |past: &Past| {
             if past.fate.is_none() {
                 return true;
             }
@@ -240,7 +281,20 @@ impl History {
             let is_good = n_best > 0 && past.loss().is_some_and(|loss| loss <= bound);
             n_best -= usize::from(is_good && !is_late);
             is_late || is_good
+        };
+        let mut gone = HashSet::new();
+        self.trials.retain(|past| {
+            let is_kept = is_kept(past);
+            if !is_kept {
+                gone.insert(point(&past.units));
+            }
+            is_kept
         });
+        self.groups = None;
+        self.points.retain(|point| !gone.contains(point));
+        // Some came twice.
+        let kept = self.trials.iter().map(|past| point(&past.units));
+        self.points.extend(kept.filter(|point| gone.contains(point)));
         self.n_ended = self.trials.iter().filter(|past| past.fate.is_some()).count();
         if !(self.judged.is_empty() && self.rungs.is_empty()) {
             let kept: BTreeSet<u32> = self.trials.iter().map(|past| past.number).collect();
@@ -248,6 +302,15 @@ impl History {
             self.rungs.retain(|number| kept.contains(&number));
         }
     }
+}
+
+/// A hash of a point.
+fn point(units: &[f64]) -> u64 {
+    units.iter().fold(units.len() as u64, |hash, &unit| {
+        // Coordinates that are no numbers are the same, and so are both zeros.
+        let bits = if unit.is_nan() { u64::MAX } else { (unit + 0.0).to_bits() };
+        mix(&[hash, bits])
+    })
 }
 
 #[cfg(test)]
@@ -271,7 +334,7 @@ mod tests {
                 history.begin(&axes, number, &axes.configuration(&[unit]));
                 if number % 10 != 3 {
                     let loss = losses[usize::from(number != 777)] + unit * losses[1];
-                    history.end(number, Fate::Completed(loss));
+                    history.end(&axes, number, Fate::Completed(loss));
                 }
                 assert!(history.n_ended() <= MOST);
             }
@@ -281,6 +344,9 @@ mod tests {
             assert!(has(19_999) && has(19_000) && has(3));
             assert!(losses[0] == losses[1] || has(777) && has(0));
             assert_eq!(history.trials().len() - n_running, history.n_ended());
+            assert!(history.holds(&history.trials()[7].units) && !history.holds(&[0.2 + 1e-9]));
+            let n_held = (0..20_000).filter(|n| history.holds(&[f64::from(*n) / 20_000.0])).count();
+            assert_eq!(n_held, history.trials().len());
         }
     }
 
@@ -291,11 +357,11 @@ mod tests {
         let ends = [([3.0, 3.0], 0.0), ([1.0, 2.0], 0.0), ([0.0, 0.0], 0.5), ([2.0, 1.0], 0.0)];
         for (number, (losses, violation)) in (0..).zip(ends) {
             history.begin(&axes, number, &axes.configuration(&[0.1 * f64::from(number)]));
-            history.end(number, Fate::Judged(Losses::new(losses, violation)));
+            history.end(&axes, number, Fate::Judged(Losses::new(losses, violation)));
         }
         history.begin(&axes, 4, &axes.configuration(&[0.9]));
-        history.end(4, Fate::Judged(Losses::new([f64::NAN, 1.0], 0.0)));
-        history.settle();
+        history.end(&axes, 4, Fate::Judged(Losses::new([f64::NAN, 1.0], 0.0)));
+        history.settle(&axes);
         let losses = |history: &History| -> Vec<Option<f64>> {
             history.trials().iter().map(Past::loss).collect()
         };
@@ -307,8 +373,8 @@ mod tests {
         assert_eq!(places, losses(&history));
         let mut plain = History::default();
         plain.begin(&axes, 0, &axes.configuration(&[0.5]));
-        plain.end(0, Fate::Completed(7.0));
-        plain.settle();
+        plain.end(&axes, 0, Fate::Completed(7.0));
+        plain.settle(&axes);
         assert!(plain.aimed(&mut Pcg64::new(1, 1)).is_none());
         assert_eq!(plain.trials()[0].loss(), Some(7.0));
     }
@@ -322,7 +388,7 @@ mod tests {
             history.begin(&axes, number, &axes.configuration(&[unit]));
             let first = f64::from(number * 37 % 1_000);
             let second = if number < 50 { 1_000.0 - first } else { 2_000.0 - first };
-            history.end(number, Fate::Judged(Losses::new([first, second], 0.0)));
+            history.end(&axes, number, Fate::Judged(Losses::new([first, second], 0.0)));
         }
         assert!(history.n_ended() <= MOST_JUDGED && history.judged.len() == history.n_ended());
         assert!((0..50).all(|number| history.judged.contains_key(&number)));
@@ -333,8 +399,8 @@ mod tests {
         let axes = line();
         let mut history = History::default();
         history.begin(&axes, 0, &axes.configuration(&[0.25]));
-        assert!(history.holds(&[0.25], 0));
-        assert!(!history.holds(&[0.5], 0));
+        assert!(history.holds(&[0.25]));
+        assert!(!history.holds(&[0.5]));
     }
 
     #[test]
@@ -349,7 +415,7 @@ mod tests {
         ];
         for (number, (fate, expected)) in (0..).zip(fates) {
             history.begin(&axes, number, &axes.configuration(&[0.5]));
-            history.end(number, fate);
+            history.end(&axes, number, fate);
             assert_eq!(history.trials()[number as usize].fate, Some(expected));
         }
     }

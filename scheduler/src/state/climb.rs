@@ -365,7 +365,7 @@ fn means(values: &[f64], n_metrics: usize) -> Vec<f64> {
 
 /// A trial's losses, where one does not say it all.
 fn several(aims: &Aims, value: f64, further: &[f64]) -> Option<Losses> {
-    let losses = || Losses::new(aims.losses(value, further), aims.violation(value, further));
+    let losses = || Losses::of(aims, value, further);
     (!aims.are_plain()).then(losses)
 }
 

@@ -107,10 +107,7 @@ impl Telling {
             let goal = aims.objectives[0].goal;
             self.only = Some(match outcome.end {
                 End::Completed { value } if aims.are_plain() => Fate::Completed(goal.loss(value)),
-                End::Completed { value } => Fate::Judged(Losses::new(
-                    aims.losses(value, further),
-                    aims.violation(value, further),
-                )),
+                End::Completed { value } => Fate::Judged(Losses::of(aims, value, further)),
                 End::Stopped { value, .. } => Fate::Stopped(value.map(|value| goal.loss(value))),
                 End::Failed { .. } => Fate::Failed,
             });
@@ -223,7 +220,9 @@ mod tests {
             aims("objective: {goal: maximize, primary_metric: acc}\nconstraints: [\"ms <= 20\"]");
         let mut telling = Telling::default();
         telling.end(&outcome(0, completed(0.9), &[25.0]), &[], &bounded, &mut yardsticks);
-        assert_eq!(telling.fate(&bounded), Fate::Judged(Losses::new([-0.9], 0.25)));
+        assert_eq!(Losses::of(&bounded, 0.9, &[25.0]), Losses::new([-0.9], 0.25));
+        assert_eq!(Losses::of(&bounded, 0.9, &[15.0]).excess, -0.25);
+        assert_eq!(telling.fate(&bounded), Fate::Judged(Losses::of(&bounded, 0.9, &[25.0])));
     }
 
     #[test]

@@ -104,7 +104,7 @@ impl Tried {
 /// it all.
 pub(super) fn judged(aims: &Aims, value: f64, further: &[f64]) -> Option<Losses> {
     let is_whole = !aims.are_plain() && further.len() == aims.n_further();
-    let losses = Losses::new(aims.losses(value, further), aims.violation(value, further));
+    let losses = Losses::of(aims, value, further);
     (is_whole && further.iter().all(|value| value.is_finite())).then_some(losses)
 }
 

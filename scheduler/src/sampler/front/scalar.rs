@@ -3,8 +3,8 @@
 //! The augmented Chebyshev distance from the best of each loss, with weights drawn anew for every
 //! proposal, so that proposals spread along the front: J. Knowles, "ParEGO" (IEEE TEVC 2006).
 //! Deviations: weights are drawn from the whole simplex, and losses are on the scale of the front
-//! rather than of all trials, as long as it is not in one corner of them. A trial that breaks a bound is put behind the median of those that keep
-//! all, further behind the farther it is from keeping them; where none does, that distance is all.
+//! rather than of all trials, as long as it is not in one corner of them. Bounds count apart
+//! (`gp.rs`), but where no trial keeps all: then how far it is from it comes before all losses.
 
 use super::{Losses, front};
 
@@ -38,39 +38,14 @@ pub(in crate::sampler) fn scalars(trials: &[Losses], mut draw: impl FnMut() -> f
             .fold((f64::NEG_INFINITY, 0.0), |(worst, sum), part| (part.max(worst), sum + part));
         if n_losses > 1 { worst + AUGMENTATION * sum } else { worst }
     };
-    let mut found: Vec<f64> = trials.iter().map(scalar).collect();
-    put_behind(trials, &mut found);
-    found
+    trials.iter().map(scalar).collect()
 }
 
-/// Losses of those that break a bound, beside those that do not.
-fn put_behind(trials: &[Losses], scalars: &mut [f64]) {
-    let mut violations: Vec<f64> = trials
-        .iter()
-        .filter(|losses| !losses.is_feasible())
-        .map(|losses| losses.violation)
-        .collect();
-    let Some(usual) = median(&mut violations) else { return };
-    // Between 0 and 1, and a half for the usual one.
-    let share = |losses: &Losses| losses.violation / (losses.violation + usual);
-    let own = |(losses, scalar): (&Losses, &f64)| losses.is_feasible().then_some(*scalar);
-    let mut kept: Vec<f64> = trials.iter().zip(&*scalars).filter_map(own).collect();
-    let Some(middle) = median(&mut kept) else {
-        for (losses, scalar) in trials.iter().zip(scalars) {
-            *scalar = share(losses);
-        }
-        return;
-    };
-    let best = kept.iter().copied().fold(f64::INFINITY, f64::min);
-    let spread = match middle - best {
-        spread if spread > 0.0 => spread,
-        _ => middle.abs().max(1.0),
-    };
-    for (losses, scalar) in trials.iter().zip(scalars) {
-        if !losses.is_feasible() {
-            *scalar = scalar.clamp(middle, middle + spread) + spread * share(losses);
-        }
-    }
+/// How far each is from keeping all bounds: below 1, and a half for the usual one that breaks any.
+pub(in crate::sampler) fn distances(trials: &[Losses]) -> Vec<f64> {
+    let broken = trials.iter().map(|losses| losses.violation).filter(|own| *own > 0.0);
+    let usual = median(&mut broken.collect::<Vec<f64>>()).unwrap_or(1.0);
+    trials.iter().map(|losses| losses.violation / (losses.violation + usual)).collect()
 }
 
 fn median(values: &mut [f64]) -> Option<f64> {
@@ -141,15 +116,12 @@ mod tests {
     }
 
     #[test]
-    fn who_breaks_a_bound_is_behind_and_the_farther_the_more() {
-        let trials = [(1.0, 0.0), (3.0, 0.0), (2.0, 0.0), (-50.0, 0.1), (-99.0, 5.0), (9.0, 0.1)]
-            .map(|(loss, violation)| Losses::new([loss], violation));
-        let found = scalars(&trials, || 0.5);
-        assert_eq!(found[..3], [1.0, 3.0, 2.0]);
-        assert!(found[3] > 2.0 && found[4] > found[3] && found[5] > found[3], "{found:?}");
-        let none = trials[3..].to_vec();
-        let found = scalars(&none, || 0.5);
-        assert!(found[0] < found[1] && found[0] == found[2], "{found:?}");
+    fn the_farther_from_the_bounds_the_more() {
+        let trials = [0.0, 0.1, 5.0, 0.1, 1e300].map(|violation| Losses::new([1.0], violation));
+        let found = distances(&trials);
+        assert!(found[0] == 0.0 && found[1] == found[3] && found.iter().all(|own| *own <= 1.0));
+        assert!(found[1] < found[2] && found[2] < found[4], "{found:?}");
+        assert!(distances(&[]).is_empty());
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use super::super::axes::Axes;
 use super::super::history::History;
 use super::kernel::features;
-use super::known::{Known, are_weak, losses, sorted_losses};
+use super::known::{Known, are_weak};
 use super::{Gp, Kept};
 use rand_pcg::Pcg64;
 
@@ -30,13 +30,12 @@ impl Gp {
         // Plain axes: a search is not to end because of what chance looks like.
         let kept = Kept::new(axes, history, &known, false);
         let free = vec![f64::NAN; axes.kinds().len()];
-        let mut best = kept.proposals(axes, history, &free, draw).into_iter().next()?;
+        let mut best = kept.proposals(axes, history, &free, None, draw).into_iter().next()?;
         axes.settle(&mut best);
-        let losses = losses(&kept.seen, &sorted_losses(&kept.seen));
-        let values: Vec<f64> = losses.iter().map(|&loss| kept.fitted.warp.apply(loss)).collect();
+        let values = kept.values();
         let counts = kept.counting(history, &free);
         let posterior = kept.model.posterior(&values, &are_weak(&kept.seen), &counts, &[]);
-        let log = posterior.log_improvements(&[features(axes, &best)]).first().copied()?;
+        let log = posterior.logs(&[features(axes, &best)]).first().copied()?;
         Some(Gain { expected: log.exp(), noise: posterior.noise() })
     }
 }

@@ -26,6 +26,19 @@ impl Known {
         }
     }
 
+    /// The same with how far it is beyond bounds in place of its loss, where that is known.
+    pub(super) fn bounded(&self, history: &History) -> Option<Self> {
+        let excess = history.losses(self.number).filter(|_| self.has_completed)?.excess;
+        // Sizes may be out of all proportion; 0 stays what it is.
+        let folded = excess.signum() * excess.abs().ln_1p();
+        Some(Self { loss: Some(folded), ..*self })
+    }
+
+    /// Whether it keeps all bounds.
+    pub(super) fn is_kept(&self, history: &History) -> bool {
+        history.losses(self.number).is_some_and(|losses| losses.is_feasible())
+    }
+
     /// Where it was.
     pub(super) fn units<'a>(&self, history: &'a History) -> Option<&'a [f64]> {
         let trials = history.trials();

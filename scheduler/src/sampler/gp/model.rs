@@ -9,7 +9,7 @@ use super::arithmetic::{add_scaled, dot};
 use super::factor::{Factor, WIDTH};
 use super::kernel::{CONSTANT, Kernel, Points};
 use super::likelihood::{SCALE, SHAPE, WEAK_NOISE};
-use super::normal::log_improvement;
+use super::normal::{log_improvement, log_probability};
 
 /// Variance that is never thought to be left, of that of the function.
 const LEAST_VARIANCE: f64 = 1e-14;
@@ -31,10 +31,38 @@ struct Draw {
     least: f64,
 }
 
+/// What of a point is asked for.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Question {
+    /// How much less its value is than the least known one.
+    Improvement,
+    /// How likely its value is to be less than that at all.
+    Chance,
+}
+
+impl Question {
+    /// The logarithm of the answer for a standard normal value above `-z`, and its derivative.
+    fn log(self, z: f64) -> (f64, f64) {
+        match self {
+            Self::Improvement => log_improvement(z),
+            Self::Chance => log_probability(z),
+        }
+    }
+
+    /// How the answer grows with the deviation: as its power.
+    fn power(self) -> f64 {
+        match self {
+            Self::Improvement => 1.0,
+            Self::Chance => 0.0,
+        }
+    }
+}
+
 /// What the model expects.
 #[derive(Debug)]
 pub(super) struct Posterior<'a> {
     model: &'a Model,
+    question: Question,
     /// The variance of the function.
     variance: f64,
     draws: Vec<Draw>,
@@ -101,7 +129,15 @@ impl Model {
             true => vec![Draw { alpha, least }],
             false => draws.iter().map(draw).collect(),
         };
-        Posterior { model: self, variance, draws, means }
+        Posterior { model: self, question: Question::Improvement, variance, draws, means }
+    }
+
+    /// The posterior of points that are asked how likely they are below a bound. None run.
+    pub(super) fn chances(&self, values: &[f64], is_weak: &[bool], bound: f64) -> Posterior<'_> {
+        let mut posterior = self.posterior(values, is_weak, &vec![true; values.len()], &[]);
+        posterior.question = Question::Chance;
+        posterior.draws.iter_mut().for_each(|draw| draw.least = bound);
+        posterior
     }
 
     /// Solves with the first rows of the factor only.
@@ -121,8 +157,8 @@ impl Posterior<'_> {
         (self.variance * self.model.noise).sqrt()
     }
 
-    /// Logarithms of the expected improvement at several points.
-    pub(super) fn log_improvements(&self, xs: &[Vec<f64>]) -> Vec<f64> {
+    /// Logarithms of what is asked for at several points.
+    pub(super) fn logs(&self, xs: &[Vec<f64>]) -> Vec<f64> {
         let model = self.model;
         let mut block = vec![[0.0; WIDTH]; model.len()];
         let mut logs = Vec::with_capacity(xs.len());
@@ -150,10 +186,10 @@ impl Posterior<'_> {
                 let deviation = self.deviation(explained[lane]);
                 let mut log = |draw: usize| {
                     let z = (self.draws[draw].least - means[draw][lane]) / deviation;
-                    log_improvement(z).0
+                    self.question.log(z).0
                 };
                 let logs_of_draws: Vec<f64> = (0..self.draws.len()).map(&mut log).collect();
-                logs.push(log_mean(&logs_of_draws) + deviation.ln());
+                logs.push(log_mean(&logs_of_draws) + self.question.power() * deviation.ln());
             }
         }
         logs
@@ -164,8 +200,8 @@ impl Posterior<'_> {
         (self.variance * left).sqrt()
     }
 
-    /// The logarithm of the expected improvement at a point, and its gradient by some axes, none of
-    /// them without an order.
+    /// The logarithm of what is asked for at a point, and its gradient by some axes, none of them
+    /// without an order.
     pub(super) fn slope(&self, x: &[f64], axes: &[usize]) -> (f64, Vec<f64>) {
         let model = self.model;
         let n = model.len();
@@ -181,7 +217,7 @@ impl Posterior<'_> {
             .iter()
             .map(|draw| {
                 let z = (draw.least - dot(&draw.alpha, &covariances)) / deviation;
-                let (log, slope) = log_improvement(z);
+                let (log, slope) = self.question.log(z);
                 (log, slope, z)
             })
             .collect();
@@ -189,11 +225,11 @@ impl Posterior<'_> {
         let log = log_mean(&logs);
         // By the covariances: through the means, and through the deviation.
         model.factor.solve_transposed(&mut solved);
-        let mut by_deviation = 0.0;
+        let (mut by_deviation, power) = (0.0, self.question.power());
         let mut factors = vec![0.0; n];
         for ((own_log, slope, z), draw) in outcomes.iter().zip(&self.draws) {
             let share = (own_log - log).exp() / self.draws.len() as f64;
-            by_deviation += share * (1.0 - slope * z);
+            by_deviation += share * (power - slope * z);
             add_scaled(&mut factors, -share * slope / deviation, &draw.alpha);
         }
         let scale = -by_deviation * self.variance / (deviation * deviation);
@@ -208,7 +244,7 @@ impl Posterior<'_> {
                 model.kernel.weights[axis] * (dot(&factors, column) - sum * placed[axis]);
             by_placed * model.kernel.stretched_by(axis, x[axis])
         };
-        (log + deviation.ln(), axes.iter().map(by_axis).collect())
+        (log + power * deviation.ln(), axes.iter().map(by_axis).collect())
     }
 }
 
@@ -299,7 +335,7 @@ mod tests {
             let (mean, variance) = dense(&model, &values, &x);
             let expected = log_improvement((least - mean) / variance.sqrt()).0;
             let expected = expected + variance.sqrt().ln();
-            let found = posterior.log_improvements(&[x.to_vec()])[0];
+            let found = posterior.logs(&[x.to_vec()])[0];
             assert!((found - expected).abs() < 1e-6, "{found} {expected}");
         }
     }
@@ -312,10 +348,16 @@ mod tests {
         {
             let (model, values) = stretched(17, n_running, stretches);
             let draws = [vec![0.5, -0.3, 1.0], vec![-0.5, 0.3, -1.0]];
-            let posterior = model.posterior(&values, &[false; 17], &[true; 17], &draws);
-            for x in [[0.13, 0.9, 0.0], [0.5, 0.52, 1.0], [0.9, 0.03, 0.0]] {
+            let mut posteriors = vec![model.posterior(&values, &[false; 17], &[true; 17], &draws)];
+            if n_running == 0 {
+                posteriors.push(model.chances(&values, &[false; 17], 0.3));
+            }
+            let points = [[0.13, 0.9, 0.0], [0.5, 0.52, 1.0], [0.9, 0.03, 0.0]];
+            for (posterior, x) in
+                posteriors.iter().flat_map(|posterior| points.map(|x| (posterior, x)))
+            {
                 let (log, gradient) = posterior.slope(&x, &[1, 0]);
-                assert!((log - posterior.log_improvements(&[x.to_vec()])[0]).abs() < 1e-9);
+                assert!((log - posterior.logs(&[x.to_vec()])[0]).abs() < 1e-9);
                 for (&axis, slope) in [1, 0].iter().zip(gradient) {
                     let at = |step: f64| {
                         let mut moved = x;
@@ -340,12 +382,12 @@ mod tests {
             |logs: &[f64]| (0..logs.len()).max_by(|&a, &b| logs[a].total_cmp(&logs[b])).unwrap();
         let first = {
             let posterior = model.posterior(&values, &[false; 17], &[true; 17], &[]);
-            best(&posterior.log_improvements(&xs))
+            best(&posterior.logs(&xs))
         };
         model.push(&xs[first], false);
         let draws = [vec![0.8], vec![-0.8]];
         let posterior = model.posterior(&values, &[false; 17], &[true; 17], &draws);
-        let second = best(&posterior.log_improvements(&xs));
+        let second = best(&posterior.logs(&xs));
         assert!(first.abs_diff(second) > 10, "{first} {second}");
     }
 }

@@ -27,6 +27,18 @@ pub(super) fn log_improvement(z: f64) -> (f64, f64) {
     (improvement.ln(), probability / improvement)
 }
 
+/// `ln Φ(z)` and its derivative by `z`: how likely a standard normal variable is below `z`.
+pub(super) fn log_probability(z: f64) -> (f64, f64) {
+    let z = z.clamp(-1e8, 1e8);
+    if z < -5.0 {
+        let inverse_mills = continued(-z) - z;
+        return (LN_DENSITY_0 - 0.5 * z * z - inverse_mills.ln(), inverse_mills);
+    }
+    let density = DENSITY_0 * (-0.5 * z * z).exp();
+    let probability = probability(z, density);
+    (probability.ln(), density / probability)
+}
+
 /// `1/(u + 2/(u + 3/(u + …)))` for `u` of 2 and more; the error falls with `exp(-2 u √(2 n))`.
 fn continued(u: f64) -> f64 {
     let n_terms = 14 + (270.0 / (u * u)) as u32;
@@ -83,23 +95,40 @@ mod tests {
     }
 
     #[test]
-    fn it_rises_smoothly_over_every_branch() {
-        let mut last = f64::NEG_INFINITY;
-        for step in -4_000..4_000 {
-            let z = f64::from(step) * 0.005;
-            let (log, slope) = log_improvement(z);
-            assert!(log > last && log.is_finite(), "{z}");
-            last = log;
-            let h = 1e-5;
-            let difference = (log_improvement(z + h).0 - log_improvement(z - h).0) / (2.0 * h);
-            assert!(
-                (difference - slope).abs() < 1e-5 * slope.max(1.0),
-                "{z}: {difference} {slope}"
-            );
+    fn probabilities_are_those_of_tables() {
+        for (z, expected) in [
+            (0.0, -std::f64::consts::LN_2),
+            (1.0, -0.172_753_779_023_449_9),
+            (-1.0, -1.841_021_645_009_264),
+            (-3.0, -6.607_726_221_510_349),
+            (-10.0, -53.231_285_151_247_1),
+        ] {
+            let (log, _) = log_probability(z);
+            assert!((log - expected).abs() < 1e-9 * expected.abs().max(1.0), "{z}: {log}");
         }
-        for z in [-1e300, -1e8, -1e5, 1e8, f64::MAX] {
-            let (log, slope) = log_improvement(z);
-            assert!(log.is_finite() && slope.is_finite(), "{z}");
+    }
+
+    #[test]
+    fn they_rise_smoothly_over_every_branch() {
+        for of in [log_improvement, log_probability] {
+            let mut last = f64::NEG_INFINITY;
+            for step in -4_000..4_000 {
+                let z = f64::from(step) * 0.005;
+                let (log, slope) = of(z);
+                // Close to 1 a probability rises no more.
+                assert!((log > last || log > -1e-12) && log.is_finite(), "{z}");
+                last = log;
+                let h = 1e-5;
+                let difference = (of(z + h).0 - of(z - h).0) / (2.0 * h);
+                assert!(
+                    (difference - slope).abs() < 1e-5 * slope.max(1.0),
+                    "{z}: {difference} {slope}"
+                );
+            }
+            for z in [-1e300, -1e8, -1e5, 1e8, f64::MAX] {
+                let (log, slope) = of(z);
+                assert!(log.is_finite() && slope.is_finite(), "{z}");
+            }
         }
     }
 }

@@ -42,6 +42,8 @@ struct Candidate {
 pub(super) struct Search<'a> {
     pub(super) axes: &'a Axes,
     pub(super) posterior: &'a Posterior<'a>,
+    /// How likely bounds are kept, where some trials break them: what improves counts as much.
+    pub(super) bounds: Option<&'a Posterior<'a>>,
     /// Coordinates that stay as they are; the others are no numbers.
     pub(super) fixed: &'a [f64],
     /// Points to look around, the best first.
@@ -140,7 +142,22 @@ impl Search<'_> {
     fn rate(&self, points: &[Vec<f64>]) -> Vec<f64> {
         let features: Vec<Vec<f64>> =
             points.iter().map(|units| features(self.axes, units)).collect();
-        self.posterior.log_improvements(&features)
+        let mut logs = self.posterior.logs(&features);
+        if let Some(bounds) = self.bounds {
+            logs.iter_mut().zip(bounds.logs(&features)).for_each(|(log, chance)| *log += chance);
+        }
+        logs
+    }
+
+    /// The logarithm at a point, and its gradient by some axes.
+    fn slope(&self, x: &[f64], axes: &[usize]) -> (f64, Vec<f64>) {
+        let (mut log, mut gradient) = self.posterior.slope(x, axes);
+        if let Some(bounds) = self.bounds {
+            let (chance, slopes) = bounds.slope(x, axes);
+            log += chance;
+            gradient.iter_mut().zip(slopes).for_each(|(slope, own)| *slope += own);
+        }
+        (log, gradient)
     }
 
     /// The best point around a start.
@@ -184,7 +201,7 @@ impl Search<'_> {
             for (&axis, angle) in smooth.iter().zip(angles) {
                 x[axis] = 0.5 + 0.5 * angle.sin();
             }
-            let (log, mut gradient) = self.posterior.slope(&x, &smooth);
+            let (log, mut gradient) = self.slope(&x, &smooth);
             for (slope, angle) in gradient.iter_mut().zip(angles) {
                 *slope *= -0.5 * angle.cos();
             }

@@ -7,7 +7,7 @@
 //! automatic CASH via rising bandits" (AAAI 2020), where the worst branches are given up instead.
 
 use crate::sampler::axes::Axes;
-use crate::sampler::history::{History, Past};
+use crate::sampler::history::{Group, History, Past};
 
 /// Fixes the coordinates of the choices that other axes hang on. Returned are the trials that chose
 /// the same.
@@ -16,50 +16,95 @@ pub(in crate::sampler) fn choose_branches<'a>(
     history: &'a History,
     units: &mut [f64],
 ) -> Vec<&'a Past> {
-    let mut kin: Vec<&Past> = history.trials().iter().collect();
-    for &(axis, n) in axes.choices() {
+    let trials = history.trials();
+    if axes.choices().is_empty() {
+        return trials.iter().collect();
+    }
+    let mut kin: Vec<(&[u32], &Group)> = history.groups().collect();
+    for (choice, &(axis, n)) in axes.choices().iter().enumerate() {
         if !axes.is_active(axis, units) {
             continue;
         }
-        let index = |past: &Past| ((past.units[axis] * n as f64) as usize).min(n - 1);
         let mut branches = vec![Branch::default(); n];
-        for past in &kin {
-            branches[index(past)].add(past);
+        for (alternatives, group) in &kin {
+            branches[alternatives[choice] as usize].groups.push(group);
         }
-        let chosen = next(&branches);
+        let chosen = next(&branches.iter().map(Branch::standing).collect::<Vec<_>>());
         units[axis] = (chosen as f64 + 0.5) / n as f64;
-        kin.retain(|past| index(past) == chosen);
+        kin.retain(|(alternatives, _)| alternatives[choice] as usize == chosen);
     }
-    kin
+    let mut places: Vec<usize> =
+        kin.iter().flat_map(|(_, group)| group.places.iter().copied()).collect();
+    if kin.len() > 1 {
+        places.sort_unstable();
+    }
+    places.into_iter().map(|place| &trials[place]).collect()
 }
 
+/// The trials of a branch.
 #[derive(Clone, Default)]
-struct Branch {
-    n_trials: usize,
-    losses: Vec<f64>,
+struct Branch<'a> {
+    groups: Vec<&'a Group>,
 }
 
-impl Branch {
-    fn add(&mut self, past: &Past) {
-        self.n_trials += 1;
-        self.losses.extend(past.loss());
+impl Branch<'_> {
+    fn standing(&self) -> Standing {
+        let n_trials = self.groups.iter().map(|group| group.places.len()).sum();
+        Standing { n_trials, promise: self.promise() }
     }
 
     /// The loss it may reach; none is known of a branch where nothing completed.
     fn promise(&self) -> f64 {
-        let best = |losses: &[f64]| losses.iter().copied().fold(f64::INFINITY, f64::min);
-        let all = best(&self.losses);
-        match self.losses.len() {
-            0 => f64::INFINITY,
-            n => all - (best(&self.losses[..n.div_ceil(2)]) - all),
-        }
+        let is_known = |loss: &&f64| !loss.is_nan();
+        let all = self.groups.iter().map(|group| best(&group.losses)).fold(f64::INFINITY, f64::min);
+        let n: usize =
+            self.groups.iter().map(|group| group.losses.iter().filter(is_known).count()).sum();
+        let half = n.div_ceil(2);
+        let first = match self.groups.as_slice() {
+            _ if n == 0 => return f64::INFINITY,
+            // Those without a loss are in between, but rarely.
+            [group] if group.losses.len() == n => best(&group.losses[..half]),
+            [group] => best_of_first(group.losses.iter().copied(), half),
+            groups => {
+                let pairs = groups.iter().flat_map(|group| group.places.iter().zip(&group.losses));
+                let mut known: Vec<_> = pairs.filter(|(_, loss)| !loss.is_nan()).collect();
+                known.select_nth_unstable_by_key(half - 1, |(place, _)| **place);
+                best_of_first(known.into_iter().map(|(_, loss)| *loss), half)
+            }
+        };
+        all - (first - all)
     }
 }
 
+/// The least of those that are numbers.
+fn best(losses: &[f64]) -> f64 {
+    // Four side by side; comparisons with what is no number are false.
+    let (fours, rest) = losses.as_chunks::<4>();
+    let mut least = [f64::INFINITY; 4];
+    for four in fours {
+        for (least, &loss) in least.iter_mut().zip(four) {
+            *least = if loss < *least { loss } else { *least };
+        }
+    }
+    least.iter().chain(rest).copied().fold(f64::INFINITY, f64::min)
+}
+
+/// The least of the first so many that are known.
+fn best_of_first(losses: impl Iterator<Item = f64>, n: usize) -> f64 {
+    losses.filter(|loss| !loss.is_nan()).take(n).fold(f64::INFINITY, f64::min)
+}
+
+/// How often a branch was tried, and the loss that it may reach.
+#[derive(Clone, Copy)]
+struct Standing {
+    n_trials: usize,
+    promise: f64,
+}
+
 /// The branch that is furthest behind its share.
-fn next(branches: &[Branch]) -> usize {
+fn next(branches: &[Standing]) -> usize {
     let mut ranked: Vec<(f64, usize)> =
-        branches.iter().enumerate().map(|(own, branch)| (branch.promise(), own)).collect();
+        branches.iter().enumerate().map(|(own, branch)| (branch.promise, own)).collect();
     ranked.sort_by(|(one, _), (other, _)| one.total_cmp(other));
     let served = |rank: usize, own: usize| (branches[own].n_trials * (rank + 1), rank);
     let shares = ranked.iter().enumerate().map(|(rank, &(_, own))| (served(rank, own), own));
@@ -70,18 +115,23 @@ fn next(branches: &[Branch]) -> usize {
 mod tests {
     use super::*;
 
-    fn branch(losses: &[f64]) -> Branch {
-        Branch { n_trials: losses.len(), losses: losses.to_vec() }
+    fn group(losses: &[f64]) -> Group {
+        Group { places: (0..losses.len()).collect(), losses: losses.to_vec() }
+    }
+
+    fn standing(groups: &[&Group]) -> Standing {
+        Branch { groups: groups.to_vec() }.standing()
     }
 
     #[test]
     fn every_branch_is_tried_and_the_most_promising_most_often() {
-        let mut branches = vec![branch(&[]); 4];
+        let mut branches = vec![group(&[]); 4];
         let mut counts = [0; 4];
         for _ in 0..100 {
-            let own = next(&branches);
+            let standings: Vec<Standing> = branches.iter().map(|own| standing(&[own])).collect();
+            let own = next(&standings);
             counts[own] += 1;
-            branches[own].n_trials += 1;
+            branches[own].places.push(counts[own]);
             branches[own].losses.push([3.0, 1.0, 4.0, 2.0][own]);
         }
         assert_eq!(counts, [16, 48, 12, 24]);
@@ -89,18 +139,26 @@ mod tests {
 
     #[test]
     fn what_still_falls_fast_promises_more_than_what_is_flat() {
-        let (flat, falling) =
-            (branch(&[1.0; 8]), branch(&[9.0, 8.0, 7.0, 6.0, 5.0, 4.0, 3.0, 2.0]));
-        assert!(falling.promise() < flat.promise());
-        assert_eq!(flat.promise(), 1.0);
+        let promise = |losses: &[f64]| standing(&[&group(losses)]).promise;
+        let falling = [9.0, 8.0, 7.0, 6.0, 5.0, 4.0, 3.0, 2.0];
+        assert!(promise(&falling) < promise(&[1.0; 8]));
+        assert_eq!(promise(&[1.0; 8]), 1.0);
+        // Whoever has no loss does not count.
+        let gaps = falling.map(|loss| [f64::NAN, loss]).concat();
+        assert_eq!(promise(&gaps), promise(&falling));
+        // In several groups it is their order that says which came first.
+        let part = |first: usize| Group {
+            places: (first..8).step_by(2).collect(),
+            losses: falling[first..].iter().step_by(2).copied().collect(),
+        };
+        assert_eq!(standing(&[&part(1), &part(0)]).promise, promise(&falling));
     }
 
     #[test]
     fn a_branch_where_all_fail_keeps_its_turns_and_no_more() {
-        let mut branches = [branch(&[5.0]), branch(&[])];
-        branches[1].n_trials = 1;
-        assert_eq!(next(&branches), 0);
-        branches[0] = branch(&[5.0; 3]);
-        assert_eq!(next(&branches), 1);
+        let failed = group(&[f64::NAN]);
+        let choose = |other: &[f64]| next(&[standing(&[&group(other)]), standing(&[&failed])]);
+        assert_eq!(choose(&[5.0]), 0);
+        assert_eq!(choose(&[5.0; 3]), 1);
     }
 }

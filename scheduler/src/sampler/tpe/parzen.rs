@@ -28,7 +28,7 @@ const NARROWEST_STEPS: f64 = 0.5;
 const N_MASSES: usize = 64;
 
 /// The logarithm of each kernel at a point.
-pub(super) type Scratch = Vec<f64>;
+pub(super) type Scratch = Vec<f32>;
 
 /// A density.
 pub(super) struct Parzen {
@@ -36,16 +36,17 @@ pub(super) struct Parzen {
     /// The weight of each kernel, the even one's last, and their sum.
     weights: Vec<f64>,
     sum: f64,
-    /// The logarithm of each kernel's share and of its height.
-    heights: Vec<f64>,
+    /// The logarithm of each kernel's share and of its height. Logarithms are short numbers: twice as
+    /// many are added up at once, and points are only put in order by them.
+    heights: Vec<f32>,
 }
 
 /// The kernels along an axis.
 enum Column {
     /// Means, and the same in units of the common deviation.
-    Number { means: Vec<f64>, scaled: Vec<f64>, deviation: f64 },
+    Number { means: Vec<f64>, scaled: Vec<f32>, deviation: f64 },
     /// Values, and how likely each kernel is to have its own.
-    Word { values: Vec<f64>, n: usize, own: f64 },
+    Word { values: Vec<f32>, n: usize, own: f64 },
 }
 
 impl Parzen {
@@ -63,7 +64,15 @@ impl Parzen {
         // The even one.
         weights.push(1.0);
         let sum: f64 = weights.iter().sum();
-        let mut heights: Vec<f64> = weights.iter().map(|weight| (weight / sum).ln()).collect();
+        // Most weigh the same.
+        let (mut last, mut log) = (f64::NAN, f64::NAN);
+        let height = |&weight: &f64| {
+            if weight != last {
+                (last, log) = (weight, (weight / sum).ln());
+            }
+            log
+        };
+        let mut heights: Vec<f64> = weights.iter().map(height).collect();
         // D. W. Scott, "Multivariate density estimation" (1992): how fast kernels may narrow.
         let width = width * (n as f64 + 1.0).powf(-1.0 / (free.len() as f64 + 4.0));
         // So few trials do not tell more than this.
@@ -83,7 +92,9 @@ impl Parzen {
                 }
             }
         });
-        Self { columns: columns.collect(), weights, sum, heights }
+        let columns = columns.collect();
+        let heights = heights.into_iter().map(|height| height as f32).collect();
+        Self { columns, weights, sum, heights }
     }
 
     /// Draws the free coordinates of a point.
@@ -129,21 +140,19 @@ impl Column {
                 *own += low + (high - low) * (place - cell as f64);
             }
         }
-        let scaled = means.iter().map(|mean| mean / deviation).collect();
+        let scaled = means.iter().map(|mean| (mean / deviation) as f32).collect();
         Self::Number { means, scaled, deviation }
     }
 
-    fn words(mut units: Vec<f64>, n: usize, heights: &mut [f64]) -> Self {
+    fn words(units: Vec<f64>, n: usize, heights: &mut [f64]) -> Self {
         // The even kernel counts for one trial.
         let prior = 1.0 / (units.len() as f64 + 1.0);
         let own = if n < 2 { 1.0 } else { (1.0 + prior) / (1.0 + n as f64 * prior) };
-        for unit in &mut units {
-            *unit = (*unit * n as f64).floor();
-        }
         if let Some(even) = heights.last_mut() {
             *even -= (n as f64).ln();
         }
-        Self::Word { values: units, n, own }
+        let values = units.into_iter().map(|unit| (unit * n as f64).floor() as f32).collect();
+        Self::Word { values, n, own }
     }
 
     /// A coordinate from a kernel; the even one has no place.
@@ -155,11 +164,11 @@ impl Column {
             },
             Self::Word { values, n, own } => {
                 let (is_own, other) = (unit(generator.next_u64()), unit(generator.next_u64()));
-                match values.get(kernel) {
+                match values.get(kernel).map(|value| f64::from(*value)) {
                     Some(value) if is_own < *own => (value + 0.5) / *n as f64,
                     Some(value) => {
                         let other = (other * (*n as f64 - 1.0)).floor();
-                        (other + f64::from(other >= *value) + 0.5) / *n as f64
+                        (other + f64::from(other >= value) + 0.5) / *n as f64
                     }
                     None => other,
                 }
@@ -167,19 +176,19 @@ impl Column {
         }
     }
 
-    fn add_logs(&self, at: f64, logs: &mut [f64]) {
+    fn add_logs(&self, at: f64, logs: &mut [f32]) {
         match self {
             Self::Number { scaled, deviation, .. } => {
-                let at = at / deviation;
+                let at = (at / deviation) as f32;
                 for (log, mean) in logs.iter_mut().zip(scaled) {
                     let distance = at - mean;
                     *log -= 0.5 * distance * distance;
                 }
             }
             Self::Word { values, n, own } => {
-                let at = (at * *n as f64).floor();
+                let at = (at * *n as f64).floor() as f32;
                 let other = ((1.0 - own) / (*n as f64 - 1.0).max(1.0)).max(f64::MIN_POSITIVE);
-                let (own, other) = (own.ln(), other.ln());
+                let (own, other) = (own.ln() as f32, other.ln() as f32);
                 for (log, value) in logs.iter_mut().zip(values) {
                     *log += if *value == at { own } else { other };
                 }
@@ -191,10 +200,23 @@ impl Column {
 /// The deviation of weighted coordinates together with a few that are spread evenly.
 fn spread(units: &[f64], weights: &[f64]) -> f64 {
     let n = units.len() as f64;
-    let weighted = || units.iter().zip(weights);
-    let mean = (weighted().map(|(unit, weight)| unit * weight).sum::<f64>() + 0.5) / (n + 1.0);
-    let squares: f64 = weighted().map(|(unit, weight)| weight * (unit - mean).powi(2)).sum();
+    let mean = (sum_of(units, weights, |unit, weight| unit * weight) + 0.5) / (n + 1.0);
+    let squares = sum_of(units, weights, |unit, weight| weight * (unit - mean) * (unit - mean));
     ((squares + EVEN_SPREAD * EVEN_VARIANCE) / (n + EVEN_SPREAD)).sqrt()
+}
+
+/// The sum over pairs, four side by side.
+fn sum_of(units: &[f64], weights: &[f64], part: impl Fn(f64, f64) -> f64) -> f64 {
+    let (fours, rest) = units.as_chunks::<4>();
+    let (weights_of_fours, _) = weights.as_chunks::<4>();
+    let mut sums = [0.0; 4];
+    for (units, weights) in fours.iter().zip(weights_of_fours) {
+        for (sum, (&unit, &weight)) in sums.iter_mut().zip(units.iter().zip(weights)) {
+            *sum += part(unit, weight);
+        }
+    }
+    let rest = rest.iter().zip(weights.iter().skip(4 * fours.len()));
+    sums.iter().sum::<f64>() + rest.map(|(&unit, &weight)| part(unit, weight)).sum::<f64>()
 }
 
 #[cfg(test)]

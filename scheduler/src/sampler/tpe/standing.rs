@@ -29,8 +29,12 @@ pub(super) struct Standing<'a> {
 
 impl<'a> Standing<'a> {
     pub(super) fn of(mut trials: Vec<&'a Past>, n_running: usize) -> Self {
-        let n_ended = trials.iter().filter(|past| past.fate.is_some()).count();
-        let n_rankable = trials.iter().filter(|past| rank(past).0 < Class::Failed).count();
+        let (mut n_ended, mut n_rankable) = (0, 0);
+        for past in &trials {
+            let class = rank(past).0;
+            n_ended += usize::from(class < Class::Running);
+            n_rankable += usize::from(class < Class::Failed);
+        }
         let share = GOOD_SHARE / (1.0 + n_running as f64 / HALVING);
         let n_good = (share * n_ended as f64).ceil() as usize;
         let n_good = n_good.min(MOST_GOOD).min(n_rankable);
