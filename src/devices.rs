@@ -42,7 +42,8 @@ fn line(Measured { what, per_second, unit }: &Measured) -> String {
     let (size, prefix) = match *per_second {
         huge if huge >= 1e12 => (1e12, "T"),
         large if large >= 1e9 => (1e9, "G"),
-        _ => (1e6, "M"),
+        many if many >= 1e6 => (1e6, "M"),
+        _ => (1e3, "k"),
     };
     let unit = unit.trim_end_matches("/s");
     format!("  {:>8.1} {prefix}{unit:<1}  {what}", per_second / size)

@@ -7,8 +7,9 @@ use fleetfit_scheduler::engine::{EngineHandle, Note, OpenStudy};
 use fleetfit_scheduler::journal::{Journal, Status, StudyRecord, Summary};
 use fleetfit_scheduler::query::{self, StatusView};
 use fleetfit_search_spaces::{Algorithm, Notice, Problems, Study, Work};
-use fleetfit_trial_runner::devices::{Asked, Choice};
+use fleetfit_trial_runner::devices::{Asked, Choice, Done};
 use fleetfit_trial_runner::runner::Lacking;
+use serde::Serialize;
 
 use crate::cli::{PowerArgs, ResumeArgs, RunArgs};
 use crate::client::{Client, escape};
@@ -155,6 +156,16 @@ struct Session<'a> {
     interrupt: Interrupt,
 }
 
+/// What `run` and `resume` tell programs.
+#[derive(Serialize)]
+struct Document<'a> {
+    #[serde(flatten)]
+    view: &'a StatusView,
+    /// What a card did; not there without one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    device: Option<Done>,
+}
+
 impl Session<'_> {
     fn go(
         self,
@@ -217,7 +228,7 @@ impl Session<'_> {
     fn interrupted(&self, journal: &Journal, name: &str) -> Result<i32, Failure> {
         let view = self.view(journal, name)?;
         if self.printer.is_json() {
-            self.printer.json(&view)?;
+            self.printer.json(&self.document(&view))?;
         }
         self.printer
             .note(&format!("{}\ninterrupted; the same command resumes", show::status(&view)));
@@ -228,7 +239,7 @@ impl Session<'_> {
     fn conclude(&self, journal: &Journal, name: &str) -> Result<i32, Failure> {
         let view = self.view(journal, name)?;
         if self.printer.is_json() {
-            self.printer.json(&view)?;
+            self.printer.json(&self.document(&view))?;
         } else {
             self.printer.line(&show::status(&view))?;
             if view.entities > 1 {
@@ -243,11 +254,22 @@ impl Session<'_> {
                 self.printer.note(&format!("every entity: fleetfit best {name} --all"));
             }
         }
+        if let Some(done) = self.choice.device.done() {
+            let Done { device, fits, launches, busy_s } = done;
+            let (fits, launches) = (show::count(fits), show::count(launches));
+            self.printer
+                .note(&format!("{device}: {fits} fits, {launches} launches, {busy_s:.1} s"));
+        }
         show::of_the_service(&view).for_each(|message| self.printer.note(message));
         Ok(match view.status {
             Status::Failed => exit::NOTHING_COMPLETED,
             _ => exit::DONE,
         })
+    }
+
+    /// How the study stands, and what a card did for it.
+    fn document<'b>(&self, view: &'b StatusView) -> Document<'b> {
+        Document { view, device: self.choice.device.done() }
     }
 
     fn view(&self, journal: &Journal, name: &str) -> Result<StatusView, Failure> {

@@ -128,7 +128,16 @@ fn each_library_has_its_owners() {
         (
             "trial-runner/src",
             "blake3",
-            &["cache", "command/code", "cuda/kept", "cuda/shim", "dataset", "material", "pack.rs"],
+            &[
+                "cache",
+                "command/code",
+                "cuda/kept",
+                "cuda/shim",
+                "cuda/shipped",
+                "dataset",
+                "material",
+                "pack.rs",
+            ],
         ),
         ("trial-runner/src", "postcard", &["model", "dataset/tests"]),
         ("trial-runner/src", "crc32fast", &["model.rs"]),

@@ -35,7 +35,7 @@ pub(crate) fn folder() -> &'static Path {
 }
 
 /// A command on a machine with the card, whose driver does so.
-fn with_card(mut command: Command, place: &Place, driver: &str) -> Command {
+pub(crate) fn with_card(mut command: Command, place: &Place, driver: &str) -> Command {
     command
         .env("LD_LIBRARY_PATH", folder())
         .env("KERNELS", folder())
@@ -113,10 +113,31 @@ fn a_card_finds_what_the_processor_finds_whatever_becomes_of_it() {
     ] {
         let said = run(name, device, driver);
         assert_eq!(said.matches(says).count(), 1, "{name}: {said}");
+        assert_eq!(said.matches(" launches, ").count(), 1, "{name}: {said}");
         assert_eq!(found(&place, name), expected, "{name}");
         assert!(n_launches(&place) > n_before, "{name}");
         n_before = n_launches(&place);
         assert_eq!(n_lines(&place, "compiled"), 1, "{name}: what was compiled is kept");
+    }
+}
+
+/// The script that is for machines with a card, in small.
+#[test]
+fn the_check_of_a_card_passes() {
+    let place = Place::new();
+    let mut command = Command::new("python3");
+    command
+        .arg(repository("trial-runner/gpu-check"))
+        .args(["--quick", "--binary", env!("CARGO_BIN_EXE_fleetfit"), "--report"])
+        .arg(place.path("report.md"))
+        .env_remove("FLEETFIT_DEVICE");
+    let output = with_card(command, &place, "").output().expect("python3 starts");
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{said}\n{}", String::from_utf8_lossy(&output.stderr));
+    assert!(said.contains("Everything agrees."), "{said}");
+    let report = std::fs::read_to_string(place.path("report.md")).expect("the report");
+    for part in ["measured", "parity", "sanitized", "faults", "benchmarks"] {
+        assert!(report.contains(&format!("\n{part}: ")), "{part}: {report}");
     }
 }
 

@@ -61,7 +61,9 @@ fn cards_are_told_of_as_the_driver_tells() {
 #[test]
 fn a_card_is_measured() {
     let place = Place::new();
-    let told = ask(&place, Some(""), &["devices", "--measure", "--output", "json"]).ok().json();
+    let command = place.command(&["devices", "--measure", "--output", "json"]);
+    let output = card::with_card(command, &place, "").output();
+    let told = Ran::of(output.expect("fleetfit starts")).ok().json();
     let all = told["measured"]["cuda:0"].as_array().expect("a list");
     assert_eq!(all.len(), 9, "{told}");
     for own in all {

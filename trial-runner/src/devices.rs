@@ -10,7 +10,7 @@ use crate::cuda::machine::Machine;
 use crate::cuda::{self, measure};
 
 pub(crate) use device::Seat;
-pub use device::{Asked, Choice, Device};
+pub use device::{Asked, Choice, Device, Done};
 
 /// The processor and the graphics cards of this machine.
 #[derive(Clone, Debug, PartialEq, Serialize)]

@@ -15,6 +15,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <mutex>
 
 enum { FINE = 0, INVALID_VALUE = 1, NO_MEMORY = 2, NO_DEVICE = 100, ILLEGAL_ADDRESS = 700, UNKNOWN = 999 };
@@ -74,6 +75,18 @@ int cuCtxSynchronize() { return answer; }
 int cuStreamCreate(void** queue, unsigned) { *queue = malloc(1); return answer; }
 int cuStreamDestroy_v2(void* queue) { free(queue); return answer; }
 int cuStreamSynchronize(void*) { return answer; }
+int cuEventCreate(void** event, unsigned) { *event = calloc(1, sizeof(double)); return answer; }
+int cuEventDestroy_v2(void* event) { free(event); return answer; }
+int cuEventRecord(void* event, void*) {
+  const auto now = std::chrono::steady_clock::now().time_since_epoch();
+  *(double*)event = std::chrono::duration<double, std::milli>(now).count();
+  return answer;
+}
+int cuEventSynchronize(void*) { return answer; }
+int cuEventElapsedTime_v2(float* ms, void* from, void* to) {
+  *ms = (float)(*(double*)to - *(double*)from);
+  return answer;
+}
 int cuDeviceGetDefaultMemPool(void** pool, int) { *pool = &answer; return answer; }
 int cuMemPoolSetAttribute(void*, int, void*) { return answer; }
 int cuMemGetInfo_v2(size_t* n_free, size_t* n) { *n_free = 2ull << 30; *n = 3ull << 30; return answer; }
@@ -84,6 +97,8 @@ int cuMemAllocAsync(void** memory, size_t n, void*) {
   memset(*memory, 0xA5, n);
   return FINE;
 }
+int cuMemAlloc_v2(void** memory, size_t n) { *memory = malloc(n); return answer; }
+int cuMemFree_v2(void* memory) { free(memory); return answer; }
 int cuMemFreeAsync(void* memory, void*) { free(memory); return answer; }
 int cuMemsetD8Async(void* memory, unsigned char value, size_t n, void*) {
   memset(memory, value, n);

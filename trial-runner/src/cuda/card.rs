@@ -14,8 +14,12 @@ use cudarc::driver::sys::CUdevice_attribute::{
     CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_MULTIPROCESSOR as PROCESSOR_SHARED,
     CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT as PROCESSORS,
 };
-use cudarc::driver::sys::{self, CUfunction_attribute_enum, CUmemPool_attribute, CUresult};
-use cudarc::driver::{CudaContext, CudaFunction, CudaSlice, CudaStream, DevicePtr, DriverError};
+use cudarc::driver::sys::{
+    self, CUevent_flags, CUfunction_attribute_enum, CUmemPool_attribute, CUresult,
+};
+use cudarc::driver::{
+    CudaContext, CudaEvent, CudaFunction, CudaSlice, CudaStream, DevicePtr, DriverError,
+};
 use cudarc::nvrtc::Ptx;
 
 use super::boost::Limits;
@@ -32,6 +36,10 @@ pub(crate) struct Card {
     queue: Arc<CudaStream>,
     /// Compute capability, as 90 for 9.0.
     architecture: u32,
+    /// When the card was opened.
+    opened: Arc<CudaEvent>,
+    /// Beginnings and ends of launches that nobody asked for yet.
+    launched: Mutex<Vec<(CudaEvent, CudaEvent)>>,
     kept: Kept,
     /// What was compiled and loaded, or why it cannot be: for all queues.
     loaded: Arc<Mutex<HashMap<String, Result<CudaFunction, Fault>>>>,
@@ -116,7 +124,9 @@ impl Card {
         let (major, minor) = context.compute_capability().map_err(fault)?;
         let architecture = (major * 10 + minor).unsigned_abs();
         let kept = Kept::of(kernels);
-        Ok(Self { context, queue, architecture, kept, loaded: Arc::default() })
+        let opened = Arc::new(mark(&queue)?);
+        let (launched, loaded) = Default::default();
+        Ok(Self { context, queue, architecture, opened, launched, kept, loaded })
     }
 
     /// Another queue of the same card: what it launches runs beside what this one does.
@@ -126,6 +136,8 @@ impl Card {
             context: Arc::clone(&self.context),
             queue: self.context.new_stream().map_err(fault)?,
             architecture: self.architecture,
+            opened: Arc::clone(&self.opened),
+            launched: Mutex::default(),
             kept: self.kept.clone(),
             loaded: Arc::clone(&self.loaded),
         })
@@ -200,6 +212,7 @@ impl Card {
         }
         self.has_size(&function, size_of_val(fields.as_slice()))?;
         let mut fields: [*mut c_void; 1] = [fields.as_mut_ptr().cast()];
+        let began = mark(&self.queue)?;
         // SAFETY: the kernel takes one structure of that many bytes (`has_size`), which the driver
         // copies before it returns; buffers live until the queue is done with them, because they are
         // given back through the same queue.
@@ -213,7 +226,20 @@ impl Card {
                 &mut fields,
             )
         };
-        launched.map_err(fault)
+        launched.map_err(fault)?;
+        let marks = (began, mark(&self.queue)?);
+        self.launched.lock().unwrap_or_else(PoisonError::into_inner).push(marks);
+        Ok(())
+    }
+
+    /// When each launch since the last such question began and ended, in seconds since the card was
+    /// opened. Waits for those that are not over.
+    pub(super) fn spans(&self) -> Result<Vec<(f64, f64)>, Fault> {
+        let mut launched = self.launched.lock().unwrap_or_else(PoisonError::into_inner);
+        let since = |mark: &CudaEvent| -> Result<f64, Fault> {
+            Ok(f64::from(self.opened.elapsed_ms(mark).map_err(fault)?) / 1e3)
+        };
+        launched.drain(..).map(|(began, ended)| Ok((since(&began)?, since(&ended)?))).collect()
     }
 
     /// Refuses a launch whose words are not the kernel's structure.
@@ -297,6 +323,11 @@ fn keep_memory(context: &CudaContext) -> Result<(), DriverError> {
         let pool = result::device::get_default_mem_pool(context.cu_device())?;
         result::mem_pool::set_attribute(pool, threshold, (&raw mut most).cast())
     }
+}
+
+/// A time in a queue.
+fn mark(queue: &CudaStream) -> Result<CudaEvent, Fault> {
+    queue.record_event(Some(CUevent_flags::CU_EVENT_DEFAULT)).map_err(fault)
 }
 
 /// What the driver says about an error.

@@ -123,6 +123,16 @@ impl Machine {
         }
     }
 
+    /// When each launch since the last such question began and ended, in seconds on a clock that all
+    /// queues share. Tests have none.
+    pub(crate) fn spans(&self) -> Result<Vec<(f64, f64)>, Fault> {
+        match self {
+            Self::Card(card) => card.spans(),
+            #[cfg(test)]
+            Self::Shim(_) => Ok(Vec::new()),
+        }
+    }
+
     /// Runs a kernel, specialised by the defines.
     pub(crate) fn launch(
         &self,

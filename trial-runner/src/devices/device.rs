@@ -10,6 +10,8 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
+use serde::Serialize;
+
 use super::Card;
 use crate::caught::caught;
 use crate::cuda::boost::Limits;
@@ -59,6 +61,53 @@ struct Found {
     lost: OnceLock<String>,
     /// What nobody was told yet.
     news: Mutex<News>,
+    done: Mutex<Busy>,
+}
+
+/// What a card has done.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Done {
+    /// What it is called here.
+    pub device: String,
+    /// Fits that it answered.
+    pub fits: u64,
+    /// Launches that this took.
+    pub launches: u64,
+    /// How long there was at least one under way.
+    pub busy_s: f64,
+}
+
+/// Launches, of which several may be under way at once.
+#[derive(Debug, Default)]
+struct Busy {
+    n_fits: u64,
+    n_launches: u64,
+    /// Those that are not in `until` and `seconds` yet.
+    spans: Vec<(f64, f64)>,
+    until: f64,
+    seconds: f64,
+}
+
+/// So many launches are put together at once.
+const MANY: usize = 4_096;
+
+impl Busy {
+    fn add(&mut self, spans: Vec<(f64, f64)>) {
+        self.n_launches += spans.len() as u64;
+        self.spans.extend(spans);
+        if self.spans.len() >= MANY {
+            self.sum_up();
+        }
+    }
+
+    /// What began before the end of what is put together counts from there on.
+    fn sum_up(&mut self) {
+        self.spans.sort_by(|one, other| one.0.total_cmp(&other.0));
+        for (began, ended) in self.spans.drain(..) {
+            self.seconds += (ended - began.max(self.until)).max(0.0);
+            self.until = self.until.max(ended);
+        }
+    }
 }
 
 #[derive(Debug, Default)]
@@ -178,6 +227,19 @@ impl Device {
         self.0.as_ref()?.lost.get().map(String::as_str)
     }
 
+    /// What the card has done; none where there is no card.
+    pub fn done(&self) -> Option<Done> {
+        let found = self.0.as_ref()?;
+        let mut busy = lock(&found.done);
+        busy.sum_up();
+        Some(Done {
+            device: found.about.device.clone(),
+            fits: busy.n_fits,
+            launches: busy.n_launches,
+            busy_s: busy.seconds,
+        })
+    }
+
     /// What the user should know and was not told yet.
     pub fn news(&self) -> Vec<String> {
         self.0.as_ref().map_or_else(Vec::new, |found| {
@@ -245,8 +307,8 @@ impl Found {
         kernels: PathBuf,
         open: fn(&Card, &Path) -> Result<Machine, Fault>,
     ) -> Arc<Self> {
-        let (machine, idle, lost, news) = Default::default();
-        Arc::new(Self { about, kernels, open, machine, idle, lost, news })
+        let (machine, idle, lost, news, done) = Default::default();
+        Arc::new(Self { about, kernels, open, machine, idle, lost, news, done })
     }
 
     /// Another queue; none where the card cannot be used.
@@ -299,9 +361,15 @@ impl Seat<'_> {
         let asked = caught(|| act(machine, &self.limits)).unwrap_or_else(|panic| {
             Err(Fault::Refused(panic.message().unwrap_or("it failed unexpectedly").to_owned()))
         });
-        if let Err(fault) = asked {
-            self.found.hear(&fault);
+        match asked.and_then(|()| machine.spans()) {
+            Ok(spans) => lock(&self.found.done).add(spans),
+            Err(fault) => self.found.hear(&fault),
         }
+    }
+
+    /// Counts fits that were answered.
+    pub(crate) fn count(&self, n_fits: usize) {
+        lock(&self.found.done).n_fits += n_fits as u64;
     }
 }
 
@@ -337,6 +405,17 @@ mod tests {
         }
         let several = "cuda:0,cuda:1".parse::<Asked>().unwrap_err();
         assert!(several.contains("a runner for each card"), "{several}");
+    }
+
+    #[test]
+    fn launches_beside_each_other_count_once() {
+        let mut busy = Busy::default();
+        busy.add(vec![(3.0, 4.0), (1.0, 2.0), (1.5, 2.5)]);
+        busy.sum_up();
+        assert_eq!((busy.seconds, busy.n_launches), (2.5, 3));
+        busy.add(vec![(3.5, 4.5), (6.0, 7.0), (3.0, 3.5)]);
+        busy.sum_up();
+        assert_eq!((busy.seconds, busy.n_launches), (4.0, 6));
     }
 
     #[test]

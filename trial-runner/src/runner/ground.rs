@@ -240,8 +240,9 @@ fn ask_all(
         }
     });
     let n_missed = missed.iter().flat_map(Missed::values).map(Vec::len).sum::<usize>();
-    let n_fits = (told.iter().map(Told::len).sum::<usize>() + n_missed).max(1);
-    let share_s = began.elapsed().as_secs_f64() / n_fits as f64;
+    let n_fits = told.iter().map(Told::len).sum::<usize>() + n_missed;
+    seat.count(n_fits);
+    let share_s = began.elapsed().as_secs_f64() / n_fits.max(1) as f64;
     let limit_s = fleet.running.work.study.limits.trial_timeout_s;
     let is_late = limit_s.is_some_and(|limit_s| share_s > limit_s);
     (!is_late).then_some((told, missed))
