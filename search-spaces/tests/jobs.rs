@@ -510,7 +510,7 @@ fn what_set_says_names_the_path() {
     assert_eq!(said("limits", "{timeout: 012}"), format!("limits.timeout is 012; {zero}"));
     assert_eq!(said("", "3"), "\"\" is no path");
     assert_eq!(said("limits..timeout", "3"), "limits..timeout is no path");
-    assert_eq!(said("limits", "{a: 1, a: 2}"), "limits.a is set twice; the first is on line 1",);
+    assert_eq!(said("limits", "{a: 1, a: 2}"), "limits.a is set twice on this line",);
     assert_eq!(said("limits", "{a: 1"), "limits: a { that was opened before is not closed",);
 }
 
