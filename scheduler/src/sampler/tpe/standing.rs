@@ -14,7 +14,7 @@ const HALVING: f64 = 32.0;
 
 /// Of the others no more than this count, the best of them and the latest: more would add nothing but
 /// time.
-const MOST_BAD: usize = 750;
+const MOST_BAD: usize = 1_000;
 const LATEST_BAD: usize = 250;
 
 /// Trials on either side.
