@@ -32,10 +32,10 @@ pub(crate) fn kernels() -> PathBuf {
 
 /// Our folder in the user's cache.
 fn user_cache() -> PathBuf {
-    let from = |name: &str| std::env::var_os(name).filter(|path| !path.is_empty());
-    let user = from("XDG_CACHE_HOME")
-        .map(PathBuf::from)
-        .or_else(|| from("HOME").map(|home| PathBuf::from(home).join(".cache")));
+    // The specification has relative paths left out.
+    let from =
+        |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    let user = from("XDG_CACHE_HOME").or_else(|| from("HOME").map(|home| home.join(".cache")));
     user.unwrap_or_else(std::env::temp_dir).join("fleetfit")
 }
 
