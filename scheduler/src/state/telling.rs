@@ -12,7 +12,8 @@
 //! mean behind theirs.
 //!
 //! With several objectives each has a mean of its own, and how far a configuration is from what has to
-//! hold is the share of its entities for which it does not.
+//! hold is the share of its entities for which it is known that it does not: a trial that failed broke
+//! no bound.
 
 use fleetfit_search_spaces::{Aims, End, Outcome};
 
@@ -134,9 +135,15 @@ impl Telling {
                     before.unwrap_or_else(|| yardsticks.compare(outcome.entity, 0, loss, 0.0));
                 sums.take(1).for_each(|sum| *sum += (share * ONE) as i128);
             }
+            // Its share of the losses is punishment enough: an entity for which every trial fails would
+            // make all configurations break bounds that nobody has measured.
             End::Stopped { .. } | End::Failed { .. } => {
                 sums.for_each(|sum| *sum += ONE as i128);
-                self.n_infeasible += u32::from(!aims.constraints.is_empty());
+                let is_broken = match outcome.end {
+                    End::Stopped { value: Some(value), .. } => !aims.keeps(value, further),
+                    _ => false,
+                };
+                self.n_infeasible += u32::from(is_broken);
             }
         }
     }
@@ -246,8 +253,29 @@ mod tests {
         }
         let failed = End::Failed { reason: String::new() };
         second.end(&outcome(3, failed, &[]), &[], &aims, &mut yardsticks);
-        let expected = Losses::new([(-0.5 * 3.0 + 1.0) / 4.0, (0.5 * 3.0 + 1.0) / 4.0], 0.25);
+        let expected = Losses::new([(-0.5 * 3.0 + 1.0) / 4.0, (0.5 * 3.0 + 1.0) / 4.0], 0.0);
         assert_eq!(second.fate(&aims), Fate::Judged(expected));
+    }
+
+    #[test]
+    fn who_failed_or_was_stopped_broke_no_bound() {
+        let aims = aims(
+            "objective: {goal: minimize, primary_metric: loss}\n\
+             constraints: [\"loss <= 5\", \"ms <= 20\"]",
+        );
+        let mut yardsticks = Yardsticks::new(2, 1, 0);
+        let mut told = |end: End| {
+            let mut telling = Telling::default();
+            telling.end(&outcome(0, completed(2.0), &[10.0]), &[], &aims, &mut yardsticks);
+            telling.end(&outcome(1, end, &[]), &[], &aims, &mut yardsticks);
+            telling.fate(&aims)
+        };
+        let stopped = |value| End::Stopped { value, reason: String::new() };
+        let kept = Fate::Judged(Losses::new([0.5], 0.0));
+        assert_eq!(told(End::Failed { reason: String::new() }), kept);
+        assert_eq!(told(stopped(None)), kept);
+        assert_eq!(told(stopped(Some(4.0))), kept);
+        assert_eq!(told(stopped(Some(6.0))), Fate::Judged(Losses::new([0.5], 0.5)));
     }
 
     #[test]
