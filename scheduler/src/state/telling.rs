@@ -85,6 +85,7 @@ pub(crate) struct Telling {
     n_completed: u32,
     /// How many were stopped with a value.
     n_valued: u32,
+    n_stopped: u32,
     n_ended: u32,
     /// Of the first objective.
     sum: i128,
@@ -103,6 +104,8 @@ impl Telling {
         yardsticks: &mut Yardsticks,
     ) {
         self.n_ended += 1;
+        self.n_completed += u32::from(matches!(outcome.end, End::Completed { .. }));
+        self.n_stopped += u32::from(matches!(outcome.end, End::Stopped { .. }));
         let further = &outcome.further;
         if yardsticks.first.is_empty() {
             let goal = aims.objectives[0].goal;
@@ -119,7 +122,6 @@ impl Telling {
         let sums = std::iter::once(&mut self.sum).chain(&mut self.further);
         match outcome.end {
             End::Completed { value } => {
-                self.n_completed += 1;
                 self.n_infeasible += u32::from(!aims.keeps(value, further));
                 for ((objective, loss), sum) in aims.losses(value, further).enumerate().zip(sums) {
                     let before = before.filter(|_| objective == 0).unwrap_or_default();
@@ -148,13 +150,21 @@ impl Telling {
         }
     }
 
+    /// For how many entities it has completed.
+    pub(crate) fn n_completed(&self) -> u32 {
+        self.n_completed
+    }
+
     /// What it comes to.
     pub(crate) fn fate(&self, aims: &Aims) -> Fate {
         let n_ended = f64::from(self.n_ended);
         let mean = |sum: i128| sum as f64 / ONE / n_ended;
         match self.only {
             Some(fate) => fate,
-            None if self.n_completed + self.n_valued == 0 => Fate::Failed,
+            None if self.n_completed + self.n_valued == 0 => match self.n_stopped {
+                0 => Fate::Failed,
+                _ => Fate::Stopped(None),
+            },
             None if aims.are_plain() && self.n_completed == 0 => {
                 Fate::Stopped(Some(mean(self.sum)))
             }
@@ -255,6 +265,25 @@ mod tests {
         second.end(&outcome(3, failed, &[]), &[], &aims, &mut yardsticks);
         let expected = Losses::new([(-0.5 * 3.0 + 1.0) / 4.0, (0.5 * 3.0 + 1.0) / 4.0], 0.0);
         assert_eq!(second.fate(&aims), Fate::Judged(expected));
+    }
+
+    #[test]
+    fn who_was_stopped_for_all_entities_has_not_failed() {
+        let aims = aims(
+            "objective: [{goal: minimize, primary_metric: loss}, \
+             {goal: minimize, primary_metric: ms}]",
+        );
+        let mut yardsticks = Yardsticks::new(2, 2, 0);
+        let mut told = |end: End| {
+            let mut telling = Telling::default();
+            for (entity, end) in [(0, end), (1, End::Failed { reason: String::new() })] {
+                telling.end(&outcome(entity, end, &[]), &[], &aims, &mut yardsticks);
+            }
+            telling.fate(&aims)
+        };
+        let stopped = End::Stopped { value: Some(1.0), reason: String::new() };
+        assert_eq!(told(stopped), Fate::Stopped(None));
+        assert_eq!(told(End::Failed { reason: String::new() }), Fate::Failed);
     }
 
     #[test]
