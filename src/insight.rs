@@ -54,7 +54,7 @@ fn text(view: &InsightView) -> String {
     if !view.dependence.is_empty() {
         parts.push(curves(&view.dependence));
     }
-    parts.push(convergence(&view.convergence));
+    parts.push(convergence(&view.convergence, view.configurations.used));
     parts.push(duplicates(&view.duplicates));
     parts.join("\n\n")
 }
@@ -144,8 +144,11 @@ fn highest(values: &[f64]) -> usize {
     highest.unwrap_or_default()
 }
 
-fn convergence(view: &ConvergenceView) -> String {
+fn convergence(view: &ConvergenceView, n_used: u64) -> String {
     let n = view.improvements.len();
+    if n == 0 && n_used > 0 {
+        return "no configuration keeps all bounds for every entity".into();
+    }
     if n == 0 {
         return "no configuration has completed".into();
     }
@@ -175,4 +178,18 @@ fn duplicates(view: &DuplicatesView) -> String {
         None => String::new(),
     };
     format!("{repeated} of {proposed} proposals had come before{avoided}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn why_nothing_is_the_best_is_said() {
+        let nothing =
+            ConvergenceView { ended: 25, improvements: Vec::new(), since_last: 25, area: None };
+        assert_eq!(convergence(&nothing, 0), "no configuration has completed");
+        let broken = "no configuration keeps all bounds for every entity";
+        assert_eq!(convergence(&nothing, 25), broken);
+    }
 }

@@ -76,8 +76,8 @@ pub(crate) fn status(view: &StatusView) -> String {
         Some(best) => {
             let over = if view.entities > 1 { " (mean over entities)" } else { "" };
             let reached = match &best.values {
-                Some(values) => of_each(values),
-                None => format!("{} {}", view.metric.name, number(best.value)),
+                Some(values) if !values.0.is_empty() => of_each(values),
+                _ => format!("{} {}", view.metric.name, number(best.value)),
             };
             say("best", format!("{reached}{over}"));
             let learner = best.learner.as_ref().map(|learner| format!("{learner} "));
@@ -152,7 +152,9 @@ pub(crate) fn studies(views: &[StatusView]) -> String {
 
 /// A table of bests, one row each.
 pub(crate) fn bests(views: &[BestView], metric: &str) -> String {
-    let values = views.iter().find_map(|best| best.values.as_ref());
+    // Who did not complete has a value of the first objective alone.
+    let values = views.iter().filter_map(|best| best.values.as_ref());
+    let values = values.max_by_key(|values| values.0.len()).filter(|values| !values.0.is_empty());
     let metrics: Vec<String> = match values {
         Some(values) => values.0.iter().map(|(name, _)| format!(">{name}")).collect(),
         None => vec![format!(">{metric}")],
@@ -166,8 +168,11 @@ pub(crate) fn bests(views: &[BestView], metric: &str) -> String {
     }
     let rows = views.iter().map(|best| {
         let mut cells = vec![entity(best.entity.as_ref())];
-        match &best.values {
-            None => cells.push(number(best.value)),
+        match best.values.as_ref().filter(|values| !values.0.is_empty()) {
+            None => {
+                cells.push(number(best.value));
+                cells.resize(1 + metrics.len(), "–".into());
+            }
             Some(values) => cells.extend(metrics.iter().map(|metric| {
                 let value = values.get(metric.trim_start_matches('>'));
                 value.map_or("–".into(), number)
@@ -248,6 +253,8 @@ fn entity(key: Option<&EntityKey>) -> String {
 
 #[cfg(test)]
 mod tests {
+    use fleetfit_search_spaces::Selection;
+
     use super::*;
 
     #[test]
@@ -257,6 +264,32 @@ mod tests {
             shown,
             ["0", "1", "0.123457", "12345.7", "1.0000e-7", "-2.5", "1.2346e8"].map(str::to_owned)
         );
+    }
+
+    #[test]
+    fn who_did_not_complete_has_a_value_too() {
+        let best = |values: &[(&str, f64)], value| BestView {
+            entity: None,
+            value,
+            values: Some(Values(values.iter().map(|(name, of)| ((*name).into(), *of)).collect())),
+            configuration: Configuration(Vec::new()),
+            learner: None,
+            command: None,
+            trial: 7,
+            model: None,
+            model_reason: None,
+            selection: Selection::default(),
+        };
+        let unfinished = best(&[], 0.25);
+        let alone = bests(std::slice::from_ref(&unfinished), "rmse");
+        assert!(alone.contains("rmse") && alone.contains("0.25"), "{alone}");
+        let completed = best(&[("rmse", 0.5), ("mae", 0.125)], 0.5);
+        let both = bests(&[unfinished, completed], "rmse");
+        let rows: Vec<Vec<&str>> =
+            both.lines().map(|line| line.split_whitespace().collect()).collect();
+        assert!(rows[0].contains(&"mae"), "{both}");
+        assert!(rows[2].contains(&"0.25") && rows[2].contains(&"–"), "{both}");
+        assert!(rows[3].contains(&"0.5") && rows[3].contains(&"0.125"), "{both}");
     }
 
     #[test]

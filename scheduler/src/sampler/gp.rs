@@ -48,6 +48,9 @@ const MOST_CANDIDATES: usize = 1_024;
 /// With more axes than this, each climb takes long and fewer have to do.
 const MANY_AXES: usize = 100;
 
+/// Points are repeated that are nearer to each other than this along each axis.
+const REPEATED: f64 = 1e-6;
+
 /// Points that are compared where there is no model.
 const N_COMPARED: usize = 32;
 
@@ -84,7 +87,7 @@ impl Gp {
     ) -> Vec<Vec<f64>> {
         let aimed = history.aimed(draw);
         let history = aimed.as_ref().unwrap_or(history);
-        let known: Vec<Known> = history.trials().iter().filter_map(Known::new).collect();
+        let known: Vec<Known> = Known::all(history);
         if axes.kinds().is_empty() || !known.iter().any(|known| known.has_completed) {
             return far_from_all(axes, history, draw);
         }
@@ -168,7 +171,7 @@ impl Kept {
         };
         let is_bounded = history.is_bounded();
         let may_count =
-            |known: &Known| known.has_completed && (!is_bounded || known.is_kept(history));
+            |known: &Known| known.has_completed && (!is_bounded || known.keeps == Some(true));
         let counting: Vec<bool> = self.seen.iter().map(may_count).collect();
         let is_own =
             |(known, counts): (&Known, &bool)| *counts && known.units(history).is_some_and(is_kin);
@@ -220,8 +223,22 @@ impl Kept {
             n_candidates: (SEARCH_COST / cost.max(1)).clamp(64, MOST_CANDIDATES),
             n_climbs: if n_axes > MANY_AXES { 2 } else { (600 / n.max(1)).clamp(4, 8) },
         };
-        search.run(draw)
+        let mut points = search.run(draw);
+        // What was stopped or failed there would be so again: such points come after all others.
+        let dead: Vec<&[f64]> = seen
+            .iter()
+            .filter(|known| !known.has_completed)
+            .filter_map(|known| known.units(history))
+            .collect();
+        points.sort_by_key(|point| dead.iter().any(|other| is_repeated(point, other)));
+        points
     }
+}
+
+/// Whether two points are the same, as far as anybody could tell.
+fn is_repeated(point: &[f64], other: &[f64]) -> bool {
+    let mut pairs = point.iter().zip(other);
+    pairs.all(|(one, other)| (one - other).abs() < REPEATED || one.is_nan() && other.is_nan())
 }
 
 /// Normal numbers for trials that run, in pairs that mirror each other.
@@ -263,6 +280,7 @@ mod tests {
         Alternative, Choice, Domain, Parameter, Scale, SearchSpace, Value,
     };
 
+    use super::super::front::Losses;
     use super::super::history::Fate;
     use super::*;
 
@@ -549,6 +567,34 @@ mod tests {
     }
 
     #[test]
+    fn where_trials_are_stopped_is_not_tried_again_and_again() {
+        let axes = cube(1);
+        // Bounds are kept on the right, where losses rise and most are stopped.
+        let fate = |units: &[f64]| match units[0] {
+            x if x > 0.75 => Fate::Stopped(None),
+            x => {
+                let mut losses = Losses::new([(x - 0.3).powi(2)], (0.5 - x).max(0.0));
+                losses.excess = 0.5 - x;
+                Fate::Judged(losses)
+            }
+        };
+        let mut history = history(&axes, 6, |_, units| Some(fate(units)));
+        let mut gp = Gp::default();
+        let mut n_stopped = 0;
+        for number in 6..30 {
+            history.settle(&axes);
+            let points = gp.propose(&axes, &history, &free(&axes), &mut draw(u64::from(number)));
+            let units = points[0].clone();
+            begin(&axes, &mut history, number, &units);
+            n_stopped += u32::from(matches!(fate(&units), Fate::Stopped(_)));
+            history.end(&axes, number, fate(&units));
+        }
+        assert!(n_stopped < 6, "{n_stopped}");
+        let units: Vec<f64> = history.trials().iter().map(|past| past.units[0]).collect();
+        assert!(units.iter().any(|unit| (0.5..0.51).contains(unit)), "{units:?}");
+    }
+
+    #[test]
     fn the_model_stays_small() {
         let axes = cube(2);
         let history = history(&axes, 1_500, |_, units| Some(Fate::Completed(bowl(units))));
@@ -558,7 +604,7 @@ mod tests {
         assert!(kept.model.len() <= 480, "{}", kept.model.len());
         // The best one is among them.
         let least = |known: &[Known]| sorted_losses(known)[0];
-        let all: Vec<Known> = history.trials().iter().filter_map(Known::new).collect();
+        let all = Known::all(&history);
         assert_eq!(least(&kept.seen), least(&all));
     }
 }

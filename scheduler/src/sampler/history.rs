@@ -168,7 +168,8 @@ impl History {
         }
         let numbers: Vec<u32> = self.judged.keys().copied().collect();
         let losses: Vec<Losses> = self.judged.values().copied().collect();
-        let scalars = match losses.iter().any(Losses::is_feasible) {
+        let is_any_feasible = losses.iter().any(Losses::is_feasible);
+        let scalars = match is_any_feasible {
             true => front::scalars(&losses, || unit(draw.next_u64())),
             false => front::distances(&losses),
         };
@@ -181,10 +182,12 @@ impl History {
             ..Self::default()
         };
         aimed.set_losses(&numbers, &scalars);
-        for past in &mut aimed.trials {
-            // What these had reached is of the first objective alone.
-            if let Some(Fate::Stopped(reached)) = &mut past.fate {
-                *reached = None;
+        if aimed.is_aimed || !is_any_feasible {
+            // What those had reached that were stopped is of the first objective alone.
+            for past in &mut aimed.trials {
+                if let Some(Fate::Stopped(reached)) = &mut past.fate {
+                    *reached = None;
+                }
             }
         }
         Some(aimed)
@@ -377,6 +380,24 @@ mod tests {
         plain.settle(&axes);
         assert!(plain.aimed(&mut Pcg64::new(1, 1)).is_none());
         assert_eq!(plain.trials()[0].loss(), Some(7.0));
+    }
+
+    #[test]
+    fn what_was_reached_counts_with_one_objective() {
+        let axes = line();
+        let stopped_of = |losses: Losses| {
+            let mut history = History::default();
+            for (number, fate) in [(0, Fate::Judged(losses)), (1, Fate::Stopped(Some(9.0)))] {
+                history.begin(&axes, number, &axes.configuration(&[0.1 * f64::from(number)]));
+                history.end(&axes, number, fate);
+            }
+            history.settle(&axes);
+            history.aimed(&mut Pcg64::new(1, 1)).unwrap().trials()[1].fate
+        };
+        assert_eq!(stopped_of(Losses::new([1.0], 0.0)), Some(Fate::Stopped(Some(9.0))));
+        // Losses are how far bounds are exceeded, or made of several.
+        assert_eq!(stopped_of(Losses::new([1.0], 0.5)), Some(Fate::Stopped(None)));
+        assert_eq!(stopped_of(Losses::new([1.0, 2.0], 0.0)), Some(Fate::Stopped(None)));
     }
 
     #[test]

@@ -12,7 +12,8 @@
 //! mean behind theirs.
 //!
 //! With several objectives each has a mean of its own, and how far a configuration is from what has to
-//! hold is the share of its entities for which it does not.
+//! hold is the share of its entities for which it is known that it does not: a trial that failed broke
+//! no bound.
 
 use fleetfit_search_spaces::{Aims, End, Outcome};
 
@@ -84,6 +85,7 @@ pub(crate) struct Telling {
     n_completed: u32,
     /// How many were stopped with a value.
     n_valued: u32,
+    n_stopped: u32,
     n_ended: u32,
     /// Of the first objective.
     sum: i128,
@@ -102,6 +104,8 @@ impl Telling {
         yardsticks: &mut Yardsticks,
     ) {
         self.n_ended += 1;
+        self.n_completed += u32::from(matches!(outcome.end, End::Completed { .. }));
+        self.n_stopped += u32::from(matches!(outcome.end, End::Stopped { .. }));
         let further = &outcome.further;
         if yardsticks.first.is_empty() {
             let goal = aims.objectives[0].goal;
@@ -118,7 +122,6 @@ impl Telling {
         let sums = std::iter::once(&mut self.sum).chain(&mut self.further);
         match outcome.end {
             End::Completed { value } => {
-                self.n_completed += 1;
                 self.n_infeasible += u32::from(!aims.keeps(value, further));
                 for ((objective, loss), sum) in aims.losses(value, further).enumerate().zip(sums) {
                     let before = before.filter(|_| objective == 0).unwrap_or_default();
@@ -134,11 +137,22 @@ impl Telling {
                     before.unwrap_or_else(|| yardsticks.compare(outcome.entity, 0, loss, 0.0));
                 sums.take(1).for_each(|sum| *sum += (share * ONE) as i128);
             }
+            // Its share of the losses is punishment enough: an entity for which every trial fails would
+            // make all configurations break bounds that nobody has measured.
             End::Stopped { .. } | End::Failed { .. } => {
                 sums.for_each(|sum| *sum += ONE as i128);
-                self.n_infeasible += u32::from(!aims.constraints.is_empty());
+                let is_broken = match outcome.end {
+                    End::Stopped { value: Some(value), .. } => !aims.keeps(value, further),
+                    _ => false,
+                };
+                self.n_infeasible += u32::from(is_broken);
             }
         }
+    }
+
+    /// For how many entities it has completed.
+    pub(crate) fn n_completed(&self) -> u32 {
+        self.n_completed
     }
 
     /// What it comes to.
@@ -147,7 +161,10 @@ impl Telling {
         let mean = |sum: i128| sum as f64 / ONE / n_ended;
         match self.only {
             Some(fate) => fate,
-            None if self.n_completed + self.n_valued == 0 => Fate::Failed,
+            None if self.n_completed + self.n_valued == 0 => match self.n_stopped {
+                0 => Fate::Failed,
+                _ => Fate::Stopped(None),
+            },
             None if aims.are_plain() && self.n_completed == 0 => {
                 Fate::Stopped(Some(mean(self.sum)))
             }
@@ -246,8 +263,48 @@ mod tests {
         }
         let failed = End::Failed { reason: String::new() };
         second.end(&outcome(3, failed, &[]), &[], &aims, &mut yardsticks);
-        let expected = Losses::new([(-0.5 * 3.0 + 1.0) / 4.0, (0.5 * 3.0 + 1.0) / 4.0], 0.25);
+        let expected = Losses::new([(-0.5 * 3.0 + 1.0) / 4.0, (0.5 * 3.0 + 1.0) / 4.0], 0.0);
         assert_eq!(second.fate(&aims), Fate::Judged(expected));
+    }
+
+    #[test]
+    fn who_was_stopped_for_all_entities_has_not_failed() {
+        let aims = aims(
+            "objective: [{goal: minimize, primary_metric: loss}, \
+             {goal: minimize, primary_metric: ms}]",
+        );
+        let mut yardsticks = Yardsticks::new(2, 2, 0);
+        let mut told = |end: End| {
+            let mut telling = Telling::default();
+            for (entity, end) in [(0, end), (1, End::Failed { reason: String::new() })] {
+                telling.end(&outcome(entity, end, &[]), &[], &aims, &mut yardsticks);
+            }
+            telling.fate(&aims)
+        };
+        let stopped = End::Stopped { value: Some(1.0), reason: String::new() };
+        assert_eq!(told(stopped), Fate::Stopped(None));
+        assert_eq!(told(End::Failed { reason: String::new() }), Fate::Failed);
+    }
+
+    #[test]
+    fn who_failed_or_was_stopped_broke_no_bound() {
+        let aims = aims(
+            "objective: {goal: minimize, primary_metric: loss}\n\
+             constraints: [\"loss <= 5\", \"ms <= 20\"]",
+        );
+        let mut yardsticks = Yardsticks::new(2, 1, 0);
+        let mut told = |end: End| {
+            let mut telling = Telling::default();
+            telling.end(&outcome(0, completed(2.0), &[10.0]), &[], &aims, &mut yardsticks);
+            telling.end(&outcome(1, end, &[]), &[], &aims, &mut yardsticks);
+            telling.fate(&aims)
+        };
+        let stopped = |value| End::Stopped { value, reason: String::new() };
+        let kept = Fate::Judged(Losses::new([0.5], 0.0));
+        assert_eq!(told(End::Failed { reason: String::new() }), kept);
+        assert_eq!(told(stopped(None)), kept);
+        assert_eq!(told(stopped(Some(4.0))), kept);
+        assert_eq!(told(stopped(Some(6.0))), Fate::Judged(Losses::new([0.5], 0.5)));
     }
 
     #[test]

@@ -199,8 +199,21 @@ impl Judge {
         let after = self.after(rung);
         let several: Option<Vec<Losses>> = here.iter().map(|&own| stands[own].losses).collect();
         let several = several.filter(|several| !several.is_empty());
-        let of_all = if several.is_some() { ", in all objectives" } else { "" };
+        let has_several = several.iter().flatten().any(|own| own.all().len() > 1);
+        let of_all = if has_several { ", in all objectives" } else { "" };
         let n_better = match several {
+            // Whoever keeps all bounds is compared by its loss, and ties go on, as without bounds.
+            Some(several) if !has_several => {
+                let key = |own: &Losses| (own.violation.max(0.0), own.first());
+                let is_better = |own: &Losses, other: &Losses| match own.is_feasible() {
+                    true => key(other) < key(own),
+                    false => other.violation < own.violation,
+                };
+                let n_better = several
+                    .iter()
+                    .map(|own| several.iter().filter(|other| is_better(own, other)).count());
+                n_better.collect()
+            }
             // As in R. Schmucker et al., "Multi-objective asynchronous successive halving" (2021), by
             // fronts and, on a front, by what a trial adds to it; bounds that are broken come last.
             Some(several) => {
@@ -477,6 +490,31 @@ mod tests {
         assert_eq!(on, [0, 2, 5]);
         let reason = judged[4].as_deref().unwrap();
         assert!(reason.ends_with("is not among the best 3 of 6 trials, in all objectives"));
+    }
+
+    #[test]
+    fn of_those_that_keep_all_bounds_ties_go_on() {
+        let judge = judge(asha(2), ladder(Resource::Rows, &[100]), Goal::Minimize);
+        let all = [(3.0, 0.0), (1.0, 0.0), (1.0, 0.0), (1.0, 0.0), (0.5, 0.2), (0.4, 0.1)];
+        let values: Vec<[f64; 1]> = all.iter().map(|(loss, _)| [*loss]).collect();
+        let stands = values.iter().zip(all).map(|(rungs, (loss, violation))| Stand {
+            rungs,
+            folds: &[],
+            whole: None,
+            losses: Some(Losses::new([loss], violation)),
+        });
+        let on = |stands: &[Stand<'_>]| -> Vec<usize> {
+            let judged = judge.judge(0, 0, 5, stands);
+            (0..stands.len()).filter(|&own| judged[own].is_none()).collect()
+        };
+        let stands: Vec<Stand<'_>> = stands.collect();
+        assert_eq!(on(&stands), [1, 2, 3]);
+        // The best two of four are one that keeps all bounds and the nearest to it.
+        assert_eq!(on(&[stands[0], stands[4], stands[5], stands[4]]), [0, 2]);
+        let tied = [stands[1], stands[2], stands[3], stands[0]];
+        assert_eq!(on(&tied), [0, 1, 2]);
+        let reason = judge.judge(0, 0, 5, &tied)[3].clone().unwrap();
+        assert_eq!(reason, "asha: 3 on 100 rows is not among the best 2 of 4 trials");
     }
 
     #[test]

@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use fleetfit_search_spaces::seed::mix;
-use fleetfit_search_spaces::{Aims, Configuration, Domain, Outcome, SearchSpace};
+use fleetfit_search_spaces::{
+    Aims, Configuration, Domain, End, Ladder, Outcome, Reached, Resource, SearchSpace,
+};
 
 use super::super::QueryError;
 use super::super::asked::Asked;
@@ -32,12 +34,29 @@ pub(super) struct Reading {
     n_repeated: u64,
 }
 
-/// The trials of one configuration.
+/// The trials of one configuration. They are told once all are read: what they are measured by is
+/// the first of them by number, and not whichever ended first.
 #[derive(Default)]
-struct Open {
-    telling: Telling,
-    n_ended: u32,
+struct Held {
+    /// Each with the rungs that it passed.
+    outcomes: Vec<(Outcome, Vec<(u32, f64)>)>,
     ended_ms: u64,
+}
+
+/// The rungs that an open trial has come to.
+#[derive(Default)]
+struct Climbed {
+    /// Of the first metric, on all folds so far.
+    sum: f64,
+    n_folds: u32,
+    passed: Vec<(u32, f64)>,
+}
+
+/// A configuration all of whose trials have ended.
+struct Closed {
+    number: u32,
+    fate: Fate,
+    n_completed: u32,
 }
 
 /// Trials as they come, until they are a reading.
@@ -50,10 +69,12 @@ struct Reader<'a> {
     n_entities: u32,
     /// Each so many-th configuration is used.
     stride: u32,
-    yardsticks: Yardsticks,
-    open: HashMap<u32, Open>,
-    /// Those that ended: their fates, and when.
-    closed: Vec<(u32, Fate, u64)>,
+    /// Where trials are stopped on the way.
+    ladder: Option<&'a Ladder>,
+    climbed: HashMap<(u32, u32), Climbed>,
+    open: HashMap<u32, Held>,
+    /// Those that ended, in the order of their ends.
+    closed: Vec<(u32, Held)>,
     first_ms: u64,
     points: BTreeMap<u32, Vec<f64>>,
     seen: HashSet<u64>,
@@ -106,10 +127,7 @@ impl<'a> Reader<'a> {
     fn new(asked: &'a Asked, entity: Option<u32>, objective: usize) -> Self {
         let n_entities = if entity.is_some() { 1 } else { asked.record.head.entities };
         let aims = Aims::of(&asked.study);
-        let yardsticks = match n_entities > 1 {
-            true => Yardsticks::new(n_entities, aims.objectives.len(), 0),
-            false => Yardsticks::default(),
-        };
+        let ladder = asked.study.early_termination.as_ref().and_then(|rule| rule.ladder.as_ref());
         Self {
             asked,
             aims,
@@ -117,7 +135,8 @@ impl<'a> Reader<'a> {
             objective,
             n_entities,
             stride: asked.record.summary.proposed.div_ceil(MOST_CONFIGURATIONS).max(1),
-            yardsticks,
+            ladder: ladder.filter(|_| n_entities > 1),
+            climbed: HashMap::new(),
             open: HashMap::new(),
             closed: Vec::new(),
             first_ms: u64::MAX,
@@ -143,10 +162,29 @@ impl<'a> Reader<'a> {
                         return Ok(false);
                     }
                 }
+                Fact::Reached { trials } => trials.iter().for_each(|trial| self.reach(trial)),
                 _ => {}
             }
         }
         Ok(true)
+    }
+
+    /// A trial came to a rung, which the end of all folds is none of.
+    fn reach(&mut self, trial: &Reached) {
+        let Some(ladder) = self.ladder else { return };
+        let own = self.climbed.entry((trial.configuration, trial.entity)).or_default();
+        let is_of_folds = ladder.resource == Resource::Folds;
+        if !is_of_folds {
+            (own.sum, own.n_folds) = (0.0, 0);
+        }
+        for value in trial.values.iter().step_by(self.aims.metrics.len().max(1)) {
+            own.sum += value;
+            own.n_folds += 1;
+        }
+        if trial.rung < ladder.top() {
+            let mean = own.sum / f64::from(own.n_folds);
+            own.passed.push((trial.rung.into(), self.aims.objectives[0].goal.loss(mean)));
+        }
     }
 
     fn propose(&mut self, space: &SearchSpace, number: u32, configuration: &Configuration) {
@@ -168,26 +206,53 @@ impl<'a> Reader<'a> {
             self.first_ms = self.first_ms.min(outcome.started_ms);
         }
         let number = outcome.configuration;
-        let open = self.open.entry(number).or_default();
-        open.telling.end(outcome, &[], &self.aims, &mut self.yardsticks);
-        open.n_ended += 1;
-        open.ended_ms = open.ended_ms.max(outcome.ended_ms);
-        if open.n_ended >= self.n_entities
-            && let Some(open) = self.open.remove(&number)
+        let climbed = self.climbed.remove(&(number, outcome.entity)).unwrap_or_default();
+        let held = self.open.entry(number).or_default();
+        held.ended_ms = held.ended_ms.max(outcome.ended_ms);
+        held.outcomes.push((slim(outcome), climbed.passed));
+        if held.outcomes.len() >= self.n_entities as usize
+            && let Some(held) = self.open.remove(&number)
         {
-            self.closed.push((number, open.telling.fate(&self.aims), open.ended_ms));
+            self.closed.push((number, held));
         }
     }
 
-    fn finish(self) -> Reading {
+    /// What all that have ended come to, by number.
+    fn tell(&mut self) -> Vec<Closed> {
+        let mut yardsticks = match self.n_entities > 1 {
+            true => {
+                let n_rungs = self.ladder.map_or(0, |ladder| usize::from(ladder.top()));
+                Yardsticks::new(self.n_entities, self.aims.objectives.len(), n_rungs)
+            }
+            false => Yardsticks::default(),
+        };
+        let mut order: Vec<usize> = (0..self.closed.len()).collect();
+        order.sort_by_key(|&place| self.closed[place].0);
+        let told = order.into_iter().map(|place| {
+            let (number, held) = &mut self.closed[place];
+            let outcomes = std::mem::take(&mut held.outcomes);
+            let mut telling = Telling::default();
+            for (outcome, passed) in &outcomes {
+                telling.end(outcome, passed, &self.aims, &mut yardsticks);
+            }
+            let (fate, n_completed) = (telling.fate(&self.aims), telling.n_completed());
+            Closed { number: *number, fate, n_completed }
+        });
+        told.collect()
+    }
+
+    fn finish(mut self) -> Reading {
+        let told = self.tell();
         let axes = self.asked.study.space.axes();
         let dimensions =
             axes.iter().map(|axis| Dimension { kind: kind(&axis.domain), parent: axis.parent });
         let mut tried = Tried { dimensions: dimensions.collect(), ..Tried::default() };
         let entities = self.n_entities;
         let mut counts = ConfigurationCounts { entities, ..ConfigurationCounts::default() };
-        let mut ended = Vec::with_capacity(self.closed.len());
-        for (number, fate, ended_ms) in self.closed {
+        // A mean over fewer entities is nobody's best, as it is where winners are named.
+        let most = told.iter().map(|own| own.n_completed).max().unwrap_or_default();
+        let mut losses: HashMap<u32, f64> = HashMap::new();
+        for Closed { number, fate, n_completed } in told {
             let loss = match fate {
                 Fate::Completed(loss) => Some(loss).filter(|loss| loss.is_finite()),
                 Fate::Judged(losses) => {
@@ -195,17 +260,23 @@ impl<'a> Reader<'a> {
                 }
                 Fate::Stopped(_) | Fate::Failed => None,
             };
-            let elapsed_ms = ended_ms.checked_sub(self.first_ms).filter(|_| ended_ms > 0);
-            let elapsed_s = elapsed_ms.map(|elapsed_ms| elapsed_ms as f64 / 1e3);
             // Who breaks a bound tells what matters, but is nobody's best.
-            let counts_as_best = !matches!(fate, Fate::Judged(losses) if !losses.is_feasible());
-            ended.push(Ended { number, loss: loss.filter(|_| counts_as_best), elapsed_s });
+            let counts_as_best = n_completed == most
+                && !matches!(fate, Fate::Judged(losses) if !losses.is_feasible());
+            losses.extend(loss.filter(|_| counts_as_best).map(|loss| (number, loss)));
             if let (Some(loss), Some(units)) = (loss, self.points.get(&number)) {
                 tried.push(units, loss);
             }
             counts.stopped += u64::from(matches!(fate, Fate::Stopped(_)));
             counts.failed += u64::from(fate == Fate::Failed);
         }
+        let ended = self.closed.iter().map(|(number, held)| {
+            let ended_ms = held.ended_ms;
+            let elapsed_ms = ended_ms.checked_sub(self.first_ms).filter(|_| ended_ms > 0);
+            let elapsed_s = elapsed_ms.map(|elapsed_ms| elapsed_ms as f64 / 1e3);
+            Ended { number: *number, loss: losses.get(number).copied(), elapsed_s }
+        });
+        let ended: Vec<Ended> = ended.collect();
         counts.used = tried.n() as u64;
         counts.open = self.n_proposed.saturating_sub(ended.len() as u64);
         Reading {
@@ -221,6 +292,20 @@ impl<'a> Reader<'a> {
             n_proposed: self.n_proposed,
         }
     }
+}
+
+/// What is to be told of a trial, and no more: many are held.
+fn slim(outcome: &Outcome) -> Outcome {
+    let reason = String::new();
+    let end = match outcome.end {
+        End::Completed { value } => End::Completed { value },
+        End::Stopped { value, .. } => End::Stopped { value, reason },
+        End::Failed { .. } => End::Failed { reason },
+    };
+    let (configuration, entity, fits) = (outcome.configuration, outcome.entity, outcome.fits);
+    let (started_ms, ended_ms) = (outcome.started_ms, outcome.ended_ms);
+    let (reports, further) = (Vec::new(), outcome.further.clone());
+    Outcome { configuration, entity, end, fits, started_ms, ended_ms, reports, further }
 }
 
 /// How the points of a domain relate to each other, as samplers see it.

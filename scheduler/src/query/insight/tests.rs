@@ -1,4 +1,6 @@
-use fleetfit_search_spaces::{Configuration, End, EntityKey, Job, Outcome, Setting, Value};
+use fleetfit_search_spaces::{
+    Configuration, End, EntityKey, Job, Outcome, Reached, Setting, Value,
+};
 
 use super::*;
 use crate::event::Fact;
@@ -211,4 +213,106 @@ fn little_is_told_of_little() {
     assert_eq!((view.dependence.len(), view.plane), (0, None));
     let view = asked(0, 1, None);
     assert_eq!((view.convergence.ended, view.convergence.area), (0, None));
+}
+
+/// A study of facts that are given as they are, with so many entities.
+fn insight_of(text: &str, facts: &[Fact], proposed: u32, entities: u32) -> InsightView {
+    let dir = tempfile::tempdir().unwrap();
+    let journal = Journal::open(dir.path()).unwrap();
+    let job = Job::read("job.yaml", text).unwrap();
+    let key = |i| EntityKey(vec![("store".into(), Value::Int(i64::from(i)))]);
+    let new = NewStudy {
+        name: "told".into(),
+        job_file: "job.yaml".into(),
+        job_text: text.into(),
+        canonical: job.canonical(),
+        entities: (0..entities).map(key).collect(),
+        ..NewStudy::default()
+    };
+    let id = journal.create(&new).unwrap();
+    let mut index = Index::default();
+    index.summary.proposed = proposed;
+    journal.append(id, facts, &index).unwrap();
+    insight(&journal, "told", InsightOf { entity: None, objective: None }).unwrap()
+}
+
+fn ended(configuration: u32, entity: u32, end: End) -> Fact {
+    let (started_ms, ended_ms) = (1_000_000, 1_000_500);
+    let (reports, further) = (Vec::new(), Vec::new());
+    let outcome =
+        Outcome { configuration, entity, end, fits: 1, started_ms, ended_ms, reports, further };
+    Fact::Ended { outcomes: vec![outcome] }
+}
+
+#[test]
+fn who_ends_first_is_no_measure() {
+    let proposed = |number| Fact::Proposed { number, configuration: configuration(number) };
+    let told = |numbers: &mut dyn Iterator<Item = u32>| {
+        let mut facts: Vec<Fact> = (0..40).map(proposed).collect();
+        for number in numbers {
+            let x = unit(number, 0.618_034);
+            let n = unit(number, 0.754_878);
+            let values = [1.0 + x, (1.0 + n) * 100.0];
+            let values = (0..).zip(values);
+            facts.extend(
+                values.map(|(entity, value)| ended(number, entity, End::Completed { value })),
+            );
+        }
+        insight_of(JOB, &facts, 40, 2)
+    };
+    let (forward, back) = (told(&mut (0..40)), told(&mut (0..40).rev()));
+    assert!(forward.parameters[0].fanova.is_some());
+    assert_eq!(forward.parameters, back.parameters);
+    assert_eq!(forward.dependence, back.dependence);
+}
+
+#[test]
+fn who_was_stopped_for_some_entities_is_nobodys_best() {
+    let text = "\
+type: sweep
+training_data: {path: data.csv}
+target_column_name: y
+task: regression
+partition_column_names: [store]
+trial: {learner: ridge}
+search_space: {alpha: {type: uniform, min_value: 0, max_value: 1}}
+sampling_algorithm: random
+objective: {goal: minimize, primary_metric: rmse}
+n_cross_validations: 3
+early_termination: {type: asha, resource: folds}
+limits: {max_total_trials: 200}
+";
+    let mut facts = Vec::new();
+    let stopped = |value| End::Stopped { value: Some(value), reason: "asha".into() };
+    for number in 0..8 {
+        let alpha = f64::from(number) / 8.0;
+        let configuration = Configuration(vec![("alpha".into(), setting(alpha))]);
+        facts.push(Fact::Proposed { number, configuration });
+        // On its first fold each is a tenth of what it comes to; later ones are worse.
+        let whole = 1.0 + alpha;
+        for entity in 0..2 {
+            let reached = Reached {
+                configuration: number,
+                entity,
+                rung: 0,
+                values: vec![0.1 * whole],
+                n_folds: 3,
+                fits: 1,
+                started_ms: 1_000_000,
+                ended_ms: 1_000_100,
+            };
+            facts.push(Fact::Reached { trials: vec![reached] });
+            let is_stopped = number > 5 || number > 1 && entity == 0;
+            let end =
+                if is_stopped { stopped(0.1 * whole) } else { End::Completed { value: whole } };
+            facts.push(ended(number, entity, end));
+        }
+    }
+    let view = insight_of(text, &facts, 8, 2);
+    assert_eq!((view.configurations.used, view.configurations.stopped), (6, 2));
+    let best: Vec<u32> = view.convergence.improvements.iter().map(|step| step.trial).collect();
+    assert_eq!(best, [0]);
+    let points = &view.dependence[0].points;
+    // As measured on the same rung, a larger one is worse.
+    assert!(points[0].value < points[points.len() - 1].value, "{points:?}");
 }

@@ -23,7 +23,7 @@ impl Gp {
         history: &History,
         draw: &mut Pcg64,
     ) -> Option<Gain> {
-        let known: Vec<Known> = history.trials().iter().filter_map(Known::new).collect();
+        let known: Vec<Known> = Known::all(history);
         if axes.kinds().is_empty() || !known.iter().any(|known| known.has_completed) {
             return None;
         }

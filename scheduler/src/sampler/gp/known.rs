@@ -11,19 +11,26 @@ pub(super) struct Known {
     pub(super) loss: Option<f64>,
     /// Whether the loss is its own and its last.
     pub(super) has_completed: bool,
+    /// Whether it keeps all bounds, where there are any, or several losses.
+    pub(super) keeps: Option<bool>,
 }
 
 impl Known {
-    pub(super) fn new(past: &Past) -> Option<Self> {
+    pub(super) fn new(past: &Past, history: &History) -> Option<Self> {
         let number = past.number;
-        match past.fate? {
-            Fate::Completed(loss) => Some(Self { number, loss: Some(loss), has_completed: true }),
-            Fate::Judged(losses) => {
-                Some(Self { number, loss: Some(losses.first()), has_completed: true })
-            }
-            Fate::Stopped(loss) => Some(Self { number, loss, has_completed: false }),
-            Fate::Failed => Some(Self { number, loss: None, has_completed: false }),
-        }
+        let keeps = history.losses(number).map(|losses| losses.is_feasible());
+        let (loss, has_completed) = match past.fate? {
+            Fate::Completed(loss) => (Some(loss), true),
+            Fate::Judged(losses) => (Some(losses.first()), true),
+            Fate::Stopped(loss) => (loss, false),
+            Fate::Failed => (None, false),
+        };
+        Some(Self { number, loss, has_completed, keeps })
+    }
+
+    /// All of a history that have ended.
+    pub(super) fn all(history: &History) -> Vec<Self> {
+        history.trials().iter().filter_map(|past| Self::new(past, history)).collect()
     }
 
     /// The same with how far it is beyond bounds in place of its loss, where that is known.
@@ -32,11 +39,6 @@ impl Known {
         // Sizes may be out of all proportion; 0 stays what it is.
         let folded = excess.signum() * excess.abs().ln_1p();
         Some(Self { loss: Some(folded), ..*self })
-    }
-
-    /// Whether it keeps all bounds.
-    pub(super) fn is_kept(&self, history: &History) -> bool {
-        history.losses(self.number).is_some_and(|losses| losses.is_feasible())
     }
 
     /// Where it was.
@@ -72,13 +74,20 @@ pub(super) fn sorted_losses(known: &[Known]) -> Vec<f64> {
 }
 
 /// A loss for each trial: the failed ones are thought to be among the worse ones, and those that
-/// were stopped no better than most.
+/// were stopped no better than most. Where there are bounds, most may be worth nothing, and no model
+/// of bounds knows of those that have not completed: they are no better than the worst that keeps all.
 pub(super) fn losses(known: &[Known], sorted: &[f64]) -> Vec<f64> {
     let at = |share: f64| {
         let place = (share * sorted.len().saturating_sub(1) as f64) as usize;
         sorted.get(place).copied().unwrap_or(0.0)
     };
-    let (median, poor) = (at(0.5), at(0.75));
+    let worst = |is_meant: fn(bool) -> bool| {
+        let meant =
+            known.iter().filter(|known| known.has_completed && known.keeps.is_some_and(is_meant));
+        meant.filter_map(|known| known.loss).reduce(f64::max)
+    };
+    let worst = worst(|keeps| keeps).or_else(|| worst(|_| true)).unwrap_or(f64::NEG_INFINITY);
+    let (median, poor) = (at(0.5).max(worst), at(0.75).max(worst));
     let loss = |known: &Known| match known.loss {
         Some(loss) if known.has_completed => loss,
         Some(loss) => loss.max(median),
@@ -118,6 +127,7 @@ mod tests {
                 number,
                 loss: Some(f64::from(number * 37 % 100)),
                 has_completed: true,
+                keeps: None,
             })
             .collect();
         let losses = losses(&known, &sorted_losses(&known));
@@ -132,7 +142,8 @@ mod tests {
 
     #[test]
     fn trials_without_a_loss_of_their_own_are_poor() {
-        let with = |number, loss, has_completed| Known { number, loss, has_completed };
+        let keeps = None;
+        let with = |number, loss, has_completed| Known { number, loss, has_completed, keeps };
         let known = [
             with(0, Some(1.0), true),
             with(1, Some(2.0), true),
@@ -144,5 +155,31 @@ mod tests {
         let sorted = sorted_losses(&known);
         assert_eq!(sorted, [1.0, 2.0, 9.0]);
         assert_eq!(losses(&known, &sorted), [1.0, 2.0, 9.0, 2.0, 2.0, 7.0]);
+    }
+
+    #[test]
+    fn trials_without_a_loss_of_their_own_are_as_poor_as_the_worst_that_keeps_all_bounds() {
+        let with = |number, loss, keeps: Option<bool>| Known {
+            number,
+            loss,
+            has_completed: keeps.is_some(),
+            keeps,
+        };
+        let mut known = [
+            with(0, Some(1.0), Some(false)),
+            with(1, Some(2.0), Some(false)),
+            with(2, Some(3.0), Some(false)),
+            with(3, Some(5.0), Some(true)),
+            with(4, Some(6.0), Some(true)),
+            with(5, None, None),
+            with(6, Some(2.5), None),
+            with(7, Some(8.0), None),
+        ];
+        let sorted = sorted_losses(&known);
+        assert_eq!(losses(&known, &sorted)[5..], [6.0, 6.0, 8.0]);
+        known[3].keeps = Some(false);
+        known[4].keeps = Some(false);
+        known[4].loss = Some(4.0);
+        assert_eq!(losses(&known, &sorted_losses(&known))[5..], [5.0, 5.0, 8.0]);
     }
 }
