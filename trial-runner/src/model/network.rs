@@ -10,6 +10,8 @@ use crate::boost::exp::{exp, sigmoid};
 
 /// Rows that go through the layers together.
 const BLOCK_ROWS: usize = 64;
+/// No feature or target is larger: sums of such numbers are within the bounds of single precision.
+const LARGEST: f32 = 1e30;
 
 /// A network.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -69,6 +71,11 @@ impl Curve {
             Self::Tanh => pairs.for_each(|(slope, value)| *slope *= 1.0 - value * value),
         }
     }
+}
+
+/// A number as networks read it.
+pub(crate) fn single(value: f64) -> f32 {
+    (value as f32).clamp(-LARGEST, LARGEST)
 }
 
 fn tanh(x: f32) -> f32 {
@@ -159,7 +166,7 @@ impl Network {
             let n = out.len() / width;
             below.clear();
             for column in 0..design.n_columns {
-                below.extend(design.column(column)[first..first + n].iter().map(|x| *x as f32));
+                below.extend(design.column(column)[first..first + n].iter().map(|x| single(*x)));
             }
             for (index, layer) in self.layers.iter().enumerate() {
                 layer.sums(&below, n, &mut above);

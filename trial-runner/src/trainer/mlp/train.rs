@@ -11,7 +11,7 @@ use fleetfit_search_spaces::seed::mix;
 use super::shuffle::Shuffle;
 use crate::boost::exp::sigmoid;
 use crate::model::encoder::Design;
-use crate::model::network::{Curve, Layer, add_weighted, shares};
+use crate::model::network::{Curve, Layer, add_weighted, shares, single};
 use crate::stop::{Stop, Stopped};
 
 /// Running sums over a batch.
@@ -116,7 +116,7 @@ impl Ground {
             weights.iter().map(|weight| (weight / total * n_rows as f64) as f32).collect()
         });
         Self {
-            values: design.values.iter().map(|value| *value as f32).collect(),
+            values: design.values.iter().map(|value| single(*value)).collect(),
             targets,
             weights,
             n_rows,
