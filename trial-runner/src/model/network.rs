@@ -93,9 +93,13 @@ impl Layer {
         sums.resize(n_units * n, 0.0);
         for (unit, sums) in sums.chunks_exact_mut(n.max(1)).enumerate() {
             sums.fill(self.biases[unit]);
-            let weights = self.weights.iter().skip(unit).step_by(n_units).copied();
-            add_weighted(sums, below, weights);
+            add_weighted(sums, below, self.of_unit(unit));
         }
+    }
+
+    /// The weights of a unit, one for each below.
+    pub(crate) fn of_unit(&self, unit: usize) -> impl Iterator<Item = f32> {
+        self.weights.iter().skip(unit).step_by(self.n_units as usize).copied()
     }
 }
 
