@@ -43,6 +43,32 @@ impl Stop {
     }
 }
 
+/// Asks once for so much work: what a loop does at a time may be little or much.
+#[derive(Debug)]
+pub(crate) struct Pace<'a> {
+    stop: &'a Stop,
+    done: usize,
+}
+
+impl<'a> Pace<'a> {
+    /// Steps of arithmetic between two questions: some milliseconds.
+    pub(crate) const LAP: usize = 1 << 22;
+
+    pub(crate) fn of(stop: &'a Stop) -> Self {
+        Self { stop, done: 0 }
+    }
+
+    /// Before so many steps: err when it is time to give up.
+    pub(crate) fn go(&mut self, n_steps: usize) -> Result<(), Stopped> {
+        self.done = self.done.saturating_add(n_steps);
+        if self.done < Self::LAP {
+            return Ok(());
+        }
+        self.done = 0;
+        self.stop.check()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
@@ -66,5 +92,16 @@ mod tests {
         assert_eq!(past.check(), Err(Stopped::TimedOut));
         assert_eq!(stop.check(), Ok(()));
         assert_eq!(past.with_deadline(None).check(), Ok(()));
+    }
+
+    #[test]
+    fn whoever_works_is_asked_lap_by_lap() {
+        let stop = Stop::default();
+        stop.cancel();
+        let mut pace = Pace::of(&stop);
+        assert_eq!(pace.go(Pace::LAP - 1), Ok(()));
+        assert_eq!(pace.go(1), Err(Stopped::Cancelled));
+        assert_eq!(pace.go(1), Ok(()));
+        assert_eq!(pace.go(usize::MAX), Err(Stopped::Cancelled));
     }
 }

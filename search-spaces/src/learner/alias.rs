@@ -272,5 +272,7 @@ mod tests {
         assert_eq!(pseudo.as_deref(), Some("write huber, and alpha for what huber_slope was"));
         let auto = hint(Learner::DecisionTree, "max_features", "auto");
         assert_eq!(auto.as_deref(), Some("write sqrt for classes, or all for numbers"));
+        let auto = hint(Learner::Mlp, "batch_size", "auto");
+        assert_eq!(auto.as_deref(), Some("write 200, or leave it out, which is 256"));
     }
 }

@@ -16,7 +16,7 @@ use super::pool::{Place, Pool, alone};
 use super::queue::{self, Launch, Need, parts};
 use super::turns::run_all;
 use crate::model::encoder::Design;
-use crate::model::network::Curve;
+use crate::model::network::{Curve, single};
 use crate::trainer::mlp::train::{Course, Ground, Targets};
 use plan::{MAX_RESIDENT, N_THREADS, Size};
 
@@ -172,7 +172,7 @@ impl Batch {
                 .as_ref()
                 .map_or(-1, |own| reals.share(alone(Place::of(own)), || own.iter().copied())),
             reals.share(alone(Place::of(&ahead.values)), || {
-                ahead.values.iter().map(|value| *value as f32)
+                ahead.values.iter().map(|value| single(*value))
             }),
         ]
     }

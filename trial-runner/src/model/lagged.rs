@@ -62,7 +62,8 @@ pub(crate) struct Tail {
     pub(crate) name: String,
     /// The target.
     pub(crate) target: History,
-    /// The columns that are known for the past alone, in the recipe's order.
+    /// The columns that are known for the past alone, in the recipe's order; behind them the least
+    /// and the largest target of the whole series, which older models lack.
     pub(crate) past: Vec<History>,
 }
 
@@ -102,11 +103,25 @@ impl History {
         Some((known().reduce(f64::min)?, known().reduce(f64::max)?))
     }
 
+    /// The least and the largest value, as a tail keeps them.
+    pub(crate) fn extremes(&self) -> Self {
+        let values = self.range().map_or_else(Vec::new, |(low, high)| vec![low, high]);
+        Self { first: self.first, values }
+    }
+
     /// The same with no more than the last values.
     pub(crate) fn shorten(mut self, n_values: usize) -> Self {
         let n_gone = self.values.len().saturating_sub(n_values);
         self.values.drain(..n_gone);
         Self { first: self.first.saturating_add(n_gone as i64), values: self.values }
+    }
+}
+
+impl Tail {
+    /// The least and the largest target, of the whole series where that was kept.
+    fn range(&self, recipe: &Recipe) -> Option<(f64, f64)> {
+        let whole = self.past.get(recipe.past.len()).and_then(History::range);
+        whole.or_else(|| self.target.range())
     }
 }
 
@@ -214,7 +229,7 @@ impl Lagged {
                 (None, _) => *out = f64::NAN,
             }
         }
-        let band = Band::of(&self.recipe, &self.series);
+        let band = Band::of(&self.recipe, &self.series, &self.inner.body);
         let first_own = frame.columns.len();
         let mut wide = self.widened(frame, rows);
         let mut cells = Vec::new();
@@ -330,7 +345,7 @@ impl Lagged {
                     past: self.with_later(tail, frame, timeline, code),
                     future: tail.target.end(),
                     last_value: tail.target.values.last().copied().unwrap_or(f64::NAN),
-                    range: tail.target.range(),
+                    range: tail.range(&self.recipe),
                 })
             });
         }

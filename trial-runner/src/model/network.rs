@@ -10,6 +10,8 @@ use crate::boost::exp::{exp, sigmoid};
 
 /// Rows that go through the layers together.
 const BLOCK_ROWS: usize = 64;
+/// No feature or target is larger: sums of such numbers are within the bounds of single precision.
+const LARGEST: f32 = 1e30;
 
 /// A network.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -71,6 +73,11 @@ impl Curve {
     }
 }
 
+/// A number as networks read it.
+pub(crate) fn single(value: f64) -> f32 {
+    (value as f32).clamp(-LARGEST, LARGEST)
+}
+
 fn tanh(x: f32) -> f32 {
     let x = f64::from(x);
     let fade = exp(-2.0 * x.abs());
@@ -86,9 +93,13 @@ impl Layer {
         sums.resize(n_units * n, 0.0);
         for (unit, sums) in sums.chunks_exact_mut(n.max(1)).enumerate() {
             sums.fill(self.biases[unit]);
-            let weights = self.weights.iter().skip(unit).step_by(n_units).copied();
-            add_weighted(sums, below, weights);
+            add_weighted(sums, below, self.of_unit(unit));
         }
+    }
+
+    /// The weights of a unit, one for each below.
+    pub(crate) fn of_unit(&self, unit: usize) -> impl Iterator<Item = f32> {
+        self.weights.iter().skip(unit).step_by(self.n_units as usize).copied()
     }
 }
 
@@ -159,7 +170,7 @@ impl Network {
             let n = out.len() / width;
             below.clear();
             for column in 0..design.n_columns {
-                below.extend(design.column(column)[first..first + n].iter().map(|x| *x as f32));
+                below.extend(design.column(column)[first..first + n].iter().map(|x| single(*x)));
             }
             for (index, layer) in self.layers.iter().enumerate() {
                 layer.sums(&below, n, &mut above);

@@ -162,9 +162,11 @@ impl Lagged {
                     None => History::default(),
                 });
             }
+            let target = history(y)?;
+            past.push(target.extremes());
             series.push(Tail {
                 name: timeline.names.get(code as usize).cloned().unwrap_or_default(),
-                target: history(y)?.shorten(n_values.max(KEPT)),
+                target: target.shorten(n_values.max(KEPT)),
                 past,
             });
         }

@@ -1,7 +1,7 @@
 //! Small networks of one to a few hidden layers, trained by Adam (Kingma and Ba, 2015) on small
 //! batches of rows.
 //!
-//! Features and a numeric target are brought to zero mean and unit deviation. Losses are half the
+//! Rows of weight 0 are as if they were not there. Features and a numeric target are brought to zero mean and unit deviation. Losses are half the
 //! squared error and the log loss, with scikit-learn's penalty: `alpha`/2 · ‖weights‖² over the rows
 //! of a batch. With `early_stopping_rounds` a tenth of the rows is held back; its squared errors (for
 //! classes those of the probabilities) say when it is enough, and the best epoch's weights are kept.
@@ -21,10 +21,12 @@ use super::lesson::{Learnt, Lesson};
 use super::parameters::Parameters;
 use super::{Fit, FitError, Trainer};
 use crate::model::encoder::Encoder;
-use crate::model::network::{Curve, Network, Output};
+use crate::model::network::{Curve, Network, Output, single};
 use crate::model::{Answer, Body, Model};
 use train::{Course, Ground, Settings, Targets};
 
+/// The bits of a number's power of two.
+const EXPONENT: u64 = 0x7ff0_0000_0000_0000;
 /// More weights than this would make a model of 80 MB.
 const MAX_WEIGHTS: usize = 20_000_000;
 
@@ -80,6 +82,9 @@ impl Trainer for Mlp {
 
 impl Taught {
     fn learn(job: &Fit<'_>) -> Result<Lessoned, FitError> {
+        Lesson::read(job)?;
+        let rows = weighing(job);
+        let job = &Fit { rows: &rows, ..*job };
         let lesson = Lesson::read(job)?;
         let answer = lesson.answer();
         if lesson.is_constant() {
@@ -93,6 +98,13 @@ impl Taught {
         let ground = Ground::new(&design, targets, lesson.weights.as_deref());
         Ok(Lessoned::Taught(Self { answer, encoder, ground, output }))
     }
+}
+
+/// The rows that have a weight.
+fn weighing(job: &Fit<'_>) -> Vec<u32> {
+    let weights = job.frame.weights.as_deref();
+    let weighs = |row: &u32| weights.is_none_or(|weights| weights[*row as usize] > 0.0);
+    job.rows.iter().copied().filter(weighs).collect()
 }
 
 fn settings(parameters: &Parameters<'_>) -> Result<Settings, FitError> {
@@ -120,11 +132,19 @@ fn settings(parameters: &Parameters<'_>) -> Result<Settings, FitError> {
 fn targets(lesson: &Lesson) -> (Targets, Output) {
     match &lesson.learnt {
         Learnt::Numbers(y) => {
-            let shift = super::lesson::mean(y, lesson.weights.as_deref());
-            let squares = y.iter().map(|y| (y - shift).powi(2));
-            let deviation = (squares.sum::<f64>() / y.len() as f64).sqrt();
-            let scale = if deviation > 0.0 { deviation } else { 1.0 };
-            let own = y.iter().map(|y| ((y - shift) / scale) as f32).collect();
+            let weights = lesson.weights.as_deref();
+            let shift = super::lesson::mean(y, weights);
+            // Squares of the numbers themselves may be too large or too small; a power of two costs
+            // no digit.
+            let most = y.iter().fold(0.0, |most: f64, y| most.max((y - shift).abs()));
+            let size = f64::from_bits(most.to_bits() & EXPONENT).max(f64::MIN_POSITIVE);
+            let weight = |row: usize| weights.map_or(1.0, |weights| weights[row]);
+            let squares = y.iter().enumerate();
+            let squares = squares.map(|(row, y)| weight(row) * ((y - shift) / size).powi(2));
+            let total = weights.map_or(y.len() as f64, |weights| weights.iter().sum());
+            let deviation = size * (squares.sum::<f64>() / total).sqrt();
+            let scale = if deviation > 0.0 { deviation } else { size };
+            let own = y.iter().map(|y| single((y - shift) / scale)).collect();
             (Targets::Numbers(own), Output::Number { shift, scale })
         }
         Learnt::Classes(classes) => {

@@ -292,6 +292,35 @@ fn a_few_values_do_not_explode() {
     }
 }
 
+/// A season of 300 lies further back than what is kept of the values, and comes again.
+#[test]
+fn what_was_seen_long_ago_may_come_again() {
+    let own = Forecasting { target_lags: Some(Steps::These(vec![1, 7])), ..settings() };
+    let is_open = |day: usize| (135..244).contains(&(day % 365));
+    let with_open = |frame: Frame| {
+        let Some(timeline) = &frame.timeline else { panic!("a timeline") };
+        let open = timeline.time.iter().map(|day| f64::from(u8::from(is_open(*day as usize))));
+        let values = FeatureValues::Number(open.collect());
+        Frame { columns: vec![FeatureColumn { name: "open".into(), values }], ..frame }
+    };
+    let value = |day: usize| if is_open(day) { 300.0 } else { 1.0 };
+    let n = 365 + 120;
+    let rows = (0..n).map(|day| (0, day as f64, value(day) + (day as f64 * 12.9898).sin() * 0.1));
+    let frame = with_open(of_rows(rows.collect(), &own));
+    let all: Vec<u32> = (0..n as u32).collect();
+    let ahead: Vec<(&str, f64)> = (0..30).map(|step| ("a", (n + step) as f64)).collect();
+    let rows = with_open(Frame { n_rows: 30, ..future(&ahead) });
+    for learner in [Learner::RandomForest, Learner::Ridge] {
+        let model = fit_with(learner, &frame, &all, &Configuration::default()).unwrap();
+        let model = Model::from_bytes(&model.to_bytes()).unwrap();
+        let found = numbers(&model, &rows);
+        for (step, found) in found.iter().enumerate() {
+            let truth = value(n + step);
+            assert!((found - truth).abs() < 90.0, "{learner:?} {step}: {found}, not {truth}");
+        }
+    }
+}
+
 #[test]
 fn models_round_trip_and_refuse_damage() {
     for (model, rows) in fitted() {

@@ -316,12 +316,16 @@ const OTHER_CRITERIA: &[(&[&str], &str)] =
 const OTHER_SHARES: &[(&[&str], &str)] =
     &[(&["auto"], "write sqrt for classes, or all for numbers")];
 
+const OTHER_BATCHES: &[(&[&str], &str)] =
+    &[(&["auto"], "write 200, or leave it out, which is 256")];
+
 /// What to write instead of another tool's word, in lower case, of this parameter.
 pub(super) fn instead(parameter: &str, theirs: &str) -> Option<&'static str> {
     let of_it = match parameter {
         "objective" => OTHER_OBJECTIVES,
         "criterion" => OTHER_CRITERIA,
         "max_features" => OTHER_SHARES,
+        "batch_size" => OTHER_BATCHES,
         _ => return None,
     };
     of_it.iter().find(|(words, _)| words.contains(&theirs)).map(|(_, hint)| *hint)

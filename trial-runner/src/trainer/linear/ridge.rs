@@ -4,9 +4,9 @@
 //! Columns and target are centred, so the intercept drops out; then a Cholesky factor of the
 //! smaller of the two Gram matrices, columns or rows, with every unknown scaled so that the diagonal
 //! is one: columns of any size may stand beside each other. Columns that are nearly alike lose their
-//! difference in sums of squares, so there the rows themselves are reflected to a triangle. Where
-//! that is singular, too (alpha of 0 with duplicated columns), the diagonal is raised by a tiny share
-//! of itself, which leads to the solution of least norm as nearly as the arithmetic allows.
+//! difference in sums of squares, so there the rows themselves are reflected to a triangle. A column
+//! that is made of those before it (alpha of 0 with duplicated columns) has no weight there. Where
+//! rows are too few, or too large, the diagonal is raised by a tiny share of itself instead.
 
 use super::system::{Sums, gram_of_rows};
 use super::tridiagonal::reflect;
@@ -111,7 +111,8 @@ impl<'a> Scaled<'a> {
 }
 
 /// Least ‖y − Xw‖² + alpha‖w‖² from the rows: Householder's reflections of X over √alpha I (Golub and
-/// Van Loan, "Matrix Computations", §5.3). None where a column is made of those before it.
+/// Van Loan, "Matrix Computations", §5.3). A column that is made of those before it has the weight 0.
+/// None where numbers are too large.
 fn solve_rows(
     design: Design,
     mut y: Vec<f64>,
@@ -129,31 +130,36 @@ fn solve_rows(
         columns.push(column);
     }
     drop(design);
-    let mut diagonal = Vec::with_capacity(n);
+    let mut pivots: Vec<(usize, f64)> = Vec::with_capacity(n);
     for k in 0..n {
         stop.check()?;
+        let rank = pivots.len();
         let (before, after) = columns.split_at_mut(k + 1);
-        let (above, mirror) = before[k].split_at_mut(k);
+        let (above, mirror) = before[k].split_at_mut(rank);
         let size = (dot(above, above) + dot(mirror, mirror)).sqrt();
         let (beta, edge) = reflect(mirror);
         let is_there = edge.abs() > n_rows as f64 * f64::EPSILON * size;
-        if !is_there || !edge.is_finite() {
+        if !size.is_finite() || !edge.is_finite() {
             return Ok(None);
         }
-        diagonal.push(edge);
+        if !is_there {
+            continue;
+        }
+        pivots.push((k, edge));
         for column in after.iter_mut().chain([&mut y]) {
-            let pull = beta * dot(mirror, &column[k..]);
-            let cells = column[k..].iter_mut().zip(&*mirror);
+            let pull = beta * dot(mirror, &column[rank..]);
+            let cells = column[rank..].iter_mut().zip(&*mirror);
             cells.for_each(|(cell, value)| *cell -= pull * value);
         }
     }
-    y.truncate(n);
-    for k in (0..n).rev() {
-        y[k] /= diagonal[k];
-        let (earlier, weight) = y.split_at_mut(k);
-        earlier.iter_mut().zip(&columns[k]).for_each(|(cell, value)| *cell -= value * weight[0]);
+    let mut weights = vec![0.0; n];
+    for (rank, &(k, edge)) in pivots.iter().enumerate().rev() {
+        let weight = y[rank] / edge;
+        weights[k] = weight;
+        let earlier = y[..rank].iter_mut().zip(&columns[k]);
+        earlier.for_each(|(cell, value)| *cell -= value * weight);
     }
-    Ok(y.iter().all(|weight| weight.is_finite()).then_some(y))
+    Ok(weights.iter().all(|weight| weight.is_finite()).then_some(weights))
 }
 
 /// Cholesky's factor in the lower triangle; false when the matrix is singular.
@@ -218,6 +224,26 @@ mod tests {
         let found = solve_system(&gram, 0.0, &moments, &Stop::default()).unwrap().unwrap();
         for (found, weight) in found.iter().zip(weights) {
             assert!((found / weight - 1.0).abs() < 1e-7, "{found} {weight}");
+        }
+    }
+
+    #[test]
+    fn a_duplicated_column_costs_nearly_equal_ones_nothing() {
+        let wave = |speed: f64| -> Vec<f64> {
+            let own: Vec<f64> = (0..40).map(|t| (t as f64 * speed).sin()).collect();
+            let mean = own.iter().sum::<f64>() / 40.0;
+            own.iter().map(|value| value - mean).collect()
+        };
+        let [a, other, c] = [0.7, 1.3, 2.9].map(wave);
+        let b: Vec<f64> = a.iter().zip(&other).map(|(a, other)| a + 1e-6 * other).collect();
+        let y: Vec<f64> = (0..40).map(|t| 2.0 * a[t] + 3.0 * b[t] - c[t]).collect();
+        // The second column is the first, the last the sum of two.
+        let sum = a.iter().zip(&c).map(|(a, c)| a + c).collect();
+        let values = [a.clone(), a, b, c, sum].concat();
+        let design = Design { n_rows: 40, n_columns: 5, values };
+        let found = solve(design, y, 0.0, &Stop::default()).unwrap().unwrap();
+        for (found, weight) in found.iter().zip([2.0, 0.0, 3.0, -1.0, 0.0]) {
+            assert!((found - weight).abs() < 1e-6, "{found} {weight}");
         }
     }
 

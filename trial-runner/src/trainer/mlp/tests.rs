@@ -110,6 +110,62 @@ fn early_stopping_keeps_the_best_weights() {
     assert_eq!(with, fit(&noise, &few, r#"{"max_iter": 5}"#));
 }
 
+#[test]
+fn rows_of_weight_0_are_as_if_they_were_not_there() {
+    for is_class in [false, true] {
+        let mut wild = frame(80, is_class);
+        for column in &mut wild.columns {
+            if let FeatureValues::Number(values) = &mut column.values {
+                values[60..].fill(1e35);
+            }
+        }
+        if let Target::Number(y) = &mut wild.target {
+            y[60..].fill(-1e90);
+        }
+        wild.weights = Some((0..80).map(|row| f64::from(u8::from(row < 60))).collect());
+        let json = r#"{"max_iter": 4, "early_stopping_rounds": 2, "batch_size": 16}"#;
+        let [all, weighing] = [80, 60].map(|n| fit(&wild, &(0..n).collect::<Vec<u32>>(), json));
+        assert_eq!(all, weighing);
+        assert!(all.is_ok());
+    }
+}
+
+#[test]
+fn tiny_and_huge_numbers_are_learnt_like_others() {
+    let rows: Vec<u32> = (0..60).collect();
+    let told = |factor: f64, shift: f64| {
+        let mut own = frame(60, false);
+        if let Target::Number(y) = &mut own.target {
+            y.iter_mut().for_each(|y| *y = (*y - shift) * factor);
+        }
+        let model = fit(&own, &rows, r#"{"max_iter": 20}"#).unwrap();
+        let Predictions::Numbers(found) = model.predict(&own, &rows).unwrap() else {
+            panic!("numbers");
+        };
+        found.into_iter().map(|own| own / factor).collect::<Vec<f64>>()
+    };
+    let plain = told(1.0, 1e3);
+    assert!(plain.iter().any(|own| (own - plain[0]).abs() > 1.0));
+    for exponent in [-900, -600, 300] {
+        assert_eq!(told(2.0_f64.powi(exponent), 1e3), plain, "{exponent}");
+    }
+}
+
+#[test]
+fn a_feature_beyond_single_precision_is_a_large_one() {
+    let learnt = frame(60, false);
+    let model = fit(&learnt, &(0..60).collect::<Vec<u32>>(), r#"{"max_iter": 20}"#).unwrap();
+    let mut ahead = frame(2, false);
+    if let FeatureValues::Number(values) = &mut ahead.columns[0].values {
+        values.copy_from_slice(&[1e31, 1e60]);
+    }
+    let Predictions::Numbers(found) = model.predict(&ahead, &[0, 1]).unwrap() else {
+        panic!("numbers");
+    };
+    // Far from the mean, which is what a number beyond all bounds would be.
+    assert!(found.iter().all(|own| own.abs() > 1e9), "{found:?}");
+}
+
 /// The loss that steps go down, in double precision.
 fn loss(layers: &[Layer], ground: &Ground, alpha: f64) -> f64 {
     let n = ground.n_rows;

@@ -11,8 +11,8 @@ use fleetfit_search_spaces::seed::mix;
 use super::shuffle::Shuffle;
 use crate::boost::exp::sigmoid;
 use crate::model::encoder::Design;
-use crate::model::network::{Curve, Layer, add_weighted, shares};
-use crate::stop::{Stop, Stopped};
+use crate::model::network::{Curve, Layer, add_weighted, shares, single};
+use crate::stop::{Pace, Stop, Stopped};
 
 /// Running sums over a batch.
 pub(crate) const LANES: usize = 8;
@@ -22,6 +22,8 @@ const FADE_SECOND: f32 = 0.999;
 const LEAST: f32 = 1e-8;
 /// One row in so many is held back for early stopping.
 const HELD_BACK: usize = 10;
+/// What a curve or a share costs, in sums.
+const CURVE: usize = 16;
 
 /// How to train.
 #[derive(Clone, Debug, PartialEq)]
@@ -116,7 +118,7 @@ impl Ground {
             weights.iter().map(|weight| (weight / total * n_rows as f64) as f32).collect()
         });
         Self {
-            values: design.values.iter().map(|value| *value as f32).collect(),
+            values: design.values.iter().map(|value| single(*value)).collect(),
             targets,
             weights,
             n_rows,
@@ -142,6 +144,7 @@ impl Course<'_> {
         let (train, held_back) = self.parts();
         let mut layers: Vec<Learning> = self.start().into_iter().map(Learning::new).collect();
         let mut batch = Batch::default();
+        let mut pace = Pace::of(stop);
         let mut best: Option<(f64, usize, Vec<Layer>)> = None;
         let mut powers = [1.0_f64; 2];
         for epoch in 0..self.settings.n_epochs {
@@ -150,8 +153,8 @@ impl Course<'_> {
                 stop.check()?;
                 let end = first.saturating_add(self.settings.batch_size).min(train.len());
                 let places = (first..end).map(|place| train[shuffle.at(place)]);
-                self.gather(&mut batch, places);
-                self.ahead(&mut batch, &layers);
+                self.gather(&mut batch, places, &mut pace)?;
+                self.ahead(&mut batch, &layers, &mut pace)?;
                 powers[0] *= f64::from(FADE_FIRST);
                 powers[1] *= f64::from(FADE_SECOND);
                 let share = (1.0 - powers[1]).sqrt() / (1.0 - powers[0]);
@@ -160,7 +163,7 @@ impl Course<'_> {
                     alpha: self.settings.alpha as f32,
                     n_rows: batch.rows.len() as f32,
                 };
-                self.back(&mut batch, &mut layers, step);
+                self.back(&mut batch, &mut layers, step, &mut pace)?;
             }
             let own = || layers.iter().map(|own| own.layer.clone()).collect::<Vec<_>>();
             if let Some(n_rounds) = self.settings.early_stopping
@@ -218,7 +221,12 @@ impl Course<'_> {
     }
 
     /// Lays out the features of some rows.
-    fn gather(&self, batch: &mut Batch, rows: impl Iterator<Item = u32>) {
+    fn gather(
+        &self,
+        batch: &mut Batch,
+        rows: impl Iterator<Item = u32>,
+        pace: &mut Pace<'_>,
+    ) -> Result<(), Stopped> {
         batch.rows.clear();
         batch.rows.extend(rows);
         batch.n = batch.rows.len().next_multiple_of(LANES);
@@ -228,23 +236,39 @@ impl Course<'_> {
         features.resize(self.ground.n_features * batch.n, 0.0);
         let columns = features.chunks_exact_mut(batch.n.max(1));
         for (own, column) in columns.zip(self.ground.values.chunks_exact(self.ground.n_rows)) {
+            pace.go(own.len())?;
             own.iter_mut().zip(&batch.rows).for_each(|(own, row)| *own = column[*row as usize]);
         }
+        Ok(())
     }
 
     /// What each layer says.
-    fn ahead(&self, batch: &mut Batch, layers: &[Learning]) {
-        for (index, own) in layers.iter().enumerate() {
+    fn ahead(
+        &self,
+        batch: &mut Batch,
+        layers: &[Learning],
+        pace: &mut Pace<'_>,
+    ) -> Result<(), Stopped> {
+        let n = batch.n;
+        for (index, Learning { layer, .. }) in layers.iter().enumerate() {
             let (below, above) = batch.values.split_at_mut(index + 1);
-            own.layer.sums(&below[index], batch.n, &mut above[0]);
-            if index + 1 < layers.len() {
-                self.settings.curve.bend(&mut above[0]);
+            let sums = &mut above[0];
+            sums.clear();
+            sums.resize(layer.n_units as usize * n, 0.0);
+            for (unit, sums) in sums.chunks_exact_mut(n.max(1)).enumerate() {
+                sums.fill(layer.biases[unit]);
+                add(sums, &below[index], layer.of_unit(unit), pace)?;
+                if index + 1 < layers.len() {
+                    pace.go(CURVE * n)?;
+                    self.settings.curve.bend(sums);
+                }
             }
         }
+        Ok(())
     }
 
     /// The slopes of the loss by the last sums; none where a row only pads.
-    fn slope(&self, batch: &mut Batch) {
+    fn slope(&self, batch: &mut Batch, pace: &mut Pace<'_>) -> Result<(), Stopped> {
         let n = batch.n;
         let sums = batch.values.last().map_or(&[][..], Vec::as_slice);
         batch.slopes.clear();
@@ -252,6 +276,7 @@ impl Course<'_> {
         let slopes = &mut batch.slopes;
         let mut scores = vec![0.0; sums.len() / n.max(1)];
         for (place, &row) in batch.rows.iter().enumerate() {
+            pace.go(CURVE * scores.len())?;
             let row = row as usize;
             let weight = self.ground.weights.as_ref().map_or(1.0, |weights| weights[row]);
             match &self.ground.targets {
@@ -271,26 +296,35 @@ impl Course<'_> {
                 }
             }
         }
+        Ok(())
     }
 
     /// Takes a step in every layer, the last one first.
-    fn back(&self, batch: &mut Batch, layers: &mut [Learning], step: Step) {
-        self.slope(batch);
+    fn back(
+        &self,
+        batch: &mut Batch,
+        layers: &mut [Learning],
+        step: Step,
+        pace: &mut Pace<'_>,
+    ) -> Result<(), Stopped> {
+        self.slope(batch, pace)?;
         for (index, own) in layers.iter_mut().enumerate().rev() {
             let values = &batch.values[index];
             let n_units = own.layer.n_units as usize;
             if index > 0 {
                 batch.below.clear();
                 batch.below.resize(values.len(), 0.0);
-                let units = batch.below.chunks_exact_mut(batch.n);
-                for (below, weights) in units.zip(own.layer.weights.chunks_exact(n_units)) {
-                    add_weighted(below, &batch.slopes, weights.iter().copied());
+                let units = batch.below.chunks_exact_mut(batch.n).zip(values.chunks_exact(batch.n));
+                for ((below, values), weights) in units.zip(own.layer.weights.chunks_exact(n_units))
+                {
+                    add(below, &batch.slopes, weights.iter().copied(), pace)?;
+                    self.settings.curve.slope(values, below);
                 }
-                self.settings.curve.slope(values, &mut batch.below);
             }
-            own.step(values, &batch.slopes, batch.n, step);
+            own.step(values, &batch.slopes, (batch.n, step), pace)?;
             std::mem::swap(&mut batch.slopes, &mut batch.below);
         }
+        Ok(())
     }
 
     /// The summed squared errors on rows that were held back, of probabilities where there are
@@ -303,12 +337,13 @@ impl Course<'_> {
         stop: &Stop,
     ) -> Result<f64, Stopped> {
         let mut missed = 0.0;
+        let mut pace = Pace::of(stop);
         for rows in rows.chunks(self.settings.batch_size) {
             stop.check()?;
-            self.gather(batch, rows.iter().copied());
-            self.ahead(batch, layers);
+            self.gather(batch, rows.iter().copied(), &mut pace)?;
+            self.ahead(batch, layers, &mut pace)?;
             // For numbers and for probabilities the slope is what is missed.
-            self.slope(batch);
+            self.slope(batch, &mut pace)?;
             for slopes in batch.slopes.chunks_exact(batch.n) {
                 for (slope, &row) in slopes.iter().zip(rows) {
                     let weight = self.ground.weights.as_ref().map_or(1.0, |own| own[row as usize]);
@@ -330,11 +365,18 @@ impl Learning {
     }
 
     /// Moves every weight against its slope over a batch of `n` rows.
-    fn step(&mut self, values: &[f32], slopes: &[f32], n: usize, step: Step) {
+    fn step(
+        &mut self,
+        values: &[f32],
+        slopes: &[f32],
+        (n, step): (usize, Step),
+        pace: &mut Pace<'_>,
+    ) -> Result<(), Stopped> {
         let Self { layer, weights: moments, biases } = self;
         let n_units = layer.n_units as usize;
         for (below, values) in values.chunks_exact(n).enumerate() {
             for (unit, slopes) in slopes.chunks_exact(n).enumerate() {
+                pace.go(n)?;
                 let at = below * n_units + unit;
                 let weight = &mut layer.weights[at];
                 let slope = (product(values, slopes) + step.alpha * *weight) / step.n_rows;
@@ -344,6 +386,7 @@ impl Learning {
         for (unit, slopes) in slopes.chunks_exact(n).enumerate() {
             biases.step(unit, &mut layer.biases[unit], sum(slopes) / step.n_rows, step.size);
         }
+        Ok(())
     }
 }
 
@@ -356,6 +399,21 @@ impl Moments {
         self.second[at] = second;
         *weight -= size * first / (second.sqrt() + LEAST);
     }
+}
+
+/// Adds rows of numbers times a weight each, some at a time, which changes no sum.
+fn add(
+    sums: &mut [f32],
+    rows: &[f32],
+    mut weights: impl Iterator<Item = f32>,
+    pace: &mut Pace<'_>,
+) -> Result<(), Stopped> {
+    let n = sums.len().max(1);
+    for rows in rows.chunks((Pace::LAP / n).max(1).next_multiple_of(4) * n) {
+        pace.go(rows.len())?;
+        add_weighted(sums, rows, weights.by_ref());
+    }
+    Ok(())
 }
 
 /// The sum of products, in [`LANES`] running parts.
@@ -381,4 +439,25 @@ fn sum(values: &[f32]) -> f32 {
 
 fn folded([a, b, c, d, e, f, g, h]: [f32; LANES]) -> f32 {
     ((a + e) + (c + g)) + ((b + f) + (d + h))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn large_sums_are_added_lap_by_lap_to_the_bit() {
+        let (n, n_rows) = (1 << 18, 23);
+        let rows: Vec<f32> = (0..n * n_rows).map(|at| (at as f32).sin()).collect();
+        let weights = || (0..n_rows).map(|at| 0.1 + at as f32);
+        let mut expected = vec![0.5; n];
+        add_weighted(&mut expected, &rows, weights());
+        let stop = Stop::default();
+        let mut sums = vec![0.5; n];
+        assert_eq!(add(&mut sums, &rows, weights(), &mut Pace::of(&stop)), Ok(()));
+        assert_eq!(sums, expected);
+        stop.cancel();
+        let stopped = add(&mut sums, &rows, weights(), &mut Pace::of(&stop));
+        assert_eq!(stopped, Err(Stopped::Cancelled));
+    }
 }
