@@ -1,16 +1,21 @@
 //! The bus within one process: the scheduler's end and the runner's end, joined by channels.
 
+mod troubles;
+
 use std::sync::mpsc;
 use std::time::Duration;
 
 use fleetfit_scheduler::engine::{Capacity, Engine, Note, Outlets};
 use fleetfit_scheduler::journal::Journal;
+use fleetfit_search_spaces::FromRunner;
 use fleetfit_search_spaces::disk::plain;
 use fleetfit_trial_runner::devices::{Asked, Choice, Device};
 use fleetfit_trial_runner::runner::{Allowance, Provide, Runner};
 
 use crate::failure::Failure;
 use crate::home;
+
+pub(crate) use troubles::Troubles;
 
 /// How long a slot may take to notice that the study is over before the process ends without it.
 const FAREWELL: Duration = Duration::from_secs(7);
@@ -38,12 +43,13 @@ pub(crate) fn introduce(choice: &Choice, say: impl Fn(&str)) {
     }
 }
 
-/// Starts both ends.
+/// Starts both ends. `hear` hears what the runner tells, before the engine does.
 pub(crate) fn start(
     journal: &Journal,
     (slots, device): (usize, Device),
     commands: bool,
     provide: Provide,
+    hear: impl Fn(&FromRunner) + Send + 'static,
 ) -> Result<(Engine, Runner), Failure> {
     let started = |error: std::io::Error| {
         Failure::Unavailable(format!("threads cannot be started: {}", plain(&error)))
@@ -72,6 +78,7 @@ pub(crate) fn start(
         .name("bus".into())
         .spawn(move || {
             for message in from_runner {
+                hear(&message);
                 let note = Note::Heard { messages: vec![message], receipt: None };
                 if !handle.tell(note) {
                     return;

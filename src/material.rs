@@ -131,6 +131,9 @@ fn file_name(file: &str) -> &Path {
 fn refused(submission: &Submission, path: &str, error: &CodeError) -> Failure {
     let hint = "name a folder that holds only what the program needs";
     let allowed = "files that can be read";
+    if let CodeError::Write { .. } = error {
+        return Failure::outside(error);
+    }
     let problem = outside::told(&submission.job, path, &error.to_string(), allowed, hint);
     Failure::problem(problem)
 }

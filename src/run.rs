@@ -199,7 +199,7 @@ impl Session<'_> {
         let device = self.choice.device.clone();
         let power = (self.slots, device.clone());
         let nothing = |_| Err(Lacking("this process runs one study only".into()));
-        let (engine, runner) = inside::start(&journal, power, true, Box::new(nothing))?;
+        let (engine, runner) = inside::start(&journal, power, true, Box::new(nothing), |_| {})?;
         runner.add(record.id, work);
         let handle = engine.handle();
         self.interrupt.begin();

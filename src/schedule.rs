@@ -83,6 +83,12 @@ fn create(
         Some(_) => None,
         None => submit::send(&client, &submission, home, printer)?,
     };
+    if material.is_some() {
+        printer.note(
+            "notice: the files are sent now; each run uses these copies. On the service's own \
+             machine, create it with --data-dir to have them read anew",
+        );
+    }
     let job = StoredJob {
         file: submission.job.file.clone(),
         base_dir: base_dir.map(str::to_owned),

@@ -11,6 +11,7 @@ use fleetfit_scheduler::bus::{self, Bus, BusHandle, BusOptions};
 use fleetfit_scheduler::engine::{Capacity, Engine, EngineHandle, Note};
 use fleetfit_scheduler::journal::Journal;
 use fleetfit_scheduler::schedule::{Schedules, StoredSchedule, Ticker, Timestamp};
+use fleetfit_search_spaces::FromRunner;
 use fleetfit_search_spaces::disk::plain;
 use fleetfit_trial_runner::devices::Device;
 use fleetfit_trial_runner::runner::{Lacking, Runner};
@@ -21,7 +22,7 @@ use crate::exit;
 use crate::failure::Failure;
 use crate::home;
 use crate::host;
-use crate::inside;
+use crate::inside::{self, Troubles};
 use crate::interrupt::Interrupt;
 use crate::log;
 use crate::models;
@@ -126,7 +127,13 @@ struct Place<'a> {
 /// Who runs the trials.
 enum End {
     /// Threads of this process.
-    Here { runner: Runner, view: RunnerView, engine: EngineHandle, device: Device },
+    Here {
+        runner: Runner,
+        view: RunnerView,
+        engine: EngineHandle,
+        device: Device,
+        troubles: Arc<Troubles>,
+    },
     /// Runners that meet at NATS.
     Elsewhere { bus: Arc<BusHandle>, nats: Nats },
 }
@@ -151,7 +158,13 @@ impl Place<'_> {
             None => Err(Lacking("the service is only starting".into())),
         };
         let power = (slots, device.clone());
-        let (engine, runner) = inside::start(self.journal, power, commands, Box::new(provide))?;
+        let troubles = Arc::new(Troubles::default());
+        let (heard, journal) = (Arc::clone(&troubles), self.journal.clone());
+        let hear = move |message: &FromRunner| {
+            heard.hear(message, |study| Some(journal.record(study).ok()?.head.name));
+        };
+        let (engine, runner) =
+            inside::start(self.journal, power, commands, Box::new(provide), hear)?;
         let service = self.service(&engine, true);
         // Nobody else fills it.
         let _ = provider.set(Arc::clone(&service));
@@ -170,7 +183,7 @@ impl Place<'_> {
             heard_s: 0.0,
         };
         let handle = engine.handle();
-        Ok((engine, service, End::Here { runner, view, engine: handle, device }))
+        Ok((engine, service, End::Here { runner, view, engine: handle, device, troubles }))
     }
 
     /// Trials run on other machines, or in other processes.
@@ -243,11 +256,13 @@ impl End {
 
     fn runners(&self) -> Box<dyn Fn() -> Vec<RunnerView> + Send + Sync> {
         match self {
-            Self::Here { view, engine, .. } => {
+            Self::Here { view, engine, troubles, .. } => {
                 let (view, engine) = (view.clone(), engine.clone());
+                let troubles = Arc::clone(troubles);
                 Box::new(move || {
                     let out = u32::try_from(engine.stats().out).unwrap_or(u32::MAX);
-                    vec![RunnerView { busy: out.min(view.slots), ..view.clone() }]
+                    let (busy, troubles) = (out.min(view.slots), troubles.told());
+                    vec![RunnerView { busy, troubles, ..view.clone() }]
                 })
             }
             Self::Elsewhere { bus, .. } => {

@@ -27,9 +27,39 @@ pub fn remedy(error: &io::Error) -> &'static str {
     }
 }
 
+/// Whether the disk, or this process, is in trouble, so that whatever is written next fails as well.
+/// Any other error is of the one file or folder that was asked for.
+pub fn is_of_all(error: &io::Error) -> bool {
+    let kinds = [
+        ErrorKind::StorageFull,
+        ErrorKind::QuotaExceeded,
+        ErrorKind::FileTooLarge,
+        ErrorKind::ReadOnlyFilesystem,
+    ];
+    kinds.contains(&error.kind())
+        || error.raw_os_error().is_some_and(|number| WITHOUT_KIND.contains(&number))
+}
+
+/// EIO, ENFILE and EMFILE, which have the same numbers on every system that fleetfit runs on.
+const WITHOUT_KIND: [i32; 3] = [5, 23, 24];
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_disk_in_trouble_is_told_from_one_file() {
+        let is_of_all = |number| is_of_all(&io::Error::from_raw_os_error(number));
+        // EIO, ENFILE, EMFILE, EFBIG, ENOSPC, EROFS.
+        assert!([5, 23, 24, 27, 28, 30].into_iter().all(is_of_all));
+        // ENOENT, EACCES, EEXIST, ENOTDIR, and names that are too long.
+        assert!(
+            ![2, 13, 17, 20, if cfg!(target_os = "linux") { 36 } else { 63 }]
+                .into_iter()
+                .any(is_of_all)
+        );
+        assert!(!super::is_of_all(&io::Error::other("")));
+    }
 
     #[test]
     fn an_error_is_told_with_its_remedy() {

@@ -18,6 +18,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use fleetfit_search_spaces::data::local_path;
+use fleetfit_search_spaces::disk::{self, plain};
 use fleetfit_search_spaces::work::placeholder::{Piece, Root, pieces};
 use fleetfit_search_spaces::{CommandTrial, Configuration, End, Input, Objective, Report, Setting};
 use rustix::process::Signal;
@@ -27,7 +28,7 @@ pub(crate) use code::{Listing, list_code, list_input};
 pub use halt::Halt;
 pub use supervisor::{GRACE, SUBCOMMAND, Supervisors, supervise};
 
-use folder::TrialFolder;
+use folder::{FolderError, TrialFolder};
 use log::Log;
 use metric::{Line, Lines, Metrics};
 use shell::Part;
@@ -86,9 +87,11 @@ enum StartError {
     Remote(String),
     #[error("the path of {0} is not valid UTF-8")]
     Path(String),
-    #[error("its folder {0} could not be made: {1}")]
+    #[error("its folder {} could not be made: {}", .0, plain(.1))]
     Folder(String, std::io::Error),
-    #[error("its program could not be started: {0}")]
+    #[error("the study's copy of its code, {}, could not be read: {}", .0, plain(.1))]
+    Code(String, std::io::Error),
+    #[error("its program could not be started: {}", plain(.0))]
     Program(std::io::Error),
 }
 
@@ -124,10 +127,19 @@ pub struct Prepared<'a> {
 /// Makes the trial's program ready: its folder, its log, and a shell that has read the command.
 pub fn prepare<'a>(job: &CommandJob<'a>) -> Result<Prepared<'a>, Unstartable> {
     match start(job) {
-        Err(error @ (StartError::Folder(..) | StartError::Program(_))) => {
-            Err(Unstartable(error.to_string()))
-        }
+        Err(error) if error.is_of_all() => Err(Unstartable(error.to_string())),
         program => Ok(Prepared { job: *job, program }),
+    }
+}
+
+impl StartError {
+    /// Whether every other trial would fail for it as well.
+    fn is_of_all(&self) -> bool {
+        match self {
+            Self::Folder(_, error) | Self::Code(_, error) => disk::is_of_all(error),
+            Self::Program(_) => true,
+            Self::Undefined(_) | Self::Remote(_) | Self::Path(_) => false,
+        }
     }
 }
 
@@ -154,10 +166,16 @@ impl Prepared<'_> {
             (None, Ok((supervisor, log))) => {
                 let (exit, asked, logged) =
                     following.follow(&job, halt, supervisor, log, on_report);
-                if let Err(error) = logged {
-                    return Err(Unstartable(format!("a log could not be written: {error}")));
+                match logged {
+                    Ok(()) => following.judge(&exit, asked),
+                    Err(error) => {
+                        let reason = format!("its log could not be written: {}", plain(&error));
+                        if disk::is_of_all(&error) {
+                            return Err(Unstartable(reason));
+                        }
+                        End::Failed { reason }
+                    }
                 }
-                following.judge(&exit, asked)
             }
             (None, Err(error)) => End::Failed { reason: error.to_string() },
         };
@@ -171,8 +189,13 @@ impl Prepared<'_> {
 
 fn start(job: &CommandJob<'_>) -> Result<(Supervisor, Log), StartError> {
     let folder_error = |error| StartError::Folder(job.trial_dir.display().to_string(), error);
-    let folder =
-        TrialFolder::create(job.trial_dir, job.code, &job.trial.outputs).map_err(folder_error)?;
+    let folder = TrialFolder::create(job.trial_dir, job.code, &job.trial.outputs);
+    let folder = folder.map_err(|error| match (error, job.code) {
+        (FolderError::Code(error), Some(code)) => {
+            StartError::Code(code.display().to_string(), error)
+        }
+        (FolderError::Own(error) | FolderError::Code(error), _) => folder_error(error),
+    })?;
     let log = Log::create(&folder.log).map_err(folder_error)?;
     let program = Program {
         command: command_line(job, &folder)?,

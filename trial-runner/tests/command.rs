@@ -467,6 +467,28 @@ fn the_program_sees_its_code_and_keeps_its_files_to_itself() {
 }
 
 #[test]
+fn a_copy_of_the_code_that_is_gone_fails_the_trial() {
+    let mut trial = trial("true");
+    let gone = trial.base.path().join("study/code/0123");
+    trial.code = Some(gone.clone());
+    let reason = trial.failure();
+    let says = format!("the study's copy of its code, {}, could not be read: ", gone.display());
+    assert_eq!(reason, format!("{says}no such file or directory"));
+}
+
+#[test]
+fn a_folder_that_cannot_be_made_fails_the_trial() {
+    let mut trial = trial("true");
+    trial.command.outputs = vec![("o".repeat(256), Output::Folder)];
+    let reason = trial.failure();
+    assert!(
+        reason.starts_with("its folder ") && reason.contains(" could not be made: "),
+        "{reason}"
+    );
+    assert!(reason.ends_with("too long"), "{reason}");
+}
+
+#[test]
 fn a_hundred_megabytes_without_a_newline_do_no_harm() {
     let trial = trial(
         "head -c 100000000 /dev/zero; echo; head -c 3000000 /dev/urandom >&2; \

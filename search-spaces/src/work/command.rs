@@ -8,6 +8,7 @@ use crate::data::is_remote;
 use crate::fields::{At, Fields, define_hint, listed, valid_name};
 use crate::findings::{Findings, Mistake};
 use crate::ignored::{OF_OUTPUTS, OF_PATHS};
+use crate::material::MAX_NAME_BYTES;
 use crate::problem::Place;
 use crate::space::SearchSpace;
 use crate::yaml::Content;
@@ -340,5 +341,10 @@ fn check_name(name: &str, at: &At<'_>, findings: &mut Findings) {
         let allowed = "letters, digits and _, a digit not first";
         let says = format!("is no name for a placeholder; names are made of {allowed}");
         findings.problem(at, Mistake::new(says, allowed).hint(format!("name it {valid}")));
+    } else if name.len() > MAX_NAME_BYTES {
+        // It becomes the name of a file or a folder.
+        let allowed = format!("at most {MAX_NAME_BYTES} characters");
+        let says = format!("has a name of {} characters; names have {allowed}", name.len());
+        findings.problem(at, Mistake::new(says, allowed).hint("give it a shorter name"));
     }
 }

@@ -8,10 +8,13 @@ mod ignore;
 mod listing;
 
 use std::ffi::OsString;
-use std::fs::Metadata;
+use std::fs::{File, Metadata};
+use std::io::{ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
 
+use fleetfit_search_spaces::disk::plain;
 use ignore::Ignore;
 pub(crate) use listing::{Listing, list_code, list_input};
 
@@ -23,6 +26,9 @@ const MAX_FILES: usize = 20_000;
 
 /// The deepest folder of a code folder.
 const MAX_DEPTH: usize = 64;
+
+/// What the name of a copy in the making begins with.
+const UNFINISHED: &str = ".copy-";
 
 /// A copy of a code folder.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,9 +55,17 @@ pub enum CodeError {
         /// The file that was too much.
         at: String,
     },
-    /// Something in it could not be read, or the copy could not be written.
+    /// Something in it could not be read.
     #[error("{path}: {source}")]
     Io {
+        /// What.
+        path: String,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The copy could not be written.
+    #[error("{path} cannot be written: {}", plain(.source))]
+    Write {
         /// What.
         path: String,
         /// Why.
@@ -87,27 +101,59 @@ pub fn digest_input(input: &Path) -> Result<String, CodeError> {
 /// Copies the code folder (or file) for a study, or finds the copy that was made of the same files
 /// before.
 pub fn snapshot(code: &Path, study_dir: &Path) -> Result<CodeSnapshot, CodeError> {
+    // One at a time, so that any other copy in the making is one that nobody goes on with.
     static COUNT: AtomicU64 = AtomicU64::new(0);
+    static COPYING: Mutex<()> = Mutex::new(());
+    let _copying = COPYING.lock().unwrap_or_else(PoisonError::into_inner);
     let code = std::fs::canonicalize(code).map_err(at(code))?;
     let copies = study_dir.join("code");
-    std::fs::create_dir_all(&copies).map_err(at(&copies))?;
-    let copies = std::fs::canonicalize(&copies).map_err(at(&copies))?;
-    let copy = copies.join(format!(
-        ".copy-{}-{}",
-        std::process::id(),
-        COUNT.fetch_add(1, Ordering::Relaxed)
-    ));
+    std::fs::create_dir_all(&copies).map_err(writing(&copies))?;
+    let copies = std::fs::canonicalize(&copies).map_err(writing(&copies))?;
+    remove_unfinished(&copies);
+    let own =
+        format!("{UNFINISHED}{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
+    let copy = copies.join(own);
     let reading = Reading::of(&code, &copies, Ignore::of(&code), LIMITS);
     let copied = reading.digest(Some(&copy)).and_then(|digest| {
         let folder = copies.join(&digest);
         if !folder.is_dir() {
-            std::fs::rename(&copy, &folder).map_err(at(&folder))?;
+            std::fs::rename(&copy, &folder).map_err(writing(&folder))?;
         }
         Ok(CodeSnapshot { folder, digest })
     });
     // Left only when it failed or was not needed.
     let _ = std::fs::remove_dir_all(&copy);
     copied
+}
+
+/// Removes what a process that was killed left of a copy. Processes do not share a study's folder.
+fn remove_unfinished(copies: &Path) {
+    for entry in std::fs::read_dir(copies).into_iter().flatten().flatten() {
+        if entry.file_name().as_encoded_bytes().starts_with(UNFINISHED.as_bytes()) {
+            // What stays takes room, and is in nobody's way.
+            let _ = std::fs::remove_dir_all(entry.path());
+        }
+    }
+}
+
+/// Copies what a file holds. Unlike the library's own, it tells reading from writing.
+fn copy_file(source: &Path, copy: &Path) -> Result<File, CodeError> {
+    let mut from = File::open(source).map_err(at(source))?;
+    let mut to = File::create(copy).map_err(writing(copy))?;
+    let mut buffer = vec![0; 64 << 10];
+    loop {
+        match from.read(&mut buffer) {
+            Ok(0) => return Ok(to),
+            Ok(n) => to.write_all(&buffer[..n]).map_err(writing(copy))?,
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) => return Err(at(source)(error)),
+        }
+    }
+}
+
+fn writing(path: &Path) -> impl FnOnce(std::io::Error) -> CodeError {
+    let path = path.display().to_string();
+    |source| CodeError::Write { path, source }
 }
 
 fn at(path: &Path) -> impl FnOnce(std::io::Error) -> CodeError {
@@ -163,7 +209,7 @@ impl<'a> Reading<'a> {
             let metadata = std::fs::metadata(self.code).map_err(at(self.code))?;
             self.code = self.code.parent().unwrap_or(Path::new("/"));
             if let Some(copy) = copy {
-                std::fs::create_dir_all(copy).map_err(at(copy))?;
+                std::fs::create_dir_all(copy).map_err(writing(copy))?;
             }
             let copy = copy.map(|copy| copy.join(&name));
             self.file(Path::new(&name), copy.as_deref(), &metadata)?;
@@ -182,7 +228,7 @@ impl<'a> Reading<'a> {
             return Err(self.too_large(format!("{MAX_DEPTH} folders inside each other"), inside));
         }
         if let Some(copy) = copy {
-            std::fs::create_dir_all(copy).map_err(at(copy))?;
+            std::fs::create_dir_all(copy).map_err(writing(copy))?;
         }
         let entries = std::fs::read_dir(&source).map_err(at(&source))?;
         let mut names: Vec<OsString> = entries
@@ -235,15 +281,15 @@ impl<'a> Reading<'a> {
         let source = self.code.join(inside);
         let executable = metadata.permissions().mode() & 0o111;
         if let Some(copy) = copy {
-            std::fs::copy(&source, copy).map_err(at(&source))?;
+            let written = copy_file(&source, copy)?;
             let mode = std::fs::Permissions::from_mode(0o444 | executable);
-            std::fs::set_permissions(copy, mode).map_err(at(copy))?;
+            written.set_permissions(mode).map_err(writing(copy))?;
         }
         let kind = if executable == 0 { "file" } else { "program" };
         // A copy's own bytes count, in case the file changes meanwhile.
         let read = copy.unwrap_or(&source);
         let mut contents = blake3::Hasher::new();
-        let file = std::fs::File::open(read).map_err(at(read))?;
+        let file = File::open(read).map_err(at(read))?;
         contents.update_reader(file).map_err(at(read))?;
         let digest = contents.finalize();
         self.note(kind, inside, digest.as_bytes());
@@ -268,7 +314,7 @@ impl<'a> Reading<'a> {
             Err(_) => target,
         };
         if let Some(copy) = copy {
-            std::os::unix::fs::symlink(&target, copy).map_err(at(copy))?;
+            std::os::unix::fs::symlink(&target, copy).map_err(writing(copy))?;
         }
         self.note("link", inside, target.as_os_str().as_encoded_bytes());
         Ok(())
@@ -350,6 +396,37 @@ mod tests {
         let second = snapshot(&code, &study).unwrap();
         assert_ne!(second.digest, first.digest);
         assert_eq!(std::fs::read_to_string(first.folder.join("train.py")).unwrap(), "train.py");
+    }
+
+    #[test]
+    fn what_an_earlier_life_left_is_removed() {
+        let base = tempfile::tempdir().unwrap();
+        let (code, study) = (base.path().join("code"), base.path().join("study"));
+        write(&code.join("a.py"), "a");
+        write(&study.join("code/.copy-1-0/b.py"), "b");
+        let copied = snapshot(&code, &study).unwrap();
+        assert_eq!(files(&study), [format!("code/{}/a.py", copied.digest)]);
+    }
+
+    #[test]
+    fn a_copy_that_cannot_be_written_is_told_from_code_that_cannot_be_read() {
+        let base = tempfile::tempdir().unwrap();
+        let (code, study) = (base.path().join("code"), base.path().join("study"));
+        write(&study, "a file in the place of the folder");
+        write(&code.join("a.py"), "a");
+        let error = snapshot(&code, &study).unwrap_err();
+        assert!(matches!(&error, CodeError::Write { .. }), "{error}");
+        let said = format!("{} cannot be written: not a directory", study.join("code").display());
+        assert_eq!(error.to_string(), said);
+        let error = snapshot(&base.path().join("gone"), &base.path().join("other")).unwrap_err();
+        assert!(matches!(&error, CodeError::Io { .. }), "{error}");
+        // A disk that takes nothing.
+        if cfg!(target_os = "linux") {
+            let full = Path::new("/dev/full");
+            let error = copy_file(&code.join("a.py"), full).unwrap_err();
+            assert!(matches!(&error, CodeError::Write { .. }), "{error}");
+            assert!(error.to_string().contains("no space left on device; make space"), "{error}");
+        }
     }
 
     #[test]

@@ -10,6 +10,21 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use fleetfit_search_spaces::Output;
 
+/// Why there is no folder.
+#[derive(Debug)]
+pub(super) enum FolderError {
+    /// It could not be made.
+    Own(std::io::Error),
+    /// The study's copy of its code could not be read.
+    Code(std::io::Error),
+}
+
+impl From<std::io::Error> for FolderError {
+    fn from(error: std::io::Error) -> Self {
+        Self::Own(error)
+    }
+}
+
 /// The folder of one attempt at a trial.
 #[derive(Clone, Debug)]
 pub(super) struct TrialFolder {
@@ -25,7 +40,7 @@ impl TrialFolder {
         trial_dir: &Path,
         code: Option<&Path>,
         outputs: &[(String, Output)],
-    ) -> std::io::Result<Self> {
+    ) -> Result<Self, FolderError> {
         let trial_dir = std::path::absolute(trial_dir)?;
         remove(&trial_dir)?;
         let folder = Self {
@@ -47,8 +62,9 @@ impl TrialFolder {
             }
         }
         if let Some(code) = code {
-            for entry in std::fs::read_dir(std::path::absolute(code)?)? {
-                let entry = entry?;
+            let entries = std::fs::read_dir(std::path::absolute(code)?);
+            for entry in entries.map_err(FolderError::Code)? {
+                let entry = entry.map_err(FolderError::Code)?;
                 let link = folder.work.join(entry.file_name());
                 std::os::unix::fs::symlink(entry.path(), link)?;
             }

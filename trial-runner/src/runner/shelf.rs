@@ -13,7 +13,7 @@ use super::{Lacking, Provide, Running, StudyWork, lock};
 use crate::devices::memory_bytes;
 
 /// How long a study that could not be provided is not asked for again.
-const PAUSE: Duration = Duration::from_secs(3);
+const PAUSE: Duration = Duration::from_secs(5);
 
 /// Studies by their ids.
 pub(super) struct Shelf {
