@@ -12,7 +12,6 @@ pub mod stop;
 
 mod boost;
 mod caught;
-#[allow(dead_code, reason = "launchers stand before the runner that will use them")]
 mod cuda;
 mod figure;
 mod forest;

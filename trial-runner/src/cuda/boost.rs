@@ -299,6 +299,7 @@ pub(super) fn defines(shape: Shape) -> [(&'static str, i64); 3] {
 }
 
 /// Every kernel that a fit may need.
+#[cfg(test)]
 pub(super) fn shapes() -> impl Iterator<Item = Shape> {
     let of = |depth| [false, true].map(|is_wide| Shape { depth, is_wide });
     plan::DEPTHS.into_iter().flat_map(of)

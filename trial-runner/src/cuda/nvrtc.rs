@@ -26,6 +26,7 @@ pub(super) struct Compiled {
     /// What was asked for.
     pub(super) code: Vec<u8>,
     /// What the compiler said; registers and spills of each entry, too.
+    #[cfg_attr(not(test), expect(dead_code, reason = "tests hold registers against it"))]
     pub(super) log: String,
 }
 
