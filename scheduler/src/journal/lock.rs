@@ -1,4 +1,6 @@
-//! One process at a time in a journal's directory: a lock that the kernel drops with the process.
+//! One process at a time in a journal's directory: a lock that the kernel drops with the process,
+//! and that is given back by name. A program that is being started has every file of its parent
+//! until it runs, so that closing ours would leave the lock taken for that while.
 
 use std::fs::File;
 use std::io::{ErrorKind, Read, Seek, SeekFrom, Write};
@@ -12,8 +14,14 @@ use super::error::JournalError;
 /// Held while it lives.
 #[derive(Debug)]
 pub(super) struct DirectoryLock {
-    /// Closing it is the unlock.
-    _file: File,
+    file: File,
+}
+
+impl Drop for DirectoryLock {
+    fn drop(&mut self) {
+        // One that cannot be given back goes with the last handle.
+        let _ = flock(&self.file, FlockOperation::Unlock);
+    }
 }
 
 impl DirectoryLock {
@@ -48,6 +56,22 @@ impl DirectoryLock {
         file.set_len(0).map_err(refused)?;
         file.seek(SeekFrom::Start(0)).map_err(refused)?;
         writeln!(file, "{}", std::process::id()).map_err(refused)?;
-        Ok(Self { _file: file })
+        Ok(Self { file })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_handle_that_a_starting_program_still_has_does_not_keep_it_taken() {
+        let dir = tempfile::tempdir().unwrap();
+        let lock = DirectoryLock::take(dir.path()).unwrap();
+        let inherited = lock.file.try_clone().unwrap();
+        assert!(DirectoryLock::take(dir.path()).is_err());
+        drop(lock);
+        DirectoryLock::take(dir.path()).unwrap();
+        drop(inherited);
     }
 }
