@@ -51,10 +51,12 @@ pub(super) async fn create(
     let mut text = text(body, MAX_JOB_BYTES).await?;
     let digest = blake3::hash(format!("{form}\n{digest_of_query}\n{text}").as_bytes());
     if form == "application/json" {
-        if serde_json::from_str::<IgnoredAny>(&text).is_err() {
-            json::read(&text)?;
+        // Some programs begin their files with a byte order mark.
+        let told = text.trim_start_matches('\u{feff}');
+        if serde_json::from_str::<IgnoredAny>(told).is_err() {
+            json::read(told)?;
         }
-        text = as_yaml(&text);
+        text = as_yaml(told);
     }
     let submitted = Submitted {
         text,

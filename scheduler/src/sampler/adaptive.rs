@@ -95,6 +95,12 @@ impl Adaptive {
             _ => n_first,
         }
     }
+
+    /// Whether the very configuration was begun. Its point may be another than the one that it was
+    /// made of: beyond the ends of a normal distribution there are many for one value.
+    fn holds(&self, configuration: &Configuration) -> bool {
+        self.axes.units(configuration).is_some_and(|units| self.history.holds(&units))
+    }
 }
 
 impl Sampler for Adaptive {
@@ -110,6 +116,7 @@ impl Sampler for Adaptive {
             && let Some(counted) = self.taught.account(&self.axes, self.history.from(n_earlier))
         {
             self.history.begin_with(counted, n_earlier);
+            self.history.settle(&self.axes);
         }
         let history = match &self.own {
             Some(own) if self.taught.is_guarded(number, own.n_ended()) => own,
@@ -127,13 +134,13 @@ impl Sampler for Adaptive {
         for mut units in points {
             self.axes.settle(&mut units);
             let configuration = self.axes.configuration(&units);
-            if self.seen.contains(self.axes.space(), &configuration) {
-                continue;
-            }
-            if !self.history.holds(&units) {
+            let is_seen = self.seen.contains(self.axes.space(), &configuration);
+            if !is_seen && !self.holds(&configuration) {
                 return Some(configuration);
             }
-            repeated = repeated.or(Some(configuration));
+            if !is_seen || self.seen.is_endless() {
+                repeated = repeated.or(Some(configuration));
+            }
         }
         // All of them came before: chance finds others, or a walk does.
         let n_axes = self.axes.kinds().len();
@@ -142,11 +149,11 @@ impl Sampler for Adaptive {
             self.axes.settle(&mut units);
             let configuration = self.axes.configuration(&units);
             let is_seen = self.seen.contains(self.axes.space(), &configuration);
-            if !is_seen && !self.history.holds(&units) {
+            if !is_seen && !self.holds(&configuration) {
                 return Some(configuration);
             }
         }
-        // Of a space without an end that hardly ever differs.
+        // Of an endless space where hardly anything else comes.
         if repeated.is_some() {
             return repeated;
         }

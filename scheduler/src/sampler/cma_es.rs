@@ -4,23 +4,25 @@
 //! says it all: the generations are gone through again, but for those that are known already. A
 //! trial that ends late moves those behind it. When a search has arrived the next one starts
 //! elsewhere with twice the trials a generation (A. Auger and N. Hansen, "A restart CMA evolution
-//! strategy with increasing population size", CEC 2005). Along ordered values the distribution stays
-//! wide enough to leave the value of its mean, as in R. Hamano et al., "CMA-ES with margin" (GECCO
-//! 2022); the mean itself is not moved as there.
+//! strategy with increasing population size", CEC 2005). Along ordered values it keeps a margin
+//! (`margin`); where there are several objectives each parent stays where it is, and axes are drawn
+//! from wide enough to leave its value.
 
 mod distribution;
 mod herd;
+mod margin;
 
 use fleetfit_search_spaces::seed::mix;
 use rand_pcg::Pcg64;
 
 use self::distribution::{Distribution, generation_size};
 use self::herd::Herd;
+use self::margin::Margin;
 use super::axes::{Axes, Kind};
 use super::front::Losses;
 use super::history::{Fate, History, Past};
 use super::random::unit;
-use super::tpe::{self, Tpe};
+use super::tpe::Tpe;
 
 /// Trials before the first proposal.
 const N_FIRST: usize = 10;
@@ -37,8 +39,8 @@ const LARGEST_GENERATION: usize = 400;
 /// Generations without a better value, and this many axes more, before the search starts elsewhere.
 const PATIENCE: usize = 20;
 
-/// How often the next value along an axis is drawn at least, as a quantile of the normal
-/// distribution: once in 20.
+/// How often the next value along an axis from a parent's is drawn at least, as a quantile of the
+/// normal distribution: once in 20.
 const MARGIN: f64 = 1.645;
 
 /// CMA-ES.
@@ -70,6 +72,8 @@ struct Known {
 #[derive(Clone)]
 struct Search {
     distribution: Distribution,
+    /// How much wider each axis is drawn from.
+    widths: Vec<f64>,
     n_points: usize,
     n_restarts: u64,
     /// The best loss since it started, and for how many generations it has been.
@@ -114,8 +118,7 @@ impl CmaEs {
             }
             return points;
         }
-        let Search { distribution, .. } = self.search(&own, history);
-        let widths = widths(&kinds, &distribution.mean, |place| distribution.deviation(place));
+        let Search { distribution, widths, .. } = self.search(&own, &kinds, history);
         for point in &mut points {
             let drawn = within(&distribution.mean, &widths, || distribution.draw(draw));
             own.iter().zip(drawn).for_each(|(&axis, unit)| point[axis] = unit);
@@ -164,13 +167,14 @@ impl CmaEs {
     }
 
     /// Where the search stands after all that has ended.
-    fn search(&mut self, own: &[usize], history: &History) -> Search {
+    fn search(&mut self, own: &[usize], kinds: &[&Kind], history: &History) -> Search {
         let mut ended: Vec<&Past> =
             history.trials().iter().filter(|past| past.fate.is_some()).collect();
         let first = ended.len().min(N_FIRST);
         let mean = mean(&ended[..first], own);
         let start = key(0, &ended[..first]);
         let mut search = Search::new(mean, generation_size(own.len()), 0);
+        search.keep_margin(kinds);
         let mut rest = ended.split_off(first);
         let (mut place, mut last) = (0, start);
         while rest.len() >= search.n_points {
@@ -179,7 +183,7 @@ impl CmaEs {
             match self.known.get(place) {
                 Some(known) if known.key == last => search = known.search.clone(),
                 _ => {
-                    search.update(rest, own, self.seed);
+                    search.update(rest, own, kinds, self.seed);
                     self.known.truncate(place);
                     self.known.push(Known { key: last, search: search.clone() });
                 }
@@ -194,11 +198,25 @@ impl CmaEs {
 impl Search {
     fn new(mean: Vec<f64>, n_points: usize, n_restarts: u64) -> Self {
         let distribution = Distribution::new(mean, n_points);
-        Self { distribution, n_points, n_restarts, best: f64::INFINITY, n_idle: 0 }
+        let widths = vec![1.0; distribution.mean.len()];
+        Self { distribution, widths, n_points, n_restarts, best: f64::INFINITY, n_idle: 0 }
     }
 
-    fn update(&mut self, mut generation: Vec<&Past>, own: &[usize], seed: u64) {
-        generation.sort_by(|one, other| tpe::compare(one, other));
+    /// Moves the mean and widens axes until the next ordered values are drawn often enough.
+    fn keep_margin(&mut self, kinds: &[&Kind]) {
+        let chance = 1.0 / (kinds.len() * self.n_points) as f64;
+        for (place, kind) in kinds.iter().enumerate() {
+            let Kind::Ordered(levels) = kind else { continue };
+            let (mean, deviation) =
+                (self.distribution.mean[place], self.distribution.deviation(place));
+            let margin = Margin::new(levels, mean, deviation, chance);
+            self.distribution.mean[place] = margin.mean;
+            self.widths[place] = margin.width;
+        }
+    }
+
+    fn update(&mut self, mut generation: Vec<&Past>, own: &[usize], kinds: &[&Kind], seed: u64) {
+        generation.sort_by(|one, other| one.compare(other));
         let losses = generation.iter().filter_map(|past| past.loss());
         let best = losses.fold(f64::INFINITY, f64::min);
         self.n_idle = if best < self.best { 0 } else { self.n_idle + 1 };
@@ -214,6 +232,7 @@ impl Search {
             let mean = (0..own.len()).map(draw).collect();
             *self = Self::new(mean, (self.n_points * 2).min(LARGEST_GENERATION), n_restarts);
         }
+        self.keep_margin(kinds);
     }
 }
 
@@ -243,7 +262,7 @@ fn is_own(axes: &Axes, axis: usize) -> bool {
 fn mean(first: &[&Past], own: &[usize]) -> Vec<f64> {
     let mut ranked: Vec<&Past> =
         first.iter().copied().filter(|past| past.loss().is_some()).collect();
-    ranked.sort_by(|one, other| tpe::compare(one, other));
+    ranked.sort_by(|one, other| one.compare(other));
     let n = ranked.len().div_ceil(2);
     let (mut mean, mut sum) = (vec![0.0; own.len()], 0.0);
     for (rank, past) in ranked.iter().take(n).enumerate() {

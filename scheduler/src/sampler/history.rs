@@ -4,6 +4,7 @@
 //! order (`settle`), or one that is made of them anew (`aimed`).
 
 mod groups;
+mod order;
 mod rungs;
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
@@ -18,6 +19,7 @@ use super::front::{self, Losses};
 use super::random::unit;
 pub(super) use groups::Group;
 use groups::Groups;
+pub(super) use order::Class;
 use rungs::Rungs;
 
 /// More ended trials than this are not remembered: the best quarter and the latest quarter stay.
@@ -65,7 +67,7 @@ impl Past {
 #[derive(Debug, Default)]
 pub(super) struct History {
     trials: Vec<Past>,
-    /// The same by branches; none until they are looked at, and where there are none.
+    /// The same by branches; none until they are looked at.
     groups: Option<Groups>,
     /// Hashes of the points that were begun, so that nobody has to look for one among all.
     points: HashSet<u64>,
@@ -90,7 +92,7 @@ impl History {
             self.points.insert(point(&units));
             let past = Past { number, units, fate: None };
             match &mut self.groups {
-                Some(groups) if place == self.trials.len() => groups.push(axes, place, &past),
+                Some(groups) if place == self.trials.len() => groups.begin(axes, place, &past),
                 groups => *groups = None,
             }
             self.trials.insert(place, past);
@@ -122,7 +124,7 @@ impl History {
                 fate => fate,
             });
             if let Some(groups) = &mut self.groups {
-                groups.set(axes, place, past);
+                groups.end(axes, place, &self.trials);
             }
         }
         if self.n_ended > self.most() {
@@ -134,7 +136,7 @@ impl History {
     /// Brings everything up to date that a proposal looks at.
     pub(super) fn settle(&mut self, axes: &Axes) {
         self.settle_losses();
-        if self.groups.is_none() && !axes.choices().is_empty() {
+        if self.groups.is_none() {
             self.groups = Some(Groups::of(axes, &self.trials));
         }
     }
@@ -147,6 +149,9 @@ impl History {
         }
         if self.judged.is_empty() {
             self.rungs.settle(&mut self.trials);
+            if let Some(groups) = &mut self.groups {
+                groups.rank(&self.trials);
+            }
             return;
         }
         let numbers: Vec<u32> = self.judged.keys().copied().collect();
@@ -234,10 +239,13 @@ impl History {
         &self.trials[self.trials.partition_point(|past| past.number < number)..]
     }
 
-    /// Puts these in the place of all before a number; their own numbers ascend up to it.
+    /// Puts these in the place of all before a number; their own numbers ascend up to it. To be brought
+    /// up to date afterwards (`settle`).
     pub(super) fn begin_with(&mut self, pasts: Vec<Past>, number: u32) {
         let own = self.trials.partition_point(|past| past.number < number);
         self.groups = None;
+        // What stopped trials would have come to is judged by these as well.
+        self.is_unsettled |= !self.rungs.is_empty();
         self.trials.splice(..own, pasts);
         self.n_ended = self.trials.iter().filter(|past| past.fate.is_some()).count();
         if self.n_ended > self.most() {

@@ -1,4 +1,5 @@
-//! Independent draws, without repeating a point of a finite space.
+//! Independent draws, without repeating a point that can come twice: one of a finite space, or of a
+//! finite branch of another, as long as chance finds something else.
 //!
 //! Each number has a generator of its own, so that nothing has to be remembered between proposals
 //! but the points themselves.
@@ -40,12 +41,17 @@ impl Sampler for Random {
         let state = u128::from(state[0]) << 64 | u128::from(state[1]);
         let mut generator = Pcg64::new(state, u128::from(number));
         let mut units = vec![0.0; self.n_axes];
+        let mut repeated = None;
         for _ in 0..MAX_DRAWS {
             units.fill_with(|| unit(generator.next_u64()));
             let configuration = self.space.configuration(&units);
             if !self.seen.contains(&self.space, &configuration) {
                 return Some(configuration);
             }
+            repeated = Some(configuration);
+        }
+        if self.seen.is_endless() {
+            return repeated;
         }
         self.seen.first_free(&self.space, generator.next_u64())
     }

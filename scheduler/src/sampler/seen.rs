@@ -1,14 +1,16 @@
 //! Which points of a space have been proposed, where they can come twice, and a way to the others.
 //!
 //! Normal distributions are cut far out, so that rounded ones have a last value, too: where all axes
-//! are rounded, or finite, a space is used up when each of its points has come (`reach`).
+//! are rounded, or finite, a space is used up when each of its points has come (`reach`). Where only
+//! some branches of an endless space are finite, points of these are told apart, and the others are
+//! never used up.
 
 mod reach;
 
 use std::collections::BTreeSet;
 
 use fleetfit_search_spaces::seed::{mix, of_text};
-use fleetfit_search_spaces::{Configuration, SearchSpace, Setting, Value};
+use fleetfit_search_spaces::{Alternative, Configuration, Domain, SearchSpace, Setting, Value};
 
 use self::reach::Reach;
 
@@ -32,8 +34,10 @@ pub(super) struct Seen {
 }
 
 enum Points {
-    /// Of a space with a continuous axis, where none comes twice.
+    /// Of a space whose points all have a continuous coordinate, where none comes twice.
     Endless,
+    /// Hashes of the first ones without a continuous coordinate, in a space that has others, too.
+    Short { are_endless: Vec<bool>, seen: BTreeSet<u64> },
     /// By their number in the grid.
     Bits { words: Vec<u64>, n: u128 },
     /// Hashes of the first ones.
@@ -48,6 +52,11 @@ impl Seen {
             size = reach.as_ref().and_then(|reach| reach.space.cardinality());
         }
         let points = match size {
+            None if has_short(space) => {
+                let axes = space.axes();
+                let are_endless = axes.iter().map(|axis| is_endless(&axis.domain)).collect();
+                Points::Short { are_endless, seen: BTreeSet::new() }
+            }
             None => Points::Endless,
             Some(size) if size <= MAX_BITS => {
                 Points::Bits { words: vec![0; size.div_ceil(64) as usize], n: 0 }
@@ -67,10 +76,15 @@ impl Seen {
         !matches!(self.points, Points::Endless)
     }
 
+    /// Whether some points are always left.
+    pub(super) fn is_endless(&self) -> bool {
+        self.size.is_none()
+    }
+
     /// Whether no point is left.
     pub(super) fn is_exhausted(&self) -> bool {
         let n = match &self.points {
-            Points::Endless => return false,
+            Points::Endless | Points::Short { .. } => return false,
             Points::Bits { n, .. } => *n,
             Points::Fingerprints(seen) => seen.len() as u128,
         };
@@ -83,6 +97,11 @@ impl Seen {
         let is_beyond = self.reach.is_some() && space.grid_index(configuration).is_none();
         match &mut self.points {
             Points::Endless => {}
+            Points::Short { are_endless, seen } => {
+                if seen.len() < MAX_REMEMBERED && is_short(space, configuration, are_endless) {
+                    seen.insert(fingerprint(configuration));
+                }
+            }
             Points::Bits { words, n } => {
                 if let Some((word, bit)) = bit(space, configuration)
                     && let Some(word) = words.get_mut(word)
@@ -102,6 +121,10 @@ impl Seen {
     pub(super) fn contains(&self, space: &SearchSpace, configuration: &Configuration) -> bool {
         match &self.points {
             Points::Endless => false,
+            Points::Short { are_endless, seen } => {
+                is_short(space, configuration, are_endless)
+                    && seen.contains(&fingerprint(configuration))
+            }
             Points::Bits { words, .. } => bit(self.counted(space), configuration)
                 .is_some_and(|(word, bit)| words.get(word).is_some_and(|word| word & bit != 0)),
             Points::Fingerprints(seen) => seen.contains(&fingerprint(configuration)),
@@ -109,7 +132,7 @@ impl Seen {
     }
 
     /// The first free point of a grid walk that starts at a drawn place; one nearer to the middle of
-    /// rounded normals where a few draws find it.
+    /// rounded normals where a few draws find it. None of an endless space.
     pub(super) fn first_free(&self, space: &SearchSpace, draw: u64) -> Option<Configuration> {
         let size = self.size.filter(|&size| size > 0)?;
         let mut draws = self.reach.iter().flat_map(|reach| reach.draws(draw));
@@ -120,7 +143,7 @@ impl Seen {
         let start = u128::from(draw) % size;
         let n_looked_at = match self.points {
             Points::Fingerprints(_) => size.min(MAX_WALK),
-            Points::Endless | Points::Bits { .. } => size,
+            Points::Endless | Points::Short { .. } | Points::Bits { .. } => size,
         };
         let mut step = 0;
         while step < n_looked_at {
@@ -147,6 +170,31 @@ impl Seen {
     }
 }
 
+/// Whether a domain has values without number.
+fn is_endless(domain: &Domain) -> bool {
+    !matches!(domain, Domain::Choice(_))
+        && domain.cardinality().is_none()
+        && !reach::is_rounded_normal(domain)
+}
+
+/// Whether a space has points without a continuous coordinate.
+fn has_short(space: &SearchSpace) -> bool {
+    space.parameters.iter().all(|parameter| match &parameter.domain {
+        Domain::Choice(choice) => choice.iter().any(|alternative| match alternative {
+            Alternative::Space(nested) => has_short(nested),
+            Alternative::Value(_) => true,
+        }),
+        domain => !is_endless(domain),
+    })
+}
+
+/// Whether a point has no continuous coordinate.
+fn is_short(space: &SearchSpace, configuration: &Configuration, are_endless: &[bool]) -> bool {
+    space.units(configuration).is_some_and(|units| {
+        units.iter().zip(are_endless).all(|(unit, is_endless)| unit.is_none() || !is_endless)
+    })
+}
+
 /// Where the bit of a point is: its word, and itself.
 fn bit(space: &SearchSpace, configuration: &Configuration) -> Option<(usize, u64)> {
     let index = space.grid_index(configuration)?;
@@ -170,7 +218,7 @@ pub(super) fn fingerprint(configuration: &Configuration) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use fleetfit_search_spaces::{Alternative, Choice, Domain, Parameter};
+    use fleetfit_search_spaces::{Choice, Parameter};
 
     use super::*;
 
@@ -207,6 +255,38 @@ mod tests {
         assert!(!seen.is_exhausted());
         let last = seen.first_free(&space, 3);
         assert_eq!(last, Some(space.grid_point(1_199_999)));
+    }
+
+    #[test]
+    fn points_without_a_continuous_coordinate_are_told_apart_in_endless_spaces() {
+        let float = Domain::Uniform { min: 0.0, max: 1.0, q: None };
+        let nested = |name: &str, domain| {
+            let parameters = vec![Parameter { name: name.into(), domain }];
+            Alternative::Space(SearchSpace { parameters })
+        };
+        let branches = vec![
+            nested("n", Domain::RandInt { upper: 3 }),
+            nested("x", float.clone()),
+            Alternative::Value(Value::Text("none".into())),
+        ];
+        let model = Parameter { name: "m".into(), domain: Domain::Choice(Choice::new(branches)) };
+        let space = SearchSpace { parameters: vec![model.clone()] };
+        let mut seen = Seen::new(&space);
+        assert!(seen.can_repeat() && seen.is_endless());
+        let points: Vec<Configuration> = [0.1, 0.5, 0.9]
+            .map(|model| space.configuration(&[model, 0.5, 0.5]))
+            .into_iter()
+            .collect();
+        points.iter().for_each(|point| seen.insert(&space, point));
+        let are_known: Vec<bool> =
+            points.iter().map(|point| seen.contains(&space, point)).collect();
+        assert_eq!(are_known, [true, false, true]);
+        assert!(!seen.contains(&space, &space.configuration(&[0.1, 0.9, 0.5])));
+        assert!(!seen.is_exhausted());
+        assert_eq!(seen.first_free(&space, 5), None);
+        // With one more that each point has, none comes twice.
+        let other = Parameter { name: "y".into(), domain: float };
+        assert!(!Seen::new(&SearchSpace { parameters: vec![model, other] }).can_repeat());
     }
 
     #[test]

@@ -3,7 +3,8 @@
 //! I. M. Sobol', "On the distribution of points in a cube" (1967); the scrambling is Owen's by
 //! hashing: B. Burley, "Practical hash-based Owen scrambling" (JCGT 9(4), 2020), with the constants
 //! of N. Vegdahl (2021). Deviations: axes past the table are independent draws, inactive axes of a
-//! conditional space are passed over, and points of a finite space that came before are left out.
+//! conditional space are passed over, and points that came before are left out: of a finite space,
+//! and of a finite branch as long as others come.
 
 mod directions;
 
@@ -53,6 +54,10 @@ impl Sobol {
             if !self.seen.contains(&self.space, &configuration) {
                 return (Some(configuration), index + 1);
             }
+        }
+        if self.seen.is_endless() {
+            let repeated = self.space.configuration(&self.units(self.cursor));
+            return (Some(repeated), self.cursor + 1);
         }
         let draw = mix(&[self.seed, self.cursor]);
         let walked = self.seen.first_free(&self.space, draw);

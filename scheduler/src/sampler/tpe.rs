@@ -20,7 +20,6 @@ use rand_pcg::Pcg64;
 pub(super) use self::branches::choose_branches;
 use self::parzen::{Parzen, Scratch};
 use self::standing::Standing;
-pub(super) use self::standing::compare;
 use super::axes::Axes;
 use super::history::{History, Past};
 
@@ -64,7 +63,7 @@ impl Tpe {
         let is_free = |&axis: &usize| units[axis].is_nan() && axes.is_active(axis, &units);
         let free: Vec<usize> = (0..units.len()).filter(is_free).collect();
         let n_running = history.trials().len() - history.n_ended();
-        let standing = Standing::of(kin, n_running);
+        let standing = Standing::of(history.trials(), kin, n_running);
         let good = Parzen::new(axes, &free, &standing.good, &standing.weights, GOOD_WIDTH);
         let weight = |past: &&Past| if past.fate.is_none() { RUNNING_WEIGHT } else { 1.0 };
         let weights: Vec<f64> = standing.bad.iter().map(weight).collect();

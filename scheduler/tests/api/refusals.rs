@@ -92,6 +92,10 @@ fn bodies_that_are_not_read() {
     assert_eq!(send("application/json", deep.as_bytes()).status, 400);
     assert_eq!(send("application/yaml", deep.as_bytes()).status, 422);
     assert_eq!(send("application/yaml; charset=utf-8", JOB.as_bytes()).status, 201);
+    let marked = "\u{feff}{\"type\": \"sweep\", \"name\": \"marked\", \"trial\": \"external\", \
+                  \"search_space\": {\"x\": [1, 2]}, \"limits\": {\"max_total_trials\": 2}, \
+                  \"objective\": {\"goal\": \"minimize\", \"primary_metric\": \"loss\"}}";
+    assert_eq!(send("application/json", marked.as_bytes()).status, 201);
 }
 
 #[test]

@@ -311,8 +311,7 @@ fn runners_of_the_version_before_finish_what_they_have() {
     let mut hints = runner.hints();
     let reason = "enough".to_owned();
     (scheduler.outlets.hint)(ToRunner::StopStudy { study: StudyId(9), before: 1, reason });
-    let hint = on.block_on(hints.next()).unwrap();
-    assert_eq!(hint.payload[3], OLDEST);
+    assert_eq!(hints.next()[3], OLDEST);
 
     // It is at it for longer than a lease, and prolongs that: nothing is handed out a second time,
     // not even where the message has gone.

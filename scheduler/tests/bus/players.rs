@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 
 use async_nats::jetstream::consumer::PullConsumer;
 use async_nats::jetstream::message::PublishMessage;
-use async_nats::jetstream::{self, AckKind, Message};
-use async_nats::{Client, Subscriber};
+use async_nats::jetstream::{self, AckKind, Context, Message};
+use async_nats::{Client, Request, Subscriber};
 use fleetfit_scheduler::bus::{Answers, Bus, BusError, BusHandle, BusOptions};
 use fleetfit_scheduler::engine::{Capacity, Note, Outlets, Receipt};
 use fleetfit_search_spaces::wire::join::{Answer, BlobPiece, Hello, Welcome};
@@ -165,6 +165,21 @@ impl Scheduler {
     }
 }
 
+/// What a runner hears of hints.
+pub(crate) struct Hints {
+    hints: Subscriber,
+    runtime: Handle,
+}
+
+impl Hints {
+    /// The next one's bytes.
+    pub(crate) fn next(&mut self) -> Vec<u8> {
+        let next = async { tokio::time::timeout(PATIENCE, self.hints.next()).await };
+        let hint = self.runtime.block_on(next).expect("a hint in time");
+        hint.expect("a connection").payload.to_vec()
+    }
+}
+
 /// A runner that does what the test tells it.
 pub(crate) struct Runner {
     client: Client,
@@ -176,6 +191,14 @@ impl Runner {
     pub(crate) fn start(server: &Server, runtime: &Handle) -> Self {
         let client = server.connect(runtime);
         Self { client, runtime: runtime.clone(), subjects: Subjects::of(SERVICE) }
+    }
+
+    /// For questions that are answered however busy the machine is.
+    fn jetstream(&self) -> Context {
+        let _on = self.runtime.enter();
+        let mut jetstream = jetstream::new(self.client.clone());
+        jetstream.set_timeout(PATIENCE);
+        jetstream
     }
 
     pub(crate) fn join(&self, hello: &Hello) -> Welcome {
@@ -191,16 +214,17 @@ impl Runner {
         });
     }
 
-    pub(crate) fn hints(&self) -> Subscriber {
-        self.runtime.block_on(async {
-            let hints = self.client.subscribe(self.subjects.hints()).await.unwrap();
-            self.client.flush().await.unwrap();
-            hints
-        })
+    /// What is hinted at from here on.
+    pub(crate) fn hints(&self) -> Hints {
+        let hints = self.runtime.block_on(self.client.subscribe(self.subjects.hints())).unwrap();
+        // NATS knows of it once it has answered what came after it.
+        self.runtime.block_on(self.jetstream().query_account()).unwrap();
+        Hints { hints, runtime: self.runtime.clone() }
     }
 
     pub(crate) fn ask(&self, subject: String, bytes: Vec<u8>) -> Vec<u8> {
-        let asked = self.runtime.block_on(self.client.request(subject, bytes.into()));
+        let request = Request::new().payload(bytes.into()).timeout(Some(PATIENCE));
+        let asked = self.runtime.block_on(self.client.send_request(subject, request));
         asked.unwrap().payload.to_vec()
     }
 
@@ -246,7 +270,7 @@ impl Runner {
     /// that he has it.
     pub(crate) fn snatch(&self, told: [FromRunner; 2]) -> (Message, FromRunner) {
         let snatched = self.runtime.block_on(async {
-            let jetstream = jetstream::new(self.client.clone());
+            let jetstream = self.jetstream();
             let mut consumer: PullConsumer =
                 jetstream.get_consumer_from_stream("service", self.subjects.ends_stream()).await?;
             let batch = consumer.batch().max_messages(1).expires(PATIENCE);
@@ -287,7 +311,7 @@ impl Runner {
 
     fn publish(&self, subject: String, message: PublishMessage) {
         self.runtime.block_on(async {
-            let jetstream = jetstream::new(self.client.clone());
+            let jetstream = self.jetstream();
             jetstream.send_publish(subject, message).await.unwrap().await.unwrap();
         });
     }
@@ -295,7 +319,7 @@ impl Runner {
     /// Has the consumer of fits ask for something else.
     pub(crate) fn asks_for(&self, subject: &str) {
         self.runtime.block_on(async {
-            let jetstream = jetstream::new(self.client.clone());
+            let jetstream = self.jetstream();
             let stream = jetstream.get_stream(self.subjects.work_stream()).await.unwrap();
             let name = Kind::Fit.word();
             let mut consumer: PullConsumer = stream.get_consumer(name).await.unwrap();
@@ -312,7 +336,7 @@ impl Runner {
     /// How many messages lie in a stream.
     pub(crate) fn lies_in(&self, stream: String) -> u64 {
         self.runtime.block_on(async {
-            let jetstream = jetstream::new(self.client.clone());
+            let jetstream = self.jetstream();
             jetstream.get_stream(stream).await.unwrap().cached_info().state.messages
         })
     }

@@ -1,8 +1,7 @@
 //! A nats-server of the test's own.
 
-use std::io::{BufRead, BufReader};
-use std::net::{TcpListener, TcpStream};
-use std::path::PathBuf;
+use std::hash::{BuildHasher, RandomState};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -23,9 +22,12 @@ pub(crate) struct Server {
 impl Server {
     pub(crate) fn start() -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let child = spawn(&dir.path().join("js"), port);
-        Self { child, port, dir }
+        loop {
+            let port = port();
+            if let Some(child) = spawn(dir.path(), port) {
+                return Self { child, port, dir };
+            }
+        }
     }
 
     pub(crate) fn kill(&mut self) {
@@ -45,7 +47,7 @@ impl Server {
     }
 
     pub(crate) fn start_again(&mut self) {
-        self.child = spawn(&self.dir.path().join("js"), self.port);
+        self.child = spawn(self.dir.path(), self.port).expect("its port is its own");
     }
 
     pub(crate) fn connect(&self, runtime: &Handle) -> Client {
@@ -56,24 +58,31 @@ impl Server {
     }
 }
 
-fn spawn(store: &std::path::Path, port: u16) -> Child {
-    let program: PathBuf = std::env::var_os("FLEETFIT_NATS_SERVER")
-        .expect("FLEETFIT_NATS_SERVER names no nats-server; tests/run installs one")
-        .into();
-    let child = Command::new(program)
+/// A port that the system gives to nobody who asks for any: it stays free between two servers.
+fn port() -> u16 {
+    12_000 + (RandomState::new().hash_one(0) % 20_000) as u16
+}
+
+/// None where somebody else has the port.
+fn spawn(dir: &Path, port: u16) -> Option<Child> {
+    let program = std::env::var_os("FLEETFIT_NATS_SERVER")
+        .expect("FLEETFIT_NATS_SERVER names no nats-server; tests/run installs one");
+    let mut child = Command::new(program)
         .args(["-a", "127.0.0.1", "-p", &port.to_string(), "-js", "-sd"])
-        .arg(store)
+        .arg(dir.join("js"))
+        .arg("--ports_file_dir")
+        .arg(dir)
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .spawn()
         .expect("nats-server starts");
-    eventually("the server listens", || {
-        let stream = TcpStream::connect(("127.0.0.1", port)).ok()?;
-        let mut line = String::new();
-        BufReader::new(stream).read_line(&mut line).ok()?;
-        line.starts_with("INFO ").then_some(())
+    // It writes this file once it listens.
+    let ports = dir.join(format!("nats-server_{}.ports", child.id()));
+    let listens = eventually("the server listens", || {
+        let has_ended = child.try_wait().unwrap().is_some();
+        (has_ended || ports.exists()).then_some(!has_ended)
     });
-    child
+    listens.then_some(child)
 }
 
 impl Drop for Server {

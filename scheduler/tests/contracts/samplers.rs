@@ -1,11 +1,11 @@
 use std::collections::BTreeSet;
 
-use std::time::Instant;
-
 use fleetfit_scheduler::sampler::{self, Fate, Sampler};
 use fleetfit_search_spaces::{
     Algorithm, Alternative, Choice, Configuration, Domain, Parameter, Scale, SearchSpace, Value,
 };
+
+use rustix::time::{ClockId, clock_gettime};
 
 use super::studies::{choice, conditional, parameter, space, study, unit};
 
@@ -391,7 +391,7 @@ fn a_branch_that_is_used_up_is_left_for_what_has_not_been_tried() {
         branch("ridge", vec![parameter("alpha", unit())]),
     ]));
     let space = space(vec![parameter("model", model)]);
-    for algorithm in LEARNING {
+    for algorithm in ENDLESS {
         // What has no end is the worst of all.
         let mut sampler = sampler(&space, algorithm, 5);
         let mut distinct = BTreeSet::new();
@@ -403,7 +403,7 @@ fn a_branch_that_is_used_up_is_left_for_what_has_not_been_tried() {
             sampler.told(number, Fate::Completed(loss));
             distinct.insert(json);
         }
-        assert!(distinct.len() >= 30, "{algorithm:?} tries {} of 40", distinct.len());
+        assert_eq!(distinct.len(), 40, "{algorithm:?} repeats a point");
     }
 }
 
@@ -482,6 +482,12 @@ fn a_thousand_parameters_are_no_trouble_to_whoever_learns() {
     }
 }
 
+/// What this thread has spent, in seconds: others use the machine, too.
+pub(super) fn spent_s() -> f64 {
+    let time = clock_gettime(ClockId::ThreadCPUTime);
+    time.tv_sec as f64 + time.tv_nsec as f64 * 1e-9
+}
+
 #[test]
 fn a_suggestion_costs_no_more_after_a_hundred_thousand_trials() {
     let eight: Vec<_> = (0..8).map(|axis| parameter(&format!("x{axis}"), unit())).collect();
@@ -492,11 +498,11 @@ fn a_suggestion_costs_no_more_after_a_hundred_thousand_trials() {
         // The least of many, as others use the machine, too.
         let time = |learner: &mut dyn Sampler, at: u32| {
             let times = (at..at + 20).map(|number| {
-                let begin = Instant::now();
+                let before_s = spent_s();
                 assert!(learner.propose(number).is_some());
-                begin.elapsed()
+                spent_s() - before_s
             });
-            times.min().unwrap()
+            times.fold(f64::INFINITY, f64::min)
         };
         let mut early = None;
         for number in 0..100_000 {
@@ -508,6 +514,6 @@ fn a_suggestion_costs_no_more_after_a_hundred_thousand_trials() {
             learner.told(number, Fate::Completed(loss(&eight, &configuration)));
         }
         let (early, late) = (early.unwrap(), time(&mut *learner, 100_000));
-        assert!(late < 3 * early, "{algorithm:?}: {early:?} became {late:?}");
+        assert!(late < 3.0 * early, "{algorithm:?}: {early} s became {late} s");
     }
 }

@@ -16,8 +16,9 @@ use crate::journal::JournalError;
 use crate::sampler::{self, Fate};
 use crate::state::{Telling, Yardsticks};
 
-/// More trials are not read.
-const MOST_TRIALS: u64 = 1_000_000;
+/// More values are not read, so that what is held is some 50 MB: a trial has one, one for each metric
+/// besides and one for each rung that it passed.
+const MOST_VALUES: u64 = 1_000_000;
 
 /// Of more configurations each so many-th is used.
 const MOST_CONFIGURATIONS: u32 = 100_000;
@@ -38,9 +39,31 @@ pub(super) struct Reading {
 /// the first of them by number, and not whichever ended first.
 #[derive(Default)]
 struct Held {
-    /// Each with the rungs that it passed.
-    outcomes: Vec<(Outcome, Vec<(u32, f64)>)>,
+    trials: Vec<Slim>,
     ended_ms: u64,
+}
+
+/// What is to be told of a trial, and no more: many are held.
+struct Slim {
+    entity: u32,
+    end: SlimEnd,
+    more: Option<Box<More>>,
+}
+
+#[derive(Clone, Copy)]
+enum SlimEnd {
+    Completed(f64),
+    Reached(f64),
+    Stopped,
+    Failed,
+}
+
+/// What few trials have.
+struct More {
+    /// The values of the other metrics.
+    further: Box<[f64]>,
+    /// The rungs that it passed.
+    passed: Box<[(u32, f64)]>,
 }
 
 /// The rungs that an open trial has come to.
@@ -80,6 +103,7 @@ struct Reader<'a> {
     seen: HashSet<u64>,
     n_proposed: u64,
     n_trials: u64,
+    n_values: u64,
 }
 
 impl Reading {
@@ -94,7 +118,8 @@ impl Reading {
         let is_cut = !reader.read()?;
         if is_cut {
             notices.push(format!(
-                "the study has more than {MOST_TRIALS} trials; what follows is from the first ones"
+                "the study has more than {} trials; what follows is from the first ones",
+                reader.n_trials
             ));
         }
         if reader.stride > 1 {
@@ -144,6 +169,7 @@ impl<'a> Reader<'a> {
             seen: HashSet::new(),
             n_proposed: 0,
             n_trials: 0,
+            n_values: 0,
         }
     }
 
@@ -156,10 +182,11 @@ impl<'a> Reader<'a> {
                     self.propose(space, number, &configuration)
                 }
                 Fact::Ended { outcomes } => {
-                    self.n_trials += outcomes.len() as u64;
-                    outcomes.iter().for_each(|outcome| self.end(outcome));
-                    if self.n_trials > MOST_TRIALS {
-                        return Ok(false);
+                    for outcome in &outcomes {
+                        if self.n_values >= MOST_VALUES {
+                            return Ok(false);
+                        }
+                        self.end(outcome);
                     }
                 }
                 Fact::Reached { trials } => trials.iter().for_each(|trial| self.reach(trial)),
@@ -199,6 +226,8 @@ impl<'a> Reader<'a> {
     }
 
     fn end(&mut self, outcome: &Outcome) {
+        self.n_trials += 1;
+        self.n_values += 1;
         if self.entity.is_some_and(|entity| entity != outcome.entity) {
             return;
         }
@@ -209,10 +238,12 @@ impl<'a> Reader<'a> {
         let climbed = self.climbed.remove(&(number, outcome.entity)).unwrap_or_default();
         let held = self.open.entry(number).or_default();
         held.ended_ms = held.ended_ms.max(outcome.ended_ms);
-        held.outcomes.push((slim(outcome), climbed.passed));
-        if held.outcomes.len() >= self.n_entities as usize
-            && let Some(held) = self.open.remove(&number)
+        self.n_values += (outcome.further.len() + climbed.passed.len()) as u64;
+        held.trials.push(Slim::of(outcome, climbed.passed));
+        if held.trials.len() >= self.n_entities as usize
+            && let Some(mut held) = self.open.remove(&number)
         {
+            held.trials.shrink_to_fit();
             self.closed.push((number, held));
         }
     }
@@ -230,10 +261,11 @@ impl<'a> Reader<'a> {
         order.sort_by_key(|&place| self.closed[place].0);
         let told = order.into_iter().map(|place| {
             let (number, held) = &mut self.closed[place];
-            let outcomes = std::mem::take(&mut held.outcomes);
+            let trials = std::mem::take(&mut held.trials);
             let mut telling = Telling::default();
-            for (outcome, passed) in &outcomes {
-                telling.end(outcome, passed, &self.aims, &mut yardsticks);
+            for trial in &trials {
+                let passed = trial.more.as_ref().map(|more| &*more.passed).unwrap_or_default();
+                telling.end(&trial.outcome(*number), passed, &self.aims, &mut yardsticks);
             }
             let (fate, n_completed) = (telling.fate(&self.aims), telling.n_completed());
             Closed { number: *number, fate, n_completed }
@@ -294,18 +326,39 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// What is to be told of a trial, and no more: many are held.
-fn slim(outcome: &Outcome) -> Outcome {
-    let reason = String::new();
-    let end = match outcome.end {
-        End::Completed { value } => End::Completed { value },
-        End::Stopped { value, .. } => End::Stopped { value, reason },
-        End::Failed { .. } => End::Failed { reason },
-    };
-    let (configuration, entity, fits) = (outcome.configuration, outcome.entity, outcome.fits);
-    let (started_ms, ended_ms) = (outcome.started_ms, outcome.ended_ms);
-    let (reports, further) = (Vec::new(), outcome.further.clone());
-    Outcome { configuration, entity, end, fits, started_ms, ended_ms, reports, further }
+impl Slim {
+    fn of(outcome: &Outcome, passed: Vec<(u32, f64)>) -> Self {
+        let end = match outcome.end {
+            End::Completed { value } => SlimEnd::Completed(value),
+            End::Stopped { value: Some(value), .. } => SlimEnd::Reached(value),
+            End::Stopped { value: None, .. } => SlimEnd::Stopped,
+            End::Failed { .. } => SlimEnd::Failed,
+        };
+        let has_more = !(outcome.further.is_empty() && passed.is_empty());
+        let further = outcome.further.as_slice().into();
+        let more = has_more.then(|| Box::new(More { further, passed: passed.into() }));
+        Self { entity: outcome.entity, end, more }
+    }
+
+    fn outcome(&self, configuration: u32) -> Outcome {
+        let reason = String::new();
+        let end = match self.end {
+            SlimEnd::Completed(value) => End::Completed { value },
+            SlimEnd::Reached(value) => End::Stopped { value: Some(value), reason },
+            SlimEnd::Stopped => End::Stopped { value: None, reason },
+            SlimEnd::Failed => End::Failed { reason },
+        };
+        Outcome {
+            configuration,
+            entity: self.entity,
+            end,
+            fits: 0,
+            started_ms: 0,
+            ended_ms: 0,
+            reports: Vec::new(),
+            further: self.more.as_ref().map(|more| more.further.to_vec()).unwrap_or_default(),
+        }
+    }
 }
 
 /// How the points of a domain relate to each other, as samplers see it.

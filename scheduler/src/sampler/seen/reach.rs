@@ -48,7 +48,7 @@ impl Reach {
     }
 }
 
-fn is_rounded_normal(domain: &Domain) -> bool {
+pub(super) fn is_rounded_normal(domain: &Domain) -> bool {
     match domain {
         Domain::Normal { q, .. } | Domain::LogNormal { q, .. } => q.is_some(),
         _ => false,

@@ -7,19 +7,15 @@
 //! automatic CASH via rising bandits" (AAAI 2020), where the worst branches are given up instead.
 
 use crate::sampler::axes::Axes;
-use crate::sampler::history::{Group, History, Past};
+use crate::sampler::history::{Group, History};
 
 /// Fixes the coordinates of the choices that other axes hang on. Returned are the trials that chose
-/// the same.
+/// the same, where there are any.
 pub(in crate::sampler) fn choose_branches<'a>(
     axes: &Axes,
     history: &'a History,
     units: &mut [f64],
-) -> Vec<&'a Past> {
-    let trials = history.trials();
-    if axes.choices().is_empty() {
-        return trials.iter().collect();
-    }
+) -> Option<&'a Group> {
     let mut kin: Vec<(&[u32], &Group)> = history.groups().collect();
     for (choice, &(axis, n)) in axes.choices().iter().enumerate() {
         if !axes.is_active(axis, units) {
@@ -33,12 +29,8 @@ pub(in crate::sampler) fn choose_branches<'a>(
         units[axis] = (chosen as f64 + 0.5) / n as f64;
         kin.retain(|(alternatives, _)| alternatives[choice] as usize == chosen);
     }
-    let mut places: Vec<usize> =
-        kin.iter().flat_map(|(_, group)| group.places.iter().copied()).collect();
-    if kin.len() > 1 {
-        places.sort_unstable();
-    }
-    places.into_iter().map(|place| &trials[place]).collect()
+    // All choices are made: who is left took the same alternative of each.
+    kin.first().map(|(_, group)| *group)
 }
 
 /// The trials of a branch.
@@ -116,7 +108,7 @@ mod tests {
     use super::*;
 
     fn group(losses: &[f64]) -> Group {
-        Group { places: (0..losses.len()).collect(), losses: losses.to_vec() }
+        Group { places: (0..losses.len()).collect(), losses: losses.to_vec(), ..Group::default() }
     }
 
     fn standing(groups: &[&Group]) -> Standing {
@@ -150,6 +142,7 @@ mod tests {
         let part = |first: usize| Group {
             places: (first..8).step_by(2).collect(),
             losses: falling[first..].iter().step_by(2).copied().collect(),
+            ..Group::default()
         };
         assert_eq!(standing(&[&part(1), &part(0)]).promise, promise(&falling));
     }

@@ -43,7 +43,12 @@ fn erfc(x: f64) -> f64 {
         1.000_023_68,
         -1.265_512_23,
     ];
+    /// Beyond it is less than what a 2 is rounded by.
+    const FAR: f64 = 6.0;
     let z = x.abs();
+    if z > FAR {
+        return if x >= 0.0 { 0.0 } else { 2.0 };
+    }
     let t = 1.0 / (1.0 + 0.5 * z);
     let sum = TERMS.iter().fold(0.0, |sum, term| sum * t + term);
     let tail = t * (sum - z * z).exp();

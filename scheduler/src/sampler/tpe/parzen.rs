@@ -124,15 +124,24 @@ impl Parzen {
 
 impl Column {
     fn numbers(means: Vec<f64>, deviation: f64, heights: &mut [f64]) -> Self {
-        let height =
-            |mean: f64| -(normal::mass(mean, deviation) * deviation * (2.0 * PI).sqrt()).ln();
+        let whole = -(deviation * (2.0 * PI).sqrt()).ln();
+        let height = |mean: f64| match normal::mass(mean, deviation) {
+            // That of most, where deviations are small.
+            1.0 => whole,
+            mass => whole - mass.ln(),
+        };
         if means.len() <= N_MASSES {
             for (own, &mean) in heights.iter_mut().zip(&means) {
                 *own += height(mean);
             }
         } else {
-            let table: [f64; N_MASSES + 2] =
-                std::array::from_fn(|i| height((i as f64 / N_MASSES as f64).min(1.0)));
+            // What is left of a normal between the bounds is the same from either of them.
+            let half: [f64; N_MASSES / 2 + 1] =
+                std::array::from_fn(|i| height(i as f64 / N_MASSES as f64));
+            let table: [f64; N_MASSES + 2] = std::array::from_fn(|i| {
+                let cell = i.min(N_MASSES);
+                half[cell.min(N_MASSES - cell)]
+            });
             for (own, &mean) in heights.iter_mut().zip(&means) {
                 let place = mean * N_MASSES as f64;
                 let cell = (place as usize).min(N_MASSES);

@@ -1,9 +1,6 @@
 //! Which trials are good, and which are not.
-//!
-//! Completed ones stand by their loss, then stopped ones by what they had reached, then those without
-//! a loss, then those that still run.
 
-use crate::sampler::history::{Fate, Past};
+use crate::sampler::history::{Class, Group, Past};
 
 /// The share of ended trials that is good, and how many are at most.
 const GOOD_SHARE: f64 = 0.2;
@@ -12,12 +9,13 @@ const MOST_GOOD: usize = 100;
 /// With so many trials running the share is half as large.
 const HALVING: f64 = 32.0;
 
-/// Of the others no more than this count, the best of them and the latest: more would add nothing but
-/// time.
+/// Of the others no more than this count, a quarter of them the latest and the rest the best: more
+/// would add nothing but time. Those of a branch have their share of it, and at least this many.
 const MOST_BAD: usize = 1_000;
-const LATEST_BAD: usize = 250;
+const LEAST_BAD: usize = 250;
 
 /// Trials on either side.
+#[derive(Default)]
 pub(super) struct Standing<'a> {
     /// The good ones, the best first.
     pub(super) good: Vec<&'a Past>,
@@ -28,49 +26,22 @@ pub(super) struct Standing<'a> {
 }
 
 impl<'a> Standing<'a> {
-    pub(super) fn of(mut trials: Vec<&'a Past>, n_running: usize) -> Self {
-        let (mut n_ended, mut n_rankable) = (0, 0);
-        for past in &trials {
-            let class = rank(past).0;
-            n_ended += usize::from(class < Class::Running);
-            n_rankable += usize::from(class < Class::Failed);
-        }
+    /// Of those of a group among all trials, where so many run.
+    pub(super) fn of(trials: &'a [Past], group: Option<&Group>, n_running: usize) -> Self {
+        let Some(group) = group else { return Self::default() };
+        let n_before = |class: Class| group.ranked.partition_point(|&i| trials[i].class() < class);
         let share = GOOD_SHARE / (1.0 + n_running as f64 / HALVING);
-        let n_good = (share * n_ended as f64).ceil() as usize;
-        let n_good = n_good.min(MOST_GOOD).min(n_rankable);
-        if n_good > 0 && n_good < trials.len() {
-            trials.select_nth_unstable_by(n_good - 1, |one, other| compare(one, other));
-        }
-        let bad = trials.split_off(n_good);
-        let mut good = trials;
-        good.sort_unstable_by(|one, other| compare(one, other));
-        Self { weights: weights(n_good), good, bad: within_bounds(bad) }
+        let n_good = (share * n_before(Class::Running) as f64).ceil() as usize;
+        let n_good = n_good.min(MOST_GOOD).min(n_before(Class::Failed));
+        let (good, bad) = group.ranked.split_at(n_good);
+        let most_bad = (MOST_BAD * group.places.len() / trials.len().max(1)).max(LEAST_BAD);
+        let bad = match bad.len() > most_bad {
+            true => within_bounds(trials, group, n_good, most_bad),
+            false => bad.iter().map(|&place| &trials[place]).collect(),
+        };
+        let good = good.iter().map(|&place| &trials[place]).collect();
+        Self { weights: weights(n_good), good, bad }
     }
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Class {
-    Completed,
-    Stopped,
-    Failed,
-    Running,
-}
-
-fn rank(past: &Past) -> (Class, f64) {
-    match past.fate {
-        Some(Fate::Completed(loss)) => (Class::Completed, loss),
-        Some(Fate::Judged(losses)) => (Class::Completed, losses.first()),
-        Some(Fate::Stopped(Some(loss))) => (Class::Stopped, loss),
-        Some(Fate::Stopped(None) | Fate::Failed) => (Class::Failed, 0.0),
-        None => (Class::Running, 0.0),
-    }
-}
-
-/// Whether one is better than the other: then it is less.
-pub(in crate::sampler) fn compare(one: &Past, other: &Past) -> std::cmp::Ordering {
-    let ((class, loss), (other_class, other_loss)) = (rank(one), rank(other));
-    let by_rank = class.cmp(&other_class).then(loss.total_cmp(&other_loss));
-    by_rank.then(one.number.cmp(&other.number))
 }
 
 /// How much each of the good ones counts, by rank.
@@ -80,22 +51,37 @@ fn weights(n: usize) -> Vec<f64> {
     raw.into_iter().map(|weight| weight * n as f64 / sum).collect()
 }
 
-/// The latest ones, running ones among them, and the best of the rest.
-fn within_bounds(mut bad: Vec<&Past>) -> Vec<&Past> {
-    if bad.len() > MOST_BAD {
-        let n_best = MOST_BAD - LATEST_BAD;
-        bad.select_nth_unstable_by_key(LATEST_BAD, |past| std::cmp::Reverse(past.number));
-        bad[LATEST_BAD..].select_nth_unstable_by(n_best - 1, |one, other| compare(one, other));
-        bad.truncate(MOST_BAD);
-        // The selections leave them in any order, and sums depend on it.
-        bad.sort_unstable_by_key(|past| past.number);
-    }
-    bad
+/// Of those that are not good, the best, and the latest of the rest, running ones among them.
+fn within_bounds<'a>(
+    trials: &'a [Past],
+    group: &Group,
+    n_good: usize,
+    most: usize,
+) -> Vec<&'a Past> {
+    let (good, bad) = group.ranked.split_at(n_good);
+    let worst = good.last().map(|&place| &trials[place]);
+    let is_bad = |past: &&Past| worst.is_none_or(|worst| worst.compare(past).is_lt());
+    let latest = group.places.iter().rev().map(|&place| &trials[place]).filter(is_bad);
+    let mut chosen: Vec<&Past> = latest.take(most / 4).collect();
+    let first = chosen.last().map_or(u32::MAX, |past| past.number);
+    let best = bad.iter().map(|&place| &trials[place]).filter(|past| past.number < first);
+    chosen.extend(best.take(most - most / 4));
+    chosen
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
+    use crate::sampler::history::Fate;
+
+    /// All of them.
+    fn group(trials: &[Past]) -> Group {
+        let mut ranked: Vec<usize> = (0..trials.len()).collect();
+        ranked.sort_by(|one, other| trials[*one].compare(&trials[*other]));
+        Group { places: (0..trials.len()).collect(), ranked, ..Group::default() }
+    }
 
     fn trial(number: u32, fate: Option<Fate>) -> Past {
         Past { number, units: vec![0.5], fate }
@@ -115,15 +101,15 @@ mod tests {
             (0..).zip(fates).map(|(number, fate)| trial(number, fate)).collect();
         let numbers = |n: usize| {
             // The same again and again until so many are good.
-            let many: Vec<&Past> = trials.iter().cycle().take(n * trials.len()).collect();
-            let standing = Standing::of(many, 0);
+            let many: Vec<Past> = trials.iter().cycle().take(n * trials.len()).cloned().collect();
+            let standing = Standing::of(&many, Some(&group(&many)), 0);
             standing.good.iter().map(|past| past.number).collect::<Vec<_>>()
         };
         assert_eq!(numbers(1), [4]);
         assert_eq!(numbers(3), [4, 4, 4]);
         assert_eq!(numbers(12), [[4; 12].as_slice(), &[1; 0]].concat());
         let failed: Vec<Past> = (0..20).map(|number| trial(number, Some(Fate::Failed))).collect();
-        let standing = Standing::of(failed.iter().collect(), 0);
+        let standing = Standing::of(&failed, Some(&group(&failed)), 0);
         assert!(standing.good.is_empty());
         assert_eq!(standing.bad.len(), 20);
     }
@@ -132,7 +118,8 @@ mod tests {
     fn the_more_trials_run_the_fewer_are_good() {
         let trials: Vec<Past> =
             (0..100).map(|number| trial(number, Some(Fate::Completed(1.0)))).collect();
-        let n_good = |n_running| Standing::of(trials.iter().collect(), n_running).good.len();
+        let all = group(&trials);
+        let n_good = |n_running| Standing::of(&trials, Some(&all), n_running).good.len();
         assert_eq!([0, 8, 32].map(n_good), [20, 16, 10]);
     }
 
@@ -141,12 +128,21 @@ mod tests {
         let trials: Vec<Past> = (0..4_000u32)
             .map(|number| trial(number, Some(Fate::Completed(f64::from(number * 7 % 4_000)))))
             .collect();
-        let standing = Standing::of(trials.iter().collect(), 0);
+        let mut all = group(&trials);
+        let standing = Standing::of(&trials, Some(&all), 0);
         assert_eq!((standing.good.len(), standing.bad.len()), (MOST_GOOD, MOST_BAD));
         let losses: Vec<f64> = standing.good.iter().filter_map(|past| past.loss()).collect();
         assert!(losses.is_sorted());
         assert!(standing.bad.iter().any(|past| past.number == 3_999));
         assert!(standing.weights.is_sorted_by(|one, next| one > next));
         assert!((standing.weights.iter().sum::<f64>() - MOST_GOOD as f64).abs() < 1e-9);
+        let numbers: BTreeSet<u32> = standing.bad.iter().map(|past| past.number).collect();
+        assert_eq!(numbers.len(), MOST_BAD);
+        // A branch has its share of what counts.
+        for (every, n_bad) in [(2, MOST_BAD / 2), (8, LEAST_BAD)] {
+            all.places.retain(|place| place % every == 0);
+            all.ranked.retain(|place| place % every == 0);
+            assert_eq!(Standing::of(&trials, Some(&all), 0).bad.len(), n_bad);
+        }
     }
 }

@@ -1,0 +1,325 @@
+use fleetfit_search_spaces::{Alternative, Choice, Domain, Parameter, Scale, SearchSpace, Value};
+
+use super::super::front::Losses;
+use super::super::history::Fate;
+use super::*;
+
+fn parameter(name: &str, domain: Domain) -> Parameter {
+    Parameter { name: name.into(), domain }
+}
+
+fn number(name: &str) -> Parameter {
+    let domain = Domain::Float { min: 0.0, max: 1.0, step: None, scale: Scale::Linear };
+    parameter(name, domain)
+}
+
+fn integer(name: &str, max: i64) -> Parameter {
+    parameter(name, Domain::Int { min: 1, max, step: 1, scale: Scale::Linear })
+}
+
+fn text(values: &[&str]) -> Domain {
+    let value = |text: &&str| Alternative::Value(Value::Text((*text).into()));
+    Domain::Choice(Choice::new(values.iter().map(value).collect()))
+}
+
+fn cube(n: usize) -> Axes {
+    Axes::new(SearchSpace { parameters: (0..n).map(|i| number(&format!("x{i}"))).collect() })
+}
+
+/// A number, an integer, a category and a choice of three branches, one of them empty.
+fn mixed() -> Axes {
+    let branch = |parameters| Alternative::Space(SearchSpace { parameters });
+    let branches = vec![
+        branch(vec![number("a"), parameter("kind", text(&["x", "y"]))]),
+        branch(vec![number("b")]),
+        branch(Vec::new()),
+    ];
+    let model = Domain::Choice(Choice::new(branches));
+    let parameters = vec![
+        number("x"),
+        integer("n", 30),
+        parameter("c", text(&["p", "q", "r"])),
+        parameter("model", model),
+    ];
+    Axes::new(SearchSpace { parameters })
+}
+
+/// Nothing settled.
+fn free(axes: &Axes) -> Vec<f64> {
+    vec![f64::NAN; axes.kinds().len()]
+}
+
+fn draw(number: u64) -> Pcg64 {
+    Pcg64::new(u128::from(number) + 77, 1)
+}
+
+fn units(draw: &mut Pcg64, axes: &Axes) -> Vec<f64> {
+    let mut units: Vec<f64> = axes.kinds().iter().map(|_| unit(draw.next_u64())).collect();
+    axes.settle(&mut units);
+    units
+}
+
+fn begin(axes: &Axes, history: &mut History, number: u32, units: &[f64]) {
+    history.begin(axes, number, &axes.configuration(units));
+}
+
+/// A history of points drawn by chance.
+fn history(axes: &Axes, n: u32, fate: impl Fn(u32, &[f64]) -> Option<Fate>) -> History {
+    let (mut history, mut draw) = (History::default(), draw(1_000));
+    for number in 0..n {
+        let units = units(&mut draw, axes);
+        begin(axes, &mut history, number, &units);
+        if let Some(fate) = fate(number, &units) {
+            history.end(axes, number, fate);
+        }
+    }
+    history
+}
+
+fn bowl(units: &[f64]) -> f64 {
+    units.iter().filter(|unit| !unit.is_nan()).map(|unit| (unit - 0.3).powi(2)).sum()
+}
+
+fn check_points(axes: &Axes, points: &[Vec<f64>]) {
+    assert!(!points.is_empty());
+    for point in points {
+        let mut settled = point.clone();
+        axes.settle(&mut settled);
+        for (axis, (unit, settled)) in point.iter().zip(&settled).enumerate() {
+            let is_active = axes.is_active(axis, point);
+            assert_eq!(is_active, !settled.is_nan());
+            assert!(!is_active || (0.0..=1.0).contains(unit), "{point:?}");
+        }
+        assert!(axes.space().contains(&axes.configuration(point)));
+    }
+}
+
+/// The least loss after so many trials, one at a time.
+fn search(axes: &Axes, n: u32, loss: impl Fn(&[f64]) -> f64) -> f64 {
+    let mut gp = Gp::default();
+    let mut least = f64::INFINITY;
+    let mut history = history(axes, 8, |_, units| Some(Fate::Completed(loss(units))));
+    for past in history.trials() {
+        least = least.min(past.loss().unwrap());
+    }
+    for number in 8..n {
+        let points = gp.propose(axes, &history, &free(axes), &mut draw(u64::from(number)));
+        check_points(axes, &points);
+        let mut units = points[0].clone();
+        axes.settle(&mut units);
+        begin(axes, &mut history, number, &units);
+        let loss = loss(&units);
+        least = least.min(loss);
+        history.end(axes, number, Fate::Completed(loss));
+    }
+    least
+}
+
+#[test]
+fn it_finds_minima_on_every_kind_of_axis() {
+    let least = search(&cube(3), 35, bowl);
+    assert!(least < 1e-4, "{least}");
+    // Worst where most points are: the third category and the second branch are best.
+    let loss = |units: &[f64]| {
+        let category = [0.5, 0.3, 0.0][(units[2] * 3.0) as usize];
+        let branch = match (units[3] * 3.0) as usize {
+            0 => 0.4 + (units[4] - 0.5).powi(2),
+            1 => 4.0 * (units[6] - 0.8).powi(2),
+            _ => 0.3,
+        };
+        (units[0] - 0.2).powi(2) + 2.0 * (units[1] - 0.61).powi(2) + category + branch
+    };
+    let least = search(&mixed(), 60, loss);
+    assert!(least < 2e-3, "{least}");
+}
+
+#[test]
+fn losses_out_of_all_proportion_do_no_harm() {
+    let least = search(&cube(2), 40, |units| (30.0 * bowl(units)).exp() - 1.0);
+    assert!(least < 1e-2, "{least}");
+}
+
+#[test]
+fn axes_on_the_wrong_scale_do_little_harm() {
+    let log = |unit: f64| (999.0 * unit).ln_1p() / 1_000f64.ln();
+    let valley = |units: &[f64]| {
+        let (a, b) = (4.0 * log(units[0]) - 1.5, 4.0 * (1.0 - log(1.0 - units[1])) - 1.5);
+        (b - a * a).powi(2) + 0.1 * (1.0 - a).powi(2)
+    };
+    let least = search(&cube(2), 40, valley);
+    assert!(least < 2e-2, "{least}");
+}
+
+#[test]
+fn what_is_settled_stays_and_is_improved_upon_by_itself() {
+    let axes = mixed();
+    let fate = |_, units: &[f64]| Some(Fate::Completed(bowl(units)));
+    let history = history(&axes, 40, fate);
+    for branch in 0..3 {
+        let mut fixed = free(&axes);
+        fixed[3] = (f64::from(branch) + 0.5) / 3.0;
+        let points = Gp::default().propose(&axes, &history, &fixed, &mut draw(1));
+        check_points(&axes, &points);
+        assert!(points.iter().all(|point| point[3] == fixed[3]), "{branch}");
+    }
+    // Here nothing has completed: then an improvement is one of all.
+    let mut fixed = free(&axes);
+    fixed[1] = 0.123;
+    assert!(!Gp::default().propose(&axes, &history, &fixed, &mut draw(1)).is_empty());
+}
+
+#[test]
+fn proposals_follow_from_the_history_and_the_draw() {
+    for axes in [cube(2), mixed()] {
+        let fate = |number: u32, units: &[f64]| match number {
+            50.. => None,
+            20 | 33 => Some(Fate::Failed),
+            24 => Some(Fate::Stopped(Some(0.5))),
+            _ => Some(Fate::Completed(bowl(units))),
+        };
+        let mut kept = Gp::default();
+        for n in [12, 13, 30, 47, 53, 55] {
+            let history = history(&axes, n, fate);
+            let with_kept = kept.propose(&axes, &history, &free(&axes), &mut draw(u64::from(n)));
+            let again = kept.propose(&axes, &history, &free(&axes), &mut draw(u64::from(n)));
+            let anew =
+                Gp::default().propose(&axes, &history, &free(&axes), &mut draw(u64::from(n)));
+            // Bit by bit: coordinates that do not exist are no numbers.
+            let bits = |points: &[Vec<f64>]| -> Vec<u64> {
+                points.iter().flatten().map(|unit| unit.to_bits()).collect()
+            };
+            assert_eq!(bits(&with_kept), bits(&anew), "{n}");
+            assert_eq!(bits(&with_kept), bits(&again), "{n}");
+        }
+    }
+}
+
+#[test]
+fn hostile_histories_give_points() {
+    type Fates = fn(u32, &[f64]) -> Option<Fate>;
+    let fates: [Fates; 9] = [
+        |_, _| None,
+        |_, _| Some(Fate::Failed),
+        |_, _| Some(Fate::Completed(f64::NAN)),
+        |_, _| Some(Fate::Stopped(Some(1.0))),
+        |_, _| Some(Fate::Completed(3.0)),
+        |number, _| Some(Fate::Completed(if number % 2 == 0 { 1e300 } else { -1e300 })),
+        |number, _| (number == 5).then_some(Fate::Completed(1.0)),
+        |number, _| match number % 3 {
+            0 => Some(Fate::Failed),
+            1 => Some(Fate::Stopped(None)),
+            _ => Some(Fate::Completed(f64::from(number) * 1e-300)),
+        },
+        |number, units| Some(Fate::Completed(units[0] + if number == 7 { 1e12 } else { 0.0 })),
+    ];
+    for axes in [cube(1), cube(5), mixed()] {
+        for fate in fates {
+            for n in [0, 1, 2, 40] {
+                let history = history(&axes, n, fate);
+                check_points(
+                    &axes,
+                    &Gp::default().propose(&axes, &history, &free(&axes), &mut draw(1)),
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn the_same_point_again_and_again_is_harmless() {
+    for axes in [cube(3), mixed()] {
+        let mut history = History::default();
+        let mut point = vec![0.5; axes.kinds().len()];
+        axes.settle(&mut point);
+        for number in 0..30 {
+            begin(&axes, &mut history, number, &point);
+            if number < 25 {
+                history.end(&axes, number, Fate::Completed(f64::from(number % 3)));
+            }
+        }
+        check_points(&axes, &Gp::default().propose(&axes, &history, &free(&axes), &mut draw(1)));
+    }
+}
+
+#[test]
+fn spaces_of_one_point_and_of_a_thousand_axes() {
+    let one = Axes::new(SearchSpace {
+        parameters: vec![parameter("only", text(&["one"])), integer("n", 1)],
+    });
+    let empty = Axes::new(SearchSpace { parameters: Vec::new() });
+    let choices: Vec<Parameter> =
+        (0..1_000).map(|i| parameter(&format!("c{i}"), text(&["p", "q", "r"]))).collect();
+    let wide = [cube(1_000), Axes::new(SearchSpace { parameters: choices })];
+    for axes in wide.iter().chain([&one, &empty]) {
+        let history = history(axes, 14, |number, units| {
+            (number < 12).then_some(Fate::Completed(bowl(units)))
+        });
+        check_points(axes, &Gp::default().propose(axes, &history, &free(axes), &mut draw(1)));
+    }
+}
+
+#[test]
+fn trials_that_run_are_kept_away_from() {
+    let axes = cube(2);
+    let mut history = history(&axes, 12, |_, units| Some(Fate::Completed(bowl(units))));
+    let mut gp = Gp::default();
+    let mut points: Vec<Vec<f64>> = Vec::new();
+    for number in 12..28 {
+        let proposed = gp.propose(&axes, &history, &free(&axes), &mut draw(u64::from(number)));
+        begin(&axes, &mut history, number, &proposed[0]);
+        points.push(proposed[0].clone());
+    }
+    let mut nearest = f64::INFINITY;
+    for (i, point) in points.iter().enumerate() {
+        for other in &points[..i] {
+            let distance = (point[0] - other[0]).hypot(point[1] - other[1]);
+            nearest = nearest.min(distance);
+        }
+    }
+    assert!(nearest > 1e-3, "{nearest}");
+    // Most of them look where the minimum is thought to be.
+    let is_near = |point: &&Vec<f64>| bowl(point) < 0.1;
+    assert!(points.iter().filter(is_near).count() > 4, "{points:?}");
+}
+
+#[test]
+fn where_trials_are_stopped_is_not_tried_again_and_again() {
+    let axes = cube(1);
+    // Bounds are kept on the right, where losses rise and most are stopped.
+    let fate = |units: &[f64]| match units[0] {
+        x if x > 0.75 => Fate::Stopped(None),
+        x => {
+            let mut losses = Losses::new([(x - 0.3).powi(2)], (0.5 - x).max(0.0));
+            losses.excess = 0.5 - x;
+            Fate::Judged(losses)
+        }
+    };
+    let mut history = history(&axes, 6, |_, units| Some(fate(units)));
+    let mut gp = Gp::default();
+    let mut n_stopped = 0;
+    for number in 6..30 {
+        history.settle(&axes);
+        let points = gp.propose(&axes, &history, &free(&axes), &mut draw(u64::from(number)));
+        let units = points[0].clone();
+        begin(&axes, &mut history, number, &units);
+        n_stopped += u32::from(matches!(fate(&units), Fate::Stopped(_)));
+        history.end(&axes, number, fate(&units));
+    }
+    assert!(n_stopped < 6, "{n_stopped}");
+    let units: Vec<f64> = history.trials().iter().map(|past| past.units[0]).collect();
+    assert!(units.iter().any(|unit| (0.5..0.51).contains(unit)), "{units:?}");
+}
+
+#[test]
+fn the_model_stays_small() {
+    let axes = cube(2);
+    let history = history(&axes, 1_500, |_, units| Some(Fate::Completed(bowl(units))));
+    let mut gp = Gp::default();
+    check_points(&axes, &gp.propose(&axes, &history, &free(&axes), &mut draw(1)));
+    let kept = gp.kept.unwrap();
+    assert!(kept.model.len() <= 480, "{}", kept.model.len());
+    // The best one is among them.
+    let least = |known: &[Known]| sorted_losses(known)[0];
+    let all = Known::all(&history);
+    assert_eq!(least(&kept.seen), least(&all));
+}
