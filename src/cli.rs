@@ -3,8 +3,11 @@
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, ValueEnum, value_parser};
-use fleetfit_trial_runner::devices::Asked;
+use clap::builder::Resettable;
+use clap::error::ErrorKind;
+use clap::parser::ValueSource;
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum, value_parser};
+use fleetfit_trial_runner::devices::{Asked, SUBCOMMAND};
 
 use crate::nats::NatsArgs;
 
@@ -25,6 +28,35 @@ pub(crate) struct Cli {
     /// Say less: no progress, no notices.
     #[arg(long, short, global = true)]
     pub(crate) quiet: bool,
+}
+
+impl Cli {
+    /// What was typed, with what the environment says. A variable that is empty counts as not set.
+    pub(crate) fn read() -> Result<Self, clap::Error> {
+        let mut command = without_empty_variables(Self::command());
+        let mut typed = command.try_get_matches_from_mut(std::env::args_os())?;
+        if let Some(("serve", typed)) = typed.subcommand() {
+            let is_typed = |name: &&str| typed.value_source(name) == Some(ValueSource::CommandLine);
+            if typed.contains_id("nats")
+                && let Some(name) = ["slots", "device"].into_iter().find(is_typed)
+            {
+                let says = format!(
+                    "--{name} says what trains in this process, and with --nats runners train; \
+                     give it to fleetfit runner"
+                );
+                return Err(command.error(ErrorKind::ArgumentConflict, says));
+            }
+        }
+        Self::from_arg_matches_mut(&mut typed)
+    }
+}
+
+fn without_empty_variables(command: clap::Command) -> clap::Command {
+    let is_empty = |arg: &clap::Arg| {
+        arg.get_env().and_then(std::env::var_os).is_some_and(|value| value.is_empty())
+    };
+    let settled = |arg: clap::Arg| if is_empty(&arg) { arg.env(Resettable::Reset) } else { arg };
+    command.mut_args(settled).mut_subcommands(without_empty_variables)
 }
 
 const EXAMPLES: &str = "\
@@ -79,7 +111,7 @@ Examples:
 Examples:
   fleetfit runner --nats nats://nats:4222
   fleetfit runner --nats nats://nats:4222 --slots 8 --allow-commands
-  fleetfit runner --nats nats://nats:4222 --device cuda:1      one runner for each graphics card")]
+  fleetfit runner --nats nats://nats:4222 --device cuda:0,1    two of its graphics cards")]
     Runner(Box<RunnerArgs>),
     /// Send a job to a service, with the code and the data that it names.
     #[command(after_help = "\
@@ -194,6 +226,13 @@ Examples:
         /// The shell.
         shell: clap_complete::Shell,
     },
+    /// Uses a graphics card for a runner.
+    #[command(name = SUBCOMMAND, hide = true)]
+    Card {
+        /// The card's number, and the folder of compiled kernels.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<std::ffi::OsString>,
+    },
     /// Runs one command trial and ends its processes when fleetfit ends.
     #[command(name = "__supervise", hide = true)]
     Supervise {
@@ -233,8 +272,8 @@ pub(crate) struct PowerArgs {
     /// How many trials train at once in this process [default: the number of cores].
     #[arg(long, value_name = "N", value_parser = value_parser!(u16).range(1..=4096))]
     pub(crate) slots: Option<u16>,
-    /// What models are trained on: auto (a graphics card where there is one), cpu, or a card, as
-    /// cuda:0.
+    /// What models are trained on: auto (graphics cards where there are any), cpu, cuda (every card),
+    /// or some, as cuda:0,1.
     #[arg(long, env = "FLEETFIT_DEVICE", value_name = "DEVICE", default_value_t)]
     pub(crate) device: Asked,
 }

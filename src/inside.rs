@@ -29,7 +29,8 @@ pub(crate) fn slots(asked: Option<u16>) -> usize {
 /// What models are trained on.
 pub(crate) fn device(asked: Asked) -> Result<Choice, Failure> {
     let hint = "write --device auto or --device cpu; fleetfit devices tells what is here";
-    asked.find(&home::kernels()).map_err(|message| Failure::asked(message, hint))
+    let own = std::env::current_exe().map_err(|error| Failure::outside(&error))?;
+    asked.find(&own, &home::kernels()).map_err(|message| Failure::asked(message, hint))
 }
 
 /// Says what is worth saying of it: not that there is no card where nobody installed a driver.
@@ -38,7 +39,9 @@ pub(crate) fn introduce(choice: &Choice, say: impl Fn(&str)) {
         Choice { no_card_because: Some(reason), has_driver: true, .. } => {
             say(&format!("no graphics card is used: {reason}"));
         }
-        Choice { device, .. } if device.card().is_some() => say(&format!("trains on {device}")),
+        Choice { device, .. } if device.cards().next().is_some() => {
+            say(&format!("trains on {device}"))
+        }
         Choice { .. } => {}
     }
 }

@@ -46,14 +46,14 @@ mod token;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
 
-use clap::{CommandFactory, Parser};
+use clap::CommandFactory;
 
 use crate::cli::{Cli, Command, Output};
 use crate::failure::Failure;
 use crate::output::Printer;
 
 fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
+    let cli = match Cli::read() {
         Ok(cli) => cli,
         Err(error) => {
             // `--help` and `--version` are answers; everything else is a problem in the input.
@@ -125,6 +125,7 @@ fn act(cli: Cli, printer: &Printer) -> Result<i32, Failure> {
             clap_complete::generate(shell, &mut Cli::command(), "fleetfit", &mut out);
             Ok(exit::DONE)
         }
+        Command::Card { arguments } => Ok(fleetfit_trial_runner::devices::work(arguments)),
         Command::Supervise { arguments } => {
             Ok(fleetfit_trial_runner::command::supervise(arguments))
         }

@@ -41,6 +41,10 @@ pub(crate) fn material_problem(job: &Job, error: &MaterialError) -> Problem {
             let hint = "name a folder that holds only what the program needs";
             told(job, at, &source.to_string(), "files that can be read", hint)
         }
+        MaterialError::Place { at, source } => {
+            let hint = "name its folders shorter, or put it further up";
+            told(job, at, &source.to_string(), "files that can be sent", hint)
+        }
         other => job.problem_at("", &other.to_string(), "files that can be sent", None),
     }
 }

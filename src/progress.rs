@@ -29,10 +29,29 @@ enum Picture {
     /// For a terminal: trials with time left, and a line of what is known.
     Bars { trials: ProgressBar, known: ProgressBar, _bars: MultiProgress },
     /// For a file or a pipe.
-    Lines { last: RefCell<Instant> },
+    Lines(RefCell<Said>),
+}
+
+/// What was written last, and when.
+struct Said {
+    at: Instant,
+    standing: Option<Standing>,
+}
+
+impl Said {
+    /// Whether there is something to write by now; then that is what was written last.
+    fn is_news(&mut self, standing: &Standing, now: Instant) -> bool {
+        let is_due = now.saturating_duration_since(self.at) >= LINE_EVERY;
+        if !is_due || self.standing.as_ref() == Some(standing) {
+            return false;
+        }
+        *self = Self { at: now, standing: Some(standing.clone()) };
+        true
+    }
 }
 
 /// What is shown of a study.
+#[derive(Clone, PartialEq)]
 pub(crate) struct Standing {
     ended: u64,
     failed: u64,
@@ -41,6 +60,7 @@ pub(crate) struct Standing {
 }
 
 /// The best configuration so far.
+#[derive(Clone, PartialEq)]
 struct Leader {
     value: f64,
     configuration: u32,
@@ -80,7 +100,7 @@ impl<'a> Progress<'a> {
         let picture = if printer.can_animate() {
             bars(total)
         } else {
-            Picture::Lines { last: RefCell::new(started) }
+            Picture::Lines(RefCell::new(Said { at: started, standing: None }))
         };
         Self { printer, study, metric, total, started, fitted_before: Cell::new(None), picture }
     }
@@ -96,10 +116,8 @@ impl<'a> Progress<'a> {
                 trials.set_position(ended.min(self.total));
                 known.set_message(self.known(standing));
             }
-            Picture::Lines { last } => {
-                let mut last = last.borrow_mut();
-                if last.elapsed() >= LINE_EVERY {
-                    *last = Instant::now();
+            Picture::Lines(said) => {
+                if said.borrow_mut().is_news(standing, Instant::now()) {
                     let (ended, total) = (show::count(ended), show::count(self.total));
                     let known = self.known(standing);
                     self.printer
@@ -200,4 +218,25 @@ fn bars(total: u64) -> Picture {
     known.set_style(style("         {msg}"));
     trials.enable_steady_tick(Duration::from_millis(200));
     Picture::Bars { trials, known, _bars: bars }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_that_says_nothing_new_is_not_written() {
+        let begun = Instant::now();
+        let mut said = Said { at: begun, standing: None };
+        let mut is_news = |ended, after_s| {
+            let standing = Standing { ended, failed: 0, fits: 0, best: None };
+            said.is_news(&standing, begun + Duration::from_secs(after_s))
+        };
+        assert!(!is_news(1, 9), "too early");
+        assert!(is_news(1, 10));
+        assert!(!is_news(2, 19), "too early");
+        assert!(!is_news(1, 30), "nothing new");
+        assert!(is_news(2, 31));
+        assert!(!is_news(2, 99), "nothing new");
+    }
 }

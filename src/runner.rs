@@ -1,7 +1,5 @@
 //! `fleetfit runner`: runs trials for services that share a NATS.
 
-mod again;
-
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -73,7 +71,7 @@ pub(crate) fn runner(
         cache: cache.clone(),
         cache_bytes: args.cache_gb << 30,
         service: args.service.clone(),
-        supervisor: own.clone(),
+        supervisor: own,
         say: Arc::new(|text: &str| tracing::info!("{text}")),
     };
     let (name, slots, commands) =
@@ -89,8 +87,7 @@ pub(crate) fn runner(
     nats.close();
     match end {
         End::Refused(reason) => Err(Failure::Unavailable(reason)),
-        End::Lost if !interrupt.is_raised() => Err(again::begin(&own, &device)),
-        End::Lost | End::Told => {
+        End::Told => {
             tracing::info!("ended");
             Ok(exit::DONE)
         }
@@ -107,9 +104,6 @@ fn attend(bus: &Bus, device: &Device, interrupt: &Interrupt) -> End {
         if interrupt.is_raised() {
             return End::Told;
         }
-        if device.lost().is_some() {
-            return End::Lost;
-        }
         std::thread::sleep(LOOK);
     }
 }
@@ -120,18 +114,12 @@ enum End {
     Told,
     /// Nobody has work for it.
     Refused(String),
-    /// Its card can be used by another process only.
-    Lost,
 }
 
 impl End {
     /// How long what runs may take to finish, which is said.
     fn grace(&self, drain_s: u32) -> Duration {
         match self {
-            Self::Lost => {
-                tracing::warn!("handing back what was begun, and beginning anew");
-                return Duration::ZERO;
-            }
             Self::Told => tracing::info!("ending; what runs may finish for {drain_s} s"),
             Self::Refused(_) => {}
         }

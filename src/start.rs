@@ -7,7 +7,7 @@ use fleetfit_scheduler::journal::Journal;
 use fleetfit_scheduler::warm::{self, Fault, MAX_FILE_BYTES, Sources, Start};
 use fleetfit_search_spaces::data::local_path;
 use fleetfit_search_spaces::disk::plain;
-use fleetfit_search_spaces::{Notice, Origin, Problem, Problems, Study};
+use fleetfit_search_spaces::{Notice, Origin, Problem, Problems};
 
 use crate::failure::Failure;
 use crate::outside;
@@ -27,7 +27,7 @@ pub(crate) fn gather(
         Failure::Problems(Problems(problems.collect()))
     })?;
     let notices = start.remarks.iter().map(|(index, remark)| {
-        let at = at(&submission.study, *index);
+        let at = submission.study.start_key(*index);
         let place = submission.job.problem_at(&at, "", "", None).place;
         Notice { place, message: format!("{at}: {remark}") }
     });
@@ -50,17 +50,9 @@ fn problem(submission: &Submission, index: usize, fault: &Fault) -> Problem {
         Some(Origin::Study { study }) => study.as_str(),
         None => "",
     };
-    let at = at(&submission.study, index);
+    let at = submission.study.start_key(index);
     let says = format!("{name} {}", fault.says);
     outside::told(&submission.job, &at, &says, &fault.allowed, &fault.hint)
-}
-
-/// The YAML path of one of the sources.
-fn at(study: &Study, index: usize) -> String {
-    match study.start_from.len() {
-        1 => "start_from".to_owned(),
-        _ => format!("start_from.{index}"),
-    }
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, Fault> {

@@ -9,7 +9,7 @@ mod choice;
 mod cube;
 mod domain;
 mod fill;
-mod normal;
+pub mod normal;
 mod read;
 
 pub use choice::Choice;

@@ -88,6 +88,14 @@ pub struct Study {
 }
 
 impl Study {
+    /// The job's key of one of the sources that it starts from.
+    pub fn start_key(&self, index: usize) -> String {
+        match self.start_from.len() {
+            1 => "start_from".to_owned(),
+            _ => format!("start_from.{index}"),
+        }
+    }
+
     /// All objectives, in order.
     pub fn objectives(&self) -> impl Iterator<Item = &Objective> {
         std::iter::once(&self.objective).chain(&self.further_objectives)

@@ -1,7 +1,8 @@
 //! The connection and the private server, against a real nats-server.
 
+use std::hash::{BuildHasher, RandomState};
 use std::io::{BufRead, BufReader, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -24,31 +25,46 @@ struct Server {
 }
 
 impl Server {
-    fn start(dir: &TempDir, port: u16, configuration: &str) -> Self {
+    /// At a port of the test's, or at any.
+    fn start(dir: &TempDir, port: Option<u16>, configuration: &str) -> Self {
         let program = std::env::var_os("FLEETFIT_NATS_SERVER")
             .expect("FLEETFIT_NATS_SERVER names no nats-server; tests/run installs one");
-        let file = dir.path().join(format!("{port}.conf"));
-        std::fs::write(&file, format!("listen: \"127.0.0.1:{port}\"\n{configuration}\n")).unwrap();
-        let child = Command::new(program)
+        let asked = port.map_or_else(|| "-1".to_owned(), |port| port.to_string());
+        let file = dir.path().join(format!("{asked}.conf"));
+        std::fs::write(&file, format!("listen: \"127.0.0.1:{asked}\"\n{configuration}\n")).unwrap();
+        let log = dir.path().join(format!("{asked}.log"));
+        let mut child = Command::new(program)
             .arg("-c")
             .arg(&file)
+            .arg("--ports_file_dir")
+            .arg(dir.path())
             .stdout(Stdio::null())
-            .stderr(std::fs::File::create(dir.path().join(format!("{port}.log"))).unwrap())
+            .stderr(std::fs::File::create(&log).unwrap())
             .spawn()
             .expect("nats-server starts");
-        let server = Self { child, port };
+        // It writes this file once it listens.
+        let ports = dir.path().join(format!("nats-server_{}.ports", child.id()));
+        let mut port = None;
         eventually("the server listens", || {
-            let Ok(stream) = TcpStream::connect(("127.0.0.1", port)) else { return false };
-            let mut line = String::new();
-            BufReader::new(stream).read_line(&mut line).is_ok_and(|_| line.starts_with("INFO "))
+            let said = || std::fs::read_to_string(&log).unwrap_or_default();
+            assert!(child.try_wait().unwrap().is_none(), "it ended: {}", said());
+            let told = std::fs::read(&ports).unwrap_or_default();
+            let told: serde_json::Value = serde_json::from_slice(&told).unwrap_or_default();
+            let url = told["nats"][0].as_str();
+            port = url.and_then(|url| url.rsplit(':').next()?.parse().ok());
+            port.is_some()
         });
-        server
+        Self { child, port: port.unwrap() }
     }
 
     fn with_jetstream(dir: &TempDir, configuration: &str) -> Self {
+        Self::with_jetstream_at(dir, None, configuration)
+    }
+
+    fn with_jetstream_at(dir: &TempDir, port: Option<u16>, configuration: &str) -> Self {
         let store = dir.path().join("js");
         let jetstream = format!("jetstream {{ store_dir: {:?} }}\n", store.to_str().unwrap());
-        Self::start(dir, free_port(), &(jetstream + configuration))
+        Self::start(dir, port, &(jetstream + configuration))
     }
 
     fn url(&self) -> String {
@@ -63,8 +79,14 @@ impl Drop for Server {
     }
 }
 
+/// A port that nobody listens on, and that the system gives to nobody who asks for any.
 fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+    loop {
+        let port = 12_000 + (RandomState::new().hash_one(0) % 20_000) as u16;
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
 }
 
 fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
@@ -304,7 +326,7 @@ fn tls_is_checked_on_both_sides() {
 #[test]
 fn a_server_without_jetstream_is_refused() {
     let dir = dir();
-    let server = Server::start(&dir, free_port(), "");
+    let server = Server::start(&dir, None, "");
     refused(&at(server.url()), "has no JetStream");
 }
 
@@ -339,8 +361,7 @@ fn a_server_that_comes_later_is_waited_for() {
         Nats::open(&args, Side::Runner, Path::new("."), &say, &|| Instant::now() < until)
     });
     eventually("it is said that nobody is there", || heard.has("nobody listens at"));
-    let store = dir.path().join("js");
-    let _server = Server::start(&dir, port, &format!("jetstream {{ store_dir: {store:?} }}"));
+    let _server = Server::with_jetstream_at(&dir, Some(port), "");
     let nats = waiting.join().unwrap().unwrap().unwrap();
     assert!(heard.has("connected to NATS at"));
     nats.close();
@@ -358,8 +379,8 @@ fn waiting_ends_when_it_is_told_to() {
 #[test]
 fn a_server_that_dies_is_found_again() {
     let dir = dir();
-    let server = Server::with_jetstream(&dir, "");
-    let (port, heard) = (server.port, Heard::default());
+    let (port, heard) = (free_port(), Heard::default());
+    let server = Server::with_jetstream_at(&dir, Some(port), "");
     let until = Instant::now() + PATIENCE;
     let args = at(server.url());
     let go_on = || Instant::now() < until;
@@ -367,8 +388,7 @@ fn a_server_that_dies_is_found_again() {
     let nats = nats.unwrap().unwrap();
     drop(server);
     eventually("the loss is told", || heard.has("is lost; trying again"));
-    let store = dir.path().join("js");
-    let _server = Server::start(&dir, port, &format!("jetstream {{ store_dir: {store:?} }}"));
+    let _server = Server::with_jetstream_at(&dir, Some(port), "");
     eventually("the return is told", || heard.has("again"));
     eventually("it works again", || nats.handle().block_on(nats.client.flush()).is_ok());
     eventually("the return is told", || heard.has("connected to NATS at"));
@@ -465,7 +485,7 @@ fn a_private_server_leaves_a_port_to_whoever_took_it() {
     let service = open();
     let port = service.client.server_info().port;
     service.close();
-    let stranger = Server::start(&dir, port, "");
+    let stranger = Server::start(&dir, Some(port), "");
     let service = open();
     assert_ne!(service.client.server_info().port, port);
     service.close();

@@ -49,7 +49,7 @@ def main():
     parser.add_argument("--quick", action="store_true", help="about a tenth of the work")
     parser.add_argument("--data", type=pathlib.Path, help="a folder with panels and tabular")
     parser.add_argument("--sets", nargs="+", metavar="NAME",
-                        help="of the part forecasting: sets whose names begin so")
+                        help="of boosting, forests and forecasting: sets whose names begin so")
     parser.add_argument("--methods", nargs="+", metavar="NAME",
                         help="of the part forecasting: ets, theta, theta-auto, arima")
     parser.add_argument("--every", action="store_true",

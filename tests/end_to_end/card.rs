@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
-use rustix::process::Signal;
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
 use crate::harness::{Place, Ran, eventually, panel, repository, signal};
@@ -42,6 +42,7 @@ pub(crate) fn with_card(mut command: Command, place: &Place, driver: &str) -> Co
         .env("SHIM", repository("trial-runner/src/cuda/shim"))
         .env("DRIVER", driver)
         .env("XDG_CACHE_HOME", place.path("user-cache"))
+        .env("BROUGHT", place.path("brought"))
         .env("COMPILED", place.path("compiled"))
         .env("FIRST", place.path("first"))
         .env("HOLD", place.path("hold"))
@@ -109,7 +110,8 @@ fn a_card_finds_what_the_processor_finds_whatever_becomes_of_it() {
         ("on-the-card", "cuda:0", "", "trains on cuda:0 (Imagined Card, 3.0 GiB)"),
         ("by-itself", "auto", "", "trains on cuda:0"),
         ("short-of-memory", "auto", "short", "trains on cuda:0"),
-        ("lost", "auto", "lost", "cuda:0 can be used no more, and the processor goes on"),
+        ("lost-once", "cuda", "lost-once", "cuda:0 was lost, and is used anew: an imagined error"),
+        ("lost", "auto", "lost", "cuda:0 was lost 3 times within an hour and is used no more"),
     ] {
         let said = run(name, device, driver);
         assert_eq!(said.matches(says).count(), 1, "{name}: {said}");
@@ -136,7 +138,7 @@ fn the_check_of_a_card_passes() {
     assert!(output.status.success(), "{said}\n{}", String::from_utf8_lossy(&output.stderr));
     assert!(said.contains("Everything agrees."), "{said}");
     let report = std::fs::read_to_string(place.path("report.md")).expect("the report");
-    for part in ["measured", "parity", "sanitized", "faults", "benchmarks"] {
+    for part in ["measured", "parity", "floors", "sanitized", "faults", "benchmarks"] {
         assert!(report.contains(&format!("\n{part}: ")), "{part}: {report}");
     }
 }
@@ -153,8 +155,9 @@ fn a_card_that_is_not_there_is_a_mistake_only_where_it_is_asked_for() {
     for (device, driver, says) in [
         ("cuda:3", "", "there is no cuda:3: this machine has cuda:0 (Imagined Card)"),
         ("cuda:0", "bare", "cuda:0 cannot be used: the driver finds no card"),
-        ("gpu", "", "write auto, cpu, or a card as cuda:0"),
-        ("cuda:0,cuda:1", "", "start a runner for each card"),
+        ("cuda", "bare", "cuda cannot be used: the driver finds no card"),
+        ("cuda:0,1", "", "there is no cuda:1: this machine has cuda:0 (Imagined Card)"),
+        ("gpu", "", "write auto, cpu, cuda for every card, or some as cuda:0 or cuda:0,1"),
     ] {
         let ran = run(device, driver);
         assert_eq!(ran.code, 2, "{}", ran.stderr);
@@ -175,53 +178,109 @@ fn a_card_that_is_not_there_is_a_mistake_only_where_it_is_asked_for() {
 }
 
 #[test]
-fn a_runner_whose_card_is_lost_begins_anew_and_nothing_is_done_twice() {
+fn a_runner_whose_card_is_lost_uses_it_anew_and_nothing_is_done_twice() {
     let mut fleet = Fleet::without_runners(Deployment::Nats, &[]);
     fleet.place.write("sales.csv", &panel(STORES, 60));
     runner(&mut fleet, "lost-once");
     let view = fleet.submit("job.yaml", &job("survivor"));
     assert_eq!(view["trials"], json!({"completed": TRIALS, "stopped": 0, "failed": 0}), "{view}");
     assert_once(&fleet.lines(&["trials", "survivor"]), TRIALS);
-    eventually("the runner is there again", PATIENCE, || {
-        fleet.runners[0].said().matches("takes work").count() == 2
+    eventually("the runner says so", PATIENCE, || {
+        fleet.runners[0].said().matches("cuda:0 was lost, and is used anew").count() == 1
     });
-    let said = fleet.runners[0].said();
-    assert_eq!(said.matches("beginning anew").count(), 1, "{said}");
     let n_before = n_launches(&fleet.place);
     let view = fleet.submit("job.yaml", &job("successor"));
     assert_eq!(view["trials"], json!({"completed": TRIALS, "stopped": 0, "failed": 0}), "{view}");
     assert!(n_launches(&fleet.place) > n_before, "the new process uses the card");
+    assert_eq!(fleet.runners[0].said().matches("takes work").count(), 1);
     let (_, runners) = fleet.ask("GET", "/api/v1/runners", None);
     let devices = runners["items"].as_array().into_iter().flatten().map(|one| &one["device"]);
     assert!(devices.clone().any(|device| device == "cuda:0 (Imagined Card, 3.0 GiB)"), "{runners}");
 }
 
 #[test]
+fn data_that_a_card_has_is_not_brought_again() {
+    let mut fleet = Fleet::without_runners(Deployment::Nats, &[]);
+    fleet.place.write("sales.csv", &panel(STORES, 3_000));
+    runner(&mut fleet, "");
+    let brought = |name: &str, job: &str| {
+        std::fs::remove_file(fleet.place.path("brought")).ok();
+        let view = fleet.submit("job.yaml", job);
+        assert_eq!(view["trials"]["completed"], TRIALS, "{name}: {view}");
+        let told = std::fs::read_to_string(fleet.place.path("brought")).expect("the card is used");
+        told.lines().filter_map(|line| line.parse::<u64>().ok()).sum::<u64>()
+    };
+    let first = brought("first", &job("first"));
+    // Other configurations of the same entities.
+    let second = brought("second", &job("second").replace("[0.1, 0.3]", "[0.2, 0.25]"));
+    assert!(second * 4 < first, "{second} bytes after {first}");
+}
+
+#[test]
 fn a_card_that_is_lost_again_and_again_is_left_alone() {
     let mut fleet = Fleet::without_runners(Deployment::Nats, &[]);
     fleet.place.write("sales.csv", &panel(STORES, 60));
-    // More than the processor does while a runner is on its way out.
-    let names: Vec<String> = (0..4).map(|number| format!("orphaned-{number}")).collect();
-    for name in &names {
-        fleet.place.write("job.yaml", &job(name).replace("[5, 8]", "[400, 800]"));
-        fleet.json(&["submit", "job.yaml"]);
-    }
     let at = runner(&mut fleet, "lost");
-    let mut code = None;
-    eventually("the runner gives up", PATIENCE, || {
-        let ended = fleet.runners[at].child.try_wait().expect("its state");
-        code = ended.and_then(|status| status.code());
-        code.is_some()
-    });
-    let said = fleet.runners[at].said();
-    assert_eq!(code, Some(3), "{said}");
-    assert!(said.contains("was lost 3 times within an hour: an imagined error"), "{said}");
-    fleet.runner(&["--device", "cpu"]);
-    for name in &names {
-        let view = fleet.wait_until_over(name, PATIENCE);
+    for name in ["orphaned", "adopted"] {
+        let view = fleet.submit("job.yaml", &job(name));
         let all = json!({"completed": TRIALS, "stopped": 0, "failed": 0});
         assert_eq!(view["trials"], all, "{view}");
         assert_once(&fleet.lines(&["trials", name]), TRIALS);
+    }
+    let says = "cuda:0 was lost 3 times within an hour and is used no more; the processor goes on: an \
+                imagined error";
+    eventually("the runner says so", PATIENCE, || fleet.runners[at].said().contains(says));
+    assert_eq!(fleet.runners[at].said().matches(says).count(), 1);
+    assert_eq!(n_launches(&fleet.place), 3);
+}
+
+/// The cards that were launched on, each with the last process that did.
+fn used(place: &Place) -> Vec<(u32, i32)> {
+    let told = std::fs::read_to_string(place.path("launches")).unwrap_or_default();
+    let launch = |line: &str| {
+        let (card, process) = line.split_once(' ')?;
+        Some((card.parse().ok()?, process.parse().ok()?))
+    };
+    let latest: std::collections::BTreeMap<u32, i32> = told.lines().filter_map(launch).collect();
+    latest.into_iter().collect()
+}
+
+#[test]
+fn processes_of_cards_that_are_killed_in_mid_launch_lose_nothing() {
+    let place = Place::new();
+    place.write("sales.csv", &panel(STORES, 60));
+    let start = |name: &str, device: &str| {
+        place.write("job.yaml", &job(name));
+        let command = place.command(&["run", "job.yaml", "--device", device, "--slots", "4"]);
+        let mut command = with_card(command, &place, "held");
+        command.env("CARDS", "2").stderr(std::process::Stdio::piped());
+        command.stdout(std::process::Stdio::null()).spawn().expect("fleetfit starts")
+    };
+    let ended = start("plain", "cpu").wait_with_output().expect("it ends");
+    assert!(ended.status.success());
+    let expected = found(&place, "plain");
+    for (name, device, cards) in [("one", "cuda:1", vec![1]), ("both", "cuda", vec![0, 1])] {
+        std::fs::remove_file(place.path("launches")).ok();
+        place.write("hold", "");
+        let running = start(name, device);
+        eventually("launches stand", PATIENCE, || {
+            used(&place).iter().map(|(card, _)| *card).eq(cards.iter().copied())
+        });
+        let killed = used(&place);
+        for (_, process) in &killed {
+            let process = Pid::from_raw(*process).expect("a process");
+            kill_process(process, Signal::KILL).expect("it is there");
+        }
+        std::fs::remove_file(place.path("hold")).expect("it is there");
+        let ended = running.wait_with_output().expect("it ends");
+        let said = String::from_utf8_lossy(&ended.stderr);
+        assert!(ended.status.success(), "{said}");
+        assert_eq!(found(&place, name), expected, "{name}");
+        for ((card, before), (_, after)) in killed.iter().zip(used(&place)) {
+            let says = format!("cuda:{card} was lost, and is used anew: its process ended");
+            assert_eq!(said.matches(&says).count(), 1, "{said}");
+            assert_ne!(*before, after, "the new process of cuda:{card} did it");
+        }
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use crate::harness::{Place, panel, repository};
+use crate::harness::{Place, Ran, panel, repository};
 use crate::learner::JOB;
 
 fn document() -> String {
@@ -191,6 +191,32 @@ fn every_example_is_what_the_command_prints() {
         if words[..] == ["check", "wrong.yaml"] {
             assert_eq!(told["problems"], got["problems"]);
         }
+    }
+}
+
+#[test]
+fn a_variable_that_is_empty_counts_as_not_set() {
+    let place = Place::new();
+    place.write("sales.csv", &panel(2, 40));
+    place.write("job.yaml", &JOB.replace("max_total_trials: 8", "max_total_trials: 2"));
+    let mut command = place.command(&["run", "job.yaml"]);
+    for name in ["FLEETFIT_DEVICE", "FLEETFIT_NATS", "FLEETFIT_SERVER", "FLEETFIT_TOKEN"] {
+        command.env(name, "");
+    }
+    Ran::of(command.output().expect("fleetfit starts")).ok();
+    let mut command = place.command(&["status", "demand"]);
+    Ran::of(command.env("FLEETFIT_SERVER", "").output().expect("fleetfit starts")).ok();
+}
+
+#[test]
+fn what_trains_is_said_where_it_trains() {
+    let place = Place::new();
+    for (option, value) in [("--slots", "2"), ("--device", "cpu")] {
+        let ran = place.fleetfit(&["serve", "--nats", "nats://localhost:1", option, value]);
+        assert_eq!(ran.code, 2, "{}", ran.stderr);
+        let says = format!("{option} says what trains in this process, and with --nats runners");
+        assert!(ran.stderr.contains(&says), "{}", ran.stderr);
+        assert!(ran.stderr.contains("give it to fleetfit runner"), "{}", ran.stderr);
     }
 }
 

@@ -5,6 +5,9 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crate::harness::{Place, eventually, panel};
 
+/// How long a loaded machine may take for what takes a moment.
+const PATIENCE: Duration = Duration::from_secs(60);
+
 const JOB: &str = "\
 type: sweep
 name: killed
@@ -55,22 +58,18 @@ fn twenty_kills_lose_nothing_and_double_nothing() {
     let expected = unbroken.json(&["run", "job.yaml"]);
     assert_eq!(expected["trials"]["completed"], 2_000);
     // On a machine of any speed the twenty moments are spread over most of the work.
-    let longest_ms = (begun.elapsed().as_millis() as u64 / 14).max(10);
-
-    let place = place();
-    let mut kills = 0;
-    while kills < 20 {
-        let mut child = place.start(&["run", "job.yaml", "--quiet"]);
-        std::thread::sleep(Duration::from_millis(random(longest_ms)));
-        if child.try_wait().expect("its state").is_some() {
-            break;
+    let mut longest_ms = (begun.elapsed().as_millis() as u64 / 14).max(10);
+    let place = loop {
+        let place = self::place();
+        let kills = (0..20).take_while(|_| is_killed(&place, random(longest_ms))).count();
+        println!("{kills} kills within {longest_ms} ms each");
+        if kills >= 15 {
+            break place;
         }
-        child.kill().expect("it is killed");
-        child.wait().expect("it ends");
-        kills += 1;
-    }
-    println!("{kills} kills within {longest_ms} ms each");
-    assert!(kills >= 15, "the study ended after {kills} kills");
+        // The machine had more to do before: the study ended too soon, and another one begins.
+        longest_ms /= 2;
+        assert!(longest_ms > 0, "the study ended after {kills} kills");
+    };
     let ran = place.json(&["run", "job.yaml"]);
     assert_eq!(ran["trials"], expected["trials"]);
     assert_eq!(ran["fits"], expected["fits"]);
@@ -88,6 +87,18 @@ fn twenty_kills_lose_nothing_and_double_nothing() {
     assert_eq!(values(&place), values(&unbroken));
 }
 
+/// Runs the job, and kills that after so long. False where it ended before.
+fn is_killed(place: &Place, after_ms: u64) -> bool {
+    let mut child = place.start(&["run", "job.yaml", "--quiet"]);
+    std::thread::sleep(Duration::from_millis(after_ms));
+    if child.try_wait().expect("its state").is_some() {
+        return false;
+    }
+    child.kill().expect("it is killed");
+    child.wait().expect("it ends");
+    true
+}
+
 #[test]
 fn no_program_outlives_a_killed_fleetfit() {
     let place = Place::new();
@@ -103,12 +114,12 @@ fn no_program_outlives_a_killed_fleetfit() {
     );
     let mut child = place.start(&["run", "job.yaml"]);
     let pid = || std::fs::read_to_string(&mark).ok()?.trim().parse::<i32>().ok();
-    eventually("the program starts", Duration::from_secs(10), || pid().is_some());
+    eventually("the program starts", PATIENCE, || pid().is_some());
     let pid = rustix::process::Pid::from_raw(pid().expect("a pid")).expect("a process");
     rustix::process::test_kill_process(pid).expect("the program runs");
     child.kill().expect("it is killed");
     child.wait().expect("it ends");
-    eventually("the program is gone", Duration::from_secs(5), || {
+    eventually("the program is gone", PATIENCE, || {
         rustix::process::test_kill_process(pid).is_err()
     });
 }
@@ -127,7 +138,7 @@ fn the_same_job_in_another_order_goes_on_with_the_same_trials() {
     let (a, b) = ("  a: [1, 2, 3, 4, 5, 6]\n", "  b: [10, 20, 30, 40, 50, 60]\n");
     place.write("job.yaml", &job(a, b));
     let mut child = place.start(&["run", "job.yaml", "--quiet"]);
-    eventually("some trials end", Duration::from_secs(20), || {
+    eventually("some trials end", PATIENCE, || {
         let status = place.fleetfit(&["status", "reordered", "--output", "json"]);
         status.code == 0 && status.json()["trials"]["completed"].as_u64() > Some(5)
     });

@@ -17,14 +17,14 @@ const FIRST_REPORTS: &str = "[ $FLEETFIT_TRIAL -gt 0 ] && exec sleep 1000; echo 
 #[test]
 fn a_timeout_ends_the_study_with_what_it_has() {
     let place = Place::new();
-    let limits = "{max_total_trials: 20, max_concurrent_trials: 2, timeout: 4}";
+    let limits = "{max_total_trials: 20, max_concurrent_trials: 2, timeout: 10}";
     place.write("job.yaml", &command_job(FIRST_REPORTS, limits));
     let ran = place.json(&["run", "job.yaml"]);
     assert_eq!(ran["status"], "completed", "{ran}");
     assert_eq!(ran["ended_by"], "timeout");
     assert_eq!(ran["trials"]["completed"], 1);
     assert_eq!(ran["best"]["value"], 1.0);
-    assert!(ran["elapsed_s"].as_f64() >= Some(4.0), "{ran}");
+    assert!(ran["elapsed_s"].as_f64() >= Some(10.0), "{ran}");
 }
 
 #[test]
@@ -37,7 +37,7 @@ fn a_timeout_of_a_fleet_keeps_its_models() {
          task: regression\npartition_column_names: [store]\ntrial: {learner: ridge}\n\
          search_space:\n  alpha: {type: float, min: 0.01, max: 100}\nsampling_algorithm: random\n\
          objective: {goal: minimize, primary_metric: rmse}\nlimits: {max_total_trials: 10000000, \
-         timeout: 5}\nseed: 1\n",
+         timeout: 10}\nseed: 1\n",
     );
     let ran = place.json(&["run", "job.yaml"]);
     assert_eq!((&ran["status"], &ran["ended_by"]), (&"completed".into(), &"timeout".into()));
@@ -50,16 +50,16 @@ fn a_timeout_of_a_fleet_keeps_its_models() {
 #[test]
 fn a_command_that_takes_too_long_is_ended() {
     let place = Place::new();
-    let limits = "{max_total_trials: 2, max_concurrent_trials: 2, trial_timeout: 3}";
+    let limits = "{max_total_trials: 2, max_concurrent_trials: 2, trial_timeout: 10}";
     place.write("job.yaml", &command_job(FIRST_REPORTS, limits));
     let ran = place.json(&["run", "job.yaml"]);
     assert_eq!(ran["trials"], serde_json::json!({"completed": 1, "stopped": 0, "failed": 1}));
-    assert!(ran["elapsed_s"].as_f64() < Some(100.0), "{ran}");
+    assert!(ran["elapsed_s"].as_f64() < Some(500.0), "{ran}");
     let trials = place.lines(&["trials", "limited"]);
     let failed = trials.iter().find(|trial| trial["state"] == "failed").expect("a failed one");
     assert_eq!(failed["trial"], 1);
     let reason = failed["reason"].as_str().expect("a reason");
-    assert!(reason.contains("trial_timeout") && reason.contains('3'), "{reason}");
+    assert!(reason.contains("trial_timeout (10 s)"), "{reason}");
 }
 
 #[test]
@@ -79,7 +79,7 @@ fn a_fit_that_takes_too_long_is_ended() {
     let ran = ran.json();
     assert_eq!(ran["trials"]["failed"], 1);
     let elapsed_s = ran["elapsed_s"].as_f64().expect("a number");
-    assert!((1.0..20.0).contains(&elapsed_s), "{elapsed_s}");
+    assert!((1.0..200.0).contains(&elapsed_s), "{elapsed_s}");
     let trials = place.lines(&["trials", "forest"]);
     let reason = trials[0]["reason"].as_str().expect("a reason");
     assert!(reason.contains("trial_timeout (1 s)"), "{reason}");

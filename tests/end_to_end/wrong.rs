@@ -134,6 +134,29 @@ fn a_file_that_is_not_there() {
 }
 
 #[test]
+fn an_output_whose_name_is_no_file_s() {
+    let place = Place::new();
+    let job = |name: &str| {
+        format!(
+            "type: sweep\ntrial:\n  command: train ${{{{search_space.x}}}} ${{{{outputs.{name}}}}}\n\
+             outputs:\n  {name}: {{type: uri_folder}}\nsearch_space: {{x: [1, 2]}}\n\
+             objective: {{goal: minimize, primary_metric: loss}}\nlimits: {{max_total_trials: 2}}\n"
+        )
+    };
+    place.write("job.yaml", &job(&"m".repeat(255)));
+    place.fleetfit(&["check", "job.yaml"]).ok();
+    place.write("job.yaml", &job(&"m".repeat(256)));
+    for command in ["check", "run"] {
+        let ran = place.fleetfit(&[command, "job.yaml"]);
+        assert_eq!(ran.code, 2, "{}", ran.stderr);
+        for says in ["job.yaml:5:", "has a name of 256 characters; names have at most 255"] {
+            assert!(ran.stderr.contains(says), "{says}: {}", ran.stderr);
+        }
+    }
+    assert!(!place.path("home/studies").exists());
+}
+
+#[test]
 fn several_problems_at_once() {
     refused(
         "min: 0.001, max: 1000",

@@ -329,7 +329,7 @@ impl Course<'_> {
             gradient_scale,
             curvature_scale,
             rows_per_curvature,
-            is_of_classes: self.job.settings.loss.is_of_classes(),
+            curving: self.job.settings.loss.curving(),
             n_rows,
             ..Terms::default()
         }

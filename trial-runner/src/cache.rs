@@ -10,7 +10,7 @@ mod room;
 mod tests;
 
 use std::cell::RefCell;
-use std::fs::{self, File, Permissions, TryLockError};
+use std::fs::{self, File, Permissions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
@@ -20,6 +20,7 @@ use fleetfit_search_spaces::Manifest;
 use fleetfit_search_spaces::disk::plain;
 use fleetfit_search_spaces::material::{MAX_BYTES, is_digest};
 
+use crate::lock::Lock;
 use crate::material::{MaterialError, digest, digest_file, rebuild};
 
 /// How much a cache holds when nothing else is said, in bytes.
@@ -46,8 +47,8 @@ pub struct Tree {
     pub path: PathBuf,
     /// What it is.
     pub manifest: Manifest,
-    /// Locked, shared with others that use it.
-    _lock: File,
+    /// Shared with others that use it.
+    _lock: Lock,
 }
 
 /// Why something could not be had.
@@ -180,12 +181,11 @@ impl Cache {
     }
 
     /// The tree's lock, which keeps it in place.
-    fn lock_tree(&self, manifest: &str) -> Result<File, CacheError> {
+    fn lock_tree(&self, manifest: &str) -> Result<Lock, CacheError> {
         let path = self.lock_path(manifest);
         loop {
-            let lock = open_lock(&path).map_err(disk(&path))?;
-            lock.lock_shared().map_err(disk(&path))?;
-            let _ = lock.set_modified(SystemTime::now());
+            let lock = open_lock(&path).and_then(Lock::shared).map_err(disk(&path))?;
+            let _ = lock.file().set_modified(SystemTime::now());
             if is_still(&lock, &path) {
                 return Ok(lock);
             }
@@ -195,9 +195,8 @@ impl Cache {
     /// The half-written file of a blob, once nobody else writes it. None where that is over.
     fn lock_partial(&self, digest: &str) -> Result<Option<Partial>, CacheError> {
         let path = self.partial().join(digest);
-        let file = open_lock(&path).map_err(disk(&path))?;
-        file.lock().map_err(disk(&path))?;
-        Ok(is_still(&file, &path).then_some(Partial { file, path }))
+        let lock = open_lock(&path).and_then(Lock::alone).map_err(disk(&path))?;
+        Ok(is_still(&lock, &path).then_some(Partial { lock, path }))
     }
 
     fn blobs(&self) -> PathBuf {
@@ -217,9 +216,9 @@ impl Cache {
     }
 }
 
-/// A half-written blob, locked.
+/// A half-written blob, which nobody else writes.
 struct Partial {
-    file: File,
+    lock: Lock,
     path: PathBuf,
 }
 
@@ -228,7 +227,7 @@ impl Partial {
     fn complete(&self, digest: &str, fetch: &Fetch<'_>) -> Result<bool, CacheError> {
         let failed = |source| CacheError::Fetch { digest: digest.to_owned(), source };
         let mut hasher = blake3::Hasher::new();
-        let mut file = &self.file;
+        let mut file = self.lock.file();
         file.seek(SeekFrom::Start(0)).map_err(disk(&self.path))?;
         hasher.update_reader(file).map_err(disk(&self.path))?;
         loop {
@@ -256,8 +255,9 @@ impl Partial {
     fn take_name(&self, path: &Path) -> Result<(), CacheError> {
         let folder = path.parent().unwrap_or(path);
         fs::create_dir_all(folder).map_err(disk(folder))?;
-        self.file.set_permissions(Permissions::from_mode(0o444)).map_err(disk(&self.path))?;
-        self.file.sync_all().map_err(disk(&self.path))?;
+        let file = self.lock.file();
+        file.set_permissions(Permissions::from_mode(0o444)).map_err(disk(&self.path))?;
+        file.sync_all().map_err(disk(&self.path))?;
         fs::rename(&self.path, path).map_err(disk(path))
     }
 }
@@ -268,8 +268,8 @@ fn open_lock(path: &Path) -> io::Result<File> {
 
 /// Whether a locked file is still the one with this name: its last holder may have renamed or removed
 /// it.
-fn is_still(file: &File, path: &Path) -> bool {
-    match (file.metadata(), fs::metadata(path)) {
+fn is_still(lock: &Lock, path: &Path) -> bool {
+    match (lock.file().metadata(), fs::metadata(path)) {
         (Ok(held), Ok(named)) => held.ino() == named.ino() && held.dev() == named.dev(),
         _ => false,
     }
@@ -281,12 +281,8 @@ fn touch(path: &Path) -> bool {
 }
 
 /// Whether nobody holds this lock; then nobody can before what is returned is dropped.
-fn try_lock(path: &Path) -> Option<File> {
-    let file = File::open(path).ok()?;
-    match file.try_lock() {
-        Ok(()) => is_still(&file, path).then_some(file),
-        Err(TryLockError::WouldBlock | TryLockError::Error(_)) => None,
-    }
+fn try_lock(path: &Path) -> Option<Lock> {
+    Lock::at_once(File::open(path).ok()?).filter(|lock| is_still(lock, path))
 }
 
 fn disk(path: &Path) -> impl FnOnce(io::Error) -> CacheError {

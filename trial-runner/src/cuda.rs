@@ -9,10 +9,13 @@
 pub(crate) mod boost;
 mod card;
 pub(crate) mod ets;
+mod far;
 mod fill;
 pub(crate) mod forest;
+mod hot;
 mod kept;
 pub(crate) mod linear;
+mod link;
 pub(crate) mod logistic;
 pub(crate) mod machine;
 pub(crate) mod measure;
@@ -21,8 +24,10 @@ mod nvrtc;
 mod pool;
 mod queue;
 mod shipped;
+mod staging;
 pub(crate) mod theta;
 mod turns;
+mod worker;
 
 #[cfg(test)]
 pub(crate) mod shim;
@@ -30,4 +35,26 @@ pub(crate) mod shim;
 mod tests;
 
 pub(crate) use card::{cards, is_driver_here as has_driver};
+pub use far::SUBCOMMAND;
 pub(crate) use nvrtc::is_here as has_compiler;
+pub use worker::work;
+
+use machine::Kernel;
+
+/// Every kernel.
+fn kernels() -> [Kernel; 12] {
+    [
+        boost::KERNEL,
+        forest::FOREST,
+        forest::TALLY,
+        linear::GRAM,
+        linear::SPLIT,
+        linear::RIDGE,
+        linear::NET,
+        logistic::LOGISTIC,
+        mlp::MLP,
+        ets::ETS,
+        theta::THETA,
+        measure::MEASURE,
+    ]
+}

@@ -1,16 +1,23 @@
 //! What this machine can train on: looked for when somebody asks, and never in the way.
 
+mod asked;
+mod busy;
 mod device;
+mod found;
+mod pace;
 
 use std::path::Path;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use serde::Serialize;
 
 use crate::cuda::machine::Machine;
 use crate::cuda::{self, measure};
 
+pub use crate::cuda::{SUBCOMMAND, work};
+pub use asked::{Asked, Choice, Numbers};
 pub(crate) use device::Seat;
-pub use device::{Asked, Choice, Device, Done};
+pub use device::{Device, Done};
 
 /// The processor and the graphics cards of this machine.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -96,6 +103,10 @@ impl Devices {
         };
         Self { cpu, cards, no_cards_because, has_cuda_compiler: cuda::has_compiler() }
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// The machine's memory; none where that is not known.

@@ -15,6 +15,8 @@ mod caught;
 mod cuda;
 mod figure;
 mod forest;
+mod lock;
+mod program;
 
 mod series;
 

@@ -38,6 +38,14 @@ pub enum MaterialError {
         /// What is wrong.
         source: CodeError,
     },
+    /// A file that would lie too deep, or whose name is too long.
+    #[error("{at}: {source}")]
+    Place {
+        /// The job's key to blame.
+        at: String,
+        /// What is wrong.
+        source: ManifestError,
+    },
     /// An `MLTable` that means nothing on another machine.
     #[error(
         "{recipe} names {path}, which is a place on one machine only; write the path so that it \

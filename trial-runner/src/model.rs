@@ -47,6 +47,12 @@ const HEADER_BYTES: usize = 9;
 const BLOCK_ROWS: usize = 1_024;
 /// The same where each row is compared with every training row.
 const SLOW_BLOCK_ROWS: usize = 32;
+/// Fewer rows of a network at once would read its weights too often.
+const NETWORK_BLOCK_ROWS: usize = 16;
+/// Steps of arithmetic that rows at once may take: less than a tenth of a second.
+const BLOCK_STEPS: usize = 1 << 26;
+/// Of a row in a tree, about.
+const TREE_STEPS: usize = 32;
 /// Steps ahead as far as which methods are asked how their errors grow.
 const MOST_GROWTH: u32 = 10_000;
 
@@ -199,10 +205,7 @@ impl Model {
         if let Body::Lagged(lagged) = &self.body {
             lagged.predict(frame, rows, &mut raw, stop)?;
         }
-        let n_block = match &self.body {
-            Body::Neighbours(..) | Body::Kernel(..) => SLOW_BLOCK_ROWS,
-            _ => BLOCK_ROWS,
-        };
+        let n_block = self.body.block_rows();
         let outs = raw.chunks_mut(n_block * width);
         let blocks = rows.chunks(n_block).zip(outs);
         let blocks =
@@ -374,6 +377,23 @@ impl Model {
     }
 }
 
+impl Body {
+    /// Rows between two questions whether to stop, by the work that they are.
+    fn block_rows(&self) -> usize {
+        let (n_steps, least, most) = match self {
+            Self::Constant | Self::Forecast(_) | Self::Lagged(_) => (1, 1, BLOCK_ROWS),
+            Self::Forest(forest) => (TREE_STEPS * forest.sizes.len(), 1, BLOCK_ROWS),
+            Self::Boosted(boosted) => (TREE_STEPS * boosted.sizes.len(), 1, BLOCK_ROWS),
+            Self::Linear(_, linear) => (linear.weights.len(), 1, BLOCK_ROWS),
+            Self::Bayes(_, bayes) => (bayes.means.len(), 1, BLOCK_ROWS),
+            Self::Network(_, network) => (network.n_weights(), NETWORK_BLOCK_ROWS, BLOCK_ROWS),
+            Self::Neighbours(_, neighbours) => (neighbours.rows.len(), 1, SLOW_BLOCK_ROWS),
+            Self::Kernel(_, kernel) => (kernel.vectors.len(), 1, SLOW_BLOCK_ROWS),
+        };
+        (BLOCK_STEPS / n_steps.max(1)).clamp(least, most)
+    }
+}
+
 /// Encodes block after block and hands each to a model.
 fn over<'a>(
     encoder: &Encoder,
@@ -478,6 +498,8 @@ pub(crate) fn softmax(scores: &mut [f64]) {
 
 #[cfg(test)]
 mod tests {
+    use super::neighbours::Voting;
+    use super::network::{Curve, Layer, Output};
     use super::*;
     use crate::frame::{FeatureColumn, FeatureValues, Target};
     use crate::trainer::contract;
@@ -499,6 +521,29 @@ mod tests {
     const VERSION_1: &str = "\
         66666d64011fc89131000000000000001440010105707269636500010000000000000000f83f\
         0000000000000000000000000000f03f01000000000000004001000000000000f03f00";
+
+    #[test]
+    fn it_asks_for_so_much_work_whether_to_stop() {
+        let network = |n: u32| {
+            let layer =
+                |n_below, n_units| Layer { n_below, n_units, weights: vec![], biases: vec![] };
+            let layers = vec![layer(n, n), layer(n, 1)];
+            let output = Output::TwoClasses;
+            Body::Network(Encoder::default(), Network { layers, curve: Curve::Relu, output })
+        };
+        // A few units are asked as seldom as ever, the largest network every 16 rows.
+        assert_eq!([64, 1_000, 4_400].map(|n| network(n).block_rows()), [1_024, 67, 16]);
+        let neighbours = |n: usize| {
+            let rows = vec![0.0; n];
+            let (voting, targets) = (Voting::Uniform, Vec::new());
+            let own = Neighbours { k: 1, p: 2.0, voting, rows, targets, is_class: false };
+            Body::Neighbours(Encoder::default(), own)
+        };
+        assert_eq!([100, 1 << 22].map(|n| neighbours(n).block_rows()), [32, 16]);
+        for (model, _) in contract::fitted() {
+            assert!((1..=BLOCK_ROWS).contains(&model.body.block_rows()));
+        }
+    }
 
     #[test]
     fn files_of_version_1_still_open() {

@@ -21,7 +21,7 @@ mod tests;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
@@ -52,9 +52,12 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// to it.
 const BACKOFF: Duration = Duration::from_millis(500);
 
-/// Bytes of rows that a thread lays out for a device at once, at least and at most.
-const LEAST_CHUNK: u64 = 8 << 20;
+/// Bytes of rows that a thread lays out for a device at once, at least and at most; and how long that
+/// and what is tried on them should take: whoever waits hears of progress after each.
+const LEAST_CHUNK: u64 = 1 << 20;
+const FIRST_CHUNK: u64 = 8 << 20;
 const MOST_CHUNK: u64 = 128 << 20;
+const CHUNK_TIME: Duration = Duration::from_secs(2);
 
 /// What a runner has of a study before it begins with it.
 #[derive(Debug)]
@@ -169,8 +172,10 @@ struct Desk {
     slots: Slots,
     n_slots: usize,
     device: Device,
-    /// Bytes of rows that a thread lays out for the device at once.
-    chunk_bytes: u64,
+    /// Bytes of rows that a thread lays out for the device at once: as many as it is done with in time,
+    /// and no more than there is memory for.
+    chunk_bytes: AtomicU64,
+    most_chunk_bytes: u64,
     spare: Spare,
     /// None once the runner takes no more.
     assignments: Mutex<Option<Receiver<Assignment>>>,
@@ -202,13 +207,16 @@ impl Runner {
         // Threads beyond the slots are never lent: nobody counted on their cores.
         let spare = Spare::default();
         (0..ahead).for_each(|_| spare.work());
+        let most_chunk_bytes =
+            (data_bytes / 8 / slots.max(1) as u64).clamp(FIRST_CHUNK, MOST_CHUNK);
         let desk = Arc::new(Desk {
             shelf: Shelf::new(provide, slots, data_bytes),
             flights: Flights::default(),
             slots: Slots::of(slots),
             n_slots: slots,
             device,
-            chunk_bytes: (data_bytes / 8 / slots.max(1) as u64).clamp(LEAST_CHUNK, MOST_CHUNK),
+            chunk_bytes: AtomicU64::new(most_chunk_bytes.min(FIRST_CHUNK)),
+            most_chunk_bytes,
             spare,
             assignments: Mutex::new(Some(assignments)),
             is_leaving: AtomicBool::new(false),
@@ -317,6 +325,18 @@ impl Desk {
                 Err(RecvTimeoutError::Disconnected) => return None,
             }
         }
+    }
+
+    /// Has chunks be as large as is done in time, after one took so long.
+    fn size_chunks(&self, taken: Duration, was_full: bool) {
+        let own = self.chunk_bytes.load(Ordering::Relaxed);
+        let next = match taken {
+            long if long > 2 * CHUNK_TIME => own / 2,
+            short if short < CHUNK_TIME / 2 && was_full => own * 2,
+            _ => return,
+        };
+        let next = next.clamp(LEAST_CHUNK, self.most_chunk_bytes);
+        self.chunk_bytes.store(next, Ordering::Relaxed);
     }
 
     fn is_leaving(&self) -> bool {

@@ -244,7 +244,7 @@ fn what_drains_ends_within_the_grace_or_is_handed_back() {
         assert!(matches!(set.next(), FromRunner::Report { .. }));
     }
     let Set { runner, assign, told } = set;
-    let draining = std::thread::spawn(move || runner.drain(Duration::from_secs(3)));
+    let draining = std::thread::spawn(move || runner.drain(Duration::from_secs(12)));
     // The one that was not begun comes back at once.
     let message = told.recv_timeout(LONG).unwrap();
     assert_eq!(message, FromRunner::Returned { of: key(3), reason: None });

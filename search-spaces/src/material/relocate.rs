@@ -16,13 +16,15 @@ impl Job {
     pub fn left_behind(&self, study: &Study) -> Vec<Problem> {
         let hint = "send the job with fleetfit submit, which sends what it names, or write a path \
                     from the root of the service's machine";
-        let here = study.local_paths().into_iter();
-        let lost = here.filter(|path| !Path::new(local_path(path)).is_absolute()).map(|path| {
-            let mut problem = self.problem_at("", path, "a file that the service has", Some(hint));
-            problem.message = format!("{path} lies on your machine, and was not sent with the job");
+        let here = study.placed_paths().into_iter();
+        let lost = here.filter(|(_, path)| !Path::new(local_path(path)).is_absolute());
+        let told = lost.map(|(at, path)| {
+            let mut problem = self.problem_at(&at, path, "a file that the service has", Some(hint));
+            problem.message =
+                format!("{at}: {path} lies on your machine, and was not sent with the job");
             problem
         });
-        lost.collect()
+        told.collect()
     }
 }
 
@@ -30,21 +32,34 @@ impl Study {
     /// Every path of this machine that the study names, as the job writes it: data, code, inputs,
     /// earlier trials.
     pub fn local_paths(&self) -> Vec<&str> {
+        self.placed_paths().into_iter().map(|(_, path)| path).collect()
+    }
+
+    /// The same, each with its place in the job.
+    fn placed_paths(&self) -> Vec<(String, &str)> {
         let mut paths = Vec::new();
         if let Some(data) = &self.data {
-            let more = [data.validation.as_ref(), data.test.as_ref()];
-            let sources = std::iter::once(&data.training).chain(more.into_iter().flatten());
-            paths.extend(sources.flat_map(|source| source.paths.iter().map(String::as_str)));
+            let sources = [
+                ("training_data.path", Some(&data.training)),
+                ("validation_data.path", data.validation.as_ref()),
+                ("test_data.path", data.test.as_ref()),
+            ];
+            for (at, source) in sources {
+                let of_source = source.into_iter().flat_map(|source| &source.paths);
+                paths.extend(of_source.map(|path| (at.to_owned(), path.as_str())));
+            }
         }
         if let Work::Command(trial) = &self.work {
-            paths.extend(trial.code.as_deref());
-            paths.extend(trial.inputs.iter().filter_map(|(_, input)| match input {
-                Input::Path { path, .. } => Some(path.as_str()),
+            paths.extend(trial.code.as_deref().map(|path| ("trial.code".to_owned(), path)));
+            paths.extend(trial.inputs.iter().filter_map(|(name, input)| match input {
+                Input::Path { path, .. } => Some((format!("inputs.{name}.path"), path.as_str())),
                 Input::Value(_) | Input::Remote { .. } => None,
             }));
         }
-        paths.extend(self.start_from.iter().filter_map(Origin::path));
-        paths.retain(|path| !is_remote(path));
+        let origins = self.start_from.iter().enumerate();
+        let placed = |(index, origin)| Some((self.start_key(index), Origin::path(origin)?));
+        paths.extend(origins.filter_map(placed));
+        paths.retain(|(_, path)| !is_remote(path));
         paths
     }
 

@@ -7,7 +7,7 @@
 use std::f64::consts::PI;
 
 /// The probability that a standard normal number is below `z`.
-pub(crate) fn cdf(z: f64) -> f64 {
+pub fn cdf(z: f64) -> f64 {
     if z > 0.0 { 1.0 - lower_tail(-z) } else { lower_tail(z) }
 }
 
@@ -28,7 +28,7 @@ fn lower_tail(z: f64) -> f64 {
 }
 
 /// The standard normal number below which a share `p` lies, for `p` strictly between 0 and 1.
-pub(crate) fn quantile(p: f64) -> f64 {
+pub fn quantile(p: f64) -> f64 {
     let q = p - 0.5;
     if q.abs() <= 0.425 {
         let r = 0.180_625 - q * q;

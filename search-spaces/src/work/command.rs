@@ -45,6 +45,12 @@ const INPUT_MODES: &[(&str, ())] = &[
 /// The prefix of the variables that hold the parameters.
 const VARIABLES: &str = "AZUREML_SWEEP_";
 
+/// The longest text that a program can be started with, its end included: Linux's `MAX_ARG_STRLEN`.
+const MAX_TEXT_BYTES: usize = 128 << 10;
+
+/// The longest command. The rest is what runners put before it.
+const MAX_COMMAND_BYTES: usize = MAX_TEXT_BYTES - 128;
+
 /// How many placeholders that name nothing are judged one by one.
 const MAX_UNKNOWN: usize = 100;
 
@@ -75,6 +81,7 @@ impl CommandTrial {
             environment_variables,
         };
         if let Some(at) = command_at {
+            check_text(&own.command, &at, findings);
             let defined = Defined {
                 search_space: space.and_then(|(_, at)| {
                     let mut paths = Vec::new();
@@ -106,10 +113,14 @@ impl CommandTrial {
         let mut named: BTreeSet<&str> = BTreeSet::new();
         let mut seen: BTreeSet<String> = BTreeSet::new();
         let before = findings.problems.len();
+        let mut n_bytes = 0;
         for piece in pieces(&command) {
             let is_full = findings.problems.len() - before >= MAX_UNKNOWN;
             match piece {
-                Piece::Text(text) => settled.push_str(text),
+                Piece::Text(text) => {
+                    n_bytes += text.len();
+                    settled.push_str(text);
+                }
                 Piece::Named(root, name) => {
                     settled.push_str(&format!("${{{{{}.{name}}}}}", root.word()));
                     named.insert(if root == Root::SearchSpace { name } else { "" });
@@ -131,6 +142,12 @@ impl CommandTrial {
                     findings.problem(at, mistake.hint("close it with }}"));
                 }
             }
+        }
+        if n_bytes > MAX_COMMAND_BYTES {
+            let says = format!("has {n_bytes} bytes, more than a program can be started with");
+            let mistake = Mistake::new(says, format!("at most {MAX_COMMAND_BYTES} bytes"));
+            let hint = "put it into a script in the folder that trial.code names, and run that";
+            findings.problem(at, mistake.hint(hint));
         }
         if let Some((space, space_at)) = space
             && !command.contains(VARIABLES)
@@ -217,6 +234,14 @@ fn notice_unused(
     }
 }
 
+/// No program can be given a NUL byte: it is where texts end.
+fn check_text(text: &str, at: &At<'_>, findings: &mut Findings) {
+    if text.contains('\0') {
+        let mistake = Mistake::new("has a NUL byte (\\0), with which no program starts", "text");
+        findings.problem(at, mistake.hint("leave the \\0 out"));
+    }
+}
+
 fn read_code(trial: &mut Fields<'_>, findings: &mut Findings) -> Option<(String, Place)> {
     let at = trial.take("code", findings)?;
     let code = at.text(findings)?;
@@ -237,15 +262,23 @@ fn read_variables(trial: &mut Fields<'_>, findings: &mut Findings) -> BTreeMap<S
     };
     let mut variables = BTreeMap::new();
     for (key, value) in fields.take_all() {
-        if key.name.is_empty() || key.name.contains('=') {
+        if key.name.is_empty() || key.name.contains(['=', '\0']) {
             let says = "is no name for a variable; names are not empty and have no =";
             let mistake = Mistake::new(says, "a name without =");
-            let plain = key.name.split('=').next().filter(|name| !name.is_empty());
+            let plain = key.name.split(['=', '\0']).next().filter(|name| !name.is_empty());
             let example = plain.unwrap_or("NAME");
             findings.key_problem(&value, mistake.hint(format!("write {example}: value")));
         }
         match (value.plain_text(), &value.node.content) {
             (Some(text), _) => {
+                check_text(&text, &value, findings);
+                let n_bytes = key.name.len() + text.len() + "=".len();
+                if n_bytes >= MAX_TEXT_BYTES {
+                    let says = format!("has {n_bytes} bytes with its name, too many for a program");
+                    let mistake = Mistake::new(says, format!("less than {MAX_TEXT_BYTES} bytes"));
+                    let hint = "put it into a file in the folder that trial.code names";
+                    findings.problem(&value, mistake.hint(hint));
+                }
                 variables.insert(key.name.clone(), text);
             }
             // Azure writes null for what is not set.

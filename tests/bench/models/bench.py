@@ -27,6 +27,10 @@ class Bench:
         self.cores = os.cpu_count() or 1
         self.dir = pathlib.Path(tempfile.mkdtemp(prefix="fleetfit-models-"))
 
+    def wants(self, name):
+        """Whether a set was asked for: all are, where none is."""
+        return not self.sets or name.startswith(tuple(self.sets))
+
     def begin(self, part, unit):
         """How the table came about."""
         shown = [f"--part {part}"] + ["--quick"] * self.is_quick + ["--data DIR"] * bool(self.data)

@@ -191,16 +191,20 @@ def run(bench):
     n = bench.entities or (60 if bench.is_quick else 1_000)
     n_theirs, n_slow, n_search = (10, 4, 2) if bench.is_quick else (60, 8, 6)
     entities = [draw(entity) for entity in range(n)]
-    panels = {"dominicks_oj_weekly": dominicks(bench), "rossmann100_daily": rossmann(bench)}
-    compare(bench, "synthetic", entities, [TREES], [
-        ("LightGBM", by_lightgbm, n_theirs), ("XGBoost", by_xgboost, n_slow),
-        ("HistGradientBoosting", by_sklearn, n_slow)])
-    for name, panel in panels.items():
+    panels = {"dominicks_oj_weekly": dominicks, "rossmann100_daily": rossmann}
+    if bench.wants("synthetic"):
+        compare(bench, "synthetic", entities, [TREES], [
+            ("LightGBM", by_lightgbm, n_theirs), ("XGBoost", by_xgboost, n_slow),
+            ("HistGradientBoosting", by_sklearn, n_slow)])
+    for name, read in panels.items():
+        panel = read(bench) if bench.wants(name) else None
         if panel is not None:
             panel = panel[::10] if bench.is_quick else panel
             n_panel = min(len(panel), n_theirs)
             compare(bench, name, panel, [TREES], [("LightGBM", by_lightgbm, n_panel)])
     # Each of 10 numbers of trees counts as a model.
+    if not bench.wants("with-n_estimators"):
+        return
     compare(bench, "with-n_estimators", entities[:max(1, n // 4)], COUNTS, [
         ("LightGBM, each number fitted", by_lightgbm_refitting, n_search),
         ("LightGBM, cut at each number", by_lightgbm_cutting, n_search)])

@@ -161,7 +161,7 @@ def run(bench):
 
 def compare(bench, below):
     for name, season, series, one_in in sets(bench):
-        if bench.sets and not name.startswith(tuple(bench.sets)):
+        if not bench.wants(name):
             continue
         for method, (learner, space, peer) in METHODS.items():
             if bench.methods and method not in bench.methods:

@@ -84,6 +84,8 @@ class BySklearn:
 
 
 def small(bench, name, learner, is_number, entities, counts, n_theirs):
+    if not bench.wants(name):
+        return
     write(bench.dir / f"{name}.parquet", entities)
     space = SPACE | {"n_estimators": counts}
     n_trials = len(CONFIGURATIONS) * len(counts)
@@ -100,6 +102,8 @@ def small(bench, name, learner, is_number, entities, counts, n_theirs):
 
 
 def large(bench, name, learner, is_number, n_rows):
+    if not bench.wants(name):
+        return
     rng = np.random.default_rng(5)
     x = rng.normal(size=(n_rows, 20))
     y = x[:, :10] @ rng.normal(size=10) + 2 * np.sin(2 * x[:, 0]) + x[:, 1] * x[:, 2]
@@ -140,7 +144,8 @@ class One:
 
 
 def tabular_ours(bench, name, learner, frame, target, folds, metric):
-    marked = frame.rename(columns={target: "y"})
+    # A set may have a feature of this name.
+    marked = frame.rename(columns=lambda own: "y" if own == target else f"x_{own}")
     marked = marked.assign(**{f"fold{fold}": (folds == fold).astype(int)
                               for fold in range(N_FOLDS)})
     study = f"{name}-{learner}-{metric}".replace("_", "-").lower()
@@ -177,11 +182,12 @@ def tabular_theirs(name, learner, frame, target, folds):
 
 
 def tabular(bench):
-    for name in TABULAR:
+    wanted = [name for name in TABULAR if bench.wants(name)]
+    for name in wanted:
         prepared = prepare(bench, name)
         if prepared is None:
             return
-        if name == TABULAR[0]:
+        if name == wanted[0]:
             print()
             bench.head("tabular set | rows | error, ours | error, scikit-learn | ratio")
         if bench.is_quick and len(prepared[0]) > 30_000:

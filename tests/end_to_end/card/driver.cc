@@ -1,4 +1,4 @@
-// A driver (libcuda.so.1) of a card that is imagined: its memory is the processor's, a module is the
+// A driver (libcuda.so.1) of CARDS cards (one, if that is not said) that are imagined: their memory is the processor's, a module is the
 // library that `compiler.cc` made of a kernel, and a launch runs it there and then.
 //
 // DRIVER says what goes wrong:
@@ -7,7 +7,8 @@
 //   lost               the first launch fails, and everything after it;
 //   lost-once          so does the second one, in the first process that comes so far (the file FIRST);
 //   held               a launch stands while the file HOLD is there.
-// Each launch is a line of the file LAUNCHES.
+// Each launch is a line of the file LAUNCHES: the card, and the process.
+// Bytes that are brought are a line of the file BROUGHT.
 #include <dlfcn.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -28,6 +29,7 @@ struct Function {
 static std::mutex one_at_a_time;
 static int answer = FINE;  // what everything is answered with once a kernel failed
 static int n_launches = 0;
+static int card = 0;  // the one that this process uses
 
 static bool is(const char* what) {
   const char* own = getenv("DRIVER");
@@ -52,8 +54,12 @@ extern "C" {
 int cuDriverGetVersion(int* version) { *version = is("old") ? 12080 : 13000; return FINE; }
 int cuInit(unsigned) { return is("bare") ? NO_DEVICE : is("broken") ? UNKNOWN : FINE; }
 int cuGetErrorString(int, const char** says) { *says = "an imagined error"; return FINE; }
-int cuDeviceGetCount(int* n) { *n = 1; return FINE; }
-int cuDeviceGet(int* device, int) { *device = 7; return FINE; }
+int cuDeviceGetCount(int* n) {
+  const char* own = getenv("CARDS");
+  *n = own ? atoi(own) : 1;
+  return FINE;
+}
+int cuDeviceGet(int* device, int number) { *device = number; return FINE; }
 int cuDeviceGetName(char* name, int n, int) { strncpy(name, "Imagined Card", n); return FINE; }
 int cuDeviceTotalMem_v2(size_t* n, int) { *n = 3ull << 30; return FINE; }
 int cuDeviceGetAttribute(int* value, int which, int) {
@@ -67,7 +73,11 @@ int cuDeviceGetAttribute(int* value, int which, int) {
   }
   return FINE;
 }
-int cuDevicePrimaryCtxRetain(void** context, int) { *context = &answer; return answer; }
+int cuDevicePrimaryCtxRetain(void** context, int device) {
+  card = device;
+  *context = &answer;
+  return answer;
+}
 int cuDevicePrimaryCtxRelease_v2(int) { return answer; }
 int cuCtxGetCurrent(void** context) { *context = &answer; return FINE; }
 int cuCtxSetCurrent(void*) { return FINE; }
@@ -75,6 +85,7 @@ int cuCtxSynchronize() { return answer; }
 int cuStreamCreate(void** queue, unsigned) { *queue = malloc(1); return answer; }
 int cuStreamDestroy_v2(void* queue) { free(queue); return answer; }
 int cuStreamSynchronize(void*) { return answer; }
+int cuStreamWaitEvent(void*, void*, unsigned) { return answer; }
 int cuEventCreate(void** event, unsigned) { *event = calloc(1, sizeof(double)); return answer; }
 int cuEventDestroy_v2(void* event) { free(event); return answer; }
 int cuEventRecord(void* event, void*) {
@@ -98,6 +109,8 @@ int cuMemAllocAsync(void** memory, size_t n, void*) {
   return FINE;
 }
 int cuMemAlloc_v2(void** memory, size_t n) { *memory = malloc(n); return answer; }
+int cuMemHostAlloc(void** memory, size_t n, unsigned) { *memory = malloc(n); return answer; }
+int cuMemFreeHost(void* memory) { free(memory); return answer; }
 int cuMemFree_v2(void* memory) { free(memory); return answer; }
 int cuMemFreeAsync(void* memory, void*) { free(memory); return answer; }
 int cuMemsetD8Async(void* memory, unsigned char value, size_t n, void*) {
@@ -105,6 +118,14 @@ int cuMemsetD8Async(void* memory, unsigned char value, size_t n, void*) {
   return answer;
 }
 int cuMemcpyHtoDAsync_v2(void* to, const void* from, size_t n, void*) {
+  if (FILE* file = fopen(place("BROUGHT"), "a")) {
+    fprintf(file, "%zu\n", n);
+    fclose(file);
+  }
+  memcpy(to, from, n);
+  return answer;
+}
+int cuMemcpyDtoDAsync_v2(void* to, const void* from, size_t n, void*) {
   memcpy(to, from, n);
   return answer;
 }
@@ -145,7 +166,7 @@ int cuLaunchKernel(Function* function, unsigned blocks, unsigned, unsigned, unsi
   if (shared > function->most_shared || function->most_shared > (223u << 10)) return INVALID_VALUE;
   n_launches += 1;
   if (FILE* file = fopen(place("LAUNCHES"), "a")) {
-    fputs("launch\n", file);
+    fprintf(file, "%d %d\n", card, (int)getpid());
     fclose(file);
   }
   if (fails()) return answer = ILLEGAL_ADDRESS;

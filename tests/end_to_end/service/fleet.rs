@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 use serde_json::Value;
@@ -14,6 +14,9 @@ use crate::harness::{Place, eventually, signal};
 
 /// How long anything may take on a slow machine.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
+
+/// How long what a process said may be on its way after its end.
+const LAST_WORDS: Duration = Duration::from_secs(10);
 
 /// Where the trials run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,14 +54,16 @@ impl Process {
 
     /// Waits until it says something, and tells what stands behind it on the line.
     pub(crate) fn hear(&mut self, mark: &str) -> String {
-        let mut found = None;
+        let (mut found, mut ended) = (None, None);
         eventually(&format!("it says {mark:?}"), PATIENCE, || {
+            if ended.is_none() && self.child.try_wait().expect("its state").is_some() {
+                ended = Some(Instant::now());
+            }
             let said = self.said();
             found = said.lines().find_map(|line| Some(line.split_once(mark)?.1.trim().to_owned()));
-            assert!(
-                found.is_some() || self.child.try_wait().expect("its state").is_none(),
-                "it ended: {said}"
-            );
+            // Its last words may still be on their way.
+            let is_silent = ended.is_some_and(|at| at.elapsed() > LAST_WORDS);
+            assert!(found.is_some() || !is_silent, "it ended: {said}");
             found.is_some()
         });
         found.unwrap_or_default()
@@ -129,9 +134,9 @@ impl Fleet {
 
     /// Starts the service, which answers when this returns.
     pub(crate) fn serve(&mut self) {
-        let mut arguments = vec!["serve", "--listen", "127.0.0.1:0", "--slots", "2"];
         let url = self.nats.as_ref().map(Nats::url);
-        arguments.extend(url.iter().flat_map(|url| ["--nats", url]));
+        let mut arguments = vec!["serve", "--listen", "127.0.0.1:0"];
+        arguments.extend(url.as_ref().map_or(["--slots", "2"], |url| ["--nats", url]));
         arguments.extend(self.more.iter().map(String::as_str));
         let mut service = Process::start(self.place.command(&arguments));
         self.url = service.hear("listens on ");

@@ -1,6 +1,7 @@
 //! A service with the runners and the NATS that it may have: what it promises, and what it endures.
 
 pub(crate) mod contract;
+mod deleted;
 mod external;
 pub(crate) mod fleet;
 mod full_disk;

@@ -1,8 +1,9 @@
 //! A real nats-server, always at the same port, and the little of its protocol that a stranger needs.
 
 use std::fs::File;
+use std::hash::{BuildHasher, RandomState};
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
@@ -22,11 +23,12 @@ pub(crate) struct Nats {
 impl Nats {
     pub(crate) fn start(place: &Place) -> Self {
         let (store, log) = (place.path("nats-store"), place.path("nats.log"));
-        let port = free_port();
-        let child = spawn(port, &store, &log);
-        let mut nats = Self { child, port, store, log };
-        nats.wait();
-        nats
+        loop {
+            let port = port();
+            if let Some(child) = spawn(port, &store, &log) {
+                return Self { child, port, store, log };
+            }
+        }
     }
 
     pub(crate) fn url(&self) -> String {
@@ -43,21 +45,11 @@ impl Nats {
     }
 
     pub(crate) fn restart(&mut self) {
-        self.child = spawn(self.port, &self.store, &self.log);
-        self.wait();
-    }
-
-    fn wait(&mut self) {
-        eventually("nats-server listens", PATIENCE, || {
-            if self.child.try_wait().expect("its state").is_some() {
-                panic!("nats-server ended: {}", self.said());
-            }
-            TcpStream::connect(("127.0.0.1", self.port)).is_ok()
+        let child = spawn(self.port, &self.store, &self.log);
+        self.child = child.unwrap_or_else(|| {
+            let said = std::fs::read_to_string(&self.log);
+            panic!("nats-server ended: {}", said.unwrap_or_default())
         });
-    }
-
-    fn said(&self) -> String {
-        std::fs::read_to_string(&self.log).unwrap_or_default()
     }
 
     /// Asks a question as a program of no particular kind, and tells the answer.
@@ -91,21 +83,34 @@ impl Drop for Nats {
     }
 }
 
-fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-    listener.local_addr().expect("its address").port()
+/// A port that the system gives to nobody who asks for any: it stays free between two servers.
+fn port() -> u16 {
+    12_000 + (RandomState::new().hash_one(0) % 20_000) as u16
 }
 
-fn spawn(port: u16, store: &Path, log: &Path) -> Child {
+/// None where it ends at once: somebody else has the port.
+fn spawn(port: u16, store: &Path, log: &Path) -> Option<Child> {
     let program = std::env::var_os("FLEETFIT_NATS_SERVER");
     let program = program.expect("FLEETFIT_NATS_SERVER names nats-server; tests/run installs it");
+    let ports = log.with_extension("ports");
+    std::fs::create_dir_all(&ports).expect("a folder");
     let log = File::options().create(true).append(true).open(log).expect("the log");
-    Command::new(program)
+    let mut child = Command::new(program)
         .args(["-a", "127.0.0.1", "-p", &port.to_string(), "-js", "-sd"])
         .arg(store)
+        .arg("--ports_file_dir")
+        .arg(&ports)
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(log)
         .spawn()
-        .expect("nats-server starts")
+        .expect("nats-server starts");
+    // It writes this file once it listens.
+    let file = ports.join(format!("nats-server_{}.ports", child.id()));
+    let mut has_ended = false;
+    eventually("nats-server listens", PATIENCE, || {
+        has_ended = child.try_wait().expect("its state").is_some();
+        has_ended || file.exists()
+    });
+    (!has_ended).then_some(child)
 }

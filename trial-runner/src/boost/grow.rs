@@ -222,7 +222,7 @@ impl<W: Word> Grower<W> {
         limits: &Limits,
     ) {
         let bins = &self.bins[slot * self.stride..][..self.stride];
-        let node = split::Node::new(terms, leaf.total);
+        let node = split::Node::new(terms, leaf.total, leaf.n_rows);
         let Some(found) = node.best(table, &self.chosen, bins, &mut self.sets) else {
             return self.free.push(slot);
         };

@@ -23,11 +23,25 @@ pub(crate) enum Loss {
     Softmax { n_classes: usize },
 }
 
+/// What the curvature of a loss goes by, weights apart.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Curving {
+    /// All rows curve alike.
+    #[default]
+    Alike,
+    /// Less the surer a class is.
+    Doubt,
+    /// More the greater the mean is.
+    Size,
+}
+
 /// Stands in for Newton's step of Poisson, which would overshoot (LightGBM's
 /// `poisson_max_delta_step`): e^0.7.
 const POISSON_DAMPING: f64 = 2.013_752_707_470_476_5;
-/// Below this a mean has no logarithm worth having.
-const LEAST_MEAN: f64 = 1e-12;
+/// Instead of a share of 0, or a mean where all is 0.
+const LEAST_SHARE: f64 = 1e-12;
+/// Scores below the logarithm of this are of no use to [`exp`].
+const LEAST_MEAN: f64 = 1e-150;
 
 impl Loss {
     /// Scores a row.
@@ -40,12 +54,18 @@ impl Loss {
 
     /// Whether every row curves alike.
     pub(super) fn is_flat(self) -> bool {
-        matches!(self, Self::Squared | Self::Absolute | Self::Huber { .. } | Self::Quantile { .. })
+        self.curving() == Curving::Alike
     }
 
-    /// Whether rows curve less the surer the scores are.
-    pub(super) fn is_of_classes(self) -> bool {
-        matches!(self, Self::Logistic | Self::Softmax { .. })
+    /// What a row's curvature goes by.
+    pub(super) fn curving(self) -> Curving {
+        match self {
+            Self::Squared | Self::Absolute | Self::Huber { .. } | Self::Quantile { .. } => {
+                Curving::Alike
+            }
+            Self::Logistic | Self::Softmax { .. } => Curving::Doubt,
+            Self::Poisson | Self::Tweedie { .. } => Curving::Size,
+        }
     }
 
     /// The quantile of residuals that a leaf says, where a gradient step would say too little.
@@ -60,14 +80,16 @@ impl Loss {
     /// The score of each class, or the one score, before the first tree, from targets and
     /// weights.
     pub(super) fn initial(self, rows: &mut Vec<(f64, f64)>) -> Vec<f64> {
-        let log = |mean: f64| mean.max(LEAST_MEAN).ln();
         match self {
             Self::Squared => vec![mean(rows)],
             Self::Absolute | Self::Huber { .. } => vec![quantile(rows, 0.5)],
             Self::Quantile { level } => vec![quantile(rows, level)],
-            Self::Poisson | Self::Tweedie { .. } => vec![log(mean(rows))],
+            Self::Poisson | Self::Tweedie { .. } => {
+                let mean = mean(rows);
+                vec![if mean > 0.0 { mean.max(LEAST_MEAN) } else { LEAST_SHARE }.ln()]
+            }
             Self::Logistic => {
-                let share = mean(rows).clamp(LEAST_MEAN, 1.0 - LEAST_MEAN);
+                let share = mean(rows).clamp(LEAST_SHARE, 1.0 - LEAST_SHARE);
                 vec![(share / (1.0 - share)).ln()]
             }
             Self::Softmax { n_classes } => {
@@ -78,7 +100,7 @@ impl Loss {
                     }
                 }
                 let total: f64 = shares.iter().sum();
-                shares.iter().map(|share| log(share / total)).collect()
+                shares.iter().map(|share| (share / total).max(LEAST_SHARE).ln()).collect()
             }
         }
     }

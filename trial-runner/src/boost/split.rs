@@ -10,12 +10,16 @@
 //!
 //! A child has at least `min_child_samples` rows, counted where LightGBM estimates them. One of
 //! classes also has as much curvature as so many rows of the tree have on average: late trees then
-//! stop taking apart rows that are nearly certain.
+//! stop taking apart rows that are nearly certain. Where curvature grows with the mean (counts, and
+//! what is often 0), a child's rows are estimated by its share of the node's curvature, as LightGBM
+//! does: a few rows of large means say as much as many of small ones, and their errors are the large
+//! ones. Counted, they could not be told apart.
 
 mod words;
 
 use super::Settings;
 use super::histogram::Chosen;
+use super::loss::Curving;
 use super::table::{Column, Table};
 use super::tree::Split;
 use super::word::{Fields, Word};
@@ -34,8 +38,8 @@ pub(super) struct Terms {
     pub(super) curvature_scale: f64,
     /// Rows that a unit of curvature stands for on average.
     pub(super) rows_per_curvature: f64,
-    /// Whether a child needs the curvature of its least rows, too.
-    pub(super) is_of_classes: bool,
+    /// What curvature says about rows.
+    pub(super) curving: Curving,
     pub(super) min_child_samples: f64,
     pub(super) min_child_weight: f64,
     pub(super) min_split_gain: f64,
@@ -99,24 +103,27 @@ impl Terms {
 }
 
 impl<'a, W: Word> Node<'a, W> {
-    pub(super) fn new(terms: &'a Terms, total: W) -> Self {
+    /// A node of `n_rows` rows.
+    pub(super) fn new(terms: &'a Terms, total: W, n_rows: usize) -> Self {
         let scale = terms.curvature_scale;
         let is_counted = terms.fields.count_bits > 0 && !W::COUNTS_CURVATURE;
         let n_least = terms.min_child_samples;
-        let mut min_curvature = (terms.min_child_weight * scale).max(1.0);
-        if terms.is_of_classes {
+        let (by_rows, min_count) = match terms.curving {
             // Rounding may take half a unit from each row.
-            let least = (n_least / terms.rows_per_curvature - n_least / 2.0).ceil();
-            min_curvature = min_curvature.max(least);
-        } else if !is_counted {
-            min_curvature = min_curvature.max((n_least / terms.rows_per_curvature).ceil());
-        }
-        let min_count = if is_counted { n_least } else { 0.0 };
+            Curving::Doubt => (n_least / terms.rows_per_curvature - n_least / 2.0, n_least),
+            Curving::Size => {
+                let curvature = f64::from(total.curvature(terms.fields));
+                // What is estimated is rounded.
+                ((n_least - 0.5) * curvature / n_rows as f64, 1.0)
+            }
+            Curving::Alike if is_counted => (0.0, n_least),
+            Curving::Alike => (n_least / terms.rows_per_curvature, n_least),
+        };
         Self {
             terms,
             total,
-            min_curvature,
-            min_count,
+            min_curvature: (terms.min_child_weight * scale).max(1.0).max(by_rows.ceil()),
+            min_count: if is_counted { min_count } else { 0.0 },
             alpha: terms.alpha * terms.gradient_scale,
             lambda: terms.lambda * scale,
         }

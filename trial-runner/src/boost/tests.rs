@@ -459,7 +459,7 @@ fn it_stops_when_told() {
 
 #[test]
 fn no_leaf_has_fewer_rows_than_it_must() {
-    for loss in [Loss::Squared, Loss::Logistic, Loss::Poisson, Loss::Softmax { n_classes: 3 }] {
+    for loss in [Loss::Squared, Loss::Logistic, Loss::Softmax { n_classes: 3 }] {
         for n_rows in [300, 6_000] {
             let mut data = Data::mixed(n_rows, 15);
             data.targets = suited(loss, &data.targets);
@@ -476,6 +476,45 @@ fn no_leaf_has_fewer_rows_than_it_must() {
                 });
                 first += size as usize;
             }
+        }
+    }
+}
+
+#[test]
+fn few_rows_of_large_means_are_told_apart() {
+    // Rows are counted in words, and are too many for that.
+    for n_rows in [900, 132_000] {
+        let mut noise = Noise(16);
+        // A fiftieth of the rows is worth a hundred times as much.
+        let value = |row: usize| if row.is_multiple_of(50) { 10.0 } else { (row % 10) as f64 };
+        let x: Vec<f64> = (0..n_rows).map(value).collect();
+        let mean = |x: f64| if x > 9.0 { 50_000.0 } else { 500.0 };
+        let targets = x.iter().map(|&x| mean(x) * (0.9 + 0.2 * noise.unit())).collect();
+        let data = Data { numbers: vec![x.clone()], words: Vec::new(), targets, weights: None };
+        let least = n_rows / 45;
+        for loss in [Loss::Poisson, Loss::Tweedie { power: 1.2 }] {
+            let settings =
+                Settings { min_child_samples: least, learning_rate: 0.5, ..settings(loss) };
+            let found = run(&data, &settings, &data.all(), &data.all(), 2);
+            for (score, &x) in found.scores[19].iter().zip(&x) {
+                let share = exp::exp(*score) / mean(x);
+                assert!((0.8..1.25).contains(&share), "{loss:?}, {n_rows} rows, {x}: {share}");
+            }
+        }
+    }
+}
+
+#[test]
+fn means_have_no_floor_but_that_of_logarithms() {
+    for loss in [Loss::Poisson, Loss::Tweedie { power: 1.5 }] {
+        for (target, least, most) in
+            [(1e-90, 0.999e-90, 1.001e-90), (0.0, 0.0, 1e-11), (1e90, 0.999e90, 1.001e90)]
+        {
+            let mut data = Data::mixed(100, 17);
+            data.targets = vec![target; 100];
+            let found = run(&data, &settings(loss), &data.all(), &data.all(), 1);
+            let mean = exp::exp(found.boosted.initial[0]);
+            assert!((least..=most).contains(&mean), "{loss:?}, {target:e}: {mean:e}");
         }
     }
 }

@@ -6,13 +6,15 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use crate::lock::Lock;
+
 /// This process's folder.
 pub(super) struct Workplace {
     dir: PathBuf,
     lock_path: PathBuf,
     n_rooms: AtomicU32,
-    /// Locked for as long as this process lives.
-    _lock: File,
+    /// Held for as long as this process lives.
+    _lock: Lock,
 }
 
 /// Keeps a room until it is dropped.
@@ -27,8 +29,7 @@ impl Workplace {
             let path = entry.path();
             // Held until its folder is gone: one that begins at this moment waits.
             if path.extension().is_some_and(|extension| extension == "lock")
-                && let Ok(lock) = File::open(&path)
-                && lock.try_lock().is_ok()
+                && let Some(_lock) = File::open(&path).ok().and_then(Lock::at_once)
             {
                 // What cannot be removed is in nobody's way.
                 let _ = fs::remove_dir_all(path.with_extension(""));
@@ -37,8 +38,7 @@ impl Workplace {
         }
         let dir = all.join(runner);
         let lock_path = dir.with_extension("lock");
-        let lock = File::create(&lock_path)?;
-        lock.lock()?;
+        let lock = Lock::alone(File::create(&lock_path)?)?;
         fs::create_dir_all(&dir)?;
         Ok(Self { dir, lock_path, n_rooms: AtomicU32::new(0), _lock: lock })
     }

@@ -18,6 +18,8 @@ use fleetfit_search_spaces::disk::plain;
 use ignore::Ignore;
 pub(crate) use listing::{Listing, list_code, list_input};
 
+use crate::program;
+
 /// The most that a code folder may hold, in bytes.
 const MAX_BYTES: u64 = 300 << 20;
 
@@ -123,7 +125,13 @@ pub fn snapshot(code: &Path, study_dir: &Path) -> Result<CodeSnapshot, CodeError
     });
     // Left only when it failed or was not needed.
     let _ = std::fs::remove_dir_all(&copy);
-    copied
+    copied.map_err(|error| match error {
+        // Its own name is another one each time, and the reason the same.
+        CodeError::Write { path, source } if Path::new(&path).starts_with(&copy) => {
+            writing(&copies)(source)
+        }
+        error => error,
+    })
 }
 
 /// Removes what a process that was killed left of a copy. Processes do not share a study's folder.
@@ -284,6 +292,9 @@ impl<'a> Reading<'a> {
             let written = copy_file(&source, copy)?;
             let mode = std::fs::Permissions::from_mode(0o444 | executable);
             written.set_permissions(mode).map_err(writing(copy))?;
+            if executable != 0 {
+                program::close(written, copy).map_err(writing(copy))?;
+            }
         }
         let kind = if executable == 0 { "file" } else { "program" };
         // A copy's own bytes count, in case the file changes meanwhile.
@@ -427,6 +438,23 @@ mod tests {
             assert!(matches!(&error, CodeError::Write { .. }), "{error}");
             assert!(error.to_string().contains("no space left on device; make space"), "{error}");
         }
+    }
+
+    #[test]
+    fn a_copy_that_fails_again_fails_for_the_same_reason() {
+        let base = tempfile::tempdir().unwrap();
+        let code = base.path().join("code");
+        write(&code.join("a".repeat(250)), "");
+        // So deep that the copy's folder can be made, and the file in it cannot.
+        let mut study = std::fs::canonicalize(base.path()).unwrap();
+        while study.as_os_str().len() < 3_900 {
+            let n_left = 3_900 - study.as_os_str().len();
+            study.push("d".repeat(n_left.clamp(1, 200)));
+        }
+        let reasons = [(); 2].map(|()| snapshot(&code, &study).unwrap_err().to_string());
+        let said = format!("{} cannot be written: ", study.join("code").display());
+        assert!(reasons[0].starts_with(&said) && !reasons[0].contains(UNFINISHED), "{reasons:?}");
+        assert_eq!(reasons[0], reasons[1]);
     }
 
     #[test]

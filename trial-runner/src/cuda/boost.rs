@@ -6,19 +6,18 @@
 
 mod plan;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 
 use std::ops::ControlFlow;
 
-use super::machine::{Buffer, Fault, Grid, Kernel, Machine, Word, pack, unpack};
+use super::machine::{Fault, Kernel, Limits, Machine, pack};
 use super::pool::{Place, Pool, alone};
-use super::queue::parts;
-use super::turns::run_all;
+use super::queue::{self, Launch, Need, Order, told};
+use super::turns::{Begun, run_all};
 use crate::boost::Job;
 use crate::boost::loss::Loss;
 use crate::boost::table::{Codes, Table, Values};
-pub(crate) use plan::Limits;
-use plan::{Launch, N_THREADS, Shape, Size};
+use plan::{MAX_RESIDENT, N_THREADS, Shape, Size};
 
 /// The kernel.
 pub(super) const KERNEL: Kernel = Kernel {
@@ -88,20 +87,13 @@ pub(crate) fn fit_all(
     wishes: &[Wish<'_>],
     hear: &mut dyn FnMut(usize, Result<Scores, Fault>) -> ControlFlow<()>,
 ) -> Result<(), Fault> {
-    let sizes: Vec<Size> = wishes.iter().map(size).collect();
-    let launches = plan::plan(&sizes, limits);
-    let run = &mut |launch: &Launch| Batch::new(machine, wishes, launch).run();
-    run_all(launches, (|launch| &launch.fits, halves), run, hear)
-}
-
-/// Two launches of half the fits, on half the blocks.
-fn halves(launch: &Launch) -> [Launch; 2] {
-    let (first, second) = launch.fits.split_at(launch.fits.len().div_ceil(2));
-    [first, second].map(|fits| Launch {
-        fits: fits.to_vec(),
-        n_blocks: launch.n_blocks.div_ceil(2).min(fits.len()),
-        ..launch.clone()
-    })
+    let needs = wishes.iter().enumerate();
+    let needs = needs.filter_map(|(fit, wish)| Some((fit, size(wish).need(limits)?)));
+    let (taken, needs): (Vec<usize>, Vec<Need>) = needs.unzip();
+    let mut launches = queue::plan(&needs, limits, MAX_RESIDENT);
+    launches.iter_mut().flat_map(|launch| &mut launch.fits).for_each(|fit| *fit = taken[*fit]);
+    let begin = &mut |launch: &Launch| Batch::new(wishes, launch).begin(machine, launch);
+    run_all(launches, (|launch| &launch.fits, queue::halves), begin, hear)
 }
 
 fn size(wish: &Wish<'_>) -> Size {
@@ -129,9 +121,8 @@ fn n_bins(table: &Table, column: usize) -> usize {
 }
 
 /// The data of a launch, each piece once, however many fits use it.
-struct Batch<'a> {
-    machine: &'a Machine,
-    launch: &'a Launch,
+#[derive(Default)]
+struct Batch {
     tasks: Vec<u64>,
     codes: Pool<u8>,
     columns: Pool<i64>,
@@ -145,22 +136,9 @@ struct Batch<'a> {
     n_told: Vec<usize>,
 }
 
-impl<'a> Batch<'a> {
-    fn new(machine: &'a Machine, wishes: &[Wish<'_>], launch: &'a Launch) -> Self {
-        let mut batch = Self {
-            machine,
-            launch,
-            tasks: Vec::new(),
-            codes: Pool::default(),
-            columns: Pool::default(),
-            targets: Pool::default(),
-            weights: Pool::default(),
-            roles: Pool::default(),
-            watched: Pool::default(),
-            marks: Pool::default(),
-            initial: Pool::default(),
-            n_told: Vec::new(),
-        };
+impl Batch {
+    fn new(wishes: &[Wish<'_>], launch: &Launch) -> Self {
+        let mut batch = Self::default();
         launch.fits.iter().for_each(|&fit| batch.add(&wishes[fit]));
         batch
     }
@@ -246,49 +224,27 @@ impl<'a> Batch<'a> {
         ]
     }
 
-    /// Launches, and parts what comes back.
-    fn run(self) -> Result<Vec<Scores>, Fault> {
-        let Launch { shape, n_blocks, shared, scratch, .. } = *self.launch;
-        let machine = self.machine;
-        let n_fits = self.n_told.len();
-        let put = |bytes: Vec<u8>| machine.put(&bytes);
-        let data: [Buffer; 9] = [
-            put(pack(&self.tasks))?,
-            put(self.codes.all)?,
-            put(pack(&self.columns.all))?,
-            put(pack(&self.targets.all))?,
-            put(pack(&self.weights.all))?,
-            put(self.roles.all)?,
-            put(pack(&self.watched.all))?,
-            put(pack(&self.marks.all))?,
-            put(pack(&self.initial.all))?,
-        ];
-        let next = machine.room(8)?;
-        let out = machine.room(8 * self.n_told.iter().sum::<usize>())?;
-        let scratches = machine.room(n_blocks * scratch)?;
-        let [tasks, codes, columns, targets, weights, roles, watched, marks, initial] = &data;
-        let words = [
-            Word::Buffer(tasks),
-            Word::Int(n_fits as i64),
-            Word::Buffer(&next),
-            Word::Buffer(codes),
-            Word::Buffer(columns),
-            Word::Buffer(targets),
-            Word::Buffer(weights),
-            Word::Buffer(roles),
-            Word::Buffer(watched),
-            Word::Buffer(marks),
-            Word::Buffer(initial),
-            Word::Buffer(&out),
-            Word::Buffer(&scratches),
-            Word::Int(scratch as i64),
-            Word::Int(shared as i64),
-        ];
-        let grid = Grid { n_blocks, n_threads: N_THREADS, shared };
-        machine.launch(&KERNEL, &defines(shape), grid, &words)?;
-        let all: Vec<f64> = unpack(&machine.take(&out)?);
-        parts(&all, self.n_told)
-            .ok_or_else(|| Fault::Refused("the device told too few scores".into()))
+    /// Launches it.
+    fn begin<'a>(self, machine: &'a Machine, launch: &Launch) -> Result<Begun<'a, Scores>, Fault> {
+        let order = Order {
+            kernel: &KERNEL,
+            defines: &defines(Shape::of_kind(launch.kind)),
+            n_threads: N_THREADS,
+            tasks: vec![machine.put(&pack(&self.tasks))?],
+            n_tasks: self.n_told.len(),
+            data: vec![
+                self.codes.put(machine)?,
+                self.columns.put(machine)?,
+                self.targets.put(machine)?,
+                self.weights.put(machine)?,
+                self.roles.put(machine)?,
+                self.watched.put(machine)?,
+                self.marks.put(machine)?,
+                self.initial.put(machine)?,
+            ],
+            n_told: 8 * self.n_told.iter().sum::<usize>(),
+        };
+        Ok(told(machine, order.send(machine, launch)?, self.n_told))
     }
 }
 

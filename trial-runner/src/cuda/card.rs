@@ -1,8 +1,14 @@
-//! A graphics card: its memory, its compiled kernels, its one queue.
+//! A graphics card: its memory, its compiled kernels, a queue of launches and one of copies.
+//!
+//! Bytes come and go by the queue of copies, through memory that the card reads by itself (`staging.rs`),
+//! while the other one computes: a launch waits for what was put before it, whoever takes memory for
+//! the launch that used it last.
 #![allow(unsafe_code)] // cudarc's launches, and memory that it hands out unset
 
 use std::collections::HashMap;
 use std::ffi::c_void;
+use std::io::{self, Read};
+use std::ops::Range;
 use std::path::Path;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
@@ -19,14 +25,16 @@ use cudarc::driver::sys::{
 };
 use cudarc::driver::{
     CudaContext, CudaEvent, CudaFunction, CudaSlice, CudaStream, DevicePtr, DriverError,
+    PinnedHostSlice,
 };
 use cudarc::nvrtc::Ptx;
 
-use super::boost::Limits;
 use super::kept::Kept;
+use super::machine::Limits;
 use super::machine::{Buffer, Defines, Fault, Grid, Kernel, Word};
 use super::nvrtc::{self, Target};
 use super::shipped;
+use super::staging::Staging;
 use crate::devices::Card as About;
 
 /// A card that this process uses.
@@ -34,12 +42,15 @@ use crate::devices::Card as About;
 pub(crate) struct Card {
     context: Arc<CudaContext>,
     queue: Arc<CudaStream>,
+    /// Where bytes come and go meanwhile.
+    copies: Arc<CudaStream>,
+    staging: Mutex<Staging>,
     /// Compute capability, as 90 for 9.0.
     architecture: u32,
     /// When the card was opened.
     opened: Arc<CudaEvent>,
     /// Beginnings and ends of launches that nobody asked for yet.
-    launched: Mutex<Vec<(CudaEvent, CudaEvent)>>,
+    launched: Mutex<Vec<(CudaEvent, Arc<CudaEvent>)>>,
     kept: Kept,
     /// What was compiled and loaded, or why it cannot be: for all queues.
     loaded: Arc<Mutex<HashMap<String, Result<CudaFunction, Fault>>>>,
@@ -51,6 +62,23 @@ pub(crate) struct Slab {
     memory: CudaSlice<u8>,
     /// Without what is there for alignment.
     n_bytes: usize,
+    /// The end of the launch that used it last.
+    used: Mutex<Option<Arc<CudaEvent>>>,
+}
+
+impl Slab {
+    fn used(&self) -> Option<Arc<CudaEvent>> {
+        self.used.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+impl Drop for Slab {
+    fn drop(&mut self) {
+        // It goes back to the queue of copies, which has to know what still uses it.
+        if let Some(used) = self.used() {
+            let _ = self.memory.stream().wait(&used);
+        }
+    }
 }
 
 /// The oldest driver that takes what the compiler of our version writes: CUDA 13.0.
@@ -115,18 +143,18 @@ impl Card {
     /// here.
     pub(super) fn open(number: usize, kernels: &Path) -> Result<Self, Fault> {
         let context = CudaContext::new(number).map_err(fault)?;
-        // SAFETY: memory is used by the queue that it was made for alone, so nobody needs the events
-        // that order several.
+        // SAFETY: what orders the two queues is said here, so nobody needs cudarc's own events.
         unsafe { context.disable_event_tracking() };
         // Without it allocations take longer, and nothing else.
         let _ = keep_memory(&context);
-        let queue = context.new_stream().map_err(fault)?;
+        let [queue, copies] = [context.new_stream(), context.new_stream()];
+        let (queue, copies) = (queue.map_err(fault)?, copies.map_err(fault)?);
         let (major, minor) = context.compute_capability().map_err(fault)?;
         let architecture = (major * 10 + minor).unsigned_abs();
         let kept = Kept::of(kernels);
         let opened = Arc::new(mark(&queue)?);
-        let (launched, loaded) = Default::default();
-        Ok(Self { context, queue, architecture, opened, launched, kept, loaded })
+        let (launched, loaded, staging) = Default::default();
+        Ok(Self { context, queue, copies, staging, architecture, opened, launched, kept, loaded })
     }
 
     /// Another queue of the same card: what it launches runs beside what this one does.
@@ -135,6 +163,8 @@ impl Card {
         Ok(Self {
             context: Arc::clone(&self.context),
             queue: self.context.new_stream().map_err(fault)?,
+            copies: self.context.new_stream().map_err(fault)?,
+            staging: Mutex::default(),
             architecture: self.architecture,
             opened: Arc::clone(&self.opened),
             launched: Mutex::default(),
@@ -155,38 +185,80 @@ impl Card {
             n_processors: attribute(PROCESSORS)?,
             max_shared: attribute(BLOCK_SHARED)?.saturating_sub(MOST_STATIC),
             processor_shared: attribute(PROCESSOR_SHARED)?,
-            // What others take meanwhile is not there either.
-            memory: n_free / 2 / n_threads.max(1),
+            // Two launches are held at once, and what others take meanwhile is not there either.
+            memory: n_free / 3 / n_threads.max(1),
             launch_s: LAUNCH_S / n_threads.max(1) as f64,
         })
     }
 
     pub(super) fn put(&self, bytes: &[u8]) -> Result<Slab, Fault> {
-        let mut slab = self.unset(bytes.len())?;
-        self.queue.memcpy_htod(bytes, &mut slab.memory).map_err(fault)?;
-        // The bytes are the caller's only until it returns.
-        self.queue.synchronize().map_err(fault)?;
+        let mut slab = self.blank(bytes.len())?;
+        let filled = self.fill(&mut slab, 0..bytes.len(), &mut &*bytes);
+        filled.map_err(|_| Fault::Refused("there are too few bytes".into()))??;
         Ok(slab)
+    }
+
+    /// Writes to a part of memory what comes from somewhere. All of it is read, whatever happens.
+    pub(super) fn fill(
+        &self,
+        slab: &mut Slab,
+        range: Range<usize>,
+        from: &mut dyn Read,
+    ) -> io::Result<Result<(), Fault>> {
+        let mut part = match self.context.bind_to_thread() {
+            Ok(()) => slab.memory.try_slice_mut(range.clone()),
+            Err(_) => None,
+        };
+        let Some(part) = &mut part else {
+            io::copy(&mut from.take(range.len() as u64), &mut io::sink())?;
+            return Ok(Err(Fault::Refused("the memory is smaller".into())));
+        };
+        let mut staging = self.staging.lock().unwrap_or_else(PoisonError::into_inner);
+        staging.fill(&self.copies, part, from)
+    }
+
+    /// Copies memory to a part of other memory.
+    pub(super) fn copy(
+        &self,
+        from: (&Slab, Range<usize>),
+        into: (&mut Slab, usize),
+    ) -> Result<(), Fault> {
+        let ((from, range), (into, at)) = (from, into);
+        let end = at + range.len();
+        let parts = (from.memory.try_slice(range), into.memory.try_slice_mut(at..end));
+        let (Some(from), Some(mut into)) = parts else {
+            return Err(Fault::Refused("the memory is smaller".into()));
+        };
+        self.copies.memcpy_dtod(&from, &mut into).map_err(fault)
+    }
+
+    /// Waits until all bytes are where they were put.
+    pub(super) fn settle(&self) -> Result<(), Fault> {
+        self.copies.synchronize().map_err(fault)
     }
 
     pub(super) fn room(&self, n_bytes: usize) -> Result<Slab, Fault> {
-        let mut slab = self.unset(n_bytes)?;
-        self.queue.memset_zeros(&mut slab.memory).map_err(fault)?;
+        let mut slab = self.blank(n_bytes)?;
+        self.copies.memset_zeros(&mut slab.memory).map_err(fault)?;
         Ok(slab)
     }
 
-    fn unset(&self, n_bytes: usize) -> Result<Slab, Fault> {
+    /// Memory that the caller fills.
+    pub(super) fn blank(&self, n_bytes: usize) -> Result<Slab, Fault> {
         self.context.bind_to_thread().map_err(fault)?;
         // No memory at all is an error to the driver.
         let n_held = n_bytes.max(1).next_multiple_of(16);
-        // SAFETY: both callers fill what they hand out.
-        let memory = unsafe { self.queue.alloc(n_held) }.map_err(fault)?;
-        Ok(Slab { memory, n_bytes })
+        // SAFETY: whoever asks fills it before anybody reads it.
+        let memory = unsafe { self.copies.alloc(n_held) }.map_err(fault)?;
+        Ok(Slab { memory, n_bytes, used: Mutex::default() })
     }
 
     pub(super) fn take(&self, slab: &Slab) -> Result<Vec<u8>, Fault> {
-        let mut bytes = self.queue.clone_dtoh(&slab.memory).map_err(fault)?;
-        self.queue.synchronize().map_err(fault)?;
+        if let Some(used) = slab.used() {
+            self.copies.wait(&used).map_err(fault)?;
+        }
+        let mut bytes = self.copies.clone_dtoh(&slab.memory).map_err(fault)?;
+        self.settle()?;
         bytes.truncate(slab.n_bytes);
         Ok(bytes)
     }
@@ -204,18 +276,18 @@ impl Card {
         for word in words {
             fields.push(match *word {
                 Word::Buffer(Buffer::Card(slab)) => slab.memory.device_ptr(&self.queue).0,
-                #[cfg(test)]
-                Word::Buffer(Buffer::Shim(_)) => return Err(super::machine::elsewhere()),
+                Word::Buffer(_) => return Err(super::machine::elsewhere()),
                 Word::Int(value) => value as u64,
                 Word::Real(value) => value.to_bits(),
             });
         }
         self.has_size(&function, size_of_val(fields.as_slice()))?;
         let mut fields: [*mut c_void; 1] = [fields.as_mut_ptr().cast()];
+        self.queue.join(&self.copies).map_err(fault)?;
         let began = mark(&self.queue)?;
         // SAFETY: the kernel takes one structure of that many bytes (`has_size`), which the driver
-        // copies before it returns; buffers live until the queue is done with them, because they are
-        // given back through the same queue.
+        // copies before it returns; buffers live until the queue is done with them, because each goes
+        // back only after the launch that used it last.
         let launched = unsafe {
             launch_kernel(
                 function.cu_function(),
@@ -227,14 +299,21 @@ impl Card {
             )
         };
         launched.map_err(fault)?;
-        let marks = (began, mark(&self.queue)?);
-        self.launched.lock().unwrap_or_else(PoisonError::into_inner).push(marks);
+        let ended = Arc::new(mark(&self.queue)?);
+        for word in words {
+            if let Word::Buffer(Buffer::Card(slab)) = word {
+                let mut used = slab.used.lock().unwrap_or_else(PoisonError::into_inner);
+                *used = Some(Arc::clone(&ended));
+            }
+        }
+        self.launched.lock().unwrap_or_else(PoisonError::into_inner).push((began, ended));
         Ok(())
     }
 
     /// When each launch since the last such question began and ended, in seconds since the card was
     /// opened. Waits for those that are not over.
     pub(super) fn spans(&self) -> Result<Vec<(f64, f64)>, Fault> {
+        self.queue.synchronize().map_err(fault)?;
         let mut launched = self.launched.lock().unwrap_or_else(PoisonError::into_inner);
         let since = |mark: &CudaEvent| -> Result<f64, Fault> {
             Ok(f64::from(self.opened.elapsed_ms(mark).map_err(fault)?) / 1e3)
@@ -325,6 +404,17 @@ fn keep_memory(context: &CudaContext) -> Result<(), DriverError> {
     }
 }
 
+/// Memory of the host that the card reads by itself.
+pub(super) fn pinned(
+    context: &Arc<CudaContext>,
+    n_bytes: usize,
+) -> Result<PinnedHostSlice<u8>, Fault> {
+    // SAFETY: all of it is written before anybody gets it.
+    let mut memory = unsafe { context.alloc_pinned_with_flags(n_bytes, 0) }.map_err(fault)?;
+    memory.as_mut_slice().map_err(fault)?.fill(0);
+    Ok(memory)
+}
+
 /// A time in a queue.
 fn mark(queue: &CudaStream) -> Result<CudaEvent, Fault> {
     queue.record_event(Some(CUevent_flags::CU_EVENT_DEFAULT)).map_err(fault)
@@ -337,7 +427,7 @@ fn says(error: DriverError) -> String {
 }
 
 /// What an error of the driver means to whoever launched.
-fn fault(error: DriverError) -> Fault {
+pub(super) fn fault(error: DriverError) -> Fault {
     let says = says(error);
     match error.0 {
         CUresult::CUDA_ERROR_OUT_OF_MEMORY => Fault::OutOfMemory,

@@ -10,15 +10,16 @@
 mod plan;
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 
+use super::machine::Limits;
 use super::machine::{Buffer, Fault, Grid, Kernel, Machine, Word, pack, unpack};
-use super::turns::search_all;
+use super::turns::{Begun, search_all};
 use crate::series::ets::batch::{End, Prepared};
 use crate::series::ets::{Component, ErrorForm, Form};
 use plan::{Shape, chunks};
 
-const ETS: Kernel = Kernel { name: "ets", source: include_str!("ets/ets.cu") };
+pub(super) const ETS: Kernel = Kernel { name: "ets", source: include_str!("ets/ets.cu") };
 
 /// Searches that a block makes at once.
 const PER_BLOCK: usize = 4;
@@ -26,9 +27,10 @@ const PER_BLOCK: usize = 4;
 const N_NUMBERS: usize = 7;
 
 /// Where the searches of each form of each series ended, both sides; none where the CPU has to
-/// search. `hear` is told after every launch how many series are done, and says whether to go on.
+/// search. `hear` is told how many series are done, and says whether to go on.
 pub(crate) fn search(
     machine: &Machine,
+    limits: &Limits,
     series: &[Option<Prepared>],
     hear: &mut dyn FnMut(usize) -> bool,
 ) -> Result<Vec<Option<Vec<[End; 2]>>>, Fault> {
@@ -37,9 +39,10 @@ pub(crate) fn search(
         for form in &laid.forms {
             laid.launch(machine, *form)?;
         }
-        laid.take(machine, batch)
+        let n_begins: Vec<usize> = batch.iter().map(|series| series.begins.len()).collect();
+        Ok(Box::new(move || laid.take(machine, &n_begins)) as Begun<'_, _>)
     };
-    search_all(series, chunks(series), &search, hear)
+    search_all(series, chunks(series, limits.launch_s), &search, hear)
 }
 
 /// Every kernel that may be launched, and what it is specialised by.
@@ -78,7 +81,7 @@ impl Laid {
     fn out(machine: &Machine, batch: &[&Prepared]) -> Result<Self, Fault> {
         let (mut values, mut starts): (Vec<f64>, Vec<f64>) = (Vec::new(), Vec::new());
         let (mut forms, mut places): (Vec<Kind>, Vec<Place>) = (Vec::new(), Vec::new());
-        let mut n_ends = 0;
+        let (mut n_ends, mut pieces) = (0, Vec::new());
         for series in batch {
             for begin in &series.begins {
                 let kind = Kind { form: begin.form, n_phases: begin.seasons.len() };
@@ -96,10 +99,12 @@ impl Laid {
                 starts.extend(&begin.seasons);
                 n_ends += 2 * (N_NUMBERS + kind.n_phases);
             }
+            let first = 8 * values.len();
             values.extend(&series.values);
+            pieces.push(first..8 * values.len());
         }
         Ok(Self {
-            values: machine.put(&pack(&values))?,
+            values: machine.put_shared(&pack(&values), &pieces)?,
             starts: machine.put(&pack(&starts))?,
             ends: machine.room(8 * n_ends)?,
             forms,
@@ -149,7 +154,7 @@ impl Laid {
         machine.launch(&ETS, &[("WIDEST", shape.widest() as i64)], grid, &words)
     }
 
-    fn take(&self, machine: &Machine, batch: &[&Prepared]) -> Result<Vec<Vec<[End; 2]>>, Fault> {
+    fn take(&self, machine: &Machine, n_begins: &[usize]) -> Result<Vec<Vec<[End; 2]>>, Fault> {
         let numbers: Vec<f64> = unpack(&machine.take(&self.ends)?);
         let end = |at: usize, n_phases: usize| {
             let own = numbers.get(at..at + N_NUMBERS + n_phases).unwrap_or_default();
@@ -167,8 +172,8 @@ impl Laid {
             }
         };
         let mut places = self.places.iter();
-        let of_series = batch.iter().map(|series| {
-            let own = places.by_ref().take(series.begins.len());
+        let of_series = n_begins.iter().map(|n_begins| {
+            let own = places.by_ref().take(*n_begins);
             own.map(|place| {
                 let n_phases = place.kind.n_phases;
                 [place.end, place.end + N_NUMBERS + n_phases].map(|at| end(at, n_phases))

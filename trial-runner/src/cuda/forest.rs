@@ -8,21 +8,21 @@
 
 mod plan;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 
 use std::ops::ControlFlow;
 
-use super::boost::Limits;
-use super::machine::{Buffer, Fault, Grid, Kernel, Machine, Word, pack, unpack};
+use super::machine::Limits;
+use super::machine::{Fault, Grid, Kernel, Machine, Word, pack};
 use super::pool::{Place, Pool, alone};
-use super::queue::{self, Launch, Need, parts};
-use super::turns::run_all;
+use super::queue::{self, Launch, Need, Order, told};
+use super::turns::{Begun, run_all};
 use crate::forest::grid::Column;
 use crate::forest::{Brought, Job, Splitter, Truth, stream};
 use plan::{MAX_RESIDENT, Size};
 
 /// Grows trees.
-const FOREST: Kernel = Kernel {
+pub(super) const FOREST: Kernel = Kernel {
     name: "forest",
     source: concat!(
         include_str!("forest/kinds.cu"),
@@ -31,7 +31,7 @@ const FOREST: Kernel = Kernel {
     ),
 };
 /// Adds up their leaves.
-const TALLY: Kernel = Kernel { name: "tally", source: include_str!("forest/tally.cu") };
+pub(super) const TALLY: Kernel = Kernel { name: "tally", source: include_str!("forest/tally.cu") };
 
 /// Rows and columns that the kernel's numbers hold.
 const MOST: usize = u16::MAX as usize;
@@ -84,7 +84,7 @@ pub(crate) fn fit_all(
 ) -> Result<(), Fault> {
     let needs: Vec<Need> = wishes.iter().map(|wish| size(wish).need(limits)).collect();
     let launches = queue::plan(&needs, limits, MAX_RESIDENT);
-    let run = &mut |launch: &Launch| Batch::new(wishes, launch).run(machine, launch);
+    let run = &mut |launch: &Launch| Batch::new(wishes, launch).begin(machine, launch);
     run_all(launches, (|launch| &launch.fits, queue::halves), run, hear)
 }
 
@@ -255,66 +255,51 @@ impl Batch {
         columns.share(alone(Place::one(job.grid)), || all)
     }
 
-    /// Launches, and parts what comes back.
-    fn run(self, machine: &Machine, launch: &Launch) -> Result<Vec<Vec<Sums>>, Fault> {
-        let Launch { kind, n_blocks, shared, scratch, .. } = *launch;
-        let put = |bytes: Vec<u8>| machine.put(&bytes);
-        let data: [Buffer; 10] = [
-            put(pack(&self.tasks))?,
-            put(pack(&self.sprouts))?,
-            put(self.codes.all)?,
-            put(pack(&self.columns.all))?,
-            put(pack(&self.reals.all))?,
-            put(self.guides.all)?,
-            put(pack(&self.targets.all))?,
-            put(pack(&self.weights.all))?,
-            put(pack(&self.words.all))?,
-            put(pack(&self.rows.all))?,
-        ];
-        let [tasks, sprouts, codes, columns, reals, guides, targets, weights, words, rows] = &data;
-        let next = machine.room(8)?;
-        let leaves = machine.room(8 * self.n_leaves)?;
-        let scratches = machine.room(n_blocks * scratch)?;
-        let fields = [
-            Word::Buffer(tasks),
-            Word::Buffer(sprouts),
-            Word::Int((self.sprouts.len() / 4) as i64),
-            Word::Buffer(&next),
-            Word::Buffer(codes),
-            Word::Buffer(columns),
-            Word::Buffer(reals),
-            Word::Buffer(guides),
-            Word::Buffer(targets),
-            Word::Buffer(weights),
-            Word::Buffer(words),
-            Word::Buffer(rows),
-            Word::Buffer(&leaves),
-            Word::Buffer(&scratches),
-            Word::Int(scratch as i64),
-            Word::Int(shared as i64),
-        ];
-        let grid = Grid { n_blocks, n_threads: 32, shared };
-        machine.launch(&FOREST, &[("CLASSES", kind as i64)], grid, &fields)?;
+    /// Launches it, and what adds up its leaves.
+    fn begin<'a>(
+        self,
+        machine: &'a Machine,
+        launch: &Launch,
+    ) -> Result<Begun<'a, Vec<Sums>>, Fault> {
+        let order = Order {
+            kernel: &FOREST,
+            defines: &[("CLASSES", launch.kind as i64)],
+            n_threads: 32,
+            tasks: vec![machine.put(&pack(&self.tasks))?, machine.put(&pack(&self.sprouts))?],
+            n_tasks: self.sprouts.len() / 4,
+            data: vec![
+                self.codes.put(machine)?,
+                self.columns.put(machine)?,
+                self.reals.put(machine)?,
+                self.guides.put(machine)?,
+                self.targets.put(machine)?,
+                self.weights.put(machine)?,
+                self.words.put(machine)?,
+                self.rows.put(machine)?,
+            ],
+            n_told: 8 * self.n_leaves,
+        };
+        let leaves = order.send(machine, launch)?;
         let fits = machine.put(&pack(&self.fits))?;
-        let marks = machine.put(&pack(&self.marks.all))?;
+        let marks = self.marks.put(machine)?;
         let out = machine.room(8 * self.n_out)?;
         let fields = [&fits, &leaves, &marks, &out].map(Word::Buffer);
         let grid = Grid { n_blocks: self.told.len(), n_threads: TALLY_THREADS, shared: 0 };
         machine.launch(&TALLY, &[], grid, &fields)?;
-        let all: Vec<f64> = unpack(&machine.take(&out)?);
         // For each mark the sums, and of each row its trees.
         let pieces = self.told.iter().flat_map(|&(n_watched, width, n_marks)| {
             (0..n_marks).flat_map(move |_| [n_watched * width, n_watched])
         });
-        let all = parts(&all, pieces)
-            .ok_or_else(|| Fault::Refused("the device told too few sums".into()))?;
-        let mut pairs = all.into_iter();
-        let mut mark = || {
-            let (sums, n_trees) = (pairs.next()?, pairs.next()?);
-            Some(Sums { sums, n_trees: n_trees.into_iter().map(|n| n as u32).collect() })
-        };
-        let of_fit = |own: &(usize, usize, usize)| (0..own.2).filter_map(|_| mark()).collect();
-        Ok(self.told.iter().map(of_fit).collect())
+        let told = told::<f64>(machine, out, pieces.collect());
+        Ok(Box::new(move || {
+            let mut pairs = told()?.into_iter();
+            let mut mark = || {
+                let (sums, n_trees) = (pairs.next()?, pairs.next()?);
+                Some(Sums { sums, n_trees: n_trees.into_iter().map(|n| n as u32).collect() })
+            };
+            let of_fit = |own: &(usize, usize, usize)| (0..own.2).filter_map(|_| mark()).collect();
+            Ok(self.told.iter().map(of_fit).collect())
+        }))
     }
 }
 

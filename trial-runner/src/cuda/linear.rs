@@ -11,21 +11,21 @@
 mod plan;
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 
 use std::ops::Range;
 
-use super::machine::{Buffer, Fault, Grid, Kernel, Machine, Word, pack, unpack};
+use super::machine::{Buffer, Fault, Grid, Kernel, Limits, Machine, Word, pack, unpack};
 use crate::folds::Fold;
 use crate::frame::Frame;
 use crate::stop::{Stop, Stopped};
 use crate::trainer::linear::{Columns, Form, Penalty, Scaling, Source};
 use plan::{Classes, Shape, chunks};
 
-const GRAM: Kernel = Kernel { name: "gram", source: include_str!("linear/gram.cu") };
-const SPLIT: Kernel = Kernel { name: "split", source: include_str!("linear/split.cu") };
-const RIDGE: Kernel = Kernel { name: "ridge", source: include_str!("linear/ridge.cu") };
-const NET: Kernel = Kernel { name: "net", source: include_str!("linear/net.cu") };
+pub(super) const GRAM: Kernel = Kernel { name: "gram", source: include_str!("linear/gram.cu") };
+pub(super) const SPLIT: Kernel = Kernel { name: "split", source: include_str!("linear/split.cu") };
+pub(super) const RIDGE: Kernel = Kernel { name: "ridge", source: include_str!("linear/ridge.cu") };
+pub(super) const NET: Kernel = Kernel { name: "net", source: include_str!("linear/net.cu") };
 
 /// Threads of a block where its work is not a warp's.
 const THREADS: usize = 128;
@@ -92,7 +92,7 @@ impl Penalties<'_> {
 /// What each penalty of each ask misses by. `hear` is told after every launch how many entities are
 /// done, and says whether to go on.
 pub(crate) fn squared_errors(
-    machine: &Machine,
+    (machine, limits): (&Machine, &Limits),
     entities: &[Option<Entity>],
     asks: &[Ask<'_>],
     hear: &mut dyn FnMut(usize) -> bool,
@@ -106,7 +106,7 @@ pub(crate) fn squared_errors(
     let shapes: Vec<Option<Shape>> =
         entities.iter().map(|entity| entity.as_ref().map(|own| own.shape)).collect();
     let mut n_done = 0;
-    for chunk in chunks(&shapes, asks) {
+    for chunk in chunks(&shapes, asks, limits.launch_s) {
         let batch: Vec<&Entity> =
             chunk.iter().filter_map(|&index| entities.get(index)?.as_ref()).collect();
         let laid = Laid::out(machine, &batch)?;
@@ -145,7 +145,7 @@ struct Laid {
 
 impl Laid {
     fn out(machine: &Machine, batch: &[&Entity]) -> Result<Self, Fault> {
-        let mut rows: Vec<u8> = Vec::new();
+        let (mut rows, mut pieces): (Vec<u8>, Vec<Range<usize>>) = (Vec::new(), Vec::new());
         let (mut classes, mut entities) = (Vec::new(), Vec::new());
         let (mut features_of_all, mut splits) = (Vec::new(), Vec::new());
         let (mut n_numbers, mut n_sums, mut n_systems) = (0, 0, 0);
@@ -163,9 +163,11 @@ impl Laid {
                 words.len() as i64,
             ]);
             features_of_all.extend(words.iter().flatten().copied());
+            let first = rows.len();
             for &row in &own.rows {
                 rows.extend(pack(columns.rows.row(row as usize)));
             }
+            pieces.push(first..rows.len());
             let mut begin = 0;
             for &end in &own.ends {
                 let first = n_numbers + begin * shape.width;
@@ -181,7 +183,7 @@ impl Laid {
             }
         }
         let n_classes = classes.len() / 4;
-        let rows = machine.put(&rows)?;
+        let rows = machine.put_shared(&rows, &pieces)?;
         let classes = machine.put(&pack(&classes))?;
         let sums = machine.room(8 * n_sums)?;
         let grid = Grid { n_blocks: n_classes, n_threads: THREADS, shared: widest.gram_shared() };

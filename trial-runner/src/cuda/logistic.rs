@@ -6,18 +6,19 @@
 //! another and where `max_iter` ends a fit. More weights than Newton's method takes are the CPU's.
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 
 use std::ops::ControlFlow;
 
-use super::boost::Limits;
-use super::machine::{Fault, Grid, Kernel, Machine, Word, pack, unpack};
+use super::machine::Limits;
+use super::machine::{Fault, Kernel, Machine, pack};
 use super::pool::{Place, Pool, alone};
-use super::queue::{self, Launch, Need, parts};
-use super::turns::run_all;
+use super::queue::{self, Launch, Need, Order, told};
+use super::turns::{Begun, run_all};
 use crate::trainer::logistic::{Loss, MAX_NEWTON, rows};
 
-const LOGISTIC: Kernel = Kernel { name: "logistic", source: include_str!("logistic/logistic.cu") };
+pub(super) const LOGISTIC: Kernel =
+    Kernel { name: "logistic", source: include_str!("logistic/logistic.cu") };
 
 /// Threads of a block.
 const N_THREADS: usize = 128;
@@ -60,7 +61,7 @@ pub(crate) fn fit_all(
 ) -> Result<(), Fault> {
     let needs: Vec<Need> = wishes.iter().map(|wish| need(wish, limits)).collect();
     let launches = queue::plan(&needs, limits, MAX_RESIDENT);
-    let run = &mut |launch: &Launch| Batch::new(wishes, launch).run(machine, launch);
+    let run = &mut |launch: &Launch| Batch::new(wishes, launch).begin(machine, launch);
     run_all(launches, (|launch| &launch.fits, queue::halves), run, hear)
 }
 
@@ -146,33 +147,22 @@ impl Batch {
         self.n_told.push(loss.n_outputs * n_weights);
     }
 
-    /// Launches, and parts what comes back.
-    fn run(self, machine: &Machine, launch: &Launch) -> Result<Vec<Weights>, Fault> {
-        let Launch { n_blocks, shared, scratch, .. } = *launch;
-        let tasks = machine.put(&pack(&self.tasks))?;
-        let reals = machine.put(&pack(&self.reals.all))?;
-        let codes = machine.put(&pack(&self.codes.all))?;
-        let next = machine.room(8)?;
-        let out = machine.room(8 * self.n_told.iter().sum::<usize>())?;
-        let scratches = machine.room(n_blocks * scratch)?;
-        let words = [
-            Word::Buffer(&tasks),
-            Word::Int(self.n_told.len() as i64),
-            Word::Buffer(&next),
-            Word::Buffer(&reals),
-            Word::Buffer(&codes),
-            Word::Buffer(&out),
-            Word::Buffer(&scratches),
-            Word::Int(scratch as i64),
-            Word::Int(shared as i64),
-        ];
-        let grid = Grid { n_blocks, n_threads: N_THREADS, shared };
-        machine.launch(&LOGISTIC, &[("THREADS", N_THREADS as i64)], grid, &words)?;
-        let all: Vec<f64> = unpack(&machine.take(&out)?);
-        let found = parts(&all, self.n_told)
-            .ok_or_else(|| Fault::Refused("the device told too few weights".into()))?;
+    /// Launches it.
+    fn begin<'a>(self, machine: &'a Machine, launch: &Launch) -> Result<Begun<'a, Weights>, Fault> {
+        let order = Order {
+            kernel: &LOGISTIC,
+            defines: &[("THREADS", N_THREADS as i64)],
+            n_threads: N_THREADS,
+            tasks: vec![machine.put(&pack(&self.tasks))?],
+            n_tasks: self.n_told.len(),
+            data: vec![self.reals.put(machine)?, self.codes.put(machine)?],
+            n_told: 8 * self.n_told.iter().sum::<usize>(),
+        };
+        let told = told::<f64>(machine, order.send(machine, launch)?, self.n_told);
         let is_found = |own: &Vec<f64>| own.iter().all(|weight| weight.is_finite());
-        Ok(found.into_iter().map(|own| Some(own).filter(is_found)).collect())
+        Ok(Box::new(move || {
+            Ok(told()?.into_iter().map(|own| Some(own).filter(is_found)).collect())
+        }))
     }
 }
 

@@ -1,20 +1,26 @@
-//! Where kernels run: a card, or in tests the shim, with the same launchers for both.
+//! Where kernels run: a card, here or in a process of its own, or in tests the shim, with the same
+//! launchers for all.
 //!
 //! Memory is bytes; [`pack`] and [`unpack`] turn numbers into them and back. A launch goes to one
 //! queue, so it sees what was put before and what earlier launches wrote, and [`Machine::take`] waits
 //! for it.
 
+use std::io::{self, Read};
+use std::ops::Range;
 use std::path::Path;
 
-use super::boost::Limits;
 use super::card::{Card, Slab};
+use super::far::{Far, FarSlab};
 #[cfg(test)]
 use super::shim::{Heap, Shim};
 
 /// A machine that runs kernels.
 #[derive(Debug)]
 pub(crate) enum Machine {
+    /// Used by this process.
     Card(Card),
+    /// Used by another process for this one.
+    Far(Far),
     #[cfg(test)]
     Shim(Shim),
 }
@@ -23,8 +29,41 @@ pub(crate) enum Machine {
 #[derive(Debug)]
 pub(crate) enum Buffer {
     Card(Slab),
+    Far(FarSlab),
     #[cfg(test)]
     Shim(Heap),
+}
+
+/// What a device has.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Limits {
+    pub(crate) n_processors: usize,
+    /// Shared bytes that a block may ask for, beside those that the kernel names itself.
+    pub(crate) max_shared: usize,
+    /// Shared bytes of a multiprocessor.
+    pub(crate) processor_shared: usize,
+    /// Bytes that a launch may hold.
+    pub(crate) memory: usize,
+    /// How long a launch should take.
+    pub(crate) launch_s: f64,
+}
+
+impl Limits {
+    /// As another process is told.
+    pub(super) fn words(&self) -> [u64; 5] {
+        let Self { n_processors, max_shared, processor_shared, memory, launch_s } = *self;
+        let [a, b, c, d] =
+            [n_processors, max_shared, processor_shared, memory].map(|number| number as u64);
+        [a, b, c, d, launch_s.to_bits()]
+    }
+
+    /// As it hears them.
+    pub(super) fn of_words([a, b, c, d, launch_s]: [u64; 5]) -> Self {
+        let [n_processors, max_shared, processor_shared, memory] =
+            [a, b, c, d].map(|number| number as usize);
+        let launch_s = f64::from_bits(launch_s);
+        Self { n_processors, max_shared, processor_shared, memory, launch_s }
+    }
 }
 
 /// A kernel's text, in the file `name.cu`, and the name of its entry.
@@ -77,10 +116,22 @@ impl Machine {
         Card::open(number, kernels).map(Self::Card)
     }
 
+    /// Begins a process that uses a card for this one; `program` is fleetfit itself.
+    pub(crate) fn start(program: &Path, number: usize, kernels: &Path) -> Result<Self, Fault> {
+        Far::start(program, number, kernels).map(Self::Far)
+    }
+
+    /// A thread stands for the process that uses it.
+    #[cfg(test)]
+    pub(crate) fn across_the_border(shim: Shim) -> Self {
+        Self::Far(Far::beside_a_thread(Self::Shim(shim)))
+    }
+
     /// The same machine with another queue. Memory stays with the queue that it was made for.
     pub(crate) fn beside(&self) -> Result<Self, Fault> {
         match self {
             Self::Card(card) => card.beside().map(Self::Card),
+            Self::Far(far) => far.beside().map(Self::Far),
             #[cfg(test)]
             Self::Shim(shim) => Ok(Self::Shim(*shim)),
         }
@@ -90,6 +141,7 @@ impl Machine {
     pub(crate) fn limits(&self, n_threads: usize) -> Result<Limits, Fault> {
         match self {
             Self::Card(card) => card.limits(n_threads),
+            Self::Far(far) => far.limits(n_threads),
             #[cfg(test)]
             Self::Shim(_) => Ok(Shim::limits(n_threads)),
         }
@@ -99,6 +151,7 @@ impl Machine {
     pub(crate) fn put(&self, bytes: &[u8]) -> Result<Buffer, Fault> {
         match self {
             Self::Card(card) => Ok(Buffer::Card(card.put(bytes)?)),
+            Self::Far(far) => Ok(Buffer::Far(far.put(bytes)?)),
             #[cfg(test)]
             Self::Shim(shim) => Ok(Buffer::Shim(shim.put(bytes)?)),
         }
@@ -108,8 +161,75 @@ impl Machine {
     pub(crate) fn room(&self, n_bytes: usize) -> Result<Buffer, Fault> {
         match self {
             Self::Card(card) => Ok(Buffer::Card(card.room(n_bytes)?)),
+            Self::Far(far) => Ok(Buffer::Far(far.room(n_bytes)?)),
             #[cfg(test)]
             Self::Shim(shim) => Ok(Buffer::Shim(shim.room(n_bytes)?)),
+        }
+    }
+
+    /// Memory with these bytes, of which some ranges are data that later launches may share: what is
+    /// there already is not sent again.
+    pub(crate) fn put_shared(
+        &self,
+        bytes: &[u8],
+        shared: &[Range<usize>],
+    ) -> Result<Buffer, Fault> {
+        match self {
+            Self::Far(far) => Ok(Buffer::Far(far.put_shared(bytes, shared)?)),
+            _ => self.put(bytes),
+        }
+    }
+
+    /// Memory that the caller fills.
+    pub(super) fn blank(&self, n_bytes: usize) -> Result<Buffer, Fault> {
+        match self {
+            Self::Card(card) => Ok(Buffer::Card(card.blank(n_bytes)?)),
+            _ => self.room(n_bytes),
+        }
+    }
+
+    /// Writes to a part of memory what comes from somewhere. All of it is read, whatever happens.
+    pub(super) fn fill(
+        &self,
+        buffer: &mut Buffer,
+        range: Range<usize>,
+        from: &mut dyn Read,
+    ) -> io::Result<Result<(), Fault>> {
+        match (self, buffer) {
+            (Self::Card(card), Buffer::Card(slab)) => card.fill(slab, range, from),
+            #[cfg(test)]
+            (Self::Shim(_), Buffer::Shim(heap)) => Shim::fill(heap, range, from),
+            _ => {
+                io::copy(&mut from.take(range.len() as u64), &mut io::sink())?;
+                Ok(Err(elsewhere()))
+            }
+        }
+    }
+
+    /// Copies a part of memory to a part of other memory.
+    pub(super) fn copy(
+        &self,
+        (from, range): (&Buffer, Range<usize>),
+        (into, at): (&mut Buffer, usize),
+    ) -> Result<(), Fault> {
+        match (self, from, into) {
+            (Self::Card(card), Buffer::Card(from), Buffer::Card(into)) => {
+                card.copy((from, range), (into, at))
+            }
+            #[cfg(test)]
+            (Self::Shim(_), Buffer::Shim(from), Buffer::Shim(into)) => {
+                Shim::copy((from, range), (into, at));
+                Ok(())
+            }
+            _ => Err(elsewhere()),
+        }
+    }
+
+    /// Waits until all bytes are where they were put.
+    pub(super) fn settle(&self) -> Result<(), Fault> {
+        match self {
+            Self::Card(card) => card.settle(),
+            _ => Ok(()),
         }
     }
 
@@ -117,9 +237,9 @@ impl Machine {
     pub(crate) fn take(&self, buffer: &Buffer) -> Result<Vec<u8>, Fault> {
         match (self, buffer) {
             (Self::Card(card), Buffer::Card(slab)) => card.take(slab),
+            (Self::Far(far), Buffer::Far(slab)) => far.take(slab),
             #[cfg(test)]
             (Self::Shim(_), Buffer::Shim(heap)) => Ok(heap.bytes()),
-            #[cfg(test)]
             _ => Err(elsewhere()),
         }
     }
@@ -129,6 +249,7 @@ impl Machine {
     pub(crate) fn spans(&self) -> Result<Vec<(f64, f64)>, Fault> {
         match self {
             Self::Card(card) => card.spans(),
+            Self::Far(far) => far.spans(),
             #[cfg(test)]
             Self::Shim(_) => Ok(Vec::new()),
         }
@@ -147,6 +268,7 @@ impl Machine {
         }
         match self {
             Self::Card(card) => card.launch(kernel, defines, grid, words),
+            Self::Far(far) => far.launch(kernel, defines, grid, words),
             #[cfg(test)]
             Self::Shim(shim) => shim.launch(kernel, defines, grid, words),
         }
@@ -154,7 +276,6 @@ impl Machine {
 }
 
 /// For memory of another machine.
-#[cfg(test)]
 pub(super) fn elsewhere() -> Fault {
     Fault::Refused("the memory is another machine's".into())
 }

@@ -6,21 +6,21 @@
 
 mod plan;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 
 use std::ops::ControlFlow;
 
-use super::boost::Limits;
-use super::machine::{Buffer, Fault, Grid, Kernel, Machine, Word, pack, unpack};
+use super::machine::Limits;
+use super::machine::{Fault, Kernel, Machine, pack};
 use super::pool::{Place, Pool, alone};
-use super::queue::{self, Launch, Need, parts};
-use super::turns::run_all;
+use super::queue::{self, Launch, Need, Order, told};
+use super::turns::{Begun, run_all};
 use crate::model::encoder::Design;
 use crate::model::network::{Curve, single};
 use crate::trainer::mlp::train::{Course, Ground, Targets};
 use plan::{MAX_RESIDENT, N_THREADS, Size};
 
-const MLP: Kernel = Kernel {
+pub(super) const MLP: Kernel = Kernel {
     name: "mlp",
     source: concat!(
         include_str!("mlp/kinds.cu"),
@@ -61,7 +61,7 @@ pub(crate) fn fit_all(
 ) -> Result<(), Fault> {
     let needs: Vec<Need> = wishes.iter().map(|wish| size(wish).need(limits)).collect();
     let launches = queue::plan(&needs, limits, MAX_RESIDENT);
-    let run = &mut |launch: &Launch| Batch::new(wishes, launch).run(machine, launch);
+    let run = &mut |launch: &Launch| Batch::new(wishes, launch).begin(machine, launch);
     run_all(launches, (|launch| &launch.fits, queue::halves), run, hear)
 }
 
@@ -177,37 +177,22 @@ impl Batch {
         ]
     }
 
-    /// Launches, and parts what comes back.
-    fn run(self, machine: &Machine, launch: &Launch) -> Result<Vec<Vec<f32>>, Fault> {
-        let Launch { n_blocks, shared, scratch, .. } = *launch;
-        let put = |bytes: Vec<u8>| machine.put(&bytes);
-        let data: [Buffer; 4] = [
-            put(pack(&self.tasks))?,
-            put(pack(&self.units.all))?,
-            put(pack(&self.reals.all))?,
-            put(pack(&self.rows.all))?,
-        ];
-        let [tasks, units, reals, rows] = &data;
-        let next = machine.room(8)?;
-        let out = machine.room(4 * self.n_told.iter().sum::<usize>())?;
-        let scratches = machine.room(n_blocks * scratch)?;
-        let words = [
-            Word::Buffer(tasks),
-            Word::Int(self.n_told.len() as i64),
-            Word::Buffer(&next),
-            Word::Buffer(units),
-            Word::Buffer(reals),
-            Word::Buffer(rows),
-            Word::Buffer(&out),
-            Word::Buffer(&scratches),
-            Word::Int(scratch as i64),
-            Word::Int(shared as i64),
-        ];
-        let grid = Grid { n_blocks, n_threads: N_THREADS, shared };
-        machine.launch(&MLP, &[("THREADS", N_THREADS as i64)], grid, &words)?;
-        let all: Vec<f32> = unpack(&machine.take(&out)?);
-        parts(&all, self.n_told)
-            .ok_or_else(|| Fault::Refused("the device told too few sums".into()))
+    /// Launches it.
+    fn begin<'a>(
+        self,
+        machine: &'a Machine,
+        launch: &Launch,
+    ) -> Result<Begun<'a, Vec<f32>>, Fault> {
+        let order = Order {
+            kernel: &MLP,
+            defines: &[("THREADS", N_THREADS as i64)],
+            n_threads: N_THREADS,
+            tasks: vec![machine.put(&pack(&self.tasks))?],
+            n_tasks: self.n_told.len(),
+            data: vec![self.units.put(machine)?, self.reals.put(machine)?, self.rows.put(machine)?],
+            n_told: 4 * self.n_told.iter().sum::<usize>(),
+        };
+        Ok(told(machine, order.send(machine, launch)?, self.n_told))
     }
 }
 

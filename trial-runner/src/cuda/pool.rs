@@ -1,16 +1,21 @@
 //! Pieces of data that fits of one launch share.
 
 use std::collections::HashMap;
+use std::ops::Range;
+
+use super::machine::{Buffer, Fault, Machine, Plain, pack};
 
 /// Pieces one after another, by where they stand in this process.
 pub(super) struct Pool<T> {
     pub(super) all: Vec<T>,
     places: HashMap<Key, i64>,
+    /// Those that other launches may share as well.
+    shared: Vec<Range<usize>>,
 }
 
 impl<T> Default for Pool<T> {
     fn default() -> Self {
-        Self { all: Vec::new(), places: HashMap::new() }
+        Self { all: Vec::new(), places: HashMap::new(), shared: Vec::new() }
     }
 }
 
@@ -33,7 +38,18 @@ impl<T: Copy> Pool<T> {
         }
         let place = self.push(make());
         self.places.insert(key, place);
+        self.shared.push(place as usize..self.all.len());
         place
+    }
+}
+
+impl<T: Plain> Pool<T> {
+    /// All pieces in a machine's memory.
+    pub(super) fn put(&self, machine: &Machine) -> Result<Buffer, Fault> {
+        let bytes_of =
+            |range: &Range<usize>| range.start * size_of::<T>()..range.end * size_of::<T>();
+        let shared: Vec<Range<usize>> = self.shared.iter().map(bytes_of).collect();
+        machine.put_shared(&pack(&self.all), &shared)
     }
 }
 

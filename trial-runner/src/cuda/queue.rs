@@ -1,7 +1,8 @@
 //! Launches whose blocks take fits from a queue, until there are none: what goes into which one.
 
-use super::boost::Limits;
-use super::fill::fill;
+use super::machine::Limits;
+use super::machine::{Buffer, Defines, Fault, Grid, Kernel, Machine, Plain, Word, unpack};
+use super::turns::Begun;
 
 /// Shared memory that a block has beside what it asks for: the driver's and the kernel's own.
 pub(super) const OWN_SHARED: usize = 1 << 10;
@@ -53,30 +54,85 @@ pub(super) fn plan(needs: &[Need], limits: &Limits, max_resident: usize) -> Vec<
         let n_blocks = limits.n_processors * resident;
         let room = limits.memory.saturating_sub(scratch * n_blocks.min(n_wanted(group)));
         let share = limits.launch_s * limits.n_processors as f64;
-        let items = group.iter().map(|&fit| (fit, needs[fit].n_bytes, needs[fit].seconds / share));
-        launches.extend(fill(items, room).into_iter().map(|fits| Launch {
-            kind,
-            n_blocks: n_blocks.min(n_wanted(&fits)),
-            shared,
-            scratch: fits.iter().map(|&fit| needs[fit].scratch).max().unwrap_or(0),
-            fits,
-        }));
+        let mut rest = group;
+        while !rest.is_empty() {
+            let n_own = take(needs, rest, (room, share, n_blocks));
+            let (fits, others) = rest.split_at(n_own);
+            rest = others;
+            launches.push(Launch {
+                kind,
+                n_blocks: n_blocks.min(n_wanted(fits)),
+                shared,
+                scratch: fits.iter().map(|&fit| needs[fit].scratch).max().unwrap_or(0),
+                fits: fits.to_vec(),
+            });
+        }
     }
     launches
 }
 
-/// Two launches of half the fits, on half the blocks.
-pub(super) fn halves(launch: &Launch) -> [Launch; 2] {
-    let (first, second) = launch.fits.split_at(launch.fits.len().div_ceil(2));
-    let n_blocks = launch.n_blocks.div_ceil(2);
-    [first, second].map(|fits| Launch { fits: fits.to_vec(), n_blocks, ..launch.clone() })
+/// How many of the next fits are one launch; at least one. A launch is never too long while blocks
+/// have nothing to do.
+fn take(needs: &[Need], fits: &[usize], (room, most_s, n_blocks): (usize, f64, usize)) -> usize {
+    let (mut seconds, mut n_bytes, mut n_busy) = (0.0, 0, 0);
+    for (n_before, &fit) in fits.iter().enumerate() {
+        let need = &needs[fit];
+        seconds += need.seconds;
+        n_bytes += need.n_bytes;
+        let is_long = seconds > most_s && n_busy >= n_blocks;
+        if n_before > 0 && (is_long || n_bytes > room) {
+            return n_before;
+        }
+        n_busy += need.n_blocks;
+    }
+    fits.len()
 }
 
-/// Parts what a launch told, so many numbers for each fit; none where they are too few.
-pub(super) fn parts<T: Clone>(
-    all: &[T],
-    sizes: impl IntoIterator<Item = usize>,
-) -> Option<Vec<Vec<T>>> {
+/// What a launch brings, and how much it tells: its fits, those that they are taken from one after
+/// another, and their data.
+pub(super) struct Order<'a> {
+    pub(super) kernel: &'a Kernel,
+    pub(super) defines: Defines<'a>,
+    pub(super) n_threads: usize,
+    pub(super) tasks: Vec<Buffer>,
+    pub(super) n_tasks: usize,
+    pub(super) data: Vec<Buffer>,
+    /// Bytes.
+    pub(super) n_told: usize,
+}
+
+impl Order<'_> {
+    /// Begins the launch; what it will tell. Its words are those that every kernel of a queue has.
+    pub(super) fn send(&self, machine: &Machine, launch: &Launch) -> Result<Buffer, Fault> {
+        let Launch { n_blocks, shared, scratch, .. } = *launch;
+        let next = machine.room(8)?;
+        let told = machine.room(self.n_told)?;
+        let scratches = machine.room(n_blocks * scratch)?;
+        let mut words: Vec<Word<'_>> = self.tasks.iter().map(Word::Buffer).collect();
+        words.extend([Word::Int(self.n_tasks as i64), Word::Buffer(&next)]);
+        words.extend(self.data.iter().map(Word::Buffer));
+        words.extend([&told, &scratches].map(Word::Buffer));
+        words.extend([scratch, shared].map(|n_bytes| Word::Int(n_bytes as i64)));
+        let grid = Grid { n_blocks, n_threads: self.n_threads, shared };
+        machine.launch(self.kernel, self.defines, grid, &words)?;
+        Ok(told)
+    }
+}
+
+/// Waits for what a launch tells: so many numbers for each fit.
+pub(super) fn told<'a, T: Plain + 'a>(
+    machine: &'a Machine,
+    told: Buffer,
+    sizes: Vec<usize>,
+) -> Begun<'a, Vec<T>> {
+    Box::new(move || {
+        let all: Vec<T> = unpack(&machine.take(&told)?);
+        parts(&all, sizes).ok_or_else(|| Fault::Refused("the device told too few numbers".into()))
+    })
+}
+
+/// So many numbers for each fit; none where they are too few.
+fn parts<T: Clone>(all: &[T], sizes: impl IntoIterator<Item = usize>) -> Option<Vec<Vec<T>>> {
     let mut rest = all;
     let mut part = |n: usize| {
         let (own, others) = rest.split_at_checked(n)?;
@@ -84,6 +140,13 @@ pub(super) fn parts<T: Clone>(
         Some(own.to_vec())
     };
     sizes.into_iter().map(&mut part).collect()
+}
+
+/// Two launches of half the fits, on half the blocks.
+pub(super) fn halves(launch: &Launch) -> [Launch; 2] {
+    let (first, second) = launch.fits.split_at(launch.fits.len().div_ceil(2));
+    let n_blocks = launch.n_blocks.div_ceil(2);
+    [first, second].map(|fits| Launch { fits: fits.to_vec(), n_blocks, ..launch.clone() })
 }
 
 #[cfg(test)]

@@ -6,25 +6,28 @@
 
 use std::collections::VecDeque;
 use std::fs;
-use std::io::Write;
+use std::io::{self, Read, Write};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use super::boost::Limits;
+use super::machine::Limits;
 use super::machine::{Buffer, Defines, Fault, Grid, Kernel, Word, elsewhere};
 
 /// How kernels are run.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Shim {
-    /// In which order threads go on; 0 is the plain one.
+    /// In which order threads go on: 0 is forwards, the largest backwards.
     pub(crate) schedule: u64,
     /// Whether the compiler watches addresses and undefined behaviour.
     pub(crate) is_sanitized: bool,
     /// Bytes that may be held; a card has no more either.
     pub(crate) max_bytes: Option<usize>,
+    /// Bytes that are left for all that is held, where there is an end.
+    pub(crate) left: Option<&'static AtomicUsize>,
     /// What becomes of launches, where not all of them run.
     pub(crate) fates: Option<&'static Fates>,
 }
@@ -68,11 +71,17 @@ impl Fates {
 
 /// Memory of the shim.
 #[derive(Debug)]
-pub(crate) struct Heap(Mutex<Vec<u8>>);
+pub(crate) struct Heap(Mutex<Vec<u8>>, Option<&'static AtomicUsize>);
 
 impl Heap {
-    fn new(bytes: Vec<u8>) -> Self {
-        Self(Mutex::new(bytes))
+    /// None where no memory is left.
+    fn new(bytes: Vec<u8>, left: Option<&'static AtomicUsize>) -> Result<Self, Fault> {
+        if let Some(left) = left {
+            let take = |left: usize| left.checked_sub(bytes.len());
+            let taken = left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, take);
+            taken.map_err(|_| Fault::OutOfMemory)?;
+        }
+        Ok(Self(Mutex::new(bytes), left))
     }
 
     /// What stands in it.
@@ -82,6 +91,14 @@ impl Heap {
 
     fn set(&self, bytes: &[u8]) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).copy_from_slice(bytes);
+    }
+}
+
+impl Drop for Heap {
+    fn drop(&mut self) {
+        if let Some(left) = self.1 {
+            left.fetch_add(self.bytes().len(), Ordering::SeqCst);
+        }
     }
 }
 
@@ -99,12 +116,29 @@ impl Shim {
 
     pub(super) fn put(&self, bytes: &[u8]) -> Result<Heap, Fault> {
         self.fits(bytes.len())?;
-        Ok(Heap::new(bytes.to_vec()))
+        Heap::new(bytes.to_vec(), self.left)
     }
 
     pub(super) fn room(&self, n_bytes: usize) -> Result<Heap, Fault> {
         self.fits(n_bytes)?;
-        Ok(Heap::new(vec![0; n_bytes]))
+        Heap::new(vec![0; n_bytes], self.left)
+    }
+
+    /// Writes to a part of memory what comes from somewhere.
+    pub(super) fn fill(
+        heap: &mut Heap,
+        range: Range<usize>,
+        from: &mut dyn Read,
+    ) -> io::Result<Result<(), Fault>> {
+        let bytes = heap.0.get_mut().unwrap_or_else(PoisonError::into_inner);
+        from.read_exact(&mut bytes[range]).map(Ok)
+    }
+
+    /// Copies memory to a part of other memory.
+    pub(super) fn copy((from, range): (&Heap, Range<usize>), (into, at): (&mut Heap, usize)) {
+        let own = &from.bytes()[range];
+        let bytes = into.0.get_mut().unwrap_or_else(PoisonError::into_inner);
+        bytes[at..][..own.len()].copy_from_slice(own);
     }
 
     fn fits(&self, n_bytes: usize) -> Result<(), Fault> {
@@ -139,7 +173,7 @@ impl Shim {
                     });
                     (0, index as u64)
                 }
-                Word::Buffer(Buffer::Card(_)) => return Err(elsewhere()),
+                Word::Buffer(_) => return Err(elsewhere()),
                 Word::Int(value) => (1, value as u64),
                 Word::Real(value) => (1, value.to_bits()),
             });

@@ -3,7 +3,7 @@
 use super::machine::{Fault, Grid, Kernel, Machine, Word, pack, unpack};
 use super::nvrtc::{self, Target};
 use super::shim::Shim;
-use super::{boost, ets, forest, linear, logistic, measure, mlp, theta};
+use super::{boost, ets, forest, kernels, linear, logistic, measure, mlp, theta};
 use crate::boost::exp::exp;
 
 /// Sums e^x in groups, with shared memory, barriers and shuffles.
@@ -73,6 +73,44 @@ fn a_kernel_runs_on_the_shim_in_any_schedule_and_under_sanitizers() {
             assert_eq!(*own, 0.5 * exp(i as f64 * 0.37 - 350.0));
         }
         assert_eq!(sums.iter().sum::<f64>(), 2_000.0);
+    }
+}
+
+/// Runs something of a family's kernels on the shim, and compares it with the CPU engine.
+type Under = fn(Shim);
+
+/// The families of kernels.
+const FAMILIES: [(&[Kernel], Under); 8] = [
+    (&[boost::KERNEL], boost::tests::under),
+    (&[forest::FOREST, forest::TALLY], forest::tests::under),
+    (&[linear::GRAM, linear::SPLIT, linear::RIDGE, linear::NET], linear::tests::under),
+    (&[logistic::LOGISTIC], logistic::tests::under),
+    (&[mlp::MLP], mlp::tests::under),
+    (&[ets::ETS], ets::tests::under),
+    (&[theta::THETA], theta::tests::under),
+    (&[measure::MEASURE], measure::tests::under),
+];
+
+/// Threads forwards, backwards, and in an order that looks like chance.
+const SCHEDULES: [u64; 3] = [0, u64::MAX, 3];
+
+#[test]
+fn every_kernel_agrees_in_every_schedule() {
+    let named: Vec<&str> =
+        FAMILIES.iter().flat_map(|(kernels, _)| *kernels).map(|kernel| kernel.name).collect();
+    for kernel in kernels() {
+        assert!(named.contains(&kernel.name), "{} is in no family", kernel.name);
+    }
+    for schedule in SCHEDULES {
+        FAMILIES.iter().for_each(|(_, under)| under(Shim { schedule, ..Shim::default() }));
+    }
+}
+
+#[test]
+fn no_kernel_has_a_wrong_address_or_anything_undefined_in_any_schedule() {
+    for schedule in SCHEDULES {
+        let shim = Shim { schedule, is_sanitized: true, ..Shim::default() };
+        FAMILIES.iter().for_each(|(_, under)| under(shim));
     }
 }
 

@@ -5,31 +5,34 @@
 //! Left to the CPU: series of too few values to search.
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 
 use super::fill::fill;
+use super::machine::Limits;
 use super::machine::{Fault, Grid, Kernel, Machine, Word, pack, unpack};
-use super::turns::search_all;
+use super::turns::{Begun, search_all};
 use crate::series::theta::batch::{End, Prepared};
 
-const THETA: Kernel = Kernel { name: "theta", source: include_str!("theta.cu") };
+pub(super) const THETA: Kernel = Kernel { name: "theta", source: include_str!("theta.cu") };
 
 /// Searches that a block makes at once.
 const PER_BLOCK: usize = 4;
 /// Bytes that a block shares: four numbers a thread.
 const SHARED: usize = 32 * 4 * 8;
-/// Values that a launch may read: less than a second, by the instructions of the kernel.
+/// Values that are read in less than a second, by the instructions of the kernel.
 const MOST_VALUES: usize = 200_000_000;
 
 /// Where the searches of each series ended; none where there is nothing to search. `hear` is told
-/// after every launch how many series are done, and says whether to go on.
+/// how many series are done, and says whether to go on.
 pub(crate) fn search(
     machine: &Machine,
+    limits: &Limits,
     series: &[Option<Prepared>],
     hear: &mut dyn FnMut(usize) -> bool,
 ) -> Result<Vec<Option<Vec<End>>>, Fault> {
-    let chunks = chunks(series, MOST_VALUES);
-    search_all(series, chunks, &|batch| launch(machine, batch), hear)
+    let most_values = (MOST_VALUES as f64 * limits.launch_s) as usize;
+    let chunks = chunks(series, most_values);
+    search_all(series, chunks, &|batch| begin(machine, batch), hear)
 }
 
 /// Every kernel that may be launched, and what it is specialised by.
@@ -45,12 +48,12 @@ fn chunks(series: &[Option<Prepared>], most_values: usize) -> Vec<Vec<usize>> {
     let mut lengths: Vec<(usize, usize)> = lengths.collect();
     lengths.sort_by(|a, b| b.1.cmp(&a.1).then(a.0.cmp(&b.0)));
     // As many values as are read within the time.
-    fill(lengths.into_iter().map(|(index, n_values)| (index, n_values, 0.0)), most_values)
+    fill(lengths.into_iter().map(|(index, n_values)| (index, n_values, 0.0)), (most_values, 1.0))
 }
 
-fn launch(machine: &Machine, batch: &[&Prepared]) -> Result<Vec<Vec<End>>, Fault> {
+fn begin<'a>(machine: &'a Machine, batch: &[&Prepared]) -> Result<Begun<'a, Vec<End>>, Fault> {
     let (mut values, mut lines): (Vec<f64>, Vec<f64>) = (Vec::new(), Vec::new());
-    let mut searches: Vec<i64> = Vec::new();
+    let (mut searches, mut pieces) = (Vec::<i64>::new(), Vec::new());
     for series in batch {
         let own = series.values();
         for &dynamic in series.dynamics {
@@ -59,10 +62,12 @@ fn launch(machine: &Machine, batch: &[&Prepared]) -> Result<Vec<Vec<End>>, Fault
         }
         let (intercept, slope) = series.line();
         lines.extend([intercept, slope, series.share.unwrap_or(-1.0), series.favour]);
+        let first = 8 * values.len();
         values.extend(own);
+        pieces.push(first..8 * values.len());
     }
     let n_searches = searches.len() / 4;
-    let values = machine.put(&pack(&values))?;
+    let values = machine.put_shared(&pack(&values), &pieces)?;
     let searches = machine.put(&pack(&searches))?;
     let lines = machine.put(&pack(&lines))?;
     let ends = machine.room(8 * 4 * n_searches)?;
@@ -75,11 +80,13 @@ fn launch(machine: &Machine, batch: &[&Prepared]) -> Result<Vec<Vec<End>>, Fault
         Word::Int(n_searches as i64),
     ];
     machine.launch(&THETA, &[], Grid { n_blocks, n_threads: 32, shared: SHARED }, &words)?;
-    let numbers: Vec<f64> = unpack(&machine.take(&ends)?);
-    let mut found = numbers.chunks_exact(4).filter_map(|own| match *own {
-        [alpha, share, first, cost] => Some(End { alpha, share, first, cost }),
-        _ => None,
-    });
-    let of_series = batch.iter().map(|series| found.by_ref().take(series.dynamics.len()).collect());
-    Ok(of_series.collect())
+    let n_ends: Vec<usize> = batch.iter().map(|series| series.dynamics.len()).collect();
+    Ok(Box::new(move || {
+        let numbers: Vec<f64> = unpack(&machine.take(&ends)?);
+        let mut found = numbers.chunks_exact(4).filter_map(|own| match *own {
+            [alpha, share, first, cost] => Some(End { alpha, share, first, cost }),
+            _ => None,
+        });
+        Ok(n_ends.iter().map(|n_ends| found.by_ref().take(*n_ends).collect()).collect())
+    }))
 }

@@ -1,6 +1,5 @@
 //! Launches one after another, by halves where memory ends.
 
-use std::cell::Cell;
 use std::ops::ControlFlow;
 
 use super::machine::Fault;
@@ -9,27 +8,48 @@ use super::machine::Fault;
 type Items<L> = fn(&L) -> &[usize];
 /// Two launches of half of them.
 type Halves<L> = fn(&L) -> [L; 2];
-/// What a launch finds of some series.
-type Search<'a, S, E> = dyn Fn(&[&S]) -> Result<Vec<E>, Fault> + 'a;
+/// Begins a launch for some series.
+type Search<'a, S, E> = dyn Fn(&[&S]) -> Result<Begun<'a, E>, Fault> + 'a;
 
-/// Runs launches and tells what came of each of their items, until `hear` says enough. A launch that
-/// finds no memory is tried by halves; a single item that finds none is told so.
-pub(super) fn run_all<L, T>(
+/// What a launch that was begun will tell, once somebody waits for it.
+pub(super) type Begun<'a, T> = Box<dyn FnOnce() -> Result<Vec<T>, Fault> + 'a>;
+
+/// Runs launches and tells what came of each of their items, until `hear` says enough. While one
+/// computes, the next one is laid out and sent. A launch that finds no memory is tried alone, then by
+/// halves; a single item that finds none is told so.
+pub(super) fn run_all<'a, L, T>(
     mut waiting: Vec<L>,
     (items, halves): (Items<L>, Halves<L>),
-    run: &mut dyn FnMut(&L) -> Result<Vec<T>, Fault>,
+    begin: &mut dyn FnMut(&L) -> Result<Begun<'a, T>, Fault>,
     hear: &mut dyn FnMut(usize, Result<T, Fault>) -> ControlFlow<()>,
 ) -> Result<(), Fault> {
     waiting.reverse();
-    while let Some(launch) = waiting.pop() {
+    let mut is_alone = false;
+    let mut under_way = None;
+    loop {
+        let next = match (&under_way, is_alone) {
+            (Some(_), true) => None,
+            _ => waiting.pop().map(|launch| (begin(&launch), launch)),
+        };
+        let present = std::mem::replace(&mut under_way, next);
+        let Some((begun, launch)) = present else {
+            if under_way.is_none() {
+                return Ok(());
+            }
+            continue;
+        };
         let own = items(&launch);
-        match run(&launch) {
+        match begun.and_then(|land| land()) {
             Ok(all) => {
                 for (&item, found) in own.iter().zip(all) {
                     if hear(item, Ok(found)).is_break() {
                         return Ok(());
                     }
                 }
+            }
+            Err(Fault::OutOfMemory) if !is_alone => {
+                is_alone = true;
+                waiting.push(launch);
             }
             Err(Fault::OutOfMemory) if own.len() > 1 => {
                 let [first, second] = halves(&launch);
@@ -45,22 +65,20 @@ pub(super) fn run_all<L, T>(
             }
         }
     }
-    Ok(())
 }
 
 /// Searches series, those of a chunk in one launch. None for whoever is in no chunk, or whom the
-/// machine refuses: the CPU has to search. `hear` is told after every launch how many are done, and
-/// says whether to go on.
-pub(super) fn search_all<S, E: Clone>(
+/// machine refuses: the CPU has to search. `hear` is told how many are done, and says whether to
+/// go on.
+pub(super) fn search_all<'a, S, E: Clone>(
     series: &[Option<S>],
     chunks: Vec<Vec<usize>>,
-    search: &Search<'_, S, E>,
+    search: &Search<'a, S, E>,
     hear: &mut dyn FnMut(usize) -> bool,
 ) -> Result<Vec<Option<E>>, Fault> {
     let mut ends = vec![None; series.len()];
-    let (mut n_done, n_begun) = (0, Cell::new(0));
-    let run = &mut |chunk: &Vec<usize>| {
-        n_begun.set(chunk.len());
+    let mut n_done = 0;
+    let begin = &mut |chunk: &Vec<usize>| {
         let batch: Vec<&S> =
             chunk.iter().filter_map(|&index| series.get(index)?.as_ref()).collect();
         search(&batch)
@@ -69,22 +87,69 @@ pub(super) fn search_all<S, E: Clone>(
         let (first, second) = chunk.split_at(chunk.len().div_ceil(2));
         [first.to_vec(), second.to_vec()]
     };
-    run_all(chunks, (Vec::as_slice, halves), run, &mut |index, found| {
+    run_all(chunks, (Vec::as_slice, halves), begin, &mut |index, found| {
         ends[index] = found.ok();
         n_done += 1;
-        n_begun.set(n_begun.get() - 1);
-        let goes_on = n_begun.get() > 0 || hear(n_done);
-        if goes_on { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+        if hear(n_done) { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
     })?;
     Ok(ends)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::cell::RefCell;
+
     use super::*;
 
+    fn ready<'a, T: 'a>(found: Vec<T>) -> Begun<'a, T> {
+        Box::new(move || Ok(found))
+    }
+
+    /// What was begun and waited for, in its order.
+    fn turns(fault_of: Option<usize>) -> (Vec<String>, Vec<usize>) {
+        let (seen, mut heard) = (RefCell::new(Vec::new()), Vec::new());
+        let chunks = vec![vec![0, 1], vec![2], vec![3]];
+        let begin = &mut |chunk: &Vec<usize>| {
+            let (first, seen, chunk) = (chunk[0], &seen, chunk.clone());
+            let n_before = seen.borrow().len();
+            seen.borrow_mut().push(format!("begin {first}"));
+            let land = move || {
+                seen.borrow_mut().push(format!("wait {first}"));
+                let is_short = fault_of == Some(first) && n_before < 3;
+                if is_short { Err(Fault::OutOfMemory) } else { Ok(chunk) }
+            };
+            Ok(Box::new(land) as Begun<'_, usize>)
+        };
+        let halves = |_: &Vec<usize>| panic!("nothing is halved");
+        run_all(chunks, (Vec::as_slice, halves), begin, &mut |item, found| {
+            assert_eq!(found, Ok(item));
+            heard.push(item);
+            ControlFlow::Continue(())
+        })
+        .unwrap();
+        (seen.into_inner(), heard)
+    }
+
     #[test]
-    fn what_finds_no_memory_is_tried_by_halves_and_told_in_order() {
+    fn the_next_launch_is_begun_before_anybody_waits_for_the_present_one() {
+        let (seen, heard) = turns(None);
+        let expected = ["begin 0", "begin 2", "wait 0", "begin 3", "wait 2", "wait 3"];
+        assert_eq!(
+            (seen.as_slice(), heard.as_slice()),
+            (&expected.map(String::from)[..], &[0, 1, 2, 3][..])
+        );
+        // What finds no memory beside another is tried by itself.
+        let (seen, heard) = turns(Some(2));
+        let expected =
+            ["begin 0", "begin 2", "wait 0", "begin 3", "wait 2", "wait 3", "begin 2", "wait 2"];
+        assert_eq!(
+            (seen.as_slice(), heard.as_slice()),
+            (&expected.map(String::from)[..], &[0, 1, 3, 2][..])
+        );
+    }
+
+    #[test]
+    fn what_finds_no_memory_is_tried_by_halves() {
         let series: Vec<Option<usize>> =
             (0..9).map(|index| (index != 4).then_some(index)).collect();
         let chunks = vec![vec![0, 1, 2, 3], vec![5, 6, 7], vec![8]];
@@ -92,7 +157,7 @@ mod tests {
             [8] => Err(Fault::OutOfMemory),
             [5, 6] => Err(Fault::Refused("odd".into())),
             batch if batch.len() > 2 => Err(Fault::OutOfMemory),
-            batch => Ok(batch.iter().map(|index| **index * 10).collect()),
+            batch => Ok(ready(batch.iter().map(|index| **index * 10).collect())),
         };
         let mut heard = Vec::new();
         let found = search_all(&series, chunks.clone(), &search, &mut |n_done| {
@@ -102,10 +167,10 @@ mod tests {
         let some = |index: usize| Some(index * 10);
         let expected = vec![some(0), some(1), some(2), some(3), None, None, None, some(7), None];
         assert_eq!(found, Ok(expected));
-        assert_eq!(heard, [2, 4, 6, 7, 8]);
-        let found = search_all(&series, chunks.clone(), &search, &mut |n_done| n_done < 4).unwrap();
+        assert_eq!(heard, [1, 2, 3, 4, 5, 6, 7, 8]);
+        let found = search_all(&series, chunks.clone(), &search, &mut |n_done| n_done < 6).unwrap();
         assert_eq!(found.iter().flatten().count(), 4);
-        let lost = |_: &[&usize]| Err::<Vec<usize>, _>(Fault::Lost("gone".into()));
+        let lost = |_: &[&usize]| Err::<Begun<'_, usize>, _>(Fault::Lost("gone".into()));
         let found = search_all(&series, chunks, &lost, &mut |_| true);
         assert_eq!(found, Err(Fault::Lost("gone".into())));
     }

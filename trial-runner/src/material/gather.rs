@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use fleetfit_search_spaces::data::{DataSource, is_remote, local_path};
-use fleetfit_search_spaces::material::{Entry, VERSION};
+use fleetfit_search_spaces::material::{Entry, VERSION, check_place};
 use fleetfit_search_spaces::{CommandTrial, Input, Manifest, Study, Work};
 
 use super::layout::{Found, Item, Placed, lay_out};
 use super::{MaterialError, digest, digest_file, disk};
-use crate::command::{Listing, list_code, list_input};
+use crate::command::{CodeError, Listing, list_code, list_input};
 use crate::dataset::DataError;
 use crate::dataset::source::{Part, resolve};
 
@@ -38,6 +38,21 @@ pub enum Origins {
     Untold,
 }
 
+impl<'a> Item<'a> {
+    /// Something of a command, or earlier trials.
+    fn of(
+        key: String,
+        written: &'a str,
+        listing: Result<Listing, CodeError>,
+        found: fn(Listing) -> Found,
+    ) -> Result<Self, MaterialError> {
+        match listing {
+            Ok(listing) => Ok(Self { key, written, found: found(listing) }),
+            Err(source) => Err(MaterialError::Command { at: key, source }),
+        }
+    }
+}
+
 /// Finds and reads everything that the study names. Paths start at `base_dir`; `data_dir` is
 /// fleetfit's own folder, which is no part of any code.
 pub fn gather(
@@ -59,36 +74,28 @@ pub fn gather(
                 Entry { at: String::new(), digest, bytes, executable: false, origin },
             ));
         }
-        items.push(Item { written: path, found: Found::Data(files) });
+        items.push(Item { key: format!("{key}.path"), written: path, found: Found::Data(files) });
     }
     if let Work::Command(CommandTrial { code, inputs, .. }) = &study.work {
-        let listed = |at: String, listing: Result<Listing, _>| {
-            listing.map_err(|source| MaterialError::Command { at, source })
-        };
         if let Some(code) = code.as_deref().filter(|code| !is_remote(code)) {
             let listing = list_code(&base_dir.join(local_path(code)), data_dir);
-            let listing = listed("trial.code".to_owned(), listing)?;
-            items.push(Item { written: code, found: Found::Code(listing) });
+            items.push(Item::of("trial.code".to_owned(), code, listing, Found::Code)?);
         }
         for (name, input) in inputs {
             let Input::Path { path, .. } = input else { continue };
             let listing = list_input(&base_dir.join(local_path(path)));
-            let listing = listed(format!("inputs.{name}.path"), listing)?;
-            items.push(Item { written: path, found: Found::Input(listing) });
+            items.push(Item::of(format!("inputs.{name}.path"), path, listing, Found::Input)?);
         }
     }
     for (index, path) in study.start_from.iter().enumerate() {
         let Some(path) = path.path() else { continue };
         let listing = list_input(&base_dir.join(local_path(path)));
-        let listing = listing.map_err(|source| MaterialError::Command {
-            at: format!("start_from.{index}"),
-            source,
-        })?;
-        items.push(Item { written: path, found: Found::Input(listing) });
+        items.push(Item::of(study.start_key(index), path, listing, Found::Input)?);
     }
     // A path that is named twice is one thing, unless it is both code and input.
-    let written: Vec<String> = items.iter().map(|item| item.written.to_owned()).collect();
-    assemble(&written, lay_out(base_dir, items)?)
+    let named = items.iter().map(|item| (item.key.clone(), item.written.to_owned()));
+    let named: Vec<_> = named.collect();
+    assemble(&named, lay_out(base_dir, items)?)
 }
 
 /// Whether every table that a relocated study names lies in its tree. An `MLTable` from elsewhere may
@@ -136,16 +143,18 @@ fn files_of(part: Part) -> impl Iterator<Item = PathBuf> {
 }
 
 /// One tree out of everything.
-fn assemble(written: &[String], placed: Vec<Placed>) -> Result<Gathered, MaterialError> {
+fn assemble(named: &[(String, String)], placed: Vec<Placed>) -> Result<Gathered, MaterialError> {
     let mut files: BTreeMap<String, Entry> = BTreeMap::new();
     let mut links = BTreeMap::new();
     let mut folders = Vec::new();
     let mut places = BTreeMap::new();
     let mut sources = BTreeMap::new();
-    for (written, placed) in written.iter().zip(placed) {
+    for ((key, written), placed) in named.iter().zip(placed) {
+        let refused = |source| MaterialError::Place { at: key.clone(), source };
         // The place that is first found for a path is as good as any.
         places.entry(written.clone()).or_insert(placed.place);
         for (entry, path) in placed.files {
+            check_place(&entry.at).map_err(refused)?;
             sources.entry(entry.digest.clone()).or_insert(path);
             let at = entry.at.clone();
             match files.get_mut(&at) {

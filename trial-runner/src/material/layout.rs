@@ -13,6 +13,8 @@ use crate::command::Listing;
 
 /// One path of a job.
 pub(super) struct Item<'a> {
+    /// The job's key for it.
+    pub(super) key: String,
     /// As the job writes it.
     pub(super) written: &'a str,
     /// What it stands for.

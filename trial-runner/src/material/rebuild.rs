@@ -14,6 +14,7 @@ use fleetfit_search_spaces::Manifest;
 use fleetfit_search_spaces::material::Entry;
 
 use super::{MaterialError, digest_file, disk};
+use crate::program;
 
 /// A file of the user's own that is at least this large is linked to rather than copied.
 const MIN_LINKED_BYTES: u64 = 64 << 20;
@@ -179,6 +180,9 @@ fn copy(entry: &Entry, found: &Path, path: &Path) -> io::Result<String> {
     to.set_permissions(Permissions::from_mode(mode))?;
     // A tree that is there counts as whole, after a power cut too.
     to.sync_data()?;
+    if entry.executable {
+        program::close(to, path)?;
+    }
     Ok(hasher.finalize().to_hex().to_string())
 }
 

@@ -264,6 +264,19 @@ fn data_is_the_same_elsewhere() {
 }
 
 #[test]
+fn a_file_that_lies_too_deep_is_told_with_the_key_that_names_it() {
+    let deep = format!("{}/in.csv", vec!["d".repeat(200); 11].join("/"));
+    let base = Base::new().with(&format!("job/{deep}"), "1\n");
+    let study = command(&format!(
+        "trial: {{command: 'run ${{{{search_space.x}}}}'}}\ninputs: {{a: {{path: {deep}}}}}"
+    ));
+    let error = base.gather(&study).unwrap_err();
+    let MaterialError::Place { at, source } = &error else { panic!("{error}") };
+    assert_eq!(at, "inputs.a.path");
+    assert!(source.to_string().ends_with("cannot be a file's place: it is too long"), "{source}");
+}
+
+#[test]
 fn equal_material_has_an_equal_digest() {
     let study = learner("training_data: {path: [a.csv, 'b/*.csv']}");
     let base = || Base::new().with("job/a.csv", "y,x\n1,2\n").with("job/b/b.csv", "y,x\n3,4\n");

@@ -8,8 +8,11 @@ use super::PredictError;
 use super::source::{Bound, ColumnSource};
 use crate::frame::Frame;
 
-/// Encoded values stay within this, so that sums of products of them are finite.
-const MAX_VALUE: f64 = 1e100;
+/// Encoded values stay within this, so that sums of products of them are finite. Numbers that are
+/// larger as they are read are no obstacle where they are scaled.
+pub(crate) const MAX_VALUE: f64 = 1e100;
+/// The scale of a feature that is as good as constant in training: it is zero, whatever it is later.
+pub(crate) const NO_SCALE: f64 = f64::MAX;
 
 /// Which columns are read and which features they become.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -94,15 +97,20 @@ pub(crate) struct Encoding<'a> {
 impl Encoding<'_> {
     /// Encodes some rows into `design`, whose memory is used again.
     pub(crate) fn encode(&self, rows: &[u32], design: &mut Design) {
+        self.read(rows, design);
+        for (index, feature) in self.encoder.features.iter().enumerate() {
+            design.column_mut(index).iter_mut().for_each(|value| *value = feature.scaled(*value));
+        }
+    }
+
+    /// The same before anything is scaled.
+    pub(crate) fn read(&self, rows: &[u32], design: &mut Design) {
         design.n_rows = rows.len();
         design.n_columns = self.encoder.features.len();
         design.values.clear();
         for feature in &self.encoder.features {
             let bound = &self.bound[feature.source as usize];
-            design.values.extend(rows.iter().map(|&row| {
-                let raw = feature.reads.read(bound, row as usize);
-                feature.scaled(raw.clamp(-MAX_VALUE, MAX_VALUE))
-            }));
+            design.values.extend(rows.iter().map(|&row| feature.reads.read(bound, row as usize)));
         }
     }
 }
@@ -110,7 +118,17 @@ impl Encoding<'_> {
 impl Feature {
     /// The value on the feature's scale.
     pub(crate) fn scaled(&self, value: f64) -> f64 {
-        ((value - self.shift) / self.scale).clamp(-MAX_VALUE, MAX_VALUE)
+        if self.scale == NO_SCALE {
+            return 0.0;
+        }
+        let apart = value - self.shift;
+        // The difference of two of the largest numbers is none.
+        let scaled = if apart.is_finite() {
+            apart / self.scale
+        } else {
+            value / self.scale - self.shift / self.scale
+        };
+        scaled.clamp(-MAX_VALUE, MAX_VALUE)
     }
 }
 

@@ -162,6 +162,12 @@ impl Output {
 }
 
 impl Network {
+    /// What a row is multiplied by.
+    pub(crate) fn n_weights(&self) -> usize {
+        let each = self.layers.iter();
+        each.map(|layer| layer.n_below as usize * layer.n_units as usize).sum()
+    }
+
     pub(crate) fn predict(&self, design: &Design, out: &mut [f64], width: usize) {
         let mut below: Vec<f32> = Vec::new();
         let mut above: Vec<f32> = Vec::new();

@@ -4,6 +4,9 @@
 //! configurations of the assignment. A device is asked for many entities at once, the long ones
 //! first (`ground.rs`). `course.rs` tries them; `news.rs` tells what came of it.
 
+use std::sync::atomic::Ordering;
+use std::time::Instant;
+
 use fleetfit_search_spaces::seed::mix;
 use fleetfit_search_spaces::wire::{Numbered, Refit};
 use fleetfit_search_spaces::{Assignment, AssignmentTask, Block, End, Learner, Measure};
@@ -20,7 +23,7 @@ use super::bench::Bench;
 use super::course::guarded;
 use super::flight::{Flight, Landing, Over};
 use super::ground::{self, Ground};
-use super::models::{Models, unable};
+use super::models::{Models, not_stored};
 use super::news::News;
 use super::part::Part;
 use super::{Desk, Lacking, Running};
@@ -81,7 +84,7 @@ enum Unfinished {
 impl Fleet<'_> {
     fn try_all(&self, assignment: &Assignment, (part, blocks): (Part<'_>, &[Block])) -> Landing {
         let mut news = News::new(assignment.key, &self.desk.tell);
-        let seat = self.seat(blocks);
+        let mut seat = self.seat(blocks);
         let mut waiting = entities(blocks);
         if seat.is_some() {
             // A launch ends with its longest fit.
@@ -92,9 +95,17 @@ impl Fleet<'_> {
             let n_own = seat.as_ref().map_or(1, |_| self.chunk(rest));
             let (chunk, others) = rest.split_at(n_own);
             rest = others;
-            let lay = |&entity: &u32| Ground::of(self, entity, part, blocks);
-            let mut grounds: Vec<Ground<'_>> = chunk.iter().map(lay).collect();
-            if let Some(seat) = &seat {
+            let began = Instant::now();
+            let mut grounds: Vec<Ground<'_>> = Vec::new();
+            for &entity in chunk {
+                let ground = Ground::of(self, entity, part, blocks);
+                // Laying out many takes long.
+                if self.flight.over().is_some() {
+                    return self.over(&ground, &mut news);
+                }
+                grounds.push(ground);
+            }
+            if let Some(seat) = &mut seat {
                 ground::ask(self, part, &mut grounds, seat);
                 news.share(grounds.iter().map(Ground::n_trials).sum());
             }
@@ -102,6 +113,9 @@ impl Fleet<'_> {
                 if ground.run(self, part, &mut news).is_break() {
                     return self.over(&ground, &mut news);
                 }
+            }
+            if seat.is_some() {
+                self.desk.size_chunks(began.elapsed(), !rest.is_empty());
             }
         }
         news.flush();
@@ -150,9 +164,10 @@ impl Fleet<'_> {
     /// How many of the next entities are laid out for a device together.
     fn chunk(&self, entities: &[u32]) -> usize {
         let mut n_bytes = 0;
+        let most = self.desk.chunk_bytes.load(Ordering::Relaxed);
         let fits = |entity: &&u32| {
             n_bytes += self.dataset.n_bytes_of(**entity);
-            n_bytes <= self.desk.chunk_bytes
+            n_bytes <= most
         };
         entities.iter().take_while(fits).count().max(1)
     }
@@ -183,7 +198,11 @@ impl Fleet<'_> {
                         return models.tell(Landing::HandedBack);
                     }
                     Err(Unfinished::Over) => return Landing::Done,
-                    Err(Unfinished::NotStored(error)) => return unable(&error),
+                    // Not the system's word, but one about this model.
+                    Err(Unfinished::NotStored(error)) if error.raw_os_error().is_none() => {
+                        Err(error.to_string())
+                    }
+                    Err(Unfinished::NotStored(error)) => return not_stored(&error),
                 };
                 let refit = Refit { entity, configuration: block.tried.number, model };
                 if let Err(Lacking(reason)) = models.push(refit) {

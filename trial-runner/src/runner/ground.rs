@@ -169,7 +169,12 @@ type Places = Vec<(usize, usize)>;
 
 /// Asks a device for the trials of many entities, learner by learner. What it does not tell, the
 /// entities' own courses find.
-pub(super) fn ask(fleet: &Fleet<'_>, part: Part<'_>, grounds: &mut [Ground<'_>], seat: &Seat<'_>) {
+pub(super) fn ask(
+    fleet: &Fleet<'_>,
+    part: Part<'_>,
+    grounds: &mut [Ground<'_>],
+    seat: &mut Seat<'_>,
+) {
     let mut of_learner: Vec<(Learner, Places)> = Vec::new();
     for (at, ground) in grounds.iter().enumerate() {
         for (number, heat) in ground.heats.iter().enumerate() {
@@ -200,7 +205,7 @@ fn ask_all(
     part: Part<'_>,
     grounds: &[Ground<'_>],
     (learner, places): (Learner, &[(usize, usize)]),
-    seat: &Seat<'_>,
+    seat: &mut Seat<'_>,
 ) -> Option<(Vec<Told>, Vec<Missed>)> {
     let mut courses = Vec::new();
     let mut candidates: Vec<Vec<Candidate<'_>>> = Vec::new();
@@ -232,7 +237,7 @@ fn ask_all(
     let mut told: Vec<Told> = all.iter().map(|_| Told::new()).collect();
     let mut missed: Vec<Missed> = all.iter().map(|_| Missed::new()).collect();
     let began = Instant::now();
-    seat.ask(|machine, limits| {
+    seat.ask(learner.name(), |machine, limits| {
         let ask = Ask { machine, limits, stop: &fleet.flight.stop };
         match Ask::knows_squares(learner) {
             true => ask.squares_of(learner, &all, &mut missed),

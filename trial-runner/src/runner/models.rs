@@ -1,5 +1,6 @@
 //! The models of one assignment, on their way to where the study keeps them.
 
+use fleetfit_search_spaces::disk;
 use fleetfit_search_spaces::wire::{ModelAddress, Refit};
 use fleetfit_search_spaces::{AssignmentKey, FromRunner};
 
@@ -63,7 +64,7 @@ impl<'a> Models<'a> {
         }
         if let Some(mut pack) = self.pack.take() {
             if let Err(error) = pack.sync() {
-                return unable(&error);
+                return not_stored(&error);
             }
             lock(&self.running.packs).push(pack);
         }
@@ -85,6 +86,25 @@ impl<'a> Models<'a> {
     }
 }
 
-pub(super) fn unable(error: &std::io::Error) -> Landing {
-    Landing::Unable(format!("models cannot be stored: {error}"))
+/// What it means for an assignment that its models could not be stored.
+pub(super) fn not_stored(error: &std::io::Error) -> Landing {
+    let reason = format!("models cannot be stored: {}", disk::plain(error));
+    match disk::is_of_all(error) {
+        true => Landing::Unable(reason),
+        false => Landing::Lacking(reason),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_disk_in_trouble_keeps_a_runner_from_everything() {
+        let of = |number| not_stored(&std::io::Error::from_raw_os_error(number));
+        // ENOSPC, and ENOENT.
+        assert!(matches!(of(28), Landing::Unable(reason) if reason.contains("make space")));
+        let lacking = "models cannot be stored: no such file or directory";
+        assert!(matches!(of(2), Landing::Lacking(reason) if reason == lacking));
+    }
 }

@@ -237,14 +237,24 @@ fn nothing_is_lost_or_told_twice_whatever_a_device_does() {
     let (picky, _) = on([refused.clone(), refused]);
     assert_same(&values("", &picky), &expected, "a kernel that is refused");
     assert_eq!(picky.news(), ["cuda:0 leaves fits to the processor: no such kernel"]);
-    assert!(picky.lost().is_none());
-    let (dying, fates) = on([Fate::Fails(Fault::Lost("an illegal address".into()))]);
-    assert_same(&values("", &dying), &expected, "a kernel that fails");
-    assert_eq!(dying.lost(), Some("an illegal address"));
+}
+
+#[test]
+fn a_device_that_is_lost_is_used_anew_until_it_is_lost_too_often() {
+    let expected = values("", &Device::default());
+    let lost = || Fate::Fails(Fault::Lost("an illegal address".into()));
+    let (shaky, fates) = on([lost(), Fate::Runs, lost()]);
+    assert_same(&values("", &shaky), &expected, "a kernel that fails twice");
+    assert!(fates.n_launches() > 4, "{}", fates.n_launches());
+    assert_eq!(shaky.news(), ["cuda:0 was lost, and is used anew: an illegal address"]);
+    let (dying, fates) = on((0..100).map(|_| lost()));
+    assert_same(&values("", &dying), &expected, "a kernel that always fails");
     let n_launches = fates.n_launches();
     assert_same(&values("", &dying), &expected, "a card that is gone");
     assert_eq!(fates.n_launches(), n_launches, "nobody asks it again");
-    assert_eq!(dying.news().len(), 1);
+    let news = dying.news();
+    assert_eq!(news.len(), 2, "{news:?}");
+    assert!(news[1].contains("lost 3 times within an hour and is used no more"), "{news:?}");
 }
 
 #[test]
@@ -260,9 +270,31 @@ fn a_fit_s_share_of_a_launch_is_what_it_took() {
 }
 
 #[test]
-fn a_runner_that_ends_hands_back_what_its_device_is_at() {
+fn a_study_that_is_stopped_has_no_more_launches_than_are_under_way() {
     let dir = tempfile::tempdir().unwrap();
     let (device, fates) = on([Fate::Stands(Duration::from_secs(1))]);
+    let set = start(ROWS, dir.path(), "", &device);
+    set.assign.send(tries(ROWS, 1, 0..STORES)).unwrap();
+    while fates.n_launches() == 0 {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let of = key(1);
+    let reason = "it was cancelled".to_owned();
+    set.runner.hints()(ToRunner::StopStudy { study: of.study, before: 2, reason });
+    loop {
+        match set.told.recv_timeout(LONG).unwrap() {
+            FromRunner::Outcomes { .. } => {}
+            FromRunner::Done { of: done } => break assert_eq!(done, of),
+            other => panic!("{other:?}"),
+        }
+    }
+    assert!(fates.n_launches() <= 3, "{}", fates.n_launches());
+}
+
+#[test]
+fn a_runner_that_ends_hands_back_what_its_device_is_at() {
+    let dir = tempfile::tempdir().unwrap();
+    let (device, fates) = on([Fate::Stands(Duration::from_secs(4))]);
     let set = start(ROWS, dir.path(), "", &device);
     set.assign.send(tries(ROWS, 1, 0..STORES)).unwrap();
     while fates.n_launches() == 0 {

@@ -14,7 +14,7 @@ use super::linear::{self, Line};
 use super::{
     Fit, FitError, Hear, Heard, Trainer, Trials, forecast, forest, gradient_boosting, logistic, mlp,
 };
-use crate::cuda::boost::Limits;
+use crate::cuda::machine::Limits;
 use crate::cuda::machine::{Fault, Machine};
 use crate::model::{Model, Predictions};
 use crate::stop::Stop;

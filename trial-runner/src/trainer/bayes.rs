@@ -4,6 +4,7 @@
 //! overflows the stack at some ten thousand, and it knows no weights.
 
 use crate::model::bayes::Bayes;
+use crate::model::encoder::{MAX_VALUE, NO_SCALE};
 use crate::model::{Body, Model};
 use crate::trainer::encode::{Scaling, encode};
 use crate::trainer::lesson::Lesson;
@@ -30,8 +31,9 @@ impl Trainer for NaiveBayes {
         // scikit-learn adds a share of the largest variance of all features, in their own units.
         let scales = encoder.features.iter().map(|feature| feature.scale);
         // Of a feature that is as good as constant it is none.
-        let largest = scales.clone().filter(|&scale| scale < f64::MAX).fold(0.0, f64::max);
-        let extra: Vec<f64> = scales.map(|scale| smoothing * (largest / scale).powi(2)).collect();
+        let largest = scales.clone().filter(|&scale| scale < NO_SCALE).fold(0.0, f64::max);
+        let extra = |scale: f64| smoothing * (largest / scale).min(MAX_VALUE).powi(2);
+        let extra: Vec<f64> = scales.map(extra).collect();
 
         let weight = |row: usize| weights.as_ref().map_or(1.0, |weights| weights[row]);
         let n_classes = classes.present.len();

@@ -508,7 +508,7 @@ fn a_learner_of_numbers_refuses_classes_and_the_reverse() {
 #[test]
 fn a_row_of_weight_two_is_two_rows() {
     let mut frame = synthetic(Task::Numbers, 90);
-    // Means and deviations of features are taken over rows, so none may be missing or scaled here.
+    // Sets of words are judged row by row.
     frame.columns.remove(1);
     let once: Vec<u32> = (0..90).filter(|row| row % 17 != 0).collect();
     let twice: Vec<u32> = once.iter().chain(&once[..30]).copied().collect();
@@ -552,4 +552,83 @@ fn a_row_of_weight_two_is_two_rows() {
     frame.weights = Some(weights);
     let reason = fit(Learner::Knn, &frame, &once, 1).unwrap_err().to_string();
     assert_eq!(reason, "knn can't weigh rows, and the data has a weight column");
+}
+
+/// To the bit, where the size is a power of two.
+#[test]
+fn the_size_of_features_changes_nothing() {
+    for (learner, task) in [
+        (Learner::Ridge, Task::Numbers),
+        (Learner::Lasso, Task::Numbers),
+        (Learner::Knn, Task::Numbers),
+        (Learner::Svm, Task::Numbers),
+        (Learner::Mlp, Task::Numbers),
+        (Learner::LogisticRegression, Task::FourClasses),
+    ] {
+        let mut frame = synthetic(task, 60);
+        let (train, test) = split(60);
+        let expected = bits(&fit(learner, &frame, &train, 1).unwrap(), &frame, &test);
+        for power in [-300, 1_000, 21] {
+            for column in &mut frame.columns {
+                if let FeatureValues::Number(values) = &mut column.values {
+                    values.iter_mut().for_each(|value| *value *= 2.0_f64.powi(power));
+                }
+            }
+            let found = bits(&fit(learner, &frame, &train, 1).unwrap(), &frame, &test);
+            assert_eq!(found, expected, "{learner:?}, 2^{power} times as much");
+        }
+    }
+    let mut frame = synthetic(Task::Numbers, 60);
+    frame.columns[2] = number("b", (0..60).map(|row| f64::from(row) * 1e200).collect());
+    let raw = configuration(&[("standardize", Value::Bool(false))]);
+    let (rows, stop, spare) = ([0, 1, 2], Stop::default(), Spare::default());
+    let job =
+        Fit { frame: &frame, rows: &rows, parameters: &raw, seed: 1, stop: &stop, spare: &spare };
+    for learner in [Learner::Ridge, Learner::Knn, Learner::Svm] {
+        let reason = trainer(learner).unwrap().fit(&job).unwrap_err().to_string();
+        let expected = "column b has the value 1e200, too large for this learner as it is; \
+                        write standardize: true";
+        assert_eq!(reason, expected);
+    }
+}
+
+/// A whole weight is so many rows in what features are filled with, centred and scaled by, too.
+#[test]
+fn features_are_made_of_weighed_rows() {
+    let once: Vec<u32> = (0..90).collect();
+    let weigh = |row: u32| [1, 3, 0, 2][row as usize % 4];
+    let repeated: Vec<u32> = once.iter().flat_map(|&row| vec![row; weigh(row) as usize]).collect();
+    let scaled = configuration(&[("alpha", Value::Float(0.1)), ("tol", Value::Float(1e-12))]);
+    for (learner, task) in [
+        (Learner::Ridge, Task::Numbers),
+        (Learner::Lasso, Task::Numbers),
+        (Learner::ElasticNet, Task::Numbers),
+        (Learner::LogisticRegression, Task::FourClasses),
+        (Learner::NaiveBayes, Task::FourClasses),
+    ] {
+        let mut frame = synthetic(task, 90);
+        // What weighs nothing is far away, and has a word of its own.
+        for column in &mut frame.columns {
+            match &mut column.values {
+                FeatureValues::Number(values) => {
+                    values.iter_mut().skip(2).step_by(4).for_each(|value| *value += 1e3);
+                }
+                FeatureValues::Category { codes, levels } => {
+                    codes.iter_mut().skip(2).step_by(4).for_each(|code| *code = 3);
+                    Arc::make_mut(levels).push("4 weightless".into());
+                }
+            }
+        }
+        let fit = |frame: &Frame, rows: &[u32]| {
+            let (stop, spare) = (Stop::default(), Spare::default());
+            let job = Fit { frame, rows, parameters: &scaled, seed: 1, stop: &stop, spare: &spare };
+            let model = trainer(learner).unwrap().fit(&job).unwrap();
+            numbers_of(&model.predict(frame, &once).unwrap()).to_vec()
+        };
+        let expected = fit(&frame, &repeated);
+        frame.weights = Some(once.iter().map(|&row| f64::from(weigh(row))).collect());
+        for (found, expected) in fit(&frame, &once).iter().zip(&expected) {
+            assert!((found - expected).abs() < 1e-6, "{learner:?}: {found} is not {expected}");
+        }
+    }
 }

@@ -1,9 +1,11 @@
 //! Learns an [`Encoder`] from the training rows: means and modes for what is missing, one feature a
-//! word, constant features left out, zero mean and unit deviation unless told otherwise.
+//! word, constant features left out, zero mean and unit deviation unless told otherwise. A row of
+//! weight 2 is two rows in all of it, one of weight 0 none.
 
 use super::{Fit, FitError};
+use crate::figure::Figure;
 use crate::frame::{FeatureColumn, FeatureValues, readable};
-use crate::model::encoder::{Design, Encoder, Feature, Reads};
+use crate::model::encoder::{Design, Encoder, Feature, MAX_VALUE, NO_SCALE, Reads};
 use crate::model::source::{ColumnSource, SourceKind};
 
 /// More features than this make a Gram matrix of 32 MB.
@@ -29,11 +31,12 @@ impl From<bool> for Scaling {
 /// Learns the encoder and encodes the training rows.
 pub(super) fn encode(job: &Fit<'_>, scaling: Scaling) -> Result<(Encoder, Design), FitError> {
     let mut encoder = Encoder::default();
+    let weights = &Weights::of(job);
     for column in &job.frame.columns {
         let source = encoder.sources.len() as u32;
         let (kind, features) = match &column.values {
-            FeatureValues::Number(values) => number(job, values),
-            FeatureValues::Category { codes, levels } => category(job, codes, levels),
+            FeatureValues::Number(values) => number(job, values, weights),
+            FeatureValues::Category { codes, levels } => category(job, codes, levels, weights),
         };
         if features.is_empty() {
             continue;
@@ -50,16 +53,29 @@ pub(super) fn encode(job: &Fit<'_>, scaling: Scaling) -> Result<(Encoder, Design
     }
     let mut design = Design::default();
     let encoding = encoder.bind(job.frame).map_err(|error| FitError::because(error.to_string()))?;
-    encoding.encode(job.rows, &mut design);
-    if scaling == Scaling::Standard {
-        for (index, feature) in encoder.features.iter_mut().enumerate() {
-            (feature.shift, feature.scale) = moments(design.column(index));
-            for value in design.column_mut(index) {
-                *value = feature.scaled(*value);
-            }
+    encoding.read(job.rows, &mut design);
+    for (index, feature) in encoder.features.iter_mut().enumerate() {
+        let column = design.column_mut(index);
+        match scaling {
+            Scaling::Standard => (feature.shift, feature.scale) = moments(column, weights),
+            Scaling::Raw => check_values(column, &encoder.sources[feature.source as usize])?,
         }
+        column.iter_mut().for_each(|value| *value = feature.scaled(*value));
     }
     Ok((encoder, design))
+}
+
+/// What is not scaled must not be too large for sums of squares.
+fn check_values(column: &[f64], source: &ColumnSource) -> Result<(), FitError> {
+    match column.iter().find(|value| value.abs() > MAX_VALUE) {
+        None => Ok(()),
+        Some(value) => Err(FitError::because(format!(
+            "column {} has the value {}, too large for this learner as it is; write standardize: \
+             true",
+            readable(&source.name),
+            Figure(*value)
+        ))),
+    }
 }
 
 fn check_size(n_features: usize, column: &FeatureColumn) -> Result<(), FitError> {
@@ -72,36 +88,64 @@ fn check_size(n_features: usize, column: &FeatureColumn) -> Result<(), FitError>
     )))
 }
 
+/// What the training rows weigh beside the heaviest one, in their order; none where there are no
+/// weights.
+struct Weights(Option<Vec<f64>>);
+
+impl Weights {
+    fn of(job: &Fit<'_>) -> Self {
+        Self(job.frame.weights.as_ref().map(|weights| {
+            let own = job.rows.iter().map(|&row| weights[row as usize]);
+            let largest = own.clone().fold(0.0, f64::max);
+            own.map(|weight| weight / largest).collect()
+        }))
+    }
+
+    /// Of a row, by its place.
+    fn at(&self, place: usize) -> f64 {
+        self.0.as_ref().map_or(1.0, |weights| weights[place])
+    }
+}
+
 /// A number is filled with the mean; a constant one is left out.
-fn number(job: &Fit<'_>, values: &[f64]) -> (SourceKind, Vec<Reads>) {
+fn number(job: &Fit<'_>, values: &[f64], weights: &Weights) -> (SourceKind, Vec<Reads>) {
     let present = || {
-        let rows = job.rows.iter().map(|&row| values[row as usize]);
-        rows.filter(|value| value.is_finite())
+        let rows = job.rows.iter().enumerate();
+        let rows = rows.map(|(place, &row)| (values[row as usize], weights.at(place)));
+        rows.filter(|(value, weight)| value.is_finite() && *weight > 0.0)
     };
     let mut features = Vec::new();
-    if let Some(first) = present().next()
-        && present().any(|value| value != first)
+    if let Some((first, _)) = present().next()
+        && present().any(|(value, _)| value != first)
     {
-        let n = present().count() as f64;
-        let sum: f64 = present().sum();
+        let total: f64 = present().map(|(_, weight)| weight).sum();
+        let sum: f64 = present().map(|(value, weight)| value * weight).sum();
         // Dividing first costs a rounding a row and cannot overflow.
-        let fill = if sum.is_finite() { sum / n } else { present().map(|value| value / n).sum() };
+        let parts = || present().map(|(value, weight)| value * (weight / total)).sum();
+        let fill = if sum.is_finite() { sum / total } else { parts() };
         features.push(Reads::Number { fill });
     }
     (SourceKind::Number, features)
 }
 
-/// Words by their frequency in the training rows; ties go to the earlier level.
-fn category(job: &Fit<'_>, codes: &[u32], levels: &[String]) -> (SourceKind, Vec<Reads>) {
-    let mut counts = vec![0_usize; levels.len()];
-    for &row in job.rows {
+/// Words by what the training rows that have them weigh; ties go to the earlier level.
+fn category(
+    job: &Fit<'_>,
+    codes: &[u32],
+    levels: &[String],
+    weights: &Weights,
+) -> (SourceKind, Vec<Reads>) {
+    let mut sums = vec![0.0; levels.len()];
+    for (place, &row) in job.rows.iter().enumerate() {
         // The code of a missing word is beyond all levels.
-        if let Some(count) = counts.get_mut(codes[row as usize] as usize) {
-            *count += 1;
+        if let Some(sum) = sums.get_mut(codes[row as usize] as usize) {
+            *sum += weights.at(place);
         }
     }
-    let mut order: Vec<usize> = (0..levels.len()).filter(|&level| counts[level] > 0).collect();
-    order.sort_by_key(|&level| (std::cmp::Reverse(counts[level]), level));
+    let total: f64 = (0..job.rows.len()).map(|place| weights.at(place)).sum();
+    let ranks: Vec<u64> = sums.iter().map(|sum| rank(*sum, total)).collect();
+    let mut order: Vec<usize> = (0..levels.len()).filter(|&level| ranks[level] > 0).collect();
+    order.sort_by_key(|&level| (std::cmp::Reverse(ranks[level]), level));
     let mut features = Vec::new();
     if order.len() > 1 {
         let n_words = order.len().min(MAX_WORDS);
@@ -116,18 +160,28 @@ fn category(job: &Fit<'_>, codes: &[u32], levels: &[String]) -> (SourceKind, Vec
     (SourceKind::Category(words), features)
 }
 
-/// Mean and deviation, without overflow for values up to 1e100.
-fn moments(values: &[f64]) -> (f64, f64) {
-    let n = values.len() as f64;
+/// How frequent a word is: its share of the weight, to so many digits that neither the order of
+/// additions nor a subtraction shows. None at 0.
+pub(super) fn rank(sum: f64, total: f64) -> u64 {
+    (sum / total * (1_u64 << 40) as f64).round() as u64
+}
+
+/// Mean and deviation, of numbers of any size.
+fn moments(values: &[f64], weights: &Weights) -> (f64, f64) {
+    // A power of two costs no digit, and what it makes 0 is nothing beside the largest.
+    let largest = values.iter().fold(0.0, |largest: f64, value| largest.max(value.abs()));
+    let unit = if largest > MAX_VALUE { 2.0_f64.powi(700) } else { 1.0 };
+    let weighed = || values.iter().enumerate().map(|(at, value)| (value / unit, weights.at(at)));
+    let total: f64 = weighed().map(|(_, weight)| weight).sum();
     // Around the first value, so that the mean of equal ones is that value.
-    let first = values.first().copied().unwrap_or_default();
-    let mean = first + values.iter().map(|value| value - first).sum::<f64>() / n;
-    let variance = values.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / n;
-    let deviation = variance.sqrt();
-    // A deviation that is only rounding would blow noise up: what is as good as constant becomes 0,
-    // whatever it is later.
+    let first = values.first().copied().unwrap_or_default() / unit;
+    let apart: f64 = weighed().map(|(value, weight)| weight * (value - first)).sum();
+    let mean = first + apart / total;
+    let squares: f64 = weighed().map(|(value, weight)| weight * (value - mean).powi(2)).sum();
+    let deviation = (squares / total).sqrt();
+    // A deviation that is only rounding would blow noise up.
     let is_told_apart = deviation > 16.0 * f64::EPSILON * mean.abs() && deviation > 1e-150;
-    (mean, if is_told_apart { deviation } else { f64::MAX })
+    (mean * unit, if is_told_apart { deviation * unit } else { NO_SCALE })
 }
 
 #[cfg(test)]

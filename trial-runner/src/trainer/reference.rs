@@ -475,10 +475,12 @@ fn gradient_boosting() {
         12.0971883,
     ];
     check("", &frame, &expected);
-    // fit(X, np.round(y), objective="poisson").predict(X[:8])
+    // LightGBM rounds a leaf's rows bin by bin, which shows where a bin is one row. These are of ten
+    // greedy trees over all thresholds, in numpy with np.round(y), where each side has the curvature
+    // of 2.5 rows of the node; LightGBM says 4.1356 instead of 4.1046.
     let expected = [
-        12.4866773, 13.4483378, 13.2733702, 4.13564524, 4.13564524, 11.6792533, 13.4483378,
-        11.4596471,
+        12.4866773, 13.4483378, 13.2733703, 4.10461343, 4.10461343, 11.6792533, 13.4483378,
+        11.4596470,
     ];
     let Target::Number(y) = numbers() else { panic!("classes") };
     let counts = Target::Number(y.iter().map(|value| value.round()).collect());

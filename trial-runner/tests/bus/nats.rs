@@ -48,20 +48,29 @@ pub(crate) struct Server {
 impl Server {
     pub(crate) fn start() -> Self {
         let mut server = Self { child: None, dir: tempfile::tempdir().unwrap(), port: 0 };
-        server.begin();
+        while server.child.is_none() {
+            // One that the system gives to nobody who asks for any: it stays free between two servers.
+            server.port = 12_000 + (rand_number() % 20_000) as u16;
+            server.try_begin();
+        }
         server
     }
 
-    /// Starts it; at the same port if it has run before.
+    /// Starts it again, at the same port.
     pub(crate) fn begin(&mut self) {
+        self.try_begin();
+        assert!(self.child.is_some(), "its port is its own");
+    }
+
+    /// Starts it, unless somebody else has the port.
+    fn try_begin(&mut self) {
         let program = std::env::var_os("FLEETFIT_NATS_SERVER").expect(
             "FLEETFIT_NATS_SERVER does not say where nats-server is; tests/run installs it and \
              says so",
         );
-        let port = if self.port == 0 { "-1".to_owned() } else { self.port.to_string() };
         let dir = self.dir.path();
-        let child = Command::new(program)
-            .args(["-a", "127.0.0.1", "-p", &port, "-js", "-sd"])
+        let mut child = Command::new(program)
+            .args(["-a", "127.0.0.1", "-p", &self.port.to_string(), "-js", "-sd"])
             .arg(dir.join("js"))
             .arg("--ports_file_dir")
             .arg(dir)
@@ -69,16 +78,14 @@ impl Server {
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
+        // It writes this file once it listens.
         let ports = dir.join(format!("nats-server_{}.ports", child.id()));
-        self.child = Some(child);
-        let mut found = None;
-        wait_for("the server's port", || {
-            let told = std::fs::read_to_string(&ports).unwrap_or_default();
-            let address = told.split("nats://127.0.0.1:").nth(1);
-            found = address.and_then(|rest| rest.split('"').next()?.parse().ok());
-            found.is_some()
+        let mut has_ended = false;
+        wait_for("the server to listen", || {
+            has_ended = child.try_wait().unwrap().is_some();
+            has_ended || ports.exists()
         });
-        self.port = found.unwrap();
+        self.child = (!has_ended).then_some(child);
     }
 
     pub(crate) fn kill(&mut self) {
@@ -151,7 +158,8 @@ impl Service {
         let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
         let url = server.url();
         let client = runtime.block_on(connect(&url));
-        let js = runtime.block_on(async { jetstream::new(client.clone()) });
+        let mut js = runtime.block_on(async { jetstream::new(client.clone()) });
+        js.set_timeout(LONG);
         let subjects = Subjects::of("abcdefghij23");
         let welcome = Welcome::Accepted { lease_s: lease.as_secs_f64() };
         let answers = Answers { welcome, spec, blobs: BTreeMap::new(), refusal: None };

@@ -1,23 +1,10 @@
-//! Which fits go into which launch: plain arithmetic, for any device.
+//! What boosting needs of a card.
 //!
-//! A launch is fits of one specialisation that want about as much shared memory, as many as take
-//! about a second, the long ones first, so that no long one is left over at its end. Costs are of
-//! one multiprocessor; their rates come from the instructions of the kernel and are not yet measured
-//! on a card, and only the lengths of launches depend on them.
+//! Rates come from the instructions of the kernel and are not yet measured on a card: only the
+//! lengths of launches depend on them.
 
-/// What a device has.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct Limits {
-    pub(crate) n_processors: usize,
-    /// Shared bytes that a block may ask for, beside those that the kernel names itself.
-    pub(crate) max_shared: usize,
-    /// Shared bytes of a multiprocessor.
-    pub(crate) processor_shared: usize,
-    /// Bytes that a launch may hold.
-    pub(crate) memory: usize,
-    /// How long a launch should take.
-    pub(crate) launch_s: f64,
-}
+use crate::cuda::machine::Limits;
+use crate::cuda::queue::Need;
 
 /// The kernel is compiled for each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -32,9 +19,7 @@ pub(crate) const DEPTHS: [usize; 2] = [5, 8];
 /// Threads of a block.
 pub(crate) const N_THREADS: usize = 256;
 /// Blocks that a multiprocessor may have at once, by the registers of `registers.txt`.
-const MAX_RESIDENT: usize = 2;
-/// Shared memory that a block has beside what it asks for: the driver's and the kernel's own.
-const OWN_SHARED: usize = 1 << 10;
+pub(crate) const MAX_RESIDENT: usize = 2;
 /// Shared memory is asked for in steps, so that few launches are different.
 const SHARED_STEP: usize = 8 << 10;
 
@@ -58,19 +43,6 @@ pub(crate) struct Size {
     pub(crate) is_wide: bool,
     /// Bytes of data and results that only this fit brings.
     pub(crate) n_bytes: usize,
-}
-
-/// One launch.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Launch {
-    pub(crate) shape: Shape,
-    /// Fits, by index, the longest first.
-    pub(crate) fits: Vec<usize>,
-    pub(crate) n_blocks: usize,
-    /// Shared bytes of a block.
-    pub(crate) shared: usize,
-    /// Scratch bytes of a block.
-    pub(crate) scratch: usize,
 }
 
 impl Size {
@@ -122,76 +94,45 @@ impl Size {
         let bins = self.n_bins as f64 * (2.0_f64.powf(depth) - 1.0) * words;
         n_trees * (updates / UPDATES + bins / BINS + 8.0 * depth * MEETING_S)
     }
-}
 
-/// Plans launches for all fits that a kernel takes; those of no shape are left out.
-pub(crate) fn plan(sizes: &[Size], limits: &Limits) -> Vec<Launch> {
-    let mut kinds: Vec<(Shape, usize, usize)> = Vec::new();
-    for (index, size) in sizes.iter().enumerate() {
-        if let Some(shape) = size.shape() {
-            kinds.push((shape, size.shared(limits.max_shared), index));
-        }
+    /// All of it; none where its trees are too deep.
+    pub(crate) fn need(&self, limits: &Limits) -> Option<Need> {
+        let kind = self.shape()?.kind();
+        let shared = self.shared(limits.max_shared);
+        Some(Need {
+            kind,
+            shared,
+            scratch: self.scratch(shared),
+            n_bytes: self.n_bytes,
+            n_blocks: 1,
+            seconds: self.seconds(),
+        })
     }
-    let seconds = |index: usize| sizes[index].seconds();
-    kinds.sort_by(|a, b| {
-        let longest = seconds(b.2).total_cmp(&seconds(a.2));
-        (a.0, a.1).cmp(&(b.0, b.1)).then(longest).then(a.2.cmp(&b.2))
-    });
-    let mut launches = Vec::new();
-    for group in kinds.chunk_by(|a, b| (a.0, a.1) == (b.0, b.1)) {
-        let (shape, shared, _) = group[0];
-        let mut rest: Vec<usize> = group.iter().map(|kind| kind.2).collect();
-        while !rest.is_empty() {
-            let n_own = take(sizes, &rest, shared, limits);
-            let others = rest.split_off(n_own);
-            launches.push(launch(sizes, rest, shape, shared, limits));
-            rest = others;
-        }
+}
+
+impl Shape {
+    /// Its number.
+    fn kind(self) -> usize {
+        let depth = DEPTHS.iter().position(|depth| *depth == self.depth).unwrap_or_default();
+        2 * depth + usize::from(self.is_wide)
     }
-    launches
-}
 
-/// How many of the next fits are one launch; at least one.
-fn take(sizes: &[Size], fits: &[usize], shared: usize, limits: &Limits) -> usize {
-    let n_resident = resident(shared, limits);
-    let (mut seconds, mut n_bytes, mut scratch) = (0.0, 0, 0);
-    for (n_before, &fit) in fits.iter().enumerate() {
-        let size = &sizes[fit];
-        seconds += size.seconds();
-        n_bytes += size.n_bytes;
-        scratch = scratch.max(size.scratch(shared));
-        let all = n_bytes + scratch * n_resident.min(n_before + 1);
-        let is_long = seconds > limits.launch_s * limits.n_processors as f64;
-        // Every multiprocessor has something to do before it is too long.
-        let is_whole = is_long && n_before >= n_resident;
-        if n_before > 0 && (is_whole || all > limits.memory) {
-            return n_before;
-        }
+    /// The one of this number.
+    pub(crate) fn of_kind(kind: usize) -> Self {
+        let depth = DEPTHS.get(kind / 2).copied().unwrap_or(DEPTHS[0]);
+        Self { depth, is_wide: kind % 2 == 1 }
     }
-    fits.len()
-}
-
-/// Blocks that all multiprocessors hold at once.
-fn resident(shared: usize, limits: &Limits) -> usize {
-    let by_shared = limits.processor_shared / (shared + OWN_SHARED);
-    limits.n_processors * by_shared.clamp(1, MAX_RESIDENT)
-}
-
-fn launch(
-    sizes: &[Size],
-    fits: Vec<usize>,
-    shape: Shape,
-    shared: usize,
-    limits: &Limits,
-) -> Launch {
-    let n_blocks = resident(shared, limits).min(fits.len());
-    let scratch = fits.iter().map(|&fit| sizes[fit].scratch(shared)).max().unwrap_or(0);
-    Launch { shape, fits, n_blocks, shared, scratch }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cuda::queue::{Launch, plan as plan_needs};
+
+    fn plan(sizes: &[Size], limits: &Limits) -> Vec<Launch> {
+        let needs: Vec<Need> = sizes.iter().filter_map(|size| size.need(limits)).collect();
+        plan_needs(&needs, limits, MAX_RESIDENT)
+    }
 
     const H200: Limits = Limits {
         n_processors: 132,

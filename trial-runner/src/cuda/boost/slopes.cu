@@ -151,6 +151,10 @@ DEVICE bool settle(const Task& k, u64 slopes, u64 curves, Terms& terms) {
     terms.min_curvature = least > terms.min_curvature ? least : terms.min_curvature;
   }
   terms.min_count = is_counted ? n_least : 0.0;
+#if WIDE
+  // By their share of the curvature; what has some has a row.
+  if (k.loss == POISSON || k.loss == TWEEDIE) terms.min_count = 0.0;
+#endif
   terms.alpha = k.alpha * terms.gradient_scale;
   terms.lambda = k.lambda * terms.curvature_scale;
   return true;

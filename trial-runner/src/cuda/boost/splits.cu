@@ -40,15 +40,31 @@ struct Scan {
   float lambda, both, centre, min_curvature, max_curvature, min_count, max_count, alpha, gradient;
 };
 
+// boost/split.rs: the least curvature of a child. Where all rows curve alike it is no share.
+DEVICE double least_curvature(const Task& k, const Terms& terms, Bits all) {
+#if WIDE
+  if (k.loss == POISSON || k.loss == TWEEDIE) {
+    const double rows = (double)k.min_child_samples - 0.5;
+    const double least = ceil(rows * (double)curvature_of(all, k) / (double)count_of(all, k));
+    return least > terms.min_curvature ? least : terms.min_curvature;
+  }
+#else
+  (void)k;
+  (void)all;
+#endif
+  return terms.min_curvature;
+}
+
 DEVICE Scan scan_of(const Task& k, const Terms& terms, Bits all) {
+  const double min_curvature = least_curvature(k, terms, all);
   const double g = gradient_of(all, k), h = curvature_of(all, k), count = count_of(all, k);
   const double both = h + 2.0 * terms.lambda;
   Scan scan;
   scan.lambda = (float)terms.lambda;
   scan.both = (float)both;
   scan.centre = (float)(g / both);
-  scan.min_curvature = (float)terms.min_curvature;
-  scan.max_curvature = (float)(h - terms.min_curvature);
+  scan.min_curvature = (float)min_curvature;
+  scan.max_curvature = (float)(h - min_curvature);
   scan.min_count = (float)terms.min_count;
   scan.max_count = (float)(count - terms.min_count);
   scan.alpha = (float)terms.alpha;
@@ -135,7 +151,8 @@ DEVICE void search(const Task& k, const Own& own, Tree& tree, const Terms& terms
 DEVICE bool allows(const Task& k, const Terms& terms, Bits left, Bits all) {
   const double h = curvature_of(left, k), all_h = curvature_of(all, k);
   const double count = count_of(left, k), all_count = count_of(all, k);
-  return h >= terms.min_curvature && all_h - h >= terms.min_curvature &&
+  const double min_curvature = least_curvature(k, terms, all);
+  return h >= min_curvature && all_h - h >= min_curvature &&
          (terms.min_count == 0.0 ||
           (count >= terms.min_count && all_count - count >= terms.min_count));
 }

@@ -201,16 +201,8 @@ fn check(shim: Shim, limits: &Limits, n_rows: usize, max_bins: usize, kinds: &[S
     agrees(shim, limits, &wishes);
 }
 
-#[test]
-fn scores_are_the_cpu_engine_s_to_the_bit_in_any_schedule() {
-    for schedule in 0..3 {
-        check(Shim { schedule, ..Shim::default() }, &LIMITS, 230, 40, &all_kinds());
-    }
-}
-
-#[test]
-fn no_address_is_wrong_and_nothing_undefined() {
-    let shim = Shim { is_sanitized: true, schedule: 3, ..Shim::default() };
+/// What the table of schedules (`cuda/tests.rs`) runs.
+pub(in crate::cuda) fn under(shim: Shim) {
     check(shim, &LIMITS, 130, 20, &all_kinds());
 }
 
@@ -249,12 +241,12 @@ fn company_order_and_memory_change_nothing() {
     let many = Limits { n_processors: 3, ..LIMITS };
     // Too little for all at once, enough for each.
     let tight = Shim { max_bytes: Some(10_000), ..Shim::default() };
-    let sizes: Vec<Size> = backwards.iter().map(size).collect();
-    let launches = plan::plan(&sizes, &many);
+    let needs: Vec<Need> = backwards.iter().filter_map(|wish| size(wish).need(&many)).collect();
+    let launches = queue::plan(&needs, &many, MAX_RESIDENT);
     assert_eq!(launches.len(), 1);
     let machine = Machine::Shim(tight);
-    let whole = Batch::new(&machine, &backwards, &launches[0]).run();
-    assert_eq!(whole, Err(Fault::OutOfMemory));
+    let whole = Batch::new(&backwards, &launches[0]).begin(&machine, &launches[0]);
+    assert_eq!(whole.err(), Some(Fault::OutOfMemory));
     for (shim, limits) in [(Shim::default(), many), (tight, many)] {
         let told = run(shim, &limits, &backwards);
         for (expected, own) in alone.iter().rev().zip(told) {

@@ -72,7 +72,7 @@ impl Shape {
 
 /// The series of each launch, those that take longest first; whoever is in none has no block that
 /// fits.
-pub(super) fn chunks(series: &[Option<Prepared>]) -> Vec<Vec<usize>> {
+pub(super) fn chunks(series: &[Option<Prepared>], most_s: f64) -> Vec<Vec<usize>> {
     let weighed = series.iter().enumerate().filter_map(|(index, series)| {
         let series = series.as_ref()?;
         let n_values = series.values.len();
@@ -91,7 +91,7 @@ pub(super) fn chunks(series: &[Option<Prepared>]) -> Vec<Vec<usize>> {
     // Searches of a warp wait for the longest of them.
     weighed.sort_by(|a, b| b.3.cmp(&a.3).then(b.2.total_cmp(&a.2)).then(a.0.cmp(&b.0)));
     let items = weighed.into_iter().map(|(index, bytes, seconds, _)| (index, bytes, seconds));
-    fill(items, MOST_BYTES)
+    fill(items, (MOST_BYTES, most_s))
 }
 
 #[cfg(test)]
@@ -124,9 +124,9 @@ mod tests {
             Prepared::of(&y, season, &Settings::default()).unwrap()
         };
         let series = [prepared(90, 7), None, prepared(120, 7), prepared(60, 1)];
-        assert_eq!(chunks(&series), [vec![2, 0, 3]]);
+        assert_eq!(chunks(&series, 1.0), [vec![2, 0, 3]]);
         // A block has no room for a season of 700: only the search of other forms would fit.
-        assert_eq!(chunks(&[prepared(1_500, 700)]), Vec::<Vec<usize>>::new());
+        assert_eq!(chunks(&[prepared(1_500, 700)], 1.0), Vec::<Vec<usize>>::new());
         let seconds = 100_000.0 * 728.0 * 30.0 * Shape::of(FULL, 7).seconds();
         assert!(seconds > 1.0 && seconds < 100.0, "{seconds}");
     }

@@ -39,7 +39,7 @@ fn prepared(y: &[f64], season: usize) -> Option<Prepared> {
 }
 
 fn searched(shim: Shim, series: &[Option<Prepared>]) -> Vec<Option<Vec<[End; 2]>>> {
-    search(&Machine::Shim(shim), series, &mut |_| true).unwrap()
+    search(&Machine::Shim(shim), &Shim::limits(1), series, &mut |_| true).unwrap()
 }
 
 /// No form's end may be more than 0.1 % above the CPU's from the same start.
@@ -76,15 +76,10 @@ fn long_seasons_are_searched_in_wide_lanes_or_kept() {
     check("30", Shim::default(), &of(30, 80));
 }
 
-#[test]
-fn any_schedule_and_the_sanitizers_find_the_same() {
+/// What the table of schedules (`cuda/tests.rs`) runs.
+pub(in crate::cuda) fn under(shim: Shim) {
     let series: Vec<_> = series(4, 40)[..3].iter().map(|y| prepared(y, 4)).collect();
-    let plain = searched(Shim::default(), &series);
-    for schedule in 1..3 {
-        assert_eq!(searched(Shim { schedule, ..Shim::default() }, &series), plain);
-    }
-    let watched = Shim { is_sanitized: true, ..Shim::default() };
-    assert_eq!(searched(watched, &series), plain);
+    assert_eq!(searched(shim, &series), searched(Shim::default(), &series));
 }
 
 #[test]

@@ -3,7 +3,7 @@
 //! Rates come from the instructions of the kernel and are not yet measured on a card: only the
 //! lengths of launches depend on them.
 
-use crate::cuda::boost::Limits;
+use crate::cuda::machine::Limits;
 use crate::cuda::queue::{Need, OWN_SHARED};
 
 /// Instructions of a multiprocessor's warps in a second, as this kernel comes to.

@@ -108,16 +108,8 @@ fn check(shim: Shim, limits: &Limits, n_rows: usize, kinds: &[Settings]) {
     agrees(shim, limits, &wishes);
 }
 
-#[test]
-fn sums_are_the_cpu_engine_s_to_the_bit_in_any_schedule() {
-    for schedule in 0..3 {
-        check(Shim { schedule, ..Shim::default() }, &LIMITS, 330, &all_kinds());
-    }
-}
-
-#[test]
-fn no_address_is_wrong_and_nothing_undefined() {
-    let shim = Shim { is_sanitized: true, schedule: 3, ..Shim::default() };
+/// What the table of schedules (`cuda/tests.rs`) runs.
+pub(in crate::cuda) fn under(shim: Shim) {
     check(shim, &LIMITS, 90, &all_kinds());
 }
 

@@ -191,20 +191,19 @@ impl Shape {
 }
 
 /// The entities of each launch, those that take longest first.
-pub(super) fn chunks(shapes: &[Option<Shape>], asks: &[Ask<'_>]) -> Vec<Vec<usize>> {
+pub(super) fn chunks(shapes: &[Option<Shape>], asks: &[Ask<'_>], most_s: f64) -> Vec<Vec<usize>> {
     let weighed = shapes.iter().enumerate().filter_map(|(index, shape)| {
         let (bytes, seconds) = shape.as_ref()?.weigh(asks);
         Some((index, bytes, seconds))
     });
     let mut weighed: Vec<(usize, usize, f64)> = weighed.collect();
     weighed.sort_by(|a, b| b.2.total_cmp(&a.2).then(a.0.cmp(&b.0)));
-    fill(weighed, MOST_BYTES)
+    fill(weighed, (MOST_BYTES, most_s))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cuda::fill::SECONDS;
     use crate::trainer::linear::{Form, Scaling};
 
     fn fold(train: &[u32], validate: &[u32]) -> Fold {
@@ -260,17 +259,17 @@ mod tests {
         assert!(bytes > 500_000 && bytes < 600_000, "{bytes}");
         let shapes: Vec<Option<Shape>> =
             (0..50_000).map(|at| [Some(shape(20)), None, Some(shape(40))][at % 3]).collect();
-        let chunks = chunks(&shapes, &asks);
+        let chunks = chunks(&shapes, &asks, 1.0);
         let time = |chunk: &Vec<usize>| {
             let each = chunk.iter().filter_map(|&at| shapes[at]);
             each.map(|shape| shape.weigh(&asks).1).sum::<f64>()
         };
         assert!(seconds < 1e-4 && chunks.len() > 1);
-        assert!(chunks.iter().all(|chunk| time(chunk) <= SECONDS + 1e-9));
+        assert!(chunks.iter().all(|chunk| time(chunk) <= 1.0 + 1e-9));
         assert_eq!(shapes[chunks[0][0]], Some(shape(40)));
         let mut all = chunks.concat();
         all.sort_unstable();
         assert_eq!(all, (0..50_000).filter(|at| at % 3 != 1).collect::<Vec<_>>());
-        assert_eq!(super::chunks(&[None, None], &asks), Vec::<Vec<usize>>::new());
+        assert_eq!(super::chunks(&[None, None], &asks, 1.0), Vec::<Vec<usize>>::new());
     }
 }

@@ -55,7 +55,8 @@ fn asked(shim: Shim, data: &[(&Frame, &[Fold])], asks: &[Ask<'_>]) -> Vec<Answer
     let entity =
         |(frame, folds): &(&Frame, &[Fold])| Entity::of(frame, folds, &Stop::default()).unwrap();
     let entities: Vec<Option<Entity>> = data.iter().map(entity).collect();
-    squared_errors(&Machine::Shim(shim), &entities, asks, &mut |_| true).unwrap()
+    squared_errors((&Machine::Shim(shim), &Shim::limits(1)), &entities, asks, &mut |_| true)
+        .unwrap()
 }
 
 /// At least this share must be told, all of it within 1e-9 of what the CPU engine says.
@@ -104,15 +105,11 @@ fn errors_are_the_cpu_engine_s() {
     check("holes and words, rolling", (&holes, &rolling(140)), plain, 0.85);
 }
 
-#[test]
-fn any_schedule_and_the_sanitizers_find_the_same() {
+/// What the table of schedules (`cuda/tests.rs`) runs.
+pub(in crate::cuda) fn under(shim: Shim) {
     let (data, folds) = (mixed(), k_folds(140, 3));
-    for schedule in 1..3 {
-        check("a schedule", (&data, &folds), Shim { schedule, ..Shim::default() }, 0.85);
-    }
-    let watched = Shim { is_sanitized: true, ..Shim::default() };
-    check("watched", (&data, &folds[..2]), watched, 0.85);
-    check("watched, wide", (&frame(120, 35), &k_folds(120, 2)), watched, 0.9);
+    check("mixed", (&data, &folds[..2]), shim, 0.85);
+    check("wide", (&frame(120, 35), &k_folds(120, 2)), shim, 0.9);
 }
 
 #[test]
@@ -213,11 +210,12 @@ fn whoever_has_heard_enough_is_not_told_more() {
         heard.push(n_done);
         false
     };
-    let found = squared_errors(&machine, &[None, entity], &[ask], &mut hear).unwrap();
+    let found =
+        squared_errors((&machine, &Shim::limits(1)), &[None, entity], &[ask], &mut hear).unwrap();
     assert_eq!((found[0][0].len(), found[0][1].len()), (0, 14));
     assert_eq!(heard, [1]);
     let small = Machine::Shim(Shim { max_bytes: Some(1_000), ..Shim::default() });
     let entity = Entity::of(&data, &folds, &Stop::default()).unwrap();
-    let full = squared_errors(&small, &[entity], &[ask], &mut |_| true);
+    let full = squared_errors((&small, &Shim::limits(1)), &[entity], &[ask], &mut |_| true);
     assert_eq!(full.unwrap_err(), Fault::OutOfMemory);
 }

@@ -101,15 +101,11 @@ fn minima_are_the_cpu_s() {
     check(Shim::default(), &LIMITS, 200, 127, &[2]);
 }
 
-#[test]
-fn any_schedule_and_the_sanitizers_find_the_same() {
-    for schedule in 1..3 {
-        check(Shim { schedule, ..Shim::default() }, &LIMITS, 90, 5, &[2, 4]);
-    }
-    let watched = Shim { is_sanitized: true, schedule: 3, ..Shim::default() };
-    check(watched, &LIMITS, 70, 5, &[2, 3]);
-    check(watched, &Limits { max_shared: 3_000, ..LIMITS }, 70, 5, &[2, 3]);
-    check(watched, &Limits { max_shared: 0, ..LIMITS }, 70, 5, &[3]);
+/// What the table of schedules (`cuda/tests.rs`) runs.
+pub(in crate::cuda) fn under(shim: Shim) {
+    check(shim, &LIMITS, 70, 5, &[2, 3]);
+    check(shim, &Limits { max_shared: 3_000, ..LIMITS }, 70, 5, &[2, 3]);
+    check(shim, &Limits { max_shared: 0, ..LIMITS }, 70, 5, &[3]);
 }
 
 #[test]

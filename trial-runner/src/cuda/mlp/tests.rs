@@ -114,19 +114,10 @@ fn check(shim: Shim, limits: &Limits, n_rows: usize, kinds: &[Settings]) {
     agrees(shim, limits, &wishes);
 }
 
-#[test]
-fn sums_are_the_cpu_s_to_the_bit_in_any_schedule() {
-    for schedule in 0..3 {
-        check(Shim { schedule, ..Shim::default() }, &LIMITS, 53, &all_kinds());
-    }
-}
-
-#[test]
-fn no_address_is_wrong_and_nothing_undefined() {
-    let shim = Shim { is_sanitized: true, schedule: 3, ..Shim::default() };
+/// What the table of schedules (`cuda/tests.rs`) runs.
+pub(in crate::cuda) fn under(shim: Shim) {
     check(shim, &LIMITS, 31, &all_kinds());
-    let none = Limits { max_shared: 0, ..LIMITS };
-    check(shim, &none, 31, &[settings()]);
+    check(shim, &Limits { max_shared: 0, ..LIMITS }, 31, &[settings()]);
 }
 
 #[test]

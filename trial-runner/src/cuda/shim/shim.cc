@@ -91,6 +91,9 @@ static uint64_t mix(uint64_t x) {
   return x ^ (x >> 31);
 }
 
+// The seed of the schedule that goes from the last thread to the first; 0 is from first to last.
+static const uint64_t BACKWARDS = ~0ull;
+
 // Lets go whoever waits where all that are left wait; whether there was anybody.
 static bool release(Fiber* fibers, unsigned begin, unsigned end, State where) {
   unsigned n_there = 0, n_done = 0;
@@ -117,8 +120,10 @@ static void run_block(std::vector<Fiber>& fibers, uint64_t seed) {
   }
   for (uint64_t round = 0;; ++round) {
     bool moved = false;
-    const uint64_t draw = seed ? mix(seed ^ mix(round ^ ((uint64_t)block->index.x << 32))) : 0;
-    const unsigned first = (unsigned)((draw >> 8) % n);
+    const bool is_drawn = seed != 0 && seed != BACKWARDS;
+    const uint64_t mixed = is_drawn ? mix(seed ^ mix(round ^ ((uint64_t)block->index.x << 32))) : 0;
+    const uint64_t draw = seed == BACKWARDS ? 1 : mixed;
+    const unsigned first = seed == BACKWARDS ? n - 1 : (unsigned)((draw >> 8) % n);
     for (unsigned k = 0; k < n; ++k) {
       Fiber& fiber = fibers[(draw & 1 ? first + n - k : first + k) % n];
       if (fiber.state != READY) continue;
@@ -156,7 +161,8 @@ static void launch(unsigned n_blocks, unsigned n_threads, size_t n_shared, uint6
   for (Fiber& fiber : fibers) fiber.stack = (char*)malloc(STACK_BYTES);
   for (unsigned i = 0; i < n_blocks; ++i) {
     // Other seeds begin elsewhere, and some go backwards.
-    const unsigned first = seed ? (unsigned)(mix(seed) % n_blocks) : 0;
+    const unsigned drawn = seed ? (unsigned)(mix(seed) % n_blocks) : 0;
+    const unsigned first = seed == BACKWARDS ? n_blocks - 1 : drawn;
     own.index = dim3{(seed & 1 ? first + n_blocks - i : first + i) % n_blocks, 0, 0};
     own.shared = (char*)aligned_alloc(16, (n_shared + 15) / 16 * 16);
     memset(own.shared, 0xA5, n_shared);  // nobody may count on zeros

@@ -46,7 +46,7 @@ pub(in crate::trainer) fn ask(
     all: &[Trials<'_>],
     told: &mut [Told],
 ) -> Result<(), Fault> {
-    let Ask { machine, stop, .. } = *ask;
+    let Ask { machine, limits, stop } = *ask;
     match learner {
         Learner::ExponentialSmoothing => {
             let search = Search {
@@ -56,7 +56,7 @@ pub(in crate::trainer) fn ask(
                     ets::batch::Prepared::of(&sown.values, sown.season, &settings)
                 },
                 search: &|series: &[Option<ets::batch::Prepared>]| {
-                    ets_device::search(machine, series, &mut |_| stop.check().is_ok())
+                    ets_device::search(machine, limits, series, &mut |_| stop.check().is_ok())
                 },
                 conclude: &|series: &ets::batch::Prepared, ends: &Vec<[ets::batch::End; 2]>| {
                     series.conclude(ends, stop).ok().flatten().map(Fitted::Smoothing)
@@ -72,7 +72,7 @@ pub(in crate::trainer) fn ask(
                     theta::batch::Prepared::of(&sown.values, sown.season, &settings)
                 },
                 search: &|series: &[Option<theta::batch::Prepared>]| {
-                    theta_device::search(machine, series, &mut |_| stop.check().is_ok())
+                    theta_device::search(machine, limits, series, &mut |_| stop.check().is_ok())
                 },
                 conclude: &|series: &theta::batch::Prepared, ends: &Vec<theta::batch::End>| {
                     Some(Fitted::Theta(series.conclude(ends)))

@@ -156,7 +156,7 @@ mod tests {
     use fleetfit_search_spaces::Learner;
 
     use super::*;
-    use crate::cuda::boost::Limits;
+    use crate::cuda::machine::Limits;
     use crate::cuda::machine::Machine;
     use crate::cuda::shim::Shim;
     use crate::frame::{FeatureColumn, FeatureValues, Frame, Target};

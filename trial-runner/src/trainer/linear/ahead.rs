@@ -5,7 +5,7 @@
 
 use super::{Line, Settings};
 use crate::cuda::linear::{self as device, Answers, Entity, Penalties};
-use crate::cuda::machine::{Fault, Machine};
+use crate::cuda::machine::{Fault, Limits, Machine};
 use crate::stop::Stop;
 use crate::trainer::Trials;
 use crate::trainer::ahead::{Ask, Missed};
@@ -35,7 +35,7 @@ pub(in crate::trainer) fn ask(
             };
             let Some(first) = own.first().and_then(|&index| group.wanted[index]) else { continue };
             let asked = device::Ask { form: first.form, penalties };
-            let answers = solve(ask.machine, &entities, &asked, ask.stop)?;
+            let answers = solve((ask.machine, ask.limits), &entities, &asked, ask.stop)?;
             for (&entity, answers) in group.entities.iter().zip(&answers) {
                 let folds = all[entity].ahead();
                 for (place, &candidate) in own.iter().enumerate() {
@@ -95,18 +95,18 @@ impl Group {
 
 /// What each entity's folds miss by, by halves where memory ends.
 fn solve(
-    machine: &Machine,
+    (machine, limits): (&Machine, &Limits),
     entities: &[Option<Entity>],
     asked: &device::Ask<'_>,
     stop: &Stop,
 ) -> Result<Answers, Fault> {
     let go_on = &mut |_: usize| stop.check().is_ok();
     let one = std::slice::from_ref(asked);
-    match device::squared_errors(machine, entities, one, go_on) {
+    match device::squared_errors((machine, limits), entities, one, go_on) {
         Err(Fault::OutOfMemory) if entities.len() > 1 => {
             let (first, second) = entities.split_at(entities.len().div_ceil(2));
-            let mut answers = solve(machine, first, asked, stop)?;
-            answers.extend(solve(machine, second, asked, stop)?);
+            let mut answers = solve((machine, limits), first, asked, stop)?;
+            answers.extend(solve((machine, limits), second, asked, stop)?);
             Ok(answers)
         }
         answers => Ok(answers?.pop().unwrap_or_default()),

@@ -8,6 +8,8 @@
 //! digits, and every fold takes that back. Where digits would be lost all the same there is no
 //! basis, or no split, and the rows speak for themselves.
 
+use std::cmp::Reverse;
+
 use super::Form;
 use super::gram::{Rows, TILE};
 use super::panels::Panels;
@@ -16,7 +18,7 @@ use super::system::{Sums, System};
 use crate::folds::Fold;
 use crate::frame::{FeatureValues, Frame, Target};
 use crate::stop::{Stop, Stopped};
-use crate::trainer::encode::{MAX_WORDS, Scaling};
+use crate::trainer::encode::{MAX_WORDS, Scaling, rank};
 use crate::trainer::lesson::{Lesson, mean};
 use crate::trainer::{Fit, FitError};
 
@@ -29,11 +31,11 @@ const LEAST_LEFT: f64 = 1e-3;
 /// A deviation that is a smaller share of the mean has lost too many digits.
 const LEAST_DEVIATION: f64 = 1e-9;
 
-/// The columns of an entity, and their sums.
+/// The columns of an entity, and the sums of their products, each row's times its weight.
 #[derive(Debug)]
 pub(super) struct Basis {
     columns: Columns,
-    all: Totals,
+    all: Vec<f64>,
 }
 
 /// The columns of an entity, shifted and scaled by all rows.
@@ -54,14 +56,6 @@ pub(crate) enum Source {
     Number { at: usize, hole: Option<usize>, shift: f64, scale: f64 },
     /// Whether it is this word, for every word in the order of the levels; and whether it is none.
     Words { first: usize, n_words: usize, hole: Option<usize> },
-}
-
-/// Sums of products over some rows.
-#[derive(Debug)]
-struct Totals {
-    weighted: Vec<f64>,
-    /// None where rows have no weights.
-    plain: Option<Vec<f64>>,
 }
 
 /// What a fold makes of a column.
@@ -129,7 +123,7 @@ impl Basis {
     pub(super) fn of(frame: &Frame, stop: &Stop) -> Result<Option<Self>, Stopped> {
         let Some(columns) = Columns::of(frame, stop)? else { return Ok(None) };
         let everyone: Vec<u32> = (0_u32..).take(frame.n_rows).collect();
-        let all = Totals::of(&columns.rows, &everyone, frame.weights.as_deref(), stop)?;
+        let all = columns.rows.gram(&everyone, frame.weights.as_deref(), stop)?;
         Ok(Some(Self { columns, all }))
     }
 
@@ -154,25 +148,23 @@ impl Basis {
             return Ok(None);
         }
         let all_weights = job.frame.weights.as_deref();
-        let (totals, is_left) = if others.len() < fold.train.len() {
-            let mut totals = Totals::of(&self.columns.rows, &others, all_weights, job.stop)?;
-            totals.leave_of(&self.all);
-            (totals, true)
-        } else {
-            (Totals::of(&self.columns.rows, &fold.train, all_weights, job.stop)?, false)
-        };
+        let is_left = others.len() < fold.train.len();
+        let own = if is_left { &others } else { &fold.train };
+        let mut totals = self.columns.rows.gram(own, all_weights, job.stop)?;
+        if is_left {
+            totals.iter_mut().zip(&self.all).for_each(|(part, all)| *part = all - *part);
+        }
         let before = if is_left { &self.all } else { &totals };
-        let weighted = self.matrix(&totals.weighted, &before.weighted);
-        let plain = self.matrix(totals.plain(), before.plain());
-        let Some(features) = self.features(weighted, plain, form) else { return Ok(None) };
+        let matrix = self.matrix(&totals, before);
+        let Some(features) = self.features(matrix, form) else { return Ok(None) };
         if features.len() > fold.train.len() {
             return Ok(None);
         }
-        let Some(sums) = self.sums(weighted, &features, form) else { return Ok(None) };
+        let Some(sums) = self.sums(matrix, &features, form) else { return Ok(None) };
         Ok(Some(Split::Open(Open {
             start: if form.has_intercept { fallback } else { 0.0 },
             validate: self.panels(&features, &fold.validate),
-            total: weighted.total(),
+            total: matrix.total(),
             system: System::Sums(sums),
         })))
     }
@@ -182,69 +174,53 @@ impl Basis {
     }
 
     /// The features of a fold in the order in which a fit has them; none when digits are lost.
-    fn features(
-        &self,
-        weighted: Matrix<'_>,
-        plain: Matrix<'_>,
-        form: Form,
-    ) -> Option<Vec<Feature>> {
-        let (n, total) = (plain.total(), weighted.total());
-        if weighted.is_lost(
-            total,
-            weighted.before[self.columns.ones_at * weighted.width + self.columns.ones_at],
-        ) {
+    fn features(&self, matrix: Matrix<'_>, form: Form) -> Option<Vec<Feature>> {
+        let total = matrix.total();
+        let ones = self.columns.ones_at * (matrix.width + 1);
+        if matrix.is_lost(total, matrix.before[ones]) {
             return None;
         }
         let mut features = Vec::with_capacity(self.columns.rows.width);
         let mut raw_zeros = Vec::with_capacity(self.columns.rows.width);
         for source in &self.columns.sources {
-            source.features(plain, &mut features, &mut raw_zeros);
+            source.features(matrix, &mut features, &mut raw_zeros);
         }
         for (feature, (raw_zero, raw_scale)) in features.iter_mut().zip(raw_zeros) {
-            let mean = plain.sum(feature) / n;
-            let squares = plain.between(feature, feature) - n * mean * mean;
-            let weighted_mean = weighted.sum(feature) / total;
-            let weighted_squares =
-                weighted.between(feature, feature) - total * weighted_mean * weighted_mean;
-            if plain.is_lost(squares, plain.squares_before(feature))
-                || weighted.is_lost(weighted_squares, weighted.squares_before(feature))
-            {
+            let mean = matrix.sum(feature) / total;
+            let squares = matrix.between(feature, feature) - total * mean * mean;
+            if matrix.is_lost(squares, matrix.squares_before(feature)) {
                 return None;
             }
-            (feature.zero, feature.factor) = match form.scaling {
-                Scaling::Standard => (mean, 1.0 / (squares / n).sqrt()),
-                Scaling::Raw => (raw_zero, raw_scale),
-            };
-            if form.has_intercept {
-                feature.zero = weighted_mean;
-            }
+            let is_standard = form.scaling == Scaling::Standard;
+            feature.zero = if is_standard || form.has_intercept { mean } else { raw_zero };
+            feature.factor = if is_standard { 1.0 / (squares / total).sqrt() } else { raw_scale };
         }
         Some(features)
     }
 
     /// The sums of the features of a fold; none when the target loses its digits.
-    fn sums(&self, weighted: Matrix<'_>, features: &[Feature], form: Form) -> Option<Sums> {
-        let total = weighted.total();
+    fn sums(&self, matrix: Matrix<'_>, features: &[Feature], form: Form) -> Option<Sums> {
+        let total = matrix.total();
         let mut y =
             Feature { at: self.columns.y_at, hole: None, zero: -self.columns.y_shift, factor: 1.0 };
         if form.has_intercept {
-            y.zero = weighted.sum(&y) / total;
+            y.zero = matrix.sum(&y) / total;
         }
-        let y_squares = weighted.centred(&y, &y);
-        let y_before = weighted.squares_before(&y) + total * y.zero * y.zero;
-        if weighted.is_lost(y_squares, y_before) {
+        let y_squares = matrix.centred(&y, &y);
+        let y_before = matrix.squares_before(&y) + total * y.zero * y.zero;
+        if matrix.is_lost(y_squares, y_before) {
             return None;
         }
         let n = features.len();
         let mut gram = vec![0.0; n * n];
         for (i, feature) in features.iter().enumerate() {
             for (j, other) in features[..=i].iter().enumerate() {
-                let product = weighted.centred(feature, other);
+                let product = matrix.centred(feature, other);
                 gram[i * n + j] = product;
                 gram[j * n + i] = product;
             }
         }
-        let moments = features.iter().map(|feature| weighted.centred(feature, &y)).collect();
+        let moments = features.iter().map(|feature| matrix.centred(feature, &y)).collect();
         Some(Sums { gram, moments, y_squares })
     }
 
@@ -305,33 +281,6 @@ impl Matrix<'_> {
     /// Whether so little is left that it is mostly rounding. Nonsense is lost, too.
     fn is_lost(&self, left: f64, before: f64) -> bool {
         left.is_nan() || left <= LEAST_LEFT * before
-    }
-}
-
-impl Totals {
-    fn of(
-        rows: &Rows,
-        chosen: &[u32],
-        weights: Option<&[f64]>,
-        stop: &Stop,
-    ) -> Result<Self, Stopped> {
-        let plain = weights.map(|_| rows.gram(chosen, None, stop)).transpose()?;
-        Ok(Self { weighted: rows.gram(chosen, weights, stop)?, plain })
-    }
-
-    fn plain(&self) -> &[f64] {
-        self.plain.as_deref().unwrap_or(&self.weighted)
-    }
-
-    /// Becomes what is left of all when these are taken away.
-    fn leave_of(&mut self, all: &Self) {
-        let leave = |part: &mut [f64], all: &[f64]| {
-            part.iter_mut().zip(all).for_each(|(part, all)| *part = all - *part);
-        };
-        leave(&mut self.weighted, &all.weighted);
-        if let (Some(part), Some(all)) = (&mut self.plain, &all.plain) {
-            leave(part, all);
-        }
     }
 }
 
@@ -424,27 +373,27 @@ impl Source {
     /// What a fold makes of it, and where each feature's raw value is zero and what it is worth.
     fn features(
         &self,
-        plain: Matrix<'_>,
+        matrix: Matrix<'_>,
         features: &mut Vec<Feature>,
         raw_zeros: &mut Vec<(f64, f64)>,
     ) {
-        let ones_at = plain.ones_at;
+        let ones_at = matrix.ones_at;
         let feature = |at, hole| Feature { at, hole, zero: 0.0, factor: 1.0 };
         match *self {
             Self::Number { at, hole, shift, scale } => {
                 let hole = hole.map(|hole| {
-                    let n_present = plain.total() - plain.cell(hole, ones_at);
-                    (hole, plain.cell(at, ones_at) / n_present.max(1.0))
+                    // Without any, digits are lost.
+                    let present = matrix.total() - matrix.cell(hole, ones_at);
+                    (hole, matrix.cell(at, ones_at) / present)
                 });
                 features.push(feature(at, hole));
                 raw_zeros.push((-shift / scale, scale));
             }
             Self::Words { first, n_words, hole } => {
-                // Sums of ones are exact.
-                let count = |at: usize| plain.cell(at, at);
+                let rank = |at: usize| rank(matrix.cell(at, at), matrix.total());
                 let mut order: Vec<usize> =
-                    (first..first + n_words).filter(|&at| count(at) > 0.0).collect();
-                order.sort_by(|&a, &b| count(b).total_cmp(&count(a)));
+                    (first..first + n_words).filter(|&at| rank(at) > 0).collect();
+                order.sort_by_key(|&at| Reverse(rank(at)));
                 if order.len() < 2 {
                     return;
                 }

@@ -1,0 +1,384 @@
+//! A card that another process uses for this one (`worker.rs`): its memory and its queues from here.
+//!
+//! What is put and launched is sent, and nobody waits for it before something is taken back. When the
+//! process ends, whatever it was at is [`Fault::Lost`]; another one may begin.
+
+use std::io::{self, IoSlice};
+use std::mem::MaybeUninit;
+use std::net::Shutdown;
+use std::ops::Range;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
+
+use super::hot;
+use super::link::{
+    BITS, FREE, JOIN, LAUNCH, LIMITS, Link, MEMORY, PUT, ROOM, SPANS, TAKE, nonsense,
+};
+use super::machine::Limits;
+use super::machine::{Buffer, Defines, Fault, Grid, Kernel, Word};
+
+/// The hidden subcommand that begins such a process.
+pub const SUBCOMMAND: &str = "__card";
+
+/// Bytes of a piece that is worth asking for.
+const LEAST_SHARED: usize = 256;
+
+/// How long it may take to end, and how often that is looked at.
+const PATIENCE: Duration = Duration::from_secs(3);
+const LOOK: Duration = Duration::from_millis(2);
+
+/// One of its queues.
+#[derive(Debug)]
+pub(crate) struct Far {
+    worker: Arc<Worker>,
+    link: Arc<Mutex<Link>>,
+    next: AtomicU64,
+}
+
+/// The process. It ends when nobody has it any more.
+#[derive(Debug)]
+struct Worker {
+    /// Through which sockets of queues are sent.
+    control: UnixStream,
+    /// None where a test's thread stands for it.
+    child: Option<Child>,
+}
+
+/// Memory of one of its queues.
+#[derive(Debug)]
+pub(crate) struct FarSlab {
+    link: Arc<Mutex<Link>>,
+    number: u64,
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        // It ends by itself when nobody can send it a queue; who watches it may have to write a report.
+        let _ = self.control.shutdown(Shutdown::Both);
+        let Some(child) = &mut self.child else { return };
+        let began = Instant::now();
+        while matches!(child.try_wait(), Ok(None)) && began.elapsed() < PATIENCE {
+            std::thread::sleep(LOOK);
+        }
+        // Whoever is gone already is reaped as well.
+        let _ = child.kill();
+        let _ = child.wait();
+    }
+}
+
+impl Drop for FarSlab {
+    fn drop(&mut self) {
+        // A process that is gone has no memory either.
+        let mut link = lock(&self.link);
+        let _ = link.say(&[FREE, self.number]).and_then(|()| link.send());
+    }
+}
+
+impl Far {
+    /// Begins a process that uses a card, by its number; compiled kernels are kept in a folder.
+    /// `program` is fleetfit itself.
+    pub(super) fn start(program: &Path, number: usize, kernels: &Path) -> Result<Self, Fault> {
+        let begin = || {
+            let (own, theirs) = UnixStream::pair()?;
+            let child = Command::new(program)
+                .args([SUBCOMMAND, &number.to_string()])
+                .arg(kernels)
+                .stdin(Stdio::from(OwnedFd::from(theirs)))
+                .stdout(Stdio::null())
+                .stderr(Stdio::null())
+                // Whoever interrupts the runner has it finish, which needs the card.
+                .process_group(0)
+                .spawn()?;
+            Ok(Worker { control: own, child: Some(child) })
+        };
+        let begun = begin().map_err(|error: io::Error| {
+            Fault::Lost(format!("its process does not begin: {error}"))
+        });
+        Self::with(begun?).map_err(gone)
+    }
+
+    /// A thread stands for the process, with this machine.
+    #[cfg(test)]
+    pub(super) fn beside_a_thread(machine: super::machine::Machine) -> Self {
+        let (own, theirs) = UnixStream::pair().unwrap();
+        std::thread::spawn(move || super::worker::attend(&theirs, &Ok(machine)));
+        Self::with(Worker { control: own, child: None }).unwrap()
+    }
+
+    fn with(worker: Worker) -> io::Result<Self> {
+        let link = Arc::new(Mutex::new(worker.queue()?));
+        Ok(Self { worker: Arc::new(worker), link, next: AtomicU64::new(0) })
+    }
+
+    /// Another queue.
+    pub(super) fn beside(&self) -> Result<Self, Fault> {
+        let link = Arc::new(Mutex::new(self.worker.queue().map_err(gone)?));
+        Ok(Self { worker: Arc::clone(&self.worker), link, next: AtomicU64::new(0) })
+    }
+
+    pub(super) fn limits(&self, n_threads: usize) -> Result<Limits, Fault> {
+        let mut link = lock(&self.link);
+        let mut ask = || {
+            link.say(&[LIMITS, n_threads as u64])?;
+            link.send()?;
+            Ok(match link.hear()? {
+                Ok(()) => Ok(Limits::of_words(link.numbers()?)),
+                Err(fault) => Err(fault),
+            })
+        };
+        ask().map_err(gone)?
+    }
+
+    pub(super) fn put(&self, bytes: &[u8]) -> Result<FarSlab, Fault> {
+        self.memory(|link, number| {
+            link.say(&[PUT, number, bytes.len() as u64])?;
+            link.give(bytes)
+        })
+    }
+
+    /// Asks first which of the ranges are there already.
+    pub(super) fn put_shared(
+        &self,
+        bytes: &[u8],
+        shared: &[Range<usize>],
+    ) -> Result<FarSlab, Fault> {
+        let pieces = pieces(bytes.len(), shared);
+        if pieces.iter().all(|(_, is_shared)| !is_shared) {
+            return self.put(bytes);
+        }
+        let own = |range: &Range<usize>| bytes.get(range.clone()).unwrap_or_default();
+        self.memory(|link, number| {
+            link.say(&[JOIN, number, pieces.len() as u64])?;
+            for (range, is_shared) in &pieces {
+                let [one, other] = if *is_shared { hot::key(own(range)) } else { [0, 0] };
+                link.say(&[range.len() as u64, one, other])?;
+            }
+            link.send()?;
+            let wanted = pieces.iter().map(|_| link.number()).collect::<io::Result<Vec<_>>>()?;
+            for ((range, _), wanted) in pieces.iter().zip(wanted) {
+                if wanted == 1 {
+                    link.give(own(range))?;
+                }
+            }
+            Ok(())
+        })
+    }
+
+    pub(super) fn room(&self, n_bytes: usize) -> Result<FarSlab, Fault> {
+        self.memory(|link, number| link.say(&[ROOM, number, n_bytes as u64]))
+    }
+
+    fn memory(&self, ask: impl FnOnce(&mut Link, u64) -> io::Result<()>) -> Result<FarSlab, Fault> {
+        let number = self.next.fetch_add(1, Ordering::Relaxed);
+        ask(&mut lock(&self.link), number).map_err(gone)?;
+        Ok(FarSlab { link: Arc::clone(&self.link), number })
+    }
+
+    pub(super) fn take(&self, slab: &FarSlab) -> Result<Vec<u8>, Fault> {
+        let mut link = lock(&self.link);
+        let mut ask = || {
+            link.say(&[TAKE, slab.number])?;
+            link.send()?;
+            Ok(match link.hear()? {
+                Ok(()) => {
+                    let n_bytes = link.number()?;
+                    Ok(link.bytes(n_bytes)?)
+                }
+                Err(fault) => Err(fault),
+            })
+        };
+        ask().map_err(gone)?
+    }
+
+    pub(super) fn spans(&self) -> Result<Vec<(f64, f64)>, Fault> {
+        let mut link = lock(&self.link);
+        let mut ask = || {
+            link.say(&[SPANS])?;
+            link.send()?;
+            if let Err(fault) = link.hear()? {
+                return Ok(Err(fault));
+            }
+            let n_spans = link.number()?;
+            let span = |_| Ok(link.numbers()?.map(f64::from_bits).into());
+            (0..n_spans).map(span).collect::<io::Result<Vec<_>>>().map(Ok)
+        };
+        ask().map_err(gone)?
+    }
+
+    pub(super) fn launch(
+        &self,
+        kernel: &Kernel,
+        defines: Defines<'_>,
+        grid: Grid,
+        words: &[Word<'_>],
+    ) -> Result<(), Fault> {
+        let mut numbers = vec![words.len() as u64];
+        for word in words {
+            numbers.extend(match *word {
+                Word::Buffer(Buffer::Far(slab)) => [MEMORY, slab.number],
+                Word::Buffer(_) => return Err(super::machine::elsewhere()),
+                Word::Int(value) => [BITS, value as u64],
+                Word::Real(value) => [BITS, value.to_bits()],
+            });
+        }
+        let mut link = lock(&self.link);
+        let mut say = || {
+            link.say(&[LAUNCH])?;
+            link.say_text(kernel.name)?;
+            link.say(&[defines.len() as u64])?;
+            for (name, value) in defines {
+                link.say_text(name)?;
+                link.say(&[*value as u64])?;
+            }
+            let grid = [grid.n_blocks, grid.n_threads, grid.shared];
+            link.say(&grid.map(|number| number as u64))?;
+            link.say(&numbers)?;
+            link.send()
+        };
+        say().map_err(gone)
+    }
+}
+
+impl Worker {
+    /// Another socket, of which the process has the other end.
+    fn queue(&self) -> io::Result<Link> {
+        let (own, theirs) = UnixStream::pair()?;
+        let sockets = [theirs.as_fd()];
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+        let mut beside = SendAncillaryBuffer::new(&mut space);
+        if !beside.push(SendAncillaryMessage::ScmRights(&sockets)) {
+            return Err(nonsense());
+        }
+        sendmsg(&self.control, &[IoSlice::new(&[1])], &mut beside, SendFlags::empty())?;
+        Link::of(own)
+    }
+}
+
+/// All bytes in order, and which of them are shared; small pieces are worth no question.
+fn pieces(n_bytes: usize, shared: &[Range<usize>]) -> Vec<(Range<usize>, bool)> {
+    let mut pieces = Vec::new();
+    let mut at = 0;
+    for range in shared.iter().filter(|range| range.len() >= LEAST_SHARED) {
+        pieces.push((at..range.start, false));
+        pieces.push((range.clone(), true));
+        at = range.end;
+    }
+    pieces.push((at..n_bytes, false));
+    pieces.retain(|(range, _)| !range.is_empty());
+    pieces
+}
+
+fn gone(error: io::Error) -> Fault {
+    match error.kind() {
+        io::ErrorKind::UnexpectedEof
+        | io::ErrorKind::BrokenPipe
+        | io::ErrorKind::ConnectionReset => Fault::Lost("its process ended".into()),
+        _ => Fault::Lost(format!("its process cannot be reached: {error}")),
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicUsize;
+
+    use super::*;
+    use crate::cuda::machine::{Machine, pack, unpack};
+    use crate::cuda::shim::{Fate, Fates, Shim};
+    use crate::cuda::theta;
+
+    /// A machine across the border.
+    fn far(shim: Shim) -> Machine {
+        Machine::Far(Far::beside_a_thread(Machine::Shim(shim)))
+    }
+
+    #[test]
+    fn memory_goes_there_and_comes_back() {
+        let machine = far(Shim { max_bytes: Some(800), ..Shim::default() });
+        let numbers: Vec<i64> = (0..100).collect();
+        let there = machine.put(&pack(&numbers)).unwrap();
+        let beside = machine.beside().unwrap();
+        let room = beside.room(16).unwrap();
+        assert_eq!(unpack::<i64>(&machine.take(&there).unwrap()), numbers);
+        assert_eq!(beside.take(&room).unwrap(), [0; 16]);
+        // Who finds no memory hears of it where it counts, and the rest goes on.
+        let none = machine.room(801).unwrap();
+        assert_eq!(machine.take(&none), Err(Fault::OutOfMemory));
+        assert_eq!(unpack::<i64>(&machine.take(&there).unwrap()), numbers);
+        assert_eq!(machine.limits(2).unwrap(), Shim::limits(2));
+        assert_eq!(machine.spans(), Ok(Vec::new()));
+    }
+
+    #[test]
+    fn a_launch_that_fails_spoils_what_it_was_for_and_nothing_else() {
+        let lost = Fault::Lost("an illegal address".into());
+        let fates = Fates::of([Fate::Fails(Fault::OutOfMemory), Fate::Fails(lost.clone())]);
+        let machine = far(Shim { fates: Some(fates), ..Shim::default() });
+        let (kernel, _) = theta::shipped().remove(0);
+        let grid = Grid { n_blocks: 1, n_threads: 32, shared: 1024 };
+        for fault in [Fault::OutOfMemory, lost] {
+            let (own, other) = (machine.room(8).unwrap(), machine.room(8).unwrap());
+            let words = [&own, &own, &own, &own].map(Word::Buffer);
+            machine.launch(&kernel, &[], grid, &[&words[..], &[Word::Int(0)]].concat()).unwrap();
+            assert_eq!(machine.take(&own), Err(fault));
+            assert_eq!(machine.take(&other), Ok(vec![0; 8]));
+        }
+    }
+
+    #[test]
+    fn data_that_is_there_is_not_sent_again() {
+        let machine = far(Shim::default());
+        let sent = || match &machine {
+            Machine::Far(far) => lock(&far.link).n_given,
+            _ => unreachable!(),
+        };
+        let bytes: Vec<u8> = (0..4_000_u32).map(|place| (place % 251) as u8).collect();
+        let shared = [0..1_000, 1_000..1_004, 2_000..3_500];
+        let first = machine.put_shared(&bytes, &shared).unwrap();
+        assert_eq!((machine.take(&first), sent()), (Ok(bytes.clone()), 4_000));
+        // The same pieces elsewhere, among others.
+        let other = [&bytes[2_000..3_500], &[7; 300], &bytes[..1_000]].concat();
+        let beside = machine.beside().unwrap();
+        let second = beside.put_shared(&other, &[0..1_500, 1_800..2_800]).unwrap();
+        assert_eq!(beside.take(&second), Ok(other));
+        let Machine::Far(beside) = &beside else { unreachable!() };
+        assert_eq!(lock(&beside.link).n_given, 300);
+        let again = machine.put_shared(&bytes, &shared).unwrap();
+        assert_eq!((machine.take(&again), sent()), (Ok(bytes), 4_000 + 4_000 - 2_500));
+    }
+
+    #[test]
+    fn data_that_is_kept_goes_before_anybody_finds_no_memory() {
+        static LEFT: AtomicUsize = AtomicUsize::new(3_000);
+        let machine = far(Shim { left: Some(&LEFT), ..Shim::default() });
+        let bytes = vec![5; 1_000];
+        let one = machine.put_shared(&bytes, std::slice::from_ref(&(0..1_000))).unwrap();
+        assert_eq!((machine.take(&one), LEFT.load(Ordering::SeqCst)), (Ok(bytes), 1_000));
+        let large = machine.room(1_900).unwrap();
+        assert_eq!(machine.take(&large).map(|bytes| bytes.len()), Ok(1_900));
+        let larger = machine.room(1_900).unwrap();
+        assert_eq!(machine.take(&larger), Err(Fault::OutOfMemory));
+    }
+
+    #[test]
+    fn a_process_that_does_not_begin_or_ends_is_lost() {
+        let none = Far::start(Path::new("/nowhere"), 0, Path::new("")).unwrap_err();
+        assert!(none.to_string().contains("its process does not begin"), "{none}");
+        let ends = Far::start(Path::new("/bin/true"), 0, Path::new(""));
+        assert_eq!(
+            ends.and_then(|far| far.limits(1)),
+            Err(Fault::Lost("its process ended".into()))
+        );
+    }
+}
