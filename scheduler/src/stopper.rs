@@ -10,6 +10,7 @@ mod bracket;
 mod halving;
 mod heat;
 mod median;
+mod narrowing;
 mod student;
 mod truncation;
 mod window;
@@ -25,6 +26,7 @@ pub use bracket::Brackets;
 pub use halving::{Halving, Rungs};
 pub use heat::{Bracket, Judge, Plan, Stand};
 pub use median::MedianStopping;
+pub use narrowing::Narrowing;
 pub use truncation::TruncationSelection;
 
 /// One configuration for one entity.
@@ -91,6 +93,9 @@ pub fn for_policy(policy: &Policy, schedule: Schedule, goal: Goal) -> Vec<Box<dy
         }
         Policy::Asha { .. } => halving("asha"),
         Policy::Hyperband { .. } => halving("hyperband"),
+        Policy::Narrowing { min_resource, max_resource } => {
+            vec![Box::new(Narrowing::new(*min_resource, *max_resource, goal))]
+        }
         // Nobody who reports races.
         Policy::FoldRacing { .. } => Vec::new(),
     }

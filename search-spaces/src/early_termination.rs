@@ -61,6 +61,13 @@ pub enum Policy {
         /// How sure the test has to be, between a half and one.
         confidence: f64,
     },
+    /// Stop ever more, from nobody at the first look to nearly all at the last.
+    Narrowing {
+        /// The first look, in reports.
+        min_resource: u32,
+        /// The reports of a whole trial.
+        max_resource: u32,
+    },
 }
 
 #[derive(Clone, Copy)]
@@ -71,6 +78,7 @@ enum Kind {
     Asha,
     Hyperband,
     FoldRacing,
+    Narrowing,
 }
 
 const KINDS: &[(&str, Kind)] = &[
@@ -80,6 +88,7 @@ const KINDS: &[(&str, Kind)] = &[
     ("asha", Kind::Asha),
     ("hyperband", Kind::Hyperband),
     ("fold_racing", Kind::FoldRacing),
+    ("narrowing", Kind::Narrowing),
 ];
 
 /// Whose trials are stopped.
@@ -115,6 +124,7 @@ impl EarlyTermination {
         let read = match kind {
             Kind::Asha | Kind::Hyperband => read_halving(kind, at, &mut fields, whose, findings),
             Kind::FoldRacing => read_racing(at, &kind_at, &mut fields, whose, findings),
+            Kind::Narrowing => read_narrowing(&kind_at, &mut fields, whose, findings),
             Kind::Bandit | Kind::MedianStopping | Kind::TruncationSelection => {
                 read_azures(kind, at, &mut fields, whose, findings)
             }
@@ -210,7 +220,7 @@ fn read_halving(
     let reports = matches!(whose, Whose::Reporters);
     let (name, usual_min, usual_factor) = match is_asha {
         // Nobody waits for the others there, and what is stopped too soon does not come back.
-        true if reports => ("asha", 4, 2),
+        true if reports => ("asha", FIRST_REPORTS, 2),
         true => ("asha", 1, 4),
         false => ("hyperband", 1, 3),
     };
@@ -229,7 +239,7 @@ fn read_halving(
     fields.also_called("grace_period", "min_resource");
     fields.also_called("max_t", "max_resource");
     let resource = read_resource(fields, whose, findings);
-    refuse_intervals(fields, name, findings);
+    refuse_intervals(fields, &format!("{name}, whose rungs say when it looks"), findings);
     let (factor, bounds, resource) = (factor?, Bounds { min: min?, max: max? }, resource?);
     let is_of_rows = |means: &Means<'_>| {
         means.resource(resource.as_ref().map(|(_, asked)| *asked)) == Resource::Rows
@@ -320,7 +330,7 @@ fn read_racing(
         None => Some(CONFIDENCE),
     };
     fields.also_called("alpha", "confidence");
-    refuse_intervals(fields, "fold_racing", findings);
+    refuse_intervals(fields, "fold_racing, whose rungs say when it looks", findings);
     if matches!(whose, Whose::Reporters) {
         let says = "is fold_racing, which only built-in learners can do";
         let hint = "write type: asha or type: median_stopping";
@@ -347,20 +357,57 @@ fn read_racing(
     Some(EarlyTermination::by_rungs(policy, Some(ladder)))
 }
 
+fn read_narrowing(
+    kind_at: &At<'_>,
+    fields: &mut Fields<'_>,
+    whose: &Whose<'_>,
+    findings: &mut Findings,
+) -> Option<EarlyTermination> {
+    let min = match fields.take_set("min_resource") {
+        Some(at) => at.count(1, findings),
+        None => Some(FIRST_REPORTS),
+    };
+    let max = fields.take_set("max_resource");
+    fields.also_called("grace_period", "min_resource");
+    fields.also_called("max_t", "max_resource");
+    refuse_intervals(fields, "narrowing, which looks after every report", findings);
+    if matches!(whose, Whose::Learners(_)) {
+        fields.take_set("resource");
+        let says = "is narrowing, for which trials have to report";
+        let hint = "write type: asha, which keeps ever fewer after each fold";
+        findings.problem(kind_at, Mistake::new(says, "a policy for learners").hint(hint));
+        return None;
+    }
+    let resource = read_resource(fields, whose, findings);
+    let min_resource = min?;
+    let Some(max) = max else {
+        let example = format!("max_resource: {}", min_resource.saturating_mul(10));
+        fields.missing("max_resource", &example, findings);
+        return None;
+    };
+    let max_resource = max.count(min_resource.saturating_add(1), findings)?;
+    resource?;
+    let policy = Policy::Narrowing { min_resource, max_resource };
+    Some(EarlyTermination::by_rungs(policy, None))
+}
+
 /// How many folds a race begins with.
 const MIN_FOLDS: u32 = 2;
 /// How sure the test of a race is.
 const CONFIDENCE: f64 = 0.95;
 
+/// The first look of those who look at single trials.
+const FIRST_REPORTS: u32 = 4;
+
 /// The last rung of hyperband where a job names none.
 const MAX_RESOURCE: u32 = 81;
 
-/// Rungs say when the rule looks: nothing else does.
+/// What a rule says itself of when it looks is not said twice.
 fn refuse_intervals(fields: &mut Fields<'_>, kind: &str, findings: &mut Findings) {
     for (name, is_without_effect) in [("evaluation_interval", 1), ("delay_evaluation", 0)] {
         let Some(at) = fields.take_set(name) else { continue };
         if at.count(0, findings).is_some_and(|count| count > is_without_effect) {
-            let says = format!("stands beside {kind}, whose rungs say when it looks");
+            let says = format!("stands beside {kind}");
             let hint = format!("remove {name}; the first look is at min_resource");
             findings.problem(&at, Mistake::new(says, "min_resource").hint(hint));
         }

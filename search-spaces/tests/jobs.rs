@@ -527,6 +527,10 @@ fn halving_is_read_with_its_defaults() {
     let set = "{type: hyperband, min_resource: 2, max_resource: 50, evaluation_interval: null}";
     let hyperband = Policy::Hyperband { min_resource: 2, reduction_factor: 3, max_resource: 50 };
     assert_eq!(policy(set), hyperband);
+    let narrowing = |min_resource| Policy::Narrowing { min_resource, max_resource: 50 };
+    assert_eq!(policy("{type: narrowing, max_resource: 50}"), narrowing(4));
+    let set = "{type: narrowing, min_resource: 9, max_resource: 50, resource: epochs}";
+    assert_eq!(policy(set), narrowing(9));
 }
 
 #[test]

@@ -240,6 +240,7 @@ fn what_cannot_be_is_a_problem_with_a_way_out() {
     check("{type: fold_racing, confidence: 1}", &[], "confidence is 1", "confidence: 0.95");
     check("{type: fold_racing, min_folds: 5}", &[], "below 5 folds", "write min_folds: 2");
     check("{type: fold_racing, min_folds: 1}", &[], "min_folds", "at least 2");
+    check("{type: narrowing, max_resource: 9}", &[], "have to report", "type: asha");
     check("{type: asha, evaluation_interval: 2}", &[], "whose rungs say when", "remove");
     check("{type: asha, resource: trees}", &[], "resource", "estimators");
     let forecasting = &[(
@@ -273,4 +274,9 @@ fn trials_that_report_have_steps() {
     let same = problem("{type: hyperband, min_resource: 9, max_resource: 9}");
     assert!(same.contains("max_resource is 9, but must be at least 10"), "{same}");
     assert!(problem("{type: hyperband, min_resource: 81}").contains("max_resource"));
+    assert!(problem("{type: narrowing}").contains("max_resource: 40"));
+    let after = problem("{type: narrowing, max_resource: 4}");
+    assert!(after.contains("max_resource is 4, but must be at least 5"), "{after}");
+    let every = problem("{type: narrowing, max_resource: 9, evaluation_interval: 2}");
+    assert!(every.contains("looks after every report"), "{every}");
 }

@@ -108,3 +108,10 @@ fn halving_finds_the_same_with_a_third_of_the_steps() {
     let (share, worse) = measured(&hyperband);
     assert!(share < 1.0 / 3.0 && worse < 0.005, "hyperband: {share:.3}, {worse:.4} worse");
 }
+
+#[test]
+fn narrowing_finds_the_same_with_less_than_half_of_the_steps() {
+    let narrowing = Policy::Narrowing { min_resource: 1, max_resource: N_STEPS as u32 };
+    let (share, worse) = measured(&narrowing);
+    assert!(share < 0.45 && worse < 0.001, "{share:.3} of the steps, {worse:.4} worse");
+}
