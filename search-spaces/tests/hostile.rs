@@ -132,6 +132,53 @@ fn what_no_program_can_be_started_with_is_refused() {
 }
 
 #[test]
+fn values_that_no_program_can_be_given_are_refused() {
+    let job = |command: &str, x: &str, inputs: &str| {
+        format!(
+            "type: sweep\ntrial: {{command: \"{command}\"}}\nsearch_space:\n  x: {x}\n\
+             inputs: {{a: {inputs}}}\nobjective: {{goal: minimize, primary_metric: loss}}\n\
+             limits: {{max_total_trials: 2}}\n"
+        )
+    };
+    let runs = "echo ${{search_space.x}} ${{inputs.a}}";
+    let check = |x: &str, path: &str, says: &str| {
+        let problems = Job::read("job.yaml", &job(runs, x, "b")).unwrap().study().unwrap_err();
+        let problem = problems.0.iter().find(|problem| problem.message.contains(says));
+        let problem = problem.unwrap_or_else(|| panic!("{problems}"));
+        assert_eq!((problem.place.path.as_str(), problem.place.line), (path, 4), "{problems}");
+        assert!(problem.hint.is_some(), "{problems}");
+    };
+    let nul = "has a NUL byte (\\0), with which no program starts";
+    check("[a, \"b\\0\"]", "search_space.x.1", nul);
+    check("[a, \"b\\u0000c\"]", "search_space.x.1", nul);
+    check("{type: choice, values: [\"\\0\", b]}", "search_space.x.values.0", nul);
+    check("[a, {name: \"n\\0\", k: [1]}]", "search_space.x.1.name", nul);
+    check("[a, {name: n, k: [1, \"\\0\"]}]", "search_space.x.1.k.1", nul);
+    let long = |n: usize| "v".repeat(n);
+    let too_many = "bytes with its name, too many for a program";
+    let full = (128 << 10) - "AZUREML_SWEEP_x=".len();
+    check(&format!("[a, {}]", long(full)), "search_space.x.1", too_many);
+    // As JSON a branch is one value.
+    let two = format!("[a, {{j: {}, k: [{}]}}]", long(70_000), long(70_000));
+    check(&two, "search_space.x.1", too_many);
+    let said = first(&job(runs, "[a, b]", "\"c\\0\""));
+    assert_eq!(said, format!("inputs.a {nul}"));
+    // What is written in several places adds up, and what does not come together does not.
+    let said = |command: &str, x: &str, a: &str| {
+        let study = Job::read("job.yaml", &job(command, x, a)).unwrap().study();
+        study.err().map(|problems| problems.0[0].message.clone())
+    };
+    let says = "trial.command has up to 140006 bytes with what its placeholders stand for, more than \
+                a program can be started with";
+    assert_eq!(said(runs, &format!("[a, {}]", long(70_000)), &long(70_000)).as_deref(), Some(says));
+    let twice = "echo ${{search_space.x}}${{search_space.x}}.";
+    assert_eq!(said(twice, &format!("[a, {}]", long(70_000)), "b").as_deref(), Some(says));
+    let branches = format!("[{{j: {}}}, {{k: {}}}]", long(70_000), long(70_000));
+    assert_eq!(said("echo ${{search_space.x.j}} ${{search_space.x.k}}", &branches, "b"), None);
+    assert_eq!(said("true ${{inputs.a}}", &format!("[a, {}]", long(full - 1)), "b"), None);
+}
+
+#[test]
 fn many_names_that_nothing_defines_are_cheap() {
     let mut text = "type: sweep\ntrial:\n  command: >-\n    train".to_owned();
     for name in 0..20_000 {

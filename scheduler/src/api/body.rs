@@ -50,8 +50,18 @@ pub(super) async fn json_text(request: Request) -> Result<String, Refused> {
     text(body, MAX_BODY_BYTES).await
 }
 
+/// The text without the byte order mark that some programs begin with.
+pub(super) fn unmarked(text: &str) -> &str {
+    text.trim_start_matches('\u{feff}')
+}
+
 /// The JSON object of this text, with these keys at most.
 pub(super) fn object_in(text: &str, known: &[&str]) -> Result<Object, Refused> {
+    let text = unmarked(text);
+    if text.trim().is_empty() {
+        let known = known.join(", ");
+        return Err(Refused::bad(format!("the body is empty; write a JSON object with {known}")));
+    }
     match json::read(text)? {
         Value::Object(map) => Object::of(map, "", known),
         _ => {

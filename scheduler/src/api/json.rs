@@ -35,6 +35,9 @@ pub(super) fn read(text: &str) -> Result<Value, Refused> {
 
 /// A text that cannot be read from somewhere in this field on.
 fn malformed(text: &str, field: &str, error: &serde_json::Error) -> Refused {
+    if text.trim().is_empty() {
+        return Refused::bad("the body is empty; write JSON");
+    }
     let place = format!("line {}, column {}", error.line(), error.column());
     let told = error.to_string();
     // The place that the reader adds to its words is told once.
@@ -202,9 +205,12 @@ mod tests {
             assert!(told.contains(" (configurations.1.x), "), "{told}");
             assert!(told.ends_with("write a number, or leave the key out where there is none"));
         }
-        for other in ["{\"value\": none}", "{\"value\": 1", "", "nul", "\"nan", "-", "1 2"] {
+        for other in ["{\"value\": none}", "{\"value\": 1", "nul", "\"nan", "-", "1 2"] {
             let told = refusal(other);
             assert!(told.starts_with("the body is not JSON from line 1, "), "{other}: {told}");
+        }
+        for empty in ["", " \n"] {
+            assert_eq!(refusal(empty), "the body is empty; write JSON");
         }
     }
 

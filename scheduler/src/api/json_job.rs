@@ -77,6 +77,17 @@ mod tests {
     }
 
     #[test]
+    fn what_no_program_can_be_given_is_refused_in_its_place() {
+        let json = "{\"type\": \"sweep\", \"trial\": {\"command\": \"echo ${{search_space.x}}\"},\n\
+                    \"search_space\": {\"x\": [1,\n\"a\\u0000\"]}, \"limits\": {\"max_total_trials\": 2},\n\
+                    \"objective\": {\"goal\": \"minimize\", \"primary_metric\": \"loss\"}}";
+        let problems = Job::read("job.json", &as_yaml(json)).unwrap().study().unwrap_err();
+        let [problem] = problems.0.as_slice() else { panic!("{problems}") };
+        assert_eq!((problem.place.line, problem.place.column), (3, 1), "{problems}");
+        assert_eq!(problem.place.path, "search_space.x.1");
+    }
+
+    #[test]
     fn lines_stay_and_nothing_panics() {
         for json in ["", "\"\\", "\"\\u", "\"\\u12", "\"\\ud83d\\u", "\"\\ud83dx\"", "\"\\udc00\""]
         {

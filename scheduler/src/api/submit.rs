@@ -9,7 +9,7 @@ use axum::http::{HeaderMap, StatusCode};
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 
-use super::body::{MAX_JOB_BYTES, expect, object, text, unprocessable};
+use super::body::{MAX_JOB_BYTES, expect, object, text, unmarked, unprocessable};
 use super::json_job::as_yaml;
 use super::question::{Answer, Question, StudyName, ask};
 use super::{Accepted, App, Doors, Refused, Rerun, Submitted, Why, json};
@@ -51,8 +51,7 @@ pub(super) async fn create(
     let mut text = text(body, MAX_JOB_BYTES).await?;
     let digest = blake3::hash(format!("{form}\n{digest_of_query}\n{text}").as_bytes());
     if form == "application/json" {
-        // Some programs begin their files with a byte order mark.
-        let told = text.trim_start_matches('\u{feff}');
+        let told = unmarked(&text);
         if serde_json::from_str::<IgnoredAny>(told).is_err() {
             json::read(told)?;
         }

@@ -73,6 +73,31 @@ fn values_that_json_does_not_have_and_keys_that_are_there_twice() {
 }
 
 #[test]
+fn bodies_that_begin_with_a_byte_order_mark_and_empty_ones() {
+    let place = Place::new();
+    place.submit(JOB).ok();
+    let send = |path: &str, body: &str| {
+        let form = [("content-type", "application/json")];
+        place.send("POST", &format!("/api/v1/studies/demo/{path}"), &form, body.as_bytes())
+    };
+    for (path, body, keys) in [
+        ("ask", json!({"n": 1}), "n, lease_s"),
+        ("report", json!({"trial": 0, "value": 0.5}), "trial, step, value"),
+        ("tell", json!({"results": [{"trial": 0, "value": 0.5}]}), "results"),
+        ("enqueue", json!({"configurations": [{"x": 0.5}]}), "configurations"),
+    ] {
+        for empty in ["", "\u{feff}", " \r\n"] {
+            let answer = send(path, empty);
+            assert_eq!(answer.refused(), (400, "bad_request".into()), "{path}");
+            let says = format!("the body is empty; write a JSON object with {keys}");
+            assert_eq!(answer.json()["message"], says, "{path}");
+        }
+        send(path, &format!("\u{feff}{body}")).ok();
+    }
+    assert_eq!(place.get("/api/v1/studies/demo").ok()["trials"]["completed"], 1);
+}
+
+#[test]
 fn after_a_cancel_nothing_counts() {
     let place = Place::new();
     place.submit(JOB).ok();

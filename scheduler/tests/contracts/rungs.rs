@@ -3,16 +3,18 @@
 
 use std::collections::BTreeMap;
 
+use fleetfit_scheduler::sampler::Earlier;
 use fleetfit_scheduler::state::{Phase, StudyState};
 use fleetfit_scheduler::{Command, EndedBy, Event, Fact, Step};
 use fleetfit_search_spaces::constraint::Side;
 use fleetfit_search_spaces::early_termination::Policy;
 use fleetfit_search_spaces::wire::{Assignment, Refit};
 use fleetfit_search_spaces::{
-    Aims, Algorithm, Amount, AssignmentTask, Constraint, EarlyTermination, End, Goal, Improvement,
-    Ladder, Least, Objective, Outcome, Reached, Resource, Study,
+    Aims, Algorithm, Amount, AssignmentTask, Configuration, Constraint, EarlyTermination, End,
+    Goal, Improvement, Ladder, Least, Objective, Outcome, Reached, Resource, Setting, Study, Value,
 };
 
+use super::samplers::LEARNING;
 use super::studies::{choice, parameter, space, study, unit};
 
 const N_FOLDS: u32 = 5;
@@ -423,6 +425,15 @@ fn who_learns_or_has_patience_has_one_bracket_under_way() {
     }
 }
 
+/// What was proposed, by number.
+fn proposed(facts: &[Fact]) -> Vec<(u32, Configuration)> {
+    let proposed = facts.iter().filter_map(|fact| match fact {
+        Fact::Proposed { number, configuration } => Some((*number, configuration.clone())),
+        _ => None,
+    });
+    proposed.collect()
+}
+
 #[test]
 fn who_learns_proposes_the_same_however_many_run_at_once() {
     let mut study = sobol(asha(4, Resource::Folds), 40);
@@ -430,15 +441,69 @@ fn who_learns_proposes_the_same_however_many_run_at_once() {
     let result = |at_once| {
         let mut facts = Vec::new();
         run(&mut started(&study, 1), at_once, &mut facts);
-        let proposed = facts.iter().filter_map(|fact| match fact {
-            Fact::Proposed { number, configuration } => Some((*number, configuration.clone())),
-            _ => None,
-        });
-        (proposed.collect::<Vec<_>>(), ends(&facts))
+        (proposed(&facts), ends(&facts))
     };
     let one = result(1);
     assert_eq!(one.0.len(), 40);
     assert!([3, 16].into_iter().all(|at_once| result(at_once) == one));
+}
+
+/// A study that is killed again and again: after the first fact of a step, or of what a runner tells.
+/// What was not recorded has not happened.
+fn killed(study: &Study, earlier: &[Earlier]) -> Vec<Fact> {
+    let mut kept: Vec<Fact> = Vec::new();
+    for life in 0..1_000 {
+        let mut state = StudyState::new(study.clone(), 1, 1);
+        state.learn_from(earlier);
+        kept.iter().for_each(|fact| state.apply(fact));
+        kept.extend(state.handle(Event::Started).facts);
+        if state.phase() == Phase::Closed {
+            return kept;
+        }
+        let step = state.handle(Event::Wanted { assignments: 1 });
+        if life % 2 == 0 {
+            kept.extend(step.facts.into_iter().take(1));
+            continue;
+        }
+        kept.extend(step.facts.iter().cloned());
+        if let Some(assignment) = dispatched(&step).first() {
+            kept.extend(state.handle(told(study, assignment)).facts.into_iter().take(1));
+        }
+    }
+    panic!("it does not come to its end");
+}
+
+#[test]
+fn kills_change_no_proposal_of_who_has_learnt_from_earlier_trials() {
+    let earlier = |number: u32| {
+        let x = f64::from(number * 7 % 20) / 20.0;
+        let configuration = Configuration(vec![("x".into(), Setting::Value(Value::Float(x)))]);
+        let loss = 3.0 + (x - 0.6).powi(2);
+        Earlier { configuration, loss, source: (number % 2) as u16, is_same: number % 2 == 0 }
+    };
+    let earlier: Vec<Earlier> = (0..20).map(earlier).collect();
+    let policies = [None, Some(asha(2, Resource::Folds)), Some(asha(2, Resource::Estimators))];
+    for (algorithm, early) in
+        LEARNING.into_iter().flat_map(|own| policies.clone().map(|it| (own, it)))
+    {
+        let mut study = sobol(asha(2, Resource::Folds), 14);
+        study.early_termination = early;
+        study.sampling.algorithm = algorithm;
+        study.limits.max_concurrent_trials = 1;
+        let undisturbed = |earlier: &[Earlier]| {
+            let mut state = StudyState::new(study.clone(), 1, 1);
+            state.learn_from(earlier);
+            state.handle(Event::Started);
+            let mut facts = Vec::new();
+            run(&mut state, 1, &mut facts);
+            facts
+        };
+        let (expected, killed) = (undisturbed(&earlier), killed(&study, &earlier));
+        assert_eq!(proposed(&killed), proposed(&expected), "{study:?}");
+        assert_eq!(ends(&killed), ends(&expected), "{study:?}");
+        assert_eq!(proposed(&expected).len(), 14);
+        assert_ne!(proposed(&undisturbed(&[])), proposed(&expected), "they count for nothing");
+    }
 }
 
 #[test]

@@ -10,7 +10,7 @@ use crate::findings::{Findings, Mistake};
 use crate::ignored::{OF_OUTPUTS, OF_PATHS};
 use crate::material::MAX_NAME_BYTES;
 use crate::problem::Place;
-use crate::space::SearchSpace;
+use crate::space::{Alternative, Domain, SearchSpace};
 use crate::yaml::Content;
 
 const INPUT_TYPES: &[(&str, ())] = &[
@@ -94,6 +94,9 @@ impl CommandTrial {
             };
             own.settle_placeholders(&at, &defined, space, findings);
         }
+        if let Some((_, at)) = space {
+            check_parameters(at, VARIABLES.len(), findings);
+        }
         own
     }
 
@@ -114,6 +117,8 @@ impl CommandTrial {
         let mut seen: BTreeSet<String> = BTreeSet::new();
         let before = findings.problems.len();
         let mut n_bytes = 0;
+        // How often each is named.
+        let mut filled: BTreeMap<(&str, &str), usize> = BTreeMap::new();
         for piece in pieces(&command) {
             let is_full = findings.problems.len() - before >= MAX_UNKNOWN;
             match piece {
@@ -124,6 +129,7 @@ impl CommandTrial {
                 Piece::Named(root, name) => {
                     settled.push_str(&format!("${{{{{}.{name}}}}}", root.word()));
                     named.insert(if root == Root::SearchSpace { name } else { "" });
+                    *filled.entry((root.word(), name)).or_default() += 1;
                     if seen.insert(format!("{}.{name}", root.word())) && !is_full {
                         defined.check(root, name, at, findings);
                     }
@@ -148,6 +154,17 @@ impl CommandTrial {
             let mistake = Mistake::new(says, format!("at most {MAX_COMMAND_BYTES} bytes"));
             let hint = "put it into a script in the folder that trial.code names, and run that";
             findings.problem(at, mistake.hint(hint));
+        } else {
+            let n_bytes = n_bytes + self.longest_filled(&filled, space.map(|(space, _)| space));
+            if n_bytes > MAX_COMMAND_BYTES {
+                let says = format!(
+                    "has up to {n_bytes} bytes with what its placeholders stand for, more than a \
+                     program can be started with"
+                );
+                let mistake = Mistake::new(says, format!("at most {MAX_COMMAND_BYTES} bytes"));
+                let hint = format!("let the program read long values from {VARIABLES}<name>");
+                findings.problem(at, mistake.hint(hint));
+            }
         }
         if let Some((space, space_at)) = space
             && !command.contains(VARIABLES)
@@ -156,6 +173,46 @@ impl CommandTrial {
             notice_unused(space, space_at, &named, findings);
         }
         self.command = settled;
+    }
+
+    /// How many bytes are filled in for the configuration that has the longest values at least: those
+    /// of a parameter's branches do not come together.
+    fn longest_filled(
+        &self,
+        filled: &BTreeMap<(&str, &str), usize>,
+        space: Option<&SearchSpace>,
+    ) -> usize {
+        let mut parameters: BTreeMap<&str, usize> = BTreeMap::new();
+        let mut n_bytes = 0;
+        for (&(root, name), n) in filled {
+            if root == Root::SearchSpace.word() {
+                let own = n * space.map_or(0, |space| longest(space, name));
+                let most = parameters.entry(name.split('.').next().unwrap_or(name)).or_default();
+                *most = own.max(*most);
+            } else if let Some((_, Input::Value(value))) =
+                self.inputs.iter().find(|(own, _)| root == Root::Inputs.word() && own == name)
+            {
+                n_bytes += n * value.to_string().len();
+            }
+        }
+        n_bytes + parameters.values().sum::<usize>()
+    }
+}
+
+/// How many bytes the longest of a parameter's values has, or of those of a branch's parameter.
+/// Branches themselves do not count: these are refused where they are too long.
+fn longest(space: &SearchSpace, path: &str) -> usize {
+    let (head, rest) = path.split_once('.').map_or((path, None), |(head, rest)| (head, Some(rest)));
+    let domain = space.parameters.iter().find(|own| own.name == head).map(|own| &own.domain);
+    let of_alternative = |alternative: &Alternative| match (alternative, rest) {
+        (Alternative::Value(value), None) => value.to_string().len(),
+        (Alternative::Space(space), Some(rest)) => longest(space, rest),
+        _ => 0,
+    };
+    match domain {
+        Some(Domain::Choice(choice)) => choice.iter().map(of_alternative).max().unwrap_or(0),
+        Some(Domain::Fixed(value)) if rest.is_none() => value.to_string().len(),
+        _ => 0,
     }
 }
 
@@ -242,6 +299,53 @@ fn check_text(text: &str, at: &At<'_>, findings: &mut Findings) {
     }
 }
 
+/// A variable's name and value are one text to a program.
+fn check_length(n_of_name: usize, n_of_value: usize, at: &At<'_>, findings: &mut Findings) {
+    let n_bytes = n_of_name + n_of_value + "=".len();
+    if n_bytes >= MAX_TEXT_BYTES {
+        let says = format!("has {n_bytes} bytes with its name, too many for a program");
+        let mistake = Mistake::new(says, format!("less than {MAX_TEXT_BYTES} bytes"));
+        let hint = "put it into a file in the folder that trial.code names";
+        findings.problem(at, mistake.hint(hint));
+    }
+}
+
+/// Checks what a program finds of parameters in its environment, under names that begin with so many
+/// bytes. Returns how many bytes the longest of their configurations has as JSON.
+fn check_parameters(at: &At<'_>, n_of_prefix: usize, findings: &mut Findings) -> usize {
+    let mut n_bytes = "{}".len();
+    for entry in at.entries() {
+        let name = entry.key.map_or("", |key| key.name.as_str());
+        let n_of_name = n_of_prefix + name.chars().count();
+        let values = match &entry.node.content {
+            Content::Map(_) => entry.get("values"),
+            _ => Some(entry.clone()),
+        };
+        let mut longest = 0;
+        for value in values.iter().flat_map(At::one_or_more) {
+            let n_of_value = match value.plain_text() {
+                Some(text) => {
+                    check_text(&text, &value, findings);
+                    check_length(n_of_name, text.len(), &value, findings);
+                    json_bytes(&text)
+                }
+                None => {
+                    let branch = check_parameters(&value, n_of_name + "_".len(), findings);
+                    check_length(n_of_name, branch, &value, findings);
+                    branch
+                }
+            };
+            longest = longest.max(n_of_value);
+        }
+        n_bytes += json_bytes(name) + longest + ":,".len();
+    }
+    n_bytes
+}
+
+fn json_bytes(text: &str) -> usize {
+    serde_json::to_string(text).map_or(0, |json| json.len())
+}
+
 fn read_code(trial: &mut Fields<'_>, findings: &mut Findings) -> Option<(String, Place)> {
     let at = trial.take("code", findings)?;
     let code = at.text(findings)?;
@@ -272,13 +376,7 @@ fn read_variables(trial: &mut Fields<'_>, findings: &mut Findings) -> BTreeMap<S
         match (value.plain_text(), &value.node.content) {
             (Some(text), _) => {
                 check_text(&text, &value, findings);
-                let n_bytes = key.name.len() + text.len() + "=".len();
-                if n_bytes >= MAX_TEXT_BYTES {
-                    let says = format!("has {n_bytes} bytes with its name, too many for a program");
-                    let mistake = Mistake::new(says, format!("less than {MAX_TEXT_BYTES} bytes"));
-                    let hint = "put it into a file in the folder that trial.code names";
-                    findings.problem(&value, mistake.hint(hint));
-                }
+                check_length(key.name.len(), text.len(), &value, findings);
                 variables.insert(key.name.clone(), text);
             }
             // Azure writes null for what is not set.
@@ -307,7 +405,9 @@ fn read_inputs(at: &At<'_>, findings: &mut Findings) -> Vec<(String, Input)> {
 
 fn read_input(at: &At<'_>, findings: &mut Findings) -> Option<Input> {
     let Content::Map(_) = &at.node.content else {
-        return at.value(findings).map(Input::Value);
+        let value = at.value(findings)?;
+        check_text(&value.to_string(), at, findings);
+        return Some(Input::Value(value));
     };
     let mut fields = at.map(findings)?;
     fields.also_called("file", "path");
