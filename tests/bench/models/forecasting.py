@@ -33,6 +33,21 @@ def synthetic(n, season, horizon=14):
     return found
 
 
+def short(kind, n, season):
+    """Two to four seasons of random walks, half of them with drift, or of a season in noise, and one
+    behind."""
+    rng, found = np.random.default_rng(season), []
+    for _ in range(n):
+        n_steps = int(rng.integers(2 * season, 4 * season))
+        steps, noise = np.arange(n_steps + season), rng.normal(size=n_steps + season)
+        if kind == "walks":
+            y = 100 + np.cumsum(rng.choice([0, 0.5]) + noise)
+        else:
+            y = 100 + 3 * rng.normal(size=season)[steps % season] + noise
+        found.append((y[:n_steps], y[n_steps:]))
+    return found
+
+
 def of_panel(frame, ids=None):
     """What was learnt and what came then, by the official split, of some series or all."""
     found = []
@@ -80,6 +95,10 @@ def sets(bench):
     for season in (7, 12):
         yield f"synthetic, season {season}", season, synthetic(n, season), {
             "AutoETS": 5, "Theta": 1, "AutoTheta": 5, "AutoARIMA": 20}
+    for season in (4, 7, 12):
+        for kind in ("walks", "seasons"):
+            yield f"short {kind}, season {season}", season, short(kind, n, season), {
+                "AutoETS": 1, "Theta": 1, "AutoTheta": 5, "AutoARIMA": 20}
     m3, meta = bench.panel("panels/m3.csv.gz"), bench.panel("panels/m3_meta.csv.gz")
     if m3 is not None and meta is not None:
         for period, season in (("YEARLY", 1), ("QUARTERLY", 4), ("MONTHLY", 12), ("OTHER", 1)):

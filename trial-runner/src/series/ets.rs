@@ -411,6 +411,56 @@ mod tests {
         assert!(in_air[11] < 94.0, "{in_air:?}");
     }
 
+    /// The mean miss of forecasts of a season ahead, over that of the last value; each series takes 48
+    /// numbers of noise.
+    fn miss_beside_last_value(
+        n: usize,
+        season: usize,
+        series: fn(&[f64], usize) -> Vec<f64>,
+    ) -> f64 {
+        let (mut ours, mut last) = (0.0, 0.0);
+        for noise in noise(48 * 150).chunks(48) {
+            let y = series(noise, season);
+            let (learnt, truth) = (&y[..n], &y[n..n + season]);
+            let said = fitted(learnt, season, &Settings::default()).forecast(season);
+            for (said, truth) in said.iter().zip(truth) {
+                ours += (said - truth).abs();
+                last += (learnt[n - 1] - truth).abs();
+            }
+        }
+        ours / last
+    }
+
+    /// Within a few seasons of a walk some straight line or some season seems to lead far ahead; behind
+    /// them hardly anything is better than the last value.
+    #[test]
+    fn a_short_walk_has_neither_trend_nor_season() {
+        let walk = |noise: &[f64], _: usize| {
+            let levels = noise.iter().scan(100.0, |level, step| {
+                *level += step;
+                Some(*level)
+            });
+            levels.collect()
+        };
+        for (n, season) in [(8, 4), (10, 4), (12, 4), (14, 7), (18, 12), (24, 12), (36, 12)] {
+            let miss = miss_beside_last_value(n, season, walk);
+            assert!(miss < 1.12, "{n} {season}: {miss}");
+        }
+    }
+
+    /// AICc alone takes two of them for noise.
+    #[test]
+    fn a_short_series_with_a_season_has_one() {
+        let seasonal = |noise: &[f64], season: usize| {
+            let shape = |t: usize| f64::from(u8::from(t % season < season / 2));
+            noise.iter().enumerate().map(|(t, noise)| 100.0 + 6.0 * shape(t) + noise).collect()
+        };
+        for (n, season) in [(10, 4), (14, 7), (24, 12)] {
+            let miss = miss_beside_last_value(n, season, seasonal);
+            assert!(miss < 0.6, "{n} {season}: {miss}");
+        }
+    }
+
     #[test]
     fn the_same_series_gives_the_same_bits() {
         let y: Vec<f64> =

@@ -16,9 +16,22 @@ use crate::trainer::FitError;
 /// multiplicative errors that follow every value, and their forecasts of the next day explode.
 const WILD: f64 = 1.5;
 
+/// With fewer seasons there is little to see ahead in: a random walk seems to follow some straight
+/// line, which misses by little within the series and by much behind it. So AICc decides, but that a
+/// form without a season is not taken when it misses by this much more than the best with one: AICc
+/// counts each index, and sees no season in two or three of them.
+const FEW_SEASONS: f64 = 4.0;
+const UNSEASONAL: f64 = 3.0;
+
+/// Misses within a series flatter what was fitted to it, the more the fewer seasons it has. So much over
+/// the square of their number is added to how much more is wild, and to how much less the other end of
+/// a search has to miss.
+const WILD_FLATTERY: f64 = 2.0;
+const OTHER_FLATTERY: f64 = 16.0;
+
 /// Ends of two searches of one form are two when their alphas differ by this much: of these the one
-/// whose forecasts of a season ahead miss by less is taken, whatever its likelihood. A promotion every
-/// other week makes a level that follows likely one step ahead, and wrong a month ahead.
+/// whose forecasts of a season ahead miss by clearly less is taken, whatever its likelihood. A promotion
+/// every other week makes a level that follows likely one step ahead, and wrong a month ahead.
 const APART: f64 = 0.1;
 
 /// Forms whose AICc is this much above the lowest are searched from one side only.
@@ -109,7 +122,7 @@ pub(super) fn decide(
             sight.1 = choice.look_ahead(&mut candidate);
             sight.0 = choice.sinks(&candidate);
         }
-        let is_fit = !sight.0 && (season <= 1 || sight.1 <= WILD * choice.nearest);
+        let is_fit = !sight.0 && !choice.is_wild(candidate.form, sight.1);
         if least.as_ref().is_none_or(|(least, _)| sight < *least) {
             least = Some((sight, candidate));
         }
@@ -139,7 +152,7 @@ struct Choice<'a> {
     search: Search,
     /// The most by which n·ln(sum) fell when a first season was searched, too; infinite before that.
     most_won: f64,
-    /// How far the forecasts of the form that sees furthest miss.
+    /// How far the forecasts of the form that sees furthest miss; with few seasons, of those with one.
     nearest: f64,
     /// Where the searches of forms ended.
     known: Vec<(Form, Place)>,
@@ -224,18 +237,41 @@ impl Choice<'_> {
 
     /// Takes note of how far a form sees. Without a season nothing looks further ahead than a step.
     fn see(&mut self, candidate: &Candidate) {
-        if self.season > 1 {
+        if self.season > 1 && (candidate.form.has_season() || !self.has_few_seasons()) {
             let missed = miss(candidate.form, self.y, &candidate.found.place, self.season);
             self.nearest = self.nearest.min(missed);
         }
     }
 
-    /// Of both ends the one that sees further becomes the one found; returns how far it misses.
+    /// Whether a form that misses so far is not to be taken.
+    fn is_wild(&self, form: Form, missed: f64) -> bool {
+        let is_short = self.has_few_seasons();
+        if self.season <= 1 || (is_short && form.has_season()) {
+            return false;
+        }
+        let most = if is_short { UNSEASONAL } else { WILD * self.flattered(WILD_FLATTERY) };
+        missed > most * self.nearest
+    }
+
+    fn has_few_seasons(&self) -> bool {
+        self.n_seasons() < FEW_SEASONS
+    }
+
+    fn flattered(&self, flattery: f64) -> f64 {
+        1.0 + flattery / self.n_seasons().powi(2)
+    }
+
+    fn n_seasons(&self) -> f64 {
+        self.y.len() as f64 / self.season as f64
+    }
+
+    /// Of both ends the one that sees clearly further becomes the one found; returns how far it
+    /// misses.
     fn look_ahead(&self, candidate: &mut Candidate) -> f64 {
         let missed = miss(candidate.form, self.y, &candidate.found.place, self.season);
         if let Some(other) = candidate.other.take() {
             let other_missed = miss(candidate.form, self.y, &other.place, self.season);
-            if other_missed < missed {
+            if other_missed * self.flattered(OTHER_FLATTERY) < missed {
                 candidate.found = other;
                 return other_missed;
             }
