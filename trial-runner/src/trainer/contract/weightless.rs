@@ -1,5 +1,7 @@
 //! A row of weight 0 is as none, whatever it holds.
 
+use std::sync::Arc;
+
 use super::{Task, cases, fit, numbers_of, synthetic};
 use crate::folds::Fold;
 use crate::frame::{FeatureValues, Frame, MISSING, Target};
@@ -43,10 +45,10 @@ fn frames(task: Task) -> (Frame, Frame) {
         match &mut column.values {
             FeatureValues::Number(values) => *values = numbers(values),
             FeatureValues::Category { codes: own, levels } => {
-                let mut more = levels.to_vec();
-                more.push("4 of no weight".to_owned());
-                *levels = more.into();
-                *own = codes(own, &[3, 0, MISSING]);
+                let first = std::iter::once("0 of no weight".to_owned());
+                *levels = Arc::new(first.chain(levels.iter().cloned()).collect());
+                own.iter_mut().filter(|code| **code != MISSING).for_each(|code| *code += 1);
+                *own = codes(own, &[0, 1, MISSING]);
             }
         }
     }

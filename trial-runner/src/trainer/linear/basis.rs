@@ -298,27 +298,27 @@ enum Sourced {
 }
 
 impl Source {
-    /// `rows` are those that weigh anything.
+    /// Numbers are shifted and scaled by `rows`, those that weigh anything.
     fn of(values: &FeatureValues, rows: &[usize], first: usize) -> Sourced {
         match values {
             FeatureValues::Number(values) => {
-                let own = rows.iter().map(|&row| values[row]);
-                let present = || own.clone().filter(|value| value.is_finite());
+                let own = || rows.iter().map(|&row| values[row]);
+                let present = || own().filter(|value| value.is_finite());
                 let mut rest = present();
                 let Some(one) = rest.next() else { return Sourced::Constant };
                 if rest.all(|value| value == one) {
                     return Sourced::Constant;
                 }
                 let Some((shift, scale)) = moments(present()) else { return Sourced::Unfit };
-                let is_whole = own.clone().all(|value| value.is_finite());
+                let is_whole = values.iter().all(|value| value.is_finite());
                 let hole = (!is_whole).then_some(first + 1);
                 Sourced::Source(Self::Number { at: first, hole, shift, scale })
             }
             FeatureValues::Category { codes, levels } => {
                 let mut is_used = vec![false; levels.len()];
                 let mut has_holes = false;
-                for &row in rows {
-                    match is_used.get_mut(codes[row] as usize) {
+                for &code in codes {
+                    match is_used.get_mut(code as usize) {
                         Some(is_used) => *is_used = true,
                         None => has_holes = true,
                     }
