@@ -30,6 +30,17 @@ pub struct Frame {
     pub n_rows: usize,
 }
 
+/// Heavier rows may not be: sums of products with their weights could overflow.
+pub const MAX_WEIGHT: f64 = 1e100;
+
+impl Frame {
+    /// Whether a row weighs anything. One that does not is as none.
+    pub(crate) fn weighs(&self, row: usize) -> bool {
+        let weight = self.weights.as_ref().and_then(|weights| weights.get(row));
+        weight != Some(&0.0)
+    }
+}
+
 /// One feature.
 #[derive(Clone, Debug)]
 pub struct FeatureColumn {

@@ -8,6 +8,7 @@
 //!   the last value; where that is 0 too, by the mean size of the training rows; and where these are
 //!   all 0 as well, the error is not divided. A 0 that is only rounding is 0.
 //! - Measures of classes are taken over the classes that occur in the validation rows.
+//! - Rows of weight 0 are as none, also where nothing is weighed.
 //! - What remains undefined (one class for `auc_weighted`, say) is an error: the trial fails.
 
 mod classes;
@@ -193,12 +194,11 @@ pub fn measure(
     if n_rows == 0 {
         return Err(MetricError::NoRows);
     }
+    if let Some(weights) = weights.filter(|weights| weights.contains(&0.0)) {
+        return measure_weighing(measure, judged, weights, yardstick);
+    }
     if predicted.iter().any(|value| !value.is_finite()) {
         return Err(MetricError::NotFinite);
-    }
-    let total: f64 = weights.map_or(n_rows as f64, |weights| weights.iter().sum());
-    if total <= 0.0 {
-        return Err(MetricError::NoWeight);
     }
     let value = match judged {
         Judged::Numbers { truth, predicted } => {
@@ -209,6 +209,34 @@ pub fn measure(
         }
     };
     if value.is_finite() { Ok(value) } else { Err(too_large(measure, judged)) }
+}
+
+/// The value of a measure on the rows that weigh anything.
+fn measure_weighing(
+    which: Measure,
+    judged: Judged<'_>,
+    weights: &[f64],
+    yardstick: Yardstick,
+) -> Result<f64, MetricError> {
+    let rows: Vec<usize> = (0..weights.len()).filter(|&row| weights[row] != 0.0).collect();
+    if rows.is_empty() {
+        return Err(MetricError::NoWeight);
+    }
+    let pick = |values: &[f64]| rows.iter().map(|&row| values[row]).collect::<Vec<f64>>();
+    let own = Some(pick(weights));
+    match judged {
+        Judged::Numbers { truth, predicted } => {
+            let (truth, predicted) = (&pick(truth), &pick(predicted));
+            measure(which, Judged::Numbers { truth, predicted }, own.as_deref(), yardstick)
+        }
+        Judged::Classes { truth, probabilities, n_classes } => {
+            let truth: Vec<u32> = rows.iter().map(|&row| truth[row]).collect();
+            let of_row = |&row: &usize| &probabilities[row * n_classes..][..n_classes];
+            let probabilities = &rows.iter().flat_map(of_row).copied().collect::<Vec<f64>>();
+            let judged = Judged::Classes { truth: &truth, probabilities, n_classes };
+            measure(which, judged, own.as_deref(), yardstick)
+        }
+    }
 }
 
 /// Whose values are so large that the errors of finite numbers are not finite.
@@ -275,6 +303,37 @@ mod tests {
         let judged = Judged::Classes { truth: &[2], probabilities: &[0.5, 0.5], n_classes: 2 };
         let value = measure(Measure::Accuracy, judged, None, Yardstick::default());
         assert_eq!(value, Err(MetricError::Lengths));
+    }
+
+    #[test]
+    fn rows_of_weight_0_are_as_none() {
+        let judge = |which: Measure, judged: Judged<'_>, weights: &[f64]| {
+            measure(which, judged, Some(weights), Yardstick { range: 2.0, naive_error: 3.0 })
+        };
+        for &which in Measure::ALL {
+            let [without, with] = if which.is_classification() {
+                let shares = [0.7, 0.2, 0.1, 0.4, 0.5, 0.1, 0.3, 0.6, 0.1];
+                let more = [&shares[..], &[f64::NAN, 1.0, 0.0]].concat();
+                let of =
+                    |truth, probabilities| Judged::Classes { truth, probabilities, n_classes: 3 };
+                [
+                    judge(which, of(&[0, 1, 0], &shares), &[1.0, 2.0, 3.0]),
+                    judge(which, of(&[0, 1, 0, 2], &more), &[1.0, 2.0, 3.0, 0.0]),
+                ]
+            } else {
+                let of = |truth, predicted| Judged::Numbers { truth, predicted };
+                [
+                    judge(which, of(&[1.0, 2.0, 4.0], &[1.5, 2.5, 3.0]), &[1.0, 2.0, 3.0]),
+                    judge(
+                        which,
+                        of(&[1e300, 1.0, 2.0, 4.0], &[f64::INFINITY, 1.5, 2.5, 3.0]),
+                        &[0.0, 1.0, 2.0, 3.0],
+                    ),
+                ]
+            };
+            assert!(without.is_ok());
+            assert_eq!(with, without, "{which:?}");
+        }
     }
 
     #[test]

@@ -5,6 +5,8 @@
 //! is read once for all its features. Columns with one value are left out; columns of words come
 //! last.
 
+use std::borrow::Cow;
+
 use super::bins::Bins;
 
 /// A histogram's places that one block of columns can reach.
@@ -93,19 +95,24 @@ pub(crate) enum Raw<'a> {
 }
 
 impl Table {
-    /// Bins columns of `n_rows` values into at most `max_bins` bins each, and one for what is
-    /// missing.
-    pub(crate) fn new(raw: &[Raw<'_>], n_rows: usize, max_bins: usize, n_threads: usize) -> Self {
+    /// Bins columns of so many rows, of these weights, into at most `max_bins` bins each, and one for
+    /// what is missing. Rows of weight 0 get the bins that the others make.
+    pub(crate) fn new(
+        raw: &[Raw<'_>],
+        rows: (usize, Option<&[f64]>),
+        max_bins: usize,
+        n_threads: usize,
+    ) -> Self {
         let max_bins = max_bins.clamp(2, MAX_NUMBER_BINS);
         let n_threads = n_threads.clamp(1, raw.len().max(1));
         let share = raw.len().div_ceil(n_threads).max(1);
         let mut coded = Vec::with_capacity(raw.len());
         if n_threads == 1 {
-            coded.extend(raw.iter().map(|raw| code(*raw, n_rows, max_bins)));
+            coded.extend(raw.iter().map(|raw| code(*raw, rows, max_bins)));
         } else {
             std::thread::scope(|scope| {
                 let task = |raw: &[Raw<'_>]| -> Vec<Coded> {
-                    raw.iter().map(|raw| code(*raw, n_rows, max_bins)).collect()
+                    raw.iter().map(|raw| code(*raw, rows, max_bins)).collect()
                 };
                 let parts = raw.chunks(share);
                 let workers: Vec<_> = parts.map(|part| scope.spawn(move || task(part))).collect();
@@ -117,7 +124,7 @@ impl Table {
                 }
             });
         }
-        Self::lay(coded, n_rows)
+        Self::lay(coded, rows.0)
     }
 
     fn lay(coded: Vec<Coded>, n_rows: usize) -> Self {
@@ -237,27 +244,38 @@ impl Coded {
     }
 }
 
-fn code(raw: Raw<'_>, n_rows: usize, max_bins: usize) -> Coded {
+fn code(raw: Raw<'_>, (n_rows, weights): (usize, Option<&[f64]>), max_bins: usize) -> Coded {
+    let weights = weights.map(|weights| &weights[..n_rows]);
     match raw {
-        Raw::Numbers(values) => code_numbers(&values[..n_rows], max_bins),
-        Raw::Words { codes, n_levels } => code_words(&codes[..n_rows], n_levels),
+        Raw::Numbers(values) => code_numbers(&values[..n_rows], weights, max_bins),
+        Raw::Words { codes, n_levels } => code_words(&codes[..n_rows], weights, n_levels),
     }
 }
 
-fn code_numbers(values: &[f64], max_bins: usize) -> Coded {
-    let stride = values.len().div_ceil(MAX_CUT_ROWS).max(1);
-    let seen = values.iter().copied().step_by(stride);
+/// The values of the rows that weigh anything.
+fn weighing<'a, T: Copy>(values: &'a [T], weights: Option<&[f64]>) -> Cow<'a, [T]> {
+    let Some(weights) = weights else { return Cow::Borrowed(values) };
+    let pairs = values.iter().zip(weights);
+    pairs.filter(|(_, weight)| **weight != 0.0).map(|(value, _)| *value).collect()
+}
+
+fn code_numbers(values: &[f64], weights: Option<&[f64]>, max_bins: usize) -> Coded {
+    let own = weighing(values, weights);
+    let stride = own.len().div_ceil(MAX_CUT_ROWS).max(1);
+    let seen = own.iter().copied().step_by(stride);
     let mut sorted: Vec<f64> = seen.filter(|value| value.is_finite()).collect();
     sorted.sort_unstable_by(f64::total_cmp);
     let bins = Bins::cut(&sorted, max_bins);
     let cuts = bins.cuts();
     let n_values = bins.least.len();
-    let is_missing = values.iter().any(|value| !value.is_finite());
+    let is_missing = own.iter().any(|value| !value.is_finite());
+    // Where no row that weighs anything is missing, a missing one is in the last bin.
+    let missing = if is_missing { n_values } else { cuts.len() };
     let codes = values.iter().map(|value| {
         if value.is_finite() {
             cuts.partition_point(|cut| cut < value) as u8
         } else {
-            n_values as u8
+            missing as u8
         }
     });
     Coded {
@@ -269,10 +287,10 @@ fn code_numbers(values: &[f64], max_bins: usize) -> Coded {
 }
 
 /// A code each, for the most frequent words first.
-fn code_words(words: &[u32], n_levels: usize) -> Coded {
+fn code_words(words: &[u32], weights: Option<&[f64]>, n_levels: usize) -> Coded {
     let mut counts = vec![0_u32; n_levels];
     let mut n_missing = 0;
-    for &word in words {
+    for &word in &*weighing(words, weights) {
         match counts.get_mut(word as usize) {
             Some(count) => *count += 1,
             None => n_missing += 1,
@@ -293,8 +311,8 @@ fn code_words(words: &[u32], n_levels: usize) -> Coded {
     for (code, &level) in levels.iter().enumerate() {
         code_of[level as usize] = code as u16;
     }
-    let codes =
-        words.iter().map(|word| code_of.get(*word as usize).copied().unwrap_or(n_values as u16));
+    let of_missing = missing.unwrap_or(rare);
+    let codes = words.iter().map(|word| code_of.get(*word as usize).copied().unwrap_or(of_missing));
     let codes = if n_values + usize::from(missing.is_some()) <= MAX_NARROW {
         Coding::Narrow(codes.map(|code| code as u8).collect())
     } else {

@@ -55,7 +55,7 @@ impl Data {
         let words = self.words.iter();
         let words = words.map(|(codes, n_levels)| Raw::Words { codes, n_levels: *n_levels });
         let raw: Vec<Raw<'_>> = numbers.chain(words).collect();
-        Table::new(&raw, self.targets.len(), 63, 1)
+        Table::new(&raw, (self.targets.len(), None), 63, 1)
     }
 
     fn all(&self) -> Vec<u32> {
@@ -424,7 +424,7 @@ fn hostile_data_yields_finite_scores() {
 fn a_table_is_the_same_on_many_threads() {
     let data = Data::mixed(500, 13);
     let raw: Vec<Raw<'_>> = data.numbers.iter().map(|values| Raw::Numbers(values)).collect();
-    let (one, many) = (Table::new(&raw, 500, 63, 1), Table::new(&raw, 500, 63, 3));
+    let [one, many] = [1, 3].map(|n_threads| Table::new(&raw, (500, None), 63, n_threads));
     assert_eq!(one.n_bins, many.n_bins);
     for column in 0..one.columns.len() {
         assert_eq!(one.codes(column), many.codes(column));
@@ -517,4 +517,13 @@ fn means_have_no_floor_but_that_of_logarithms() {
             assert!((least..=most).contains(&mean), "{loss:?}, {target:e}: {mean:e}");
         }
     }
+}
+
+/// As LightGBM, whose error on skewed targets a start at the median does not reach.
+#[test]
+fn huber_starts_at_the_mean() {
+    let mut data = Data::mixed(100, 19);
+    data.targets = (0..100).map(|row| f64::from(1_u32 << (row % 10))).collect();
+    let found = run(&data, &settings(Loss::Huber { delta: 0.3 }), &data.all(), &data.all(), 1);
+    assert!((found.boosted.initial[0] - 102.3).abs() < 1e-9, "{:?}", found.boosted.initial);
 }

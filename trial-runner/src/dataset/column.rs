@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use super::cell::{Cell, MISSING_IN_TEXT, is_code, parse_bool, parse_number, parse_plain_int};
 use super::date::{looks_like_date, parse_compact, parse_compact_month, parse_date, parse_date_as};
 use super::error::{DataError, DataPlace, shorten};
-use crate::frame::MISSING;
+use crate::frame::{MAX_WEIGHT, MISSING};
 
 /// What the values of a column look like.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -208,7 +208,7 @@ pub(crate) enum Storage {
     Text,
     /// The same for keys, where every word that may mean "missing" is a word.
     Key,
-    /// As weights: numbers that are not negative, none missing.
+    /// As weights: numbers from 0 to [`MAX_WEIGHT`], none missing.
     Weight,
     /// As marks of a fold: 0, 1 or missing.
     Mark,
@@ -294,10 +294,10 @@ impl ColumnBuilder {
                 None => return Err(wrong("a date like 2024-01-31", &mut String::new())),
             },
             Storage::Weight => match number_of(cell) {
-                Some(weight) if weight.is_finite() && weight >= 0.0 => self.numbers.push(weight),
+                Some(weight) if (0.0..=MAX_WEIGHT).contains(&weight) => self.numbers.push(weight),
                 _ => {
-                    return Err(wrong("a weight: a number from 0 up", &mut String::new())
-                        .key("weight_column_name"));
+                    let allowed = format!("a weight: a number from 0 to {MAX_WEIGHT:e}");
+                    return Err(wrong(&allowed, &mut String::new()).key("weight_column_name"));
                 }
             },
             Storage::Mark => match number_of(cell) {
@@ -409,6 +409,7 @@ impl Column {
 
 #[cfg(test)]
 mod tests {
+    use super::super::error::At;
     use super::*;
 
     fn place() -> DataPlace {
@@ -454,9 +455,15 @@ mod tests {
     }
 
     #[test]
-    fn weights_are_not_negative() {
+    fn weights_are_numbers_from_0_to_1e100() {
         let mut builder = ColumnBuilder::new("w", Storage::Weight, 1);
         builder.push(Cell::Int(0), place).unwrap();
+        builder.push(Cell::Text("1e100"), place).unwrap();
+        let line = || DataPlace { at: Some(At::Line(7)), ..place() };
+        assert_eq!(
+            builder.push(Cell::Text("1e101"), line).unwrap_err().to_string(),
+            "t.csv:7: column \"w\" holds \"1e101\", which is not a weight: a number from 0 to 1e100"
+        );
         for cell in [Cell::Missing, Cell::Int(-1), Cell::Number(f64::INFINITY)] {
             let error = builder.push(cell, place).unwrap_err();
             assert_eq!(error.key, "weight_column_name");

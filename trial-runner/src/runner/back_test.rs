@@ -55,6 +55,9 @@ impl BackTest<'_> {
             self.stop.check()?;
             let Ok(Predictions::Numbers(found)) = found else { continue };
             for ((&row, ahead), found) in fold.validate.iter().zip(ahead).zip(found) {
+                if !self.bench.frame.weighs(row as usize) {
+                    continue;
+                }
                 if let (Some(ahead), Some(truth)) = (ahead, truth.get(row as usize)) {
                     all.push((ahead, truth - found));
                 }

@@ -158,20 +158,24 @@ impl Benches {
     }
 }
 
-/// What errors on a fold are divided by.
+/// What errors on a fold are divided by. Rows of weight 0 are as none.
 fn yardstick(frame: &Frame, marks: &Marks, values: &[f64], train: &[u32]) -> Yardstick {
+    let weighs = |row: &u32| frame.weighs(*row as usize);
+    let whole: Vec<u32> = (0_u32..).take(frame.n_rows).filter(weighs).collect();
+    let whole = &pick(values, &whole);
+    let train: Vec<u32> = train.iter().copied().filter(weighs).collect();
     let timeline = frame.timeline.as_ref();
     let planned = timeline.and_then(|timeline| Some((timeline, timeline.plan.as_ref()?)));
     let Some((timeline, plan)) = planned else {
-        let series = marks.series.as_deref().map(|series| pick(series, train));
-        return Yardstick::new(values, &pick(values, train), series.as_deref(), 1);
+        let series = marks.series.as_deref().map(|series| pick(series, &train));
+        return Yardstick::new(whole, &pick(values, &train), series.as_deref(), 1);
     };
     let on_steps = train.iter().filter_map(|&row| {
         let row = row as usize;
         let series = timeline.series.get(row).copied().unwrap_or_default();
         Some((series, plan.step.index(*timeline.time.get(row)?)?, values[row]))
     });
-    Yardstick::on_steps(values, &on_steps.collect::<Vec<_>>(), plan.season)
+    Yardstick::on_steps(whole, &on_steps.collect::<Vec<_>>(), plan.season)
 }
 
 /// Whether a measure divides errors by something of the entity's own.

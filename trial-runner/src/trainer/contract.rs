@@ -1,5 +1,7 @@
 //! What every trainer promises, checked over all of them.
 
+mod weightless;
+
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 

@@ -1,6 +1,6 @@
 //! Learns an [`Encoder`] from the training rows: means and modes for what is missing, one feature a
 //! word, constant features left out, zero mean and unit deviation unless told otherwise. A row of
-//! weight 2 is two rows in all of it, one of weight 0 none.
+//! weight 2 is two rows in all of it, one of weight 0 none, and not encoded.
 
 use super::{Fit, FitError};
 use crate::figure::Figure;
@@ -31,6 +31,8 @@ impl From<bool> for Scaling {
 /// Learns the encoder and encodes the training rows.
 pub(super) fn encode(job: &Fit<'_>, scaling: Scaling) -> Result<(Encoder, Design), FitError> {
     let mut encoder = Encoder::default();
+    let rows = &*job.weighing();
+    let job = &Fit { rows, ..*job };
     let weights = &Weights::of(job);
     for column in &job.frame.columns {
         let source = encoder.sources.len() as u32;
@@ -112,7 +114,7 @@ fn number(job: &Fit<'_>, values: &[f64], weights: &Weights) -> (SourceKind, Vec<
     let present = || {
         let rows = job.rows.iter().enumerate();
         let rows = rows.map(|(place, &row)| (values[row as usize], weights.at(place)));
-        rows.filter(|(value, weight)| value.is_finite() && *weight > 0.0)
+        rows.filter(|(value, _)| value.is_finite())
     };
     let mut features = Vec::new();
     if let Some((first, _)) = present().next()
@@ -170,7 +172,11 @@ pub(super) fn rank(sum: f64, total: f64) -> u64 {
 fn moments(values: &[f64], weights: &Weights) -> (f64, f64) {
     // A power of two costs no digit, and what it makes 0 is nothing beside the largest.
     let largest = values.iter().fold(0.0, |largest: f64, value| largest.max(value.abs()));
-    let unit = if largest > MAX_VALUE { 2.0_f64.powi(700) } else { 1.0 };
+    let unit = match largest {
+        largest if largest > MAX_VALUE => 2.0_f64.powi(700),
+        largest if largest < 1.0 / MAX_VALUE => 2.0_f64.powi(-700),
+        _ => 1.0,
+    };
     let weighed = || values.iter().enumerate().map(|(at, value)| (value / unit, weights.at(at)));
     let total: f64 = weighed().map(|(_, weight)| weight).sum();
     // Around the first value, so that the mean of equal ones is that value.
@@ -240,6 +246,20 @@ mod tests {
         let root = 0.5_f64.sqrt();
         let standard = rows_of(&frame, 4, Scaling::Standard).concat();
         assert_eq!(standard[..4], [-1.0 / root, 1.0 / root, 0.0, 0.0]);
+    }
+
+    #[test]
+    fn numbers_of_any_size_are_standardised_alike() {
+        let of = |size: f64| {
+            let values = (0..9).map(|row| f64::from(row * row % 7) * size).collect();
+            rows_of(&frame(FeatureValues::Number(values), 9), 9, Scaling::Standard).concat()
+        };
+        let plain = of(1.0);
+        assert!(plain[0] < -0.5);
+        for size in [1e-305, 1e-200, 1e-101, 1e-99, 1e99, 1e101, 1e200, 1e307] {
+            let far = |(one, other): (&f64, f64)| (one - other).abs() > 1e-12;
+            assert!(!plain.iter().zip(of(size)).any(far), "{size:e}: {:?}", of(size));
+        }
     }
 
     #[test]

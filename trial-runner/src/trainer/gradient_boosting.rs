@@ -1,6 +1,7 @@
 //! Gradient boosting: what `boost.rs` grows becomes a model, or values of a search.
 //!
-//! Bins are cut over all rows of the frame, whatever the fold, so that one table serves every fold.
+//! Bins are cut over all rows of the frame that weigh anything, whatever the fold, so that one table
+//! serves every fold.
 //! With `early_stopping_rounds` a tenth of the rows is held out, drawn by the seed; the trees after
 //! the best round are dropped. Configurations that differ in `n_estimators` alone are one fit.
 
@@ -227,7 +228,8 @@ pub(super) fn table(frame: &Frame, max_bin: usize, n_threads: usize) -> Table {
         FeatureValues::Number(values) => Raw::Numbers(values),
         FeatureValues::Category { codes, levels } => Raw::Words { codes, n_levels: levels.len() },
     });
-    Table::new(&raw.collect::<Vec<_>>(), frame.n_rows, max_bin, n_threads)
+    let rows = (frame.n_rows, frame.weights.as_deref());
+    Table::new(&raw.collect::<Vec<_>>(), rows, max_bin, n_threads)
 }
 
 /// What a fit learns from, row by row of the frame.
@@ -248,7 +250,7 @@ impl Class {
         let mut targets = vec![0.0; job.frame.n_rows];
         let mut weights = vec![0.0; job.frame.n_rows];
         let mut counts = vec![0_u32; job.frame.n_rows];
-        for (index, &row) in job.rows.iter().enumerate() {
+        for (index, &row) in job.weighing().iter().enumerate() {
             let row = row as usize;
             targets[row] = match &lesson.learnt {
                 Learnt::Numbers(y) => y[index],

@@ -1,15 +1,17 @@
 //! What a fit learns: the target and the weights of its rows, checked once for every trainer.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use super::{Fit, FitError};
-use crate::frame::Target;
+use crate::figure::Figure;
+use crate::frame::{MAX_WEIGHT, Target};
 use crate::model::Answer;
 
 /// Beyond this a squared error overflows.
 const MAX_TARGET: f64 = 1e100;
 
-/// The target and weights of the rows of a fit, in the rows' order.
+/// The target and weights of the rows of a fit that weigh anything, in the rows' order.
 pub(super) struct Lesson {
     pub(super) learnt: Learnt,
     /// None when all rows weigh the same.
@@ -34,6 +36,18 @@ pub(crate) struct Classes {
     pub(crate) labels: Arc<Vec<String>>,
 }
 
+impl<'a> Fit<'a> {
+    /// The rows to learn from but those of weight 0, which are as none: nothing that is learnt may
+    /// look at them.
+    pub(super) fn weighing(&self) -> Cow<'a, [u32]> {
+        let weighs = |row: &u32| self.frame.weighs(*row as usize);
+        if self.frame.weights.is_none() || self.rows.iter().all(weighs) {
+            return Cow::Borrowed(self.rows);
+        }
+        self.rows.iter().copied().filter(weighs).collect()
+    }
+}
+
 impl Lesson {
     /// Reads the target of the rows and refuses what cannot be learnt.
     pub(super) fn read(job: &Fit<'_>) -> Result<Self, FitError> {
@@ -43,6 +57,11 @@ impl Lesson {
         if job.rows.iter().any(|&row| row as usize >= job.frame.n_rows) {
             return Err(FitError::because("a row to learn from is not in the data"));
         }
+        let rows = &*job.weighing();
+        if rows.is_empty() {
+            return Err(FitError::because("the weights of all rows are 0"));
+        }
+        let job = &Fit { rows, ..*job };
         Ok(Self { learnt: learnt(job)?, weights: weights(job)? })
     }
 
@@ -161,11 +180,14 @@ fn weights(job: &Fit<'_>) -> Result<Option<Vec<f64>>, FitError> {
         return Ok(None);
     };
     let weights: Vec<f64> = job.rows.iter().map(|&row| weights[row as usize]).collect();
-    if weights.iter().any(|weight| !(0.0..=1e100).contains(weight)) {
-        return Err(FitError::because("a row's weight is missing, below 0 or beyond 1e100"));
+    // What data sets hold has been checked; frames may hold anything.
+    match weights.iter().find(|weight| !(0.0..=MAX_WEIGHT).contains(*weight)) {
+        None => Ok(Some(weights)),
+        Some(weight) if weight.is_nan() => Err(FitError::because("a row's weight is missing")),
+        Some(weight) => Err(FitError::because(format!(
+            "a row has the weight {}; write a number from 0 to {}",
+            Figure(*weight),
+            Figure(MAX_WEIGHT)
+        ))),
     }
-    if weights.iter().all(|weight| *weight == 0.0) {
-        return Err(FitError::because("the weights of all rows are 0"));
-    }
-    Ok(Some(weights))
 }

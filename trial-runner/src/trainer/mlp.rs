@@ -82,9 +82,6 @@ impl Trainer for Mlp {
 
 impl Taught {
     fn learn(job: &Fit<'_>) -> Result<Lessoned, FitError> {
-        Lesson::read(job)?;
-        let rows = weighing(job);
-        let job = &Fit { rows: &rows, ..*job };
         let lesson = Lesson::read(job)?;
         let answer = lesson.answer();
         if lesson.is_constant() {
@@ -98,13 +95,6 @@ impl Taught {
         let ground = Ground::new(&design, targets, lesson.weights.as_deref());
         Ok(Lessoned::Taught(Self { answer, encoder, ground, output }))
     }
-}
-
-/// The rows that have a weight.
-fn weighing(job: &Fit<'_>) -> Vec<u32> {
-    let weights = job.frame.weights.as_deref();
-    let weighs = |row: &u32| weights.is_none_or(|weights| weights[*row as usize] > 0.0);
-    job.rows.iter().copied().filter(weighs).collect()
 }
 
 fn settings(parameters: &Parameters<'_>) -> Result<Settings, FitError> {

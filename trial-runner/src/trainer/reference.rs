@@ -485,6 +485,13 @@ fn gradient_boosting() {
     let Target::Number(y) = numbers() else { panic!("classes") };
     let counts = Target::Number(y.iter().map(|value| value.round()).collect());
     check("objective=poisson", &frame_of(columns(), counts), &expected);
+    // fit(X, np.exp(y / 4), objective="huber", alpha=0.9).predict(X[:8])
+    let expected = [
+        23.0912264, 25.409382, 24.6016013, 20.8648851, 20.8648851, 21.6523159, 25.409382,
+        20.8758309,
+    ];
+    let skewed = Target::Number(y.iter().map(|value| (value / 4.0).exp()).collect());
+    check("objective=huber alpha=0.9", &frame_of(columns(), skewed), &expected);
     // fit(X, y, objective="regression", lambda_l1=0.5, lambda_l2=2.0).predict(X[:8])
     let expected = [
         12.9074986, 13.9718304, 13.4708429, 3.10848852, 3.10848852, 12.8304583, 13.7008069,

@@ -22,7 +22,7 @@ fn words_are_parted_by_what_they_mean() {
 #[test]
 fn rare_words_share_the_last_code() {
     let column = |codes: &[u32], n_levels: usize| {
-        let table = Table::new(&[Raw::Words { codes, n_levels }], codes.len(), 255, 1);
+        let table = Table::new(&[Raw::Words { codes, n_levels }], (codes.len(), None), 255, 1);
         let last = (0..codes.len()).map(|row| table.codes(0).of(row)).max();
         (table.columns[0].n_bins, table.columns[0].missing, last)
     };
@@ -36,7 +36,7 @@ fn rare_words_share_the_last_code() {
     assert_eq!(column(&repeated(70_000, 3), 70_000), (65_535, None, Some(65_534)));
     // None is frequent enough to be told from the others.
     assert!(
-        Table::new(&[Raw::Words { codes: &repeated(300, 1), n_levels: 300 }], 300, 255, 1)
+        Table::new(&[Raw::Words { codes: &repeated(300, 1), n_levels: 300 }], (300, None), 255, 1)
             .columns
             .is_empty()
     );

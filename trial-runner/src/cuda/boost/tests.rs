@@ -62,7 +62,7 @@ fn data(n_rows: usize, max_bins: usize, seed: u64, target: impl Fn(f64, f64) -> 
     };
     let targets = (0..n_rows).map(|row| target(signal(row), noise.unit())).collect();
     Data {
-        table: Table::new(&raw, n_rows, max_bins, 1),
+        table: Table::new(&raw, (n_rows, None), max_bins, 1),
         targets,
         weights: (0..n_rows).map(|row| (row % 4) as f64 * 0.5).collect(),
         train: (0..n_rows as u32).filter(|row| row % 4 != 1).collect(),
@@ -287,6 +287,6 @@ fn what_is_not_taken_is_left_to_the_cpu() {
         assert!(!takes(settings), "{settings:?}");
     }
     let words = Raw::Words { codes: &[0, 1, 0, 1], n_levels: 2 };
-    let table = Table::new(&[words], 4, 8, 1);
+    let table = Table::new(&[words], (4, None), 8, 1);
     assert!(!super::takes(&Job { table: &table, ..data.job(&SETTINGS, false, &stop) }));
 }

@@ -27,7 +27,7 @@ impl Lessons {
         let n_rows = job.frame.n_rows;
         let mut weights = vec![0.0; n_rows];
         let mut counts = vec![0_u32; n_rows];
-        for (index, &row) in job.rows.iter().enumerate() {
+        for (index, &row) in job.weighing().iter().enumerate() {
             weights[row as usize] += lesson.weights.as_ref().map_or(1.0, |own| own[index]);
             counts[row as usize] += 1;
         }
@@ -81,10 +81,10 @@ impl Lessons {
     }
 }
 
-/// From the rows of a fit to those of its frame.
+/// From the rows of a lesson to those of its frame.
 fn spread<T: Copy + Default>(job: &Fit<'_>, values: &[T]) -> Vec<T> {
     let mut all = vec![T::default(); job.frame.n_rows];
-    for (&row, &value) in job.rows.iter().zip(values) {
+    for (&row, &value) in job.weighing().iter().zip(values) {
         all[row as usize] = value;
     }
     all

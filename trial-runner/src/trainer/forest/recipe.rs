@@ -33,7 +33,7 @@ impl Recipe {
                 (parameters.word("criterion", &words)?, Share::Root)
             }
         };
-        let n_rows = job.rows.len();
+        let n_rows = job.weighing().len();
         let (n_trees, drawn, features) = match trees {
             Forester::DecisionTree => (1, None, Share::All),
             Forester::RandomForest | Forester::ExtraTrees => {

@@ -6,7 +6,7 @@
 //! one, centring, scaling) is arithmetic on sums. Nothing is learnt from a row that validates:
 //! columns are shifted and scaled by all rows beforehand so that a difference of sums keeps its
 //! digits, and every fold takes that back. Where digits would be lost all the same there is no
-//! basis, or no split, and the rows speak for themselves.
+//! basis, or no split, and the rows speak for themselves. Rows of weight 0 are only predicted for.
 
 use std::cmp::Reverse;
 
@@ -17,6 +17,7 @@ use super::split::{Open, Split};
 use super::system::{Sums, System};
 use crate::folds::Fold;
 use crate::frame::{FeatureValues, Frame, Target};
+use crate::model::encoder;
 use crate::stop::{Stop, Stopped};
 use crate::trainer::encode::{MAX_WORDS, Scaling, rank};
 use crate::trainer::lesson::{Lesson, mean};
@@ -86,11 +87,14 @@ impl Columns {
         if y.is_empty() || !weights.is_none_or(|weights| weights.iter().all(is_weight)) {
             return Ok(None);
         }
-        let Some((y_shift, _)) = moments(y.iter().copied()) else { return Ok(None) };
+        let weighs = |&row: &usize| frame.weighs(row);
+        let rows: Vec<usize> = (0..frame.n_rows).filter(weighs).collect();
+        let own = rows.iter().map(|&row| y[row]);
+        let Some((y_shift, _)) = moments(own) else { return Ok(None) };
         let mut n_columns = 0;
         let mut sources = Vec::new();
         for column in &frame.columns {
-            match Source::of(&column.values, n_columns) {
+            match Source::of(&column.values, &rows, n_columns) {
                 Sourced::Constant => continue,
                 Sourced::Unfit => return Ok(None),
                 Sourced::Source(source) => {
@@ -143,13 +147,14 @@ impl Basis {
         if is_constant && form.has_intercept {
             return Ok(Some(Split::Constant(fallback)));
         }
-        let Some(others) = others(&fold.train, job.frame.n_rows) else { return Ok(None) };
+        let train = &*job.weighing();
+        let Some(others) = others(train, job.frame) else { return Ok(None) };
         if fold.validate.iter().any(|&row| row as usize >= job.frame.n_rows) {
             return Ok(None);
         }
         let all_weights = job.frame.weights.as_deref();
-        let is_left = others.len() < fold.train.len();
-        let own = if is_left { &others } else { &fold.train };
+        let is_left = others.len() < train.len();
+        let own = if is_left { &others } else { train };
         let mut totals = self.columns.rows.gram(own, all_weights, job.stop)?;
         if is_left {
             totals.iter_mut().zip(&self.all).for_each(|(part, all)| *part = all - *part);
@@ -157,7 +162,7 @@ impl Basis {
         let before = if is_left { &self.all } else { &totals };
         let matrix = self.matrix(&totals, before);
         let Some(features) = self.features(matrix, form) else { return Ok(None) };
-        if features.len() > fold.train.len() {
+        if features.len() > train.len() {
             return Ok(None);
         }
         let Some(sums) = self.sums(matrix, &features, form) else { return Ok(None) };
@@ -293,10 +298,12 @@ enum Sourced {
 }
 
 impl Source {
-    fn of(values: &FeatureValues, first: usize) -> Sourced {
+    /// Numbers are shifted and scaled by `rows`, those that weigh anything.
+    fn of(values: &FeatureValues, rows: &[usize], first: usize) -> Sourced {
         match values {
             FeatureValues::Number(values) => {
-                let present = || values.iter().copied().filter(|value| value.is_finite());
+                let own = || rows.iter().map(|&row| values[row]);
+                let present = || own().filter(|value| value.is_finite());
                 let mut rest = present();
                 let Some(one) = rest.next() else { return Sourced::Constant };
                 if rest.all(|value| value == one) {
@@ -343,7 +350,9 @@ impl Source {
             (Self::Number { at, hole, shift, scale }, FeatureValues::Number(values)) => {
                 for (row, value) in rows.zip(values) {
                     if value.is_finite() {
-                        row[*at] = (value - shift) / scale;
+                        // Those that weigh anything are far below it.
+                        let scaled = (value - shift) / scale;
+                        row[*at] = scaled.clamp(-encoder::MAX_VALUE, encoder::MAX_VALUE);
                     } else if let Some(hole) = hole {
                         row[*hole] = 1.0;
                     }
@@ -407,15 +416,16 @@ impl Source {
     }
 }
 
-/// The rows that do not train; none where a row trains twice.
-fn others(train: &[u32], n_rows: usize) -> Option<Vec<u32>> {
-    let mut trains = vec![false; n_rows];
+/// The rows that weigh anything and do not train; none where a row trains twice.
+fn others(train: &[u32], frame: &Frame) -> Option<Vec<u32>> {
+    let mut trains = vec![false; frame.n_rows];
     for &row in train {
         if std::mem::replace(trains.get_mut(row as usize)?, true) {
             return None;
         }
     }
-    Some((0_u32..).zip(trains).filter(|(_, trains)| !trains).map(|(row, _)| row).collect())
+    let rows = (0_u32..).zip(trains).filter(|(_, trains)| !trains).map(|(row, _)| row);
+    Some(rows.filter(|&row| frame.weighs(row as usize)).collect())
 }
 
 /// Mean and deviation; none where numbers are too large, or so alike that their differences have

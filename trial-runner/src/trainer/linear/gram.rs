@@ -39,6 +39,8 @@ impl Rows {
                 let values = self.row(row as usize);
                 match weights {
                     None => block.extend_from_slice(values),
+                    // Zero times what is too large is not zero.
+                    Some(weights) if weights[row as usize] == 0.0 => {}
                     Some(weights) => {
                         let root = weights[row as usize].sqrt();
                         block.extend(values.iter().map(|value| value * root));
