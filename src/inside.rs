@@ -2,6 +2,7 @@
 
 mod troubles;
 
+use std::path::PathBuf;
 use std::sync::mpsc;
 use std::time::Duration;
 
@@ -29,7 +30,11 @@ pub(crate) fn slots(asked: Option<u16>) -> usize {
 /// What models are trained on.
 pub(crate) fn device(asked: Asked) -> Result<Choice, Failure> {
     let hint = "write --device auto or --device cpu; fleetfit devices tells what is here";
-    let own = std::env::current_exe().map_err(|error| Failure::outside(&error))?;
+    // The very program that runs, also where another version was put in its place meanwhile.
+    let own = match cfg!(target_os = "linux") {
+        true => PathBuf::from("/proc/self/exe"),
+        false => std::env::current_exe().map_err(|error| Failure::outside(&error))?,
+    };
     asked.find(&own, &home::kernels()).map_err(|message| Failure::asked(message, hint))
 }
 

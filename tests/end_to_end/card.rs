@@ -2,10 +2,10 @@
 //! kernels are the real ones, and the processor runs them.
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 use serde_json::{Value, json};
 
 use crate::harness::{Place, Ran, eventually, panel, repository, signal};
@@ -18,20 +18,25 @@ pub(crate) fn folder() -> &'static Path {
     static FOLDER: OnceLock<PathBuf> = OnceLock::new();
     FOLDER.get_or_init(|| {
         let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("imagined-card");
-        std::fs::create_dir_all(&folder).expect("a folder");
-        for (source, library) in [("driver.cc", "libcuda.so.1"), ("compiler.cc", "libnvrtc.so.13")]
-        {
-            let made = folder.join(format!("{library}-{}", std::process::id()));
-            let compiled = Command::new("g++")
-                .args(["-shared", "-fPIC", "-O1", "-Wall", "-Wextra", "-Werror", "-o"])
-                .args([&made, &repository("tests/end_to_end/card").join(source)])
-                .status()
-                .expect("g++, which tests/run installs on Debian");
-            assert!(compiled.success(), "{source}");
-            std::fs::rename(&made, folder.join(library)).expect("the library in its place");
-        }
+        make(&folder, ("driver.cc", "libcuda.so.1"), &[]);
+        make(&folder, ("compiler.cc", "libnvrtc.so.13"), &[]);
         folder
     })
+}
+
+/// Compiles a library.
+fn make(folder: &Path, (source, library): (&str, &str), flags: &[String]) {
+    std::fs::create_dir_all(folder).expect("a folder");
+    let made = folder.join(format!("{library}-{}", std::process::id()));
+    let compiled = Command::new("g++")
+        .args(["-shared", "-fPIC", "-O1", "-Wall", "-Wextra", "-Werror"])
+        .args(flags)
+        .arg("-o")
+        .args([&made, &repository("tests/end_to_end/card").join(source)])
+        .status()
+        .expect("g++, which tests/run installs on Debian");
+    assert!(compiled.success(), "{source}");
+    std::fs::rename(&made, folder.join(library)).expect("the library in its place");
 }
 
 /// A command on a machine with the card, whose driver does so.
@@ -123,23 +128,51 @@ fn a_card_finds_what_the_processor_finds_whatever_becomes_of_it() {
     }
 }
 
-/// The script that is for machines with a card, in small.
-#[test]
-fn the_check_of_a_card_passes() {
-    let place = Place::new();
+/// The script that is for machines with a card, which does so.
+fn check(place: &Place, driver: &str, arguments: &[&str]) -> Ran {
     let mut command = Command::new("python3");
     command
         .arg(repository("trial-runner/gpu-check"))
         .args(["--quick", "--binary", env!("CARGO_BIN_EXE_fleetfit"), "--report"])
         .arg(place.path("report.md"))
+        .args(arguments)
         .env_remove("FLEETFIT_DEVICE");
-    let output = with_card(command, &place, "").output().expect("python3 starts");
-    let said = String::from_utf8_lossy(&output.stdout);
-    assert!(output.status.success(), "{said}\n{}", String::from_utf8_lossy(&output.stderr));
-    assert!(said.contains("Everything agrees."), "{said}");
+    Ran::of(with_card(command, place, driver).output().expect("python3 starts"))
+}
+
+#[test]
+fn the_check_of_a_card_passes() {
+    let place = Place::new();
+    let ran = check(&place, "", &[]).ok();
+    assert!(ran.stdout.contains("Everything agrees."), "{}", ran.stdout);
     let report = std::fs::read_to_string(place.path("report.md")).expect("the report");
     for part in ["measured", "parity", "floors", "sanitized", "faults", "benchmarks"] {
         assert!(report.contains(&format!("\n{part}: ")), "{part}: {report}");
+    }
+    // One that does not pass leaves that report as it is.
+    let ran = check(&place, "lost", &["--part", "measured"]);
+    assert_eq!((ran.code, ran.stderr.matches("cannot be measured: ").count()), (2, 1), "{ran:?}");
+    let failed = std::fs::read_to_string(place.path("report.failed.md")).expect("another report");
+    assert!(failed.contains("Imagined Card"), "{failed}");
+    assert_eq!(std::fs::read_to_string(place.path("report.md")).expect("it is there"), report);
+}
+
+#[test]
+fn a_check_of_a_card_that_cannot_begin_says_why_in_a_line() {
+    let place = Place::new();
+    let here = place.path("").display().to_string();
+    for (arguments, says) in [
+        (["--device", "gpu"], "there is no gpu: this machine has cuda:0 (Imagined Card)"),
+        (["--device", "cuda:7"], "there is no cuda:7: this machine has cuda:0 (Imagined Card)"),
+        (["--binary", "/nowhere"], "/nowhere does not start: No such file or directory"),
+        (["--binary", "/bin/true"], "/bin/true is not fleetfit"),
+        (["--report", &here], "is not a file: the report cannot be written to it"),
+        (["--report", "/nowhere/report.md"], "the report cannot be written: /nowhere is no folder"),
+    ] {
+        let ran = check(&place, "", &arguments);
+        assert_eq!((ran.code, ran.stderr.lines().count()), (2, 1), "{ran:?}");
+        assert!(ran.stderr.starts_with("gpu-check: ") && ran.stderr.contains(says), "{ran:?}");
+        assert!(!place.path("report.md").exists());
     }
 }
 
@@ -245,42 +278,129 @@ fn used(place: &Place) -> Vec<(u32, i32)> {
     latest.into_iter().collect()
 }
 
+/// Begins the job on a device, of two cards, on which launches stand while the file is there.
+fn begin(place: &Place, mut command: Command, name: &str, device: &str) -> Child {
+    place.write("job.yaml", &job(name));
+    command.args(["run", "job.yaml", "--device", device, "--slots", "4"]);
+    let mut command = with_card(command, place, "held");
+    command.env("CARDS", "2").stderr(Stdio::piped()).stdout(Stdio::null());
+    command.spawn().expect("fleetfit starts")
+}
+
+/// The processes of these cards, once a launch of each stands.
+fn standing(place: &Place, cards: &[u32]) -> Vec<Pid> {
+    eventually("launches stand", PATIENCE, || {
+        used(place).iter().map(|(card, _)| card).eq(cards.iter())
+    });
+    let process = |(_, process): &(u32, i32)| Pid::from_raw(*process).expect("a process");
+    used(place).iter().map(process).collect()
+}
+
+/// What a run said, which has to end well.
+fn said(running: Child) -> String {
+    let ended = running.wait_with_output().expect("it ends");
+    let said = String::from_utf8_lossy(&ended.stderr).into_owned();
+    assert!(ended.status.success(), "{said}");
+    said
+}
+
 #[test]
-fn processes_of_cards_that_are_killed_in_mid_launch_lose_nothing() {
+fn processes_of_cards_that_end_or_stand_in_mid_launch_lose_nothing() {
     let place = Place::new();
     place.write("sales.csv", &panel(STORES, 60));
-    let start = |name: &str, device: &str| {
-        place.write("job.yaml", &job(name));
-        let command = place.command(&["run", "job.yaml", "--device", device, "--slots", "4"]);
-        let mut command = with_card(command, &place, "held");
-        command.env("CARDS", "2").stderr(std::process::Stdio::piped());
-        command.stdout(std::process::Stdio::null()).spawn().expect("fleetfit starts")
-    };
-    let ended = start("plain", "cpu").wait_with_output().expect("it ends");
-    assert!(ended.status.success());
+    said(begin(&place, place.command(&[]), "plain", "cpu"));
     let expected = found(&place, "plain");
-    for (name, device, cards) in [("one", "cuda:1", vec![1]), ("both", "cuda", vec![0, 1])] {
+    for (name, device, cards, sent, says) in [
+        ("one", "cuda:1", vec![1], Signal::KILL, "its process ended"),
+        ("both", "cuda", vec![0, 1], Signal::KILL, "its process ended"),
+        ("stands", "cuda:0", vec![0], Signal::STOP, "its process does not answer"),
+    ] {
         std::fs::remove_file(place.path("launches")).ok();
         place.write("hold", "");
-        let running = start(name, device);
-        eventually("launches stand", PATIENCE, || {
-            used(&place).iter().map(|(card, _)| *card).eq(cards.iter().copied())
-        });
-        let killed = used(&place);
-        for (_, process) in &killed {
-            let process = Pid::from_raw(*process).expect("a process");
-            kill_process(process, Signal::KILL).expect("it is there");
-        }
+        let running = begin(&place, place.command(&[]), name, device);
+        let hit = standing(&place, &cards);
+        hit.iter().for_each(|&process| kill_process(process, sent).expect("it is there"));
         std::fs::remove_file(place.path("hold")).expect("it is there");
-        let ended = running.wait_with_output().expect("it ends");
-        let said = String::from_utf8_lossy(&ended.stderr);
-        assert!(ended.status.success(), "{said}");
+        let said = said(running);
         assert_eq!(found(&place, name), expected, "{name}");
-        for ((card, before), (_, after)) in killed.iter().zip(used(&place)) {
-            let says = format!("cuda:{card} was lost, and is used anew: its process ended");
+        for ((card, before), (_, after)) in cards.iter().zip(hit).zip(used(&place)) {
+            let says = format!("cuda:{card} was lost, and is used anew: {says}");
             assert_eq!(said.matches(&says).count(), 1, "{said}");
-            assert_ne!(*before, after, "the new process of cuda:{card} did it");
+            assert_ne!(
+                before.as_raw_nonzero().get(),
+                after,
+                "the new process of cuda:{card} did it"
+            );
+            assert!(test_kill_process(before).is_err(), "the process that stood is gone");
         }
+    }
+}
+
+#[test]
+fn whoever_interrupts_a_run_does_not_wait_for_a_card_that_stands() {
+    let place = Place::new();
+    place.write("sales.csv", &panel(STORES, 60));
+    place.write("hold", "");
+    let running = begin(&place, place.command(&[]), "interrupted", "cuda:0");
+    let process = standing(&place, &[0])[0];
+    kill_process(process, Signal::STOP).expect("it is there");
+    signal(&running, Signal::INT);
+    let ended = running.wait_with_output().expect("it ends");
+    let told = String::from_utf8_lossy(&ended.stderr).into_owned();
+    assert_eq!(ended.status.code(), Some(130), "{told}");
+    // That takes half a minute.
+    assert!(!told.contains("does not answer"), "{told}");
+    eventually("the process that stood is gone", PATIENCE, || test_kill_process(process).is_err());
+    std::fs::remove_file(place.path("hold")).expect("it is there");
+    said(begin(&place, place.command(&[]), "interrupted", "cuda:0"));
+    assert_once(&place.lines(&["trials", "interrupted"]), TRIALS);
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_run_whose_program_is_replaced_begins_processes_of_its_own() {
+    let place = Place::new();
+    place.write("sales.csv", &panel(STORES, 60));
+    place.write("hold", "");
+    // Beside the binary, so that it can be a link: a copy would be open for writing in whatever other
+    // tests begin meanwhile.
+    let beside = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder");
+    let program = beside.path().join("fleetfit");
+    std::fs::hard_link(env!("CARGO_BIN_EXE_fleetfit"), &program).expect("a link");
+    let mut command = Command::new(&program);
+    command.current_dir(place.path("")).env("FLEETFIT_HOME", place.path("home"));
+    let running = begin(&place, command, "replaced", "cuda:0");
+    let process = standing(&place, &[0])[0];
+    std::fs::remove_file(&program).expect("it is there");
+    std::fs::write(&program, "another version").expect("a file");
+    kill_process(process, Signal::KILL).expect("it is there");
+    std::fs::remove_file(place.path("hold")).expect("it is there");
+    let said = said(running);
+    let says = "cuda:0 was lost, and is used anew: its process ended";
+    assert_eq!(said.matches("cuda:0 was lost").count(), 1, "{said}");
+    assert_eq!(said.matches(says).count(), 1, "{said}");
+    assert_once(&place.lines(&["trials", "replaced"]), TRIALS);
+    assert_ne!(used(&place)[0].1, process.as_raw_nonzero().get());
+}
+
+#[test]
+fn a_driver_that_lacks_something_is_told_of_in_a_sentence() {
+    let place = Place::new();
+    for (lacks, arguments, code, says) in [
+        ("cuDeviceTotalMem_v2", &["devices"][..], 0, "No graphics card: the driver fails: "),
+        ("cuStreamCreate", &["devices", "--measure"][..], 3, "cuda:0 cannot be measured: "),
+        ("cuMemsetD8Async", &["devices", "--measure"][..], 3, "cuda:0 cannot be measured: "),
+    ] {
+        let own = folder().join(format!("without-{lacks}"));
+        let flags = [format!("-D{lacks}=anything_else")];
+        make(&own, ("driver.cc", "libcuda.so.1"), &flags);
+        let mut command = with_card(place.command(arguments), &place, "");
+        command.env("LD_LIBRARY_PATH", format!("{}:{}", own.display(), folder().display()));
+        let ran = Ran::of(command.output().expect("fleetfit starts"));
+        let told = format!("{}{}", ran.stdout, ran.stderr);
+        assert_eq!(ran.code, code, "{told}");
+        assert!(told.contains(says) && told.contains(lacks), "{told}");
+        assert!(!told.contains("panicked"), "{told}");
     }
 }
 

@@ -21,6 +21,7 @@ pub(crate) mod machine;
 pub(crate) mod measure;
 pub(crate) mod mlp;
 mod nvrtc;
+mod patience;
 mod pool;
 mod queue;
 mod shipped;

@@ -11,6 +11,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use serde::Serialize;
 
+use crate::caught::caught;
 use crate::cuda::machine::Machine;
 use crate::cuda::{self, measure};
 
@@ -75,9 +76,15 @@ impl Card {
     pub fn measure(&self, kernels: &Path, hear: &mut dyn FnMut(Measured)) -> Result<(), String> {
         let number = self.device.trim_start_matches("cuda:").parse::<usize>();
         let number = number.map_err(|_| format!("{} is not a card", self.device))?;
-        let machine = Machine::open(number, kernels).map_err(|fault| fault.to_string())?;
-        let told = measure::measure(&machine, measure::Amount::of(self), hear);
-        told.map_err(|fault| fault.to_string())
+        // A driver that lacks something makes cudarc panic.
+        let told = caught(|| {
+            let machine = Machine::open(number, kernels)?;
+            measure::measure(&machine, measure::Amount::of(self), hear)
+        });
+        match told {
+            Ok(told) => told.map_err(|fault| fault.to_string()),
+            Err(panic) => Err(panic.message().unwrap_or("its driver fails").to_owned()),
+        }
     }
 
     /// Whether kernels come with fleetfit for it, as code or for its driver to compile.

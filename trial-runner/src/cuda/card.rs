@@ -35,6 +35,7 @@ use super::machine::{Buffer, Defines, Fault, Grid, Kernel, Word};
 use super::nvrtc::{self, Target};
 use super::shipped;
 use super::staging::Staging;
+use crate::caught::caught;
 use crate::devices::Card as About;
 
 /// A card that this process uses.
@@ -98,6 +99,14 @@ pub(crate) fn is_driver_here() -> bool {
 
 /// The cards of this machine, or why none can be used.
 pub(crate) fn cards() -> Result<Vec<About>, String> {
+    // A driver that lacks something makes cudarc panic.
+    caught(look).unwrap_or_else(|panic| {
+        let says = panic.message().unwrap_or("an error without a name");
+        Err(format!("the driver fails: {says}"))
+    })
+}
+
+fn look() -> Result<Vec<About>, String> {
     if !is_driver_here() {
         return Err("the driver's library (libcuda.so.1) is not found".into());
     }

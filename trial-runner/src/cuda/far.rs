@@ -1,9 +1,10 @@
 //! A card that another process uses for this one (`worker.rs`): its memory and its queues from here.
 //!
 //! What is put and launched is sent, and nobody waits for it before something is taken back. When the
-//! process ends, whatever it was at is [`Fault::Lost`]; another one may begin.
+//! process ends, whatever it was at is [`Fault::Lost`]; another one may begin. One that does not say
+//! any more that it is there, or has a queue wait for too long (`patience.rs`), is ended.
 
-use std::io::{self, IoSlice};
+use std::io::{self, ErrorKind, IoSlice, Read};
 use std::mem::MaybeUninit;
 use std::net::Shutdown;
 use std::ops::Range;
@@ -13,17 +14,19 @@ use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
 
 use super::hot;
 use super::link::{
-    BITS, FREE, JOIN, LAUNCH, LIMITS, Link, MEMORY, PUT, ROOM, SPANS, TAKE, nonsense,
+    BITS, FREE, JOIN, LAUNCH, LIMITS, Link, MEMORY, PUT, ROOM, SPANS, TAKE, mark, nonsense,
 };
 use super::machine::Limits;
 use super::machine::{Buffer, Defines, Fault, Grid, Kernel, Word};
+use super::patience::{Ended, Patience, Patient};
+use crate::stop::Stop;
 
 /// The hidden subcommand that begins such a process.
 pub const SUBCOMMAND: &str = "__card";
@@ -32,30 +35,44 @@ pub const SUBCOMMAND: &str = "__card";
 const LEAST_SHARED: usize = 256;
 
 /// How long it may take to end, and how often that is looked at.
-const PATIENCE: Duration = Duration::from_secs(3);
+const FAREWELL: Duration = Duration::from_secs(3);
 const LOOK: Duration = Duration::from_millis(2);
+
+/// Why a process is ended.
+const IS_SILENT: &str = "its process does not answer";
+const HANGS: &str = "its driver does not answer";
+const IS_OTHER: &str = "its process is another version of fleetfit than this one, which has to be \
+                        started again";
 
 /// One of its queues.
 #[derive(Debug)]
 pub(crate) struct Far {
-    worker: Arc<Worker>,
-    link: Arc<Mutex<Link>>,
+    line: Arc<Line>,
     next: AtomicU64,
+}
+
+/// What a queue is told through.
+#[derive(Debug)]
+struct Line {
+    worker: Arc<Worker>,
+    link: Mutex<Link>,
 }
 
 /// The process. It ends when nobody has it any more.
 #[derive(Debug)]
 struct Worker {
-    /// Through which sockets of queues are sent.
+    /// Through which sockets of queues are sent, and it says that it is there.
     control: UnixStream,
     /// None where a test's thread stands for it.
-    child: Option<Child>,
+    child: Mutex<Option<Child>>,
+    patience: Patience,
+    ended: Ended,
 }
 
 /// Memory of one of its queues.
 #[derive(Debug)]
 pub(crate) struct FarSlab {
-    link: Arc<Mutex<Link>>,
+    line: Arc<Line>,
     number: u64,
 }
 
@@ -63,22 +80,38 @@ impl Drop for Worker {
     fn drop(&mut self) {
         // It ends by itself when nobody can send it a queue; who watches it may have to write a report.
         let _ = self.control.shutdown(Shutdown::Both);
-        let Some(child) = &mut self.child else { return };
-        let began = Instant::now();
-        while matches!(child.try_wait(), Ok(None)) && began.elapsed() < PATIENCE {
-            std::thread::sleep(LOOK);
+        let child = self.child.get_mut().unwrap_or_else(PoisonError::into_inner);
+        let Some(child) = child else { return };
+        if !ends(child) {
+            let _ = child.kill();
+            // One that its driver holds ends when that lets go of it, and nobody waits for that.
+            ends(child);
         }
-        // Whoever is gone already is reaped as well.
-        let _ = child.kill();
-        let _ = child.wait();
     }
+}
+
+/// Whether a process ends soon; it is reaped then.
+fn ends(child: &mut Child) -> bool {
+    let began = Instant::now();
+    while matches!(child.try_wait(), Ok(None)) {
+        if began.elapsed() >= FAREWELL {
+            return false;
+        }
+        std::thread::sleep(LOOK);
+    }
+    true
 }
 
 impl Drop for FarSlab {
     fn drop(&mut self) {
         // A process that is gone has no memory either.
-        let mut link = lock(&self.link);
-        let _ = link.say(&[FREE, self.number]).and_then(|()| link.send());
+        let _ = self.line.talk(|link| link.say(&[FREE, self.number]).and_then(|()| link.send()));
+    }
+}
+
+impl Line {
+    fn talk<T>(&self, talk: impl FnOnce(&mut Link) -> io::Result<T>) -> Result<T, Fault> {
+        talk(&mut lock(&self.link)).map_err(|error| self.worker.lost(&error))
     }
 }
 
@@ -89,6 +122,7 @@ impl Far {
         let begin = || {
             let (own, theirs) = UnixStream::pair()?;
             let child = Command::new(program)
+                .arg0("fleetfit")
                 .args([SUBCOMMAND, &number.to_string()])
                 .arg(kernels)
                 .stdin(Stdio::from(OwnedFd::from(theirs)))
@@ -97,44 +131,47 @@ impl Far {
                 // Whoever interrupts the runner has it finish, which needs the card.
                 .process_group(0)
                 .spawn()?;
-            Ok(Worker { control: own, child: Some(child) })
+            Ok((own, child))
         };
-        let begun = begin().map_err(|error: io::Error| {
+        let (control, child) = begin().map_err(|error: io::Error| {
             Fault::Lost(format!("its process does not begin: {error}"))
-        });
-        Self::with(begun?).map_err(gone)
+        })?;
+        Self::of(Worker::of(control, Some(child), Patience::OWN)?)
     }
 
     /// A thread stands for the process, with this machine.
     #[cfg(test)]
-    pub(super) fn beside_a_thread(machine: super::machine::Machine) -> Self {
+    pub(super) fn beside_a_thread(machine: super::machine::Machine, patience: Patience) -> Self {
         let (own, theirs) = UnixStream::pair().unwrap();
-        std::thread::spawn(move || super::worker::attend(&theirs, &Ok(machine)));
-        Self::with(Worker { control: own, child: None }).unwrap()
+        std::thread::spawn(move || super::worker::attend(&theirs, || Ok(machine)));
+        Self::of(Worker::of(own, None, patience).unwrap()).unwrap()
     }
 
-    fn with(worker: Worker) -> io::Result<Self> {
-        let link = Arc::new(Mutex::new(worker.queue()?));
-        Ok(Self { worker: Arc::new(worker), link, next: AtomicU64::new(0) })
+    fn of(worker: Arc<Worker>) -> Result<Self, Fault> {
+        let link = worker.queue().map_err(|error| worker.lost(&error))?;
+        let line = Arc::new(Line { worker, link: Mutex::new(link) });
+        Ok(Self { line, next: AtomicU64::new(0) })
     }
 
     /// Another queue.
     pub(super) fn beside(&self) -> Result<Self, Fault> {
-        let link = Arc::new(Mutex::new(self.worker.queue().map_err(gone)?));
-        Ok(Self { worker: Arc::clone(&self.worker), link, next: AtomicU64::new(0) })
+        Self::of(Arc::clone(&self.line.worker))
+    }
+
+    /// Waits for nothing soon after this stop.
+    pub(super) fn heed(&self, stop: &Stop) {
+        lock(&self.line.link).heed(stop);
     }
 
     pub(super) fn limits(&self, n_threads: usize) -> Result<Limits, Fault> {
-        let mut link = lock(&self.link);
-        let mut ask = || {
+        self.line.talk(|link| {
             link.say(&[LIMITS, n_threads as u64])?;
             link.send()?;
             Ok(match link.hear()? {
                 Ok(()) => Ok(Limits::of_words(link.numbers()?)),
                 Err(fault) => Err(fault),
             })
-        };
-        ask().map_err(gone)?
+        })?
     }
 
     pub(super) fn put(&self, bytes: &[u8]) -> Result<FarSlab, Fault> {
@@ -178,13 +215,12 @@ impl Far {
 
     fn memory(&self, ask: impl FnOnce(&mut Link, u64) -> io::Result<()>) -> Result<FarSlab, Fault> {
         let number = self.next.fetch_add(1, Ordering::Relaxed);
-        ask(&mut lock(&self.link), number).map_err(gone)?;
-        Ok(FarSlab { link: Arc::clone(&self.link), number })
+        self.line.talk(|link| ask(link, number))?;
+        Ok(FarSlab { line: Arc::clone(&self.line), number })
     }
 
     pub(super) fn take(&self, slab: &FarSlab) -> Result<Vec<u8>, Fault> {
-        let mut link = lock(&self.link);
-        let mut ask = || {
+        self.line.talk(|link| {
             link.say(&[TAKE, slab.number])?;
             link.send()?;
             Ok(match link.hear()? {
@@ -194,13 +230,11 @@ impl Far {
                 }
                 Err(fault) => Err(fault),
             })
-        };
-        ask().map_err(gone)?
+        })?
     }
 
     pub(super) fn spans(&self) -> Result<Vec<(f64, f64)>, Fault> {
-        let mut link = lock(&self.link);
-        let mut ask = || {
+        self.line.talk(|link| {
             link.say(&[SPANS])?;
             link.send()?;
             if let Err(fault) = link.hear()? {
@@ -209,8 +243,7 @@ impl Far {
             let n_spans = link.number()?;
             let span = |_| Ok(link.numbers()?.map(f64::from_bits).into());
             (0..n_spans).map(span).collect::<io::Result<Vec<_>>>().map(Ok)
-        };
-        ask().map_err(gone)?
+        })?
     }
 
     pub(super) fn launch(
@@ -229,8 +262,7 @@ impl Far {
                 Word::Real(value) => [BITS, value.to_bits()],
             });
         }
-        let mut link = lock(&self.link);
-        let mut say = || {
+        self.line.talk(|link| {
             link.say(&[LAUNCH])?;
             link.say_text(kernel.name)?;
             link.say(&[defines.len() as u64])?;
@@ -242,12 +274,71 @@ impl Far {
             link.say(&grid.map(|number| number as u64))?;
             link.say(&numbers)?;
             link.send()
-        };
-        say().map_err(gone)
+        })
     }
 }
 
 impl Worker {
+    /// Hears that the process is this program, and from then on that it is there.
+    fn of(
+        control: UnixStream,
+        child: Option<Child>,
+        patience: Patience,
+    ) -> Result<Arc<Self>, Fault> {
+        let (child, ended) = (Mutex::new(child), Ended::default());
+        let worker = Arc::new(Self { control, child, patience, ended });
+        worker.meet().map_err(|error| worker.lost(&error))?;
+        Ok(worker)
+    }
+
+    fn meet(self: &Arc<Self>) -> io::Result<()> {
+        let patience = Patience { answer: self.patience.beat, ..self.patience };
+        let mut beats = Patient::of(self.control.try_clone()?, patience, &self.ended)?;
+        for own in mark() {
+            let mut bytes = [0; 8];
+            let heard = beats.read_exact(&mut bytes);
+            heard.inspect_err(|error| self.hear(error))?;
+            if u64::from_le_bytes(bytes) != own {
+                self.end(IS_OTHER);
+                return Err(nonsense());
+            }
+        }
+        let worker = Arc::downgrade(self);
+        std::thread::Builder::new().name("card".into()).spawn(|| watch(beats, worker)).map(drop)
+    }
+
+    /// Takes in that it is not heard any more.
+    fn hear(&self, error: &io::Error) {
+        if error.kind() == ErrorKind::TimedOut {
+            self.end(IS_SILENT);
+        }
+    }
+
+    fn end(&self, why: &'static str) {
+        // The first reason stays.
+        let _ = self.ended.set(why);
+        if let Some(child) = &mut *lock(&self.child) {
+            let _ = child.kill();
+        }
+        let _ = self.control.shutdown(Shutdown::Both);
+    }
+
+    /// What it means that a queue could not be told or heard.
+    fn lost(&self, error: &io::Error) -> Fault {
+        if error.kind() == ErrorKind::TimedOut {
+            self.end(HANGS);
+        }
+        Fault::Lost(match (self.ended.get(), error.kind()) {
+            (Some(why), _) => (*why).to_owned(),
+            (None, ErrorKind::ConnectionAborted) => "nobody waits for it any more".into(),
+            (
+                None,
+                ErrorKind::UnexpectedEof | ErrorKind::BrokenPipe | ErrorKind::ConnectionReset,
+            ) => "its process ended".into(),
+            (None, _) => format!("its process cannot be reached: {error}"),
+        })
+    }
+
     /// Another socket, of which the process has the other end.
     fn queue(&self) -> io::Result<Link> {
         let (own, theirs) = UnixStream::pair()?;
@@ -258,7 +349,23 @@ impl Worker {
             return Err(nonsense());
         }
         sendmsg(&self.control, &[IoSlice::new(&[1])], &mut beside, SendFlags::empty())?;
-        Link::of(own)
+        Link::watched(own, self.patience, &self.ended)
+    }
+}
+
+/// Ends a process once it does not say any more that it is there.
+fn watch(mut beats: Patient, worker: Weak<Worker>) {
+    loop {
+        match beats.read(&mut [0; 64]) {
+            Ok(0) => return,
+            Err(error) if error.kind() != ErrorKind::Interrupted => {
+                if let Some(worker) = worker.upgrade() {
+                    worker.hear(&error);
+                }
+                return;
+            }
+            _ => {}
+        }
     }
 }
 
@@ -276,21 +383,13 @@ fn pieces(n_bytes: usize, shared: &[Range<usize>]) -> Vec<(Range<usize>, bool)> 
     pieces
 }
 
-fn gone(error: io::Error) -> Fault {
-    match error.kind() {
-        io::ErrorKind::UnexpectedEof
-        | io::ErrorKind::BrokenPipe
-        | io::ErrorKind::ConnectionReset => Fault::Lost("its process ended".into()),
-        _ => Fault::Lost(format!("its process cannot be reached: {error}")),
-    }
-}
-
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write;
     use std::sync::atomic::AtomicUsize;
 
     use super::*;
@@ -300,7 +399,7 @@ mod tests {
 
     /// A machine across the border.
     fn far(shim: Shim) -> Machine {
-        Machine::Far(Far::beside_a_thread(Machine::Shim(shim)))
+        Machine::across_the_border(shim)
     }
 
     #[test]
@@ -340,7 +439,7 @@ mod tests {
     fn data_that_is_there_is_not_sent_again() {
         let machine = far(Shim::default());
         let sent = || match &machine {
-            Machine::Far(far) => lock(&far.link).n_given,
+            Machine::Far(far) => lock(&far.line.link).n_given,
             _ => unreachable!(),
         };
         let bytes: Vec<u8> = (0..4_000_u32).map(|place| (place % 251) as u8).collect();
@@ -353,7 +452,7 @@ mod tests {
         let second = beside.put_shared(&other, &[0..1_500, 1_800..2_800]).unwrap();
         assert_eq!(beside.take(&second), Ok(other));
         let Machine::Far(beside) = &beside else { unreachable!() };
-        assert_eq!(lock(&beside.link).n_given, 300);
+        assert_eq!(lock(&beside.line.link).n_given, 300);
         let again = machine.put_shared(&bytes, &shared).unwrap();
         assert_eq!((machine.take(&again), sent()), (Ok(bytes), 4_000 + 4_000 - 2_500));
     }
@@ -380,5 +479,86 @@ mod tests {
             ends.and_then(|far| far.limits(1)),
             Err(Fault::Lost("its process ended".into()))
         );
+    }
+
+    /// A healthy process is never short of these.
+    const LONG: u32 = 1_000_000;
+    const SHORT: Patience =
+        Patience { slice: Duration::from_millis(10), beat: LONG, answer: LONG, stopped: LONG };
+
+    fn lost<T>(why: &str) -> Result<T, Fault> {
+        Err(Fault::Lost(why.into()))
+    }
+
+    /// A program that says nothing.
+    fn mute() -> (UnixStream, Child) {
+        let (own, theirs) = UnixStream::pair().unwrap();
+        let mut sleep = Command::new("sleep");
+        (own, sleep.arg("3600").stdin(Stdio::from(OwnedFd::from(theirs))).spawn().unwrap())
+    }
+
+    fn is_there(process: u32) -> bool {
+        let process = rustix::process::Pid::from_raw(process as i32).unwrap();
+        rustix::process::test_kill_process(process).is_ok()
+    }
+
+    #[test]
+    fn a_process_that_says_nothing_is_ended() {
+        let (own, child) = mute();
+        let process = child.id();
+        let worker = Worker::of(own, Some(child), Patience { beat: 20, ..SHORT });
+        assert_eq!(worker.map(drop), lost(IS_SILENT));
+        assert!(!is_there(process));
+    }
+
+    #[test]
+    fn a_process_that_falls_silent_is_ended_whoever_waits() {
+        let (_, child) = mute();
+        let process = child.id();
+        let (own, mut theirs) = UnixStream::pair().unwrap();
+        theirs.write_all(&mark().map(u64::to_le_bytes).concat()).unwrap();
+        let worker = Worker::of(own, Some(child), Patience { beat: 20, ..SHORT }).unwrap();
+        // Its sockets stay open, as those of a process that its driver holds.
+        let far = Far::of(worker).unwrap();
+        let beside = far.beside().unwrap();
+        std::thread::scope(|scope| {
+            let waits = scope.spawn(|| far.limits(1));
+            let gives = scope.spawn(|| beside.put(&vec![7; 64 << 20]).map(drop));
+            assert_eq!(waits.join().unwrap(), lost(IS_SILENT));
+            assert_eq!(gives.join().unwrap(), lost(IS_SILENT));
+        });
+        assert_eq!(far.spans(), lost(IS_SILENT));
+        drop((far, beside));
+        // Whoever watched it may have it a moment longer.
+        while is_there(process) {
+            std::thread::yield_now();
+        }
+        drop(theirs);
+    }
+
+    #[test]
+    fn a_driver_that_does_not_come_back_is_not_waited_for() {
+        let stands = Fates::of([Fate::Stands(Duration::from_secs(3_600))]);
+        let shim = Machine::Shim(Shim { fates: Some(stands), ..Shim::default() });
+        let patience = Patience { answer: 50, ..SHORT };
+        let machine = Machine::Far(Far::beside_a_thread(shim, patience));
+        let (kernel, _) = theta::shipped().remove(0);
+        let own = machine.room(8).unwrap();
+        let grid = Grid { n_blocks: 1, n_threads: 32, shared: 1024 };
+        machine.launch(&kernel, &[], grid, &[Word::Buffer(&own)]).unwrap();
+        assert_eq!(machine.take(&own), lost(HANGS));
+        // The process is ended: that goes for every queue.
+        assert_eq!(machine.beside().and_then(|beside| beside.limits(1)), lost(HANGS));
+    }
+
+    #[test]
+    fn a_process_of_another_build_is_told_nothing() {
+        let (own, mut theirs) = UnixStream::pair().unwrap();
+        theirs.write_all(&[7; 16]).unwrap();
+        let worker = Worker::of(own, None, SHORT).map(drop);
+        assert_eq!(worker, lost(IS_OTHER));
+        let mut heard = Vec::new();
+        theirs.read_to_end(&mut heard).unwrap();
+        assert!(heard.is_empty());
     }
 }

@@ -1,13 +1,22 @@
 //! What a runner and the process of its card say to each other, of one queue: whole numbers of 64
 //! bits and bytes, both ends the same program.
 //!
+//! Before any queue the process tells which build it is ([`mark`]), and then again and again that it is
+//! there.
+//!
 //! Memory has numbers that the runner gives. Whatever goes wrong is told of the memory that it spoils,
 //! when that is taken: so nobody waits for an answer before.
 
 use std::io::{self, BufReader, BufWriter, Read, Write};
 use std::os::unix::net::UnixStream;
+use std::time::Duration;
 
+use super::hot;
+use super::kernels;
 use super::machine::Fault;
+use super::nvrtc::HEADER;
+use super::patience::{Ended, Patience, Patient};
+use crate::stop::Stop;
 
 /// Memory with bytes that follow: its number, how many.
 pub(super) const PUT: u64 = 1;
@@ -32,27 +41,50 @@ pub(super) const SPANS: u64 = 7;
 pub(super) const MEMORY: u64 = 0;
 pub(super) const BITS: u64 = 1;
 
+/// How often the process says that it is there.
+pub(super) const BEAT: Duration = Duration::from_secs(1);
+
 /// Texts are no longer than this.
 const LONGEST_TEXT: u64 = 64 << 10;
 
 /// One end.
 #[derive(Debug)]
 pub(super) struct Link {
-    input: BufReader<UnixStream>,
-    output: BufWriter<UnixStream>,
+    input: BufReader<Patient>,
+    output: BufWriter<Patient>,
     /// Bytes of data that were given.
     #[cfg(test)]
     pub(super) n_given: usize,
 }
 
 impl Link {
-    pub(super) fn of(stream: UnixStream) -> io::Result<Self> {
+    /// The process's end.
+    pub(super) fn of(socket: UnixStream) -> io::Result<Self> {
+        Self::with(Patient::endless(socket))
+    }
+
+    /// The runner's end.
+    pub(super) fn watched(
+        socket: UnixStream,
+        patience: Patience,
+        ended: &Ended,
+    ) -> io::Result<Self> {
+        Self::with(Patient::of(socket, patience, ended)?)
+    }
+
+    fn with(socket: Patient) -> io::Result<Self> {
         Ok(Self {
-            input: BufReader::new(stream.try_clone()?),
-            output: BufWriter::new(stream),
+            input: BufReader::new(socket.try_clone()?),
+            output: BufWriter::new(socket),
             #[cfg(test)]
             n_given: 0,
         })
+    }
+
+    /// Waits for nothing soon after this stop.
+    pub(super) fn heed(&mut self, stop: &Stop) {
+        self.input.get_mut().heed(stop);
+        self.output.get_mut().heed(stop);
     }
 
     /// Says numbers.
@@ -139,6 +171,15 @@ impl Link {
         (&mut self.input).take(n_bytes).read_to_end(&mut bytes)?;
         if bytes.len() as u64 == n_bytes { Ok(bytes) } else { Err(nonsense()) }
     }
+}
+
+/// Which build this is, as far as the two ends have to agree.
+pub(super) fn mark() -> [u64; 2] {
+    let own =
+        [env!("CARGO_PKG_VERSION"), include_str!("link.rs"), include_str!("worker.rs"), HEADER];
+    let kernels = kernels();
+    let all = own.into_iter().chain(kernels.iter().map(|kernel| kernel.source));
+    hot::key(all.collect::<String>().as_bytes())
 }
 
 /// For what no end of the same program says.

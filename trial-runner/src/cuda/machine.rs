@@ -12,7 +12,10 @@ use std::path::Path;
 use super::card::{Card, Slab};
 use super::far::{Far, FarSlab};
 #[cfg(test)]
+use super::patience::Patience;
+#[cfg(test)]
 use super::shim::{Heap, Shim};
+use crate::stop::Stop;
 
 /// A machine that runs kernels.
 #[derive(Debug)]
@@ -124,7 +127,7 @@ impl Machine {
     /// A thread stands for the process that uses it.
     #[cfg(test)]
     pub(crate) fn across_the_border(shim: Shim) -> Self {
-        Self::Far(Far::beside_a_thread(Self::Shim(shim)))
+        Self::Far(Far::beside_a_thread(Self::Shim(shim), Patience::OWN))
     }
 
     /// The same machine with another queue. Memory stays with the queue that it was made for.
@@ -134,6 +137,13 @@ impl Machine {
             Self::Far(far) => far.beside().map(Self::Far),
             #[cfg(test)]
             Self::Shim(shim) => Ok(Self::Shim(*shim)),
+        }
+    }
+
+    /// Waits for nothing soon after this stop; what was waited for is lost then.
+    pub(crate) fn heed(&self, stop: &Stop) {
+        if let Self::Far(far) = self {
+            far.heed(stop);
         }
     }
 

@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 use std::ffi::OsString;
-use std::io::{self, IoSliceMut};
+use std::io::{self, IoSliceMut, Write};
 use std::mem::MaybeUninit;
 use std::ops::Range;
 use std::os::fd::{AsFd, OwnedFd};
@@ -18,7 +18,7 @@ use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg}
 use super::hot::{Hot, Key};
 use super::kernels;
 use super::link::{
-    BITS, FREE, JOIN, LAUNCH, LIMITS, Link, MEMORY, PUT, ROOM, SPANS, TAKE, nonsense,
+    BEAT, BITS, FREE, JOIN, LAUNCH, LIMITS, Link, MEMORY, PUT, ROOM, SPANS, TAKE, mark, nonsense,
 };
 use super::machine::{Buffer, Fault, Grid, Kernel, Machine, Word};
 use crate::caught::caught;
@@ -32,15 +32,27 @@ pub fn work(arguments: impl IntoIterator<Item = OsString>) -> i32 {
         return 2;
     };
     let Ok(control) = io::stdin().as_fd().try_clone_to_owned() else { return 3 };
-    let opened = caught(|| Machine::open(number, &kernels)).unwrap_or_else(|panic| {
-        Err(Fault::Lost(panic.message().unwrap_or("its driver fails").to_owned()))
-    });
-    attend(&UnixStream::from(control), &opened);
-    0
+    let open = || {
+        caught(|| Machine::open(number, &kernels)).unwrap_or_else(|panic| {
+            Err(Fault::Lost(panic.message().unwrap_or("its driver fails").to_owned()))
+        })
+    };
+    match attend(&UnixStream::from(control), open) {
+        Ok(()) => 0,
+        Err(_) => 3,
+    }
 }
 
 /// Serves every queue that comes, until nobody can send another.
-pub(super) fn attend(control: &UnixStream, opened: &Result<Machine, Fault>) {
+pub(super) fn attend(
+    control: &UnixStream,
+    open: impl FnOnce() -> Result<Machine, Fault>,
+) -> io::Result<()> {
+    let beating = control.try_clone()?;
+    // By itself, so that it is heard whatever the driver is at; it ends when nobody hears it.
+    let beat = move || beat(beating);
+    std::thread::Builder::new().name("beat".into()).spawn(beat)?;
+    let opened = open();
     let hot = Arc::new(Hot::new(opened.as_ref().map_or(0, memory_to_keep)));
     while let Some(socket) = next(control) {
         let machine = opened.as_ref().map_err(Clone::clone).and_then(Machine::beside);
@@ -52,9 +64,17 @@ pub(super) fn attend(control: &UnixStream, opened: &Result<Machine, Fault>) {
                 Link::of(socket.into()).and_then(|mut link| queue.serve(&mut link))
             });
         };
-        if std::thread::Builder::new().name("queue".into()).spawn(serve).is_err() {
-            return;
-        }
+        std::thread::Builder::new().name("queue".into()).spawn(serve)?;
+    }
+    Ok(())
+}
+
+/// Says which build this is, and that it is there, as long as somebody hears it.
+fn beat(mut control: UnixStream) -> io::Result<()> {
+    control.write_all(&mark().map(u64::to_le_bytes).concat())?;
+    loop {
+        std::thread::sleep(BEAT);
+        control.write_all(&[1])?;
     }
 }
 

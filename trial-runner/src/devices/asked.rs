@@ -109,8 +109,10 @@ impl FromStr for Asked {
             _ => {}
         }
         let number = |own: &str| {
-            let number = own.strip_prefix("cuda:").unwrap_or(own).parse::<u32>().ok()?;
-            1_u64.checked_shl(number)
+            let own = own.strip_prefix("cuda:").unwrap_or(own);
+            let number = own.parse::<u32>().ok()?;
+            // As it is written here: no sign, and no zero before it.
+            if number.to_string() == own { 1_u64.checked_shl(number) } else { None }
         };
         let bits = text
             .starts_with("cuda:")
@@ -138,6 +140,7 @@ impl fmt::Display for Asked {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::stop::Stop;
 
     #[test]
     fn devices_are_asked_for_by_their_names() {
@@ -146,8 +149,9 @@ mod tests {
         }
         let same: Asked = "cuda:1,cuda:0,1".parse().unwrap();
         assert_eq!(same.to_string(), "cuda:0,1");
-        for text in ["gpu", "cuda:", "cuda:-1", "CUDA:0", "", "0", "cuda:0,", "cuda:64", "0,cuda:1"]
-        {
+        let none = ["gpu", "cuda:", "cuda:-1", "CUDA:0", "", "0", "cuda:0,", "cuda:64", "0,cuda:1"];
+        let odd = ["cuda:+0", "cuda:00", "cuda:0,+1", "cuda:1,cuda:01", "cuda: 0", "cuda:0, 1"];
+        for text in none.into_iter().chain(odd) {
             assert!(text.parse::<Asked>().unwrap_err().contains("cuda:0"), "{text}");
         }
     }
@@ -157,6 +161,6 @@ mod tests {
         let choice = Asked::Cpu.find(Path::new(""), Path::new("")).unwrap();
         assert_eq!(choice.device.to_string(), "cpu");
         assert_eq!(choice.no_card_because, None);
-        assert!(choice.device.seat(4).is_none());
+        assert!(choice.device.seat(4, &Stop::default()).is_none());
     }
 }

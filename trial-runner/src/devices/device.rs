@@ -17,6 +17,7 @@ use crate::cuda::machine::Limits;
 use crate::cuda::machine::{Fault, Machine};
 #[cfg(test)]
 use crate::cuda::shim::Shim;
+use crate::stop::Stop;
 
 /// What a runner trains on.
 #[derive(Clone, Debug, Default)]
@@ -39,6 +40,8 @@ pub struct Done {
 #[derive(Debug)]
 pub(crate) struct Seat<'a> {
     found: &'a Found,
+    /// Ends every wait for the card.
+    stop: &'a Stop,
     /// How many threads share the card.
     n_threads: usize,
     /// There until it is dropped, or the card is lost.
@@ -84,12 +87,13 @@ impl Device {
         self.0.iter().flat_map(|found| found.news()).collect()
     }
 
-    /// A queue for a thread, where there is a card that can be used. So many threads share them.
-    pub(crate) fn seat(&self, n_threads: usize) -> Option<Seat<'_>> {
+    /// A queue for a thread, where there is a card that can be used. So many threads share them. Nobody
+    /// waits for the card once the stop is raised.
+    pub(crate) fn seat<'a>(&'a self, n_threads: usize, stop: &'a Stop) -> Option<Seat<'a>> {
         let usable = || self.0.iter().filter(|found| found.lost().is_none());
         let n_threads = n_threads.div_ceil(usable().count().max(1));
         while let Some(found) = usable().min_by_key(|found| found.n_seated()) {
-            let mut seat = Seat::of(found, n_threads);
+            let mut seat = Seat::of(found, n_threads, stop);
             if seat.sit_down() {
                 return Some(seat);
             }
@@ -125,19 +129,23 @@ impl Device {
 }
 
 impl<'a> Seat<'a> {
-    fn of(found: &'a Found, n_threads: usize) -> Self {
+    fn of(found: &'a Found, n_threads: usize, stop: &'a Stop) -> Self {
         found.n_seated.fetch_add(1, Ordering::Relaxed);
-        Self { found, n_threads, queue: None }
+        Self { found, stop, n_threads, queue: None }
     }
 
     /// Takes a queue; whether there is one.
     fn sit_down(&mut self) -> bool {
-        while let Some(queue) = self.found.queue() {
+        while !self.is_stopped()
+            && let Some(queue) = self.found.queue()
+        {
+            queue.machine.heed(self.stop);
             match queue.machine.limits(self.n_threads) {
                 Ok(limits) => {
                     self.queue = Some((queue, limits));
                     return true;
                 }
+                Err(Fault::Lost(_)) if self.is_stopped() => return false,
                 Err(fault) => {
                     self.found.fail(&queue, &fault);
                     if !matches!(fault, Fault::Lost(_)) {
@@ -147,6 +155,10 @@ impl<'a> Seat<'a> {
             }
         }
         false
+    }
+
+    fn is_stopped(&self) -> bool {
+        self.stop.check().is_err()
     }
 
     /// Has the device do something of a learner's, again where its process ended meanwhile. Where it
@@ -164,6 +176,10 @@ impl<'a> Seat<'a> {
                 Err(Fault::Refused(panic.message().unwrap_or("it failed unexpectedly").to_owned()))
             });
             let outcome = asked.and_then(|()| queue.machine.spans());
+            if matches!(outcome, Err(Fault::Lost(_))) && self.is_stopped() {
+                // It was not waited for: the card may still be at it, and is not to blame.
+                return;
+            }
             if let Err(fault) = &outcome {
                 self.found.fail(&queue, fault);
             }
@@ -198,18 +214,22 @@ impl Drop for Seat<'_> {
 #[cfg(test)]
 mod tests {
     use std::sync::atomic::AtomicUsize;
+    use std::time::Duration;
 
     use super::*;
+    use crate::cuda::machine::{Grid, Kernel, Word};
+    use crate::cuda::shim::{Fate, Fates};
 
     #[test]
     fn a_card_that_does_not_open_is_tried_again_and_then_left_alone() {
         static N_OPENED: AtomicUsize = AtomicUsize::new(0);
+        let stop = Stop::default();
         let device = Device::opened_by(1, |_| {
             N_OPENED.fetch_add(1, Ordering::SeqCst);
             Err(Fault::Lost("no context".into()))
         });
         assert_eq!(device.to_string(), "cuda:0 (Shim, 1.0 GiB)");
-        assert!(device.seat(1).is_none() && device.seat(1).is_none());
+        assert!(device.seat(1, &stop).is_none() && device.seat(1, &stop).is_none());
         assert_eq!(N_OPENED.load(Ordering::SeqCst), 3);
         let news = device.news();
         assert_eq!(news.len(), 2, "{news:?}");
@@ -217,7 +237,7 @@ mod tests {
         assert!(news[1].contains("lost 3 times within an hour and is used no more"), "{news:?}");
         assert!(device.news().is_empty());
         let broken = Device::opened_by(1, |_| panic!("a symbol is missing"));
-        assert!(broken.seat(1).is_none());
+        assert!(broken.seat(1, &stop).is_none());
         assert!(broken.news()[1].contains("a symbol is missing"));
     }
 
@@ -227,7 +247,8 @@ mod tests {
             "cuda:1" => Err(Fault::Lost("it is broken".into())),
             _ => Ok(Machine::Shim(Shim::default())),
         });
-        let seats: Vec<Seat<'_>> = (0..4).filter_map(|_| device.seat(4)).collect();
+        let stop = Stop::default();
+        let seats: Vec<Seat<'_>> = (0..4).filter_map(|_| device.seat(4, &stop)).collect();
         let names: Vec<&str> = seats.iter().map(|seat| seat.found.about.device.as_str()).collect();
         assert_eq!(names, ["cuda:0", "cuda:2", "cuda:0", "cuda:2"]);
         assert_eq!(device.done().unwrap().device, "cuda:0, cuda:1, cuda:2");
@@ -237,8 +258,8 @@ mod tests {
 
     #[test]
     fn what_was_asked_of_a_process_that_ended_is_asked_again() {
-        let device = Device::on(Shim::default());
-        let mut seat = device.seat(1).unwrap();
+        let (device, stop) = (Device::on(Shim::default()), Stop::default());
+        let mut seat = device.seat(1, &stop).unwrap();
         let mut n_asked = 0;
         seat.ask("ridge", |_, _| {
             n_asked += 1;
@@ -247,9 +268,42 @@ mod tests {
         assert_eq!(n_asked, 2);
         drop(seat);
         assert_eq!(device.news(), ["cuda:0 was lost, and is used anew: it ended"]);
-        let mut seat = device.seat(1).unwrap();
+        let mut seat = device.seat(1, &stop).unwrap();
         seat.ask("ridge", |_, _| Err(Fault::Lost("it ended".into())));
         assert!(device.0[0].lost().is_some());
         seat.ask("ridge", |_, _| panic!("nobody asks it again"));
+    }
+    #[test]
+    fn nobody_waits_for_a_launch_once_its_study_is_over() {
+        let stands = Fates::of([Fate::Stands(Duration::from_secs(3_600))]);
+        let device = Device::on(Shim { fates: Some(stands), ..Shim::default() });
+        let stop = Stop::default();
+        let mut seat = device.seat(1, &stop).unwrap();
+        let mut n_asked = 0;
+        seat.ask("theta", |machine, _| {
+            n_asked += 1;
+            let own = machine.room(8)?;
+            let kernel = Kernel { name: "theta", source: "" };
+            let grid = Grid { n_blocks: 1, n_threads: 32, shared: 1024 };
+            machine.launch(&kernel, &[], grid, &[Word::Buffer(&own)])?;
+            // Once it stands.
+            while stands.n_launches() == 0 {
+                std::thread::yield_now();
+            }
+            stop.cancel();
+            machine.take(&own).map(drop)
+        });
+        assert_eq!(n_asked, 1, "nobody asks again");
+        assert!(device.seat(1, &stop).is_none());
+        assert!(device.news().is_empty(), "the card is not to blame");
+        // What else is asked of it is another queue's.
+        let other = Stop::default();
+        let mut seat = device.seat(1, &other).unwrap();
+        let mut told = None;
+        seat.ask("theta", |machine, _| {
+            told = Some(machine.take(&machine.room(8)?)?);
+            Ok(())
+        });
+        assert_eq!((told, device.news().len()), (Some(vec![0; 8]), 0));
     }
 }

@@ -142,7 +142,7 @@ impl Fleet<'_> {
         let work = &self.running.work.study.work;
         let learner = |block: &Block| Some(work.training(&block.tried.configuration).ok()?.learner);
         let is_known = blocks.iter().filter_map(learner).any(|learner| self.is_known(learner));
-        is_known.then(|| self.desk.device.seat(self.desk.n_slots))?
+        is_known.then(|| self.desk.device.seat(self.desk.n_slots, &self.flight.stop))?
     }
 
     /// Whether a device knows anything of a learner that the study asks for.
