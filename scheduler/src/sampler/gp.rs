@@ -26,13 +26,13 @@ use rand::Rng;
 use rand_pcg::Pcg64;
 
 use self::fit::{Fitted, milestone};
-use self::kernel::{Kernel, Points, features};
+use self::kernel::{Kernel, Points, features, matern};
 use self::known::{Known, are_weak, losses, sorted_losses};
 use self::model::{Model, Posterior};
 use self::normal::normal;
 use self::search::Search;
 use super::axes::Axes;
-use super::history::{History, Past};
+use super::history::{Fate, History, Past};
 use super::random::unit;
 
 /// Trials that run, as the model sees them at most: the latest ones.
@@ -50,6 +50,15 @@ const MANY_AXES: usize = 100;
 
 /// Points are repeated that are nearer to each other than this along each axis.
 const REPEATED: f64 = 1e-6;
+
+/// With less noise than this, of the variance of the function, what is nearer than the second to a
+/// trial that has ended, along each axis, and does not differ from it by more than the noise, brings
+/// the same again.
+const LITTLE_NOISE: f64 = 1e-4;
+const CLOSE: f64 = 1e-5;
+
+/// The same of a trial that runs: what comes of it is waited for.
+const APART: f64 = 1e-3;
 
 /// Points that are compared where there is no model.
 const N_COMPARED: usize = 32;
@@ -89,7 +98,7 @@ impl Gp {
         let history = aimed.as_ref().unwrap_or(history);
         let known: Vec<Known> = Known::all(history);
         if axes.kinds().is_empty() || !known.iter().any(|known| known.has_completed) {
-            return far_from_all(axes, history, draw);
+            return far_from_all(axes, history, fixed, draw);
         }
         // What is fitted for one proposal alone has to be cheap.
         let mut kept = Kept::of(self.kept.take(), axes, history, &known, !history.is_aimed());
@@ -223,22 +232,45 @@ impl Kept {
             n_candidates: (SEARCH_COST / cost.max(1)).clamp(64, MOST_CANDIDATES),
             n_climbs: if n_axes > MANY_AXES { 2 } else { (600 / n.max(1)).clamp(4, 8) },
         };
-        let mut points = search.run(draw);
-        // What was stopped or failed there would be so again: such points come after all others.
-        let dead: Vec<&[f64]> = seen
-            .iter()
-            .filter(|known| !known.has_completed)
-            .filter_map(|known| known.units(history))
-            .collect();
-        points.sort_by_key(|point| dead.iter().any(|other| is_repeated(point, other)));
+        // What tells nothing comes after all others.
+        let (told, mut points): (Vec<_>, Vec<_>) =
+            search.run(draw).into_iter().partition(|point| self.is_told(axes, history, point));
+        if points.is_empty() {
+            points = far_from_all(axes, history, fixed, draw);
+        }
+        points.extend(told);
         points
+    }
+
+    /// Whether it is known already what comes of a point: what was stopped or failed there would be so
+    /// again, and where there is hardly any noise, so would be what has completed or runs there.
+    fn is_told(&self, axes: &Axes, history: &History, point: &[f64]) -> bool {
+        let is_exact = self.fitted.noise < LITTLE_NOISE;
+        history.trials().iter().any(|past| {
+            let is_near = |reach| is_within(reach, point, &past.units);
+            match past.fate {
+                Some(Fate::Stopped(_) | Fate::Failed) if is_near(REPEATED) => true,
+                Some(_) => is_exact && is_near(CLOSE) && self.is_same(axes, point, &past.units),
+                None => is_exact && is_near(APART),
+            }
+        })
+    }
+
+    /// Whether two points differ by less than the noise.
+    fn is_same(&self, axes: &Axes, one: &[f64], other: &[f64]) -> bool {
+        let kernel = &self.fitted.kernel;
+        let mut points = Points::new(one.len());
+        points.push(&kernel.placed(&features(axes, one)));
+        let mut square = [0.0];
+        kernel.squares(&points, &kernel.placed(&features(axes, other)), &mut square);
+        1.0 - matern(square[0]).0 < self.fitted.noise
     }
 }
 
-/// Whether two points are the same, as far as anybody could tell.
-fn is_repeated(point: &[f64], other: &[f64]) -> bool {
+/// Whether two points are nearer to each other than this along each axis.
+fn is_within(reach: f64, point: &[f64], other: &[f64]) -> bool {
     let mut pairs = point.iter().zip(other);
-    pairs.all(|(one, other)| (one - other).abs() < REPEATED || one.is_nan() && other.is_nan())
+    pairs.all(|(one, other)| (one - other).abs() < reach || one.is_nan() && other.is_nan())
 }
 
 /// Normal numbers for trials that run, in pairs that mirror each other.
@@ -254,7 +286,7 @@ fn normals(n: usize, draw: &mut Pcg64) -> Vec<Vec<f64>> {
 }
 
 /// Of some points drawn by chance, the farthest from all trials first.
-fn far_from_all(axes: &Axes, history: &History, draw: &mut Pcg64) -> Vec<Vec<f64>> {
+fn far_from_all(axes: &Axes, history: &History, fixed: &[f64], draw: &mut Pcg64) -> Vec<Vec<f64>> {
     let n_axes = axes.kinds().len();
     let kernel = Kernel::new(axes, &vec![0.0; n_axes]);
     let mut points = Points::new(n_axes);
@@ -265,7 +297,9 @@ fn far_from_all(axes: &Axes, history: &History, draw: &mut Pcg64) -> Vec<Vec<f64
     let mut squares = vec![0.0; points.n];
     let mut rated = Vec::new();
     for _ in 0..N_COMPARED {
-        let mut units: Vec<f64> = (0..n_axes).map(|_| unit(draw.next_u64())).collect();
+        let draws = fixed.iter().map(|&fixed| (fixed, unit(draw.next_u64())));
+        let mut units: Vec<f64> =
+            draws.map(|(fixed, drawn)| if fixed.is_nan() { drawn } else { fixed }).collect();
         axes.settle(&mut units);
         kernel.squares(&points, &features(axes, &units), &mut squares);
         rated.push((squares.iter().copied().fold(f64::INFINITY, f64::min), units));

@@ -479,7 +479,12 @@ fn kills_change_no_proposal_of_who_has_learnt_from_earlier_trials() {
         let x = f64::from(number * 7 % 20) / 20.0;
         let configuration = Configuration(vec![("x".into(), Setting::Value(Value::Float(x)))]);
         let loss = 3.0 + (x - 0.6).powi(2);
-        Earlier { configuration, loss, source: (number % 2) as u16, is_same: number % 2 == 0 }
+        Earlier {
+            configuration,
+            loss,
+            source: (number % 2) as u16,
+            is_same: number.is_multiple_of(2),
+        }
     };
     let earlier: Vec<Earlier> = (0..20).map(earlier).collect();
     let policies = [None, Some(asha(2, Resource::Folds)), Some(asha(2, Resource::Estimators))];

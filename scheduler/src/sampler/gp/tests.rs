@@ -1,3 +1,4 @@
+use fleetfit_search_spaces::seed::mix;
 use fleetfit_search_spaces::{Alternative, Choice, Domain, Parameter, Scale, SearchSpace, Value};
 
 use super::super::front::Losses;
@@ -322,4 +323,39 @@ fn the_model_stays_small() {
     let least = |known: &[Known]| sorted_losses(known)[0];
     let all = Known::all(&history);
     assert_eq!(least(&kept.seen), least(&all));
+}
+
+/// How far each of so many proposals is from all trials before it, along the axis that they differ
+/// most on.
+fn distances(axes: &Axes, n: u32, loss: impl Fn(u32, &[f64]) -> f64) -> Vec<f64> {
+    let mut gp = Gp::default();
+    let mut history = history(axes, 6, |number, units| Some(Fate::Completed(loss(number, units))));
+    let mut distances = Vec::new();
+    for number in 6..n {
+        let points = gp.propose(axes, &history, &free(axes), &mut draw(u64::from(number)));
+        let units = points[0].clone();
+        let from = |past: &Past| {
+            let pairs = past.units.iter().zip(&units);
+            pairs.map(|(one, other)| (one - other).abs()).fold(0.0, f64::max)
+        };
+        distances.push(history.trials().iter().map(from).fold(f64::INFINITY, f64::min));
+        begin(axes, &mut history, number, &units);
+        history.end(axes, number, Fate::Completed(loss(number, &units)));
+    }
+    distances
+}
+
+#[test]
+fn what_is_exact_is_not_tried_twice() {
+    let wave = |units: &[f64]| (17.0 * units[0]).sin() + units[0];
+    for (axes, loss) in [(cube(1), bowl as fn(&[f64]) -> f64), (cube(1), wave), (cube(2), bowl)] {
+        let distances = distances(&axes, 80, |_, units| loss(units));
+        let least = distances.iter().copied().fold(f64::INFINITY, f64::min);
+        let n_close = distances.iter().filter(|distance| **distance < CLOSE).count();
+        assert!(least > 1e-6 && n_close < 8, "{least}, {n_close}: {distances:?}");
+    }
+    // What is noisy may well be measured again where it is best.
+    let noise = |number: u32| 0.2 * (unit(mix(&[u64::from(number)])) - 0.5);
+    let distances = distances(&cube(1), 60, |number, units| bowl(units) + noise(number));
+    assert!(distances.iter().any(|distance| *distance < 1e-2), "{distances:?}");
 }
