@@ -20,7 +20,7 @@
 #define N_RUNGS 40
 #define RUNG_TOLERANCE 1e-4
 #define RUNG_ROUNDS 1000
-// How far a condition of the minimum may be missed.
+// How far a condition of the minimum may be missed: of the penalty, and of the largest moment.
 #define SLACK_OF_PENALTY 1e-9
 #define SLACK_OF_MOMENTS 1e-13
 // A column of which the others leave less than this share is a sum of them.
@@ -51,6 +51,7 @@ struct Room {
 struct Penalty {
   double l1, l2, tolerance;
   i64 rounds;
+  double slack;  // how far a condition of the minimum may be missed
 };
 
 // What a lane owns.
@@ -75,6 +76,10 @@ DEVICE double size(double value) { return value < 0.0 ? -value : value; }
 
 DEVICE int sign(double value) { return (value > 0.0) - (value < 0.0); }
 
+DEVICE double slack_of(double l1, double steepest) {
+  return SLACK_OF_PENALTY * l1 + SLACK_OF_MOMENTS * steepest;
+}
+
 // Moves every weight once; whether no move was large against the largest weight.
 DEVICE bool sweep(const Room& room, const Penalty& penalty, Place* place) {
   const i64 lane = threadIdx.x;
@@ -89,7 +94,7 @@ DEVICE bool sweep(const Room& room, const Penalty& penalty, Place* place) {
       const double old = place->weights[k];
       const double pull = place->pulls[k] + old * norms[k];
       const double above = size(pull) - penalty.l1;
-      double weight = above > 0.0 ? above * inverses[k] : 0.0;
+      double weight = above > penalty.slack ? above * inverses[k] : 0.0;
       weight = pull < 0.0 ? -weight : weight;
       weight = norms[k] == 0.0 ? old : weight;
       const double step = __shfl_sync(EVERYONE, weight - old, (int)owner);
@@ -206,8 +211,7 @@ DEVICE void substitute(const Room& room, i64 n_active) {
 
 // Solves for the weights that have these signs; whether that is the minimum. Signs that were tried
 // last are not tried again.
-DEVICE bool settle(const Room& room, const Penalty& penalty, double steepest, Place* place,
-                   int* tried) {
+DEVICE bool settle(const Room& room, const Penalty& penalty, Place* place, int* tried) {
   const i64 lane = threadIdx.x, stride = room.stride;
   int signs[COLUMNS];
   bool is_other = false;
@@ -245,7 +249,6 @@ DEVICE bool settle(const Room& room, const Penalty& penalty, double steepest, Pl
         room.right[rank] = is_held[k] ? 0.0 : pulls[k] - penalty.l1 * signs[k];
   __syncwarp();
   substitute(room, n_active);
-  const double slack = SLACK_OF_PENALTY * penalty.l1 + SLACK_OF_MOMENTS * steepest;
   bool is_least = true;
   double weights[COLUMNS];
   for (int k = 0; k < COLUMNS; ++k) {
@@ -263,10 +266,10 @@ DEVICE bool settle(const Room& room, const Penalty& penalty, double steepest, Pl
     }
     if (column >= room.n) continue;
     if (signs[k] == 0 && room.gram[column * stride + column] != 0.0)
-      is_least = is_least && size(pulls[k]) <= penalty.l1 + slack;
+      is_least = is_least && size(pulls[k]) <= penalty.l1 + penalty.slack;
     if (is_held[k]) {
       const double aim = penalty.l1 * signs[k] + penalty.l2 * weights[k];
-      is_least = is_least && size(pulls[k] - aim) <= slack;
+      is_least = is_least && size(pulls[k] - aim) <= penalty.slack;
     }
   }
   if (!__all_sync(EVERYONE, is_least)) return false;
@@ -278,14 +281,14 @@ DEVICE bool settle(const Room& room, const Penalty& penalty, double steepest, Pl
 }
 
 // Comes to rest where a penalty has its minimum; false where that is only near.
-DEVICE bool rest(const Room& room, const Penalty& penalty, double steepest, double y_squares,
-                 bool is_begun, Place* place) {
+DEVICE bool rest(const Room& room, const Penalty& penalty, double y_squares, bool is_begun,
+                 Place* place) {
   int tried[COLUMNS];
   for (int k = 0; k < COLUMNS; ++k) tried[k] = 2;
-  if (is_begun && settle(room, penalty, steepest, place, tried)) return true;
+  if (is_begun && settle(room, penalty, place, tried)) return true;
   for (i64 round = 0; round < penalty.rounds; ++round) {
     const bool is_still = sweep(room, penalty, place);
-    if (settle(room, penalty, steepest, place, tried)) return true;
+    if (settle(room, penalty, place, tried)) return true;
     if ((is_still || round + 1 == penalty.rounds) &&
         gap(room, penalty, *place, y_squares) <= penalty.tolerance * y_squares)
       return false;
@@ -363,15 +366,17 @@ extern "C" __global__ void __launch_bounds__(32, 8) net(const NetArguments a) {
     const double alpha = a.penalties[3 * at];
     while (n_rungs + 1 < N_RUNGS && rung * RUNG >= alpha && rung > 0.0) {
       rung *= RUNG;
-      const Penalty step = {rung * l1_ratio * total, rung * (1.0 - l1_ratio) * total,
-                            RUNG_TOLERANCE, RUNG_ROUNDS};
-      rest(room, step, steepest, y_squares, n_rungs > 0, &place);
+      const double l1 = rung * l1_ratio * total;
+      const Penalty step = {l1, rung * (1.0 - l1_ratio) * total, RUNG_TOLERANCE, RUNG_ROUNDS,
+                            slack_of(l1, steepest)};
+      rest(room, step, y_squares, n_rungs > 0, &place);
       ++n_rungs;
     }
-    const Penalty penalty = {alpha * l1_ratio * total, alpha * (1.0 - l1_ratio) * total,
-                             a.penalties[3 * at + 1], (i64)a.penalties[3 * at + 2]};
+    const double l1 = alpha * l1_ratio * total;
+    const Penalty penalty = {l1, alpha * (1.0 - l1_ratio) * total, a.penalties[3 * at + 1],
+                             (i64)a.penalties[3 * at + 2], slack_of(l1, steepest)};
     Place found = place;
-    const bool is_least = rest(room, penalty, steepest, y_squares, n_rungs > 0, &found);
+    const bool is_least = rest(room, penalty, y_squares, n_rungs > 0, &found);
     const double loss = loss_of(room, head, gram + n_possible * n_possible, moments + n_possible,
                                 found);
     if (lane == 0) losses[at] = is_least ? loss : nothing;

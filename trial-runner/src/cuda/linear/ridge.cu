@@ -9,8 +9,8 @@
 // Shared memory: n × n numbers, as many again or 2 · n · lanes if that is more, and 7 · n.
 #include "kernel.h"
 
-// The least eigenvalue, as a share of the largest entry, that keeps ten digits.
-#define LEAST 1e-6
+// The least eigenvalue, as a share of the largest entry, that keeps nine digits of an error.
+#define LEAST 5e-6
 // An error that is a smaller share of what it was left from has lost too many digits.
 #define LEAST_LEFT 1e-6
 

@@ -100,6 +100,11 @@ DEVICE bool is_feature(const Sums& sums, const i64* features, i64 index, Feature
   return n_words > 1 && cells[feature->at * sums.width + feature->at] > 0.0;
 }
 
+// Whether a word is in fewer rows than another.
+DEVICE bool is_rarer(const Sums& sums, const Feature& one, const Feature& other) {
+  return sums.cells[one.at * (sums.width + 1)] < sums.cells[other.at * (sums.width + 1)];
+}
+
 // Where a feature is zero and by what it is multiplied; false where digits are lost.
 DEVICE bool set(const Sums& sums, const SplitArguments& a, const i64* own, Feature* feature) {
   const double n = total_of(sums), mean = with(sums, *feature, sums.ones) / n;
@@ -128,11 +133,19 @@ extern "C" __global__ void __launch_bounds__(128) split(const SplitArguments a) 
   if (t == 0) {
     n_features = 0;
     n_lost = 0;
+    i64 first = 0;
     for (i64 index = 0; index < n_possible; ++index) {
+      // A column of numbers, or the first word of another.
+      if (possible[6 * index + 2] < 0 || possible[6 * index + 2] == index) first = n_features;
       Feature feature;
       if (!is_feature(sums, possible, index, &feature)) continue;
       if (!set(sums, a, possible + 6 * index, &feature)) n_lost = 1;
-      features[n_features++] = feature;
+      // The words of a column stand in the CPU's order, the most frequent first: where they add up
+      // to one, the order decides which of them have a weight.
+      i64 place = n_features++;
+      for (; place > first && is_rarer(sums, features[place - 1], feature); --place)
+        features[place] = features[place - 1];
+      features[place] = feature;
     }
   }
   __syncthreads();

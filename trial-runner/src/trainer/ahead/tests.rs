@@ -47,10 +47,10 @@ fn frame(n_rows: usize, n_classes: u32) -> Frame {
     }
 }
 
-fn answers(
-    trainer: &dyn Trainer,
-    trials: &Trials<'_>,
-) -> Vec<(usize, usize, Result<Vec<f64>, FitError>)> {
+/// By candidate and fold.
+type Answers = Vec<(usize, usize, Result<Vec<f64>, FitError>)>;
+
+fn answers(trainer: &dyn Trainer, trials: &Trials<'_>) -> Answers {
     let mut all = Vec::new();
     trainer.try_all(trials, &mut |heard| {
         let answer = heard.answer.map(|told| match told {
@@ -61,6 +61,63 @@ fn answers(
     });
     all.sort_by_key(|(candidate, fold, _)| (*candidate, *fold));
     all
+}
+
+#[track_caller]
+fn alike(alone: &Answers, found: &Answers, tolerance: f64) {
+    assert_eq!(alone.len(), found.len());
+    for (alone, found) in alone.iter().zip(found) {
+        assert_eq!((alone.0, alone.1), (found.0, found.1));
+        match (&alone.2, &found.2) {
+            (Ok(alone), Ok(found)) => {
+                let far = alone.iter().zip(found).filter(|(alone, found)| {
+                    alone.to_bits() != found.to_bits() && (*alone - *found).abs() >= tolerance
+                });
+                assert_eq!((alone.len(), far.count()), (found.len(), 0));
+            }
+            (alone, found) => assert_eq!(alone, found),
+        }
+    }
+}
+
+/// How many fits of three folds a device tells, of how many; each is what the entity hears alone.
+#[track_caller]
+pub(in crate::trainer) fn told_of(
+    trainer: &dyn Trainer,
+    ask: &AskOf<'_>,
+    jsons: &[&str],
+    (frames, tolerance): (&[Frame], f64),
+) -> (usize, usize) {
+    let parameters: Vec<_> = jsons.iter().map(|json| configuration(json)).collect();
+    let candidates: Vec<Candidate<'_>> =
+        parameters.iter().map(|parameters| Candidate { parameters, seed: 9 }).collect();
+    let (stop, spare) = (Stop::default(), Spare::default());
+    let beside: Vec<_> =
+        frames.iter().map(|frame| (folds_of(frame.n_rows as u32, 3), LaidOut::default())).collect();
+    let all: Vec<Trials<'_>> = frames
+        .iter()
+        .zip(&beside)
+        .map(|(frame, (folds, laid_out))| Trials {
+            frame,
+            folds,
+            n_behind: 0,
+            laid_out,
+            candidates: &candidates,
+            stop: &stop,
+            limit: None,
+            spare: &spare,
+        })
+        .collect();
+    let machine = Machine::Shim(Shim::default());
+    let limits = machine.limits(1).unwrap();
+    let mut told = vec![Told::new(); all.len()];
+    ask(&Ask { machine: &machine, limits: &limits, stop: &stop }, &all, &mut told).unwrap();
+    let n_told = told.iter().map(Told::len).sum();
+    for (trials, told) in all.iter().zip(told) {
+        let known = Ahead { told, otherwise: trainer };
+        alike(&answers(trainer, trials), &answers(&known, trials), tolerance);
+    }
+    (n_told, 3 * candidates.len() * frames.len())
 }
 
 /// What a device tells of many entities is what each hears alone, and who finds no memory there hears
@@ -107,20 +164,7 @@ pub(in crate::trainer) fn agrees(
     for (trials, told) in all.iter().zip(told) {
         assert_eq!(told.len(), expected.n_taken * trials.ahead().len());
         let (alone, found) = (answers(trainer, trials), answers(&known(told), trials));
-        assert_eq!(alone.len(), found.len());
-        for (alone, found) in alone.iter().zip(&found) {
-            assert_eq!((alone.0, alone.1), (found.0, found.1));
-            match (&alone.2, &found.2) {
-                (Ok(alone), Ok(found)) => {
-                    let far = alone.iter().zip(found).filter(|(alone, found)| {
-                        alone.to_bits() != found.to_bits()
-                            && (*alone - *found).abs() >= expected.tolerance
-                    });
-                    assert_eq!((alone.len(), far.count()), (found.len(), 0));
-                }
-                (alone, found) => assert_eq!(alone, found),
-            }
-        }
+        alike(&alone, &found, expected.tolerance);
     }
     let (asking, told) = asked(Shim { max_bytes: Some(100), ..Shim::default() });
     assert_eq!(asking, Err(Fault::OutOfMemory));

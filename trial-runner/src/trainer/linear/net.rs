@@ -23,7 +23,8 @@ const RUNG_PENALTY: Penalty =
 /// More weights than this are left as the descent finds them: solving would take longer.
 const MAX_SOLVED: usize = 256;
 /// How far a condition of the minimum may be missed, as a share of the penalty, and of the largest
-/// moment.
+/// moment. What pulls no more than that above the penalty has no weight: where columns are sums of
+/// others, ties are usual, and the rounding of sums must not decide them.
 const SLACK: (f64, f64) = (1e-9, 1e-13);
 /// A column of which the others leave less than this share is a sum of them.
 const LEAST_LEFT: f64 = 1e-9;
@@ -33,6 +34,8 @@ pub(super) struct Ladder<'a> {
     sums: &'a Sums,
     total: f64,
     l1_ratio: f64,
+    /// The largest moment.
+    steepest: f64,
     /// The least alpha that removes all weights.
     top: f64,
     rungs: Vec<Place>,
@@ -45,6 +48,14 @@ pub(super) struct Ladder<'a> {
 struct Place {
     weights: Vec<f64>,
     pulls: Vec<f64>,
+}
+
+/// A penalty, where errors are summed, and how far a condition of its minimum may be missed.
+#[derive(Clone, Copy)]
+struct Target {
+    l1: f64,
+    l2: f64,
+    slack: f64,
 }
 
 /// Memory that solving needs.
@@ -70,6 +81,7 @@ impl<'a> Ladder<'a> {
             sums,
             total,
             l1_ratio,
+            steepest,
             top,
             rungs: vec![start.clone()],
             found: start,
@@ -96,25 +108,26 @@ impl<'a> Ladder<'a> {
 
     /// Comes to rest where a penalty has its minimum, from a rung.
     fn rest(&mut self, rung: usize, penalty: &Penalty, stop: &Stop) -> Result<(), Stopped> {
-        let Self { sums, total, rungs, found, room, .. } = self;
+        let Self { sums, total, steepest, rungs, found, room, .. } = self;
         if let Some(start) = rungs.get(rung) {
             found.weights.clone_from(&start.weights);
             found.pulls.clone_from(&start.pulls);
         }
-        let parts = penalty.parts(*total);
+        let (l1, l2) = penalty.parts(*total);
+        let target = Target { l1, l2, slack: SLACK.0 * l1 + SLACK.1 * *steepest };
         room.tried.clear();
-        if rung > 0 && room.settle(sums, parts, found, stop)? {
+        if rung > 0 && room.settle(sums, target, found, stop)? {
             return Ok(());
         }
         for round in 0..penalty.max_rounds {
             stop.check()?;
-            let (largest, largest_step) = sweep(sums, parts, found);
-            if room.settle(sums, parts, found, stop)? {
+            let (largest, largest_step) = sweep(sums, target, found);
+            if room.settle(sums, target, found, stop)? {
                 return Ok(());
             }
             let settled = largest == 0.0 || largest_step / largest < penalty.tolerance;
             if (settled || round + 1 == penalty.max_rounds)
-                && gap(sums, parts, found) <= penalty.tolerance * sums.y_squares
+                && gap(sums, (l1, l2), found) <= penalty.tolerance * sums.y_squares
             {
                 break;
             }
@@ -124,7 +137,8 @@ impl<'a> Ladder<'a> {
 }
 
 /// Moves every weight once; the largest weight, and the largest move.
-fn sweep(sums: &Sums, (l1, l2): (f64, f64), place: &mut Place) -> (f64, f64) {
+fn sweep(sums: &Sums, target: Target, place: &mut Place) -> (f64, f64) {
+    let Target { l1, l2, slack } = target;
     let n = sums.moments.len();
     let (mut largest, mut largest_step) = (0.0_f64, 0.0_f64);
     for (index, row) in sums.gram.chunks_exact(n.max(1)).enumerate() {
@@ -134,7 +148,9 @@ fn sweep(sums: &Sums, (l1, l2): (f64, f64), place: &mut Place) -> (f64, f64) {
         }
         let old = place.weights[index];
         let pull = place.pulls[index] + old * norm;
-        let weight = pull.signum() * (pull.abs() - l1).max(0.0) / (norm + l2);
+        let above = pull.abs() - l1;
+        let above = if above > slack { above } else { 0.0 };
+        let weight = pull.signum() * above / (norm + l2);
         if weight != old {
             let step = weight - old;
             place.pulls.iter_mut().zip(row).for_each(|(pull, value)| *pull -= step * value);
@@ -171,7 +187,7 @@ impl Room {
     fn settle(
         &mut self,
         sums: &Sums,
-        (l1, l2): (f64, f64),
+        Target { l1, l2, slack }: Target,
         place: &mut Place,
         stop: &Stop,
     ) -> Result<bool, Stopped> {
@@ -208,8 +224,6 @@ impl Room {
         for (j, weight) in free.chain(held) {
             self.pulls.iter_mut().zip(row(j)).for_each(|(pull, value)| *pull -= weight * value);
         }
-        let largest = sums.moments.iter().map(|moment| moment.abs()).fold(0.0, f64::max);
-        let slack = SLACK.0 * l1 + SLACK.1 * largest;
         let is_idle = |index: usize| {
             let is_still = self.signs[index] != 0 || row(index)[index] == 0.0;
             is_still || self.pulls[index].abs() <= l1 + slack

@@ -71,6 +71,46 @@ pub(crate) fn mixed() -> Frame {
     frame
 }
 
+/// Few rows, whose words add up to one or nearly, with columns that come twice, that are constant, or
+/// sums of others.
+pub(crate) fn tiny(seed: u64) -> Frame {
+    let mut draw = Draw(Pcg64Mcg::seed_from_u64(seed));
+    let mut up_to = |n: u32| (draw.unit() * f64::from(n)) as u32;
+    let n_rows = 6 + up_to(25) as usize;
+    let (n_levels, n_numbers) = (3 + up_to(6), 1 + up_to(3) as usize);
+    let (kind, has_whole_numbers) = (up_to(6), up_to(2) == 0);
+    let mut codes: Vec<u32> = (0..n_rows).map(|_| up_to(n_levels)).collect();
+    if kind == 0 {
+        codes = (0..n_rows as u32).map(|row| row % n_levels).collect();
+    }
+    if kind == 1 {
+        codes[0] = MISSING;
+    }
+    let mut numbers: Vec<Vec<f64>> =
+        (0..n_numbers).map(|_| draw.column(n_rows, 3.0, 2.0)).collect();
+    if has_whole_numbers {
+        numbers.iter_mut().flatten().for_each(|value| *value = value.round());
+    }
+    let own = draw.column(9, 0.0, 2.0);
+    let noise = draw.column(n_rows, 10.0, 0.5);
+    let y = (0..n_rows).map(|row| {
+        noise[row] + own.get(codes[row] as usize).unwrap_or(&0.0) + own[8] * numbers[0][row]
+    });
+    let target = Target::Number(y.collect());
+    match kind {
+        2 => numbers.push(numbers[0].clone()),
+        3 => numbers.push(vec![4.0; n_rows]),
+        4 => numbers.push(codes.iter().map(|&code| f64::from(u8::from(code < 2))).collect()),
+        _ => {}
+    }
+    let mut columns = vec![words(0, codes.clone(), n_levels)];
+    columns.extend(numbers.into_iter().enumerate().map(|(at, own)| number(at + 1, own)));
+    if kind == 5 {
+        columns.push(words(9, codes.iter().map(|code| code / 2).collect(), n_levels));
+    }
+    Frame { columns, target, weights: None, n_rows, timeline: None }
+}
+
 pub(crate) fn k_folds(n_rows: usize, k: usize) -> Vec<Fold> {
     let folds = (0..k).map(|fold| {
         let (validate, train) =

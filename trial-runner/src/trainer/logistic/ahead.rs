@@ -80,7 +80,11 @@ impl Sitting {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::trainer::ahead::tests::{Expected, agrees};
+    use std::sync::Arc;
+
+    use crate::frame::{Frame, Target};
+    use crate::trainer::ahead::tests::{Expected, agrees, told_of};
+    use crate::trainer::linear::tests::tiny;
     use crate::trainer::logistic::LogisticRegression;
 
     #[test]
@@ -93,5 +97,29 @@ mod tests {
         ];
         let expected = Expected { n_classes: &[2, 3], n_taken: 2, tolerance: 1e-9 };
         agrees(&LogisticRegression, &ask, &jsons, &expected);
+    }
+
+    #[test]
+    fn few_rows_and_columns_that_depend_on_each_other_change_nothing() {
+        let labels = Arc::new(["low", "high"].map(str::to_owned).to_vec());
+        let frames: Vec<Frame> = (0..120)
+            .map(|seed| {
+                let mut frame = tiny(seed);
+                if let Target::Number(y) = &frame.target {
+                    let mean = y.iter().sum::<f64>() / y.len() as f64;
+                    let codes = y.iter().map(|y| u32::from(*y > mean)).collect();
+                    frame.target = Target::Class { codes, labels: labels.clone() };
+                }
+                frame
+            })
+            .collect();
+        let jsons = [
+            r#"{"C": 0.01}"#,
+            r#"{"C": 1.0}"#,
+            r#"{"C": 100.0}"#,
+            r#"{"C": 1.0, "standardize": false}"#,
+        ];
+        let (n_told, n_all) = told_of(&LogisticRegression, &ask, &jsons, (&frames, 1e-9));
+        assert!(n_told * 10 >= n_all * 8, "{n_told} of {n_all}");
     }
 }
