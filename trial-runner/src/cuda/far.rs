@@ -554,7 +554,7 @@ mod tests {
     #[test]
     fn a_process_of_another_build_is_told_nothing() {
         let (own, mut theirs) = UnixStream::pair().unwrap();
-        theirs.write_all(&[7; 16]).unwrap();
+        theirs.write_all(&[7; 8]).unwrap();
         let worker = Worker::of(own, None, SHORT).map(drop);
         assert_eq!(worker, lost(IS_OTHER));
         let mut heard = Vec::new();
