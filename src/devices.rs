@@ -15,6 +15,9 @@ pub(crate) fn devices(measure: bool, printer: &Printer) -> Result<i32, Failure> 
     let devices = Devices::find();
     let mut document = json!(devices);
     document["trains_on"] = json!(trains_on(&devices));
+    for (index, card) in devices.cards.iter().enumerate() {
+        document["cards"][index]["kernels"] = json!(devices.kernels(card));
+    }
     if !printer.is_json() {
         lines(&devices).iter().try_for_each(|line| printer.line(line))?;
     }
@@ -59,7 +62,8 @@ fn lines(devices: &Devices) -> Vec<String> {
         let memory = size(*memory_bytes);
         format!(
             "{device}  {name}, {memory}, {multiprocessors} multiprocessors of compute capability \
-             {compute_capability}, driver for CUDA {driver}"
+             {compute_capability}, driver for CUDA {driver}; kernels: {}",
+            devices.kernels(card).unwrap_or("none")
         )
     };
     lines.extend(devices.cards.iter().map(card));

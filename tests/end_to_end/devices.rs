@@ -43,11 +43,17 @@ fn cards_are_told_of_as_the_driver_tells() {
         "multiprocessors": 2,
         "compute_capability": "12.0",
         "driver": "13.0",
+        // Who has the compiler on the system's path uses it.
+        "kernels": match told["has_cuda_compiler"].as_bool() {
+            Some(true) => "compiled by CUDA's compiler",
+            _ => "compiled by its driver",
+        },
     });
     assert_eq!((&told["cards"], &told["no_cards_because"]), (&json!([card]), &Value::Null));
     assert_eq!(told["trains_on"], json!(["cpu", "cuda:0"]));
     let text = ask(&place, Some(""), &["devices"]).ok().stdout;
     assert!(text.contains("cuda:0  Imagined Card, 3.0 GiB, 2 multiprocessors of"), "{text}");
+    assert!(text.contains("driver for CUDA 13.0; kernels: compiled by "), "{text}");
     for (driver, reason) in [
         ("old", "the driver is for CUDA 12.8, but 13.0 or later is needed"),
         ("bare", "the driver finds no card"),

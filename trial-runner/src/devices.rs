@@ -87,17 +87,28 @@ impl Card {
         }
     }
 
-    /// Whether kernels come with fleetfit for it, as code or for its driver to compile.
-    pub(crate) fn has_code(&self) -> bool {
-        let major = self.compute_capability.split('.').next();
-        major.and_then(|major| major.parse::<u32>().ok()).is_some_and(|major| major >= 8)
+    /// Where its kernels come from, and whether CUDA's compiler is here where that matters; none where
+    /// there are none for it.
+    pub(crate) fn kernels(&self, has_compiler: impl FnOnce() -> bool) -> Option<&'static str> {
+        let major = self.compute_capability.split('.').next()?;
+        match major.parse::<u32>().ok()? {
+            8 | 9 => Some("come with fleetfit"),
+            _ if has_compiler() => Some("compiled by CUDA's compiler"),
+            10.. => Some("compiled by its driver"),
+            _ => None,
+        }
     }
 }
 
 impl Devices {
     /// The cards that models can be trained on.
     pub fn usable(&self) -> impl Iterator<Item = &Card> {
-        self.cards.iter().filter(|card| self.has_cuda_compiler || card.has_code())
+        self.cards.iter().filter(|card| self.kernels(card).is_some())
+    }
+
+    /// Where a card's kernels come from; none where there are none for it.
+    pub fn kernels(&self, card: &Card) -> Option<&'static str> {
+        card.kernels(|| self.has_cuda_compiler)
     }
 
     /// Looks for them.

@@ -82,7 +82,7 @@ impl Asked {
 
 /// Those that kernels can be compiled for.
 fn usable(mut cards: Vec<Card>) -> Result<Vec<Card>, String> {
-    cards.retain(|card| card.has_code() || has_compiler());
+    cards.retain(|card| card.kernels(has_compiler).is_some());
     match cards.is_empty() {
         false => Ok(cards),
         true => {
