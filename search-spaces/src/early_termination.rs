@@ -87,8 +87,8 @@ const KINDS: &[(&str, Kind)] = &[
     ("truncation_selection", Kind::TruncationSelection),
     ("asha", Kind::Asha),
     ("hyperband", Kind::Hyperband),
-    ("fold_racing", Kind::FoldRacing),
     ("narrowing", Kind::Narrowing),
+    ("fold_racing", Kind::FoldRacing),
 ];
 
 /// Whose trials are stopped.
