@@ -26,7 +26,7 @@ use rand::Rng;
 use rand_pcg::Pcg64;
 
 use self::fit::{Fitted, milestone};
-use self::kernel::{Kernel, Points, features, matern};
+use self::kernel::{Kernel, Points, features};
 use self::known::{Known, are_weak, losses, sorted_losses};
 use self::model::{Model, Posterior};
 use self::normal::normal;
@@ -52,8 +52,7 @@ const MANY_AXES: usize = 100;
 const REPEATED: f64 = 1e-6;
 
 /// With less noise than this, of the variance of the function, what is nearer than the second to a
-/// trial that has ended, along each axis, and does not differ from it by more than the noise, brings
-/// the same again.
+/// trial that has ended, along each axis, brings the same again.
 const LITTLE_NOISE: f64 = 1e-4;
 const CLOSE: f64 = 1e-5;
 
@@ -234,7 +233,7 @@ impl Kept {
         };
         // What tells nothing comes after all others.
         let (told, mut points): (Vec<_>, Vec<_>) =
-            search.run(draw).into_iter().partition(|point| self.is_told(axes, history, point));
+            search.run(draw).into_iter().partition(|point| self.is_told(history, point));
         if points.is_empty() {
             points = far_from_all(axes, history, fixed, draw);
         }
@@ -244,26 +243,16 @@ impl Kept {
 
     /// Whether it is known already what comes of a point: what was stopped or failed there would be so
     /// again, and where there is hardly any noise, so would be what has completed or runs there.
-    fn is_told(&self, axes: &Axes, history: &History, point: &[f64]) -> bool {
+    fn is_told(&self, history: &History, point: &[f64]) -> bool {
         let is_exact = self.fitted.noise < LITTLE_NOISE;
         history.trials().iter().any(|past| {
             let is_near = |reach| is_within(reach, point, &past.units);
             match past.fate {
                 Some(Fate::Stopped(_) | Fate::Failed) if is_near(REPEATED) => true,
-                Some(_) => is_exact && is_near(CLOSE) && self.is_same(axes, point, &past.units),
+                Some(_) => is_exact && is_near(CLOSE),
                 None => is_exact && is_near(APART),
             }
         })
-    }
-
-    /// Whether two points differ by less than the noise.
-    fn is_same(&self, axes: &Axes, one: &[f64], other: &[f64]) -> bool {
-        let kernel = &self.fitted.kernel;
-        let mut points = Points::new(one.len());
-        points.push(&kernel.placed(&features(axes, one)));
-        let mut square = [0.0];
-        kernel.squares(&points, &kernel.placed(&features(axes, other)), &mut square);
-        1.0 - matern(square[0]).0 < self.fitted.noise
     }
 }
 

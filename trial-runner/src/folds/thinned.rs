@@ -4,13 +4,25 @@ use super::{Fold, generator, shuffle};
 use crate::frame::Target;
 
 impl Fold {
-    /// The same fold with so many of the rows it learns from, of each class its share. Whoever gets
-    /// more of them by the same seed gets these, too.
-    pub fn thinned(&self, target: &Target, n_rows: usize, seed: u64) -> Self {
-        if n_rows >= self.train.len() {
+    /// The same fold with some of the rows it learns from, of each class its share: as many as are
+    /// asked for of so many; rows without weight are none. Whoever gets more of them by the same seed
+    /// gets these, too.
+    pub fn thinned(
+        &self,
+        target: &Target,
+        weights: Option<&[f64]>,
+        n_rows: impl FnOnce(usize) -> usize,
+        seed: u64,
+    ) -> Self {
+        let weighs = |row: &u32| {
+            weights.and_then(|all| all.get(*row as usize)).is_none_or(|weight| *weight > 0.0)
+        };
+        let places = (0..).zip(&self.train).filter(|(_, row)| weighs(row));
+        let mut places: Vec<u32> = places.map(|(place, _)| place).collect();
+        let n_rows = n_rows(places.len());
+        if n_rows >= places.len() {
             return self.clone();
         }
-        let mut places: Vec<u32> = (0..).take(self.train.len()).collect();
         shuffle(&mut places, &mut generator(seed));
         if let Target::Class { codes, labels } = target {
             let code = |place: u32| {
@@ -49,17 +61,21 @@ mod tests {
         Fold { train: (0..90).collect(), validate: (90..100).collect() }
     }
 
+    fn thinned(target: &Target, n_rows: usize, seed: u64) -> Fold {
+        fold().thinned(target, None, |_| n_rows, seed)
+    }
+
     #[test]
     fn fewer_rows_are_among_more_and_stay_in_order() {
         let target = Target::Unknown;
-        let few = fold().thinned(&target, 10, 7);
-        let many = fold().thinned(&target, 30, 7);
+        let few = thinned(&target, 10, 7);
+        let many = thinned(&target, 30, 7);
         assert_eq!((few.train.len(), many.train.len()), (10, 30));
         assert!(few.train.iter().all(|row| many.train.contains(row)));
         assert!(few.train.is_sorted() && few.validate == fold().validate);
-        assert_ne!(few, fold().thinned(&target, 10, 8));
-        assert_eq!(fold().thinned(&target, 90, 7), fold());
-        assert_eq!(fold().thinned(&target, 0, 7).train.len(), 1);
+        assert_ne!(few, thinned(&target, 10, 8));
+        assert_eq!(thinned(&target, 90, 7), fold());
+        assert_eq!(thinned(&target, 0, 7).train.len(), 1);
     }
 
     #[test]
@@ -67,7 +83,18 @@ mod tests {
         let codes = (0..100).map(|row| u32::from(row % 3 == 0)).collect();
         let labels = Arc::new(vec!["no".to_owned(), "yes".to_owned()]);
         let target = Target::Class { codes, labels };
-        let train = fold().thinned(&target, 30, 1).train;
+        let train = thinned(&target, 30, 1).train;
         assert_eq!(train.iter().filter(|row| *row % 3 == 0).count(), 10);
+    }
+
+    #[test]
+    fn rows_without_weight_are_not_drawn_and_not_counted() {
+        let weights: Vec<f64> = (0..100).map(|row| f64::from(row % 10 == 0)).collect();
+        let drawn = |share: usize| {
+            fold().thinned(&Target::Unknown, Some(&weights), |n_rows| n_rows / share, 7)
+        };
+        let train = drawn(3).train;
+        assert!(train.len() == 3 && train.iter().all(|row| *row % 10 == 0), "{train:?}");
+        assert_eq!(drawn(1), fold());
     }
 }

@@ -348,11 +348,18 @@ fn distances(axes: &Axes, n: u32, loss: impl Fn(u32, &[f64]) -> f64) -> Vec<f64>
 #[test]
 fn what_is_exact_is_not_tried_twice() {
     let wave = |units: &[f64]| (17.0 * units[0]).sin() + units[0];
-    for (axes, loss) in [(cube(1), bowl as fn(&[f64]) -> f64), (cube(1), wave), (cube(2), bowl)] {
+    let edge = |units: &[f64]| units[0];
+    let steep_edge = |units: &[f64]| -(1.0 - units[0]).sqrt();
+    for (axes, loss) in [
+        (cube(1), bowl as fn(&[f64]) -> f64),
+        (cube(1), wave),
+        (cube(1), edge),
+        (cube(1), steep_edge),
+        (cube(2), bowl),
+    ] {
         let distances = distances(&axes, 80, |_, units| loss(units));
         let least = distances.iter().copied().fold(f64::INFINITY, f64::min);
-        let n_close = distances.iter().filter(|distance| **distance < CLOSE).count();
-        assert!(least > 1e-6 && n_close < 8, "{least}, {n_close}: {distances:?}");
+        assert!(least > 0.99 * CLOSE, "{least}: {distances:?}");
     }
     // What is noisy may well be measured again where it is best.
     let noise = |number: u32| 0.2 * (unit(mix(&[u64::from(number)])) - 0.5);
