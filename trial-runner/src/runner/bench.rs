@@ -88,8 +88,8 @@ impl Bench {
         let made = thinned.entry(rung).or_insert_with(|| {
             let fewer = folds.iter().zip(0_u64..).map(|(fold, number)| {
                 let seed = mix(&[study_seed, self.fingerprint, number]);
-                let Frame { target, weights, .. } = &*self.frame;
-                fold.thinned(target, weights.as_deref(), |n_rows| amount.of(n_rows), seed)
+                let weights = self.frame.weights.as_deref();
+                fold.thinned(&self.frame.target, weights, |n_rows| amount.of(n_rows), seed)
             });
             let fewer: Vec<Fold> = fewer.collect();
             let n_rows = |folds: &[Fold]| folds.iter().map(|fold| fold.train.len()).sum::<usize>();
