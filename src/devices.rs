@@ -5,14 +5,15 @@ use serde_json::json;
 
 use crate::exit;
 use crate::failure::Failure;
-use crate::home;
 use crate::output::Printer;
+use crate::{home, inside};
 
 const GIB: f64 = (1_u64 << 30) as f64;
 
 /// Looks for devices and tells of them, and of what they do in a second if that is asked.
 pub(crate) fn devices(measure: bool, printer: &Printer) -> Result<i32, Failure> {
-    let devices = Devices::find();
+    let own = inside::program()?;
+    let devices = Devices::find(&own);
     let mut document = json!(devices);
     document["trains_on"] = json!(trains_on(&devices));
     for (index, card) in devices.cards.iter().enumerate() {
@@ -22,10 +23,8 @@ pub(crate) fn devices(measure: bool, printer: &Printer) -> Result<i32, Failure> 
         lines(&devices).iter().try_for_each(|line| printer.line(line))?;
     }
     for card in devices.cards.iter().filter(|_| measure) {
-        let mut all = Vec::new();
-        let measured = card.measure(&home::kernels(), &mut |own| all.push(own));
         let device = &card.device;
-        measured.map_err(|reason| {
+        let all = card.measure(&own, &home::kernels()).map_err(|reason| {
             Failure::outside(&format!("{device} cannot be measured: {reason}"))
         })?;
         if printer.is_json() {

@@ -27,15 +27,18 @@ pub(crate) fn slots(asked: Option<u16>) -> usize {
     asked.map_or(cores, usize::from)
 }
 
+/// The very program that runs, also where another version was put in its place meanwhile.
+pub(crate) fn program() -> Result<PathBuf, Failure> {
+    match cfg!(target_os = "linux") {
+        true => Ok(PathBuf::from("/proc/self/exe")),
+        false => std::env::current_exe().map_err(|error| Failure::outside(&error)),
+    }
+}
+
 /// What models are trained on.
 pub(crate) fn device(asked: Asked) -> Result<Choice, Failure> {
     let hint = "write --device auto or --device cpu; fleetfit devices tells what is here";
-    // The very program that runs, also where another version was put in its place meanwhile.
-    let own = match cfg!(target_os = "linux") {
-        true => PathBuf::from("/proc/self/exe"),
-        false => std::env::current_exe().map_err(|error| Failure::outside(&error))?,
-    };
-    asked.find(&own, &home::kernels()).map_err(|message| Failure::asked(message, hint))
+    asked.find(&program()?, &home::kernels()).map_err(|message| Failure::asked(message, hint))
 }
 
 /// Says what is worth saying of it: not that there is no card where nobody installed a driver.

@@ -38,7 +38,7 @@ mod tests;
 pub(crate) use card::{cards, is_driver_here as has_driver};
 pub use far::SUBCOMMAND;
 pub(crate) use nvrtc::is_here as has_compiler;
-pub use worker::work;
+pub(crate) use worker::work;
 
 use machine::Kernel;
 

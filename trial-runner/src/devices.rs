@@ -1,5 +1,6 @@
 //! What this machine can train on: looked for when somebody asks, and never in the way.
 
+mod apart;
 mod asked;
 mod busy;
 mod device;
@@ -9,13 +10,12 @@ mod pace;
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
-use crate::caught::caught;
-use crate::cuda::machine::Machine;
-use crate::cuda::{self, measure};
+use crate::cuda;
 
-pub use crate::cuda::{SUBCOMMAND, work};
+pub use crate::cuda::SUBCOMMAND;
+pub use apart::work;
 pub use asked::{Asked, Choice, Numbers};
 pub(crate) use device::Seat;
 pub use device::{Device, Done};
@@ -43,7 +43,7 @@ pub struct Cpu {
 }
 
 /// A graphics card.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Card {
     /// What it is called here: `cuda:0` is the first.
     pub device: String,
@@ -60,31 +60,21 @@ pub struct Card {
 }
 
 /// What a card was measured to do.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Measured {
     /// What was done.
     pub what: String,
     /// How much of it in a second.
     pub per_second: f64,
     /// Of what `per_second` is: `B/s` or `/s`.
-    pub unit: &'static str,
+    pub unit: String,
 }
 
 impl Card {
-    /// Measures what the card does in a second, and tells one thing after another. `kernels` keeps
-    /// compiled ones.
-    pub fn measure(&self, kernels: &Path, hear: &mut dyn FnMut(Measured)) -> Result<(), String> {
-        let number = self.device.trim_start_matches("cuda:").parse::<usize>();
-        let number = number.map_err(|_| format!("{} is not a card", self.device))?;
-        // A driver that lacks something makes cudarc panic.
-        let told = caught(|| {
-            let machine = Machine::open(number, kernels)?;
-            measure::measure(&machine, measure::Amount::of(self), hear)
-        });
-        match told {
-            Ok(told) => told.map_err(|fault| fault.to_string()),
-            Err(panic) => Err(panic.message().unwrap_or("its driver fails").to_owned()),
-        }
+    /// Measures what the card does in a second, in a process of `program`, which is fleetfit itself.
+    /// `kernels` keeps compiled ones.
+    pub fn measure(&self, program: &Path, kernels: &Path) -> Result<Vec<Measured>, String> {
+        apart::measured(self, program, kernels)
     }
 
     /// Where its kernels come from, and whether CUDA's compiler is here where that matters; none where
@@ -111,11 +101,11 @@ impl Devices {
         card.kernels(|| self.has_cuda_compiler)
     }
 
-    /// Looks for them.
-    pub fn find() -> Self {
+    /// Looks for them, for cards in a process of `program`, which is fleetfit itself.
+    pub fn find(program: &Path) -> Self {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let cpu = Cpu { cores, memory_bytes: memory_bytes() };
-        let (cards, no_cards_because) = match cuda::cards() {
+        let (cards, no_cards_because) = match apart::cards(program) {
             Ok(cards) => (cards, None),
             Err(reason) => (Vec::new(), Some(reason)),
         };

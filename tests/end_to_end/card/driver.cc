@@ -52,7 +52,11 @@ static bool fails() {
 
 extern "C" {
 int cuDriverGetVersion(int* version) { *version = is("old") ? 12080 : 13000; return FINE; }
-int cuInit(unsigned) { return is("bare") ? NO_DEVICE : is("broken") ? UNKNOWN : FINE; }
+int cuInit(unsigned) {
+  while (is("stands")) sleep(1);
+  if (is("dies")) abort();
+  return is("bare") ? NO_DEVICE : is("broken") ? UNKNOWN : FINE;
+}
 int cuGetErrorString(int, const char** says) { *says = "an imagined error"; return FINE; }
 int cuDeviceGetCount(int* n) {
   const char* own = getenv("CARDS");

@@ -48,7 +48,7 @@ pub(crate) fn measure(
 ) -> Result<(), Fault> {
     let Amount { n_bytes, n_blocks, n_rounds } = amount;
     let mut tell = |what: &str, per_second: f64, unit: &'static str| {
-        hear(Measured { what: what.to_owned(), per_second, unit });
+        hear(Measured { what: what.to_owned(), per_second, unit: unit.to_owned() });
     };
     let host = vec![1_u8; n_bytes / 8];
     let to = seconds(|| machine.put(&host).map(drop))?;

@@ -25,7 +25,7 @@ use crate::caught::caught;
 
 /// The body of the hidden subcommand: uses a card, of this number, whose compiled kernels are in this
 /// folder, for whoever is at the socket on standard input. The caller exits with the code returned.
-pub fn work(arguments: impl IntoIterator<Item = OsString>) -> i32 {
+pub(crate) fn work(arguments: impl IntoIterator<Item = OsString>) -> i32 {
     let mut arguments = arguments.into_iter();
     let number = arguments.next().and_then(|number| number.to_str()?.parse().ok());
     let (Some(number), Some(kernels)) = (number, arguments.next().map(PathBuf::from)) else {

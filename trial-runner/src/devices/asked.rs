@@ -4,9 +4,10 @@ use std::fmt;
 use std::path::Path;
 use std::str::FromStr;
 
+use super::apart::cards;
 use super::found::Found;
 use super::{Card, Device};
-use crate::cuda::{cards, has_compiler, has_driver};
+use crate::cuda::{has_compiler, has_driver};
 
 /// What somebody wants models to be trained on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -53,7 +54,7 @@ impl Asked {
             Self::Auto | Self::AllCards => None,
             Self::Cards(numbers) => Some(numbers),
         };
-        let cards = match (cards().and_then(usable), self) {
+        let cards = match (cards(program).and_then(usable), self) {
             (Ok(cards), _) => cards,
             (Err(reason), Self::Auto) => {
                 let (device, has_driver) = (Device::default(), has_driver());
