@@ -45,8 +45,8 @@ def theirs():
 
 
 def curves(data):
-    """For each data set its learners: at each size its error where learners are compared, and on
-    rows that no choice has seen.
+    """For each data set its learners: at each size its error where learners are compared, on rows
+    that no choice has seen, and the standard error of the first.
     """
     path = inside(data, "lcdb/lcdb_accuracy_agg.csv.gz")
     found = collections.defaultdict(lambda: collections.defaultdict(list))
@@ -54,7 +54,8 @@ def curves(data):
         for row in csv.DictReader(file):
             if row["valid_mean"]:
                 point = (int(row["size_train"]), 1.0 - float(row["valid_mean"]),
-                         1.0 - float(row["test_mean"]))
+                         1.0 - float(row["test_mean"]),
+                         float(row["valid_sd"] or "nan") / float(row["n"]) ** 0.5)
                 found[row["openmlid"]][row["learner"]].append(point)
     sets = []
     for name in sorted(found, key=int):
@@ -81,16 +82,16 @@ def search(learners, order, begin, report, end):
         if number in stopped:
             continue
         learner, step = at[number]
-        size, error, _ = learners[learner][step]
+        size, error = learners[learner][step][:2]
         work += size
-        seen.append((error, learners[learner][-1][1:]))
+        seen.append((error, learners[learner][-1][1:3]))
         for other in report(number, step + 1, error):
             stopped.add(other)
             end(other, None)
         if number in stopped:
             continue
         if step + 1 == len(learners[learner]):
-            ended.append(learners[learner][-1][1:])
+            ended.append(learners[learner][-1][1:3])
             end(number, error)
         else:
             at[number] = (learner, step + 1)
@@ -140,9 +141,20 @@ def optunas(pruner, learners, order):
     return search(learners, order, begin, report, end)
 
 
+def noise(sets):
+    """What is known of who is best: in words."""
+    off = [min(points[-1][1:] for points in learners)[2] for learners in sets]
+    cost = [min(points[-1][1:3] for points in learners)[1]
+            - min(points[-1][2] for points in learners) for learners in sets]
+    return (f"The standard error of the best learner's own error is {numpy.nanmean(off):.4f} on "
+            f"average (median {numpy.nanmedian(off):.4f}). It makes {numpy.mean(cost):.4f} more "
+            "errors on other rows than the one that is best there.")
+
+
 def table(binary, data, n_sets):
     sets = curves(data)
     sets = sets[::max(1, len(sets) // n_sets)]
+    print(f"\n{noise(sets)}")
     print(f"\n{len(sets)} data sets; errors are shares of wrong labels above the best learner's\n")
     print("| rule | work | error, mean | within 0.005 | 95th percentile | worst | on other rows |")
     print("|" + " --- |" * 7, flush=True)
@@ -156,7 +168,7 @@ def table(binary, data, n_sets):
             order = numpy.random.default_rng(index).permutation(len(learners))
             work, found = run(learners, order)
             whole = sum(point[0] for points in learners for point in points)
-            best = min(points[-1][1:] for points in learners)
+            best = min(points[-1][1:3] for points in learners)
             shares.append(work / whole)
             worse.append(found[0] - best[0])
             other.append(found[1] - best[1])
