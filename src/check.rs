@@ -1,6 +1,7 @@
 //! `fleetfit check`: every problem of a job file, or the study as understood.
 
-use fleetfit_search_spaces::{Algorithm, Folds, Origin, Study, Work};
+use fleetfit_search_spaces::early_termination::Policy;
+use fleetfit_search_spaces::{Algorithm, EarlyTermination, Folds, Origin, Study, Work};
 use serde_json::{Value, json};
 
 use crate::cli::JobArgs;
@@ -108,6 +109,9 @@ fn sentence_by_sentence(study: &Study) -> String {
     for (index, constraint) in study.constraints.iter().enumerate() {
         say(if index == 0 { "keeps" } else { "" }, constraint.to_string());
     }
+    if let Some(rule) = &study.early_termination {
+        say("stops early", stops(rule));
+    }
     let limits = &study.limits;
     say(
         "limits",
@@ -135,6 +139,36 @@ fn sentence_by_sentence(study: &Study) -> String {
             .map_or("drawn when the study is created".into(), |seed| seed.to_string()),
     );
     lines.join("\n")
+}
+
+fn stops(rule: &EarlyTermination) -> String {
+    let looks = match (rule.evaluation_interval, rule.delay_evaluation) {
+        (1, 0) => String::new(),
+        (1, delay) => format!(", looks from report {delay} on"),
+        (interval, 0) => format!(", looks every {interval} reports"),
+        (interval, delay) => {
+            format!(", looks every {interval} reports from report {delay} on")
+        }
+    };
+    let what = match &rule.policy {
+        Policy::BanditFactor(slack) => format!("bandit, slack factor {slack}"),
+        Policy::BanditAmount(slack) => format!("bandit, slack amount {slack}"),
+        Policy::MedianStopping => "what is worse than the median".into(),
+        Policy::TruncationSelection { percentage } => format!("the worst {percentage} %"),
+        Policy::Asha { min_resource, reduction_factor } => {
+            format!("asha from {min_resource} on, one in {reduction_factor} goes on")
+        }
+        Policy::Hyperband { min_resource, reduction_factor, max_resource } => format!(
+            "hyperband from {min_resource} to {max_resource}, one in {reduction_factor} goes on"
+        ),
+        Policy::FoldRacing { confidence } => {
+            format!("what is hopeless after some folds, {confidence} sure")
+        }
+        Policy::Narrowing { min_resource, max_resource } => {
+            format!("ever more, from report {min_resource} to {max_resource}")
+        }
+    };
+    what + &looks
 }
 
 fn work(work: &Work) -> String {

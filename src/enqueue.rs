@@ -1,5 +1,6 @@
 //! `fleetfit enqueue`: configurations for a study to try next.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use fleetfit_scheduler::api::Queued;
@@ -54,12 +55,12 @@ pub(crate) fn enqueue(args: &EnqueueArgs, home: &Path, printer: &Printer) -> Res
         Source::Directory(journal, _) => {
             let record = source::record(journal, &args.study)?;
             let space = host::stored_study(&record)?.space;
-            let (configurations, notices) =
-                points::read_document("", &body.to_string(), KEYS[0], &space)
-                    .map_err(Failure::Problems)?;
-            let wish = Wish { configurations, mark: None };
+            let points = points::read_document("", &body.to_string(), KEYS[0], &space)
+                .map_err(Failure::Problems)?;
+            let wish = Wish { configurations: points.configurations.clone(), mark: None };
             let trials = enqueue_at_rest(journal, &record, wish).map_err(refused)?;
-            Ok(Queued { study: args.study.clone(), trials, notices })
+            let trials = points.numbers(&trials);
+            Ok(Queued { study: args.study.clone(), trials, notices: points.notices })
         }
     });
     let mut queued = queued.map_err(|failure| given.place_all(failure))?;
@@ -79,10 +80,15 @@ pub(crate) fn enqueue(args: &EnqueueArgs, home: &Path, printer: &Printer) -> Res
 }
 
 fn told(trials: &[u32]) -> String {
-    match trials {
-        [] => "nothing to try".to_owned(),
-        [only] => format!("trial {only} is tried next"),
-        [first, .., last] => format!("trials {first} to {last} are tried next"),
+    let trials: BTreeSet<u32> = trials.iter().copied().collect();
+    let words: Vec<String> = trials.iter().map(u32::to_string).collect();
+    match (trials.first(), trials.last()) {
+        (Some(first), Some(last)) if first == last => format!("trial {first} is tried next"),
+        (Some(first), Some(last)) if (last - first) as usize + 1 == trials.len() => {
+            format!("trials {first} to {last} are tried next")
+        }
+        (Some(_), Some(_)) => format!("trials {} are tried next", words.join(", ")),
+        _ => "nothing to try".to_owned(),
     }
 }
 

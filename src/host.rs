@@ -13,6 +13,7 @@ use fleetfit_trial_runner::trainer::GENERATION;
 
 use crate::failure::Failure;
 use crate::home;
+use crate::inside::program;
 use crate::material::{Material, copy_code};
 use crate::outside;
 use crate::source;
@@ -143,9 +144,7 @@ pub(crate) fn work(
     let dir = lay_out(home, &record.head.name, &material)?;
     let code = copy_code(&submission, &dir)?;
     let Submission { study, base_dir, .. } = submission;
-    let supervisor = std::env::current_exe().map_err(|error| {
-        Failure::Unavailable(format!("fleetfit cannot find itself: {}", plain(&error)))
-    })?;
+    let supervisor = program()?;
     let (seed, dataset) = (record.head.seed, material.dataset);
     let keeping = Keeping::Here;
     Ok(StudyWork { study, seed, base_dir, dir, supervisor, dataset, code, keeping })

@@ -1,5 +1,6 @@
 //! Where words go: data to standard output, everything else to standard error.
 
+use std::borrow::Cow;
 use std::io::{ErrorKind, IsTerminal, Write};
 
 use fleetfit_search_spaces::{Notice, Place, Problem};
@@ -26,7 +27,9 @@ impl Printer {
 
     /// One line (or block of lines) of data.
     pub(crate) fn line(&self, text: &str) -> Result<(), Failure> {
-        write_line(&mut std::io::stdout().lock(), text)
+        let out = std::io::stdout();
+        let text = if out.is_terminal() { harmless(text) } else { Cow::Borrowed(text) };
+        write_line(&mut out.lock(), &text)
     }
 
     /// One JSON document.
@@ -40,13 +43,13 @@ impl Printer {
     pub(crate) fn note(&self, text: &str) {
         if !self.quiet {
             // Standard error may be closed; then nobody wants to know.
-            drop(writeln!(std::io::stderr(), "{text}"));
+            drop(writeln!(std::io::stderr(), "{}", harmless(text)));
         }
     }
 
     /// What is wrong with the input: said whatever the user wants to hear.
     pub(crate) fn complain(&self, text: &str) {
-        drop(writeln!(std::io::stderr(), "{text}"));
+        drop(writeln!(std::io::stderr(), "{}", harmless(text)));
     }
 
     /// The notices of a job.
@@ -86,6 +89,20 @@ impl Printer {
     pub(crate) fn can_animate(&self) -> bool {
         !self.quiet && std::io::stderr().is_terminal()
     }
+}
+
+/// The text with its control characters spelt out, which a terminal would obey: names come from files
+/// that others wrote.
+fn harmless(text: &str) -> Cow<'_, str> {
+    let is_obeyed = |c: char| c.is_control() && !matches!(c, '\n' | '\t');
+    if !text.contains(is_obeyed) {
+        return Cow::Borrowed(text);
+    }
+    let mut spelt = String::with_capacity(text.len() + 8);
+    for c in text.chars() {
+        if is_obeyed(c) { spelt.extend(c.escape_default()) } else { spelt.push(c) }
+    }
+    Cow::Owned(spelt)
 }
 
 /// A reader that went away (`| head`) ends the command quietly; any other error is one.

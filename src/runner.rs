@@ -14,7 +14,7 @@ use crate::exit;
 use crate::failure::Failure;
 use crate::home;
 use crate::host;
-use crate::inside;
+use crate::inside::{self, program};
 use crate::interrupt::Interrupt;
 use crate::log;
 use crate::nats::{Nats, Say, Side};
@@ -62,7 +62,6 @@ pub(crate) fn runner(
         Err(Failure::Gone(_)) if interrupt.is_raised() => return Ok(exit::DONE),
         Err(failure) => return Err(failure),
     };
-    let own = std::env::current_exe().map_err(|error| Failure::outside(&error))?;
     let setup = Setup {
         client: nats.client.clone(),
         runtime: nats.handle().clone(),
@@ -71,7 +70,7 @@ pub(crate) fn runner(
         cache: cache.clone(),
         cache_bytes: args.cache_gb << 30,
         service: args.service.clone(),
-        supervisor: own,
+        supervisor: program()?,
         say: Arc::new(|text: &str| tracing::info!("{text}")),
     };
     let (name, slots, commands) =

@@ -16,14 +16,33 @@ pub const MAX_POINTS: usize = 10_000;
 /// How many values of a choice a problem lists.
 const LISTED: usize = 12;
 
+/// The configurations of a document.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Points {
+    /// Each once.
+    pub configurations: Vec<Configuration>,
+    /// For each that is written its place in `configurations`.
+    places: Vec<usize>,
+    /// Those that repeat others, in words.
+    pub notices: Vec<Notice>,
+}
+
+impl Points {
+    /// The numbers of all that are written, of those of `configurations`.
+    #[must_use]
+    pub fn numbers(&self, numbers: &[u32]) -> Vec<u32> {
+        self.places.iter().filter_map(|&place| numbers.get(place).copied()).collect()
+    }
+}
+
 /// Reads the list under `key` of a JSON or YAML document for a study with this space, or the list
-/// that the document is. Those that repeat others are left out with a notice.
+/// that the document is. Those that repeat others are tried once, with a notice.
 pub fn read_document(
     file: &str,
     text: &str,
     key: &str,
     space: &SearchSpace,
-) -> Result<(Vec<Configuration>, Vec<Notice>), Problems> {
+) -> Result<Points, Problems> {
     let job = Job::read(file, text)?;
     let mut findings = Findings::new(file, &[]);
     let root = At::root(&job.document);
@@ -33,39 +52,36 @@ pub fn read_document(
         _ => {
             let mistake = Mistake::new(format!("has no list of {key}"), "a list of configurations");
             findings.problem(&root, mistake.hint(format!("write {key}: [{{x: 1}}]")));
-            Vec::new()
+            Points::default()
         }
     };
     let mut problems = job.mistakes;
     problems.append(&mut findings.problems);
-    if problems.is_empty() { Ok((points, findings.notices)) } else { Err(Problems(problems)) }
+    let notices = findings.notices;
+    if problems.is_empty() { Ok(Points { notices, ..points }) } else { Err(Problems(problems)) }
 }
 
-/// Reads `points_to_evaluate`.
-pub(crate) fn read(
-    at: &At<'_>,
-    space: &SearchSpace,
-    findings: &mut Findings,
-) -> Vec<Configuration> {
-    let Some(items) = at.list(findings) else { return Vec::new() };
+/// Reads `points_to_evaluate`. Notices are among the findings.
+pub(crate) fn read(at: &At<'_>, space: &SearchSpace, findings: &mut Findings) -> Points {
+    let mut points = Points::default();
+    let Some(items) = at.list(findings) else { return points };
     if items.len() > MAX_POINTS {
         let wanted = format!("at most {MAX_POINTS} configurations");
         let says = format!("has {}, but there may be {wanted}", items.len());
         findings.problem(at, Mistake::new(says, wanted).hint("leave some of them out"));
-        return Vec::new();
+        return points;
     }
-    let mut points: Vec<Configuration> = Vec::new();
     let mut known = std::collections::HashMap::new();
     for item in &items {
         let Some(point) = read_point(item, space, findings) else { continue };
-        match known.get(&point.to_json()) {
-            Some(first) => {
-                findings.notice(item, &format!("is the same as {first}, and is tried once"));
-            }
-            None => {
-                known.insert(point.to_json(), item.path.clone());
-                points.push(point);
-            }
+        let next = points.configurations.len();
+        let (place, first) =
+            known.entry(point.to_json()).or_insert_with(|| (next, item.path.clone()));
+        points.places.push(*place);
+        if *place == next {
+            points.configurations.push(point);
+        } else {
+            findings.notice(item, &format!("is the same as {first}, and is tried once"));
         }
     }
     points

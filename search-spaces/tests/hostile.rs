@@ -176,6 +176,27 @@ fn values_that_no_program_can_be_given_are_refused() {
     let branches = format!("[{{j: {}}}, {{k: {}}}]", long(70_000), long(70_000));
     assert_eq!(said("echo ${{search_space.x.j}} ${{search_space.x.k}}", &branches, "b"), None);
     assert_eq!(said("true ${{inputs.a}}", &format!("[a, {}]", long(full - 1)), "b"), None);
+    // So does what the shell needs around them, and a branch counts as its JSON.
+    let quotes = "'".repeat(40_000);
+    let of_quotes = said(runs, &format!("[a, \"{quotes}\"]"), "b").unwrap();
+    assert!(of_quotes.contains("has up to 160009 bytes with what its placeholders"), "{of_quotes}");
+    assert_eq!(said(runs, &format!("[a, \"{}\"]", &quotes[..30_000]), "b"), None);
+    let branch = format!("[a, {{j: {}}}]", long(70_000));
+    let of_branch = said(runs, &branch, &long(70_000)).unwrap();
+    assert!(of_branch.contains("bytes with what its placeholders stand for"), "{of_branch}");
+    // All variables together have an end, too.
+    let job = |n: usize| {
+        let own = (0..n).map(|own| format!("  x{own}: [a, {}]\n", long(100 << 10)));
+        let (space, rest) = (own.collect::<String>(), "limits: {max_total_trials: 2}\n");
+        format!(
+            "type: sweep\ntrial: {{command: run}}\nsearch_space:\n{space}\
+             objective: {{goal: minimize, primary_metric: loss}}\n{rest}"
+        )
+    };
+    Job::read("job.yaml", &job(15)).unwrap().study().unwrap();
+    let said = first(&job(16));
+    assert!(said.starts_with("search_space comes to variables of up to 1638"), "{said}");
+    assert!(said.ends_with("bytes, more than a program can be started with"), "{said}");
 }
 
 #[test]

@@ -43,9 +43,9 @@ pub(super) async fn enqueue(
     let queued = ask(move || {
         let record = query::find(&app.service.journal, &study)?;
         let space = record.study().map_err(query::QueryError::from)?.space;
-        let (configurations, notices) =
-            points::read_document("the body", &as_yaml(&written), KEY, &space)
-                .map_err(|Problems(problems)| Refused::problems(problems))?;
+        let points = points::read_document("the body", &as_yaml(&written), KEY, &space)
+            .map_err(|Problems(problems)| Refused::problems(problems))?;
+        let configurations = points.configurations.clone();
         if configurations.is_empty() {
             return Err(unprocessable("configurations is empty; write one or more of them"));
         }
@@ -60,7 +60,7 @@ pub(super) async fn enqueue(
             }
             answer => answer?,
         };
-        Ok(Queued { study, trials, notices })
+        Ok(Queued { study, trials: points.numbers(&trials), notices: points.notices })
     });
     queued.await.map(Json)
 }

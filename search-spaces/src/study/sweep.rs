@@ -206,7 +206,7 @@ fn read_start(
     root.also_called("warm_start", "start_from");
     let mut points = Vec::new();
     if let (Some(at), Some(space)) = (root.take("points_to_evaluate", findings), space) {
-        points = points::read(&at, space, findings);
+        points = points::read(&at, space, findings).configurations;
         if let Some(most) = limits.as_ref().map(|limits| limits.max_total_trials as usize)
             && points.len() > most
         {

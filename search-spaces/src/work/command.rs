@@ -51,6 +51,10 @@ const MAX_TEXT_BYTES: usize = 128 << 10;
 /// The longest command. The rest is what runners put before it.
 const MAX_COMMAND_BYTES: usize = MAX_TEXT_BYTES - 128;
 
+/// The most bytes of variables: Linux has 2 MiB for them and the command line, of which the runner's
+/// own take some.
+const MAX_VARIABLES_BYTES: usize = 3 << 19;
+
 /// How many placeholders that name nothing are judged one by one.
 const MAX_UNKNOWN: usize = 100;
 
@@ -95,7 +99,19 @@ impl CommandTrial {
             own.settle_placeholders(&at, &defined, space, findings);
         }
         if let Some((_, at)) = space {
-            check_parameters(at, VARIABLES.len(), findings);
+            let own_variables = own.environment_variables.iter();
+            let n_of_others: usize =
+                own_variables.map(|(name, value)| variable_bytes(name.len(), value.len())).sum();
+            let n_bytes = n_of_others + check_parameters(at, VARIABLES.len(), findings).variables;
+            if n_bytes > MAX_VARIABLES_BYTES {
+                let says = format!(
+                    "comes to variables of up to {n_bytes} bytes, more than a program can be \
+                     started with"
+                );
+                let mistake = Mistake::new(says, format!("at most {MAX_VARIABLES_BYTES} bytes"));
+                let hint = "put long values into files in the folder that trial.code names";
+                findings.problem(at, mistake.hint(hint));
+            }
         }
         own
     }
@@ -184,35 +200,58 @@ impl CommandTrial {
     ) -> usize {
         let mut parameters: BTreeMap<&str, usize> = BTreeMap::new();
         let mut n_bytes = 0;
+        let is_in_backticks = self.command.contains('`');
+        let quoted = |text: &str| quoted_bytes(text, is_in_backticks);
         for (&(root, name), n) in filled {
             if root == Root::SearchSpace.word() {
-                let own = n * space.map_or(0, |space| longest(space, name));
+                let longest = space.and_then(|space| longest(space, name, &quoted));
+                let own = n * longest.map_or(0, |text| quoted(&text));
                 let most = parameters.entry(name.split('.').next().unwrap_or(name)).or_default();
                 *most = own.max(*most);
             } else if let Some((_, Input::Value(value))) =
                 self.inputs.iter().find(|(own, _)| root == Root::Inputs.word() && own == name)
             {
-                n_bytes += n * value.to_string().len();
+                n_bytes += n * quoted(&value.to_string());
             }
         }
         n_bytes + parameters.values().sum::<usize>()
     }
 }
 
-/// How many bytes the longest of a parameter's values has, or of those of a branch's parameter.
-/// Branches themselves do not count: these are refused where they are too long.
-fn longest(space: &SearchSpace, path: &str) -> usize {
+/// The most bytes that a text has in a command line, where runners quote it for the shell.
+fn quoted_bytes(text: &str, is_in_backticks: bool) -> usize {
+    if text.bytes().all(|own| own.is_ascii_alphanumeric() || b"_-.,/:@%+".contains(&own)) {
+        return text.len();
+    }
+    let count = |special: &str| text.bytes().filter(|own| special.as_bytes().contains(own)).count();
+    let in_quotes = "''".len() + 3 * count("'");
+    let n_bytes = text.len() + in_quotes.max(count("\\\"$`"));
+    // What is in backticks is read twice.
+    if is_in_backticks { 2 * n_bytes } else { n_bytes }
+}
+
+/// The longest of a parameter's values, or of those of a branch's parameter; numbers are short.
+fn longest(space: &SearchSpace, path: &str, n_bytes: &impl Fn(&str) -> usize) -> Option<String> {
     let (head, rest) = path.split_once('.').map_or((path, None), |(head, rest)| (head, Some(rest)));
     let domain = space.parameters.iter().find(|own| own.name == head).map(|own| &own.domain);
     let of_alternative = |alternative: &Alternative| match (alternative, rest) {
-        (Alternative::Value(value), None) => value.to_string().len(),
-        (Alternative::Space(space), Some(rest)) => longest(space, rest),
-        _ => 0,
+        (Alternative::Value(value), None) => Some(value.to_string()),
+        (Alternative::Space(space), Some(rest)) => longest(space, rest, n_bytes),
+        (Alternative::Space(space), None) => {
+            let own = space.parameters.iter().filter_map(|parameter| {
+                let value = longest(space, &parameter.name, n_bytes)?;
+                Some((parameter.name.clone(), serde_json::Value::from(value)))
+            });
+            Some(serde_json::Value::Object(own.collect()).to_string())
+        }
+        (Alternative::Value(_), Some(_)) => None,
     };
     match domain {
-        Some(Domain::Choice(choice)) => choice.iter().map(of_alternative).max().unwrap_or(0),
-        Some(Domain::Fixed(value)) if rest.is_none() => value.to_string().len(),
-        _ => 0,
+        Some(Domain::Choice(choice)) => {
+            choice.iter().filter_map(of_alternative).max_by_key(|text| n_bytes(text))
+        }
+        Some(Domain::Fixed(value)) if rest.is_none() => Some(value.to_string()),
+        _ => None,
     }
 }
 
@@ -310,10 +349,17 @@ fn check_length(n_of_name: usize, n_of_value: usize, at: &At<'_>, findings: &mut
     }
 }
 
+/// How many bytes the longest configuration has.
+#[derive(Clone, Copy, Debug, Default)]
+struct Longest {
+    json: usize,
+    variables: usize,
+}
+
 /// Checks what a program finds of parameters in its environment, under names that begin with so many
-/// bytes. Returns how many bytes the longest of their configurations has as JSON.
-fn check_parameters(at: &At<'_>, n_of_prefix: usize, findings: &mut Findings) -> usize {
-    let mut n_bytes = "{}".len();
+/// bytes.
+fn check_parameters(at: &At<'_>, n_of_prefix: usize, findings: &mut Findings) -> Longest {
+    let mut all = Longest { json: "{}".len(), variables: 0 };
     for entry in at.entries() {
         let name = entry.key.map_or("", |key| key.name.as_str());
         let n_of_name = n_of_prefix + name.chars().count();
@@ -321,25 +367,34 @@ fn check_parameters(at: &At<'_>, n_of_prefix: usize, findings: &mut Findings) ->
             Content::Map(_) => entry.get("values"),
             _ => Some(entry.clone()),
         };
-        let mut longest = 0;
+        let mut longest = Longest::default();
         for value in values.iter().flat_map(At::one_or_more) {
-            let n_of_value = match value.plain_text() {
+            let own = match value.plain_text() {
                 Some(text) => {
                     check_text(&text, &value, findings);
                     check_length(n_of_name, text.len(), &value, findings);
-                    json_bytes(&text)
+                    let variables = variable_bytes(n_of_name, text.len());
+                    Longest { json: json_bytes(&text), variables }
                 }
                 None => {
                     let branch = check_parameters(&value, n_of_name + "_".len(), findings);
-                    check_length(n_of_name, branch, &value, findings);
-                    branch
+                    check_length(n_of_name, branch.json, &value, findings);
+                    let variables = branch.variables + variable_bytes(n_of_name, branch.json);
+                    Longest { json: branch.json, variables }
                 }
             };
-            longest = longest.max(n_of_value);
+            longest.json = longest.json.max(own.json);
+            longest.variables = longest.variables.max(own.variables);
         }
-        n_bytes += json_bytes(name) + longest + ":,".len();
+        all.json += json_bytes(name) + longest.json + ":,".len();
+        all.variables += longest.variables;
     }
-    n_bytes
+    all
+}
+
+/// What the kernel counts for a variable: its name, `=`, its value, its end and a pointer to it.
+fn variable_bytes(n_of_name: usize, n_of_value: usize) -> usize {
+    n_of_name + n_of_value + "=".len() + 1 + size_of::<usize>()
 }
 
 fn json_bytes(text: &str) -> usize {
