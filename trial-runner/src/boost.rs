@@ -187,13 +187,13 @@ impl Course<'_> {
         let mut scores = Vec::with_capacity(job.watched.len() * n_scores);
         let is_sampled = settings.subsample < 1.0 || settings.colsample_bytree < 1.0;
         for round in 0..settings.n_estimators {
-            job.stop.check()?;
             self.draw_rows(grower, round);
             if matches!(settings.loss, Loss::Softmax { .. }) {
                 each(&mut grower.shards, self.n_rows, |shard| shard.share_out(n_scores), |()| ());
             }
             let mut has_grown = false;
             for class in 0..n_scores {
+                job.stop.check()?;
                 self.draw_columns(grower, round * n_scores + class);
                 self.tree(grower, class)?;
                 has_grown |= grower.nodes.len() > 1;

@@ -99,6 +99,9 @@ pub(super) fn own_value(parameter: &LearnerParameter, theirs: &Value) -> Option<
             let no_limit = parameter.kind.no_limit()?;
             text.eq_ignore_ascii_case(NONE).then(|| word(no_limit))?
         }
+        Value::Text(text) if parameter.name == "num_leaves" => {
+            text.eq_ignore_ascii_case(NONE).then(|| most(parameter))?
+        }
         Value::Text(text) => {
             let known = match &parameter.kind {
                 ParameterKind::Word(known) => *known,
@@ -121,6 +124,8 @@ pub(super) fn own_value(parameter: &LearnerParameter, theirs: &Value) -> Option<
         Value::Int(-1 | 0) if parameter.name == "early_stopping_rounds" => word(NONE),
         Value::Int(-1) if matches!(parameter.kind, ParameterKind::IntOrNone(..)) => word(NONE),
         Value::Int(0) if parameter.kind == ParameterKind::IntOrNone(1, 64) => word(NONE),
+        // XGBoost has no limit at 0.
+        Value::Int(0) if parameter.name == "num_leaves" => most(parameter),
         // LightGBM has no minimum at 0, and no leaf is empty anyway.
         Value::Int(0) if names::ROWS_OF_A_LEAF.contains(&parameter.name) => Some(Value::Int(1)),
         // LightGBM and XGBoost have more of them where they are asked to.
@@ -132,11 +137,21 @@ pub(super) fn own_value(parameter: &LearnerParameter, theirs: &Value) -> Option<
     }
 }
 
+/// The most that a parameter may be.
+fn most(parameter: &LearnerParameter) -> Option<Value> {
+    match parameter.kind {
+        ParameterKind::Int(_, most) => Some(Value::Int(most)),
+        _ => None,
+    }
+}
+
 /// Whether this is another tool's word for what is done where the parameter is left out: scikit-learn's
-/// `auto`, sqrt of the columns for classes and all of them for numbers.
+/// `auto`, sqrt of the columns for classes and all of them for numbers, and its `none`, all rows.
 pub(super) fn is_left_out(parameter: &LearnerParameter, theirs: &Value) -> bool {
-    let is_auto = matches!(theirs, Value::Text(text) if text.eq_ignore_ascii_case("auto"));
-    is_auto && parameter.default.is_none() && matches!(parameter.kind, ParameterKind::Share(_))
+    let Value::Text(text) = theirs else { return false };
+    let is_share = matches!(parameter.kind, ParameterKind::Share(_));
+    let is_auto = is_share && parameter.default.is_none() && text.eq_ignore_ascii_case("auto");
+    is_auto || parameter.name == "max_samples" && text.eq_ignore_ascii_case(NONE)
 }
 
 fn is_whole(number: f64) -> bool {
@@ -241,6 +256,8 @@ mod tests {
             ("objective", "\"lambdarank\"", Some("objective=lambdarank")),
             ("l2_leaf_reg", "3", Some("reg_lambda=3")),
             ("early_stopping_round", "0", Some("early_stopping_rounds=none")),
+            ("max_leaves", "0", Some("num_leaves=131072")),
+            ("max_leaf_nodes", "\"None\"", Some("num_leaves=131072")),
             ("n_jobs", "4", None),
             ("tree_method", "\"hist\"", None),
         ];
@@ -253,6 +270,8 @@ mod tests {
         assert_eq!(of(Learner::RandomForest, "None"), all);
         assert_eq!(of(Learner::DecisionTree, "none"), all);
         assert_eq!(of(Learner::ExtraTrees, "auto"), None);
+        let none = Value::Text("none".into());
+        assert_eq!(translated(Learner::RandomForest, "max_samples", &none), None);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Judges a search space by a learner's table: every parameter known, every domain within bounds.
 
 use super::alias::{self, Foreign};
-use super::together::{check_bags, check_quantile};
+use super::together::{check_bags, check_objective};
 use super::{Learner, LearnerParameter, NONE, ParameterKind};
 use crate::data::Task;
 use crate::fields::{At, guess_hint, unknown};
@@ -73,7 +73,7 @@ fn check_parameters<'a>(
 ) {
     let parameters: Vec<&Parameter> = parameters.into_iter().collect();
     check_bags(learner, demand, &parameters, at, findings);
-    check_quantile(learner, &parameters, at, findings);
+    check_objective(learner, &parameters, at, findings);
     for own in parameters {
         let Some(node) = at.get(&own.name) else {
             continue;

@@ -34,8 +34,50 @@ pub(crate) fn check_bags(
     }
 }
 
-/// Quantiles lie between 0 and 1: `alpha` where `objective` may be one. `space` is where they stand.
-pub(super) fn check_quantile(
+/// Numbers that only some objectives of boosting read. `space` is where they stand.
+pub(super) fn check_objective(
+    learner: Learner,
+    parameters: &[&Parameter],
+    space: &At<'_>,
+    findings: &mut Findings,
+) {
+    if learner != Learner::GradientBoosting {
+        return;
+    }
+    let known = |own: &Parameter| learner.own_name(&own.name).unwrap_or(&own.name).to_owned();
+    let objective = parameters.iter().find(|own| known(own) == "objective");
+    let may_be = |words: &[&str]| {
+        objective.is_some_and(|own| {
+            let mut all = values(&own.domain).map(|own_value| {
+                alias::translated(learner, &own.name, own_value).map(|(_, value)| value)
+            });
+            all.any(|own| matches!(own, Some(Value::Text(word)) if words.contains(&&*word)))
+        })
+    };
+    for own in parameters {
+        let readers: &[&str] = match known(own).as_str() {
+            "alpha" => &["quantile", "huber"],
+            "tweedie_variance_power" => &["tweedie"],
+            _ => continue,
+        };
+        let Some(at) = space.get(&own.name).filter(|_| !may_be(readers)) else { continue };
+        let readers = readers.join(" or ");
+        let says = format!("does nothing without objective: {readers}");
+        match own.name.as_str() {
+            // XGBoost's is a penalty.
+            "alpha" => {
+                let mistake = Mistake::new(says, format!("objective: {readers} beside it"));
+                let hint = "write reg_alpha for the absolute penalty that XGBoost calls alpha";
+                findings.key_problem(&at, mistake.hint(hint));
+            }
+            _ => findings.notice(&at, &says),
+        }
+    }
+    check_quantile(learner, parameters, space, findings);
+}
+
+/// Quantiles lie between 0 and 1: `alpha` where `objective` may be one.
+fn check_quantile(
     learner: Learner,
     parameters: &[&Parameter],
     space: &At<'_>,
@@ -46,9 +88,6 @@ pub(super) fn check_quantile(
             |own: &&&Parameter| learner.own_name(&own.name).unwrap_or(&own.name) == known;
         parameters.iter().find(is_named)
     };
-    if learner != Learner::GradientBoosting {
-        return;
-    }
     let (Some(objective), Some(alpha)) = (named("objective"), named("alpha")) else { return };
     let is_quantile = |value: &Value| {
         let own = alias::translated(learner, &objective.name, value);

@@ -101,7 +101,14 @@ impl Step {
         }
         let stamps = || series.iter().flatten().copied();
         let median = usual(median);
+        let last_of_its_month = |stamp: f64| Date::of(day_of(stamp) + 1).day == 1;
+        // Every 28 days is no month, and every 91 no quarter.
+        let is_even = gaps.len() > 1 && gaps.iter().all(|gap| (gap / median).fract() == 0.0);
+        let day = stamps().map(|stamp| Date::of(day_of(stamp)).day).max();
+        let keeps_its_day = stamps()
+            .all(|stamp| Some(Date::of(day_of(stamp)).day) == day || last_of_its_month(stamp));
         match (median / DAY).round() as i64 {
+            28.. if is_even && !keeps_its_day => Self::nearest(first, median),
             days @ (28..=31 | 89..=92 | 181..=184 | 365..=366) => {
                 let every = match days {
                     28..=31 => 1,
@@ -109,7 +116,7 @@ impl Step {
                     181..=184 => 6,
                     _ => 12,
                 };
-                let is_end = stamps().all(|stamp| Date::of(day_of(stamp) + 1).day == 1);
+                let is_end = stamps().all(last_of_its_month);
                 let month = Date::of(day_of(first)).months();
                 // The month that a bin is named by is its last where bins are named by their ends.
                 let begins = if is_end { month + 1 } else { month };
@@ -341,6 +348,17 @@ mod tests {
         let weeks = ["2024-01-02", "2024-01-09", "2024-01-24", "2024-01-30", "2024-02-06"];
         // The third is a day late.
         assert_eq!(indices(found(&weeks), &weeks), [0, 1, 3, 4, 5]);
+        // Every so many days, which are no month, quarter or half of a year.
+        for days in [28, 30, 91, 182] {
+            let first = at("2024-01-01");
+            let stamp = |index: i32| first + f64::from(index * days) * DAY;
+            let step = Step::found(&[[0, 1, 2, 4, 7].map(stamp).to_vec()], TimeKind::Date);
+            assert_eq!([0, 2, 3, 9].map(|own| step.index(stamp(own)).unwrap()), [0, 2, 3, 9]);
+            assert_eq!(step.time(9), stamp(9));
+        }
+        let summer = ["2024-07-15", "2024-08-15", "2024-09-15"];
+        let step = found(&summer);
+        assert!(matches!(step, Step::Months { every: 1, .. }), "{step:?}");
         let hours = ["2024-01-01T00:00", "2024-01-01T01:01", "2024-01-01T02:00"];
         assert_eq!(indices(found(&hours), &hours), [0, 1, 2]);
         let numbers = Step::found(&[vec![10.0, 20.0, 40.0, 50.0]], TimeKind::Number);

@@ -4,6 +4,8 @@
 //! What is made of one column (its words, its place in the calendar) counts for what was made of it:
 //! words for their column, parts of dates each for itself.
 
+use std::collections::HashMap;
+
 use serde::{Deserialize, Serialize};
 
 use super::encoder::Encoder;
@@ -43,7 +45,18 @@ impl Model {
             }
             Body::Forest(forest) => (By::Splits, splits(forest)),
             Body::Linear(encoder, linear) => (By::Coefficients, weights(encoder, linear)),
-            Body::Lagged(lagged) => return lagged.inner.importance(),
+            Body::Lagged(lagged) => {
+                let mut inner = lagged.inner.importance()?;
+                let names = lagged.recipe.names().into_iter().zip(lagged.recipe.readable_names());
+                let names: HashMap<String, String> =
+                    names.map(|(own, shown)| (readable(&own), readable(&shown))).collect();
+                for (name, _) in &mut inner.shares {
+                    if let Some(shown) = names.get(name) {
+                        name.clone_from(shown);
+                    }
+                }
+                return Some(inner);
+            }
             // The same for every row, whatever its columns hold.
             Body::Constant => (By::Gain, Vec::new()),
             Body::Neighbours(..)

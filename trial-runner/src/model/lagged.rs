@@ -132,8 +132,17 @@ impl Recipe {
 
     /// The names of the columns, which no column of a file has.
     pub(crate) fn names(&self) -> Vec<String> {
-        let mut names: Vec<String> =
-            self.lags.iter().map(|lag| format!("target{DERIVED}lag_{lag}")).collect();
+        self.named(0)
+    }
+
+    /// The same for people, to whom a lag counts from the row.
+    pub(crate) fn readable_names(&self) -> Vec<String> {
+        self.named(self.offset.saturating_sub(1))
+    }
+
+    fn named(&self, n_before: u32) -> Vec<String> {
+        let lags = self.lags.iter().map(|lag| lag.saturating_add(n_before));
+        let mut names: Vec<String> = lags.map(|lag| format!("target{DERIVED}lag_{lag}")).collect();
         if !self.lags.is_empty() {
             names.push(format!("target{DERIVED}difference"));
         }

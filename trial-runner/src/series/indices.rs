@@ -17,10 +17,11 @@ pub(crate) fn classical(y: &[f64], season: usize, kind: Season) -> Option<Vec<f6
         return None;
     }
     let half = season / 2;
+    let mut means = Means { season, sum: 0.0, n_slid: 0 };
     let mut sums = vec![0.0; season];
     let mut counts = vec![0_u32; season];
     for t in half..n - half {
-        let trend = centred_mean(&y[t - half..=t + half], season);
+        let trend = means.next(y, t);
         let left = match kind {
             Season::Add => y[t] - trend,
             Season::Mul => y[t] / trend,
@@ -40,14 +41,37 @@ pub(crate) fn classical(y: &[f64], season: usize, kind: Season) -> Option<Vec<f6
     indices.iter().all(|index| index.is_finite()).then_some(indices)
 }
 
-/// The mean of a window of one season; an even season weighs both ends by half.
-fn centred_mean(window: &[f64], season: usize) -> f64 {
-    let sum: f64 = window.iter().sum();
-    let sum = match (season % 2, window.first(), window.last()) {
-        (0, Some(first), Some(last)) => sum - (first + last) / 2.0,
-        _ => sum,
-    };
-    sum / season as f64
+/// Seasons beyond this are summed up as they slide.
+const LONG: usize = 512;
+
+/// The means of windows of one season around ever later steps; an even season weighs both ends by
+/// half.
+struct Means {
+    season: usize,
+    sum: f64,
+    /// How often the sum has slid since it was last taken anew.
+    n_slid: usize,
+}
+
+impl Means {
+    fn next(&mut self, y: &[f64], t: usize) -> f64 {
+        let half = self.season / 2;
+        let window = &y[t - half..=t + half];
+        // So many steps of rounding are all that adds up.
+        let slides = self.season > LONG && self.n_slid > 0 && self.n_slid < self.season;
+        if slides {
+            self.sum += y[t + half] - y[t - half - 1];
+            self.n_slid += 1;
+        } else {
+            self.sum = window.iter().sum();
+            self.n_slid = 1;
+        }
+        let sum = match (self.season % 2, window.first(), window.last()) {
+            (0, Some(first), Some(last)) => self.sum - (first + last) / 2.0,
+            _ => self.sum,
+        };
+        sum / self.season as f64
+    }
 }
 
 #[cfg(test)]
@@ -66,6 +90,20 @@ mod tests {
         let indices = classical(&y, 3, Season::Mul).unwrap();
         for (index, truth) in indices.iter().zip([0.5, 1.0, 1.5]) {
             assert!((index - truth).abs() < 1e-12);
+        }
+    }
+
+    #[test]
+    fn long_seasons_slide_to_the_same_means() {
+        for season in [LONG + 1, LONG + 2] {
+            let y: Vec<f64> = (0..5 * season).map(|t| 1e6 + ((t * t) % 1_009) as f64).collect();
+            let mut means = Means { season, sum: 0.0, n_slid: 0 };
+            let half = season / 2;
+            for t in half..y.len() - half {
+                let mean = means.next(&y, t);
+                let anew = Means { season, sum: 0.0, n_slid: 0 }.next(&y, t);
+                assert!((mean - anew).abs() <= 1e-12 * anew, "{t}: {mean} {anew}");
+            }
         }
     }
 

@@ -22,7 +22,7 @@ use crate::model::errors::Errors;
 use crate::model::lagged::{History, KEPT, Lagged as Body, Recipe, Tail, numbers};
 use crate::model::{Answer, Body as Any, Model, PredictError};
 use crate::series::regular::Fill;
-use crate::stop::Stop;
+use crate::stop::{Pace, Stop};
 
 /// A regressor on series.
 #[derive(Clone, Copy)]
@@ -235,7 +235,10 @@ impl Wide {
                 });
             }
             let Some(target) = histories.get(code) else { continue };
+            let mut pace = Pace::of(job.stop);
+            let n_read: usize = recipe.windows.iter().map(|&window| 4 * window as usize).sum();
             for &row in rows {
+                pace.go(n_read + 1)?;
                 let Some(index) = plan.step.index(timeline.time[row as usize]) else { continue };
                 recipe.write(target, &past, index, &mut cells);
                 for (column, &cell) in columns.iter_mut().zip(&cells) {
@@ -378,15 +381,33 @@ fn recipe(frame: &Frame, timeline: &Timeline, plan: &ForecastPlan, n_steps: usiz
         });
         past.extend(known.map(|column| (column.name.to_string(), 1)));
     }
+    let offset = match settings.strategy {
+        Strategy::Recursive => 1,
+        Strategy::Direct => ahead.max(1),
+    };
+    let known = |lag: u32| known_lag(lag, offset, season);
     Recipe {
-        offset: match settings.strategy {
-            Strategy::Recursive => 1,
-            Strategy::Direct => ahead.max(1),
-        },
-        lags: distinct(lags),
+        offset,
+        // They count from the nearest value that is known.
+        lags: distinct(
+            lags.into_iter().map(|lag| known(lag).map_or(0, |lag| lag - offset + 1)).collect(),
+        ),
         windows: distinct(windows),
         past,
         season,
+    }
+}
+
+/// The lag that stands for one, where nothing nearer than `nearest` is known: itself where it is known,
+/// one of whole seasons the same number of steps into a season, any other as far behind the nearest.
+fn known_lag(lag: u32, nearest: u32, season: u32) -> Option<u32> {
+    match lag {
+        0 => None,
+        _ if lag >= nearest => Some(lag),
+        _ if season > 1 && lag.is_multiple_of(season) => {
+            nearest.div_ceil(season).checked_mul(season)
+        }
+        _ => lag.checked_add(nearest - 1),
     }
 }
 
@@ -395,4 +416,19 @@ fn distinct(mut steps: Vec<u32>) -> Vec<u32> {
     steps.sort_unstable();
     steps.dedup();
     steps
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lag_that_is_known_stays_itself() {
+        // One step ahead all are known; five steps ahead of a week those of five steps and more.
+        assert_eq!([1, 3, 7].map(|lag| known_lag(lag, 1, 7)), [Some(1), Some(3), Some(7)]);
+        assert_eq!([1, 3, 5, 7].map(|lag| known_lag(lag, 5, 7)), [5, 7, 5, 7].map(Some));
+        assert_eq!([1, 7, 14, 21].map(|lag| known_lag(lag, 15, 7)), [15, 21, 21, 21].map(Some));
+        assert_eq!([0, u32::MAX].map(|lag| known_lag(lag, 5, 1)), [None, Some(u32::MAX)]);
+        assert_eq!(known_lag(7, u32::MAX, 7), None);
+    }
 }

@@ -59,7 +59,7 @@ impl Lesson {
         }
         let rows = &*job.weighing();
         if rows.is_empty() {
-            return Err(FitError::because("the weights of all rows are 0"));
+            return Err(FitError::because("the weights of all rows to learn from are 0"));
         }
         let job = &Fit { rows, ..*job };
         Ok(Self { learnt: learnt(job)?, weights: weights(job)? })

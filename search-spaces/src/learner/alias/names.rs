@@ -147,7 +147,7 @@ const TREES: Names = &[
         &["ccp_alpha", "min_weight_fraction_leaf", "min_impurity_decrease"],
         Only(&["0"], "remove it, or write min_samples_leaf"),
     ),
-    (&["max_leaf_nodes", "max_samples", "monotonic_cst"], Only(&["none"], "remove it")),
+    (&["max_leaf_nodes", "monotonic_cst"], Only(&["none"], "remove it")),
     (&["splitter"], Only(&["best"], "remove it; extra_trees draws its thresholds")),
 ];
 
@@ -156,7 +156,7 @@ const FORESTS: Names = &[
         &["num_trees", "n_trees", "num_tree", "ntree", "ntrees", "num_iterations", "iterations"],
         Ours("n_estimators"),
     ),
-    (&["oob_score"], Idle("folds tell how good it is")),
+    (&["oob_score"], Idle("n_cross_validations: out_of_bag scores by the rows that no tree saw")),
 ];
 
 const LINEAR: Names = &[

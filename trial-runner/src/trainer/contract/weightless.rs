@@ -145,7 +145,7 @@ fn rows_of_weight_0_are_as_none_whatever_they_hold() {
         assert!(found.iter().all(|value| value.is_finite()), "{learner:?} {task:?}");
         let none: Vec<u32> = weightless.collect();
         let refused = fit(learner, &wild, &none, 1).unwrap_err().to_string();
-        assert_eq!(refused, "the weights of all rows are 0");
+        assert_eq!(refused, "the weights of all rows to learn from are 0");
     }
 }
 
