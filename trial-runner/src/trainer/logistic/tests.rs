@@ -89,8 +89,8 @@ fn newton_finds_where_the_slope_is_zero() {
 #[test]
 fn many_weights_are_found_however_small_the_penalty() {
     for (n_columns, n_classes, c) in [(30, 6, 1.0), (30, 6, 1e3), (60, 4, 100.0), (60, 4, 1e3)] {
-        let frame = frame(40, n_columns, n_classes);
-        let rows: Vec<u32> = (0..40).collect();
+        let frame = frame(80, n_columns, n_classes);
+        let rows: Vec<u32> = (0..80).collect();
         let job = Fit {
             frame: &frame,
             rows: &rows,
