@@ -32,7 +32,7 @@ use exact::Exact;
 use grow::Grower;
 use loss::{Loss, quantile};
 use shard::{Reach, Sums, each};
-use split::{MAX_SINGLE, MORE_LAMBDA, Terms, soft};
+use split::{MORE_LAMBDA, Terms, soft};
 use table::Table;
 use tree::{Node, Split, Trees};
 use word::{Fields, MAX_NARROW_ROWS, Word};
@@ -388,7 +388,7 @@ impl Course<'_> {
         let mut more = vec![0.0; grower.nodes.len()];
         for node in &grower.nodes {
             if let Split::Set { column, .. } = node.split
-                && self.job.table.columns[column as usize].n_bins > MAX_SINGLE
+                && self.job.table.columns[column as usize].is_searched()
             {
                 more[node.left as usize] = MORE_LAMBDA;
                 more[node.right as usize] = MORE_LAMBDA;

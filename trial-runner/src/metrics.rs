@@ -293,11 +293,12 @@ mod tests {
             Measure::NormalizedMeanAbsoluteError,
             Measure::MeanAbsoluteScaledError,
             Measure::SymmetricMeanAbsolutePercentageError,
-            Measure::R2Score,
         ] {
             let value = measure(own, judged, None, yardstick).unwrap_err().to_string();
             assert!(value.contains("the target has values as large as 1.7e308"), "{value}");
         }
+        let value = measure(Measure::R2Score, judged, None, yardstick).unwrap();
+        assert!((value - 0.995).abs() < 1e-12, "{value}");
         let value = measure(Measure::Accuracy, judged, None, Yardstick::default());
         assert_eq!(value.unwrap_err().to_string(), "accuracy does not judge numbers");
         let judged = Judged::Classes { truth: &[2], probabilities: &[0.5, 0.5], n_classes: 2 };

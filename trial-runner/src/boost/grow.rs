@@ -52,6 +52,7 @@ struct Open<W> {
     slot: Option<usize>,
     found: Found<W>,
     total: W,
+    squares: u64,
 }
 
 /// A new leaf.
@@ -61,6 +62,8 @@ struct Leaf<W> {
     depth: usize,
     n_rows: usize,
     total: W,
+    /// Of its rows' gradients, where sets of words are searched for.
+    squares: u64,
 }
 
 /// How far a tree may grow.
@@ -107,8 +110,9 @@ impl<W: Word> Grower<W> {
         self.free.clear();
         self.free.extend((0..self.n_slots).rev());
         let n_rows = self.shards.iter().map(|shard| shard.rows_of(0).len()).sum();
-        let root = Leaf { node: 0, depth: 0, n_rows, total };
+        let mut root = Leaf { node: 0, depth: 0, n_rows, total, squares: 0 };
         if limits.allow(&root) {
+            root.squares = self.squares(table, terms, &root);
             let slot = self.take_slot();
             self.fill(table, slot, &root);
             self.consider(table, terms, root, slot, &limits);
@@ -153,12 +157,16 @@ impl<W: Word> Grower<W> {
         }
         let (left_total, right_total) = (open.found.left, open.total.minus(open.found.left));
         let depth = open.depth + 1;
-        let left_leaf = Leaf { node: left, depth, n_rows: n_left, total: left_total };
-        let right_leaf =
-            Leaf { node: left + 1, depth, n_rows: n_rows - n_left, total: right_total };
-        let (small, large) =
+        let leaf = |node, n_rows, total| Leaf { node, depth, n_rows, total, squares: 0 };
+        let left_leaf = leaf(left, n_left, left_total);
+        let right_leaf = leaf(left + 1, n_rows - n_left, right_total);
+        let (mut small, mut large) =
             if n_left * 2 <= n_rows { (left_leaf, right_leaf) } else { (right_leaf, left_leaf) };
         let goes_on = |leaf: &Leaf<W>| goes_on && limits.allow(leaf);
+        if goes_on(&small) || goes_on(&large) {
+            small.squares = self.squares(table, terms, &small);
+            large.squares = open.squares - small.squares;
+        }
         let slots =
             self.inherit(table, open.slot, (&small, goes_on(&small)), (&large, goes_on(&large)));
         for (leaf, slot) in [(large, slots.1), (small, slots.0)] {
@@ -222,7 +230,7 @@ impl<W: Word> Grower<W> {
         limits: &Limits,
     ) {
         let bins = &self.bins[slot * self.stride..][..self.stride];
-        let node = split::Node::new(terms, leaf.total, leaf.n_rows);
+        let node = split::Node::new(terms, leaf.total, (leaf.n_rows, leaf.squares));
         let Some(found) = node.best(table, &self.chosen, bins, &mut self.sets) else {
             return self.free.push(slot);
         };
@@ -231,9 +239,19 @@ impl<W: Word> Grower<W> {
         if !is_kept {
             self.free.push(slot);
         }
-        let Leaf { node, depth, total, .. } = leaf;
-        let open = Open { node, depth, slot: is_kept.then_some(slot), found, total };
+        let Leaf { node, depth, total, squares, .. } = leaf;
+        let open = Open { node, depth, slot: is_kept.then_some(slot), found, total, squares };
         if limits.is_bounded { self.best.push(open) } else { self.newest.push(open) }
+    }
+
+    /// The sum of the squared gradients of a leaf's rows; 0 where nobody asks.
+    fn squares(&mut self, table: &Table, terms: &Terms, leaf: &Leaf<W>) -> u64 {
+        let mut sum = 0;
+        if table.is_searched() {
+            let own = |shard: &mut Shard<W>| shard.squares(leaf.node, terms.fields);
+            each(&mut self.shards, leaf.n_rows, own, |own| sum += own);
+        }
+        sum
     }
 
     fn take_slot(&mut self) -> usize {

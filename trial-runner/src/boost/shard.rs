@@ -8,7 +8,7 @@ use super::loss::Loss;
 use super::split::Terms;
 use super::table::Table;
 use super::tree::{Node, Split, part, scatter};
-use super::word::Word;
+use super::word::{Fields, Word};
 use super::{Job, MIN_SHARED_ROWS};
 
 /// The rows `first..end` of the data.
@@ -237,6 +237,12 @@ impl<W: Word> Shard<W> {
             }
         }
         sums
+    }
+
+    /// The sum of the squared gradients of a node's rows: their sizes' sum fits 31 bits, so it fits.
+    pub(super) fn squares(&self, node: usize, fields: Fields) -> u64 {
+        let gradient = |row: &u32| self.words[self.place(*row)].gradient(fields).unsigned_abs();
+        self.rows_of(node).iter().map(|row| u64::from(gradient(row)).pow(2)).sum()
     }
 
     /// A leaf's residuals and weights.

@@ -6,7 +6,8 @@
 //! one's gain is then taken from its whole numbers. Ties go to the lowest bin.
 //!
 //! Words are sorted by their smoothed gradient and taken from either end, as LightGBM does (Fisher
-//! 1958 says why); few words are tried one by one.
+//! 1958 says why); few words are tried one by one. A set's gain counts as far as the words of the node
+//! differ by more than chance.
 //!
 //! A child has at least `min_child_samples` rows, counted where LightGBM estimates them. One of
 //! classes also has as much curvature as so many rows of the tree have on average: late trees then
@@ -23,7 +24,7 @@ use super::loss::Curving;
 use super::table::{Column, Table};
 use super::tree::Split;
 use super::word::{Fields, Word};
-pub(super) use words::{MAX_SINGLE, MORE_LAMBDA, Sets};
+pub(super) use words::{MORE_LAMBDA, Sets};
 
 /// Bins that are judged at once.
 const LANES: usize = 16;
@@ -70,6 +71,9 @@ pub(super) struct Node<'a, W> {
     /// Penalties in units.
     alpha: f64,
     lambda: f64,
+    n_rows: usize,
+    /// Of its rows' gradients.
+    squares: u64,
 }
 
 /// The same as the loop over bins needs it.
@@ -103,8 +107,8 @@ impl Terms {
 }
 
 impl<'a, W: Word> Node<'a, W> {
-    /// A node of `n_rows` rows.
-    pub(super) fn new(terms: &'a Terms, total: W, n_rows: usize) -> Self {
+    /// A node of so many rows, whose gradients' squares sum to this where sets are searched for.
+    pub(super) fn new(terms: &'a Terms, total: W, (n_rows, squares): (usize, u64)) -> Self {
         let scale = terms.curvature_scale;
         let is_counted = terms.fields.count_bits > 0 && !W::COUNTS_CURVATURE;
         let n_least = terms.min_child_samples;
@@ -126,6 +130,8 @@ impl<'a, W: Word> Node<'a, W> {
             min_count: if is_counted { min_count } else { 0.0 },
             alpha: terms.alpha * terms.gradient_scale,
             lambda: terms.lambda * scale,
+            n_rows,
+            squares,
         }
     }
 

@@ -17,6 +17,8 @@ const MAX_NUMBER_BINS: usize = 255;
 pub(crate) const MAX_WORDS: usize = WINDOW - 1;
 /// Codes that a byte can tell apart.
 const MAX_NARROW: usize = 256;
+/// Up to so many words are tried one by one; sets of more are searched for.
+const MAX_SINGLE: usize = 4;
 /// Where a byte would not do, a word of fewer rows is a rare one.
 const MIN_WORD_ROWS: u32 = 3;
 /// Bins are cut from at most so many rows, evenly spread.
@@ -185,6 +187,11 @@ impl Table {
         Block { first_bin, first_column, width, places }
     }
 
+    /// Whether sets of any column's words are searched for.
+    pub(super) fn is_searched(&self) -> bool {
+        self.columns.iter().rev().take_while(|column| column.holds_words()).any(Column::is_searched)
+    }
+
     /// One column's codes.
     pub(crate) fn codes(&self, column: usize) -> Codes<'_> {
         let own = &self.columns[column];
@@ -206,6 +213,11 @@ impl Column {
     /// Whether it holds words.
     pub(super) fn holds_words(&self) -> bool {
         matches!(self.values, Values::Words { .. })
+    }
+
+    /// Whether sets of its words are searched for.
+    pub(super) fn is_searched(&self) -> bool {
+        self.holds_words() && self.n_bins > MAX_SINGLE
     }
 }
 

@@ -13,13 +13,13 @@ pub(super) fn measure(
 ) -> Result<f64, MetricError> {
     let rows = Rows { truth, predicted, weights };
     let absolute = |truth: f64, predicted: f64| (truth - predicted).abs();
-    let squared = |truth: f64, predicted: f64| (truth - predicted).powi(2);
+    let error = |truth: f64, predicted: f64| truth - predicted;
     match measure {
-        Measure::RootMeanSquaredError => Ok(rows.mean(squared).sqrt()),
-        Measure::MeanSquaredError => Ok(rows.mean(squared)),
+        Measure::RootMeanSquaredError => Ok(rows.root_mean_square(error)),
+        Measure::MeanSquaredError => Ok(rows.mean_square(error)),
         Measure::MeanAbsoluteError => Ok(rows.mean(absolute)),
         Measure::NormalizedRootMeanSquaredError => {
-            Ok(rows.mean(squared).sqrt() / divisor(yardstick.range))
+            Ok(rows.root_mean_square(error) / divisor(yardstick.range))
         }
         Measure::NormalizedMeanAbsoluteError => Ok(rows.mean(absolute) / divisor(yardstick.range)),
         Measure::MeanAbsoluteScaledError => {
@@ -62,11 +62,17 @@ pub(crate) fn of_squares(
 ) -> Option<f64> {
     let mean = sum / n_rows as f64;
     match measure {
-        Measure::RootMeanSquaredError => Some(mean.sqrt()),
         Measure::MeanSquaredError => Some(mean),
+        _ if !is_ordinary(mean) => None,
+        Measure::RootMeanSquaredError => Some(mean.sqrt()),
         Measure::NormalizedRootMeanSquaredError => Some(mean.sqrt() / divisor(yardstick.range)),
         _ => None,
     }
+}
+
+/// Whether squares of this mean were neither too small nor too large to be summed up.
+fn is_ordinary(mean: f64) -> bool {
+    (1e-280..=f64::MAX).contains(&mean)
 }
 
 struct Rows<'a> {
@@ -78,6 +84,30 @@ struct Rows<'a> {
 impl Rows<'_> {
     fn mean(&self, error: impl Fn(f64, f64) -> f64) -> f64 {
         self.mean_where(|_| true, error).unwrap_or(f64::NAN)
+    }
+
+    fn mean_square(&self, error: impl Fn(f64, f64) -> f64) -> f64 {
+        self.mean(|truth, predicted| error(truth, predicted).powi(2))
+    }
+
+    /// Also where squares are too small or too large to be summed up.
+    fn root_mean_square(&self, error: impl Fn(f64, f64) -> f64) -> f64 {
+        let mean = self.mean_square(&error);
+        let pairs = self.truth.iter().zip(self.predicted);
+        let largest =
+            || pairs.map(|(truth, predicted)| error(*truth, *predicted).abs()).fold(0.0, f64::max);
+        match mean {
+            mean if is_ordinary(mean) => mean.sqrt(),
+            mean => match largest() {
+                largest if largest > 0.0 && largest.is_finite() => {
+                    // A power of two, so that nothing is rounded.
+                    let unit = f64::from_bits(largest.to_bits() & f64::INFINITY.to_bits());
+                    let unit = unit.max(f64::MIN_POSITIVE);
+                    self.mean_square(|a, b| error(a, b) / unit).sqrt() * unit
+                }
+                _ => mean.sqrt(),
+            },
+        }
     }
 
     /// The weighted mean over the rows whose target counts; none where no weight is on them.
@@ -113,13 +143,17 @@ fn r2_score(rows: &Rows<'_>) -> Result<f64, MetricError> {
         return Err(undefined(Measure::R2Score, "there is a single row"));
     }
     let mean = rows.mean(|truth, _| truth);
-    let spread = rows.mean(|truth, _| (truth - mean).powi(2));
-    let error = rows.mean(|truth, predicted| (truth - predicted).powi(2));
+    let (spread, error) = (|truth, _| truth - mean, |truth, predicted| truth - predicted);
+    let squares = (rows.mean_square(spread), rows.mean_square(error));
+    if is_ordinary(squares.0) && is_ordinary(squares.1) {
+        return Ok(1.0 - squares.1 / squares.0);
+    }
+    let (spread, error) = (rows.root_mean_square(spread), rows.root_mean_square(error));
     if !spread.is_finite() {
         return Ok(f64::NAN);
     }
     Ok(match (spread > 0.0, error > 0.0) {
-        (true, _) => 1.0 - error / spread,
+        (true, _) => 1.0 - (error / spread).powi(2),
         (false, true) => 0.0,
         (false, false) => 1.0,
     })
@@ -202,6 +236,27 @@ mod tests {
         let judged = Judged::Numbers { truth, predicted };
         measure(Measure::named(name).unwrap(), judged, None, Yardstick::default())
             .map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn targets_of_any_size_are_measured_alike() {
+        for size in [1e-300, 1e-170, 1e-155, 1e-100, 1e100, 1e155, 1e200] {
+            let [truth, predicted] = [TRUTH, PREDICTED].map(|own| own.map(|value| value * size));
+            for (name, of_one) in [("r2", false), ("rmse", true), ("nrmse", true), ("mae", true)] {
+                for weights in [None, Some(&WEIGHTS[..])] {
+                    let judge = |truth: &[f64], predicted: &[f64]| {
+                        let judged = Judged::Numbers { truth, predicted };
+                        let which = Measure::named(name).unwrap();
+                        measure(which, judged, weights, Yardstick::default()).unwrap()
+                    };
+                    let wanted = judge(&TRUTH, &PREDICTED) * if of_one { size } else { 1.0 };
+                    let value = judge(&truth, &predicted);
+                    assert!((value / wanted - 1.0).abs() < 1e-12, "{name} {size}: {value}");
+                }
+            }
+        }
+        assert_eq!(judge("r2", &[1e-170, 3e-170], &[1e-170, 3e-170]), Ok(1.0));
+        assert_eq!(judge("rmse", &[1e-170, 3e-170], &[1e-170, 3e-170]), Ok(0.0));
     }
 
     #[test]

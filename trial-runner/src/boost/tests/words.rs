@@ -53,11 +53,44 @@ fn a_thousand_words_are_told_apart() {
     let (rows, watched) = fold(n_rows);
     let long = Settings { n_estimators: 100, ..settings(Loss::Squared) };
     let one = run(&data, &long, &rows, &watched, 1);
-    let said = &one.scores[99];
+    let said = one.scores.last().unwrap();
     let targets: Vec<f64> = watched.iter().map(|&row| data.targets[row as usize]).collect();
     let before = mean_loss(Loss::Squared, &targets, &one.boosted.initial.repeat(targets.len()));
     let after = mean_loss(Loss::Squared, &targets, said);
     // The noise alone is 1/100 of it.
     assert!(after < 0.03 * before, "{after} after {before}");
     assert_eq!(one.boosted, run(&data, &long, &rows, &watched, 3).boosted);
+}
+
+#[test]
+fn words_that_say_nothing_are_left_alone() {
+    let n_rows = 750;
+    let (rows, watched) = fold(n_rows);
+    let settings = Settings {
+        n_estimators: 100,
+        learning_rate: 0.1,
+        num_leaves: 31,
+        min_child_samples: 20,
+        ..settings(Loss::Squared)
+    };
+    for n_levels in [30, 90, 200] {
+        let [mut alone, mut beside] = [0.0; 2];
+        for seed in 0..5 {
+            let mut noise = Noise(seed);
+            let number: Vec<f64> = (0..n_rows).map(|_| noise.unit()).collect();
+            let targets = number.iter().map(|x| (6.0 * x).sin() + 2.0 * noise.unit()).collect();
+            let codes: Vec<u32> = (0..n_rows).map(|_| noise.below(n_levels) as u32).collect();
+            let mut data =
+                Data { numbers: vec![number], words: Vec::new(), targets, weights: None };
+            let truth: Vec<f64> = watched.iter().map(|&row| data.targets[row as usize]).collect();
+            let error = |data: &Data| {
+                let found = run(data, &settings, &rows, &watched, 1);
+                mean_loss(Loss::Squared, &truth, found.scores.last().unwrap())
+            };
+            alone += error(&data);
+            data.words.push((codes, n_levels));
+            beside += error(&data);
+        }
+        assert!(beside < 1.1 * alone, "{n_levels}: {beside} beside {alone}");
+    }
 }

@@ -10,8 +10,10 @@ use crate::stop::{Stop, Stopped};
 use crate::trainer::lesson::Classes;
 use crate::trainer::{FitError, smart};
 
-/// The largest slope of the mean loss at which the minimum counts as found.
+/// The largest slope of the mean loss at which the minimum may count as found.
 pub(super) const TOLERANCE: f64 = 1e-6;
+/// A tolerance of which less than this share is left would ask for digits that no slope has.
+const LEAST_SHARE: f64 = 1e-5;
 
 /// The mean log loss, and the penalty.
 pub(crate) struct Loss<'a> {
@@ -101,7 +103,9 @@ impl<'a> Loss<'a> {
             out.copy_from_slice(&last.borrow().slope);
         };
         let start = vec![0.0; self.n_outputs * (self.design.n_columns + 1)];
-        smart::minimise(loss, slope, &start, (TOLERANCE, max_iter))
+        // The loss curves by alpha at least: weights are no further off than the slope by it.
+        let tolerance = TOLERANCE * self.alpha.clamp(LEAST_SHARE, 1.0);
+        smart::minimise(loss, slope, &start, (tolerance, max_iter))
     }
 
     /// Brings an evaluation to its point.

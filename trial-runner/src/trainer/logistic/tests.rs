@@ -87,6 +87,32 @@ fn newton_finds_where_the_slope_is_zero() {
 }
 
 #[test]
+fn many_weights_are_found_however_small_the_penalty() {
+    for (n_columns, n_classes, c) in [(30, 6, 1.0), (30, 6, 1e3), (60, 4, 100.0), (60, 4, 1e3)] {
+        let frame = frame(80, n_columns, n_classes);
+        let rows: Vec<u32> = (0..80).collect();
+        let job = Fit {
+            frame: &frame,
+            rows: &rows,
+            parameters: &Configuration::default(),
+            seed: 1,
+            stop: &Stop::default(),
+            spare: &Spare::default(),
+        };
+        let Ok(Lessoned::Taught(taught)) = Taught::learn(&job, Scaling::Standard) else {
+            panic!("nothing to learn");
+        };
+        let loss = Loss::new(&taught.design, &taught.classes, None, c);
+        let mut found = loss::Evaluation::of(loss.minimise(1_000, job.stop).unwrap());
+        loss.evaluate(&mut found, job.stop).unwrap();
+        let steepest = found.slope.iter().map(|slope| slope.abs()).fold(0.0, f64::max);
+        // The loss curves by alpha at least, so the weights are as far off at most.
+        let far = steepest / loss.alpha;
+        assert!(far < 1e-3, "{n_columns} {n_classes} {c} {far}");
+    }
+}
+
+#[test]
 fn classes_that_a_line_parts_have_finite_weights() {
     let mut frame = frame(60, 2, 2);
     let FeatureValues::Number(values) = &frame.columns[0].values else { panic!("words") };
