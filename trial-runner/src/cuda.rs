@@ -8,6 +8,7 @@
 
 pub(crate) mod boost;
 mod card;
+pub(crate) mod company;
 pub(crate) mod ets;
 mod far;
 mod fill;
