@@ -14,6 +14,7 @@ use super::pace::Pace;
 use super::{Card, Done, lock};
 use crate::caught::caught;
 use crate::cuda::company::Companies;
+use crate::cuda::failed;
 use crate::cuda::machine::{Fault, Machine};
 
 /// A card that is lost so often within so long is left alone.
@@ -126,9 +127,7 @@ impl Found {
                 .as_ref()
                 .map_or_else(|| Err(Fault::Lost("its process ended".into())), Machine::beside)
         });
-        begun.unwrap_or_else(|panic| {
-            Err(Fault::Lost(panic.message().unwrap_or("its driver fails").to_owned()))
-        })
+        begun.unwrap_or_else(|panic| Err(Fault::Lost(failed(&panic))))
     }
 
     pub(super) fn give_back(&self, queue: Queue) {
