@@ -8,6 +8,7 @@
 
 pub(crate) mod boost;
 mod card;
+pub(crate) mod company;
 pub(crate) mod ets;
 mod far;
 mod fill;
@@ -35,7 +36,7 @@ pub(crate) mod shim;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use card::{cards, is_driver_here as has_driver};
+pub(crate) use card::{cards, failed, has_driver};
 pub use far::SUBCOMMAND;
 pub(crate) use nvrtc::is_here as has_compiler;
 pub(crate) use worker::work;

@@ -70,27 +70,38 @@ impl Shape {
     }
 }
 
-/// The series of each launch, those that take longest first; whoever is in none has no block that
-/// fits.
-pub(super) fn chunks(series: &[Option<Prepared>], most_s: f64) -> Vec<Vec<usize>> {
-    let weighed = series.iter().enumerate().filter_map(|(index, series)| {
-        let series = series.as_ref()?;
-        let n_values = series.values.len();
-        let (mut bytes, mut seconds) = (8 * n_values, 0.0);
-        for begin in &series.begins {
-            let shape = Shape::of(begin.form, begin.seasons.len());
-            if shape.shared() > MOST_SHARED {
-                return None;
-            }
-            bytes += 8 * (3 * (N_NUMBERS + begin.seasons.len()) + 12);
-            seconds += 2.0 * n_values as f64 * shape.seconds();
+/// What the searches of a series take.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Cost {
+    bytes: usize,
+    seconds: f64,
+    n_values: usize,
+}
+
+/// None where there is no block that fits.
+pub(super) fn cost(series: &Prepared) -> Option<Cost> {
+    let n_values = series.values.len();
+    let (mut bytes, mut seconds) = (8 * n_values, 0.0);
+    for begin in &series.begins {
+        let shape = Shape::of(begin.form, begin.seasons.len());
+        if shape.shared() > MOST_SHARED {
+            return None;
         }
-        Some((index, bytes, seconds, n_values))
-    });
-    let mut weighed: Vec<_> = weighed.collect();
+        bytes += 8 * (3 * (N_NUMBERS + begin.seasons.len()) + 12);
+        seconds += 2.0 * n_values as f64 * shape.seconds();
+    }
+    Some(Cost { bytes, seconds, n_values })
+}
+
+/// The series of each launch, those that take longest first.
+pub(super) fn chunks(series: &[Cost], most_s: f64) -> Vec<Vec<usize>> {
+    let mut weighed: Vec<(usize, &Cost)> = series.iter().enumerate().collect();
     // Searches of a warp wait for the longest of them.
-    weighed.sort_by(|a, b| b.3.cmp(&a.3).then(b.2.total_cmp(&a.2)).then(a.0.cmp(&b.0)));
-    let items = weighed.into_iter().map(|(index, bytes, seconds, _)| (index, bytes, seconds));
+    weighed.sort_by(|(a, one), (b, other)| {
+        let longer = other.n_values.cmp(&one.n_values);
+        longer.then(other.seconds.total_cmp(&one.seconds)).then(a.cmp(b))
+    });
+    let items = weighed.into_iter().map(|(index, cost)| (index, cost.bytes, cost.seconds));
     fill(items, (MOST_BYTES, most_s))
 }
 
@@ -123,10 +134,11 @@ mod tests {
             let y: Vec<f64> = (0..n).map(|t| 5.0 + ((t * t) % 11) as f64).collect();
             Prepared::of(&y, season, &Settings::default()).unwrap()
         };
-        let series = [prepared(90, 7), None, prepared(120, 7), prepared(60, 1)];
-        assert_eq!(chunks(&series, 1.0), [vec![2, 0, 3]]);
+        let costs = [(90, 7), (120, 7), (60, 1)]
+            .map(|(n, season)| cost(&prepared(n, season).unwrap()).unwrap());
+        assert_eq!(chunks(&costs, 1.0), [vec![1, 0, 2]]);
         // A block has no room for a season of 700: only the search of other forms would fit.
-        assert_eq!(chunks(&[prepared(1_500, 700)], 1.0), Vec::<Vec<usize>>::new());
+        assert!(cost(&prepared(1_500, 700).unwrap()).is_none());
         let seconds = 100_000.0 * 728.0 * 30.0 * Shape::of(FULL, 7).seconds();
         assert!(seconds > 1.0 && seconds < 100.0, "{seconds}");
     }

@@ -2,13 +2,12 @@
 //!
 //! What the kernel takes is decided fit by fit (`cuda/boost.rs`); both say the same to the bit.
 
-use std::ops::ControlFlow;
 use std::sync::{Arc, OnceLock};
 
 use super::{Class, Family, predictions, table};
 use crate::boost::Job;
 use crate::boost::table::Table;
-use crate::cuda::boost::{Wish, fit_all, takes};
+use crate::cuda::boost::{Boost, Wish, takes};
 use crate::cuda::machine::Fault;
 use crate::stop::Stop;
 use crate::trainer::Trials;
@@ -35,26 +34,19 @@ pub(in crate::trainer) fn ask(
     all: &[Trials<'_>],
     told: &mut [Told],
 ) -> Result<(), Fault> {
-    let Ask { machine, limits, stop } = *ask;
     let sittings: Vec<Sitting> =
         all.iter().enumerate().flat_map(|(entity, trials)| sit(entity, trials)).collect();
     let wishes: Vec<Wish<'_>> = sittings
         .iter()
         .filter_map(|sitting| {
             let table = sitting.table.get()?;
-            Some(Wish { job: sitting.job(table, stop), marks: &sitting.marks })
+            Some(Wish { job: sitting.job(table, ask.stop), marks: &sitting.marks })
         })
         .collect();
-    let mut refused = Ok(());
-    fit_all(machine, limits, &wishes, &mut |index, scores| {
+    ask.gather::<Boost>(&wishes, |index, scores| {
         let sitting = &sittings[index];
-        match scores {
-            Ok(scores) => sitting.learn(&scores, &mut told[sitting.entity]),
-            Err(fault) => refused = Err(fault),
-        }
-        if stop.check().is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
-    })?;
-    refused
+        sitting.learn(&scores, &mut told[sitting.entity]);
+    })
 }
 
 impl Sitting {
@@ -244,7 +236,7 @@ mod tests {
         let all = [trials(0), trials(1), trials(2)];
         let asked = |shim: Shim| {
             let (machine, mut told) = (Machine::Shim(shim), vec![Told::new(); 3]);
-            let asked = Ask { machine: &machine, limits: &LIMITS, stop: &stop };
+            let asked = Ask::alone(&machine, &LIMITS, &stop);
             (asked.of(Learner::GradientBoosting, &all, &mut told), told)
         };
         let known = |told| Ahead { told, otherwise: &GradientBoosting };
