@@ -35,7 +35,7 @@ pub(crate) mod shim;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use card::{cards, is_driver_here as has_driver};
+pub(crate) use card::look;
 pub use far::SUBCOMMAND;
 pub(crate) use nvrtc::is_here as has_compiler;
 pub(crate) use worker::work;

@@ -36,7 +36,7 @@ use super::nvrtc::{self, Target};
 use super::shipped;
 use super::staging::Staging;
 use crate::caught::caught;
-use crate::devices::Card as About;
+use crate::devices::{Broken, Card as About, Looked};
 
 /// A card that this process uses.
 #[derive(Debug)]
@@ -90,23 +90,25 @@ pub(super) const MOST_STATIC: usize = 27 << 10;
 /// cancel.
 pub(super) const LAUNCH_S: f64 = 1.0;
 
-/// Whether the driver's library is here. Cudarc panics where it is called without.
-pub(crate) fn is_driver_here() -> bool {
+/// Whether the driver's library is here, which is loaded for that: only a process of its own may ask.
+/// Cudarc panics where it is called without.
+fn is_driver_here() -> bool {
     static IS_HERE: OnceLock<bool> = OnceLock::new();
     // SAFETY: opens a library and closes it.
     *IS_HERE.get_or_init(|| unsafe { sys::is_culib_present() })
 }
 
 /// The cards of this machine, or why none can be used.
-pub(crate) fn cards() -> Result<Vec<About>, String> {
+pub(crate) fn look() -> Looked {
     // A driver that lacks something makes cudarc panic.
-    caught(look).unwrap_or_else(|panic| {
+    let looked = caught(look_around).unwrap_or_else(|panic| {
         let says = panic.message().unwrap_or("an error without a name");
         Err(format!("the driver fails: {says}"))
-    })
+    });
+    looked.unwrap_or_else(|reason| Looked::nothing(reason, is_driver_here()))
 }
 
-fn look() -> Result<Vec<About>, String> {
+fn look_around() -> Result<Looked, String> {
     if !is_driver_here() {
         return Err("the driver's library (libcuda.so.1) is not found".into());
     }
@@ -140,10 +142,18 @@ fn look() -> Result<Vec<About>, String> {
             driver: driver.clone(),
         })
     };
-    let cards: Result<Vec<About>, DriverError> = (0..n_cards).map(about).collect();
-    match cards.map_err(refused)? {
-        none if none.is_empty() => Err("the driver finds no card".into()),
-        cards => Ok(cards),
+    let (mut cards, mut broken) = (Vec::new(), Vec::new());
+    for number in 0..n_cards {
+        let device = format!("cuda:{number}");
+        match about(number).map_err(refused) {
+            Ok(card) => cards.push(card),
+            Err(because) => broken.push(Broken { device, because }),
+        }
+    }
+    match (cards.is_empty(), broken.first()) {
+        (true, None) => Err("the driver finds no card".into()),
+        (true, Some(first)) => Err(first.because.clone()),
+        _ => Ok(Looked { has_driver: true, cards, broken, none_because: None }),
     }
 }
 
