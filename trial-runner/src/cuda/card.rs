@@ -84,8 +84,9 @@ impl Drop for Slab {
 
 /// The oldest driver that takes what the compiler of our version writes: CUDA 13.0.
 const LEAST_DRIVER: i32 = 13_000;
-/// Shared bytes that kernels name themselves, at most: see `registers.txt`.
-pub(super) const MOST_STATIC: usize = 27 << 10;
+/// Shared bytes that kernels name themselves, at most, but for those that plan with more: see
+/// `registers.txt`.
+pub(super) const MOST_STATIC: usize = 1 << 10;
 /// What the launches of all threads should take together: who waits hears of progress, and may
 /// cancel.
 pub(super) const LAUNCH_S: f64 = 1.0;
