@@ -26,6 +26,12 @@ const PER_BLOCK: usize = 4;
 /// An end's sum, weights, level and trend, before its season.
 const N_NUMBERS: usize = 7;
 
+/// Why a device with these limits does not search a series; none where it does.
+pub(crate) fn refusal(series: &Prepared, limits: &Limits) -> Option<&'static str> {
+    (!plan::fits(series, limits))
+        .then_some("a season is longer than its blocks have shared memory for")
+}
+
 /// Where the searches of each form of each series ended, both sides; none where the CPU has to
 /// search. `hear` is told how many series are done, and says whether to go on.
 pub(crate) fn search(
@@ -42,7 +48,7 @@ pub(crate) fn search(
         let n_begins: Vec<usize> = batch.iter().map(|series| series.begins.len()).collect();
         Ok(Box::new(move || laid.take(machine, &n_begins)) as Begun<'_, _>)
     };
-    search_all(series, chunks(series, limits.launch_s), &search, hear)
+    search_all(series, chunks(series, limits), &search, hear)
 }
 
 /// Every kernel that may be launched, and what it is specialised by.

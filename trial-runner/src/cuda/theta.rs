@@ -31,6 +31,8 @@ pub(crate) fn search(
     hear: &mut dyn FnMut(usize) -> bool,
 ) -> Result<Vec<Option<Vec<End>>>, Fault> {
     let most_values = (MOST_VALUES as f64 * limits.launch_s) as usize;
+    // What a value brings, and at most as much of what its series tells.
+    let most_values = most_values.min(limits.memory / 16);
     let chunks = chunks(series, most_values);
     search_all(series, chunks, &|batch| begin(machine, batch), hear)
 }

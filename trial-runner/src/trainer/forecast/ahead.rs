@@ -4,6 +4,8 @@
 //! own to the bit; exponential smoothing ends within a thousandth of its sum (`cuda/ets.rs`). A fit of
 //! which any series is the CPU's to search is the CPU's as a whole.
 
+use std::cell::Cell;
+
 use fleetfit_search_spaces::Learner;
 
 use super::{Field, Fitted, Sown, curves, season_length, smoothing};
@@ -47,13 +49,17 @@ pub(in crate::trainer) fn ask(
     told: &mut [Told],
 ) -> Result<(), Fault> {
     let Ask { machine, limits, stop } = *ask;
+    let refused = Cell::new(None);
     match learner {
         Learner::ExponentialSmoothing => {
             let search = Search {
                 name: learner.name(),
                 prepare: &|job: &Fit<'_>, sown: &Sown| {
                     let settings = smoothing(&Parameters(job.parameters))?;
-                    ets::batch::Prepared::of(&sown.values, sown.season, &settings)
+                    let own = ets::batch::Prepared::of(&sown.values, sown.season, &settings)?;
+                    let refusal = own.as_ref().and_then(|own| ets_device::refusal(own, limits));
+                    refused.set(refused.get().or(refusal));
+                    Ok(own.filter(|_| refusal.is_none()))
                 },
                 search: &|series: &[Option<ets::batch::Prepared>]| {
                     ets_device::search(machine, limits, series, &mut |_| stop.check().is_ok())
@@ -62,7 +68,8 @@ pub(in crate::trainer) fn ask(
                     series.conclude(ends, stop).ok().flatten().map(Fitted::Smoothing)
                 },
             };
-            search.all(all, stop, told)
+            search.all(all, stop, told)?;
+            refused.get().map_or(Ok(()), |reason| Err(Fault::Refused(reason.into())))
         }
         Learner::Theta => {
             let search = Search {
