@@ -4,7 +4,7 @@ use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
 
 use clap::builder::Resettable;
-use clap::error::ErrorKind;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::parser::ValueSource;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum, value_parser};
 use fleetfit_trial_runner::devices::{Asked, SUBCOMMAND};
@@ -34,7 +34,8 @@ impl Cli {
     /// What was typed, with what the environment says. A variable that is empty counts as not set.
     pub(crate) fn read() -> Result<Self, clap::Error> {
         let mut command = without_empty_variables(Self::command());
-        let mut typed = command.try_get_matches_from_mut(std::env::args_os())?;
+        let typed = command.try_get_matches_from_mut(std::env::args_os());
+        let mut typed = typed.map_err(|error| blame_variable(&command, error))?;
         if let Some(("serve", typed)) = typed.subcommand() {
             let is_typed = |name: &&str| typed.value_source(name) == Some(ValueSource::CommandLine);
             if typed.contains_id("nats")
@@ -49,6 +50,36 @@ impl Cli {
         }
         Self::from_arg_matches_mut(&mut typed)
     }
+}
+
+/// Whether an option was typed, and is not the environment's.
+pub(crate) fn is_typed(option: &str) -> bool {
+    std::env::args_os().any(|argument| {
+        let text = argument.to_string_lossy();
+        text == option || text.strip_prefix(option).is_some_and(|rest| rest.starts_with('='))
+    })
+}
+
+/// Names the variable where what is wrong with an option was not typed.
+fn blame_variable(command: &clap::Command, mut error: clap::Error) -> clap::Error {
+    // As `--device <DEVICE>`.
+    if let Some(ContextValue::String(option)) = error.get(ContextKind::InvalidArg)
+        && let Some(option) = option.split(' ').next()
+        && !is_typed(option)
+        && let Some(variable) = variable(command, option)
+    {
+        error.insert(ContextKind::InvalidArg, ContextValue::String(variable));
+    }
+    error
+}
+
+/// The variable that is set for an option.
+fn variable(command: &clap::Command, option: &str) -> Option<String> {
+    let is_it = |own: &&clap::Arg| own.get_long().is_some_and(|long| option == format!("--{long}"));
+    let own = command.get_arguments().find(is_it).and_then(clap::Arg::get_env);
+    own.filter(|name| std::env::var_os(name).is_some())
+        .map(|name| name.to_string_lossy().into_owned())
+        .or_else(|| command.get_subcommands().find_map(|own| variable(own, option)))
 }
 
 fn without_empty_variables(command: clap::Command) -> clap::Command {

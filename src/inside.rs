@@ -14,7 +14,7 @@ use fleetfit_trial_runner::devices::{Asked, Choice, Device};
 use fleetfit_trial_runner::runner::{Allowance, Provide, Runner};
 
 use crate::failure::Failure;
-use crate::home;
+use crate::{cli, home};
 
 pub(crate) use troubles::Troubles;
 
@@ -37,7 +37,12 @@ pub(crate) fn program() -> Result<PathBuf, Failure> {
 
 /// What models are trained on.
 pub(crate) fn device(asked: Asked) -> Result<Choice, Failure> {
-    let hint = "write --device auto or --device cpu; fleetfit devices tells what is here";
+    let hint = match cli::is_typed("--device") {
+        true => "write --device auto or --device cpu; fleetfit devices tells what is here",
+        false => {
+            "FLEETFIT_DEVICE asks for it: set it to auto or cpu; fleetfit devices tells what is here"
+        }
+    };
     asked.find(&program()?, &home::kernels()).map_err(|message| Failure::asked(message, hint))
 }
 

@@ -144,6 +144,7 @@ fn each_library_has_its_owners() {
         ("trial-runner/src", "crc32fast", &["model.rs"]),
         ("trial-runner/src", "rustix", &["command", "cuda/far.rs", "cuda/worker.rs"]),
         ("trial-runner/src", "cudarc", &["cuda/"]),
+        ("trial-runner/src", "libloading", &["cuda/card.rs"]),
         ("src", "blake3", &["backup/archive"]),
         ("src", "tar", &["backup/archive"]),
         ("src", "parquet", &["table.rs"]),

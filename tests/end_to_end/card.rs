@@ -166,12 +166,38 @@ fn a_check_of_a_card_that_cannot_begin_says_why_in_a_line() {
         (["--device", "cuda:7"], "there is no cuda:7: this machine has cuda:0 (Imagined Card)"),
         (["--binary", "/nowhere"], "/nowhere does not start: No such file or directory"),
         (["--binary", "/bin/true"], "/bin/true is not fleetfit"),
+        (["--binary", ""], "--binary is empty"),
         (["--report", &here], "is not a file: the report cannot be written to it"),
         (["--report", "/nowhere/report.md"], "the report cannot be written: /nowhere is no folder"),
     ] {
         let ran = check(&place, "", &arguments);
         assert_eq!((ran.code, ran.stderr.lines().count()), (2, 1), "{ran:?}");
         assert!(ran.stderr.starts_with("gpu-check: ") && ran.stderr.contains(says), "{ran:?}");
+        assert!(!place.path("report.md").exists());
+    }
+}
+
+#[test]
+fn a_binary_that_hangs_or_talks_nonsense_ends_the_check_and_the_report_says_so() {
+    let place = Place::new();
+    for (does, limit_s, says) in [
+        ("sleep 3600", "1", "did not end within 1 s and was ended"),
+        ("echo hello", "600", "fleetfit run boost.yaml prints no JSON: hello"),
+        ("echo []", "600", "fleetfit run says something else than it should"),
+    ] {
+        let script = format!("[ \"$1\" = --version ] && echo fleetfit 1 && exit\n{does}\n");
+        place.write("odd", &format!("#!/bin/sh\n{script}"));
+        let odd = place.path("odd");
+        let allowed = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+        std::fs::set_permissions(&odd, allowed).expect("a program");
+        let odd = odd.display().to_string();
+        let arguments = ["--device", "cpu", "--call-limit", limit_s, "--binary", odd.as_str()];
+        let ran = check(&place, "", &arguments);
+        let last = ran.stderr.lines().last().unwrap_or_default();
+        assert_eq!(ran.code, 2, "{ran:?}");
+        assert!(last.starts_with("gpu-check: fleetfit run") && last.contains(says), "{ran:?}");
+        let report = std::fs::read_to_string(place.path("report.failed.md")).expect("a report");
+        assert!(report.contains("**Not finished: ") && report.contains(says), "{report}");
         assert!(!place.path("report.md").exists());
     }
 }
@@ -387,9 +413,19 @@ fn a_run_whose_program_is_replaced_begins_processes_of_its_own() {
 fn a_driver_that_lacks_something_is_told_of_in_a_sentence() {
     let place = Place::new();
     for (lacks, arguments, code, says) in [
-        ("cuDeviceTotalMem_v2", &["devices"][..], 0, "No graphics card: the driver fails: "),
-        ("cuStreamCreate", &["devices", "--measure"][..], 3, "cuda:0 cannot be measured: "),
-        ("cuMemsetD8Async", &["devices", "--measure"][..], 3, "cuda:0 cannot be measured: "),
+        ("cuDeviceTotalMem_v2", &["devices"][..], 0, "No graphics card: the driver lacks "),
+        (
+            "cuStreamCreate",
+            &["devices", "--measure"][..],
+            3,
+            "cannot be measured: the driver lacks ",
+        ),
+        (
+            "cuMemsetD8Async",
+            &["devices", "--measure"][..],
+            3,
+            "cannot be measured: the driver lacks ",
+        ),
     ] {
         let own = folder().join(format!("without-{lacks}"));
         let flags = [format!("-D{lacks}=anything_else")];
@@ -399,8 +435,41 @@ fn a_driver_that_lacks_something_is_told_of_in_a_sentence() {
         let ran = Ran::of(command.output().expect("fleetfit starts"));
         let told = format!("{}{}", ran.stdout, ran.stderr);
         assert_eq!(ran.code, code, "{told}");
-        assert!(told.contains(says) && told.contains(lacks), "{told}");
+        let says = format!("{says}{lacks}, which fleetfit needs");
+        assert_eq!(told.matches(&says).count(), 1, "{told}");
         assert!(!told.contains("panicked"), "{told}");
+    }
+}
+
+#[test]
+fn what_a_driver_and_a_variable_say_is_told_as_it_is() {
+    let place = Place::new();
+    let ran = |command: Command, driver: &str| {
+        Ran::of(with_card(command, &place, driver).output().expect("fleetfit starts"))
+    };
+    let told = ran(place.command(&["devices"]), "rude").ok().stdout;
+    assert!(told.contains("cuda:0  Imagined\\n\\u{1b}[31mCard, 3.0 GiB"), "{told}");
+    // A library that is none is here all the same.
+    let own = place.path("drivers");
+    std::fs::create_dir_all(&own).expect("a folder");
+    std::fs::write(own.join("libcuda.so.1"), "no library").expect("a file");
+    let mut broken = place.command(&["devices"]);
+    broken.env("LD_LIBRARY_PATH", &own);
+    let told = Ran::of(broken.output().expect("fleetfit starts")).ok().stdout;
+    let says = "No graphics card: the driver's library (libcuda.so.1) cannot be loaded: ";
+    assert!(told.contains(says) && told.contains("libcuda.so.1: file too short"), "{told}");
+    place.write("sales.csv", &panel(2, 40));
+    place.write("job.yaml", &job("asked"));
+    for (value, says, hint) in [
+        ("gpu", "invalid value 'gpu' for 'FLEETFIT_DEVICE': write auto, cpu,", ""),
+        ("cuda:3", "there is no cuda:3: this machine has", "FLEETFIT_DEVICE asks for it"),
+    ] {
+        let mut command = place.command(&["run", "job.yaml"]);
+        command.env("FLEETFIT_DEVICE", value);
+        let ran = ran(command, "");
+        assert_eq!(ran.code, 2, "{ran:?}");
+        assert!(ran.stderr.contains(says) && ran.stderr.contains(hint), "{}", ran.stderr);
+        assert!(!ran.stderr.contains("--device"), "{}", ran.stderr);
     }
 }
 

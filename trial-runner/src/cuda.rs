@@ -8,6 +8,7 @@
 
 pub(crate) mod boost;
 mod card;
+pub(crate) mod company;
 pub(crate) mod ets;
 mod far;
 mod fill;
@@ -35,7 +36,7 @@ pub(crate) mod shim;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use card::look;
+pub(crate) use card::{failed, look};
 pub use far::SUBCOMMAND;
 pub(crate) use nvrtc::is_here as has_compiler;
 pub(crate) use worker::work;

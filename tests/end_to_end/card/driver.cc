@@ -6,6 +6,7 @@
 //   short              it never gives more than 20 KB at a time;
 //   lost               the first launch fails, and everything after it;
 //   lost-once          so does the second one, in the first process that comes so far (the file FIRST);
+//   rude               its card's name has a new line and a colour;
 //   held               a launch stands while the file HOLD is there.
 // Each launch is a line of the file LAUNCHES: the card, and the process.
 // Bytes that are brought are a line of the file BROUGHT.
@@ -64,7 +65,10 @@ int cuDeviceGetCount(int* n) {
   return FINE;
 }
 int cuDeviceGet(int* device, int number) { *device = number; return FINE; }
-int cuDeviceGetName(char* name, int n, int) { strncpy(name, "Imagined Card", n); return FINE; }
+int cuDeviceGetName(char* name, int n, int) {
+  strncpy(name, is("rude") ? "Imagined\n\x1b[31mCard" : "Imagined Card", n);
+  return FINE;
+}
 int cuDeviceTotalMem_v2(size_t* n, int) { *n = 3ull << 30; return FINE; }
 int cuDeviceGetAttribute(int* value, int which, int) {
   switch (which) {

@@ -9,12 +9,11 @@ mod plan;
 #[cfg(test)]
 pub(super) mod tests;
 
-use std::ops::ControlFlow;
-
+use super::company::{Companies, Company, Family};
 use super::machine::{Fault, Kernel, Limits, Machine, pack};
 use super::pool::{Place, Pool, alone};
 use super::queue::{self, Launch, Need, Order, told};
-use super::turns::{Begun, run_all};
+use super::turns::Begun;
 use crate::boost::Job;
 use crate::boost::loss::Loss;
 use crate::boost::table::{Codes, Table, Values};
@@ -88,21 +87,42 @@ fn loss(loss: Loss) -> (u64, f64) {
     }
 }
 
-/// Fits all wishes that the kernel takes, launch after launch, and tells each one's scores when its
-/// launch is through, until `hear` says enough.
-pub(crate) fn fit_all(
-    machine: &Machine,
-    limits: &Limits,
-    wishes: &[Wish<'_>],
-    hear: &mut dyn FnMut(usize, Result<Scores, Fault>) -> ControlFlow<()>,
-) -> Result<(), Fault> {
-    let needs = wishes.iter().enumerate();
-    let needs = needs.filter_map(|(fit, wish)| Some((fit, size(wish).need(limits)?)));
-    let (taken, needs): (Vec<usize>, Vec<Need>) = needs.unzip();
-    let mut launches = queue::plan(&needs, limits, MAX_RESIDENT);
-    launches.iter_mut().flat_map(|launch| &mut launch.fits).for_each(|fit| *fit = taken[*fit]);
-    let begin = &mut |launch: &Launch| Batch::new(wishes, launch).begin(machine, launch);
-    run_all(launches, (|launch| &launch.fits, queue::halves), begin, hear)
+/// Fits of gradient boosting.
+pub(crate) enum Boost {}
+
+impl Family for Boost {
+    type Wish<'a> = Wish<'a>;
+    type Need = Need;
+    type Batch = Batch;
+    type Found = Scores;
+
+    fn need(wish: &Wish<'_>, limits: &Limits) -> Option<Need> {
+        size(wish).need(limits)
+    }
+
+    fn plan(needs: &[Need], limits: &Limits) -> Vec<Launch> {
+        queue::plan(needs, limits, MAX_RESIDENT)
+    }
+
+    fn add(batch: &mut Batch, wish: &Wish<'_>) {
+        batch.add(wish);
+    }
+
+    fn rank(batch: &mut Batch, ranks: &[usize]) {
+        queue::rank(&mut batch.tasks, ranks.len(), |fit, _| ranks[fit]);
+    }
+
+    fn begin<'a>(
+        batch: Batch,
+        machine: &'a Machine,
+        launch: &Launch,
+    ) -> Result<Begun<'a, Scores>, Fault> {
+        batch.begin(machine, launch)
+    }
+
+    fn company(all: &Companies) -> &Company<Self> {
+        &all.boost
+    }
 }
 
 fn size(wish: &Wish<'_>) -> Size {
@@ -131,7 +151,7 @@ fn n_bins(table: &Table, column: usize) -> usize {
 
 /// The data of a launch, each piece once, however many fits use it.
 #[derive(Default)]
-struct Batch {
+pub(crate) struct Batch {
     tasks: Vec<u64>,
     codes: Pool<u8>,
     columns: Pool<i64>,
@@ -146,12 +166,6 @@ struct Batch {
 }
 
 impl Batch {
-    fn new(wishes: &[Wish<'_>], launch: &Launch) -> Self {
-        let mut batch = Self::default();
-        launch.fits.iter().for_each(|&fit| batch.add(&wishes[fit]));
-        batch
-    }
-
     /// Appends a fit: the fields of the kernel's `Task`, in its order.
     fn add(&mut self, wish: &Wish<'_>) {
         let job = &wish.job;

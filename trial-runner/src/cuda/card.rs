@@ -35,7 +35,7 @@ use super::machine::{Buffer, Defines, Fault, Grid, Kernel, Word};
 use super::nvrtc::{self, Target};
 use super::shipped;
 use super::staging::Staging;
-use crate::caught::caught;
+use crate::caught::{Panic, caught};
 use crate::devices::{Broken, Card as About, Looked};
 
 /// A card that this process uses.
@@ -82,6 +82,8 @@ impl Drop for Slab {
     }
 }
 
+/// The driver's library, as everybody links it.
+const LIBRARY: &str = "libcuda.so.1";
 /// The oldest driver that takes what the compiler of our version writes: CUDA 13.0.
 const LEAST_DRIVER: i32 = 13_000;
 /// Shared bytes that kernels name themselves, at most, but for those that plan with more: see
@@ -91,27 +93,72 @@ pub(super) const MOST_STATIC: usize = 1 << 10;
 /// cancel.
 pub(super) const LAUNCH_S: f64 = 1.0;
 
-/// Whether the driver's library is here, which is loaded for that: only a process of its own may ask.
-/// Cudarc panics where it is called without.
-fn is_driver_here() -> bool {
-    static IS_HERE: OnceLock<bool> = OnceLock::new();
-    // SAFETY: opens a library and closes it.
-    *IS_HERE.get_or_init(|| unsafe { sys::is_culib_present() })
+/// The driver's library.
+enum Driver {
+    Here,
+    Absent,
+    /// It is here, and why it cannot be loaded.
+    Broken(String),
+}
+
+/// Loads it: only a process of its own may ask. Cudarc panics where it is called without.
+fn driver() -> &'static Driver {
+    static DRIVER: OnceLock<Driver> = OnceLock::new();
+    DRIVER.get_or_init(|| {
+        // SAFETY: opens a library and closes it.
+        if unsafe { sys::is_culib_present() } {
+            return Driver::Here;
+        }
+        // SAFETY: the same.
+        let Err(error) = (unsafe { libloading::Library::new(LIBRARY) }) else {
+            return Driver::Absent;
+        };
+        let says = std::error::Error::source(&error).unwrap_or(&error).to_string();
+        match says.starts_with(&format!("{LIBRARY}: cannot open shared object file: No such file"))
+        {
+            true => Driver::Absent,
+            false => Driver::Broken(legible(&says)),
+        }
+    })
+}
+
+/// Whether somebody has installed a driver.
+fn has_driver() -> bool {
+    !matches!(driver(), Driver::Absent)
+}
+
+/// The same without what moves a terminal's cursor or colours it.
+fn legible(text: &str) -> String {
+    let one = |character: char| match character.is_control() {
+        true => character.escape_default().to_string(),
+        false => character.to_string(),
+    };
+    text.chars().map(one).collect()
+}
+
+/// What came of a driver that made cudarc panic: one that lacks something does.
+pub(crate) fn failed(panic: &Panic) -> String {
+    let says = panic.message().unwrap_or("an error without a name");
+    let lacks = says.strip_prefix("Missing symbol ").and_then(|rest| rest.split(':').next());
+    match lacks {
+        Some(name) => format!("the driver lacks {name}, which fleetfit needs"),
+        None => format!("the driver fails: {says}"),
+    }
 }
 
 /// The cards of this machine, or why none can be used.
 pub(crate) fn look() -> Looked {
-    // A driver that lacks something makes cudarc panic.
-    let looked = caught(look_around).unwrap_or_else(|panic| {
-        let says = panic.message().unwrap_or("an error without a name");
-        Err(format!("the driver fails: {says}"))
-    });
-    looked.unwrap_or_else(|reason| Looked::nothing(reason, is_driver_here()))
+    let looked = caught(look_around).unwrap_or_else(|panic| Err(failed(&panic)));
+    looked.unwrap_or_else(|reason| Looked::nothing(reason, has_driver()))
 }
 
 fn look_around() -> Result<Looked, String> {
-    if !is_driver_here() {
-        return Err("the driver's library (libcuda.so.1) is not found".into());
+    match driver() {
+        Driver::Here => {}
+        Driver::Absent => return Err(format!("the driver's library ({LIBRARY}) is not found")),
+        Driver::Broken(says) => {
+            return Err(format!("the driver's library ({LIBRARY}) cannot be loaded: {says}"));
+        }
     }
     let refused = |error: DriverError| format!("the driver refuses: {}", says(error));
     let mut version = 0;
@@ -136,7 +183,7 @@ fn look_around() -> Result<Looked, String> {
         };
         Ok(About {
             device: format!("cuda:{number}"),
-            name: result::device::get_name(device)?,
+            name: legible(&result::device::get_name(device)?),
             memory_bytes: memory as u64,
             multiprocessors: multiprocessors.unsigned_abs(),
             compute_capability: format!("{major}.{minor}"),

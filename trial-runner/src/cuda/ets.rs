@@ -12,12 +12,16 @@ mod plan;
 #[cfg(test)]
 pub(super) mod tests;
 
+use std::ops::Range;
+
+use super::company::{Companies, Company, Family};
 use super::machine::Limits;
 use super::machine::{Buffer, Fault, Grid, Kernel, Machine, Word, pack, unpack};
-use super::turns::{Begun, search_all};
+use super::queue::Launch;
+use super::turns::Begun;
 use crate::series::ets::batch::{End, Prepared};
 use crate::series::ets::{Component, ErrorForm, Form};
-use plan::{Shape, chunks};
+use plan::{Cost, Shape, chunks, cost};
 
 pub(super) const ETS: Kernel = Kernel { name: "ets", source: include_str!("ets/ets.cu") };
 
@@ -32,23 +36,46 @@ pub(crate) fn refusal(series: &Prepared, limits: &Limits) -> Option<&'static str
         .then_some("a season is longer than its blocks have shared memory for")
 }
 
-/// Where the searches of each form of each series ended, both sides; none where the CPU has to
-/// search. `hear` is told how many series are done, and says whether to go on.
-pub(crate) fn search(
-    machine: &Machine,
-    limits: &Limits,
-    series: &[Option<Prepared>],
-    hear: &mut dyn FnMut(usize) -> bool,
-) -> Result<Vec<Option<Vec<[End; 2]>>>, Fault> {
-    let search = |batch: &[&Prepared]| {
-        let laid = Laid::out(machine, batch)?;
-        for form in &laid.forms {
-            laid.launch(machine, *form)?;
+/// Searches of each form of series, which have a block each.
+pub(crate) enum Ets {}
+
+impl Family for Ets {
+    type Wish<'a> = &'a Prepared;
+    type Need = Cost;
+    type Batch = Batch;
+    /// Where the searches of each form ended, both sides.
+    type Found = Vec<[End; 2]>;
+
+    fn need(series: &&Prepared, limits: &Limits) -> Option<Cost> {
+        cost(series, limits)
+    }
+
+    fn plan(needs: &[Cost], limits: &Limits) -> Vec<Launch> {
+        chunks(needs, limits).into_iter().map(Launch::plain).collect()
+    }
+
+    fn add(batch: &mut Batch, series: &&Prepared) {
+        batch.add(series);
+    }
+
+    /// The longest of each who asks come first.
+    fn rank(_: &mut Batch, _: &[usize]) {}
+
+    fn begin<'a>(
+        batch: Batch,
+        machine: &'a Machine,
+        _: &Launch,
+    ) -> Result<Begun<'a, Vec<[End; 2]>>, Fault> {
+        let laid = batch.put(machine)?;
+        for form in &batch.forms {
+            batch.launch(machine, *form, &laid)?;
         }
-        let n_begins: Vec<usize> = batch.iter().map(|series| series.begins.len()).collect();
-        Ok(Box::new(move || laid.take(machine, &n_begins)) as Begun<'_, _>)
-    };
-    search_all(series, chunks(series, limits), &search, hear)
+        Ok(Box::new(move || batch.take(machine, &laid)))
+    }
+
+    fn company(all: &Companies) -> &Company<Self> {
+        &all.ets
+    }
 }
 
 /// Every kernel that may be launched, and what it is specialised by.
@@ -74,52 +101,61 @@ struct Place {
     end: usize,
 }
 
-/// Series in a machine's memory.
+/// Series of a launch.
+#[derive(Default)]
+pub(crate) struct Batch {
+    values: Vec<f64>,
+    /// Bytes of each series among them.
+    pieces: Vec<Range<usize>>,
+    starts: Vec<f64>,
+    n_ends: usize,
+    forms: Vec<Kind>,
+    places: Vec<Place>,
+    /// Forms of each series.
+    n_forms: Vec<usize>,
+}
+
+/// The same in a machine's memory.
 struct Laid {
     values: Buffer,
     starts: Buffer,
     ends: Buffer,
-    forms: Vec<Kind>,
-    places: Vec<Place>,
 }
 
-impl Laid {
-    fn out(machine: &Machine, batch: &[&Prepared]) -> Result<Self, Fault> {
-        let (mut values, mut starts): (Vec<f64>, Vec<f64>) = (Vec::new(), Vec::new());
-        let (mut forms, mut places): (Vec<Kind>, Vec<Place>) = (Vec::new(), Vec::new());
-        let (mut n_ends, mut pieces) = (0, Vec::new());
-        for series in batch {
-            for begin in &series.begins {
-                let kind = Kind { form: begin.form, n_phases: begin.seasons.len() };
-                if !forms.contains(&kind) {
-                    forms.push(kind);
-                }
-                places.push(Place {
-                    kind,
-                    value: values.len(),
-                    n_values: series.values.len(),
-                    start: starts.len(),
-                    end: n_ends,
-                });
-                starts.extend([begin.level, begin.trend]);
-                starts.extend(&begin.seasons);
-                n_ends += 2 * (N_NUMBERS + kind.n_phases);
+impl Batch {
+    fn add(&mut self, series: &Prepared) {
+        for begin in &series.begins {
+            let kind = Kind { form: begin.form, n_phases: begin.seasons.len() };
+            if !self.forms.contains(&kind) {
+                self.forms.push(kind);
             }
-            let first = 8 * values.len();
-            values.extend(&series.values);
-            pieces.push(first..8 * values.len());
+            self.places.push(Place {
+                kind,
+                value: self.values.len(),
+                n_values: series.values.len(),
+                start: self.starts.len(),
+                end: self.n_ends,
+            });
+            self.starts.extend([begin.level, begin.trend]);
+            self.starts.extend(&begin.seasons);
+            self.n_ends += 2 * (N_NUMBERS + kind.n_phases);
         }
-        Ok(Self {
-            values: machine.put_shared(&pack(&values), &pieces)?,
-            starts: machine.put(&pack(&starts))?,
-            ends: machine.room(8 * n_ends)?,
-            forms,
-            places,
+        let first = 8 * self.values.len();
+        self.values.extend(&series.values);
+        self.pieces.push(first..8 * self.values.len());
+        self.n_forms.push(series.begins.len());
+    }
+
+    fn put(&self, machine: &Machine) -> Result<Laid, Fault> {
+        Ok(Laid {
+            values: machine.put_shared(&pack(&self.values), &self.pieces)?,
+            starts: machine.put(&pack(&self.starts))?,
+            ends: machine.room(8 * self.n_ends)?,
         })
     }
 
     /// Searches one form of all series that have it, from both sides.
-    fn launch(&self, machine: &Machine, kind: Kind) -> Result<(), Fault> {
+    fn launch(&self, machine: &Machine, kind: Kind, laid: &Laid) -> Result<(), Fault> {
         let Kind { form, n_phases } = kind;
         let mut searches: Vec<i64> = Vec::new();
         for place in self.places.iter().filter(|place| place.kind == kind) {
@@ -144,10 +180,10 @@ impl Laid {
             Component::Mul => 2,
         };
         let words = [
-            Word::Buffer(&self.values),
-            Word::Buffer(&self.starts),
+            Word::Buffer(&laid.values),
+            Word::Buffer(&laid.starts),
             Word::Buffer(&searches),
-            Word::Buffer(&self.ends),
+            Word::Buffer(&laid.ends),
             Word::Int(n_searches as i64),
             Word::Int(n_phases as i64),
             Word::Int(part(form.trend)),
@@ -160,8 +196,8 @@ impl Laid {
         machine.launch(&ETS, &[("WIDEST", shape.widest() as i64)], grid, &words)
     }
 
-    fn take(&self, machine: &Machine, n_begins: &[usize]) -> Result<Vec<Vec<[End; 2]>>, Fault> {
-        let numbers: Vec<f64> = unpack(&machine.take(&self.ends)?);
+    fn take(&self, machine: &Machine, laid: &Laid) -> Result<Vec<Vec<[End; 2]>>, Fault> {
+        let numbers: Vec<f64> = unpack(&machine.take(&laid.ends)?);
         let end = |at: usize, n_phases: usize| {
             let own = numbers.get(at..at + N_NUMBERS + n_phases).unwrap_or_default();
             let number = |index: usize| own.get(index).copied().unwrap_or(f64::NAN);
@@ -178,8 +214,8 @@ impl Laid {
             }
         };
         let mut places = self.places.iter();
-        let of_series = n_begins.iter().map(|n_begins| {
-            let own = places.by_ref().take(*n_begins);
+        let of_series = self.n_forms.iter().map(|n_forms| {
+            let own = places.by_ref().take(*n_forms);
             own.map(|place| {
                 let n_phases = place.kind.n_phases;
                 [place.end, place.end + N_NUMBERS + n_phases].map(|at| end(at, n_phases))

@@ -10,13 +10,12 @@ mod plan;
 #[cfg(test)]
 pub(super) mod tests;
 
-use std::ops::ControlFlow;
-
+use super::company::{Companies, Company, Family};
 use super::machine::Limits;
 use super::machine::{Fault, Grid, Kernel, Machine, Word, pack};
 use super::pool::{Place, Pool, alone};
 use super::queue::{self, Launch, Need, Order, told};
-use super::turns::{Begun, run_all};
+use super::turns::Begun;
 use crate::forest::grid::Column;
 use crate::forest::{Brought, Job, Splitter, Truth, stream};
 use plan::{MAX_RESIDENT, Size};
@@ -74,18 +73,44 @@ pub(crate) fn takes(job: &Job<'_>) -> bool {
         && job.settings.n_drawn.is_none_or(|n_drawn| n_drawn <= MOST)
 }
 
-/// Fits all wishes, which the kernel must take, launch after launch, and tells what each one's marks
-/// say when its launch is through, until `hear` says enough.
-pub(crate) fn fit_all(
-    machine: &Machine,
-    limits: &Limits,
-    wishes: &[Wish<'_>],
-    hear: &mut dyn FnMut(usize, Result<Vec<Sums>, Fault>) -> ControlFlow<()>,
-) -> Result<(), Fault> {
-    let needs: Vec<Need> = wishes.iter().map(|wish| size(wish).need(limits)).collect();
-    let launches = queue::plan(&needs, limits, MAX_RESIDENT);
-    let run = &mut |launch: &Launch| Batch::new(wishes, launch).begin(machine, launch);
-    run_all(launches, (|launch| &launch.fits, queue::halves), run, hear)
+/// Fits of forests, which the kernel must take.
+pub(crate) enum Forest {}
+
+impl Family for Forest {
+    type Wish<'a> = Wish<'a>;
+    type Need = Need;
+    type Batch = Batch;
+    type Found = Vec<Sums>;
+
+    fn need(wish: &Wish<'_>, limits: &Limits) -> Option<Need> {
+        Some(size(wish).need(limits))
+    }
+
+    fn plan(needs: &[Need], limits: &Limits) -> Vec<Launch> {
+        queue::plan(needs, limits, MAX_RESIDENT)
+    }
+
+    fn add(batch: &mut Batch, wish: &Wish<'_>) {
+        batch.add(wish);
+    }
+
+    fn rank(batch: &mut Batch, ranks: &[usize]) {
+        // One of each tree, which names its fit first.
+        let n_trees = batch.sprouts.len() / 4;
+        queue::rank(&mut batch.sprouts, n_trees, |_, sprout| ranks[sprout[0] as usize]);
+    }
+
+    fn begin<'a>(
+        batch: Batch,
+        machine: &'a Machine,
+        launch: &Launch,
+    ) -> Result<Begun<'a, Vec<Sums>>, Fault> {
+        batch.begin(machine, launch)
+    }
+
+    fn company(all: &Companies) -> &Company<Self> {
+        &all.forest
+    }
 }
 
 /// Numbers of a leaf.
@@ -120,7 +145,7 @@ fn size(wish: &Wish<'_>) -> Size {
 
 /// The data of a launch, each piece once, however many fits use it.
 #[derive(Default)]
-struct Batch {
+pub(crate) struct Batch {
     tasks: Vec<u64>,
     sprouts: Vec<u64>,
     /// What `tally.cu` reads: six words a fit.
@@ -141,12 +166,6 @@ struct Batch {
 }
 
 impl Batch {
-    fn new(wishes: &[Wish<'_>], launch: &Launch) -> Self {
-        let mut batch = Self::default();
-        launch.fits.iter().for_each(|&fit| batch.add(&wishes[fit]));
-        batch
-    }
-
     /// Appends a fit: the fields of the kernel's `Task`, in its order, and its trees.
     fn add(&mut self, wish: &Wish<'_>) {
         let job = &wish.job;

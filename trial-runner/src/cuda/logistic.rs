@@ -8,13 +8,12 @@
 #[cfg(test)]
 pub(super) mod tests;
 
-use std::ops::ControlFlow;
-
+use super::company::{Companies, Company, Family};
 use super::machine::Limits;
 use super::machine::{Fault, Kernel, Machine, pack};
 use super::pool::{Place, Pool, alone};
 use super::queue::{self, Launch, Need, Order, told};
-use super::turns::{Begun, run_all};
+use super::turns::Begun;
 use crate::trainer::logistic::{Loss, MAX_NEWTON, rows};
 
 pub(super) const LOGISTIC: Kernel =
@@ -51,18 +50,42 @@ pub(crate) fn takes(wish: &Wish<'_>) -> bool {
     wish.loss.design.n_rows > 0 && n_weights <= MAX_NEWTON
 }
 
-/// Fits all wishes, which the kernel must take, launch after launch, and tells each one's weights
-/// until `hear` says enough.
-pub(crate) fn fit_all(
-    machine: &Machine,
-    limits: &Limits,
-    wishes: &[Wish<'_>],
-    hear: &mut dyn FnMut(usize, Result<Weights, Fault>) -> ControlFlow<()>,
-) -> Result<(), Fault> {
-    let needs: Vec<Need> = wishes.iter().map(|wish| need(wish, limits)).collect();
-    let launches = queue::plan(&needs, limits, MAX_RESIDENT);
-    let run = &mut |launch: &Launch| Batch::new(wishes, launch).begin(machine, launch);
-    run_all(launches, (|launch| &launch.fits, queue::halves), run, hear)
+/// Fits of logistic regression, which the kernel must take.
+pub(crate) enum Logistic {}
+
+impl Family for Logistic {
+    type Wish<'a> = Wish<'a>;
+    type Need = Need;
+    type Batch = Batch;
+    type Found = Weights;
+
+    fn need(wish: &Wish<'_>, limits: &Limits) -> Option<Need> {
+        Some(need(wish, limits))
+    }
+
+    fn plan(needs: &[Need], limits: &Limits) -> Vec<Launch> {
+        queue::plan(needs, limits, MAX_RESIDENT)
+    }
+
+    fn add(batch: &mut Batch, wish: &Wish<'_>) {
+        batch.add(wish);
+    }
+
+    fn rank(batch: &mut Batch, ranks: &[usize]) {
+        queue::rank(&mut batch.tasks, ranks.len(), |fit, _| ranks[fit]);
+    }
+
+    fn begin<'a>(
+        batch: Batch,
+        machine: &'a Machine,
+        launch: &Launch,
+    ) -> Result<Begun<'a, Weights>, Fault> {
+        batch.begin(machine, launch)
+    }
+
+    fn company(all: &Companies) -> &Company<Self> {
+        &all.logistic
+    }
 }
 
 fn need(wish: &Wish<'_>, limits: &Limits) -> Need {
@@ -101,7 +124,7 @@ fn need(wish: &Wish<'_>, limits: &Limits) -> Need {
 
 /// The data of a launch, each piece once, however many fits use it.
 #[derive(Default)]
-struct Batch {
+pub(crate) struct Batch {
     tasks: Vec<u64>,
     reals: Pool<f64>,
     codes: Pool<i32>,
@@ -110,12 +133,6 @@ struct Batch {
 }
 
 impl Batch {
-    fn new(wishes: &[Wish<'_>], launch: &Launch) -> Self {
-        let mut batch = Self::default();
-        launch.fits.iter().for_each(|&fit| batch.add(&wishes[fit]));
-        batch
-    }
-
     /// Appends a fit: the fields of the kernel's `Task`, in its order.
     fn add(&mut self, wish: &Wish<'_>) {
         let loss = wish.loss;

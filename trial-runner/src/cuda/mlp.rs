@@ -8,13 +8,12 @@ mod plan;
 #[cfg(test)]
 pub(super) mod tests;
 
-use std::ops::ControlFlow;
-
+use super::company::{Companies, Company, Family};
 use super::machine::Limits;
 use super::machine::{Fault, Kernel, Machine, pack};
 use super::pool::{Place, Pool, alone};
 use super::queue::{self, Launch, Need, Order, told};
-use super::turns::{Begun, run_all};
+use super::turns::Begun;
 use crate::model::encoder::Design;
 use crate::model::network::{Curve, single};
 use crate::trainer::mlp::train::{Course, Ground, Targets};
@@ -51,18 +50,42 @@ pub(crate) fn takes(wish: &Wish<'_>) -> bool {
         && wish.ahead.n_columns == n_features
 }
 
-/// Trains all, which the kernel must take, launch after launch, and tells the sums of each one's rows,
-/// unit after unit, when its launch is through, until `hear` says enough.
-pub(crate) fn fit_all(
-    machine: &Machine,
-    limits: &Limits,
-    wishes: &[Wish<'_>],
-    hear: &mut dyn FnMut(usize, Result<Vec<f32>, Fault>) -> ControlFlow<()>,
-) -> Result<(), Fault> {
-    let needs: Vec<Need> = wishes.iter().map(|wish| size(wish).need(limits)).collect();
-    let launches = queue::plan(&needs, limits, MAX_RESIDENT);
-    let run = &mut |launch: &Launch| Batch::new(wishes, launch).begin(machine, launch);
-    run_all(launches, (|launch| &launch.fits, queue::halves), run, hear)
+/// Trainings, which the kernel must take.
+pub(crate) enum Mlp {}
+
+impl Family for Mlp {
+    type Wish<'a> = Wish<'a>;
+    type Need = Need;
+    type Batch = Batch;
+    type Found = Vec<f32>;
+
+    fn need(wish: &Wish<'_>, limits: &Limits) -> Option<Need> {
+        Some(size(wish).need(limits))
+    }
+
+    fn plan(needs: &[Need], limits: &Limits) -> Vec<Launch> {
+        queue::plan(needs, limits, MAX_RESIDENT)
+    }
+
+    fn add(batch: &mut Batch, wish: &Wish<'_>) {
+        batch.add(wish);
+    }
+
+    fn rank(batch: &mut Batch, ranks: &[usize]) {
+        queue::rank(&mut batch.tasks, ranks.len(), |fit, _| ranks[fit]);
+    }
+
+    fn begin<'a>(
+        batch: Batch,
+        machine: &'a Machine,
+        launch: &Launch,
+    ) -> Result<Begun<'a, Vec<f32>>, Fault> {
+        batch.begin(machine, launch)
+    }
+
+    fn company(all: &Companies) -> &Company<Self> {
+        &all.mlp
+    }
 }
 
 fn size(wish: &Wish<'_>) -> Size {
@@ -87,7 +110,7 @@ fn size(wish: &Wish<'_>) -> Size {
 
 /// The data of a launch, each piece once, however many trainings use it.
 #[derive(Default)]
-struct Batch {
+pub(crate) struct Batch {
     tasks: Vec<u64>,
     units: Pool<i64>,
     reals: Pool<f32>,
@@ -97,12 +120,6 @@ struct Batch {
 }
 
 impl Batch {
-    fn new(wishes: &[Wish<'_>], launch: &Launch) -> Self {
-        let mut batch = Self::default();
-        launch.fits.iter().for_each(|&fit| batch.add(&wishes[fit]));
-        batch
-    }
-
     /// Appends a training: the fields of the kernel's `Task`, in its order.
     fn add(&mut self, wish: &Wish<'_>) {
         let Wish { course, ahead } = wish;

@@ -9,7 +9,7 @@ pub(super) const OWN_SHARED: usize = 1 << 10;
 
 /// What a fit needs.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub(super) struct Need {
+pub(crate) struct Need {
     /// Which specialisation of the kernel.
     pub(super) kind: usize,
     /// Shared and scratch bytes of its block.
@@ -25,7 +25,7 @@ pub(super) struct Need {
 
 /// One launch.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Launch {
+pub(crate) struct Launch {
     pub(super) kind: usize,
     /// Fits, by index, the longest first.
     pub(super) fits: Vec<usize>,
@@ -34,6 +34,13 @@ pub(super) struct Launch {
     pub(super) shared: usize,
     /// Scratch bytes of a block.
     pub(super) scratch: usize,
+}
+
+impl Launch {
+    /// One of which nothing else is to be said.
+    pub(super) fn plain(fits: Vec<usize>) -> Self {
+        Self { kind: 0, fits, n_blocks: 1, shared: 0, scratch: 0 }
+    }
 }
 
 /// Plans launches of about a second for all fits, of one kind and as much shared memory each; of a
@@ -119,6 +126,18 @@ impl Order<'_> {
     }
 }
 
+/// Has records begin in the order of their ranks.
+pub(super) fn rank(
+    words: &mut Vec<u64>,
+    n_records: usize,
+    rank_of: impl Fn(usize, &[u64]) -> usize,
+) {
+    let n_words = (words.len() / n_records.max(1)).max(1);
+    let mut records: Vec<(usize, &[u64])> = words.chunks(n_words).enumerate().collect();
+    records.sort_by_key(|(place, record)| rank_of(*place, record));
+    *words = records.into_iter().flat_map(|(_, record)| record).copied().collect();
+}
+
 /// Waits for what a launch tells: so many numbers for each fit.
 pub(super) fn told<'a, T: Plain + 'a>(
     machine: &'a Machine,
@@ -198,6 +217,15 @@ mod tests {
         assert_eq!(trees[0].n_blocks, 60);
         let [first, second] = halves(&trees[0]);
         assert_eq!((first.fits, second.fits, second.n_blocks), (vec![0], vec![1], 30));
+    }
+
+    #[test]
+    fn records_are_put_in_order() {
+        let mut words = vec![1, 10, 2, 20, 3, 30];
+        rank(&mut words, 3, |place, _| [2, 0, 1][place]);
+        assert_eq!(words, [2, 20, 3, 30, 1, 10]);
+        rank(&mut words, 3, |_, record| record[1] as usize);
+        assert_eq!(words, [1, 10, 2, 20, 3, 30]);
     }
 
     #[test]

@@ -10,7 +10,7 @@ use std::io::{self, Read, Write};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -49,6 +49,8 @@ pub(crate) enum Fate {
     Fails(Fault),
     /// It stands for a while, and runs then.
     Stands(Duration),
+    /// It stands until this is so, and runs then.
+    Waits(&'static AtomicBool),
 }
 
 impl Fates {
@@ -159,6 +161,11 @@ impl Shim {
             Fate::Runs => {}
             Fate::Fails(fault) => return Err(fault),
             Fate::Stands(time) => std::thread::sleep(time),
+            Fate::Waits(gate) => {
+                while !gate.load(Ordering::SeqCst) {
+                    std::thread::sleep(Duration::from_millis(1));
+                }
+            }
         }
         let program = self.program(kernel, defines)?;
         let mut heaps: Vec<&Heap> = Vec::new();

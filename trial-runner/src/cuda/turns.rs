@@ -8,11 +8,9 @@ use super::machine::Fault;
 type Items<L> = fn(&L) -> &[usize];
 /// Two launches of half of them.
 type Halves<L> = fn(&L) -> [L; 2];
-/// Begins a launch for some series.
-type Search<'a, S, E> = dyn Fn(&[&S]) -> Result<Begun<'a, E>, Fault> + 'a;
 
 /// What a launch that was begun will tell, once somebody waits for it.
-pub(super) type Begun<'a, T> = Box<dyn FnOnce() -> Result<Vec<T>, Fault> + 'a>;
+pub(crate) type Begun<'a, T> = Box<dyn FnOnce() -> Result<Vec<T>, Fault> + 'a>;
 
 /// Runs launches and tells what came of each of their items, until `hear` says enough. While one
 /// computes, the next one is laid out and sent. A launch that finds no memory is tried alone, then by
@@ -67,39 +65,14 @@ pub(super) fn run_all<'a, L, T>(
     }
 }
 
-/// Searches series, those of a chunk in one launch. None for whoever is in no chunk, or whom the
-/// machine refuses: the CPU has to search. `hear` is told how many are done, and says whether to
-/// go on.
-pub(super) fn search_all<'a, S, E: Clone>(
-    series: &[Option<S>],
-    chunks: Vec<Vec<usize>>,
-    search: &Search<'a, S, E>,
-    hear: &mut dyn FnMut(usize) -> bool,
-) -> Result<Vec<Option<E>>, Fault> {
-    let mut ends = vec![None; series.len()];
-    let mut n_done = 0;
-    let begin = &mut |chunk: &Vec<usize>| {
-        let batch: Vec<&S> =
-            chunk.iter().filter_map(|&index| series.get(index)?.as_ref()).collect();
-        search(&batch)
-    };
-    let halves = |chunk: &Vec<usize>| {
-        let (first, second) = chunk.split_at(chunk.len().div_ceil(2));
-        [first.to_vec(), second.to_vec()]
-    };
-    run_all(chunks, (Vec::as_slice, halves), begin, &mut |index, found| {
-        ends[index] = found.ok();
-        n_done += 1;
-        if hear(n_done) { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
-    })?;
-    Ok(ends)
-}
-
 #[cfg(test)]
 mod tests {
     use std::cell::RefCell;
 
     use super::*;
+
+    /// Begins a launch of tests.
+    type Begins<'a> = dyn FnMut(&Vec<usize>) -> Result<Begun<'static, usize>, Fault> + 'a;
 
     fn ready<'a, T: 'a>(found: Vec<T>) -> Begun<'a, T> {
         Box::new(move || Ok(found))
@@ -150,28 +123,39 @@ mod tests {
 
     #[test]
     fn what_finds_no_memory_is_tried_by_halves() {
-        let series: Vec<Option<usize>> =
-            (0..9).map(|index| (index != 4).then_some(index)).collect();
         let chunks = vec![vec![0, 1, 2, 3], vec![5, 6, 7], vec![8]];
-        let search = |batch: &[&usize]| match batch {
+        let halves = |chunk: &Vec<usize>| {
+            let (first, second) = chunk.split_at(chunk.len().div_ceil(2));
+            [first, second].map(<[usize]>::to_vec)
+        };
+        let mut begin = |chunk: &Vec<usize>| match chunk.as_slice() {
             [8] => Err(Fault::OutOfMemory),
             [5, 6] => Err(Fault::Refused("odd".into())),
-            batch if batch.len() > 2 => Err(Fault::OutOfMemory),
-            batch => Ok(ready(batch.iter().map(|index| **index * 10).collect())),
+            all if all.len() > 2 => Err(Fault::OutOfMemory),
+            all => Ok(ready(all.iter().map(|item| item * 10).collect())),
         };
-        let mut heard = Vec::new();
-        let found = search_all(&series, chunks.clone(), &search, &mut |n_done| {
-            heard.push(n_done);
-            true
-        });
-        let some = |index: usize| Some(index * 10);
-        let expected = vec![some(0), some(1), some(2), some(3), None, None, None, some(7), None];
-        assert_eq!(found, Ok(expected));
-        assert_eq!(heard, [1, 2, 3, 4, 5, 6, 7, 8]);
-        let found = search_all(&series, chunks.clone(), &search, &mut |n_done| n_done < 6).unwrap();
-        assert_eq!(found.iter().flatten().count(), 4);
-        let lost = |_: &[&usize]| Err::<Begun<'_, usize>, _>(Fault::Lost("gone".into()));
-        let found = search_all(&series, chunks, &lost, &mut |_| true);
-        assert_eq!(found, Err(Fault::Lost("gone".into())));
+        let run = |begin: &mut Begins<'_>, most: usize| {
+            let mut heard = Vec::new();
+            let ran =
+                run_all(chunks.clone(), (Vec::as_slice, halves), begin, &mut |item, found| {
+                    heard.push((item, found));
+                    if heard.len() < most {
+                        ControlFlow::Continue(())
+                    } else {
+                        ControlFlow::Break(())
+                    }
+                });
+            heard.sort_by_key(|(item, _)| *item);
+            (ran, heard)
+        };
+        let some = |item: usize| (item, Ok(item * 10));
+        let odd = |item: usize| (item, Err(Fault::Refused("odd".into())));
+        let none = (8, Err(Fault::OutOfMemory));
+        let (ran, heard) = run(&mut begin, 100);
+        assert_eq!(ran, Ok(()));
+        assert_eq!(heard, [some(0), some(1), some(2), some(3), odd(5), odd(6), some(7), none]);
+        assert_eq!(run(&mut begin, 6).1.len(), 6);
+        let (ran, heard) = run(&mut |_| Err(Fault::Lost("gone".into())), 100);
+        assert_eq!((ran, heard), (Err(Fault::Lost("gone".into())), vec![]));
     }
 }

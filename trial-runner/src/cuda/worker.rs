@@ -15,6 +15,7 @@ use std::sync::Arc;
 
 use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg};
 
+use super::card::failed;
 use super::hot::{Hot, Key};
 use super::kernels;
 use super::link::{
@@ -33,9 +34,8 @@ pub(crate) fn work(arguments: impl IntoIterator<Item = OsString>) -> i32 {
     };
     let Ok(control) = io::stdin().as_fd().try_clone_to_owned() else { return 3 };
     let open = || {
-        caught(|| Machine::open(number, &kernels)).unwrap_or_else(|panic| {
-            Err(Fault::Lost(panic.message().unwrap_or("its driver fails").to_owned()))
-        })
+        caught(|| Machine::open(number, &kernels))
+            .unwrap_or_else(|panic| Err(Fault::Lost(failed(&panic))))
     };
     match attend(&UnixStream::from(control), open) {
         Ok(()) => 0,

@@ -78,7 +78,7 @@ fn measure(card: &Card, kernels: &Path) -> Result<Vec<Measured>, String> {
     });
     match told {
         Ok(told) => told.map_err(|fault| fault.to_string())?,
-        Err(panic) => return Err(panic.message().unwrap_or("its driver fails").to_owned()),
+        Err(panic) => return Err(cuda::failed(&panic)),
     }
     Ok(all)
 }

@@ -13,6 +13,7 @@ use serde::Serialize;
 use super::Card;
 use super::found::{Found, Queue};
 use crate::caught::caught;
+use crate::cuda::company::Companies;
 use crate::cuda::machine::Limits;
 use crate::cuda::machine::{Fault, Machine};
 #[cfg(test)]
@@ -101,6 +102,12 @@ impl Device {
             found.lost()?;
         }
         None
+    }
+
+    /// How many threads wait until launches of others are through.
+    #[cfg(test)]
+    pub(crate) fn n_waiting(&self) -> usize {
+        self.0.iter().map(|found| found.companies.n_waiting()).sum()
     }
 
     /// The shim, which tests may have fail, beyond the border of another process.
@@ -203,6 +210,11 @@ impl<'a> Seat<'a> {
             self.queue = Some((queue, limits));
             return;
         }
+    }
+
+    /// Those who want fits of the same card.
+    pub(crate) fn companies(&self) -> &'a Companies {
+        &self.found.companies
     }
 
     /// Counts fits that were answered.

@@ -13,6 +13,8 @@ use super::busy::Busy;
 use super::pace::Pace;
 use super::{Card, Done, lock};
 use crate::caught::caught;
+use crate::cuda::company::Companies;
+use crate::cuda::failed;
 use crate::cuda::machine::{Fault, Machine};
 
 /// A card that is lost so often within so long is left alone.
@@ -38,6 +40,8 @@ pub(super) struct Found {
     news: Mutex<News>,
     done: Mutex<Busy>,
     pub(super) pace: Pace,
+    /// Threads whose fits go into common launches.
+    pub(super) companies: Companies,
 }
 
 /// A queue of the card's process, by the number of that.
@@ -77,8 +81,8 @@ impl Found {
 
     pub(super) fn opened_by(about: Card, open: Open) -> Arc<Self> {
         let (life, idle, n_seated, lost) = Default::default();
-        let (news, done, pace) = Default::default();
-        Arc::new(Self { about, open, life, idle, n_seated, lost, news, done, pace })
+        let (news, done, pace, companies) = Default::default();
+        Arc::new(Self { about, open, life, idle, n_seated, lost, news, done, pace, companies })
     }
 
     /// Why the card is used no more.
@@ -123,9 +127,7 @@ impl Found {
                 .as_ref()
                 .map_or_else(|| Err(Fault::Lost("its process ended".into())), Machine::beside)
         });
-        begun.unwrap_or_else(|panic| {
-            Err(Fault::Lost(panic.message().unwrap_or("its driver fails").to_owned()))
-        })
+        begun.unwrap_or_else(|panic| Err(Fault::Lost(failed(&panic))))
     }
 
     pub(super) fn give_back(&self, queue: Queue) {

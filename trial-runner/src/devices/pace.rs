@@ -28,6 +28,10 @@ impl Pace {
 
     /// Takes in when the launches of an ask began and ended.
     pub(super) fn hear(&self, learner: &'static str, spans: &[(f64, f64)]) {
+        // Others' launches had what was asked for.
+        if spans.is_empty() {
+            return;
+        }
         let longest = spans.iter().map(|(began, ended)| ended - began).fold(0.0, f64::max);
         let factor = match longest {
             long if long > 2.0 * LAUNCH_S => (LAUNCH_S / long).max(STEP),

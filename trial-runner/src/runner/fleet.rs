@@ -52,7 +52,9 @@ pub(super) fn train(
     let plan = FoldPlan::of(data);
     let measures = measures.as_slice();
     let spare = &desk.spare;
-    let fleet = Fleet { desk, running, flight, dataset, plan, measures, spare };
+    // Trials of other studies that have this in common are no others to a card.
+    let kin = format!("{} {} {plan:?}", dataset.digest(), data.target);
+    let fleet = Fleet { desk, running, flight, dataset, plan, kin, measures, spare };
     if let AssignmentTask::Refit(blocks) = &assignment.task {
         return fleet.refit_all(assignment, blocks);
     }
@@ -69,6 +71,8 @@ pub(super) struct Fleet<'a> {
     pub(super) flight: &'a Flight,
     dataset: &'a Dataset,
     plan: FoldPlan,
+    /// What is the same for all trials that a card may take in one launch.
+    pub(super) kin: String,
     pub(super) measures: &'a [Measure],
     pub(super) spare: &'a Spare,
 }

@@ -2,6 +2,7 @@
 //!
 //! Many of them are laid out before any is tried where a device is asked ahead of them.
 
+use std::cell::Cell;
 use std::ops::ControlFlow;
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
@@ -261,9 +262,11 @@ fn ask_all(
     let all: Vec<Trials<'_>> = all.collect();
     let mut told: Vec<Told> = all.iter().map(|_| Told::new()).collect();
     let mut missed: Vec<Missed> = all.iter().map(|_| Missed::new()).collect();
-    let began = Instant::now();
+    let (began, companies) = (Instant::now(), seat.companies());
+    let beside = Cell::default();
     seat.ask(learner.name(), |machine, limits| {
-        let ask = Ask { machine, limits, stop: &fleet.flight.stop };
+        let company = Some((companies, fleet.kin.as_str()));
+        let ask = Ask { machine, limits, stop: &fleet.flight.stop, company, beside: &beside };
         match Ask::knows_squares(learner) {
             true => ask.squares_of(learner, &all, &mut missed),
             false => ask.of(learner, &all, &mut told),
@@ -272,7 +275,8 @@ fn ask_all(
     let n_missed = missed.iter().flat_map(Missed::values).map(Vec::len).sum::<usize>();
     let n_fits = told.iter().map(Told::len).sum::<usize>() + n_missed;
     seat.count(n_fits);
-    let share_s = began.elapsed().as_secs_f64() / n_fits.max(1) as f64;
+    let own = began.elapsed().saturating_sub(beside.get());
+    let share_s = own.as_secs_f64() / n_fits.max(1) as f64;
     let limit_s = fleet.running.work.study.limits.trial_timeout_s;
     let is_late = limit_s.is_some_and(|limit_s| share_s > limit_s);
     (!is_late).then_some((told, missed))

@@ -22,6 +22,8 @@ const TRIED: u32 = 7;
 /// The configuration that is a line, where rows stand by themselves.
 const LINE: u32 = 6;
 
+mod company;
+
 /// A study, and its configurations.
 type Case = (fn(&Path, &str) -> Study, fn(u32) -> Configuration);
 
@@ -154,8 +156,14 @@ struct Set {
 }
 
 fn start(case: Case, dir: &Path, rest: &str, device: &Device) -> Set {
-    let study = case.0(dir, rest);
-    let work = StudyWork {
+    let allowance = Allowance { device: device.clone(), ..Allowance::of(2) };
+    let set = start_with(allowance);
+    set.runner.add(StudyId(1), work(case.0(dir, rest), dir));
+    set
+}
+
+fn work(study: Study, dir: &Path) -> StudyWork {
+    StudyWork {
         dataset: study.data.as_ref().map(|data| Dataset::load(dir, data).unwrap()),
         study,
         seed: 1,
@@ -164,14 +172,15 @@ fn start(case: Case, dir: &Path, rest: &str, device: &Device) -> Set {
         supervisor: PathBuf::new(),
         code: None,
         keeping: Keeping::Here,
-    };
+    }
+}
+
+fn start_with(allowance: Allowance) -> Set {
     let (assign, assignments) = channel();
     let (tell, told) = channel();
     let tell = Box::new(move |message| drop(tell.send(message)));
-    let allowance = Allowance { device: device.clone(), ..Allowance::of(2) };
     let provide = Box::new(|_| Err(Lacking("there is one only".into())));
     let runner = Runner::start(allowance, assignments, tell, provide).unwrap();
-    runner.add(StudyId(1), work);
     Set { runner, assign, told }
 }
 

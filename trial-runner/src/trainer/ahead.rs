@@ -4,8 +4,10 @@
 //! launches as are planned; what they told answers the entity's trials afterwards. Whatever is not
 //! taken, found no memory or was not told before the device was lost is the CPU's then.
 
+use std::cell::Cell;
 use std::collections::{BTreeMap, HashMap};
 use std::ops::ControlFlow;
+use std::time::{Duration, Instant};
 
 use fleetfit_search_spaces::Learner;
 
@@ -14,6 +16,7 @@ use super::linear::{self, Line};
 use super::{
     Fit, FitError, Hear, Heard, Trainer, Trials, forecast, forest, gradient_boosting, logistic, mlp,
 };
+use crate::cuda::company::{Companies, Family, Place, fit_all};
 use crate::cuda::machine::Limits;
 use crate::cuda::machine::{Fault, Machine};
 use crate::model::{Model, Predictions};
@@ -25,6 +28,10 @@ pub(crate) struct Ask<'a> {
     pub(crate) limits: &'a Limits,
     /// When nobody wants to know any more.
     pub(crate) stop: &'a Stop,
+    /// Who may be asked for in common launches: those who have this in common.
+    pub(crate) company: Option<(&'a Companies, &'a str)>,
+    /// How long was waited for others.
+    pub(crate) beside: &'a Cell<Duration>,
 }
 
 /// What was told of an entity, by candidate and fold.
@@ -38,6 +45,19 @@ pub(crate) struct Ahead<'a> {
     pub(crate) told: Told,
     /// For everything else.
     pub(crate) otherwise: &'a dyn Trainer,
+}
+
+#[cfg(test)]
+impl<'a> Ask<'a> {
+    /// In no company.
+    pub(in crate::trainer) fn alone(
+        machine: &'a Machine,
+        limits: &'a Limits,
+        stop: &'a Stop,
+    ) -> Self {
+        let beside = Box::leak(Box::default());
+        Self { machine, limits, stop, company: None, beside }
+    }
 }
 
 impl Ask<'_> {
@@ -56,24 +76,27 @@ impl Ask<'_> {
     }
 
     /// Learns from what launches tell, until told to stop; who was refused is told at the end.
-    pub(in crate::trainer) fn gather<T>(
+    pub(in crate::trainer) fn gather<F: Family>(
         &self,
-        run: impl FnOnce(
-            &mut dyn FnMut(usize, Result<T, Fault>) -> ControlFlow<()>,
-        ) -> Result<(), Fault>,
-        mut learn: impl FnMut(usize, T),
+        wishes: &[F::Wish<'_>],
+        mut learn: impl FnMut(usize, F::Found),
     ) -> Result<(), Fault> {
+        let Self { machine, limits, stop, company, beside } = *self;
         let mut refused = Ok(());
-        run(&mut |index, found| {
+        let began = Instant::now();
+        let place = Place { machine, limits, stop, company };
+        let took = fit_all::<F>(&place, wishes, &mut |index, found| {
             match found {
                 Ok(found) => learn(index, found),
                 Err(fault) => refused = Err(fault),
             }
-            match self.stop.check() {
+            match stop.check() {
                 Ok(()) => ControlFlow::Continue(()),
                 Err(_) => ControlFlow::Break(()),
             }
         })?;
+        let own = took.saturating_mul(u32::try_from(wishes.len()).unwrap_or(u32::MAX));
+        beside.set(beside.get() + began.elapsed().saturating_sub(own));
         refused
     }
 

@@ -1,8 +1,11 @@
 //! The kernel against the CPU engine, to the bit; and what compilers make of it.
 
+use std::ops::ControlFlow;
+
 use super::*;
 use crate::boost::table::Raw;
 use crate::boost::{Settings, Workspace, fit};
+use crate::cuda::company::{fit_alone, order_changes_nothing};
 use crate::cuda::shim::Shim;
 use crate::stop::Stop;
 use fleetfit_search_spaces::seed::mix;
@@ -117,7 +120,7 @@ const LIMITS: Limits = Limits {
 
 fn run(shim: Shim, limits: &Limits, wishes: &[Wish<'_>]) -> Vec<Option<Result<Scores, Fault>>> {
     let mut all = vec![None; wishes.len()];
-    fit_all(&Machine::Shim(shim), limits, wishes, &mut |fit, scores| {
+    fit_alone::<Boost>(&Machine::Shim(shim), limits, wishes, &mut |fit, scores| {
         assert!(all[fit].replace(scores).is_none(), "told twice");
         ControlFlow::Continue(())
     })
@@ -243,6 +246,10 @@ fn company_order_and_memory_change_nothing() {
     });
     let wishes = company(&all, &settings, &stop);
     agrees(Shim::default(), &LIMITS, &wishes);
+    let machine = Machine::Shim(Shim::default());
+    order_changes_nothing::<Boost>((&machine, &LIMITS), &wishes, |scores| {
+        scores.iter().map(|score| score.to_bits()).collect()
+    });
     let alone: Vec<Scores> = wishes.iter().map(oracle).collect();
     let backwards: Vec<Wish<'_>> = wishes.iter().rev().copied().collect();
     let many = Limits { n_processors: 3, ..LIMITS };
@@ -252,7 +259,9 @@ fn company_order_and_memory_change_nothing() {
     let launches = queue::plan(&needs, &many, MAX_RESIDENT);
     assert_eq!(launches.len(), 1);
     let machine = Machine::Shim(tight);
-    let whole = Batch::new(&backwards, &launches[0]).begin(&machine, &launches[0]);
+    let mut batch = Batch::default();
+    launches[0].fits.iter().for_each(|&fit| batch.add(&backwards[fit]));
+    let whole = batch.begin(&machine, &launches[0]);
     assert_eq!(whole.err(), Some(Fault::OutOfMemory));
     for (shim, limits) in [(Shim::default(), many), (tight, many)] {
         let told = run(shim, &limits, &backwards);
@@ -273,7 +282,7 @@ fn whoever_has_heard_enough_hears_no_more() {
     let settings = [Settings { n_estimators: 1, ..SETTINGS }; 4];
     let wishes = company(&all, &settings, &stop);
     let mut n_heard = 0;
-    fit_all(&Machine::Shim(Shim::default()), &LIMITS, &wishes, &mut |_, _| {
+    fit_alone::<Boost>(&Machine::Shim(Shim::default()), &LIMITS, &wishes, &mut |_, _| {
         n_heard += 1;
         if n_heard == 2 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     })

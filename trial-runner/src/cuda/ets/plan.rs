@@ -75,24 +75,38 @@ pub(super) fn fits(series: &Prepared, limits: &Limits) -> bool {
     series.begins.iter().all(|begin| shape(begin).shared() <= limits.max_shared)
 }
 
-/// The series of each launch, those that take longest first; whoever is in none has no block that
-/// fits.
-pub(super) fn chunks(series: &[Option<Prepared>], limits: &Limits) -> Vec<Vec<usize>> {
-    let weighed = series.iter().enumerate().filter_map(|(index, series)| {
-        let series = series.as_ref().filter(|series| fits(series, limits))?;
-        let n_values = series.values.len();
-        let (mut bytes, mut seconds) = (8 * n_values, 0.0);
-        for begin in &series.begins {
-            let shape = Shape::of(begin.form, begin.seasons.len());
-            bytes += 8 * (3 * (N_NUMBERS + begin.seasons.len()) + 12);
-            seconds += 2.0 * n_values as f64 * shape.seconds();
-        }
-        Some((index, bytes, seconds, n_values))
-    });
-    let mut weighed: Vec<_> = weighed.collect();
+/// What the searches of a series take.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Cost {
+    bytes: usize,
+    seconds: f64,
+    n_values: usize,
+}
+
+/// None where there is no block that fits.
+pub(super) fn cost(series: &Prepared, limits: &Limits) -> Option<Cost> {
+    if !fits(series, limits) {
+        return None;
+    }
+    let n_values = series.values.len();
+    let (mut bytes, mut seconds) = (8 * n_values, 0.0);
+    for begin in &series.begins {
+        let shape = Shape::of(begin.form, begin.seasons.len());
+        bytes += 8 * (3 * (N_NUMBERS + begin.seasons.len()) + 12);
+        seconds += 2.0 * n_values as f64 * shape.seconds();
+    }
+    Some(Cost { bytes, seconds, n_values })
+}
+
+/// The series of each launch, those that take longest first.
+pub(super) fn chunks(series: &[Cost], limits: &Limits) -> Vec<Vec<usize>> {
+    let mut weighed: Vec<(usize, &Cost)> = series.iter().enumerate().collect();
     // Searches of a warp wait for the longest of them.
-    weighed.sort_by(|a, b| b.3.cmp(&a.3).then(b.2.total_cmp(&a.2)).then(a.0.cmp(&b.0)));
-    let items = weighed.into_iter().map(|(index, bytes, seconds, _)| (index, bytes, seconds));
+    weighed.sort_by(|(a, one), (b, other)| {
+        let longer = other.n_values.cmp(&one.n_values);
+        longer.then(other.seconds.total_cmp(&one.seconds)).then(a.cmp(b))
+    });
+    let items = weighed.into_iter().map(|(index, cost)| (index, cost.bytes, cost.seconds));
     fill(items, (limits.memory, limits.launch_s))
 }
 
@@ -135,16 +149,18 @@ mod tests {
 
     #[test]
     fn launches_are_about_a_second_and_the_longest_come_first() {
-        let series = [prepared(90, 7), None, prepared(120, 7), prepared(60, 1)];
-        assert_eq!(chunks(&series, &LIMITS), [vec![2, 0, 3]]);
+        let costs = [(90, 7), (120, 7), (60, 1)]
+            .map(|(n, season)| cost(&prepared(n, season).unwrap(), &LIMITS).unwrap());
+        assert_eq!(chunks(&costs, &LIMITS), [vec![1, 0, 2]]);
         let tight = Limits { memory: 1, ..LIMITS };
-        assert_eq!(chunks(&series, &tight).len(), 3, "each by itself");
+        assert_eq!(chunks(&costs, &tight).len(), 3, "each by itself");
         // A block has no room for a season of 700: only the search of other forms would fit.
-        assert_eq!(chunks(&[prepared(1_500, 700)], &LIMITS), Vec::<Vec<usize>>::new());
+        assert!(cost(&prepared(1_500, 700).unwrap(), &LIMITS).is_none());
         // Cards of compute capability 8.6 or 12.0 have room for a week, not for a day of hours.
         let small = Limits { max_shared: 98 << 10, ..LIMITS };
-        assert_eq!(chunks(&[prepared(90, 7), prepared(200, 24)], &small), [vec![0]]);
-        assert_eq!(chunks(&[prepared(90, 7), prepared(200, 24)], &LIMITS), [vec![1, 0]]);
+        let day = prepared(200, 24).unwrap();
+        assert!(cost(&prepared(90, 7).unwrap(), &small).is_some() && cost(&day, &small).is_none());
+        assert!(cost(&day, &LIMITS).is_some());
         let seconds = 100_000.0 * 728.0 * 30.0 * Shape::of(FULL, 7).seconds();
         assert!(seconds > 1.0 && seconds < 100.0, "{seconds}");
     }

@@ -1,6 +1,9 @@
 //! The kernel against the CPU engine, to the bit.
 
+use std::ops::ControlFlow;
+
 use super::*;
+use crate::cuda::company::{fit_alone, order_changes_nothing};
 use crate::cuda::shim::Shim;
 use crate::forest::tests::{Field, field, grown, settings};
 use crate::forest::{Settings, Watched};
@@ -35,7 +38,7 @@ fn oracle(wish: &Wish<'_>) -> Vec<Sums> {
 
 fn run(shim: Shim, limits: &Limits, wishes: &[Wish<'_>]) -> Vec<Option<Result<Vec<Sums>, Fault>>> {
     let mut all = vec![None; wishes.len()];
-    fit_all(&Machine::Shim(shim), limits, wishes, &mut |fit, sums| {
+    fit_alone::<Forest>(&Machine::Shim(shim), limits, wishes, &mut |fit, sums| {
         assert!(all[fit].replace(sums).is_none(), "told twice");
         ControlFlow::Continue(())
     })
@@ -137,6 +140,10 @@ fn company_order_and_memory_change_nothing() {
         [(&field, field.truths()[0]), (&field, field.truths()[1]), (&two, two.truths()[3])];
     let wishes: Vec<Wish<'_>> = truths.into_iter().flat_map(of).collect();
     agrees(Shim::default(), &LIMITS, &wishes);
+    let machine = Machine::Shim(Shim::default());
+    order_changes_nothing::<Forest>((&machine, &LIMITS), &wishes, |marks| {
+        marks.iter().flat_map(|own| own.sums.iter().map(|sum| sum.to_bits())).collect()
+    });
     let backwards: Vec<Wish<'_>> = wishes.iter().rev().copied().collect();
     let tight = Shim { max_bytes: Some(30_000), ..Shim::default() };
     agrees(tight, &Limits { n_processors: 1, ..LIMITS }, &backwards);

@@ -1,6 +1,9 @@
 //! The kernel against the CPU's minima.
 
+use std::ops::ControlFlow;
+
 use super::*;
+use crate::cuda::company::{fit_alone, order_changes_nothing};
 use crate::cuda::shim::Shim;
 use crate::model::encoder::Design;
 use crate::stop::Stop;
@@ -57,7 +60,7 @@ fn shares(loss: &Loss<'_>, weights: &[f64]) -> Vec<f64> {
 #[track_caller]
 fn agrees(shim: Shim, limits: &Limits, wishes: &[Wish<'_>], least_told: usize) {
     let mut all = vec![None; wishes.len()];
-    fit_all(&Machine::Shim(shim), limits, wishes, &mut |fit, found| {
+    fit_alone::<Logistic>(&Machine::Shim(shim), limits, wishes, &mut |fit, found| {
         assert!(all[fit].replace(found).is_none(), "told twice");
         ControlFlow::Continue(())
     })
@@ -91,6 +94,10 @@ fn check(shim: Shim, limits: &Limits, n_rows: usize, n_columns: usize, classes: 
     }
     let wishes: Vec<Wish<'_>> = losses.iter().map(|loss| Wish { loss, max_iter: 100 }).collect();
     agrees(shim, limits, &wishes, wishes.len());
+    let machine = Machine::Shim(Shim { max_bytes: None, ..shim });
+    order_changes_nothing::<Logistic>((&machine, limits), &wishes, |found| {
+        found.iter().flatten().map(|weight| weight.to_bits()).collect()
+    });
 }
 
 #[test]
@@ -115,10 +122,15 @@ fn what_is_not_found_is_left_to_the_cpu() {
         let loss = Loss::new(design, &classes, None, c);
         let mut all = Vec::new();
         let wishes = [Wish { loss: &loss, max_iter }];
-        fit_all(&Machine::Shim(Shim::default()), &LIMITS, &wishes, &mut |_, found| {
-            all.push(found.unwrap());
-            ControlFlow::Continue(())
-        })
+        fit_alone::<Logistic>(
+            &Machine::Shim(Shim::default()),
+            &LIMITS,
+            &wishes,
+            &mut |_, found| {
+                all.push(found.unwrap());
+                ControlFlow::Continue(())
+            },
+        )
         .unwrap();
         all.remove(0)
     };

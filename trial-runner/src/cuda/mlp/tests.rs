@@ -1,6 +1,9 @@
 //! The kernel against the CPU's training, to the bit.
 
+use std::ops::ControlFlow;
+
 use super::*;
+use crate::cuda::company::{fit_alone, order_changes_nothing};
 use crate::cuda::shim::Shim;
 use crate::model::network::{Network, Output};
 use crate::stop::Stop;
@@ -80,7 +83,7 @@ fn oracle(wish: &Wish<'_>) -> Vec<u64> {
 #[track_caller]
 fn agrees(shim: Shim, limits: &Limits, wishes: &[Wish<'_>]) {
     let mut all = vec![None; wishes.len()];
-    fit_all(&Machine::Shim(shim), limits, wishes, &mut |fit, sums| {
+    fit_alone::<Mlp>(&Machine::Shim(shim), limits, wishes, &mut |fit, sums| {
         assert!(all[fit].replace(sums).is_none(), "told twice");
         ControlFlow::Continue(())
     })
@@ -129,9 +132,15 @@ fn company_and_memory_change_nothing() {
     let ground = Ground::new(&here, numbers, None);
     let course = Course { ground: &ground, settings: &settings, seed: 1 };
     let none = Machine::Shim(Shim { max_bytes: Some(100), ..Shim::default() });
+    let other = Course { seed: 2, ..course };
+    let wishes = [course, other].map(|course| Wish { course, ahead: &here });
+    let machine = Machine::Shim(Shim::default());
+    order_changes_nothing::<Mlp>((&machine, &LIMITS), &wishes, |sums| {
+        sums.iter().map(|sum| u64::from(sum.to_bits())).collect()
+    });
     let wishes = [Wish { course, ahead: &here }];
     let mut told = None;
-    fit_all(&none, &LIMITS, &wishes, &mut |_, sums| {
+    fit_alone::<Mlp>(&none, &LIMITS, &wishes, &mut |_, sums| {
         told = Some(sums);
         ControlFlow::Continue(())
     })

@@ -1,6 +1,9 @@
 //! What a machine finds is what the CPU finds, to the bit.
 
+use std::ops::ControlFlow;
+
 use super::*;
+use crate::cuda::company::fit_alone;
 use crate::cuda::shim::Shim;
 use crate::series::theta::{Settings, Theta, fit};
 use crate::stop::Stop;
@@ -38,12 +41,32 @@ fn series() -> Vec<Vec<f64>> {
     all
 }
 
+/// Where searches ended, until so many were told.
+fn searched(shim: Shim, series: &[Option<Prepared>], most: usize) -> Vec<Option<Vec<End>>> {
+    let mut ends = vec![None; series.len()];
+    let (places, wishes): (Vec<usize>, Vec<&Prepared>) =
+        series.iter().enumerate().filter_map(|(at, own)| Some((at, own.as_ref()?))).unzip();
+    let mut n_told = 0;
+    fit_alone::<super::Theta>(
+        &Machine::Shim(shim),
+        &Shim::limits(1),
+        &wishes,
+        &mut |index, found| {
+            ends[places[index]] = Some(found.unwrap());
+            n_told += 1;
+            if n_told < most { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+        },
+    )
+    .unwrap();
+    ends
+}
+
 #[track_caller]
 fn check(shim: Shim, order: &[usize], settings: &Settings) {
     let all = series();
     let prepared: Vec<Option<Prepared>> =
         order.iter().map(|&index| Prepared::of(&all[index], 4, settings).unwrap()).collect();
-    let found = search(&Machine::Shim(shim), &Shim::limits(1), &prepared, &mut |_| true).unwrap();
+    let found = searched(shim, &prepared, usize::MAX);
     for ((&index, prepared), found) in order.iter().zip(&prepared).zip(&found) {
         assert_eq!(prepared.is_some(), all[index].len() >= 6);
         assert_eq!(prepared.is_some(), found.is_some());
@@ -80,14 +103,9 @@ fn the_longest_come_first_and_a_launch_has_an_end() {
     let all = series();
     let prepared: Vec<Option<Prepared>> =
         [0, 15, 3, 1].map(|index| Prepared::of(&all[index], 4, &ALL[0]).unwrap()).into();
-    assert_eq!(chunks(&prepared, 90), [vec![2, 3], vec![0]]);
-    assert_eq!(chunks(&prepared, 1), [vec![2], vec![3], vec![0]]);
-    let mut heard = Vec::new();
-    let mut hear = |n_done| {
-        heard.push(n_done);
-        false
-    };
-    let found =
-        search(&Machine::Shim(Shim::default()), &Shim::limits(1), &prepared, &mut hear).unwrap();
-    assert_eq!((heard, found[1].is_none()), (vec![1], true));
+    let lengths: Vec<usize> = prepared.iter().flatten().map(|own| own.values().len()).collect();
+    assert_eq!(chunks(&lengths, 90), [vec![1, 2], vec![0]]);
+    assert_eq!(chunks(&lengths, 1), [vec![1], vec![2], vec![0]]);
+    let found = searched(Shim::default(), &prepared, 1);
+    assert_eq!(found.iter().flatten().count(), 1);
 }

@@ -111,7 +111,7 @@ pub(in crate::trainer) fn told_of(
     let machine = Machine::Shim(Shim::default());
     let limits = machine.limits(1).unwrap();
     let mut told = vec![Told::new(); all.len()];
-    ask(&Ask { machine: &machine, limits: &limits, stop: &stop }, &all, &mut told).unwrap();
+    ask(&Ask::alone(&machine, &limits, &stop), &all, &mut told).unwrap();
     let n_told = told.iter().map(Told::len).sum();
     for (trials, told) in all.iter().zip(told) {
         let known = Ahead { told, otherwise: trainer };
@@ -155,7 +155,7 @@ pub(in crate::trainer) fn agrees(
         let machine = Machine::Shim(shim);
         let mut told = vec![Told::new(); all.len()];
         let limits = machine.limits(1).unwrap();
-        let asked = ask(&Ask { machine: &machine, limits: &limits, stop: &stop }, &all, &mut told);
+        let asked = ask(&Ask::alone(&machine, &limits, &stop), &all, &mut told);
         (asked, told)
     };
     let known = |told| Ahead { told, otherwise: trainer };

@@ -9,8 +9,10 @@ use std::cell::Cell;
 use fleetfit_search_spaces::Learner;
 
 use super::{Field, Fitted, Sown, curves, season_length, smoothing};
+use crate::cuda::company::Family;
+use crate::cuda::ets::{Ets, refusal};
 use crate::cuda::machine::Fault;
-use crate::cuda::{ets as ets_device, theta as theta_device};
+use crate::cuda::theta::Theta;
 use crate::series::{ets, theta};
 use crate::stop::Stop;
 use crate::trainer::ahead::{Ask, Told};
@@ -30,8 +32,8 @@ struct Plot<'a> {
 
 /// Makes a series ready; none where it is not a device's.
 type Prepare<'a, P> = dyn Fn(&Fit<'_>, &Sown) -> Result<Option<P>, FitError> + 'a;
-/// Searches series.
-type Launch<'a, P, E> = dyn Fn(&[Option<P>]) -> Result<Vec<Option<E>>, Fault> + 'a;
+/// Searches series: where each search ended, and why not all did.
+type Launch<'a, P, E> = dyn Fn(&[P]) -> (Vec<Option<E>>, Result<(), Fault>) + 'a;
 
 /// How a method is searched on a device: `P` is a series that is ready, `E` where its search ended.
 struct Search<'a, P, E> {
@@ -48,7 +50,7 @@ pub(in crate::trainer) fn ask(
     all: &[Trials<'_>],
     told: &mut [Told],
 ) -> Result<(), Fault> {
-    let Ask { machine, limits, stop } = *ask;
+    let Ask { limits, stop, .. } = *ask;
     let refused = Cell::new(None);
     match learner {
         Learner::ExponentialSmoothing => {
@@ -57,13 +59,11 @@ pub(in crate::trainer) fn ask(
                 prepare: &|job: &Fit<'_>, sown: &Sown| {
                     let settings = smoothing(&Parameters(job.parameters))?;
                     let own = ets::batch::Prepared::of(&sown.values, sown.season, &settings)?;
-                    let refusal = own.as_ref().and_then(|own| ets_device::refusal(own, limits));
-                    refused.set(refused.get().or(refusal));
-                    Ok(own.filter(|_| refusal.is_none()))
+                    let why = own.as_ref().and_then(|own| refusal(own, limits));
+                    refused.set(refused.get().or(why));
+                    Ok(own.filter(|_| why.is_none()))
                 },
-                search: &|series: &[Option<ets::batch::Prepared>]| {
-                    ets_device::search(machine, limits, series, &mut |_| stop.check().is_ok())
-                },
+                search: &|series: &[ets::batch::Prepared]| ends::<Ets>(ask, &lent(series)),
                 conclude: &|series: &ets::batch::Prepared, ends: &Vec<[ets::batch::End; 2]>| {
                     series.conclude(ends, stop).ok().flatten().map(Fitted::Smoothing)
                 },
@@ -78,9 +78,7 @@ pub(in crate::trainer) fn ask(
                     let settings = curves(&Parameters(job.parameters))?;
                     theta::batch::Prepared::of(&sown.values, sown.season, &settings)
                 },
-                search: &|series: &[Option<theta::batch::Prepared>]| {
-                    theta_device::search(machine, limits, series, &mut |_| stop.check().is_ok())
-                },
+                search: &|series: &[theta::batch::Prepared]| ends::<Theta>(ask, &lent(series)),
                 conclude: &|series: &theta::batch::Prepared, ends: &Vec<theta::batch::End>| {
                     Some(Fitted::Theta(series.conclude(ends)))
                 },
@@ -89,6 +87,19 @@ pub(in crate::trainer) fn ask(
         }
         _ => Ok(()),
     }
+}
+
+fn lent<P>(series: &[P]) -> Vec<&P> {
+    series.iter().collect()
+}
+
+fn ends<F: Family>(
+    ask: &Ask<'_>,
+    wishes: &[F::Wish<'_>],
+) -> (Vec<Option<F::Found>>, Result<(), Fault>) {
+    let mut ends: Vec<Option<F::Found>> = wishes.iter().map(|_| None).collect();
+    let asked = ask.gather::<F>(wishes, |index, found| ends[index] = Some(found));
+    (ends, asked)
 }
 
 impl<P, E> Search<'_, P, E> {
@@ -106,7 +117,7 @@ impl<P, E> Search<'_, P, E> {
                     let Ok(Some((plot, own))) = self.plot(at, &job) else { continue };
                     n_values += plot.series.iter().map(|sown| sown.values.len()).sum::<usize>();
                     plots.push(plot);
-                    ready.extend(own.into_iter().map(Some));
+                    ready.extend(own);
                     if n_values >= MOST_VALUES {
                         let ready = std::mem::take(&mut ready);
                         self.reap(std::mem::take(&mut plots), &ready, (all, stop), told)?;
@@ -139,17 +150,17 @@ impl<P, E> Search<'_, P, E> {
     fn reap(
         &self,
         plots: Vec<Plot<'_>>,
-        ready: &[Option<P>],
+        ready: &[P],
         (all, stop): (&[Trials<'_>], &Stop),
         told: &mut [Told],
     ) -> Result<(), Fault> {
-        let ends = (self.search)(ready)?;
+        let (ends, asked) = (self.search)(ready);
         let mut found = ready.iter().zip(&ends);
         for Plot { at: (entity, candidate, fold), field, series } in plots {
             let own: Vec<_> = found.by_ref().take(series.len()).collect();
             let pairs = series.into_iter().zip(own);
             let reaped = pairs.map(|(sown, (ready, end))| {
-                let fitted = (self.conclude)(ready.as_ref()?, end.as_ref()?)?;
+                let fitted = (self.conclude)(ready, end.as_ref()?)?;
                 Some(sown.reap(fitted))
             });
             let Some(reaped) = reaped.collect::<Option<Vec<_>>>() else { continue };
@@ -160,7 +171,7 @@ impl<P, E> Search<'_, P, E> {
                 told[entity].insert((candidate, fold), predictions);
             }
         }
-        Ok(())
+        asked
     }
 }
 
@@ -232,7 +243,7 @@ mod tests {
         let all = [trials(0), trials(1), trials(2)];
         let machine = Machine::Shim(Shim::default());
         let limits = machine.limits(1).unwrap();
-        let ask = Ask { machine: &machine, limits: &limits, stop: &stop };
+        let ask = Ask::alone(&machine, &limits, &stop);
         let mut told = vec![Told::new(); 3];
         ask.of(learner, &all, &mut told).unwrap();
         for (trials, told) in all.iter().zip(&told) {

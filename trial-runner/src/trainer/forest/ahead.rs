@@ -11,7 +11,7 @@ use super::recipe::Recipe;
 use super::soil::Soil;
 use super::{Forester, MAX_NODES, table};
 use crate::boost::table::Table;
-use crate::cuda::forest::{Sums as Told, Wish, fit_all, takes};
+use crate::cuda::forest::{Forest, Sums as Told, Wish, takes};
 use crate::cuda::machine::Fault;
 use crate::forest::{Settings, Watched};
 use crate::model::Answer;
@@ -65,18 +65,15 @@ pub(in crate::trainer) fn ask(
     }
     let mut found: Vec<Vec<Option<Vec<Told>>>> =
         sown.iter().map(|own| vec![None; own.soils.len()]).collect();
-    ask.gather(
-        |hear| fit_all(ask.machine, ask.limits, &wishes, hear),
-        |index, sums| {
-            let (index, part) = places[index];
-            found[index][part] = Some(sums);
-            let parts: Option<Vec<&Vec<Told>>> = found[index].iter().map(Option::as_ref).collect();
-            if let Some(parts) = parts {
-                let sitting = sown[index].sitting;
-                sitting.learn(&parts, &mut told[sitting.entity]);
-            }
-        },
-    )
+    ask.gather::<Forest>(&wishes, |index, sums| {
+        let (index, part) = places[index];
+        found[index][part] = Some(sums);
+        let parts: Option<Vec<&Vec<Told>>> = found[index].iter().map(Option::as_ref).collect();
+        if let Some(parts) = parts {
+            let sitting = sown[index].sitting;
+            sitting.learn(&parts, &mut told[sitting.entity]);
+        }
+    })
 }
 
 /// The fits of an entity.

@@ -2,13 +2,12 @@
 //!
 //! What the kernel takes is decided fit by fit (`cuda/boost.rs`); both say the same to the bit.
 
-use std::ops::ControlFlow;
 use std::sync::{Arc, OnceLock};
 
 use super::{Class, Family, predictions, table};
 use crate::boost::Job;
 use crate::boost::table::Table;
-use crate::cuda::boost::{Wish, fit_all, refusal};
+use crate::cuda::boost::{Boost, Wish, refusal};
 use crate::cuda::machine::Fault;
 use crate::stop::Stop;
 use crate::trainer::Trials;
@@ -35,7 +34,6 @@ pub(in crate::trainer) fn ask(
     all: &[Trials<'_>],
     told: &mut [Told],
 ) -> Result<(), Fault> {
-    let Ask { machine, limits, stop } = *ask;
     let mut refusals = None;
     let sit = |(entity, trials)| sit(entity, trials, &mut refusals);
     let sittings: Vec<Sitting> = all.iter().enumerate().flat_map(sit).collect();
@@ -43,21 +41,16 @@ pub(in crate::trainer) fn ask(
         .iter()
         .filter_map(|sitting| {
             let table = sitting.table.get()?;
-            Some(Wish { job: sitting.job(table, stop), marks: &sitting.marks })
+            Some(Wish { job: sitting.job(table, ask.stop), marks: &sitting.marks })
         })
         .collect();
-    let mut refused = refusals.map_or(Ok(()), |reason: &str| {
-        Err(Fault::Refused(format!("gradient_boosting, where {reason}")))
-    });
-    fit_all(machine, limits, &wishes, &mut |index, scores| {
+    ask.gather::<Boost>(&wishes, |index, scores| {
         let sitting = &sittings[index];
-        match scores {
-            Ok(scores) => sitting.learn(&scores, &mut told[sitting.entity]),
-            Err(fault) => refused = Err(fault),
-        }
-        if stop.check().is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+        sitting.learn(&scores, &mut told[sitting.entity]);
     })?;
-    refused
+    refusals.map_or(Ok(()), |reason: &str| {
+        Err(Fault::Refused(format!("gradient_boosting, where {reason}")))
+    })
 }
 
 impl Sitting {
@@ -252,7 +245,7 @@ mod tests {
         let all = [trials(0), trials(1), trials(2)];
         let asked = |shim: Shim| {
             let (machine, mut told) = (Machine::Shim(shim), vec![Told::new(); 3]);
-            let asked = Ask { machine: &machine, limits: &LIMITS, stop: &stop };
+            let asked = Ask::alone(&machine, &LIMITS, &stop);
             (asked.of(Learner::GradientBoosting, &all, &mut told), told)
         };
         let known = |told| Ahead { told, otherwise: &GradientBoosting };

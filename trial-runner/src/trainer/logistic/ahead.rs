@@ -5,7 +5,7 @@
 //! those of the CPU.
 
 use super::{Heat, Settings, Taught, linear};
-use crate::cuda::logistic::{Wish, fit_all, takes};
+use crate::cuda::logistic::{Logistic, Wish, takes};
 use crate::cuda::machine::Fault;
 use crate::model::encoder::Design;
 use crate::trainer::Trials;
@@ -47,18 +47,14 @@ pub(in crate::trainer) fn ask(
     }
     let wishes: Vec<Wish<'_>> =
         places.iter().map(|(_, _, loss, max_iter)| Wish { loss, max_iter: *max_iter }).collect();
-    ask.gather(
-        |hear| fit_all(ask.machine, ask.limits, &wishes, hear),
-        |index, weights| {
-            let (sitting, candidate, loss, _) = &places[index];
-            let line =
-                weights.and_then(|own| linear(&own, loss.design.n_columns, loss.n_outputs).ok());
-            if let Some(line) = line {
-                let answer = sitting.taught.answer.predict_encoded(&line, &sitting.ahead);
-                told[sitting.entity].insert((*candidate, sitting.fold), answer);
-            }
-        },
-    )
+    ask.gather::<Logistic>(&wishes, |index, weights| {
+        let (sitting, candidate, loss, _) = &places[index];
+        let line = weights.and_then(|own| linear(&own, loss.design.n_columns, loss.n_outputs).ok());
+        if let Some(line) = line {
+            let answer = sitting.taught.answer.predict_encoded(&line, &sitting.ahead);
+            told[sitting.entity].insert((*candidate, sitting.fold), answer);
+        }
+    })
 }
 
 impl Sitting {

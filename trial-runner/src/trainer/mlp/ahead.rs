@@ -6,7 +6,7 @@
 use super::train::{Course, Settings};
 use super::{Lessoned, Taught, settings};
 use crate::cuda::machine::Fault;
-use crate::cuda::mlp::{Wish, fit_all, takes};
+use crate::cuda::mlp::{Mlp, Wish, takes};
 use crate::model::encoder::Design;
 use crate::trainer::Trials;
 use crate::trainer::ahead::{Ask, Told};
@@ -45,13 +45,10 @@ pub(in crate::trainer) fn ask(
             }
         }
     }
-    ask.gather(
-        |hear| fit_all(ask.machine, ask.limits, &wishes, hear),
-        |index, sums| {
-            let (sitting, candidate) = places[index];
-            sitting.learn(candidate, &sums, &mut told[sitting.entity]);
-        },
-    )
+    ask.gather::<Mlp>(&wishes, |index, sums| {
+        let (sitting, candidate) = places[index];
+        sitting.learn(candidate, &sums, &mut told[sitting.entity]);
+    })
 }
 
 impl Sitting {
