@@ -66,6 +66,8 @@ fn lines(devices: &Devices) -> Vec<String> {
         )
     };
     lines.extend(devices.cards.iter().map(card));
+    let broken = devices.broken_cards.iter();
+    lines.extend(broken.map(|own| format!("{}  cannot be used: {}", own.device, own.because)));
     match &devices.no_cards_because {
         Some(reason) => {
             lines.push(format!("No graphics card: {reason}. Everything trains on the processor."));

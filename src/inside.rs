@@ -57,6 +57,9 @@ pub(crate) fn introduce(choice: &Choice, say: impl Fn(&str)) {
         }
         Choice { .. } => {}
     }
+    for reason in &choice.without {
+        say(&format!("a graphics card is not used: {reason}"));
+    }
 }
 
 /// Starts both ends. `hear` hears what the runner tells, before the engine does.

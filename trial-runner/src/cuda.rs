@@ -36,7 +36,7 @@ pub(crate) mod shim;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use card::{cards, failed, has_driver};
+pub(crate) use card::{failed, look};
 pub use far::SUBCOMMAND;
 pub(crate) use nvrtc::is_here as has_compiler;
 pub(crate) use worker::work;

@@ -12,8 +12,6 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use serde::{Deserialize, Serialize};
 
-use crate::cuda;
-
 pub use crate::cuda::SUBCOMMAND;
 pub use apart::work;
 pub use asked::{Asked, Choice, Numbers};
@@ -27,6 +25,9 @@ pub struct Devices {
     pub cpu: Cpu,
     /// Graphics cards that CUDA's driver tells of.
     pub cards: Vec<Card>,
+    /// Cards beside them of which it tells nothing.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub broken_cards: Vec<Broken>,
     /// Why there are none; none where there are.
     pub no_cards_because: Option<String>,
     /// Whether CUDA's compiler is here, which cards of a compute capability below 8.0 need.
@@ -57,6 +58,31 @@ pub struct Card {
     pub compute_capability: String,
     /// The CUDA version that its driver knows, as `13.0`.
     pub driver: String,
+}
+
+/// A card of which its driver tells nothing.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Broken {
+    /// What it is called here.
+    pub device: String,
+    /// Why nothing is told.
+    pub because: String,
+}
+
+/// What a process of its own found of cards.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Looked {
+    pub(crate) has_driver: bool,
+    pub(crate) cards: Vec<Card>,
+    pub(crate) broken: Vec<Broken>,
+    /// Why there are no cards; none where there are.
+    pub(crate) none_because: Option<String>,
+}
+
+impl Looked {
+    pub(crate) fn nothing(reason: String, has_driver: bool) -> Self {
+        Self { has_driver, cards: Vec::new(), broken: Vec::new(), none_because: Some(reason) }
+    }
 }
 
 /// What a card was measured to do.
@@ -101,15 +127,14 @@ impl Devices {
         card.kernels(|| self.has_cuda_compiler)
     }
 
-    /// Looks for them, for cards in a process of `program`, which is fleetfit itself.
+    /// Looks for them, for cards in processes of `program`, which is fleetfit itself.
     pub fn find(program: &Path) -> Self {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let cpu = Cpu { cores, memory_bytes: memory_bytes() };
-        let (cards, no_cards_because) = match apart::cards(program) {
-            Ok(cards) => (cards, None),
-            Err(reason) => (Vec::new(), Some(reason)),
-        };
-        Self { cpu, cards, no_cards_because, has_cuda_compiler: cuda::has_compiler() }
+        let Looked { cards, broken, none_because, .. } = apart::look(program);
+        let has_cuda_compiler = apart::has_compiler(program);
+        let (broken_cards, no_cards_because) = (broken, none_because);
+        Self { cpu, cards, broken_cards, no_cards_because, has_cuda_compiler }
     }
 }
 

@@ -1,8 +1,9 @@
 //! Launches of one kernel, `boost/*.cu`: fits of the CPU engine's own jobs, the same scores to the bit.
 //!
-//! Taken are tables of numbers (and missing ones), every loss, and trees of a depth of at most 8,
-//! with any number of leaves. Everything else is the CPU engine's. A fit answers with the scores of its watched rows after each round that
-//! somebody asked for: any measure can be made of them, and no tree leaves the device.
+//! Taken are tables of numbers (and missing ones), every loss, and trees of at most 256 leaves, by
+//! their number or by their depth. Everything else is the CPU engine's. A fit answers with the scores
+//! of its watched rows after each round that somebody asked for: any measure can be made of them, and
+//! no tree leaves the device.
 
 mod plan;
 #[cfg(test)]
@@ -16,7 +17,8 @@ use super::turns::Begun;
 use crate::boost::Job;
 use crate::boost::loss::Loss;
 use crate::boost::table::{Codes, Table, Values};
-use plan::{MAX_RESIDENT, N_THREADS, Shape, Size};
+pub(super) use plan::Shape;
+use plan::{MAX_RESIDENT, N_THREADS, Size};
 
 /// The kernel.
 pub(super) const KERNEL: Kernel = Kernel {
@@ -47,17 +49,24 @@ pub(crate) struct Wish<'a> {
 /// The scores of a wish: mark after mark those of its watched rows, row after row.
 pub(crate) type Scores = Vec<f64>;
 
-/// Whether the kernel takes a fit.
-pub(crate) fn takes(job: &Job<'_>) -> bool {
-    let is_narrow = |column: usize| {
-        matches!(job.table.codes(column), Codes::Narrow(_)) && holds_numbers(job.table, column)
-    };
+/// Why the kernel does not take a fit; none where it does.
+pub(crate) fn refusal(job: &Job<'_>) -> Option<&'static str> {
+    let is_narrow = |column: usize| matches!(job.table.codes(column), Codes::Narrow(_));
     let n_columns = job.table.columns.len();
     let n_rows = job.counting().n_rows;
-    size(&Wish { job: *job, marks: &[] }).shape().is_some()
-        && (1..=MAX_COLUMNS).contains(&n_columns)
-        && (1..=MAX_ROWS).contains(&n_rows)
-        && (0..n_columns).all(is_narrow)
+    if !(0..n_columns).all(|column| holds_numbers(job.table, column)) {
+        Some("a column is not of numbers")
+    } else if size(&Wish { job: *job, marks: &[] }).shape().is_none() {
+        Some("trees may have more than 256 leaves")
+    } else if !(0..n_columns).all(is_narrow) {
+        Some("a column has more than 256 bins")
+    } else if !(1..=MAX_COLUMNS).contains(&n_columns) {
+        Some("there are no columns, or too many")
+    } else if !(1..=MAX_ROWS).contains(&n_rows) {
+        Some("there are no rows, or more than 131,071 of them")
+    } else {
+        None
+    }
 }
 
 fn holds_numbers(table: &Table, column: usize) -> bool {
@@ -126,8 +135,8 @@ fn size(wish: &Wish<'_>) -> Size {
         n_bins: (0..n_columns).map(|column| n_bins(table, column)).sum(),
         n_scores,
         n_rounds: settings.n_estimators,
-        // A tree without a limit is deeper than any.
-        max_depth: settings.max_depth.unwrap_or(usize::MAX),
+        max_depth: settings.max_depth,
+        num_leaves: settings.num_leaves,
         is_wide: wish.job.counting().is_wide,
         n_bytes: table.n_rows * (n_columns + 8 + 8 + 1)
             + watched.len() * (4 + 8 * n_scores * wish.marks.len())
@@ -162,9 +171,9 @@ impl Batch {
         let job = &wish.job;
         let (table, settings) = (job.table, job.settings);
         let (loss, parameter) = loss(settings.loss);
+        let size = size(wish);
         let counting = job.counting();
         let (n_columns, n_scores) = (table.columns.len(), settings.loss.n_scores());
-        let n_bins: usize = (0..n_columns).map(|column| n_bins(table, column)).sum();
         let out: usize = self.n_told.iter().sum();
         let drawn = |n: usize, share: f64| match share < 1.0 {
             true => ((n as f64 * share).ceil() as usize).clamp(n.min(1), n),
@@ -178,7 +187,7 @@ impl Batch {
         let fields = [
             whole(table.n_rows),
             whole(n_columns),
-            whole(n_bins),
+            whole(size.n_bins),
             codes,
             columns,
             targets,
@@ -195,8 +204,9 @@ impl Batch {
             real(parameter),
             whole(settings.n_estimators),
             real(settings.learning_rate),
-            whole(settings.max_depth.unwrap_or(0)),
-            whole(settings.num_leaves.max(2)),
+            whole(size.depth()),
+            whole(size.leaves()),
+            whole(size.slots()),
             whole(settings.min_child_samples.max(1)),
             real(settings.min_child_weight),
             real(settings.min_split_gain),
@@ -264,15 +274,15 @@ impl Batch {
 
 /// What a shape's kernel is compiled with.
 pub(super) fn defines(shape: Shape) -> [(&'static str, i64); 3] {
-    let depth = shape.depth as i64;
-    [("WIDE", i64::from(shape.is_wide)), ("DEPTH", depth), ("THREADS", N_THREADS as i64)]
+    let leaves = shape.leaves as i64;
+    [("WIDE", i64::from(shape.is_wide)), ("LEAVES", leaves), ("THREADS", N_THREADS as i64)]
 }
 
 /// Every kernel that a fit may need.
 #[cfg(test)]
 pub(super) fn shapes() -> impl Iterator<Item = Shape> {
-    let of = |depth| [false, true].map(|is_wide| Shape { depth, is_wide });
-    plan::DEPTHS.into_iter().flat_map(of)
+    let of = |leaves| [false, true].map(|is_wide| Shape { leaves, is_wide });
+    plan::LEAVES.into_iter().flat_map(of)
 }
 
 /// The codes of a table, row after row.

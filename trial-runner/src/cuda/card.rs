@@ -36,7 +36,7 @@ use super::nvrtc::{self, Target};
 use super::shipped;
 use super::staging::Staging;
 use crate::caught::{Panic, caught};
-use crate::devices::Card as About;
+use crate::devices::{Broken, Card as About, Looked};
 
 /// A card that this process uses.
 #[derive(Debug)]
@@ -86,8 +86,9 @@ impl Drop for Slab {
 const LIBRARY: &str = "libcuda.so.1";
 /// The oldest driver that takes what the compiler of our version writes: CUDA 13.0.
 const LEAST_DRIVER: i32 = 13_000;
-/// Shared bytes that kernels name themselves, at most: see `registers.txt`.
-pub(super) const MOST_STATIC: usize = 27 << 10;
+/// Shared bytes that kernels name themselves, at most, but for those that plan with more: see
+/// `registers.txt`.
+pub(super) const MOST_STATIC: usize = 1 << 10;
 /// What the launches of all threads should take together: who waits hears of progress, and may
 /// cancel.
 pub(super) const LAUNCH_S: f64 = 1.0;
@@ -100,7 +101,7 @@ enum Driver {
     Broken(String),
 }
 
-/// Cudarc panics where it is called without.
+/// Loads it: only a process of its own may ask. Cudarc panics where it is called without.
 fn driver() -> &'static Driver {
     static DRIVER: OnceLock<Driver> = OnceLock::new();
     DRIVER.get_or_init(|| {
@@ -122,7 +123,7 @@ fn driver() -> &'static Driver {
 }
 
 /// Whether somebody has installed a driver.
-pub(crate) fn has_driver() -> bool {
+fn has_driver() -> bool {
     !matches!(driver(), Driver::Absent)
 }
 
@@ -146,11 +147,12 @@ pub(crate) fn failed(panic: &Panic) -> String {
 }
 
 /// The cards of this machine, or why none can be used.
-pub(crate) fn cards() -> Result<Vec<About>, String> {
-    caught(look).unwrap_or_else(|panic| Err(failed(&panic)))
+pub(crate) fn look() -> Looked {
+    let looked = caught(look_around).unwrap_or_else(|panic| Err(failed(&panic)));
+    looked.unwrap_or_else(|reason| Looked::nothing(reason, has_driver()))
 }
 
-fn look() -> Result<Vec<About>, String> {
+fn look_around() -> Result<Looked, String> {
     match driver() {
         Driver::Here => {}
         Driver::Absent => return Err(format!("the driver's library ({LIBRARY}) is not found")),
@@ -188,10 +190,18 @@ fn look() -> Result<Vec<About>, String> {
             driver: driver.clone(),
         })
     };
-    let cards: Result<Vec<About>, DriverError> = (0..n_cards).map(about).collect();
-    match cards.map_err(refused)? {
-        none if none.is_empty() => Err("the driver finds no card".into()),
-        cards => Ok(cards),
+    let (mut cards, mut broken) = (Vec::new(), Vec::new());
+    for number in 0..n_cards {
+        let device = format!("cuda:{number}");
+        match about(number).map_err(refused) {
+            Ok(card) => cards.push(card),
+            Err(because) => broken.push(Broken { device, because }),
+        }
+    }
+    match (cards.is_empty(), broken.first()) {
+        (true, None) => Err("the driver finds no card".into()),
+        (true, Some(first)) => Err(first.because.clone()),
+        _ => Ok(Looked { has_driver: true, cards, broken, none_because: None }),
     }
 }
 

@@ -30,6 +30,12 @@ const PER_BLOCK: usize = 4;
 /// An end's sum, weights, level and trend, before its season.
 const N_NUMBERS: usize = 7;
 
+/// Why a device with these limits does not search a series; none where it does.
+pub(crate) fn refusal(series: &Prepared, limits: &Limits) -> Option<&'static str> {
+    (!plan::fits(series, limits))
+        .then_some("a season is longer than its blocks have shared memory for")
+}
+
 /// Searches of each form of series, which have a block each.
 pub(crate) enum Ets {}
 
@@ -40,12 +46,12 @@ impl Family for Ets {
     /// Where the searches of each form ended, both sides.
     type Found = Vec<[End; 2]>;
 
-    fn need(series: &&Prepared, _: &Limits) -> Option<Cost> {
-        cost(series)
+    fn need(series: &&Prepared, limits: &Limits) -> Option<Cost> {
+        cost(series, limits)
     }
 
     fn plan(needs: &[Cost], limits: &Limits) -> Vec<Launch> {
-        chunks(needs, limits.launch_s).into_iter().map(Launch::plain).collect()
+        chunks(needs, limits).into_iter().map(Launch::plain).collect()
     }
 
     fn add(batch: &mut Batch, series: &&Prepared) {

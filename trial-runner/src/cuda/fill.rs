@@ -1,7 +1,5 @@
 //! Which series or entities go into one launch.
 
-/// Bytes that a block may share on every card from compute capability 8.0 on.
-pub(super) const MOST_SHARED: usize = 160 << 10;
 /// Fills launches in this order: each item is a place, what it needs of the room of a launch, and the
 /// seconds that it takes of those of a launch. A launch has at least one.
 pub(super) fn fill(

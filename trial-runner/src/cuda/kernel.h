@@ -18,8 +18,11 @@ typedef long long i64;
 // Memory that a launch gives to each block, of 16 bytes' alignment.
 #define SHARED(name) extern __shared__ __align__(16) unsigned char name[]
 #define KERNEL(name, Structure) static_assert(sizeof(Structure) % 8 == 0, "fields of 8 bytes");
+// What is seldom called, and would take registers from all around it.
+#define APART static __device__ __noinline__
 #else
 #include "shim.h"
+#define APART static
 #endif
 
 #define DEVICE static __device__ __forceinline__

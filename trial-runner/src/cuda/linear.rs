@@ -13,9 +13,10 @@ mod plan;
 #[cfg(test)]
 pub(super) mod tests;
 
-use std::ops::Range;
+use std::ops::{ControlFlow, Range};
 
 use super::machine::{Buffer, Fault, Grid, Kernel, Limits, Machine, Word, pack, unpack};
+use super::turns::{Begun, run_all};
 use crate::folds::Fold;
 use crate::frame::Frame;
 use crate::stop::{Stop, Stopped};
@@ -76,7 +77,13 @@ impl Entity {
             n_classes: classes.ends.len(),
             n_folds: folds.len(),
         };
-        Ok(shape.fits().then_some(Self { columns, classes, shape }))
+        Ok(Some(Self { columns, classes, shape }))
+    }
+
+    /// Why a device with these limits does not take it; none where it does.
+    pub(crate) fn refusal(&self, limits: &Limits) -> Option<&'static str> {
+        (!self.shape.fits(limits.max_shared))
+            .then_some("there are more columns than its blocks have shared memory for")
     }
 }
 
@@ -89,45 +96,95 @@ impl Penalties<'_> {
     }
 }
 
-/// What each penalty of each ask misses by. `hear` is told after every launch how many entities are
-/// done, and says whether to go on.
+/// What each penalty of each ask misses by, and why some were refused. `hear` is told how many
+/// entities are done, and says whether to go on.
 pub(crate) fn squared_errors(
     (machine, limits): (&Machine, &Limits),
     entities: &[Option<Entity>],
     asks: &[Ask<'_>],
     hear: &mut dyn FnMut(usize) -> bool,
-) -> Result<Vec<Answers>, Fault> {
+) -> Result<(Vec<Answers>, Result<(), Fault>), Fault> {
     let n_folds = |entity: &Option<Entity>| entity.as_ref().map_or(0, |own| own.shape.n_folds);
     let empty = |ask: &Ask<'_>| -> Answers {
         let n = ask.penalties.len();
         entities.iter().map(|entity| vec![None; n_folds(entity) * n]).collect()
     };
     let mut answers: Vec<Answers> = asks.iter().map(empty).collect();
-    let shapes: Vec<Option<Shape>> =
-        entities.iter().map(|entity| entity.as_ref().map(|own| own.shape)).collect();
-    let mut n_done = 0;
-    for chunk in chunks(&shapes, asks, limits.launch_s) {
+    let taken = |entity: &Option<Entity>| {
+        entity.as_ref().filter(|own| own.refusal(limits).is_none()).map(|own| own.shape)
+    };
+    let shapes: Vec<Option<Shape>> = entities.iter().map(taken).collect();
+    let begin = &mut |chunk: &Vec<usize>| {
         let batch: Vec<&Entity> =
             chunk.iter().filter_map(|&index| entities.get(index)?.as_ref()).collect();
         let laid = Laid::out(machine, &batch)?;
-        for (ask, answers) in asks.iter().zip(&mut answers) {
-            let found = laid.solve(machine, ask)?;
-            let mut rest = found.as_slice();
-            for &index in &chunk {
-                let own = &mut answers[index];
-                let (mine, others) = rest.split_at(own.len().min(rest.len()));
-                own.iter_mut().zip(mine).for_each(|(own, found)| {
-                    *own = found.is_finite().then_some(*found);
-                });
-                rest = others;
+        let begun = asks.iter().map(|ask| laid.begin((machine, limits), ask));
+        let begun = begun.collect::<Result<Vec<_>, _>>()?;
+        let n_folds: Vec<usize> = batch.iter().map(|entity| entity.shape.n_folds).collect();
+        Ok(Box::new(move || {
+            let found = begun.into_iter().map(|solving| solving.land(machine));
+            Ok(by_entity(&found.collect::<Result<Vec<_>, _>>()?, &n_folds))
+        }) as Begun<'_, _>)
+    };
+    let halves = |chunk: &Vec<usize>| {
+        let (first, second) = chunk.split_at(chunk.len().div_ceil(2));
+        [first.to_vec(), second.to_vec()]
+    };
+    let (mut n_done, mut refused) = (0, Ok(()));
+    let hear = &mut |index: usize, found: Result<Vec<Vec<f64>>, Fault>| {
+        match found {
+            Ok(of_asks) => {
+                for (answers, found) in answers.iter_mut().zip(of_asks) {
+                    for (own, found) in answers[index].iter_mut().zip(found) {
+                        *own = found.is_finite().then_some(found);
+                    }
+                }
             }
+            Err(fault) => refused = Err(fault),
         }
-        n_done += chunk.len();
-        if !hear(n_done) {
-            break;
+        n_done += 1;
+        if hear(n_done) { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+    };
+    run_all(chunks(&shapes, asks, limits), (Vec::as_slice, halves), begin, hear)?;
+    Ok((answers, refused))
+}
+
+/// What was found of each ask, fold after fold of all entities, entity by entity.
+fn by_entity(of_asks: &[Vec<f64>], n_folds: &[usize]) -> Vec<Vec<Vec<f64>>> {
+    let n_all: usize = n_folds.iter().sum();
+    let mut first = 0;
+    let of_entity = n_folds.iter().map(|n_folds| {
+        let folds = first..first + n_folds;
+        first = folds.end;
+        let own = of_asks.iter().map(|found| {
+            let n = found.len() / n_all.max(1);
+            found.get(n * folds.start..n * folds.end).unwrap_or_default().to_vec()
+        });
+        own.collect()
+    });
+    of_entity.collect()
+}
+
+/// An ask that is being solved.
+struct Solving {
+    losses: Option<Buffer>,
+    /// Where each penalty of the kernel stands among those that were asked for; none: as they are.
+    order: Option<Vec<usize>>,
+}
+
+impl Solving {
+    /// For each fold of each entity the summed squared errors of each penalty; NaN for none.
+    fn land(self, machine: &Machine) -> Result<Vec<f64>, Fault> {
+        let Some(losses) = self.losses else { return Ok(Vec::new()) };
+        let found: Vec<f64> = unpack(&machine.take(&losses)?);
+        let Some(order) = self.order else { return Ok(found) };
+        let mut losses = found.clone();
+        let rows = losses.chunks_exact_mut(order.len());
+        for (row, found) in rows.zip(found.chunks_exact(order.len())) {
+            order.iter().zip(found).for_each(|(&place, loss)| row[place] = *loss);
         }
+        Ok(losses)
     }
-    Ok(answers)
 }
 
 /// Entities in a machine's memory, with the sums of their classes.
@@ -200,11 +257,15 @@ impl Laid {
         })
     }
 
-    /// For each fold of each entity the summed squared errors of each penalty; NaN for none.
-    fn solve(&self, machine: &Machine, ask: &Ask<'_>) -> Result<Vec<f64>, Fault> {
+    /// Begins to solve all folds of all entities for each penalty.
+    fn begin(
+        &self,
+        (machine, limits): (&Machine, &Limits),
+        ask: &Ask<'_>,
+    ) -> Result<Solving, Fault> {
         let n_penalties = ask.penalties.len();
         if n_penalties == 0 || self.n_splits == 0 {
-            return Ok(Vec::new());
+            return Ok(Solving { losses: None, order: None });
         }
         let systems = machine.room(8 * self.n_systems)?;
         let is_standard = ask.form.scaling == Scaling::Standard;
@@ -221,32 +282,24 @@ impl Laid {
         ];
         machine.launch(&SPLIT, &[], grid, &words)?;
         let losses = machine.room(8 * self.n_splits * n_penalties)?;
-        match ask.penalties {
+        let order = match ask.penalties {
             Penalties::Ridge(alphas) => {
-                self.ridge(machine, alphas, (&systems, &losses))?;
-                Ok(unpack(&machine.take(&losses)?))
+                self.ridge((machine, limits), alphas, (&systems, &losses))?;
+                None
             }
-            Penalties::Net(penalties) => {
-                let order = self.net(machine, penalties, (&systems, &losses))?;
-                let found: Vec<f64> = unpack(&machine.take(&losses)?);
-                let mut losses = found.clone();
-                let rows = losses.chunks_exact_mut(n_penalties);
-                for (row, found) in rows.zip(found.chunks_exact(n_penalties)) {
-                    order.iter().zip(found).for_each(|(&place, loss)| row[place] = *loss);
-                }
-                Ok(losses)
-            }
-        }
+            Penalties::Net(penalties) => Some(self.net(machine, penalties, (&systems, &losses))?),
+        };
+        Ok(Solving { losses: Some(losses), order })
     }
 
     fn ridge(
         &self,
-        machine: &Machine,
+        (machine, limits): (&Machine, &Limits),
         alphas: &[f64],
         (systems, losses): (&Buffer, &Buffer),
     ) -> Result<(), Fault> {
         let alphas_there = machine.put(&pack(alphas))?;
-        let (n_threads, n_lanes) = self.shape.ridge_threads();
+        let (n_threads, n_lanes) = self.shape.ridge_threads(limits.max_shared);
         let grid =
             Grid { n_blocks: self.n_splits, n_threads, shared: self.shape.ridge_shared(n_lanes) };
         let words = [

@@ -30,7 +30,8 @@ pub(super) struct Compiled {
     pub(super) log: String,
 }
 
-/// Whether there is a compiler. Cudarc panics where it is called without one.
+/// Whether there is a compiler, which is loaded for that: only a process of its own may ask. Cudarc
+/// panics where it is called without one.
 pub(crate) fn is_here() -> bool {
     static IS_HERE: OnceLock<bool> = OnceLock::new();
     // SAFETY: opens a library and closes it.

@@ -109,8 +109,8 @@ impl Shim {
     pub(super) fn limits(n_threads: usize) -> Limits {
         Limits {
             n_processors: 2,
-            max_shared: 64 << 10,
-            processor_shared: 128 << 10,
+            max_shared: 162 << 10,
+            processor_shared: 164 << 10,
             memory: (1 << 30) / n_threads.max(1),
             launch_s: 1.0 / n_threads.max(1) as f64,
         }

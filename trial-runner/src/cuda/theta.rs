@@ -43,6 +43,8 @@ impl Family for Theta {
 
     fn plan(lengths: &[usize], limits: &Limits) -> Vec<Launch> {
         let most_values = (MOST_VALUES as f64 * limits.launch_s) as usize;
+        // What a value brings, and at most as much of what its series tells.
+        let most_values = most_values.min(limits.memory / 16);
         chunks(lengths, most_values).into_iter().map(Launch::plain).collect()
     }
 

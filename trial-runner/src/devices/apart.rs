@@ -3,6 +3,9 @@
 
 use std::ffi::{OsStr, OsString};
 use std::io::{self, Read, Write};
+use std::net::Shutdown;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -12,12 +15,13 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::{Card, Measured};
+use super::{Card, Looked, Measured};
 use crate::caught::caught;
 use crate::cuda::machine::Machine;
 use crate::cuda::{self, SUBCOMMAND, measure};
 
 const LOOK: &str = "look";
+const COMPILER: &str = "compiler";
 const MEASURE: &str = "measure";
 
 /// How long a driver may take to tell of its cards, and a card to be measured.
@@ -28,12 +32,13 @@ const LONG_PATIENCE: Duration = Duration::from_secs(300);
 const FAREWELL: Duration = Duration::from_secs(3);
 
 /// The cards of this machine, or why none can be used; `program` is fleetfit itself.
-pub(super) fn cards(program: &Path) -> Result<Vec<Card>, String> {
-    match cuda::has_driver() {
-        true => ask(program, &[LOOK.as_ref()], PATIENCE)?,
-        // Which costs no process, and says so.
-        false => cuda::cards(),
-    }
+pub(super) fn look(program: &Path) -> Looked {
+    ask(program, &[LOOK.as_ref()], PATIENCE).unwrap_or_else(|reason| Looked::nothing(reason, true))
+}
+
+/// Whether CUDA's compiler is here. One that ends whoever loads it, or keeps him waiting, is not.
+pub(super) fn has_compiler(program: &Path) -> bool {
+    ask(program, &[COMPILER.as_ref()], PATIENCE).unwrap_or(false)
 }
 
 /// What a card does in a second.
@@ -51,7 +56,8 @@ pub fn work(arguments: impl IntoIterator<Item = OsString>) -> i32 {
     let arguments: Vec<OsString> = arguments.into_iter().collect();
     let texts: Vec<Option<&str>> = arguments.iter().map(|argument| argument.to_str()).collect();
     match (&texts[..], &arguments[..]) {
-        ([Some(LOOK)], _) => answer(cuda::cards),
+        ([Some(LOOK)], _) => answer(cuda::look),
+        ([Some(COMPILER)], _) => answer(cuda::has_compiler),
         ([Some(MEASURE), Some(about), _], [_, _, kernels]) => {
             let about = serde_json::from_str::<Card>(about).map_err(|error| error.to_string());
             let kernels = PathBuf::from(kernels);
@@ -77,8 +83,12 @@ fn measure(card: &Card, kernels: &Path) -> Result<Vec<Measured>, String> {
     Ok(all)
 }
 
-/// Says the answer on standard output. Ends when nobody waits for it any more.
-fn answer<T: Serialize>(find: impl FnOnce() -> Result<T, String>) -> i32 {
+/// Says the answer at the socket on standard input: a driver may say what it likes on standard output.
+/// Ends when nobody waits for it any more.
+fn answer<T: Serialize>(find: impl FnOnce() -> T) -> i32 {
+    let Ok(mut socket) = io::stdin().as_fd().try_clone_to_owned().map(UnixStream::from) else {
+        return 3;
+    };
     let listen = || {
         let _ = io::copy(&mut io::stdin(), &mut io::sink());
         std::process::exit(3);
@@ -86,7 +96,9 @@ fn answer<T: Serialize>(find: impl FnOnce() -> Result<T, String>) -> i32 {
     if std::thread::Builder::new().name("listen".into()).spawn(listen).is_err() {
         return 3;
     }
-    let said = serde_json::to_vec(&find()).map(|bytes| io::stdout().write_all(&bytes));
+    let said = serde_json::to_vec(&find()).map(|bytes| socket.write_all(&bytes));
+    // Whatever holds the socket beside this process, that was all.
+    let _ = socket.shutdown(Shutdown::Write);
     if matches!(said, Ok(Ok(()))) { 0 } else { 3 }
 }
 
@@ -95,24 +107,29 @@ fn ask<T: DeserializeOwned>(
     arguments: &[&OsStr],
     patience: Duration,
 ) -> Result<T, String> {
-    let begun = Command::new(program)
-        .arg(SUBCOMMAND)
-        .args(arguments)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        // Who is interrupted waits no longer, which it hears.
-        .process_group(0)
-        .spawn();
-    let mut child = begun.map_err(|error| format!("its process does not begin: {error}"))?;
-    let heard = hear(&mut child, patience);
+    let begin = || -> io::Result<(UnixStream, UnixStream, Child)> {
+        let (own, theirs) = UnixStream::pair()?;
+        let child = Command::new(program)
+            .arg(SUBCOMMAND)
+            .args(arguments)
+            .stdin(Stdio::from(OwnedFd::from(theirs)))
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            // Who is interrupted waits no longer, which it hears.
+            .process_group(0)
+            .spawn()?;
+        Ok((own.try_clone()?, own, child))
+    };
+    let (socket, own, mut child) =
+        begin().map_err(|error| format!("its process does not begin: {error}"))?;
+    let heard = hear(socket, patience);
     let told = heard.as_deref().map(serde_json::from_slice::<T>);
     let outcome = match told {
         Some(Ok(told)) => Ok(told),
         Some(Err(_)) => Err(format!("its driver ends the process that asks it{}", how(&mut child))),
         None => Err(format!("its driver does not answer within {} s", patience.as_secs())),
     };
-    drop(child.stdin.take());
+    let _ = own.shutdown(Shutdown::Both);
     let _ = child.kill();
     // One that its driver holds ends when that lets go of it, and nobody waits for that.
     std::thread::spawn(move || child.wait());
@@ -120,12 +137,11 @@ fn ask<T: DeserializeOwned>(
 }
 
 /// All that it says; none where it is not done in time.
-fn hear(child: &mut Child, patience: Duration) -> Option<Vec<u8>> {
-    let mut output = child.stdout.take()?;
+fn hear(mut socket: UnixStream, patience: Duration) -> Option<Vec<u8>> {
     let (sender, receiver) = mpsc::channel();
     std::thread::spawn(move || {
         let mut bytes = Vec::new();
-        let _ = output.read_to_end(&mut bytes);
+        let _ = socket.read_to_end(&mut bytes);
         let _ = sender.send(bytes);
     });
     receiver.recv_timeout(patience).ok()

@@ -4,10 +4,9 @@ use std::fmt;
 use std::path::Path;
 use std::str::FromStr;
 
-use super::apart::cards;
+use super::apart::{has_compiler, look};
 use super::found::Found;
-use super::{Card, Device};
-use crate::cuda::{has_compiler, has_driver};
+use super::{Card, Device, Looked};
 
 /// What somebody wants models to be trained on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -36,6 +35,8 @@ pub struct Choice {
     pub no_card_because: Option<String>,
     /// Whether there is a driver, so that whoever installed it may wonder.
     pub has_driver: bool,
+    /// Cards that nobody named and that cannot be used, and why.
+    pub without: Vec<String>,
 }
 
 impl Numbers {
@@ -54,11 +55,12 @@ impl Asked {
             Self::Auto | Self::AllCards => None,
             Self::Cards(numbers) => Some(numbers),
         };
-        let cards = match (cards(program).and_then(usable), self) {
+        let Looked { has_driver, cards, broken, none_because } = look(program);
+        let cards = match (none_because.map_or_else(|| usable(cards, program), Err), self) {
             (Ok(cards), _) => cards,
             (Err(reason), Self::Auto) => {
-                let (device, has_driver) = (Device::default(), has_driver());
-                return Ok(Choice { device, no_card_because: Some(reason), has_driver });
+                let no_card_because = Some(reason);
+                return Ok(Choice { no_card_because, has_driver, ..Choice::default() });
             }
             (Err(reason), _) => return Err(format!("{self} cannot be used: {reason}")),
         };
@@ -68,8 +70,10 @@ impl Asked {
                 let named = |number: u32| {
                     let name = format!("cuda:{number}");
                     let card = cards.iter().find(|card| card.device == name).cloned();
-                    card.ok_or_else(|| {
-                        format!("there is no {name}: this machine has {}", listed(&cards))
+                    let broken = broken.iter().find(|broken| broken.device == name);
+                    card.ok_or_else(|| match broken {
+                        Some(broken) => format!("{name} cannot be used: {}", broken.because),
+                        None => format!("there is no {name}: this machine has {}", listed(&cards)),
                     })
                 };
                 numbers.iter().map(named).collect::<Result<Vec<_>, _>>()?
@@ -77,13 +81,15 @@ impl Asked {
         };
         let found = chosen.into_iter().map(|card| Found::new(card, program, kernels));
         let device = Device::of(found.collect());
-        Ok(Choice { device, no_card_because: None, has_driver: has_driver() })
+        let told = broken.iter().filter(|_| wanted.is_none());
+        let without = told.map(|broken| format!("{}: {}", broken.device, broken.because));
+        Ok(Choice { device, no_card_because: None, has_driver, without: without.collect() })
     }
 }
 
 /// Those that kernels can be compiled for.
-fn usable(mut cards: Vec<Card>) -> Result<Vec<Card>, String> {
-    cards.retain(|card| card.kernels(has_compiler).is_some());
+fn usable(mut cards: Vec<Card>, program: &Path) -> Result<Vec<Card>, String> {
+    cards.retain(|card| card.kernels(|| has_compiler(program)).is_some());
     match cards.is_empty() {
         false => Ok(cards),
         true => {

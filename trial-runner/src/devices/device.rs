@@ -182,7 +182,16 @@ impl<'a> Seat<'a> {
             let asked = caught(|| act(&queue.machine, &planned)).unwrap_or_else(|panic| {
                 Err(Fault::Refused(panic.message().unwrap_or("it failed unexpectedly").to_owned()))
             });
-            let outcome = asked.and_then(|()| queue.machine.spans());
+            // What was refused, or found no memory, leaves what was done.
+            let outcome = match asked {
+                Err(fault @ Fault::Lost(_)) => Err(fault),
+                asked => {
+                    if let Err(fault) = &asked {
+                        self.found.fail(&queue, fault);
+                    }
+                    queue.machine.spans()
+                }
+            };
             if matches!(outcome, Err(Fault::Lost(_))) && self.is_stopped() {
                 // It was not waited for: the card may still be at it, and is not to blame.
                 return;

@@ -4,6 +4,8 @@
 //! configurations of the assignment. A device is asked for many entities at once, the long ones
 //! first (`ground.rs`). `course.rs` tries them; `news.rs` tells what came of it.
 
+use std::ops::ControlFlow;
+use std::panic::resume_unwind;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
@@ -22,7 +24,7 @@ use super::back_test::BackTest;
 use super::bench::Bench;
 use super::course::guarded;
 use super::flight::{Flight, Landing, Over};
-use super::ground::{self, Ground};
+use super::ground::{self, Ground, Heat};
 use super::models::{Models, not_stored};
 use super::news::News;
 use super::part::Part;
@@ -109,9 +111,12 @@ impl Fleet<'_> {
                 }
                 grounds.push(ground);
             }
+            news.begin();
             if let Some(seat) = &mut seat {
-                ground::ask(self, part, &mut grounds, seat);
-                news.share(grounds.iter().map(Ground::n_trials).sum());
+                if let ControlFlow::Break(at) = self.ask(part, &mut grounds, seat, &mut news) {
+                    return self.over(&grounds[at], &mut news);
+                }
+                news.share(grounds.iter().map(Ground::n_waiting).sum());
             }
             for mut ground in grounds {
                 if ground.run(self, part, &mut news).is_break() {
@@ -124,6 +129,43 @@ impl Fleet<'_> {
         }
         news.flush();
         Landing::Done
+    }
+
+    /// Asks a device, and tries what it knows nothing of meanwhile. Breaks where the assignment is over,
+    /// with the entity that was tried.
+    fn ask(
+        &self,
+        part: Part<'_>,
+        grounds: &mut [Ground<'_>],
+        seat: &mut Seat<'_>,
+        news: &mut News<'_>,
+    ) -> ControlFlow<usize> {
+        let others: Vec<Vec<Heat>> =
+            grounds.iter_mut().map(|ground| ground.split_off(self)).collect();
+        let lent = &*grounds;
+        let others_are_none = others.iter().all(Vec::is_empty);
+        let try_others = || {
+            for (at, heats) in others.into_iter().enumerate() {
+                if lent[at].run_heats(heats, (self, part), news).is_break() {
+                    return ControlFlow::Break(at);
+                }
+            }
+            // Nobody waits for the device to hear of them.
+            news.flush();
+            ControlFlow::Continue(())
+        };
+        let (answers, tried) = match others_are_none {
+            true => (ground::ask(self, part, lent, seat), ControlFlow::Continue(())),
+            false => std::thread::scope(|scope| {
+                let asking = scope.spawn(|| ground::ask(self, part, lent, seat));
+                let tried = try_others();
+                (asking.join().unwrap_or_else(|panic| resume_unwind(panic)), tried)
+            }),
+        };
+        for ((at, number), told) in answers {
+            grounds[at].learn(number, told);
+        }
+        tried
     }
 
     /// The assignment was ended while an entity was tried: that is how its trials end.

@@ -33,7 +33,7 @@ pub(super) struct Ground<'a> {
 }
 
 /// Configurations of one learner.
-struct Heat {
+pub(super) struct Heat {
     learner: Learner,
     entrants: Vec<Entrant>,
     /// Who tries them, or why nobody can.
@@ -87,8 +87,24 @@ impl<'a> Ground<'a> {
         Self { entity, tried, place, thinned, failed, heats }
     }
 
-    pub(super) fn n_trials(&self) -> usize {
-        self.tried.len()
+    /// How many trials wait to be tried.
+    pub(super) fn n_waiting(&self) -> usize {
+        self.failed.len() + self.heats.iter().map(|heat| heat.entrants.len()).sum::<usize>()
+    }
+
+    /// Takes out what a device knows nothing of.
+    pub(super) fn split_off(&mut self, fleet: &Fleet<'_>) -> Vec<Heat> {
+        let heats = std::mem::take(&mut self.heats);
+        let is_known = |heat: &Heat| fleet.is_known(heat.learner) && heat.hand.is_ok();
+        let (known, others) = heats.into_iter().partition(is_known);
+        self.heats = known;
+        others
+    }
+
+    /// Takes in what a device told of one of its heats.
+    pub(super) fn learn(&mut self, number: usize, (told, missed): (Told, Missed)) {
+        let heat = &mut self.heats[number];
+        (heat.told, heat.missed) = (told, missed);
     }
 
     /// Configuration and entity of each trial.
@@ -107,7 +123,17 @@ impl<'a> Ground<'a> {
             let end = fleetfit_search_spaces::End::Failed { reason };
             news.push((number, self.entity), end, 0);
         }
-        let mut heats = std::mem::take(&mut self.heats);
+        let heats = std::mem::take(&mut self.heats);
+        self.run_heats(heats, (fleet, part), news)
+    }
+
+    /// Tries some of them.
+    pub(super) fn run_heats(
+        &self,
+        mut heats: Vec<Heat>,
+        (fleet, part): (&Fleet<'_>, Part<'_>),
+        news: &mut News<'_>,
+    ) -> ControlFlow<()> {
         for heat in &mut heats {
             match (&heat.hand, self.course(fleet, part)) {
                 (Ok(hand), Some(course)) => {
@@ -168,14 +194,15 @@ fn hand(learner: Learner, bench: &Bench) -> Result<Hand, String> {
 /// Entities, and which of their heats.
 type Places = Vec<(usize, usize)>;
 
-/// Asks a device for the trials of many entities, learner by learner. What it does not tell, the
-/// entities' own courses find.
+/// Asks a device for the trials of many entities, learner by learner; by entity and heat what it told.
+/// What it does not tell, the entities' own courses find.
 pub(super) fn ask(
     fleet: &Fleet<'_>,
     part: Part<'_>,
-    grounds: &mut [Ground<'_>],
+    grounds: &[Ground<'_>],
     seat: &mut Seat<'_>,
-) {
+) -> Vec<((usize, usize), (Told, Missed))> {
+    let mut answers = Vec::new();
     let mut of_learner: Vec<(Learner, Places)> = Vec::new();
     for (at, ground) in grounds.iter().enumerate() {
         for (number, heat) in ground.heats.iter().enumerate() {
@@ -192,11 +219,9 @@ pub(super) fn ask(
         let Some((told, missed)) = ask_all(fleet, part, grounds, (learner, &places), seat) else {
             continue;
         };
-        for ((at, number), (told, missed)) in places.into_iter().zip(told.into_iter().zip(missed)) {
-            let heat = &mut grounds[at].heats[number];
-            (heat.told, heat.missed) = (told, missed);
-        }
+        answers.extend(places.into_iter().zip(told.into_iter().zip(missed)));
     }
+    answers
 }
 
 /// What was told of each place. None where a fit took longer than it may, as its share of all: whether

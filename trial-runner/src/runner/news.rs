@@ -24,8 +24,8 @@ pub(super) struct News<'a> {
     /// ended.
     shared_ms: (u64, u64),
     n_sharing: u64,
-    /// The trials of the latest entity that have ended, or come to their rung.
-    ended: (u32, BTreeSet<u32>),
+    /// The trials that have ended since the last beginning, or come to their rung.
+    ended: BTreeSet<(u32, u32)>,
 }
 
 impl<'a> News<'a> {
@@ -34,6 +34,11 @@ impl<'a> News<'a> {
         let (since_ms, shared_ms, n_sharing) = (now_ms(), (0, 1), 0);
         let ended = Default::default();
         Self { of, tell, outcomes, reached, told, since_ms, shared_ms, n_sharing, ended }
+    }
+
+    /// Other entities are tried from here on.
+    pub(super) fn begin(&mut self) {
+        self.ended.clear();
     }
 
     /// What was done since the trial before was for so many that end now: each took its share.
@@ -96,10 +101,7 @@ impl<'a> News<'a> {
 
     /// Nothing more comes of a trial; when it began and ended.
     fn through(&mut self, configuration: u32, entity: u32) -> (u64, u64) {
-        if self.ended.0 != entity {
-            self.ended = (entity, BTreeSet::new());
-        }
-        self.ended.1.insert(configuration);
+        self.ended.insert((configuration, entity));
         self.n_sharing = self.n_sharing.saturating_sub(1);
         // The shares of those that have not ended lie before now.
         let (shared_ms, n_trials) = self.shared_ms;
@@ -114,9 +116,9 @@ impl<'a> News<'a> {
         }
     }
 
-    /// Whether a trial of the latest entity has ended, or come to its rung.
-    pub(super) fn has_ended(&self, (configuration, entity): (u32, u32)) -> bool {
-        self.ended.0 == entity && self.ended.1.contains(&configuration)
+    /// Whether a trial has ended since the last beginning, or come to its rung.
+    pub(super) fn has_ended(&self, trial: (u32, u32)) -> bool {
+        self.ended.contains(&trial)
     }
 
     /// Tells what has not been told.

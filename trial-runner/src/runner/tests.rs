@@ -29,6 +29,8 @@ type Case = (fn(&Path, &str) -> Study, fn(u32) -> Configuration);
 
 /// Rows that stand by themselves.
 const ROWS: Case = (study, configuration);
+/// The same rows: boosting, and neighbours, of which a device knows nothing.
+const MIXED: Case = (mixed, mixed_configuration);
 /// Rows of a series: boosting on lags, and the theta method.
 const SERIES: Case = (series, series_configuration);
 
@@ -65,6 +67,34 @@ fn configuration(number: u32) -> Configuration {
             4 + 2 * (number % 2),
         ),
         _ => r#"{"learner": "ridge", "alpha": 1.0}"#.to_owned(),
+    };
+    serde_json::from_str(&format!(r#"{{"model": {model}}}"#)).unwrap()
+}
+
+fn mixed(dir: &Path, rest: &str) -> Study {
+    study(dir, "");
+    let job = format!(
+        "type: sweep\nname: s\ntraining_data: {{path: data.csv}}\ntarget_column_name: y\n\
+         task: regression\npartition_column_names: [store]\n\
+         trial: {{learner: \"${{{{search_space.model}}}}\"}}\n\
+         search_space:\n  model:\n    - {{learner: gradient_boosting, n_estimators: [4, 6]}}\n\
+         \x20   - {{learner: knn, n_neighbors: [1, 2, 3, 4, 5]}}\n\
+         sampling_algorithm: grid\n\
+         objective: {{goal: minimize, primary_metric: root_mean_squared_error}}\n\
+         n_cross_validations: 3\nseed: 1\nlimits: {{max_total_trials: 7{rest}}}\n"
+    );
+    Job::read("job.yaml", &job).unwrap().study().unwrap()
+}
+
+/// The first configurations are a device's.
+const OF_A_DEVICE: u32 = 2;
+
+fn mixed_configuration(number: u32) -> Configuration {
+    let model = match number {
+        0..OF_A_DEVICE => {
+            format!(r#"{{"learner": "gradient_boosting", "n_estimators": {}}}"#, 4 + 2 * number)
+        }
+        _ => format!(r#"{{"learner": "knn", "n_neighbors": {}}}"#, number - 1),
     };
     serde_json::from_str(&format!(r#"{{"model": {model}}}"#)).unwrap()
 }
@@ -233,6 +263,40 @@ fn series_are_a_device_s_too() {
     assert_same(&values_of(SERIES, "", &device), &expected, "series");
     // Of each assignment boosting, narrow or wide, and theta.
     assert!((4..=8).contains(&fates.n_launches()), "{}", fates.n_launches());
+}
+
+#[test]
+fn what_a_device_knows_nothing_of_is_tried_while_a_launch_stands() {
+    let expected = values_of(MIXED, "", &Device::default());
+    assert!(expected.values().all(Result::is_ok), "{expected:?}");
+    let (device, fates) = on([]);
+    assert_same(&values_of(MIXED, "", &device), &expected, "both at once");
+    assert!(fates.n_launches() > 0);
+    let dir = tempfile::tempdir().unwrap();
+    let (device, _) = on([Fate::Stands(Duration::from_secs(3_600))]);
+    let set = start(MIXED, dir.path(), "", &device);
+    set.assign.send(tries(MIXED, 1, 0..STORES)).unwrap();
+    let mut values = Values::new();
+    while values.len() < ((TRIED - OF_A_DEVICE) * STORES) as usize {
+        match set.told.recv_timeout(LONG).unwrap() {
+            FromRunner::Outcomes { outcomes, .. } => take_in(&mut values, outcomes),
+            other => panic!("{other:?}"),
+        }
+    }
+    for (trial, value) in &values {
+        assert!(trial.0 >= OF_A_DEVICE, "{trial:?}");
+        assert_eq!(value, &expected[trial]);
+    }
+    let of = key(1);
+    let reason = "it was cancelled".to_owned();
+    set.runner.hints()(ToRunner::StopStudy { study: of.study, before: 2, reason });
+    loop {
+        match set.told.recv_timeout(LONG).unwrap() {
+            FromRunner::Outcomes { outcomes, .. } => take_in(&mut values, outcomes),
+            FromRunner::Done { of: done } => break assert_eq!(done, of),
+            other => panic!("{other:?}"),
+        }
+    }
 }
 
 #[test]

@@ -3,19 +3,26 @@
 DEVICE bool grow(const Task& k, const Own& own, Meeting& meeting, Tree& tree, i64 c) {
   Terms terms;
   if (!prepare(k, own, meeting, tree, c, terms)) return false;
-  for (int depth = 0; depth < k.max_depth; ++depth) {
-    if (tree.n_open == 0) break;
+  for (i64 depth = 0; depth < k.max_depth; ++depth) {
+    const int side = (int)(depth & 1);
+    if (tree.n_level[side] == 0) break;
+    fill(k, own, tree, side);
+    search(k, own, tree, terms, side);
+    choose(k, own, tree, terms, side);
+    const bool has_too_many = tree.n_splits + 1 > k.max_leaves;
     __syncthreads();
-    if (threadIdx.x == 0) tree.n_open = 0;
-    fill(k, own, tree, depth);
-    search(k, own, tree, terms, depth);
-    choose(k, own, tree, terms, depth);
-    part(k, own, tree, depth);
-  }
-  if (tree.n_splits == 0) {
+    if (has_too_many) {
+      if (threadIdx.x < 32) prune(k, tree);
+      __syncthreads();
+      send_back(k, own, tree);
+      __syncthreads();
+    }
+    if (threadIdx.x < 32) descend(k, tree, side, depth + 1 < k.max_depth);
     __syncthreads();
-    return false;
+    part(k, own, tree);
   }
+  __syncthreads();
+  if (tree.n_splits == 0) return false;
   say(k, own, tree, terms, c);
   return true;
 }
@@ -44,7 +51,7 @@ DEVICE Own lay_out(const BoostArguments& a, const Task& k, u8* shared) {
   own.drawn = cut(rest, n);
   own.chosen = cut(rest, k.n_columns);
   // What is used most is shared, as far as there is room.
-  const i64 bins_bytes = (i64)sizeof(Bits) * k.n_bins << (k.max_depth - 1);
+  const i64 bins_bytes = (i64)sizeof(Bits) * k.n_bins * k.n_slots;
   u8* quick = shared;
   i64 n_left = a.shared_bytes;
   const bool has_bins = bins_bytes <= n_left;

@@ -2,23 +2,23 @@
 // Steps down the loss.
 DEVICE void step(const Task& k, const Own& own, Tree& tree, const Terms& terms) {
   for (int node = threadIdx.x; node < N_NODES; node += THREADS) {
-    tree.slope[node] = 0;
-    tree.curve[node] = 0;
+    tree.saying.slope[node] = 0;
+    tree.saying.curve[node] = 0;
   }
   __syncthreads();
   for (i64 i = threadIdx.x; i < k.n_rows; i += THREADS) {
     if (!own.drawn[i]) continue;
-    add_wide(&tree.slope[own.nodes[i]], (u64)whole_of(own.slopes[i], terms.slope_unit));
+    add_wide(&tree.saying.slope[own.nodes[i]], (u64)whole_of(own.slopes[i], terms.slope_unit));
     if (!k.is_flat)
-      add_wide(&tree.curve[own.nodes[i]], (u64)whole_of(own.curves[i], terms.curve_unit));
+      add_wide(&tree.saying.curve[own.nodes[i]], (u64)whole_of(own.curves[i], terms.curve_unit));
   }
   __syncthreads();
   for (int node = threadIdx.x; node < N_NODES; node += THREADS) {
-    const double slope = soft(number_of((i64)tree.slope[node], terms.slope_unit), k.alpha);
+    const double slope = soft(number_of((i64)tree.saying.slope[node], terms.slope_unit), k.alpha);
     const double curve = k.is_flat ? (double)rows_of(tree.total[node], k)
-                                   : number_of((i64)tree.curve[node], terms.curve_unit);
+                                   : number_of((i64)tree.saying.curve[node], terms.curve_unit);
     const double value = -slope / (curve + k.lambda) * k.learning_rate;
-    tree.value[node] = fabs(value) <= GREATEST ? value : 0.0;
+    tree.saying.value[node] = fabs(value) <= GREATEST ? value : 0.0;
   }
   __syncthreads();
 }
@@ -72,7 +72,7 @@ DEVICE void renew(const Task& k, const Own& own, Tree& tree, i64 c) {
     rows[i] = i < n && own.drawn[i] ? (u32)i : ALL;
     if (i < n) own.slopes[i] = own.targets[i] - own.scores[c * n + i];
   }
-  for (int node = threadIdx.x; node < N_NODES; node += THREADS) tree.value[node] = 0.0;
+  for (int node = threadIdx.x; node < N_NODES; node += THREADS) tree.saying.value[node] = 0.0;
   __syncthreads();
   // Batcher's bitonic sort.
   for (i64 size = 2; size <= n_all; size *= 2)
@@ -96,29 +96,18 @@ DEVICE void renew(const Task& k, const Own& own, Tree& tree, i64 c) {
     i64 end = i + 1;
     while (end < n_all && rows[end] < n && own.nodes[rows[end]] == leaf) ++end;
     const double value = k.learning_rate * quantile_of(own, rows + i, end - i, level);
-    tree.value[leaf] = fabs(value) <= GREATEST ? value : 0.0;
+    tree.saying.value[leaf] = fabs(value) <= GREATEST ? value : 0.0;
   }
   __syncthreads();
 }
 
 // Gives leaves their values, and adds them to the scores of all rows.
 DEVICE void say(const Task& k, const Own& own, Tree& tree, const Terms& terms, i64 c) {
-  if (tree.n_splits + 1 > k.max_leaves) {
-    __syncthreads();
-    if (threadIdx.x == 0) prune(k, tree);
-    __syncthreads();
-    for (i64 i = threadIdx.x; i < k.n_rows; i += THREADS) {
-      int leaf = own.nodes[i];
-      for (int node = leaf; node > 0; node = (node - 1) / 2)
-        if (tree.column[(node - 1) / 2] < 0) leaf = (node - 1) / 2;
-      own.nodes[i] = (unsigned short)leaf;
-    }
-  }
   if (k.loss == ABSOLUTE || k.loss == QUANTILE)
     renew(k, own, tree, c);
   else
     step(k, own, tree, terms);
   for (i64 i = threadIdx.x; i < k.n_rows; i += THREADS)
-    if (own.roles[i] != 0) own.scores[c * k.n_rows + i] += tree.value[own.nodes[i]];
+    if (own.roles[i] != 0) own.scores[c * k.n_rows + i] += tree.saying.value[own.nodes[i]];
   __syncthreads();
 }

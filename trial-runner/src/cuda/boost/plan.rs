@@ -9,13 +9,13 @@ use crate::cuda::queue::Need;
 /// The kernel is compiled for each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Shape {
-    /// The deepest tree.
-    pub(crate) depth: usize,
+    /// The most leaves of a tree.
+    pub(crate) leaves: usize,
     pub(crate) is_wide: bool,
 }
 
 /// The shapes that there are.
-pub(crate) const DEPTHS: [usize; 2] = [5, 8];
+pub(crate) const LEAVES: [usize; 2] = [32, 256];
 /// Threads of a block.
 pub(crate) const N_THREADS: usize = 256;
 /// Blocks that a multiprocessor may have at once, by the registers of `registers.txt`.
@@ -39,26 +39,45 @@ pub(crate) struct Size {
     pub(crate) n_bins: usize,
     pub(crate) n_scores: usize,
     pub(crate) n_rounds: usize,
-    pub(crate) max_depth: usize,
+    /// The deepest tree; none where only its leaves are bounded.
+    pub(crate) max_depth: Option<usize>,
+    pub(crate) num_leaves: usize,
     pub(crate) is_wide: bool,
     /// Bytes of data and results that only this fit brings.
     pub(crate) n_bytes: usize,
 }
 
 impl Size {
-    /// The kernel that takes it; none where its trees are too deep.
+    /// The kernel that takes it; none where its trees have too many leaves.
     pub(crate) fn shape(&self) -> Option<Shape> {
-        let depth = DEPTHS.into_iter().find(|depth| (1..=*depth).contains(&self.max_depth))?;
-        Some(Shape { depth, is_wide: self.is_wide })
+        let leaves = LEAVES.into_iter().find(|leaves| (2..=*leaves).contains(&self.leaves()))?;
+        Some(Shape { leaves, is_wide: self.is_wide })
+    }
+
+    /// The most leaves that a tree can have.
+    pub(crate) fn leaves(&self) -> usize {
+        let whole = 1_usize.checked_shl(self.max_depth.unwrap_or(64).min(64) as u32);
+        self.num_leaves.max(2).min(whole.unwrap_or(usize::MAX))
+    }
+
+    /// The deepest tree that it can have.
+    pub(crate) fn depth(&self) -> usize {
+        self.max_depth.unwrap_or(usize::MAX).min(self.leaves() - 1)
+    }
+
+    /// Histograms that a tree has at once: one for each node of a level that is searched.
+    pub(crate) fn slots(&self) -> usize {
+        let last = 1_usize.checked_shl(self.depth().clamp(1, 64) as u32 - 1);
+        self.leaves().min(last.unwrap_or(usize::MAX))
     }
 
     fn word(&self) -> usize {
         if self.is_wide { 8 } else { 4 }
     }
 
-    /// Bytes of the histograms: one for each node of the last level that is searched.
+    /// Bytes of the histograms.
     fn bins(&self) -> usize {
-        ((self.word() * self.n_bins) << (self.max_depth - 1)).next_multiple_of(8)
+        (self.word() * self.n_bins * self.slots()).next_multiple_of(8)
     }
 
     /// Bytes of the rows' words and nodes.
@@ -87,20 +106,22 @@ impl Size {
     /// Seconds of a multiprocessor.
     pub(crate) fn seconds(&self) -> f64 {
         let n_trees = (self.n_rounds * self.n_scores) as f64;
-        let depth = self.max_depth as f64;
+        // Who splits best-first goes twice as deep as a whole tree of as many leaves.
+        let n_leaves = self.leaves() as f64;
+        let depth = (self.depth() as f64).min(2.0 * n_leaves.log2());
         let words = if self.is_wide { 2.0 } else { 1.0 };
         let cells = (self.n_rows * self.n_columns) as f64;
         let updates = cells * (1.0 + (depth - 1.0) / 2.0) * words;
-        let bins = self.n_bins as f64 * (2.0_f64.powf(depth) - 1.0) * words;
+        let bins = self.n_bins as f64 * (2.0_f64.powf(depth) - 1.0).min(2.0 * n_leaves) * words;
         n_trees * (updates / UPDATES + bins / BINS + 8.0 * depth * MEETING_S)
     }
 
-    /// All of it; none where its trees are too deep.
+    /// All of it; none where its trees have too many leaves.
     pub(crate) fn need(&self, limits: &Limits) -> Option<Need> {
-        let kind = self.shape()?.kind();
-        let shared = self.shared(limits.max_shared);
+        let shape = self.shape()?;
+        let shared = self.shared(limits.max_shared.saturating_sub(shape.own_shared()));
         Some(Need {
-            kind,
+            kind: shape.kind(),
             shared,
             scratch: self.scratch(shared),
             n_bytes: self.n_bytes,
@@ -111,16 +132,21 @@ impl Size {
 }
 
 impl Shape {
+    /// Shared bytes that the kernel names itself, at most: see `registers.txt`.
+    pub(crate) fn own_shared(self) -> usize {
+        if self.leaves == LEAVES[0] { 4 << 10 } else { 24 << 10 }
+    }
+
     /// Its number.
     fn kind(self) -> usize {
-        let depth = DEPTHS.iter().position(|depth| *depth == self.depth).unwrap_or_default();
-        2 * depth + usize::from(self.is_wide)
+        let leaves = LEAVES.iter().position(|leaves| *leaves == self.leaves).unwrap_or_default();
+        2 * leaves + usize::from(self.is_wide)
     }
 
     /// The one of this number.
     pub(crate) fn of_kind(kind: usize) -> Self {
-        let depth = DEPTHS.get(kind / 2).copied().unwrap_or(DEPTHS[0]);
-        Self { depth, is_wide: kind % 2 == 1 }
+        let leaves = LEAVES.get(kind / 2).copied().unwrap_or(LEAVES[0]);
+        Self { leaves, is_wide: kind % 2 == 1 }
     }
 }
 
@@ -149,7 +175,8 @@ mod tests {
             n_bins: n_columns * n_bins,
             n_scores: 1,
             n_rounds: 100,
-            max_depth,
+            max_depth: Some(max_depth),
+            num_leaves: 256,
             is_wide: false,
             n_bytes: 10_000,
         }
@@ -172,8 +199,35 @@ mod tests {
 
     #[test]
     fn shapes_are_the_ones_that_are_compiled() {
-        let shape = |depth| size(100, 5, 16, depth).shape().map(|shape| shape.depth);
-        assert_eq!([0, 1, 5, 6, 8, 9].map(shape), [None, Some(5), Some(5), Some(8), Some(8), None]);
+        let shape = |max_depth, num_leaves| {
+            let size = Size { max_depth, num_leaves, ..size(100, 5, 16, 5) };
+            size.shape().map(|shape| (shape.leaves, size.depth(), size.slots()))
+        };
+        let of_depth = |depth| shape(Some(depth), 1_000);
+        assert_eq!([0, 9, 64, 70].map(of_depth), [None; 4]);
+        assert_eq!(of_depth(1), Some((32, 1, 1)));
+        assert_eq!(of_depth(5), Some((32, 5, 16)));
+        assert_eq!(of_depth(6), Some((256, 6, 32)));
+        assert_eq!(of_depth(8), Some((256, 8, 128)));
+        // Leaves bound what depth does not.
+        assert_eq!(shape(None, 31), Some((32, 30, 31)));
+        assert_eq!(shape(Some(64), 31), Some((32, 30, 31)));
+        assert_eq!(shape(Some(9), 31), Some((32, 9, 31)));
+        assert_eq!(shape(Some(3), 31), Some((32, 3, 4)));
+        assert_eq!(shape(None, 0), Some((32, 1, 1)));
+        assert_eq!(shape(None, 256), Some((256, 255, 256)));
+        assert_eq!(shape(None, 257), None);
+    }
+
+    #[test]
+    fn a_tree_without_a_depth_is_planned_by_its_leaves() {
+        // As the learner has it by itself.
+        let usual = Size { max_depth: None, num_leaves: 31, ..size(1_000, 40, 32, 5) };
+        let need = usual.need(&H200).unwrap();
+        assert_eq!(need.shared, (31 * 40 * 32 * 4 + 6_000_usize).next_multiple_of(8 << 10));
+        let deep = size(1_000, 40, 32, 5).seconds();
+        assert!((deep..4.0 * deep).contains(&usual.seconds()), "{} {deep}", usual.seconds());
+        assert_eq!(plan(&[usual; 10], &H200).len(), 1);
     }
 
     #[test]
@@ -183,12 +237,16 @@ mod tests {
         let mut sizes = vec![medium; 100_000];
         sizes[70_000] = Size { n_rounds: 200, ..medium };
         sizes.extend(vec![short; 1_000]);
-        sizes.push(size(100, 5, 16, 9));
+        sizes.push(Size { num_leaves: 257, ..size(100, 5, 16, 9) });
         let launches = plan(&sizes, &H200);
         let mut all: Vec<usize> = launches.iter().flat_map(|own| own.fits.clone()).collect();
         assert_eq!(all[0], 70_000);
         all.sort_unstable();
-        assert_eq!(all, (0..101_000).collect::<Vec<_>>(), "each once, but for the one too deep");
+        assert_eq!(
+            all,
+            (0..101_000).collect::<Vec<_>>(),
+            "each once, but for the one of too many leaves"
+        );
         for launch in &launches[..launches.len() - 1] {
             let seconds: f64 = launch.fits.iter().map(|&fit| sizes[fit].seconds()).sum();
             assert!((0.9..=1.0).contains(&(seconds / 132.0)), "{seconds}");

@@ -184,19 +184,25 @@ DEVICE bool prepare(const Task& k, const Own& own, Meeting& meeting, Tree& tree,
   slope_all(k, own, meeting, c, terms, slopes, curves);
   if (!settle(k, slopes, curves, terms)) return false;
   const Bits all = pack_all(k, own, meeting, terms);
+  Growing& growing = tree.growing;
   for (int node = threadIdx.x; node < N_NODES; node += THREADS) {
     tree.column[node] = -1;
+    tree.pair[node] = -1;
     tree.is_open[node] = 0;
     tree.total[node] = 0;
+    growing.place[node] = -1;
   }
+  for (int pair = threadIdx.x; pair < N_PAIRS; pair += THREADS) tree.is_live[pair] = 0;
   __syncthreads();
   if (threadIdx.x == 0) {
     tree.total[0] = all;
     tree.is_open[0] = rows_of(all, k) >= 2 * k.min_child_samples;
-    tree.slot[0][0] = 0;
-    tree.is_built[0][0] = 1;
+    growing.level[0][0] = 0;
+    growing.place[0] = 0;
+    growing.slot[0][0] = 0;
+    growing.is_built[0][0] = 1;
     tree.n_splits = 0;
-    tree.n_open = tree.is_open[0];
+    tree.n_level[0] = tree.is_open[0];
   }
   __syncthreads();
   return true;

@@ -1,14 +1,15 @@
 // The fourth part: histograms of a level, and the best split of each node.
 // The histograms of a level: a word's sum for each bin, not yet running.
-DEVICE void fill(const Task& k, const Own& own, Tree& tree, int depth) {
-  const int side = depth & 1, n_level = 1 << depth, first = n_level - 1;
+DEVICE void fill(const Task& k, const Own& own, Tree& tree, int side) {
+  Growing& growing = tree.growing;
+  const int n_level = tree.n_level[side];
   const i64 n_bins = k.n_bins;
   for (int j = 0; j < n_level; ++j) {
-    if (!tree.is_built[side][j]) continue;
-    Bits* bins = own.bins + tree.slot[side][j] * n_bins;
+    if (!growing.is_built[side][j]) continue;
+    Bits* bins = own.bins + growing.slot[side][j] * n_bins;
     for (i64 b = threadIdx.x; b < n_bins; b += THREADS) bins[b] = 0;
   }
-  for (int j = threadIdx.x; j < n_level; j += THREADS) tree.best[j] = 0;
+  for (int j = threadIdx.x; j < n_level; j += THREADS) growing.best[j] = 0;
   __syncthreads();
   // A warp a row, a lane a column: every lane's column stays the same.
   const int lane = threadIdx.x & 31, warp = threadIdx.x >> 5;
@@ -17,19 +18,20 @@ DEVICE void fill(const Task& k, const Own& own, Tree& tree, int depth) {
     const bool is_mine = f < k.n_columns && own.chosen[f];
     const i64 offset = is_mine ? own.columns[f].first_bin : 0;
     for (i64 i = warp; i < k.n_rows; i += N_WARPS) {
-      const int j = (int)own.nodes[i] - first;
-      if (!own.drawn[i] || j < 0 || !tree.is_built[side][j] || !is_mine) continue;
+      if (!own.drawn[i] || !is_mine) continue;
+      const int j = growing.place[own.nodes[i]];
+      if (j < 0 || !growing.is_built[side][j]) continue;
       const Bits word = own.words[i];
       const i64 bin = offset + own.codes[i * k.n_columns + f];
-      add_word(&own.bins[tree.slot[side][j] * n_bins + bin], word);
+      add_word(&own.bins[growing.slot[side][j] * n_bins + bin], word);
     }
   }
   __syncthreads();
   for (int j = 0; j < n_level; ++j) {
     // The larger child's, in its parent's place.
-    if (depth == 0 || tree.is_built[side][j] || !tree.is_open[first + j]) continue;
-    Bits* bins = own.bins + tree.slot[side][j] * n_bins;
-    const Bits* less = own.bins + tree.slot[side][j ^ 1] * n_bins;
+    if (growing.is_built[side][j] || !tree.is_open[growing.level[side][j]]) continue;
+    Bits* bins = own.bins + growing.slot[side][j] * n_bins;
+    const Bits* less = own.bins + growing.slot[side][j ^ 1] * n_bins;
     for (i64 b = threadIdx.x; b < n_bins; b += THREADS) bins[b] -= less[b];
   }
   __syncthreads();
@@ -108,18 +110,20 @@ DEVICE u32 place_of(const Task& k, const Column& column, bool is_all, i64 b, int
 }
 
 // The best split of every open node of a level; a warp a node and column.
-DEVICE void search(const Task& k, const Own& own, Tree& tree, const Terms& terms, int depth) {
+DEVICE void search(const Task& k, const Own& own, Tree& tree, const Terms& terms, int side) {
   const int lane = threadIdx.x & 31, warp = threadIdx.x >> 5;
-  const int side = depth & 1, n_level = 1 << depth, first = n_level - 1;
+  Growing& growing = tree.growing;
+  const int n_level = tree.n_level[side];
   const bool has_alpha = terms.alpha > 0.0, is_counted = terms.min_count > 0.0;
   const bool is_all = k.has_all_columns;
   for (i64 pair = warp; pair < n_level * k.n_columns; pair += N_WARPS) {
     const int j = (int)(pair / k.n_columns);
     const i64 f = pair - j * k.n_columns;
-    if (!tree.is_open[first + j] || !own.chosen[f]) continue;
-    const Scan scan = scan_of(k, terms, tree.total[first + j]);
+    const int node = growing.level[side][j];
+    if (!tree.is_open[node] || !own.chosen[f]) continue;
+    const Scan scan = scan_of(k, terms, tree.total[node]);
     const Column column = own.columns[f];
-    const Bits* bins = own.bins + tree.slot[side][j] * k.n_bins + column.first_bin;
+    const Bits* bins = own.bins + growing.slot[side][j] * k.n_bins + column.first_bin;
     const bool is_twice = column.missing >= 0 && column.n_bins > 2;
     const Bits missing = is_twice ? bins[column.n_bins - 1] : 0;
     Bits before = 0;
@@ -143,7 +147,7 @@ DEVICE void search(const Task& k, const Own& own, Tree& tree, const Terms& terms
       }
     }
     for (int by = 16; by > 0; by >>= 1) best = max(best, __shfl_xor_sync(ALL, best, by));
-    if (lane == 0 && best != 0) atomicMax(&tree.best[j], best);
+    if (lane == 0 && best != 0) atomicMax(&growing.best[j], best);
   }
   __syncthreads();
 }
@@ -188,16 +192,14 @@ DEVICE double gain_of(const Task& k, const Terms& terms, Bits left, Bits all) {
 }
 
 // Turns the best of every open node into a split, if it is worth one; a warp a node.
-DEVICE void choose(const Task& k, const Own& own, Tree& tree, const Terms& terms, int depth) {
+DEVICE void choose(const Task& k, const Own& own, Tree& tree, const Terms& terms, int side) {
   const int lane = threadIdx.x & 31, warp = threadIdx.x >> 5;
-  const int side = depth & 1, n_level = 1 << depth, first = n_level - 1;
+  Growing& growing = tree.growing;
+  const int n_level = tree.n_level[side];
   const bool is_all = k.has_all_columns;
-  const bool goes_on = depth + 1 < k.max_depth;
   for (int j = warp; j < n_level; j += N_WARPS) {
-    const int node = first + j;
-    if (goes_on && lane < 2) tree.is_built[side ^ 1][2 * j + lane] = 0;
-    __syncwarp();
-    const u64 best = tree.best[j];
+    const int node = growing.level[side][j];
+    const u64 best = growing.best[j];
     if (!tree.is_open[node] || best == 0) continue;
     const i64 place = (i64)(0xffffffffu - (u32)best);
     const i64 near = is_all ? place % k.n_bins : place >> 1;
@@ -212,7 +214,7 @@ DEVICE void choose(const Task& k, const Own& own, Tree& tree, const Terms& terms
     const bool is_moved = within >= (is_all ? k.n_bins : column.n_bins);
     const i64 last =
         is_all ? near - column.first_bin : within - (is_moved ? column.n_bins : 0);
-    const Bits* bins = own.bins + tree.slot[side][j] * k.n_bins + column.first_bin;
+    const Bits* bins = own.bins + growing.slot[side][j] * k.n_bins + column.first_bin;
     Bits left = 0;
     for (i64 b = lane; b <= last; b += 32) left += bins[b];
     for (int by = 16; by > 0; by >>= 1) left += __shfl_xor_sync(ALL, left, by);
@@ -230,66 +232,161 @@ DEVICE void choose(const Task& k, const Own& own, Tree& tree, const Terms& terms
     tree.column[node] = (short)f;
     tree.last[node] = (u8)last;
     tree.missing_left[node] = missing_left;
-    tree.gain[node] = gain;
-    const Bits right = all - left;
-    tree.total[2 * node + 1] = left;
-    tree.total[2 * node + 2] = right;
+    growing.gain[node] = gain;
+    growing.left[j] = left;
     atomicAdd(&tree.n_splits, 1);
-    if (!goes_on) continue;
-    const i64 n_left = rows_of(left, k), n_right = rows_of(right, k);
-    const bool opens_left = n_left >= 2 * k.min_child_samples;
-    const bool opens_right = n_right >= 2 * k.min_child_samples;
-    tree.is_open[2 * node + 1] = opens_left;
-    tree.is_open[2 * node + 2] = opens_right;
-    const int small = n_left * 2 <= n_left + n_right ? 0 : 1;
-    tree.slot[side ^ 1][2 * j + small] = (short)(n_level + j);
-    tree.slot[side ^ 1][2 * j + (small ^ 1)] = tree.slot[side][j];
-    if (opens_left || opens_right) {
-      tree.is_built[side ^ 1][2 * j + small] = 1;
-      atomicAdd(&tree.n_open, 1);
-    }
   }
   __syncthreads();
 }
 
-// Sends rows to the children of their nodes. Who reads other rows' nodes, or changes splits, must
-// wait first.
-DEVICE void part(const Task& k, const Own& own, const Tree& tree, int depth) {
-  const int first = (1 << depth) - 1;
+// Keeps the splits that growing best-first would make so far: boost/grow.rs's order. One warp.
+APART void prune(const Task& k, Tree& tree) {
+  Growing& growing = tree.growing;
+  const int lane = threadIdx.x;
+  for (int node = lane; node < N_NODES; node += 32) growing.is_kept[node] = 0;
+  for (int pair = lane; pair < N_PAIRS; pair += 32) tree.is_live[pair] = 0;
+  if (lane == 0) {
+    growing.waiting[0] = 0;
+    growing.number[0] = 0;
+  }
+  __syncwarp();
+  int n_waiting = 1, n_splits = 0;
+  for (; n_splits + 1 < k.max_leaves && n_waiting > 0; ++n_splits) {
+    // The greatest gain, and the earliest number of equal ones. All gains are above 0, where the
+    // order of numbers is that of their bits.
+    u64 best = 0;
+    int number = N_NODES, at = 0;
+    for (int w = lane; w < n_waiting; w += 32) {
+      const int node = growing.waiting[w];
+      const u64 gain = (u64)__double_as_longlong(growing.gain[node]);
+      const int own = growing.number[node];
+      if (gain < best || (gain == best && own >= number)) continue;
+      best = gain;
+      number = own;
+      at = w;
+    }
+    for (int by = 16; by > 0; by >>= 1) {
+      const u64 gain = __shfl_xor_sync(ALL, best, by);
+      const int other = __shfl_xor_sync(ALL, number, by), place = __shfl_xor_sync(ALL, at, by);
+      if (gain < best || (gain == best && other >= number)) continue;
+      best = gain;
+      number = other;
+      at = place;
+    }
+    const int node = growing.waiting[at], pair = tree.pair[node];
+    const int newest = growing.waiting[--n_waiting];
+    const bool left_waits = pair >= 0 && tree.column[2 * pair + 1] >= 0;
+    const bool right_waits = pair >= 0 && tree.column[2 * pair + 2] >= 0;
+    __syncwarp();
+    if (lane == 0) {
+      growing.waiting[at] = (short)newest;
+      growing.is_kept[node] = 1;
+      if (pair >= 0) {
+        tree.is_live[pair] = 1;
+        growing.number[2 * pair + 1] = (short)(2 * n_splits + 1);
+        growing.number[2 * pair + 2] = (short)(2 * n_splits + 2);
+      }
+      if (left_waits) growing.waiting[n_waiting] = (short)(2 * pair + 1);
+      if (right_waits) growing.waiting[n_waiting + left_waits] = (short)(2 * pair + 2);
+    }
+    n_waiting += (int)left_waits + (int)right_waits;
+    __syncwarp();
+  }
+  for (int node = lane; node < N_NODES; node += 32)
+    if (!growing.is_kept[node]) tree.column[node] = -1;
+  if (lane == 0) tree.n_splits = n_splits;
+}
+
+// Sends rows back to the topmost of the leaves that they were in.
+DEVICE void send_back(const Task& k, const Own& own, const Tree& tree) {
+  for (i64 i = threadIdx.x; i < k.n_rows; i += THREADS) {
+    int leaf = own.nodes[i];
+    for (int node = leaf; node > 0;) {
+      node = tree.parent[(node - 1) / 2];
+      if (tree.column[node] < 0) leaf = node;
+    }
+    own.nodes[i] = (unsigned short)leaf;
+  }
+}
+
+// Lists what is not used of so many things; how many those are. One warp.
+DEVICE int list_unused(const u8* is_used, int n, short* unused) {
+  const int lane = threadIdx.x;
+  int n_unused = 0;
+  for (int i = lane; i - lane < n; i += 32) {
+    const bool is_unused = i < n && !is_used[i];
+    const u32 votes = __ballot_sync(ALL, is_unused);
+    if (is_unused) unused[n_unused + __popc(votes & ((1u << lane) - 1u))] = (short)i;
+    n_unused += __popc(votes);
+  }
+  __syncwarp();
+  return n_unused;
+}
+
+// Gives the nodes that were split their children, and makes the next level of those that may be
+// split. One warp.
+APART void descend(const Task& k, Tree& tree, int side, bool goes_on) {
+  Growing& growing = tree.growing;
+  const int lane = threadIdx.x, next = side ^ 1, n_level = tree.n_level[side];
+  for (int j = lane; j < n_level; j += 32) growing.place[growing.level[side][j]] = -1;
+  for (int slot = lane; slot < LEAVES; slot += 32) growing.is_used[slot] = 0;
+  list_unused(tree.is_live, N_PAIRS, growing.unused);
+  int n_made = 0, n_open = 0;
+  for (int j = lane; j - lane < n_level; j += 32) {
+    const int node = j < n_level ? growing.level[side][j] : 0;
+    const bool is_split = j < n_level && tree.column[node] >= 0;
+    const u32 before = (1u << lane) - 1u, splits = __ballot_sync(ALL, is_split);
+    int pair = 0, small = 0;
+    bool opens = false;
+    if (is_split) {
+      pair = growing.unused[n_made + __popc(splits & before)];
+      const Bits left = growing.left[j], right = tree.total[node] - left;
+      const i64 n_left = rows_of(left, k), n_right = rows_of(right, k);
+      tree.pair[node] = (short)pair;
+      tree.parent[pair] = (short)node;
+      tree.is_live[pair] = 1;
+      for (int child = 2 * pair + 1; child <= 2 * pair + 2; ++child) {
+        tree.column[child] = -1;
+        tree.pair[child] = -1;
+      }
+      tree.total[2 * pair + 1] = left;
+      tree.total[2 * pair + 2] = right;
+      tree.is_open[2 * pair + 1] = goes_on && n_left >= 2 * k.min_child_samples;
+      tree.is_open[2 * pair + 2] = goes_on && n_right >= 2 * k.min_child_samples;
+      opens = tree.is_open[2 * pair + 1] || tree.is_open[2 * pair + 2];
+      small = n_left * 2 <= n_left + n_right ? 0 : 1;
+    }
+    const u32 opened = __ballot_sync(ALL, opens);
+    if (opens) {
+      const int first = 2 * (n_open + __popc(opened & before));
+      for (int own = 0; own < 2; ++own) {
+        growing.level[next][first + own] = (short)(2 * pair + 1 + own);
+        growing.place[2 * pair + 1 + own] = (short)(first + own);
+        growing.is_built[next][first + own] = own == small;
+      }
+      const short slot = growing.slot[side][j];
+      growing.slot[next][first + (small ^ 1)] = slot;
+      growing.is_used[slot] = 1;
+    }
+    n_made += __popc(splits);
+    n_open += __popc(opened);
+  }
+  __syncwarp();
+  list_unused(growing.is_used, (int)k.n_slots, growing.unused);
+  for (int j = lane; j < 2 * n_open; j += 32)
+    if (growing.is_built[next][j]) growing.slot[next][j] = growing.unused[j / 2];
+  if (lane == 0) tree.n_level[next] = 2 * n_open;
+}
+
+// Sends rows to the children of their nodes.
+DEVICE void part(const Task& k, const Own& own, const Tree& tree) {
   for (i64 i = threadIdx.x; i < k.n_rows; i += THREADS) {
     const int node = own.nodes[i];
-    if (node < first || own.roles[i] == 0 || tree.column[node] < 0) continue;
+    if (own.roles[i] == 0 || tree.column[node] < 0) continue;
     const int f = tree.column[node];
     const int code = own.codes[i * k.n_columns + f];
     const bool is_left = code <= tree.last[node] ||
                          (tree.missing_left[node] && code == own.columns[f].missing);
-    own.nodes[i] = (unsigned short)(2 * node + (is_left ? 1 : 2));
+    own.nodes[i] = (unsigned short)(2 * tree.pair[node] + (is_left ? 1 : 2));
   }
-}
-
-// Keeps the splits that growing best-first would make: boost/grow.rs's order. One thread.
-DEVICE void prune(const Task& k, Tree& tree) {
-  for (int node = 0; node < N_NODES; ++node) tree.is_kept[node] = 0;
-  int n_waiting = 1, n_numbers = 1;
-  tree.waiting[0] = 0;
-  tree.number[0] = 0;
-  for (i64 n_leaves = 1; n_leaves < k.max_leaves && n_waiting > 0; ++n_leaves) {
-    int best = 0;
-    for (int w = 1; w < n_waiting; ++w) {
-      const int one = tree.waiting[w], other = tree.waiting[best];
-      const bool is_better = tree.gain[one] > tree.gain[other] ||
-                             (tree.gain[one] == tree.gain[other] &&
-                              tree.number[one] < tree.number[other]);
-      if (is_better) best = w;
-    }
-    const int node = tree.waiting[best];
-    tree.waiting[best] = tree.waiting[--n_waiting];
-    tree.is_kept[node] = 1;
-    for (int child = 2 * node + 1; child <= 2 * node + 2; ++child) {
-      tree.number[child] = (short)n_numbers++;
-      if (tree.column[child] >= 0) tree.waiting[n_waiting++] = (short)child;
-    }
-  }
-  for (int node = 0; node < N_NODES; ++node)
-    if (!tree.is_kept[node]) tree.column[node] = -1;
 }

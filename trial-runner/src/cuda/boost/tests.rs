@@ -131,7 +131,7 @@ fn run(shim: Shim, limits: &Limits, wishes: &[Wish<'_>]) -> Vec<Option<Result<Sc
 /// The kernel says what the CPU engine says, to the bit.
 fn agrees(shim: Shim, limits: &Limits, wishes: &[Wish<'_>]) {
     for wish in wishes {
-        assert!(takes(&wish.job), "{:?}", wish.job.settings);
+        assert_eq!(refusal(&wish.job), None, "{:?}", wish.job.settings);
     }
     let all = run(shim, limits, wishes);
     for (wish, scores) in wishes.iter().zip(all) {
@@ -173,6 +173,13 @@ fn all_kinds() -> Vec<Settings> {
         Settings { max_depth: Some(5), num_leaves: 6, ..SETTINGS },
         Settings { max_depth: Some(5), num_leaves: 13, loss: Loss::Poisson, ..SETTINGS },
         Settings { max_depth: Some(6), num_leaves: 31, min_child_samples: 1, ..SETTINGS },
+        // No depth: leaves alone bound trees.
+        Settings { max_depth: None, ..SETTINGS },
+        Settings { max_depth: None, min_child_samples: 1, loss: Loss::Poisson, ..SETTINGS },
+        Settings { max_depth: None, num_leaves: 7, min_child_samples: 1, ..SETTINGS },
+        Settings { max_depth: None, num_leaves: 2, loss: Loss::Logistic, ..SETTINGS },
+        Settings { max_depth: Some(12), num_leaves: 60, min_child_samples: 1, ..SETTINGS },
+        Settings { max_depth: None, num_leaves: 200, min_child_samples: 1, ..SETTINGS },
     ]);
     all
 }
@@ -212,7 +219,7 @@ pub(in crate::cuda) fn under(shim: Shim) {
 #[test]
 fn without_room_in_shared_memory_the_device_s_serves() {
     let none = Limits { max_shared: 0, ..LIMITS };
-    let rows_only = Limits { max_shared: 8 << 10, ..LIMITS };
+    let rows_only = Limits { max_shared: 12 << 10, ..LIMITS };
     let kinds = [SETTINGS, Settings { loss: Loss::Logistic, max_depth: Some(6), ..SETTINGS }];
     for limits in [none, rows_only] {
         let shim = Shim { is_sanitized: true, ..Shim::default() };
@@ -287,15 +294,19 @@ fn whoever_has_heard_enough_hears_no_more() {
 fn what_is_not_taken_is_left_to_the_cpu() {
     let stop = Stop::default();
     let data = data_for(Loss::Squared, 60, 8, 1);
-    let takes = |settings: Settings| takes(&data.job(&settings, false, &stop));
+    let takes = |settings: Settings| refusal(&data.job(&settings, false, &stop)).is_none();
     assert!(takes(SETTINGS));
     assert!(takes(Settings { max_depth: Some(8), num_leaves: 2, ..SETTINGS }));
-    for settings in
-        [Settings { max_depth: None, ..SETTINGS }, Settings { max_depth: Some(9), ..SETTINGS }]
-    {
+    assert!(takes(Settings { max_depth: None, ..SETTINGS }));
+    assert!(takes(Settings { max_depth: Some(9), ..SETTINGS }));
+    for settings in [
+        Settings { max_depth: None, num_leaves: 257, ..SETTINGS },
+        Settings { max_depth: Some(9), num_leaves: 500, ..SETTINGS },
+    ] {
         assert!(!takes(settings), "{settings:?}");
     }
     let words = Raw::Words { codes: &[0, 1, 0, 1], n_levels: 2 };
     let table = Table::new(&[words], (4, None), 8, 1);
-    assert!(!super::takes(&Job { table: &table, ..data.job(&SETTINGS, false, &stop) }));
+    let words = Job { table: &table, ..data.job(&SETTINGS, false, &stop) };
+    assert_eq!(refusal(&words), Some("a column is not of numbers"));
 }

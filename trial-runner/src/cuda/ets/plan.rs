@@ -4,17 +4,16 @@
 //! launch, nothing else.
 
 use super::{N_NUMBERS, PER_BLOCK};
-use crate::cuda::fill::{MOST_SHARED, fill};
+use crate::cuda::fill::fill;
+use crate::cuda::machine::Limits;
 use crate::series::ets::Form;
-use crate::series::ets::batch::Prepared;
+use crate::series::ets::batch::{Begin, Prepared};
 use crate::series::ets::form::LONGEST_SEARCHED_SEASON;
 
 /// Lanes of a search.
 const LANES: usize = 8;
 /// Steps of which the rows are kept before they are multiplied out.
 const BLOCK: usize = 16;
-/// Bytes of a launch.
-const MOST_BYTES: usize = 4 << 30;
 /// Walks along a series until a search ends.
 const WALKS: f64 = 25.0;
 /// Instructions a second of all warps of a card.
@@ -70,6 +69,12 @@ impl Shape {
     }
 }
 
+/// Whether there is a block for every form of a series.
+pub(super) fn fits(series: &Prepared, limits: &Limits) -> bool {
+    let shape = |begin: &Begin| Shape::of(begin.form, begin.seasons.len());
+    series.begins.iter().all(|begin| shape(begin).shared() <= limits.max_shared)
+}
+
 /// What the searches of a series take.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Cost {
@@ -79,14 +84,14 @@ pub(crate) struct Cost {
 }
 
 /// None where there is no block that fits.
-pub(super) fn cost(series: &Prepared) -> Option<Cost> {
+pub(super) fn cost(series: &Prepared, limits: &Limits) -> Option<Cost> {
+    if !fits(series, limits) {
+        return None;
+    }
     let n_values = series.values.len();
     let (mut bytes, mut seconds) = (8 * n_values, 0.0);
     for begin in &series.begins {
         let shape = Shape::of(begin.form, begin.seasons.len());
-        if shape.shared() > MOST_SHARED {
-            return None;
-        }
         bytes += 8 * (3 * (N_NUMBERS + begin.seasons.len()) + 12);
         seconds += 2.0 * n_values as f64 * shape.seconds();
     }
@@ -94,7 +99,7 @@ pub(super) fn cost(series: &Prepared) -> Option<Cost> {
 }
 
 /// The series of each launch, those that take longest first.
-pub(super) fn chunks(series: &[Cost], most_s: f64) -> Vec<Vec<usize>> {
+pub(super) fn chunks(series: &[Cost], limits: &Limits) -> Vec<Vec<usize>> {
     let mut weighed: Vec<(usize, &Cost)> = series.iter().enumerate().collect();
     // Searches of a warp wait for the longest of them.
     weighed.sort_by(|(a, one), (b, other)| {
@@ -102,7 +107,7 @@ pub(super) fn chunks(series: &[Cost], most_s: f64) -> Vec<Vec<usize>> {
         longer.then(other.seconds.total_cmp(&one.seconds)).then(a.cmp(b))
     });
     let items = weighed.into_iter().map(|(index, cost)| (index, cost.bytes, cost.seconds));
-    fill(items, (MOST_BYTES, most_s))
+    fill(items, (limits.memory, limits.launch_s))
 }
 
 #[cfg(test)]
@@ -113,6 +118,19 @@ mod tests {
     const FULL: Form =
         Form { error: ErrorForm::Mul, trend: Component::Add, damped: true, season: Component::Mul };
 
+    const LIMITS: Limits = Limits {
+        n_processors: 108,
+        max_shared: 162 << 10,
+        processor_shared: 164 << 10,
+        memory: 10 << 30,
+        launch_s: 1.0,
+    };
+
+    fn prepared(n: usize, season: usize) -> Option<Prepared> {
+        let y: Vec<f64> = (0..n).map(|t| 5.0 + ((t * t) % 11) as f64).collect();
+        Prepared::of(&y, season, &Settings::default()).unwrap()
+    }
+
     #[test]
     fn blocks_share_no_more_than_a_card_has() {
         let week = Shape::of(FULL, 7);
@@ -120,25 +138,29 @@ mod tests {
         assert_eq!(week.room(), 2 * (13 + 256) + 7 + 112 + 256 + 256 + 64);
         let day = Shape::of(FULL, 24);
         assert_eq!((day.stride(), day.widest(), day.is_season_searched), (32, 4, true));
-        assert!(day.shared() < MOST_SHARED);
+        assert!(day.shared() < LIMITS.max_shared);
         let hours = Shape::of(FULL, 168);
         assert_eq!((hours.stride(), hours.is_season_searched), (8, false));
-        assert!(hours.shared() < MOST_SHARED && Shape::of(FULL, 700).shared() > MOST_SHARED);
+        assert!(hours.shared() < LIMITS.max_shared);
+        assert!(Shape::of(FULL, 700).shared() > LIMITS.max_shared);
         let plain = Form { season: Component::None, ..FULL };
         assert_eq!((Shape::of(plain, 0).stride(), Shape::of(plain, 0).widest()), (8, 1));
     }
 
     #[test]
     fn launches_are_about_a_second_and_the_longest_come_first() {
-        let prepared = |n: usize, season: usize| {
-            let y: Vec<f64> = (0..n).map(|t| 5.0 + ((t * t) % 11) as f64).collect();
-            Prepared::of(&y, season, &Settings::default()).unwrap()
-        };
         let costs = [(90, 7), (120, 7), (60, 1)]
-            .map(|(n, season)| cost(&prepared(n, season).unwrap()).unwrap());
-        assert_eq!(chunks(&costs, 1.0), [vec![1, 0, 2]]);
+            .map(|(n, season)| cost(&prepared(n, season).unwrap(), &LIMITS).unwrap());
+        assert_eq!(chunks(&costs, &LIMITS), [vec![1, 0, 2]]);
+        let tight = Limits { memory: 1, ..LIMITS };
+        assert_eq!(chunks(&costs, &tight).len(), 3, "each by itself");
         // A block has no room for a season of 700: only the search of other forms would fit.
-        assert!(cost(&prepared(1_500, 700).unwrap()).is_none());
+        assert!(cost(&prepared(1_500, 700).unwrap(), &LIMITS).is_none());
+        // Cards of compute capability 8.6 or 12.0 have room for a week, not for a day of hours.
+        let small = Limits { max_shared: 98 << 10, ..LIMITS };
+        let day = prepared(200, 24).unwrap();
+        assert!(cost(&prepared(90, 7).unwrap(), &small).is_some() && cost(&day, &small).is_none());
+        assert!(cost(&day, &LIMITS).is_some());
         let seconds = 100_000.0 * 728.0 * 30.0 * Shape::of(FULL, 7).seconds();
         assert!(seconds > 1.0 && seconds < 100.0, "{seconds}");
     }

@@ -8,15 +8,14 @@
 use std::collections::HashMap;
 
 use super::{Ask, HEAD, Penalties};
-use crate::cuda::fill::{MOST_SHARED, fill};
+use crate::cuda::fill::fill;
+use crate::cuda::machine::Limits;
 use crate::folds::Fold;
 
 /// Threads of a block, and so features, are no more.
 const MOST_THREADS: usize = 128;
 /// Bits of a word.
 const MOST_CLASSES: usize = 64;
-/// Bytes of a launch.
-const MOST_BYTES: usize = 8 << 30;
 /// Sums of two products a second, on one card, that these kernels come to.
 const RATE: f64 = 1e12;
 /// Moves of one coordinate a second, all warps of a card together.
@@ -114,16 +113,16 @@ impl Shape {
         }
     }
 
-    /// Whether each kernel has a block for it.
-    pub(super) fn fits(&self) -> bool {
-        let (n_threads, n_lanes) = self.ridge_threads();
+    /// Whether each kernel has a block for it, of so many shared bytes at most.
+    pub(super) fn fits(&self, most_shared: usize) -> bool {
+        let (n_threads, n_lanes) = self.ridge_threads(most_shared);
         let shared = [
             self.gram_shared(),
             self.split_shared(),
             self.ridge_shared(n_lanes),
             self.net_shared(),
         ];
-        n_threads <= MOST_THREADS && shared.iter().all(|&bytes| bytes <= MOST_SHARED)
+        n_threads <= MOST_THREADS && shared.iter().all(|&bytes| bytes <= most_shared)
     }
 
     /// Numbers of a fold's system.
@@ -141,9 +140,9 @@ impl Shape {
     }
 
     /// Threads of a block of `ridge.cu`, and how many of them take alphas.
-    pub(super) fn ridge_threads(&self) -> (usize, usize) {
+    pub(super) fn ridge_threads(&self, most_shared: usize) -> (usize, usize) {
         let n_threads = self.n_features.next_multiple_of(32).max(32);
-        let n_lanes = if self.ridge_shared(n_threads) > MOST_SHARED { 32 } else { n_threads };
+        let n_lanes = if self.ridge_shared(n_threads) > most_shared { 32 } else { n_threads };
         (n_threads, n_lanes)
     }
 
@@ -191,14 +190,18 @@ impl Shape {
 }
 
 /// The entities of each launch, those that take longest first.
-pub(super) fn chunks(shapes: &[Option<Shape>], asks: &[Ask<'_>], most_s: f64) -> Vec<Vec<usize>> {
+pub(super) fn chunks(
+    shapes: &[Option<Shape>],
+    asks: &[Ask<'_>],
+    limits: &Limits,
+) -> Vec<Vec<usize>> {
     let weighed = shapes.iter().enumerate().filter_map(|(index, shape)| {
         let (bytes, seconds) = shape.as_ref()?.weigh(asks);
         Some((index, bytes, seconds))
     });
     let mut weighed: Vec<(usize, usize, f64)> = weighed.collect();
     weighed.sort_by(|a, b| b.2.total_cmp(&a.2).then(a.0.cmp(&b.0)));
-    fill(weighed, (MOST_BYTES, most_s))
+    fill(weighed, (limits.memory, limits.launch_s))
 }
 
 #[cfg(test)]
@@ -236,18 +239,32 @@ mod tests {
         Shape { n_rows: 1_000, width, n_features, n_classes: 5, n_folds: 5 }
     }
 
+    const LIMITS: Limits = Limits {
+        n_processors: 108,
+        max_shared: 160 << 10,
+        processor_shared: 164 << 10,
+        memory: 8 << 30,
+        launch_s: 1.0,
+    };
+
     #[test]
     fn blocks_share_no_more_than_a_card_has() {
+        let most = LIMITS.max_shared;
         let shape_40 = shape(40);
-        assert_eq!(shape_40.ridge_threads(), (64, 64));
+        assert_eq!(shape_40.ridge_threads(most), (64, 64));
         assert_eq!(shape_40.ridge_shared(64), 8 * (280 + 1_600 + 5_120));
         assert_eq!(
             (shape_40.net_columns(), shape(33).net_columns(), shape(3).net_columns()),
             (2, 2, 1)
         );
-        assert_eq!(shape(96).ridge_threads(), (96, 32));
+        assert_eq!(shape(96).ridge_threads(most), (96, 32));
         assert_eq!(shape(97).net_columns(), 4);
-        assert!(shape(99).fits() && !shape(100).fits() && shape(0).fits());
+        assert!(shape(99).fits(most) && !shape(100).fits(most) && shape(0).fits(most));
+        // A card of compute capability 8.6 or 12.0 has less, one of 9.0 has more.
+        let (less, more) = (98 << 10, 226 << 10);
+        assert_eq!(shape(70).ridge_threads(less), (96, 32));
+        assert!(shape(77).fits(less) && !shape(78).fits(less));
+        assert!(shape(118).fits(more) && !shape(119).fits(more));
     }
 
     #[test]
@@ -259,7 +276,7 @@ mod tests {
         assert!(bytes > 500_000 && bytes < 600_000, "{bytes}");
         let shapes: Vec<Option<Shape>> =
             (0..50_000).map(|at| [Some(shape(20)), None, Some(shape(40))][at % 3]).collect();
-        let chunks = chunks(&shapes, &asks, 1.0);
+        let chunks = chunks(&shapes, &asks, &LIMITS);
         let time = |chunk: &Vec<usize>| {
             let each = chunk.iter().filter_map(|&at| shapes[at]);
             each.map(|shape| shape.weigh(&asks).1).sum::<f64>()
@@ -270,6 +287,9 @@ mod tests {
         let mut all = chunks.concat();
         all.sort_unstable();
         assert_eq!(all, (0..50_000).filter(|at| at % 3 != 1).collect::<Vec<_>>());
-        assert_eq!(super::chunks(&[None, None], &asks, 1.0), Vec::<Vec<usize>>::new());
+        assert_eq!(super::chunks(&[None, None], &asks, &LIMITS), Vec::<Vec<usize>>::new());
+        let tight = Limits { memory: 2 * bytes, ..LIMITS };
+        let two = super::chunks(&[Some(shape(40)); 5], &asks, &tight);
+        assert_eq!(two, [vec![0, 1], vec![2, 3], vec![4]]);
     }
 }

@@ -55,8 +55,11 @@ fn asked(shim: Shim, data: &[(&Frame, &[Fold])], asks: &[Ask<'_>]) -> Vec<Answer
     let entity =
         |(frame, folds): &(&Frame, &[Fold])| Entity::of(frame, folds, &Stop::default()).unwrap();
     let entities: Vec<Option<Entity>> = data.iter().map(entity).collect();
-    squared_errors((&Machine::Shim(shim), &Shim::limits(1)), &entities, asks, &mut |_| true)
-        .unwrap()
+    let machine = Machine::Shim(shim);
+    let told = squared_errors((&machine, &Shim::limits(1)), &entities, asks, &mut |_| true);
+    let (answers, refused) = told.unwrap();
+    assert_eq!(refused, Ok(()));
+    answers
 }
 
 /// At least this share must be told, all of it within 1e-9 of what the CPU engine says.
@@ -250,12 +253,12 @@ fn whoever_has_heard_enough_is_not_told_more() {
         heard.push(n_done);
         false
     };
-    let found =
+    let (found, _) =
         squared_errors((&machine, &Shim::limits(1)), &[None, entity], &[ask], &mut hear).unwrap();
     assert_eq!((found[0][0].len(), found[0][1].len()), (0, 14));
     assert_eq!(heard, [1]);
     let small = Machine::Shim(Shim { max_bytes: Some(1_000), ..Shim::default() });
     let entity = Entity::of(&data, &folds, &Stop::default()).unwrap();
     let full = squared_errors((&small, &Shim::limits(1)), &[entity], &[ask], &mut |_| true);
-    assert_eq!(full.unwrap_err(), Fault::OutOfMemory);
+    assert_eq!(full.unwrap().1, Err(Fault::OutOfMemory));
 }

@@ -4,11 +4,13 @@
 //! own to the bit; exponential smoothing ends within a thousandth of its sum (`cuda/ets.rs`). A fit of
 //! which any series is the CPU's to search is the CPU's as a whole.
 
+use std::cell::Cell;
+
 use fleetfit_search_spaces::Learner;
 
 use super::{Field, Fitted, Sown, curves, season_length, smoothing};
 use crate::cuda::company::Family;
-use crate::cuda::ets::Ets;
+use crate::cuda::ets::{Ets, refusal};
 use crate::cuda::machine::Fault;
 use crate::cuda::theta::Theta;
 use crate::series::{ets, theta};
@@ -48,21 +50,26 @@ pub(in crate::trainer) fn ask(
     all: &[Trials<'_>],
     told: &mut [Told],
 ) -> Result<(), Fault> {
-    let stop = ask.stop;
+    let Ask { limits, stop, .. } = *ask;
+    let refused = Cell::new(None);
     match learner {
         Learner::ExponentialSmoothing => {
             let search = Search {
                 name: learner.name(),
                 prepare: &|job: &Fit<'_>, sown: &Sown| {
                     let settings = smoothing(&Parameters(job.parameters))?;
-                    ets::batch::Prepared::of(&sown.values, sown.season, &settings)
+                    let own = ets::batch::Prepared::of(&sown.values, sown.season, &settings)?;
+                    let why = own.as_ref().and_then(|own| refusal(own, limits));
+                    refused.set(refused.get().or(why));
+                    Ok(own.filter(|_| why.is_none()))
                 },
                 search: &|series: &[ets::batch::Prepared]| ends::<Ets>(ask, &lent(series)),
                 conclude: &|series: &ets::batch::Prepared, ends: &Vec<[ets::batch::End; 2]>| {
                     series.conclude(ends, stop).ok().flatten().map(Fitted::Smoothing)
                 },
             };
-            search.all(all, stop, told)
+            search.all(all, stop, told)?;
+            refused.get().map_or(Ok(()), |reason| Err(Fault::Refused(reason.into())))
         }
         Learner::Theta => {
             let search = Search {

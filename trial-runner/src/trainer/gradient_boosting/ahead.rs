@@ -7,7 +7,7 @@ use std::sync::{Arc, OnceLock};
 use super::{Class, Family, predictions, table};
 use crate::boost::Job;
 use crate::boost::table::Table;
-use crate::cuda::boost::{Boost, Wish, takes};
+use crate::cuda::boost::{Boost, Wish, refusal};
 use crate::cuda::machine::Fault;
 use crate::stop::Stop;
 use crate::trainer::Trials;
@@ -34,8 +34,9 @@ pub(in crate::trainer) fn ask(
     all: &[Trials<'_>],
     told: &mut [Told],
 ) -> Result<(), Fault> {
-    let sittings: Vec<Sitting> =
-        all.iter().enumerate().flat_map(|(entity, trials)| sit(entity, trials)).collect();
+    let mut refusals = None;
+    let sit = |(entity, trials)| sit(entity, trials, &mut refusals);
+    let sittings: Vec<Sitting> = all.iter().enumerate().flat_map(sit).collect();
     let wishes: Vec<Wish<'_>> = sittings
         .iter()
         .filter_map(|sitting| {
@@ -46,6 +47,9 @@ pub(in crate::trainer) fn ask(
     ask.gather::<Boost>(&wishes, |index, scores| {
         let sitting = &sittings[index];
         sitting.learn(&scores, &mut told[sitting.entity]);
+    })?;
+    refusals.map_or(Ok(()), |reason: &str| {
+        Err(Fault::Refused(format!("gradient_boosting, where {reason}")))
     })
 }
 
@@ -95,8 +99,8 @@ impl Sitting {
     }
 }
 
-/// The fits of an entity that the kernel takes.
-fn sit(entity: usize, trials: &Trials<'_>) -> Vec<Sitting> {
+/// The fits of an entity that the kernel takes, and why it does not take others.
+fn sit(entity: usize, trials: &Trials<'_>, refused: &mut Option<&'static str>) -> Vec<Sitting> {
     let mut all = Vec::new();
     for fold in trials.ahead() {
         let mut waiting: Vec<usize> = (0..trials.candidates.len()).collect();
@@ -106,14 +110,24 @@ fn sit(entity: usize, trials: &Trials<'_>) -> Vec<Sitting> {
             waiting = others;
             // Those with a reason hear it in the entity's own course.
             let family = Family::read(trials, fold, own, &mut |_, _| ());
-            all.extend(family.and_then(|family| family.sit(entity, trials, fold)));
+            let sitting = family.and_then(|family| family.sit(entity, trials, fold));
+            match sitting.transpose() {
+                Ok(sitting) => all.extend(sitting),
+                Err(reason) => *refused = Some(reason),
+            }
         }
     }
     all
 }
 
 impl Family {
-    fn sit(self, entity: usize, trials: &Trials<'_>, fold: usize) -> Option<Sitting> {
+    /// None where there is nothing to fit, or to learn from.
+    fn sit(
+        self,
+        entity: usize,
+        trials: &Trials<'_>,
+        fold: usize,
+    ) -> Option<Result<Sitting, &'static str>> {
         if self.is_constant {
             return None;
         }
@@ -123,7 +137,9 @@ impl Family {
         let mut class = Class::sit(&job, Lesson::read(&job).ok()?, &self.recipe, 1);
         class.watched.extend_from_slice(&trials.folds[fold].validate);
         let settings = &self.recipe.settings;
-        let is_taken = takes(&class.job(place.get()?, settings, trials.stop));
+        if let Some(reason) = refusal(&class.job(place.get()?, settings, trials.stop)) {
+            return Some(Err(reason));
+        }
         let watched = class.watched.iter().chain(&class.held_out).copied().collect();
         let mut marks: Vec<usize> = self.wanted.iter().map(|(n_trees, _)| *n_trees).collect();
         marks.dedup();
@@ -131,15 +147,7 @@ impl Family {
             // Every round may be the best one.
             marks = (1..=settings.n_estimators).collect();
         }
-        is_taken.then_some(Sitting {
-            entity,
-            fold,
-            family: self,
-            class,
-            table: place,
-            watched,
-            marks,
-        })
+        Some(Ok(Sitting { entity, fold, family: self, class, table: place, watched, marks }))
     }
 }
 
@@ -215,6 +223,7 @@ mod tests {
             r#"{"n_estimators": 3}"#,
             r#"{"n_estimators": 9, "max_depth": 2, "early_stopping_rounds": 2}"#,
             r#"{"n_estimators": 3, "max_depth": 0}"#,
+            r#"{"n_estimators": 3, "num_leaves": 300}"#,
         ];
         let parameters = jsons.map(configuration);
         let candidates: Vec<Candidate<'_>> =
@@ -241,10 +250,11 @@ mod tests {
         };
         let known = |told| Ahead { told, otherwise: &GradientBoosting };
         let (asking, told) = asked(Shim::default());
-        asking.unwrap();
+        let why = "gradient_boosting, where trees may have more than 256 leaves";
+        assert_eq!(asking, Err(Fault::Refused(why.into())));
         for (trials, told) in all.iter().zip(told) {
             let expected = answers(&GradientBoosting, trials);
-            assert_eq!(told.len(), 4 * trials.ahead().len(), "four of them are taken");
+            assert_eq!(told.len(), 5 * trials.ahead().len(), "five of them are taken");
             assert_eq!(answers(&known(told), trials), expected);
         }
         let (asking, mut told) = asked(Shim { max_bytes: Some(100), ..Shim::default() });
@@ -253,8 +263,7 @@ mod tests {
         let last = known(told.remove(2));
         assert_eq!(answers(&last, &all[2]), answers(&GradientBoosting, &all[2]));
         stop.cancel();
-        let (asking, told) = asked(Shim::default());
-        asking.unwrap();
+        let (_, told) = asked(Shim::default());
         assert_eq!(told.iter().map(Told::len).max(), Some(1), "no more than the longest is told");
     }
 }

@@ -4,8 +4,8 @@
 //! is not told is the CPU's as a whole.
 
 use super::{Line, Settings};
-use crate::cuda::linear::{self as device, Answers, Entity, Penalties};
-use crate::cuda::machine::{Fault, Limits, Machine};
+use crate::cuda::linear::{self as device, Entity, Penalties, squared_errors};
+use crate::cuda::machine::Fault;
 use crate::stop::Stop;
 use crate::trainer::Trials;
 use crate::trainer::ahead::{Ask, Missed};
@@ -24,9 +24,14 @@ pub(in crate::trainer) fn ask(
     all: &[Trials<'_>],
     missed: &mut [Missed],
 ) -> Result<(), Fault> {
+    let mut refused = Ok(());
     for group in groups(line, all) {
         // Told to stop: whatever is not known by then is not wanted.
         let Some(entities) = group.lay_out(all, ask.stop) else { return Ok(()) };
+        let refusal = entities.iter().flatten().find_map(|entity| entity.refusal(ask.limits));
+        if let Some(reason) = refusal {
+            refused = Err(Fault::Refused(reason.into()));
+        }
         for own in group.kinds() {
             let (penalties, alphas) = group.penalties(&own);
             let penalties = match line {
@@ -35,7 +40,14 @@ pub(in crate::trainer) fn ask(
             };
             let Some(first) = own.first().and_then(|&index| group.wanted[index]) else { continue };
             let asked = device::Ask { form: first.form, penalties };
-            let answers = solve((ask.machine, ask.limits), &entities, &asked, ask.stop)?;
+            let (answers, faults) = squared_errors(
+                (ask.machine, ask.limits),
+                &entities,
+                std::slice::from_ref(&asked),
+                &mut |_| ask.stop.check().is_ok(),
+            )?;
+            refused = faults.and(refused);
+            let answers = answers.into_iter().next().unwrap_or_default();
             for (&entity, answers) in group.entities.iter().zip(&answers) {
                 let folds = all[entity].ahead();
                 for (place, &candidate) in own.iter().enumerate() {
@@ -47,7 +59,7 @@ pub(in crate::trainer) fn ask(
             }
         }
     }
-    Ok(())
+    refused
 }
 
 fn groups(line: Line, all: &[Trials<'_>]) -> Vec<Group> {
@@ -90,25 +102,5 @@ impl Group {
     fn penalties(&self, kind: &[usize]) -> (Vec<super::Penalty>, Vec<f64>) {
         let all = kind.iter().filter_map(|&index| Some(self.wanted[index]?.penalty));
         all.map(|penalty| (penalty, penalty.alpha)).unzip()
-    }
-}
-
-/// What each entity's folds miss by, by halves where memory ends.
-fn solve(
-    (machine, limits): (&Machine, &Limits),
-    entities: &[Option<Entity>],
-    asked: &device::Ask<'_>,
-    stop: &Stop,
-) -> Result<Answers, Fault> {
-    let go_on = &mut |_: usize| stop.check().is_ok();
-    let one = std::slice::from_ref(asked);
-    match device::squared_errors((machine, limits), entities, one, go_on) {
-        Err(Fault::OutOfMemory) if entities.len() > 1 => {
-            let (first, second) = entities.split_at(entities.len().div_ceil(2));
-            let mut answers = solve((machine, limits), first, asked, stop)?;
-            answers.extend(solve((machine, limits), second, asked, stop)?);
-            Ok(answers)
-        }
-        answers => Ok(answers?.pop().unwrap_or_default()),
     }
 }
