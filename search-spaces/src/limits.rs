@@ -111,7 +111,7 @@ impl Limits {
         }
     }
 
-    fn of_trials(total: u32) -> Self {
+    pub(crate) fn of_trials(total: u32) -> Self {
         Self {
             max_total_trials: total,
             max_concurrent_trials: total,

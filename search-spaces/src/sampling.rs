@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::fields::At;
 use crate::findings::{Findings, Mistake};
+use crate::limits::Limits;
 use crate::space::SearchSpace;
 use crate::yaml::Content;
 
@@ -45,6 +46,14 @@ pub struct Sampling {
 /// A Gaussian process takes too long over more axes than this, and learns little.
 const MOST_AXES: usize = 50;
 
+/// From so many configurations on the choice has Parzen estimators besides.
+pub const ESTIMATORS_FROM: u32 = 60;
+
+/// How many configurations a Gaussian process waits for, with so many axes.
+pub fn n_before_process(n_axes: usize) -> usize {
+    (n_axes + 2).clamp(5, 10)
+}
+
 const ALGORITHMS: &[(&str, Algorithm)] = &[
     ("random", Algorithm::Random),
     ("sobol", Algorithm::Sobol),
@@ -72,7 +81,8 @@ impl Default for Sampling {
 }
 
 impl Sampling {
-    /// What is meant in a space: `auto` and `bayesian` choose by its size.
+    /// What is meant in a space: `auto` and `bayesian` choose by its size. Within the choice budget and
+    /// parallelism matter, too (`says`), but no other method is better for many trials or many at once.
     pub fn meant(&self, space: &SearchSpace) -> Algorithm {
         match self.algorithm {
             Algorithm::Auto | Algorithm::Bayesian if space.axes().len() > MOST_AXES => {
@@ -84,20 +94,43 @@ impl Sampling {
     }
 
     /// What was chosen and why, where there was a choice.
-    pub(crate) fn says(&self, space: &SearchSpace) -> Option<String> {
+    pub(crate) fn says(&self, space: &SearchSpace, limits: &Limits) -> Option<String> {
         let (Algorithm::Auto | Algorithm::Bayesian) = self.algorithm else { return None };
-        let n = space.axes().len();
-        let plural = if n == 1 { "parameter" } else { "parameters" };
-        Some(match self.meant(space) {
-            Algorithm::Tpe => format!(
-                "{n} {plural} are many for a Gaussian process, so Parzen estimators propose, as with \
-                 tpe"
+        let counted = |n: usize, noun: &str| match n {
+            1 => format!("1 {noun}"),
+            n => format!("{n} {noun}s"),
+        };
+        let n_axes = space.axes().len();
+        let n = limits.max_total_trials as usize;
+        let parameters = counted(n_axes, "parameter");
+        if self.meant(space) == Algorithm::Tpe {
+            let says = "are many for a Gaussian process, so Parzen estimators propose, as with tpe";
+            return Some(format!("{parameters} {says}"));
+        }
+        let configurations = counted(n, "configuration");
+        let first = n_before_process(n_axes);
+        if n <= first {
+            return Some(format!(
+                "{configurations} are few to learn from, so they fill the space evenly, as with sobol, \
+                 but for what start_from tells; a Gaussian process would propose from the {}th on",
+                first + 1
+            ));
+        }
+        let estimators = match n > ESTIMATORS_FROM as usize {
+            true => format!(
+                ", and Parzen estimators each third one from {ESTIMATORS_FROM} on, which go on looking \
+                 where the process has settled"
             ),
-            _ => format!(
-                "for {n} {plural} a Gaussian process proposes, and from 60 configurations on Parzen \
-                 estimators each third one"
-            ),
-        })
+            false => String::new(),
+        };
+        let at_once = match limits.max_concurrent_trials {
+            1 => "one at a time".to_owned(),
+            k => format!("up to {k} at once"),
+        };
+        Some(format!(
+            "for {parameters} and {configurations}, {at_once}, a Gaussian process proposes, which needs \
+             the fewest, once {first} have ended{estimators}"
+        ))
     }
 
     /// The base that the exponents of a space are taken of.
@@ -146,4 +179,36 @@ fn read_logbase(at: &At<'_>, findings: &mut Findings) -> Option<f64> {
         return Some(base);
     }
     at.wrong(findings, "above 1, or e", Some("write logbase: 10".to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Domain, Parameter, Scale};
+
+    fn says(n_axes: usize, total: u32, at_once: u32) -> String {
+        let domain = Domain::Float { min: 0.0, max: 1.0, step: None, scale: Scale::Linear };
+        let parameter = |i| Parameter { name: format!("x{i}"), domain: domain.clone() };
+        let space = SearchSpace { parameters: (0..n_axes).map(parameter).collect() };
+        let sampling = Sampling { algorithm: Algorithm::Auto, ..Sampling::default() };
+        let limits = Limits { max_concurrent_trials: at_once, ..Limits::of_trials(total) };
+        sampling.says(&space, &limits).unwrap()
+    }
+
+    #[test]
+    fn a_choice_names_space_budget_and_parallelism() {
+        assert_eq!(
+            says(1, 60, 1),
+            "for 1 parameter and 60 configurations, one at a time, a Gaussian process proposes, which \
+             needs the fewest, once 5 have ended"
+        );
+        assert_eq!(
+            says(12, 200, 32),
+            "for 12 parameters and 200 configurations, up to 32 at once, a Gaussian process proposes, \
+             which needs the fewest, once 10 have ended, and Parzen estimators each third one from 60 \
+             on, which go on looking where the process has settled"
+        );
+        assert!(says(3, 5, 5).starts_with("5 configurations are few to learn from, "));
+        assert!(says(51, 5, 5).starts_with("51 parameters are many for a Gaussian process, "));
+    }
 }

@@ -43,8 +43,12 @@ pub(super) async fn enqueue(
     let queued = ask(move || {
         let record = query::find(&app.service.journal, &study)?;
         let space = record.study().map_err(query::QueryError::from)?.space;
-        let points = points::read_document("the body", &as_yaml(&written), KEY, &space)
-            .map_err(|Problems(problems)| Refused::problems(problems))?;
+        let points = points::read_document("the body", &as_yaml(&written), KEY, &space).map_err(
+            |Problems(problems)| Refused {
+                message: not_taken(problems.len()),
+                ..Refused::problems(problems)
+            },
+        )?;
         let configurations = points.configurations.clone();
         if configurations.is_empty() {
             return Err(unprocessable("configurations is empty; write one or more of them"));
@@ -56,13 +60,21 @@ pub(super) async fn enqueue(
             Err(QueueError::NotRunning) => {
                 let before =
                     mark.map(|mark| enqueued_before(journal, &record, mark)).transpose()?;
-                before.flatten().ok_or(QueueError::NotRunning)?
+                // It may just have ended.
+                let is_over = query::find(journal, &study)?.summary.status.is_over();
+                let why = if is_over { QueueError::Over } else { QueueError::NotRunning };
+                before.flatten().ok_or(why)?
             }
             answer => answer?,
         };
         Ok(Queued { study, trials: points.numbers(&trials), notices: points.notices })
     });
     queued.await.map(Json)
+}
+
+fn not_taken(n_problems: usize) -> String {
+    let plural = if n_problems == 1 { "" } else { "s" };
+    format!("{n_problems} problem{plural}; no configuration was taken")
 }
 
 /// The same for the same text, in every version.

@@ -49,11 +49,6 @@ impl Cells {
         above.saturating_sub(1).min(self.n() - 1) as u16
     }
 
-    /// The share of the dimension that a cell has.
-    pub(super) fn width(&self, cell: usize) -> f64 {
-        self.edges[cell + 1] - self.edges[cell]
-    }
-
     /// Where to cut between two cells that have no trial between them: half-way.
     pub(super) fn between(&self, left: u16, right: u16) -> u16 {
         if !self.is_ordered || right - left < 2 {

@@ -81,9 +81,14 @@ struct Spot {
 fn spots(dimension: &Dimension, cells: &Cells, most: usize) -> Vec<Spot> {
     let at = |unit: f64| Spot { unit, cells: vec![(usize::from(cells.code(unit)), 1.0)] };
     match &dimension.kind {
-        // The first of too many have to do: they have no order in which to pass some over.
+        // The first of too many have to do: they have no order in which to pass some over. Of those
+        // that no trial has nothing is known.
         Kind::Category(n) => {
-            (0..(*n).min(most)).map(|i| at((i as f64 + 0.5) / *n as f64)).collect()
+            let spots = (0..*n).map(|i| at((i as f64 + 0.5) / *n as f64));
+            let is_known = |spot: &Spot| {
+                spot.cells.iter().all(|&(cell, _)| cells.codes.contains(&(cell as u16)))
+            };
+            spots.filter(|spot| cells.is_ordered || is_known(spot)).take(most).collect()
         }
         Kind::Levels(levels) if levels.len() <= most => {
             levels.iter().map(|&unit| at(unit)).collect()

@@ -53,9 +53,12 @@ impl Marginals {
             for (dimension, own) in curves_of(tree, cells, mean).iter().enumerate() {
                 let mut explained = 0.0;
                 for (cell, sum) in curves[dimension].iter_mut().enumerate() {
-                    let value = own[tree.place(dimension, cell)];
-                    sum.add(value);
-                    explained += cells[dimension].width(cell) * (value - mean).powi(2);
+                    let place = tree.place(dimension, cell);
+                    if tree.holds(dimension, place) {
+                        sum.add(own[place]);
+                        let width = tree.width(&cells[dimension], dimension, place, place + 1);
+                        explained += width * (own[place] - mean).powi(2);
+                    }
                 }
                 if variance > 0.0 {
                     shares[dimension].add((explained / variance).min(1.0));
@@ -77,7 +80,8 @@ pub(super) fn interaction(forest: &Forest, pair: [usize; 2]) -> Share {
         let (mean, variance) = moments(tree);
         if variance > 0.0 {
             let table = Table::new(tree, &forest.cells, pair, mean);
-            share.add((table.interaction(&forest.cells, mean) / variance).clamp(0.0, 1.0));
+            let interaction = table.interaction(tree, &forest.cells, mean);
+            share.add((interaction / variance).clamp(0.0, 1.0));
         }
     }
     share.share()
@@ -91,7 +95,10 @@ pub(super) fn surface(forest: &Forest, pair: [usize; 2]) -> Vec<Share> {
         let table = Table::new(tree, &forest.cells, pair, moments(tree).0);
         for i in 0..n[0] {
             for j in 0..n[1] {
-                sums[i * n[1] + j].add(table.at(tree.place(pair[0], i), tree.place(pair[1], j)));
+                let places = [tree.place(pair[0], i), tree.place(pair[1], j)];
+                if tree.holds(pair[0], places[0]) && tree.holds(pair[1], places[1]) {
+                    sums[i * n[1] + j].add(table.at(places[0], places[1]));
+                }
             }
         }
     }
@@ -116,7 +123,7 @@ fn curves_of(tree: &Tree, cells: &[Cells], mean: f64) -> Vec<Vec<f64>> {
             let whole = leaf.value * leaf.volume;
             let curve = &mut curves[bound.dimension];
             curve[0] -= whole;
-            let here = whole / width(&cells[bound.dimension], bound);
+            let here = whole / width(tree, cells, bound);
             curve[usize::from(bound.from)] += here;
             curve[usize::from(bound.to)] -= here;
         }
@@ -131,12 +138,9 @@ fn curves_of(tree: &Tree, cells: &[Cells], mean: f64) -> Vec<Vec<f64>> {
     curves
 }
 
-fn width(cells: &Cells, bound: &Bound) -> f64 {
-    let (from, to) = (usize::from(bound.from), usize::from(bound.to));
-    match cells.is_ordered {
-        true => cells.edges[to] - cells.edges[from],
-        false => (to - from) as f64 / cells.n() as f64,
-    }
+fn width(tree: &Tree, cells: &[Cells], bound: &Bound) -> f64 {
+    let dimension = bound.dimension;
+    tree.width(&cells[dimension], dimension, bound.from.into(), bound.to.into())
 }
 
 /// The mean of a tree in each pair of cells of two dimensions, in the tree's order.
@@ -162,7 +166,7 @@ impl Table {
                 Some(bound) => (bound.from.into(), bound.to.into()),
                 None => (0, n[i]),
             });
-            let size = |bound: &Bound| width(&cells[bound.dimension], bound);
+            let size = |bound: &Bound| width(tree, cells, bound);
             let area: f64 = found.iter().flatten().map(size).product();
             // As along one dimension: more here, and less elsewhere.
             let whole = leaf.value * leaf.volume;
@@ -202,22 +206,26 @@ impl Table {
     }
 
     /// The variance that neither dimension has alone.
-    fn interaction(&self, cells: &[Cells], mean: f64) -> f64 {
-        let [one, other] = self.pair.map(|dimension| &cells[dimension]);
-        let mut columns = vec![0.0; other.n()];
+    fn interaction(&self, tree: &Tree, cells: &[Cells], mean: f64) -> f64 {
+        let widths = self.pair.map(|dimension| {
+            let cells = &cells[dimension];
+            let width = |place| tree.width(cells, dimension, place, place + 1);
+            (0..cells.n()).map(width).collect::<Vec<f64>>()
+        });
+        let mut columns = vec![0.0; widths[1].len()];
         let (mut joint, mut first) = (0.0, 0.0);
-        for i in 0..one.n() {
-            let (height, mut row) = (one.width(i), 0.0);
+        for (i, &height) in widths[0].iter().enumerate() {
+            let mut row = 0.0;
             for (j, column) in columns.iter_mut().enumerate() {
                 let value = self.at(i, j) - mean;
-                let width = other.width(j);
+                let width = widths[1][j];
                 row += width * value;
                 *column += height * value;
                 joint += height * width * value * value;
             }
             first += height * row * row;
         }
-        let second = |(j, column): (usize, &f64)| other.width(j) * column * column;
-        joint - first - columns.iter().enumerate().map(second).sum::<f64>()
+        let second = |(width, column): (&f64, &f64)| width * column * column;
+        joint - first - widths[1].iter().zip(&columns).map(second).sum::<f64>()
     }
 }

@@ -6,7 +6,8 @@
 //! their means, for each tree anew. A dimension that
 //! exists only under one alternative of another is split only in boxes that lie within that
 //! alternative, so that every leaf is a box of the whole cube, and nothing has to be made up for
-//! coordinates that do not exist.
+//! coordinates that do not exist. Nor for categories that no trial of a tree has, as where all failed:
+//! the tree's cube is without them.
 
 use super::cells::{Cells, NONE};
 use super::tried::Tried;
@@ -53,6 +54,8 @@ pub(super) struct Tree {
     bounds: Vec<Bound>,
     /// The place of each cell of a dimension; empty where cells lie in their own order.
     pub(super) places: Vec<Vec<u16>>,
+    /// How many places of a dimension are in the tree's cube, the first ones.
+    n_held: Vec<usize>,
 }
 
 impl Tree {
@@ -70,6 +73,20 @@ impl Tree {
     pub(super) fn place(&self, dimension: usize, cell: usize) -> usize {
         let places = self.places.get(dimension).filter(|places| !places.is_empty());
         places.map_or(cell, |places| places.get(cell).map_or(cell, |&place| place.into()))
+    }
+
+    /// Whether a place of a dimension is in the tree's cube.
+    pub(super) fn holds(&self, dimension: usize, place: usize) -> bool {
+        place < self.n_held[dimension]
+    }
+
+    /// The share of the tree's cube between two places of a dimension.
+    pub(super) fn width(&self, cells: &Cells, dimension: usize, from: usize, to: usize) -> f64 {
+        let n = self.n_held[dimension];
+        match cells.is_ordered {
+            true => cells.edges[to] - cells.edges[from],
+            false => (to.min(n) - from.min(n)) as f64 / n.max(1) as f64,
+        }
     }
 }
 
@@ -166,11 +183,12 @@ impl<'a> Growth<'a> {
         seed: u64,
     ) -> Self {
         let places = cells.iter().enumerate().map(|(i, cells)| match cells.is_ordered {
-            true => Vec::new(),
+            true => (Vec::new(), cells.n()),
             false => by_mean(cells, losses, rows, mix(&[seed, 1, i as u64])),
         });
-        let tree = Tree { places: places.collect(), ..Tree::default() };
-        let ranges = cells.iter().map(|cells| (0, cells.n() as u16)).collect();
+        let (places, n_held): (_, Vec<usize>) = places.unzip();
+        let ranges = n_held.iter().map(|&n| (0, n as u16)).collect();
+        let tree = Tree { places, n_held, ..Tree::default() };
         let (sums, sorted) = (Vec::new(), Vec::new());
         Self { tried, cells, losses, seed, tree, ranges, n_nodes: 0, sums, sorted }
     }
@@ -215,7 +233,7 @@ impl<'a> Growth<'a> {
     fn leaf(&mut self, rows: &[u32], volume: f64) {
         let sum: f64 = rows.iter().map(|&row| self.losses[row as usize]).sum();
         for (dimension, &(from, to)) in self.ranges.iter().enumerate() {
-            if usize::from(to - from) < self.cells[dimension].n() {
+            if usize::from(to - from) < self.tree.n_held[dimension] {
                 self.tree.bounds.push(Bound { dimension, from, to });
             }
         }
@@ -234,11 +252,7 @@ impl<'a> Growth<'a> {
 
     /// The share of the cube between two places of a dimension.
     fn width(&self, dimension: usize, from: u16, to: u16) -> f64 {
-        let cells = &self.cells[dimension];
-        match cells.is_ordered {
-            true => cells.edges[usize::from(to)] - cells.edges[usize::from(from)],
-            false => f64::from(to - from) / cells.n() as f64,
-        }
+        self.tree.width(&self.cells[dimension], dimension, from.into(), to.into())
     }
 
     /// Whether a dimension exists everywhere in the box at hand.
@@ -345,8 +359,8 @@ fn best_between(sums: impl Iterator<Item = (u16, f64, f64)> + Clone) -> Option<(
     best
 }
 
-/// The place of each cell in the order of their means; those that no trial is in lie anywhere.
-fn by_mean(cells: &Cells, losses: &[f64], rows: &[u32], seed: u64) -> Vec<u16> {
+/// The place of each cell in the order of their means, and how many have trials: the others are last.
+fn by_mean(cells: &Cells, losses: &[f64], rows: &[u32], seed: u64) -> (Vec<u16>, usize) {
     let mut sums = vec![(0.0, 0.0); cells.n()];
     for &row in rows {
         if let Some(sum) = sums.get_mut(usize::from(cells.codes[row as usize])) {
@@ -357,13 +371,12 @@ fn by_mean(cells: &Cells, losses: &[f64], rows: &[u32], seed: u64) -> Vec<u16> {
     let mut order: Vec<(f64, u64, u16)> = Vec::new();
     for (cell, &(sum, n)) in (0..).zip(&sums) {
         let random = mix(&[seed, u64::from(cell)]);
-        let drawn = losses[rows[below(random, rows.len())] as usize];
-        order.push((if n > 0.0 { sum / n } else { drawn }, random, cell));
+        order.push((if n > 0.0 { sum / n } else { f64::INFINITY }, random, cell));
     }
     order.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
     let mut places = vec![0; cells.n()];
     for (place, &(_, _, cell)) in (0..).zip(&order) {
         places[usize::from(cell)] = place;
     }
-    places
+    (places, sums.iter().filter(|sum| sum.1 > 0.0).count())
 }

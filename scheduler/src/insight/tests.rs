@@ -121,6 +121,43 @@ fn shares_of_what_does_not_always_exist() {
 }
 
 #[test]
+fn a_branch_without_values_is_no_part_of_the_cube() {
+    // Trials that failed have no value.
+    let of = |keeps: fn(usize) -> bool| {
+        let whole = tried(conditional(), 900, branches);
+        let mut kept = Tried { dimensions: conditional(), ..Tried::default() };
+        for trial in 0..whole.n() {
+            let row = whole.row(trial);
+            if keeps(value(row[0], 3)) {
+                kept.push(row, whole.losses[trial]);
+            }
+        }
+        Insight::new(&kept, 1)
+    };
+    let [unit, bowl]: [fn(usize) -> f64; 2] =
+        [|i| (i as f64 + 0.5) / 1_000.0, |i| 2.0 * ((i as f64 + 0.5) / 1_000.0 - 0.3).powi(2)];
+    let moments = |f: fn(usize) -> f64, n: usize| {
+        let mean = (0..n).map(f).sum::<f64>() / n as f64;
+        (mean, (0..n).map(|i| (f(i) - mean).powi(2)).sum::<f64>() / n as f64)
+    };
+    let line = 0.09 * moments(unit, 1_000).1;
+    let (bowl_mean, bowl_variance) = moments(bowl, 1_000);
+    let (steps_mean, steps_variance) = moments(|i| 0.02 * i as f64, 10);
+    let choice = (0.5 + steps_mean - 0.2 - bowl_mean).powi(2) / 4.0;
+    let two = of(|choice| choice < 2);
+    let whole = choice + line + (bowl_variance + steps_variance) / 2.0;
+    let parts = [choice, line, bowl_variance / 4.0, steps_variance / 4.0];
+    check_near(&shares(&two), &parts.map(|part| part / whole), 0.03);
+    let curves = two.fanova.unwrap().curves;
+    assert_eq!(curves[0].points.len(), 2);
+    // One alternative alone: what hangs on it is always there.
+    let one = of(|choice| choice == 0);
+    let whole = line + bowl_variance;
+    let parts = [0.0, line / whole, bowl_variance / whole, 0.0];
+    check_near(&shares(&one), &parts, 0.03);
+}
+
+#[test]
 fn close_to_optuna() {
     // FanovaImportanceEvaluator, the mean of three seeds.
     let four = Insight::new(&tried(numbers(4), 200, bowl_and_product), 1);

@@ -3,6 +3,7 @@
 //! sure that there is nothing to be found. Branches of a conditional space take turns then, for each
 //! of both: the process alone settles on one of them too soon.
 
+use fleetfit_search_spaces::sampling::ESTIMATORS_FROM;
 use rand_pcg::Pcg64;
 
 use super::axes::Axes;
@@ -11,7 +12,7 @@ use super::history::History;
 use super::tpe::{Tpe, choose_branches};
 
 /// How many trials have ended when the estimators begin to have a say, and branches take turns.
-const ALONE: usize = 60;
+const ALONE: usize = ESTIMATORS_FROM as usize;
 
 /// Then every so manieth proposal is theirs.
 const EVERY: usize = 3;

@@ -2,7 +2,8 @@
 //!
 //! After A. Makarova et al., "Automatic termination for hyperparameter optimization" (2022), with the
 //! expected improvement in place of their bound on the regret, and the noise that the Gaussian
-//! process fits in place of that between folds, which is not told here. It works beside any sampler.
+//! process fits in place of that between folds, which is not told here. With several objectives that
+//! has to hold of each of some losses made of them (`front`). It works beside any sampler.
 //! What it says follows from the trials that have ended and their order alone.
 
 use fleetfit_search_spaces::seed::mix;
@@ -23,6 +24,9 @@ const MOST: usize = 2_000;
 /// Looks in a row that have to agree.
 const IN_A_ROW: usize = 2;
 
+/// With several objectives, losses that are made of them, each with weights of its own.
+const WEIGHTINGS: usize = 6;
+
 /// Looks at what a search still has to gain.
 pub(crate) struct Converged {
     axes: Axes,
@@ -42,8 +46,8 @@ impl Converged {
     /// A configuration ended.
     pub(crate) fn end(&mut self, number: u32, configuration: &Configuration, fate: Fate) {
         let fate = match fate {
-            Fate::Judged(losses) if losses.is_feasible() => Fate::Completed(losses.first()),
-            Fate::Judged(_) => Fate::Failed,
+            Fate::Judged(losses) if !losses.is_feasible() => Fate::Failed,
+            Fate::Judged(losses) if losses.all().len() == 1 => Fate::Completed(losses.first()),
             fate => fate,
         };
         if self.ended.len() <= MOST {
@@ -105,8 +109,12 @@ impl Converged {
             history.end(&self.axes, *number, *fate);
         }
         let mut draw = Pcg64::new(u128::from(mix(&[n as u64])), 1);
-        let gain = Gp::gain(&self.axes, &history, &mut draw);
-        gain.is_some_and(|gain| gain.expected < gain.noise)
+        let n_weightings = if history.has_several() { WEIGHTINGS } else { 1 };
+        (0..n_weightings).all(|_| {
+            let aimed = history.aimed(&mut draw);
+            let gain = Gp::gain(&self.axes, aimed.as_ref().unwrap_or(&history), &mut draw);
+            gain.is_some_and(|gain| gain.expected < gain.noise)
+        })
     }
 }
 
@@ -119,7 +127,7 @@ mod tests {
     use fleetfit_search_spaces::{Domain, Parameter, Scale};
 
     use super::super::adaptive::{Adaptive, Method};
-    use super::super::{Random, Sampler};
+    use super::super::{Losses, Random, Sampler, Sobol};
     use super::*;
 
     fn cube(n: usize) -> SearchSpace {
@@ -202,6 +210,65 @@ mod tests {
             let saved = 100 - n / 4;
             assert!(saved >= 20 && regret < 0.15, "{name} {n_axes}: {saved} %, regret {regret}");
         }
+    }
+
+    /// After how many trials of 200 a search ends. `fate` gets a random number as well.
+    fn ends_at(
+        mut sampler: impl Sampler,
+        n_axes: usize,
+        seed: u64,
+        fate: impl Fn(&[f64], f64) -> Fate,
+    ) -> usize {
+        let space = cube(n_axes);
+        let axes = Axes::new(space.clone());
+        let mut converged = Converged::new(space);
+        for number in 0..200 {
+            let configuration = sampler.propose(number).unwrap();
+            let random =
+                |i: u64| (mix(&[seed, u64::from(number), i]) >> 11) as f64 / (1u64 << 53) as f64;
+            let normal = (0..12).map(random).sum::<f64>() - 6.0;
+            let fate = fate(&axes.units(&configuration).unwrap(), normal);
+            converged.end(number, &configuration, fate);
+            if converged.look() {
+                return number as usize + 1;
+            }
+        }
+        200
+    }
+
+    fn by_chance(n_axes: usize, seed: u64, fate: impl Fn(&[f64], f64) -> Fate) -> usize {
+        ends_at(Random::new(cube(n_axes), seed), n_axes, seed, fate)
+    }
+
+    #[test]
+    fn noise_alone_ends_a_search_that_does_not_learn() {
+        let noise = |_: &[f64], normal| Fate::Completed(1e6 + normal);
+        for n_axes in [2, 4] {
+            let random = (0..4).map(|seed| by_chance(n_axes, seed, noise));
+            let even =
+                (0..4).map(|seed| ends_at(Sobol::new(cube(n_axes), seed), n_axes, seed, noise));
+            let at: Vec<usize> = random.chain(even).collect();
+            assert!(at.iter().all(|&n| n <= 100), "{n_axes}: {at:?}");
+        }
+        // What is exact goes on, however rough, as long as it may just be that.
+        let exact = by_chance(4, 0, |units, _| Fate::Completed(ripples(units)));
+        assert!(exact > 40, "{exact}");
+        assert_eq!(by_chance(3, 0, |units, _| Fate::Completed(bowl(units))), 200);
+    }
+
+    #[test]
+    fn several_objectives_end_a_search_together() {
+        let other = |units: &[f64]| units.iter().map(|unit| (unit - 0.7).powi(2)).sum::<f64>();
+        let judged = |one, other| Fate::Judged(Losses::new([one, other], 0.0));
+        let noisy = |units: &[f64], normal: f64| {
+            judged(bowl(units) + 0.2 * normal, other(units) - 0.2 * normal)
+        };
+        let at: Vec<usize> = (0..3).map(|seed| by_chance(2, seed, noisy)).collect();
+        assert!(at.iter().all(|&n| n < 200), "{at:?}");
+        assert_eq!(by_chance(2, 0, |units, _| judged(bowl(units), other(units))), 200);
+        // Bounds that nobody keeps leave nothing to look at.
+        let broken = |_: &[f64], normal| Fate::Judged(Losses::new([normal, normal], 1.0));
+        assert_eq!(by_chance(2, 0, broken), 200);
     }
 
     #[test]

@@ -22,6 +22,7 @@ mod search;
 mod stretch;
 mod warp;
 
+use fleetfit_search_spaces::sampling::n_before_process;
 use rand::Rng;
 use rand_pcg::Pcg64;
 
@@ -81,7 +82,7 @@ struct Kept {
 impl Gp {
     /// How many trials come before the first that this proposes.
     pub(super) fn n_first(&self, axes: &Axes) -> usize {
-        (axes.kinds().len() + 2).clamp(5, 10)
+        n_before_process(axes.kinds().len())
     }
 
     /// Points to try next, the best first. Coordinates that are `fixed` are settled, where that is a

@@ -306,10 +306,10 @@ impl Mapped {
         let found = &self.read.found;
         let (says, hint) = if found.n_completed == 0 {
             let says = match (found.n_without, found.n_barred) {
-                (n, 0) => format!("holds no completed trial ({n} of another kind)"),
+                (n, 0) => format!("holds no trial that completed with a value ({n} without)"),
                 (n, barred) => format!(
                     "holds no completed trial that keeps its constraints ({barred} that break them, \
-                     {n} of another kind)"
+                     {n} without a value)"
                 ),
             };
             (says, "leave it out, or name another source".to_owned())
@@ -336,7 +336,7 @@ impl Mapped {
         let found = &self.read.found;
         let name = match origin {
             Origin::File { path, .. } => format!("{path} holds"),
-            Origin::Study { .. } => "holds".to_owned(),
+            Origin::Study { study } => format!("{study} holds"),
         };
         let n = found.n_completed;
         let mut parts = vec![format!("{name} {n} completed {} ({})", plural(n), found.kind)];

@@ -215,6 +215,8 @@ pub(super) struct Rows<'a> {
     /// Every name that was seen, up to some.
     names: Vec<String>,
     n_rows: usize,
+    /// The first value whose decimals follow a comma.
+    with_comma: Option<String>,
     shares: Option<Shares>,
     found: Found,
 }
@@ -229,6 +231,7 @@ impl<'a> Rows<'a> {
             scores: BTreeSet::new(),
             names: Vec::new(),
             n_rows: 0,
+            with_comma: None,
             shares: None,
             found: Found::default(),
         }
@@ -253,6 +256,9 @@ impl<'a> Rows<'a> {
         let first = self.values.first().and_then(value);
         let Some(first) = first.filter(|value| is_good && value.is_finite()) else {
             self.found.n_without += 1;
+            let first = self.values.first().and_then(Option::as_ref);
+            let with_comma = first.and_then(|column| of(&column.name)).and_then(has_comma);
+            self.with_comma = self.with_comma.take().or(with_comma);
             return;
         };
         if cells.iter().any(|cell| breaks_bound(&cell.name, &cell.value)) {
@@ -423,6 +429,14 @@ impl<'a> Rows<'a> {
             let hint = format!("call the column value, or {} as the metric", self.wanted.metric);
             return Err(Fault::new(says, "a column of values", hint));
         };
+        if let (0, Some(shown)) = (self.found.n_completed, &self.with_comma) {
+            let says = format!("has the value {shown}, and a number has a point");
+            let hint = format!(
+                "write {}, there and in the columns of parameters",
+                shown.replace(',', ".")
+            );
+            return Err(Fault::new(says, "numbers as 1.5", hint));
+        }
         if value.is_score {
             let name = &value.name;
             self.found
@@ -454,6 +468,13 @@ impl<'a> Rows<'a> {
         };
         Ok(self.found)
     }
+}
+
+/// A number with a comma before its decimals, as it is written.
+fn has_comma(value: &Value) -> Option<String> {
+    let Value::Text(text) = value else { return None };
+    let is_one = text.matches(',').count() == 1 && text.replace(',', ".").parse::<f64>().is_ok();
+    is_one.then(|| text.clone())
 }
 
 /// How often each name is among these.

@@ -69,7 +69,9 @@ fn a_marked_request_has_its_first_answer_after_the_study_too() {
         assert_eq!(send(place, "mark-1", &body).ok()["trials"], json!([0, 1]));
         let other = send(place, "mark-1", &json!({"configurations": [{"x": 0.5}]}));
         assert_eq!(other.refused(), (422, "unprocessable".into()));
-        assert_eq!(send(place, "mark-2", &body).refused(), (409, "not_running".into()));
+        let over = send(place, "mark-2", &body);
+        assert_eq!(over.refused(), (409, "not_running".into()));
+        assert!(over.text().contains("search is over"), "{}", over.text());
     };
     check(&place);
     let place = place.restarted();
@@ -83,6 +85,7 @@ fn what_does_not_fit_is_a_problem_at_its_place() {
     let check = |body: Value, path: &str, says: &str, hint: &str| {
         let answer = place.post(PATH, &body);
         assert_eq!(answer.refused(), (422, "problems".into()), "{}", answer.text());
+        assert_eq!(answer.json()["message"], "1 problem; no configuration was taken");
         let problem = answer.json()["problems"][0].clone();
         assert_eq!(problem["path"], path, "{problem}");
         assert!(problem["message"].as_str().unwrap().contains(says), "{problem}");

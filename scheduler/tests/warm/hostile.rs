@@ -32,8 +32,13 @@ fn what_is_no_table_of_trials_is_refused_in_words() {
         ("a,b\n1,2\n", "has no value of a trial among its columns (a, b)"),
         ("a,value\n1,2\n", "has no parameter of this search space, but a"),
         ("value\n1\n", "has no parameters among its columns (value)"),
-        ("x,n,value\n1,2,nan\n1,3,\n", "holds no completed trial (2 of another kind)"),
-        ("x,n,value\n1,2,inf\n", "holds no completed trial (1 of another kind)"),
+        ("x,n,value\n1,2,nan\n1,3,\n", "holds no trial that completed with a value (2 without)"),
+        ("x,n,value\n1,2,inf\n", "holds no trial that completed with a value (1 without)"),
+        ("x;n;value\n1;2;1,5\n", "has the value 1,5, and a number has a point"),
+        (
+            "x,n,value\n1,2,3\n1,2,\"1,5\"\n",
+            "1 trials; trials.csv holds 1 completed trial (a table); 1 more did not complete with a value; its losses guide the search until its own trials tell more",
+        ),
         (
             "x,n,value\n99,2,1\n",
             "holds 1 completed trial, and none lies in this search space: see x",

@@ -110,8 +110,8 @@ impl Domain {
                 let index = (finite(value)? - min) / step;
                 let nearest = index.round();
                 let inside = nearest >= 0.0 && nearest < self.n_steps() as f64;
-                let close = (index - nearest).abs() <= SLACK * nearest.abs().max(1.0);
-                (inside && close).then_some(nearest as u128)
+                let slack = (SLACK * nearest.abs().max(1.0)).max(self.blur());
+                (inside && (index - nearest).abs() <= slack).then_some(nearest as u128)
             }
             Self::Uniform { q: Some(q), .. } | Self::LogUniform { q: Some(q), .. } => {
                 let (first, last) = self.multiples()?;
@@ -284,10 +284,17 @@ impl Domain {
             Self::Float { min, max, step: Some(step), .. } => {
                 // Halves keep the width of the widest range finite.
                 let n = (max / 2.0 - min / 2.0) / (step / 2.0);
-                ((n + SLACK).floor() as u128).saturating_add(1)
+                ((n + SLACK.max(self.blur())).floor() as u128).saturating_add(1)
             }
             _ => 1,
         }
+    }
+
+    /// By how much of a step the values of a stepped domain may be off, because floats of their size
+    /// are no closer to each other.
+    fn blur(&self) -> f64 {
+        let Self::Float { min, max, step: Some(step), .. } = self else { return 0.0 };
+        (2.0 * f64::EPSILON * (min.abs().max(max.abs()) / step)).min(0.25)
     }
 
     /// The bounds of a stepped log domain, widened by half a step so that the ends weigh as much as
@@ -471,6 +478,28 @@ mod tests {
         let full = Domain::Int { min: i64::MIN, max: i64::MAX, step: 1, scale: Scale::Linear };
         assert_eq!(full.cardinality(), Some(1 << 64));
         assert_eq!(full.at(0.0), Value::Int(i64::MIN));
+    }
+
+    #[test]
+    fn fine_steps_far_from_0_know_their_values() {
+        let starts = [(1e5, 1e-4), (1e6, 1e-3), (1e7, 0.1), (-1e9, 0.1), (1e10, 0.1), (1e15, 1.0)];
+        for (min, step) in starts {
+            for scale in [Scale::Linear, Scale::Log] {
+                if scale == Scale::Log && !(0.0..1e12).contains(&min) {
+                    continue;
+                }
+                let max = super::decimal(min + 10.0 * step, &[min, step]);
+                let domain = Domain::Float { min, max, step: Some(step), scale };
+                assert_eq!(domain.cardinality(), Some(11), "{min} {step}");
+                for index in 0..11 {
+                    let value = domain.nth(index);
+                    assert_eq!(domain.index_of(&value), Some(index), "{value}");
+                    assert_eq!(domain.at(domain.unit(&value).unwrap()), value);
+                }
+                assert_eq!(domain.index_of(&Value::Float(min + 0.5 * step)), None, "{min} {step}");
+                assert_eq!(domain.index_of(&Value::Float(max + step)), None);
+            }
+        }
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use crate::constraint::Constraint;
 use crate::data::Task;
 use crate::fields::{At, Fields};
-use crate::findings::{Findings, Mistake};
+use crate::findings::Findings;
 use crate::objective::{Measurer, Objective};
 
 /// What was read. Where there are no objectives there is a problem.
@@ -42,15 +42,6 @@ impl Goals {
         findings: &mut Findings,
     ) {
         let Some([first, further @ ..]) = self.objectives.as_deref() else { return };
-        if !further.is_empty()
-            && let Some(at) =
-                root.get("limits").and_then(|limits| limits.get("stop_when_converged"))
-            && at.plain_text().as_deref() == Some("true")
-        {
-            let mistake = Mistake::new("looks at one objective, and there are several", "false");
-            let hint = "remove it, or write patience: 30, which counts what adds to the front";
-            findings.problem(&at, mistake.hint(hint));
-        }
         let metric = &first.metric;
         let others = match (further.is_empty(), self.constraints.is_empty()) {
             (true, true) => return,

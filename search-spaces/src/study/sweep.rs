@@ -43,11 +43,6 @@ pub(super) fn read(mut root: Fields<'_>, name: &str, findings: &mut Findings) ->
     let before = findings.problems.len();
     let space = space_at.as_ref().map(|at| SearchSpace::read(at, base, findings));
     let space_is_whole = findings.problems.len() == before;
-    if let (Some(at), Some(sampling), Some(space)) = (&sampling_at, &sampling, &space)
-        && let Some(says) = sampling.says(space)
-    {
-        findings.notice(at, &says);
-    }
     let space = space.or_else(|| has_learner.then(SearchSpace::default));
 
     let trial_at = root.at.get("trial");
@@ -84,6 +79,12 @@ pub(super) fn read(mut root: Fields<'_>, name: &str, findings: &mut Findings) ->
     }
     let grid = is_grid.then(|| Grid { size: space.as_ref().and_then(SearchSpace::grid_size) });
     let limits = Limits::read(&mut root, grid.as_ref(), findings);
+    if let (Some(at), Some(sampling)) = (&sampling_at, &sampling)
+        && let (true, Some(space), Some(limits)) = (space_is_whole, &space, &limits)
+        && let Some(says) = sampling.says(space, limits)
+    {
+        findings.notice(at, &says);
+    }
     let whose = match (&work, &space, &data) {
         _ if !has_learner => Whose::Reporters,
         (Some(work), Some(space), Some(data)) => Whose::Learners(Some(Means { work, space, data })),

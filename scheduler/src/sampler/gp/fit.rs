@@ -26,6 +26,9 @@ const MOST_STRETCHED: usize = 20;
 /// chance misleads.
 const LEAST_GAIN: f64 = 12.0;
 
+/// By how much priors have to be more likely than others, as a logarithm, to be preferred: 20 to 1.
+const LEAST_ODDS: f64 = 3.0;
+
 /// What one look at the likelihood may cost in pairs of points times axes, where that is less.
 const FIT_COST: usize = 1_600_000;
 
@@ -60,6 +63,19 @@ pub(super) fn milestone(n: usize) -> usize {
 impl Fitted {
     /// To trials of which one has completed at least; axes are stretched where they may be.
     pub(super) fn new(axes: &Axes, history: &History, known: &[Known], may_stretch: bool) -> Self {
+        let priors = Priors::new(axes.kinds().len());
+        Self::under(&priors, None, axes, history, known, may_stretch)
+    }
+
+    /// The same under these priors, or under the others where these do not explain clearly more.
+    pub(super) fn under(
+        priors: &Priors,
+        others: Option<&Priors>,
+        axes: &Axes,
+        history: &History,
+        known: &[Known],
+        may_stretch: bool,
+    ) -> Self {
         let n_axes = axes.kinds().len();
         let sorted = sorted_losses(known);
         let all_losses = losses(known, &sorted);
@@ -68,17 +84,29 @@ impl Fitted {
         let mut warp = Warp::new(&sorted);
         let standard: Vec<f64> =
             losses(&fitted, &sorted).iter().map(|&loss| warp.standard(loss)).collect();
-        let priors = Priors::new(n_axes);
-        let start = Hypers::start(&priors, n_axes);
-        let mut evidence = Evidence {
-            points: &points(axes, history, &fitted),
-            is_category: &Kernel::new(axes, &start[..n_axes]).is_category,
-            stretched: &[],
-            standard: &standard,
-            is_weak: &are_weak(&fitted),
-            priors: &priors,
+        let points = points(axes, history, &fitted);
+        let is_category = Kernel::new(axes, &vec![0.0; n_axes]).is_category;
+        let is_weak = are_weak(&fitted);
+        let fit = |priors| {
+            let evidence = Evidence {
+                points: &points,
+                is_category: &is_category,
+                stretched: &[],
+                standard: &standard,
+                is_weak: &is_weak,
+                priors,
+            };
+            let start = Hypers::start(priors, n_axes);
+            let minimum = minimise(start, EFFORT, |parameters| evidence.cost(parameters));
+            (minimum, evidence)
         };
-        let mut minimum = minimise(start, EFFORT, |parameters| evidence.cost(parameters));
+        let (mut minimum, mut evidence) = fit(priors);
+        // The cost is for each point.
+        let margin = LEAST_ODDS / fitted.len() as f64;
+        let other = others.map(fit).filter(|other| other.0.cost < minimum.cost + margin);
+        if let Some(other) = other {
+            (minimum, evidence) = other;
+        }
         let stretched = match may_stretch {
             true => stretchable(axes, fitted.len()),
             false => Vec::new(),

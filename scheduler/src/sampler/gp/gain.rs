@@ -2,10 +2,17 @@
 
 use super::super::axes::Axes;
 use super::super::history::History;
+use super::fit::Fitted;
 use super::kernel::features;
 use super::known::{Known, are_weak};
+use super::likelihood::Priors;
+use super::model::Model;
 use super::{Gp, Kept};
 use rand_pcg::Pcg64;
+
+/// Noise is not thought to be all there is before so many trials for each axis: in fewer, a function
+/// that is exact but rough looks the same.
+const FOR_NOISE: usize = 10;
 
 /// Both in the unit of the warped losses.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -27,9 +34,15 @@ impl Gp {
         if axes.kinds().is_empty() || !known.iter().any(|known| known.has_completed) {
             return None;
         }
+        let n_axes = axes.kinds().len();
+        // Where points are far from each other, short lengths explain noise as well as noise does.
+        let noisy = (known.len() >= FOR_NOISE * n_axes).then(|| Priors::noisy(n_axes));
         // Plain axes: a search is not to end because of what chance looks like.
-        let kept = Kept::new(axes, history, &known, false);
-        let free = vec![f64::NAN; axes.kinds().len()];
+        let priors = Priors::new(n_axes);
+        let fitted = Fitted::under(&priors, noisy.as_ref(), axes, history, &known, false);
+        let model = Model::new(fitted.kernel.clone(), fitted.noise);
+        let kept = Kept { fitted, seen: Vec::new(), model }.extended(axes, history, &known);
+        let free = vec![f64::NAN; n_axes];
         let mut best = kept.proposals(axes, history, &free, None, draw).into_iter().next()?;
         axes.settle(&mut best);
         let values = kept.values();

@@ -40,6 +40,11 @@ impl Priors {
             log_stretch: (0.0, 0.75),
         }
     }
+
+    /// The same where noise is thought to be most of what there is to see.
+    pub(super) fn noisy(n_axes: usize) -> Self {
+        Self { log_noise: (2.0, 3.0), ..Self::new(n_axes) }
+    }
 }
 
 /// What the model is fitted to.
