@@ -9,7 +9,8 @@ use the machine, its threads wait for each other by spinning.
 
 The tables of words have one column of 50 to 5,000 levels, even or as frequent as 1, 1/2, 1/3, …,
 each with an effect of its own on a number or on the odds of a class, and three columns of numbers;
-the same folds and defaults as below.
+the same folds and defaults as below. Words that are drawn by chance say nothing: the same table with
+no effects, several draws of it.
 
 The tables of `--data DIR/tabular` have 3 folds that are columns, and both sides' defaults, which
 are the same numbers. Texts are LightGBM's categories. The error is RMSE, or log loss for classes.
@@ -27,6 +28,7 @@ import pyarrow.parquet as pq
 from sklearn.metrics import log_loss
 
 N_FEATURES, TREES, LEAVES, BINS, N_FOLDS = 30, 100, 31, 255, 3
+N_DRAWS = 12
 # The target is the last column, where nothing else is said; none of these is a feature.
 TABULAR = {
     "abalone": [], "adult": ["split"], "bank_marketing": [], "bike_sharing_hourly": ["dteday"],
@@ -167,18 +169,18 @@ def tabular(bench):
           f"{ratio:.4f} |", flush=True)
 
 
-def draw_words(n_rows, n_levels, is_even, is_number):
-    """A table with its folds, and its target's name."""
-    rng = np.random.default_rng(n_rows + n_levels)
+def draw_words(n_rows, n_levels, is_even, is_number, size=2, seed=0):
+    """A table with its folds, and its target's name; `size` is that of the words' effects."""
+    rng = np.random.default_rng(n_rows + n_levels + 1_000_000 * seed)
     shares = 1 / np.arange(1, n_levels + 1)
     words = (rng.integers(0, n_levels, n_rows) if is_even
              else rng.choice(n_levels, n_rows, p=shares / shares.sum()))
-    x, effects = rng.normal(size=(n_rows, 3)), 2 * rng.normal(size=n_levels)
-    slopes = rng.normal(size=n_levels)
+    x, effects = rng.normal(size=(n_rows, 3)), size * rng.normal(size=n_levels)
+    slopes = rng.normal(size=n_levels) if size else np.ones(n_levels)
     y = effects[words] + np.sin(2 * x[:, 0]) + 0.5 * x[:, 1] * (slopes[words] > 0)
     y += rng.normal(size=n_rows)
     if not is_number:
-        odds = np.random.default_rng(n_rows + n_levels + 99)
+        odds = np.random.default_rng(n_rows + n_levels + 99 + 1_000_000 * seed)
         y = (odds.random(n_rows) < 1 / (1 + np.exp(-y))).astype(int).astype(str)
     frame = pd.DataFrame({"word": [f"w{word:05}" for word in words]})
     frame = frame.assign(**{f"x{index}": x[:, index] for index in range(3)}, y=y)
@@ -199,7 +201,24 @@ def words(bench):
                   f"{one / other:.4f} |", flush=True)
 
 
+def chance(bench):
+    """Words that say nothing: the ratios' geometric mean, and the largest."""
+    print()
+    bench.head("words of chance, levels | rows | target | draws | ratio of the errors | largest")
+    n_draws = 2 if bench.is_quick else N_DRAWS
+    for n_rows, n_levels, is_number in itertools.product((750, 3_000), (30, 90, 200), (True, False)):
+        kind, ratios = "number" if is_number else "class", []
+        for seed in range(1, n_draws + 1):
+            name = f"chance-{n_levels}-{n_rows}-{kind}-{seed}"
+            drawn = draw_words(n_rows, n_levels, True, is_number, size=0, seed=seed)
+            one, other = (by(bench, name, *drawn, is_number) for by in (ours, theirs))
+            ratios.append(one / other)
+        print(f"| {n_levels} | {n_rows:,} | {kind} | {n_draws} | {np.exp(np.mean(np.log(ratios))):.4f} "
+              f"| {max(ratios):.4f} |", flush=True)
+
+
 def run(bench):
     large(bench, 50_000 if bench.is_quick else 500_000)
     words(bench)
+    chance(bench)
     tabular(bench)
