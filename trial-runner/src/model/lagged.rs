@@ -264,7 +264,9 @@ impl Lagged {
                 if let (Some(band), Some(own)) = (band, own)
                     && let Some(range) = own.range
                 {
-                    *value = band.hold(*value, range, index.abs_diff(own.future));
+                    let n_free = u64::from(self.recipe.offset.max(1)) - 1;
+                    let n_before = index.abs_diff(own.future).saturating_sub(n_free);
+                    *value = band.hold(*value, range, n_before);
                 }
             }
             // Rows of one step are one, as they were in training.

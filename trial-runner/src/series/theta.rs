@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use self::line::{Line, Search, Solved};
 use crate::series::indices::{Season, classical};
 use crate::series::{growth, scaled};
-use crate::stop::Stop;
+use crate::stop::{Pace, Stop, Stopped};
 use crate::trainer::FitError;
 
 /// How much curvature the second line gets.
@@ -92,7 +92,7 @@ pub(crate) fn fit(
 ) -> Result<Fitted, FitError> {
     stop.check()?;
     let share = settings.share()?;
-    let seasonless = Seasonless::of(y, season);
+    let seasonless = Seasonless::of(y, season, stop)?;
     let values = &seasonless.values;
     let mut best: Option<(bool, Solved)> = None;
     for &dynamic in settings.dynamics() {
@@ -143,14 +143,14 @@ struct Seasonless {
 }
 
 impl Seasonless {
-    fn of(y: &[f64], season: usize) -> Self {
+    fn of(y: &[f64], season: usize, stop: &Stop) -> Result<Self, Stopped> {
         let (mut values, scale) = scaled(y);
-        let (scaling, mut seasons) = take_season_out(&mut values, season);
+        let (scaling, mut seasons) = take_season_out(&mut values, season, stop)?;
         if !seasons.is_empty() {
             let n_phases = seasons.len();
             seasons.rotate_left(y.len() % n_phases);
         }
-        Self { values, scale, scaling, seasons }
+        Ok(Self { values, scale, scaling, seasons })
     }
 
     /// The model of a search's end.
@@ -176,9 +176,13 @@ impl Seasonless {
 
 /// Takes the season out when the series has one by the test; returns whether it scales, and its
 /// indices, phase 0 first.
-fn take_season_out(values: &mut [f64], season: usize) -> (bool, Vec<f64>) {
-    if season < 2 || values.len() < 2 * season || !is_seasonal(values, season) {
-        return (false, Vec::new());
+fn take_season_out(
+    values: &mut [f64],
+    season: usize,
+    stop: &Stop,
+) -> Result<(bool, Vec<f64>), Stopped> {
+    if season < 2 || values.len() < 2 * season || !is_seasonal(values, season, stop)? {
+        return Ok((false, Vec::new()));
     }
     if values.iter().all(|&value| value > 0.0)
         && let Some(indices) = classical(values, season, Season::Mul)
@@ -187,17 +191,18 @@ fn take_season_out(values: &mut [f64], season: usize) -> (bool, Vec<f64>) {
         for (value, index) in values.iter_mut().zip(indices.iter().cycle()) {
             *value /= index;
         }
-        return (true, indices);
+        return Ok((true, indices));
     }
     let indices = classical(values, season, Season::Add).unwrap_or_default();
     for (value, index) in values.iter_mut().zip(indices.iter().cycle()) {
         *value -= index;
     }
-    (false, indices)
+    Ok((false, indices))
 }
 
 /// Whether the autocorrelation at the season's lag is beyond what the shorter lags explain.
-fn is_seasonal(values: &[f64], season: usize) -> bool {
+fn is_seasonal(values: &[f64], season: usize, stop: &Stop) -> Result<bool, Stopped> {
+    let mut pace = Pace::of(stop);
     let n = values.len() as f64;
     let mean = values.iter().sum::<f64>() / n;
     let centred: Vec<f64> = values.iter().map(|value| value - mean).collect();
@@ -205,9 +210,13 @@ fn is_seasonal(values: &[f64], season: usize) -> bool {
         centred.iter().zip(&centred[lag..]).map(|(early, late)| early * late).sum()
     };
     let variance = along(0);
-    let below: f64 = (1..season).map(|lag| (along(lag) / variance).powi(2)).sum();
+    let mut below = 0.0;
+    for lag in 1..season {
+        pace.go(values.len())?;
+        below += (along(lag) / variance).powi(2);
+    }
     let limit = SIGNIFICANT * ((1.0 + 2.0 * below) / n).sqrt();
-    (along(season) / variance).abs() > limit
+    Ok((along(season) / variance).abs() > limit)
 }
 
 impl Fitted {

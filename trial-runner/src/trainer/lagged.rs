@@ -62,7 +62,8 @@ impl Trainer for Lagged {
             return self.inner.try_all(trials, hear);
         }
         let nothing = Configuration::default();
-        let job = frame_of(trials, &nothing);
+        let stop = trials.begin();
+        let job = Fit { stop: &stop, ..frame_of(trials, &nothing) };
         let wide = match Wide::of(&job) {
             Ok(wide) => wide,
             Err(error) => {
@@ -118,8 +119,10 @@ impl Widened {
     pub(super) fn of(trials: &Trials<'_>) -> Option<Self> {
         let plan = trials.frame.timeline.as_ref()?.plan.as_ref()?;
         let is_direct = plan.wants_past() && plan.settings.strategy == Strategy::Direct;
-        let wide =
-            is_direct.then(|| Wide::of(&frame_of(trials, &Configuration::default())).ok())??;
+        let nothing = Configuration::default();
+        let stop = trials.begin();
+        let job = Fit { stop: &stop, ..frame_of(trials, &nothing) };
+        let wide = is_direct.then(|| Wide::of(&job).ok())??;
         wide.knows_all(trials.folds).then(|| wide.on(trials.folds))
     }
 

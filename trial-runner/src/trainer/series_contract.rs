@@ -497,6 +497,19 @@ fn lags_know_nothing_of_what_comes() {
 }
 
 #[test]
+fn forecasts_that_feed_on_each_other_stay_near_what_was_seen() {
+    for strategy in [Strategy::Recursive, Strategy::Direct] {
+        let grows = |step: i32| 1.3_f64.powi(step);
+        let rows = (0..40).map(|step| (0, f64::from(step), grows(step)));
+        let model = fit(Learner::Ridge, &of_rows(rows.collect(), &on_lags(strategy)));
+        let ahead: Vec<(&str, f64)> = (40..640).map(|step| ("a", f64::from(step))).collect();
+        let found = numbers(&model, &future(&ahead));
+        let largest = found.iter().fold(0.0_f64, |most, own| most.max(own.abs()));
+        assert!((grows(39)..30.0 * grows(39)).contains(&largest), "{strategy:?}: {largest}");
+    }
+}
+
+#[test]
 fn any_times_do_no_harm() {
     let mut rng = Pcg64Mcg::seed_from_u64(11);
     let edges =

@@ -64,8 +64,10 @@ fn searched(shim: Shim, series: &[Option<Prepared>], most: usize) -> Vec<Option<
 #[track_caller]
 fn check(shim: Shim, order: &[usize], settings: &Settings) {
     let all = series();
-    let prepared: Vec<Option<Prepared>> =
-        order.iter().map(|&index| Prepared::of(&all[index], 4, settings).unwrap()).collect();
+    let prepared: Vec<Option<Prepared>> = order
+        .iter()
+        .map(|&index| Prepared::of(&all[index], 4, settings, &Stop::default()).unwrap())
+        .collect();
     let found = searched(shim, &prepared, usize::MAX);
     for ((&index, prepared), found) in order.iter().zip(&prepared).zip(&found) {
         assert_eq!(prepared.is_some(), all[index].len() >= 6);
@@ -101,8 +103,9 @@ fn company_changes_nothing() {
 #[test]
 fn the_longest_come_first_and_a_launch_has_an_end() {
     let all = series();
-    let prepared: Vec<Option<Prepared>> =
-        [0, 15, 3, 1].map(|index| Prepared::of(&all[index], 4, &ALL[0]).unwrap()).into();
+    let prepared: Vec<Option<Prepared>> = [0, 15, 3, 1]
+        .map(|index| Prepared::of(&all[index], 4, &ALL[0], &Stop::default()).unwrap())
+        .into();
     let lengths: Vec<usize> = prepared.iter().flatten().map(|own| own.values().len()).collect();
     assert_eq!(chunks(&lengths, 90), [vec![1, 2], vec![0]]);
     assert_eq!(chunks(&lengths, 1), [vec![1], vec![2], vec![0]]);

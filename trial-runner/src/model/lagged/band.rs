@@ -3,8 +3,8 @@
 //! A few values hardly tell a trend from an explosion: a line through the lags of 1, 2 and 4 grows by
 //! half with every step. So a forecast leaves the values of its series by no more than the widest
 //! range of any series, and as much again for every so many steps ahead as there were; by ten times
-//! that where a series is long. The first step ahead feeds on nothing but values, and goes where it
-//! likes; so does a model whose answers are means of targets.
+//! that where a series is long. The steps up to the nearest lag feed on nothing but values, and go where
+//! they like; so does a model whose answers are means of targets.
 
 use super::{Recipe, Tail};
 use crate::model::Body;
@@ -22,13 +22,13 @@ pub(super) struct Band {
 }
 
 impl Band {
-    /// None where no forecast feeds on another, or nothing is known of the values.
+    /// None where forecasts cannot run away, or nothing is known of the values.
     pub(super) fn of(recipe: &Recipe, series: &[Tail], body: &Body) -> Option<Self> {
         let is_a_mean = matches!(
             body,
             Body::Constant | Body::Neighbours(..) | Body::Forest(_) | Body::Boosted(_)
         );
-        if recipe.offset != 1 || is_a_mean {
+        if is_a_mean {
             return None;
         }
         let n_steps = series.iter().map(|tail| tail.target.values.len()).max()?;
@@ -81,7 +81,7 @@ mod tests {
         assert_eq!(short.hold(-1e9, (7.0, 7.0), 6), -2.0);
         assert_eq!(short.hold(5.0, (1.0, 4.0), 3), 5.0);
         assert!(short.hold(f64::NAN, (1.0, 4.0), 3).is_finite());
-        assert!(band(2, &[&[1.0, 2.0]]).is_none());
+        assert!(band(2, &[&[1.0, 2.0]]).is_some());
         assert!(band(1, &[]).is_none());
         // What came before the last values may have been larger, where nothing is kept of it.
         assert!(band(1, &[&[3.0; KEPT]]).is_none());

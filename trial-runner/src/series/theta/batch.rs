@@ -3,6 +3,7 @@
 
 use super::line::{Line, Search, Solved};
 use super::{FAVOUR, FEWEST_VALUES, Fitted, Seasonless, Settings};
+use crate::stop::Stop;
 use crate::trainer::FitError;
 
 /// A series, ready to be searched.
@@ -31,13 +32,14 @@ impl Prepared {
         y: &[f64],
         season: usize,
         settings: &Settings,
+        stop: &Stop,
     ) -> Result<Option<Self>, FitError> {
         let share = settings.share()?;
         if y.len() < FEWEST_VALUES {
             return Ok(None);
         }
         let favour = if share.is_none() { FAVOUR } else { 0.0 };
-        let seasonless = Seasonless::of(y, season);
+        let seasonless = Seasonless::of(y, season, stop)?;
         Ok(Some(Self { seasonless, share, favour, dynamics: settings.dynamics() }))
     }
 

@@ -76,7 +76,7 @@ pub(in crate::trainer) fn ask(
                 name: learner.name(),
                 prepare: &|job: &Fit<'_>, sown: &Sown| {
                     let settings = curves(&Parameters(job.parameters))?;
-                    theta::batch::Prepared::of(&sown.values, sown.season, &settings)
+                    theta::batch::Prepared::of(&sown.values, sown.season, &settings, job.stop)
                 },
                 search: &|series: &[theta::batch::Prepared]| ends::<Theta>(ask, &lent(series)),
                 conclude: &|series: &theta::batch::Prepared, ends: &Vec<theta::batch::End>| {
