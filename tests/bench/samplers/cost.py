@@ -12,7 +12,7 @@ N_ASKED = 20
 # A sampler is not asked with more trials behind it once a suggestion takes this long.
 MOST_MS = 4_000.0
 # What takes longer than this to be told its trials is not measured.
-MOST_TOLD = {"ax": 200, "hyperopt": 1_000, "smac": 1_000, "optuna": 100_000}
+MOST_TOLD = {"ax": 200, "hyperopt": 1_000, "smac": 1_000, "optuna_gp": 1_000, "optuna": 100_000}
 
 
 def table(binary, samplers, sizes, say):
@@ -23,7 +23,7 @@ def table(binary, samplers, sizes, say):
         for sampler in samplers:
             cells, is_slow = [], False
             for size in sizes:
-                if is_slow or size > MOST_TOLD.get(sampler.split("_")[0], 1 << 30):
+                if is_slow or size > most_told(sampler):
                     cells.append("")
                     continue
                 try:
@@ -35,6 +35,10 @@ def table(binary, samplers, sizes, say):
                 is_slow = spent > MOST_MS
             else:
                 print(f"| {sampler} | " + " | ".join(cells) + " |", flush=True)
+
+
+def most_told(sampler):
+    return MOST_TOLD.get(sampler, MOST_TOLD.get(sampler.split("_")[0], 1 << 30))
 
 
 def cost(binary, sampler, problem, size):

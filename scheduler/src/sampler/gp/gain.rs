@@ -2,7 +2,7 @@
 
 use super::super::axes::Axes;
 use super::super::history::History;
-use super::fit::Fitted;
+use super::fit::{Fitted, Rival};
 use super::kernel::features;
 use super::known::{Known, are_weak};
 use super::likelihood::Priors;
@@ -13,6 +13,9 @@ use rand_pcg::Pcg64;
 /// Noise is not thought to be all there is before so many trials for each axis: in fewer, a function
 /// that is exact but rough looks the same.
 const FOR_NOISE: usize = 10;
+
+/// By how much a function has to be more likely than noise, as a logarithm: 20 to 1.
+const LEAST_ODDS: f64 = 3.0;
 
 /// Both in the unit of the warped losses.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -36,7 +39,8 @@ impl Gp {
         }
         let n_axes = axes.kinds().len();
         // Where points are far from each other, short lengths explain noise as well as noise does.
-        let noisy = (known.len() >= FOR_NOISE * n_axes).then(|| Priors::noisy(n_axes));
+        let noisy = (known.len() >= FOR_NOISE * n_axes)
+            .then(|| Rival { priors: Priors::noisy(n_axes), odds: LEAST_ODDS });
         // Plain axes: a search is not to end because of what chance looks like.
         let priors = Priors::new(n_axes);
         let fitted = Fitted::under(&priors, noisy.as_ref(), axes, history, &known, false);

@@ -41,6 +41,13 @@ impl Priors {
         }
     }
 
+    /// The same where lengths are thought to be alike: where there are many axes, few trials tell them
+    /// apart by chance.
+    pub(super) fn alike(n_axes: usize) -> Self {
+        let priors = Self::new(n_axes);
+        Self { log_length: (priors.log_length.0, 0.5), ..priors }
+    }
+
     /// The same where noise is thought to be most of what there is to see.
     pub(super) fn noisy(n_axes: usize) -> Self {
         Self { log_noise: (2.0, 3.0), ..Self::new(n_axes) }

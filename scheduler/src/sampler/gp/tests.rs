@@ -366,3 +366,29 @@ fn what_is_exact_is_not_tried_twice() {
     let distances = distances(&cube(1), 60, |number, units| bowl(units) + noise(number));
     assert!(distances.iter().any(|distance| *distance < 1e-2), "{distances:?}");
 }
+
+/// How far the longest of the fitted lengths is from the shortest, as a logarithm, and whose that is.
+fn lengths(axes: &Axes, n: u32, loss: impl Fn(&[f64]) -> f64) -> (f64, usize) {
+    let history = history(axes, n, |_, units| Some(Fate::Completed(loss(units))));
+    let lengths = Fitted::new(axes, &history, &Known::all(&history), false).lengths;
+    let mut order: Vec<usize> = (0..lengths.len()).collect();
+    order.sort_by(|&a, &b| lengths[a].total_cmp(&lengths[b]));
+    let (shortest, longest) = (order[0], order[lengths.len() - 1]);
+    ((lengths[longest] / lengths[shortest]).ln(), shortest)
+}
+
+#[test]
+fn with_many_axes_lengths_are_alike_until_losses_say_otherwise() {
+    let (of_nine, of_ten) = (lengths(&cube(9), 24, bowl), lengths(&cube(10), 24, bowl));
+    assert!(of_ten.0 < 0.7 * of_nine.0, "{of_nine:?} {of_ten:?}");
+    let one = |units: &[f64]| (9.0 * units[5]).sin();
+    let (few, many) = (lengths(&cube(16), 8, one), lengths(&cube(16), 48, one));
+    assert!(many.0 > 3.0 && many.1 == 5 && many.0 > 2.0 * few.0, "{few:?} {many:?}");
+    // A branch with nine axes of its own beside another: no trial has more than ten, and one is common.
+    let parameters: Vec<Parameter> = (0..9).map(|i| number(&format!("x{i}"))).collect();
+    let branch = || Alternative::Space(SearchSpace { parameters: parameters.clone() });
+    let model = Domain::Choice(Choice::new(vec![branch(), branch()]));
+    let axes = Axes::new(SearchSpace { parameters: vec![parameter("model", model)] });
+    let of_branches = lengths(&axes, 24, bowl);
+    assert!(of_branches.0 > of_nine.0, "{of_nine:?} {of_branches:?}");
+}
