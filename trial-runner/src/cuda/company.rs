@@ -16,6 +16,7 @@ use std::time::{Duration, Instant};
 use super::boost::Boost;
 use super::ets::Ets;
 use super::forest::Forest;
+use super::linear::Lines;
 use super::logistic::Logistic;
 use super::machine::{Fault, Limits, Machine};
 use super::mlp::Mlp;
@@ -68,6 +69,7 @@ pub(crate) struct Companies {
     pub(super) mlp: Company<Mlp>,
     pub(super) ets: Company<Ets>,
     pub(super) theta: Company<Theta>,
+    pub(super) lines: Company<Lines>,
     #[cfg(test)]
     toy: Company<tests::Toy>,
 }
@@ -82,6 +84,7 @@ impl Companies {
             + self.mlp.n_waiting()
             + self.ets.n_waiting()
             + self.theta.n_waiting()
+            + self.lines.n_waiting()
             + self.toy.n_waiting()
     }
 }
