@@ -147,7 +147,7 @@ impl Family for Lines {
         is_taken.then(|| Need::of(entity.key(), &entity.shape, (wish.line, wish.tried)))
     }
 
-    fn plan(needs: &[Need], limits: &Limits) -> Vec<Launch> {
+    fn plan(needs: &[Need], (_, limits): (&Machine, &Limits)) -> Vec<Launch> {
         // How much a block may share is told along.
         let launch = |fits| Launch { shared: limits.max_shared, ..Launch::plain(fits) };
         chunks(needs, limits).into_iter().map(launch).collect()
