@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include <chrono>
+#include <map>
 #include <mutex>
 
 enum { FINE = 0, INVALID_VALUE = 1, NO_MEMORY = 2, NO_DEVICE = 100, ILLEGAL_ADDRESS = 700, UNKNOWN = 999 };
@@ -49,6 +50,19 @@ static bool fails() {
   const int first = open(place("FIRST"), O_CREAT | O_EXCL | O_WRONLY, 0600);
   if (first >= 0) close(first);
   return first >= 0;
+}
+
+// Memory of the host that the card reads and writes by itself: nothing comes or goes by other memory.
+// It is never taken away: threads may run when the process ends.
+static auto& pinned = *new std::map<char*, size_t>;
+static std::mutex pinning;
+
+static bool is_pinned(const void* bytes, size_t n) {
+  const std::lock_guard<std::mutex> guard(pinning);
+  auto after = pinned.upper_bound((char*)bytes);
+  if (after == pinned.begin()) return false;
+  --after;
+  return (char*)bytes + n <= after->first + after->second;
 }
 
 extern "C" {
@@ -117,8 +131,18 @@ int cuMemAllocAsync(void** memory, size_t n, void*) {
   return FINE;
 }
 int cuMemAlloc_v2(void** memory, size_t n) { *memory = malloc(n); return answer; }
-int cuMemHostAlloc(void** memory, size_t n, unsigned) { *memory = malloc(n); return answer; }
-int cuMemFreeHost(void* memory) { free(memory); return answer; }
+int cuMemHostAlloc(void** memory, size_t n, unsigned) {
+  const std::lock_guard<std::mutex> guard(pinning);
+  *memory = malloc(n);
+  pinned[(char*)*memory] = n;
+  return answer;
+}
+int cuMemFreeHost(void* memory) {
+  const std::lock_guard<std::mutex> guard(pinning);
+  pinned.erase((char*)memory);
+  free(memory);
+  return answer;
+}
 int cuMemFree_v2(void* memory) { free(memory); return answer; }
 int cuMemFreeAsync(void* memory, void*) { free(memory); return answer; }
 int cuMemsetD8Async(void* memory, unsigned char value, size_t n, void*) {
@@ -130,6 +154,7 @@ int cuMemcpyHtoDAsync_v2(void* to, const void* from, size_t n, void*) {
     fprintf(file, "%zu\n", n);
     fclose(file);
   }
+  if (!is_pinned(from, n)) return INVALID_VALUE;
   memcpy(to, from, n);
   return answer;
 }
@@ -138,6 +163,7 @@ int cuMemcpyDtoDAsync_v2(void* to, const void* from, size_t n, void*) {
   return answer;
 }
 int cuMemcpyDtoHAsync_v2(void* to, const void* from, size_t n, void*) {
+  if (!is_pinned(to, n)) return INVALID_VALUE;
   memcpy(to, from, n);
   return answer;
 }
@@ -165,6 +191,12 @@ int cuFuncSetAttribute(Function* function, int which, int value) {
 int cuFuncGetParamInfo(Function* function, size_t, size_t* offset, size_t* size) {
   *offset = 0;
   *size = function->bytes;
+  return answer;
+}
+int cuOccupancyMaxActiveBlocksPerMultiprocessorWithFlags(int* n, Function*, int threads, size_t shared,
+                                                        unsigned) {
+  const size_t by_shared = (228 << 10) / (shared + (5 << 10));
+  *n = (int)(by_shared < 2048u / threads ? by_shared : 2048u / threads);
   return answer;
 }
 int cuLaunchKernel(Function* function, unsigned blocks, unsigned, unsigned, unsigned threads,

@@ -18,7 +18,7 @@ use crate::boost::Job;
 use crate::boost::loss::Loss;
 use crate::boost::table::{Codes, Table, Values};
 pub(super) use plan::Shape;
-use plan::{MAX_RESIDENT, N_THREADS, Size};
+use plan::{N_THREADS, Size};
 
 /// The kernel.
 pub(super) const KERNEL: Kernel = Kernel {
@@ -100,8 +100,10 @@ impl Family for Boost {
         size(wish).need(limits)
     }
 
-    fn plan(needs: &[Need], limits: &Limits) -> Vec<Launch> {
-        queue::plan(needs, limits, MAX_RESIDENT)
+    fn plan(needs: &[Need], (machine, limits): (&Machine, &Limits)) -> Vec<Launch> {
+        queue::plan(needs, limits, |kind, shared| {
+            queue::resident(machine, (&KERNEL, &defines(Shape::of_kind(kind))), (N_THREADS, shared))
+        })
     }
 
     fn add(batch: &mut Batch, wish: &Wish<'_>) {

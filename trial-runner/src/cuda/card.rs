@@ -324,8 +324,8 @@ impl Card {
         if let Some(used) = slab.used() {
             self.copies.wait(&used).map_err(fault)?;
         }
-        let mut bytes = self.copies.clone_dtoh(&slab.memory).map_err(fault)?;
-        self.settle()?;
+        let mut staging = self.staging.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut bytes = staging.take(&self.copies, &slab.memory.as_view())?;
         bytes.truncate(slab.n_bytes);
         Ok(bytes)
     }
@@ -375,6 +375,22 @@ impl Card {
         }
         self.launched.lock().unwrap_or_else(PoisonError::into_inner).push((began, ended));
         Ok(())
+    }
+
+    /// How many blocks of a kernel a multiprocessor has at once, by the registers and the shared memory
+    /// of what was compiled.
+    pub(super) fn resident(
+        &self,
+        kernel: &Kernel,
+        defines: Defines<'_>,
+        (n_threads, shared): (usize, usize),
+    ) -> Result<usize, Fault> {
+        self.context.bind_to_thread().map_err(fault)?;
+        let function = self.function(kernel, defines)?;
+        let n_threads = n_threads as u32;
+        let n_blocks =
+            function.occupancy_max_active_blocks_per_multiprocessor(n_threads, shared, None);
+        Ok(n_blocks.map_err(fault)? as usize)
     }
 
     /// When each launch since the last such question began and ended, in seconds since the card was

@@ -16,6 +16,7 @@ use std::time::{Duration, Instant};
 use super::boost::Boost;
 use super::ets::Ets;
 use super::forest::Forest;
+use super::linear::Lines;
 use super::logistic::Logistic;
 use super::machine::{Fault, Limits, Machine};
 use super::mlp::Mlp;
@@ -44,7 +45,7 @@ pub(crate) trait Family: Sized + 'static {
     /// None where the kernel does not take it.
     fn need(wish: &Self::Wish<'_>, limits: &Limits) -> Option<Self::Need>;
     /// Launches of about a second for all fits.
-    fn plan(needs: &[Self::Need], limits: &Limits) -> Vec<Launch>;
+    fn plan(needs: &[Self::Need], place: (&Machine, &Limits)) -> Vec<Launch>;
     /// Appends a fit.
     fn add(batch: &mut Self::Batch, wish: &Self::Wish<'_>);
     /// Has fits begin in the order of these ranks, one for each that was appended.
@@ -68,6 +69,7 @@ pub(crate) struct Companies {
     pub(super) mlp: Company<Mlp>,
     pub(super) ets: Company<Ets>,
     pub(super) theta: Company<Theta>,
+    pub(super) lines: Company<Lines>,
     #[cfg(test)]
     toy: Company<tests::Toy>,
 }
@@ -82,6 +84,7 @@ impl Companies {
             + self.mlp.n_waiting()
             + self.ets.n_waiting()
             + self.theta.n_waiting()
+            + self.lines.n_waiting()
             + self.toy.n_waiting()
     }
 }
@@ -216,7 +219,7 @@ pub(crate) fn order_changes_nothing<F: Family>(
 ) {
     let needs: Vec<F::Need> = wishes.iter().filter_map(|wish| F::need(wish, limits)).collect();
     assert_eq!(needs.len(), wishes.len(), "all are taken");
-    for launch in F::plan(&needs, limits) {
+    for launch in F::plan(&needs, (machine, limits)) {
         let [plain, turned] = [false, true].map(|is_turned| {
             let mut batch = F::Batch::default();
             launch.fits.iter().for_each(|&fit| F::add(&mut batch, &wishes[fit]));
@@ -370,7 +373,7 @@ fn lead<F: Family>(
     };
     let mut is_enough = false;
     let told = run_all(
-        F::plan(&needs, &limits),
+        F::plan(&needs, (place.machine, &limits)),
         (|launch: &Launch| &launch.fits, halves),
         begin,
         &mut |index, found: Result<Option<F::Found>, Fault>| {

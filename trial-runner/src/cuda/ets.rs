@@ -50,7 +50,7 @@ impl Family for Ets {
         cost(series, limits)
     }
 
-    fn plan(needs: &[Cost], limits: &Limits) -> Vec<Launch> {
+    fn plan(needs: &[Cost], (_, limits): (&Machine, &Limits)) -> Vec<Launch> {
         chunks(needs, limits).into_iter().map(Launch::plain).collect()
     }
 

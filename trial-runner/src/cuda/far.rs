@@ -21,7 +21,8 @@ use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg}
 
 use super::hot;
 use super::link::{
-    BITS, FREE, JOIN, LAUNCH, LIMITS, Link, MEMORY, PUT, ROOM, SPANS, TAKE, mark, nonsense,
+    BITS, FREE, JOIN, LAUNCH, LIMITS, Link, MEMORY, PUT, RESIDENT, ROOM, SPANS, TAKE, mark,
+    nonsense,
 };
 use super::machine::Limits;
 use super::machine::{Buffer, Defines, Fault, Grid, Kernel, Word};
@@ -246,6 +247,24 @@ impl Far {
         })?
     }
 
+    pub(super) fn resident(
+        &self,
+        kernel: &Kernel,
+        defines: Defines<'_>,
+        (n_threads, shared): (usize, usize),
+    ) -> Result<usize, Fault> {
+        self.line.talk(|link| {
+            link.say(&[RESIDENT])?;
+            say_kernel(link, kernel, defines)?;
+            link.say(&[n_threads, shared].map(|number| number as u64))?;
+            link.send()?;
+            Ok(match link.hear()? {
+                Ok(()) => Ok(link.number()? as usize),
+                Err(fault) => Err(fault),
+            })
+        })?
+    }
+
     pub(super) fn launch(
         &self,
         kernel: &Kernel,
@@ -264,12 +283,7 @@ impl Far {
         }
         self.line.talk(|link| {
             link.say(&[LAUNCH])?;
-            link.say_text(kernel.name)?;
-            link.say(&[defines.len() as u64])?;
-            for (name, value) in defines {
-                link.say_text(name)?;
-                link.say(&[*value as u64])?;
-            }
+            say_kernel(link, kernel, defines)?;
             let grid = [grid.n_blocks, grid.n_threads, grid.shared];
             link.say(&grid.map(|number| number as u64))?;
             link.say(&numbers)?;
@@ -353,6 +367,17 @@ impl Worker {
     }
 }
 
+/// Which kernel is meant.
+fn say_kernel(link: &mut Link, kernel: &Kernel, defines: Defines<'_>) -> io::Result<()> {
+    link.say_text(kernel.name)?;
+    link.say(&[defines.len() as u64])?;
+    for (name, value) in defines {
+        link.say_text(name)?;
+        link.say(&[*value as u64])?;
+    }
+    Ok(())
+}
+
 /// Ends a process once it does not say any more that it is there.
 fn watch(mut beats: Patient, worker: Weak<Worker>) {
     loop {
@@ -416,6 +441,8 @@ mod tests {
         assert_eq!(machine.take(&none), Err(Fault::OutOfMemory));
         assert_eq!(unpack::<i64>(&machine.take(&there).unwrap()), numbers);
         assert_eq!(machine.limits(2).unwrap(), Shim::limits(2));
+        let (kernel, _) = theta::shipped().remove(0);
+        assert_eq!(machine.resident(&kernel, &[("N", 1)], (256, 40 << 10)), Ok(4));
         assert_eq!(machine.spans(), Ok(Vec::new()));
     }
 

@@ -18,7 +18,7 @@ use super::queue::{self, Launch, Need, Order, told};
 use super::turns::Begun;
 use crate::forest::grid::Column;
 use crate::forest::{Brought, Job, Splitter, Truth, stream};
-use plan::{MAX_RESIDENT, Size};
+use plan::Size;
 
 /// Grows trees.
 pub(super) const FOREST: Kernel = Kernel {
@@ -36,6 +36,8 @@ pub(super) const TALLY: Kernel = Kernel { name: "tally", source: include_str!("f
 const MOST: usize = u16::MAX as usize;
 /// Classes of a fit: counts of each stand in every bin.
 const MOST_CLASSES: usize = 64;
+/// Threads of a block.
+const N_THREADS: usize = 32;
 /// Threads of a block that adds up.
 const TALLY_THREADS: usize = 128;
 
@@ -86,8 +88,10 @@ impl Family for Forest {
         Some(size(wish).need(limits))
     }
 
-    fn plan(needs: &[Need], limits: &Limits) -> Vec<Launch> {
-        queue::plan(needs, limits, MAX_RESIDENT)
+    fn plan(needs: &[Need], (machine, limits): (&Machine, &Limits)) -> Vec<Launch> {
+        queue::plan(needs, limits, |kind, shared| {
+            queue::resident(machine, (&FOREST, &[("CLASSES", kind as i64)]), (N_THREADS, shared))
+        })
     }
 
     fn add(batch: &mut Batch, wish: &Wish<'_>) {
@@ -283,7 +287,7 @@ impl Batch {
         let order = Order {
             kernel: &FOREST,
             defines: &[("CLASSES", launch.kind as i64)],
-            n_threads: 32,
+            n_threads: N_THREADS,
             tasks: vec![machine.put(&pack(&self.tasks))?, machine.put(&pack(&self.sprouts))?],
             n_tasks: self.sprouts.len() / 4,
             data: vec![

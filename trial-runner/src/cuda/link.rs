@@ -36,6 +36,9 @@ pub(super) const TAKE: u64 = 5;
 pub(super) const LIMITS: u64 = 6;
 /// When launches began and ended. Answered by numbers.
 pub(super) const SPANS: u64 = 7;
+/// How many blocks a multiprocessor has at once: the kernel's name, defines, threads, shared bytes.
+/// Answered by a number.
+pub(super) const RESIDENT: u64 = 9;
 
 /// A word of a launch: memory by its number, or bits.
 pub(super) const MEMORY: u64 = 0;

@@ -21,8 +21,6 @@ pub(super) const LOGISTIC: Kernel =
 
 /// Threads of a block.
 const N_THREADS: usize = 128;
-/// Blocks that a multiprocessor may have.
-const MAX_RESIDENT: usize = 8;
 /// Rows that stand in shared memory together.
 const ROWS: usize = 32;
 /// Shared memory is asked for in steps, so that few launches are different.
@@ -63,8 +61,14 @@ impl Family for Logistic {
         Some(need(wish, limits))
     }
 
-    fn plan(needs: &[Need], limits: &Limits) -> Vec<Launch> {
-        queue::plan(needs, limits, MAX_RESIDENT)
+    fn plan(needs: &[Need], (machine, limits): (&Machine, &Limits)) -> Vec<Launch> {
+        queue::plan(needs, limits, |_, shared| {
+            queue::resident(
+                machine,
+                (&LOGISTIC, &[("THREADS", N_THREADS as i64)]),
+                (N_THREADS, shared),
+            )
+        })
     }
 
     fn add(batch: &mut Batch, wish: &Wish<'_>) {

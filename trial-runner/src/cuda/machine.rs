@@ -265,6 +265,21 @@ impl Machine {
         }
     }
 
+    /// How many blocks of so many threads and shared bytes a multiprocessor has at once.
+    pub(crate) fn resident(
+        &self,
+        kernel: &Kernel,
+        defines: Defines<'_>,
+        block: (usize, usize),
+    ) -> Result<usize, Fault> {
+        match self {
+            Self::Card(card) => card.resident(kernel, defines, block),
+            Self::Far(far) => far.resident(kernel, defines, block),
+            #[cfg(test)]
+            Self::Shim(_) => Ok(Shim::resident(block)),
+        }
+    }
+
     /// Runs a kernel, specialised by the defines.
     pub(crate) fn launch(
         &self,

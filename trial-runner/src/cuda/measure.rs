@@ -50,12 +50,15 @@ pub(crate) fn measure(
     let mut tell = |what: &str, per_second: f64, unit: &'static str| {
         hear(Measured { what: what.to_owned(), per_second, unit: unit.to_owned() });
     };
-    let host = vec![1_u8; n_bytes / 8];
+    let host: Vec<u8> = (0..n_bytes / 8).map(|at| (at % 251) as u8).collect();
     let to = seconds(|| machine.put(&host).map(drop))?;
     tell("bytes from the host", host.len() as f64 / to, "B/s");
     let there = machine.put(&host)?;
     let back = seconds(|| machine.take(&there).map(drop))?;
     tell("bytes to the host", host.len() as f64 / back, "B/s");
+    if machine.take(&there)? != host {
+        return Err(Fault::Refused("bytes come back as others".into()));
+    }
     drop(there);
 
     let (from, into) = (machine.room(n_bytes)?, machine.room(n_bytes)?);

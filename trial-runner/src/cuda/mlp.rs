@@ -17,7 +17,7 @@ use super::turns::Begun;
 use crate::model::encoder::Design;
 use crate::model::network::{Curve, single};
 use crate::trainer::mlp::train::{Course, Ground, Targets};
-use plan::{MAX_RESIDENT, N_THREADS, Size};
+use plan::{N_THREADS, Size};
 
 pub(super) const MLP: Kernel = Kernel {
     name: "mlp",
@@ -63,8 +63,10 @@ impl Family for Mlp {
         Some(size(wish).need(limits))
     }
 
-    fn plan(needs: &[Need], limits: &Limits) -> Vec<Launch> {
-        queue::plan(needs, limits, MAX_RESIDENT)
+    fn plan(needs: &[Need], (machine, limits): (&Machine, &Limits)) -> Vec<Launch> {
+        queue::plan(needs, limits, |_, shared| {
+            queue::resident(machine, (&MLP, &[("THREADS", N_THREADS as i64)]), (N_THREADS, shared))
+        })
     }
 
     fn add(batch: &mut Batch, wish: &Wish<'_>) {

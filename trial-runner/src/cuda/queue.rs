@@ -4,9 +4,6 @@ use super::machine::Limits;
 use super::machine::{Buffer, Defines, Fault, Grid, Kernel, Machine, Plain, Word, unpack};
 use super::turns::Begun;
 
-/// Shared memory that a block has beside what it asks for: the driver's and the kernel's own.
-pub(super) const OWN_SHARED: usize = 1 << 10;
-
 /// What a fit needs.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(crate) struct Need {
@@ -43,9 +40,23 @@ impl Launch {
     }
 }
 
+/// How many blocks of a kernel a multiprocessor has at once; one, where that cannot be said: the
+/// launch tells why.
+pub(super) fn resident(
+    machine: &Machine,
+    (kernel, defines): (&Kernel, Defines<'_>),
+    block: (usize, usize),
+) -> usize {
+    machine.resident(kernel, defines, block).map_or(1, |n_blocks| n_blocks.max(1))
+}
+
 /// Plans launches of about a second for all fits, of one kind and as much shared memory each; of a
-/// multiprocessor's blocks there are so many at most.
-pub(super) fn plan(needs: &[Need], limits: &Limits, max_resident: usize) -> Vec<Launch> {
+/// kind that shares so much, so many blocks are resident on a multiprocessor.
+pub(super) fn plan(
+    needs: &[Need],
+    limits: &Limits,
+    resident: impl Fn(usize, usize) -> usize,
+) -> Vec<Launch> {
     let mut order: Vec<usize> = (0..needs.len()).collect();
     let kind = |fit: usize| (needs[fit].kind, needs[fit].shared);
     order.sort_by(|&a, &b| {
@@ -57,8 +68,7 @@ pub(super) fn plan(needs: &[Need], limits: &Limits, max_resident: usize) -> Vec<
         let (kind, shared) = kind(group[0]);
         let scratch = group.iter().map(|&fit| needs[fit].scratch).max().unwrap_or(0);
         let n_wanted = |fits: &[usize]| fits.iter().map(|&fit| needs[fit].n_blocks).sum::<usize>();
-        let resident = (limits.processor_shared / (shared + OWN_SHARED)).clamp(1, max_resident);
-        let n_blocks = limits.n_processors * resident;
+        let n_blocks = limits.n_processors * resident(kind, shared);
         let room = limits.memory.saturating_sub(scratch * n_blocks.min(n_wanted(group)));
         let share = limits.launch_s * limits.n_processors as f64;
         let mut rest = group;
@@ -171,6 +181,7 @@ pub(super) fn halves(launch: &Launch) -> [Launch; 2] {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cuda::shim::Shim;
 
     const H200: Limits = Limits {
         n_processors: 132,
@@ -195,7 +206,7 @@ mod tests {
         needs[70].seconds = 0.3;
         needs[80].shared = 0;
         needs[90].kind = 0;
-        let launches = plan(&needs, &H200, 4);
+        let launches = plan(&needs, &H200, |_, _| 4);
         assert_eq!((launches[0].kind, launches[0].fits.as_slice()), (0, &[90][..]));
         assert_eq!((launches[1].shared, launches[1].fits.as_slice()), (0, &[80][..]));
         assert_eq!((launches[2].fits[0], launches[2].n_blocks), (70, 4 * 132));
@@ -206,14 +217,29 @@ mod tests {
     }
 
     #[test]
+    fn blocks_are_as_many_as_are_resident() {
+        let kinds = [(0, 0), (0, 40 << 10), (1, 40 << 10)];
+        let of = |(kind, shared)| vec![Need { kind, shared, ..NEED }; 1_000];
+        let needs = kinds.map(of).concat();
+        let asked = |kind, shared| kinds.iter().position(|own| *own == (kind, shared)).unwrap() + 1;
+        let n_blocks = plan(&needs, &H200, asked).into_iter().map(|launch| launch.n_blocks);
+        assert_eq!(n_blocks.collect::<Vec<_>>(), [132, 2 * 132, 3 * 132]);
+        // What cannot be said is told by the launch.
+        let machine = Machine::Shim(Shim::default());
+        let kernel = Kernel { name: "none", source: "" };
+        assert_eq!(resident(&machine, (&kernel, &[]), (256, 200 << 10)), 1);
+        assert_eq!(resident(&machine, (&kernel, &[]), (256, 40 << 10)), 4);
+    }
+
+    #[test]
     fn memory_and_blocks_that_find_no_work_are_counted() {
         let heavy = Need { n_bytes: 40 << 30, ..NEED };
         let n_fits = |needs: &[Need]| -> Vec<usize> {
-            plan(needs, &H200, 4).iter().map(|own| own.fits.len()).collect()
+            plan(needs, &H200, |_, _| 4).iter().map(|own| own.fits.len()).collect()
         };
         assert_eq!(n_fits(&[heavy; 5]), [2, 2, 1]);
         assert_eq!(n_fits(&[Need { scratch: 15 << 30, ..heavy }; 5]), [1; 5]);
-        let trees = plan(&[Need { n_blocks: 30, ..NEED }; 2], &H200, 4);
+        let trees = plan(&[Need { n_blocks: 30, ..NEED }; 2], &H200, |_, _| 4);
         assert_eq!(trees[0].n_blocks, 60);
         let [first, second] = halves(&trees[0]);
         assert_eq!((first.fits, second.fits, second.n_blocks), (vec![0], vec![1], 30));

@@ -116,6 +116,11 @@ impl Shim {
         }
     }
 
+    /// As many blocks as a small card's threads and shared memory leave.
+    pub(super) fn resident((n_threads, shared): (usize, usize)) -> usize {
+        (2_048 / n_threads).min((164 << 10) / (shared + (1 << 10)))
+    }
+
     pub(super) fn put(&self, bytes: &[u8]) -> Result<Heap, Fault> {
         self.fits(bytes.len())?;
         Heap::new(bytes.to_vec(), self.left)

@@ -41,7 +41,7 @@ impl Family for Theta {
         Some(series.values().len())
     }
 
-    fn plan(lengths: &[usize], limits: &Limits) -> Vec<Launch> {
+    fn plan(lengths: &[usize], (_, limits): (&Machine, &Limits)) -> Vec<Launch> {
         let most_values = (MOST_VALUES as f64 * limits.launch_s) as usize;
         // What a value brings, and at most as much of what its series tells.
         let most_values = most_values.min(limits.memory / 16);

@@ -19,7 +19,8 @@ use super::card::failed;
 use super::hot::{Hot, Key};
 use super::kernels;
 use super::link::{
-    BEAT, BITS, FREE, JOIN, LAUNCH, LIMITS, Link, MEMORY, PUT, ROOM, SPANS, TAKE, mark, nonsense,
+    BEAT, BITS, FREE, JOIN, LAUNCH, LIMITS, Link, MEMORY, PUT, RESIDENT, ROOM, SPANS, TAKE, mark,
+    nonsense,
 };
 use super::machine::{Buffer, Fault, Grid, Kernel, Machine, Word};
 use crate::caught::caught;
@@ -162,6 +163,16 @@ impl Queue<'_> {
                     }
                     link.send()?;
                 }
+                RESIDENT => {
+                    let kernel = Specialised::hear(link)?;
+                    let block = link.numbers()?.map(|number| number as usize);
+                    let resident = self.near().and_then(|machine| kernel.resident(machine, block));
+                    link.answer(resident.as_ref().map(|_| ()))?;
+                    if let Ok(n_blocks) = resident {
+                        link.say(&[n_blocks as u64])?;
+                    }
+                    link.send()?;
+                }
                 SPANS => {
                     let spans = self.near().and_then(Machine::spans);
                     link.answer(spans.as_ref().map(|_| ()))?;
@@ -287,15 +298,13 @@ impl Queue<'_> {
     }
 }
 
-/// A launch as it is told.
-struct Launch {
+/// A kernel as it is told.
+struct Specialised {
     kernel: Kernel,
     defines: Vec<(String, i64)>,
-    grid: Grid,
-    words: Vec<[u64; 2]>,
 }
 
-impl Launch {
+impl Specialised {
     fn hear(link: &mut Link) -> io::Result<Self> {
         let name = link.text()?;
         let kernel = kernels().into_iter().find(|kernel| kernel.name == name);
@@ -303,10 +312,32 @@ impl Launch {
         let n_defines = link.number()?;
         let define = |_| Ok((link.text()?, link.number()? as i64));
         let defines = (0..n_defines).map(define).collect::<io::Result<Vec<_>>>()?;
+        Ok(Self { kernel, defines })
+    }
+
+    fn defines(&self) -> Vec<(&str, i64)> {
+        self.defines.iter().map(|(name, value)| (name.as_str(), *value)).collect()
+    }
+
+    fn resident(&self, machine: &Machine, block: [usize; 2]) -> Result<usize, Fault> {
+        machine.resident(&self.kernel, &self.defines(), block.into())
+    }
+}
+
+/// A launch as it is told.
+struct Launch {
+    kernel: Specialised,
+    grid: Grid,
+    words: Vec<[u64; 2]>,
+}
+
+impl Launch {
+    fn hear(link: &mut Link) -> io::Result<Self> {
+        let kernel = Specialised::hear(link)?;
         let [n_blocks, n_threads, shared] = link.numbers()?.map(|number| number as usize);
         let n_words = link.number()?;
         let words = (0..n_words).map(|_| link.numbers()).collect::<io::Result<Vec<_>>>()?;
-        Ok(Self { kernel, defines, grid: Grid { n_blocks, n_threads, shared }, words })
+        Ok(Self { kernel, grid: Grid { n_blocks, n_threads, shared }, words })
     }
 
     /// A launch that fails spoils all memory that it was for.
@@ -328,7 +359,6 @@ impl Launch {
                 (_, None) => return Err(Fault::Refused("there is no such memory".into())),
             });
         }
-        let defines = self.defines.iter().map(|(name, value)| (name.as_str(), *value));
-        machine.launch(&self.kernel, &defines.collect::<Vec<_>>(), self.grid, &words)
+        machine.launch(&self.kernel.kernel, &self.kernel.defines(), self.grid, &words)
     }
 }

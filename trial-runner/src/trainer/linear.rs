@@ -57,9 +57,9 @@ pub(crate) enum Line {
 
 /// What a configuration asks for.
 #[derive(Clone, Copy, Debug, PartialEq)]
-struct Settings {
-    penalty: Penalty,
-    form: Form,
+pub(crate) struct Settings {
+    pub(crate) penalty: Penalty,
+    pub(crate) form: Form,
 }
 
 impl Trainer for Line {

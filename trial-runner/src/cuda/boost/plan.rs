@@ -18,8 +18,6 @@ pub(crate) struct Shape {
 pub(crate) const LEAVES: [usize; 2] = [32, 256];
 /// Threads of a block.
 pub(crate) const N_THREADS: usize = 256;
-/// Blocks that a multiprocessor may have at once, by the registers of `registers.txt`.
-pub(crate) const MAX_RESIDENT: usize = 2;
 /// Shared memory is asked for in steps, so that few launches are different.
 const SHARED_STEP: usize = 8 << 10;
 
@@ -157,7 +155,8 @@ mod tests {
 
     fn plan(sizes: &[Size], limits: &Limits) -> Vec<Launch> {
         let needs: Vec<Need> = sizes.iter().filter_map(|size| size.need(limits)).collect();
-        plan_needs(&needs, limits, MAX_RESIDENT)
+        // Two, by the registers; one, where it shares more than half.
+        plan_needs(&needs, limits, |_, shared| if shared > 90 << 10 { 1 } else { 2 })
     }
 
     const H200: Limits = Limits {

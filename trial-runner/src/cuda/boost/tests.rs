@@ -256,7 +256,7 @@ fn company_order_and_memory_change_nothing() {
     // Too little for all at once, enough for each.
     let tight = Shim { max_bytes: Some(10_000), ..Shim::default() };
     let needs: Vec<Need> = backwards.iter().filter_map(|wish| size(wish).need(&many)).collect();
-    let launches = queue::plan(&needs, &many, MAX_RESIDENT);
+    let launches = queue::plan(&needs, &many, |_, _| 2);
     assert_eq!(launches.len(), 1);
     let machine = Machine::Shim(tight);
     let mut batch = Batch::default();

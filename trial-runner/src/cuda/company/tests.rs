@@ -29,7 +29,7 @@ impl Family for Toy {
     }
 
     /// Launches of as many as there are bytes.
-    fn plan(needs: &[()], limits: &Limits) -> Vec<Launch> {
+    fn plan(needs: &[()], (_, limits): (&Machine, &Limits)) -> Vec<Launch> {
         let all: Vec<usize> = (0..needs.len()).rev().collect();
         all.chunks(limits.memory).map(|fits| Launch::plain(fits.to_vec())).collect()
     }

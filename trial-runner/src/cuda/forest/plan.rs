@@ -4,7 +4,7 @@
 //! lengths of launches depend on them.
 
 use crate::cuda::machine::Limits;
-use crate::cuda::queue::{Need, OWN_SHARED};
+use crate::cuda::queue::Need;
 
 /// Instructions of a multiprocessor's warps in a second, as this kernel comes to.
 const RATE: f64 = 1.5e9;
@@ -18,8 +18,8 @@ const BINS: f64 = 700.0;
 const ROWS: f64 = 16.0;
 /// Warps that a multiprocessor should have at least.
 const LEAST_RESIDENT: usize = 8;
-/// Blocks that a multiprocessor may have.
-pub(super) const MAX_RESIDENT: usize = 32;
+/// Shared memory that a block has beside what it asks for: the driver's.
+const OWN_SHARED: usize = 1 << 10;
 /// Shared memory is asked for in steps, so that few launches are different.
 const SHARED_STEP: usize = 4 << 10;
 

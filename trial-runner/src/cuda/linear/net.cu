@@ -29,14 +29,11 @@
 #define LEAST_ERROR 1e-6
 
 struct NetArguments {
-  const i64* splits;      // 4 words: the last is where its system begins
-  const i64* entities;    // 6 words: the last is how many features there may be
-  const double* systems;  // as split.cu leaves them
-  const i64* shares;      // 3 words: the first penalty, the end, the share (bits)
+  const i64* tasks;         // 6 words: where its system begins, how many features there may be, the
+                            // first penalty, the end, the share (bits), where their losses go
+  const double* systems;    // as split.cu leaves them
   const double* penalties;  // alpha, tolerance, rounds; alphas fall within a share
-  double* losses;           // penalties for each split
-  i64 n_shares;
-  i64 n_penalties;
+  double* losses;
 };
 
 enum { N_FEATURES, IS_SOUND, TOTAL, SQUARES, SQUARES_AHEAD, SIZE_AHEAD, HEAD = 8 };
@@ -321,16 +318,16 @@ DEVICE double loss_of(const Room& room, const double* head, const double* ahead,
 
 extern "C" __global__ void __launch_bounds__(32, 8) net(const NetArguments a) {
   SHARED(memory);
-  const i64 split = (i64)blockIdx.x / a.n_shares, lane = threadIdx.x;
-  const i64* const own = a.splits + 4 * split;
-  const i64* const share = a.shares + 3 * ((i64)blockIdx.x % a.n_shares);
-  const i64 n_possible = a.entities[6 * own[0] + 5];
-  const double* const head = a.systems + own[3];
+  const i64 lane = threadIdx.x;
+  const i64* const own = a.tasks + 6 * (i64)blockIdx.x;
+  const i64 n_possible = own[1], n_penalties = own[3] - own[2];
+  const double* const head = a.systems + own[0];
+  const double* const penalties = a.penalties + 3 * own[2];
   const double nothing = __longlong_as_double(0x7ff8000000000000LL);
-  double* const losses = a.losses + split * a.n_penalties;
+  double* const losses = a.losses + own[5];
   const i64 n = (i64)head[N_FEATURES];
   if (head[IS_SOUND] == 0.0 || n > 32 * COLUMNS) {
-    for (i64 at = share[0] + lane; at < share[1]; at += 32) losses[at] = nothing;
+    for (i64 at = lane; at < n_penalties; at += 32) losses[at] = nothing;
     return;
   }
   const double* const moments = head + HEAD;
@@ -358,12 +355,12 @@ extern "C" __global__ void __launch_bounds__(32, 8) net(const NetArguments a) {
   steepest = largest_of(steepest);
   __syncwarp();
 
-  const double l1_ratio = __longlong_as_double(share[2]), total = head[TOTAL];
+  const double l1_ratio = __longlong_as_double(own[4]), total = head[TOTAL];
   const double y_squares = head[SQUARES];
   double rung = l1_ratio > 0.0 ? steepest / (l1_ratio * total) : 0.0;
   int n_rungs = 0;
-  for (i64 at = share[0]; at < share[1]; ++at) {
-    const double alpha = a.penalties[3 * at];
+  for (i64 at = 0; at < n_penalties; ++at) {
+    const double alpha = penalties[3 * at];
     while (n_rungs + 1 < N_RUNGS && rung * RUNG >= alpha && rung > 0.0) {
       rung *= RUNG;
       const double l1 = rung * l1_ratio * total;
@@ -373,8 +370,8 @@ extern "C" __global__ void __launch_bounds__(32, 8) net(const NetArguments a) {
       ++n_rungs;
     }
     const double l1 = alpha * l1_ratio * total;
-    const Penalty penalty = {l1, alpha * (1.0 - l1_ratio) * total, a.penalties[3 * at + 1],
-                             (i64)a.penalties[3 * at + 2], slack_of(l1, steepest)};
+    const Penalty penalty = {l1, alpha * (1.0 - l1_ratio) * total, penalties[3 * at + 1],
+                             (i64)penalties[3 * at + 2], slack_of(l1, steepest)};
     Place found = place;
     const bool is_least = rest(room, penalty, y_squares, n_rungs > 0, &found);
     const double loss = loss_of(room, head, gram + n_possible * n_possible, moments + n_possible,

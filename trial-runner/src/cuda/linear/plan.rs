@@ -5,12 +5,15 @@
 //! no row is summed twice and nothing is ever subtracted. The rates below were chosen from the
 //! instructions of the kernels, not measured: they decide the size of a launch, nothing else.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
-use super::{Ask, HEAD, Penalties};
+use super::HEAD;
+use super::course::bits;
 use crate::cuda::fill::fill;
 use crate::cuda::machine::Limits;
+use crate::cuda::pool::Key;
 use crate::folds::Fold;
+use crate::trainer::linear::{Line, Settings};
 
 /// Threads of a block, and so features, are no more.
 const MOST_THREADS: usize = 128;
@@ -161,53 +164,138 @@ impl Shape {
         self.n_features.div_ceil(32).next_power_of_two()
     }
 
-    /// Bytes that it takes in a machine's memory, and about how long all asks take.
-    fn weigh(&self, asks: &[Ask<'_>]) -> (usize, f64) {
-        let (n, width) = (self.n_features as f64, self.width as f64);
-        let (n_folds, n_classes) = (self.n_folds as f64, self.n_classes as f64);
-        let mut sums = self.n_rows as f64 * width * width;
+    /// What an entity of it costs, whatever is tried.
+    fn cost(&self) -> Cost {
+        let numbers = self.n_rows * self.width + self.n_classes * self.width * self.width;
+        let sums = self.n_rows as f64 * (self.width * self.width) as f64;
+        Cost { n_bytes: 8 * numbers, seconds: sums / RATE }
+    }
+
+    /// What is added by all that somebody tries on it.
+    fn cost_of(&self, (line, tried): (Line, &[Settings])) -> Cost {
+        let (n, n_folds) = (self.n_features as f64, self.n_folds as f64);
+        let forms: HashSet<u64> = tried.iter().map(|own| bits(own.form)).collect();
+        let n_forms = forms.len();
+        let squares = (self.width * self.width) as f64;
+        let split = 2.0 * self.n_classes as f64 * squares + 8.0 * n * n;
+        let mut sums = n_forms as f64 * split;
         let mut moves = 0.0;
-        let mut n_losses = 0;
-        for ask in asks {
-            sums += n_folds * (2.0 * n_classes * width * width + 8.0 * n * n);
-            match ask.penalties {
-                Penalties::Ridge(alphas) => {
-                    let each = n * n + 40.0 * n;
-                    sums += n_folds * (8.0 * n * n * n + alphas.len() as f64 * each);
-                }
-                Penalties::Net(penalties) => {
-                    let n_rests = RUNGS + penalties.len() as f64;
-                    moves += n_folds * n_rests * SWEEPS * n;
-                }
+        match line {
+            Line::Ridge => {
+                let each = n * n + 40.0 * n;
+                sums += n_forms as f64 * 8.0 * n * n * n + tried.len() as f64 * each;
             }
-            n_losses = n_losses.max(ask.penalties.len());
+            Line::Lasso | Line::ElasticNet => {
+                let walk = |own: &Settings| (bits(own.form), own.penalty.l1_ratio.to_bits());
+                let walks: HashSet<(u64, u64)> = tried.iter().map(walk).collect();
+                let n_rests = RUNGS * walks.len() as f64 + tried.len() as f64;
+                moves = n_rests * SWEEPS * n;
+            }
         }
-        let numbers = self.n_rows * self.width
-            + self.n_classes * self.width * self.width
-            + self.n_folds * (self.system_numbers() + n_losses);
-        (8 * numbers, sums / RATE + moves / MOVES)
+        let numbers = self.n_folds * (n_forms * self.system_numbers() + tried.len());
+        Cost { n_bytes: 8 * numbers, seconds: n_folds * (sums / RATE + moves / MOVES) }
     }
 }
 
-/// The entities of each launch, those that take longest first.
-pub(super) fn chunks(
-    shapes: &[Option<Shape>],
-    asks: &[Ask<'_>],
-    limits: &Limits,
-) -> Vec<Vec<usize>> {
-    let weighed = shapes.iter().enumerate().filter_map(|(index, shape)| {
-        let (bytes, seconds) = shape.as_ref()?.weigh(asks);
-        Some((index, bytes, seconds))
+/// The folds, a bit each, of which the training rows have no two numbers: no feature is made of them.
+pub(super) fn constant(values: &[f64], classes: &Classes) -> u64 {
+    let mut begin = 0;
+    let of_class = classes.ends.iter().map(|&end| {
+        let rows = &classes.rows[begin..end];
+        begin = end;
+        Said::by(rows.iter().map(|&row| values[row as usize]))
     });
-    let mut weighed: Vec<(usize, usize, f64)> = weighed.collect();
-    weighed.sort_by(|a, b| b.2.total_cmp(&a.2).then(a.0.cmp(&b.0)));
-    fill(weighed, (limits.memory, limits.launch_s))
+    let of_class: Vec<Said> = of_class.collect();
+    let is_constant = |train: &u64| {
+        let own = of_class.iter().enumerate().filter(|(class, _)| train >> class & 1 != 0);
+        own.fold(Said::Nothing, |all, (_, said)| all.and(*said)) != Said::More
+    };
+    let folds = classes.train.iter().enumerate();
+    folds.fold(0, |bits, (fold, train)| bits | u64::from(is_constant(train)) << fold)
+}
+
+/// What rows say that may have a number.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Said {
+    Nothing,
+    One(f64),
+    /// Two that are not equal.
+    More,
+}
+
+impl Said {
+    fn by(values: impl Iterator<Item = f64>) -> Self {
+        let mut all = Self::Nothing;
+        for value in values.filter(|value| value.is_finite()) {
+            all = all.and(Self::One(value));
+            if all == Self::More {
+                break;
+            }
+        }
+        all
+    }
+
+    fn and(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Nothing, own) | (own, Self::Nothing) => own,
+            (Self::One(one), Self::One(another)) if one == another => self,
+            _ => Self::More,
+        }
+    }
+}
+
+/// What plans need to know of a wish.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Need {
+    /// What tells its entity from others.
+    entity: Key,
+    shared: Cost,
+    own: Cost,
+}
+
+/// Bytes of a machine's memory, and seconds of all of it.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+struct Cost {
+    n_bytes: usize,
+    seconds: f64,
+}
+
+impl Need {
+    pub(super) fn of(entity: Key, shape: &Shape, tried: (Line, &[Settings])) -> Self {
+        Self { entity, shared: shape.cost(), own: shape.cost_of(tried) }
+    }
+}
+
+/// The wishes of each launch, those of the entities that take longest first. Those of one entity
+/// stay together.
+pub(super) fn chunks(needs: &[Need], limits: &Limits) -> Vec<Vec<usize>> {
+    let mut groups: Vec<(Cost, Vec<usize>)> = Vec::new();
+    let mut known = HashMap::new();
+    for (index, need) in needs.iter().enumerate() {
+        let at = *known.entry(need.entity).or_insert_with(|| {
+            groups.push((need.shared, Vec::new()));
+            groups.len() - 1
+        });
+        let (cost, own) = &mut groups[at];
+        cost.n_bytes += need.own.n_bytes;
+        cost.seconds += need.own.seconds;
+        own.push(index);
+    }
+    groups.sort_by(|(a, first), (b, second)| {
+        b.seconds.total_cmp(&a.seconds).then(first[0].cmp(&second[0]))
+    });
+    let weighed = groups.iter().enumerate();
+    let weighed = weighed.map(|(group, (cost, _))| (group, cost.n_bytes, cost.seconds));
+    let launches = fill(weighed, (limits.memory, limits.launch_s));
+    let all = |launch: Vec<usize>| launch.iter().flat_map(|&at| groups[at].1.clone()).collect();
+    launches.into_iter().map(all).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::trainer::linear::{Form, Scaling};
+    use crate::cuda::pool::Place;
+    use crate::trainer::linear::{Form, Penalty, Scaling};
 
     fn fold(train: &[u32], validate: &[u32]) -> Fold {
         Fold { train: train.to_vec(), validate: validate.to_vec() }
@@ -267,29 +355,69 @@ mod tests {
         assert!(shape(118).fits(more) && !shape(119).fits(more));
     }
 
+    fn alphas(n: usize) -> Vec<Settings> {
+        let form = Form { scaling: Scaling::Standard, has_intercept: true };
+        let penalty = |alpha| Penalty { alpha, l1_ratio: 0.0, tolerance: 0.0, max_rounds: 0 };
+        (0..n).map(|alpha| Settings { penalty: penalty(alpha as f64), form }).collect()
+    }
+
+    fn key<T>(entity: &T) -> Key {
+        [Some(Place::one(entity)), None, None]
+    }
+
     #[test]
     fn launches_are_about_a_second_and_the_longest_come_first() {
-        let alphas = vec![1.0; 100];
-        let form = Form { scaling: Scaling::Standard, has_intercept: true };
-        let asks = [Ask { form, penalties: Penalties::Ridge(&alphas) }];
-        let (bytes, seconds) = shape(40).weigh(&asks);
-        assert!(bytes > 500_000 && bytes < 600_000, "{bytes}");
-        let shapes: Vec<Option<Shape>> =
-            (0..50_000).map(|at| [Some(shape(20)), None, Some(shape(40))][at % 3]).collect();
-        let chunks = chunks(&shapes, &asks, &LIMITS);
-        let time = |chunk: &Vec<usize>| {
-            let each = chunk.iter().filter_map(|&at| shapes[at]);
-            each.map(|shape| shape.weigh(&asks).1).sum::<f64>()
-        };
-        assert!(seconds < 1e-4 && chunks.len() > 1);
-        assert!(chunks.iter().all(|chunk| time(chunk) <= 1.0 + 1e-9));
-        assert_eq!(shapes[chunks[0][0]], Some(shape(40)));
-        let mut all = chunks.concat();
-        all.sort_unstable();
-        assert_eq!(all, (0..50_000).filter(|at| at % 3 != 1).collect::<Vec<_>>());
-        assert_eq!(super::chunks(&[None, None], &asks, &LIMITS), Vec::<Vec<usize>>::new());
-        let tight = Limits { memory: 2 * bytes, ..LIMITS };
-        let two = super::chunks(&[Some(shape(40)); 5], &asks, &tight);
-        assert_eq!(two, [vec![0, 1], vec![2, 3], vec![4]]);
+        let tried = alphas(100);
+        let entities: Vec<(u8, Shape)> =
+            (0..50_000).map(|at| (0, shape(20 + 20 * (at % 2)))).collect();
+        let need = |own: &(u8, Shape)| Need::of(key(own), &own.1, (Line::Ridge, &tried));
+        let needs: Vec<Need> = entities.iter().map(need).collect();
+        let whole = |need: &Need| need.shared.seconds + need.own.seconds;
+        let n_bytes = needs[1].shared.n_bytes + needs[1].own.n_bytes;
+        assert!((500_000..600_000).contains(&n_bytes), "{n_bytes}");
+        let share = Limits { launch_s: 0.02, ..LIMITS };
+        let all = chunks(&needs, &share);
+        let time = |chunk: &Vec<usize>| chunk.iter().map(|&at| whole(&needs[at])).sum::<f64>();
+        assert!(whole(&needs[1]) < 1e-4 && all.len() > 1);
+        assert!(all.iter().all(|chunk| time(chunk) <= 0.02 + 1e-9));
+        assert!(all[..all.len() - 1].iter().all(|chunk| time(chunk) > 0.0199));
+        assert_eq!(all[0][0], 1);
+        let mut each = all.concat();
+        each.sort_unstable();
+        assert!(each.into_iter().eq(0..50_000));
+        assert_eq!(chunks(&[], &LIMITS), Vec::<Vec<usize>>::new());
+        let tight = Limits { memory: 2 * n_bytes, ..LIMITS };
+        let five: Vec<Need> = needs.iter().skip(1).step_by(2).take(5).copied().collect();
+        assert_eq!(chunks(&five, &tight), [vec![0, 1], vec![2, 3], vec![4]]);
+    }
+
+    #[test]
+    fn what_is_wanted_of_one_entity_stays_together() {
+        let (one, other) = ((0_u8, shape(40)), (1_u8, shape(30)));
+        let (many, few) = (alphas(100), alphas(10));
+        let of = |own: &(u8, Shape), tried| Need::of(key(own), &own.1, (Line::Ridge, tried));
+        let needs = [of(&other, &many), of(&one, &few), of(&other, &few), of(&one, &many)];
+        assert_eq!(chunks(&needs, &LIMITS), [[1, 3, 0, 2]]);
+        let alone = needs[1].shared.n_bytes + needs[1].own.n_bytes + needs[3].own.n_bytes;
+        let tight = Limits { memory: alone, ..LIMITS };
+        assert_eq!(chunks(&needs, &tight), [[1, 3], [0, 2]]);
+    }
+
+    #[test]
+    fn folds_of_which_all_training_rows_have_one_number_are_known() {
+        let folds = [
+            fold(&[0, 1, 2, 3], &[4, 5]),
+            fold(&[2, 3, 4, 5], &[0, 1]),
+            fold(&[0, 1, 4, 5], &[2, 3]),
+        ];
+        let classes = Classes::of(&folds, 6).unwrap();
+        let nan = f64::NAN;
+        assert_eq!(constant(&[7.5, 7.5, 7.5, 7.5, 7.5, 8.0], &classes), 0b001);
+        assert_eq!(constant(&[0.0, -0.0, 0.0, 0.0, 1.0, 1.0], &classes), 0b001);
+        let next = 7.5_f64.next_up();
+        assert_eq!(constant(&[7.5, 7.5, 7.5, next, 7.5, 7.5], &classes), 0b100);
+        assert_eq!(constant(&[nan, 7.5, nan, nan, nan, 8.0], &classes), 0b011);
+        assert_eq!(constant(&[nan, nan, nan, nan, f64::INFINITY, 2.0], &classes), 0b111);
+        assert_eq!(constant(&[1.0, 2.0, 1.0, 2.0, 1.0, 2.0], &classes), 0);
     }
 }

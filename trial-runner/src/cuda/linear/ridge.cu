@@ -15,12 +15,11 @@
 #define LEAST_LEFT 1e-6
 
 struct RidgeArguments {
-  const i64* splits;      // 4 words: the last is where its system begins, -1 for none
-  const i64* entities;    // 6 words: the last is how many features there may be
+  const i64* tasks;       // 5 words: where its system begins, how many features there may be, the
+                          // first alpha, how many, where their losses go
   const double* systems;  // as split.cu leaves them
   const double* alphas;
-  double* losses;  // alphas for each split
-  i64 n_alphas;
+  double* losses;
   i64 n_lanes;
 };
 
@@ -141,14 +140,15 @@ DEVICE double form(const double* ahead, i64 n, const double* x, i64 stride) {
 
 extern "C" __global__ void __launch_bounds__(128) ridge(const RidgeArguments a) {
   SHARED(memory);
-  const i64* const own = a.splits + 4 * (i64)blockIdx.x;
-  const i64 n_possible = a.entities[6 * own[0] + 5], t = threadIdx.x, n_threads = blockDim.x;
-  const double* const head = a.systems + own[3];
+  const i64* const own = a.tasks + 5 * (i64)blockIdx.x;
+  const i64 n_possible = own[1], n_alphas = own[3], t = threadIdx.x, n_threads = blockDim.x;
+  const double* const head = a.systems + own[0];
+  const double* const alphas = a.alphas + own[2];
   const double nothing = __longlong_as_double(0x7ff8000000000000LL);
   const i64 n = (i64)head[N_FEATURES];
-  double* const losses = a.losses + (i64)blockIdx.x * a.n_alphas;
+  double* const losses = a.losses + own[4];
   if (head[IS_SOUND] == 0.0) {
-    for (i64 at = t; at < a.n_alphas; at += n_threads) losses[at] = nothing;
+    for (i64 at = t; at < n_alphas; at += n_threads) losses[at] = nothing;
     return;
   }
   const double* const moments = head + HEAD;
@@ -183,8 +183,8 @@ extern "C" __global__ void __launch_bounds__(128) ridge(const RidgeArguments a) 
   const bool is_sound = is_safe(room, n, 0.0);
   double* const x = room.work + t;
   double* const ratios = x + n * a.n_lanes;
-  for (i64 at = t; t < a.n_lanes && at < a.n_alphas; at += a.n_lanes) {
-    const double alpha = a.alphas[at] / largest;
+  for (i64 at = t; t < a.n_lanes && at < n_alphas; at += a.n_lanes) {
+    const double alpha = alphas[at] / largest;
     double loss = nothing;
     if (is_sound || alpha > 1.0 || is_safe(room, n, alpha)) {
       walk(room, n, alpha, x, ratios, a.n_lanes);

@@ -2,7 +2,7 @@
 // over its validating rows on the scale of the weights. The arithmetic is that of the CPU's
 // trainer/linear/basis.rs; sums are added from those of the classes, never subtracted.
 //
-// One block a fold. Shared memory: width × width numbers and five numbers a feature.
+// One block a fold and form. Shared memory: width × width numbers and five numbers a feature.
 #include "kernel.h"
 
 // What must be left of a sum of squares: three digits may go, of sixteen.
@@ -12,13 +12,16 @@ struct SplitArguments {
   const double* sums;   // of the classes of all entities
   const i64* entities;  // 6 words: first sums, width, column of the target, its shift (bits), first
                         // feature, how many features there may be
-  const i64* features;  // 6 words: column, column of holes or -1, the first and the end of the
-                        // group of words or -1, raw zero, raw scale (bits)
-  const i64* splits;    // 4 words: entity, bits of the classes that train, that validate, place
+  const i64* features;  // 7 words: column, column of holes or -1, the first and the end of the
+                        // group of words or -1, raw zero, raw scale (bits), bits of the folds that
+                        // learn nothing from it
+  const i64* splits;    // 6 words: entity, bits of the classes that train, that validate, place,
+                        // fold, form (bits)
   double* systems;      // 8 numbers (below), moments, validating moments, Gram, validating Gram
-  i64 is_standard;      // whether features are scaled to a deviation of 1
-  i64 has_intercept;
 };
+
+// The bits of a form: features are scaled to a deviation of 1, and there is an intercept.
+enum { IS_STANDARD = 1, HAS_INTERCEPT = 2 };
 
 // The numbers before a system.
 enum { N_FEATURES, IS_SOUND, TOTAL, SQUARES, SQUARES_AHEAD, SIZE_AHEAD, HEAD = 8 };
@@ -75,11 +78,13 @@ DEVICE void gather(double* into, const double* classes, i64 width, u64 bits) {
 }
 
 // The feature that a column is in this fold; false where it is none.
-DEVICE bool is_feature(const Sums& sums, const i64* features, i64 index, Feature* feature) {
-  const i64* const own = features + 6 * index;
+DEVICE bool is_feature(const Sums& sums, const i64* features, i64 index, i64 fold,
+                       Feature* feature) {
+  const i64* const own = features + 7 * index;
   const i64 first = own[2], end = own[3];
   *feature = Feature{own[0], own[1], 0.0, 0.0, 1.0};
   const double* const cells = sums.cells;
+  if (((u64)own[6] >> fold) & 1) return false;
   if (first < 0) {
     if (feature->hole >= 0) {
       const double n_present = total_of(sums) - cells[feature->hole * sums.width + sums.ones];
@@ -91,7 +96,7 @@ DEVICE bool is_feature(const Sums& sums, const i64* features, i64 index, Feature
   // The most frequent word, the first of several, stands for missing ones.
   i64 n_words = 0, most = first;
   for (i64 word = first; word < end; ++word) {
-    const i64 at = features[6 * word], best = features[6 * most];
+    const i64 at = features[7 * word], best = features[7 * most];
     n_words += cells[at * sums.width + at] > 0.0;
     if (cells[at * sums.width + at] > cells[best * sums.width + best]) most = word;
   }
@@ -106,20 +111,20 @@ DEVICE bool is_rarer(const Sums& sums, const Feature& one, const Feature& other)
 }
 
 // Where a feature is zero and by what it is multiplied; false where digits are lost.
-DEVICE bool set(const Sums& sums, const SplitArguments& a, const i64* own, Feature* feature) {
+DEVICE bool set(const Sums& sums, i64 form, const i64* own, Feature* feature) {
   const double n = total_of(sums), mean = with(sums, *feature, sums.ones) / n;
   const double squares = between(sums, *feature, *feature) - n * mean * mean;
-  feature->zero = a.has_intercept || a.is_standard ? mean : __longlong_as_double(own[4]);
-  feature->factor = a.is_standard ? 1.0 / sqrt(squares / n) : __longlong_as_double(own[5]);
+  feature->zero = form != 0 ? mean : __longlong_as_double(own[4]);
+  feature->factor = form & IS_STANDARD ? 1.0 / sqrt(squares / n) : __longlong_as_double(own[5]);
   return !is_lost(squares, before(sums, *feature));
 }
 
 extern "C" __global__ void __launch_bounds__(128) split(const SplitArguments a) {
   SHARED(room);
-  const i64* const own = a.splits + 4 * (i64)blockIdx.x;
+  const i64* const own = a.splits + 6 * (i64)blockIdx.x;
   const i64* const entity = a.entities + 6 * own[0];
   const i64 width = entity[1], n_possible = entity[5], t = threadIdx.x;
-  const i64* const possible = a.features + 6 * entity[4];
+  const i64* const possible = a.features + 7 * entity[4];
   const double* const classes = a.sums + entity[0];
   double* const cells = (double*)room;
   Feature* const features = (Feature*)(cells + width * width);
@@ -136,10 +141,10 @@ extern "C" __global__ void __launch_bounds__(128) split(const SplitArguments a) 
     i64 first = 0;
     for (i64 index = 0; index < n_possible; ++index) {
       // A column of numbers, or the first word of another.
-      if (possible[6 * index + 2] < 0 || possible[6 * index + 2] == index) first = n_features;
+      if (possible[7 * index + 2] < 0 || possible[7 * index + 2] == index) first = n_features;
       Feature feature;
-      if (!is_feature(sums, possible, index, &feature)) continue;
-      if (!set(sums, a, possible + 6 * index, &feature)) n_lost = 1;
+      if (!is_feature(sums, possible, index, own[4], &feature)) continue;
+      if (!set(sums, own[5], possible + 7 * index, &feature)) n_lost = 1;
       // The words of a column stand in the CPU's order, the most frequent first: where they add up
       // to one, the order decides which of them have a weight.
       i64 place = n_features++;
@@ -152,7 +157,7 @@ extern "C" __global__ void __launch_bounds__(128) split(const SplitArguments a) 
   const i64 n = n_features;
   const double total = total_of(sums);
   Feature y = {entity[2], -1, 0.0, -__longlong_as_double(entity[3]), 1.0};
-  if (a.has_intercept) y.zero = with(sums, y, sums.ones) / total;
+  if (own[5] & HAS_INTERCEPT) y.zero = with(sums, y, sums.ones) / total;
   const double squares = centred(sums, y, y);
   const bool is_sound = n_lost == 0 && total > 0.0 && (double)n <= total &&
                         !is_lost(squares, before(sums, y) + total * y.zero * y.zero);

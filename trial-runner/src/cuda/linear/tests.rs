@@ -1,11 +1,14 @@
 //! What the kernels tell is what the CPU engine says.
 
+use std::ops::ControlFlow;
+
 use super::*;
-use crate::cuda::shim::Shim;
-use crate::frame::{FeatureValues, Target};
+use crate::cuda::company::{fit_alone, order_changes_nothing};
+use crate::cuda::shim::{Fates, Shim};
+use crate::frame::Target;
 use crate::trainer::LaidOut;
-use crate::trainer::linear::Line;
 use crate::trainer::linear::tests::{configurations, frame, k_folds, mixed, rolling, tiny, told};
+use crate::trainer::linear::{Form, Penalty, Scaling};
 
 const ALPHAS: [f64; 7] = [0.0, 30.0, 1e-3, 0.2, 1.0, 1e4, 0.7];
 const RATIOS: [f64; 3] = [1.0, 0.5, 0.1];
@@ -14,22 +17,43 @@ fn form(is_standard: bool, has_intercept: bool) -> Form {
     Form { scaling: Scaling::from(is_standard), has_intercept }
 }
 
+/// What somebody tries on all entities.
+struct Ask {
+    line: Line,
+    tried: Vec<Settings>,
+}
+
+fn ridge(form: Form, alphas: &[f64]) -> Ask {
+    let penalty = |&alpha: &f64| Penalty { alpha, l1_ratio: 0.0, tolerance: 0.0, max_rounds: 0 };
+    let tried = alphas.iter().map(|alpha| Settings { penalty: penalty(alpha), form });
+    Ask { line: Line::Ridge, tried: tried.collect() }
+}
+
+fn nets(form: Form, alphas: &[f64], ratios: &[f64]) -> Ask {
+    let penalty =
+        |l1_ratio: f64, alpha: f64| Penalty { alpha, l1_ratio, tolerance: 1e-4, max_rounds: 1_000 };
+    let settings = |alpha, ratio| Settings { penalty: penalty(ratio, alpha), form };
+    let of_alpha = |&alpha: &f64| ratios.iter().map(move |&ratio| settings(alpha, ratio));
+    Ask { line: Line::ElasticNet, tried: alphas.iter().flat_map(of_alpha).collect() }
+}
+
 /// What the CPU engine misses by, and the largest squared target.
-fn expected(line: Line, data: (&Frame, &[Fold]), ask: &Ask<'_>) -> Vec<Option<f64>> {
-    let form = format!(
-        "standardize={} fit_intercept={}",
-        ask.form.scaling == Scaling::Standard,
-        ask.form.has_intercept
-    );
-    let texts: Vec<String> = match ask.penalties {
-        Penalties::Ridge(alphas) => alphas.iter().map(|a| format!("{form} alpha={a}")).collect(),
-        Penalties::Net(penalties) => penalties
-            .iter()
-            .map(|own| format!("{form} alpha={} l1_ratio={}", own.alpha, own.l1_ratio))
-            .collect(),
+fn expected(data: (&Frame, &[Fold]), ask: &Ask) -> Vec<Option<f64>> {
+    let text = |own: &Settings| {
+        let Settings { penalty, form } = own;
+        let is_standard = form.scaling == Scaling::Standard;
+        let ratio = match ask.line {
+            Line::ElasticNet => format!(" l1_ratio={}", penalty.l1_ratio),
+            Line::Ridge | Line::Lasso => String::new(),
+        };
+        format!(
+            "standardize={is_standard} fit_intercept={} alpha={}{ratio}",
+            form.has_intercept, penalty.alpha
+        )
     };
+    let texts: Vec<String> = ask.tried.iter().map(text).collect();
     let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
-    let answers = told(line, data, &configurations(&texts), &LaidOut::default(), false);
+    let answers = told(ask.line, data, &configurations(&texts), &LaidOut::default(), false);
     let Target::Number(y) = &data.0.target else { panic!("numbers") };
     let mut missed = Vec::new();
     for (index, fold) in data.1.iter().enumerate() {
@@ -44,35 +68,40 @@ fn expected(line: Line, data: (&Frame, &[Fold]), ask: &Ask<'_>) -> Vec<Option<f6
     missed
 }
 
-fn nets(alphas: &[f64], ratios: &[f64]) -> Vec<Penalty> {
-    let penalty =
-        |l1_ratio: f64, alpha: f64| Penalty { alpha, l1_ratio, tolerance: 1e-4, max_rounds: 1_000 };
-    let of_alpha = |&alpha: &f64| ratios.iter().map(move |&ratio| penalty(ratio, alpha));
-    alphas.iter().flat_map(of_alpha).collect()
+fn entity<'a>((frame, folds): (&'a Frame, &'a [Fold])) -> Option<Entity<'a>> {
+    Entity::of(frame, folds, &Stop::default()).unwrap()
 }
 
-fn asked(shim: Shim, data: &[(&Frame, &[Fold])], asks: &[Ask<'_>]) -> Vec<Answers> {
-    let entity =
-        |(frame, folds): &(&Frame, &[Fold])| Entity::of(frame, folds, &Stop::default()).unwrap();
-    let entities: Vec<Option<Entity>> = data.iter().map(entity).collect();
-    let machine = Machine::Shim(shim);
-    let told = squared_errors((&machine, &Shim::limits(1)), &entities, asks, &mut |_| true);
-    let (answers, refused) = told.unwrap();
-    assert_eq!(refused, Ok(()));
-    answers
+/// What was told of each ask and entity, all in common launches; none of what is not taken.
+fn asked(shim: Shim, data: &[(&Frame, &[Fold])], asks: &[Ask]) -> Vec<Vec<Answers>> {
+    let entities: Vec<Option<Entity<'_>>> = data.iter().copied().map(entity).collect();
+    let (mut wishes, mut places) = (Vec::new(), Vec::new());
+    for (ask, Ask { line, tried }) in asks.iter().enumerate() {
+        for (at, entity) in entities.iter().enumerate() {
+            let Some(entity) = entity else { continue };
+            wishes.push(Wish { entity, line: *line, tried });
+            places.push((ask, at));
+        }
+    }
+    let mut told = vec![vec![Answers::new(); data.len()]; asks.len()];
+    fit_alone::<Lines>(&Machine::Shim(shim), &Shim::limits(1), &wishes, &mut |index, found| {
+        let (ask, at) = places[index];
+        told[ask][at] = found.unwrap();
+        ControlFlow::Continue(())
+    })
+    .unwrap();
+    told
 }
 
 /// At least this share must be told, all of it within 1e-9 of what the CPU engine says.
 #[track_caller]
 fn check(what: &str, data: (&Frame, &[Fold]), shim: Shim, least_told: f64) {
-    let penalties = nets(&[0.5, 0.003, 0.05, 20.0], &RATIOS);
-    let raw = nets(&[0.5, 20.0], &[0.5]);
     let asks = [
-        (Line::Ridge, Ask { form: form(true, true), penalties: Penalties::Ridge(&ALPHAS) }),
-        (Line::Ridge, Ask { form: form(false, true), penalties: Penalties::Ridge(&ALPHAS) }),
-        (Line::Ridge, Ask { form: form(true, false), penalties: Penalties::Ridge(&ALPHAS) }),
-        (Line::ElasticNet, Ask { form: form(true, true), penalties: Penalties::Net(&penalties) }),
-        (Line::ElasticNet, Ask { form: form(false, false), penalties: Penalties::Net(&raw) }),
+        ridge(form(true, true), &ALPHAS),
+        ridge(form(false, true), &ALPHAS),
+        ridge(form(true, false), &ALPHAS),
+        nets(form(true, true), &[0.5, 0.003, 0.05, 20.0], &RATIOS),
+        nets(form(false, false), &[0.5, 20.0], &[0.5]),
     ];
     let (n_told, n_all) = agree(what, &[data], shim, &asks);
     let share = n_told as f64 / n_all.max(1) as f64;
@@ -81,17 +110,11 @@ fn check(what: &str, data: (&Frame, &[Fold]), shim: Shim, least_told: f64) {
 
 /// How many are told, of how many; all of them must be within 1e-9 of what the CPU engine says.
 #[track_caller]
-fn agree(
-    what: &str,
-    data: &[(&Frame, &[Fold])],
-    shim: Shim,
-    asks: &[(Line, Ask<'_>)],
-) -> (usize, usize) {
-    let only: Vec<Ask<'_>> = asks.iter().map(|(_, ask)| *ask).collect();
+fn agree(what: &str, data: &[(&Frame, &[Fold])], shim: Shim, asks: &[Ask]) -> (usize, usize) {
     let (mut n_told, mut n_all) = (0, 0);
-    for ((line, ask), found) in asks.iter().zip(asked(shim, data, &only)) {
+    for (ask, found) in asks.iter().zip(asked(shim, data, asks)) {
         for (entity, (data, found)) in data.iter().zip(&found).enumerate() {
-            let expected = expected(*line, *data, ask);
+            let expected = expected(*data, ask);
             n_all += expected.len();
             if found.is_empty() {
                 continue;
@@ -102,7 +125,9 @@ fn agree(
                 n_told += 1;
                 let expected = expected.unwrap_or(f64::NAN);
                 let error = (found / expected - 1.0).abs();
-                let at = format!("{what}: {line:?}, {ask:?}, entity {entity}, {index}");
+                let fold = index / ask.tried.len();
+                let tried = &ask.tried[index % ask.tried.len()];
+                let at = format!("{what}: {:?}, {tried:?}, entity {entity}, fold {fold}", ask.line);
                 assert!(error < 1e-9, "{at}: {found} is not {expected}");
             }
         }
@@ -139,10 +164,8 @@ fn what_loses_digits_is_left_to_the_cpu() {
     let plain = Shim::default();
     let folds = k_folds(40, 4);
     let none = |frame: &Frame, folds: &[Fold]| {
-        let ask = Ask { form: form(true, true), penalties: Penalties::Ridge(&ALPHAS) };
-        let net = nets(&[0.1], &[0.5]);
-        let net = Ask { penalties: Penalties::Net(&net), ..ask };
-        asked(plain, &[(frame, folds)], &[ask, net])
+        let own = form(true, true);
+        asked(plain, &[(frame, folds)], &[ridge(own, &ALPHAS), nets(own, &[0.1], &[0.5])])
             .into_iter()
             .flatten()
             .flatten()
@@ -186,20 +209,83 @@ fn few_rows_and_columns_that_depend_on_each_other_are_the_cpu_engine_s() {
     let data: Vec<(&Frame, &[Fold])> =
         frames.iter().zip(&folds).map(|(frame, folds)| (frame, folds.as_slice())).collect();
     let alphas = [1.8, 0.3, 0.05, 0.01, 1e-3, 5e-5, 1e-5];
-    let (lasso, half) = (nets(&alphas, &[1.0]), nets(&alphas, &[0.5]));
-    for (line, penalties, least_told) in [
-        (Line::Ridge, Penalties::Ridge(&alphas), 0.65),
-        (Line::Lasso, Penalties::Net(&lasso), 0.8),
-        (Line::ElasticNet, Penalties::Net(&half), 0.8),
+    let forms = [(true, true), (false, true), (true, false), (false, false)];
+    let forms = forms.map(|(is_standard, has_intercept)| form(is_standard, has_intercept));
+    for (line, asks, least_told) in [
+        (Line::Ridge, forms.map(|own| ridge(own, &alphas)), 0.65),
+        (Line::Lasso, forms.map(|own| nets(own, &alphas, &[1.0])), 0.8),
+        (Line::ElasticNet, forms.map(|own| nets(own, &alphas, &[0.5])), 0.8),
     ] {
-        let forms = [(true, true), (false, true), (true, false), (false, false)];
-        let asks = forms.map(|(is_standard, has_intercept)| {
-            (line, Ask { form: form(is_standard, has_intercept), penalties })
-        });
+        let asks = asks.map(|ask| Ask { line, ..ask });
         let (n_told, n_all) = agree("few rows", &data, Shim::default(), &asks);
         let share = n_told as f64 / n_all as f64;
         assert!(share >= least_told, "{line:?}: {n_told} of {n_all} told");
     }
+}
+
+/// A frame of which one column has this number in all rows but these.
+fn flat(n_rows: usize, value: f64, others: impl Fn(usize) -> bool) -> Frame {
+    let mut own = frame(n_rows, 4);
+    if let FeatureValues::Number(values) = &mut own.columns[1].values {
+        let all = values.iter_mut().enumerate();
+        all.filter(|(row, _)| !others(*row)).for_each(|(_, own)| *own = value);
+    }
+    own
+}
+
+#[test]
+fn a_column_that_is_constant_in_a_fold_is_left_out_of_it() {
+    let plain = Shim::default();
+    let (folds, origins) = (k_folds(60, 3), rolling(60));
+    let validates = |fold: usize| move |row: usize| (row * 7 + 3) % 3 == fold;
+    check("in one fold", (&flat(60, 0.3, validates(0)), &folds), plain, 0.95);
+    // As the first rows of all origins have it.
+    let last = *origins[2].train.last().unwrap() as usize;
+    check("in all folds", (&flat(60, -1e5, |row| row > last), &origins), plain, 0.95);
+    check("in two of three", (&flat(60, 0.3, |row| row > last - 3), &origins), plain, 0.95);
+    // Where a number is missing its column is constant all the same.
+    let mut holes = flat(60, 0.3, validates(1));
+    let mut none = flat(60, f64::NAN, validates(2));
+    for (own, step) in [(&mut holes, 5), (&mut none, 60)] {
+        if let FeatureValues::Number(values) = &mut own.columns[1].values {
+            values.iter_mut().step_by(step).for_each(|value| *value = f64::NAN);
+        }
+    }
+    check("holes", (&holes, &folds), plain, 0.95);
+    check("only holes", (&none, &folds), plain, 0.95);
+    let mut two = mixed();
+    for place in [3, 4] {
+        let FeatureValues::Number(values) = &mut two.columns[place].values else { panic!() };
+        values
+            .iter_mut()
+            .enumerate()
+            .filter(|(row, _)| row % 4 != place - 3)
+            .for_each(|(_, value)| *value = 2.5);
+    }
+    check("two, beside words", (&two, &k_folds(140, 4)), plain, 0.8);
+}
+
+#[test]
+fn a_column_that_is_nearly_constant_in_a_fold_is_the_cpu_s() {
+    let (plain, folds) = (Shim::default(), k_folds(60, 3));
+    let own = flat(60, 0.3, |row| (row * 7 + 3) % 3 == 0);
+    let ask = [ridge(form(true, true), &ALPHAS)];
+    for (row, is_told) in [(0, true), (1, false)] {
+        let mut nearly = own.clone();
+        let FeatureValues::Number(values) = &mut nearly.columns[1].values else { panic!() };
+        // The first row validates in the fold of which all others train, the second one trains.
+        values[row] = 0.3_f64.next_up();
+        let found = asked(plain, &[(&nearly, &folds)], &ask).remove(0).remove(0);
+        let (first, others) = found.split_at(ALPHAS.len());
+        assert!(first.iter().all(|answer| answer.is_some() == is_told), "row {row}");
+        assert!(others.iter().all(Option::is_some));
+        agree("nearly constant", &[(&nearly, &folds)], plain, &ask);
+    }
+}
+
+/// What was told, to the bit.
+fn bits(answers: &Answers) -> Vec<Option<u64>> {
+    answers.iter().map(|answer| answer.map(f64::to_bits)).collect()
 }
 
 #[test]
@@ -208,57 +294,93 @@ fn an_entity_is_told_the_same_in_any_company() {
     let folds: Vec<Vec<Fold>> = frames.iter().map(|own| k_folds(own.n_rows, 3)).collect();
     let data: Vec<(&Frame, &[Fold])> =
         frames.iter().zip(&folds).map(|(frame, folds)| (frame, folds.as_slice())).collect();
-    let penalties = nets(&[0.01, 0.3, 2.0], &[1.0, 0.3]);
-    let standard = form(true, true);
+    // Two want other penalties of the same systems, and one of others.
     let asks = [
-        Ask { form: standard, penalties: Penalties::Ridge(&ALPHAS) },
-        Ask { form: standard, penalties: Penalties::Net(&penalties) },
+        ridge(form(true, true), &ALPHAS),
+        nets(form(true, true), &[0.01, 0.3, 2.0], &[1.0, 0.3]),
+        ridge(form(true, true), &[0.5, 7.0]),
+        nets(form(true, true), &[0.02, 0.3], &[0.3]),
+        nets(form(false, true), &[0.02], &[0.3]),
     ];
-    let bits = |answers: &Answers| -> Vec<Vec<Option<u64>>> {
-        let of = |own: &Vec<Option<f64>>| own.iter().map(|e| e.map(f64::to_bits)).collect();
-        answers.iter().map(of).collect()
+    let alone = |ask: &Ask, index: usize| {
+        let ask = Ask { line: ask.line, tried: ask.tried.clone() };
+        asked(Shim::default(), &data[index..=index], &[ask]).remove(0).remove(0)
     };
     let together = asked(Shim::default(), &data, &asks);
     let backwards: Vec<_> = data.iter().rev().copied().collect();
     let backwards = asked(Shim::default(), &backwards, &asks);
-    for (ask, (together, backwards)) in together.iter().zip(&backwards).enumerate() {
-        let (together, backwards) = (bits(together), bits(backwards));
+    for ((ask, together), backwards) in asks.iter().zip(&together).zip(&backwards) {
         assert!(together.iter().flatten().any(Option::is_some));
         for (index, own) in together.iter().enumerate() {
-            assert_eq!(&backwards[frames.len() - 1 - index], own);
-            let alone = asked(Shim::default(), &data[index..=index], &asks);
-            assert_eq!(&bits(&alone[ask])[0], own, "entity {index}");
+            assert_eq!(bits(&backwards[frames.len() - 1 - index]), bits(own));
+            assert_eq!(bits(&alone(ask, index)), bits(own), "entity {index}");
         }
     }
     // A penalty alone is a penalty among others.
-    for (index, penalty) in penalties.iter().enumerate() {
-        let one = [*penalty];
-        let ask = Ask { form: standard, penalties: Penalties::Net(&one) };
-        let alone = asked(Shim::default(), &data[1..2], &[ask]);
-        for (fold, alone) in alone[0][0].iter().enumerate() {
-            let among = together[1][1][fold * penalties.len() + index];
-            assert_eq!(alone.map(f64::to_bits), among.map(f64::to_bits));
+    for (ask, together) in asks.iter().zip(&together) {
+        for (at, own) in ask.tried.iter().enumerate() {
+            let one = alone(&Ask { line: ask.line, tried: vec![*own] }, 1);
+            let among: Answers =
+                together[1].iter().skip(at).step_by(ask.tried.len()).copied().collect();
+            assert_eq!(bits(&one), bits(&among));
         }
     }
+    let entities: Vec<Entity<'_>> = data.iter().copied().filter_map(entity).collect();
+    let wishes: Vec<Wish<'_>> = asks
+        .iter()
+        .flat_map(|Ask { line, tried }| {
+            entities.iter().map(|entity| Wish { entity, line: *line, tried })
+        })
+        .collect();
+    order_changes_nothing::<Lines>(
+        (&Machine::Shim(Shim::default()), &Shim::limits(1)),
+        &wishes,
+        |found| bits(found).into_iter().map(|own| own.unwrap_or(1)).collect(),
+    );
+}
+
+#[test]
+fn sums_are_made_once_whoever_wants_them() {
+    let frames = [frame(40, 3), frame(50, 3)];
+    let folds: Vec<Vec<Fold>> = frames.iter().map(|own| k_folds(own.n_rows, 2)).collect();
+    let entities: Vec<Entity<'_>> =
+        frames.iter().zip(&folds).filter_map(|(frame, folds)| entity((frame, folds))).collect();
+    let asks = [ridge(form(true, true), &[1.0]), nets(form(true, true), &[0.1], &[0.5])];
+    let mut batch = Batch::default();
+    for Ask { line, tried } in &asks {
+        for entity in &entities {
+            batch.add(&Wish { entity, line: *line, tried });
+        }
+    }
+    let n_numbers: usize = entities.iter().map(|own| own.shape.n_rows * own.shape.width).sum();
+    assert_eq!((batch.entities.len(), batch.rows.len()), (2, 8 * n_numbers));
+    let fates = Fates::of([]);
+    let machine = Machine::Shim(Shim { fates: Some(fates), ..Shim::default() });
+    let found = batch.begin(&machine, Shim::limits(1).max_shared).unwrap()().unwrap();
+    assert!(found.iter().all(|own| own.len() == 2 && own.iter().all(Option::is_some)));
+    assert_eq!(fates.n_launches(), 4);
 }
 
 #[test]
 fn whoever_has_heard_enough_is_not_told_more() {
     let (data, folds) = (frame(40, 2), k_folds(40, 2));
-    let entity = Entity::of(&data, &folds, &Stop::default()).unwrap();
-    let ask = Ask { form: form(true, true), penalties: Penalties::Ridge(&ALPHAS) };
+    let entities = [(); 2].map(|()| entity((&data, &folds)).unwrap());
+    let Ask { line, tried } = ridge(form(true, true), &ALPHAS);
+    let wishes = [0, 1].map(|at| Wish { entity: &entities[at], line, tried: &tried });
     let mut heard = Vec::new();
     let machine = Machine::Shim(Shim::default());
-    let mut hear = |n_done| {
-        heard.push(n_done);
-        false
-    };
-    let (found, _) =
-        squared_errors((&machine, &Shim::limits(1)), &[None, entity], &[ask], &mut hear).unwrap();
-    assert_eq!((found[0][0].len(), found[0][1].len()), (0, 14));
-    assert_eq!(heard, [1]);
+    fit_alone::<Lines>(&machine, &Shim::limits(1), &wishes, &mut |index, found| {
+        heard.push((index, found.unwrap().len()));
+        ControlFlow::Break(())
+    })
+    .unwrap();
+    assert_eq!(heard, [(0, 14)]);
     let small = Machine::Shim(Shim { max_bytes: Some(1_000), ..Shim::default() });
-    let entity = Entity::of(&data, &folds, &Stop::default()).unwrap();
-    let full = squared_errors((&small, &Shim::limits(1)), &[entity], &[ask], &mut |_| true);
-    assert_eq!(full.unwrap().1, Err(Fault::OutOfMemory));
+    let mut faults = Vec::new();
+    fit_alone::<Lines>(&small, &Shim::limits(1), &wishes, &mut |index, found| {
+        faults.push((index, found.map(drop)));
+        ControlFlow::Continue(())
+    })
+    .unwrap();
+    assert_eq!(faults, [0, 1].map(|index| (index, Err(Fault::OutOfMemory))));
 }

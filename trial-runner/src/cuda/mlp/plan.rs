@@ -8,8 +8,6 @@ use crate::cuda::queue::Need;
 
 /// Threads of a block.
 pub(super) const N_THREADS: usize = 256;
-/// Blocks that a multiprocessor may have.
-pub(super) const MAX_RESIDENT: usize = 4;
 /// Products of a multiprocessor in a second, as this kernel comes to.
 const RATE: f64 = 2e10;
 /// Seconds between two meetings of a block.

@@ -23,6 +23,27 @@ struct Crew {
     done: Vec<u64>,
 }
 
+/// The last one means nothing.
+fn boosted(number: u32) -> Configuration {
+    match number {
+        3 => {
+            serde_json::from_str(r#"{"model": {"learner": "gradient_boosting", "max_depth": -3}}"#)
+                .unwrap()
+        }
+        number => configuration(number),
+    }
+}
+
+/// Ridge, elastic net, and the last one means nothing.
+fn line(number: u32) -> Configuration {
+    let model = match number {
+        0 | 1 => format!(r#"{{"learner": "ridge", "alpha": {}}}"#, number + 1),
+        2 => r#"{"learner": "elastic_net", "alpha": 0.1}"#.to_owned(),
+        _ => r#"{"learner": "elastic_net", "alpha": 0.1, "l1_ratio": 3.0}"#.to_owned(),
+    };
+    serde_json::from_str(&format!(r#"{{"model": {model}}}"#)).unwrap()
+}
+
 fn gate() -> &'static AtomicBool {
     Box::leak(Box::new(AtomicBool::new(false)))
 }
@@ -55,16 +76,19 @@ fn crew_on(device: Device, fates: &'static Fates, gate: &'static AtomicBool) -> 
 
 impl Crew {
     fn assign(&self, study: StudyId, number: u64, tried: Range<u32>, entities: Range<u32>) {
+        self.assign_of(boosted, (study, number), tried, entities);
+    }
+
+    fn assign_of(
+        &self,
+        of: fn(u32) -> Configuration,
+        (study, number): (StudyId, u64),
+        tried: Range<u32>,
+        entities: Range<u32>,
+    ) {
         let block = |number| {
-            // The last one means nothing.
-            let configuration = match number {
-                3 => serde_json::from_str(
-                    r#"{"model": {"learner": "gradient_boosting", "max_depth": -3}}"#,
-                )
-                .unwrap(),
-                number => configuration(number),
-            };
-            Block { tried: Numbered { number, configuration }, entities: vec![entities.clone()] }
+            let tried = Numbered { number, configuration: of(number) };
+            Block { tried, entities: vec![entities.clone()] }
         };
         let task = AssignmentTask::Try(tried.map(block).collect());
         let key = AssignmentKey { study, ..key(number) };
@@ -202,5 +226,53 @@ fn a_study_that_is_cancelled_ends_its_part_of_a_common_launch() {
         let values = crew.land(1..5);
         assert_eq!(values[1 - stopped], expected[1 - stopped], "{stopped} {is_launched}");
         assert!(values[stopped].values().all(Result::is_err), "{values:?}");
+    }
+}
+
+#[test]
+fn lines_of_several_assignments_are_one_launch_whatever_their_penalties() {
+    // Two others by themselves. Then sums, systems and ridge for both together, and elastic net after
+    // it, or with it.
+    for (studies, first, n_launches) in
+        [([SAME[0]; 2], 1, 6 + 3 + 3), (SAME, 1, 6 + 3 + 3), ([SAME[0]; 2], 2, 6 + 4)]
+    {
+        let assign = |crew: &Crew, number: u64| {
+            let (tried, entities) = if number == 3 { (0..1, 0..3) } else { (first..4, 1..5) };
+            crew.assign_of(line, (studies[number as usize - 3], number), tried, entities);
+        };
+        // One after the other.
+        let by_themselves = |device: Device| {
+            let mut crew = crew_on(device, Fates::of([]), gate());
+            for number in [3, 4] {
+                assign(&crew, number);
+                crew.hear_of(number);
+            }
+            crew.land(3..5)
+        };
+        let gate = gate();
+        let (device, fates) = on([Fate::Waits(gate), Fate::Waits(gate)]);
+        let crew = crew_on(device, fates, gate);
+        for number in [1, 2] {
+            crew.assign_of(line, (FIRST, number), 0..1, 0..1);
+            crew.wait_for_launches(number as usize);
+        }
+        assign(&crew, 3);
+        crew.wait(1);
+        assign(&crew, 4);
+        crew.wait(2);
+        crew.open();
+        let values = crew.land(1..5);
+        assert_eq!(fates.n_launches(), n_launches);
+        assert_eq!(values.each_ref().map(Values::len), [3, 4 * (4 - first as usize)]);
+        assert_eq!(values, by_themselves(on([]).0), "to the bit");
+        for (found, expected) in values.iter().zip(by_themselves(Device::default())) {
+            for (trial, expected) in expected {
+                let (Ok(expected), Ok(found)) = (&expected, &found[&trial]) else {
+                    assert_eq!((&found[&trial], trial.0), (&expected, 3));
+                    continue;
+                };
+                assert!((found / expected - 1.0).abs() < 1e-9, "{trial:?}: {found}, {expected}");
+            }
+        }
     }
 }

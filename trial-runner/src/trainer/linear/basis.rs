@@ -43,6 +43,8 @@ pub(super) struct Basis {
 #[derive(Debug)]
 pub(crate) struct Columns {
     pub(crate) sources: Vec<Source>,
+    /// Which column of the frame each source is.
+    pub(crate) origins: Vec<usize>,
     /// The columns of the sources, the target less `y_shift`, and a column of ones.
     pub(crate) rows: Rows,
     pub(crate) y_at: usize,
@@ -92,14 +94,15 @@ impl Columns {
         let own = rows.iter().map(|&row| y[row]);
         let Some((y_shift, _)) = moments(own) else { return Ok(None) };
         let mut n_columns = 0;
-        let mut sources = Vec::new();
-        for column in &frame.columns {
+        let (mut sources, mut origins) = (Vec::new(), Vec::new());
+        for (origin, column) in frame.columns.iter().enumerate() {
             match Source::of(&column.values, &rows, n_columns) {
                 Sourced::Constant => continue,
                 Sourced::Unfit => return Ok(None),
                 Sourced::Source(source) => {
                     n_columns += source.n_columns();
                     sources.push((source, &column.values));
+                    origins.push(origin);
                 }
             }
             if n_columns > MAX_COLUMNS {
@@ -118,7 +121,7 @@ impl Columns {
             row[ones_at] = 1.0;
         }
         let sources = sources.into_iter().map(|(source, _)| source).collect();
-        Ok(Some(Self { sources, rows, y_at, y_shift, ones_at }))
+        Ok(Some(Self { sources, origins, rows, y_at, y_shift, ones_at }))
     }
 }
 
