@@ -18,6 +18,7 @@ mod likelihood;
 mod minimise;
 mod model;
 mod normal;
+mod region;
 mod search;
 mod stretch;
 mod warp;
@@ -31,6 +32,7 @@ use self::kernel::{Kernel, Points, features};
 use self::known::{Known, are_weak, losses, sorted_losses};
 use self::model::{Model, Posterior};
 use self::normal::normal;
+use self::region::Region;
 use self::search::Search;
 use super::axes::Axes;
 use super::history::{Fate, History, Past};
@@ -113,7 +115,7 @@ impl Gp {
             kept.model.push(&features(axes, &past.units), false);
         }
         let chances = bounds.as_ref().map(Kept::chances);
-        let points = kept.proposals(axes, history, fixed, chances.as_ref(), draw);
+        let points = kept.proposals((axes, history, fixed), chances.as_ref(), true, draw);
         kept.model.truncate(kept.seen.len());
         self.kept = Some(Box::new(kept));
         self.bounds = bounds.map(Box::new);
@@ -188,6 +190,16 @@ impl Kept {
         if counts.contains(&true) { counts } else { counting }
     }
 
+    /// The best of the trials that count: its number and its place.
+    fn best<'a>(&self, history: &'a History, counts: &[bool]) -> Option<(u32, &'a [f64])> {
+        let counting = self.seen.iter().zip(counts).filter(|(_, counts)| **counts);
+        let known = counting.map(|(known, _)| known).min_by(|a, b| {
+            let loss = |known: &Known| known.loss.unwrap_or(f64::INFINITY);
+            loss(a).total_cmp(&loss(b)).then(a.number.cmp(&b.number))
+        })?;
+        Some((known.number, known.units(history)?))
+    }
+
     /// What is seen of each trial, as the model sees it.
     fn values(&self) -> Vec<f64> {
         let losses = losses(&self.seen, &sorted_losses(&self.seen));
@@ -200,13 +212,13 @@ impl Kept {
         self.model.chances(&self.values(), &are_weak(&self.seen), bound)
     }
 
-    /// Points of which most improvement is expected, within bounds.
+    /// Points of which most improvement is expected, within bounds; near the best trial alone where
+    /// that may be and a search is stuck.
     fn proposals(
         &self,
-        axes: &Axes,
-        history: &History,
-        fixed: &[f64],
+        (axes, history, fixed): (&Axes, &History, &[f64]),
         bounds: Option<&Posterior<'_>>,
+        may_narrow: bool,
         draw: &mut Pcg64,
     ) -> Vec<Vec<f64>> {
         let (seen, model) = (&self.seen, &self.model);
@@ -217,7 +229,12 @@ impl Kept {
         let posterior = model.posterior(&values, &is_weak, &counts, &draws);
         let mut order: Vec<usize> = (0..seen.len()).filter(|&i| counts[i]).collect();
         order.sort_by(|&a, &b| posterior.means[a].total_cmp(&posterior.means[b]));
+        let region = match self.best(history, &counts) {
+            Some(best) if may_narrow && !history.is_aimed() => Region::around(axes, history, best),
+            _ => Region::everywhere(axes),
+        };
         let centers = order.iter().take(4).filter_map(|&i| seen[i].units(history));
+        let centers = centers.filter(|center| region.holds(center));
         let n = model.len();
         let n_axes = axes.kinds().len();
         // With what it takes to settle a point.
@@ -228,6 +245,7 @@ impl Kept {
             bounds,
             fixed,
             centers: centers.map(<[f64]>::to_vec).collect(),
+            region: &region,
             lengths: &self.fitted.lengths,
             n_candidates: (SEARCH_COST / cost.max(1)).clamp(64, MOST_CANDIDATES),
             n_climbs: if n_axes > MANY_AXES { 2 } else { (600 / n.max(1)).clamp(4, 8) },

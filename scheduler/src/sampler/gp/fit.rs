@@ -27,7 +27,7 @@ const MOST_STRETCHED: usize = 20;
 const LEAST_GAIN: f64 = 12.0;
 
 /// With so many axes in every trial, lengths are taken to be alike until losses say otherwise.
-const MANY_AXES: usize = 10;
+pub(super) const MANY_AXES: usize = 10;
 
 /// By how much lengths of their own have to be more likely than alike ones, as a logarithm: what looks
 /// so by chance comes to 15 with 20 or 30 axes; where most axes change nothing, 50 trials show 20.

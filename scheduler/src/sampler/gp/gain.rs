@@ -47,7 +47,8 @@ impl Gp {
         let model = Model::new(fitted.kernel.clone(), fitted.noise);
         let kept = Kept { fitted, seen: Vec::new(), model }.extended(axes, history, &known);
         let free = vec![f64::NAN; n_axes];
-        let mut best = kept.proposals(axes, history, &free, None, draw).into_iter().next()?;
+        let points = kept.proposals((axes, history, &free), None, false, draw);
+        let mut best = points.into_iter().next()?;
         axes.settle(&mut best);
         let values = kept.values();
         let counts = kept.counting(history, &free);

@@ -15,6 +15,7 @@ use super::kernel::features;
 use super::minimise::{Effort, minimise};
 use super::model::Posterior;
 use super::normal::normal;
+use super::region::Region;
 
 /// Ordered axes with more levels than this are climbed as if they were continuous.
 const MOST_LEVELS: usize = 6;
@@ -48,6 +49,8 @@ pub(super) struct Search<'a> {
     pub(super) fixed: &'a [f64],
     /// Points to look around, the best first.
     pub(super) centers: Vec<Vec<f64>>,
+    /// Where points may be.
+    pub(super) region: &'a Region,
     /// How far the function reaches along each axis.
     pub(super) lengths: &'a [f64],
     /// How many points are looked at.
@@ -89,10 +92,14 @@ impl Search<'_> {
         points
     }
 
-    /// Points spread over the whole cube.
+    /// Points spread over the whole region.
     fn spread(&self, n: usize, draw: &mut Pcg64) -> Vec<Vec<f64>> {
         let sequence = Sobol::new(self.axes.space().clone(), draw.next_u64());
-        (0..n as u64).map(|index| sequence.units(index)).collect()
+        let mut points: Vec<Vec<f64>> = (0..n as u64).map(|index| sequence.units(index)).collect();
+        for units in &mut points {
+            self.region.shrink(units, || unit(draw.next_u64()));
+        }
+        points
     }
 
     /// A point around one of the centers.
@@ -127,6 +134,7 @@ impl Search<'_> {
     /// Points settled and rated, the best first.
     fn rated(&self, mut points: Vec<Vec<f64>>) -> Vec<Candidate> {
         for units in &mut points {
+            self.region.clamp(units);
             for (unit, fixed) in units.iter_mut().zip(self.fixed) {
                 *unit = if fixed.is_nan() { *unit } else { *fixed };
             }
@@ -193,23 +201,30 @@ impl Search<'_> {
         };
         let smooth: Vec<usize> = (0..start.units.len()).filter(is_smooth).collect();
         let x = features(self.axes, &start.units);
+        let sides: Vec<(f64, f64)> = smooth.iter().map(|&axis| self.region.sides[axis]).collect();
         // On an edge itself the slope of the sine is 0: starts keep off it.
-        let angle = |&axis: &usize| (2.0 * start.units[axis].clamp(1e-4, 1.0 - 1e-4) - 1.0).asin();
-        let angles: Vec<f64> = smooth.iter().map(angle).collect();
+        let angle = |(&axis, (low, high)): (&usize, &(f64, f64))| {
+            let share = (start.units[axis] - low) / (high - low);
+            (2.0 * share.clamp(1e-4, 1.0 - 1e-4) - 1.0).asin()
+        };
+        let angles: Vec<f64> = smooth.iter().zip(&sides).map(angle).collect();
+        let place = |angle: &f64, (low, high): &(f64, f64)| {
+            (low + (high - low) * (0.5 + 0.5 * angle.sin())).clamp(*low, *high)
+        };
         let minimum = minimise(angles, CLIMB, |angles| {
             let mut x = x.clone();
-            for (&axis, angle) in smooth.iter().zip(angles) {
-                x[axis] = 0.5 + 0.5 * angle.sin();
+            for ((&axis, angle), sides) in smooth.iter().zip(angles).zip(&sides) {
+                x[axis] = place(angle, sides);
             }
             let (log, mut gradient) = self.slope(&x, &smooth);
-            for (slope, angle) in gradient.iter_mut().zip(angles) {
-                *slope *= -0.5 * angle.cos();
+            for ((slope, angle), (low, high)) in gradient.iter_mut().zip(angles).zip(&sides) {
+                *slope *= -0.5 * (high - low) * angle.cos();
             }
             (-log, gradient)
         });
         let mut units = start.units.clone();
-        for (&axis, angle) in smooth.iter().zip(&minimum.x) {
-            units[axis] = (0.5 + 0.5 * angle.sin()).clamp(0.0, 1.0);
+        for ((&axis, angle), sides) in smooth.iter().zip(&minimum.x).zip(&sides) {
+            units[axis] = place(angle, sides);
         }
         self.axes.settle(&mut units);
         let log = self.rate(std::slice::from_ref(&units))[0];

@@ -392,3 +392,38 @@ fn with_many_axes_lengths_are_alike_until_losses_say_otherwise() {
     let of_branches = lengths(&axes, 24, bowl);
     assert!(of_branches.0 > of_nine.0, "{of_nine:?} {of_branches:?}");
 }
+
+#[test]
+fn a_search_that_is_stuck_looks_around_the_best_every_second_time() {
+    let slope = |units: &[f64]| units.iter().sum::<f64>();
+    let region = |axes: &Axes, n: u32, best: u32| {
+        let loss = |number, units: &[f64]| if number == best { 2.0 } else { slope(units) };
+        let history = history(axes, n, |number, units| Some(Fate::Completed(loss(number, units))));
+        let center = history.trials()[best as usize].units.clone();
+        let region = Region::around(axes, &history, (best, &center));
+        let points = Gp::default().propose(axes, &history, &free(axes), &mut draw(5));
+        // What is proposed lies in it.
+        assert!(points.iter().all(|point| region.holds(point)), "{region:?}");
+        region.center.map(|center| (center, region.sides))
+    };
+    let axes = cube(12);
+    // As many trials as there are axes after the best; others' turn; the best one later; fewer axes.
+    let first = region(&axes, 21, 8);
+    assert!(region(&axes, 22, 8).is_none() && region(&axes, 21, 9).is_none());
+    assert!(region(&cube(9), 33, 8).is_none());
+    let (first, later) = (first.unwrap(), region(&axes, 33, 8).unwrap());
+    let widths = [(0.4, first), (0.2, later)];
+    for (half, (center, sides)) in widths {
+        for (middle, side) in center.iter().zip(sides) {
+            assert_eq!(side, ((middle - half).max(0.0), (middle + half).min(1.0)));
+        }
+    }
+    // Alternatives are all in it, and of integers the neighbours at least.
+    let kinds = (0..10).map(|i| number(&format!("x{i}")));
+    let others = [parameter("c", text(&["p", "q", "r"])), integer("n", 2)];
+    let axes = Axes::new(SearchSpace { parameters: kinds.chain(others).collect() });
+    let (center, sides) = region(&axes, 71, 8).unwrap();
+    assert!(sides[0].1 - sides[0].0 <= 0.1 + 1e-9, "{sides:?}");
+    assert_eq!(sides[10], (0.0, 1.0));
+    assert_eq!(sides[11], ((center[11] - 0.5).max(0.0), (center[11] + 0.5).min(1.0)));
+}
