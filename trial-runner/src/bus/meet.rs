@@ -188,6 +188,7 @@ fn hello(shared: &Shared, link: Option<&Arc<Link>>) -> Hello {
     let hand = lock(&shared.hand);
     Hello {
         busy: u32::try_from(hand.n_running()).unwrap_or(u32::MAX),
+        asking: u32::try_from(hand.n_asking()).unwrap_or(u32::MAX),
         holds: link.map(|link| hand.keys(link)).unwrap_or_default(),
         load: load(),
         draining: shared.is_leaving(),

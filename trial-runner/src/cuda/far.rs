@@ -26,6 +26,7 @@ use super::link::{
 use super::machine::Limits;
 use super::machine::{Buffer, Defines, Fault, Grid, Kernel, Word};
 use super::patience::{Ended, Patience, Patient};
+use crate::slots::Slot;
 use crate::stop::Stop;
 
 /// The hidden subcommand that begins such a process.
@@ -158,9 +159,14 @@ impl Far {
         Self::of(Arc::clone(&self.line.worker))
     }
 
-    /// Waits for nothing soon after this stop.
-    pub(super) fn heed(&self, stop: &Stop) {
-        lock(&self.line.link).heed(stop);
+    /// Waits for nothing soon after this stop, and gives this slot away while it waits.
+    pub(super) fn heed(&self, stop: &Stop, slot: &Arc<Slot>) {
+        lock(&self.line.link).heed(stop, slot);
+    }
+
+    /// Gives the slot away: what comes next may take long.
+    pub(super) fn rest(&self) {
+        lock(&self.line.link).rest();
     }
 
     pub(super) fn limits(&self, n_threads: usize) -> Result<Limits, Fault> {
@@ -223,6 +229,7 @@ impl Far {
         self.line.talk(|link| {
             link.say(&[TAKE, slab.number])?;
             link.send()?;
+            link.rest();
             Ok(match link.hear()? {
                 Ok(()) => {
                     let n_bytes = link.number()?;
