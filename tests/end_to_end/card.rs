@@ -51,7 +51,9 @@ pub(crate) fn with_card(mut command: Command, place: &Place, driver: &str) -> Co
         .env("COMPILED", place.path("compiled"))
         .env("FIRST", place.path("first"))
         .env("HOLD", place.path("hold"))
-        .env("LAUNCHES", place.path("launches"));
+        .env("LAUNCHES", place.path("launches"))
+        .env("REFUSED", place.path("refused"))
+        .env("MEMORY", place.path("memory"));
     command
 }
 
@@ -149,6 +151,14 @@ fn the_check_of_a_card_passes() {
     for part in ["measured", "parity", "floors", "sanitized", "faults", "benchmarks"] {
         assert!(report.contains(&format!("\n{part}: ")), "{part}: {report}");
     }
+    // Another program's memory is not there, so launches are tried by halves.
+    assert!(n_lines(&place, "refused") > 0, "{report}");
+    let (_, launches) = report.split_once("launches then and otherwise: ").expect("a row");
+    let (launches, _) = launches.split_once(" | ").expect("a cell");
+    let n = launches.split(" and ").map(|n| n.parse::<u32>().expect("a number"));
+    assert!(!n.is_sorted(), "{launches}");
+    let says = "\"cuda:0 was lost, and is used anew: an imagined error\"; another process";
+    assert_eq!(report.matches(says).count(), 1, "{report}");
     // One that does not pass leaves that report as it is.
     let ran = check(&place, "lost", &["--part", "measured"]);
     assert_eq!((ran.code, ran.stderr.matches("cannot be measured: ").count()), (2, 1), "{ran:?}");
@@ -360,6 +370,66 @@ fn processes_of_cards_that_end_or_stand_in_mid_launch_lose_nothing() {
             assert!(test_kill_process(before).is_err(), "the process that stood is gone");
         }
     }
+}
+
+/// As many trials as may wait for the card of one slot, and no more.
+const FEW: u32 = 4;
+
+/// A trial of each store that is the card's, and then five that are the processor's.
+fn mixed() -> String {
+    job("mixed")
+        .replace("learner: gradient_boosting", "learner: \"${{search_space.model}}\"")
+        .replace(
+            "  max_depth: [2, 3]\n  learning_rate: [0.1, 0.3]\n  n_estimators: [5, 8]\n",
+            "  model:\n    - {learner: gradient_boosting, n_estimators: [5]}\n    \
+             - {learner: knn, n_neighbors: [1, 2, 3, 4, 5]}\n",
+        )
+}
+
+/// Waits until all trials of the processor's are over, while launches stand; what is told of them.
+fn wait_for_the_processor(study: impl Fn() -> Vec<Value>) {
+    let completed = || -> Vec<Value> {
+        let over = |trial: &Value| trial["state"] == "completed";
+        study().into_iter().filter(over).map(|trial| trial["trial"].clone()).collect()
+    };
+    let all = 5 * FEW as usize;
+    eventually("what is not the card's is done", PATIENCE, || completed().len() >= all);
+    assert_eq!(completed().len(), all);
+    assert!(completed().iter().all(|trial| *trial != json!(0)), "the card's stands");
+}
+
+#[test]
+fn the_processor_goes_on_while_launches_stand() {
+    let place = Place::new();
+    place.write("sales.csv", &panel(FEW, 60));
+    place.write("hold", "");
+    place.write("job.yaml", &mixed());
+    let run = |device: &str| {
+        let command = ["run", "job.yaml", "--device", device, "--slots", "1", "--name", device];
+        let mut command = with_card(place.command(&command), &place, "held");
+        command.stderr(Stdio::piped()).stdout(Stdio::null()).spawn().expect("fleetfit starts")
+    };
+    said(run("cpu"));
+    let running = run("cuda");
+    wait_for_the_processor(|| match place.fleetfit(&["trials", "cuda", "--output", "json"]) {
+        told if told.code == 0 => told.lines(),
+        // It is not stored yet.
+        _ => Vec::new(),
+    });
+    std::fs::remove_file(place.path("hold")).expect("it is there");
+    said(running);
+    assert_eq!(found(&place, "cuda"), found(&place, "cpu"));
+    // A runner at NATS gets as many more assignments as wait for its card.
+    let mut fleet = Fleet::without_runners(Deployment::Nats, &[]);
+    fleet.place.write("sales.csv", &panel(FEW, 60));
+    fleet.place.write("hold", "");
+    runner(&mut fleet, "held");
+    fleet.place.write("job.yaml", &mixed());
+    fleet.json(&["submit", "job.yaml"]);
+    wait_for_the_processor(|| fleet.lines(&["trials", "mixed"]));
+    std::fs::remove_file(fleet.place.path("hold")).expect("it is there");
+    fleet.wait_until_over("mixed", PATIENCE);
+    assert_once(&fleet.lines(&["trials", "mixed"]), 6 * FEW as usize);
 }
 
 #[test]

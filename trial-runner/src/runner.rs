@@ -176,7 +176,8 @@ struct Desk {
     shelf: Shelf,
     flights: Flights,
     slots: Slots,
-    n_threads: usize,
+    /// How many threads may be at assignments of built-in learners.
+    n_fitting: usize,
     device: Device,
     /// Bytes of rows that a thread lays out for the device at once: as many as it is done with in time,
     /// and no more than there is memory for.
@@ -211,17 +212,17 @@ impl Runner {
     ) -> std::io::Result<Self> {
         let Allowance { slots, ahead, commands, data_bytes, device } = allowance;
         let n_asking = if device.cards().next().is_some() { ASKING_PER_SLOT * slots } else { 0 };
-        let n_threads = slots + ahead + n_asking;
+        let n_fitting = slots + n_asking;
         // Threads beyond the slots are never lent: nobody counted on their cores.
         let spare = Spare::default();
-        (slots..n_threads).for_each(|_| spare.work());
+        (0..ahead + n_asking).for_each(|_| spare.work());
         let most_chunk_bytes =
-            (data_bytes / 8 / n_threads.max(1) as u64).clamp(LEAST_CHUNK, MOST_CHUNK);
+            (data_bytes / 8 / n_fitting.max(1) as u64).clamp(LEAST_CHUNK, MOST_CHUNK);
         let desk = Arc::new(Desk {
-            shelf: Shelf::new(provide, n_threads, data_bytes),
+            shelf: Shelf::new(provide, n_fitting, data_bytes),
             flights: Flights::default(),
             slots: Slots::of(slots, ahead, spare.clone()),
-            n_threads,
+            n_fitting,
             device,
             chunk_bytes: AtomicU64::new(most_chunk_bytes.min(FIRST_CHUNK)),
             most_chunk_bytes,
@@ -236,7 +237,7 @@ impl Runner {
             let name = format!("runner-{number}");
             std::thread::Builder::new().name(name).spawn(move || desk.work())
         };
-        let threads = (0..n_threads).map(thread).collect::<Result<_, _>>()?;
+        let threads = (0..n_fitting + ahead).map(thread).collect::<Result<_, _>>()?;
         Ok(Self { desk, threads, n_asking })
     }
 

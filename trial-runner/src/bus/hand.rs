@@ -93,8 +93,8 @@ impl Hand {
     }
 
     /// How many assignments only wait for a graphics card.
-    pub(super) fn n_asking(&self) -> usize {
-        self.n_asking
+    pub(super) fn n_asking(&self) -> u32 {
+        u32::try_from(self.n_asking).unwrap_or(u32::MAX)
     }
 
     pub(super) fn hear_of_asking(&mut self, n_asking: usize) {

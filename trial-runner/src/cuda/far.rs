@@ -19,6 +19,8 @@ use std::time::{Duration, Instant};
 
 use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
 
+#[cfg(test)]
+use super::faulty::Trap;
 use super::hot;
 use super::link::{
     BITS, FREE, JOIN, LAUNCH, LIMITS, Link, MEMORY, PUT, ROOM, SPANS, TAKE, mark, nonsense,
@@ -144,7 +146,9 @@ impl Far {
     #[cfg(test)]
     pub(super) fn beside_a_thread(machine: super::machine::Machine, patience: Patience) -> Self {
         let (own, theirs) = UnixStream::pair().unwrap();
-        std::thread::spawn(move || super::worker::attend(&theirs, || Ok(machine)));
+        std::thread::spawn(move || {
+            super::worker::attend(&theirs, || Ok(machine), &Trap::default())
+        });
         Self::of(Worker::of(own, None, patience).unwrap()).unwrap()
     }
 

@@ -205,7 +205,7 @@ impl Fleet<'_> {
         let (stop, asking) = (&self.flight.stop, Arc::new(self.slot.share()));
         asking.work(stop);
         // The card may have to be opened.
-        let sit = || self.desk.device.seat(self.desk.n_threads, stop, &asking);
+        let sit = || self.desk.device.seat(self.desk.n_fitting, stop, &asking);
         let seat = self.slot.aside(stop, sit);
         asking.rest();
         seat
