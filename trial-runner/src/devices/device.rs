@@ -151,6 +151,9 @@ impl<'a> Seat<'a> {
 
     /// Takes a queue; whether there is one.
     fn sit_down(&mut self) -> bool {
+        if !self.found.is_open() {
+            self.slot.rest();
+        }
         while !self.is_stopped()
             && let Some(queue) = self.found.queue()
         {
@@ -252,12 +255,14 @@ impl Drop for Seat<'_> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::AtomicUsize;
+    use std::sync::atomic::{AtomicBool, AtomicUsize};
     use std::time::Duration;
 
     use super::*;
     use crate::cuda::machine::{Grid, Kernel, Word};
     use crate::cuda::shim::{Fate, Fates};
+    use crate::slots::Slots;
+    use crate::trainer::Spare;
 
     #[test]
     fn a_card_that_does_not_open_is_tried_again_and_then_left_alone() {
@@ -281,6 +286,28 @@ mod tests {
         let broken = Device::opened_by(1, |_| panic!("a symbol is missing"));
         assert!(broken.seat(1, &stop, &Slot::only()).is_none());
         assert!(broken.news()[1].contains("a symbol is missing"));
+    }
+
+    #[test]
+    fn who_waits_until_a_card_is_open_gives_its_slot_away() {
+        static IS_OPEN: AtomicBool = AtomicBool::new(false);
+        let device = Device::opened_by(1, |_| {
+            while !IS_OPEN.load(Ordering::SeqCst) {
+                std::thread::yield_now();
+            }
+            Ok(Machine::Shim(Shim::default()))
+        });
+        let (slots, stop) = (Slots::of(1, 0, Spare::default()), Stop::default());
+        let slot = Arc::new(slots.take(|| true).unwrap());
+        std::thread::scope(|scope| {
+            let sits = scope.spawn(|| device.seat(1, &stop, &slot).is_some());
+            while slots.take(|| true).is_none() {}
+            IS_OPEN.store(true, Ordering::SeqCst);
+            assert!(sits.join().unwrap());
+        });
+        // Once it is open nobody waits.
+        slot.work(&stop);
+        assert!(device.seat(1, &stop, &slot).is_some() && slots.take(|| false).is_none());
     }
 
     #[test]
