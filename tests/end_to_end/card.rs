@@ -561,10 +561,31 @@ fn a_runner_that_is_killed_in_mid_launch_loses_nothing() {
     assert_once(&fleet.lines(&["trials", "killed"]), TRIALS);
 }
 
+#[test]
+fn a_runner_that_ends_hands_back_what_waits_for_its_card() {
+    let mut fleet = Fleet::without_runners(Deployment::Nats, &[]);
+    fleet.place.write("sales.csv", &panel(STORES, 60));
+    fleet.place.write("hold", "");
+    let at = runner_with(&mut fleet, "held", &["--drain", "0"]);
+    fleet.place.write("job.yaml", &job("drained"));
+    fleet.json(&["submit", "job.yaml"]);
+    eventually("a launch stands", PATIENCE, || n_launches(&fleet.place) > 0);
+    assert_eq!(fleet.runners[at].end(), 0);
+    std::fs::remove_file(fleet.place.path("hold")).expect("it is there");
+    runner(&mut fleet, "held");
+    let view = fleet.wait_until_over("drained", PATIENCE);
+    assert_eq!(view["trials"], json!({"completed": TRIALS, "stopped": 0, "failed": 0}), "{view}");
+    assert_once(&fleet.lines(&["trials", "drained"]), TRIALS);
+}
+
 /// Starts a runner on the card; tells which one it is.
 fn runner(fleet: &mut Fleet, driver: &str) -> usize {
+    runner_with(fleet, driver, &[])
+}
+
+fn runner_with(fleet: &mut Fleet, driver: &str, more: &[&str]) -> usize {
     let url = fleet.nats.as_ref().expect("NATS").url();
-    let command = fleet.runner_command(&url, &["--device", "cuda:0"]);
+    let command = fleet.runner_command(&url, &[&["--device", "cuda:0"], more].concat());
     fleet.runners.push(Process::start(with_card(command, &fleet.place, driver)));
     fleet.runners.len() - 1
 }

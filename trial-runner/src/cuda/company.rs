@@ -185,7 +185,7 @@ pub(crate) fn fit_all<F: Family>(
         match company.join(key, &own.needs, place.limits) {
             Turn::Leads(_run, others) => return lead(place, &own, others, hear),
             Turn::Waits(messages) => {
-                // What it appends for whoever leads, that one waits for.
+                // What it appends for whoever leads is done in the slot of that one, which waits for it.
                 place.machine.rest();
                 match own.wait(&messages, place.stop, hear) {
                     Waited::Leads(_run, others) => return lead(place, &own, others, hear),
