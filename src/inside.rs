@@ -89,10 +89,16 @@ pub(crate) fn start(
     };
     let engine = Engine::start(journal.clone(), outlets).map_err(started)?;
     let handle = engine.handle();
-    // One to do and one to go on with, for every thread.
-    let fits = u32::try_from(2 * slots).unwrap_or(u32::MAX);
-    let capacity = Capacity { fits, commands: if commands { fits } else { 0 } };
-    handle.tell(Note::Capacity(capacity));
+    // One to do and one to go on with, for every slot; one more for each that waits for a card.
+    let each = u32::try_from(2 * slots).unwrap_or(u32::MAX);
+    let (commands, asker) = (if commands { each } else { 0 }, handle.clone());
+    let tell_capacity = move |n_asking: usize| {
+        let fits = each.saturating_add(u32::try_from(n_asking).unwrap_or(u32::MAX));
+        // The engine has ended when this fails.
+        let _ = asker.tell(Note::Capacity(Capacity { fits, commands }));
+    };
+    tell_capacity(0);
+    runner.hear_of_asking(tell_capacity);
     std::thread::Builder::new()
         .name("bus".into())
         .spawn(move || {

@@ -224,6 +224,8 @@ impl End {
     fn close(self, engine: Engine) -> Result<i32, Failure> {
         let ended = match self {
             Self::Here { runner, engine: handle, .. } => {
+                // Nobody raises it again.
+                runner.hear_of_asking(drop);
                 handle.tell(Note::Capacity(Capacity::default()));
                 runner.drain(DRAIN);
                 engine.interrupt()

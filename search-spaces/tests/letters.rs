@@ -168,6 +168,7 @@ fn introductions_are_read() {
         device: "cpu".into(),
         slots: 4,
         busy: 3,
+        asking: 0,
         load: Some(1.25),
         commands: true,
         draining: false,

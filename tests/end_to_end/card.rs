@@ -51,7 +51,9 @@ pub(crate) fn with_card(mut command: Command, place: &Place, driver: &str) -> Co
         .env("COMPILED", place.path("compiled"))
         .env("FIRST", place.path("first"))
         .env("HOLD", place.path("hold"))
-        .env("LAUNCHES", place.path("launches"));
+        .env("LAUNCHES", place.path("launches"))
+        .env("REFUSED", place.path("refused"))
+        .env("MEMORY", place.path("memory"));
     command
 }
 
@@ -149,6 +151,14 @@ fn the_check_of_a_card_passes() {
     for part in ["measured", "parity", "floors", "sanitized", "faults", "benchmarks"] {
         assert!(report.contains(&format!("\n{part}: ")), "{part}: {report}");
     }
+    // Another program's memory is not there, so launches are tried by halves.
+    assert!(n_lines(&place, "refused") > 0, "{report}");
+    let (_, launches) = report.split_once("launches then and otherwise: ").expect("a row");
+    let (launches, _) = launches.split_once(" | ").expect("a cell");
+    let n = launches.split(" and ").map(|n| n.parse::<u32>().expect("a number"));
+    assert!(!n.is_sorted(), "{launches}");
+    let says = "\"cuda:0 was lost, and is used anew: an imagined error\"; another process";
+    assert_eq!(report.matches(says).count(), 1, "{report}");
     // One that does not pass leaves that report as it is.
     let ran = check(&place, "lost", &["--part", "measured"]);
     assert_eq!((ran.code, ran.stderr.matches("cannot be measured: ").count()), (2, 1), "{ran:?}");
@@ -362,6 +372,66 @@ fn processes_of_cards_that_end_or_stand_in_mid_launch_lose_nothing() {
     }
 }
 
+/// As many trials as may wait for the card of one slot, and no more.
+const FEW: u32 = 4;
+
+/// A trial of each store that is the card's, and then five that are the processor's.
+fn mixed() -> String {
+    job("mixed")
+        .replace("learner: gradient_boosting", "learner: \"${{search_space.model}}\"")
+        .replace(
+            "  max_depth: [2, 3]\n  learning_rate: [0.1, 0.3]\n  n_estimators: [5, 8]\n",
+            "  model:\n    - {learner: gradient_boosting, n_estimators: [5]}\n    \
+             - {learner: knn, n_neighbors: [1, 2, 3, 4, 5]}\n",
+        )
+}
+
+/// Waits until all trials of the processor's are over, while launches stand; what is told of them.
+fn wait_for_the_processor(study: impl Fn() -> Vec<Value>) {
+    let completed = || -> Vec<Value> {
+        let over = |trial: &Value| trial["state"] == "completed";
+        study().into_iter().filter(over).map(|trial| trial["trial"].clone()).collect()
+    };
+    let all = 5 * FEW as usize;
+    eventually("what is not the card's is done", PATIENCE, || completed().len() >= all);
+    assert_eq!(completed().len(), all);
+    assert!(completed().iter().all(|trial| *trial != json!(0)), "the card's stands");
+}
+
+#[test]
+fn the_processor_goes_on_while_launches_stand() {
+    let place = Place::new();
+    place.write("sales.csv", &panel(FEW, 60));
+    place.write("hold", "");
+    place.write("job.yaml", &mixed());
+    let run = |device: &str| {
+        let command = ["run", "job.yaml", "--device", device, "--slots", "1", "--name", device];
+        let mut command = with_card(place.command(&command), &place, "held");
+        command.stderr(Stdio::piped()).stdout(Stdio::null()).spawn().expect("fleetfit starts")
+    };
+    said(run("cpu"));
+    let running = run("cuda");
+    wait_for_the_processor(|| match place.fleetfit(&["trials", "cuda", "--output", "json"]) {
+        told if told.code == 0 => told.lines(),
+        // It is not stored yet.
+        _ => Vec::new(),
+    });
+    std::fs::remove_file(place.path("hold")).expect("it is there");
+    said(running);
+    assert_eq!(found(&place, "cuda"), found(&place, "cpu"));
+    // A runner at NATS gets as many more assignments as wait for its card.
+    let mut fleet = Fleet::without_runners(Deployment::Nats, &[]);
+    fleet.place.write("sales.csv", &panel(FEW, 60));
+    fleet.place.write("hold", "");
+    runner(&mut fleet, "held");
+    fleet.place.write("job.yaml", &mixed());
+    fleet.json(&["submit", "job.yaml"]);
+    wait_for_the_processor(|| fleet.lines(&["trials", "mixed"]));
+    std::fs::remove_file(fleet.place.path("hold")).expect("it is there");
+    fleet.wait_until_over("mixed", PATIENCE);
+    assert_once(&fleet.lines(&["trials", "mixed"]), 6 * FEW as usize);
+}
+
 #[test]
 fn whoever_interrupts_a_run_does_not_wait_for_a_card_that_stands() {
     let place = Place::new();
@@ -491,10 +561,31 @@ fn a_runner_that_is_killed_in_mid_launch_loses_nothing() {
     assert_once(&fleet.lines(&["trials", "killed"]), TRIALS);
 }
 
+#[test]
+fn a_runner_that_ends_hands_back_what_waits_for_its_card() {
+    let mut fleet = Fleet::without_runners(Deployment::Nats, &[]);
+    fleet.place.write("sales.csv", &panel(STORES, 60));
+    fleet.place.write("hold", "");
+    let at = runner_with(&mut fleet, "held", &["--drain", "0"]);
+    fleet.place.write("job.yaml", &job("drained"));
+    fleet.json(&["submit", "job.yaml"]);
+    eventually("a launch stands", PATIENCE, || n_launches(&fleet.place) > 0);
+    assert_eq!(fleet.runners[at].end(), 0);
+    std::fs::remove_file(fleet.place.path("hold")).expect("it is there");
+    runner(&mut fleet, "held");
+    let view = fleet.wait_until_over("drained", PATIENCE);
+    assert_eq!(view["trials"], json!({"completed": TRIALS, "stopped": 0, "failed": 0}), "{view}");
+    assert_once(&fleet.lines(&["trials", "drained"]), TRIALS);
+}
+
 /// Starts a runner on the card; tells which one it is.
 fn runner(fleet: &mut Fleet, driver: &str) -> usize {
+    runner_with(fleet, driver, &[])
+}
+
+fn runner_with(fleet: &mut Fleet, driver: &str, more: &[&str]) -> usize {
     let url = fleet.nats.as_ref().expect("NATS").url();
-    let command = fleet.runner_command(&url, &["--device", "cuda:0"]);
+    let command = fleet.runner_command(&url, &[&["--device", "cuda:0"], more].concat());
     fleet.runners.push(Process::start(with_card(command, &fleet.place, driver)));
     fleet.runners.len() - 1
 }

@@ -157,6 +157,8 @@ impl Bus {
             Box::new(move |message| told.hear(message)),
             Box::new(move |study| ask::provide(&provided, study)),
         )?);
+        let asking = Arc::clone(&shared);
+        runner.hear_of_asking(move |n_asking| asking.hear_of_asking(n_asking));
         shared.spawn(meet::run(Arc::clone(&shared), Arc::clone(&runner)));
         shared.spawn(hand::run(Arc::clone(&shared), Arc::clone(&runner)));
         Ok(Self { shared, runner })
@@ -324,6 +326,17 @@ impl Shared {
         let next = {
             let mut hand = lock(&self.hand);
             hand.told(key);
+            hand.next_to_run()
+        };
+        self.run(next);
+        self.tick();
+    }
+
+    /// So many assignments only wait for a graphics card: their slots are free for others.
+    fn hear_of_asking(&self, n_asking: usize) {
+        let next = {
+            let mut hand = lock(&self.hand);
+            hand.hear_of_asking(n_asking);
             hand.next_to_run()
         };
         self.run(next);

@@ -11,6 +11,7 @@ mod card;
 pub(crate) mod company;
 pub(crate) mod ets;
 mod far;
+mod faulty;
 mod fill;
 pub(crate) mod forest;
 mod hot;
@@ -44,7 +45,7 @@ pub(crate) use worker::work;
 use machine::Kernel;
 
 /// Every kernel.
-fn kernels() -> [Kernel; 12] {
+fn kernels() -> [Kernel; 13] {
     [
         boost::KERNEL,
         forest::FOREST,
@@ -58,5 +59,6 @@ fn kernels() -> [Kernel; 12] {
         ets::ETS,
         theta::THETA,
         measure::MEASURE,
+        faulty::FAULTY,
     ]
 }

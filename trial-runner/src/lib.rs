@@ -17,6 +17,7 @@ mod figure;
 mod forest;
 mod lock;
 mod program;
+mod slots;
 
 mod series;
 

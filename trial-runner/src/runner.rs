@@ -1,8 +1,9 @@
 //! Threads that take assignments, do them, and tell what came of them.
 //!
 //! Every assignment is done by one thread from beginning to end, and in one slot. There may be more
-//! threads than slots: those beyond make programs ready and wait (`runner/slots.rs`). Hints from the scheduler (end this
-//! trial, end this study) reach trials in flight through flags.
+//! threads than slots: those beyond make programs ready and wait, or wait for a graphics card
+//! (`slots.rs`). Hints from the scheduler (end this trial, end this study) reach trials in flight
+//! through flags.
 
 mod back_test;
 mod bench;
@@ -15,7 +16,6 @@ mod news;
 mod part;
 mod program;
 mod shelf;
-mod slots;
 #[cfg(test)]
 mod tests;
 
@@ -35,11 +35,11 @@ use fleetfit_search_spaces::{
 use self::bench::Benches;
 use self::flight::{Flight, Flights, Landing};
 use self::shelf::{Shelf, a_quarter_of_memory};
-use self::slots::Slots;
 use crate::command::{CodeSnapshot, GRACE, Supervisors};
 use crate::dataset::Dataset;
 use crate::devices::Device;
 use crate::pack::PackWriter;
+use crate::slots::{Slots, Turn};
 use crate::trainer::Spare;
 
 /// How often a thread without work looks whether the runner ends.
@@ -51,6 +51,10 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// How long a thread waits before it hands back what cannot be done here, which will often come back
 /// to it.
 const BACKOFF: Duration = Duration::from_millis(500);
+
+/// How many assignments, for each slot, may wait for a graphics card while others have their slots:
+/// the processor has work as long as any of those that come next is its.
+const ASKING_PER_SLOT: usize = 4;
 
 /// Bytes of rows that a thread lays out for a device at once, at least and at most; and how long that
 /// and what is tried on them should take: whoever waits hears of progress after each.
@@ -163,6 +167,8 @@ impl Allowance {
 pub struct Runner {
     desk: Arc<Desk>,
     threads: Vec<JoinHandle<()>>,
+    /// How many assignments may wait for the device while others have their slots.
+    n_asking: usize,
 }
 
 /// What the threads share.
@@ -170,7 +176,8 @@ struct Desk {
     shelf: Shelf,
     flights: Flights,
     slots: Slots,
-    n_slots: usize,
+    /// How many threads may be at assignments of built-in learners.
+    n_fitting: usize,
     device: Device,
     /// Bytes of rows that a thread lays out for the device at once: as many as it is done with in time,
     /// and no more than there is memory for.
@@ -204,16 +211,18 @@ impl Runner {
         provide: Provide,
     ) -> std::io::Result<Self> {
         let Allowance { slots, ahead, commands, data_bytes, device } = allowance;
+        let n_asking = if device.cards().next().is_some() { ASKING_PER_SLOT * slots } else { 0 };
+        let n_fitting = slots + n_asking;
         // Threads beyond the slots are never lent: nobody counted on their cores.
         let spare = Spare::default();
-        (0..ahead).for_each(|_| spare.work());
+        (0..ahead + n_asking).for_each(|_| spare.work());
         let most_chunk_bytes =
-            (data_bytes / 8 / slots.max(1) as u64).clamp(FIRST_CHUNK, MOST_CHUNK);
+            (data_bytes / 8 / n_fitting.max(1) as u64).clamp(LEAST_CHUNK, MOST_CHUNK);
         let desk = Arc::new(Desk {
-            shelf: Shelf::new(provide, slots, data_bytes),
+            shelf: Shelf::new(provide, n_fitting, data_bytes),
             flights: Flights::default(),
-            slots: Slots::of(slots),
-            n_slots: slots,
+            slots: Slots::of(slots, ahead, spare.clone()),
+            n_fitting,
             device,
             chunk_bytes: AtomicU64::new(most_chunk_bytes.min(FIRST_CHUNK)),
             most_chunk_bytes,
@@ -228,8 +237,8 @@ impl Runner {
             let name = format!("runner-{number}");
             std::thread::Builder::new().name(name).spawn(move || desk.work())
         };
-        let threads = (0..slots + ahead).map(thread).collect::<Result<_, _>>()?;
-        Ok(Self { desk, threads })
+        let threads = (0..n_fitting + ahead).map(thread).collect::<Result<_, _>>()?;
+        Ok(Self { desk, threads, n_asking })
     }
 
     /// Makes a study known before its first assignment, so that it need not be provided.
@@ -241,6 +250,13 @@ impl Runner {
     pub fn hints(&self) -> impl Fn(ToRunner) + Send + Sync + use<> {
         let desk = Arc::clone(&self.desk);
         move |hint| desk.hear(&hint)
+    }
+
+    /// Tells from here on, whenever that changes, how many assignments only wait for the device: as many
+    /// more may be given out.
+    pub fn hear_of_asking(&self, hear: impl Fn(usize) + Send + 'static) {
+        let most = self.n_asking;
+        self.desk.slots.hear(Box::new(move |n_resting| hear(n_resting.min(most))));
     }
 
     /// The assignments that threads are at.
@@ -283,7 +299,7 @@ impl Desk {
             self.spare.wait();
             let next = self.next();
             self.spare.work();
-            let Some((assignment, flight)) = next else { return };
+            let Some((assignment, flight, _turn)) = next else { return };
             let key = assignment.key;
             // A panic that nothing else caught must not take the thread with it: what the
             // assignment has not told comes back from the scheduler.
@@ -309,17 +325,20 @@ impl Desk {
         }
     }
 
-    fn next(&self) -> Option<(Assignment, Arc<Flight>)> {
+    fn next(&self) -> Option<(Assignment, Arc<Flight>, Turn)> {
         loop {
             let inbox = lock(&self.assignments);
             if self.is_leaving() {
                 return None;
             }
+            if !self.slots.has_turn(LOOK) {
+                continue;
+            }
             match inbox.as_ref()?.recv_timeout(LOOK) {
                 Ok(assignment) => {
                     // Before the inbox is let go, so that whoever drains the runner sees it.
                     let flight = self.flights.take_off(assignment.key);
-                    return Some((assignment, flight));
+                    return Some((assignment, flight, self.slots.begin()));
                 }
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return None,
@@ -361,8 +380,8 @@ impl Desk {
             Work::Command(command) => program::run(self, &running, flight, command, assignment),
             Work::Learner(_) | Work::ChosenLearner { .. } => {
                 let is_wanted = || flight.over().is_none() && !self.is_leaving();
-                let Some(_slot) = self.slots.take(is_wanted) else { return Landing::HandedBack };
-                fleet::train(self, &running, flight, assignment)
+                let Some(slot) = self.slots.take(is_wanted) else { return Landing::HandedBack };
+                fleet::train(self, &running, flight, &slot, assignment)
             }
             // Nothing of these ever becomes an assignment.
             Work::External | Work::AutoMl => Landing::Done,

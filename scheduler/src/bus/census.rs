@@ -81,7 +81,8 @@ impl Census {
         let mut capacity = Capacity::default();
         for hello in self.working(now).filter(|hello| !hello.draining) {
             let window = hello.slots.saturating_mul(WINDOW);
-            capacity.fits = capacity.fits.saturating_add(window);
+            let fits = window.saturating_add(hello.asking);
+            capacity.fits = capacity.fits.saturating_add(fits);
             if hello.commands {
                 capacity.commands = capacity.commands.saturating_add(window);
             }
@@ -287,6 +288,10 @@ mod tests {
         census.hear(Hello { draining: true, ..hello("c", 8) }, now);
         census.hear(Hello { wire: VERSION + 1, ..hello("d", 8) }, now);
         assert_eq!(census.capacity(now), Capacity { fits: 9, commands: 3 });
+        // Two of them wait for a graphics card.
+        census.hear(Hello { asking: 2, ..hello("a", 2) }, now);
+        assert_eq!(census.capacity(now), Capacity { fits: 11, commands: 3 });
+        census.hear(hello("a", 2), now);
         let later = now + GONE / 2;
         census.hear(hello("a", 2), later);
         assert_eq!(census.capacity(now + GONE), Capacity { fits: 6, commands: 0 });

@@ -49,6 +49,9 @@ pub struct Hello {
     /// How many it is at.
     #[serde(default)]
     pub busy: u32,
+    /// How many more it does meanwhile, because as many only wait for its graphics card.
+    #[serde(default)]
+    pub asking: u32,
     /// The machine's load over the last minute.
     #[serde(default)]
     pub load: Option<f64>,

@@ -7,7 +7,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <fstream>
 #include <functional>
+#include <iterator>
 #include <string>
 
 struct Program {
@@ -18,6 +20,11 @@ static void write(const std::string& path, const std::string& text) {
   FILE* file = fopen(path.c_str(), "w");
   fwrite(text.data(), 1, text.size(), file);
   fclose(file);
+}
+
+static std::string text_of(const std::string& path) {
+  std::ifstream file(path);
+  return std::string(std::istreambuf_iterator<char>(file), {});
 }
 
 extern "C" {
@@ -37,7 +44,8 @@ int nvrtcCompileProgram(Program* program, int n, const char* const* options) {
   for (int i = 0; i < n; ++i)
     if (!strncmp(options[i], "-D", 2)) flags += " " + std::string(options[i]);
   const std::string shim = getenv("SHIM"), kernels = getenv("KERNELS");
-  const size_t key = std::hash<std::string>()(program->source + program->header + flags);
+  const std::string runs = text_of(shim + "/shim.h") + text_of(shim + "/shim.cc");
+  const size_t key = std::hash<std::string>()(program->source + program->header + runs + flags);
   program->library = kernels + "/" + std::to_string(key) + ".so";
   if (access(program->library.c_str(), F_OK) == 0) return 0;
   std::string own = kernels + "/XXXXXX";

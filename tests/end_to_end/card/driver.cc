@@ -9,23 +9,30 @@
 //   rude               its card's name has a new line and a colour;
 //   held               a launch stands while the file HOLD is there.
 // Each launch is a line of the file LAUNCHES: the card, and the process.
-// Bytes that are brought are a line of the file BROUGHT.
+// Bytes that are brought are a line of the file BROUGHT, and those that found no memory one of the file
+// REFUSED. What each process has of the memory stands in the file MEMORY, if that is said.
 #include <dlfcn.h>
+#include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <chrono>
 #include <map>
 #include <mutex>
 
-enum { FINE = 0, INVALID_VALUE = 1, NO_MEMORY = 2, NO_DEVICE = 100, ILLEGAL_ADDRESS = 700, UNKNOWN = 999 };
+enum { FINE = 0, INVALID_VALUE = 1, NO_MEMORY = 2, NO_DEVICE = 100, ILLEGAL_ADDRESS = 700,
+       LAUNCH_FAILED = 719, UNKNOWN = 999 };
 
 struct Function {
   size_t bytes, most_shared;
-  void (*run)(unsigned blocks, unsigned threads, size_t shared, const void* arguments);
+  bool (*run)(unsigned blocks, unsigned threads, size_t shared, const void* arguments);
 };
 
 static std::mutex one_at_a_time;
@@ -41,6 +48,68 @@ static bool is(const char* what) {
 static const char* place(const char* name) {
   const char* own = getenv(name);
   return own ? own : "/dev/null";
+}
+
+static void note(const char* name, size_t number) {
+  if (FILE* file = fopen(place(name), "a")) {
+    fprintf(file, "%zu\n", number);
+    fclose(file);
+  }
+}
+
+// Bytes of all memory, and of what other programs leave.
+static const size_t TOTAL = 3ull << 30, LEFT = 2ull << 30;
+// What a process has of it.
+struct Holder { long process; size_t n_bytes; };
+static const int N_HOLDERS = 64;
+static std::atomic<size_t> n_held{0};  // by this process
+
+// Takes so many bytes, or gives them back; whether they are there. Of all processes one is in here.
+static bool has(long n_bytes) {
+  static std::mutex guard;
+  const std::lock_guard<std::mutex> guarded(guard);
+  static const int file = open(place("MEMORY"), O_CREAT | O_RDWR | O_CLOEXEC, 0600);
+  static Holder* const holders = [] {
+    const size_t size = N_HOLDERS * sizeof(Holder);
+    if (file < 0 || ftruncate(file, size) != 0) return (Holder*)MAP_FAILED;
+    return (Holder*)mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
+  }();
+  if (holders == MAP_FAILED) return true;
+  flock(file, LOCK_EX);
+  Holder* own = nullptr;
+  size_t n_free = LEFT;
+  for (int i = 0; i < N_HOLDERS; ++i) {
+    Holder& holder = holders[i];
+    if (holder.process && kill(holder.process, 0) != 0 && errno == ESRCH) holder = Holder{0, 0};
+    n_free -= holder.n_bytes;
+    if (holder.process == getpid() || (!holder.process && !own)) own = &holder;
+  }
+  const bool is_there = own && (n_bytes < 0 || (size_t)n_bytes <= n_free);
+  if (is_there) *own = Holder{getpid(), n_held += n_bytes};
+  flock(file, LOCK_UN);
+  return is_there;
+}
+
+// Memory with its size before it.
+static const size_t HEAD = 64;
+
+static int give(void** memory, size_t n) {
+  if (answer != FINE) return answer;
+  if ((is("short") && n > 20000) || !has(n)) {
+    note("REFUSED", n);
+    return NO_MEMORY;
+  }
+  char* own = (char*)malloc(HEAD + n);
+  *(size_t*)own = n;
+  *memory = own + HEAD;
+  return FINE;
+}
+
+static int take_back(void* memory) {
+  char* own = (char*)memory - HEAD;
+  has(-(long)*(size_t*)own);
+  free(own);
+  return answer;
 }
 
 // Whether this launch is the one that fails.
@@ -83,7 +152,7 @@ int cuDeviceGetName(char* name, int n, int) {
   strncpy(name, is("rude") ? "Imagined\n\x1b[31mCard" : "Imagined Card", n);
   return FINE;
 }
-int cuDeviceTotalMem_v2(size_t* n, int) { *n = 3ull << 30; return FINE; }
+int cuDeviceTotalMem_v2(size_t* n, int) { *n = TOTAL; return FINE; }
 int cuDeviceGetAttribute(int* value, int which, int) {
   switch (which) {
     case 16: *value = 2; break;            // multiprocessors
@@ -122,15 +191,18 @@ int cuEventElapsedTime_v2(float* ms, void* from, void* to) {
 }
 int cuDeviceGetDefaultMemPool(void** pool, int) { *pool = &answer; return answer; }
 int cuMemPoolSetAttribute(void*, int, void*) { return answer; }
-int cuMemGetInfo_v2(size_t* n_free, size_t* n) { *n_free = 2ull << 30; *n = 3ull << 30; return answer; }
-int cuMemAllocAsync(void** memory, size_t n, void*) {
-  if (answer != FINE) return answer;
-  if (is("short") && n > 20000) return NO_MEMORY;
-  *memory = malloc(n);
-  memset(*memory, 0xA5, n);
-  return FINE;
+// Nothing of what other programs have: who plans by it may find less.
+int cuMemGetInfo_v2(size_t* n_free, size_t* n) {
+  *n_free = LEFT - n_held;
+  *n = TOTAL;
+  return answer;
 }
-int cuMemAlloc_v2(void** memory, size_t n) { *memory = malloc(n); return answer; }
+int cuMemAllocAsync(void** memory, size_t n, void*) {
+  const int given = give(memory, n);
+  if (given == FINE) memset(*memory, 0xA5, n);
+  return given;
+}
+int cuMemAlloc_v2(void** memory, size_t n) { return give(memory, n); }
 int cuMemHostAlloc(void** memory, size_t n, unsigned) {
   const std::lock_guard<std::mutex> guard(pinning);
   *memory = malloc(n);
@@ -143,17 +215,14 @@ int cuMemFreeHost(void* memory) {
   free(memory);
   return answer;
 }
-int cuMemFree_v2(void* memory) { free(memory); return answer; }
-int cuMemFreeAsync(void* memory, void*) { free(memory); return answer; }
+int cuMemFree_v2(void* memory) { return take_back(memory); }
+int cuMemFreeAsync(void* memory, void*) { return take_back(memory); }
 int cuMemsetD8Async(void* memory, unsigned char value, size_t n, void*) {
   memset(memory, value, n);
   return answer;
 }
 int cuMemcpyHtoDAsync_v2(void* to, const void* from, size_t n, void*) {
-  if (FILE* file = fopen(place("BROUGHT"), "a")) {
-    fprintf(file, "%zu\n", n);
-    fclose(file);
-  }
+  note("BROUGHT", n);
   if (!is_pinned(from, n)) return INVALID_VALUE;
   memcpy(to, from, n);
   return answer;
@@ -211,7 +280,7 @@ int cuLaunchKernel(Function* function, unsigned blocks, unsigned, unsigned, unsi
   }
   if (fails()) return answer = ILLEGAL_ADDRESS;
   while (is("held") && access(place("HOLD"), F_OK) == 0) usleep(5000);
-  function->run(blocks, threads, shared, parameters[0]);
+  if (!function->run(blocks, threads, shared, parameters[0])) return answer = LAUNCH_FAILED;
   return FINE;
 }
 }

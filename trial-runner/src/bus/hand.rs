@@ -34,6 +34,8 @@ const PROGRESS: &str = "+WPI";
 /// What the runner holds, by keys with numbers of this process.
 pub(super) struct Hand {
     slots: usize,
+    /// How many assignments only wait for a graphics card: as many more find a slot.
+    n_asking: usize,
     held: BTreeMap<AssignmentKey, Held>,
     /// Whether the latest program was brisk. While they are, one more for each slot is taken in and
     /// made ready while another one runs.
@@ -74,7 +76,7 @@ enum Stage {
 
 impl Hand {
     pub(super) fn of(slots: usize) -> Self {
-        Self { slots, held: BTreeMap::new(), is_brisk: false }
+        Self { slots, n_asking: 0, held: BTreeMap::new(), is_brisk: false }
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -90,12 +92,21 @@ impl Hand {
         self.held.values().filter(|held| !matches!(held.stage, Stage::Told)).count()
     }
 
+    /// How many assignments only wait for a graphics card.
+    pub(super) fn n_asking(&self) -> u32 {
+        u32::try_from(self.n_asking).unwrap_or(u32::MAX)
+    }
+
+    pub(super) fn hear_of_asking(&mut self, n_asking: usize) {
+        self.n_asking = n_asking;
+    }
+
     /// Whether a thread is free for such work, and not too much waits to be acknowledged.
     pub(super) fn room(&self, kind: Kind) -> Room {
         let n_busy = self.n_busy();
         let most = MIN_UNSETTLED.max(UNSETTLED_PER_SLOT * self.slots);
         match self.held.len() - n_busy < most {
-            true if n_busy < self.slots => Room::Free,
+            true if n_busy < self.slots + self.n_asking => Room::Free,
             true if n_busy < self.most(kind) => Room::Ahead,
             _ => Room::None,
         }
@@ -109,8 +120,10 @@ impl Hand {
             key.attempt > 1 && matches!(held.stage, Stage::Running { .. })
         };
         match kind {
-            Kind::Command if self.is_brisk && !self.held.iter().any(is_suspect) => 2 * self.slots,
-            Kind::Command | Kind::Fit => self.slots,
+            Kind::Command if self.is_brisk && !self.held.iter().any(is_suspect) => {
+                2 * self.slots + self.n_asking
+            }
+            Kind::Command | Kind::Fit => self.slots + self.n_asking,
         }
     }
 
@@ -355,6 +368,27 @@ mod tests {
         end(&mut hand, 4, 10);
         assert_eq!(take(&mut hand, &link, Kind::Command, 6), [6]);
         assert_eq!(rooms(&hand), [Room::None; 2], "a slow one, and fits do not count");
+    }
+
+    #[test]
+    fn as_many_more_are_taken_as_wait_for_a_card() {
+        let (link, _ends) = Link::new("s", Duration::from_secs(30));
+        let (link, mut hand) = (Arc::new(link), Hand::of(2));
+        for number in [1, 2] {
+            assert_eq!(take(&mut hand, &link, Kind::Fit, number), [number]);
+        }
+        assert_eq!(hand.room(Kind::Fit), Room::None);
+        hand.hear_of_asking(1);
+        assert_eq!(hand.room(Kind::Fit), Room::Free);
+        assert_eq!(take(&mut hand, &link, Kind::Fit, 3), [3]);
+        assert_eq!((hand.room(Kind::Fit), hand.n_running()), (Room::None, 2));
+        // It is back: what came meanwhile waits until one ends.
+        hand.hear_of_asking(0);
+        assert!(take(&mut hand, &link, Kind::Fit, 4).is_empty());
+        hand.told(key(1));
+        assert!(hand.next_to_run().is_empty());
+        hand.told(key(2));
+        assert_eq!(hand.next_to_run().len(), 1);
     }
 
     #[test]

@@ -188,12 +188,17 @@ fn hello(shared: &Shared, link: Option<&Arc<Link>>) -> Hello {
     let hand = lock(&shared.hand);
     Hello {
         busy: u32::try_from(hand.n_running()).unwrap_or(u32::MAX),
+        asking: hand.n_asking(),
         holds: link.map(|link| hand.keys(link)).unwrap_or_default(),
         load: load(),
         draining: shared.is_leaving(),
         troubles: shared.troubles(),
         ..shared.hello.clone()
     }
+}
+
+fn n_asking(shared: &Shared) -> u32 {
+    lock(&shared.hand).n_asking()
 }
 
 /// The machine's load over the last minute.
@@ -205,15 +210,17 @@ fn load() -> Option<f64> {
 async fn beats(shared: Arc<Shared>, link: Arc<Link>) {
     let mut left = shared.is_leaving();
     while !link.is_closed() {
-        if let Ok(hello) = serde_json::to_vec(&hello(&shared, Some(&link)))
+        let told = hello(&shared, Some(&link));
+        if let Ok(hello) = serde_json::to_vec(&told)
             && shared.connection().is_some()
         {
             // The next one says the same.
             let _ = shared.client.publish(link.subjects.beats(), hello.into()).await;
         }
         let until = Instant::now() + BEAT;
-        // That this runner ends is told at once.
-        while Instant::now() < until && left == shared.is_leaving() {
+        // That this runner ends is told at once, and that it can do more.
+        let is_told = || left == shared.is_leaving() && n_asking(&shared) <= told.asking;
+        while Instant::now() < until && is_told() {
             tokio::time::sleep(WATCH).await;
         }
         left = shared.is_leaving();

@@ -1,4 +1,5 @@
-//! Pulls assignments, one for each free slot, and brisk programs ahead.
+//! Pulls assignments, one for each free slot, and brisk programs ahead. A slot is free, too, while its
+//! assignment only waits for a graphics card.
 //!
 //! There is one request at a time for each service and kind of work. All of them stand while there
 //! is room, so two may be answered for the last slot: what then waits for too long is handed back.

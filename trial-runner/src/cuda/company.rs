@@ -187,12 +187,16 @@ pub(crate) fn fit_all<F: Family>(
         }
         match company.join(key, &own.needs, place.limits) {
             Turn::Leads(_run, others) => return lead(place, &own, others, hear),
-            Turn::Waits(messages) => match own.wait(&messages, place.stop, hear) {
-                Waited::Leads(_run, others) => return lead(place, &own, others, hear),
-                Waited::Over(took) => return Ok(took),
-                Waited::Enough => return Ok(Duration::ZERO),
-                Waited::Again => {}
-            },
+            Turn::Waits(messages) => {
+                // What it appends for whoever leads is done in the slot of that one, which waits for it.
+                place.machine.rest();
+                match own.wait(&messages, place.stop, hear) {
+                    Waited::Leads(_run, others) => return lead(place, &own, others, hear),
+                    Waited::Over(took) => return Ok(took),
+                    Waited::Enough => return Ok(Duration::ZERO),
+                    Waited::Again => {}
+                }
+            }
         }
     }
 }

@@ -19,6 +19,8 @@ use std::time::{Duration, Instant};
 
 use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
 
+#[cfg(test)]
+use super::faulty::Trap;
 use super::hot;
 use super::link::{
     BITS, FREE, JOIN, LAUNCH, LIMITS, Link, MEMORY, PUT, RESIDENT, ROOM, SPANS, TAKE, mark,
@@ -27,6 +29,7 @@ use super::link::{
 use super::machine::Limits;
 use super::machine::{Buffer, Defines, Fault, Grid, Kernel, Word};
 use super::patience::{Ended, Patience, Patient};
+use crate::slots::Slot;
 use crate::stop::Stop;
 
 /// The hidden subcommand that begins such a process.
@@ -144,7 +147,9 @@ impl Far {
     #[cfg(test)]
     pub(super) fn beside_a_thread(machine: super::machine::Machine, patience: Patience) -> Self {
         let (own, theirs) = UnixStream::pair().unwrap();
-        std::thread::spawn(move || super::worker::attend(&theirs, || Ok(machine)));
+        std::thread::spawn(move || {
+            super::worker::attend(&theirs, || Ok(machine), &Trap::default())
+        });
         Self::of(Worker::of(own, None, patience).unwrap()).unwrap()
     }
 
@@ -159,9 +164,14 @@ impl Far {
         Self::of(Arc::clone(&self.line.worker))
     }
 
-    /// Waits for nothing soon after this stop.
-    pub(super) fn heed(&self, stop: &Stop) {
-        lock(&self.line.link).heed(stop);
+    /// Waits for nothing soon after this stop, and gives this slot away while it waits.
+    pub(super) fn heed(&self, stop: &Stop, slot: &Arc<Slot>) {
+        lock(&self.line.link).heed(stop, slot);
+    }
+
+    /// Gives the slot away: what comes next may take long.
+    pub(super) fn rest(&self) {
+        lock(&self.line.link).rest();
     }
 
     pub(super) fn limits(&self, n_threads: usize) -> Result<Limits, Fault> {
@@ -224,6 +234,7 @@ impl Far {
         self.line.talk(|link| {
             link.say(&[TAKE, slab.number])?;
             link.send()?;
+            link.rest();
             Ok(match link.hear()? {
                 Ok(()) => {
                     let n_bytes = link.number()?;

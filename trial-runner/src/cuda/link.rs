@@ -9,6 +9,7 @@
 
 use std::io::{self, BufReader, BufWriter, Read, Write};
 use std::os::unix::net::UnixStream;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::hot;
@@ -16,6 +17,7 @@ use super::kernels;
 use super::machine::Fault;
 use super::nvrtc::HEADER;
 use super::patience::{Ended, Patience, Patient};
+use crate::slots::Slot;
 use crate::stop::Stop;
 
 /// Memory with bytes that follow: its number, how many.
@@ -84,10 +86,15 @@ impl Link {
         })
     }
 
-    /// Waits for nothing soon after this stop.
-    pub(super) fn heed(&mut self, stop: &Stop) {
-        self.input.get_mut().heed(stop);
-        self.output.get_mut().heed(stop);
+    /// Waits for nothing soon after this stop, and gives this slot away while it waits.
+    pub(super) fn heed(&mut self, stop: &Stop, slot: &Arc<Slot>) {
+        self.input.get_mut().heed(stop, slot);
+        self.output.get_mut().heed(stop, slot);
+    }
+
+    /// Gives the slot away: what comes next may take long.
+    pub(super) fn rest(&self) {
+        self.input.get_ref().rest();
     }
 
     /// Says numbers.

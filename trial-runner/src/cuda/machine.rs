@@ -8,6 +8,7 @@
 use std::io::{self, Read};
 use std::ops::Range;
 use std::path::Path;
+use std::sync::Arc;
 
 use super::card::{Card, Slab};
 use super::far::{Far, FarSlab};
@@ -15,6 +16,7 @@ use super::far::{Far, FarSlab};
 use super::patience::Patience;
 #[cfg(test)]
 use super::shim::{Heap, Shim};
+use crate::slots::Slot;
 use crate::stop::Stop;
 
 /// A machine that runs kernels.
@@ -140,10 +142,18 @@ impl Machine {
         }
     }
 
-    /// Waits for nothing soon after this stop; what was waited for is lost then.
-    pub(crate) fn heed(&self, stop: &Stop) {
+    /// Waits for nothing soon after this stop; what was waited for is lost then. Whoever waits gives
+    /// this slot away, and has to ask for it again.
+    pub(crate) fn heed(&self, stop: &Stop, slot: &Arc<Slot>) {
         if let Self::Far(far) = self {
-            far.heed(stop);
+            far.heed(stop, slot);
+        }
+    }
+
+    /// Gives the slot away: what comes next may take long.
+    pub(crate) fn rest(&self) {
+        if let Self::Far(far) = self {
+            far.rest();
         }
     }
 

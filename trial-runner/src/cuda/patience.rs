@@ -5,9 +5,10 @@
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
+use crate::slots::Slot;
 use crate::stop::Stop;
 
 /// How long something may take, in slices.
@@ -40,6 +41,8 @@ pub(super) struct Patient {
     ended: Ended,
     stop: Stop,
     n_stopped: u32,
+    /// Whoever waits here needs it no more.
+    slot: Weak<Slot>,
 }
 
 impl Patient {
@@ -52,8 +55,8 @@ impl Patient {
 
     /// Waits for ever.
     pub(super) fn endless(socket: UnixStream) -> Self {
-        let (ended, stop) = Default::default();
-        Self { socket, patience: Patience::OWN, ended, stop, n_stopped: 0 }
+        let (ended, stop, slot) = Default::default();
+        Self { socket, patience: Patience::OWN, ended, stop, n_stopped: 0, slot }
     }
 
     pub(super) fn try_clone(&self) -> io::Result<Self> {
@@ -63,13 +66,23 @@ impl Patient {
             ended: Arc::clone(&self.ended),
             stop: self.stop.clone(),
             n_stopped: 0,
+            slot: Weak::clone(&self.slot),
         })
     }
 
-    /// Gives up with [`ErrorKind::ConnectionAborted`] soon after this stop.
-    pub(super) fn heed(&mut self, stop: &Stop) {
+    /// Gives up with [`ErrorKind::ConnectionAborted`] soon after this stop. Whoever waits gives this
+    /// slot away.
+    pub(super) fn heed(&mut self, stop: &Stop, slot: &Arc<Slot>) {
         self.stop = stop.clone();
         self.n_stopped = 0;
+        self.slot = Arc::downgrade(slot);
+    }
+
+    /// Gives the slot away: what comes next may take long.
+    pub(super) fn rest(&self) {
+        if let Some(slot) = self.slot.upgrade() {
+            slot.rest();
+        }
     }
 
     fn wait(&mut self, mut act: impl FnMut(&UnixStream) -> io::Result<usize>) -> io::Result<usize> {
@@ -80,6 +93,7 @@ impl Patient {
                 done => return done,
             }
             n_silent += 1;
+            self.rest();
             self.n_stopped += u32::from(self.stop.check().is_err());
             let why = if self.ended.get().is_some() {
                 ErrorKind::BrokenPipe

@@ -3,7 +3,7 @@
 use super::machine::{Fault, Grid, Kernel, Machine, Word, pack, unpack};
 use super::nvrtc::{self, Target};
 use super::shim::Shim;
-use super::{boost, ets, forest, kernels, linear, logistic, measure, mlp, theta};
+use super::{boost, ets, faulty, forest, kernels, linear, logistic, measure, mlp, theta};
 use crate::boost::exp::exp;
 
 /// Sums e^x in groups, with shared memory, barriers and shuffles.
@@ -80,7 +80,7 @@ fn a_kernel_runs_on_the_shim_in_any_schedule_and_under_sanitizers() {
 type Under = fn(Shim);
 
 /// The families of kernels.
-const FAMILIES: [(&[Kernel], Under); 8] = [
+const FAMILIES: [(&[Kernel], Under); 9] = [
     (&[boost::KERNEL], boost::tests::under),
     (&[forest::FOREST, forest::TALLY], forest::tests::under),
     (&[linear::GRAM, linear::SPLIT, linear::RIDGE, linear::NET], linear::tests::under),
@@ -89,6 +89,7 @@ const FAMILIES: [(&[Kernel], Under); 8] = [
     (&[ets::ETS], ets::tests::under),
     (&[theta::THETA], theta::tests::under),
     (&[measure::MEASURE], measure::tests::under),
+    (&[faulty::FAULTY], faulty::tests::under),
 ];
 
 /// Threads forwards, backwards, and in an order that looks like chance.
@@ -182,6 +183,7 @@ pub(super) fn shipped() -> Vec<(String, Kernel, Specialised)> {
         ets::shipped(),
         theta::shipped(),
         measure::shipped(),
+        faulty::shipped(),
     ]
     .concat();
     let others = others.into_iter().map(|(kernel, defines)| {

@@ -16,6 +16,7 @@ use std::sync::Arc;
 use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg};
 
 use super::card::failed;
+use super::faulty::Trap;
 use super::hot::{Hot, Key};
 use super::kernels;
 use super::link::{
@@ -38,7 +39,7 @@ pub(crate) fn work(arguments: impl IntoIterator<Item = OsString>) -> i32 {
         caught(|| Machine::open(number, &kernels))
             .unwrap_or_else(|panic| Err(Fault::Lost(failed(&panic))))
     };
-    match attend(&UnixStream::from(control), open) {
+    match attend(&UnixStream::from(control), open, &Trap::of_process()) {
         Ok(()) => 0,
         Err(_) => 3,
     }
@@ -48,6 +49,7 @@ pub(crate) fn work(arguments: impl IntoIterator<Item = OsString>) -> i32 {
 pub(super) fn attend(
     control: &UnixStream,
     open: impl FnOnce() -> Result<Machine, Fault>,
+    trap: &Trap,
 ) -> io::Result<()> {
     let beating = control.try_clone()?;
     // By itself, so that it is heard whatever the driver is at; it ends when nobody hears it.
@@ -57,11 +59,12 @@ pub(super) fn attend(
     let hot = Arc::new(Hot::new(opened.as_ref().map_or(0, memory_to_keep)));
     while let Some(socket) = next(control) {
         let machine = opened.as_ref().map_err(Clone::clone).and_then(Machine::beside);
-        let hot = Arc::clone(&hot);
+        let (hot, trap) = (Arc::clone(&hot), trap.clone());
         let serve = move || {
             // The runner is gone, or hears that this end is.
             let _ = caught(|| {
-                let mut queue = Queue { hot: &hot, machine, held: Held::new(), lent: Vec::new() };
+                let (held, lent) = Default::default();
+                let mut queue = Queue { hot: &hot, machine, held, lent, trap };
                 Link::of(socket.into()).and_then(|mut link| queue.serve(&mut link))
             });
         };
@@ -117,6 +120,7 @@ struct Queue<'a> {
     held: Held,
     /// Pieces that copies may still read.
     lent: Vec<Arc<Buffer>>,
+    trap: Trap,
 }
 
 impl Queue<'_> {
@@ -143,7 +147,14 @@ impl Queue<'_> {
                     self.held.insert(number, room);
                 }
                 FREE => drop(self.held.remove(&link.number()?)),
-                LAUNCH => Launch::hear(link)?.run(&self.machine, &mut self.held),
+                LAUNCH => {
+                    let launch = Launch::hear(link)?;
+                    if let Ok(machine) = &self.machine {
+                        // What it means is told of the launch itself.
+                        let _ = self.trap.spring(machine);
+                    }
+                    launch.run(&self.machine, &mut self.held);
+                }
                 TAKE => {
                     let number = link.number()?;
                     let taken = self.take(number);

@@ -147,6 +147,7 @@ impl fmt::Display for Asked {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::slots::Slot;
     use crate::stop::Stop;
 
     #[test]
@@ -168,6 +169,6 @@ mod tests {
         let choice = Asked::Cpu.find(Path::new(""), Path::new("")).unwrap();
         assert_eq!(choice.device.to_string(), "cpu");
         assert_eq!(choice.no_card_because, None);
-        assert!(choice.device.seat(4, &Stop::default()).is_none());
+        assert!(choice.device.seat(4, &Stop::default(), &Slot::only()).is_none());
     }
 }

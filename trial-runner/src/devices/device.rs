@@ -18,6 +18,7 @@ use crate::cuda::machine::Limits;
 use crate::cuda::machine::{Fault, Machine};
 #[cfg(test)]
 use crate::cuda::shim::Shim;
+use crate::slots::Slot;
 use crate::stop::Stop;
 
 /// What a runner trains on.
@@ -43,6 +44,8 @@ pub(crate) struct Seat<'a> {
     found: &'a Found,
     /// Ends every wait for the card.
     stop: &'a Stop,
+    /// Given away while the card is waited for.
+    slot: Arc<Slot>,
     /// How many threads share the card.
     n_threads: usize,
     /// There until it is dropped, or the card is lost.
@@ -89,12 +92,17 @@ impl Device {
     }
 
     /// A queue for a thread, where there is a card that can be used. So many threads share them. Nobody
-    /// waits for the card once the stop is raised.
-    pub(crate) fn seat<'a>(&'a self, n_threads: usize, stop: &'a Stop) -> Option<Seat<'a>> {
+    /// waits for the card once the stop is raised, and others may have the slot as long as somebody does.
+    pub(crate) fn seat<'a>(
+        &'a self,
+        n_threads: usize,
+        stop: &'a Stop,
+        slot: &Arc<Slot>,
+    ) -> Option<Seat<'a>> {
         let usable = || self.0.iter().filter(|found| found.lost().is_none());
         let n_threads = n_threads.div_ceil(usable().count().max(1));
         while let Some(found) = usable().min_by_key(|found| found.n_seated()) {
-            let mut seat = Seat::of(found, n_threads, stop);
+            let mut seat = Seat::of(found, n_threads, (stop, slot));
             if seat.sit_down() {
                 return Some(seat);
             }
@@ -136,17 +144,20 @@ impl Device {
 }
 
 impl<'a> Seat<'a> {
-    fn of(found: &'a Found, n_threads: usize, stop: &'a Stop) -> Self {
+    fn of(found: &'a Found, n_threads: usize, (stop, slot): (&'a Stop, &Arc<Slot>)) -> Self {
         found.n_seated.fetch_add(1, Ordering::Relaxed);
-        Self { found, stop, n_threads, queue: None }
+        Self { found, stop, slot: Arc::clone(slot), n_threads, queue: None }
     }
 
     /// Takes a queue; whether there is one.
     fn sit_down(&mut self) -> bool {
+        if !self.found.is_open() {
+            self.slot.rest();
+        }
         while !self.is_stopped()
             && let Some(queue) = self.found.queue()
         {
-            queue.machine.heed(self.stop);
+            queue.machine.heed(self.stop, &self.slot);
             match queue.machine.limits(self.n_threads) {
                 Ok(limits) => {
                     self.queue = Some((queue, limits));
@@ -162,6 +173,16 @@ impl<'a> Seat<'a> {
             }
         }
         false
+    }
+
+    /// Whoever asks works again, as soon as there is a slot.
+    pub(crate) fn work(&self) {
+        self.slot.work(self.stop);
+    }
+
+    /// Nobody asks for now.
+    pub(crate) fn rest(&self) {
+        self.slot.rest();
     }
 
     fn is_stopped(&self) -> bool {
@@ -234,12 +255,14 @@ impl Drop for Seat<'_> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::AtomicUsize;
+    use std::sync::atomic::{AtomicBool, AtomicUsize};
     use std::time::Duration;
 
     use super::*;
     use crate::cuda::machine::{Grid, Kernel, Word};
     use crate::cuda::shim::{Fate, Fates};
+    use crate::slots::Slots;
+    use crate::trainer::Spare;
 
     #[test]
     fn a_card_that_does_not_open_is_tried_again_and_then_left_alone() {
@@ -250,7 +273,10 @@ mod tests {
             Err(Fault::Lost("no context".into()))
         });
         assert_eq!(device.to_string(), "cuda:0 (Shim, 1.0 GiB)");
-        assert!(device.seat(1, &stop).is_none() && device.seat(1, &stop).is_none());
+        assert!(
+            device.seat(1, &stop, &Slot::only()).is_none()
+                && device.seat(1, &stop, &Slot::only()).is_none()
+        );
         assert_eq!(N_OPENED.load(Ordering::SeqCst), 3);
         let news = device.news();
         assert_eq!(news.len(), 2, "{news:?}");
@@ -258,8 +284,30 @@ mod tests {
         assert!(news[1].contains("lost 3 times within an hour and is used no more"), "{news:?}");
         assert!(device.news().is_empty());
         let broken = Device::opened_by(1, |_| panic!("a symbol is missing"));
-        assert!(broken.seat(1, &stop).is_none());
+        assert!(broken.seat(1, &stop, &Slot::only()).is_none());
         assert!(broken.news()[1].contains("a symbol is missing"));
+    }
+
+    #[test]
+    fn who_waits_until_a_card_is_open_gives_its_slot_away() {
+        static IS_OPEN: AtomicBool = AtomicBool::new(false);
+        let device = Device::opened_by(1, |_| {
+            while !IS_OPEN.load(Ordering::SeqCst) {
+                std::thread::yield_now();
+            }
+            Ok(Machine::Shim(Shim::default()))
+        });
+        let (slots, stop) = (Slots::of(1, 0, Spare::default()), Stop::default());
+        let slot = Arc::new(slots.take(|| true).unwrap());
+        std::thread::scope(|scope| {
+            let sits = scope.spawn(|| device.seat(1, &stop, &slot).is_some());
+            while slots.take(|| true).is_none() {}
+            IS_OPEN.store(true, Ordering::SeqCst);
+            assert!(sits.join().unwrap());
+        });
+        // Once it is open nobody waits.
+        slot.work(&stop);
+        assert!(device.seat(1, &stop, &slot).is_some() && slots.take(|| false).is_none());
     }
 
     #[test]
@@ -269,7 +317,8 @@ mod tests {
             _ => Ok(Machine::Shim(Shim::default())),
         });
         let stop = Stop::default();
-        let seats: Vec<Seat<'_>> = (0..4).filter_map(|_| device.seat(4, &stop)).collect();
+        let seats: Vec<Seat<'_>> =
+            (0..4).filter_map(|_| device.seat(4, &stop, &Slot::only())).collect();
         let names: Vec<&str> = seats.iter().map(|seat| seat.found.about.device.as_str()).collect();
         assert_eq!(names, ["cuda:0", "cuda:2", "cuda:0", "cuda:2"]);
         assert_eq!(device.done().unwrap().device, "cuda:0, cuda:1, cuda:2");
@@ -280,7 +329,7 @@ mod tests {
     #[test]
     fn what_was_asked_of_a_process_that_ended_is_asked_again() {
         let (device, stop) = (Device::on(Shim::default()), Stop::default());
-        let mut seat = device.seat(1, &stop).unwrap();
+        let mut seat = device.seat(1, &stop, &Slot::only()).unwrap();
         let mut n_asked = 0;
         seat.ask("ridge", |_, _| {
             n_asked += 1;
@@ -289,7 +338,7 @@ mod tests {
         assert_eq!(n_asked, 2);
         drop(seat);
         assert_eq!(device.news(), ["cuda:0 was lost, and is used anew: it ended"]);
-        let mut seat = device.seat(1, &stop).unwrap();
+        let mut seat = device.seat(1, &stop, &Slot::only()).unwrap();
         seat.ask("ridge", |_, _| Err(Fault::Lost("it ended".into())));
         assert!(device.0[0].lost().is_some());
         seat.ask("ridge", |_, _| panic!("nobody asks it again"));
@@ -299,7 +348,7 @@ mod tests {
         let stands = Fates::of([Fate::Stands(Duration::from_secs(3_600))]);
         let device = Device::on(Shim { fates: Some(stands), ..Shim::default() });
         let stop = Stop::default();
-        let mut seat = device.seat(1, &stop).unwrap();
+        let mut seat = device.seat(1, &stop, &Slot::only()).unwrap();
         let mut n_asked = 0;
         seat.ask("theta", |machine, _| {
             n_asked += 1;
@@ -315,11 +364,11 @@ mod tests {
             machine.take(&own).map(drop)
         });
         assert_eq!(n_asked, 1, "nobody asks again");
-        assert!(device.seat(1, &stop).is_none());
+        assert!(device.seat(1, &stop, &Slot::only()).is_none());
         assert!(device.news().is_empty(), "the card is not to blame");
         // What else is asked of it is another queue's.
         let other = Stop::default();
-        let mut seat = device.seat(1, &other).unwrap();
+        let mut seat = device.seat(1, &other, &Slot::only()).unwrap();
         let mut told = None;
         seat.ask("theta", |machine, _| {
             told = Some(machine.take(&machine.room(8)?)?);

@@ -90,6 +90,11 @@ impl Found {
         self.lost.get().map(String::as_str)
     }
 
+    /// Whether its process is there, which may have to begin first, or is about to.
+    pub(super) fn is_open(&self) -> bool {
+        self.life.try_lock().is_ok_and(|life| life.machine.is_some())
+    }
+
     /// A queue for a thread; none where the card cannot be used.
     pub(super) fn queue(&self) -> Option<Queue> {
         loop {

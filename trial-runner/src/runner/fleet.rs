@@ -6,6 +6,7 @@
 
 use std::ops::ControlFlow;
 use std::panic::resume_unwind;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
@@ -17,6 +18,7 @@ use crate::dataset::Dataset;
 use crate::devices::Seat;
 use crate::folds::FoldPlan;
 use crate::model::Model;
+use crate::slots::Slot;
 use crate::trainer::ahead::Ask;
 use crate::trainer::{Fit, FitError, Hand, Spare};
 
@@ -38,6 +40,7 @@ pub(super) fn train(
     desk: &Desk,
     running: &Running,
     flight: &Flight,
+    slot: &Slot,
     assignment: &Assignment,
 ) -> Landing {
     // A study with a built-in learner has data and a measure, or it would not have been started.
@@ -54,7 +57,7 @@ pub(super) fn train(
     let spare = &desk.spare;
     // Trials of other studies that have this in common are no others to a card.
     let kin = format!("{} {} {plan:?}", dataset.digest(), data.target);
-    let fleet = Fleet { desk, running, flight, dataset, plan, kin, measures, spare };
+    let fleet = Fleet { desk, running, flight, slot, dataset, plan, kin, measures, spare };
     if let AssignmentTask::Refit(blocks) = &assignment.task {
         return fleet.refit_all(assignment, blocks);
     }
@@ -69,6 +72,7 @@ pub(super) struct Fleet<'a> {
     desk: &'a Desk,
     pub(super) running: &'a Running,
     pub(super) flight: &'a Flight,
+    slot: &'a Slot,
     dataset: &'a Dataset,
     plan: FoldPlan,
     /// What is the same for all trials that a card may take in one launch.
@@ -131,8 +135,8 @@ impl Fleet<'_> {
         Landing::Done
     }
 
-    /// Asks a device, and tries what it knows nothing of meanwhile. Breaks where the assignment is over,
-    /// with the entity that was tried.
+    /// Asks a device, and tries what it knows nothing of meanwhile; after that others may have the slot
+    /// until there are answers. Breaks where the assignment is over, with the entity that was tried.
     fn ask(
         &self,
         part: Part<'_>,
@@ -154,14 +158,21 @@ impl Fleet<'_> {
             news.flush();
             ControlFlow::Continue(())
         };
+        let stop = &self.flight.stop;
+        seat.work();
         let (answers, tried) = match others_are_none {
-            true => (ground::ask(self, part, lent, seat), ControlFlow::Continue(())),
+            true => {
+                let asked = self.slot.aside(stop, || ground::ask(self, part, lent, seat));
+                (asked, ControlFlow::Continue(()))
+            }
             false => std::thread::scope(|scope| {
                 let asking = scope.spawn(|| ground::ask(self, part, lent, seat));
                 let tried = try_others();
-                (asking.join().unwrap_or_else(|panic| resume_unwind(panic)), tried)
+                let asked = self.slot.aside(stop, || asking.join());
+                (asked.unwrap_or_else(|panic| resume_unwind(panic)), tried)
             }),
         };
+        seat.rest();
         for ((at, number), told) in answers {
             grounds[at].learn(number, told);
         }
@@ -188,7 +199,16 @@ impl Fleet<'_> {
         let work = &self.running.work.study.work;
         let learner = |block: &Block| Some(work.training(&block.tried.configuration).ok()?.learner);
         let is_known = blocks.iter().filter_map(learner).any(|learner| self.is_known(learner));
-        is_known.then(|| self.desk.device.seat(self.desk.n_slots, &self.flight.stop))?
+        if !is_known {
+            return None;
+        }
+        let (stop, asking) = (&self.flight.stop, Arc::new(self.slot.share()));
+        asking.work(stop);
+        // The card may have to be opened.
+        let sit = || self.desk.device.seat(self.desk.n_fitting, stop, &asking);
+        let seat = self.slot.aside(stop, sit);
+        asking.rest();
+        seat
     }
 
     /// Whether a device knows anything of a learner that the study asks for.

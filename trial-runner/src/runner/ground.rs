@@ -276,6 +276,7 @@ fn ask_all(
     let n_fits = told.iter().map(Told::len).sum::<usize>() + n_missed;
     seat.count(n_fits);
     let own = began.elapsed().saturating_sub(beside.get());
+    seat.work();
     let share_s = own.as_secs_f64() / n_fits.max(1) as f64;
     let limit_s = fleet.running.work.study.limits.trial_timeout_s;
     let is_late = limit_s.is_some_and(|limit_s| share_s > limit_s);

@@ -13,8 +13,8 @@ use fleetfit_search_spaces::{
 use crate::command::{self, CommandJob, Halt, Unstartable};
 
 use super::flight::{Flight, HANDED_BACK, Landing};
-use super::slots::Slot;
 use super::{Desk, Keeping, Left, Running, now_ms};
+use crate::slots::Slot;
 
 /// Runs every trial of the assignment.
 pub(super) fn run(
@@ -65,13 +65,13 @@ struct One<'a> {
     entity: u32,
 }
 
-impl<'a> One<'a> {
+impl One<'_> {
     /// How it ended; none where it never began, or was cut short by the end of the runner. The last
     /// one gives its slot to others as soon as its program has ended.
     fn run(
         &self,
         halt: &Halt,
-        slot: &mut Option<Slot<'a>>,
+        slot: &mut Option<Slot>,
         is_last: bool,
     ) -> Result<Option<Outcome>, Unstartable> {
         if halt.reason().is_some() {

@@ -18,7 +18,7 @@ const PAUSE: Duration = Duration::from_secs(5);
 /// Studies by their ids.
 pub(super) struct Shelf {
     provide: Provide,
-    n_slots: usize,
+    n_threads: usize,
     /// How much memory data may take.
     data_bytes: u64,
     places: Mutex<BTreeMap<StudyId, Arc<Place>>>,
@@ -46,13 +46,13 @@ enum Content {
 }
 
 impl Shelf {
-    pub(super) fn new(provide: Provide, n_slots: usize, data_bytes: u64) -> Self {
-        Self { provide, n_slots, data_bytes, places: Mutex::default() }
+    pub(super) fn new(provide: Provide, n_threads: usize, data_bytes: u64) -> Self {
+        Self { provide, n_threads, data_bytes, places: Mutex::default() }
     }
 
     /// Puts a study there that cannot be provided again.
     pub(super) fn put(&self, id: StudyId, work: StudyWork) {
-        let running = Arc::new(Running::new(work, self.n_slots));
+        let running = Arc::new(Running::new(work, self.n_threads));
         let content = Content::Here { running, used: Instant::now(), is_provided: false };
         lock(&self.places).insert(id, Arc::new(Place(Mutex::new(content))));
     }
@@ -78,7 +78,7 @@ impl Shelf {
             });
             match provided {
                 Ok(work) => {
-                    let running = Arc::new(Running::new(work, self.n_slots));
+                    let running = Arc::new(Running::new(work, self.n_threads));
                     let used = Instant::now();
                     *content =
                         Content::Here { running: Arc::clone(&running), used, is_provided: true };

@@ -2,7 +2,9 @@
 //! but for lines.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::path::Path;
+use std::sync::atomic::AtomicBool;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
 
@@ -137,12 +139,16 @@ fn series_configuration(number: u32) -> Configuration {
 }
 
 /// All configurations for some of the stores.
-fn tries(case: Case, number: u64, entities: std::ops::Range<u32>) -> Assignment {
+fn tries(case: Case, number: u64, entities: Range<u32>) -> Assignment {
+    tries_some(case, number, 0..TRIED, entities)
+}
+
+fn tries_some(case: Case, number: u64, tried: Range<u32>, entities: Range<u32>) -> Assignment {
     let block = |number| {
         let tried = Numbered { number, configuration: case.1(number) };
         Block { tried, entities: vec![entities.clone()] }
     };
-    Assignment { key: key(number), task: AssignmentTask::Try((0..TRIED).map(block).collect()) }
+    Assignment { key: key(number), task: AssignmentTask::Try(tried.map(block).collect()) }
 }
 
 fn key(number: u64) -> AssignmentKey {
@@ -297,6 +303,97 @@ fn what_a_device_knows_nothing_of_is_tried_while_a_launch_stands() {
             other => panic!("{other:?}"),
         }
     }
+}
+
+/// Each of some configurations of the mixed study for each store.
+fn one_by_one(tried: Range<u32>) -> Vec<(u32, u32)> {
+    tried.flat_map(|tried| (0..STORES).map(move |store| (tried, store))).collect()
+}
+
+/// Assignments of one trial each, and what is told of them.
+#[derive(Default)]
+struct Singles {
+    all: Vec<Assignment>,
+    values: Values,
+    done: Vec<u64>,
+}
+
+impl Singles {
+    fn assign<'a>(set: &Set, all: impl IntoIterator<Item = &'a (u32, u32)>) -> Self {
+        let one = |(number, &(tried, store)): (u64, &(u32, u32))| {
+            tries_some(MIXED, number, tried..tried + 1, store..store + 1)
+        };
+        let all: Vec<Assignment> = (1..).zip(all).map(one).collect();
+        all.iter().for_each(|one| set.assign.send(one.clone()).unwrap());
+        Self { all, ..Self::default() }
+    }
+
+    /// Hears of them until so many are done.
+    fn land(&mut self, set: &Set, n_done: usize) {
+        while self.done.len() < n_done {
+            match set.told.recv_timeout(LONG).unwrap() {
+                FromRunner::Outcomes { outcomes, .. } => take_in(&mut self.values, outcomes),
+                FromRunner::Done { of } => self.done.push(of.number),
+                // It found no slot in time, because others came back from the card.
+                FromRunner::Returned { of, reason: None } => {
+                    set.assign.send(self.all[of.number as usize - 1].clone()).unwrap();
+                }
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+}
+
+#[test]
+fn a_slot_whose_assignment_waits_for_its_card_is_free_for_others() {
+    let expected = values_of(MIXED, "", &Device::default());
+    static GATE: AtomicBool = AtomicBool::new(false);
+    // Two launches stand; whoever comes later waits for them.
+    let (device, _) = on([Fate::Waits(&GATE), Fate::Waits(&GATE)]);
+    let dir = tempfile::tempdir().unwrap();
+    let set = start(MIXED, dir.path(), "", &device);
+    let (of_device, others) = (one_by_one(0..OF_A_DEVICE), one_by_one(OF_A_DEVICE..TRIED));
+    // With two slots, as many as may wait beside them and two more, which wait for their turn.
+    let n_asking = ASKING_PER_SLOT * 2;
+    let in_order = of_device[..n_asking].iter().chain(&others).chain(&of_device[n_asking..]);
+    let mut singles = Singles::assign(&set, in_order);
+    singles.land(&set, others.len());
+    assert!(singles.values.keys().all(|trial| trial.0 >= OF_A_DEVICE), "{:?}", singles.values);
+    GATE.store(true, Ordering::SeqCst);
+    singles.land(&set, of_device.len() + others.len());
+    assert_same(&singles.values, &expected, "one by one");
+    drop(set.assign);
+    set.runner.join();
+}
+
+#[test]
+fn who_waits_for_its_card_is_told_of_and_gives_way_to_as_many() {
+    let (device, _) = on([Fate::Stands(Duration::from_secs(3_600))]);
+    let dir = tempfile::tempdir().unwrap();
+    let set = start(MIXED, dir.path(), "", &device);
+    let (tell, n_asking) = channel();
+    set.runner.hear_of_asking(move |n_asking| tell.send(n_asking).unwrap_or_default());
+    let mut singles = Singles::assign(&set, &[(0, 0)]);
+    assert_eq!(n_asking.recv_timeout(LONG), Ok(1));
+    // One that is cancelled waits no more.
+    let reason = "it was cancelled".to_owned();
+    set.runner.hints()(ToRunner::StopStudy { study: key(1).study, before: 2, reason });
+    singles.land(&set, 1);
+    while n_asking.recv_timeout(LONG).unwrap() != 0 {}
+}
+
+#[test]
+fn what_a_card_gives_back_is_done_though_every_slot_is_wanted() {
+    let expected = values_of(MIXED, "", &Device::default());
+    let refused = Fate::Fails(Fault::Refused("no such kernel".into()));
+    // The processor does all of it, with more assignments than there are threads.
+    let (device, _) = on((0..100).map(|_| refused.clone()));
+    let dir = tempfile::tempdir().unwrap();
+    let set = start(MIXED, dir.path(), "", &device);
+    let all = one_by_one(0..TRIED);
+    let mut singles = Singles::assign(&set, &all);
+    singles.land(&set, all.len());
+    assert_same(&singles.values, &expected, "all of it");
 }
 
 #[test]

@@ -20,6 +20,7 @@
 
 namespace shim {
 Block* block = nullptr;
+bool is_trapped = false;
 
 static const size_t STACK_BYTES = 256 * 1024;
 static const void* arguments = nullptr;
@@ -198,6 +199,7 @@ static int serve() {
     if (kinds[i] == 0) words[i] = (uint64_t)buffers[words[i]];
   arguments = words.data();
   launch((unsigned)n_blocks, (unsigned)n_threads, n_shared, seed);
+  if (is_trapped) fail("a trap");
   for (uint64_t i = 0; i < n_buffers; ++i) {
     if (sizes[i] > 0 && fwrite(buffers[i], 1, sizes[i], stdout) != sizes[i]) return 1;
     free(buffers[i]);
@@ -206,11 +208,13 @@ static int serve() {
 }
 }  // namespace shim
 
-// For whoever loads the kernel as a library instead of running it as a program: one launch at a time.
+// For whoever loads the kernel as a library instead of running it as a program: one launch at a time,
+// and whether it failed.
 extern "C" size_t shim_bytes() { return shim::entry.size; }
-extern "C" void shim_run(unsigned n_blocks, unsigned n_threads, size_t n_shared, const void* words) {
+extern "C" bool shim_run(unsigned n_blocks, unsigned n_threads, size_t n_shared, const void* words) {
   shim::arguments = words;
   shim::launch(n_blocks, n_threads, n_shared, 0);
+  return !shim::is_trapped;
 }
 
 int main() { return shim::serve(); }

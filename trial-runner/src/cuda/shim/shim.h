@@ -39,6 +39,7 @@ struct Entry {
   void (*run)(const void* arguments);
 };
 extern const Entry entry;  // of the one kernel that is linked
+extern bool is_trapped;    // whether a thread of the launch failed
 }  // namespace shim
 
 #define __global__
@@ -67,6 +68,7 @@ extern const Entry entry;  // of the one kernel that is linked
 
 inline void __syncthreads() { shim::meet(shim::AT_BLOCK); }
 inline void __syncwarp(unsigned = ~0u) { shim::meet(shim::AT_WARP); }
+inline void __trap() { shim::is_trapped = true; }
 inline void __threadfence() {}
 inline void __threadfence_block() {}
 

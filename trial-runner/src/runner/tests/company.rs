@@ -1,8 +1,5 @@
 //! Assignments that a runner has at once: those of one data set and trainer go in common launches.
 
-use std::ops::Range;
-use std::sync::atomic::AtomicBool;
-
 use super::*;
 
 /// Studies of the same data, and one of other data.
