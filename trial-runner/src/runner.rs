@@ -56,6 +56,10 @@ const BACKOFF: Duration = Duration::from_millis(500);
 /// the processor has work as long as any of those that come next is its.
 const ASKING_PER_SLOT: usize = 4;
 
+/// Where there are many slots, no more than so many wait, or one for each: a card has enough at once
+/// then, and each has threads, and files that are open.
+const MANY_ASKING: usize = 64;
+
 /// Bytes of rows that a thread lays out for a device at once, at least and at most; and how long that
 /// and what is tried on them should take: whoever waits hears of progress after each.
 const LEAST_CHUNK: u64 = 1 << 20;
@@ -202,6 +206,11 @@ struct Running {
     benches: Benches,
 }
 
+/// How many assignments may wait for a card.
+fn n_asking(slots: usize) -> usize {
+    (ASKING_PER_SLOT * slots).min(slots.max(MANY_ASKING))
+}
+
 impl Runner {
     /// Starts the threads. They end when the sender of assignments is dropped.
     pub fn start(
@@ -211,7 +220,7 @@ impl Runner {
         provide: Provide,
     ) -> std::io::Result<Self> {
         let Allowance { slots, ahead, commands, data_bytes, device } = allowance;
-        let n_asking = if device.cards().next().is_some() { ASKING_PER_SLOT * slots } else { 0 };
+        let n_asking = if device.cards().next().is_some() { n_asking(slots) } else { 0 };
         let n_fitting = slots + n_asking;
         // Threads beyond the slots are never lent: nobody counted on their cores.
         let spare = Spare::default();

@@ -354,7 +354,8 @@ fn a_slot_whose_assignment_waits_for_its_card_is_free_for_others() {
     let set = start(MIXED, dir.path(), "", &device);
     let (of_device, others) = (one_by_one(0..OF_A_DEVICE), one_by_one(OF_A_DEVICE..TRIED));
     // With two slots, as many as may wait beside them and two more, which wait for their turn.
-    let n_asking = ASKING_PER_SLOT * 2;
+    let n_asking = n_asking(2);
+    assert_eq!([n_asking, super::n_asking(40), super::n_asking(110)], [8, 64, 110]);
     let in_order = of_device[..n_asking].iter().chain(&others).chain(&of_device[n_asking..]);
     let mut singles = Singles::assign(&set, in_order);
     singles.land(&set, others.len());

@@ -151,6 +151,7 @@ pub(in crate::cuda) fn under(shim: Shim) {
     let (data, folds) = (mixed(), k_folds(140, 3));
     check("mixed", (&data, &folds[..2]), shim, 0.85);
     check("wide", (&frame(120, 35), &k_folds(120, 2)), shim, 0.9);
+    check("wider", (&frame(160, 66), &k_folds(160, 2)), shim, 0.85);
 }
 
 #[test]
