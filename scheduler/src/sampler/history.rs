@@ -72,6 +72,8 @@ pub(super) struct History {
     /// Hashes of the points that were begun, so that nobody has to look for one among all.
     points: HashSet<u64>,
     n_ended: usize,
+    /// Those of lower numbers are of earlier studies.
+    first_own: u32,
     /// By number, where there are several losses or bounds.
     judged: BTreeMap<u32, Losses>,
     /// Where trials stood that were, or might have been, stopped.
@@ -181,6 +183,7 @@ impl History {
         let mut aimed = Self {
             trials: self.trials.clone(),
             n_ended: self.n_ended,
+            first_own: self.first_own,
             judged: self.judged.clone(),
             // With one objective, losses are those of the trials.
             is_aimed: self.has_several(),
@@ -247,10 +250,16 @@ impl History {
         // What stopped trials would have come to is judged by these as well.
         self.is_unsettled |= !self.rungs.is_empty();
         self.trials.splice(..own, pasts);
+        self.first_own = number;
         self.n_ended = self.trials.iter().filter(|past| past.fate.is_some()).count();
         if self.n_ended > self.most() {
             self.forget();
         }
+    }
+
+    /// The study's own trials.
+    pub(super) fn own(&self) -> &[Past] {
+        self.from(self.first_own)
     }
 
     /// Whether the very point was begun, as far as that is remembered.

@@ -33,9 +33,9 @@ impl Region {
     /// For the next proposal, if this trial is the best.
     pub(super) fn around(axes: &Axes, history: &History, (best, center): (u32, &[f64])) -> Self {
         let n_axes = axes.kinds().len();
-        let trials = history.trials();
-        let next = trials.last().map_or(0, |past| past.number + 1);
-        let n_vain = trials.iter().filter(|past| past.number > best && past.fate.is_some()).count();
+        let own = history.own();
+        let next = own.last().map_or(0, |past| past.number + 1);
+        let n_vain = own.iter().filter(|past| past.number > best && past.fate.is_some()).count();
         let is_for_it = n_axes >= MANY_AXES && axes.choices().is_empty();
         if !is_for_it || next.is_multiple_of(2) || n_vain < n_axes {
             return Self::everywhere(axes);

@@ -418,6 +418,13 @@ fn a_search_that_is_stuck_looks_around_the_best_every_second_time() {
             assert_eq!(side, ((middle - half).max(0.0), (middle + half).min(1.0)));
         }
     }
+    // Trials of earlier studies brought nothing, but took no time of this one's.
+    let mut warm = history(&axes, 21, |_, units| Some(Fate::Completed(slope(units))));
+    let center = warm.trials()[8].units.clone();
+    assert!(Region::around(&axes, &warm, (8, &center)).center.is_some());
+    let earlier = warm.trials()[..15].to_vec();
+    warm.begin_with(earlier, 15);
+    assert!(Region::around(&axes, &warm, (8, &center)).center.is_none());
     // Alternatives are all in it, and of integers the neighbours at least.
     let kinds = (0..10).map(|i| number(&format!("x{i}")));
     let others = [parameter("c", text(&["p", "q", "r"])), integer("n", 2)];
