@@ -22,7 +22,9 @@ use groups::Groups;
 pub(super) use order::Class;
 use rungs::Rungs;
 
-/// More ended trials than this are not remembered: the best quarter and the latest quarter stay.
+/// More ended trials than this are not remembered: the best quarter and the latest quarter stay. They
+/// are gone through by number, up to the first that runs, so that it does not matter who ended first;
+/// whoever runs when so many that came later have ended is waited for no longer.
 const MOST: usize = 4_096;
 
 /// The same where there are several losses or bounds: all of them are put in order for each proposal.
@@ -72,6 +74,9 @@ pub(super) struct History {
     /// Hashes of the points that were begun, so that nobody has to look for one among all.
     points: HashSet<u64>,
     n_ended: usize,
+    /// How many trials were gone through to be forgotten or not, and how many of them have ended.
+    n_passed: usize,
+    n_passed_ended: usize,
     /// Those of lower numbers are of earlier studies.
     first_own: u32,
     /// By number, where there are several losses or bounds.
@@ -93,6 +98,7 @@ impl History {
         if self.trials.get(place).is_none_or(|past| past.number != number) {
             self.points.insert(point(&units));
             let past = Past { number, units, fate: None };
+            self.n_passed += usize::from(place < self.n_passed);
             match &mut self.groups {
                 Some(groups) if place == self.trials.len() => groups.begin(axes, place, &past),
                 groups => *groups = None,
@@ -113,7 +119,9 @@ impl History {
         if let Some(past) = self.trials.get_mut(place).filter(|past| past.number == number) {
             let is_number = |loss: f64| loss.is_finite();
             self.is_unsettled |= !self.rungs.is_empty();
-            self.n_ended += usize::from(past.fate.is_none());
+            let is_new = past.fate.is_none();
+            self.n_ended += usize::from(is_new);
+            self.n_passed_ended += usize::from(is_new && place < self.n_passed);
             past.fate = Some(match fate {
                 Fate::Completed(loss) if !is_number(loss) => Fate::Failed,
                 Fate::Judged(losses) if losses.are_finite() => {
@@ -129,10 +137,7 @@ impl History {
                 groups.end(axes, place, &self.trials);
             }
         }
-        if self.n_ended > self.most() {
-            self.settle_losses();
-            self.forget();
-        }
+        self.pass_by();
     }
 
     /// Brings everything up to date that a proposal looks at.
@@ -252,9 +257,8 @@ impl History {
         self.trials.splice(..own, pasts);
         self.first_own = number;
         self.n_ended = self.trials.iter().filter(|past| past.fate.is_some()).count();
-        if self.n_ended > self.most() {
-            self.forget();
-        }
+        (self.n_passed, self.n_passed_ended) = (0, 0);
+        self.pass_by();
     }
 
     /// The study's own trials.
@@ -278,44 +282,64 @@ impl History {
         &self.trials
     }
 
-    /// More ended trials than this are not remembered.
-    fn most(&self) -> usize {
-        if self.judged.is_empty() { MOST } else { MOST_JUDGED }
+    /// Goes on through those that have ended, and forgets whenever they are too many.
+    fn pass_by(&mut self) {
+        while let Some(past) = self.trials.get(self.n_passed) {
+            if past.fate.is_some() {
+                self.n_passed_ended += 1;
+            } else if self.n_ended - self.n_passed_ended <= MOST {
+                break;
+            }
+            let is_judged = self.judged.range(..=past.number).next().is_some();
+            let most = if is_judged { MOST_JUDGED } else { MOST };
+            self.n_passed += 1;
+            if self.n_passed_ended > most {
+                self.forget(most / 4);
+            }
+        }
     }
 
-    /// Keeps the best quarter, the latest quarter, and whoever runs.
-    fn forget(&mut self) {
-        let n_kept = self.most() / 4;
-        let mut losses: Vec<f64> = self.trials.iter().filter_map(Past::loss).collect();
-        losses.sort_by(f64::total_cmp);
-        let bound = losses.get(n_kept).copied().unwrap_or(f64::INFINITY);
-        // Many may have the same loss.
-        let mut n_best = n_kept;
-        let mut n_before_late = self.n_ended - n_kept;
-        let mut is_kept = |past: &Past| {
-            if past.fate.is_none() {
+    /// Keeps so many of the best and of the latest that were gone through, and whoever runs.
+    fn forget(&mut self, n_kept: usize) {
+        let passed = &self.trials[..self.n_passed];
+        let last = passed.last().map_or(0, |past| past.number);
+        let (numbers, judged): (Vec<u32>, Vec<Losses>) = self.judged.range(..=last).unzip();
+        let mut losses: Vec<(f64, u32)> = match judged.is_empty() {
+            true => passed.iter().filter_map(|past| Some((past.loss()?, past.number))).collect(),
+            false => (0..)
+                .zip(front::order(&judged))
+                .map(|(at, n)| (f64::from(at), numbers[n]))
+                .collect(),
+        };
+        // Of those with the same loss the first.
+        losses.sort_by(|one, other| one.0.total_cmp(&other.0).then(one.1.cmp(&other.1)));
+        losses.truncate(n_kept);
+        let best: HashSet<u32> = losses.into_iter().map(|(_, number)| number).collect();
+        let mut n_before_late = self.n_passed_ended - n_kept;
+        let (mut place, mut n_gone) = (0, 0);
+        let mut gone = HashSet::new();
+        self.trials.retain(|past| {
+            place += 1;
+            if place > self.n_passed || past.fate.is_none() {
                 return true;
             }
             let is_late = n_before_late == 0;
             n_before_late -= usize::from(!is_late);
-            let is_good = n_best > 0 && past.loss().is_some_and(|loss| loss <= bound);
-            n_best -= usize::from(is_good && !is_late);
-            is_late || is_good
-        };
-        let mut gone = HashSet::new();
-        self.trials.retain(|past| {
-            let is_kept = is_kept(past);
+            let is_kept = is_late || best.contains(&past.number);
             if !is_kept {
                 gone.insert(point(&past.units));
+                n_gone += 1;
             }
             is_kept
         });
+        self.n_ended -= n_gone;
+        self.n_passed -= n_gone;
+        self.n_passed_ended -= n_gone;
         self.groups = None;
         self.points.retain(|point| !gone.contains(point));
         // Some came twice.
         let kept = self.trials.iter().map(|past| point(&past.units));
         self.points.extend(kept.filter(|point| gone.contains(point)));
-        self.n_ended = self.trials.iter().filter(|past| past.fate.is_some()).count();
         if !(self.judged.is_empty() && self.rungs.is_empty()) {
             let kept: BTreeSet<u32> = self.trials.iter().map(|past| past.number).collect();
             self.judged.retain(|number, _| kept.contains(number));
@@ -356,7 +380,8 @@ mod tests {
                     let loss = losses[usize::from(number != 777)] + unit * losses[1];
                     history.end(&axes, number, Fate::Completed(loss));
                 }
-                assert!(history.n_ended() <= MOST);
+                // Nobody that runs is waited for any longer than this.
+                assert!(history.n_ended() <= 2 * MOST);
             }
             let has = |number: u32| history.trials().iter().any(|past| past.number == number);
             let n_running = history.trials().iter().filter(|past| past.fate.is_none()).count();
@@ -430,6 +455,52 @@ mod tests {
         }
         assert!(history.n_ended() <= MOST_JUDGED && history.judged.len() == history.n_ended());
         assert!((0..50).all(|number| history.judged.contains_key(&number)));
+    }
+
+    /// A history of trials that ended in an order of their own, so many at once.
+    fn ended(n: u32, n_at_once: usize, fate: fn(u32) -> Fate) -> History {
+        let axes = line();
+        let (mut history, mut running) = (History::default(), Vec::new());
+        for number in 0..n {
+            let unit = f64::from(number) / f64::from(n);
+            history.begin(&axes, number, &axes.configuration(&[unit]));
+            running.push(number);
+            while running.len() >= n_at_once || number + 1 == n && !running.is_empty() {
+                let at = mix(&[u64::from(number), running.len() as u64]) as usize % running.len();
+                let number = running.swap_remove(at);
+                history.pass(number, 0, f64::from(number * 31 % 1_009));
+                history.end(&axes, number, fate(number));
+            }
+        }
+        history.settle(&axes);
+        history
+    }
+
+    #[test]
+    fn it_does_not_matter_who_ended_first() {
+        let one = |number: u32| match number % 7 {
+            3 => Fate::Failed,
+            5 => Fate::Stopped(Some(f64::from(number % 50))),
+            _ => Fate::Completed(f64::from(number * 37 % 1_000)),
+        };
+        let two = |number: u32| match number % 7 {
+            3 => Fate::Failed,
+            _ => {
+                let losses = [37, 91].map(|factor| f64::from(number * factor % 1_000));
+                Fate::Judged(Losses::new(losses, f64::from(number % 5)))
+            }
+        };
+        for fate in [one, two as fn(u32) -> Fate] {
+            let in_order = ended(15_000, 1, fate);
+            for n_at_once in [2, 40, 200] {
+                let history = ended(15_000, n_at_once, fate);
+                // By words, as coordinates may be no numbers.
+                assert_eq!(format!("{:?}", history.trials), format!("{:?}", in_order.trials));
+                assert!(history.judged.keys().eq(in_order.judged.keys()));
+                assert_eq!(history.points, in_order.points);
+                assert_eq!(history.n_ended, in_order.n_ended);
+            }
+        }
     }
 
     #[test]

@@ -90,6 +90,52 @@ fn proposals_follow_from_what_was_seen_and_told_in_any_order() {
     }
 }
 
+/// What is proposed after so many trials that others chose, which ended so many at once, who first being
+/// drawn.
+fn proposed_after(
+    tried: &[Configuration],
+    algorithm: Algorithm,
+    n_at_once: usize,
+    fate: impl Fn(u32) -> Fate,
+) -> Option<Configuration> {
+    let mut sampler = sampler(&mixed(), algorithm, 7);
+    let mut running = Vec::new();
+    for (number, configuration) in (0..).zip(tried) {
+        sampler.seen(number, configuration);
+        running.push(number);
+        while running.len() >= n_at_once
+            || number as usize + 1 == tried.len() && !running.is_empty()
+        {
+            let at = mix(&[u64::from(number), running.len() as u64]) as usize % running.len();
+            let number = running.swap_remove(at);
+            sampler.told(number, fate(number));
+        }
+    }
+    sampler.propose(tried.len() as u32)
+}
+
+#[test]
+fn what_is_remembered_of_many_trials_does_not_hang_on_who_ended_first() {
+    let space = mixed();
+    let mut random = sampler(&space, Algorithm::Random, 3);
+    let tried: Vec<_> = (0..5_000).map_while(|number| random.propose(number)).collect();
+    let completed = |number: u32| match number % 11 {
+        3 => Fate::Failed,
+        5 => Fate::Stopped(Some(0.5)),
+        _ => {
+            let units = space.units(&tried[number as usize]).expect("the space holds it");
+            Fate::Completed(units.iter().flatten().map(|unit| (unit - 0.3).powi(2)).sum())
+        }
+    };
+    let judged = |number: u32| fate(&space, (2, true), number, &tried[number as usize]);
+    for algorithm in LEARNING {
+        let one = |n_at_once| proposed_after(&tried, algorithm, n_at_once, completed);
+        assert_eq!(one(1), one(60), "{algorithm:?}");
+        let several = |n_at_once| proposed_after(&tried[..1_500], algorithm, n_at_once, judged);
+        assert_eq!(several(1), several(60), "{algorithm:?}");
+    }
+}
+
 #[test]
 fn nobody_repeats_a_point_of_a_finite_space() {
     let ints = |max| Domain::Int { min: 1, max, step: 1, scale: Scale::Linear };
