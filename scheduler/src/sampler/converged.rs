@@ -136,9 +136,9 @@ mod tests {
         SearchSpace { parameters: (0..n).map(parameter).collect() }
     }
 
-    /// How many trials of 100 a search takes, and how far its best is then above that of all 100, as
-    /// a share of the median's distance.
-    fn search(n_axes: usize, noise: f64, seed: u64, loss: fn(&[f64]) -> f64) -> (usize, f64) {
+    /// How many trials of 100 a search takes, how far its best is then above that of all 100, and how
+    /// far the median of the first 20 is above that.
+    fn search(n_axes: usize, noise: f64, seed: u64, loss: fn(&[f64]) -> f64) -> (usize, f64, f64) {
         let space = cube(n_axes);
         let axes = Axes::new(space.clone());
         let mut sampler = Adaptive::new(space.clone(), seed, Method::Auto(Box::default()));
@@ -165,7 +165,7 @@ mod tests {
         let best = |n: usize| losses[..n].iter().min_by(|a, b| a.0.total_cmp(&b.0)).unwrap().1;
         let mut sorted: Vec<f64> = losses.iter().take(20).map(|loss| loss.1).collect();
         sorted.sort_by(f64::total_cmp);
-        (n, (best(n) - best(100)) / (sorted[10] - best(100)).max(1e-300))
+        (n, best(n) - best(100), sorted[10] - best(100))
     }
 
     fn bowl(units: &[f64]) -> f64 {
@@ -192,6 +192,7 @@ mod tests {
 
     #[test]
     fn it_ends_when_noise_is_all_there_is() {
+        const N_SEEDS: u64 = 8;
         type Function = fn(&[f64]) -> f64;
         let functions: [(&str, usize, f64, Function); 5] = [
             ("bowl", 3, 0.02, bowl),
@@ -201,13 +202,15 @@ mod tests {
             ("bowl", 6, 0.05, bowl),
         ];
         for (name, n_axes, noise, loss) in functions {
-            let (mut n, mut regret) = (0, 0.0);
-            for seed in 0..4 {
+            let (mut n, mut worse, mut reach) = (0, 0.0, 0.0);
+            for seed in 0..N_SEEDS {
                 let found = search(n_axes, noise, seed, loss);
                 n += found.0;
-                regret += found.1 / 4.0;
+                worse += found.1;
+                reach += found.2;
             }
-            let saved = 100 - n / 4;
+            let (saved, regret) = (100 - n / N_SEEDS as usize, worse / reach);
+            println!("{name} {n_axes}: {saved} %, regret {regret:.3}");
             assert!(saved >= 20 && regret < 0.15, "{name} {n_axes}: {saved} %, regret {regret}");
         }
     }

@@ -130,16 +130,16 @@ impl Kept {
         axes: &Axes,
         history: &History,
         known: &[Known],
-        may_stretch: bool,
+        is_thorough: bool,
     ) -> Self {
         match kept {
-            Some(kept) => kept.with(axes, history, known, may_stretch),
-            None => Self::new(axes, history, known, may_stretch),
+            Some(kept) => kept.with(axes, history, known, is_thorough),
+            None => Self::new(axes, history, known, is_thorough),
         }
     }
 
-    fn new(axes: &Axes, history: &History, known: &[Known], may_stretch: bool) -> Self {
-        let fitted = Fitted::new(axes, history, &known[..milestone(known.len())], may_stretch);
+    fn new(axes: &Axes, history: &History, known: &[Known], is_thorough: bool) -> Self {
+        let fitted = Fitted::new(axes, history, &known[..milestone(known.len())], is_thorough);
         let model = Model::new(fitted.kernel.clone(), fitted.noise);
         Self { fitted, seen: Vec::new(), model }.extended(axes, history, known)
     }
@@ -150,7 +150,7 @@ impl Kept {
         axes: &Axes,
         history: &History,
         known: &[Known],
-        may_stretch: bool,
+        is_thorough: bool,
     ) -> Self {
         let n_fitted = milestone(known.len());
         let (old, later) = known.split_at(n_fitted);
@@ -159,7 +159,7 @@ impl Kept {
             && self.seen.get(n_base..).is_some_and(|seen| later.starts_with(seen));
         match is_same {
             true => self.extended(axes, history, known),
-            false => Self::new(axes, history, known, may_stretch),
+            false => Self::new(axes, history, known, is_thorough),
         }
     }
 

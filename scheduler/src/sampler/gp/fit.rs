@@ -71,13 +71,14 @@ pub(super) fn milestone(n: usize) -> usize {
 }
 
 impl Fitted {
-    /// To trials of which one has completed at least; axes are stretched where they may be.
-    pub(super) fn new(axes: &Axes, history: &History, known: &[Known], may_stretch: bool) -> Self {
+    /// To trials of which one has completed at least. Who is thorough looks for lengths from two starts
+    /// at least, and stretches axes where that may be.
+    pub(super) fn new(axes: &Axes, history: &History, known: &[Known], is_thorough: bool) -> Self {
         let n_axes = axes.kinds().len();
         let n_common = (0..n_axes).filter(|&axis| axes.parent(axis).is_none()).count();
         let alike = (n_common >= MANY_AXES)
             .then(|| Rival { priors: Priors::alike(n_axes), odds: LEAST_APART });
-        Self::under(&Priors::new(n_axes), alike.as_ref(), axes, history, known, may_stretch)
+        Self::under(&Priors::new(n_axes), alike.as_ref(), axes, history, known, is_thorough)
     }
 
     /// The same under these priors, or under others where these do not explain so much more.
@@ -87,7 +88,7 @@ impl Fitted {
         axes: &Axes,
         history: &History,
         known: &[Known],
-        may_stretch: bool,
+        is_thorough: bool,
     ) -> Self {
         let n_axes = axes.kinds().len();
         let sorted = sorted_losses(known);
@@ -100,33 +101,32 @@ impl Fitted {
         let points = points(axes, history, &fitted);
         let is_category = Kernel::new(axes, &vec![0.0; n_axes]).is_category;
         let is_weak = are_weak(&fitted);
-        let fit = |priors| {
-            let evidence = Evidence {
-                points: &points,
-                is_category: &is_category,
-                stretched: &[],
-                standard: &standard,
-                is_weak: &is_weak,
-                priors,
-            };
-            let start = Hypers::start(priors, n_axes);
-            let minimum = minimise(start, EFFORT, |parameters| evidence.cost(parameters));
-            (minimum, evidence)
+        let under = |priors| Evidence {
+            points: &points,
+            is_category: &is_category,
+            stretched: &[],
+            standard: &standard,
+            is_weak: &is_weak,
+            priors,
         };
-        let (mut minimum, mut evidence) = fit(priors);
+        let from = |start, evidence: &Evidence<'_>| {
+            minimise(start, EFFORT, |parameters| evidence.cost(parameters))
+        };
+        let mut evidence = under(priors);
+        // There are several minima, and the one nearest to the middle of the priors may be poor.
+        let mut minimum = from(Hypers::start(priors, n_axes), &evidence);
         if let Some(rival) = rival {
-            let (other, its) = fit(&rival.priors);
-            // There are several minima, and the one nearest to the middle of the priors may be poor.
-            let again = minimise(other.x.clone(), EFFORT, |parameters| evidence.cost(parameters));
-            if again.cost < minimum.cost {
-                minimum = again;
-            }
+            let its = under(&rival.priors);
+            let other = from(Hypers::start(&rival.priors, n_axes), &its);
+            minimum = minimum.or(from(other.x.clone(), &evidence));
             // The cost is for each point.
             if other.cost < minimum.cost + rival.odds / fitted.len() as f64 {
                 (minimum, evidence) = (other, its);
             }
+        } else if is_thorough {
+            minimum = minimum.or(from(Hypers::noisy_start(priors, n_axes), &evidence));
         }
-        let stretched = match may_stretch {
+        let stretched = match is_thorough {
             true => stretchable(axes, fitted.len()),
             false => Vec::new(),
         };

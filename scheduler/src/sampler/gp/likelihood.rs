@@ -101,6 +101,14 @@ impl Hypers {
         start
     }
 
+    /// Another start, where short lengths and much noise explain what was seen.
+    pub(super) fn noisy_start(priors: &Priors, n_axes: usize) -> Vec<f64> {
+        let mut start = vec![priors.log_length.0 - 0.7; n_axes];
+        start.push(-2.0);
+        start.push(0.3);
+        start
+    }
+
     /// The same with so many axes that are not stretched yet.
     pub(super) fn stretchable(mut parameters: Vec<f64>, n_stretched: usize) -> Vec<f64> {
         parameters.resize(parameters.len() + 2 * n_stretched, 0.0);

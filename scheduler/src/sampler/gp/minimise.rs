@@ -28,6 +28,13 @@ pub(super) struct Minimum {
     pub(super) cost: f64,
 }
 
+impl Minimum {
+    /// The other one where it is less.
+    pub(super) fn or(self, other: Self) -> Self {
+        if other.cost < self.cost { other } else { self }
+    }
+}
+
 /// Looks for a minimum of a function with a gradient, from a start.
 pub(super) fn minimise<F>(start: Vec<f64>, effort: Effort, function: F) -> Minimum
 where
