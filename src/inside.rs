@@ -46,10 +46,10 @@ pub(crate) fn device(asked: Asked) -> Result<Choice, Failure> {
     asked.find(&program()?, &home::kernels()).map_err(|message| Failure::asked(message, hint))
 }
 
-/// Says what is worth saying of it: not that there is no card where nobody installed a driver.
+/// Says which cards models are trained on, and why not on others.
 pub(crate) fn introduce(choice: &Choice, say: impl Fn(&str)) {
     match choice {
-        Choice { no_card_because: Some(reason), has_driver: true, .. } => {
+        Choice { no_card_because: Some(reason), .. } => {
             say(&format!("no graphics card is used: {reason}"));
         }
         Choice { device, .. } if device.cards().next().is_some() => {

@@ -195,7 +195,10 @@ impl Session<'_> {
             opened: None,
         };
         let work = host::work(self.home, record, submission, material)?;
-        inside::introduce(&self.choice, |text| self.printer.note(text));
+        // Whoever installed no driver does not want to hear of cards in every run.
+        if self.choice.has_driver {
+            inside::introduce(&self.choice, |text| self.printer.note(text));
+        }
         let device = self.choice.device.clone();
         let power = (self.slots, device.clone());
         let nothing = |_| Err(Lacking("this process runs one study only".into()));

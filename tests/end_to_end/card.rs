@@ -57,6 +57,14 @@ pub(crate) fn with_card(mut command: Command, place: &Place, driver: &str) -> Co
     command
 }
 
+/// A script that can be run, and its path.
+fn program(place: &Place, name: &str, text: &str) -> String {
+    let path = place.write(name, text);
+    let allowed = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    std::fs::set_permissions(&path, allowed).expect("a program");
+    path.display().to_string()
+}
+
 fn n_launches(place: &Place) -> usize {
     n_lines(place, "launches")
 }
@@ -139,14 +147,26 @@ fn check(place: &Place, driver: &str, arguments: &[&str]) -> Ran {
         .arg(place.path("report.md"))
         .args(arguments)
         .env_remove("FLEETFIT_DEVICE");
+    let tools = place.path("tools").display().to_string();
+    let path = std::env::var("PATH").unwrap_or_default();
+    command.env("PATH", format!("{tools}:{path}"));
     Ran::of(with_card(command, place, driver).output().expect("python3 starts"))
 }
+
+/// A compute-sanitizer that finds nothing wrong.
+const SANITIZER: &str = "#!/bin/sh\nwhile [ \"$1\" != all ]; do shift; done; shift\n\"$@\" || exit\n\
+                         echo '========= ERROR SUMMARY: 0 errors'\n";
 
 #[test]
 fn the_check_of_a_card_passes() {
     let place = Place::new();
+    program(&place, "tools/compute-sanitizer", SANITIZER);
     let ran = check(&place, "", &[]).ok();
     assert!(ran.stdout.contains("Everything agrees."), "{}", ran.stdout);
+    assert!(ran.stdout.contains("\nNone of 8 is judged: sizes are toys.\n"), "{}", ran.stdout);
+    for job in ["trees", "trees-three", "trees-two", "mlp", "lines", "logistic", "series"] {
+        assert!(ran.stdout.contains(&format!("| racecheck | tiny-{job} | ")), "{}", ran.stdout);
+    }
     let report = std::fs::read_to_string(place.path("report.md")).expect("the report");
     for part in ["measured", "parity", "floors", "sanitized", "faults", "benchmarks"] {
         assert!(report.contains(&format!("\n{part}: ")), "{part}: {report}");
@@ -165,6 +185,89 @@ fn the_check_of_a_card_passes() {
     let failed = std::fs::read_to_string(place.path("report.failed.md")).expect("another report");
     assert!(failed.contains("Imagined Card"), "{failed}");
     assert_eq!(std::fs::read_to_string(place.path("report.md")).expect("it is there"), report);
+}
+
+/// The script with parts that only say what benchmarks came to, on a machine that is what they say.
+const FIGURES: &str = r#"
+import importlib.machinery, importlib.util, json, sys
+script, report, told = sys.argv[1:4]
+loader = importlib.machinery.SourceFileLoader("check", script)
+own = importlib.util.module_from_spec(importlib.util.spec_from_loader("check", loader))
+loader.exec_module(own)
+told = json.loads(told)
+own.CORES = told["cores"]
+own.SANITIZED_S = 0
+own.measured = own.parity = own.floors = own.faults = lambda check: None
+own.shutil.which = lambda name: name
+own.stores = own.series = lambda *what: None
+def facts(check, _):
+    check.card = {"name": told["card"]}
+    check.began -= told["seconds"]
+    check.say("A card")
+def benchmarks(check):
+    check.figures.update(told["figures"])
+    check.n_wrong = told["wrong"]
+own.facts, own.benchmarks = facts, benchmarks
+sys.argv[1:] = ["--binary", "none", "--report", report, *told["more"]]
+sys.exit(own.main())
+"#;
+
+#[test]
+fn a_target_that_is_missed_is_no_success() {
+    let place = Place::new();
+    let report = place.path("report.md");
+    let judged = |what: Value| {
+        let mut command = Command::new("python3");
+        command.args(["-B", "-c", FIGURES]).arg(repository("trial-runner/gpu-check"));
+        command.arg(&report).arg(what.to_string());
+        Ran::of(command.output().expect("python3 starts"))
+    };
+    let boosting = |ours: f64| json!({"× processor": ours, "× peer": 44.0, "launches, s": 3.0});
+    let machine = |ours: f64| {
+        json!({"card": "NVIDIA H200", "cores": 16, "seconds": 300, "wrong": 0, "more": [], "figures": {
+            "gradient boosting, 32 bins": boosting(ours), "gradient boosting, 64 bins": boosting(12.0),
+            "exponential smoothing": {"× peer": "statsforecast is not installed"},
+            "ridge": {"launches, s": 0.7}, "end to end": {"× processor": 10.0}}})
+    };
+    let with = |what: &str, value: Value| {
+        let mut told = machine(31.0);
+        told[what] = value;
+        told
+    };
+    for (told, code, says) in [
+        (machine(31.0), 0, "Targets: 7 met, 0 not met, 1 not measured.\n"),
+        (machine(31.0), 0, "| ≥ 10 | ≥ 30 | 31.00 | met, stretch met |\n"),
+        (machine(31.0), 0, "| — | not measured: statsforecast is not installed |\n"),
+        (machine(9.0), 3, "| ≥ 10 | ≥ 30 | 9.00 | **not met**, stretch not met |\n"),
+        (machine(9.0), 3, "Targets: 6 met, **1 not met**, 1 not measured.\n"),
+        (with("seconds", json!(481)), 3, "| wall, s | ≤ 480 | — | 481.00 | **not met** |\n"),
+        (with("seconds", json!(481)), 3, ", more than 8 minutes.\n"),
+        (
+            with("more", json!(["--part", "benchmarks"])),
+            0,
+            "not measured: only a part of it was run",
+        ),
+        (with("more", json!(["--quick"])), 0, "None of 8 is judged: sizes are toys.\n"),
+        (with("cores", json!(4)), 0, "None of 8 is judged: they are of an H200 with 16 cores"),
+        (with("card", json!("Other")), 0, "and this is Other with 16.\n"),
+        (
+            machine(31.0),
+            0,
+            "Not checked: tiny-trees, tiny-trees-three, tiny-trees-two, tiny-mlp, tiny-lines, \
+             tiny-logistic, tiny-series under compute-sanitizer's racecheck, for want of time.\n",
+        ),
+        (with("wrong", json!(1)), 1, "**1 wrong.**\n"),
+    ] {
+        let ran = judged(told);
+        assert_eq!(ran.code, code, "{ran:?}");
+        assert!(ran.stdout.contains(says), "{says}: {}", ran.stdout);
+        // What was measured is told, good or bad; what is wrong stands beside it.
+        let beside =
+            report.with_file_name(if code == 1 { "report.failed.md" } else { "report.md" });
+        let written = std::fs::read_to_string(&beside).expect("a report");
+        assert!(ran.stdout.ends_with(&written), "{written}");
+        std::fs::remove_file(&beside).expect("it is there");
+    }
 }
 
 #[test]
@@ -196,11 +299,7 @@ fn a_binary_that_hangs_or_talks_nonsense_ends_the_check_and_the_report_says_so()
         ("echo []", "600", "fleetfit run says something else than it should"),
     ] {
         let script = format!("[ \"$1\" = --version ] && echo fleetfit 1 && exit\n{does}\n");
-        place.write("odd", &format!("#!/bin/sh\n{script}"));
-        let odd = place.path("odd");
-        let allowed = std::os::unix::fs::PermissionsExt::from_mode(0o755);
-        std::fs::set_permissions(&odd, allowed).expect("a program");
-        let odd = odd.display().to_string();
+        let odd = program(&place, "odd", &format!("#!/bin/sh\n{script}"));
         let arguments = ["--device", "cpu", "--call-limit", limit_s, "--binary", odd.as_str()];
         let ran = check(&place, "", &arguments);
         let last = ran.stderr.lines().last().unwrap_or_default();
@@ -243,6 +342,34 @@ fn a_card_that_is_not_there_is_a_mistake_only_where_it_is_asked_for() {
     let bare = Ran::of(bare.expect("fleetfit starts")).ok();
     if !Path::new("/dev/nvidiactl").exists() {
         assert!(!bare.stderr.contains("card"), "{}", bare.stderr);
+    }
+}
+
+#[test]
+fn a_runner_and_a_service_say_once_why_they_use_no_card() {
+    let says = "no graphics card is used: ";
+    let submit = |fleet: &Fleet| {
+        fleet.place.write("sales.csv", &panel(2, 40));
+        for name in ["first", "second"] {
+            let view = fleet.submit("job.yaml", &job(name));
+            assert_eq!(view["status"], "completed", "{view}");
+        }
+    };
+    let mut fleet = Fleet::without_runners(Deployment::Nats, &[]);
+    let url = fleet.nats.as_ref().expect("NATS").url();
+    let command = fleet.runner_command(&url, &["--device", "auto"]);
+    fleet.runners.push(Process::start(with_card(command, &fleet.place, "bare")));
+    submit(&fleet);
+    let said = fleet.runners[0].said();
+    assert_eq!(said.matches(says).count(), 1, "{said}");
+    assert!(said.contains("no graphics card is used: the driver finds no card"), "{said}");
+    // Where there is not even a driver, too.
+    if !Path::new("/dev/nvidiactl").exists() {
+        let mut fleet = Fleet::without_runners(Deployment::InProcess, &["--device", "auto"]);
+        submit(&fleet);
+        let said = fleet.service().said();
+        assert_eq!(said.matches(says).count(), 1, "{said}");
+        assert!(said.contains("the driver's library (libcuda.so.1) is not found"), "{said}");
     }
 }
 

@@ -3,11 +3,11 @@
 //! Four kernels: `linear/gram.cu` sums products over the rows of a class, `split.cu` makes a fold's
 //! system of them, `ridge.cu` and `net.cu` solve it for all penalties and tell the summed squared
 //! errors on the validating rows, all in f64. Whoever wants something of an entity, with whatever
-//! penalties, shares its sums, and its systems where they are of one form. They are the CPU engine's within 1e-9 of themselves;
-//! where digits would be lost, or the CPU would be content with less than a minimum, nothing is told
-//! and the CPU has to do it: weights of rows, repeated rows, more features than rows, systems that
-//! are nearly singular, errors near zero. Which they are does not depend on the company. Read
-//! `linear/plan.rs`, then `trainer/linear/`.
+//! penalties, shares its sums, and its systems where they are of one form. They are the CPU engine's
+//! within 1e-9 of themselves; where digits would be lost, or the CPU would be content with less than
+//! a minimum, nothing is told and the CPU has to do it: weights of rows, repeated rows, more features
+//! than rows, systems that are nearly singular, errors near zero or far below the target. Which they
+//! are does not depend on the company. Read `linear/plan.rs`, then `trainer/linear/`.
 
 mod course;
 mod plan;
@@ -41,6 +41,9 @@ const THREADS: usize = 128;
 const HEAD: usize = 8;
 /// Words of a feature, as `split.cu` reads them.
 const N_FEATURE_WORDS: usize = 7;
+/// Errors that are a smaller share of the target: the CPU's predictions have no digits for them,
+/// where the kernels, which add up what the target is from its mean, do.
+const LEAST_ERROR: f64 = 1e-6;
 
 /// An entity, ready for a machine.
 #[derive(Debug)]
@@ -204,6 +207,8 @@ struct Laid {
     ends: Vec<usize>,
     /// The classes that train and validate in each fold, a bit each.
     folds: Vec<(u64, u64)>,
+    /// What the summed squared errors of each fold have to be more than.
+    least_losses: Vec<f64>,
     /// What is tried on it.
     lists: Vec<usize>,
     rank: usize,
@@ -259,6 +264,7 @@ impl Batch {
             shape.n_features as i64,
         ]);
         self.features.extend(entity.features());
+        let least = (LEAST_ERROR * columns.y_shift).powi(2);
         let first = self.rows.len();
         for &row in &classes.rows {
             self.rows.extend(pack(columns.rows.row(row as usize)));
@@ -270,6 +276,11 @@ impl Batch {
             first_sum: self.n_sums,
             ends: classes.ends.clone(),
             folds: classes.train.iter().copied().zip(classes.validate.iter().copied()).collect(),
+            least_losses: entity
+                .folds
+                .iter()
+                .map(|fold| least * fold.validate.len() as f64)
+                .collect(),
             lists: Vec::new(),
             rank: usize::MAX,
         });
@@ -296,9 +307,12 @@ impl Batch {
                 let course = courses.of(&own.lists);
                 let folds = (0..own.shape.n_folds).flat_map(|fold| {
                     let first = losses_at[wanted.entity] + fold * course.n_losses;
-                    course.places[wanted.list].iter().map(move |place| first + place)
+                    let least = own.least_losses[fold];
+                    course.places[wanted.list].iter().map(move |place| (first + place, least))
                 });
-                let loss = |at: usize| found.get(at).copied().filter(|loss| loss.is_finite());
+                let loss = |(at, least): (usize, f64)| {
+                    found.get(at).copied().filter(|&loss| loss > least && loss.is_finite())
+                };
                 folds.map(loss).collect()
             };
             Ok(self.wanted.iter().map(of_wish).collect())

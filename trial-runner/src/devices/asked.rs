@@ -33,7 +33,7 @@ pub struct Choice {
     pub device: Device,
     /// Why there is no card.
     pub no_card_because: Option<String>,
-    /// Whether there is a driver, so that whoever installed it may wonder.
+    /// Whether cards were looked for and there is a driver, so that whoever installed it may wonder.
     pub has_driver: bool,
     /// Cards that nobody named and that cannot be used, and why.
     pub without: Vec<String>,

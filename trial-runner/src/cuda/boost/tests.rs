@@ -220,7 +220,12 @@ pub(in crate::cuda) fn under(shim: Shim) {
 fn without_room_in_shared_memory_the_device_s_serves() {
     let none = Limits { max_shared: 0, ..LIMITS };
     let rows_only = Limits { max_shared: 12 << 10, ..LIMITS };
-    let kinds = [SETTINGS, Settings { loss: Loss::Logistic, max_depth: Some(6), ..SETTINGS }];
+    let kinds = [
+        SETTINGS,
+        Settings { loss: Loss::Logistic, max_depth: Some(6), ..SETTINGS },
+        Settings { loss: Loss::Softmax { n_classes: 3 }, ..SETTINGS },
+        Settings { loss: Loss::Poisson, max_depth: None, num_leaves: 60, ..SETTINGS },
+    ];
     for limits in [none, rows_only] {
         let shim = Shim { is_sanitized: true, ..Shim::default() };
         check(shim, &limits, 200, 60, &kinds);

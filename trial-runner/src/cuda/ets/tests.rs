@@ -89,8 +89,8 @@ fn long_seasons_are_searched_in_wide_lanes_or_kept() {
 
 /// What the table of schedules (`cuda/tests.rs`) runs.
 pub(in crate::cuda) fn under(shim: Shim) {
-    // A lane has one, two and four values of a season.
-    for (season, n, n_series) in [(4, 40, 3), (12, 30, 1), (24, 54, 1)] {
+    // A lane has one, two and four values of a season, and one is too long to be searched.
+    for (season, n, n_series) in [(4, 40, 3), (12, 30, 1), (24, 54, 1), (30, 66, 1)] {
         let series: Vec<_> =
             series(season, n)[..n_series].iter().map(|y| prepared(y, season)).collect();
         assert_eq!(searched(shim, &series), searched(Shim::default(), &series));

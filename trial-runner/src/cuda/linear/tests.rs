@@ -199,6 +199,32 @@ fn what_loses_digits_is_left_to_the_cpu() {
     check("no columns", (&bare, &k_folds(60, 3)), plain, 0.9);
 }
 
+#[test]
+fn errors_that_are_lost_beside_the_target_are_the_cpu_s() {
+    let mut far = frame(90, 4);
+    let Target::Number(near) = far.target.clone() else { panic!("numbers") };
+    let folds = k_folds(90, 3);
+    let asks = [ridge(form(true, true), &ALPHAS), nets(form(true, true), &[0.003, 0.05], &RATIOS)];
+    // Of those between, the lines that miss by much are told.
+    for (offset, least, most) in [
+        (1e3, 0.95, 1.0),
+        (1e5, 0.95, 1.0),
+        (1e6, 0.0, 1.0),
+        (1e7, 0.0, 1.0),
+        (-1e9, 0.0, 0.0),
+        (1e9, 0.0, 0.0),
+    ] {
+        far.target = Target::Number(near.iter().map(|own| own + offset).collect());
+        let (n_told, n_all) = agree("far", &[(&far, &folds)], Shim::default(), &asks);
+        let share = n_told as f64 / n_all as f64;
+        assert!((least..=most).contains(&share), "{offset}: {n_told} of {n_all}");
+    }
+    // Without an intercept errors are of the target's size.
+    let asks = [ridge(form(true, false), &ALPHAS)];
+    let (n_told, n_all) = agree("far", &[(&far, &folds)], Shim::default(), &asks);
+    assert_eq!(n_told, n_all);
+}
+
 /// Where columns depend on each other a lasso has many minima, and which of them is found depends on
 /// the order of the columns and on how ties are decided.
 #[test]

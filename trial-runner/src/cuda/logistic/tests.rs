@@ -113,6 +113,10 @@ pub(in crate::cuda) fn under(shim: Shim) {
     check(shim, &LIMITS, 70, 5, &[2, 3]);
     check(shim, &Limits { max_shared: 3_000, ..LIMITS }, 70, 5, &[2, 3]);
     check(shim, &Limits { max_shared: 0, ..LIMITS }, 70, 5, &[3]);
+    // As many weights as a block has threads.
+    let (design, classes) = data(90, 127, 2);
+    let loss = Loss::new(&design, &classes, None, 0.1);
+    agrees(shim, &LIMITS, &[Wish { loss: &loss, max_iter: 100 }], 1);
 }
 
 #[test]

@@ -121,6 +121,9 @@ fn check(shim: Shim, limits: &Limits, n_rows: usize, kinds: &[Settings]) {
 pub(in crate::cuda) fn under(shim: Shim) {
     check(shim, &LIMITS, 31, &all_kinds());
     check(shim, &Limits { max_shared: 0, ..LIMITS }, 31, &[settings()]);
+    // A layer is wider than a block, and there are more weights than that shares.
+    let wide = Settings { hidden: vec![270, 40], n_epochs: 1, ..settings() };
+    check(shim, &LIMITS, 31, &[wide]);
 }
 
 #[test]
