@@ -250,9 +250,17 @@ impl Kept {
             n_candidates: (SEARCH_COST / cost.max(1)).clamp(64, MOST_CANDIDATES),
             n_climbs: if n_axes > MANY_AXES { 2 } else { (600 / n.max(1)).clamp(4, 8) },
         };
+        let running = history.trials().iter().filter(|past| past.fate.is_none());
+        let n_running = running.clone().count();
+        // These run as well, and the model does not know.
+        let unknown: Vec<&Past> = running.take(n_running.saturating_sub(n - seen.len())).collect();
+        let is_tried =
+            |point: &[f64]| unknown.iter().any(|past| is_within(APART, point, &past.units));
         // What tells nothing comes after all others.
-        let (told, mut points): (Vec<_>, Vec<_>) =
-            search.run(draw).into_iter().partition(|point| self.is_told(history, point));
+        let (told, mut points): (Vec<_>, Vec<_>) = search
+            .run(draw)
+            .into_iter()
+            .partition(|point| is_tried(point) || self.is_told(history, point));
         if points.is_empty() {
             points = far_from_all(axes, history, fixed, draw);
         }

@@ -284,6 +284,27 @@ fn trials_that_run_are_kept_away_from() {
 }
 
 #[test]
+fn many_that_run_do_not_crowd_where_losses_are_noisy() {
+    let axes = cube(2);
+    let noisy = |number: u32, units: &[f64]| {
+        let noise = unit(mix(&[u64::from(number)])) - 0.5;
+        units.iter().sum::<f64>() + noise
+    };
+    let mut history =
+        history(&axes, 30, |number, units| Some(Fate::Completed(noisy(number, units))));
+    let mut gp = Gp::default();
+    for number in 30..230 {
+        let points = gp.propose(&axes, &history, &free(&axes), &mut draw(u64::from(number)));
+        begin(&axes, &mut history, number, &points[0]);
+    }
+    let running = || history.trials()[30..].iter();
+    let n_near =
+        |past: &Past| running().filter(|other| is_within(APART, &past.units, &other.units)).count();
+    let most = running().map(n_near).max();
+    assert!(most < Some(12), "{most:?}");
+}
+
+#[test]
 fn where_trials_are_stopped_is_not_tried_again_and_again() {
     let axes = cube(1);
     // Bounds are kept on the right, where losses rise and most are stopped.
