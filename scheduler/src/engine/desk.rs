@@ -27,6 +27,10 @@ const GROUP: usize = 4_096;
 /// the largest group there ever was; and how much waits depends on what else the machine does.
 const GROUP_TRIALS: usize = 4_096;
 
+/// So long proposals are made at a time before others have their turn: one of a sampler that learns may
+/// take a tenth of a second, and somebody may ask for a thousand.
+const SLICE: Duration = Duration::from_millis(25);
+
 /// Everything the engine's thread owns.
 pub(super) struct Desk {
     journal: Journal,
@@ -37,6 +41,8 @@ pub(super) struct Desk {
     stats: Stats,
     /// Of messages that were taken in since the last commit.
     receipts: Vec<Receipt>,
+    /// Whether proposals are waited for that there was no time for.
+    is_behind: bool,
     /// Why a runner cannot go on, which ends the engine: a disk that is full, for one.
     unable: Option<String>,
 }
@@ -51,13 +57,15 @@ impl Desk {
             board,
             stats: Stats::default(),
             receipts: Vec::new(),
+            is_behind: false,
             unable: None,
         }
     }
 
     pub(super) fn run(&mut self, inbox: &Receiver<Note>) -> Result<(), EngineError> {
         loop {
-            let first = match inbox.recv_timeout(TICK) {
+            let patience = if self.is_behind { Duration::ZERO } else { TICK };
+            let first = match inbox.recv_timeout(patience) {
                 Ok(note) => Some(note),
                 Err(RecvTimeoutError::Timeout) => None,
                 Err(RecvTimeoutError::Disconnected) => return Ok(()),
@@ -77,9 +85,13 @@ impl Desk {
                     break;
                 }
             }
+            self.is_behind = false;
             if !interrupted && self.unable.is_none() {
                 for kind in Kind::ALL {
                     self.hand_out(kind);
+                }
+                for live in &mut self.live {
+                    self.is_behind |= live.serve_askers(Instant::now() + SLICE);
                 }
             }
             self.commit()?;
@@ -189,7 +201,12 @@ impl Desk {
             self.live.iter_mut().filter(of_kind).map(|live| live.state.out()).sum();
         let mut idle: Vec<StudyId> = Vec::new();
         let mut level: Option<f64> = None;
+        let until = Instant::now() + SLICE;
         while out < self.capacity.of(kind) as usize {
+            if Instant::now() >= until {
+                self.is_behind = true;
+                break;
+            }
             let candidates = self.live.iter_mut().filter(of_kind);
             let candidates = candidates.filter(|live| !idle.contains(&live.id));
             let next = candidates

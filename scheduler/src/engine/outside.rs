@@ -1,7 +1,7 @@
 //! Trials that are run outside: asked for, reported on, told. Each is an assignment of its own, with
 //! a lease instead of a runner.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::mpsc::SyncSender;
 use std::time::{Duration, Instant};
 
@@ -85,10 +85,22 @@ impl Lent {
 type AskDone = SyncSender<Result<Vec<Numbered>, AskError>>;
 type TellDone = SyncSender<Result<Vec<Told>, AskError>>;
 
+/// Somebody who asks for trials.
+#[derive(Debug)]
+struct Asker {
+    /// How many more.
+    left: u32,
+    lease: Duration,
+    lent: Vec<Numbered>,
+    done: AskDone,
+}
+
 /// What of a study is run outside.
 #[derive(Debug, Default)]
 pub(super) struct Outside {
     lent: BTreeMap<u32, Lent>,
+    /// Whose trials are not all found yet.
+    askers: VecDeque<Asker>,
     /// Whether trials were lent since that was last written down.
     is_changed: bool,
     /// Who waits for trials to be on disk.
@@ -117,19 +129,51 @@ impl Live {
         matches!(self.state.study().work, Work::External)
     }
 
-    /// Lends trials; the asker hears of them once they are on disk.
+    /// Takes a wish for trials in (`serve_askers`).
     pub(super) fn ask(&mut self, trials: u32, lease: Duration, done: AskDone) {
+        self.outside.askers.push_back(Asker { left: trials, lease, lent: Vec::new(), done });
+    }
+
+    /// Lends trials to those who ask, one after another, and ends soon after a time: others wait, too.
+    /// An asker hears of his once all are on disk, and leases begin then. Whether some ask on.
+    pub(super) fn serve_askers(&mut self, until: Instant) -> bool {
+        while let Some(mut asker) = self.outside.askers.pop_front() {
+            loop {
+                // A proposal of those who learn may take long.
+                let trials = if self.state.learns() { asker.left.min(1) } else { asker.left };
+                let n_lent = self.lend_some(trials, &mut asker);
+                asker.left -= n_lent;
+                if n_lent < trials || asker.left == 0 {
+                    break;
+                }
+                if Instant::now() >= until {
+                    self.outside.askers.push_front(asker);
+                    return true;
+                }
+            }
+            self.begin_leases(&asker);
+            self.outside.is_changed = true;
+            self.outside.asked.push((asker.lent, asker.done));
+        }
+        false
+    }
+
+    /// Lends so many trials, or as many as there are.
+    fn lend_some(&mut self, trials: u32, asker: &mut Asker) -> u32 {
         let step = self.state.handle(Event::Asked { trials });
         self.pending.facts.extend(step.facts);
-        let mut lent = Vec::new();
+        let mut n_lent = 0;
         for command in step.commands {
             let Command::Dispatch(assignment) = command else {
                 self.pending.commands.push(command);
                 continue;
             };
-            lent.extend(self.lend(assignment, lease));
+            if let Some(tried) = self.lend(assignment, asker.lease) {
+                asker.lent.push(tried);
+                n_lent += 1;
+            }
         }
-        self.outside.asked.push((lent, done));
+        n_lent
     }
 
     fn lend(&mut self, assignment: Assignment, lease: Duration) -> Option<Numbered> {
@@ -137,8 +181,16 @@ impl Live {
         let (key, since_ms) = (assignment.key, now_ms());
         let until = Instant::now() + lease;
         self.outside.lend(tried.number, Lent::new(key, since_ms, lease, until));
-        self.outside.is_changed = true;
         Some(tried)
+    }
+
+    fn begin_leases(&mut self, asker: &Asker) {
+        let until = Instant::now() + asker.lease;
+        for tried in &asker.lent {
+            if let Some(lent) = self.outside.lent.get_mut(&tried.number) {
+                lent.until = until;
+            }
+        }
     }
 
     /// Takes results in; the teller hears of them once they are on disk.
@@ -222,11 +274,15 @@ impl Live {
         let now = Instant::now();
         // Once the search is over, nobody is waited for.
         let is_over = self.state.phase() != Phase::Searching;
+        // Nor does a lease run out that has not begun.
+        let askers = self.outside.askers.iter();
+        let unknown: BTreeSet<u32> =
+            askers.flat_map(|asker| asker.lent.iter().map(|tried| tried.number)).collect();
         let expired: Vec<u32> = self
             .outside
             .lent
             .iter()
-            .filter(|(_, lent)| is_over || lent.until <= now)
+            .filter(|(trial, lent)| is_over || lent.until <= now && !unknown.contains(trial))
             .map(|(&trial, _)| trial)
             .collect();
         for trial in expired {

@@ -132,7 +132,7 @@ impl StudyState {
     }
 
     /// Whether the sampler makes use of what came back.
-    pub(super) fn learns(&self) -> bool {
+    pub(crate) fn learns(&self) -> bool {
         self.sampler.as_ref().is_some_and(|sampler| sampler.learns())
     }
 

@@ -124,6 +124,58 @@ fn a_lease_that_runs_out_offers_the_trial_again_and_the_first_end_counts() {
 }
 
 #[test]
+fn whoever_asks_for_many_leaves_others_their_turn() {
+    let dir = tempfile::tempdir().unwrap();
+    let fixture = Fixture::new(dir.path());
+    let handle = fixture.handle();
+    let axes = (0..8).map(|axis| parameter(&format!("x{axis}"), unit()));
+    let work = Work::External;
+    fixture.open(&Study { work, ..study(space(axes.collect()), Algorithm::Gp, 10_000) });
+    for trial in ask(&handle, 40, LONG) {
+        tell(&handle, trial, f64::from(trial * 37 % 11));
+    }
+    let other = Study { name: "other".into(), ..external(2) };
+    fixture.open(&other);
+    let asker = std::thread::spawn({
+        let handle = handle.clone();
+        move || handle.ask("test", 1_000, LONG)
+    });
+    until(|| handle.summary("test").filter(|summary| summary.proposed > 40));
+    let asked = handle.ask("other", 2, LONG).unwrap();
+    let results = asked.iter().map(|tried| TrialResult {
+        trial: tried.number,
+        end: End::Completed { value: 1.0 },
+        further: Vec::new(),
+    });
+    assert_eq!(handle.tell_results("other", results.collect()).unwrap(), [Told::Counted; 2]);
+    let summary = handle.wait("other", Duration::from_secs(60)).unwrap().unwrap();
+    assert_eq!(summary.completed, 2);
+    assert!(!asker.is_finished(), "a thousand proposals take longer");
+    // A cancel gives the asker what there is.
+    assert!(handle.cancel("test"));
+    let numbers: Vec<u32> = asker.join().unwrap().unwrap().iter().map(|own| own.number).collect();
+    assert!(!numbers.is_empty() && numbers.iter().copied().eq(40..40 + numbers.len() as u32));
+    fixture.engine.interrupt().unwrap();
+}
+
+#[test]
+fn a_lease_begins_once_all_that_was_asked_for_is_there() {
+    let dir = tempfile::tempdir().unwrap();
+    let fixture = Fixture::new(dir.path());
+    let handle = fixture.handle();
+    let axes = (0..8).map(|axis| parameter(&format!("x{axis}"), unit()));
+    let work = Work::External;
+    fixture.open(&Study { work, ..study(space(axes.collect()), Algorithm::Gp, 10_000) });
+    for trial in ask(&handle, 40, LONG) {
+        tell(&handle, trial, f64::from(trial * 37 % 11));
+    }
+    // Each of the proposals takes longer than its lease.
+    let asked = ask(&handle, 20, Duration::from_millis(1));
+    assert!(asked.iter().copied().eq(40..60), "{asked:?}");
+    fixture.engine.interrupt().unwrap();
+}
+
+#[test]
 fn what_is_reported_stops_trials_and_a_cancel_ends_them_all() {
     let dir = tempfile::tempdir().unwrap();
     let fixture = Fixture::new(dir.path());
