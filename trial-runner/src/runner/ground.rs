@@ -200,6 +200,9 @@ fn hand(learner: Learner, bench: &Bench) -> Result<Hand, String> {
 /// Entities, and which of their heats.
 type Places = Vec<(usize, usize)>;
 
+/// What was told of each of them.
+type OfPlaces = (Vec<Told>, Vec<Missed>);
+
 /// What a device told by entity and heat, and how long that took without waiting for others.
 pub(super) type Answers = (Vec<((usize, usize), (Told, Missed))>, Duration);
 
@@ -242,7 +245,7 @@ fn ask_all(
     grounds: &[Ground<'_>],
     (learner, places): (Learner, &[(usize, usize)]),
     seat: &mut Seat<'_>,
-) -> (Option<(Vec<Told>, Vec<Missed>)>, Duration) {
+) -> (Option<OfPlaces>, Duration) {
     let mut courses = Vec::new();
     let mut candidates: Vec<Vec<Candidate<'_>>> = Vec::new();
     for &(at, number) in places {
