@@ -11,7 +11,7 @@ use fleetfit_scheduler::journal::Journal;
 use fleetfit_search_spaces::FromRunner;
 use fleetfit_search_spaces::disk::plain;
 use fleetfit_trial_runner::devices::{Asked, Choice, Device};
-use fleetfit_trial_runner::runner::{Allowance, Provide, Runner};
+use fleetfit_trial_runner::runner::{Allowance, Asking, Provide, Runner};
 
 use crate::failure::Failure;
 use crate::{cli, home};
@@ -92,13 +92,13 @@ pub(crate) fn start(
     // One to do and one to go on with, for every slot; one more for each that waits for a card.
     let each = u32::try_from(2 * slots).unwrap_or(u32::MAX);
     let (commands, asker) = (if commands { each } else { 0 }, handle.clone());
-    let tell_capacity = move |n_asking: usize| {
-        let fits = each.saturating_add(u32::try_from(n_asking).unwrap_or(u32::MAX));
-        // The engine has ended when this fails.
-        let _ = asker.tell(Note::Capacity(Capacity { fits, commands }));
-    };
-    tell_capacity(0);
-    runner.hear_of_asking(tell_capacity);
+    runner.hear_of_asking(move |Asking { n, most, studies }| {
+        let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+        let asking = if most == 0 { each } else { count(most) };
+        let capacity = Capacity { fits: each.saturating_add(count(n)), asking, commands };
+        // The engine has ended when these fail.
+        let _ = asker.tell(Note::Asking(studies)) && asker.tell(Note::Capacity(capacity));
+    });
     std::thread::Builder::new()
         .name("bus".into())
         .spawn(move || {

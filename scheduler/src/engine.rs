@@ -14,6 +14,7 @@ mod outside;
 mod queue;
 mod share;
 
+use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::mpsc::{self, Sender, SyncSender};
@@ -50,6 +51,8 @@ pub enum Note {
     },
     /// How many assignments may be out.
     Capacity(Capacity),
+    /// Studies that ask graphics cards for fits, until they are over.
+    Asking(BTreeSet<StudyId>),
     /// To run a study that is in the journal, from where it stands.
     Open(Box<OpenStudy>),
     /// To cancel a study that it runs.
@@ -121,6 +124,9 @@ pub struct Receipt(pub u64);
 pub struct Capacity {
     /// Assignments of built-in learners.
     pub fits: u32,
+    /// How many of these may be of studies that ask graphics cards for fits: so many can wait for one
+    /// without taking places from others.
+    pub asking: u32,
     /// Assignments of programs.
     pub commands: u32,
 }

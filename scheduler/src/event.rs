@@ -20,6 +20,8 @@ pub enum Event {
         assignment: u64,
         /// Their ends, duplicates and strangers included.
         outcomes: Vec<Outcome>,
+        /// Whether a graphics card fitted them.
+        launched: bool,
     },
     /// Trials of an assignment came to the rung that they were tried up to.
     Reached {
@@ -27,6 +29,8 @@ pub enum Event {
         assignment: u64,
         /// What they did, duplicates and strangers included.
         trials: Vec<Reached>,
+        /// Whether a graphics card fitted them.
+        launched: bool,
     },
     /// A running trial reported.
     Reported {

@@ -228,8 +228,16 @@ impl StudyState {
                 self.settle(&mut step);
                 self.hand_out(left, &mut step);
             }
-            Event::Ended { assignment, outcomes } => self.end(assignment, outcomes, &mut step),
-            Event::Reached { assignment, trials } => self.reach(assignment, trials, &mut step),
+            Event::Ended { assignment, outcomes, launched } => {
+                let spans = outcomes.iter().map(|one| (one.started_ms, one.ended_ms));
+                self.hear_pace(assignment, spans, launched);
+                self.end(assignment, outcomes, &mut step)
+            }
+            Event::Reached { assignment, trials, launched } => {
+                let spans = trials.iter().map(|trial| (trial.started_ms, trial.ended_ms));
+                self.hear_pace(assignment, spans, launched);
+                self.reach(assignment, trials, &mut step)
+            }
             Event::Reported { configuration, entity, report } => {
                 self.report(configuration, entity, report, &mut step)
             }

@@ -7,6 +7,8 @@
 #[allow(dead_code, reason = "each test binary has its own use for them")]
 mod studies;
 
+#[path = "engine/asking.rs"]
+mod asking;
 #[path = "engine/outside.rs"]
 mod outside;
 #[path = "engine/shares.rs"]

@@ -97,6 +97,9 @@ pub enum FromRunner {
         of: AssignmentKey,
         /// The ends.
         outcomes: Vec<Outcome>,
+        /// Whether a graphics card fitted them: what each took is its share of a launch.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        launched: bool,
     },
     /// Trials that came to the rung that they were tried up to.
     Reached {
@@ -104,6 +107,9 @@ pub enum FromRunner {
         of: AssignmentKey,
         /// What they did there.
         trials: Vec<Reached>,
+        /// See [`Self::Outcomes`].
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        launched: bool,
     },
     /// A metric value of a running trial.
     Report {

@@ -86,7 +86,7 @@ fn from_runner() -> Vec<FromRunner> {
     let models = vec![refit(0, Ok(address)), refit(1, Err("no rows".into()))];
     let report = Report { step: 12, value: -2.5 };
     vec![
-        FromRunner::Outcomes { of: key(), outcomes: outcomes() },
+        FromRunner::Outcomes { of: key(), outcomes: outcomes(), launched: false },
         FromRunner::Report { of: key(), configuration: 4, entity: 9, report },
         FromRunner::Refitted { of: key(), models },
         FromRunner::Done { of: key() },
@@ -169,6 +169,8 @@ fn introductions_are_read() {
         slots: 4,
         busy: 3,
         asking: 0,
+        asking_most: 0,
+        asking_for: Vec::new(),
         load: Some(1.25),
         commands: true,
         draining: false,

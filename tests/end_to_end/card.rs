@@ -560,6 +560,41 @@ fn the_processor_goes_on_while_launches_stand() {
 }
 
 #[test]
+fn a_study_of_the_processor_s_goes_on_beside_one_whose_launches_stand() {
+    for deployment in [Deployment::InProcess, Deployment::Nats] {
+        let mut fleet = Fleet::without_runners(deployment, &[]);
+        fleet.place.write("sales.csv", &panel(STORES, 60));
+        fleet.place.write("hold", "");
+        if deployment == Deployment::Nats {
+            runner(&mut fleet, "held");
+        } else {
+            assert_eq!(fleet.service().end(), 0);
+            let command =
+                ["serve", "--listen", "127.0.0.1:0", "--slots", "1", "--device", "cuda:0"];
+            let command = with_card(fleet.place.command(&command), &fleet.place, "held");
+            let mut service = Process::start(command);
+            fleet.url = service.hear("listens on ");
+            fleet.service = Some(service);
+        }
+        fleet.place.write("job.yaml", &job("boosted"));
+        fleet.json(&["submit", "job.yaml"]);
+        eventually("a launch stands", PATIENCE, || n_launches(&fleet.place) > 0);
+        let neighbours = job("neighbours").replace("gradient_boosting", "knn").replace(
+            "  max_depth: [2, 3]\n  learning_rate: [0.1, 0.3]\n  n_estimators: [5, 8]\n",
+            "  n_neighbors: [1, 2, 3, 4, 5]\n",
+        );
+        fleet.place.write("neighbours.yaml", &neighbours);
+        fleet.json(&["submit", "neighbours.yaml"]);
+        fleet.wait_until_over("neighbours", PATIENCE);
+        assert_once(&fleet.lines(&["trials", "neighbours"]), 5 * STORES as usize);
+        assert_eq!(fleet.completed("boosted"), 0, "its launches stand");
+        std::fs::remove_file(fleet.place.path("hold")).expect("it is there");
+        fleet.wait_until_over("boosted", PATIENCE);
+        assert_once(&fleet.lines(&["trials", "boosted"]), TRIALS);
+    }
+}
+
+#[test]
 fn whoever_interrupts_a_run_does_not_wait_for_a_card_that_stands() {
     let place = Place::new();
     place.write("sales.csv", &panel(STORES, 60));

@@ -38,7 +38,7 @@ use self::upload::Uploads;
 use self::workplace::Workplace;
 use crate::cache::Cache;
 use crate::devices::Device;
-use crate::runner::{Allowance, Runner};
+use crate::runner::{Allowance, Asking, Runner};
 
 /// How long what was told may take to leave once everything has ended.
 const LAST_WORDS: Duration = Duration::from_secs(10);
@@ -158,7 +158,7 @@ impl Bus {
             Box::new(move |study| ask::provide(&provided, study)),
         )?);
         let asking = Arc::clone(&shared);
-        runner.hear_of_asking(move |n_asking| asking.hear_of_asking(n_asking));
+        runner.hear_of_asking(move |told| asking.hear_of_asking(told));
         shared.spawn(meet::run(Arc::clone(&shared), Arc::clone(&runner)));
         shared.spawn(hand::run(Arc::clone(&shared), Arc::clone(&runner)));
         Ok(Self { shared, runner })
@@ -332,11 +332,11 @@ impl Shared {
         self.tick();
     }
 
-    /// So many assignments only wait for a graphics card: their slots are free for others.
-    fn hear_of_asking(&self, n_asking: usize) {
+    /// Assignments only wait for a graphics card: their slots are free for others.
+    fn hear_of_asking(&self, asking: Asking) {
         let next = {
             let mut hand = lock(&self.hand);
-            hand.hear_of_asking(n_asking);
+            hand.hear_of_asking(asking);
             hand.next_to_run()
         };
         self.run(next);

@@ -19,6 +19,7 @@ mod shelf;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -167,6 +168,17 @@ impl Allowance {
     }
 }
 
+/// What waits for graphics cards.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Asking {
+    /// How many assignments only wait for one: as many more may be given out.
+    pub n: usize,
+    /// How many may at most; 0 where there is no card.
+    pub most: usize,
+    /// The studies that ask one for fits.
+    pub studies: BTreeSet<StudyId>,
+}
+
 /// A set of training threads.
 pub struct Runner {
     desk: Arc<Desk>,
@@ -183,6 +195,8 @@ struct Desk {
     /// How many threads may be at assignments of built-in learners.
     n_fitting: usize,
     device: Device,
+    /// The studies that ask it for fits.
+    asking: Mutex<BTreeSet<StudyId>>,
     /// Bytes of rows that a thread lays out for the device at once: as many as it is done with in time,
     /// and no more than there is memory for.
     chunk_bytes: AtomicU64,
@@ -233,6 +247,7 @@ impl Runner {
             slots: Slots::of(slots, ahead, spare.clone()),
             n_fitting,
             device,
+            asking: Mutex::default(),
             chunk_bytes: AtomicU64::new(most_chunk_bytes.min(FIRST_CHUNK)),
             most_chunk_bytes,
             spare,
@@ -261,11 +276,19 @@ impl Runner {
         move |hint| desk.hear(&hint)
     }
 
-    /// Tells from here on, whenever that changes, how many assignments only wait for the device: as many
-    /// more may be given out.
-    pub fn hear_of_asking(&self, hear: impl Fn(usize) + Send + 'static) {
-        let most = self.n_asking;
-        self.desk.slots.hear(Box::new(move |n_resting| hear(n_resting.min(most))));
+    /// Tells what waits for the device, and again whenever that changes.
+    pub fn hear_of_asking(&self, hear: impl Fn(Asking) + Send + 'static) {
+        let (most, desk) = (self.n_asking, Arc::downgrade(&self.desk));
+        let tell = move |n_resting: usize| {
+            let Some(desk) = desk.upgrade() else { return };
+            let studies = {
+                let mut studies = lock(&desk.asking);
+                studies.retain(|study| desk.flights.has(*study));
+                studies.clone()
+            };
+            hear(Asking { n: n_resting.min(most), most, studies });
+        };
+        self.desk.slots.hear(Box::new(tell));
     }
 
     /// The assignments that threads are at.

@@ -79,9 +79,10 @@ impl Slots {
         }))
     }
 
-    /// Tells from here on how many assignments rest, whenever that changes.
+    /// Tells how many assignments rest, and again whenever that changes.
     pub(crate) fn hear(&self, hear: Hear) {
         *lock(&self.0.hear) = Some(hear);
+        self.tell();
     }
 
     fn tell(&self) {

@@ -252,7 +252,9 @@ fn what_drains_ends_within_the_grace_or_is_handed_back() {
     draining.join().unwrap();
     let rest: Vec<_> = told.try_iter().collect();
     assert_eq!(rest.len(), 3, "{rest:?}");
-    let FromRunner::Outcomes { of, outcomes } = &rest[0] else { panic!("{rest:?}") };
+    let FromRunner::Outcomes { of, outcomes, launched: false } = &rest[0] else {
+        panic!("{rest:?}")
+    };
     assert_eq!((*of, &outcomes[0].end), (key(1), &End::Completed { value: 1.0 }));
     assert_eq!(rest[1], FromRunner::Done { of: key(1) });
     assert_eq!(rest[2], FromRunner::Returned { of: key(2), reason: None });

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use async_nats::Subscriber;
 use fleetfit_search_spaces::wire::join::{Hello, Welcome};
 use fleetfit_search_spaces::wire::letter::VERSION;
-use fleetfit_search_spaces::wire::{AssignmentKey, ToRunner};
+use fleetfit_search_spaces::wire::{AssignmentKey, StudyId, ToRunner};
 use futures_util::StreamExt;
 
 use super::{Heard, Notes, Post, outbox};
@@ -83,11 +83,19 @@ impl Census {
             let window = hello.slots.saturating_mul(WINDOW);
             let fits = window.saturating_add(hello.asking);
             capacity.fits = capacity.fits.saturating_add(fits);
+            // A runner without a card trains those, too.
+            let asking = if hello.asking_most == 0 { window } else { hello.asking_most };
+            capacity.asking = capacity.asking.saturating_add(asking);
             if hello.commands {
                 capacity.commands = capacity.commands.saturating_add(window);
             }
         }
         capacity
+    }
+
+    /// The studies that ask their graphics cards for fits.
+    fn asking(&self, now: Instant) -> BTreeSet<StudyId> {
+        self.working(now).flat_map(|hello| hello.asking_for.iter().copied()).collect()
     }
 
     /// What runners that are there say that they hold, also those of other versions: they finish it.
@@ -234,13 +242,22 @@ impl Unwanted {
 
 /// Tells the engine how much may be out, once what was told before this start is with it.
 pub(super) async fn run_capacity(post: Arc<Post>, notes: Arc<Notes>) {
-    let mut told = Capacity::default();
+    let (mut told, mut told_asking) = (Capacity::default(), BTreeSet::new());
     loop {
         tokio::time::sleep(COUNT_EVERY).await;
         if !post.is_drained.load(atomic::Ordering::Relaxed) || post.is_superseded() {
             continue;
         }
-        let capacity = post.census().capacity(Instant::now());
+        let (capacity, asking) = {
+            let (census, now) = (post.census(), Instant::now());
+            (census.capacity(now), census.asking(now))
+        };
+        if asking != told_asking {
+            if !notes(Note::Asking(asking.clone())) {
+                return;
+            }
+            told_asking = asking;
+        }
         if capacity != told {
             if !notes(Note::Capacity(capacity)) {
                 return;
@@ -252,8 +269,6 @@ pub(super) async fn run_capacity(post: Arc<Post>, notes: Arc<Notes>) {
 
 #[cfg(test)]
 mod tests {
-    use fleetfit_search_spaces::StudyId;
-
     use super::*;
 
     #[test]
@@ -287,14 +302,20 @@ mod tests {
         census.hear(Hello { commands: true, ..hello("b", 1) }, now);
         census.hear(Hello { draining: true, ..hello("c", 8) }, now);
         census.hear(Hello { wire: VERSION + 1, ..hello("d", 8) }, now);
-        assert_eq!(census.capacity(now), Capacity { fits: 9, commands: 3 });
-        // Two of them wait for a graphics card.
-        census.hear(Hello { asking: 2, ..hello("a", 2) }, now);
-        assert_eq!(census.capacity(now), Capacity { fits: 11, commands: 3 });
+        assert_eq!(census.capacity(now), Capacity { fits: 9, asking: 9, commands: 3 });
+        // Two of at most eight assignments wait for its graphics card.
+        let asking_for = vec![StudyId(4), StudyId(2)];
+        let asking = Hello { asking: 2, asking_most: 8, asking_for, ..hello("a", 2) };
+        census.hear(asking, now);
+        assert_eq!(census.capacity(now), Capacity { fits: 11, asking: 11, commands: 3 });
+        census.hear(Hello { asking_for: vec![StudyId(2)], ..hello("b", 1) }, now);
+        assert_eq!(census.asking(now), BTreeSet::from([2, 4].map(StudyId)));
+        assert!(census.asking(now + GONE).is_empty());
+        census.hear(Hello { commands: true, ..hello("b", 1) }, now);
         census.hear(hello("a", 2), now);
         let later = now + GONE / 2;
         census.hear(hello("a", 2), later);
-        assert_eq!(census.capacity(now + GONE), Capacity { fits: 6, commands: 0 });
+        assert_eq!(census.capacity(now + GONE), Capacity { fits: 6, asking: 6, commands: 0 });
     }
 
     #[test]

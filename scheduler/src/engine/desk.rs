@@ -1,5 +1,6 @@
 //! The engine's thread from inside: the studies that run, and the turn from notes to facts to commands.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender};
 use std::time::{Duration, Instant};
@@ -37,6 +38,8 @@ pub(super) struct Desk {
     outlets: Outlets,
     live: Vec<Live>,
     capacity: Capacity,
+    /// The studies that ask graphics cards for fits, as runners say.
+    asking: BTreeSet<StudyId>,
     board: Arc<Board>,
     stats: Stats,
     /// Of messages that were taken in since the last commit.
@@ -54,6 +57,7 @@ impl Desk {
             outlets,
             live: Vec::new(),
             capacity: Capacity::default(),
+            asking: BTreeSet::new(),
             board,
             stats: Stats::default(),
             receipts: Vec::new(),
@@ -115,6 +119,7 @@ impl Desk {
                 self.receipts.extend(receipt);
             }
             Note::Capacity(capacity) => self.capacity = capacity,
+            Note::Asking(studies) => self.asking.extend(studies),
             Note::Open(open) => self.open(*open),
             Note::Cancel { study, done } => self.cancel(&study, done),
             Note::Leave { study, done } => {
@@ -194,11 +199,20 @@ impl Desk {
     }
 
     /// Lets studies fill the capacity with assignments, one at a time, the study first that has had
-    /// the least for its priority.
+    /// the least for its priority. What waits for graphics cards leaves places for others.
     fn hand_out(&mut self, kind: Kind) {
         let of_kind = |live: &&mut Live| live.kind == Some(kind);
-        let mut out: usize =
-            self.live.iter_mut().filter(of_kind).map(|live| live.state.out()).sum();
+        let asking = &self.asking;
+        let is_other = |live: &Live| live.kind == Some(kind) && !asking.contains(&live.id);
+        let has_others = self.live.iter().any(is_other);
+        // Where somebody chooses learners, what is the processor's may come behind what waits.
+        let leaves_places =
+            |live: &Live| asking.contains(&live.id) && (has_others || !live.chooses_learners);
+        let (mut out, mut out_asking) = (0, 0);
+        for live in self.live.iter_mut().filter(of_kind) {
+            out += live.state.out();
+            out_asking += if leaves_places(live) { live.state.out() } else { 0 };
+        }
         let mut idle: Vec<StudyId> = Vec::new();
         let mut level: Option<f64> = None;
         let until = Instant::now() + SLICE;
@@ -212,6 +226,11 @@ impl Desk {
             let next = candidates
                 .min_by(|one, other| one.share.charged().total_cmp(&other.share.charged()));
             let Some(live) = next else { break };
+            let asks = leaves_places(live);
+            if asks && out_asking >= self.capacity.asking as usize {
+                idle.push(live.id);
+                continue;
+            }
             let before = live.pending.commands.len();
             live.handle(Event::Wanted { assignments: 1 });
             let dispatched = live.pending.commands[before..]
@@ -223,6 +242,7 @@ impl Desk {
                 continue;
             }
             out += dispatched;
+            out_asking += if asks { dispatched } else { 0 };
             level =
                 Some(level.map_or(live.share.charged(), |level| level.min(live.share.charged())));
             live.share.charge();
@@ -235,7 +255,7 @@ impl Desk {
 
     /// Facts to the disk, then commands to the world, then receipts to whoever waits for them.
     fn commit(&mut self) -> Result<(), JournalError> {
-        let Self { journal, outlets, live, board, stats, .. } = self;
+        let Self { journal, outlets, live, asking, board, stats, .. } = self;
         let mut is_changed = false;
         let mut lost = Vec::new();
         for live in live.iter_mut() {
@@ -272,6 +292,7 @@ impl Desk {
         live.retain(|live| {
             let is_over = live.state.phase() == Phase::Closed;
             if is_over {
+                asking.remove(&live.id);
                 (outlets.hint)(ToRunner::Forget { study: live.id });
                 if live.is_external()
                     && let Err(error) = forget_leases(journal, live.id)
@@ -385,7 +406,7 @@ mod tests {
                 further: Vec::new(),
             };
             let outcomes = (0..n_trials).map(ended).collect();
-            let messages = vec![FromRunner::Outcomes { of, outcomes }];
+            let messages = vec![FromRunner::Outcomes { of, outcomes, launched: false }];
             inbox.send(Note::Heard { messages, receipt: Some(Receipt(receipt)) }).unwrap();
         }
         drop(inbox);

@@ -4,7 +4,7 @@ use std::sync::mpsc::SyncSender;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use fleetfit_search_spaces::wire::subjects::Kind;
-use fleetfit_search_spaces::{Configuration, FromRunner, Study};
+use fleetfit_search_spaces::{Configuration, FromRunner, Study, Work};
 
 use super::outside::Outside;
 use super::queue::QueueDone;
@@ -23,6 +23,8 @@ pub(super) struct Live {
     pub(super) id: StudyId,
     pub(super) name: String,
     pub(super) kind: Option<Kind>,
+    /// Whether its trials may be of several learners.
+    pub(super) chooses_learners: bool,
     pub(super) state: StudyState,
     pub(super) seed: u64,
     pub(super) share: Share,
@@ -52,6 +54,7 @@ impl Live {
         let OpenStudy { id, study, seed, n_entities, large, warm, reopen, adopted, opened } = open;
         let name = study.name.clone();
         let kind = kind(&study);
+        let chooses_learners = matches!(study.work, Work::ChosenLearner { .. });
         let weight = study.priority.weight();
         let mut state = replay(journal, id, study, seed, n_entities, warm)?;
         state.large_first(large);
@@ -63,6 +66,7 @@ impl Live {
             id,
             name,
             kind,
+            chooses_learners,
             state,
             seed,
             share: Share::new(weight, charged),
@@ -92,15 +96,15 @@ impl Live {
 
     pub(super) fn hear(&mut self, message: FromRunner) {
         let event = match message {
-            FromRunner::Outcomes { of, outcomes } => {
+            FromRunner::Outcomes { of, outcomes, launched } => {
                 let spans = outcomes.iter().map(|one| (one.started_ms, one.ended_ms));
                 self.share.hear(of.number, spans);
-                Event::Ended { assignment: of.number, outcomes }
+                Event::Ended { assignment: of.number, outcomes, launched }
             }
-            FromRunner::Reached { of, trials } => {
+            FromRunner::Reached { of, trials, launched } => {
                 let spans = trials.iter().map(|one| (one.started_ms, one.ended_ms));
                 self.share.hear(of.number, spans);
-                Event::Reached { assignment: of.number, trials }
+                Event::Reached { assignment: of.number, trials, launched }
             }
             FromRunner::Report { of: _, configuration, entity, report } => {
                 Event::Reported { configuration, entity, report }

@@ -231,7 +231,7 @@ impl Live {
         // Whoever tells of a trial that is not lent had it before: no cancel has stopped it.
         let assignment = lent.as_ref().map_or(u64::MAX, |lent| lent.key.number);
         let before = self.pending.facts.len();
-        self.handle(Event::Ended { assignment, outcomes: vec![outcome] });
+        self.handle(Event::Ended { assignment, outcomes: vec![outcome], launched: false });
         let counts =
             self.pending.facts[before..].iter().any(|fact| matches!(fact, Fact::Ended { .. }));
         if let Some(Lent { key, .. }) = lent {

@@ -384,7 +384,6 @@ impl StudyState {
         if self.phase == Phase::Closed {
             return;
         }
-        self.hear_pace(assignment, trials.iter().map(|trial| (trial.started_ms, trial.ended_ms)));
         let mut first = Vec::new();
         let mut ended = Vec::new();
         for trial in trials {

@@ -17,7 +17,6 @@ impl StudyState {
         if self.phase == Phase::Closed {
             return;
         }
-        self.hear_pace(assignment, outcomes.iter().map(|one| (one.started_ms, one.ended_ms)));
         let is_stale = assignment < self.first_resumed;
         // In the place of what came, as there may be thousands.
         let own = |outcome| {
@@ -59,11 +58,22 @@ impl StudyState {
         }
     }
 
-    /// What took how long, in an assignment's trials.
-    pub(super) fn hear_pace(&mut self, assignment: u64, spans: impl Iterator<Item = (u64, u64)>) {
+    /// What took how long, in an assignment's trials; whether a graphics card fitted them.
+    pub(super) fn hear_pace(
+        &mut self,
+        assignment: u64,
+        spans: impl Iterator<Item = (u64, u64)>,
+        launched: bool,
+    ) {
+        if self.phase == Phase::Closed {
+            return;
+        }
         let piece = self.flight.piece_out(assignment);
         let n_trials = piece.map_or(1, |piece| flight::n_trials(&piece.parts));
-        self.pace.hear(n_trials, spans);
+        match launched {
+            true => self.pace.hear_of_launch(n_trials, spans),
+            false => self.pace.hear(n_trials, spans),
+        }
     }
 
     /// Takes the end of a trial in; false if it had ended or is none of this study's.

@@ -4,11 +4,22 @@
 //! that none waits behind another. What the latest messages tell counts: the dearest of them, as a
 //! block that is too small costs a message, and one that is too large a thread's time. It starts
 //! with one trial and grows by steps, for nobody knows what the next ones take.
+//!
+//! A graphics card fits many trials side by side, and a launch has a length of its own, however little
+//! is in it: there the largest of the latest assignments says what a trial takes, as its share of a
+//! launch, and few of them are never worth one.
 
 use std::collections::VecDeque;
 
 /// What an assignment should take, in milliseconds.
 const TARGET_MS: f64 = 100.0;
+
+/// What a graphics card should be at an assignment, in milliseconds: it cuts what it is asked into
+/// launches of about a second, whatever comes together.
+const LAUNCH_MS: f64 = 1_000.0;
+
+/// So many trials a card fits side by side, in the time of the longest.
+const ABREAST: u32 = 32;
 
 /// Programs that take this long go one at a time.
 const PROGRAM_MS: f64 = 20.0;
@@ -28,9 +39,13 @@ pub(super) const MAX_TRIALS: u32 = 4_096;
 /// What a message tells of its trials.
 #[derive(Clone, Copy, Debug)]
 struct Cost {
+    /// How many its assignment has.
+    n_trials: u32,
     /// Of one trial.
     mean_ms: f64,
     slowest_ms: f64,
+    /// Whether a graphics card fitted them.
+    launched: bool,
 }
 
 /// How long trials take.
@@ -44,6 +59,19 @@ pub(super) struct Pace {
 impl Pace {
     /// Takes in when trials of an assignment of so many began and ended, in milliseconds.
     pub(super) fn hear(&mut self, n_trials: u64, spans: impl Iterator<Item = (u64, u64)>) {
+        self.take_in(n_trials, spans, false);
+    }
+
+    /// The same of trials that a graphics card fitted.
+    pub(super) fn hear_of_launch(
+        &mut self,
+        n_trials: u64,
+        spans: impl Iterator<Item = (u64, u64)>,
+    ) {
+        self.take_in(n_trials, spans, true);
+    }
+
+    fn take_in(&mut self, n_trials: u64, spans: impl Iterator<Item = (u64, u64)>, launched: bool) {
         // Times of 0 say that nobody was there.
         let (mut first, mut last, mut slowest, mut n) = (u64::MAX, 0, 0, 0_u32);
         for (began, ended) in spans.filter(|(began, _)| *began > 0) {
@@ -56,14 +84,14 @@ impl Pace {
         }
         let slowest_ms = slowest as f64;
         let mean_ms = last.saturating_sub(first) as f64 / f64::from(n);
-        self.latest.push_back(Cost { mean_ms, slowest_ms });
+        let n_trials = u32::try_from(n_trials).unwrap_or(u32::MAX);
+        self.latest.push_back(Cost { n_trials, mean_ms, slowest_ms, launched });
         if self.latest.len() > LOOKED_AT {
             self.latest.pop_front();
         }
         if self.is_slow() {
             self.grown = 1;
         } else {
-            let n_trials = u32::try_from(n_trials).unwrap_or(u32::MAX);
             self.grown = self.grown.max(n_trials.saturating_mul(GROWTH)).min(MAX_TRIALS);
         }
     }
@@ -75,7 +103,16 @@ impl Pace {
 
     /// How many trials make an assignment of the right size.
     pub(super) fn trials(&self) -> u32 {
-        if self.is_slow() { 1 } else { self.worth(TARGET_MS) }
+        match self.is_slow() {
+            true => 1,
+            false => self.bounded(self.worth(TARGET_MS).min(self.abreast())),
+        }
+    }
+
+    /// The same for winners, which are fitted on the processor; none where nothing says what that takes.
+    pub(super) fn winners(&self) -> Option<u32> {
+        let is_said = self.is_known() && self.latest.iter().all(|cost| !cost.launched);
+        is_said.then(|| self.trials())
     }
 
     /// The same for programs, which wait for other things than processors.
@@ -85,23 +122,46 @@ impl Pace {
 
     /// The fewest that are worth an assignment.
     pub(super) fn fewest(&self) -> u32 {
-        if self.is_slow() { 1 } else { self.worth(LEAST_MS) }
+        match self.is_slow() {
+            true => 1,
+            false => self.bounded(self.worth(LEAST_MS).min(self.worth_launching(LEAST_MS))),
+        }
     }
 
-    /// As many trials as take so long, and have been tried.
+    /// As many trials as take the processor so long. Out of nothing comes an endless number, here and
+    /// below.
     fn worth(&self, ms: f64) -> u32 {
-        // Out of nothing comes an endless number, which the other bound holds.
-        let trials = (ms / self.dearest_ms()) as u32;
+        (ms / self.dearest_ms()) as u32
+    }
+
+    /// As many as a card is at for so long.
+    fn worth_launching(&self, ms: f64) -> u32 {
+        let launched = self.latest.iter().filter(|cost| cost.launched);
+        let largest = launched.max_by_key(|cost| cost.n_trials);
+        largest.map_or(u32::MAX, |cost| (ms / cost.mean_ms) as u32)
+    }
+
+    /// As many as a card should be at, and never fewer than it fits side by side.
+    fn abreast(&self) -> u32 {
+        self.worth_launching(LAUNCH_MS).max(ABREAST)
+    }
+
+    /// No more of them than have been tried.
+    fn bounded(&self, trials: u32) -> u32 {
         trials.min(self.grown).max(1)
     }
 
     fn dearest_ms(&self) -> f64 {
-        self.latest.iter().map(|cost| cost.mean_ms).fold(0.0, f64::max)
+        self.of_processor().map(|cost| cost.mean_ms).fold(0.0, f64::max)
     }
 
     /// Whether a trial took as long as an assignment should.
     fn is_slow(&self) -> bool {
-        self.latest.iter().any(|cost| cost.slowest_ms >= TARGET_MS)
+        self.of_processor().any(|cost| cost.slowest_ms >= TARGET_MS)
+    }
+
+    fn of_processor(&self) -> impl Iterator<Item = &Cost> {
+        self.latest.iter().filter(|cost| !cost.launched)
     }
 }
 
@@ -142,6 +202,72 @@ mod tests {
         }
         assert_eq!(tell(&mut pace, 1, 0.1), GROWTH);
         assert_eq!(tell(&mut pace, GROWTH, 30.0), 3);
+    }
+
+    /// The same of an assignment that a card was at for so long.
+    fn launch(pace: &mut Pace, n_trials: u32, took_ms: f64) -> u32 {
+        let at = |trial: u32| 1_000 + (f64::from(trial) * took_ms / f64::from(n_trials)) as u64;
+        let spans = (0..n_trials).map(|trial| (at(trial), at(trial + 1)));
+        pace.hear_of_launch(u64::from(n_trials), spans);
+        pace.trials()
+    }
+
+    /// Assignments that are handed out by sixes, of which a card is at each for this long by size; how
+    /// large each of these became.
+    fn launches(pace: &mut Pace, n: usize, took_ms: impl Fn(u32) -> f64) -> Vec<u32> {
+        let mut out = VecDeque::from([1; 6]);
+        let mut sizes = Vec::new();
+        while sizes.len() < n {
+            let own = out.pop_front().unwrap();
+            out.push_back(launch(pace, own, took_ms(own)));
+            sizes.push(own);
+        }
+        sizes
+    }
+
+    #[test]
+    fn a_card_gets_many_trials_within_a_few_assignments() {
+        // Each trial adds a little to what launches take.
+        let mut pace = Pace::default();
+        let sizes = launches(&mut pace, 60, |n| 50.0 + 0.5 * f64::from(n));
+        assert_eq!(sizes[6..24], [[4; 6], [16; 6], [64; 6]].concat(), "{sizes:?}");
+        let last = &sizes[50..];
+        assert!(last.iter().all(|size| (1_500..=2_000).contains(size)), "{sizes:?}");
+        // Nothing adds to it.
+        let sizes = launches(&mut Pace::default(), 60, |_| 300.0);
+        assert_eq!(sizes[59], MAX_TRIALS, "{sizes:?}");
+        // One launch is as long as all that a card does in a second, and more.
+        let sizes = launches(&mut Pace::default(), 60, |n| 5_000.0 + 40.0 * f64::from(n));
+        assert!(sizes[18..].iter().all(|&size| size == ABREAST), "{sizes:?}");
+    }
+
+    #[test]
+    fn a_first_launch_that_was_long_is_soon_forgotten() {
+        let mut pace = Pace::default();
+        assert_eq!(launch(&mut pace, 1, 9_000.0), 4, "its kernel was compiled");
+        let sizes = launches(&mut pace, 30, |_| 100.0);
+        assert!(sizes[29] >= 256, "{sizes:?}");
+        // And so is what becomes dearer, within an assignment.
+        let size = pace.trials();
+        assert_eq!(launch(&mut pace, size, 10_000.0), (size / 10).max(ABREAST));
+    }
+
+    #[test]
+    fn what_the_processor_does_beside_a_card_keeps_assignments_small() {
+        let mut pace = Pace::default();
+        launches(&mut pace, 30, |_| 100.0);
+        assert_eq!(tell(&mut pace, 4, 10.0), 10, "a tenth of a second of it");
+        assert_eq!(tell(&mut pace, 1, 500.0), 1);
+        // Later it does nothing more.
+        for _ in 0..LOOKED_AT {
+            launch(&mut pace, 1, 10.0);
+        }
+        assert!(launch(&mut pace, 4, 10.0) > 4);
+        // What launches take says nothing of winners.
+        assert_eq!(pace.winners(), None);
+        let mut pace = Pace::default();
+        tell(&mut pace, 1, 10.0);
+        assert_eq!(pace.winners(), Some(4));
     }
 
     #[test]

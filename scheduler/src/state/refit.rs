@@ -129,13 +129,11 @@ impl StudyState {
     }
 
     /// How many entities are refitted together. Nobody tells how long that takes; a trial, which
-    /// fits several models, takes as long.
+    /// fits several models, takes as long, unless a graphics card fitted them.
     fn refits_together(&self) -> u32 {
-        if !self.pace.is_known() {
-            return self.cut.width;
-        }
+        let Some(n_wanted) = self.pace.winners() else { return self.cut.width };
         let n_left = self.cut.n_entities - self.refits.next_entity;
-        self.fair_share(self.pace.trials(), u64::from(n_left))
+        self.fair_share(n_wanted, u64::from(n_left))
     }
 
     /// Whether anything is left to refit. Asked only while nothing is out, so that the walk may

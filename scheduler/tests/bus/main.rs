@@ -55,7 +55,7 @@ fn every_assignment_comes_once_and_receipts_wait_for_the_disk() {
     let mut scheduler = Scheduler::start(&server, on, LEASE);
     let runner = Runner::start(&server, on);
     assert!(matches!(runner.join(&hello(2)), Welcome::Accepted { lease_s } if lease_s == 30.0));
-    scheduler.capacity(Capacity { fits: 6, commands: 0 });
+    scheduler.capacity(Capacity { fits: 6, asking: 6, commands: 0 });
 
     let keys: BTreeSet<_> = (0..50).map(|number| key(1, number)).collect();
     keys.iter().for_each(|key| scheduler.hand_out(*key));
@@ -67,7 +67,8 @@ fn every_assignment_comes_once_and_receipts_wait_for_the_disk() {
         let of = assignment.key;
         assert!(taken.insert(of), "{of:?} came twice");
         let outcomes = vec![outcome(of.number as u32)];
-        let told = [FromRunner::Outcomes { of, outcomes }, FromRunner::Done { of }];
+        let told =
+            [FromRunner::Outcomes { of, outcomes, launched: false }, FromRunner::Done { of }];
         runner.tell(&told);
         runner.acknowledge(&message);
         let (heard, receipt) = scheduler.heard();
@@ -102,7 +103,8 @@ fn an_assignment_whose_runner_is_silent_goes_to_another() {
     other.acknowledge(&message);
     assert_eq!(scheduler.heard().0, [FromRunner::Done { of: key(1, 4) }]);
     // A result that comes late all the same is told as well: the core knows what it is worth.
-    let late = [FromRunner::Outcomes { of: key(1, 4), outcomes: vec![outcome(0)] }];
+    let late =
+        [FromRunner::Outcomes { of: key(1, 4), outcomes: vec![outcome(0)], launched: false }];
     dead.tell(&late);
     assert_eq!(scheduler.heard().0, late);
     dead.tell(&late);
@@ -138,7 +140,7 @@ fn a_restart_adopts_what_is_out_and_hears_what_was_told() {
     eventually("it is taken back", || (work() == 2).then_some(()));
     // Work is handed out only after that.
     runner.beat(&hello(1));
-    scheduler.capacity(Capacity { fits: 3, commands: 0 });
+    scheduler.capacity(Capacity { fits: 3, asking: 3, commands: 0 });
     // What was adopted is done once.
     for number in [2, 3] {
         let (taken, message) = runner.take();
@@ -277,7 +279,7 @@ fn runners_of_other_versions_are_told_and_get_no_work() {
     let Welcome::Refused { reason } = runner.join(&old) else { panic!("it was accepted") };
     assert!(reason.contains("update the runner"), "{reason}");
     runner.beat(&Hello { commands: true, ..hello(1) });
-    scheduler.capacity(Capacity { fits: 3, commands: 3 });
+    scheduler.capacity(Capacity { fits: 3, asking: 3, commands: 3 });
     runner.beat(&Hello { draining: true, ..hello(1) });
     scheduler.capacity(Capacity::default());
     let views = scheduler.bus.runners();
@@ -397,7 +399,8 @@ fn work_that_a_runner_cannot_do_rests_before_it_is_handed_out_again() {
     let mut scheduler = Scheduler::start(&server, on, LEASE);
     let runner = Runner::start(&server, on);
     let lacking = FromRunner::Returned { of: key(1, 1), reason: Some("no such file".into()) };
-    let outcomes = FromRunner::Outcomes { of: key(1, 1), outcomes: vec![outcome(0)] };
+    let outcomes =
+        FromRunner::Outcomes { of: key(1, 1), outcomes: vec![outcome(0)], launched: false };
     let told = Instant::now();
     runner.tell(&[outcomes.clone(), lacking.clone()]);
     assert_eq!(scheduler.heard(), (vec![outcomes], None));

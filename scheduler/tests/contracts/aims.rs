@@ -59,6 +59,7 @@ fn run(state: &mut StudyState, facts: &mut Vec<Fact>, n_facts: usize) {
                 AssignmentTask::Try(_) | AssignmentTask::Climb { .. } => Event::Ended {
                     assignment: number,
                     outcomes: trials(&assignment).into_iter().map(|(c, e)| ended(c, e)).collect(),
+                    launched: false,
                 },
                 AssignmentTask::Refit(_) => Event::Refitted {
                     assignment: number,

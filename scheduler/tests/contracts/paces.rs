@@ -79,7 +79,7 @@ fn run(study: Study, n_entities: u32, threads: usize, cost_ms: impl Fn(u32, u32)
         let Some(Assignment { key, .. }) = at.take() else { return done };
         let (assignment, attempt) = (key.number, key.attempt);
         let outcomes = std::mem::take(outcomes);
-        state.handle(Event::Ended { assignment, outcomes });
+        state.handle(Event::Ended { assignment, outcomes, launched: false });
         state.handle(Event::Released { assignment, attempt, is_blamed: true });
     }
 }

@@ -70,7 +70,7 @@ impl Run {
         assert_eq!(tried.number as usize, self.proposed.len());
         self.proposed.push(tried.configuration.clone());
         let (number, attempt) = (assignment.key.number, assignment.key.attempt);
-        let ended = Event::Ended { assignment: number, outcomes: vec![outcome] };
+        let ended = Event::Ended { assignment: number, outcomes: vec![outcome], launched: false };
         self.facts.extend(self.state.handle(ended).facts);
         let done = Event::Released { assignment: number, attempt, is_blamed: false };
         self.facts.extend(self.state.handle(done).facts);

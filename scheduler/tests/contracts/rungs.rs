@@ -88,7 +88,7 @@ fn told(study: &Study, given: &Assignment) -> Event {
         AssignmentTask::Try(_) => {
             let trials = trials(given).into_iter();
             let outcomes = trials.map(|trial| completed(trial, &means(trial)));
-            Event::Ended { assignment, outcomes: outcomes.collect() }
+            Event::Ended { assignment, outcomes: outcomes.collect(), launched: false }
         }
         AssignmentTask::Climb { after, rung, .. } => {
             let ladder = study.early_termination.as_ref().and_then(|own| own.ladder.as_ref());
@@ -98,7 +98,7 @@ fn told(study: &Study, given: &Assignment) -> Event {
             if !is_of_folds && *rung >= ladder.top() {
                 let trials = trials(given).into_iter();
                 let outcomes = trials.map(|trial| completed(trial, &values(trial, 9)));
-                return Event::Ended { assignment, outcomes: outcomes.collect() };
+                return Event::Ended { assignment, outcomes: outcomes.collect(), launched: false };
             }
             let reached = trials(given).into_iter().map(|(configuration, entity)| {
                 let folds = after.map_or(0, up_to) as u32..up_to(*rung) as u32;
@@ -112,7 +112,7 @@ fn told(study: &Study, given: &Assignment) -> Event {
                 let (n_folds, started_ms, ended_ms) = (N_FOLDS, 1, 2);
                 Reached { configuration, entity, rung, values, n_folds, fits, started_ms, ended_ms }
             });
-            Event::Reached { assignment, trials: reached.collect() }
+            Event::Reached { assignment, trials: reached.collect(), launched: false }
         }
     }
 }

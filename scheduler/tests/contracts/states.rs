@@ -80,7 +80,11 @@ fn ended(trial: (u32, u32)) -> Outcome {
 
 fn tell(state: &mut StudyState, assignment: &Assignment) -> Step {
     let outcomes = trials(assignment).into_iter().map(ended);
-    state.handle(Event::Ended { assignment: assignment.key.number, outcomes: outcomes.collect() })
+    state.handle(Event::Ended {
+        assignment: assignment.key.number,
+        outcomes: outcomes.collect(),
+        launched: false,
+    })
 }
 
 fn release(state: &mut StudyState, assignment: &Assignment) -> Step {
@@ -178,7 +182,7 @@ proptest! {
 
         for &trial in &all {
             let outcomes = vec![ended(trial)];
-            straight.handle(Event::Ended { assignment: 0, outcomes });
+            straight.handle(Event::Ended { assignment: 0, outcomes, launched: false });
         }
         let mut told: Vec<_> = all.iter().chain(&all).chain(&all[..all.len() / 2]).collect();
         let key = |index: usize| (index as u64).wrapping_mul(order | 1).rotate_left(29) ^ order;
@@ -187,7 +191,7 @@ proptest! {
         let mut n_recorded = 0;
         for chunk in keyed.chunks(chunk) {
             let outcomes = chunk.iter().map(|(_, trial)| ended(**trial)).collect();
-            for fact in shuffled.handle(Event::Ended { assignment: 9, outcomes }).facts {
+            for fact in shuffled.handle(Event::Ended { assignment: 9, outcomes, launched: false }).facts {
                 if let Fact::Ended { outcomes } = fact {
                     n_recorded += outcomes.len();
                 }
@@ -258,7 +262,7 @@ fn many_entities_are_walked_batch_by_batch() {
             Outcome { started_ms, ended_ms, ..ended(trial) }
         });
         let outcomes = outcomes.collect();
-        state.handle(Event::Ended { assignment: assignment.key.number, outcomes });
+        state.handle(Event::Ended { assignment: assignment.key.number, outcomes, launched: false });
         release(&mut state, &assignment);
         (assignment, facts)
     };
@@ -321,6 +325,7 @@ fn strangers_and_numbers_that_are_none() {
             completed((0, 0), 5.0),
             completed((1, 0), f64::INFINITY),
         ],
+        launched: false,
     });
     let failed = |trial| {
         let reason = "the metric is not a finite number".into();
@@ -369,7 +374,7 @@ fn what_an_assignment_did_not_tell_is_handed_out_again() {
     };
     assert_eq!(blocks(second)[0].entities, one(1..5));
     let told = vec![ended((0, 2))];
-    state.handle(Event::Ended { assignment: second.key.number, outcomes: told });
+    state.handle(Event::Ended { assignment: second.key.number, outcomes: told, launched: false });
     release(&mut state, second);
     let (again, _) = wanted(&mut state, 1);
     assert_eq!((again[0].key.number, again[0].key.attempt), (second.key.number, 2));
@@ -396,7 +401,7 @@ fn a_timeout_stops_what_runs_and_refits_what_there_is() {
     let reason = "the study's timeout has run out".into();
     let stopped = outcome((0, 0), End::Stopped { value: None, reason });
     let outcomes = vec![stopped];
-    state.handle(Event::Ended { assignment: running[0].key.number, outcomes });
+    state.handle(Event::Ended { assignment: running[0].key.number, outcomes, launched: false });
     assert_eq!(state.counts().stopped, 1);
     let (refits, _) = wanted(&mut state, 5);
     assert_eq!(trials(&refits[0]), [(1, 0)]);
@@ -428,8 +433,11 @@ fn a_cancelled_study_is_over_until_it_is_resumed() {
     assert_eq!(state.handle(Event::Resumed).facts, [Fact::Reopened]);
     let reason = "the study was cancelled".into();
     let stopped = outcome((1, 0), End::Stopped { value: None, reason });
-    let late =
-        state.handle(Event::Ended { assignment: old[1].key.number, outcomes: vec![stopped] });
+    let late = state.handle(Event::Ended {
+        assignment: old[1].key.number,
+        outcomes: vec![stopped],
+        launched: false,
+    });
     assert_eq!(late, Step::default(), "a cancel ended a trial of a resumed study");
     let (facts, _) = run(&mut state);
     let by = EndedBy::Trials;
@@ -493,7 +501,11 @@ fn what_runs_while_patience_is_out_may_still_improve() {
     assert_eq!(running.len(), 3);
     let tell = |state: &mut StudyState, assignment: &Assignment, value: f64| {
         let outcomes = vec![outcome(trials(assignment)[0], End::Completed { value })];
-        let step = state.handle(Event::Ended { assignment: assignment.key.number, outcomes });
+        let step = state.handle(Event::Ended {
+            assignment: assignment.key.number,
+            outcomes,
+            launched: false,
+        });
         release(state, assignment);
         step
     };
@@ -635,6 +647,7 @@ fn a_study_without_a_completed_trial_closes_at_once() {
     let step = state.handle(Event::Ended {
         assignment: running[0].key.number,
         outcomes: vec![outcome((0, 0), End::Failed { reason })],
+        launched: false,
     });
     assert_eq!(step.commands, [Command::Finished]);
     assert_eq!(state.shared_best(), None);

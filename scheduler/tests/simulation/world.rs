@@ -421,8 +421,14 @@ fn told(
                     Err(outcome) => outcomes.push(outcome),
                 }
             }
-            let ended = Event::Ended { assignment: number, outcomes };
-            return (vec![ended, Event::Reached { assignment: number, trials: reached }], now_ms);
+            let ended = Event::Ended { assignment: number, outcomes, launched: false };
+            return (
+                vec![
+                    ended,
+                    Event::Reached { assignment: number, trials: reached, launched: false },
+                ],
+                now_ms,
+            );
         }
         AssignmentTask::Try(_) => {
             let outcomes = trials.iter().map(|&(tried, entity)| {
@@ -430,7 +436,7 @@ fn told(
                 now_ms = outcome.ended_ms;
                 outcome
             });
-            Event::Ended { assignment: number, outcomes: outcomes.collect() }
+            Event::Ended { assignment: number, outcomes: outcomes.collect(), launched: false }
         }
         AssignmentTask::Refit(_) => {
             now_ms += 10 * trials.len() as u64;

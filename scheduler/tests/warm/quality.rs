@@ -81,7 +81,11 @@ fn search(algorithm: &str, seed: u64, n: usize, loss: Loss, earlier: &[Earlier])
                 further: Vec::new(),
             };
             let number = assignment.key.number;
-            state.handle(Event::Ended { assignment: number, outcomes: vec![outcome] });
+            state.handle(Event::Ended {
+                assignment: number,
+                outcomes: vec![outcome],
+                launched: false,
+            });
             let attempt = assignment.key.attempt;
             state.handle(Event::Released { assignment: number, attempt, is_blamed: false });
         }

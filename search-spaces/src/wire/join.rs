@@ -52,6 +52,13 @@ pub struct Hello {
     /// How many more it does meanwhile, because as many only wait for its graphics card.
     #[serde(default)]
     pub asking: u32,
+    /// How many may so wait at most: more of [`Self::asking_for`] would take places from others. 0
+    /// where it has no card, or says nothing of it.
+    #[serde(default)]
+    pub asking_most: u32,
+    /// The studies that ask its graphics card for fits.
+    #[serde(default)]
+    pub asking_for: Vec<StudyId>,
     /// The machine's load over the last minute.
     #[serde(default)]
     pub load: Option<f64>,

@@ -12,7 +12,7 @@ use fleetfit_search_spaces::{Assignment, AssignmentKey, FromRunner};
 
 use super::link::Link;
 use super::{Shared, lock};
-use crate::runner::Runner;
+use crate::runner::{Asking, Runner};
 
 /// How often leases are looked at.
 const LOOK: Duration = Duration::from_millis(100);
@@ -34,8 +34,8 @@ const PROGRESS: &str = "+WPI";
 /// What the runner holds, by keys with numbers of this process.
 pub(super) struct Hand {
     slots: usize,
-    /// How many assignments only wait for a graphics card: as many more find a slot.
-    n_asking: usize,
+    /// What waits for graphics cards: as many more find a slot.
+    asking: Asking,
     held: BTreeMap<AssignmentKey, Held>,
     /// Whether the latest program was brisk. While they are, one more for each slot is taken in and
     /// made ready while another one runs.
@@ -76,7 +76,7 @@ enum Stage {
 
 impl Hand {
     pub(super) fn of(slots: usize) -> Self {
-        Self { slots, n_asking: 0, held: BTreeMap::new(), is_brisk: false }
+        Self { slots, asking: Asking::default(), held: BTreeMap::new(), is_brisk: false }
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -92,13 +92,13 @@ impl Hand {
         self.held.values().filter(|held| !matches!(held.stage, Stage::Told)).count()
     }
 
-    /// How many assignments only wait for a graphics card.
-    pub(super) fn n_asking(&self) -> u32 {
-        u32::try_from(self.n_asking).unwrap_or(u32::MAX)
+    /// What waits for graphics cards.
+    pub(super) fn asking(&self) -> &Asking {
+        &self.asking
     }
 
-    pub(super) fn hear_of_asking(&mut self, n_asking: usize) {
-        self.n_asking = n_asking;
+    pub(super) fn hear_of_asking(&mut self, asking: Asking) {
+        self.asking = asking;
     }
 
     /// Whether a thread is free for such work, and not too much waits to be acknowledged.
@@ -106,7 +106,7 @@ impl Hand {
         let n_busy = self.n_busy();
         let most = MIN_UNSETTLED.max(UNSETTLED_PER_SLOT * self.slots);
         match self.held.len() - n_busy < most {
-            true if n_busy < self.slots + self.n_asking => Room::Free,
+            true if n_busy < self.slots + self.asking.n => Room::Free,
             true if n_busy < self.most(kind) => Room::Ahead,
             _ => Room::None,
         }
@@ -121,9 +121,9 @@ impl Hand {
         };
         match kind {
             Kind::Command if self.is_brisk && !self.held.iter().any(is_suspect) => {
-                2 * self.slots + self.n_asking
+                2 * self.slots + self.asking.n
             }
-            Kind::Command | Kind::Fit => self.slots + self.n_asking,
+            Kind::Command | Kind::Fit => self.slots + self.asking.n,
         }
     }
 
@@ -339,7 +339,10 @@ mod tests {
             further: Vec::new(),
         };
         let outcomes = vec![outcome];
-        hand.note(key(number), &FromRunner::Outcomes { of: key(number), outcomes });
+        hand.note(
+            key(number),
+            &FromRunner::Outcomes { of: key(number), outcomes, launched: false },
+        );
         hand.told(key(number));
     }
 
@@ -378,12 +381,13 @@ mod tests {
             assert_eq!(take(&mut hand, &link, Kind::Fit, number), [number]);
         }
         assert_eq!(hand.room(Kind::Fit), Room::None);
-        hand.hear_of_asking(1);
+        let asking = |n| Asking { n, most: 8, ..Asking::default() };
+        hand.hear_of_asking(asking(1));
         assert_eq!(hand.room(Kind::Fit), Room::Free);
         assert_eq!(take(&mut hand, &link, Kind::Fit, 3), [3]);
         assert_eq!((hand.room(Kind::Fit), hand.n_running()), (Room::None, 2));
         // It is back: what came meanwhile waits until one ends.
-        hand.hear_of_asking(0);
+        hand.hear_of_asking(asking(0));
         assert!(take(&mut hand, &link, Kind::Fit, 4).is_empty());
         hand.told(key(1));
         assert!(hand.next_to_run().is_empty());

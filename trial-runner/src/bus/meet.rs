@@ -9,10 +9,10 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use async_nats::HeaderMap;
-use fleetfit_search_spaces::ToRunner;
 use fleetfit_search_spaces::wire::join::{Announcement, Hello, Welcome};
 use fleetfit_search_spaces::wire::letter::{self, VERSION};
 use fleetfit_search_spaces::wire::subjects::{Kind, SERVICES, Subjects};
+use fleetfit_search_spaces::{StudyId, ToRunner};
 use futures_util::StreamExt;
 
 use super::link::Link;
@@ -185,10 +185,15 @@ fn begin(shared: &Arc<Shared>, runner: &Arc<Runner>, service: &str, lease: Durat
 
 /// How this runner is, for one service.
 fn hello(shared: &Shared, link: Option<&Arc<Link>>) -> Hello {
+    let studies = |link| asking_for(shared, link);
+    let asking_for = link.map(studies).unwrap_or_default();
+    let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
     let hand = lock(&shared.hand);
     Hello {
-        busy: u32::try_from(hand.n_running()).unwrap_or(u32::MAX),
-        asking: hand.n_asking(),
+        busy: count(hand.n_running()),
+        asking: count(hand.asking().n),
+        asking_most: count(hand.asking().most),
+        asking_for,
         holds: link.map(|link| hand.keys(link)).unwrap_or_default(),
         load: load(),
         draining: shared.is_leaving(),
@@ -197,8 +202,19 @@ fn hello(shared: &Shared, link: Option<&Arc<Link>>) -> Hello {
     }
 }
 
-fn n_asking(shared: &Shared) -> u32 {
-    lock(&shared.hand).n_asking()
+/// The service's studies that ask a graphics card for fits, as it knows them.
+fn asking_for(shared: &Shared, link: &Arc<Link>) -> Vec<StudyId> {
+    let studies = lock(&shared.hand).asking().studies.clone();
+    let links = lock(&shared.links);
+    let outside = |study| links.outside(study).filter(|(of, _)| Arc::ptr_eq(of, link));
+    studies.into_iter().filter_map(outside).map(|(_, study)| study).collect()
+}
+
+/// Whether a service was told that so much waits for graphics cards.
+fn knows(told: &Hello, shared: &Shared, link: &Arc<Link>) -> bool {
+    let n_asking = lock(&shared.hand).asking().n;
+    n_asking <= told.asking as usize
+        && asking_for(shared, link).iter().all(|study| told.asking_for.contains(study))
 }
 
 /// The machine's load over the last minute.
@@ -219,7 +235,7 @@ async fn beats(shared: Arc<Shared>, link: Arc<Link>) {
         }
         let until = Instant::now() + BEAT;
         // That this runner ends is told at once, and that it can do more.
-        let is_told = || left == shared.is_leaving() && n_asking(&shared) <= told.asking;
+        let is_told = || left == shared.is_leaving() && knows(&told, &shared, &link);
         while Instant::now() < until && is_told() {
             tokio::time::sleep(WATCH).await;
         }

@@ -225,13 +225,13 @@ fn shift(models: &mut [Refit], by: usize) {
 /// Outcomes by portions that fit into a letter.
 fn split(message: FromRunner) -> Vec<FromRunner> {
     match message {
-        FromRunner::Outcomes { of, outcomes } => {
+        FromRunner::Outcomes { of, outcomes, launched } => {
             let portions = portions(outcomes, weight_of).into_iter();
-            portions.map(|outcomes| FromRunner::Outcomes { of, outcomes }).collect()
+            portions.map(|outcomes| FromRunner::Outcomes { of, outcomes, launched }).collect()
         }
-        FromRunner::Reached { of, trials } => {
+        FromRunner::Reached { of, trials, launched } => {
             let portions = portions(trials, weight_of_rung).into_iter();
-            portions.map(|trials| FromRunner::Reached { of, trials }).collect()
+            portions.map(|trials| FromRunner::Reached { of, trials, launched }).collect()
         }
         message => vec![message],
     }
@@ -394,8 +394,11 @@ mod tests {
             further: Vec::new(),
         };
         let mut queue = Queue::default();
-        let message =
-            FromRunner::Outcomes { of: key(1), outcomes: (0..300).map(outcome).collect() };
+        let message = FromRunner::Outcomes {
+            of: key(1),
+            outcomes: (0..300).map(outcome).collect(),
+            launched: false,
+        };
         queue.take(Item::Told { of: key(1), message, bytes: Vec::new() });
         queue.take(done(1));
         let (mut n_outcomes, mut n_letters) = (0, 0);

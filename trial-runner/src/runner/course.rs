@@ -9,7 +9,7 @@ use fleetfit_search_spaces::{End, Measure, Training};
 
 use super::bench::Bench;
 use super::flight::Flight;
-use super::news::News;
+use super::news::{Effort, News};
 use crate::folds::Fold;
 use crate::stop::Stopped;
 use crate::trainer::{Candidate, FitError, Heard, LaidOut, Predicted, Spare, Trainer, Trials};
@@ -42,7 +42,7 @@ pub(super) struct Entrant {
     pub(super) rung: Option<u8>,
     /// Those of each fold, once they are known: one for each measure.
     values: Vec<Option<Vec<f64>>>,
-    fits: u32,
+    effort: Effort,
     /// Whether it is through with what is asked of it.
     has_ended: bool,
 }
@@ -54,13 +54,19 @@ impl Entrant {
     }
 
     pub(super) fn new(number: u32, training: Training, rung: Option<u8>) -> Self {
-        Self { number, training, rung, values: Vec::new(), fits: 0, has_ended: false }
+        let (values, effort) = (Vec::new(), Effort::default());
+        Self { number, training, rung, values, effort, has_ended: false }
+    }
+
+    /// A graphics card has told all that is asked of it.
+    pub(super) fn was_launched(&mut self) {
+        self.effort.launched = true;
     }
 
     /// Ends the trial.
     pub(super) fn fail(&mut self, entity: u32, reason: String, news: &mut News<'_>) {
         self.has_ended = true;
-        news.push((self.number, entity), End::Failed { reason }, self.fits);
+        news.push((self.number, entity), End::Failed { reason }, self.effort);
     }
 }
 
@@ -153,7 +159,7 @@ impl Course<'_> {
             return false;
         }
         let judged = answer.map_err(|error| self.reason(error)).and_then(|predicted| {
-            entrant.fits += 1;
+            entrant.effort.fits += 1;
             self.judge(fold, predicted).map_err(Some)
         });
         match judged {
@@ -185,8 +191,9 @@ impl Course<'_> {
         entrant.values.resize(self.folds.len(), None);
         for (fold, values) in all {
             entrant.values[fold] = Some(values);
-            entrant.fits += 1;
+            entrant.effort.fits += 1;
         }
+        entrant.effort.launched = true;
         self.settle(entrant, news);
     }
 
@@ -206,13 +213,13 @@ impl Course<'_> {
                 (Err(reason), _) => entrant.fail(self.entity, reason, news),
                 (Ok(values), Some(rung)) => {
                     entrant.has_ended = true;
-                    news.reach(trial, rung, (values, n_folds), entrant.fits);
+                    news.reach(trial, rung, (values, n_folds), entrant.effort);
                 }
                 (Ok(mut means), None) => {
                     entrant.has_ended = true;
                     let further = means.split_off(1);
                     let end = End::Completed { value: means[0] };
-                    news.push_with(trial, end, further, entrant.fits);
+                    news.push_with(trial, end, further, entrant.effort);
                 }
             }
         }

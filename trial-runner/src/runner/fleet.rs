@@ -8,11 +8,11 @@ use std::ops::ControlFlow;
 use std::panic::resume_unwind;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use fleetfit_search_spaces::seed::mix;
 use fleetfit_search_spaces::wire::{Numbered, Refit};
-use fleetfit_search_spaces::{Assignment, AssignmentTask, Block, End, Learner, Measure};
+use fleetfit_search_spaces::{Assignment, AssignmentTask, Block, End, Learner, Measure, StudyId};
 
 use crate::dataset::Dataset;
 use crate::devices::Seat;
@@ -28,9 +28,9 @@ use super::course::guarded;
 use super::flight::{Flight, Landing, Over};
 use super::ground::{self, Ground, Heat};
 use super::models::{Models, not_stored};
-use super::news::News;
+use super::news::{Effort, News};
 use super::part::Part;
-use super::{Desk, Lacking, Running};
+use super::{Desk, Lacking, Running, lock};
 
 /// The fold that seeds are derived from when a winner is fitted on all rows.
 const ALL_ROWS: u64 = u32::MAX as u64;
@@ -94,7 +94,7 @@ enum Unfinished {
 impl Fleet<'_> {
     fn try_all(&self, assignment: &Assignment, (part, blocks): (Part<'_>, &[Block])) -> Landing {
         let mut news = News::new(assignment.key, &self.desk.tell);
-        let mut seat = self.seat(blocks);
+        let mut seat = self.seat(assignment.key.study, blocks);
         let mut waiting = entities(blocks);
         if seat.is_some() {
             // A launch ends with its longest fit.
@@ -115,12 +115,16 @@ impl Fleet<'_> {
                 }
                 grounds.push(ground);
             }
+            let laid_out = began.elapsed();
             news.begin();
             if let Some(seat) = &mut seat {
-                if let ControlFlow::Break(at) = self.ask(part, &mut grounds, seat, &mut news) {
-                    return self.over(&grounds[at], &mut news);
+                match self.ask(part, &mut grounds, seat, &mut news) {
+                    ControlFlow::Break(at) => return self.over(&grounds[at], &mut news),
+                    ControlFlow::Continue(asked) => {
+                        let n_waiting = grounds.iter().map(Ground::n_waiting).sum();
+                        news.share(laid_out + asked, n_waiting);
+                    }
                 }
-                news.share(grounds.iter().map(Ground::n_waiting).sum());
             }
             for mut ground in grounds {
                 if ground.run(self, part, &mut news).is_break() {
@@ -136,14 +140,15 @@ impl Fleet<'_> {
     }
 
     /// Asks a device, and tries what it knows nothing of meanwhile; after that others may have the slot
-    /// until there are answers. Breaks where the assignment is over, with the entity that was tried.
+    /// until there are answers. How long asking took, without waiting for others. Breaks where the
+    /// assignment is over, with the entity that was tried.
     fn ask(
         &self,
         part: Part<'_>,
         grounds: &mut [Ground<'_>],
         seat: &mut Seat<'_>,
         news: &mut News<'_>,
-    ) -> ControlFlow<usize> {
+    ) -> ControlFlow<usize, Duration> {
         let others: Vec<Vec<Heat>> =
             grounds.iter_mut().map(|ground| ground.split_off(self)).collect();
         let lent = &*grounds;
@@ -160,7 +165,7 @@ impl Fleet<'_> {
         };
         let stop = &self.flight.stop;
         seat.work();
-        let (answers, tried) = match others_are_none {
+        let ((answers, took), tried) = match others_are_none {
             true => {
                 let asked = self.slot.aside(stop, || ground::ask(self, part, lent, seat));
                 (asked, ControlFlow::Continue(()))
@@ -176,7 +181,7 @@ impl Fleet<'_> {
         for ((at, number), told) in answers {
             grounds[at].learn(number, told);
         }
-        tried
+        tried.map_continue(|()| took)
     }
 
     /// The assignment was ended while an entity was tried: that is how its trials end.
@@ -187,7 +192,7 @@ impl Fleet<'_> {
         }
         for trial in ground.trials() {
             if !news.has_ended(trial) {
-                news.push(trial, self.stopped(), 0);
+                news.push(trial, self.stopped(), Effort::default());
             }
         }
         news.flush();
@@ -195,13 +200,14 @@ impl Fleet<'_> {
     }
 
     /// A device's queue, where it knows something of any learner that is tried.
-    fn seat(&self, blocks: &[Block]) -> Option<Seat<'_>> {
+    fn seat(&self, study: StudyId, blocks: &[Block]) -> Option<Seat<'_>> {
         let work = &self.running.work.study.work;
         let learner = |block: &Block| Some(work.training(&block.tried.configuration).ok()?.learner);
         let is_known = blocks.iter().filter_map(learner).any(|learner| self.is_known(learner));
-        if !is_known {
+        if !is_known || self.desk.device.cards().next().is_none() {
             return None;
         }
+        lock(&self.desk.asking).insert(study);
         let (stop, asking) = (&self.flight.stop, Arc::new(self.slot.share()));
         asking.work(stop);
         // The card may have to be opened.

@@ -5,7 +5,7 @@
 use std::cell::Cell;
 use std::ops::ControlFlow;
 use std::sync::{Arc, OnceLock};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use fleetfit_search_spaces::wire::Numbered;
 use fleetfit_search_spaces::{Block, Learner};
@@ -13,7 +13,7 @@ use fleetfit_search_spaces::{Block, Learner};
 use super::bench::{Bench, Thinned};
 use super::course::{Course, Entrant};
 use super::fleet::{Fleet, untrainable};
-use super::news::News;
+use super::news::{Effort, News};
 use super::part::Part;
 use crate::devices::Seat;
 use crate::folds::Fold;
@@ -121,7 +121,7 @@ impl<'a> Ground<'a> {
     ) -> ControlFlow<()> {
         for (number, reason) in self.failed.drain(..) {
             let end = fleetfit_search_spaces::End::Failed { reason };
-            news.push((number, self.entity), end, 0);
+            news.push((number, self.entity), end, Effort::default());
         }
         let heats = std::mem::take(&mut self.heats);
         self.run_heats(heats, (fleet, part), news)
@@ -137,6 +137,12 @@ impl<'a> Ground<'a> {
         for heat in &mut heats {
             match (&heat.hand, self.course(fleet, part)) {
                 (Ok(hand), Some(course)) => {
+                    for (candidate, entrant) in heat.entrants.iter_mut().enumerate() {
+                        let is_told = |fold| heat.told.contains_key(&(candidate, fold));
+                        if course.tried.clone().all(is_told) {
+                            entrant.was_launched();
+                        }
+                    }
                     let ahead =
                         Ahead { told: std::mem::take(&mut heat.told), otherwise: hand.trainer() };
                     for (candidate, squares) in &heat.missed {
@@ -194,15 +200,21 @@ fn hand(learner: Learner, bench: &Bench) -> Result<Hand, String> {
 /// Entities, and which of their heats.
 type Places = Vec<(usize, usize)>;
 
-/// Asks a device for the trials of many entities, learner by learner; by entity and heat what it told.
-/// What it does not tell, the entities' own courses find.
+/// What was told of each of them.
+type OfPlaces = (Vec<Told>, Vec<Missed>);
+
+/// What a device told by entity and heat, and how long that took without waiting for others.
+pub(super) type Answers = (Vec<((usize, usize), (Told, Missed))>, Duration);
+
+/// Asks a device for the trials of many entities, learner by learner. What it does not tell, the
+/// entities' own courses find.
 pub(super) fn ask(
     fleet: &Fleet<'_>,
     part: Part<'_>,
     grounds: &[Ground<'_>],
     seat: &mut Seat<'_>,
-) -> Vec<((usize, usize), (Told, Missed))> {
-    let mut answers = Vec::new();
+) -> Answers {
+    let (mut answers, mut took) = (Vec::new(), Duration::ZERO);
     let mut of_learner: Vec<(Learner, Places)> = Vec::new();
     for (at, ground) in grounds.iter().enumerate() {
         for (number, heat) in ground.heats.iter().enumerate() {
@@ -216,23 +228,24 @@ pub(super) fn ask(
         }
     }
     for (learner, places) in of_learner {
-        let Some((told, missed)) = ask_all(fleet, part, grounds, (learner, &places), seat) else {
-            continue;
-        };
+        let (told, own) = ask_all(fleet, part, grounds, (learner, &places), seat);
+        took += own;
+        let Some((told, missed)) = told else { continue };
         answers.extend(places.into_iter().zip(told.into_iter().zip(missed)));
     }
-    answers
+    (answers, took)
 }
 
-/// What was told of each place. None where a fit took longer than it may, as its share of all: whether
-/// it does on the processor as well is seen there. (A kernel that had to be compiled takes long, too.)
+/// What was told of each place, and how long that took. Nothing where a fit took longer than it may, as
+/// its share of all: whether it does on the processor as well is seen there. (A kernel that had to be
+/// compiled takes long, too.)
 fn ask_all(
     fleet: &Fleet<'_>,
     part: Part<'_>,
     grounds: &[Ground<'_>],
     (learner, places): (Learner, &[(usize, usize)]),
     seat: &mut Seat<'_>,
-) -> Option<(Vec<Told>, Vec<Missed>)> {
+) -> (Option<OfPlaces>, Duration) {
     let mut courses = Vec::new();
     let mut candidates: Vec<Vec<Candidate<'_>>> = Vec::new();
     for &(at, number) in places {
@@ -280,5 +293,5 @@ fn ask_all(
     let share_s = own.as_secs_f64() / n_fits.max(1) as f64;
     let limit_s = fleet.running.work.study.limits.trial_timeout_s;
     let is_late = limit_s.is_some_and(|limit_s| share_s > limit_s);
-    (!is_late).then_some((told, missed))
+    ((!is_late).then_some((told, missed)), own)
 }

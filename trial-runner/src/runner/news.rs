@@ -10,13 +10,21 @@ use super::{Tell, now_ms};
 
 const TELL_EVERY: Duration = Duration::from_millis(200);
 
+/// What a trial took.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Effort {
+    /// How many models were fitted.
+    pub(super) fits: u32,
+    /// Whether a graphics card fitted them.
+    pub(super) launched: bool,
+}
+
 /// Outcomes that have not been told.
 pub(super) struct News<'a> {
     of: AssignmentKey,
     tell: &'a Tell,
-    outcomes: Vec<Outcome>,
-    /// Trials that came to a rung.
-    reached: Vec<Reached>,
+    /// Of trials that the processor fitted, and of those that a graphics card did.
+    untold: [Untold; 2],
     told: Instant,
     /// When the trial before ended: a trial takes the time since then.
     since_ms: u64,
@@ -28,12 +36,18 @@ pub(super) struct News<'a> {
     ended: BTreeSet<(u32, u32)>,
 }
 
+#[derive(Default)]
+struct Untold {
+    outcomes: Vec<Outcome>,
+    /// Trials that came to a rung.
+    reached: Vec<Reached>,
+}
+
 impl<'a> News<'a> {
     pub(super) fn new(of: AssignmentKey, tell: &'a Tell) -> Self {
-        let (outcomes, reached, told) = (Vec::new(), Vec::new(), Instant::now());
+        let (untold, ended, told) = (Default::default(), Default::default(), Instant::now());
         let (since_ms, shared_ms, n_sharing) = (now_ms(), (0, 1), 0);
-        let ended = Default::default();
-        Self { of, tell, outcomes, reached, told, since_ms, shared_ms, n_sharing, ended }
+        Self { of, tell, untold, told, since_ms, shared_ms, n_sharing, ended }
     }
 
     /// Other entities are tried from here on.
@@ -41,16 +55,18 @@ impl<'a> News<'a> {
         self.ended.clear();
     }
 
-    /// What was done since the trial before was for so many that end now: each took its share.
-    pub(super) fn share(&mut self, n_trials: usize) {
-        let n_trials = n_trials as u64;
-        self.shared_ms = (now_ms().saturating_sub(self.since_ms), n_trials.max(1));
+    /// What took so long was for so many trials that end now: each took its share. Others may have been
+    /// tried meanwhile, and what was only waited for is nobody's.
+    pub(super) fn share(&mut self, took: Duration, n_trials: usize) {
+        let (took_ms, n_trials) = (took.as_millis() as u64, n_trials as u64);
+        self.since_ms = now_ms().saturating_sub(took_ms);
+        self.shared_ms = (took_ms, n_trials.max(1));
         self.n_sharing = n_trials;
     }
 
     /// The end of a trial: a configuration's number, and an entity.
-    pub(super) fn push(&mut self, trial: (u32, u32), end: End, fits: u32) {
-        self.push_with(trial, end, Vec::new(), fits);
+    pub(super) fn push(&mut self, trial: (u32, u32), end: End, effort: Effort) {
+        self.push_with(trial, end, Vec::new(), effort);
     }
 
     /// The same with the values of further metrics.
@@ -59,11 +75,11 @@ impl<'a> News<'a> {
         (configuration, entity): (u32, u32),
         end: End,
         further: Vec<f64>,
-        fits: u32,
+        Effort { fits, launched }: Effort,
     ) {
         let (started_ms, ended_ms) = self.through(configuration, entity);
         let reports = Vec::new();
-        self.outcomes.push(Outcome {
+        self.untold[usize::from(launched)].outcomes.push(Outcome {
             configuration,
             entity,
             end,
@@ -77,16 +93,16 @@ impl<'a> News<'a> {
     }
 
     /// A trial came to a rung: the values that it has beside those before, its entity's number of
-    /// folds, and how many models were fitted.
+    /// folds, and what it took.
     pub(super) fn reach(
         &mut self,
         (configuration, entity): (u32, u32),
         rung: u8,
         (values, n_folds): (Vec<f64>, u32),
-        fits: u32,
+        Effort { fits, launched }: Effort,
     ) {
         let (started_ms, ended_ms) = self.through(configuration, entity);
-        self.reached.push(Reached {
+        self.untold[usize::from(launched)].reached.push(Reached {
             configuration,
             entity,
             rung,
@@ -124,13 +140,15 @@ impl<'a> News<'a> {
     /// Tells what has not been told.
     pub(super) fn flush(&mut self) {
         self.told = Instant::now();
-        if !self.outcomes.is_empty() {
-            let outcomes = std::mem::take(&mut self.outcomes);
-            (self.tell)(FromRunner::Outcomes { of: self.of, outcomes });
-        }
-        if !self.reached.is_empty() {
-            let trials = std::mem::take(&mut self.reached);
-            (self.tell)(FromRunner::Reached { of: self.of, trials });
+        let of = self.of;
+        for (untold, launched) in self.untold.iter_mut().zip([false, true]) {
+            let Untold { outcomes, reached: trials } = std::mem::take(untold);
+            if !outcomes.is_empty() {
+                (self.tell)(FromRunner::Outcomes { of, outcomes, launched });
+            }
+            if !trials.is_empty() {
+                (self.tell)(FromRunner::Reached { of, trials, launched });
+            }
         }
     }
 }
@@ -146,14 +164,17 @@ mod tests {
         let tell: Tell = Box::new(drop);
         let of = AssignmentKey { study: StudyId(1), number: 1, attempt: 1 };
         let mut news = News::new(of, &tell);
-        let began = news.since_ms - 1_000;
-        news.since_ms = began;
-        news.share(4);
+        // Long after it was received: it waited for others.
+        news.since_ms -= 60_000;
+        news.share(Duration::from_secs(1), 4);
+        let began = news.since_ms;
+        let effort = Effort { fits: 1, launched: true };
         for number in 0..6 {
-            news.push((number, 0), End::Completed { value: 1.0 }, 1);
+            news.push((number, 0), End::Completed { value: 1.0 }, effort);
         }
         let mut last = began;
-        for (outcome, at) in news.outcomes.iter().zip([250, 500, 750, 1_000, 1_000, 1_000]) {
+        let outcomes = &news.untold[1].outcomes;
+        for (outcome, at) in outcomes.iter().zip([250, 500, 750, 1_000, 1_000, 1_000]) {
             assert_eq!(outcome.started_ms, last);
             last = outcome.ended_ms;
             assert!((began + at..began + at + 200).contains(&last), "{last} is not about {at}");

@@ -42,7 +42,7 @@ pub(super) fn run(
         match outcome {
             Ok(Some(outcome)) => {
                 let outcomes = vec![outcome];
-                (desk.tell)(FromRunner::Outcomes { of: assignment.key, outcomes });
+                (desk.tell)(FromRunner::Outcomes { of: assignment.key, outcomes, launched: false });
             }
             // Whether this one or all that are left, they stay open.
             Ok(None) if flight.is_handed_back() || halt.reason().is_none() => {

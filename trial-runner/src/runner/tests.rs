@@ -372,15 +372,49 @@ fn who_waits_for_its_card_is_told_of_and_gives_way_to_as_many() {
     let (device, _) = on([Fate::Stands(Duration::from_secs(3_600))]);
     let dir = tempfile::tempdir().unwrap();
     let set = start(MIXED, dir.path(), "", &device);
-    let (tell, n_asking) = channel();
-    set.runner.hear_of_asking(move |n_asking| tell.send(n_asking).unwrap_or_default());
-    let mut singles = Singles::assign(&set, &[(0, 0)]);
-    assert_eq!(n_asking.recv_timeout(LONG), Ok(1));
+    let (tell, asking) = channel();
+    set.runner.hear_of_asking(move |asking| tell.send(asking).unwrap_or_default());
+    let expected = Asking { n: 0, most: n_asking(2), studies: BTreeSet::new() };
+    assert_eq!(asking.recv_timeout(LONG), Ok(expected.clone()));
+    // Of the first one nobody asks the card.
+    let mut singles = Singles::assign(&set, &[(OF_A_DEVICE, 0)]);
+    singles.land(&set, 1);
+    set.assign.send(tries_some(MIXED, 2, 0..1, 0..1)).unwrap();
+    let studies = BTreeSet::from([StudyId(1)]);
+    assert_eq!(asking.recv_timeout(LONG), Ok(Asking { n: 1, studies, ..expected }));
     // One that is cancelled waits no more.
     let reason = "it was cancelled".to_owned();
-    set.runner.hints()(ToRunner::StopStudy { study: key(1).study, before: 2, reason });
-    singles.land(&set, 1);
-    while n_asking.recv_timeout(LONG).unwrap() != 0 {}
+    set.runner.hints()(ToRunner::StopStudy { study: key(1).study, before: 3, reason });
+    singles.land(&set, 2);
+    while asking.recv_timeout(LONG).unwrap().n != 0 {}
+}
+
+/// The trials that a device fitted, as is told of them.
+fn launched(case: Case, device: &Device) -> BTreeSet<(u32, u32)> {
+    let dir = tempfile::tempdir().unwrap();
+    let set = start(case, dir.path(), "", device);
+    set.assign.send(tries(case, 1, 0..STORES)).unwrap();
+    let mut found = BTreeSet::new();
+    loop {
+        match set.told.recv_timeout(LONG).unwrap() {
+            FromRunner::Outcomes { outcomes, launched: true, .. } => {
+                found.extend(outcomes.iter().map(|own| (own.configuration, own.entity)));
+            }
+            FromRunner::Outcomes { .. } => {}
+            FromRunner::Done { .. } => return found,
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+#[test]
+fn what_a_device_fitted_is_told_apart() {
+    let all = |tried: Range<u32>| BTreeSet::from_iter(one_by_one(tried));
+    assert_eq!(launched(MIXED, &on([]).0), all(0..OF_A_DEVICE));
+    assert!(launched(ROWS, &on([]).0).is_superset(&all(LINE..LINE + 1)));
+    let refused = Fate::Fails(Fault::Refused("no such kernel".into()));
+    assert_eq!(launched(MIXED, &on((0..100).map(|_| refused.clone())).0), BTreeSet::new());
+    assert_eq!(launched(MIXED, &Device::default()), BTreeSet::new());
 }
 
 #[test]

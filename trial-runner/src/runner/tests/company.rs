@@ -1,5 +1,7 @@
 //! Assignments that a runner has at once: those of one data set and trainer go in common launches.
 
+use std::time::Instant;
+
 use super::*;
 
 /// Studies of the same data, and one of other data.
@@ -130,7 +132,7 @@ impl Crew {
     fn hear_of(&mut self, number: u64) {
         while !self.done.contains(&number) {
             match self.set.told.recv_timeout(LONG).unwrap() {
-                FromRunner::Outcomes { of, outcomes } if of.number > 2 => {
+                FromRunner::Outcomes { of, outcomes, .. } if of.number > 2 => {
                     take_in(&mut self.values[of.number as usize - 3], outcomes);
                 }
                 FromRunner::Outcomes { .. } => {}
@@ -171,6 +173,35 @@ fn assignments_of_one_data_set_and_trainer_are_one_launch() {
         assert_eq!(crew.land(1..5), alone(studies));
         assert_eq!(fates.n_launches(), 3, "two by themselves, and two together");
     }
+}
+
+#[test]
+fn what_others_launches_take_is_no_time_of_who_waits_for_them() {
+    let crew = crew([]);
+    let began = Instant::now();
+    crew.assign(SAME[0], 3, 0..2, 0..3);
+    crew.wait(1);
+    let waited = Instant::now();
+    while waited.elapsed() < Duration::from_millis(300) {
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    let waited = waited.elapsed();
+    crew.open();
+    let mut spans: Vec<(u64, u64)> = Vec::new();
+    loop {
+        match crew.set.told.recv_timeout(LONG).unwrap() {
+            FromRunner::Outcomes { of, outcomes, launched } if of.number == 3 => {
+                assert!(launched);
+                spans.extend(outcomes.iter().map(|own| (own.started_ms, own.ended_ms)));
+            }
+            FromRunner::Done { of } if of.number == 3 => break,
+            _ => {}
+        }
+    }
+    let first = spans.iter().map(|span| span.0).min().unwrap();
+    let took = Duration::from_millis(spans.iter().map(|span| span.1).max().unwrap() - first);
+    let rounded = Duration::from_millis(5);
+    assert!(took + waited <= began.elapsed() + rounded, "{took:?}, waited {waited:?}");
 }
 
 #[test]
