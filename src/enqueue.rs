@@ -112,7 +112,7 @@ fn from_sets(sets: Vec<(String, String)>) -> Result<Given, Failure> {
 }
 
 fn from_file(path: &Path) -> Result<Given, Failure> {
-    let (file, text, _) = read(path)?;
+    let (file, text, _) = read(path, "file of configurations")?;
     let is_table = path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("csv"));
     if is_table {
         return from_table(file, &text);

@@ -59,15 +59,15 @@ fn create(
     home: &Path,
     printer: &Printer,
 ) -> Result<i32, Failure> {
-    let (name, text, folder) = submission::read(file)?;
+    let (name, text, folder) = submission::read(file, "schedule")?;
     let schedule = ScheduleFile::read(&name, &text).map_err(Failure::Problems)?;
     let judgement = schedule.judge();
     printer.notices(&judgement.notices);
     let submission = judgement.create_job.map(|job| match job {
         CreateJob::File { path, changes, place } => {
             let beside = file.parent().unwrap_or(Path::new("")).join(&path);
-            let job =
-                submission::read(&beside).map_err(|failure| not_there(failure, &path, &place));
+            let job = submission::read(&beside, "job file")
+                .map_err(|failure| not_there(failure, &path, &place));
             of_file(job?, &changes, printer)
         }
         CreateJob::Inline(job) => {

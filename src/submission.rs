@@ -77,7 +77,7 @@ pub(crate) struct Verdict {
 impl Verdict {
     /// Judges the job file and the files that it names.
     pub(crate) fn reach(args: &JobArgs) -> Result<Self, Failure> {
-        let (file, text, base_dir) = read(&args.job)?;
+        let (file, text, base_dir) = read(&args.job, "job file")?;
         let mut sets = sets(&args.set)?;
         if let Some(name) = &args.name {
             sets.push(named(name));
@@ -194,8 +194,8 @@ pub(crate) fn sets(given: &[String]) -> Result<Vec<(String, String)>, Failure> {
     Ok(sets)
 }
 
-/// A file's name, its text, and the folder that its paths start from.
-pub(crate) fn read(path: &Path) -> Result<(String, String, PathBuf), Failure> {
+/// A file's name, its text, and the folder that its paths start from. What it should be, in words.
+pub(crate) fn read(path: &Path, what: &str) -> Result<(String, String, PathBuf), Failure> {
     if path == Path::new("-") {
         let mut bytes = Vec::new();
         std::io::stdin()
@@ -210,19 +210,19 @@ pub(crate) fn read(path: &Path) -> Result<(String, String, PathBuf), Failure> {
             place: Place { file: file.clone(), ..Place::default() },
             message: found.clone(),
             found,
-            allowed: "a job file".into(),
+            allowed: format!("a {what}"),
             hint: Some(hint.into()),
         })
     };
     if path.is_dir() {
-        return Err(refuse("this is a folder, not a job file".into(), "name the file inside it"));
+        return Err(refuse(format!("this is a folder, not a {what}"), "name the file inside it"));
     }
     let mut bytes = Vec::new();
     let opened = std::fs::File::open(path);
     let read = opened.and_then(|file| file.take(READ_BYTES).read_to_end(&mut bytes));
     read.map_err(|error| {
         refuse(
-            format!("the job file cannot be read: {}", plain(&error)),
+            format!("the {what} cannot be read: {}", plain(&error)),
             "check the path; it starts from the current folder",
         )
     })?;

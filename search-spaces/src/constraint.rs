@@ -158,8 +158,13 @@ impl Constraint {
         };
         let number = |text: &str| text.parse::<f64>().ok().filter(|number| number.is_finite());
         let Some(found) = number(bound) else {
-            let hint = match number(metric) {
-                Some(_) if !bound.is_empty() => {
+            let hint = match (number(metric), parts(bound)) {
+                (Some(_), Some((named, other, end))) => format!(
+                    "write two bounds: \"{named} {} {metric}\" and \"{named} {} {end}\"",
+                    turned(side).sign(),
+                    other.sign()
+                ),
+                (Some(_), None) if !bound.is_empty() => {
                     format!("write the metric first: \"{bound} {} {metric}\"", turned(side).sign())
                 }
                 _ => format!("write \"{metric} {} 20\"", side.sign()),

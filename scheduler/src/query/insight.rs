@@ -388,6 +388,11 @@ impl Telling<'_> {
                 return notices;
             }
             (None, None) => "every configuration has the same value, so no parameter matters",
+            (None, Some(_))
+                if self.reading.tried.losses.iter().any(|loss| loss.abs() > f64::MAX / 2.0) =>
+            {
+                "the values are too large for fANOVA"
+            }
             (None, Some(_)) => "the values, or the configurations, differ too little for fANOVA",
             (Some(_), None) => {
                 "the best tenth cannot be told from the others, so there is no PED-ANOVA"
