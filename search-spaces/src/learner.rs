@@ -213,6 +213,23 @@ impl Learner {
         matches!(self, Self::RandomForest | Self::ExtraTrees)
     }
 
+    /// Whether graphics cards know of it, be it of some settings and data alone.
+    pub fn is_of_cards(self) -> bool {
+        matches!(
+            self,
+            Self::GradientBoosting
+                | Self::RandomForest
+                | Self::ExtraTrees
+                | Self::LogisticRegression
+                | Self::Mlp
+                | Self::Ridge
+                | Self::Lasso
+                | Self::ElasticNet
+                | Self::ExponentialSmoothing
+                | Self::Theta
+        )
+    }
+
     /// Whether it learns from the past of a series alone, and not from columns beside it.
     pub fn forecasts_series(self) -> bool {
         self.tasks() == [Task::Forecasting]

@@ -10,7 +10,6 @@ mod training;
 
 pub(crate) use read::{Surroundings, TrialKind};
 pub use training::Training;
-pub(crate) use training::learner_of;
 
 use std::collections::BTreeMap;
 

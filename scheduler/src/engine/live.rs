@@ -25,6 +25,8 @@ pub(super) struct Live {
     pub(super) kind: Option<Kind>,
     /// Whether its trials may be of several learners.
     pub(super) chooses_learners: bool,
+    /// Whether they may be graphics cards' work, as far as is known.
+    pub(super) may_ask: bool,
     pub(super) state: StudyState,
     pub(super) seed: u64,
     pub(super) share: Share,
@@ -54,7 +56,10 @@ impl Live {
         let OpenStudy { id, study, seed, n_entities, large, warm, reopen, adopted, opened } = open;
         let name = study.name.clone();
         let kind = kind(&study);
-        let chooses_learners = matches!(study.work, Work::ChosenLearner { .. });
+        let chooses_learners = matches!(study.work, Work::ChosenLearner { .. } | Work::AutoMl);
+        let learners = study.work.learners(&study.space);
+        let may_ask = matches!(study.work, Work::AutoMl)
+            || learners.iter().any(|(learner, _)| learner.is_of_cards());
         let weight = study.priority.weight();
         let mut state = replay(journal, id, study, seed, n_entities, warm)?;
         state.large_first(large);
@@ -67,6 +72,7 @@ impl Live {
             name,
             kind,
             chooses_learners,
+            may_ask,
             state,
             seed,
             share: Share::new(weight, charged),
@@ -99,11 +105,13 @@ impl Live {
             FromRunner::Outcomes { of, outcomes, launched } => {
                 let spans = outcomes.iter().map(|one| (one.started_ms, one.ended_ms));
                 self.share.hear(of.number, spans);
+                self.hear_of_launch(launched);
                 Event::Ended { assignment: of.number, outcomes, launched }
             }
             FromRunner::Reached { of, trials, launched } => {
                 let spans = trials.iter().map(|one| (one.started_ms, one.ended_ms));
                 self.share.hear(of.number, spans);
+                self.hear_of_launch(launched);
                 Event::Reached { assignment: of.number, trials, launched }
             }
             FromRunner::Report { of: _, configuration, entity, report } => {
@@ -125,6 +133,12 @@ impl Live {
             FromRunner::Unable { .. } => return,
         };
         self.handle(event);
+    }
+
+    /// Whoever has one learner, and had trials of it tried elsewhere, does not wait for graphics cards,
+    /// unless runners say so.
+    fn hear_of_launch(&mut self, launched: bool) {
+        self.may_ask &= launched || self.chooses_learners;
     }
 
     /// Tells the study how long it has run, and the journal now and then, so that its timeout counts

@@ -104,7 +104,7 @@ pub(super) struct Outside {
     /// Whether trials were lent since that was last written down.
     is_changed: bool,
     /// Who waits for trials to be on disk.
-    asked: Vec<(Vec<Numbered>, AskDone)>,
+    asked: Vec<(Result<Vec<Numbered>, AskError>, AskDone)>,
     told: Vec<(Vec<Told>, TellDone)>,
 }
 
@@ -153,7 +153,12 @@ impl Live {
             }
             self.begin_leases(&asker);
             self.outside.is_changed = true;
-            self.outside.asked.push((asker.lent, asker.done));
+            // What was lent is nobody's business any more once the study is over.
+            let answer = match self.state.phase() {
+                Phase::Searching => Ok(asker.lent),
+                Phase::Refitting | Phase::Closed => Err(AskError::NotRunning),
+            };
+            self.outside.asked.push((answer, asker.done));
         }
         false
     }
@@ -296,8 +301,8 @@ impl Live {
     /// Everything decided is on disk: whoever waits may go on.
     pub(super) fn answer_outside(&mut self) {
         // An asker may have gone; then its trials wait for their lease to run out.
-        for (lent, done) in self.outside.asked.drain(..) {
-            let _ = done.send(Ok(lent));
+        for (answer, done) in self.outside.asked.drain(..) {
+            let _ = done.send(answer);
         }
         for (told, done) in self.outside.told.drain(..) {
             let _ = done.send(Ok(told));

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use fleetfit_scheduler::engine::{Capacity, Note};
 use fleetfit_search_spaces::{
-    Algorithm, Assignment, AssignmentTask, End, FromRunner, Outcome, Study, StudyId, Work,
+    Algorithm, Assignment, AssignmentTask, End, FromRunner, Learner, Outcome, Study, StudyId, Work,
 };
 
 use super::Fixture;
@@ -59,7 +59,7 @@ fn whatever_waits_for_graphics_cards_leaves_places_for_others() {
         assert!(waiting.iter().any(|own| own.key.study == study), "both have places");
     }
     // Alone they take no more: what comes next is the other's, again and again.
-    let other = open(&fixture, "neighbours");
+    let other = open_with(&fixture, "neighbours", of(Learner::Knn));
     let mut others: Vec<Assignment> = (0..6).map(|_| next()).collect();
     for _ in 0..50 {
         assert!(others.iter().all(|own| own.key.study == other));
@@ -82,7 +82,7 @@ fn whatever_waits_for_graphics_cards_leaves_places_for_others() {
     }
     assert!((20..=45).contains(&n_more), "{n_more}");
     // Who had to wait has no arrears.
-    let late = open(&fixture, "late");
+    let late = open_with(&fixture, "late", of(Learner::Knn));
     let mut n_late = 0;
     for _ in 0..40 {
         end(&fixture, &others.remove(0));
@@ -91,6 +91,38 @@ fn whatever_waits_for_graphics_cards_leaves_places_for_others() {
     }
     assert!((10..=30).contains(&n_late), "{n_late}");
     fixture.engine.interrupt().unwrap();
+}
+
+#[test]
+fn who_may_ask_a_card_is_held_to_its_places_before_runners_say_so() {
+    let dir = tempfile::tempdir().unwrap();
+    let fixture = Fixture::new(dir.path());
+    let of_cards = [Learner::GradientBoosting, Learner::Ridge, Learner::Theta];
+    for learner in of_cards {
+        open_with(&fixture, learner.name(), of(learner));
+    }
+    fixture.handle().tell(Note::Capacity(Capacity { fits: 14, asking: 8, commands: 0 }));
+    let next = || fixture.work.recv_timeout(LONG).unwrap();
+    let waiting: Vec<Assignment> = (0..8).map(|_| next()).collect();
+    let other = open_with(&fixture, "neighbours", of(Learner::Knn));
+    for _ in 0..6 {
+        assert_eq!(next().key.study, other);
+    }
+    // Where the processor tried it all the same, it does not wait.
+    let own = waiting[0].key.study;
+    end(&fixture, &waiting[0]);
+    let mut more = Vec::new();
+    for _ in 0..20 {
+        more.push(next());
+        end(&fixture, &more[more.len() - 1]);
+    }
+    assert!(more.iter().any(|given| given.key.study == own));
+    fixture.engine.interrupt().unwrap();
+}
+
+fn of(learner: Learner) -> Study {
+    let space = space(vec![parameter("x", unit())]);
+    Study { work: Work::Learner(learner), ..study(space, Algorithm::Random, 1_000_000) }
 }
 
 #[test]
@@ -105,16 +137,20 @@ fn who_chooses_learners_leaves_places_where_somebody_else_is() {
     fixture.handle().tell(Note::Asking(BTreeSet::from([mixed])));
     fixture.handle().tell(Note::Capacity(Capacity { fits: 14, asking: 8, commands: 0 }));
     let next = || fixture.work.recv_timeout(LONG).unwrap();
-    let mut out: Vec<Assignment> = (0..14).map(|_| next()).collect();
-    assert!(out.iter().all(|own| own.key.study == mixed), "nobody else is there");
-    let other = open(&fixture, "neighbours");
-    let n_mixed = |out: &[Assignment]| out.iter().filter(|own| own.key.study == mixed).count();
-    while n_mixed(&out) > 8 {
-        let place = out.iter().position(|own| own.key.study == mixed).unwrap();
-        end(&fixture, &out.remove(place));
+    // Alone it has a quarter of what is beyond those that may wait.
+    let mut out: Vec<Assignment> = (0..9).map(|_| next()).collect();
+    assert!(out.iter().all(|own| own.key.study == mixed));
+    let other = open_with(&fixture, "neighbours", of(Learner::Knn));
+    for _ in 0..5 {
         let more = next();
         assert_eq!(more.key.study, other);
         out.push(more);
+    }
+    let n_mixed = |out: &[Assignment]| out.iter().filter(|own| own.key.study == mixed).count();
+    for turn in 0..40 {
+        end(&fixture, &out.remove(turn % out.len()));
+        out.push(next());
+        assert!(n_mixed(&out) <= 9);
     }
     fixture.engine.interrupt().unwrap();
 }

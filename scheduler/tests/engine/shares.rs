@@ -26,7 +26,7 @@ fn used_ms(studies: [(Priority, u64); 2]) -> [f64; 2] {
         let id = fixture.journal.find(&study.name).unwrap().unwrap().id;
         costs.insert(id, (index, cost_ms));
     }
-    handle.tell(Note::Capacity(Capacity { fits: 4, ..Capacity::default() }));
+    handle.tell(Note::Capacity(Capacity { fits: 4, asking: 4, commands: 0 }));
     let mut used = [0.0; 2];
     let mut now_ms = 1_000;
     while used.iter().sum::<f64>() < 90_000.0 {

@@ -7,10 +7,9 @@ use serde::{Deserialize, Serialize};
 use crate::data::{DataSpec, Folds, Task};
 use crate::fields::{At, listed};
 use crate::findings::{Findings, Mistake};
-use crate::learner::Learner;
 use crate::space::{Alternative, Domain, SearchSpace};
 use crate::value::Value;
-use crate::work::{Work, learner_of};
+use crate::work::Work;
 
 /// The parameter that estimators are counted by.
 pub const N_ESTIMATORS: &str = "n_estimators";
@@ -297,7 +296,7 @@ impl Means<'_> {
     /// The most trees that a configuration may have.
     fn most_estimators(&self) -> Result<Option<u32>, String> {
         let mut most = 1;
-        for (learner, space) in learners(self.work, self.space) {
+        for (learner, space) in self.work.learners(self.space) {
             let Some(parameter) = learner.parameter(N_ESTIMATORS) else {
                 return Err(format!("is estimators, which {} does not have", learner.name()));
             };
@@ -312,26 +311,6 @@ impl Means<'_> {
             });
         }
         Ok(Some(most))
-    }
-}
-
-/// Every learner that a configuration may choose, with what is searched of it.
-fn learners<'a>(work: &Work, space: &'a SearchSpace) -> Vec<(Learner, Option<&'a SearchSpace>)> {
-    match work {
-        Work::Learner(learner) => vec![(*learner, Some(space))],
-        Work::ChosenLearner { parameter } => {
-            let choice = space.parameters.iter().find(|own| own.name == *parameter);
-            let Some(Domain::Choice(choice)) = choice.map(|own| &own.domain) else {
-                return Vec::new();
-            };
-            let chosen = choice.iter().filter_map(|alternative| match alternative {
-                Alternative::Value(Value::Text(name)) => Some((Learner::named(name)?, None)),
-                Alternative::Value(_) => None,
-                Alternative::Space(branch) => Some((learner_of(branch)?, Some(branch))),
-            });
-            chosen.collect()
-        }
-        Work::Command(_) | Work::External | Work::AutoMl => Vec::new(),
     }
 }
 

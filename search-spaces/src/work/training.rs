@@ -44,6 +44,26 @@ impl Work {
         Ok(Training::of(learner, parameters))
     }
 
+    /// Every learner that a configuration may choose, with what is searched of it.
+    pub fn learners<'a>(&self, space: &'a SearchSpace) -> Vec<(Learner, Option<&'a SearchSpace>)> {
+        match self {
+            Self::Learner(learner) => vec![(*learner, Some(space))],
+            Self::ChosenLearner { parameter } => {
+                let choice = space.parameters.iter().find(|own| own.name == *parameter);
+                let Some(Domain::Choice(choice)) = choice.map(|own| &own.domain) else {
+                    return Vec::new();
+                };
+                let chosen = choice.iter().filter_map(|alternative| match alternative {
+                    Alternative::Value(Value::Text(name)) => Some((Learner::named(name)?, None)),
+                    Alternative::Value(_) => None,
+                    Alternative::Space(branch) => Some((learner_of(branch)?, Some(branch))),
+                });
+                chosen.collect()
+            }
+            Self::Command(_) | Self::External | Self::AutoMl => Vec::new(),
+        }
+    }
+
     /// How many groups of [kin](Training::kin) a space has: as many as its points where no path is
     /// searched, none where they are endless.
     pub fn families(&self, space: &SearchSpace) -> Option<u128> {
@@ -80,7 +100,7 @@ fn is_path(learner: Learner, name: &str) -> bool {
 }
 
 /// The learner that a branch names.
-pub(crate) fn learner_of(branch: &SearchSpace) -> Option<Learner> {
+fn learner_of(branch: &SearchSpace) -> Option<Learner> {
     branch.parameters.iter().find(|own| own.name == "learner").and_then(|own| match &own.domain {
         Domain::Fixed(Value::Text(name)) => Learner::named(name),
         _ => None,

@@ -63,16 +63,7 @@ impl<'a> Ask<'a> {
 impl Ask<'_> {
     /// Whether a device knows anything of a learner.
     pub(crate) fn knows(learner: Learner) -> bool {
-        matches!(
-            learner,
-            Learner::GradientBoosting
-                | Learner::RandomForest
-                | Learner::ExtraTrees
-                | Learner::LogisticRegression
-                | Learner::Mlp
-                | Learner::ExponentialSmoothing
-                | Learner::Theta
-        )
+        learner.is_of_cards() && !Self::knows_squares(learner)
     }
 
     /// Learns from what launches tell, until told to stop; who was refused is told at the end.
