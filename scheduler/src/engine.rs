@@ -125,7 +125,7 @@ pub struct Capacity {
     /// Assignments of built-in learners.
     pub fits: u32,
     /// How many of these may be of studies that ask graphics cards for fits: so many can wait for one
-    /// without taking places from others. Who chooses learners may have a quarter more of what is beyond.
+    /// without taking places from others.
     pub asking: u32,
     /// Assignments of programs.
     pub commands: u32,

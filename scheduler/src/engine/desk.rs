@@ -203,10 +203,10 @@ impl Desk {
     fn hand_out(&mut self, kind: Kind) {
         let of_kind = |live: &&mut Live| live.kind == Some(kind);
         let asking = &self.asking;
-        let leaves_places = |live: &Live| live.may_ask || asking.contains(&live.id);
+        let asks = |live: &Live| live.may_ask || asking.contains(&live.id);
+        let has_others = self.live.iter().any(|live| live.kind == Some(kind) && !asks(live));
         // Where somebody chooses learners, what is the processor's may come behind what waits.
-        let Capacity { fits, asking: most, .. } = self.capacity;
-        let more = fits.saturating_sub(most) / 4;
+        let leaves_places = |live: &Live| asks(live) && (has_others || !live.chooses_learners);
         let (mut out, mut out_asking) = (0, 0);
         for live in self.live.iter_mut().filter(of_kind) {
             out += live.state.out();
@@ -226,8 +226,7 @@ impl Desk {
                 .min_by(|one, other| one.share.charged().total_cmp(&other.share.charged()));
             let Some(live) = next else { break };
             let asks = leaves_places(live);
-            let most = if live.chooses_learners { most + more } else { most };
-            if asks && out_asking >= most as usize {
+            if asks && out_asking >= self.capacity.asking as usize {
                 idle.push(live.id);
                 continue;
             }

@@ -137,20 +137,16 @@ fn who_chooses_learners_leaves_places_where_somebody_else_is() {
     fixture.handle().tell(Note::Asking(BTreeSet::from([mixed])));
     fixture.handle().tell(Note::Capacity(Capacity { fits: 14, asking: 8, commands: 0 }));
     let next = || fixture.work.recv_timeout(LONG).unwrap();
-    // Alone it has a quarter of what is beyond those that may wait.
-    let mut out: Vec<Assignment> = (0..9).map(|_| next()).collect();
-    assert!(out.iter().all(|own| own.key.study == mixed));
+    let mut out: Vec<Assignment> = (0..14).map(|_| next()).collect();
+    assert!(out.iter().all(|own| own.key.study == mixed), "nobody else is there");
     let other = open_with(&fixture, "neighbours", of(Learner::Knn));
-    for _ in 0..5 {
+    let n_mixed = |out: &[Assignment]| out.iter().filter(|own| own.key.study == mixed).count();
+    while n_mixed(&out) > 8 {
+        let place = out.iter().position(|own| own.key.study == mixed).unwrap();
+        end(&fixture, &out.remove(place));
         let more = next();
         assert_eq!(more.key.study, other);
         out.push(more);
-    }
-    let n_mixed = |out: &[Assignment]| out.iter().filter(|own| own.key.study == mixed).count();
-    for turn in 0..40 {
-        end(&fixture, &out.remove(turn % out.len()));
-        out.push(next());
-        assert!(n_mixed(&out) <= 9);
     }
     fixture.engine.interrupt().unwrap();
 }
