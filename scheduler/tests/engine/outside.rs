@@ -123,17 +123,23 @@ fn a_lease_that_runs_out_offers_the_trial_again_and_the_first_end_counts() {
     fixture.engine.interrupt().unwrap();
 }
 
+/// A study whose proposals take long, as 40 trials of it have ended.
+fn open_learning(fixture: &Fixture) {
+    let axes = (0..8).map(|axis| parameter(&format!("x{axis}"), unit()));
+    let work = Work::External;
+    fixture.open(&Study { work, ..study(space(axes.collect()), Algorithm::Gp, 10_000) });
+    let handle = fixture.handle();
+    for trial in ask(&handle, 40, LONG) {
+        tell(&handle, trial, f64::from(trial * 37 % 11));
+    }
+}
+
 #[test]
 fn whoever_asks_for_many_leaves_others_their_turn() {
     let dir = tempfile::tempdir().unwrap();
     let fixture = Fixture::new(dir.path());
     let handle = fixture.handle();
-    let axes = (0..8).map(|axis| parameter(&format!("x{axis}"), unit()));
-    let work = Work::External;
-    fixture.open(&Study { work, ..study(space(axes.collect()), Algorithm::Gp, 10_000) });
-    for trial in ask(&handle, 40, LONG) {
-        tell(&handle, trial, f64::from(trial * 37 % 11));
-    }
+    open_learning(&fixture);
     let other = Study { name: "other".into(), ..external(2) };
     fixture.open(&other);
     let asker = std::thread::spawn({
@@ -165,12 +171,7 @@ fn a_lease_begins_once_all_that_was_asked_for_is_there() {
     let dir = tempfile::tempdir().unwrap();
     let fixture = Fixture::new(dir.path());
     let handle = fixture.handle();
-    let axes = (0..8).map(|axis| parameter(&format!("x{axis}"), unit()));
-    let work = Work::External;
-    fixture.open(&Study { work, ..study(space(axes.collect()), Algorithm::Gp, 10_000) });
-    for trial in ask(&handle, 40, LONG) {
-        tell(&handle, trial, f64::from(trial * 37 % 11));
-    }
+    open_learning(&fixture);
     // Each of the proposals takes longer than its lease.
     let asked = ask(&handle, 20, Duration::from_millis(1));
     assert!(asked.iter().copied().eq(40..60), "{asked:?}");
