@@ -51,7 +51,7 @@ pub const ESTIMATORS_FROM: u32 = 60;
 
 /// How many configurations a Gaussian process waits for, with so many axes.
 pub fn n_before_process(n_axes: usize) -> usize {
-    (n_axes + 2).clamp(5, 10)
+    (n_axes + 2).clamp(5, 6)
 }
 
 const ALGORITHMS: &[(&str, Algorithm)] = &[
@@ -111,8 +111,8 @@ impl Sampling {
         let first = n_before_process(n_axes);
         if n <= first {
             return Some(format!(
-                "{configurations} are few to learn from, so they fill the space evenly, as with sobol, \
-                 but for what start_from tells; a Gaussian process would propose from the {}th on",
+                "{configurations} are few to learn from, so after its middle they fill the space \
+                 evenly, as with sobol, but for what start_from tells; a Gaussian process would propose from the {}th on",
                 first + 1
             ));
         }
@@ -205,7 +205,7 @@ mod tests {
         assert_eq!(
             says(12, 200, 32),
             "for 12 parameters and 200 configurations, up to 32 at once, a Gaussian process proposes, \
-             which needs the fewest, once 10 have ended, and Parzen estimators each third one from 60 \
+             which needs the fewest, once 6 have ended, and Parzen estimators each third one from 60 \
              on, which go on looking where the process has settled"
         );
         assert!(says(3, 5, 5).starts_with("5 configurations are few to learn from, "));

@@ -2,7 +2,7 @@
 //!
 //! A method looks at the history and names points of the unit cube, the best first; the first one
 //! whose configuration was not proposed before is next. Until enough is known, points come from a
-//! scrambled Sobol' sequence. Each number has a generator of its own, so that a proposal follows from
+//! scrambled Sobol' sequence, and a process begins in the middle. Each number has a generator of its own, so that a proposal follows from
 //! the history and the number alone.
 
 use fleetfit_search_spaces::seed::mix;
@@ -11,7 +11,7 @@ use rand::Rng;
 use rand_pcg::Pcg64;
 
 use super::auto::Auto;
-use super::axes::Axes;
+use super::axes::{Axes, Kind};
 use super::cma_es::CmaEs;
 use super::earlier::{Earlier, Taught};
 use super::gp::Gp;
@@ -42,6 +42,12 @@ impl Method {
             Self::CmaEs(cma_es) => cma_es.n_first(axes),
             Self::Auto(auto) => auto.n_first(axes),
         }
+    }
+
+    /// Whether the middle comes before all else: it is nearer to anything there may be than other points
+    /// are, and a model of few points gains most by that.
+    fn begins_in_the_middle(&self) -> bool {
+        matches!(self, Self::Gp(_) | Self::Auto(_))
     }
 
     /// Points to try next, the best first; coordinates need not be settled.
@@ -96,6 +102,19 @@ impl Adaptive {
         }
     }
 
+    /// A point from before the method is asked.
+    fn first(&self, number: u64) -> Vec<f64> {
+        let mut units = self.sequence.units(number);
+        if self.method.begins_in_the_middle() && self.history.trials().is_empty() {
+            for (unit, kind) in units.iter_mut().zip(self.axes.kinds()) {
+                if !matches!(kind, Kind::Category(_)) {
+                    *unit = 0.5;
+                }
+            }
+        }
+        units
+    }
+
     /// Whether the very configuration was begun. Its point may be another than the one that it was
     /// made of: beyond the ends of a normal distribution there are many for one value.
     fn holds(&self, configuration: &Configuration) -> bool {
@@ -127,7 +146,7 @@ impl Sampler for Adaptive {
         let state = u128::from(state[0]) << 64 | u128::from(state[1]);
         let mut draw = Pcg64::new(state, u128::from(number));
         let points = match history.n_ended() < self.n_first() {
-            true => vec![self.sequence.units(number)],
+            true => vec![self.first(number)],
             false => self.method.propose(&self.axes, history, &mut draw),
         };
         let mut repeated = None;

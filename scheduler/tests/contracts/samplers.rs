@@ -157,6 +157,38 @@ fn seeds_matter_and_the_samplers_own_goes_first() {
 }
 
 #[test]
+fn a_process_begins_in_the_middle_unless_something_was_tried() {
+    let rate = Domain::Float { min: 1e-4, max: 1.0, step: None, scale: Scale::Log };
+    let normal = Domain::Normal { mu: 7.0, sigma: 2.0, q: None };
+    let count = Domain::Int { min: 1, max: 9, step: 1, scale: Scale::Linear };
+    let space = space(vec![
+        parameter("rate", rate),
+        parameter("normal", normal),
+        parameter("count", count),
+        parameter("word", choice(3)),
+    ]);
+    let is_middle = |configuration: &Configuration| {
+        let numbers = configuration.leaves().into_iter().filter_map(|(_, value)| value.as_f64());
+        let places = numbers.zip([0.01, 7.0, 5.0]);
+        places.map(|(number, middle)| (number - middle).abs()).all(|off| off < 1e-9)
+    };
+    for algorithm in [Algorithm::Gp, Algorithm::Auto] {
+        for seed in 0..3 {
+            let proposed = proposals(&mut *sampler(&space, algorithm, seed), 0, 6);
+            assert!(is_middle(&proposed[0]), "{algorithm:?}: {}", proposed[0].to_json());
+            assert!(!proposed[1..].iter().any(is_middle), "{algorithm:?}");
+            // Somebody wanted another one first.
+            let mut later = sampler(&space, algorithm, seed);
+            later.seen(0, &proposed[1]);
+            assert!(!is_middle(&later.propose(1).unwrap()), "{algorithm:?}");
+        }
+    }
+    for algorithm in [Algorithm::Tpe, Algorithm::CmaEs, Algorithm::Sobol] {
+        assert!(!is_middle(&sampler(&space, algorithm, 1).propose(0).unwrap()), "{algorithm:?}");
+    }
+}
+
+#[test]
 fn sobol_spreads_more_evenly_than_chance() {
     let space = space(vec![parameter("x", unit()), parameter("y", unit())]);
     let empty_cells = |algorithm| {
