@@ -138,11 +138,11 @@ fn resume_there(service: &Client, study: &str, printer: &Printer) -> Result<i32,
     Ok(exit::DONE)
 }
 
-/// What a study is trained on. Nobody looks for a card that nothing is trained on.
+/// What a study is trained on. Nobody looks for a card that nothing is trained on, or hears of one.
 fn device(power: PowerArgs, study: &Study) -> Result<Choice, Failure> {
-    match study.work {
-        Work::Command(_) if power.device == Asked::Auto => Ok(Choice::default()),
-        _ => inside::device(power.device),
+    match power.device {
+        Asked::Auto if !study.work.is_of_cards(&study.space) => Ok(Choice::default()),
+        asked => inside::device(asked),
     }
 }
 
@@ -195,10 +195,7 @@ impl Session<'_> {
             opened: None,
         };
         let work = host::work(self.home, record, submission, material)?;
-        // Whoever installed no driver does not want to hear of cards in every run.
-        if self.choice.has_driver {
-            inside::introduce(&self.choice, |text| self.printer.note(text));
-        }
+        inside::introduce(&self.choice, |text| self.printer.note(text));
         let device = self.choice.device.clone();
         let power = (self.slots, device.clone());
         let nothing = |_| Err(Lacking("this process runs one study only".into()));

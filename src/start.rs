@@ -7,7 +7,7 @@ use fleetfit_scheduler::journal::Journal;
 use fleetfit_scheduler::warm::{self, Fault, MAX_FILE_BYTES, Sources, Start};
 use fleetfit_search_spaces::data::local_path;
 use fleetfit_search_spaces::disk::plain;
-use fleetfit_search_spaces::{Notice, Origin, Problem, Problems};
+use fleetfit_search_spaces::{Job, Notice, Origin, Problem, Problems};
 
 use crate::failure::Failure;
 use crate::outside;
@@ -44,15 +44,25 @@ pub(crate) fn judge(submission: &Submission) -> Result<Vec<Notice>, Failure> {
     }
 }
 
+/// Why a file at this place of the job cannot be read, whatever it is read for.
+pub(crate) fn unreadable(job: &Job, at: &str, origin: &Origin, base: &Path) -> Option<Problem> {
+    let path = origin.path()?;
+    let fault = read(&base.join(local_path(path))).err()?;
+    Some(told(job, at, path, &fault))
+}
+
 fn problem(submission: &Submission, index: usize, fault: &Fault) -> Problem {
     let name = match submission.study.start_from.get(index) {
         Some(Origin::File { path, .. }) => path.as_str(),
         Some(Origin::Study { study }) => study.as_str(),
         None => "",
     };
-    let at = submission.study.start_key(index);
+    told(&submission.job, &submission.study.start_key(index), name, fault)
+}
+
+fn told(job: &Job, at: &str, name: &str, fault: &Fault) -> Problem {
     let says = format!("{name} {}", fault.says);
-    outside::told(&submission.job, &at, &says, &fault.allowed, &fault.hint)
+    outside::told(job, at, &says, &fault.allowed, &fault.hint)
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, Fault> {

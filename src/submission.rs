@@ -12,7 +12,7 @@ use fleetfit_trial_runner::material::{self, MaterialError};
 
 use crate::cli::JobArgs;
 use crate::failure::Failure;
-use crate::outside;
+use crate::{outside, start};
 
 /// What is read of a job file: one byte more, and `Job::read` refuses it.
 const READ_BYTES: u64 = yaml::MAX_BYTES as u64 + 1;
@@ -70,6 +70,8 @@ pub(crate) struct Verdict {
     pub(crate) submission: Option<Submission>,
     /// Everything that is wrong.
     pub(crate) problems: Vec<Problem>,
+    /// What else is wrong where the study is not stored yet: one that is has read what it starts from.
+    pub(crate) unreadable: Vec<Problem>,
     /// Everything else worth saying.
     pub(crate) notices: Vec<Notice>,
 }
@@ -82,7 +84,9 @@ impl Verdict {
         if let Some(name) = &args.name {
             sets.push(named(name));
         }
-        Ok(Self::of(&file, text, sets, Ground::Folder(base_dir)))
+        let mut verdict = Self::of(&file, text, sets, Ground::Folder(base_dir));
+        verdict.problems.append(&mut verdict.unreadable);
+        Ok(verdict)
     }
 
     /// Judges a job whose text is at hand.
@@ -105,7 +109,7 @@ impl Verdict {
         for (path, value) in &sets {
             problems.extend(job.set(path, value).err());
         }
-        let Judgement { study, mut data, mut command, notices } = job.judge();
+        let Judgement { study, mut data, mut command, mut origins, notices } = job.judge();
         let mut submitted = None;
         match study {
             Ok(study) => submitted = Some(study),
@@ -130,6 +134,7 @@ impl Verdict {
                     Err(error) => problems.push(outside::material_problem(&job, &error)),
                 }
                 // Without a study the job has problems enough; what it names is looked for then.
+                origins.clear();
                 data = submitted.as_ref().and_then(|study| study.data.clone());
                 command = submitted.as_ref().and_then(|study| match &study.work {
                     Work::Command(command) => Some(command.clone()),
@@ -140,6 +145,7 @@ impl Verdict {
             Ground::Nowhere => {
                 let lost: Vec<_> =
                     submitted.iter().flat_map(|study| job.left_behind(study)).collect();
+                origins.clear();
                 if !lost.is_empty() {
                     // What was not sent need not be looked for.
                     (data, command) = (None, None);
@@ -156,6 +162,10 @@ impl Verdict {
             let named = data.iter().flat_map(|data| outside::data_problems(&job, data, &base_dir));
             problems.extend(named);
         }
+        // What is in them is told once the job is right, whose space says how they are read.
+        let named = origins.iter().filter(|_| !problems.is_empty());
+        let named = named.map(|(at, origin)| start::unreadable(&job, at, origin, &base_dir));
+        let unreadable = named.flatten().collect();
         let submission = submitted.filter(|_| problems.is_empty()).map(|study| Submission {
             job,
             study,
@@ -164,7 +174,7 @@ impl Verdict {
             sets,
             material,
         });
-        Self { submission, problems, notices }
+        Self { submission, problems, unreadable, notices }
     }
 }
 

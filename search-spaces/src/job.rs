@@ -4,6 +4,7 @@ use crate::data::DataSpec;
 use crate::fields::At;
 use crate::findings::{Findings, Mistake};
 use crate::ignored;
+use crate::origin::Origin;
 use crate::problem::{Notice, Place, Problem, Problems};
 use crate::study::{Reading, Study, default_name};
 use crate::work::CommandTrial;
@@ -36,6 +37,8 @@ pub struct Judgement {
     pub data: Option<DataSpec>,
     /// The program it runs, as far as it could be read: `command` is empty where it could not be.
     pub command: Option<CommandTrial>,
+    /// Earlier trials that it starts from, as far as they could be read, each with its place.
+    pub origins: Vec<(String, Origin)>,
     /// What is worth saying about it.
     pub notices: Vec<Notice>,
 }
@@ -92,7 +95,7 @@ impl Job {
     pub fn judge(&self) -> Judgement {
         let mut findings = Findings::new(&self.file, &self.overrides);
         let name = default_name(&self.file, self.folder.as_deref());
-        let Reading { study, data, command } =
+        let Reading { study, data, command, origins } =
             Reading::read(&At::root(&self.document), &name, &mut findings);
         let position = |place: &Place| (place.line, place.column);
         let Findings { mut problems, mut notices, .. } = findings;
@@ -107,7 +110,7 @@ impl Job {
             }
             _ => Err(Problems(problems)),
         };
-        Judgement { study, data, command, notices }
+        Judgement { study, data, command, origins, notices }
     }
 
     /// The job in one canonical form (compact JSON, keys sorted, defaults not filled in, its name and

@@ -52,8 +52,8 @@ impl Origin {
         }
     }
 
-    /// Reads `start_from`: one, or a list of them.
-    pub(crate) fn read_all(at: &At<'_>, findings: &mut Findings) -> Vec<Self> {
+    /// Reads `start_from`: one, or a list of them, each with its place in the job.
+    pub(crate) fn read_all(at: &At<'_>, findings: &mut Findings) -> Vec<(String, Self)> {
         let items = at.one_or_more();
         if items.is_empty() || items.len() > MOST {
             let wanted = format!("1 to {MOST} names of studies or files of trials");
@@ -62,7 +62,8 @@ impl Origin {
             findings.problem(at, mistake.hint("write the name of a study, or the path of a file"));
             return Vec::new();
         }
-        items.iter().filter_map(|item| Self::read(item, findings)).collect()
+        let read = |item: &At<'_>| Some((item.path.clone(), Self::read(item, findings)?));
+        items.iter().filter_map(read).collect()
     }
 
     fn read(at: &At<'_>, findings: &mut Findings) -> Option<Self> {

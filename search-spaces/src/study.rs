@@ -121,6 +121,8 @@ pub(crate) struct Reading {
     pub data: Option<DataSpec>,
     /// The program it runs.
     pub command: Option<CommandTrial>,
+    /// Earlier trials that it starts from, each with its place in the job.
+    pub origins: Vec<(String, Origin)>,
 }
 
 impl Reading {

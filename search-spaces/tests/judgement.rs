@@ -272,3 +272,36 @@ fn out_of_bag_is_for_forests() {
     let says = "n_cross_validations is out_of_bag, which is for a trial whose learner is a forest";
     check(&(AUTOML.to_owned() + "n_cross_validations: out_of_bag\n"), &[says]);
 }
+
+#[test]
+fn a_step_is_no_shorter_than_floats_are_apart() {
+    let text = COMMAND.replace("[1, 2]", "{type: float, min: 0, max: 1, step: 1}");
+    let read = |min: &str, max: &str, step: &str| {
+        let mut job = Job::read("job.yaml", &text).unwrap();
+        for (key, value) in [("min", min), ("max", max), ("step", step)] {
+            job.set(&format!("search_space.x.{key}"), value).unwrap();
+        }
+        job.study()
+    };
+    for (min, max, short, least) in [
+        ("1e17", "100000000000000064", "15", "16"),
+        ("-100000000000000064", "-1e17", "15", "16"),
+        ("1", "2", "2.2e-16", "2.220446049250313e-16"),
+        ("-1e308", "1e308", "1e292", "1.99584030953472e292"),
+        // The last float that every whole number below has beside it.
+        ("9007199254740928", "9007199254740992", "0.5", "1"),
+    ] {
+        let problems = read(min, max, short).unwrap_err().0;
+        let says = "so that floats can tell its values apart";
+        let message =
+            format!("search_space.x.step is {short}, but must be at least {least}, {says}");
+        assert_eq!(problems.iter().map(|one| &one.message).collect::<Vec<_>>(), [&message]);
+        assert_eq!(problems[0].hint, Some(format!("write step: {least}, or more")));
+        let space = read(min, max, least).unwrap().space;
+        let (first, second) =
+            (&space.parameters[0].domain.nth(0), &space.parameters[0].domain.nth(1));
+        assert_ne!(first, second);
+    }
+    // Nobody takes a step where there is one value.
+    assert_eq!(read("1e17", "1e17", "1").unwrap().space.cardinality(), Some(1));
+}

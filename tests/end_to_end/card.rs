@@ -163,14 +163,61 @@ fn a_card_that_is_not_there_is_a_mistake_only_where_it_is_asked_for() {
     let ran = run("auto", "old").ok();
     let says = "no graphics card is used: the driver is for CUDA 12.8, but 13.0 or later is needed";
     assert_eq!(ran.stderr.matches(says).count(), 1, "{}", ran.stderr);
-    // Whoever has no driver does not want to hear of one, and neither do programs.
-    let bare = place
-        .command(&["run", "job.yaml", "--name", "bare"])
-        .env_remove("LD_LIBRARY_PATH")
-        .output();
-    let bare = Ran::of(bare.expect("fleetfit starts")).ok();
-    if !Path::new("/dev/nvidiactl").exists() {
-        assert!(!bare.stderr.contains("card"), "{}", bare.stderr);
+}
+
+#[test]
+fn a_run_says_once_why_it_uses_no_card_where_one_might_train() {
+    let place = Place::new();
+    place.write("sales.csv", &panel(2, 40));
+    place.write("job.yaml", &job("boosted"));
+    let neighbours = job("neighbours").replace("gradient_boosting", "knn").replace(
+        "  max_depth: [2, 3]\n  learning_rate: [0.1, 0.3]\n  n_estimators: [5, 8]\n",
+        "  n_neighbors: [1, 2]\n",
+    );
+    place.write("neighbours.yaml", &neighbours);
+    place.write("mixed.yaml", &mixed());
+    let command = "type: sweep\nname: command\ntrial: {command: \"echo \
+                   '{\\\"metric\\\": \\\"loss\\\", \\\"value\\\": ${{search_space.a}}}'\"}\n\
+                   search_space: {a: [1, 2]}\nlimits: {max_total_trials: 2}\n\
+                   objective: {goal: minimize, primary_metric: loss}\n";
+    place.write("command.yaml", command);
+    let patience = "limits={max_total_trials: 8, max_concurrent_trials: 1, patience: 1}";
+    // One whose driver finds no card, and one without a driver.
+    let machines = [
+        ("bare", "no graphics card is used: the driver finds no card\n"),
+        ("", "no graphics card is used: the driver's library (libcuda.so.1) is not found\n"),
+    ];
+    for (driver, says) in machines {
+        if driver.is_empty() && Path::new("/dev/nvidiactl").exists() {
+            continue;
+        }
+        let told = |arguments: &[&str]| {
+            let mut command = with_card(place.command(arguments), &place, driver);
+            if driver.is_empty() {
+                command.env_remove("LD_LIBRARY_PATH");
+            }
+            let ran = Ran::of(command.output().expect("fleetfit starts")).ok();
+            assert!(!ran.stdout.contains("graphics card"), "{arguments:?}: {}", ran.stdout);
+            ran.stderr
+        };
+        let data_dir = place.path(&format!("data-{driver}")).display().to_string();
+        for (arguments, n_told) in [
+            (&["run", "job.yaml"][..], 1),
+            (&["run", "job.yaml", "--name", "quiet", "--quiet"], 0),
+            (&["run", "job.yaml", "--name", "processor", "--device", "cpu"], 0),
+            (&["run", "job.yaml", "--name", "document", "--output", "json"], 1),
+            (&["run", "job.yaml", "--name", "patient", "--set", patience], 1),
+            (&["resume", "patient"], 1),
+            (&["run", "mixed.yaml"], 1),
+            (&["run", "neighbours.yaml"], 0),
+            (&["run", "command.yaml"], 0),
+            // Nothing is trained.
+            (&["run", "job.yaml"], 0),
+        ] {
+            let told = told(&[arguments, &["--data-dir", &data_dir]].concat());
+            assert_eq!(told.matches(says).count(), n_told, "{arguments:?}: {told}");
+            assert_eq!(told.matches("graphics card").count(), n_told, "{arguments:?}: {told}");
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! The examples, held against what their READMEs promise.
 
+use std::path::Path;
 use std::process::Command;
 
 use serde_json::Value;
@@ -33,11 +34,30 @@ fn assert_promised(readme: &str, ran: &Value) {
     assert!(holds(study, ran), "{readme} promises {study}, and this came: {ran}");
 }
 
+/// The front page shows the first of what a run says and of what it prints, its time apart.
+fn assert_shown(readme: &str, said: &str, printed: &str) {
+    let text = std::fs::read_to_string(repository(readme)).expect("the README");
+    let (_, shown) = text.split_once("which prints, ").expect("what it prints");
+    let shown = shown.split("```").nth(1).expect("a block").trim();
+    let (says, shown) = shown.split_once('\n').expect("several lines");
+    if !Path::new("/dev/nvidiactl").exists() {
+        assert_eq!(said.lines().next(), Some(says));
+    }
+    let timeless = |line: &str| line.split(" after ").next().map(str::to_owned);
+    let printed = printed.lines().map(timeless);
+    let shown: Vec<_> = shown.lines().take_while(|&line| line != "…").map(timeless).collect();
+    assert_eq!(printed.take(shown.len()).collect::<Vec<_>>(), shown);
+    assert!(shown.len() > 8, "{shown:?}");
+}
+
 #[test]
 fn stores() {
     let place = Place::new();
-    let ran = run(&place, "examples/stores/job.yaml");
-    assert_promised("examples/stores/README.md", &ran);
+    let path = repository("examples/stores/job.yaml").display().to_string();
+    let ran = place.fleetfit(&["run", &path, "--output", "json"]).ok();
+    assert_promised("examples/stores/README.md", &ran.json());
+    let printed = place.fleetfit(&["run", &path]).ok().stdout;
+    assert_shown("README.md", &ran.stderr, &printed);
     let one = place.json(&["best", "store-demand", "--entity", "17"]);
     assert_eq!(one["entity"]["store"], 17);
     assert!(one["learner"].is_string() && one["model"].is_string(), "{one}");

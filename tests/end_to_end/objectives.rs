@@ -37,7 +37,7 @@ fn number(value: &Value) -> f64 {
 /// The front of these rows by force: the numbers of its trials, the least first objective first.
 fn front(rows: &[Value]) -> Vec<u64> {
     let losses = |row: &Value| [number(&row["values"]["error"]), number(&row["values"]["size"])];
-    let kept: Vec<&Value> = rows.iter().filter(|row| row["feasible"] == true).collect();
+    let kept: Vec<&Value> = rows.iter().filter(|row| row["feasible"] != false).collect();
     let is_beaten = |row: &Value| {
         kept.iter().any(|other| {
             let pairs = losses(other).into_iter().zip(losses(row));
@@ -153,6 +153,58 @@ fn where_nobody_keeps_the_bounds_there_is_no_winner() {
     let best = place.fleetfit(&["best", "traded"]);
     assert_eq!(best.code, 4);
     assert!(best.stderr.contains("no completed trial that keeps ms <= 2"), "{}", best.stderr);
+}
+
+/// Both objectives are within noise of their best over much of the front.
+const NOISY: &str = "\
+type: sweep
+name: settled
+trial:
+  command: >-
+    awk -v x=${{search_space.x}} -v n=$FLEETFIT_TRIAL 'BEGIN {
+    printf \"{\\\"metric\\\": \\\"error\\\", \\\"value\\\": %.17g}\\n\", (x - 2) ^ 2 + n * 7919 % 1009 / 200;
+    printf \"{\\\"metric\\\": \\\"size\\\", \\\"value\\\": %.17g}\\n\", (x - 4) ^ 2 + n * 6007 % 997 / 200 }'
+search_space:
+  x: {type: float, min: 0, max: 6}
+sampling_algorithm: tpe
+objective:
+  - {goal: minimize, primary_metric: error}
+  - {goal: minimize, primary_metric: size}
+limits: {max_total_trials: 60, max_concurrent_trials: 1, stop_when_converged: true}
+seed: 3
+";
+
+#[test]
+fn a_search_for_a_front_ends_when_no_more_is_expected_of_it() {
+    let place = Place::new();
+    place.write("job.yaml", NOISY);
+    let ran = place.json(&["run", "job.yaml"]);
+    let told = (&ran["status"], &ran["ended_by"], &ran["max_total_trials"]);
+    assert_eq!(told, (&json!("completed"), &json!("improvement"), &json!(60)), "{ran}");
+    let rows = place.lines(&["trials", "settled"]);
+    assert_eq!(ran["trials"], json!({"completed": rows.len(), "stopped": 0, "failed": 0}));
+    // It looks after 20 for the first time, and two looks have to agree.
+    assert!((25..60).contains(&rows.len()), "{ran}");
+    let best = place.lines(&["best", "settled"]);
+    let found: Vec<u64> = best.iter().filter_map(|row| row["trial"].as_u64()).collect();
+    assert_eq!((&found, &ran["front"]), (&front(&rows), &json!(found.len())));
+    assert!(found.len() > 1, "{ran}");
+    // The same seed ends it at the same place.
+    let again = place.json(&["run", "job.yaml", "--name", "again"]);
+    for told in ["ended_by", "trials", "front", "hypervolume"] {
+        assert_eq!(again[told], ran[told], "{told}");
+    }
+    // Nobody who did not ask for it, and no search whose trials tell that more is to come, ends early.
+    let exact =
+        NOISY.replace(" + n * 7919 % 1009 / 200", "").replace(" + n * 6007 % 997 / 200", "");
+    for (name, job) in
+        [("not-asked", NOISY.replace(", stop_when_converged: true", "")), ("exact", exact)]
+    {
+        place.write("job.yaml", &job);
+        let ran = place.json(&["run", "job.yaml", "--name", name]);
+        let completed = &ran["trials"]["completed"];
+        assert_eq!((&ran["ended_by"], completed), (&json!("trials"), &json!(60)), "{name}: {ran}");
+    }
 }
 
 const LEARNER: &str = "\

@@ -112,6 +112,25 @@ fn files_that_are_of_no_use_are_problems() {
             assert!(ran.stderr.contains(says), "{says}: {}", ran.stderr);
         }
     }
+    // Where the job itself is wrong, what cannot be read is told with that, in its place.
+    let start = "start_from: [{pth: old.db}, frist, wrong.csv, none.csv]\npriorty: high";
+    place.write("job.yaml", &later("second", start));
+    for command in [["check", "job.yaml"], ["run", "job.yaml"]] {
+        let ran = place.fleetfit(&command);
+        assert_eq!(ran.code, 2, "{}", ran.stderr);
+        for says in [
+            "start_from.0.pth is not known; known: path, study",
+            "job.yaml:15:47: start_from.3: none.csv does not exist",
+            "priorty is not known",
+            "3 problems; nothing was started",
+        ] {
+            assert!(ran.stderr.contains(says), "{says}: {}", ran.stderr);
+        }
+    }
+    place.write("job.yaml", &later("second", "start_from: none.csv\npriorty: high"));
+    let ran = place.fleetfit(&["check", "job.yaml"]);
+    let says = "job.yaml:15:13: start_from: none.csv does not exist";
+    assert!(ran.stderr.contains(says), "{}", ran.stderr);
     place.write("job.yaml", &later("second", "start_from: frist"));
     let ran = place.fleetfit(&["run", "job.yaml"]);
     assert!(ran.stderr.contains("start_from: frist is no study here"), "{}", ran.stderr);

@@ -72,7 +72,6 @@ pub struct Broken {
 /// What a process of its own found of cards.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Looked {
-    pub(crate) has_driver: bool,
     pub(crate) cards: Vec<Card>,
     pub(crate) broken: Vec<Broken>,
     /// Why there are no cards; none where there are.
@@ -80,8 +79,8 @@ pub(crate) struct Looked {
 }
 
 impl Looked {
-    pub(crate) fn nothing(reason: String, has_driver: bool) -> Self {
-        Self { has_driver, cards: Vec::new(), broken: Vec::new(), none_because: Some(reason) }
+    pub(crate) fn nothing(reason: String) -> Self {
+        Self { cards: Vec::new(), broken: Vec::new(), none_because: Some(reason) }
     }
 }
 
@@ -131,7 +130,7 @@ impl Devices {
     pub fn find(program: &Path) -> Self {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let cpu = Cpu { cores, memory_bytes: memory_bytes() };
-        let Looked { cards, broken, none_because, .. } = apart::look(program);
+        let Looked { cards, broken, none_because } = apart::look(program);
         let has_cuda_compiler = apart::has_compiler(program);
         let (broken_cards, no_cards_because) = (broken, none_because);
         Self { cpu, cards, broken_cards, no_cards_because, has_cuda_compiler }

@@ -111,7 +111,10 @@ impl Domain {
                 let nearest = index.round();
                 let inside = nearest >= 0.0 && nearest < self.n_steps() as f64;
                 let slack = (SLACK * nearest.abs().max(1.0)).max(self.blur());
-                (inside && (index - nearest).abs() <= slack).then_some(nearest as u128)
+                let is_near = (index - nearest).abs() <= slack;
+                // Steps as short as floats are apart are off by up to half of one.
+                let is_it = || same(&self.nth(nearest as u128), value);
+                (inside && (is_near || is_it())).then_some(nearest as u128)
             }
             Self::Uniform { q: Some(q), .. } | Self::LogUniform { q: Some(q), .. } => {
                 let (first, last) = self.multiples()?;
@@ -499,6 +502,34 @@ mod tests {
                 assert_eq!(domain.index_of(&Value::Float(min + 0.5 * step)), None, "{min} {step}");
                 assert_eq!(domain.index_of(&Value::Float(max + step)), None);
             }
+        }
+    }
+
+    #[test]
+    fn steps_as_short_as_floats_are_apart_know_their_values() {
+        // Floats are 0.125, 1, 2, 16 and 2e-15 apart there.
+        for (min, step) in [
+            (1e15, 0.125),
+            (1e15, 0.13),
+            (1e15, 0.15),
+            (1e15, 0.24),
+            (9e15, 1.0),
+            (1e16, 2.0),
+            (1e16, 2.3),
+            (-1e17, 16.0),
+            (-1e17, 25.0),
+            (10.0, 1.8e-15),
+            (10.0, 2.5e-15),
+        ] {
+            let max = min + 64.0 * step;
+            let domain = Domain::Float { min, max, step: Some(step), scale: Scale::Linear };
+            let count = domain.cardinality().unwrap();
+            let values: Vec<Value> = (0..count).map(|index| domain.nth(index)).collect();
+            for (index, value) in values.iter().enumerate() {
+                assert_eq!(domain.index_of(value), Some(index as u128), "{step} from {min}");
+                assert_eq!(domain.at(domain.unit(value).unwrap()), *value, "{step} from {min}");
+            }
+            assert!((64..=65).contains(&count), "{step} from {min}: {count}");
         }
     }
 

@@ -152,7 +152,7 @@ fn read_expression(at: &At<'_>, base: f64, findings: &mut Findings) -> Option<Do
     };
     let domain = read_kind(kind, at, &mut fields, base, findings);
     fields.finish(findings);
-    domain.filter(|domain| check_step(at, domain, findings))
+    domain.filter(|domain| check_q(at, domain, findings))
 }
 
 /// The type that the other keys belong to.
@@ -368,24 +368,21 @@ fn positive(at: &At<'_>, example: &str, findings: &mut Findings) -> Option<f64> 
 }
 
 /// Whether the rounding step is large enough beside the numbers that it rounds.
-fn check_step(at: &At<'_>, domain: &Domain, findings: &mut Findings) -> bool {
-    let (name, step, largest) = match domain {
-        Domain::Uniform { min, max, q: Some(q) } => ("q", *q, min.abs().max(max.abs())),
-        Domain::LogUniform { max, q: Some(q), base, .. } => ("q", *q, base.powf(*max)),
-        Domain::Normal { mu, sigma, q: Some(q) } => ("q", *q, mu.abs().max(*sigma)),
-        Domain::LogNormal { mu, q: Some(q), base, .. } => ("q", *q, base.powf(*mu)),
-        Domain::Float { min, max, step: Some(step), .. } => {
-            ("step", *step, min.abs().max(max.abs()))
-        }
+fn check_q(at: &At<'_>, domain: &Domain, findings: &mut Findings) -> bool {
+    let (q, largest) = match domain {
+        Domain::Uniform { min, max, q: Some(q) } => (*q, min.abs().max(max.abs())),
+        Domain::LogUniform { max, q: Some(q), base, .. } => (*q, base.powf(*max)),
+        Domain::Normal { mu, sigma, q: Some(q) } => (*q, mu.abs().max(*sigma)),
+        Domain::LogNormal { mu, q: Some(q), base, .. } => (*q, base.powf(*mu)),
         _ => return true,
     };
-    if largest / step <= MAX_STEPS {
+    if largest / q <= MAX_STEPS {
         return true;
     }
-    if let Some(node) = at.get(name) {
+    if let Some(node) = at.get("q") {
         let exponent = (largest / MAX_STEPS).log10().ceil();
         let wanted = format!("at least 1e{exponent}, so that it rounds such numbers");
-        node.wrong::<()>(findings, &wanted, Some(format!("write a larger {name}")));
+        node.wrong::<()>(findings, &wanted, Some("write a larger q".into()));
     }
     false
 }
@@ -463,10 +460,14 @@ fn read_float(fields: &mut Fields<'_>, findings: &mut Findings) -> Option<Domain
     };
     let ((min, max), scale) = (bounds?, scale?);
     if let (Some(at), Some(step)) = (&step_at, step)
-        && step > max - min
         && max > min
     {
-        return too_long_a_step(at, number(max - min), findings);
+        if step > max - min {
+            return too_long_a_step(at, number(max - min), findings);
+        }
+        if step < least_step(min, max) {
+            return too_short_a_step(at, number(least_step(min, max)), findings);
+        }
     }
     check_log(fields, min, scale, "1e-4", findings)?;
     Some(Domain::Float { min, max, step, scale })
@@ -504,6 +505,19 @@ fn read_int(fields: &mut Fields<'_>, findings: &mut Findings) -> Option<Domain> 
 fn too_long_a_step<T>(at: &At<'_>, width: String, findings: &mut Findings) -> Option<T> {
     let hint = format!("write step: {width}, or less");
     at.wrong(findings, &format!("at most max - min, {width}"), Some(hint))
+}
+
+/// The least step whose values are all different: floats are no closer to each other at the bounds,
+/// and steps that are added up are floats as well.
+fn least_step(min: f64, max: f64) -> f64 {
+    let furthest = min.abs().max(max.abs()).max(max - min).min(f64::MAX);
+    furthest - furthest.next_down()
+}
+
+fn too_short_a_step<T>(at: &At<'_>, least: String, findings: &mut Findings) -> Option<T> {
+    let hint = format!("write step: {least}, or more");
+    let wanted = format!("at least {least}, so that floats can tell its values apart");
+    at.wrong(findings, &wanted, Some(hint))
 }
 
 fn read_scale(fields: &mut Fields<'_>, findings: &mut Findings) -> Option<Scale> {

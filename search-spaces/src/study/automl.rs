@@ -107,7 +107,7 @@ fn read_tabular<'a>(
         }
         _ => None,
     };
-    Reading { study, data, command: None }
+    Reading { study, data, ..Reading::default() }
 }
 
 const VERBOSITIES: &[(&str, ())] = &[

@@ -97,7 +97,7 @@ pub(super) fn read(mut root: Fields<'_>, name: &str, findings: &mut Findings) ->
     goals.say_what_counts(&root.at, has_learner, findings);
     let seed = root.take("seed", findings).map(|at| at.int_in(0, i64::MAX, findings));
     let known = space.as_ref().filter(|_| space_is_whole);
-    let (points_to_evaluate, start_from) = read_start(&mut root, known, &limits, findings);
+    let (points_to_evaluate, origins) = read_start(&mut root, known, &limits, findings);
     root.finish(findings);
     header::notice_ignored(&ignored, findings);
     let command = match &work {
@@ -113,11 +113,11 @@ pub(super) fn read(mut root: Fields<'_>, name: &str, findings: &mut Findings) ->
         selection: selection.flatten().unwrap_or_default(),
         priority,
         points_to_evaluate,
-        start_from,
+        start_from: origins.iter().map(|(_, origin)| origin.clone()).collect(),
         seed: seed.flatten().map(i64::unsigned_abs),
         ..study
     });
-    Reading { study, data, command }
+    Reading { study, data, command, origins }
 }
 
 /// What no study can be without; where one is missing there is a problem.
@@ -202,7 +202,7 @@ fn read_start(
     space: Option<&SearchSpace>,
     limits: &Option<Limits>,
     findings: &mut Findings,
-) -> (Vec<Configuration>, Vec<Origin>) {
+) -> (Vec<Configuration>, Vec<(String, Origin)>) {
     root.also_called("initial_points", "points_to_evaluate");
     root.also_called("warm_start", "start_from");
     let mut points = Vec::new();

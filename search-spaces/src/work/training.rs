@@ -64,6 +64,12 @@ impl Work {
         }
     }
 
+    /// Whether graphics cards know of any learner that a configuration may choose.
+    pub fn is_of_cards(&self, space: &SearchSpace) -> bool {
+        let learners = self.learners(space);
+        matches!(self, Self::AutoMl) || learners.iter().any(|(learner, _)| learner.is_of_cards())
+    }
+
     /// How many groups of [kin](Training::kin) a space has: as many as its points where no path is
     /// searched, none where they are endless.
     pub fn families(&self, space: &SearchSpace) -> Option<u128> {

@@ -122,11 +122,6 @@ fn driver() -> &'static Driver {
     })
 }
 
-/// Whether somebody has installed a driver.
-fn has_driver() -> bool {
-    !matches!(driver(), Driver::Absent)
-}
-
 /// The same without what moves a terminal's cursor or colours it.
 fn legible(text: &str) -> String {
     let one = |character: char| match character.is_control() {
@@ -149,7 +144,7 @@ pub(crate) fn failed(panic: &Panic) -> String {
 /// The cards of this machine, or why none can be used.
 pub(crate) fn look() -> Looked {
     let looked = caught(look_around).unwrap_or_else(|panic| Err(failed(&panic)));
-    looked.unwrap_or_else(|reason| Looked::nothing(reason, has_driver()))
+    looked.unwrap_or_else(Looked::nothing)
 }
 
 fn look_around() -> Result<Looked, String> {
@@ -201,7 +196,7 @@ fn look_around() -> Result<Looked, String> {
     match (cards.is_empty(), broken.first()) {
         (true, None) => Err("the driver finds no card".into()),
         (true, Some(first)) => Err(first.because.clone()),
-        _ => Ok(Looked { has_driver: true, cards, broken, none_because: None }),
+        _ => Ok(Looked { cards, broken, none_because: None }),
     }
 }
 

@@ -33,7 +33,7 @@ const FAREWELL: Duration = Duration::from_secs(3);
 
 /// The cards of this machine, or why none can be used; `program` is fleetfit itself.
 pub(super) fn look(program: &Path) -> Looked {
-    ask(program, &[LOOK.as_ref()], PATIENCE).unwrap_or_else(|reason| Looked::nothing(reason, true))
+    ask(program, &[LOOK.as_ref()], PATIENCE).unwrap_or_else(Looked::nothing)
 }
 
 /// Whether CUDA's compiler is here. One that ends whoever loads it, or keeps him waiting, is not.

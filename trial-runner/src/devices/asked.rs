@@ -33,8 +33,6 @@ pub struct Choice {
     pub device: Device,
     /// Why there is no card.
     pub no_card_because: Option<String>,
-    /// Whether cards were looked for and there is a driver, so that whoever installed it may wonder.
-    pub has_driver: bool,
     /// Cards that nobody named and that cannot be used, and why.
     pub without: Vec<String>,
 }
@@ -55,12 +53,12 @@ impl Asked {
             Self::Auto | Self::AllCards => None,
             Self::Cards(numbers) => Some(numbers),
         };
-        let Looked { has_driver, cards, broken, none_because } = look(program);
+        let Looked { cards, broken, none_because } = look(program);
         let cards = match (none_because.map_or_else(|| usable(cards, program), Err), self) {
             (Ok(cards), _) => cards,
             (Err(reason), Self::Auto) => {
                 let no_card_because = Some(reason);
-                return Ok(Choice { no_card_because, has_driver, ..Choice::default() });
+                return Ok(Choice { no_card_because, ..Choice::default() });
             }
             (Err(reason), _) => return Err(format!("{self} cannot be used: {reason}")),
         };
@@ -83,7 +81,7 @@ impl Asked {
         let device = Device::of(found.collect());
         let told = broken.iter().filter(|_| wanted.is_none());
         let without = told.map(|broken| format!("{}: {}", broken.device, broken.because));
-        Ok(Choice { device, no_card_because: None, has_driver, without: without.collect() })
+        Ok(Choice { device, no_card_because: None, without: without.collect() })
     }
 }
 
