@@ -17,6 +17,9 @@ const MOST_POINTS: usize = 448;
 /// Points that lengths are fitted to.
 const MOST_FITTED: usize = 160;
 
+/// With so many points a second start for lengths brought searches nothing.
+const SETTLED: usize = 100;
+
 /// No axis is stretched with fewer trials, or with more axes.
 const FEWEST_STRETCHED: usize = 12;
 const MOST_STRETCHED: usize = 20;
@@ -63,8 +66,7 @@ pub(super) fn milestone(n: usize) -> usize {
         0..40 => 1,
         40..80 => 2,
         80..160 => 4,
-        160..320 => 8,
-        320..640 => 16,
+        160..640 => 16,
         _ => 32,
     };
     n - n % step
@@ -72,7 +74,7 @@ pub(super) fn milestone(n: usize) -> usize {
 
 impl Fitted {
     /// To trials of which one has completed at least. Who is thorough looks for lengths from two starts
-    /// at least, and stretches axes where that may be.
+    /// while there are few, and stretches axes where that may be.
     pub(super) fn new(axes: &Axes, history: &History, known: &[Known], is_thorough: bool) -> Self {
         let n_axes = axes.kinds().len();
         let n_common = (0..n_axes).filter(|&axis| axes.parent(axis).is_none()).count();
@@ -123,7 +125,7 @@ impl Fitted {
             if other.cost < minimum.cost + rival.odds / fitted.len() as f64 {
                 (minimum, evidence) = (other, its);
             }
-        } else if is_thorough {
+        } else if is_thorough && fitted.len() < SETTLED {
             minimum = minimum.or(from(Hypers::noisy_start(priors, n_axes), &evidence));
         }
         let stretched = match is_thorough {
