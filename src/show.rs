@@ -1,5 +1,6 @@
 //! Answers in words and tables, for people.
 
+use fleetfit_scheduler::EndedBy;
 use fleetfit_scheduler::query::{BestView, StatusView, TrialRow, Values};
 use fleetfit_search_spaces::{Configuration, EntityKey, Notice, Place, Setting, Value};
 use serde::Serialize;
@@ -66,6 +67,9 @@ pub(crate) fn status(view: &StatusView) -> String {
         ended.push_str(&format!(" ({} entities)", count(u64::from(view.entities))));
     }
     say("trials", ended);
+    if let Some(why) = view.ended_by.and_then(why_it_ended) {
+        say("search", format!("ended: {why}"));
+    }
     if trials.failed > 0 {
         say("", format!("why some failed: fleetfit trials {}", view.study));
     }
@@ -100,6 +104,18 @@ pub(crate) fn status(view: &StatusView) -> String {
         say("keeps", view.constraints.join(", "));
     }
     lines.join("\n")
+}
+
+/// Why a search ended before all that it was allowed was tried.
+fn why_it_ended(by: EndedBy) -> Option<&'static str> {
+    match by {
+        EndedBy::Trials => None,
+        EndedBy::Timeout => Some("its time was over"),
+        EndedBy::Space => Some("every point of the space was tried"),
+        EndedBy::Cancel => Some("it was cancelled"),
+        EndedBy::ExitScore => Some("a model reached the exit score"),
+        EndedBy::Improvement => Some("no more improvement came, or was to be expected"),
+    }
 }
 
 /// `loss 0.1, latency_ms 12`.

@@ -189,6 +189,12 @@ fn a_search_for_a_front_ends_when_no_more_is_expected_of_it() {
     let found: Vec<u64> = best.iter().filter_map(|row| row["trial"].as_u64()).collect();
     assert_eq!((&found, &ran["front"]), (&front(&rows), &json!(found.len())));
     assert!(found.len() > 1, "{ran}");
+    let status = place.fleetfit(&["status", "settled"]).ok();
+    assert!(
+        status.stdout.contains("  search    ended: no more improvement came"),
+        "{}",
+        status.stdout
+    );
     // The same seed ends it at the same place.
     let again = place.json(&["run", "job.yaml", "--name", "again"]);
     for told in ["ended_by", "trials", "front", "hypervolume"] {
