@@ -92,7 +92,7 @@ pub(crate) fn start(
     // One to do and one to go on with, for every slot; one more for each that waits for a card.
     let each = u32::try_from(2 * slots).unwrap_or(u32::MAX);
     let (commands, asker) = (if commands { each } else { 0 }, handle.clone());
-    runner.hear_of_asking(move |Asking { n, most, studies }| {
+    runner.hear_of_asking(move |Asking { n, most, studies, .. }| {
         let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
         let asking = if most == 0 { each } else { count(most) };
         let capacity = Capacity { fits: each.saturating_add(count(n)), asking, commands };

@@ -125,7 +125,7 @@ pub struct Capacity {
     /// Assignments of built-in learners.
     pub fits: u32,
     /// How many of these may be of studies that ask graphics cards for fits: so many can wait for one
-    /// without taking places from others.
+    /// without taking places from others. The others have the rest, whoever took it before they came.
     pub asking: u32,
     /// Assignments of programs.
     pub commands: u32,

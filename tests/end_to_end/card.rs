@@ -435,38 +435,76 @@ fn the_processor_goes_on_while_launches_stand() {
     assert_once(&fleet.lines(&["trials", "mixed"]), 6 * FEW as usize);
 }
 
+/// A service with one slot, whose card's launches stand.
+fn with_held_card(deployment: Deployment) -> Fleet {
+    let mut fleet = Fleet::without_runners(deployment, &[]);
+    fleet.place.write("sales.csv", &panel(STORES, 60));
+    fleet.place.write("hold", "");
+    if deployment == Deployment::Nats {
+        runner(&mut fleet, "held");
+    } else {
+        assert_eq!(fleet.service().end(), 0);
+        let command = ["serve", "--listen", "127.0.0.1:0", "--slots", "1", "--device", "cuda:0"];
+        let command = with_card(fleet.place.command(&command), &fleet.place, "held");
+        let mut service = Process::start(command);
+        fleet.url = service.hear("listens on ");
+        fleet.service = Some(service);
+    }
+    fleet
+}
+
+/// Trials of the processor's, from beginning to end.
+fn neighbours(fleet: &Fleet) {
+    let neighbours = job("neighbours").replace("gradient_boosting", "knn").replace(
+        "  max_depth: [2, 3]\n  learning_rate: [0.1, 0.3]\n  n_estimators: [5, 8]\n",
+        "  n_neighbors: [1, 2, 3, 4, 5]\n",
+    );
+    fleet.place.write("neighbours.yaml", &neighbours);
+    fleet.json(&["submit", "neighbours.yaml"]);
+    fleet.wait_until_over("neighbours", PATIENCE);
+    assert_once(&fleet.lines(&["trials", "neighbours"]), 5 * STORES as usize);
+}
+
 #[test]
 fn a_study_of_the_processor_s_goes_on_beside_one_whose_launches_stand() {
     for deployment in [Deployment::InProcess, Deployment::Nats] {
-        let mut fleet = Fleet::without_runners(deployment, &[]);
-        fleet.place.write("sales.csv", &panel(STORES, 60));
-        fleet.place.write("hold", "");
-        if deployment == Deployment::Nats {
-            runner(&mut fleet, "held");
-        } else {
-            assert_eq!(fleet.service().end(), 0);
-            let command =
-                ["serve", "--listen", "127.0.0.1:0", "--slots", "1", "--device", "cuda:0"];
-            let command = with_card(fleet.place.command(&command), &fleet.place, "held");
-            let mut service = Process::start(command);
-            fleet.url = service.hear("listens on ");
-            fleet.service = Some(service);
-        }
+        let fleet = with_held_card(deployment);
         fleet.place.write("job.yaml", &job("boosted"));
         fleet.json(&["submit", "job.yaml"]);
         eventually("a launch stands", PATIENCE, || n_launches(&fleet.place) > 0);
-        let neighbours = job("neighbours").replace("gradient_boosting", "knn").replace(
-            "  max_depth: [2, 3]\n  learning_rate: [0.1, 0.3]\n  n_estimators: [5, 8]\n",
-            "  n_neighbors: [1, 2, 3, 4, 5]\n",
-        );
-        fleet.place.write("neighbours.yaml", &neighbours);
-        fleet.json(&["submit", "neighbours.yaml"]);
-        fleet.wait_until_over("neighbours", PATIENCE);
-        assert_once(&fleet.lines(&["trials", "neighbours"]), 5 * STORES as usize);
+        neighbours(&fleet);
         assert_eq!(fleet.completed("boosted"), 0, "its launches stand");
         std::fs::remove_file(fleet.place.path("hold")).expect("it is there");
         fleet.wait_until_over("boosted", PATIENCE);
         assert_once(&fleet.lines(&["trials", "boosted"]), TRIALS);
+    }
+}
+
+#[test]
+fn a_study_of_the_processor_s_begins_though_one_whose_launches_stand_has_all_places() {
+    // All that it chooses among are the card's.
+    let chosen = job("chosen")
+        .replace("learner: gradient_boosting", "learner: \"${{search_space.model}}\"")
+        .replace(
+            "  max_depth: [2, 3]\n  learning_rate: [0.1, 0.3]\n  n_estimators: [5, 8]\n",
+            "  model:\n    - {learner: gradient_boosting, n_estimators: [5], max_depth: [2, 3]}\n    \
+             - {learner: ridge, alpha: [0.1, 1.0]}\n",
+        );
+    // Two for the slot, or three over NATS, and as many more as may wait for the card.
+    for (deployment, n_places) in [(Deployment::InProcess, 6), (Deployment::Nats, 7)] {
+        let fleet = with_held_card(deployment);
+        fleet.place.write("job.yaml", &chosen);
+        fleet.json(&["submit", "job.yaml"]);
+        eventually("all places are taken", PATIENCE, || {
+            let (_, page) = fleet.ask("GET", "/metrics", None);
+            let page = page.as_str().expect("a text");
+            page.contains(&format!("\nfleetfit_assignments_out {n_places}\n"))
+        });
+        neighbours(&fleet);
+        assert_eq!(fleet.completed("chosen"), 0, "its launches stand");
+        std::fs::remove_file(fleet.place.path("hold")).expect("it is there");
+        fleet.wait_until_over("chosen", PATIENCE);
+        assert_once(&fleet.lines(&["trials", "chosen"]), 4 * STORES as usize);
     }
 }
 

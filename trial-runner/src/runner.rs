@@ -2,9 +2,10 @@
 //!
 //! Every assignment is done by one thread from beginning to end, and in one slot. There may be more
 //! threads than slots: those beyond make programs ready and wait, or wait for a graphics card
-//! (`slots.rs`). Hints from the scheduler (end this trial, end this study) reach trials in flight
+//! (`slots.rs`), and some are left for what asks no card (`askers.rs`). Hints from the scheduler (end this trial, end this study) reach trials in flight
 //! through flags.
 
+mod askers;
 mod back_test;
 mod bench;
 mod course;
@@ -33,6 +34,7 @@ use fleetfit_search_spaces::{
     Aims, Assignment, AssignmentKey, FromRunner, Study, StudyId, ToRunner, Work,
 };
 
+use self::askers::{Aside, Askers, Pass};
 use self::bench::Benches;
 use self::flight::{Flight, Flights, Landing};
 use self::shelf::{Shelf, a_quarter_of_memory};
@@ -45,6 +47,9 @@ use crate::trainer::Spare;
 
 /// How often a thread without work looks whether the runner ends.
 const LOOK: Duration = Duration::from_millis(100);
+
+/// How often it looks whether one that was set aside may go on.
+const LOOK_ASIDE: Duration = Duration::from_millis(10);
 
 /// How long interrupted work may take to end, beyond what a program has for it.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -175,6 +180,8 @@ pub struct Asking {
     pub n: usize,
     /// How many may at most; 0 where there is no card.
     pub most: usize,
+    /// How many more came, and are set aside until one of those is done.
+    pub n_aside: usize,
     /// The studies that ask one for fits.
     pub studies: BTreeSet<StudyId>,
 }
@@ -197,6 +204,7 @@ struct Desk {
     device: Device,
     /// The studies that ask it for fits.
     asking: Mutex<BTreeSet<StudyId>>,
+    askers: Arc<Askers>,
     /// Bytes of rows that a thread lays out for the device at once: as many as it is done with in time,
     /// and no more than there is memory for.
     chunk_bytes: AtomicU64,
@@ -207,6 +215,15 @@ struct Desk {
     is_leaving: AtomicBool,
     runs_commands: bool,
     tell: Tell,
+}
+
+/// An assignment that a thread begins with, or goes on with.
+struct Begun {
+    assignment: Assignment,
+    flight: Arc<Flight>,
+    /// That it may ask a card, where it was set aside before.
+    pass: Option<Pass>,
+    _turn: Turn,
 }
 
 /// A study that this runner works on.
@@ -248,6 +265,7 @@ impl Runner {
             n_fitting,
             device,
             asking: Mutex::default(),
+            askers: Askers::of(n_asking),
             chunk_bytes: AtomicU64::new(most_chunk_bytes.min(FIRST_CHUNK)),
             most_chunk_bytes,
             spare,
@@ -286,12 +304,13 @@ impl Runner {
                 studies.retain(|study| desk.flights.has(*study));
                 studies.clone()
             };
-            hear(Asking { n: n_resting.min(most), most, studies });
+            let n_aside = desk.askers.n_aside();
+            hear(Asking { n: n_resting.min(most), most, n_aside, studies });
         };
         self.desk.slots.hear(Box::new(tell));
     }
 
-    /// The assignments that threads are at.
+    /// The assignments that threads are at, and those that are set aside.
     pub fn holds(&self) -> Vec<AssignmentKey> {
         self.desk.flights.keys()
     }
@@ -304,6 +323,10 @@ impl Runner {
         let waiting = lock(&desk.assignments).take();
         for assignment in waiting.iter().flat_map(Receiver::try_iter) {
             (desk.tell)(FromRunner::Returned { of: assignment.key, reason: None });
+        }
+        for Aside { assignment, .. } in desk.askers.close() {
+            (desk.tell)(FromRunner::Returned { of: assignment.key, reason: None });
+            desk.flights.land(assignment.key);
         }
         desk.flights.wait(grace);
         desk.flights.hand_back();
@@ -331,12 +354,15 @@ impl Desk {
             self.spare.wait();
             let next = self.next();
             self.spare.work();
-            let Some((assignment, flight, _turn)) = next else { return };
+            let Some(Begun { assignment, flight, mut pass, _turn }) = next else { return };
             let key = assignment.key;
+            if pass.is_some() {
+                self.slots.tell();
+            }
             // A panic that nothing else caught must not take the thread with it: what the
             // assignment has not told comes back from the scheduler.
-            let landing = catch_unwind(AssertUnwindSafe(|| self.carry_out(&flight, &assignment)));
-            let landing = landing.unwrap_or(Landing::Done);
+            let carry_out = || self.carry_out(&flight, &assignment, &mut pass);
+            let landing = catch_unwind(AssertUnwindSafe(carry_out)).unwrap_or(Landing::Done);
             if let Landing::Lacking(_) = landing {
                 std::thread::sleep(BACKOFF);
             }
@@ -346,6 +372,13 @@ impl Desk {
             let returned = |reason| FromRunner::Returned { of: key, reason };
             (self.tell)(match landing {
                 Landing::Done => FromRunner::Done { of: key },
+                Landing::Aside => match self.askers.put(Aside { assignment, flight }) {
+                    Ok(()) => {
+                        self.slots.tell();
+                        continue;
+                    }
+                    Err(_) => returned(None),
+                },
                 Landing::HandedBack => returned(None),
                 Landing::Lacking(reason) => returned(Some(reason)),
                 Landing::Unable(reason) => {
@@ -357,7 +390,7 @@ impl Desk {
         }
     }
 
-    fn next(&self) -> Option<(Assignment, Arc<Flight>, Turn)> {
+    fn next(&self) -> Option<Begun> {
         loop {
             let inbox = lock(&self.assignments);
             if self.is_leaving() {
@@ -366,13 +399,21 @@ impl Desk {
             if !self.slots.has_turn(LOOK) {
                 continue;
             }
-            match inbox.as_ref()?.recv_timeout(LOOK) {
+            if let Some((Aside { assignment, flight }, pass)) = self.askers.next() {
+                let _turn = self.slots.begin();
+                return Some(Begun { assignment, flight, pass: Some(pass), _turn });
+            }
+            let has_aside = self.askers.n_aside() > 0;
+            let patience = if has_aside { LOOK_ASIDE } else { LOOK };
+            match inbox.as_ref()?.recv_timeout(patience) {
                 Ok(assignment) => {
                     // Before the inbox is let go, so that whoever drains the runner sees it.
                     let flight = self.flights.take_off(assignment.key);
-                    return Some((assignment, flight, self.slots.begin()));
+                    let _turn = self.slots.begin();
+                    return Some(Begun { assignment, flight, pass: None, _turn });
                 }
                 Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) if has_aside => std::thread::sleep(patience),
                 Err(RecvTimeoutError::Disconnected) => return None,
             }
         }
@@ -394,7 +435,12 @@ impl Desk {
         self.is_leaving.load(Ordering::SeqCst)
     }
 
-    fn carry_out(&self, flight: &Flight, assignment: &Assignment) -> Landing {
+    fn carry_out(
+        &self,
+        flight: &Flight,
+        assignment: &Assignment,
+        pass: &mut Option<Pass>,
+    ) -> Landing {
         if flight.over().is_some() {
             return if flight.is_handed_back() { Landing::HandedBack } else { Landing::Done };
         }
@@ -411,9 +457,15 @@ impl Desk {
             ),
             Work::Command(command) => program::run(self, &running, flight, command, assignment),
             Work::Learner(_) | Work::ChosenLearner { .. } => {
+                if pass.is_none() && fleet::may_ask(self, &running, assignment) {
+                    *pass = self.askers.admit();
+                    if pass.is_none() {
+                        return Landing::Aside;
+                    }
+                }
                 let is_wanted = || flight.over().is_none() && !self.is_leaving();
                 let Some(slot) = self.slots.take(is_wanted) else { return Landing::HandedBack };
-                fleet::train(self, &running, flight, &slot, assignment)
+                fleet::train(self, &running, (flight, pass.as_ref()), &slot, assignment)
             }
             // Nothing of these ever becomes an assignment.
             Work::External | Work::AutoMl => Landing::Done,

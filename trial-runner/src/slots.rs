@@ -85,7 +85,8 @@ impl Slots {
         self.tell();
     }
 
-    fn tell(&self) {
+    /// Tells it again, because something else of it has changed.
+    pub(crate) fn tell(&self) {
         let hear = lock(&self.0.hear);
         if let Some(hear) = &*hear {
             let n_resting = lock(&self.0.places).n_resting;

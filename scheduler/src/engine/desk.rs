@@ -199,7 +199,8 @@ impl Desk {
     }
 
     /// Lets studies fill the capacity with assignments, one at a time, the study first that has had
-    /// the least for its priority. What waits for graphics cards leaves places for others.
+    /// the least for its priority. What waits for graphics cards leaves places for others, who have
+    /// them also where it took them before they were there.
     fn hand_out(&mut self, kind: Kind) {
         let of_kind = |live: &&mut Live| live.kind == Some(kind);
         let asking = &self.asking;
@@ -212,10 +213,13 @@ impl Desk {
             out += live.state.out();
             out_asking += if leaves_places(live) { live.state.out() } else { 0 };
         }
+        let most_asking = self.capacity.asking as usize;
+        let taken = if has_others { out_asking.saturating_sub(most_asking) } else { 0 };
+        let most = self.capacity.of(kind) as usize + taken;
         let mut idle: Vec<StudyId> = Vec::new();
         let mut level: Option<f64> = None;
         let until = Instant::now() + SLICE;
-        while out < self.capacity.of(kind) as usize {
+        while out < most {
             if Instant::now() >= until {
                 self.is_behind = true;
                 break;
@@ -226,7 +230,7 @@ impl Desk {
                 .min_by(|one, other| one.share.charged().total_cmp(&other.share.charged()));
             let Some(live) = next else { break };
             let asks = leaves_places(live);
-            if asks && out_asking >= self.capacity.asking as usize {
+            if asks && out_asking >= most_asking {
                 idle.push(live.id);
                 continue;
             }

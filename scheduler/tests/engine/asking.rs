@@ -139,14 +139,31 @@ fn who_chooses_learners_leaves_places_where_somebody_else_is() {
     let next = || fixture.work.recv_timeout(LONG).unwrap();
     let mut out: Vec<Assignment> = (0..14).map(|_| next()).collect();
     assert!(out.iter().all(|own| own.key.study == mixed), "nobody else is there");
+    // Whoever is there has its places at once, though none of them has ended.
     let other = open_with(&fixture, "neighbours", of(Learner::Knn));
+    let others: Vec<Assignment> = (0..6).map(|_| next()).collect();
+    assert!(others.iter().all(|own| own.key.study == other));
+    out.extend(others);
     let n_mixed = |out: &[Assignment]| out.iter().filter(|own| own.key.study == mixed).count();
-    while n_mixed(&out) > 8 {
-        let place = out.iter().position(|own| own.key.study == mixed).unwrap();
+    // It has no more than these, and keeps them.
+    for _ in 0..20 {
+        let place = out.iter().position(|own| own.key.study == other).unwrap();
         end(&fixture, &out.remove(place));
         let more = next();
         assert_eq!(more.key.study, other);
         out.push(more);
     }
+    // What those who took its places end is nobody's, until there are as few as may wait.
+    while n_mixed(&out) > 8 {
+        let place = out.iter().position(|own| own.key.study == mixed).unwrap();
+        end(&fixture, &out.remove(place));
+    }
+    for _ in 0..20 {
+        let ended = out.remove(0);
+        end(&fixture, &ended);
+        out.push(next());
+        assert!((1..=8).contains(&n_mixed(&out)) && out.len() == 14);
+    }
+    assert!(fixture.work.try_recv().is_err(), "no more than there are places");
     fixture.engine.interrupt().unwrap();
 }

@@ -214,7 +214,7 @@ impl Fleet {
     }
 }
 
-/// One request. The older protocol has its answers come in one piece.
+/// One request. The older protocol has its answers come in one piece. What is no JSON is a text.
 pub(crate) fn ask(
     url: &str,
     method: &str,
@@ -236,5 +236,5 @@ pub(crate) fn ask(
     let cut = || std::io::Error::other("the answer was cut off");
     let (head, body) = answer.split_once("\r\n\r\n").ok_or_else(cut)?;
     let code = head.split(' ').nth(1).and_then(|code| code.parse().ok()).ok_or_else(cut)?;
-    Ok((code, serde_json::from_str(body).unwrap_or(Value::Null)))
+    Ok((code, serde_json::from_str(body).unwrap_or_else(|_| body.into())))
 }

@@ -27,6 +27,10 @@ const MIN_UNSETTLED: usize = 64;
 /// Programs are brisk that end within this time: what is between two of them counts.
 const BRISK_MS: u64 = 100;
 
+/// For so many that are set aside for each slot as many more are taken: a service gives out so many
+/// for each.
+const ASIDE_PER_SLOT: usize = 3;
+
 /// What NATS is told.
 const ACK: &str = "+ACK";
 const PROGRESS: &str = "+WPI";
@@ -112,18 +116,21 @@ impl Hand {
         }
     }
 
-    /// How many threads may be at something, one more of this kind included. Beside what was handed
+    /// How many threads may be at something, one more of this kind included, and how many are set
+    /// aside, behind which there may be something for them. Beside what was handed
     /// out before nothing is taken ahead: this runner may die of it, as another one did, and whatever
     /// it holds is blamed for that.
     fn most(&self, kind: Kind) -> usize {
         let is_suspect = |(key, held): (&AssignmentKey, &Held)| {
             key.attempt > 1 && matches!(held.stage, Stage::Running { .. })
         };
+        let n_aside = self.asking.n_aside.min(ASIDE_PER_SLOT * self.slots);
+        let others = self.asking.n + n_aside;
         match kind {
             Kind::Command if self.is_brisk && !self.held.iter().any(is_suspect) => {
-                2 * self.slots + self.asking.n
+                2 * self.slots + others
             }
-            Kind::Command | Kind::Fit => self.slots + self.asking.n,
+            Kind::Command | Kind::Fit => self.slots + others,
         }
     }
 
@@ -393,6 +400,34 @@ mod tests {
         assert!(hand.next_to_run().is_empty());
         hand.told(key(2));
         assert_eq!(hand.next_to_run().len(), 1);
+    }
+
+    #[test]
+    fn what_is_set_aside_is_pulled_past_where_nobody_else_waits_for_what_comes() {
+        let (link, _ends) = Link::new("s", Duration::from_secs(30));
+        let (link, mut hand) = (Arc::new(link), Hand::of(2));
+        let asking = |n_aside| Asking { n: 8, most: 8, n_aside, ..Asking::default() };
+        hand.hear_of_asking(asking(0));
+        for number in 1..=10 {
+            assert_eq!(hand.room(Kind::Fit), Room::Free);
+            assert_eq!(take(&mut hand, &link, Kind::Fit, number), [number]);
+        }
+        assert_eq!(hand.room(Kind::Fit), Room::None);
+        // Those that came last find no room at the card, one after another.
+        for n_aside in 1..=6 {
+            hand.hear_of_asking(asking(n_aside));
+            assert_eq!(Kind::ALL.map(|kind| hand.room(kind)), [Room::Ahead; 2]);
+            let number = 10 + n_aside as u64;
+            assert_eq!(take(&mut hand, &link, Kind::Fit, number), [number], "a thread has it");
+            assert_eq!(hand.room(Kind::Fit), Room::None);
+        }
+        // Two that are the processor's are at it: all that the service gives out are here.
+        hand.told(key(16));
+        assert_eq!(hand.room(Kind::Fit), Room::Ahead);
+        assert_eq!(take(&mut hand, &link, Kind::Fit, 17), [17]);
+        hand.hear_of_asking(asking(7));
+        assert_eq!(hand.room(Kind::Fit), Room::None, "more would be others'");
+        assert_eq!(hand.n_running(), 2);
     }
 
     #[test]

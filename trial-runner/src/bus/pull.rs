@@ -3,8 +3,9 @@
 //!
 //! There is one request at a time for each service and kind of work. All of them stand while there
 //! is room, so two may be answered for the last slot: what then waits for too long is handed back.
-//! While programs are brisk, one more for each slot is asked for. Such a request takes only what lies
-//! there at that moment, so that nothing goes to a runner that is busy while another one waits.
+//! While programs are brisk, one more for each slot is asked for, and behind assignments that are set
+//! aside, because enough wait for the card, whatever is the processor's. Such a request takes only what
+//! lies there at that moment, so that nothing goes to a runner that is busy while another one waits.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;

@@ -22,6 +22,7 @@ use crate::slots::Slot;
 use crate::trainer::ahead::Ask;
 use crate::trainer::{Fit, FitError, Hand, Spare};
 
+use super::askers::Pass;
 use super::back_test::BackTest;
 use super::bench::Bench;
 use super::course::guarded;
@@ -39,7 +40,7 @@ const ALL_ROWS: u64 = u32::MAX as u64;
 pub(super) fn train(
     desk: &Desk,
     running: &Running,
-    flight: &Flight,
+    (flight, pass): (&Flight, Option<&Pass>),
     slot: &Slot,
     assignment: &Assignment,
 ) -> Landing {
@@ -47,9 +48,7 @@ pub(super) fn train(
     let Some(dataset) = &running.work.dataset else {
         return Landing::Lacking("the study's data is not here".into());
     };
-    let names = running.aims.metrics.iter();
-    let measures: Option<Vec<Measure>> = names.map(|name| Measure::named(name)).collect();
-    let (Some(data), Some(measures)) = (&running.work.study.data, measures) else {
+    let (Some(data), Some(measures)) = (&running.work.study.data, measures(running)) else {
         return Landing::Lacking("this version cannot judge the study's models".into());
     };
     let plan = FoldPlan::of(data);
@@ -57,7 +56,7 @@ pub(super) fn train(
     let spare = &desk.spare;
     // Trials of other studies that have this in common are no others to a card.
     let kin = format!("{} {} {plan:?}", dataset.digest(), data.target);
-    let fleet = Fleet { desk, running, flight, slot, dataset, plan, kin, measures, spare };
+    let fleet = Fleet { desk, running, flight, pass, slot, dataset, plan, kin, measures, spare };
     if let AssignmentTask::Refit(blocks) = &assignment.task {
         return fleet.refit_all(assignment, blocks);
     }
@@ -67,11 +66,49 @@ pub(super) fn train(
     fleet.try_all(assignment, (part, blocks))
 }
 
+fn measures(running: &Running) -> Option<Vec<Measure>> {
+    running.aims.metrics.iter().map(|name| Measure::named(name)).collect()
+}
+
+/// Whether an assignment may ask a card: one knows something of any learner that is tried.
+pub(super) fn may_ask(desk: &Desk, running: &Running, assignment: &Assignment) -> bool {
+    let work = &running.work.study.work;
+    let learner = |block: &Block| Some(work.training(&block.tried.configuration).ok()?.learner);
+    let is_tried = !matches!(assignment.task, AssignmentTask::Refit(_));
+    let Some(measures) = measures(running) else { return false };
+    desk.device.cards().next().is_some()
+        && is_tried
+        && assignment
+            .task
+            .blocks()
+            .iter()
+            .filter_map(learner)
+            .any(|learner| is_known(learner, &measures))
+}
+
+/// Whether a card knows anything of a learner, judged so.
+fn is_known(learner: Learner, measures: &[Measure]) -> bool {
+    let is_of_squares = |measure: &Measure| {
+        matches!(
+            measure,
+            Measure::RootMeanSquaredError
+                | Measure::MeanSquaredError
+                | Measure::NormalizedRootMeanSquaredError
+        )
+    };
+    match Ask::knows_squares(learner) {
+        true => measures.iter().all(is_of_squares),
+        false => Ask::knows(learner),
+    }
+}
+
 /// What all entities of an assignment have in common.
 pub(super) struct Fleet<'a> {
     desk: &'a Desk,
     pub(super) running: &'a Running,
     pub(super) flight: &'a Flight,
+    /// Where it may ask a card.
+    pass: Option<&'a Pass>,
     slot: &'a Slot,
     dataset: &'a Dataset,
     plan: FoldPlan,
@@ -94,7 +131,7 @@ enum Unfinished {
 impl Fleet<'_> {
     fn try_all(&self, assignment: &Assignment, (part, blocks): (Part<'_>, &[Block])) -> Landing {
         let mut news = News::new(assignment.key, &self.desk.tell);
-        let mut seat = self.seat(assignment.key.study, blocks);
+        let mut seat = self.pass.and_then(|_| self.seat(assignment.key.study));
         let mut waiting = entities(blocks);
         if seat.is_some() {
             // A launch ends with its longest fit.
@@ -199,14 +236,8 @@ impl Fleet<'_> {
         Landing::Done
     }
 
-    /// A device's queue, where it knows something of any learner that is tried.
-    fn seat(&self, study: StudyId, blocks: &[Block]) -> Option<Seat<'_>> {
-        let work = &self.running.work.study.work;
-        let learner = |block: &Block| Some(work.training(&block.tried.configuration).ok()?.learner);
-        let is_known = blocks.iter().filter_map(learner).any(|learner| self.is_known(learner));
-        if !is_known || self.desk.device.cards().next().is_none() {
-            return None;
-        }
+    /// A device's queue, where one can be used.
+    fn seat(&self, study: StudyId) -> Option<Seat<'_>> {
         lock(&self.desk.asking).insert(study);
         let (stop, asking) = (&self.flight.stop, Arc::new(self.slot.share()));
         asking.work(stop);
@@ -219,18 +250,7 @@ impl Fleet<'_> {
 
     /// Whether a device knows anything of a learner that the study asks for.
     pub(super) fn is_known(&self, learner: Learner) -> bool {
-        let is_of_squares = |measure: &Measure| {
-            matches!(
-                measure,
-                Measure::RootMeanSquaredError
-                    | Measure::MeanSquaredError
-                    | Measure::NormalizedRootMeanSquaredError
-            )
-        };
-        match Ask::knows_squares(learner) {
-            true => self.measures.iter().all(is_of_squares),
-            false => Ask::knows(learner),
-        }
+        is_known(learner, self.measures)
     }
 
     /// How many of the next entities are laid out for a device together.

@@ -1,4 +1,5 @@
-//! The assignments that threads are at, and how they are ended from outside.
+//! The assignments that threads are at or were at, until their end is told, and how they are ended from
+//! outside.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError};
@@ -41,6 +42,8 @@ pub(super) enum Landing {
     Done,
     /// Another runner will go on with it.
     HandedBack,
+    /// A thread goes on with it once there is room.
+    Aside,
     /// It cannot be done here.
     Lacking(String),
     /// Nothing can be done here.
@@ -129,7 +132,7 @@ impl Flights {
         lock(&self.inner).aloft.keys().copied().collect()
     }
 
-    /// Whether a thread is at something of the study.
+    /// Whether something of the study is in flight.
     pub(super) fn has(&self, study: StudyId) -> bool {
         lock(&self.inner).aloft.range(range(study, u64::MAX)).next().is_some()
     }

@@ -6,7 +6,7 @@ use std::ops::Range;
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use fleetfit_search_spaces::wire::Numbered;
 use fleetfit_search_spaces::{AssignmentTask, Block, Configuration, End, Job, Outcome};
@@ -353,11 +353,11 @@ fn a_slot_whose_assignment_waits_for_its_card_is_free_for_others() {
     let dir = tempfile::tempdir().unwrap();
     let set = start(MIXED, dir.path(), "", &device);
     let (of_device, others) = (one_by_one(0..OF_A_DEVICE), one_by_one(OF_A_DEVICE..TRIED));
-    // With two slots, as many as may wait beside them and two more, which wait for their turn.
+    // With two slots, as many as may wait beside them and two more, which are set aside.
     let n_asking = n_asking(2);
     assert_eq!([n_asking, super::n_asking(40), super::n_asking(110)], [8, 64, 110]);
-    let in_order = of_device[..n_asking].iter().chain(&others).chain(&of_device[n_asking..]);
-    let mut singles = Singles::assign(&set, in_order);
+    assert_eq!(of_device.len(), n_asking + 2);
+    let mut singles = Singles::assign(&set, of_device.iter().chain(&others));
     singles.land(&set, others.len());
     assert!(singles.values.keys().all(|trial| trial.0 >= OF_A_DEVICE), "{:?}", singles.values);
     GATE.store(true, Ordering::SeqCst);
@@ -367,6 +367,118 @@ fn a_slot_whose_assignment_waits_for_its_card_is_free_for_others() {
     set.runner.join();
 }
 
+impl Set {
+    /// How many wait for the card, and how many are set aside, as is told next.
+    fn n_waiting(&self, asking: &Receiver<Asking>) -> (usize, usize) {
+        let Asking { n, n_aside, .. } = asking.recv_timeout(LONG).unwrap();
+        (n, n_aside)
+    }
+}
+
+/// A runner whose card's launches stand for good, with as many assignments as may wait for it at
+/// threads, and two more set aside.
+fn with_two_aside(dir: &Path, device: &Device) -> (Set, Singles, Receiver<Asking>) {
+    let set = start(MIXED, dir, "", device);
+    let (tell, asking) = channel();
+    set.runner.hear_of_asking(move |asking| tell.send(asking).unwrap_or_default());
+    let singles = Singles::assign(&set, &one_by_one(0..OF_A_DEVICE));
+    let (began, mut waiting) = (Instant::now(), (0, 0));
+    while waiting != (n_asking(2), 2) {
+        assert!(began.elapsed() < LONG, "{waiting:?}");
+        if let Ok(Asking { n, n_aside, .. }) = asking.recv_timeout(Duration::from_millis(10)) {
+            waiting = (n, n_aside);
+        }
+        for message in set.told.try_iter() {
+            // It found no slot in time, because others came back.
+            let FromRunner::Returned { of, reason: None } = message else { panic!("{message:?}") };
+            set.assign.send(singles.all[of.number as usize - 1].clone()).unwrap();
+        }
+    }
+    assert_eq!(set.runner.holds().len(), singles.all.len(), "their leases are kept up");
+    (set, singles, asking)
+}
+
+fn stands() -> Device {
+    on([Fate::Stands(Duration::from_secs(3_600)), Fate::Stands(Duration::from_secs(3_600))]).0
+}
+
+#[test]
+fn what_is_set_aside_goes_on_though_nothing_comes_any_more() {
+    let expected = values_of(MIXED, "", &Device::default());
+    static GATE: AtomicBool = AtomicBool::new(false);
+    let (device, _) = on([Fate::Waits(&GATE), Fate::Waits(&GATE)]);
+    let dir = tempfile::tempdir().unwrap();
+    let (Set { runner, assign, told }, singles, asking) = with_two_aside(dir.path(), &device);
+    drop(assign);
+    GATE.store(true, Ordering::SeqCst);
+    runner.join();
+    let (mut values, mut done) = (Values::new(), BTreeSet::new());
+    for message in told.try_iter() {
+        match message {
+            FromRunner::Outcomes { outcomes, .. } => take_in(&mut values, outcomes),
+            // Or it found no slot in time, because others came back from the card.
+            FromRunner::Done { of } | FromRunner::Returned { of, reason: None } => {
+                assert!(done.insert(of.number), "told once");
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+    assert_eq!(done.len(), singles.all.len());
+    assert!(values.len() >= n_asking(2));
+    assert!(values.iter().all(|(trial, value)| *value == expected[trial]));
+    assert_eq!(asking.try_iter().last().map(|told| (told.n, told.n_aside)), Some((0, 0)));
+}
+
+#[test]
+fn what_is_set_aside_is_over_with_its_study() {
+    let dir = tempfile::tempdir().unwrap();
+    let (set, mut singles, asking) = with_two_aside(dir.path(), &stands());
+    let reason = "it was cancelled".to_owned();
+    set.runner.hints()(ToRunner::StopStudy { study: key(1).study, before: 11, reason });
+    singles.land(&set, singles.all.len());
+    assert_eq!(singles.done.iter().collect::<BTreeSet<_>>().len(), singles.all.len());
+    while set.n_waiting(&asking) != (0, 0) {}
+    // That is told first.
+    while !set.runner.holds().is_empty() {
+        std::thread::yield_now();
+    }
+}
+
+#[test]
+fn what_is_set_aside_ends_at_once_where_others_wait_for_the_card() {
+    let dir = tempfile::tempdir().unwrap();
+    let (set, singles, asking) = with_two_aside(dir.path(), &stands());
+    let study = StudyId(2);
+    set.runner.add(study, work(MIXED.0(dir.path(), ""), dir.path()));
+    let of = AssignmentKey { study, ..key(1) };
+    set.assign.send(Assignment { key: of, ..singles.all[0].clone() }).unwrap();
+    while set.n_waiting(&asking) != (n_asking(2), 3) {}
+    let reason = "it was cancelled".to_owned();
+    set.runner.hints()(ToRunner::StopStudy { study, before: 2, reason });
+    assert_eq!(set.told.recv_timeout(LONG), Ok(FromRunner::Done { of }));
+    while set.runner.holds().contains(&of) {
+        std::thread::yield_now();
+    }
+    assert_eq!(set.runner.holds().len(), singles.all.len(), "the other study's still wait");
+}
+
+#[test]
+fn what_is_set_aside_is_handed_back_by_a_runner_that_ends() {
+    let dir = tempfile::tempdir().unwrap();
+    let (set, singles, _asking) = with_two_aside(dir.path(), &stands());
+    set.runner.drain(Duration::ZERO);
+    let mut returned = BTreeSet::new();
+    for message in set.told.try_iter() {
+        match message {
+            FromRunner::Returned { of, reason: None } => assert!(returned.insert(of), "told once"),
+            FromRunner::Outcomes { outcomes, .. } => assert!(outcomes.is_empty()),
+            other => panic!("{other:?}"),
+        }
+    }
+    assert_eq!(returned, singles.all.iter().map(|own| own.key).collect());
+    assert!(set.runner.holds().is_empty());
+}
+
 #[test]
 fn who_waits_for_its_card_is_told_of_and_gives_way_to_as_many() {
     let (device, _) = on([Fate::Stands(Duration::from_secs(3_600))]);
@@ -374,7 +486,7 @@ fn who_waits_for_its_card_is_told_of_and_gives_way_to_as_many() {
     let set = start(MIXED, dir.path(), "", &device);
     let (tell, asking) = channel();
     set.runner.hear_of_asking(move |asking| tell.send(asking).unwrap_or_default());
-    let expected = Asking { n: 0, most: n_asking(2), studies: BTreeSet::new() };
+    let expected = Asking { most: n_asking(2), ..Asking::default() };
     assert_eq!(asking.recv_timeout(LONG), Ok(expected.clone()));
     // Of the first one nobody asks the card.
     let mut singles = Singles::assign(&set, &[(OF_A_DEVICE, 0)]);
