@@ -2,8 +2,8 @@
 //!
 //! Every assignment is done by one thread from beginning to end, and in one slot. There may be more
 //! threads than slots: those beyond make programs ready and wait, or wait for a graphics card
-//! (`slots.rs`), and some are left for what asks no card (`askers.rs`). Hints from the scheduler (end this trial, end this study) reach trials in flight
-//! through flags.
+//! (`slots.rs`), and some are left for what asks no card (`askers.rs`). Hints from the scheduler (end
+//! this trial, end this study) reach trials in flight through flags.
 
 mod askers;
 mod back_test;

@@ -1,5 +1,4 @@
-//! The assignments that threads are at or were at, until their end is told, and how they are ended from
-//! outside.
+//! The assignments that threads are at, or that they set aside, and how they are ended from outside.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError};
@@ -17,7 +16,7 @@ const MARKS: usize = 1_024;
 /// What command trials are told that end with their runner. They stay open.
 pub(super) const HANDED_BACK: &str = "the runner ends";
 
-/// An assignment that a thread is at.
+/// An assignment that a thread is at, or has set aside.
 #[derive(Default)]
 pub(super) struct Flight {
     /// Raised when the assignment is over: fits give up.
