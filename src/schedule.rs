@@ -173,6 +173,7 @@ fn taken(
     bring: impl Fn(&mut Place, &mut String),
 ) -> Result<Submission, Failure> {
     let mut problems = verdict.problems;
+    problems.extend(verdict.unreadable);
     problems.extend(verdict.submission.iter().flat_map(|it| it.study.cannot_run.clone()));
     if let Some(submission) = verdict.submission.filter(|_| problems.is_empty()) {
         match start::judge(&submission) {

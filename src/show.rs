@@ -67,11 +67,11 @@ pub(crate) fn status(view: &StatusView) -> String {
         ended.push_str(&format!(" ({} entities)", count(u64::from(view.entities))));
     }
     say("trials", ended);
-    if let Some(why) = view.ended_by.and_then(why_it_ended) {
-        say("search", format!("ended: {why}"));
-    }
     if trials.failed > 0 {
         say("", format!("why some failed: fleetfit trials {}", view.study));
+    }
+    if let Some(why) = view.ended_by.and_then(why_it_ended) {
+        say("search", format!("ended: {why}"));
     }
     if view.fits > 0 {
         say("fits", count(view.fits));
@@ -146,7 +146,7 @@ fn configuration(configuration: &Configuration) -> String {
         };
         (path != "learner").then(|| format!("{path}={value}"))
     });
-    words.collect::<Vec<_>>().join(" ")
+    plain_text(&words.collect::<Vec<_>>().join(" "))
 }
 
 /// The table of studies.

@@ -20,6 +20,8 @@ pub(crate) struct Findings {
     pub notices: Vec<Notice>,
     /// What is valid and cannot run yet.
     pub cannot_run: Vec<Problem>,
+    /// Whether the job was taken before.
+    pub is_stored: bool,
 }
 
 /// The parts of a problem after its place.
@@ -53,7 +55,7 @@ impl Findings {
 
     /// The same file, and nothing found in it.
     pub(crate) fn empty(&self) -> Self {
-        Self::new(&self.file, &self.overrides)
+        Self { is_stored: self.is_stored, ..Self::new(&self.file, &self.overrides) }
     }
 
     /// The place of a node.

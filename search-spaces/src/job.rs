@@ -26,6 +26,8 @@ pub struct Job {
     pub overrides: Vec<(String, String)>,
     /// What is wrong with the text, though it can be read: keys set twice, leading zeros.
     pub mistakes: Vec<Problem>,
+    /// Whether it was taken before: what has come to be refused since is read on.
+    pub is_stored: bool,
 }
 
 /// A job with everything that can be said about it, and what of it could be read even so.
@@ -55,7 +57,8 @@ impl Job {
             return Err(Problems(mistakes));
         };
         let (file, text) = (file.to_owned(), text.to_owned());
-        Ok(Self { file, folder: None, text, document, overrides: Vec::new(), mistakes })
+        let (folder, overrides) = (None, Vec::new());
+        Ok(Self { file, folder, text, document, overrides, mistakes, is_stored: false })
     }
 
     /// Replaces or adds the value at a dotted path, as `--set limits.timeout=60` asks. The value is
@@ -94,6 +97,7 @@ impl Job {
     /// whoever looks at files can say at once what is wrong with those.
     pub fn judge(&self) -> Judgement {
         let mut findings = Findings::new(&self.file, &self.overrides);
+        findings.is_stored = self.is_stored;
         let name = default_name(&self.file, self.folder.as_deref());
         let Reading { study, data, command, origins } =
             Reading::read(&At::root(&self.document), &name, &mut findings);

@@ -110,9 +110,11 @@ impl Sampling {
         let configurations = counted(n, "configuration");
         let first = n_before_process(n_axes);
         if n <= first {
+            let are = if n == 1 { "is" } else { "are" };
             return Some(format!(
-                "{configurations} are few to learn from, so after its middle they fill the space \
-                 evenly, as with sobol, but for what start_from tells; a Gaussian process would propose from the {}th on",
+                "{configurations} {are} few to learn from, so they fill the space evenly, as with sobol, \
+                 but for its middle, which comes first where nothing else does, and for what \
+                 start_from tells; a Gaussian process would propose from the {}th on",
                 first + 1
             ));
         }

@@ -302,6 +302,12 @@ fn a_step_is_no_shorter_than_floats_are_apart() {
             (&space.parameters[0].domain.nth(0), &space.parameters[0].domain.nth(1));
         assert_ne!(first, second);
     }
+    // What was taken before it was refused is read on.
+    let mut job = Job::read("job.yaml", &text).unwrap();
+    job.set("search_space.x.step", "1e-17").unwrap();
+    assert!(job.study().is_err());
+    job.is_stored = true;
+    assert!(job.study().is_ok());
     // Nobody takes a step where there is one value.
     assert_eq!(read("1e17", "1e17", "1").unwrap().space.cardinality(), Some(1));
 }

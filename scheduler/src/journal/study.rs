@@ -116,6 +116,7 @@ impl StudyRecord {
     /// The study that the stored job means.
     pub fn study(&self) -> Result<Study, Problems> {
         let mut job = Job::read(&self.head.job_file, &self.head.job_text)?;
+        job.is_stored = true;
         let folder = self.head.base_dir.file_name();
         job.folder = folder.map(|name| name.to_string_lossy().into_owned());
         for (path, value) in &self.head.sets {

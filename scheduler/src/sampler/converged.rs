@@ -137,10 +137,11 @@ mod tests {
     }
 
     /// How many trials of 100 a search takes, how far its best is then above that of all 100, and how
-    /// far the median of the first 20 is above that.
+    /// far the median of 20 evenly spread points is above that, however well it searches.
     fn search(n_axes: usize, noise: f64, seed: u64, loss: fn(&[f64]) -> f64) -> (usize, f64, f64) {
         let space = cube(n_axes);
         let axes = Axes::new(space.clone());
+        let spread = Sobol::new(space.clone(), seed);
         let mut sampler = Adaptive::new(space.clone(), seed, Method::Auto(Box::default()));
         let mut converged = Converged::new(space);
         let mut losses = Vec::new();
@@ -163,7 +164,7 @@ mod tests {
         }
         let n = ended_at.unwrap_or(100);
         let best = |n: usize| losses[..n].iter().min_by(|a, b| a.0.total_cmp(&b.0)).unwrap().1;
-        let mut sorted: Vec<f64> = losses.iter().take(20).map(|loss| loss.1).collect();
+        let mut sorted: Vec<f64> = (0..20).map(|index| loss(&spread.units(index))).collect();
         sorted.sort_by(f64::total_cmp);
         (n, best(n) - best(100), sorted[10] - best(100))
     }
@@ -211,7 +212,7 @@ mod tests {
             }
             let (saved, regret) = (100 - n / N_SEEDS as usize, worse / reach);
             println!("{name} {n_axes}: {saved} %, regret {regret:.3}");
-            assert!(saved >= 20 && regret < 0.15, "{name} {n_axes}: {saved} %, regret {regret}");
+            assert!(saved >= 20 && regret < 0.06, "{name} {n_axes}: {saved} %, regret {regret}");
         }
     }
 

@@ -79,6 +79,7 @@ impl CreateJob {
             document: at.node.clone(),
             overrides: Vec::new(),
             mistakes: Vec::new(),
+            is_stored: false,
         }))
     }
 }

@@ -98,12 +98,21 @@ fn compare(left: &Value, right: &Value) -> Ordering {
     match (left, right) {
         (Value::Bool(left), Value::Bool(right)) => left.cmp(right),
         (Value::Text(left), Value::Text(right)) => left.cmp(right),
+        (Value::Int(left), Value::Int(right)) => left.cmp(right),
+        (Value::Int(whole), Value::Float(number)) => beside(*whole, *number),
+        (Value::Float(number), Value::Int(whole)) => beside(*whole, *number).reverse(),
         _ => match (left.as_f64(), right.as_f64()) {
             // `total_cmp` would tell 0 from -0.
             (Some(left), Some(right)) => left.partial_cmp(&right).unwrap_or(Ordering::Equal),
             _ => kind(left).cmp(&kind(right)),
         },
     }
+}
+
+/// A whole number beside any: beyond 2^53 one float is nearest to several of them.
+pub(super) fn beside(whole: i64, number: f64) -> Ordering {
+    let by_floats = (whole as f64).partial_cmp(&number).unwrap_or(Ordering::Equal);
+    by_floats.then_with(|| i128::from(whole).cmp(&(number as i128)))
 }
 
 impl Deref for Choice {

@@ -5,8 +5,10 @@
 //! multiples of `q` that `round(x / q) * q` can reach, which may lie up to half a `q` outside the
 //! bounds.
 
+use std::cmp::Ordering;
 use std::f64::consts::E;
 
+use super::choice::beside;
 use super::normal;
 use super::{Alternative, Domain, Scale};
 use crate::value::Value;
@@ -366,9 +368,10 @@ fn whole(value: &Value) -> Option<i64> {
 /// Equal, where 5 and 5.0 count as equal.
 pub(super) fn same(left: &Value, right: &Value) -> bool {
     match (left, right) {
-        (Value::Int(_) | Value::Float(_), Value::Int(_) | Value::Float(_)) => {
-            left.as_f64() == right.as_f64()
+        (Value::Int(whole), Value::Float(number)) | (Value::Float(number), Value::Int(whole)) => {
+            number.is_finite() && beside(*whole, *number) == Ordering::Equal
         }
+        (Value::Float(left), Value::Float(right)) => left == right,
         _ => left == right,
     }
 }
@@ -409,7 +412,8 @@ fn decimals(number: f64) -> usize {
 mod tests {
     use std::f64::consts::E;
 
-    use crate::space::{Alternative, Domain, Scale};
+    use super::same;
+    use crate::space::{Alternative, Choice, Domain, Scale};
     use crate::value::Value;
 
     /// Every value of a finely walked unit interval, with neighbours that are equal taken once.
@@ -531,6 +535,26 @@ mod tests {
             }
             assert!((64..=65).contains(&count), "{step} from {min}: {count}");
         }
+    }
+
+    #[test]
+    fn integers_that_floats_do_not_tell_apart_are_different() {
+        let large = 9_007_199_254_740_992; // 2^53
+        let values = [large, large + 1].map(|one| Alternative::Value(Value::Int(one)));
+        let choice = Choice::new(values.to_vec());
+        for index in 0..2 {
+            let value = Value::Int(large + index as i64);
+            assert_eq!(choice.index_of(&value), Some(index));
+        }
+        assert!(!same(&Value::Int(large + 1), &Value::Float(large as f64)));
+        for (whole, number) in [(5, 5.0), (-5, -5.0), (0, -0.0), (i64::MIN, i64::MIN as f64)] {
+            assert!(same(&Value::Int(whole), &Value::Float(number)), "{whole}");
+            assert!(same(&Value::Float(number), &Value::Int(whole)), "{whole}");
+        }
+        for number in [5.5, 1e300, f64::NAN, f64::INFINITY] {
+            assert!(!same(&Value::Int(5), &Value::Float(number)), "{number}");
+        }
+        assert!(!same(&Value::Int(i64::MAX), &Value::Float(i64::MAX as f64)));
     }
 
     #[test]

@@ -41,8 +41,10 @@ const KINDS: &[(&str, Kind)] = &[
     ("int", Kind::Int),
 ];
 
-/// No bound may be more of its rounding steps away from 0 than this.
-const MAX_STEPS: f64 = 1e18;
+/// No bound may be more of its rounding steps away from 0 than this: floats do not tell more apart.
+/// What is stored may have more.
+const MAX_STEPS: f64 = 9_007_199_254_740_992.0; // 2^53
+const MAX_STORED_STEPS: f64 = 1e18;
 
 const SCALES: &[(&str, Scale)] = &[("linear", Scale::Linear), ("log", Scale::Log)];
 
@@ -376,11 +378,12 @@ fn check_q(at: &At<'_>, domain: &Domain, findings: &mut Findings) -> bool {
         Domain::LogNormal { mu, q: Some(q), base, .. } => (*q, base.powf(*mu)),
         _ => return true,
     };
-    if largest / q <= MAX_STEPS {
+    let most = if findings.is_stored { MAX_STORED_STEPS } else { MAX_STEPS };
+    if largest / q <= most {
         return true;
     }
     if let Some(node) = at.get("q") {
-        let exponent = (largest / MAX_STEPS).log10().ceil();
+        let exponent = (largest / most).log10().ceil();
         let wanted = format!("at least 1e{exponent}, so that it rounds such numbers");
         node.wrong::<()>(findings, &wanted, Some("write a larger q".into()));
     }
@@ -465,7 +468,7 @@ fn read_float(fields: &mut Fields<'_>, findings: &mut Findings) -> Option<Domain
         if step > max - min {
             return too_long_a_step(at, number(max - min), findings);
         }
-        if step < least_step(min, max) {
+        if step < least_step(min, max) && !findings.is_stored {
             return too_short_a_step(at, number(least_step(min, max)), findings);
         }
     }
