@@ -141,7 +141,7 @@ fn resume_there(service: &Client, study: &str, printer: &Printer) -> Result<i32,
 /// What a study is trained on. Nobody looks for a card that nothing is trained on, or hears of one.
 fn device(power: PowerArgs, study: &Study) -> Result<Choice, Failure> {
     match power.device {
-        Asked::Auto if !study.work.is_of_cards(&study.space) => Ok(Choice::default()),
+        Asked::Auto if !study.is_of_cards() => Ok(Choice::default()),
         asked => inside::device(asked),
     }
 }

@@ -230,6 +230,11 @@ impl Learner {
         )
     }
 
+    /// Whether cards know of it only where every metric is one of squared errors.
+    pub fn is_of_squares(self) -> bool {
+        matches!(self, Self::Ridge | Self::Lasso | Self::ElasticNet)
+    }
+
     /// Whether it learns from the past of a series alone, and not from columns beside it.
     pub fn forecasts_series(self) -> bool {
         self.tasks() == [Task::Forecasting]

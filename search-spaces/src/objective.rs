@@ -108,6 +108,16 @@ measures! {
 }
 
 impl Measure {
+    /// Whether it follows from the squares of errors alone.
+    pub fn is_of_squares(self) -> bool {
+        matches!(
+            self,
+            Self::RootMeanSquaredError
+                | Self::MeanSquaredError
+                | Self::NormalizedRootMeanSquaredError
+        )
+    }
+
     /// The measure with this long name or alias, in any letter case.
     pub fn named(name: &str) -> Option<Self> {
         let name = name.to_ascii_lowercase();

@@ -12,6 +12,7 @@ pub(crate) use header::{check_labels, default_name, read_name_of};
 
 use serde::{Deserialize, Serialize};
 
+use crate::aims::Aims;
 use crate::automl::AutoMl;
 use crate::configuration::Configuration;
 use crate::constraint::Constraint;
@@ -88,6 +89,11 @@ pub struct Study {
 }
 
 impl Study {
+    /// Whether graphics cards know of any of its learners.
+    pub fn is_of_cards(&self) -> bool {
+        self.work.is_of_cards(&self.space, &Aims::of(self).metrics)
+    }
+
     /// The job's key of one of the sources that it starts from.
     pub fn start_key(&self, index: usize) -> String {
         match self.start_from.len() {

@@ -57,7 +57,7 @@ impl Live {
         let name = study.name.clone();
         let kind = kind(&study);
         let chooses_learners = matches!(study.work, Work::ChosenLearner { .. } | Work::AutoMl);
-        let may_ask = study.work.is_of_cards(&study.space);
+        let may_ask = study.is_of_cards();
         let weight = study.priority.weight();
         let mut state = replay(journal, id, study, seed, n_entities, warm)?;
         state.large_first(large);

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use fleetfit_scheduler::engine::{Capacity, Note};
 use fleetfit_search_spaces::{
-    Algorithm, Assignment, AssignmentTask, End, FromRunner, Learner, Outcome, Study, StudyId, Work,
+    Algorithm, Assignment, AssignmentTask, End, FromRunner, Learner, Measure, Outcome, Study,
+    StudyId, Work,
 };
 
 use super::Fixture;
@@ -121,8 +122,32 @@ fn who_may_ask_a_card_is_held_to_its_places_before_runners_say_so() {
 }
 
 fn of(learner: Learner) -> Study {
+    judged_by(learner, Measure::RootMeanSquaredError)
+}
+
+fn judged_by(learner: Learner, measure: Measure) -> Study {
     let space = space(vec![parameter("x", unit())]);
-    Study { work: Work::Learner(learner), ..study(space, Algorithm::Random, 1_000_000) }
+    let mut study = study(space, Algorithm::Random, 1_000_000);
+    study.objective.metric = measure.name().to_owned();
+    Study { work: Work::Learner(learner), ..study }
+}
+
+#[test]
+fn lines_that_no_card_takes_are_others() {
+    let dir = tempfile::tempdir().unwrap();
+    let fixture = Fixture::new(dir.path());
+    let of_cards = open_with(&fixture, "boosted", of(Learner::GradientBoosting));
+    fixture.handle().tell(Note::Capacity(Capacity { fits: 14, asking: 8, commands: 0 }));
+    let next = || fixture.work.recv_timeout(LONG).unwrap().key.study;
+    for _ in 0..8 {
+        assert_eq!(next(), of_cards);
+    }
+    let lines = judged_by(Learner::Ridge, Measure::MeanAbsoluteError);
+    let other = open_with(&fixture, "lines", lines);
+    for _ in 0..6 {
+        assert_eq!(next(), other);
+    }
+    fixture.engine.interrupt().unwrap();
 }
 
 #[test]

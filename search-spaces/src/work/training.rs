@@ -3,6 +3,7 @@
 use super::Work;
 use crate::configuration::{Configuration, Setting};
 use crate::learner::Learner;
+use crate::objective::Measure;
 use crate::seed::mix;
 use crate::space::{Alternative, Domain, SearchSpace};
 use crate::value::Value;
@@ -64,10 +65,16 @@ impl Work {
         }
     }
 
-    /// Whether graphics cards know of any learner that a configuration may choose.
-    pub fn is_of_cards(&self, space: &SearchSpace) -> bool {
+    /// Whether graphics cards know of any learner that a configuration may choose, judged by these
+    /// metrics.
+    pub fn is_of_cards(&self, space: &SearchSpace, metrics: &[String]) -> bool {
+        let is_of_squares =
+            |name: &String| Measure::named(name).is_some_and(Measure::is_of_squares);
+        let by_squares = metrics.iter().all(is_of_squares);
+        let is_known =
+            |learner: Learner| learner.is_of_cards() && (by_squares || !learner.is_of_squares());
         let learners = self.learners(space);
-        matches!(self, Self::AutoMl) || learners.iter().any(|(learner, _)| learner.is_of_cards())
+        matches!(self, Self::AutoMl) || learners.iter().any(|(learner, _)| is_known(*learner))
     }
 
     /// How many groups of [kin](Training::kin) a space has: as many as its points where no path is

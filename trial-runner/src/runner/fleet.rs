@@ -88,16 +88,8 @@ pub(super) fn may_ask(desk: &Desk, running: &Running, assignment: &Assignment) -
 
 /// Whether a card knows anything of a learner, judged so.
 fn is_known(learner: Learner, measures: &[Measure]) -> bool {
-    let is_of_squares = |measure: &Measure| {
-        matches!(
-            measure,
-            Measure::RootMeanSquaredError
-                | Measure::MeanSquaredError
-                | Measure::NormalizedRootMeanSquaredError
-        )
-    };
     match Ask::knows_squares(learner) {
-        true => measures.iter().all(is_of_squares),
+        true => measures.iter().all(|measure| measure.is_of_squares()),
         false => Ask::knows(learner),
     }
 }

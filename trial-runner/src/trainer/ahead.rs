@@ -93,7 +93,7 @@ impl Ask<'_> {
 
     /// Whether a device knows what a learner's lines miss by, and nothing else of them.
     pub(crate) fn knows_squares(learner: Learner) -> bool {
-        line(learner).is_some()
+        learner.is_of_squares()
     }
 
     /// Tries all entities' candidates of a line, as [`Ask::of`] does others.
