@@ -11,6 +11,7 @@ mod together;
 use serde::{Deserialize, Serialize};
 
 use crate::data::Task;
+use crate::objective::Measure;
 use crate::value::Value;
 
 pub(crate) use check::{Demand, check_chosen, check_learner, check_space};
@@ -233,6 +234,12 @@ impl Learner {
     /// Whether cards know of it only where every metric is one of squared errors.
     pub fn is_of_squares(self) -> bool {
         matches!(self, Self::Ridge | Self::Lasso | Self::ElasticNet)
+    }
+
+    /// Whether graphics cards know of it where it is judged by these.
+    pub fn is_of_cards_by(self, measures: &[Measure]) -> bool {
+        let by_squares = || measures.iter().all(|measure| measure.is_of_squares());
+        self.is_of_cards() && (!self.is_of_squares() || by_squares())
     }
 
     /// Whether it learns from the past of a series alone, and not from columns beside it.

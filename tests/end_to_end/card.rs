@@ -170,11 +170,7 @@ fn a_run_says_once_why_it_uses_no_card_where_one_might_train() {
     let place = Place::new();
     place.write("sales.csv", &panel(2, 40));
     place.write("job.yaml", &job("boosted"));
-    let neighbours = job("neighbours").replace("gradient_boosting", "knn").replace(
-        "  max_depth: [2, 3]\n  learning_rate: [0.1, 0.3]\n  n_estimators: [5, 8]\n",
-        "  n_neighbors: [1, 2]\n",
-    );
-    place.write("neighbours.yaml", &neighbours);
+    place.write("neighbours.yaml", &of_neighbours("1, 2"));
     place.write("mixed.yaml", &mixed());
     let command = "type: sweep\nname: command\ntrial: {command: \"echo \
                    '{\\\"metric\\\": \\\"loss\\\", \\\"value\\\": ${{search_space.a}}}'\"}\n\
@@ -453,13 +449,17 @@ fn with_held_card(deployment: Deployment) -> Fleet {
     fleet
 }
 
+/// A job of the processor's alone.
+fn of_neighbours(counts: &str) -> String {
+    job("neighbours").replace("gradient_boosting", "knn").replace(
+        "  max_depth: [2, 3]\n  learning_rate: [0.1, 0.3]\n  n_estimators: [5, 8]\n",
+        &format!("  n_neighbors: [{counts}]\n"),
+    )
+}
+
 /// Trials of the processor's, from beginning to end.
 fn neighbours(fleet: &Fleet) {
-    let neighbours = job("neighbours").replace("gradient_boosting", "knn").replace(
-        "  max_depth: [2, 3]\n  learning_rate: [0.1, 0.3]\n  n_estimators: [5, 8]\n",
-        "  n_neighbors: [1, 2, 3, 4, 5]\n",
-    );
-    fleet.place.write("neighbours.yaml", &neighbours);
+    fleet.place.write("neighbours.yaml", &of_neighbours("1, 2, 3, 4, 5"));
     fleet.json(&["submit", "neighbours.yaml"]);
     fleet.wait_until_over("neighbours", PATIENCE);
     assert_once(&fleet.lines(&["trials", "neighbours"]), 5 * STORES as usize);

@@ -2,8 +2,8 @@
 //!
 //! A method looks at the history and names points of the unit cube, the best first; the first one
 //! whose configuration was not proposed before is next. Until enough is known, points come from a
-//! scrambled Sobol' sequence, and a process begins in the middle. Each number has a generator of its own, so that a proposal follows from
-//! the history and the number alone.
+//! scrambled Sobol' sequence, and a process begins in the middle. Each number has a generator of its
+//! own, so that a proposal follows from the history and the number alone.
 
 use fleetfit_search_spaces::seed::mix;
 use fleetfit_search_spaces::{Configuration, SearchSpace};

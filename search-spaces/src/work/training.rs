@@ -68,13 +68,11 @@ impl Work {
     /// Whether graphics cards know of any learner that a configuration may choose, judged by these
     /// metrics.
     pub fn is_of_cards(&self, space: &SearchSpace, metrics: &[String]) -> bool {
-        let is_of_squares =
-            |name: &String| Measure::named(name).is_some_and(Measure::is_of_squares);
-        let by_squares = metrics.iter().all(is_of_squares);
-        let is_known =
-            |learner: Learner| learner.is_of_cards() && (by_squares || !learner.is_of_squares());
+        let measures: Vec<Measure> =
+            metrics.iter().filter_map(|name| Measure::named(name)).collect();
         let learners = self.learners(space);
-        matches!(self, Self::AutoMl) || learners.iter().any(|(learner, _)| is_known(*learner))
+        matches!(self, Self::AutoMl)
+            || learners.iter().any(|(learner, _)| learner.is_of_cards_by(&measures))
     }
 
     /// How many groups of [kin](Training::kin) a space has: as many as its points where no path is

@@ -117,8 +117,7 @@ impl Hand {
     }
 
     /// How many threads may be at something, one more of this kind included, and how many are set
-    /// aside, behind which there may be something for them. Beside what was handed
-    /// out before nothing is taken ahead: this runner may die of it, as another one did, and whatever
+    /// aside, behind which there may be something for them. Beside what was handed out before nothing is taken ahead: this runner may die of it, as another one did, and whatever
     /// it holds is blamed for that.
     fn most(&self, kind: Kind) -> usize {
         let is_suspect = |(key, held): (&AssignmentKey, &Held)| {

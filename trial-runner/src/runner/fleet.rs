@@ -19,7 +19,6 @@ use crate::devices::Seat;
 use crate::folds::FoldPlan;
 use crate::model::Model;
 use crate::slots::Slot;
-use crate::trainer::ahead::Ask;
 use crate::trainer::{Fit, FitError, Hand, Spare};
 
 use super::askers::Pass;
@@ -83,15 +82,7 @@ pub(super) fn may_ask(desk: &Desk, running: &Running, assignment: &Assignment) -
             .blocks()
             .iter()
             .filter_map(learner)
-            .any(|learner| is_known(learner, &measures))
-}
-
-/// Whether a card knows anything of a learner, judged so.
-fn is_known(learner: Learner, measures: &[Measure]) -> bool {
-    match Ask::knows_squares(learner) {
-        true => measures.iter().all(|measure| measure.is_of_squares()),
-        false => Ask::knows(learner),
-    }
+            .any(|learner| learner.is_of_cards_by(&measures))
 }
 
 /// What all entities of an assignment have in common.
@@ -242,7 +233,7 @@ impl Fleet<'_> {
 
     /// Whether a device knows anything of a learner that the study asks for.
     pub(super) fn is_known(&self, learner: Learner) -> bool {
-        is_known(learner, self.measures)
+        learner.is_of_cards_by(self.measures)
     }
 
     /// How many of the next entities are laid out for a device together.

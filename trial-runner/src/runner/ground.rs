@@ -280,7 +280,7 @@ fn ask_all(
     seat.ask(learner.name(), |machine, limits| {
         let company = Some((companies, fleet.kin.as_str()));
         let ask = Ask { machine, limits, stop: &fleet.flight.stop, company, beside: &beside };
-        match Ask::knows_squares(learner) {
+        match learner.is_of_squares() {
             true => ask.squares_of(learner, &all, &mut missed),
             false => ask.of(learner, &all, &mut told),
         }

@@ -61,11 +61,6 @@ impl<'a> Ask<'a> {
 }
 
 impl Ask<'_> {
-    /// Whether a device knows anything of a learner.
-    pub(crate) fn knows(learner: Learner) -> bool {
-        learner.is_of_cards() && !Self::knows_squares(learner)
-    }
-
     /// Learns from what launches tell, until told to stop; who was refused is told at the end.
     pub(in crate::trainer) fn gather<F: Family>(
         &self,
@@ -89,11 +84,6 @@ impl Ask<'_> {
         let own = took.saturating_mul(u32::try_from(wishes.len()).unwrap_or(u32::MAX));
         beside.set(beside.get() + began.elapsed().saturating_sub(own));
         refused
-    }
-
-    /// Whether a device knows what a learner's lines miss by, and nothing else of them.
-    pub(crate) fn knows_squares(learner: Learner) -> bool {
-        learner.is_of_squares()
     }
 
     /// Tries all entities' candidates of a line, as [`Ask::of`] does others.
