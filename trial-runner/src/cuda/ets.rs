@@ -3,10 +3,10 @@
 //! One kernel, `ets/ets.cu`, launched once for each form and length of season: eight lanes a search,
 //! the CPU's own Levenberg–Marquardt steps with derivatives in f64. Not a grid: the first season is
 //! searched along with the weights, up to 29 numbers, and enters almost linearly, so a dozen steps
-//! end where no grid does. An end's sum is at most 1.001 times the CPU's from the same start, or there
-//! is none, and the CPU searches that form; the choice among forms is the CPU's own
-//! (`series/ets/batch.rs`), and it polishes the winner. Left to the CPU: trends that scale, series
-//! without anything to search, seasons too long for a block.
+//! end where no grid does. An end's sum is at most 1.001 times the CPU's from the same start, but
+//! beside a value that is thousands of times the others, where paths part by rounding. The choice
+//! among forms is the CPU's own (`series/ets/batch.rs`), and it polishes the winner. Left to the CPU:
+//! trends that scale, series without anything to search, seasons too long for a block.
 
 mod plan;
 

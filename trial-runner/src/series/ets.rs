@@ -469,6 +469,23 @@ mod tests {
         assert_eq!(first, fitted(&y, 7, &Settings::default()));
     }
 
+    /// Of the searches of a form from two sides one has no end here, whose forecasts may look nearer.
+    #[test]
+    fn what_is_chosen_has_a_likelihood() {
+        let (error, trend) = (Some(ErrorForm::Mul), Some(Component::Add));
+        let settings =
+            Settings { error, trend, seasonal: Some(Component::Add), damped: Some(false) };
+        for (above, n) in [(1_000.0, 153), (1_000.0, 146), (100.0, 153), (300.0, 139)] {
+            let y: Vec<f64> = noise(n)
+                .iter()
+                .enumerate()
+                .map(|(t, e)| if t < 80 { 10.0 + e } else { above + e })
+                .collect();
+            let own = fitted(&y, 7, &settings);
+            assert!(own.aicc.is_some_and(f64::is_finite), "{own:?}");
+        }
+    }
+
     #[test]
     fn a_stopped_fit_says_so() {
         let stop = Stop::default();

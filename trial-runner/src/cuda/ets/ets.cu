@@ -214,10 +214,16 @@ struct Units {
   double level, trend, season, phi, error;
 };
 
+// What a walk finds at a place.
+struct Here {
+  double sum;     // infinite where a mean was not above 0 or a number left the range
+  bool is_sound;  // whether the equations can be solved
+};
+
 // The sum at the place `which`, and its equations: products of all columns with each other and with
-// the residual, which is the column n. Infinite where a number left the range.
-CALLED double evaluate(const Form& form, const Columns& columns, const double* y, i64 n,
-                       i64 n_longest, const Room& room, int which, bool is_wanted, i64 lane) {
+// the residual, which is the column n.
+CALLED Here evaluate(const Form& form, const Columns& columns, const double* y, i64 n,
+                     i64 n_longest, const Room& room, int which, bool is_wanted, i64 lane) {
   const i64 stride = columns.stride, width = stride / LANES;
   const double* const numbers = room.numbers[which];
   double* const products = room.products[which];
@@ -329,11 +335,11 @@ CALLED double evaluate(const Form& form, const Columns& columns, const double* y
     }
   }
   __syncwarp();
-  bool is_sound = is_inside && is_finite(level) && is_finite(trend);
+  bool is_sound = is_finite(level) && is_finite(trend);
   for (i64 row = 0; row <= columns.n; ++row)
     is_sound = is_sound && is_finite(products[row * stride + columns.n]) &&
                is_finite(products[row * stride + row]);
-  return is_sound ? total : infinity();
+  return {is_inside ? total : infinity(), is_sound};
 }
 
 // Cholesky's factor of the numbers that are not held, and the solution in `right`; false where the
@@ -483,15 +489,16 @@ DEVICE void move(const Form& form, const Columns& columns, const Room& room, int
   __syncwarp();
 }
 
-// Goes down from the current place until a step promises less than `gain`; which place is current
-// then, and its sum.
+// Goes down from the current place, which may have no finite sum yet, until a step promises less than
+// `gain`; which place is current then, and its sum.
 DEVICE int descend(const Form& form, i64 n_seasons, const double* y, i64 n, i64 n_longest,
                    const Room& room, int current, double gain, bool is_there, double* sum,
                    i64 lane) {
   const Columns columns = columns_of(form, n_seasons);
   const double share = (double)n / 500.0, most_beta = clamp(share, 0.1, SHARE_HIGH);
-  *sum = evaluate(form, columns, y, n, n_longest, room, current, is_there, lane);
-  bool is_done = !is_there || !is_finite(*sum);
+  const Here first = evaluate(form, columns, y, n, n_longest, room, current, is_there, lane);
+  *sum = first.sum;
+  bool is_done = !is_there || !first.is_sound;
   double damping = 1e-3;
   for (int round = 0; round < MOST_STEPS && __any_sync(EVERYONE, !is_done); ++round) {
     const double left = solve(columns, room, current, most_beta, damping, !is_done, lane);
@@ -501,15 +508,16 @@ DEVICE int descend(const Form& form, i64 n_seasons, const double* y, i64 n, i64 
     if (!is_done && is_solved && promise < gain) is_done = true;
     const bool is_tried = !is_done && is_solved;
     move(form, columns, room, current, most_beta, lane);
-    const double next =
+    const Here next =
         evaluate(form, columns, y, n, n_longest, room, 1 - current, is_tried, lane);
-    if (is_tried && next < *sum) {
+    if (is_tried && next.sum < *sum) {
       // A sum of 0 is as low as can be.
-      const double won = next > 0.0 ? (double)n * (ln(*sum) - ln(next)) : infinity();
+      const bool is_measured = next.sum > 0.0 && is_finite(*sum);
+      const double won = is_measured ? (double)n * (ln(*sum) - ln(next.sum)) : infinity();
       damping = won > 0.5 * promise ? damping * 0.1 : damping * 2.0;
       current = 1 - current;
-      *sum = next;
-      if (won < gain || !(next > 1e-300)) is_done = true;
+      *sum = next.sum;
+      if (won < gain || !(next.sum > 1e-300) || !next.is_sound) is_done = true;
     } else if (is_tried) {
       damping *= 8.0;
     }

@@ -3,8 +3,8 @@
 
 use super::choice::{Candidate, decide, penalty};
 use super::form::{Component, Form, candidates, refuse};
-use super::search::{Found, Goal, Place, Reach, Search, Shares};
-use super::start::{Starts, coarse};
+use super::search::{Found, Place, Shares};
+use super::start::Starts;
 use super::{Fitted, Settings};
 use crate::series::ets::recursion::State;
 use crate::series::scaled;
@@ -76,49 +76,24 @@ impl Prepared {
         Ok(None)
     }
 
-    /// Chooses among the ends of each form, as `fit` does among its own; none where no form has one. What
-    /// the machine found no end of, as where a series has an outlier, is searched here.
+    /// Chooses among the ends of each form, as `fit` does among its own; none where no form has one.
     pub(crate) fn conclude(
         &self,
         ends: &[[End; 2]],
         stop: &Stop,
     ) -> Result<Option<Fitted>, FitError> {
         let pairs = self.begins.iter().zip(ends);
-        let mut ended = Vec::with_capacity(self.begins.len());
-        for (begin, ends) in pairs {
-            let Some(penalty) = penalty(begin.form, self.values.len(), self.season) else {
-                continue;
-            };
-            let [mut found, mut other] = match ends.iter().any(|end| end.sum.is_finite()) {
-                true => ends.each_ref().map(End::found),
-                false => self.searched(begin, stop)?,
-            };
+        let ended = pairs.filter_map(|(begin, ends)| {
+            let penalty = penalty(begin.form, self.values.len(), self.season)?;
+            let [mut found, mut other] = ends.each_ref().map(End::found);
             if other.sum < found.sum {
                 std::mem::swap(&mut found, &mut other);
             }
             let other = (self.season > 1 && other.sum.is_finite()).then_some(other);
-            ended.push(Candidate { form: begin.form, found, other, penalty });
-        }
-        let chosen = decide(&self.values, self.season, ended, stop)?;
+            Some(Candidate { form: begin.form, found, other, penalty })
+        });
+        let chosen = decide(&self.values, self.season, ended.collect(), stop)?;
         Ok(chosen.map(|chosen| chosen.into_fitted(&self.values, self.scale)))
-    }
-
-    /// Where the processor's search of a form ends, from both sides.
-    fn searched(&self, begin: &Begin, stop: &Stop) -> Result<[Found; 2], FitError> {
-        let mut search = Search::default();
-        let goal = Goal { gain: 0.01, rival: f64::INFINITY, reach: Reach::All };
-        let sketch = Goal { gain: 1.0, reach: Reach::Sketch, ..goal };
-        let Begin { form, level, trend, ref seasons } = *begin;
-        let state = State { level, trend, seasons: seasons.clone() };
-        let mut down = |from: Found| {
-            let from = match form.has_season() {
-                true => search.descend(form, &self.values, from, sketch, stop)?,
-                false => from,
-            };
-            search.descend(form, &self.values, from, goal, stop)
-        };
-        let [one, other] = coarse(form, &self.values, &state);
-        Ok([down(one)?, down(other)?])
     }
 }
 
@@ -134,9 +109,22 @@ impl End {
 /// The least sum that the CPU's search of each form ends at, for comparison.
 #[cfg(test)]
 pub(crate) fn searched_here(prepared: &Prepared, stop: &Stop) -> Vec<f64> {
-    let least = |begin| {
-        let [one, other] = prepared.searched(begin, stop).unwrap();
-        one.sum.min(other.sum)
+    use super::search::{Goal, Reach, Search};
+    let mut search = Search::default();
+    let goal = Goal { gain: 0.01, rival: f64::INFINITY, reach: Reach::All };
+    let sketch = Goal { gain: 1.0, reach: Reach::Sketch, ..goal };
+    let least = |begin: &Begin| {
+        let Begin { form, level, trend, ref seasons } = *begin;
+        let state = State { level, trend, seasons: seasons.clone() };
+        let mut down = |from: Found| {
+            let from = match form.has_season() {
+                true => search.descend(form, &prepared.values, from, sketch, stop).unwrap(),
+                false => from,
+            };
+            search.descend(form, &prepared.values, from, goal, stop).unwrap().sum
+        };
+        let [one, other] = super::start::coarse(form, &prepared.values, &state);
+        down(one).min(down(other))
     };
     prepared.begins.iter().map(least).collect()
 }

@@ -231,7 +231,8 @@ impl Choice<'_> {
             std::mem::swap(&mut other, &mut candidate.found);
         }
         let apart = (other.place.shares.alpha - candidate.found.place.shares.alpha).abs();
-        candidate.other = (!other.settled || apart > APART).then_some(other);
+        let is_another = !other.settled || (other.sum.is_finite() && apart > APART);
+        candidate.other = is_another.then_some(other);
         Ok(())
     }
 

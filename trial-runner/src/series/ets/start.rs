@@ -168,21 +168,21 @@ struct Sides<'a> {
     state: &'a State,
     /// What stays, and what follows.
     best: [Found; 2],
-    /// The best by least squares alone.
-    solved: [Option<(Shares, Solved)>; 2],
+    /// What goes best with weights, by least squares alone.
+    solved: [Vec<(Shares, Solved)>; 2],
 }
 
 impl<'a> Sides<'a> {
     fn new(form: Form, y: &'a [f64], state: &'a State) -> Self {
         let best = [STAYS, ALPHAS[1]].map(|alpha| {
-            let phi = if form.damped { 0.95 } else { 1.0 };
+            let phi = fadings(form, y.len())[0];
             let beta = if form.has_trend() { 0.02 } else { 0.0 };
             let gamma = if form.has_season() { 0.02 } else { 0.0 };
             let shares = Shares { alpha, beta, gamma, phi };
             let place = Place { shares, state: state.clone() };
             Found { place, sum: f64::INFINITY, settled: false }
         });
-        Self { form, y, state, best, solved: [None, None] }
+        Self { form, y, state, best, solved: [Vec::new(), Vec::new()] }
     }
 
     /// Tries weights with the first state.
@@ -202,10 +202,8 @@ impl<'a> Sides<'a> {
         let weights: [Weights; LANES] = shares.map(Shares::weights);
         let solved = solve_abreast(self.form, self.y, &weights, &self.state.seasons);
         for (shares, solved) in shares.into_iter().zip(solved) {
-            let best = &mut self.solved[side(shares)];
-            let least = best.map_or(f64::INFINITY, |(_, best)| best.squares);
-            if solved.squares < least {
-                *best = Some((shares, solved));
+            if solved.squares.is_finite() {
+                self.solved[side(shares)].push((shares, solved));
             }
         }
     }
@@ -213,13 +211,19 @@ impl<'a> Sides<'a> {
     /// The lower first.
     fn into_found(mut self) -> [Found; 2] {
         let mut after = self.state.clone();
-        for (best, solved) in self.best.iter_mut().zip(self.solved) {
-            let Some((shares, Solved { level, trend, .. })) = solved else { continue };
-            let state = State { level, trend, seasons: self.state.seasons.clone() };
-            let place = Place { shares, state };
-            let sum = place.sum(self.form, self.y, &mut after);
-            if sum < best.sum {
-                *best = Found { place, sum, settled: false };
+        for (best, mut solved) in self.best.iter_mut().zip(self.solved) {
+            solved.sort_by(|(_, a), (_, b)| a.squares.total_cmp(&b.squares));
+            for (shares, Solved { level, trend, .. }) in solved {
+                let state = State { level, trend, seasons: self.state.seasons.clone() };
+                let place = Place { shares, state };
+                let sum = place.sum(self.form, self.y, &mut after);
+                if sum < best.sum {
+                    *best = Found { place, sum, settled: false };
+                }
+                // The least squares are worth a look; the others only where nothing else is finite.
+                if best.sum.is_finite() {
+                    break;
+                }
             }
         }
         let [stays, follows] = self.best;
