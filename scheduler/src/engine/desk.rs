@@ -224,16 +224,14 @@ impl Desk {
                 self.is_behind = true;
                 break;
             }
-            let candidates = self.live.iter_mut().filter(of_kind);
-            let candidates = candidates.filter(|live| !idle.contains(&live.id));
+            let is_full = out_asking >= most_asking;
+            let may_have =
+                |live: &&mut Live| !idle.contains(&live.id) && !(is_full && leaves_places(live));
+            let candidates = self.live.iter_mut().filter(of_kind).filter(may_have);
             let next = candidates
                 .min_by(|one, other| one.share.charged().total_cmp(&other.share.charged()));
             let Some(live) = next else { break };
             let asks = leaves_places(live);
-            if asks && out_asking >= most_asking {
-                idle.push(live.id);
-                continue;
-            }
             let before = live.pending.commands.len();
             live.handle(Event::Wanted { assignments: 1 });
             let dispatched = live.pending.commands[before..]
@@ -253,6 +251,14 @@ impl Desk {
         if let Some(level) = level {
             let idlers = self.live.iter_mut().filter(|live| idle.contains(&live.id));
             idlers.for_each(|live| live.share.catch_up(level));
+            // Who is held back has no arrears either, but for what they owe each other.
+            if out_asking >= most_asking {
+                let held = self.live.iter_mut().filter(of_kind).filter(|live| leaves_places(live));
+                let mut held: Vec<&mut Live> = held.collect();
+                let least = held.iter().map(|live| live.share.charged()).min_by(f64::total_cmp);
+                let by = least.map_or(0.0, |least| (level - least).max(0.0));
+                held.iter_mut().for_each(|live| live.share.put_off(by));
+            }
         }
     }
 

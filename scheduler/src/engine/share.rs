@@ -39,6 +39,11 @@ impl Share {
         self.charged = self.charged.max(charged);
     }
 
+    /// It had to wait, together with others.
+    pub(super) fn put_off(&mut self, by: f64) {
+        self.charged += by;
+    }
+
     /// It gets an assignment.
     pub(super) fn charge(&mut self) {
         self.charged += self.typical_ms.unwrap_or(LEAST_MS).max(LEAST_MS) / self.weight;

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use fleetfit_scheduler::engine::{Capacity, Note};
 use fleetfit_search_spaces::{
-    Algorithm, Assignment, AssignmentTask, End, FromRunner, Learner, Measure, Outcome, Study,
-    StudyId, Work,
+    Algorithm, Assignment, AssignmentTask, End, FromRunner, Learner, Measure, Outcome, Priority,
+    Study, StudyId, Work,
 };
 
 use super::Fixture;
@@ -118,6 +118,36 @@ fn who_may_ask_a_card_is_held_to_its_places_before_runners_say_so() {
         end(&fixture, &more[more.len() - 1]);
     }
     assert!(more.iter().any(|given| given.key.study == own));
+    fixture.engine.interrupt().unwrap();
+}
+
+#[test]
+fn who_waits_for_cards_waits_by_priority() {
+    let dir = tempfile::tempdir().unwrap();
+    let fixture = Fixture::new(dir.path());
+    let of_priority = |name: &str, priority| {
+        let study = Study { priority, ..of(Learner::GradientBoosting) };
+        open_with(&fixture, name, study)
+    };
+    let low = of_priority("low", Priority::Low);
+    let high = of_priority("high", Priority::High);
+    let other = open_with(&fixture, "neighbours", of(Learner::Knn));
+    fixture.handle().tell(Note::Asking(BTreeSet::from([low, high])));
+    fixture.handle().tell(Note::Capacity(Capacity { fits: 14, asking: 8, commands: 0 }));
+    let next = || fixture.work.recv_timeout(LONG).unwrap();
+    let mut out: Vec<Assignment> = (0..14).map(|_| next()).collect();
+    let (mut n_low, mut n_high) = (0, 0);
+    for turn in 0..1_200 {
+        // The processor's end more often than what waits for a card.
+        let ends_other = turn % 4 > 0;
+        let place = out.iter().position(|own| (own.key.study == other) == ends_other);
+        end(&fixture, &out.remove(place.unwrap()));
+        let more = next();
+        n_low += u32::from(more.key.study == low);
+        n_high += u32::from(more.key.study == high);
+        out.push(more);
+    }
+    assert!(n_low > 0 && (12 * n_low..=20 * n_low).contains(&n_high), "{n_high} and {n_low}");
     fixture.engine.interrupt().unwrap();
 }
 
