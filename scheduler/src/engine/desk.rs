@@ -225,9 +225,8 @@ impl Desk {
                 break;
             }
             let is_full = out_asking >= most_asking;
-            let may_have =
-                |live: &&mut Live| !idle.contains(&live.id) && !(is_full && leaves_places(live));
-            let candidates = self.live.iter_mut().filter(of_kind).filter(may_have);
+            let is_out = |live: &Live| idle.contains(&live.id) || is_full && leaves_places(live);
+            let candidates = self.live.iter_mut().filter(of_kind).filter(|live| !is_out(live));
             let next = candidates
                 .min_by(|one, other| one.share.charged().total_cmp(&other.share.charged()));
             let Some(live) = next else { break };
