@@ -342,9 +342,11 @@ impl Mapped {
         let mut parts = vec![format!("{name} {n} completed {} ({})", plural(n), found.kind)];
         if self.n_outside > 0 {
             let of = names(&self.outside);
-            parts.push(match self.n_outside {
-                1 => format!("1 of them lies outside of this space ({of})"),
-                n => format!("{n} of them lie outside of this space ({of})"),
+            parts.push(match (self.n_outside, of.is_empty()) {
+                (1, true) => "1 of them has no value for a parameter of this space".to_owned(),
+                (n, true) => format!("{n} of them have no value for a parameter of this space"),
+                (1, false) => format!("1 of them lies outside of this space ({of})"),
+                (n, false) => format!("{n} of them lie outside of this space ({of})"),
             });
         }
         let n_fitting = n.saturating_sub(self.n_outside);

@@ -150,6 +150,9 @@ fn numbers_that_json_does_not_have_are_none_and_shift_no_trial() {
 
     let said = says("t.json", r#"[{"x": 1, "n": 2, "value": NaN}, {"x": 3, "n": 2, "value": 1}]"#);
     assert!(said.starts_with("1 trials; ") && said.contains("1 more did not"), "{said}");
+    let said = says("t.jsonl", "{\"x\": 1, \"value\": 1}\n{\"x\": NaN, \"value\": 2}");
+    let expected = "1 of them has no value for a parameter of this space";
+    assert!(said.starts_with("1 trials; ") && said.contains(expected), "{said}");
     let said = says("t.jsonl", "{\"x\": 1, \"n\": 2, \"value\": 1, \"a\": -Infinity}\n{\"x\"");
     assert!(said.starts_with("1 trials; "), "{said}");
 }
