@@ -158,7 +158,7 @@ impl Watch {
     /// A running trial reported: which trials should end, and why. A trial is judged at an interval
     /// against what all others had reached there; so that it does not matter who reports first, a
     /// trial that is ahead is judged again at the interval that this one has reached, where the rule
-    /// looks back.
+    /// looks back. It has had more time: it goes on where what it has come to since would.
     ///
     /// A report whose step is not above the last one's is a repeat, or came too late to be put in its
     /// place; it counts for nothing, nor does one that is not a finite number.
@@ -191,7 +191,13 @@ impl Watch {
             let up_to = losses.get(..interval).filter(|_| key == trial || looks_back)?;
             let others = running.iter().filter(|(other, _)| *other != key);
             let others: Vec<&[f64]> = others.map(|(_, losses)| *losses).collect();
-            Some((key, rule.judge(up_to, &others)?))
+            let reason = rule.judge(up_to, &others)?;
+            if losses.len() > interval {
+                let mut since = up_to.to_vec();
+                since[interval - 1] = lowest(losses);
+                rule.judge(&since, &others)?;
+            }
+            Some((key, reason))
         });
         judged.collect()
     }
@@ -208,12 +214,9 @@ impl Watch {
         }
         let mut judged = self.report(trial, report);
         judged.retain(|(key, _)| !self.stopped.contains_key(key));
-        let interval = self.running.get(&trial).map_or(0, |curve| curve.losses.len());
         for (key, reason) in &judged {
-            self.stopped.insert(*key, (interval, reason.clone()));
-            if let Some(curve) = self.running.get_mut(key) {
-                curve.losses.truncate(interval);
-            }
+            let n_heard = self.running.get(key).map_or(0, |curve| curve.losses.len());
+            self.stopped.insert(*key, (n_heard, reason.clone()));
         }
         judged
     }

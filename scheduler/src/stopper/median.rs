@@ -29,7 +29,7 @@ impl Stopper for MedianStopping {
         let running = others.iter().filter_map(|other| other.get(..interval));
         let mut averages: Vec<f64> = running
             .chain([curve])
-            .map(|curve| curve.iter().sum::<f64>() / interval as f64)
+            .filter_map(|curve| Averages::new(curve).last())
             .chain(self.averages.at(interval))
             .collect();
         let median = median(&mut averages);
@@ -45,12 +45,38 @@ impl Stopper for MedianStopping {
     }
 
     fn learn(&mut self, curve: &[f64]) {
-        let mut sum = 0.0;
-        let averages = curve.iter().enumerate().map(|(index, loss)| {
-            sum += loss;
-            sum / (index + 1) as f64
-        });
-        self.averages.push(averages);
+        self.averages.push(Averages::new(curve));
+    }
+}
+
+/// The running averages of a curve. By differences: what stays the same has itself as its average, to
+/// the last bit, and no sum leaves the range.
+struct Averages<'a> {
+    losses: std::slice::Iter<'a, f64>,
+    n: f64,
+    mean: f64,
+}
+
+impl<'a> Averages<'a> {
+    fn new(curve: &'a [f64]) -> Self {
+        Self { losses: curve.iter(), n: 0.0, mean: 0.0 }
+    }
+}
+
+impl Iterator for Averages<'_> {
+    type Item = f64;
+
+    fn next(&mut self) -> Option<f64> {
+        let loss = self.losses.next()?;
+        self.n += 1.0;
+        let toward = self.mean + (loss / self.n - self.mean / self.n);
+        // Rounding takes no average beyond what it is of.
+        self.mean = if self.n > 1.0 {
+            toward.clamp(self.mean.min(*loss), self.mean.max(*loss))
+        } else {
+            *loss
+        };
+        Some(self.mean)
     }
 }
 
@@ -60,7 +86,7 @@ fn median(values: &mut [f64]) -> f64 {
     let middle = values.len() / 2;
     match (values.get(middle), middle.checked_sub(1)) {
         (Some(upper), Some(lower)) if values.len().is_multiple_of(2) => {
-            (values[lower] + upper) / 2.0
+            f64::midpoint(values[lower], *upper)
         }
         (Some(upper), _) => *upper,
         (None, _) => f64::INFINITY,
@@ -100,5 +126,26 @@ mod tests {
     fn a_first_trial_goes_on() {
         let mut rule = MedianStopping::new(ALWAYS, Goal::Minimize);
         assert_eq!(rule.judge(&[1.0, 2.0, 3.0], &[]), None);
+    }
+
+    #[test]
+    fn who_stays_where_the_others_stay_goes_on() {
+        for thousandths in 1..1_000 {
+            for value in [0.001, -0.001].map(|unit| unit * f64::from(thousandths)) {
+                let mut rule = MedianStopping::new(ALWAYS, Goal::Minimize);
+                for n in 1..=20 {
+                    let curve = vec![value; n];
+                    assert_eq!(rule.judge(&curve, &[]), None, "{value} after {n}");
+                    assert_eq!(rule.judge(&curve, &[&curve]), None, "{value} after {n}");
+                }
+                rule.learn(&[value; 20]);
+                assert_eq!(rule.judge(&[value; 20], &[]), None, "{value}");
+            }
+        }
+        let mut rule = MedianStopping::new(ALWAYS, Goal::Minimize);
+        for huge in [1e308, -1e308, f64::MAX, f64::MIN] {
+            rule.learn(&[huge; 3]);
+            assert_eq!(rule.judge(&[-1.7e308; 3], &[&[huge; 3]]), None);
+        }
     }
 }

@@ -232,6 +232,40 @@ fn it_does_not_matter_who_reports_first() {
 }
 
 #[test]
+fn who_has_come_ahead_is_not_stopped_for_how_it_began() {
+    for policy in &ALL {
+        let mut watch = watch(policy, Goal::Maximize, 1, 0);
+        let mut report = |number, step, value| {
+            let stopped = watch.report_of_program(trial(number), Report { step, value });
+            stopped.into_iter().map(|(key, _)| key.configuration).collect::<Vec<_>>()
+        };
+        for (step, tenths) in (1..).zip(5..=9) {
+            assert_eq!(report(1, step, f64::from(tenths) / 10.0), [0; 0], "{policy:?}");
+        }
+        // These are better than the first one was, and worse than it is.
+        for number in 2..12 {
+            let stopped = report(number, 1, 0.7);
+            assert!(!stopped.contains(&1), "{policy:?} {number}");
+        }
+    }
+}
+
+#[test]
+fn who_is_ahead_in_time_alone_is_stopped_as_far_as_it_came() {
+    let mut watch = watch(&Policy::BanditFactor(0.2), Goal::Maximize, 1, 0);
+    for (step, value) in [(1, 0.1), (2, 0.2), (3, 0.3)] {
+        assert_eq!(watch.report_of_program(trial(1), Report { step, value }), []);
+    }
+    let stopped = watch.report_of_program(trial(2), Report { step: 1, value: 0.7 });
+    assert_eq!(stopped[0].0, trial(1));
+    let end = End::Completed { value: 0.4 };
+    let mut ended = outcome(1, end, &[0.1, 0.2, 0.3, 0.4]);
+    assert!(watch.cut(&mut ended, ValueRule::Last).is_empty());
+    assert_eq!(ended.reports.len(), 3);
+    assert!(matches!(ended.end, End::Stopped { value: Some(0.3), .. }), "{ended:?}");
+}
+
+#[test]
 fn what_a_program_reports_after_the_word_counts_for_nothing() {
     let report = |step, value| Report { step, value };
     for policy in ALL.iter().chain(&HALVING) {
