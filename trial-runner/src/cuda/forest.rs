@@ -58,21 +58,26 @@ pub(crate) struct Sums {
     pub(crate) n_trees: Vec<u32>,
 }
 
-/// Whether the kernel takes a fit.
-pub(crate) fn takes(job: &Job<'_>) -> bool {
-    let counts = match job.truth {
-        Truth::Numbers(_) => true,
-        Truth::Classes { by_entropy: true, .. } => false,
-        Truth::Classes { n_classes: 2, .. } => true,
-        Truth::Classes { n_classes, .. } => {
-            (3..=MOST_CLASSES).contains(&n_classes) && job.weights.is_none()
+/// Why the kernel does not take a fit; none where it does.
+pub(crate) fn refusal(job: &Job<'_>) -> Option<&'static str> {
+    match job.truth {
+        Truth::Classes { by_entropy: true, .. } => return Some("splits are by entropy"),
+        Truth::Classes { n_classes, .. } if n_classes > MOST_CLASSES => {
+            return Some("there are more than 64 classes");
         }
-    };
-    counts
-        && !job.rows.is_empty()
-        && job.grid.n_rows <= MOST
-        && (1..=MOST).contains(&job.grid.columns.len())
-        && job.settings.n_drawn.is_none_or(|n_drawn| n_drawn <= MOST)
+        Truth::Classes { n_classes, .. } if n_classes > 2 && job.weights.is_some() => {
+            return Some("rows of several classes are weighted");
+        }
+        Truth::Classes { .. } | Truth::Numbers(_) => {}
+    }
+    if job.rows.is_empty() || job.grid.columns.is_empty() {
+        return Some("there is nothing to learn");
+    }
+    let n_drawn = job.settings.n_drawn.unwrap_or_default();
+    if job.grid.n_rows > MOST {
+        return Some("there are more than 65,535 rows");
+    }
+    (job.grid.columns.len().max(n_drawn) > MOST).then_some("there are more than 65,535 columns")
 }
 
 /// Fits of forests, which the kernel must take.

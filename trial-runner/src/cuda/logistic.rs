@@ -42,10 +42,13 @@ pub(crate) struct Wish<'a> {
 /// The weights of each output, with its intercept last; none where the CPU has to find them.
 pub(crate) type Weights = Option<Vec<f64>>;
 
-/// Whether the kernel takes a fit.
-pub(crate) fn takes(wish: &Wish<'_>) -> bool {
+/// Why the kernel does not take a fit; none where it does.
+pub(crate) fn refusal(wish: &Wish<'_>) -> Option<&'static str> {
     let n_weights = wish.loss.n_outputs * (wish.loss.design.n_columns + 1);
-    wish.loss.design.n_rows > 0 && n_weights <= MAX_NEWTON
+    if wish.loss.design.n_rows == 0 {
+        return Some("there are no rows");
+    }
+    (n_weights > MAX_NEWTON).then_some("there are more than 128 weights")
 }
 
 /// Fits of logistic regression, which the kernel must take.

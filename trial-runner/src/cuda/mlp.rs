@@ -40,14 +40,17 @@ pub(crate) struct Wish<'a> {
     pub(crate) ahead: &'a Design,
 }
 
-/// Whether the kernel takes a training.
-pub(crate) fn takes(wish: &Wish<'_>) -> bool {
-    let size = size(wish);
+/// Why the kernel does not take a training; none where it does.
+pub(crate) fn refusal(wish: &Wish<'_>) -> Option<&'static str> {
+    let n_weights = size(wish).n_weights;
     let Ground { n_rows, n_features, .. } = *wish.course.ground;
-    (1..=MOST_WEIGHTS).contains(&size.n_weights)
-        && (1..=MOST_ROWS).contains(&n_rows)
-        && n_features > 0
-        && wish.ahead.n_columns == n_features
+    if n_rows == 0 || n_weights == 0 || n_features == 0 || wish.ahead.n_columns != n_features {
+        return Some("there is nothing to learn");
+    }
+    if n_weights > MOST_WEIGHTS {
+        return Some("there are more than 1,048,576 weights");
+    }
+    (n_rows > MOST_ROWS).then_some("there are more than 1,048,576 rows")
 }
 
 /// Trainings, which the kernel must take.

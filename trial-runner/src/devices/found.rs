@@ -149,8 +149,12 @@ impl Found {
 
     fn hear(&self, number: usize, fault: &Fault) {
         match fault {
-            // What finds no memory is the processor's; that is no news.
-            Fault::OutOfMemory => {}
+            Fault::OutOfMemory => {
+                let device = &self.about.device;
+                self.say(format!(
+                    "{device} leaves fits to the processor: it has no memory for them"
+                ));
+            }
             Fault::Refused(reason) => {
                 let first = reason.lines().next().unwrap_or_default();
                 self.say(format!("{} leaves fits to the processor: {first}", self.about.device));

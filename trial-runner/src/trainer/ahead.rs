@@ -117,6 +117,11 @@ impl Ask<'_> {
     }
 }
 
+/// What is said of fits that a kernel does not take.
+pub(in crate::trainer) fn left(learner: &str, why: Option<&str>) -> Result<(), Fault> {
+    why.map_or(Ok(()), |why| Err(Fault::Refused(format!("{learner}, where {why}"))))
+}
+
 fn line(learner: Learner) -> Option<Line> {
     match learner {
         Learner::Ridge => Some(Line::Ridge),

@@ -15,7 +15,7 @@ use crate::cuda::machine::Fault;
 use crate::cuda::theta::Theta;
 use crate::series::{ets, theta};
 use crate::stop::Stop;
-use crate::trainer::ahead::{Ask, Told};
+use crate::trainer::ahead::{Ask, Told, left};
 use crate::trainer::parameters::Parameters;
 use crate::trainer::{Fit, FitError, Trials};
 
@@ -59,7 +59,11 @@ pub(in crate::trainer) fn ask(
                 prepare: &|job: &Fit<'_>, sown: &Sown| {
                     let settings = smoothing(&Parameters(job.parameters))?;
                     let own = ets::batch::Prepared::of(&sown.values, sown.season, &settings)?;
-                    let why = own.as_ref().and_then(|own| refusal(own, limits));
+                    let why = match &own {
+                        Some(own) => refusal(own, limits),
+                        None => (settings.trend == Some(ets::Component::Mul))
+                            .then_some("a trend multiplies"),
+                    };
                     refused.set(refused.get().or(why));
                     Ok(own.filter(|_| why.is_none()))
                 },
@@ -69,7 +73,7 @@ pub(in crate::trainer) fn ask(
                 },
             };
             search.all(all, stop, told)?;
-            refused.get().map_or(Ok(()), |reason| Err(Fault::Refused(reason.into())))
+            left(learner.name(), refused.get())
         }
         Learner::Theta => {
             let search = Search {
@@ -245,7 +249,11 @@ mod tests {
         let limits = machine.limits(1).unwrap();
         let ask = Ask::alone(&machine, &limits, &stop);
         let mut told = vec![Told::new(); 3];
-        ask.of(learner, &all, &mut told).unwrap();
+        let said = ask.of(learner, &all, &mut told);
+        match jsons.iter().any(|json| json.contains("mul")) {
+            true => assert_eq!(said, left(learner.name(), Some("a trend multiplies"))),
+            false => said.unwrap(),
+        }
         for (trials, told) in all.iter().zip(&told) {
             let expected = expected(learner, trials);
             assert_eq!(told.len(), (jsons.len() - n_left) * trials.ahead().len());

@@ -5,13 +5,15 @@
 
 use std::sync::{Arc, OnceLock};
 
+use fleetfit_search_spaces::Learner;
+
 use super::lessons::Lessons;
 use super::path::{Family, Part, Path, Sums};
 use super::recipe::Recipe;
 use super::soil::Soil;
 use super::{Forester, MAX_NODES, table};
 use crate::boost::table::Table;
-use crate::cuda::forest::{Forest, Sums as Told, Wish, takes};
+use crate::cuda::forest::{Forest, Sums as Told, Wish, refusal};
 use crate::cuda::machine::Fault;
 use crate::forest::{Settings, Watched};
 use crate::model::Answer;
@@ -55,12 +57,15 @@ pub(in crate::trainer) fn ask(
     let of = |(entity, trials)| sit(entity, trees, trials);
     let sittings: Vec<Sitting<'_>> = all.iter().enumerate().flat_map(of).collect();
     let sown: Vec<Sown<'_>> = sittings.iter().filter_map(Sitting::sow).collect();
-    let (mut wishes, mut places) = (Vec::new(), Vec::new());
+    let (mut wishes, mut places, mut refused) = (Vec::new(), Vec::new(), None);
     for (index, own) in sown.iter().enumerate() {
         let wanted = own.wishes();
-        if wanted.iter().all(|wish| takes(&wish.job)) {
-            places.extend((0..wanted.len()).map(|part| (index, part)));
-            wishes.extend(wanted);
+        match wanted.iter().find_map(|wish| refusal(&wish.job)) {
+            None => {
+                places.extend((0..wanted.len()).map(|part| (index, part)));
+                wishes.extend(wanted);
+            }
+            why => refused = refused.or(why),
         }
     }
     let mut found: Vec<Vec<Option<Vec<Told>>>> =
@@ -73,7 +78,13 @@ pub(in crate::trainer) fn ask(
             let sitting = sown[index].sitting;
             sitting.learn(&parts, &mut told[sitting.entity]);
         }
-    })
+    })?;
+    let learner = match trees {
+        Forester::DecisionTree => Learner::DecisionTree,
+        Forester::RandomForest => Learner::RandomForest,
+        Forester::ExtraTrees => Learner::ExtraTrees,
+    };
+    ahead::left(learner.name(), refused)
 }
 
 /// The fits of an entity.

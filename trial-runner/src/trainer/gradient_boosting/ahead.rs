@@ -4,6 +4,8 @@
 
 use std::sync::{Arc, OnceLock};
 
+use fleetfit_search_spaces::Learner;
+
 use super::{Class, Family, predictions, table};
 use crate::boost::Job;
 use crate::boost::table::Table;
@@ -11,7 +13,7 @@ use crate::cuda::boost::{Boost, Wish, refusal};
 use crate::cuda::machine::Fault;
 use crate::stop::Stop;
 use crate::trainer::Trials;
-use crate::trainer::ahead::{Ask, Told};
+use crate::trainer::ahead::{Ask, Told, left};
 use crate::trainer::kin::kin;
 use crate::trainer::lesson::Lesson;
 
@@ -48,9 +50,7 @@ pub(in crate::trainer) fn ask(
         let sitting = &sittings[index];
         sitting.learn(&scores, &mut told[sitting.entity]);
     })?;
-    refusals.map_or(Ok(()), |reason: &str| {
-        Err(Fault::Refused(format!("gradient_boosting, where {reason}")))
-    })
+    left(Learner::GradientBoosting.name(), refusals)
 }
 
 impl Sitting {

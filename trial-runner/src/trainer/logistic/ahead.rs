@@ -4,12 +4,14 @@
 //! What the kernel takes is decided fit by fit (`cuda/logistic.rs`); predictions are within 1e-9 of
 //! those of the CPU.
 
+use fleetfit_search_spaces::Learner;
+
 use super::{Heat, Settings, Taught, linear};
-use crate::cuda::logistic::{Logistic, Wish, takes};
+use crate::cuda::logistic::{Logistic, Wish, refusal};
 use crate::cuda::machine::Fault;
 use crate::model::encoder::Design;
 use crate::trainer::Trials;
-use crate::trainer::ahead::{Ask, Told};
+use crate::trainer::ahead::{Ask, Told, left};
 use crate::trainer::encode::Scaling;
 
 /// A fold of an entity, with features scaled in one way, that candidates are tried on.
@@ -36,12 +38,13 @@ pub(in crate::trainer) fn ask(
         }
     }
     let sittings: Vec<Sitting> = sittings.into_iter().flatten().collect();
-    let mut places = Vec::new();
+    let (mut places, mut refused) = (Vec::new(), None);
     for sitting in &sittings {
         for (candidate, settings) in &sitting.wanted {
             let loss = sitting.taught.loss(settings);
-            if takes(&Wish { loss: &loss, max_iter: settings.max_iter }) {
-                places.push((sitting, *candidate, loss, settings.max_iter));
+            match refusal(&Wish { loss: &loss, max_iter: settings.max_iter }) {
+                None => places.push((sitting, *candidate, loss, settings.max_iter)),
+                why => refused = refused.or(why),
             }
         }
     }
@@ -54,7 +57,8 @@ pub(in crate::trainer) fn ask(
             let answer = sitting.taught.answer.predict_encoded(&line, &sitting.ahead);
             told[sitting.entity].insert((*candidate, sitting.fold), answer);
         }
-    })
+    })?;
+    left(Learner::LogisticRegression.name(), refused)
 }
 
 impl Sitting {

@@ -3,13 +3,15 @@
 //! What the kernel takes is decided training by training (`cuda/mlp.rs`); both say the same to the
 //! bit.
 
+use fleetfit_search_spaces::Learner;
+
 use super::train::{Course, Settings};
 use super::{Lessoned, Taught, settings};
 use crate::cuda::machine::Fault;
-use crate::cuda::mlp::{Mlp, Wish, takes};
+use crate::cuda::mlp::{Mlp, Wish, refusal};
 use crate::model::encoder::Design;
 use crate::trainer::Trials;
-use crate::trainer::ahead::{Ask, Told};
+use crate::trainer::ahead::{Ask, Told, left};
 use crate::trainer::parameters::Parameters;
 
 /// A fold of an entity that candidates are trained on.
@@ -34,21 +36,25 @@ pub(in crate::trainer) fn ask(
     };
     let sittings: Vec<Sitting> =
         all.iter().enumerate().flat_map(|(entity, trials)| of_fold(entity, trials)).collect();
-    let (mut wishes, mut places) = (Vec::new(), Vec::new());
+    let (mut wishes, mut places, mut refused) = (Vec::new(), Vec::new(), None);
     for sitting in &sittings {
         for (candidate, settings, seed) in &sitting.wanted {
             let course = Course { ground: &sitting.taught.ground, settings, seed: *seed };
             let wish = Wish { course, ahead: &sitting.ahead };
-            if takes(&wish) {
-                wishes.push(wish);
-                places.push((sitting, *candidate));
+            match refusal(&wish) {
+                None => {
+                    wishes.push(wish);
+                    places.push((sitting, *candidate));
+                }
+                why => refused = refused.or(why),
             }
         }
     }
     ask.gather::<Mlp>(&wishes, |index, sums| {
         let (sitting, candidate) = places[index];
         sitting.learn(candidate, &sums, &mut told[sitting.entity]);
-    })
+    })?;
+    left(Learner::Mlp.name(), refused)
 }
 
 impl Sitting {
