@@ -256,9 +256,10 @@ impl Session<'_> {
         }
         if let Some(done) = self.choice.device.done() {
             let Done { device, fits, launches, busy_s } = done;
-            let (fits, launches) = (show::count(fits), show::count(launches));
-            self.printer
-                .note(&format!("{device}: {fits} fits, {launches} launches, {busy_s:.1} s"));
+            let of =
+                |n, one, more| format!("{} {}", show::count(n), if n == 1 { one } else { more });
+            let (fits, launches) = (of(fits, "fit", "fits"), of(launches, "launch", "launches"));
+            self.printer.note(&format!("{device}: {fits}, {launches}, {busy_s:.1} s"));
         }
         show::of_the_service(&view).for_each(|message| self.printer.note(message));
         Ok(match view.status {

@@ -179,7 +179,12 @@ impl Found {
         life.losses.push(now);
         let (device, n_losses) = (&self.about.device, life.losses.len());
         if n_losses < MOST_LOSSES {
-            self.say(format!("{device} was lost, and is used anew: {reason}"));
+            let text = format!("{device} was lost, and is used anew: {reason}");
+            // The first one for an hour is news, whatever was said before.
+            match n_losses {
+                1 => lock(&self.news).waiting.push(text),
+                _ => self.say(text),
+            }
             // Others wait for it as well: whoever asks has to begin the process.
             std::thread::sleep(PAUSE * 4_u32.pow(n_losses as u32 - 1));
         } else if self.lost.set(reason.to_owned()).is_ok() {

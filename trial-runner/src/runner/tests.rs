@@ -550,6 +550,11 @@ fn nothing_is_lost_or_told_twice_whatever_a_device_does() {
         on([Fate::Fails(Fault::OutOfMemory), Fate::Runs, Fate::Fails(Fault::OutOfMemory)]);
     assert_same(&values("", &short), &expected, "memory that ends");
     assert!(fates.n_launches() > 4, "by halves: {}", fates.n_launches());
+    assert_eq!(short.news(), [""; 0]);
+    let (full, _) = on(std::array::from_fn::<_, 100, _>(|_| Fate::Fails(Fault::OutOfMemory)));
+    assert_same(&values("", &full), &expected, "no memory at all");
+    let said = ["cuda:0 leaves fits to the processor: it has no memory for them"];
+    assert_eq!(full.news(), said);
     let refused = Fate::Fails(Fault::Refused("no such kernel\nat line 3".into()));
     let (picky, _) = on([refused.clone(), refused]);
     assert_same(&values("", &picky), &expected, "a kernel that is refused");
