@@ -22,6 +22,8 @@ mod region;
 mod search;
 mod stretch;
 mod warp;
+mod whole;
+mod wide;
 
 use fleetfit_search_spaces::sampling::n_before_process;
 use rand::Rng;

@@ -5,6 +5,7 @@
 const LANES: usize = 8;
 
 /// The sum of products.
+#[inline(always)]
 pub(super) fn dot(left: &[f64], right: &[f64]) -> f64 {
     let mut sums = [0.0; LANES];
     let (left, left_rest) = left.as_chunks::<LANES>();
@@ -19,7 +20,31 @@ pub(super) fn dot(left: &[f64], right: &[f64]) -> f64 {
     ((a + e) + (b + f)) + ((c + g) + (d + h)) + rest
 }
 
+/// The sums of products of four slices with another, which may be shorter than they are.
+#[inline(always)]
+pub(super) fn dot_4(left: [&[f64]; 4], right: &[f64]) -> [f64; 4] {
+    const LANES: usize = 4;
+    let n = right.len();
+    let [a, b, c, d] = left.map(|left| left[..n].as_chunks::<LANES>());
+    let (right, right_rest) = right.as_chunks::<LANES>();
+    let mut sums = [[0.0; LANES]; 4];
+    for ((((a, b), c), d), right) in a.0.iter().zip(b.0).zip(c.0).zip(d.0).zip(right) {
+        for lane in 0..LANES {
+            sums[0][lane] += a[lane] * right[lane];
+            sums[1][lane] += b[lane] * right[lane];
+            sums[2][lane] += c[lane] * right[lane];
+            sums[3][lane] += d[lane] * right[lane];
+        }
+    }
+    let mut totals = sums.map(|[a, b, c, d]| (a + c) + (b + d));
+    for (total, rest) in totals.iter_mut().zip([a.1, b.1, c.1, d.1]) {
+        *total += rest.iter().zip(right_rest).map(|(left, right)| left * right).sum::<f64>();
+    }
+    totals
+}
+
 /// Adds a multiple of one slice to another.
+#[inline(always)]
 pub(super) fn add_scaled(sum: &mut [f64], factor: f64, addend: &[f64]) {
     for (sum, addend) in sum.iter_mut().zip(addend) {
         *sum += factor * addend;
@@ -27,6 +52,7 @@ pub(super) fn add_scaled(sum: &mut [f64], factor: f64, addend: &[f64]) {
 }
 
 /// Adds multiples of four slices to another.
+#[inline(always)]
 pub(super) fn add_scaled_4(sum: &mut [f64], factors: [f64; 4], addends: [&[f64]; 4]) {
     let n = sum.len();
     let [a, b, c, d] = addends.map(|addend| &addend[..n]);
@@ -36,6 +62,7 @@ pub(super) fn add_scaled_4(sum: &mut [f64], factors: [f64; 4], addends: [&[f64];
 }
 
 /// `e` to a power that is not positive, to about one unit in the last place; 0 below -700.
+#[inline(always)]
 pub(super) fn exp_of_negative(x: f64) -> f64 {
     const ROUND: f64 = 6_755_399_441_055_744.0; // 1.5 * 2^52: adding it leaves an integer
     const LN_2_HIGH: f64 = 6.931_471_803_691_238e-1;
@@ -86,6 +113,7 @@ mod tests {
             let left: Vec<f64> = (0..n).map(f64::from).collect();
             let exact: f64 = left.iter().map(|x| x * x).sum();
             assert_eq!(dot(&left, &left), exact);
+            assert_eq!(dot_4([&left; 4], &left), [exact; 4]);
             let mut sum = left.clone();
             add_scaled_4(&mut sum, [1.0, 2.0, 3.0, 4.0], [&left; 4]);
             add_scaled(&mut sum, -1.0, &left);

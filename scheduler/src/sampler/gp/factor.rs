@@ -4,7 +4,7 @@
 //! that leaves (almost) no variance gets what is missing as noise of its own: duplicates do no
 //! harm.
 
-use super::arithmetic::{add_scaled, add_scaled_4, dot};
+use super::arithmetic::{add_scaled, add_scaled_4, dot, dot_4};
 
 /// Points that are solved for side by side.
 pub(super) const WIDTH: usize = 8;
@@ -21,6 +21,7 @@ pub(super) struct Factor {
 
 impl Factor {
     /// A row up to and with the diagonal.
+    #[inline(always)]
     pub(super) fn row(&self, i: usize) -> &[f64] {
         let start = i * (i + 1) / 2;
         &self.rows[start..start + i + 1]
@@ -34,39 +35,51 @@ impl Factor {
 
     /// Adds a point by its covariances with the earlier ones and itself: `n + 1` of them.
     pub(super) fn push(&mut self, covariances: &[f64]) {
-        let n = self.n;
-        let start = self.rows.len();
-        self.rows.extend_from_slice(&covariances[..n + 1]);
-        let (earlier, row) = self.rows.split_at_mut(start);
-        let mut offset = 0;
-        for j in 0..n {
-            let other = &earlier[offset..offset + j + 1];
-            row[j] = (row[j] - dot(&row[..j], &other[..j])) / other[j];
-            offset += j + 1;
-        }
-        let variance = row[n];
-        let pivot = variance - dot(&row[..n], &row[..n]);
-        let least = (LEAST_PIVOT * variance).max(f64::MIN_POSITIVE);
-        row[n] = if pivot > least { pivot.sqrt() } else { least.sqrt() };
+        let (own, variance) = (&covariances[..self.n], covariances[self.n]);
+        let mut row = own.to_vec();
+        self.solve(&mut row);
+        let pivot = variance - dot(&row, &row);
+        self.rows.extend_from_slice(&row);
+        self.rows.push(root_of_pivot(pivot, variance));
         self.n += 1;
     }
 
-    /// Half the logarithm of the determinant.
-    pub(super) fn half_log_determinant(&self) -> f64 {
-        (0..self.n).map(|i| self.row(i)[i].ln()).sum()
-    }
-
-    /// Solves `L v = b` for what follows the first `from` entries, which are solved already.
-    pub(super) fn solve_from(&self, from: usize, b: &mut [f64]) {
-        for i in from..self.n.min(b.len()) {
+    /// Solves `L v = b` in place, with the first rows where `b` has no more.
+    #[inline(always)]
+    pub(super) fn solve(&self, b: &mut [f64]) {
+        let n = b.len();
+        let mut i = 0;
+        while i + 4 <= n {
+            let rows = [0, 1, 2, 3].map(|k| self.row(i + k));
+            let sums = dot_4(rows, &b[..i]);
+            for k in 0..4 {
+                let inner: f64 = (i..i + k).map(|j| rows[k][j] * b[j]).sum();
+                b[i + k] = (b[i + k] - sums[k] - inner) / rows[k][i + k];
+            }
+            i += 4;
+        }
+        for i in i..n {
             let row = self.row(i);
             b[i] = (b[i] - dot(&row[..i], &b[..i])) / row[i];
         }
     }
 
-    /// Solves `Lᵀ w = v` in place.
+    /// Solves `Lᵀ w = v` in place, with the first rows where `v` has no more.
+    #[inline(always)]
     pub(super) fn solve_transposed(&self, v: &mut [f64]) {
-        for i in (0..self.n).rev() {
+        let mut i = v.len();
+        while i >= 4 {
+            i -= 4;
+            let rows = [0, 1, 2, 3].map(|k| self.row(i + k));
+            for k in (0..4).rev() {
+                let w = v[i + k] / rows[k][i + k];
+                v[i + k] = w;
+                add_scaled(&mut v[i..i + k], -w, &rows[k][i..]);
+            }
+            let factors = [0, 1, 2, 3].map(|k| -v[i + k]);
+            add_scaled_4(&mut v[..i], factors, rows);
+        }
+        for i in (0..i).rev() {
             let row = self.row(i);
             let w = v[i] / row[i];
             v[i] = w;
@@ -75,8 +88,28 @@ impl Factor {
     }
 
     /// Solves `L v = b` for several right sides at once.
+    #[inline(always)]
     pub(super) fn solve_block(&self, block: &mut [[f64; WIDTH]]) {
-        for i in 0..self.n {
+        let mut i = 0;
+        while i + 2 <= self.n {
+            let (row, next_row) = (self.row(i), self.row(i + 1));
+            let (solved, rest) = block.split_at_mut(i);
+            let (mut sums, mut next_sums) = (rest[0], rest[1]);
+            for ((&factor, &next), solved) in row.iter().zip(next_row).zip(solved.iter()) {
+                for lane in 0..WIDTH {
+                    sums[lane] -= factor * solved[lane];
+                    next_sums[lane] -= next * solved[lane];
+                }
+            }
+            let (scale, factor, next_scale) = (1.0 / row[i], next_row[i], 1.0 / next_row[i + 1]);
+            for lane in 0..WIDTH {
+                sums[lane] *= scale;
+                next_sums[lane] = (next_sums[lane] - factor * sums[lane]) * next_scale;
+            }
+            (rest[0], rest[1]) = (sums, next_sums);
+            i += 2;
+        }
+        if i < self.n {
             let row = self.row(i);
             let (solved, rest) = block.split_at_mut(i);
             let mut sums = rest[0];
@@ -89,54 +122,13 @@ impl Factor {
             rest[0] = sums.map(|sum| sum * scale);
         }
     }
+}
 
-    /// The inverse of the matrix that was factored: its rows up to the diagonal, `n` numbers each.
-    pub(super) fn inverse(&self) -> Vec<f64> {
-        let n = self.n;
-        let mut inverse_factor = vec![0.0; n * n];
-        let mut row = vec![0.0; n];
-        for i in 0..n {
-            let own = self.row(i);
-            row[..i].fill(0.0);
-            let mut j = 0;
-            while j + 4 <= i {
-                // Rows are zero beyond their own diagonal.
-                let rows = [0, 1, 2, 3].map(|k| &inverse_factor[(j + k) * n..][..j + 4]);
-                let factors = [own[j], own[j + 1], own[j + 2], own[j + 3]];
-                add_scaled_4(&mut row[..j + 4], factors, rows);
-                j += 4;
-            }
-            for j in j..i {
-                add_scaled(&mut row[..j + 1], own[j], &inverse_factor[j * n..]);
-            }
-            let scale = -1.0 / own[i];
-            let target = &mut inverse_factor[i * n..][..n];
-            for (target, sum) in target.iter_mut().zip(&row[..i]) {
-                *target = sum * scale;
-            }
-            target[i] = -scale;
-        }
-        let mut inverse = vec![0.0; n * n];
-        let mut i = 0;
-        while i < n {
-            let n_rows = 4.min(n - i);
-            for a in 0..i + n_rows {
-                let target = &mut inverse[a * n..][..a + 1];
-                if n_rows == 4 {
-                    let rows = [0, 1, 2, 3].map(|k| &inverse_factor[(i + k) * n..]);
-                    let factors = rows.map(|row| row[a]);
-                    add_scaled_4(target, factors, rows);
-                } else {
-                    for k in 0..n_rows {
-                        let row = &inverse_factor[(i + k) * n..];
-                        add_scaled(target, row[a], row);
-                    }
-                }
-            }
-            i += n_rows;
-        }
-        inverse
-    }
+/// The root of what variance a point has left, and of very little where it has none.
+#[inline(always)]
+pub(super) fn root_of_pivot(pivot: f64, variance: f64) -> f64 {
+    let least = (LEAST_PIVOT * variance).max(f64::MIN_POSITIVE);
+    if pivot > least { pivot.sqrt() } else { least.sqrt() }
 }
 
 #[cfg(test)]
@@ -173,27 +165,21 @@ mod tests {
     }
 
     #[test]
-    fn solutions_and_the_inverse_undo_the_matrix() {
+    fn solutions_undo_the_matrix() {
         for n in [1, 2, 3, 4, 5, 8, 29] {
             let factor = factor(n);
             let right: Vec<f64> = (0..n).map(|i| (i * 7 % 5) as f64 - 2.0).collect();
             let mut solution = right.clone();
-            factor.solve_from(0, &mut solution);
+            factor.solve(&mut solution);
             let mut block: Vec<[f64; WIDTH]> = right.iter().map(|&b| [b; WIDTH]).collect();
             factor.solve_block(&mut block);
             for (one, many) in solution.iter().zip(&block) {
                 assert!((one - many[3]).abs() < 1e-12);
             }
             factor.solve_transposed(&mut solution);
-            let inverse = factor.inverse();
             for (i, right) in right.iter().enumerate() {
                 let product: f64 = (0..n).map(|j| covariance(i, j) * solution[j]).sum();
                 assert!((product - right).abs() < 1e-9);
-                for k in 0..n {
-                    let entry = |a: usize, b: usize| inverse[a.max(b) * n + a.min(b)];
-                    let product: f64 = (0..n).map(|j| covariance(i, j) * entry(j, k)).sum();
-                    assert!((product - f64::from(u8::from(i == k))).abs() < 1e-9);
-                }
             }
         }
     }
@@ -213,7 +199,7 @@ mod tests {
             duplicates.push(&vec![1.0; i + 1]);
         }
         let mut right = vec![1.0; 10];
-        duplicates.solve_from(0, &mut right);
+        duplicates.solve(&mut right);
         duplicates.solve_transposed(&mut right);
         assert!(right.iter().all(|x| x.is_finite()));
     }

@@ -3,11 +3,13 @@
 //! Every fit starts from the priors and not from the one before it, so that it follows from the
 //! trials alone; it is repeated at ever longer intervals.
 
+use std::cell::RefCell;
+
 use super::super::axes::{Axes, Kind};
 use super::super::history::History;
 use super::kernel::Kernel;
 use super::known::{Known, are_weak, chosen, losses, points, sorted_losses};
-use super::likelihood::{Evidence, Hypers, Priors};
+use super::likelihood::{Evidence, Hypers, Priors, Work};
 use super::minimise::{Effort, minimise};
 use super::warp::Warp;
 
@@ -111,8 +113,9 @@ impl Fitted {
             is_weak: &is_weak,
             priors,
         };
+        let work = RefCell::new(Work::default());
         let from = |start, evidence: &Evidence<'_>| {
-            minimise(start, EFFORT, |parameters| evidence.cost(parameters))
+            minimise(start, EFFORT, |parameters| evidence.cost(parameters, &mut work.borrow_mut()))
         };
         let mut evidence = under(priors);
         // There are several minima, and the one nearest to the middle of the priors may be poor.
@@ -135,7 +138,7 @@ impl Fitted {
         if !stretched.is_empty() {
             evidence.stretched = &stretched;
             let start = Hypers::stretchable(minimum.x.clone(), stretched.len());
-            let other = minimise(start, EFFORT, |parameters| evidence.cost(parameters));
+            let other = from(start, &evidence);
             // The cost is for each point.
             let gain = (minimum.cost - other.cost) * fitted.len() as f64;
             if gain > LEAST_GAIN.max(2.0 * stretched.len() as f64) {

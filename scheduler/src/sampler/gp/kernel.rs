@@ -12,6 +12,7 @@ use super::super::axes::{Axes, Kind};
 use super::arithmetic::exp_of_negative;
 use super::factor::WIDTH;
 use super::stretch::Stretch;
+use super::whole::Lanes;
 
 /// The variance of the mean, of that of the function.
 pub(super) const CONSTANT: f64 = 1.0;
@@ -42,9 +43,9 @@ impl Points {
         }
     }
 
-    /// A point.
-    pub(super) fn get(&self, i: usize) -> Vec<f64> {
-        self.columns.iter().map(|column| column[i]).collect()
+    /// A coordinate of a point; 0 where there is no such point.
+    pub(super) fn at(&self, i: usize, axis: usize) -> f64 {
+        self.columns[axis].get(i).copied().unwrap_or_default()
     }
 }
 
@@ -72,6 +73,7 @@ pub(super) fn features(axes: &Axes, units: &[f64]) -> Vec<f64> {
 
 /// The covariance at a squared distance, and minus half of its derivative by that, doubled: what a
 /// difference is multiplied with in the gradient.
+#[inline(always)]
 pub(super) fn matern(square: f64) -> (f64, f64) {
     let r = (5.0 * square.min(1e6)).sqrt();
     let power = exp_of_negative(-r);
@@ -106,6 +108,7 @@ impl Kernel {
     }
 
     /// Squared distances of a point from the first points.
+    #[inline(always)]
     pub(super) fn squares(&self, points: &Points, x: &[f64], squares: &mut [f64]) {
         squares.fill(0.0);
         let n = squares.len();
@@ -127,6 +130,7 @@ impl Kernel {
 
     /// Covariances of a point with the first points, and what differences are multiplied with in
     /// their gradients.
+    #[inline(always)]
     pub(super) fn covariances(
         &self,
         points: &Points,
@@ -142,32 +146,62 @@ impl Kernel {
     }
 
     /// Covariances of several points with all of the points.
+    #[inline(always)]
     pub(super) fn block(&self, points: &Points, xs: &[Vec<f64>], block: &mut [[f64; WIDTH]]) {
-        block.fill([0.0; WIDTH]);
+        let lane = |axis: usize, lane: usize| xs.get(lane).map_or(0.0, |x| x[axis]);
+        self.squares_of(points, lane, block);
+        for squares in block.iter_mut() {
+            for square in squares.iter_mut() {
+                *square = matern(*square).0 + CONSTANT;
+            }
+        }
+    }
+
+    /// Covariances of some points, side by side, with the first points, and what differences are
+    /// multiplied with in their gradients.
+    #[inline(always)]
+    pub(super) fn panel(
+        &self,
+        points: &Points,
+        first: usize,
+        at: &mut [Lanes],
+        slopes: &mut [Lanes],
+    ) {
+        self.squares_of(points, |axis, lane| points.at(first + lane, axis), at);
+        for (covariances, slopes) in at.iter_mut().zip(slopes) {
+            for (covariance, slope) in covariances.iter_mut().zip(slopes) {
+                (*covariance, *slope) = matern(*covariance);
+                *covariance += CONSTANT;
+            }
+        }
+    }
+
+    /// Squared distances of several points, of which each lane has the coordinate of one, from the first
+    /// points.
+    #[inline(always)]
+    fn squares_of<const N: usize>(
+        &self,
+        points: &Points,
+        lane: impl Fn(usize, usize) -> f64,
+        squares: &mut [[f64; N]],
+    ) {
+        squares.fill([0.0; N]);
         for (axis, column) in points.columns.iter().enumerate() {
             let weight = self.weights[axis];
-            let mut x = [0.0; WIDTH];
-            for (lane, point) in xs.iter().enumerate().take(WIDTH) {
-                x[lane] = point[axis];
-            }
+            let x: [f64; N] = std::array::from_fn(|own| lane(axis, own));
             if self.is_category[axis] {
-                for (squares, &other) in block.iter_mut().zip(column) {
-                    for lane in 0..WIDTH {
+                for (squares, &other) in squares.iter_mut().zip(column) {
+                    for lane in 0..N {
                         squares[lane] += if other == x[lane] { 0.0 } else { weight };
                     }
                 }
             } else {
-                for (squares, &other) in block.iter_mut().zip(column) {
-                    for lane in 0..WIDTH {
+                for (squares, &other) in squares.iter_mut().zip(column) {
+                    for lane in 0..N {
                         let difference = other - x[lane];
                         squares[lane] += weight * difference * difference;
                     }
                 }
-            }
-        }
-        for squares in block.iter_mut() {
-            for square in squares.iter_mut() {
-                *square = matern(*square).0 + CONSTANT;
             }
         }
     }

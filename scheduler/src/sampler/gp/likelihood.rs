@@ -5,10 +5,11 @@
 //! optimization performs great in high dimensions", 2024).
 
 use super::arithmetic::dot;
-use super::factor::Factor;
 use super::kernel::{CONSTANT, Kernel, Points};
 use super::stretch::{Stretch, Stretched};
 use super::warp::bend;
+use super::whole::{Lanes, PANEL, Whole};
+use super::wide::{Arithmetic, wide};
 
 /// Noise is this much at least, of the variance of the function.
 pub(super) const LEAST_NOISE: f64 = 1e-7;
@@ -116,10 +117,43 @@ impl Hypers {
     }
 }
 
+/// What looking at the likelihood writes to, kept from one look to the next.
+#[derive(Debug, Default)]
+pub(super) struct Work {
+    points: Points,
+    covariances: Whole,
+    /// What differences are multiplied with in gradients, panel after panel.
+    slopes: Vec<Lanes>,
+    /// The same by how the likelihood changes with the covariances of a panel.
+    pulls: Vec<Lanes>,
+    alpha: Vec<f64>,
+}
+
+/// One look.
+struct Cost<'a> {
+    evidence: &'a Evidence<'a>,
+    parameters: &'a [f64],
+    work: &'a mut Work,
+}
+
+impl Arithmetic for Cost<'_> {
+    type Output = (f64, Vec<f64>);
+
+    #[inline(always)]
+    fn run(self) -> Self::Output {
+        self.evidence.cost_now(self.parameters, self.work)
+    }
+}
+
 impl Evidence<'_> {
     /// Minus the logarithm of the posterior density of parameters (up to a constant) and its
     /// gradient, both divided by the number of points.
-    pub(super) fn cost(&self, parameters: &[f64]) -> (f64, Vec<f64>) {
+    pub(super) fn cost(&self, parameters: &[f64], work: &mut Work) -> (f64, Vec<f64>) {
+        wide(Cost { evidence: self, parameters, work })
+    }
+
+    #[inline(always)]
+    fn cost_now(&self, parameters: &[f64], work: &mut Work) -> (f64, Vec<f64>) {
         let n = self.points.n;
         let n_axes = self.points.columns.len();
         let hypers = Hypers::new(parameters, n_axes);
@@ -128,41 +162,38 @@ impl Evidence<'_> {
             is_category: self.is_category.to_vec(),
             stretches: Vec::new(),
         };
-        let mut points = self.points.clone();
-        let mut stretched: Vec<Vec<Stretched>> = Vec::with_capacity(self.stretched.len());
+        work.points.clone_from(self.points);
+        let mut stretches: Vec<Option<Slopes>> = vec![None; n_axes];
         for (&axis, stretch) in self.stretched.iter().zip(&hypers.stretches) {
-            let column = &mut points.columns[axis];
-            let slopes: Vec<Stretched> = column.iter().map(|&x| stretch.with_slopes(x)).collect();
-            column.iter_mut().zip(&slopes).for_each(|(x, stretched)| *x = stretched.at);
-            stretched.push(slopes);
+            let column = &mut work.points.columns[axis];
+            let stretched: Vec<Stretched> =
+                column.iter().map(|&x| stretch.with_slopes(x)).collect();
+            column.iter_mut().zip(&stretched).for_each(|(x, stretched)| *x = stretched.at);
+            let slopes = stretched.iter().map(|one| [one.by_log_a, one.by_log_b]);
+            stretches[axis] = Some(slopes.collect());
         }
-        let (factor, slopes) = self.factor(&points, &kernel, hypers.noise);
+        self.factor(&kernel, hypers.noise, work);
         let bent: Vec<(f64, f64)> = self.standard.iter().map(|&x| bend(x, hypers.power)).collect();
         let targets: Vec<f64> = bent.iter().map(|bent| bent.0).collect();
-        let mut alpha = targets.clone();
-        factor.solve_from(0, &mut alpha);
-        factor.solve_transposed(&mut alpha);
-        let fit = dot(&targets, &alpha) + SCALE;
+        work.alpha.clone_from(&targets);
+        work.covariances.solve(&mut work.alpha);
+        let fit = dot(&targets, &work.alpha[..n]) + SCALE;
         let weight = (n as f64 + SHAPE) / fit;
         let folded = |x: &f64| x.signum() * x.abs().ln_1p();
         let jacobian: f64 = self.standard.iter().map(folded).sum();
-        let mut cost = 0.5 * (n as f64 + SHAPE) * fit.ln() + factor.half_log_determinant()
+        let half_log_determinant = work.covariances.half_log_determinant();
+        let mut cost = 0.5 * (n as f64 + SHAPE) * fit.ln() + half_log_determinant
             - (hypers.power - 1.0) * jacobian;
 
         let mut gradient = vec![0.0; parameters.len()];
-        let pulls = self.pulls(&points, &kernel, &slopes, &factor.inverse(), (&alpha, weight));
-        let noise_slope = pulls.noise;
-        gradient[..n_axes].copy_from_slice(&pulls.lengths);
-        for ((place, slopes), &axis) in stretched.iter().enumerate().zip(self.stretched) {
-            for (slope, pull) in slopes.iter().zip(&pulls.places[place]) {
-                let at = n_axes + 2 + 2 * place;
-                gradient[at] -= kernel.weights[axis] * slope.by_log_a * pull;
-                gradient[at + 1] -= kernel.weights[axis] * slope.by_log_b * pull;
-            }
-        }
+        work.covariances.invert();
+        let noise_slope = self.slope_by_noise(weight, work);
+        let (lengths, others) = gradient.split_at_mut(n_axes);
+        let (by_stretches, _) = others[2..].as_chunks_mut::<2>();
+        self.slopes_by_places(&kernel, &stretches, weight, work, (lengths, by_stretches));
         let tanh = parameters[n_axes + 1].tanh();
         let power_slope = weight
-            * alpha.iter().zip(&bent).map(|(alpha, bent)| alpha * bent.1).sum::<f64>()
+            * work.alpha.iter().zip(&bent).map(|(alpha, bent)| alpha * bent.1).sum::<f64>()
             - jacobian;
         let by_parameter = POWERS.1 * (1.0 - tanh * tanh);
         gradient[n_axes] = noise_slope * (hypers.noise - LEAST_NOISE);
@@ -183,80 +214,124 @@ impl Evidence<'_> {
     }
 
     /// The factor of the covariances, and for each pair what differences are multiplied with.
-    fn factor(&self, points: &Points, kernel: &Kernel, noise: f64) -> (Factor, Vec<f64>) {
-        let n = points.n;
-        let mut factor = Factor::default();
-        let mut slopes = vec![0.0; n * n];
-        let mut row = vec![0.0; n + 1];
-        for i in 0..n {
-            let x = points.get(i);
-            kernel.covariances(points, &x, &mut row[..i], &mut slopes[i * n..][..i]);
-            let weak = if self.is_weak[i] { WEAK_NOISE } else { 0.0 };
-            row[i] = 1.0 + CONSTANT + noise + weak;
-            factor.push(&row);
+    #[inline(always)]
+    fn factor(&self, kernel: &Kernel, noise: f64, work: &mut Work) {
+        let n = self.points.n;
+        work.covariances.resize(n);
+        work.slopes.clear();
+        for panel in 0..work.covariances.n_panels() {
+            let first = panel * PANEL;
+            let covariances = work.covariances.panel_mut(panel);
+            let start = work.slopes.len();
+            work.slopes.resize(start + covariances.len(), [0.0; PANEL]);
+            let slopes = &mut work.slopes[start..];
+            kernel.panel(&work.points, first, covariances, slopes);
+            // No point differs from itself, and what fills up the last panel differs from none.
+            slopes[first..]
+                .iter_mut()
+                .enumerate()
+                .for_each(|(row, slopes)| slopes[..=row].fill(0.0));
+            for lane in 0..PANEL {
+                let i = first + lane;
+                if i < n {
+                    let weak = if self.is_weak[i] { WEAK_NOISE } else { 0.0 };
+                    covariances[i][lane] = 1.0 + CONSTANT + noise + weak;
+                } else {
+                    covariances.iter_mut().for_each(|row| row[lane] = 0.0);
+                    covariances[i][lane] = 1.0;
+                    slopes.iter_mut().for_each(|row| row[lane] = 0.0);
+                }
+            }
         }
-        (factor, slopes)
+        work.covariances.factor();
     }
 
-    /// What changes the likelihood.
-    fn pulls(
-        &self,
-        points: &Points,
-        kernel: &Kernel,
-        slopes: &[f64],
-        inverse: &[f64],
-        (alpha, weight): (&[f64], f64),
-    ) -> Pulls {
-        let n = points.n;
-        let mut pulls = Pulls {
-            noise: 0.0,
-            lengths: vec![0.0; points.columns.len()],
-            places: vec![vec![0.0; n]; self.stretched.len()],
+    /// How the likelihood changes with the noise.
+    fn slope_by_noise(&self, weight: f64, work: &Work) -> f64 {
+        let alphas = work.alpha[..self.points.n].iter().enumerate();
+        let slope = |(i, alpha): (usize, &f64)| {
+            let inverse = work.covariances.panel(i / PANEL)[i][i % PANEL];
+            0.5 * (inverse - weight * alpha * alpha)
         };
-        let mut factors = vec![0.0; n];
-        let mut products = vec![0.0; n];
-        for i in 0..n {
-            pulls.noise += 0.5 * (inverse[i * n + i] - weight * alpha[i] * alpha[i]);
+        alphas.map(slope).sum()
+    }
+
+    /// How the likelihood changes with the logarithms of lengths, and with those of the powers of
+    /// axes that may be stretched.
+    #[inline(always)]
+    fn slopes_by_places(
+        &self,
+        kernel: &Kernel,
+        stretches: &[Option<Slopes>],
+        weight: f64,
+        work: &mut Work,
+        (lengths, powers): (&mut [f64], &mut [[f64; 2]]),
+    ) {
+        let mut start = 0;
+        for panel in 0..work.covariances.n_panels() {
+            let first = panel * PANEL;
+            let inverse = work.covariances.panel(panel);
+            let slopes = &work.slopes[start..start + inverse.len()];
+            start += inverse.len();
             // Each pair counts twice; by the logarithm of a length, covariances change by
             // slope * weight * difference².
-            for j in 0..i {
-                let pull = inverse[i * n + j] - weight * alpha[i] * alpha[j];
-                factors[j] = pull * slopes[i * n + j];
+            let own = &work.alpha[first..first + PANEL];
+            work.pulls.clear();
+            for ((inverse, slopes), alpha) in inverse.iter().zip(slopes).zip(&work.alpha) {
+                let mut pulls = [0.0; PANEL];
+                for lane in 0..PANEL {
+                    pulls[lane] = (inverse[lane] - weight * alpha * own[lane]) * slopes[lane];
+                }
+                work.pulls.push(pulls);
             }
-            for (axis, column) in points.columns.iter().enumerate() {
-                let x = column[i];
+            for (axis, column) in work.points.columns.iter().enumerate() {
+                let x: Lanes = std::array::from_fn(|lane| work.points.at(first + lane, axis));
+                let mut sums = [0.0; PANEL];
                 if kernel.is_category[axis] {
-                    for (product, &other) in products.iter_mut().zip(&column[..i]) {
-                        *product = if other == x { 0.0 } else { 1.0 };
+                    for (pulls, &other) in work.pulls.iter().zip(column) {
+                        for lane in 0..PANEL {
+                            sums[lane] += if other == x[lane] { 0.0 } else { pulls[lane] };
+                        }
                     }
                 } else {
-                    for (product, &other) in products.iter_mut().zip(&column[..i]) {
-                        *product = (other - x) * (other - x);
+                    for (pulls, &other) in work.pulls.iter().zip(column) {
+                        for lane in 0..PANEL {
+                            let difference = other - x[lane];
+                            sums[lane] += pulls[lane] * difference * difference;
+                        }
                     }
                 }
-                pulls.lengths[axis] += kernel.weights[axis] * dot(&factors[..i], &products[..i]);
+                lengths[axis] += kernel.weights[axis] * total(sums);
             }
-            for (pulls, &axis) in pulls.places.iter_mut().zip(self.stretched) {
-                let column = &points.columns[axis];
-                let x = column[i];
-                let (earlier, own) = pulls.split_at_mut(i);
-                for ((pull, factor), &other) in earlier.iter_mut().zip(&factors).zip(column) {
-                    let pulled = factor * (x - other);
-                    own[0] += pulled;
-                    *pull -= pulled;
+            for (powers, &axis) in powers.iter_mut().zip(self.stretched) {
+                let Some(slopes) = &stretches[axis] else { continue };
+                let column = &work.points.columns[axis];
+                let x: Lanes = std::array::from_fn(|lane| work.points.at(first + lane, axis));
+                let own: [Lanes; 2] = [0, 1].map(|power| {
+                    let slope =
+                        |lane| slopes.get(first + lane).map_or(0.0, |own: &[f64; 2]| own[power]);
+                    std::array::from_fn(slope)
+                });
+                let mut sums = [[0.0; PANEL]; 2];
+                for ((pulls, &other), slopes) in work.pulls.iter().zip(column).zip(slopes) {
+                    for lane in 0..PANEL {
+                        let pull = pulls[lane] * (other - x[lane]);
+                        sums[0][lane] += pull * (slopes[0] - own[0][lane]);
+                        sums[1][lane] += pull * (slopes[1] - own[1][lane]);
+                    }
                 }
+                powers[0] -= kernel.weights[axis] * total(sums[0]);
+                powers[1] -= kernel.weights[axis] * total(sums[1]);
             }
         }
-        pulls
     }
 }
 
-/// How the likelihood changes with the noise, with logarithms of lengths, and with where points lie
-/// along the axes that may be stretched, the last without the axes' weights.
-struct Pulls {
-    noise: f64,
-    lengths: Vec<f64>,
-    places: Vec<Vec<f64>>,
+/// How the places of points along a stretched axis change with the logarithms of its two powers.
+type Slopes = Vec<[f64; 2]>;
+
+fn total([a, b, c, d]: Lanes) -> f64 {
+    (a + c) + (b + d)
 }
 
 /// Minus the logarithm of a normal density (up to a constant); adds its slope.
@@ -286,12 +361,13 @@ mod tests {
             is_weak: &(0..n).map(|i| i == 4).collect::<Vec<_>>(),
             priors: &Priors::new(3),
         };
-        let (_, gradient) = evidence.cost(parameters);
+        let mut work = Work::default();
+        let (_, gradient) = evidence.cost(parameters, &mut work);
         for (i, slope) in gradient.iter().enumerate() {
-            let at = |step: f64| {
+            let mut at = |step: f64| {
                 let mut moved = parameters.to_vec();
                 moved[i] += step;
-                evidence.cost(&moved).0
+                evidence.cost(&moved, &mut work).0
             };
             let difference = (at(1e-5) - at(-1e-5)) / 2e-5;
             assert!(
@@ -322,7 +398,7 @@ mod tests {
         };
         let off = [[1e3; 5], [-1e3; 5], [0.0, -1e3, 0.0, 0.0, 9.0], [0.0, 0.0, 0.0, 3.0, -3.0]];
         for parameters in off {
-            let (cost, gradient) = evidence.cost(&parameters);
+            let (cost, gradient) = evidence.cost(&parameters, &mut Work::default());
             assert!(cost.is_finite() && gradient.iter().all(|slope| slope.is_finite()));
         }
     }

@@ -10,6 +10,7 @@ use super::factor::{Factor, WIDTH};
 use super::kernel::{CONSTANT, Kernel, Points};
 use super::likelihood::{SCALE, SHAPE, WEAK_NOISE};
 use super::normal::{log_improvement, log_probability};
+use super::wide::{Arithmetic, wide};
 
 /// Variance that is never thought to be left, of that of the function.
 const LEAST_VARIANCE: f64 = 1e-14;
@@ -107,10 +108,10 @@ impl Model {
     ) -> Posterior<'_> {
         let (n, n_known) = (self.len(), values.len());
         let mut solved = values.to_vec();
-        self.factor.solve_from(0, &mut solved);
+        self.factor.solve(&mut solved);
         let variance = (dot(&solved, &solved) + SCALE) / (n_known as f64 + SHAPE);
         let mut alpha = solved.clone();
-        self.known_factor_transposed(&mut alpha);
+        self.factor.solve_transposed(&mut alpha);
         let mean = |((value, alpha), &is_weak): ((&f64, &f64), &bool)| {
             value - alpha * (self.noise + if is_weak { WEAK_NOISE } else { 0.0 })
         };
@@ -139,16 +140,6 @@ impl Model {
         posterior.draws.iter_mut().for_each(|draw| draw.least = bound);
         posterior
     }
-
-    /// Solves with the first rows of the factor only.
-    fn known_factor_transposed(&self, v: &mut [f64]) {
-        for i in (0..v.len()).rev() {
-            let row = self.factor.row(i);
-            let w = v[i] / row[i];
-            v[i] = w;
-            add_scaled(&mut v[..i], -w, &row[..i]);
-        }
-    }
 }
 
 impl Posterior<'_> {
@@ -159,6 +150,11 @@ impl Posterior<'_> {
 
     /// Logarithms of what is asked for at several points.
     pub(super) fn logs(&self, xs: &[Vec<f64>]) -> Vec<f64> {
+        wide(Logs { posterior: self, xs })
+    }
+
+    #[inline(always)]
+    fn logs_now(&self, xs: &[Vec<f64>]) -> Vec<f64> {
         let model = self.model;
         let mut block = vec![[0.0; WIDTH]; model.len()];
         let mut logs = Vec::with_capacity(xs.len());
@@ -203,13 +199,18 @@ impl Posterior<'_> {
     /// The logarithm of what is asked for at a point, and its gradient by some axes, none of them
     /// without an order.
     pub(super) fn slope(&self, x: &[f64], axes: &[usize]) -> (f64, Vec<f64>) {
+        wide(Slope { posterior: self, x, axes })
+    }
+
+    #[inline(always)]
+    fn slope_now(&self, x: &[f64], axes: &[usize]) -> (f64, Vec<f64>) {
         let model = self.model;
         let n = model.len();
         let (mut covariances, mut slopes) = (vec![0.0; n], vec![0.0; n]);
         let placed = model.kernel.placed(x);
         model.kernel.covariances(&model.points, &placed, &mut covariances, &mut slopes);
         let mut solved = covariances.clone();
-        model.factor.solve_from(0, &mut solved);
+        model.factor.solve(&mut solved);
         let explained = dot(&solved, &solved);
         let deviation = self.deviation(explained);
         let outcomes: Vec<(f64, f64, f64)> = self
@@ -245,6 +246,37 @@ impl Posterior<'_> {
             by_placed * model.kernel.stretched_by(axis, x[axis])
         };
         (log + power * deviation.ln(), axes.iter().map(by_axis).collect())
+    }
+}
+
+/// Logarithms at several points.
+struct Logs<'a> {
+    posterior: &'a Posterior<'a>,
+    xs: &'a [Vec<f64>],
+}
+
+impl Arithmetic for Logs<'_> {
+    type Output = Vec<f64>;
+
+    #[inline(always)]
+    fn run(self) -> Vec<f64> {
+        self.posterior.logs_now(self.xs)
+    }
+}
+
+/// The logarithm at a point with its gradient.
+struct Slope<'a> {
+    posterior: &'a Posterior<'a>,
+    x: &'a [f64],
+    axes: &'a [usize],
+}
+
+impl Arithmetic for Slope<'_> {
+    type Output = (f64, Vec<f64>);
+
+    #[inline(always)]
+    fn run(self) -> Self::Output {
+        self.posterior.slope_now(self.x, self.axes)
     }
 }
 
@@ -297,7 +329,8 @@ mod tests {
             let r = (5.0 * square).sqrt();
             (1.0 + r + r * r / 3.0) * (-r).exp() + CONSTANT
         };
-        let points: Vec<Vec<f64>> = (0..n).map(|i| model.points.get(i)).collect();
+        let points: Vec<Vec<f64>> =
+            (0..n).map(|i| [0, 1, 2].map(|axis| model.points.at(i, axis)).to_vec()).collect();
         let mut rows: Vec<Vec<f64>> = (0..n)
             .map(|i| {
                 let mut row: Vec<f64> =

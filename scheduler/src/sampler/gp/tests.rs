@@ -97,6 +97,10 @@ fn check_points(axes: &Axes, points: &[Vec<f64>]) {
 
 /// The least loss after so many trials, one at a time.
 fn search(axes: &Axes, n: u32, loss: impl Fn(&[f64]) -> f64) -> f64 {
+    seeded_search(0, axes, n, loss)
+}
+
+fn seeded_search(seed: u64, axes: &Axes, n: u32, loss: impl Fn(&[f64]) -> f64) -> f64 {
     let mut gp = Gp::default();
     let mut least = f64::INFINITY;
     let mut history = history(axes, 8, |_, units| Some(Fate::Completed(loss(units))));
@@ -104,7 +108,8 @@ fn search(axes: &Axes, n: u32, loss: impl Fn(&[f64]) -> f64) -> f64 {
         least = least.min(past.loss().unwrap());
     }
     for number in 8..n {
-        let points = gp.propose(axes, &history, &free(axes), &mut draw(u64::from(number)));
+        let points =
+            gp.propose(axes, &history, &free(axes), &mut draw(1_000 * seed + u64::from(number)));
         check_points(axes, &points);
         let mut units = points[0].clone();
         axes.settle(&mut units);
@@ -147,8 +152,10 @@ fn axes_on_the_wrong_scale_do_little_harm() {
         let (a, b) = (4.0 * log(units[0]) - 1.5, 4.0 * (1.0 - log(1.0 - units[1])) - 1.5);
         (b - a * a).powi(2) + 0.1 * (1.0 - a).powi(2)
     };
-    let least = search(&cube(2), 40, valley);
-    assert!(least < 2e-2, "{least}");
+    let mut least: Vec<f64> =
+        (0..7).map(|seed| seeded_search(seed, &cube(2), 40, valley)).collect();
+    least.sort_by(f64::total_cmp);
+    assert!(least[3] < 2e-2, "{least:?}");
 }
 
 #[test]
