@@ -1,7 +1,7 @@
 //! `fleetfit check`: every problem of a job file, or the study as understood.
 
 use fleetfit_search_spaces::early_termination::Policy;
-use fleetfit_search_spaces::{Algorithm, EarlyTermination, Folds, Origin, Study, Work};
+use fleetfit_search_spaces::{Algorithm, EarlyTermination, Folds, Origin, Problems, Study, Work};
 use serde_json::{Value, json};
 
 use crate::cli::JobArgs;
@@ -47,9 +47,7 @@ pub(crate) fn check(args: &JobArgs, printer: &Printer) -> Result<i32, Failure> {
     if verdict.problems.is_empty() {
         return Ok(exit::DONE);
     }
-    let plural = if verdict.problems.len() == 1 { "" } else { "s" };
-    let n_problems = verdict.problems.len();
-    printer.complain(&format!("{n_problems} problem{plural}; nothing was started"));
+    printer.complain(&Problems(verdict.problems).counted("nothing was started"));
     Ok(exit::PROBLEMS)
 }
 

@@ -38,6 +38,13 @@ enum Origin {
 
 /// Sends configurations to whoever runs the study, or leaves them for the next one who does.
 pub(crate) fn enqueue(args: &EnqueueArgs, home: &Path, printer: &Printer) -> Result<i32, Failure> {
+    queue(args, home, printer).map_err(|failure| match failure {
+        Failure::Problems(problems) => Failure::NotTaken(problems),
+        other => other,
+    })
+}
+
+fn queue(args: &EnqueueArgs, home: &Path, printer: &Printer) -> Result<i32, Failure> {
     let given = match (&args.file, args.set.is_empty()) {
         (Some(file), true) => from_file(file)?,
         (None, false) => from_sets(sets(&args.set)?)?,

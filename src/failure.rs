@@ -14,6 +14,9 @@ pub(crate) enum Failure {
     /// The job has problems; they name their places themselves.
     #[error("{0}")]
     Problems(Problems),
+    /// Configurations for a study have problems.
+    #[error("{}", .0.told("no configuration was taken"))]
+    NotTaken(Problems),
     /// The job's name means something else already.
     #[error("{}", Problems(vec![(**.0).clone()]))]
     Taken(Box<Problem>),
@@ -53,9 +56,11 @@ impl Failure {
     /// The process's exit code.
     pub(crate) fn exit_code(&self) -> i32 {
         match self {
-            Self::Problems(_) | Self::Taken(_) | Self::NameTaken { .. } | Self::Asked { .. } => {
-                exit::PROBLEMS
-            }
+            Self::Problems(_)
+            | Self::NotTaken(_)
+            | Self::Taken(_)
+            | Self::NameTaken { .. }
+            | Self::Asked { .. } => exit::PROBLEMS,
             Self::Gone(_) | Self::Unavailable(_) => exit::UNAVAILABLE,
             Self::Unexpected(_) => exit::UNEXPECTED,
         }

@@ -66,7 +66,7 @@ impl Printer {
         if self.is_json() {
             let asked;
             let problems: &[Problem] = match failure {
-                Failure::Problems(problems) => &problems.0,
+                Failure::Problems(problems) | Failure::NotTaken(problems) => &problems.0,
                 Failure::Taken(problem) => std::slice::from_ref(problem.as_ref()),
                 Failure::Asked { message, hint } => {
                     let (message, hint) = (message.clone(), hint.clone());

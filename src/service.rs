@@ -326,7 +326,9 @@ impl Service {
 /// Failures as the API tells them.
 pub(crate) fn refused(failure: Failure) -> Refused {
     match failure {
-        Failure::Problems(Problems(problems)) => Refused::problems(problems),
+        Failure::Problems(Problems(problems)) | Failure::NotTaken(Problems(problems)) => {
+            Refused::problems(problems)
+        }
         Failure::Taken(problem) => {
             let message = problem.message.clone();
             Refused { problems: vec![*problem], ..Refused::new(Why::Conflict, message) }

@@ -53,11 +53,24 @@ impl std::error::Error for Problems {}
 
 impl std::fmt::Display for Problems {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.told("nothing was started"))
+    }
+}
+
+impl Problems {
+    /// All of them, how many they are, and what follows.
+    pub fn told(&self, outcome: &str) -> String {
+        let mut text = String::new();
         for problem in &self.0 {
-            writeln!(f, "{problem}")?;
+            text.push_str(&format!("{problem}\n"));
         }
+        text + &self.counted(outcome)
+    }
+
+    /// How many they are, and what follows.
+    pub fn counted(&self, outcome: &str) -> String {
         let plural = if self.0.len() == 1 { "" } else { "s" };
-        write!(f, "{} problem{plural}; nothing was started", self.0.len())
+        format!("{} problem{plural}; {outcome}", self.0.len())
     }
 }
 

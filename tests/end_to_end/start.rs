@@ -159,6 +159,7 @@ fn a_service_is_sent_the_files_and_takes_what_is_asked_for() {
     assert_eq!(wrong.code, 2);
     let says = "points.yaml:2:7: 1.y is no parameter of this space, which has x";
     assert!(wrong.stderr.contains(says), "{}", wrong.stderr);
+    assert!(wrong.stderr.contains("1 problem; no configuration was taken"), "{}", wrong.stderr);
     // Whatever was answered is there after a kill.
     service.kill().expect("it is killed");
     service.wait().expect("it is gone");

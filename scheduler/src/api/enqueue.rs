@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{RawQuery, Request, State};
-use fleetfit_search_spaces::{Notice, Problems, points};
+use fleetfit_search_spaces::{Notice, points};
 use serde::{Deserialize, Serialize};
 
 use super::body::{json_text, object_in, unprocessable};
@@ -44,9 +44,9 @@ pub(super) async fn enqueue(
         let record = query::find(&app.service.journal, &study)?;
         let space = record.study().map_err(query::QueryError::from)?.space;
         let points = points::read_document("the body", &as_yaml(&written), KEY, &space).map_err(
-            |Problems(problems)| Refused {
-                message: not_taken(problems.len()),
-                ..Refused::problems(problems)
+            |problems| Refused {
+                message: problems.counted("no configuration was taken"),
+                ..Refused::problems(problems.0)
             },
         )?;
         let configurations = points.configurations.clone();
@@ -70,11 +70,6 @@ pub(super) async fn enqueue(
         Ok(Queued { study, trials: points.numbers(&trials), notices: points.notices })
     });
     queued.await.map(Json)
-}
-
-fn not_taken(n_problems: usize) -> String {
-    let plural = if n_problems == 1 { "" } else { "s" };
-    format!("{n_problems} problem{plural}; no configuration was taken")
 }
 
 /// The same for the same text, in every version.

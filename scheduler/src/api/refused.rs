@@ -2,7 +2,7 @@
 
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use fleetfit_search_spaces::Problem;
+use fleetfit_search_spaces::{Problem, Problems};
 use serde::{Deserialize, Serialize};
 
 use crate::engine::EngineError;
@@ -142,9 +142,9 @@ impl Refused {
 
     /// A job that is not taken.
     pub fn problems(problems: Vec<Problem>) -> Self {
-        let plural = if problems.len() == 1 { "" } else { "s" };
-        let message = format!("{} problem{plural}; nothing was started", problems.len());
-        Self { why: Why::Problems, message, problems }
+        let problems = Problems(problems);
+        let message = problems.counted("nothing was started");
+        Self { why: Why::Problems, message, problems: problems.0 }
     }
 
     pub(super) fn bad(message: impl Into<String>) -> Self {

@@ -312,9 +312,11 @@ impl<'a> Rows<'a> {
             }
         }
         if self.names.len() < MOST_NAMES {
-            let fresh: Vec<String> =
-                names.iter().filter(|name| !self.names.contains(name)).cloned().collect();
-            self.names.extend(fresh);
+            for name in names {
+                if !self.names.contains(name) {
+                    self.names.push(name.clone());
+                }
+            }
         }
     }
 
@@ -459,6 +461,9 @@ impl<'a> Rows<'a> {
         self.found.kind = match kind {
             "a table" | "its own" => "a table".to_owned(),
             // Both have the parameters in an object of that name.
+            "Optuna or MLflow" if self.names.iter().any(|name| name.starts_with("metrics.")) => {
+                "MLflow's form".to_owned()
+            }
             "Optuna or MLflow"
                 if STATES.iter().any(|state| self.names.iter().any(|it| it == state)) =>
             {

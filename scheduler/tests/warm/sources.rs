@@ -73,6 +73,8 @@ fn tables_of_others_are_understood_by_their_columns() {
         assert_eq!(first(&start)[0], best, "{path}");
         let leaves_out = remarks(&start).contains("momentum is no parameter here");
         assert_eq!(leaves_out, path == "mlflow.csv", "{}", remarks(&start));
+        let is_mlflow = remarks(&start).contains("(MLflow's form)");
+        assert_eq!(is_mlflow, path == "mlflow.csv", "{}", remarks(&start));
     }
 }
 

@@ -272,7 +272,8 @@ fn read_choice(at: &At<'_>, base: f64, findings: &mut Findings) -> Option<Domain
 fn identity(alternative: &Alternative) -> String {
     match alternative {
         Alternative::Value(value @ (Value::Int(_) | Value::Float(_))) => {
-            let number = value.as_f64().unwrap_or_default();
+            // A zero has no sign here.
+            let number = value.as_f64().unwrap_or_default() + 0.0;
             // Integers above 2^53 share a float with their neighbours.
             if number.abs() < 9e15 {
                 format!("number {number:?}")
