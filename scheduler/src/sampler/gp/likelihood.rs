@@ -163,14 +163,13 @@ impl Evidence<'_> {
             stretches: Vec::new(),
         };
         work.points.clone_from(self.points);
-        let mut stretches: Vec<Option<Slopes>> = vec![None; n_axes];
+        let mut stretches: Vec<Slopes> = Vec::with_capacity(self.stretched.len());
         for (&axis, stretch) in self.stretched.iter().zip(&hypers.stretches) {
             let column = &mut work.points.columns[axis];
             let stretched: Vec<Stretched> =
                 column.iter().map(|&x| stretch.with_slopes(x)).collect();
             column.iter_mut().zip(&stretched).for_each(|(x, stretched)| *x = stretched.at);
-            let slopes = stretched.iter().map(|one| [one.by_log_a, one.by_log_b]);
-            stretches[axis] = Some(slopes.collect());
+            stretches.push(stretched.iter().map(|one| [one.by_log_a, one.by_log_b]).collect());
         }
         self.factor(&kernel, hypers.noise, work);
         let bent: Vec<(f64, f64)> = self.standard.iter().map(|&x| bend(x, hypers.power)).collect();
@@ -262,7 +261,7 @@ impl Evidence<'_> {
     fn slopes_by_places(
         &self,
         kernel: &Kernel,
-        stretches: &[Option<Slopes>],
+        stretches: &[Slopes],
         weight: f64,
         work: &mut Work,
         (lengths, powers): (&mut [f64], &mut [[f64; 2]]),
@@ -303,8 +302,7 @@ impl Evidence<'_> {
                 }
                 lengths[axis] += kernel.weights[axis] * total(sums);
             }
-            for (powers, &axis) in powers.iter_mut().zip(self.stretched) {
-                let Some(slopes) = &stretches[axis] else { continue };
+            for ((powers, slopes), &axis) in powers.iter_mut().zip(stretches).zip(self.stretched) {
                 let column = &work.points.columns[axis];
                 let x: Lanes = std::array::from_fn(|lane| work.points.at(first + lane, axis));
                 let own: [Lanes; 2] = [0, 1].map(|power| {
