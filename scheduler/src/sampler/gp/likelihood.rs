@@ -360,7 +360,11 @@ mod tests {
             priors: &Priors::new(3),
         };
         let mut work = Work::default();
-        let (_, gradient) = evidence.cost(parameters, &mut work);
+        let (cost, gradient) = evidence.cost(parameters, &mut work);
+        // Neither what was looked at before nor the width of vectors changes anything.
+        assert_eq!((cost, gradient.clone()), evidence.cost_now(parameters, &mut Work::default()));
+        evidence.cost(&vec![0.1; parameters.len()], &mut work);
+        assert_eq!((cost, gradient.clone()), evidence.cost(parameters, &mut work));
         for (i, slope) in gradient.iter().enumerate() {
             let mut at = |step: f64| {
                 let mut moved = parameters.to_vec();
@@ -378,6 +382,7 @@ mod tests {
     #[test]
     fn the_gradient_agrees_with_differences() {
         check(23, &[-1.0, 0.5, 0.2, -5.0, 0.3, 0.3, -0.2, 0.5, 1.1]);
+        check(8, &[-1.0, 0.5, 0.2, -5.0, 0.3, 0.3, -0.2, 0.5, 1.1]);
         check(10, &[0.3, -1.5, 1.2, -9.0, -0.7, 0.0, 0.0, -0.7, 0.4]);
         check(1, &[0.0, 0.0, 0.0, -3.0, 0.1, 0.1, 0.2, 0.0, 0.0]);
     }
