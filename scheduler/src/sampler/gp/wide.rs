@@ -1,7 +1,8 @@
-//! Arithmetic with wider vectors, where the processor has them.
+//! Arithmetic with wider vectors, where the processor has them: the one door to `pulp`.
 //!
 //! Products and sums are rounded one by one, as they are without: the numbers stay the same.
-#![allow(unsafe_code)] // the processor is asked first
+
+use pulp::{Arch, Simd, WithSimd};
 
 /// What is worth it: all that `run` calls on the way has to be inlined.
 pub(super) trait Arithmetic {
@@ -12,16 +13,16 @@ pub(super) trait Arithmetic {
 
 /// Runs it with as wide vectors as there are.
 pub(super) fn wide<A: Arithmetic>(arithmetic: A) -> A::Output {
-    #[cfg(target_arch = "x86_64")]
-    if std::arch::is_x86_feature_detected!("avx2") {
-        // SAFETY: the processor has AVX2, and that is all that the function asks for.
-        return unsafe { with_avx2(arithmetic) };
-    }
-    arithmetic.run()
+    Arch::new().dispatch(Wide(arithmetic))
 }
 
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx2")]
-fn with_avx2<A: Arithmetic>(arithmetic: A) -> A::Output {
-    arithmetic.run()
+struct Wide<A>(A);
+
+impl<A: Arithmetic> WithSimd for Wide<A> {
+    type Output = A::Output;
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _simd: S) -> Self::Output {
+        self.0.run()
+    }
 }
