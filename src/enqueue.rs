@@ -133,10 +133,20 @@ fn from_file(path: &Path) -> Result<Given, Failure> {
     }
     let (at, list) = match job.document.to_json() {
         Json::Array(list) => (String::new(), list),
-        Json::Object(map) => match KEYS.into_iter().find_map(|key| Some((key, map.get(key)?))) {
-            Some((key, Json::Array(list))) => (format!("{key}."), list.clone()),
-            _ => (String::new(), vec![Json::Object(map)]),
-        },
+        Json::Object(map) => {
+            let given: Vec<&str> = KEYS.into_iter().filter(|key| map.contains_key(*key)).collect();
+            if let [first, second, ..] = given[..] {
+                let allowed = "one list of configurations";
+                let hint = format!("put those of {second} into {first}");
+                let mut problem = job.problem_at(second, "a second list", allowed, Some(&hint));
+                problem.message = format!("{second} is a second list beside {first}");
+                return Err(Failure::problem(problem));
+            }
+            match given.first().and_then(|key| Some((key, map.get(*key)?))) {
+                Some((key, Json::Array(list))) => (format!("{key}."), list.clone()),
+                _ => (String::new(), vec![Json::Object(map)]),
+            }
+        }
         _ => (String::new(), Vec::new()),
     };
     if list.is_empty() {

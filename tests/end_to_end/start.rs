@@ -160,6 +160,10 @@ fn a_service_is_sent_the_files_and_takes_what_is_asked_for() {
     let says = "points.yaml:2:7: 1.y is no parameter of this space, which has x";
     assert!(wrong.stderr.contains(says), "{}", wrong.stderr);
     assert!(wrong.stderr.contains("1 problem; no configuration was taken"), "{}", wrong.stderr);
+    place.write("both.yaml", "configurations: [{x: 0.7}]\npoints_to_evaluate: [{x: 0.8}]\n");
+    let both = place.fleetfit(&["enqueue", "outside", "both.yaml"]);
+    let says = "both.yaml:2:21: points_to_evaluate is a second list beside configurations";
+    assert!(both.code == 2 && both.stderr.contains(says), "{}", both.stderr);
     // Whatever was answered is there after a kill.
     service.kill().expect("it is killed");
     service.wait().expect("it is gone");

@@ -2,8 +2,9 @@
 //!
 //! With one entity that is its loss. With several, whose losses may be of any size, it is the mean of
 //! how much better or worse than the first loss of the same entity each one is, as a share of it: 0 for
-//! the same, 1 for twice the loss or worse, and for a failed trial. Sums are of whole numbers, so that
-//! it does not matter in which order trials end.
+//! the same, 1 for twice the loss or worse, and for a failed trial; what is better by more than the
+//! first loss, as a metric that grows from next to nothing, is so by 1 and the logarithm of how many
+//! times. Sums are of whole numbers, so that it does not matter in which order trials end.
 //!
 //! Where trials are stopped on rungs, an entity has such a yardstick for each rung. The first trial
 //! that comes to one from the rung before is taken to stand there as it stood before, and so says what
@@ -25,6 +26,12 @@ const ONE: f64 = (1u64 << 40) as f64;
 /// Shares beyond this say nothing of what a loss without a yardstick is to be measured by.
 const MOST_CARRIED: f64 = 0.9;
 
+/// What losses are measured by where the first one is 0.
+const INSTEAD_OF_ZERO: f64 = 1e-9;
+
+/// Nothing is better by more times the first loss.
+const MOST_TIMES: f64 = 1e300;
+
 /// The first losses of each entity.
 #[derive(Debug, Default)]
 pub(crate) struct Yardsticks {
@@ -41,7 +48,7 @@ impl Yardsticks {
         Self { first: nothing(n_losses), n_losses, on_rungs: nothing(n_rungs), n_rungs }
     }
 
-    /// How much worse than the entity's first one a loss of an objective is, between -1 and 1; what
+    /// How much worse than the entity's first one a loss of an objective is, 1 at most; what
     /// the same trial's was on the rung before, where it has passed any.
     fn compare(&mut self, entity: u32, objective: usize, loss: f64, before: f64) -> f64 {
         let place = entity as usize * self.n_losses + objective;
@@ -63,17 +70,17 @@ impl Yardsticks {
 }
 
 /// How much worse a loss is than the first one, which may have to be found: then it is what makes the
-/// share what it was before.
+/// share what it was before. There is no least share: the better one of two losses always has less.
 fn share(first: &mut f64, loss: f64, before: f64) -> f64 {
     if first.is_nan() {
         let before = before.clamp(-MOST_CARRIED, MOST_CARRIED);
         *first = loss / (1.0 + before * loss.signum());
     }
     let difference = loss - *first;
-    match first.abs() {
-        _ if difference == 0.0 => 0.0,
-        0.0 => difference.signum(),
-        size => (difference / size).clamp(-1.0, 1.0),
+    let size = if *first == 0.0 { INSTEAD_OF_ZERO } else { first.abs() };
+    match difference / size {
+        better if better < -1.0 => -1.0 - (-better).min(MOST_TIMES).ln(),
+        share => share.min(1.0),
     }
 }
 
@@ -224,6 +231,29 @@ mod tests {
         assert!(fates.iter().all(|fate| *fate == fates[0]), "{fates:?}");
         let Fate::Completed(loss) = fates[0] else { panic!("{fates:?}") };
         assert!(loss.abs() < 1e-9, "{loss}");
+    }
+
+    #[test]
+    fn what_is_better_by_any_amount_is_told_as_better() {
+        let aims = aims("objective: {goal: maximize, primary_metric: r2_score}");
+        for first in [-0.001, 0.0, 0.001, 0.3] {
+            let mut yardsticks = Yardsticks::new(2, 1, 0);
+            let mut told = |value: f64| {
+                let mut telling = Telling::default();
+                for entity in 0..2 {
+                    let end = outcome(entity, completed(value), &[]);
+                    telling.end(&end, &[], &aims, &mut yardsticks);
+                }
+                match telling.fate(&aims) {
+                    Fate::Completed(loss) => loss,
+                    other => panic!("{other:?}"),
+                }
+            };
+            assert_eq!(told(first), 0.0);
+            let losses = [0.301, 0.304, 0.849, 0.951, 1.0, 1e300].map(&mut told);
+            assert!(losses.is_sorted_by(|worse, better| better < worse), "{first}: {losses:?}");
+            assert!(told(-1e300) == 1.0 && losses[5] > -1e3);
+        }
     }
 
     #[test]

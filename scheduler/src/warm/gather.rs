@@ -195,17 +195,25 @@ fn read_study(
     })?;
     let earlier = record.study().map_err(|error| asked(&error))?;
     let (aims, theirs) = (Aims::of(study), Aims::of(&earlier));
-    let goal = earlier.objective.goal;
-    let found = stored::read(journal, &record, (goal, &theirs), &study.space, &aims);
+    let judge = stored::Counted::of(&theirs, &aims);
+    let found = stored::read(journal, &record, (judge, &theirs), &study.space, &aims);
     let mut found = found.map_err(|error| asked(&error))?;
     if !record.summary.status.is_over() {
         found.remarks.push("it has not ended; what it had found by now is what counts".to_owned());
     }
-    if earlier.objective.goal != study.objective.goal {
+    let (n, metric) = (theirs.metrics.len(), &theirs.metrics[judge.place]);
+    if (theirs.objectives.len() > 1 || judge.place > 0) && aims.metrics.len() == 1 {
+        let says = match judge.is_ours {
+            true => format!("of its {n} metrics {metric} is what counts"),
+            false => format!("the first of its {n} metrics, {metric}, is what counts"),
+        };
+        found.remarks.push(says);
+    }
+    if judge.goal != study.objective.goal {
         found.remarks.push("what it counts as better is the other way round than here".to_owned());
     }
     // Its winners are those of its own first objective and bounds.
-    let winners = match found.settle() {
+    let winners = match found.settle() || judge.place > 0 {
         true => None,
         false => Some(pick(journal, name).map_err(|error| asked(&error))?),
     };

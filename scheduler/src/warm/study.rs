@@ -9,12 +9,40 @@ use super::table::{Found, Tried, judged};
 use crate::event::Fact;
 use crate::journal::{Journal, JournalError, StudyRecord};
 
+/// Which of an earlier study's metrics counts here.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Counted {
+    /// Its place among them.
+    pub(super) place: usize,
+    pub(super) goal: Goal,
+    /// Whether it is called as the first one here.
+    pub(super) is_ours: bool,
+}
+
+impl Counted {
+    /// The one that is called as the first here, or else its first.
+    pub(super) fn of(earlier: &Aims, aims: &Aims) -> Self {
+        let found = earlier.metrics.iter().position(|own| *own == aims.metrics[0]);
+        let place = found.unwrap_or_default();
+        let objective = earlier.objectives.get(place).unwrap_or(&aims.objectives[0]);
+        Self { place, goal: objective.goal, is_ours: found.is_some() }
+    }
+
+    fn loss(self, value: f64, further: &[f64]) -> Option<f64> {
+        let own = match self.place.checked_sub(1) {
+            None => Some(value),
+            Some(place) => further.get(place).copied(),
+        };
+        own.map(|own| self.goal.loss(own))
+    }
+}
+
 /// What it tried, and the losses: over several entities as shares of their first ones. Several are
 /// known where it measured what `aims` are about.
 pub(super) fn read(
     journal: &Journal,
     record: &StudyRecord,
-    (goal, earlier): (Goal, &Aims),
+    (counted, earlier): (Counted, &Aims),
     space: &SearchSpace,
     aims: &Aims,
 ) -> Result<Found, JournalError> {
@@ -45,17 +73,20 @@ pub(super) fn read(
                         found.n_without += 1;
                         continue;
                     };
+                    let Some(loss) = counted.loss(value, &outcome.further) else {
+                        found.n_without += 1;
+                        continue;
+                    };
                     let number = outcome.configuration;
                     match &mut shares {
                         Some(shares) => {
                             let entity = outcome.entity.to_string();
                             let leaves = || open.get(&number).cloned().unwrap_or_default();
-                            shares.push(&number.to_string(), &entity, goal.loss(value), leaves);
+                            shares.push(&number.to_string(), &entity, loss, leaves);
                         }
                         None => {
                             if let Some(leaves) = open.remove(&number) {
                                 let losses = losses(value, &outcome.further);
-                                let loss = goal.loss(value);
                                 found.push(Tried { leaves, loss, losses }, space);
                             }
                         }

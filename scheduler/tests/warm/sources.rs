@@ -215,6 +215,64 @@ fn an_earlier_study_is_found_by_its_name() {
 }
 
 #[test]
+fn an_earlier_study_counts_by_the_metric_that_is_searched_here() {
+    let dir = tempfile::tempdir().unwrap();
+    let journal = Journal::open(dir.path()).unwrap();
+    let space = "{x: {type: float, min: 0, max: 1}}";
+    let aim = "objective: {goal: minimize, primary_metric: loss}";
+    let both = "objective: [{goal: minimize, primary_metric: loss}, {goal: maximize, primary_metric: acc}]";
+    let text = job(space, "").replace("name: new", "name: old").replace(aim, both);
+    let head = NewStudy {
+        name: "old".into(),
+        job_file: "job.yaml".into(),
+        job_text: text.clone(),
+        seed: 3,
+        ..NewStudy::default()
+    };
+    let id = journal.create(&head).unwrap();
+    let old = Job::read("job.yaml", &text).unwrap().study().unwrap();
+    let mut sampler = sampler::for_study(&old, 1).unwrap();
+    let mut facts = Vec::new();
+    let mut xs = Vec::new();
+    for number in 0..20 {
+        let configuration = sampler.propose(number).unwrap();
+        sampler.seen(number, &configuration);
+        let Some(x) = configuration.leaves()[0].1.as_f64() else { panic!("a number") };
+        xs.push(x);
+        facts.push(Fact::Proposed { number, configuration });
+        let further = vec![-(x - 0.7).powi(2)];
+        facts.push(Fact::Ended { outcomes: vec![Outcome { further, ..outcome(number, 0, x) }] });
+    }
+    let summary =
+        Summary { status: Status::Completed, completed: 20, proposed: 20, ..Summary::default() };
+    let index = Index { summary, best: vec![(0, 0.0, 0)], ..Index::default() };
+    journal.append(id, &facts, &index).unwrap();
+    let gathered = |objective: &str| {
+        let text = job(space, "start_from: old").replace(aim, objective);
+        let study = Job::read("job.yaml", &text).unwrap().study().unwrap();
+        let sources = Sources { journal: Some(&journal), file: &file, digest: None };
+        warm::gather(&study, 3, &sources).unwrap()
+    };
+    let nearest = |to: f64| {
+        let nearest = xs.iter().copied().min_by(|a, b| (a - to).abs().total_cmp(&(b - to).abs()));
+        format!("{{\"x\":{}}}", nearest.unwrap())
+    };
+    let by_acc = gathered("objective: {goal: maximize, primary_metric: acc}");
+    assert_eq!(first(&by_acc)[0], nearest(0.7));
+    let said = remarks(&by_acc);
+    assert!(said.contains("of its 2 metrics acc is what counts"), "{said}");
+    assert!(!said.contains("the other way round"), "{said}");
+    let least = by_acc.earlier.iter().map(|trial| trial.loss).fold(f64::INFINITY, f64::min);
+    assert!((0.0..0.01).contains(&least), "{least}");
+    let by_loss = gathered(aim);
+    assert_eq!(first(&by_loss)[0], nearest(0.0));
+    let by_other = gathered("objective: {goal: minimize, primary_metric: ms}");
+    assert_eq!(first(&by_other)[0], nearest(0.0));
+    let said = remarks(&by_other);
+    assert!(said.contains("the first of its 2 metrics, loss, is what counts"), "{said}");
+}
+
+#[test]
 fn several_objectives_and_bounds_say_which_are_tried_first() {
     let journal = |line: &str| line.to_owned();
     let table = |path: &str| -> Result<Vec<u8>, Fault> {

@@ -14,6 +14,10 @@ const AUGMENTATION: f64 = 0.05;
 /// The front reaches at least so far, as a share of what the median of all trials is from the best.
 const LEAST_REACH: f64 = 0.1;
 
+/// Nothing is farther from the best: the largest numbers stand for what could not be measured, and
+/// are out of all proportion to a small front.
+const FARTHEST: f64 = 1e290;
+
 /// One loss for each trial. `draw` gives numbers between 0 and 1.
 pub(in crate::sampler) fn scalars(trials: &[Losses], mut draw: impl FnMut() -> f64) -> Vec<f64> {
     let n_losses = trials.iter().map(|losses| losses.all().len()).max().unwrap_or(0);
@@ -62,7 +66,8 @@ struct Scale {
 impl Scale {
     fn of(&self, loss: f64) -> f64 {
         // Halves, because the difference of the largest numbers is none.
-        (0.5 * loss - 0.5 * self.best) / (0.5 * self.reach)
+        let of_reach = (0.5 * loss - 0.5 * self.best) / (0.5 * self.reach);
+        of_reach.clamp(-FARTHEST, FARTHEST)
     }
 }
 
@@ -113,6 +118,15 @@ mod tests {
         assert_eq!(best(&[9.0, 0.1]), Some(0));
         assert_eq!(best(&[1.0, 1.0]), Some(1));
         assert_eq!(best(&[0.1, 9.0]), Some(2));
+    }
+
+    #[test]
+    fn the_largest_numbers_have_a_size_too() {
+        let mut trials = vec![Losses::new([1e-3, 2e-3], 0.0), Losses::new([2e-3, 1e-3], 0.0)];
+        trials.extend([Losses::new([f64::MAX, f64::MAX], 1.0); 3]);
+        let found = with_weights(&trials, &[1.0, 1.0]);
+        assert!(found.iter().all(|scalar| scalar.is_finite()), "{found:?}");
+        assert!(found[2] > 1e280 && found[0] < 10.0);
     }
 
     #[test]
