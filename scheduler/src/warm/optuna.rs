@@ -41,6 +41,7 @@ struct Line<'a> {
 
 const CREATE_STUDY: u8 = 0;
 const DELETE_STUDY: u8 = 1;
+const SET_STUDY_SYSTEM_ATTR: u8 = 3;
 const CREATE_TRIAL: u8 = 4;
 const SET_PARAM: u8 = 5;
 const SET_STATE: u8 = 6;
@@ -74,8 +75,10 @@ struct Trial {
 
 struct Study {
     name: String,
-    goal: Goal,
-    n_objectives: usize,
+    /// One for each objective.
+    goals: Vec<Goal>,
+    /// The names of its objectives, where it has any.
+    metrics: Vec<String>,
 }
 
 #[derive(Default)]
@@ -115,27 +118,39 @@ pub(super) fn read(
         n_broken: replay.n_broken,
         ..Found::default()
     };
-    let (n, is_alike) = (chosen.n_objectives, chosen.n_objectives == aims.metrics.len());
-    match (n > 1, is_alike) {
-        (false, _) => {}
-        (true, true) => found
-            .remarks
-            .push(format!("its {n} objectives are taken for this study's, in their order")),
-        (true, false) => {
-            found.remarks.push(format!("the first of its {n} objectives is what counts"));
-        }
+    let n = chosen.goals.len();
+    let place = |metric: &String| chosen.metrics.iter().position(|own| own == metric);
+    // By their names where the first is found by its own, else in their order.
+    let (places, is_named): (Vec<usize>, bool) = match place(&aims.metrics[0]) {
+        Some(_) => (aims.metrics.iter().filter_map(place).collect(), true),
+        None if n == aims.metrics.len() => ((0..n).collect(), false),
+        None => (vec![0], false),
+    };
+    let is_alike = places.len() == aims.metrics.len();
+    if n > 1 {
+        let first = &aims.metrics[0];
+        found.remarks.push(match (is_named, places.len() == n) {
+            (false, true) => {
+                format!("its {n} objectives are taken for this study's, in their order")
+            }
+            (false, false) => format!("the first of its {n} objectives is what counts"),
+            (true, true) => format!("its {n} metrics are taken for those called like them"),
+            (true, false) => format!("of its {n} metrics {first} is what counts first"),
+        });
     }
-    if chosen.goal != goal {
+    let its_goal = chosen.goals.get(places[0]).copied().unwrap_or(Goal::Minimize);
+    if its_goal != goal {
         found.remarks.push("what it counts as better is the other way round than here".to_owned());
     }
-    let goal = chosen.goal;
     for trial in replay.trials.into_iter().filter(|trial| trial.study == id) {
-        let values = trial.values.split_first().filter(|_| trial.state == COMPLETE);
-        match values.filter(|(value, _)| value.is_finite()) {
+        let values = places.iter().map(|&place| trial.values.get(place).copied());
+        let values: Option<Vec<f64>> = values.filter(|_| trial.state == COMPLETE).collect();
+        let values = values.unwrap_or_default();
+        match values.split_first().filter(|(value, _)| value.is_finite()) {
             Some(_) if trial.is_barred => found.n_barred += 1,
             Some((&value, further)) => {
                 let losses = if is_alike { judged(aims, value, further) } else { None };
-                let loss = goal.loss(value);
+                let loss = its_goal.loss(value);
                 let leaves = trial.leaves.into_iter().map(|(name, value)| {
                     let value = in_its_words(space, &name, value);
                     (name, value)
@@ -185,6 +200,14 @@ impl Replay {
             DELETE_STUDY => {
                 self.studies.remove(&line.study_id.unwrap_or(u64::MAX));
             }
+            SET_STUDY_SYSTEM_ATTR => {
+                let names = line.system_attr.as_ref().and_then(|own| own.get("study:metric_names"));
+                let study = line.study_id.and_then(|id| self.studies.get_mut(&id));
+                if let (Some(Json::Array(names)), Some(study)) = (names, study) {
+                    let name = |name: &Json| name.as_str().unwrap_or_default().to_owned();
+                    study.metrics = names.iter().map(name).collect();
+                }
+            }
             CREATE_TRIAL => self.create_trial(line),
             SET_PARAM => {
                 let meaning = line.distribution.as_deref().and_then(|text| self.meaning(text));
@@ -229,11 +252,12 @@ impl Replay {
             return;
         }
         let directions = line.directions.unwrap_or_default();
-        let goal = match directions.first() {
-            Some(2) => Goal::Maximize,
+        let goal = |direction: &u8| match direction {
+            2 => Goal::Maximize,
             _ => Goal::Minimize,
         };
-        let study = Study { name, goal, n_objectives: directions.len() };
+        let goals = directions.iter().map(goal).collect();
+        let study = Study { name, goals, metrics: Vec::new() };
         self.studies.insert(self.n_studies, study);
         self.n_studies += 1;
     }

@@ -273,6 +273,50 @@ fn an_earlier_study_counts_by_the_metric_that_is_searched_here() {
 }
 
 #[test]
+fn objectives_of_optuna_that_have_names_count_by_them() {
+    let distribution = r#"{\"name\": \"FloatDistribution\", \"attributes\": {}}"#;
+    let trial = |x: f64| {
+        format!(
+            "{{\"op_code\": 4, \"worker_id\": \"w\", \"study_id\": 0, \"state\": 1, \
+             \"values\": [{x}, {}], \"params\": {{\"x\": {x}}}, \
+             \"distributions\": {{\"x\": \"{distribution}\"}}}}\n",
+            -(x - 0.75).powi(2)
+        )
+    };
+    let mut text = [
+        r#"{"op_code": 0, "worker_id": "w", "study_name": "s", "directions": [1, 2]}"#,
+        r#"{"op_code": 3, "worker_id": "w", "study_id": 0, "system_attr": {"study:metric_names": ["ms", "acc"]}}"#,
+        "",
+    ]
+    .join("\n");
+    (0..5).for_each(|at| text.push_str(&trial(f64::from(at) * 0.25)));
+    let gathered = |objective: &str| {
+        let aim = "objective: {goal: minimize, primary_metric: loss}";
+        let job = job("{x: {type: float, min: 0, max: 1}}", "start_from: s.journal");
+        let study = Job::read("job.yaml", &job.replace(aim, objective)).unwrap().study().unwrap();
+        let file = |_: &str| Ok(text.clone().into_bytes());
+        let sources = Sources { journal: None, file: &file, digest: None };
+        warm::gather(&study, 3, &sources).unwrap()
+    };
+    let by_acc = gathered("objective: {goal: maximize, primary_metric: acc}");
+    assert_eq!(first(&by_acc)[0], r#"{"x":0.75}"#);
+    let said = remarks(&by_acc);
+    assert!(said.contains("of its 2 metrics acc is what counts first"), "{said}");
+    assert!(!said.contains("the other way round"), "{said}");
+    let by_other = gathered("objective: {goal: minimize, primary_metric: loss}");
+    assert_eq!(first(&by_other)[0], r#"{"x":0.0}"#);
+    let said = remarks(&by_other);
+    assert!(said.contains("the first of its 2 objectives is what counts"), "{said}");
+    let both = gathered(
+        "objective: [{goal: maximize, primary_metric: acc}, {goal: minimize, primary_metric: ms}]",
+    );
+    let said = remarks(&both);
+    assert!(said.contains("its 2 metrics are taken for those called like them"), "{said}");
+    // Worse in both than another.
+    assert_eq!(first(&both)[4], r#"{"x":1.0}"#);
+}
+
+#[test]
 fn several_objectives_and_bounds_say_which_are_tried_first() {
     let journal = |line: &str| line.to_owned();
     let table = |path: &str| -> Result<Vec<u8>, Fault> {
