@@ -110,6 +110,7 @@ fn each_library_has_its_owners() {
         ("scheduler/src", "jiff", &["query.rs", "schedule"]),
         ("scheduler/src", "rand_pcg", &["sampler/"]),
         ("scheduler/src", "argmin", &["sampler/gp/minimise.rs"]),
+        ("scheduler/src", "pulp", &["sampler/gp/wide.rs"]),
         ("scheduler/src", "axum", &["api"]),
         ("scheduler/src", "async_nats", &["bus"]),
         ("scheduler/src", "futures_util", &["api/", "bus"]),
