@@ -108,7 +108,7 @@ fn sentence_by_sentence(study: &Study) -> String {
         say(if index == 0 { "keeps" } else { "" }, constraint.to_string());
     }
     if let Some(rule) = &study.early_termination {
-        say("stops early", stops(rule));
+        say("stops early", stops(rule, &study.work));
     }
     let limits = &study.limits;
     say(
@@ -139,7 +139,10 @@ fn sentence_by_sentence(study: &Study) -> String {
     lines.join("\n")
 }
 
-fn stops(rule: &EarlyTermination) -> String {
+fn stops(rule: &EarlyTermination, work: &Work) -> String {
+    // A learner's rungs are no reports; a notice says where they are.
+    let reports = matches!(work, Work::Command(_) | Work::External);
+
     let looks = match (rule.evaluation_interval, rule.delay_evaluation) {
         (1, 0) => String::new(),
         (1, delay) => format!(", looks from report {delay} on"),
@@ -154,11 +157,16 @@ fn stops(rule: &EarlyTermination) -> String {
         Policy::MedianStopping => "what is worse than the median".into(),
         Policy::TruncationSelection { percentage } => format!("the worst {percentage} %"),
         Policy::Asha { min_resource, reduction_factor } => {
-            format!("asha from {min_resource} on, one in {reduction_factor} goes on")
+            let from = if reports { format!(" from {min_resource} on") } else { String::new() };
+            format!("asha{from}, one in {reduction_factor} goes on")
         }
-        Policy::Hyperband { min_resource, reduction_factor, max_resource } => format!(
-            "hyperband from {min_resource} to {max_resource}, one in {reduction_factor} goes on"
-        ),
+        Policy::Hyperband { min_resource, reduction_factor, max_resource } => {
+            let from = match reports {
+                true => format!(" from {min_resource} to {max_resource}"),
+                false => String::new(),
+            };
+            format!("hyperband{from}, one in {reduction_factor} goes on")
+        }
         Policy::FoldRacing { confidence } => {
             format!("what is hopeless after some folds, {confidence} sure")
         }

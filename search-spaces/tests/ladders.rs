@@ -166,7 +166,7 @@ fn check_says_where_the_rungs_are() {
     };
     assert_eq!(
         said("{type: asha, resource: estimators}"),
-        "job.yaml:12:20: early_termination looks at every trial after 13, 52 estimators of 100"
+        "job.yaml:12:20: early_termination looks at trials after 13, 52 estimators of 100"
     );
     assert!(
         said("{type: asha, resource: estimators, max_resource: 500}").contains(

@@ -217,9 +217,9 @@ impl Means<'_> {
             // How many of them there are depends on the rows, which are not counted yet.
             [first, second, ..] if is_open => {
                 let rungs = format!("{first}, {second} rows and so on, as far as a fold has more");
-                format!("looks at every trial on {rungs}")
+                format!("looks at trials on {rungs}")
             }
-            rungs => format!("looks at every trial after {}{whole}", ladder.describe(rungs)),
+            rungs => format!("looks at trials after {}{whole}", ladder.describe(rungs)),
         };
         findings.notice(at, &says);
         Some(ladder)
