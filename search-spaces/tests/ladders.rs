@@ -177,7 +177,7 @@ fn check_says_where_the_rungs_are() {
     );
     let rows = said("{type: asha, resource: rows, min_resource: 200}");
     assert!(
-        rows.ends_with("every trial on 200, 1000 rows and so on, as far as a fold has more"),
+        rows.ends_with("looks at trials on 200, 1000 rows and so on, as far as a fold has more"),
         "{rows}"
     );
     let one = "{type: fold_racing, min_folds: 3}";
