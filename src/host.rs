@@ -52,8 +52,10 @@ pub(crate) fn same(
         return Ok(());
     };
     let says = format!("there is a study named {name} already, {what}");
-    let hint =
-        format!("run this one as --name {name}-2, or remove the other: fleetfit delete {name}");
+    let hint = format!(
+        "run this one as --name {name}-2 (with start_from: {name} it learns from the other), or \
+         remove the other: fleetfit delete {name}"
+    );
     let allowed = "a name that no other study has";
     Err(Failure::Taken(Box::new(outside::told(&submission.job, &at, &says, allowed, &hint))))
 }

@@ -35,13 +35,9 @@ pub(crate) fn gather(
     Ok((start, notices))
 }
 
-/// Reads the files, for whoever wants to know whether they are of use.
+/// Reads the files, for whoever wants to know whether they are of use. Studies are not looked for.
 pub(crate) fn judge(submission: &Submission) -> Result<Vec<Notice>, Failure> {
-    let names_files = submission.study.start_from.iter().any(|origin| origin.path().is_some());
-    match names_files {
-        true => gather(None, submission, None, 0).map(|(_, notices)| notices),
-        false => Ok(Vec::new()),
-    }
+    gather(None, submission, None, 0).map(|(_, notices)| notices)
 }
 
 /// Why a file at this place of the job cannot be read, whatever it is read for.

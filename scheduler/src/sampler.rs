@@ -62,6 +62,9 @@ pub trait Sampler: Send {
     /// A configuration is tried whatever this sampler proposes: it does not propose it, where the
     /// points of the space can be told apart. `seen` follows only where the sampler learns.
     fn avoid(&mut self, configuration: &Configuration);
+
+    /// Whether this very point was seen or is avoided, where the points of the space can be told apart.
+    fn knows(&self, configuration: &Configuration) -> bool;
 }
 
 /// Why there is no sampler for a study.

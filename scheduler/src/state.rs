@@ -538,7 +538,8 @@ impl StudyState {
         Command::StopStudy { reason: "the study's timeout has run out".into() }
     }
 
-    /// Whether the search no longer improves: nothing is proposed, and what runs is waited for.
+    /// Whether the search no longer improves: nothing is drawn, and what runs or was asked for is waited
+    /// for.
     fn is_stalled(&self) -> bool {
         let has_converged = self.converged.as_ref().is_some_and(Converged::is_over);
         has_converged || self.stall.as_ref().is_some_and(Stall::is_over)
@@ -553,7 +554,7 @@ impl StudyState {
             Some(EndedBy::Trials)
         } else if is_idle && self.is_exhausted {
             Some(EndedBy::Space)
-        } else if is_idle && self.is_stalled() {
+        } else if is_idle && self.is_stalled() && self.asked.n_waiting(self.counts.proposed) == 0 {
             Some(EndedBy::Improvement)
         } else if self.elapsed_ms >= timeout_ms {
             Some(EndedBy::Timeout)

@@ -342,7 +342,7 @@ fn read_racing(
     let Whose::Learners(Some(means)) = whose else {
         return Some(EarlyTermination::by_rungs(policy, None));
     };
-    if let (None, Ok(Some(n))) = (&min, means.n_folds())
+    if let Ok(Some(n)) = means.n_folds()
         && n <= MIN_FOLDS
     {
         let says = format!("is fold_racing, which looks after {MIN_FOLDS} folds, of {n}");
@@ -405,7 +405,9 @@ const MAX_RESOURCE: u32 = 81;
 /// What a rule says itself of when it looks is not said twice.
 fn refuse_intervals(fields: &mut Fields<'_>, kind: &str, findings: &mut Findings) {
     for (name, is_without_effect) in [("evaluation_interval", 1), ("delay_evaluation", 0)] {
-        let Some(at) = fields.take_set(name) else { continue };
+        let at = fields.take_set(name);
+        fields.forget(name);
+        let Some(at) = at else { continue };
         if at.count(0, findings).is_some_and(|count| count > is_without_effect) {
             let says = format!("stands beside {kind}");
             let hint = format!("remove {name}; the first look is at min_resource");

@@ -436,6 +436,11 @@ impl<'a> Fields<'a> {
         self.aliases.push((wrong, right));
     }
 
+    /// A key that is read only to say that it has no place here: nobody is told to write it.
+    pub(crate) fn forget(&mut self, name: &str) {
+        self.known.retain(|known| *known != name);
+    }
+
     /// The known key that was perhaps meant by this one.
     fn guess(&self, key: &str) -> Option<&'static str> {
         let alias = self.aliases.iter().find(|(wrong, _)| *wrong == key);

@@ -44,10 +44,17 @@ pub struct Sampling {
 }
 
 /// A Gaussian process takes too long over more axes than this, and learns little.
-const MOST_AXES: usize = 50;
+const MOST_AXES: usize = 200;
 
-/// From so many configurations on the choice has Parzen estimators besides.
-pub const ESTIMATORS_FROM: u32 = 60;
+/// Of more axes than this perhaps few matter; and where some exist under one choice only, few trials tell
+/// of each.
+const MANY_AXES: usize = 50;
+
+/// From so many configurations on the choice has Parzen estimators besides, with so many axes: where few
+/// of many matter, they find these sooner.
+pub fn estimators_from(n_axes: usize) -> usize {
+    if n_axes > MANY_AXES { 10 } else { 60 }
+}
 
 /// How many configurations a Gaussian process waits for, with so many axes.
 pub fn n_before_process(n_axes: usize) -> usize {
@@ -74,6 +81,13 @@ impl Algorithm {
     }
 }
 
+/// Whether a space has more axes than a Gaussian process is good at.
+fn has_many_axes(space: &SearchSpace) -> bool {
+    let axes = space.axes();
+    let is_branched = axes.iter().any(|axis| axis.parent.is_some());
+    axes.len() > if is_branched { MANY_AXES } else { MOST_AXES }
+}
+
 impl Default for Sampling {
     fn default() -> Self {
         Self { algorithm: Algorithm::Random, seed: None, logbase: None }
@@ -85,9 +99,7 @@ impl Sampling {
     /// parallelism matter, too (`says`), but no other method is better for many trials or many at once.
     pub fn meant(&self, space: &SearchSpace) -> Algorithm {
         match self.algorithm {
-            Algorithm::Auto | Algorithm::Bayesian if space.axes().len() > MOST_AXES => {
-                Algorithm::Tpe
-            }
+            Algorithm::Auto | Algorithm::Bayesian if has_many_axes(space) => Algorithm::Tpe,
             Algorithm::Bayesian => Algorithm::Auto,
             algorithm => algorithm,
         }
@@ -118,10 +130,11 @@ impl Sampling {
                 first + 1
             ));
         }
-        let estimators = match n > ESTIMATORS_FROM as usize {
+        let from = estimators_from(n_axes);
+        let estimators = match n > from {
             true => format!(
-                ", and Parzen estimators each third one from {ESTIMATORS_FROM} on, which go on looking \
-                 where the process has settled"
+                ", and Parzen estimators each third one from {from} on, which go on looking where the \
+                 process has settled"
             ),
             false => String::new(),
         };
@@ -186,7 +199,7 @@ fn read_logbase(at: &At<'_>, findings: &mut Findings) -> Option<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Domain, Parameter, Scale};
+    use crate::{Alternative, Choice, Domain, Parameter, Scale};
 
     fn says(n_axes: usize, total: u32, at_once: u32) -> String {
         let domain = Domain::Float { min: 0.0, max: 1.0, step: None, scale: Scale::Linear };
@@ -211,6 +224,22 @@ mod tests {
              on, which go on looking where the process has settled"
         );
         assert!(says(3, 5, 5).starts_with("5 configurations are few to learn from, "));
-        assert!(says(51, 5, 5).starts_with("51 parameters are many for a Gaussian process, "));
+        assert!(says(201, 5, 5).starts_with("201 parameters are many for a Gaussian process, "));
+        assert!(says(51, 20, 5).contains("Parzen estimators each third one from 10 on"));
+    }
+
+    #[test]
+    fn of_parameters_that_do_not_always_exist_fewer_are_many() {
+        let domain = Domain::Float { min: 0.0, max: 1.0, step: None, scale: Scale::Linear };
+        let parameter = |i| Parameter { name: format!("x{i}"), domain: domain.clone() };
+        let parameters: Vec<Parameter> = (0..3).map(parameter).collect();
+        let branch = || Alternative::Space(SearchSpace { parameters: parameters.clone() });
+        let meant = |n: usize| {
+            let model = Domain::Choice(Choice::new((0..n).map(|_| branch()).collect()));
+            let parameters = vec![Parameter { name: "model".to_owned(), domain: model }];
+            let sampling = Sampling { algorithm: Algorithm::Auto, ..Sampling::default() };
+            sampling.meant(&SearchSpace { parameters })
+        };
+        assert_eq!((meant(16), meant(17)), (Algorithm::Auto, Algorithm::Tpe));
     }
 }

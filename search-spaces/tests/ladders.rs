@@ -240,6 +240,13 @@ fn what_cannot_be_is_a_problem_with_a_way_out() {
     check("{type: fold_racing, confidence: 1}", &[], "confidence is 1", "confidence: 0.95");
     check("{type: fold_racing, min_folds: 5}", &[], "below 5 folds", "write min_folds: 2");
     check("{type: fold_racing, min_folds: 1}", &[], "min_folds", "at least 2");
+    let folds = |n: &'static str| [("n_cross_validations: 5", n)];
+    let racing = "{type: fold_racing, min_folds: 3}";
+    check(racing, &folds("n_cross_validations: 3"), "below 3 folds", "write min_folds: 2");
+    let two = folds("n_cross_validations: 2");
+    let racing = "{type: fold_racing, min_folds: 2}";
+    check(racing, &two, "after 2 folds, of 2", "write n_cross_validations: 5");
+    check("{type: asha, evaluation: 2}", &[], "known: type, ", "remove");
     check("{type: narrowing, max_resource: 9}", &[], "have to report", "type: asha");
     check("{type: asha, evaluation_interval: 2}", &[], "whose rungs say when", "remove");
     check("{type: asha, resource: trees}", &[], "resource", "estimators");

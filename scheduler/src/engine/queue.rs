@@ -1,9 +1,11 @@
 //! Configurations that somebody asks for while a study runs: filled in, taken by the core, and
 //! answered once they are on disk.
 
+use std::collections::BTreeSet;
 use std::sync::mpsc::SyncSender;
 
 use fleetfit_search_spaces::Configuration;
+use fleetfit_search_spaces::seed::mix;
 use thiserror::Error;
 
 use super::EngineError;
@@ -12,6 +14,10 @@ use crate::event::{Fact, Step};
 use crate::journal::{Journal, StudyRecord};
 use crate::state::{NotQueued, StudyState};
 use crate::warm;
+
+/// What is left open is drawn anew so often at most, and given up after so many draws alike.
+const MAX_REDRAWS: u64 = 256;
+const MAX_ALIKE: u64 = 16;
 
 /// Configurations to try next.
 #[derive(Clone, Debug, PartialEq)]
@@ -122,17 +128,47 @@ pub(crate) fn enqueued_before(
 }
 
 fn take(state: &mut StudyState, seed: u64, wish: Wish) -> Result<(Vec<u32>, Step), QueueError> {
-    let space = &state.study().space;
     let first = u64::from(state.next_asked());
     let n_asked = wish.configurations.len();
-    let filled =
-        wish.configurations.iter().zip(first..).enumerate().map(|(index, (part, number))| {
-            warm::fill(space, part, seed, number).ok_or(QueueError::Stranger(index))
-        });
-    let filled = filled.collect::<Result<Vec<_>, _>>()?;
+    let mut filled: Vec<Configuration> = Vec::with_capacity(n_asked);
+    let mut drawn = BTreeSet::new();
+    for (index, (part, number)) in wish.configurations.iter().zip(first..).enumerate() {
+        let is_fresh =
+            |whole: &Configuration| !state.knows(whole) && !drawn.contains(&whole.to_json());
+        let fill = |seed| warm::fill(&state.study().space, part, seed, number);
+        let mut whole = fill(seed).ok_or(QueueError::Stranger(index))?;
+        if !is_fresh(&whole)
+            && let Some(other) = redrawn(&whole, |salt| fill(mix(&[seed, salt])), is_fresh)
+        {
+            whole = other;
+        }
+        drawn.insert(whole.to_json());
+        filled.push(whole);
+    }
     state.enqueue(filled, wish.mark).map_err(|why| match why {
         NotQueued::Over => QueueError::Over,
         NotQueued::Full { limit, left } => QueueError::Full { limit, left, asked: n_asked },
         NotQueued::OtherMark => QueueError::OtherMark,
     })
+}
+
+/// The same with what is left open drawn anew until it is fresh; none where draws do not find that, or
+/// nothing is open.
+fn redrawn(
+    whole: &Configuration,
+    draw: impl Fn(u64) -> Option<Configuration>,
+    is_fresh: impl Fn(&Configuration) -> bool,
+) -> Option<Configuration> {
+    let mut is_open = false;
+    for salt in 1..=MAX_REDRAWS {
+        let other = draw(salt)?;
+        is_open |= other != *whole;
+        if !is_open && salt == MAX_ALIKE {
+            return None;
+        }
+        if is_fresh(&other) {
+            return Some(other);
+        }
+    }
+    None
 }

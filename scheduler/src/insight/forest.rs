@@ -6,8 +6,9 @@
 //! their means, for each tree anew. A dimension that
 //! exists only under one alternative of another is split only in boxes that lie within that
 //! alternative, so that every leaf is a box of the whole cube, and nothing has to be made up for
-//! coordinates that do not exist. Nor for categories that no trial of a tree has, as where all failed:
-//! the tree's cube is without them.
+//! coordinates that do not exist. Nor for categories that no trial has, as where all failed: the cube
+//! is without them. Of one that a bootstrap sample lacks, as of a value that was tried once, a trial is
+//! added, so that all trees tell of the same cube.
 
 use super::cells::{Cells, NONE};
 use super::tried::Tried;
@@ -107,14 +108,47 @@ impl Forest {
         let looked_at = telling(tried, &cells, losses, seed);
         let most = (MOST_COORDINATES / looked_at.len().max(1)).clamp(FEWEST_ROWS, MOST_ROWS);
         let n_rows = losses.len().min(most);
+        let unordered = looked_at.iter().filter(|&&dimension| !cells[dimension].is_ordered);
+        let categories: Vec<(usize, Vec<Vec<u32>>)> =
+            unordered.map(|&dimension| (dimension, by_category(&cells[dimension]))).collect();
         let trees = (0..N_TREES).map(|tree| {
             let seed = mix(&[seed, tree as u64]);
             let draw = |row: usize| below(mix(&[seed, 0, row as u64]), losses.len());
-            let rows: Vec<u32> = (0..n_rows).map(|row| draw(row) as u32).collect();
+            let mut rows: Vec<u32> = (0..n_rows).map(|row| draw(row) as u32).collect();
+            for (dimension, categories) in &categories {
+                let seed = mix(&[seed, 3, *dimension as u64]);
+                add_lacking(&mut rows, &cells[*dimension], categories, seed);
+            }
             Growth::new(tried, &cells, losses, &rows, seed).grow(&looked_at, rows)
         });
         let trees = trees.collect();
         Self { trees, cells, looked_at }
+    }
+}
+
+/// The trials of each category.
+fn by_category(cells: &Cells) -> Vec<Vec<u32>> {
+    let mut categories = vec![Vec::new(); cells.n()];
+    for (row, &code) in (0..).zip(&cells.codes) {
+        if let Some(category) = categories.get_mut(usize::from(code)) {
+            category.push(row);
+        }
+    }
+    categories
+}
+
+/// Adds a trial of each category that none of these trials has.
+fn add_lacking(rows: &mut Vec<u32>, cells: &Cells, categories: &[Vec<u32>], seed: u64) {
+    let mut is_there = vec![false; categories.len()];
+    for &row in rows.iter() {
+        if let Some(is_there) = is_there.get_mut(usize::from(cells.codes[row as usize])) {
+            *is_there = true;
+        }
+    }
+    for (category, (trials, is_there)) in (0..).zip(categories.iter().zip(is_there)) {
+        if !is_there && !trials.is_empty() {
+            rows.push(trials[below(mix(&[seed, category]), trials.len())]);
+        }
     }
 }
 

@@ -304,3 +304,22 @@ fn improvements_and_what_they_add_up_to() {
     assert!(steps.len() <= 1_001, "{}", steps.len());
     assert_eq!((steps[0].nth, steps[steps.len() - 1].nth), (1, 5_000));
 }
+
+#[test]
+fn a_value_that_was_tried_once_is_in_every_tree() {
+    // The third branch brings 3 and has nothing of its own, the first one a bowl, the second steps.
+    let far = |units: &[f64]| if value(units[0], 3) == 2 { 3.0 } else { branches(units) };
+    let whole = tried(conditional(), 300, far);
+    let mut kept = Tried { dimensions: conditional(), ..Tried::default() };
+    let mut is_there = false;
+    for trial in 0..whole.n() {
+        let is_third = value(whole.row(trial)[0], 3) == 2;
+        if !is_third || !std::mem::replace(&mut is_there, true) {
+            kept.push(whole.row(trial), whole.losses[trial]);
+        }
+    }
+    let choice = |tried: &Tried| Insight::new(tried, 1).fanova.unwrap().shares[0].unwrap();
+    let (all, once) = (choice(&whole), choice(&kept));
+    assert!((once.mean - all.mean).abs() < 0.02, "{once:?} {all:?}");
+    assert!(once.deviation < 0.05, "{once:?}");
+}

@@ -44,9 +44,8 @@ impl Method {
         }
     }
 
-    /// Whether the middle comes before all else: it is nearer to anything there may be than other points
-    /// are, and a model of few points gains most by that.
-    fn begins_in_the_middle(&self) -> bool {
+    /// Whether a Gaussian process proposes.
+    fn is_a_process(&self) -> bool {
         matches!(self, Self::Gp(_) | Self::Auto(_))
     }
 
@@ -105,7 +104,9 @@ impl Adaptive {
     /// A point from before the method is asked.
     fn first(&self, number: u64) -> Vec<f64> {
         let mut units = self.sequence.units(number);
-        if self.method.begins_in_the_middle() && self.history.trials().is_empty() {
+        // The middle is nearer to anything there may be than other points are, and a model of few points
+        // gains most by that.
+        if self.method.is_a_process() && self.history.trials().is_empty() {
             for (unit, kind) in units.iter_mut().zip(self.axes.kinds()) {
                 if !matches!(kind, Kind::Category(_)) {
                     *unit = 0.5;
@@ -145,7 +146,10 @@ impl Sampler for Adaptive {
         let state = [mix(&[self.seed, number, 2]), mix(&[self.seed, number, 3])];
         let state = u128::from(state[0]) << 64 | u128::from(state[1]);
         let mut draw = Pcg64::new(state, u128::from(number));
-        let points = match history.n_ended() < self.n_first() {
+        let is_early = history.n_ended() < self.n_first();
+        // A process that has nothing to go by looks where it knows least, which is at the bounds.
+        let is_blind = || self.method.is_a_process() && history.tells_nothing();
+        let points = match is_early || is_blind() {
             true => vec![self.first(number)],
             false => self.method.propose(&self.axes, history, &mut draw),
         };
@@ -213,5 +217,9 @@ impl Sampler for Adaptive {
     fn avoid(&mut self, configuration: &Configuration) {
         self.n_avoided += 1;
         self.seen.insert(self.axes.space(), configuration);
+    }
+
+    fn knows(&self, configuration: &Configuration) -> bool {
+        self.seen.contains(self.axes.space(), configuration)
     }
 }

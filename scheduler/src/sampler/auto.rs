@@ -3,7 +3,7 @@
 //! sure that there is nothing to be found. Branches of a conditional space take turns then, for each
 //! of both: the process alone settles on one of them too soon.
 
-use fleetfit_search_spaces::sampling::ESTIMATORS_FROM;
+use fleetfit_search_spaces::sampling::estimators_from;
 use rand_pcg::Pcg64;
 
 use super::axes::Axes;
@@ -11,10 +11,7 @@ use super::gp::Gp;
 use super::history::History;
 use super::tpe::{Tpe, choose_branches};
 
-/// How many trials have ended when the estimators begin to have a say, and branches take turns.
-const ALONE: usize = ESTIMATORS_FROM as usize;
-
-/// Then every so manieth proposal is theirs.
+/// Once the estimators have a say, every so manieth proposal is theirs.
 const EVERY: usize = 3;
 
 /// Both methods.
@@ -39,7 +36,7 @@ impl Auto {
     ) -> Vec<Vec<f64>> {
         let next = history.trials().last().map_or(0, |past| past.number as usize + 1);
         let mut fixed = vec![f64::NAN; axes.kinds().len()];
-        if history.n_ended() >= ALONE {
+        if history.n_ended() >= estimators_from(axes.kinds().len()) {
             if next % EVERY == EVERY - 1 {
                 return self.tpe.propose(axes, history, draw);
             }

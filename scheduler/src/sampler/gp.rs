@@ -6,7 +6,8 @@
 //! the logarithm of expected improvement (`normal`, `model`) climbed from many starts (`search`).
 //! Bounds have a process of their own, and the improvement counts as much as a point is likely to keep
 //! them (J. R. Gardner et al., "Bayesian optimization with inequality constraints", ICML 2014; one
-//! process for the nearest of all bounds). What is kept between proposals only saves work.
+//! process for the nearest of all bounds), and not to fail. What is kept between proposals only saves
+//! work.
 
 mod arithmetic;
 mod factor;
@@ -31,7 +32,7 @@ use rand_pcg::Pcg64;
 
 use self::fit::{Fitted, milestone};
 use self::kernel::{Kernel, Points, features};
-use self::known::{Known, are_weak, losses, sorted_losses};
+use self::known::{Known, are_weak, bounded, losses, sorted_losses};
 use self::model::{Model, Posterior};
 use self::normal::normal;
 use self::region::Region;
@@ -63,6 +64,12 @@ const CLOSE: f64 = 1e-5;
 
 /// The same of a trial that runs: what comes of it is waited for.
 const APART: f64 = 1e-3;
+
+/// Where a trial is less likely than this to succeed, that it failed says that there is nothing good.
+const DOOMED: f64 = 0.02;
+
+/// Failed trials that are looked at for that at most: the latest ones, and a few more.
+const MOST_FAILED: usize = 128;
 
 /// Points that are compared where there is no model.
 const N_COMPARED: usize = 32;
@@ -104,13 +111,22 @@ impl Gp {
         if axes.kinds().is_empty() || !known.iter().any(|known| known.has_completed) {
             return far_from_all(axes, history, fixed, draw);
         }
-        // What is fitted for one proposal alone has to be cheap.
-        let mut kept = Kept::of(self.kept.take(), axes, history, &known, !history.is_aimed());
-        let bounds = history.is_bounded().then(|| {
-            let known: Vec<Known> =
-                known.iter().filter_map(|known| known.bounded(history)).collect();
+        let mut failed: Vec<&Known> = known.iter().filter(|known| known.has_failed).collect();
+        let bounds = (history.is_bounded() || !failed.is_empty()).then(|| {
+            let known = bounded(&known, history);
             Kept::of(self.bounds.take(), axes, history, &known, true)
         });
+        // Who failed where nothing else was likely has lost much; what chance did says nothing. Which of
+        // them are looked at changes only where all is fitted anew.
+        failed.drain(..milestone(failed.len()).saturating_sub(MOST_FAILED));
+        let doomed = bounds.as_ref().map(|bounds| bounds.doomed(axes, history, &failed));
+        let doomed = doomed.unwrap_or_default();
+        let judged = known
+            .iter()
+            .filter(|known| !known.has_failed || doomed.binary_search(&known.number).is_ok());
+        let judged: Vec<Known> = judged.copied().collect();
+        // What is fitted for one proposal alone has to be cheap.
+        let mut kept = Kept::of(self.kept.take(), axes, history, &judged, !history.is_aimed());
         let running: Vec<&Past> =
             history.trials().iter().filter(|past| past.fate.is_none()).collect();
         for past in &running[running.len().saturating_sub(MOST_RUNNING)..] {
@@ -212,6 +228,14 @@ impl Kept {
     fn chances(&self) -> Posterior<'_> {
         let bound = self.fitted.warp.apply(0.0);
         self.model.chances(&self.values(), &are_weak(&self.seen), bound)
+    }
+
+    /// Those of the failed trials that were unlikely to do anything else, by their numbers.
+    fn doomed(&self, axes: &Axes, history: &History, failed: &[&Known]) -> Vec<u32> {
+        let place = |known: &&Known| features(axes, known.units(history).unwrap_or_default());
+        let logs = self.chances().logs(&failed.iter().map(place).collect::<Vec<_>>());
+        let pairs = failed.iter().zip(logs);
+        pairs.filter(|(_, log)| log.exp() < DOOMED).map(|(known, _)| known.number).collect()
     }
 
     /// Points of which most improvement is expected, within bounds; near the best trial alone where

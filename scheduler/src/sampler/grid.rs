@@ -63,10 +63,35 @@ impl Sampler for Grid {
     fn avoid(&mut self, configuration: &Configuration) {
         self.avoided.push(configuration.clone());
     }
+
+    fn knows(&self, configuration: &Configuration) -> bool {
+        let at = self.space.grid_index(configuration).filter(|&at| at < self.size);
+        let is_past =
+            at.is_some_and(|at| place_of(at, self.size, self.seed) < self.n_seen + self.n_passed);
+        is_past || self.avoided.contains(configuration)
+    }
 }
 
 /// Where `index`, below `size`, goes in the permutation of this seed.
 fn permuted(index: u128, size: u128, seed: u64) -> u128 {
+    walk(index, size, |left, right, mask| {
+        for round in 0..N_ROUNDS {
+            (*left, *right) = (*right, *left ^ (mix(&[seed, round, *right]) & mask));
+        }
+    })
+}
+
+/// The index that goes to this place.
+fn place_of(at: u128, size: u128, seed: u64) -> u128 {
+    walk(at, size, |left, right, mask| {
+        for round in (0..N_ROUNDS).rev() {
+            (*left, *right) = (*right ^ (mix(&[seed, round, *left]) & mask), *left);
+        }
+    })
+}
+
+/// Goes on with a step on both halves of a number until it is below a size.
+fn walk(from: u128, size: u128, step: impl Fn(&mut u64, &mut u64, u64)) -> u128 {
     // Both halves have the same width, so the domain is less than four times the size.
     let n_bits = 128 - (size - 1).leading_zeros();
     let half = n_bits.div_ceil(2);
@@ -74,12 +99,10 @@ fn permuted(index: u128, size: u128, seed: u64) -> u128 {
         return 0;
     }
     let mask = u64::MAX >> (64 - half);
-    let mut at = index;
+    let mut at = from;
     loop {
         let (mut left, mut right) = ((at >> half) as u64 & mask, at as u64 & mask);
-        for round in 0..N_ROUNDS {
-            (left, right) = (right, left ^ (mix(&[seed, round, right]) & mask));
-        }
+        step(&mut left, &mut right, mask);
         at = u128::from(left) << half | u128::from(right);
         if at < size {
             return at;
@@ -98,6 +121,7 @@ mod tests {
             for index in 0..size {
                 let at = permuted(index, size, 9) as usize;
                 assert!(!std::mem::replace(&mut hit[at], true), "{at} of {size} twice");
+                assert_eq!(place_of(at as u128, size, 9), index);
             }
         }
     }

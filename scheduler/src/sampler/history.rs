@@ -232,6 +232,23 @@ impl History {
         feasible > 0 && feasible < self.judged.len()
     }
 
+    /// Whether nothing says what is better: nothing has completed, or all came to the same, and none
+    /// failed or was stopped.
+    pub(super) fn tells_nothing(&self) -> bool {
+        let lost = |past: &Past| match past.fate {
+            Some(Fate::Completed(loss)) => Some((loss, self.losses(past.number))),
+            _ => None,
+        };
+        let mut completed = self.trials.iter().filter_map(lost);
+        let Some((first, first_judged)) = completed.next() else { return true };
+        let are_alike = completed.all(|(loss, judged)| match (first_judged, judged) {
+            (Some(first), Some(own)) => first == own,
+            _ => first == loss,
+        });
+        let is_worse = |past: &Past| matches!(past.fate, Some(Fate::Failed | Fate::Stopped(_)));
+        are_alike && !self.trials.iter().any(is_worse)
+    }
+
     /// All that a trial has lost, where there are several losses or bounds.
     pub(super) fn losses(&self, number: u32) -> Option<Losses> {
         self.judged.get(&number).copied()

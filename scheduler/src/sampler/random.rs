@@ -63,6 +63,10 @@ impl Sampler for Random {
     fn avoid(&mut self, configuration: &Configuration) {
         self.seen.insert(&self.space, configuration);
     }
+
+    fn knows(&self, configuration: &Configuration) -> bool {
+        self.seen.contains(&self.space, configuration)
+    }
 }
 
 /// Numbers in [0, 1) for what the user leaves open in a configuration.

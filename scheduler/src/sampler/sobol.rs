@@ -103,6 +103,10 @@ impl Sampler for Sobol {
         self.next_cursor = None;
         self.seen.insert(&self.space, configuration);
     }
+
+    fn knows(&self, configuration: &Configuration) -> bool {
+        self.seen.contains(&self.space, configuration)
+    }
 }
 
 /// The coordinate of the point with this index, as 32 binary digits.

@@ -63,6 +63,11 @@ impl Asked {
         first.saturating_add(self.queue.len() as u32)
     }
 
+    /// How many wait.
+    pub(super) fn n_waiting(&self, n_proposed: u32) -> u32 {
+        self.next_number(n_proposed) - n_proposed
+    }
+
     /// Numbers of those that wait, by what they are.
     fn waiting(&self, n_proposed: u32) -> BTreeMap<String, u32> {
         let warm = (0..).zip(&self.warm).skip(n_proposed as usize);
@@ -101,6 +106,12 @@ impl StudyState {
     /// The number that the next configuration gets that is asked for.
     pub fn next_asked(&self) -> u32 {
         self.asked.next_number(self.counts.proposed)
+    }
+
+    /// Whether this very point waits, was tried, or is about to be, as far as points of the space can be
+    /// told apart.
+    pub fn knows(&self, configuration: &Configuration) -> bool {
+        self.sampler.as_ref().is_some_and(|sampler| sampler.knows(configuration))
     }
 
     /// Takes in configurations to try before the sampler is asked again, all or none, and tells

@@ -364,8 +364,12 @@ impl StudyState {
     fn propose(&mut self, size: u32, room: u32, step: &mut Step) -> Vec<u32> {
         let limit = self.study.limits.max_total_trials;
         let remaining = limit.saturating_sub(self.counts.proposed);
-        let size = size.min(remaining);
-        if size > room || self.is_exhausted || self.is_stalled() {
+        let mut size = size.min(remaining);
+        if self.is_stalled() {
+            // What somebody asked for is tried all the same.
+            size = size.min(self.asked.n_waiting(self.counts.proposed));
+        }
+        if size > room || self.is_exhausted {
             return Vec::new();
         }
         let mut numbers = Vec::new();

@@ -176,7 +176,6 @@ fn read_study(
     name: &str,
     sources: &Sources<'_>,
 ) -> Result<Option<Read>, Fault> {
-    let Some(journal) = sources.journal else { return Ok(None) };
     let allowed = "the name of an earlier study, or a file";
     let asked = |error: &dyn std::fmt::Display| {
         Fault::new(format!("cannot be read: {error}"), allowed, LOOK)
@@ -185,6 +184,7 @@ fn read_study(
         let hint = "name the other study, or call this one something else with --name";
         return Err(Fault::new("is the name of this very study", allowed, hint));
     }
+    let Some(journal) = sources.journal else { return Ok(None) };
     let record = query::find(journal, name).map_err(|error| match error {
         QueryError::UnknownStudy { nearest, .. } if !nearest.is_empty() => {
             let hint = format!("did you mean {}?", nearest.join(" or "));
@@ -240,7 +240,7 @@ fn read_file(study: &Study, path: &str, inner: Option<&str>, bytes: &[u8]) -> Re
     let aims = &Aims::of(study);
     let wanted = Wanted { metric: &study.objective.metric, goal, aims, space: &study.space };
     if optuna::is_journal(text) {
-        return optuna::read(text, inner, (goal, aims), &study.space);
+        return optuna::read(text, inner, aims, &study.space);
     }
     let mut found = match text.trim_start().starts_with(['[', '{']) {
         true => json::read(text, wanted)?,

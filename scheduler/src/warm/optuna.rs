@@ -100,7 +100,7 @@ pub(super) fn is_journal(text: &str) -> bool {
 pub(super) fn read(
     text: &str,
     study: Option<&str>,
-    (goal, aims): (Goal, &Aims),
+    aims: &Aims,
     space: &SearchSpace,
 ) -> Result<Found, Fault> {
     let mut replay = Replay::default();
@@ -135,11 +135,15 @@ pub(super) fn read(
             }
             (false, false) => format!("the first of its {n} objectives is what counts"),
             (true, true) => format!("its {n} metrics are taken for those called like them"),
-            (true, false) => format!("of its {n} metrics {first} is what counts first"),
+            (true, false) => format!("of its {n} metrics {first} is what counts"),
         });
     }
-    let its_goal = chosen.goals.get(places[0]).copied().unwrap_or(Goal::Minimize);
-    if its_goal != goal {
+    let goal_at = |place: &usize| chosen.goals.get(*place).copied().unwrap_or(Goal::Minimize);
+    let its_goal = goal_at(&places[0]);
+    // Bounds have no direction.
+    let n_judged = if is_alike { aims.objectives.len() } else { 1 };
+    let its_goals = places.iter().take(n_judged).map(goal_at);
+    if its_goals.zip(&aims.objectives).any(|(its, own)| its != own.goal) {
         found.remarks.push("what it counts as better is the other way round than here".to_owned());
     }
     for trial in replay.trials.into_iter().filter(|trial| trial.study == id) {

@@ -32,10 +32,10 @@ const PREFIXES: [(&str, &str); 7] = [
 ];
 
 /// Names of what became of a trial.
-const STATES: [&str; 4] = ["state", "status", "trial_state", "Status"];
+const STATES: [&str; 6] = ["state", "status", "trial_state", "Status", "State", "trial_status"];
 
 /// What a table has besides parameters and the value.
-const OTHERS: [&str; 22] = [
+const OTHERS: [&str; 24] = [
     "",
     "Unnamed: 0",
     "index",
@@ -48,6 +48,8 @@ const OTHERS: [&str; 22] = [
     "status",
     "trial_state",
     "Status",
+    "State",
+    "trial_status",
     "learner",
     "reason",
     "started",

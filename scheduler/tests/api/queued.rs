@@ -109,3 +109,29 @@ fn what_does_not_fit_is_a_problem_at_its_place() {
     assert_eq!(none.refused(), (404, "unknown_study".into()));
     assert_eq!(ask(&place, 1)[0].0, 0, "nothing was taken");
 }
+
+/// What is left open is drawn so that it was not tried, as long as there is such a point.
+#[test]
+fn a_grid_is_visited_whole_though_some_of_it_was_asked_for_in_part() {
+    let job = JOB.replace("random", "grid");
+    let place = Place::new();
+    let space = "search_space:\n  x: {type: int, min: 0, max: 2}\n  y: [a, b]\n";
+    let start = job.find("search_space:").unwrap();
+    let end = start + job[start..].find("sampling_algorithm").unwrap();
+    let job = format!("{}{space}{}", &job[..start], &job[end..]);
+    place.submit(&job).ok();
+    let mut seen = std::collections::BTreeSet::new();
+    let mut ask = |place: &Place, n: u32| {
+        let asked = place.post("/api/v1/studies/demo/ask", &json!({"n": n})).ok();
+        for trial in asked["trials"].as_array().unwrap() {
+            assert!(seen.insert(trial["configuration"].to_string()), "{trial} of {seen:?}");
+            let told = json!({"results": [{"trial": trial["trial"], "value": 1.0}]});
+            place.post("/api/v1/studies/demo/tell", &told).ok();
+        }
+        seen.len()
+    };
+    assert_eq!(ask(&place, 2), 2);
+    let body = json!({"configurations": [{"y": "a"}, {"y": "b"}, {}]});
+    assert_eq!(place.post(PATH, &body).ok()["trials"], json!([2, 3, 4]));
+    assert_eq!(ask(&place, 4), 6);
+}

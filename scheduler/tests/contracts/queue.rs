@@ -4,7 +4,9 @@ use std::collections::BTreeSet;
 
 use fleetfit_scheduler::state::{NotQueued, Phase, StudyState};
 use fleetfit_scheduler::{Command, EndedBy, Event, Fact};
-use fleetfit_search_spaces::{Algorithm, AssignmentTask, Configuration, End, Outcome, Study, Work};
+use fleetfit_search_spaces::{
+    Algorithm, AssignmentTask, Configuration, End, Improvement, Least, Outcome, Study, Work,
+};
 
 use super::studies::{choice, parameter, space, study, unit};
 
@@ -178,4 +180,22 @@ fn a_space_that_is_used_up_has_what_is_asked_for_besides() {
     let again = run.study.space.grid_point(0);
     assert_eq!(run.enqueue(std::slice::from_ref(&again)).map(|numbers| numbers[0] < 3), Ok(true));
     assert_eq!(run.state.ended_by(), None::<EndedBy>);
+}
+
+#[test]
+fn what_is_asked_for_is_tried_though_nothing_improves() {
+    let mut study = finite();
+    study.limits.improvement = Some(Improvement { patience: 2, least: Least::By(0.0), after: 0 });
+    let mut run = Run::new(study, Vec::new());
+    run.step();
+    let points: Vec<Configuration> =
+        (10..20).map(|index| run.study.space.grid_point(index)).collect();
+    assert_eq!(run.enqueue(&points).map(|numbers| numbers.len()), Ok(10));
+    let mut replayed = run.replayed();
+    for run in [&mut run, &mut replayed] {
+        while run.step() {}
+        assert_eq!(run.proposed[1..11], points[..]);
+        assert_eq!(run.state.ended_by(), Some(EndedBy::Improvement));
+        assert!(run.proposed.len() < 30, "{}", run.proposed.len());
+    }
 }

@@ -489,6 +489,22 @@ fn losses_that_tell_nothing_do_no_harm() {
 }
 
 #[test]
+fn where_nothing_tells_trials_apart_the_space_is_filled_evenly() {
+    let box_of_five = space((0..5).map(|axis| parameter(&format!("x{axis}"), unit())).collect());
+    for algorithm in [Algorithm::Gp, Algorithm::Auto] {
+        let search = Search::new(&box_of_five, algorithm, |_, _| Fate::Completed(1.0)).run(100, 1);
+        let units: Vec<f64> = search
+            .proposed
+            .iter()
+            .flat_map(|it| box_of_five.units(it).unwrap())
+            .flatten()
+            .collect();
+        let at_bounds = units.iter().filter(|unit| !(0.05..=0.95).contains(*unit)).count();
+        assert!(at_bounds < units.len() / 5, "{algorithm:?}: {at_bounds} of {}", units.len());
+    }
+}
+
+#[test]
 fn failed_trials_do_not_hide_the_good_ones() {
     let two = space(vec![parameter("x", unit()), parameter("y", unit())]);
     let fate = |number: u32, loss: f64| match number % 3 {

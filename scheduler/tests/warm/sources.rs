@@ -301,7 +301,7 @@ fn objectives_of_optuna_that_have_names_count_by_them() {
     let by_acc = gathered("objective: {goal: maximize, primary_metric: acc}");
     assert_eq!(first(&by_acc)[0], r#"{"x":0.75}"#);
     let said = remarks(&by_acc);
-    assert!(said.contains("of its 2 metrics acc is what counts first"), "{said}");
+    assert!(said.contains("of its 2 metrics acc is what counts"), "{said}");
     assert!(!said.contains("the other way round"), "{said}");
     let by_other = gathered("objective: {goal: minimize, primary_metric: loss}");
     assert_eq!(first(&by_other)[0], r#"{"x":0.0}"#);

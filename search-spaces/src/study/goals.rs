@@ -46,8 +46,11 @@ impl Goals {
         let others = match (further.is_empty(), self.constraints.is_empty()) {
             (true, true) => return,
             (false, true) => "the other objectives play no part",
-            (true, false) => "the constraints play no part",
-            (false, false) => "the other objectives and the constraints play no part",
+            (true, false) => "what breaks a constraint is no measure for others",
+            (false, false) => {
+                "the other objectives play no part, and what breaks a constraint is no measure for \
+                 others"
+            }
         };
         // Halving goes by all of them, where the runner tells of all of them on the way.
         let halves = |at: &At<'_>| {

@@ -36,6 +36,9 @@ class Ours:
     def tell(self, number, loss):
         self.say(tell=[{"number": number, "value": loss}])
 
+    def fail(self, number):
+        self.say(tell=[{"number": number, "failed": None}])
+
     def end(self, number, loss):
         """Without a loss it was stopped."""
         if loss is None:

@@ -23,6 +23,12 @@ class Peer:
     def tell(self, token, loss):
         self.timed(self.tell_now, token, loss)
 
+    def fail(self, token):
+        self.timed(self.fail_now, token)
+
+    def fail_now(self, token):
+        raise NotImplementedError("it takes no trials that failed")
+
     def timed(self, work, *arguments):
         wall, cpu = time.perf_counter(), time.process_time()
         try:
@@ -59,6 +65,11 @@ class Optuna(Peer):
     def tell_now(self, trial, loss):
         self.study.tell(trial, loss)
 
+    def fail_now(self, trial):
+        from optuna.trial import TrialState
+
+        self.study.tell(trial, state=TrialState.FAIL)
+
     def prefill(self, n, loss):
         from optuna import distributions as module
         from optuna.trial import create_trial
@@ -90,6 +101,9 @@ class Rustuna(Peer):
 
     def tell_now(self, number, loss):
         self.study.tell(number, loss)
+
+    def fail_now(self, number):
+        self.study.tell(number, state=self.of.trial.TrialState.FAIL)
 
     def prefill(self, n, loss):
         of = distributions(self.space, self.of.distributions)
@@ -124,6 +138,11 @@ class Hyperopt(Peer):
     def tell_now(self, trial, loss):
         trial["state"] = self.of.JOB_STATE_DONE
         trial["result"] = {"loss": loss, "status": self.of.STATUS_OK}
+        self.trials.refresh()
+
+    def fail_now(self, trial):
+        trial["state"] = self.of.JOB_STATE_DONE
+        trial["result"] = {"status": self.of.STATUS_FAIL}
         self.trials.refresh()
 
     def prefill(self, n, loss):
@@ -179,6 +198,13 @@ class Smac(Peer):
 
         self.facade.tell(trial, TrialValue(cost=loss, time=0.0), save=False)
 
+    def fail_now(self, trial):
+        from smac.runhistory.dataclasses import TrialValue
+        from smac.runhistory.enumerations import StatusType
+
+        value = TrialValue(cost=float("inf"), time=0.0, status=StatusType.CRASHED)
+        self.facade.tell(trial, value, save=False)
+
     def prefill(self, n, loss):
         from smac.runhistory.dataclasses import TrialInfo, TrialValue
 
@@ -227,18 +253,62 @@ class Ax(Peer):
     def tell_now(self, index, loss):
         self.client.complete_trial(index, {"loss": loss})
 
+    def fail_now(self, index):
+        self.client.mark_trial_failed(index)
+
     def prefill(self, n, loss):
         for _ in range(n):
             values = draw(self.space, self.random)
             self.tell_now(self.client.attach_trial(values), loss(values))
 
 
-LIBRARIES = {"optuna": Optuna, "rustuna": Rustuna, "hyperopt": Hyperopt, "smac": Smac, "ax": Ax}
-PACKAGES = {"ax": "ax-platform"}
+class Hebo(Peer):
+    """HEBO as it stands. It knows no conditions: what does not count is proposed all the same."""
+
+    def __init__(self, algorithm, space, seed, n_trials):
+        import random
+
+        import torch
+        from hebo.design_space.design_space import DesignSpace
+        from hebo.optimizers.hebo import HEBO
+
+        random.seed(seed)
+        numpy.random.seed(seed)
+        torch.manual_seed(seed)
+        torch.set_num_threads(1)
+        self.space = space
+        self.optimizer = HEBO(DesignSpace().parse([self.parameter(own) for own in space]),
+                              scramble_seed=seed)
+
+    @staticmethod
+    def parameter(own):
+        if isinstance(own, Words):
+            return {"name": own.name, "type": "cat", "categories": list(own.words)}
+        kind = ("pow" if own.log else "num") if isinstance(own, Real) else (
+            "pow_int" if own.log else "int")
+        return {"name": own.name, "type": kind, "lb": own.low, "ub": own.high}
+
+    def ask_now(self):
+        row = self.optimizer.suggest(1)
+        drawn = {}
+        for own in self.space:
+            if not own.under or drawn.get(own.under[0]) == own.under[1]:
+                value = row.iloc[0][own.name]
+                drawn[own.name] = (value if isinstance(own, Words) else
+                                   float(value) if isinstance(own, Real) else int(value))
+        return row, drawn
+
+    def tell_now(self, row, loss):
+        self.optimizer.observe(row, numpy.array([[loss]]))
+
+
+LIBRARIES = {"optuna": Optuna, "rustuna": Rustuna, "hyperopt": Hyperopt, "smac": Smac, "ax": Ax,
+             "hebo": Hebo}
+PACKAGES = {"ax": "ax-platform", "hebo": "HEBO"}
 # Those that are run where nothing is asked for, and those that are run where they are installed.
 PEERS = ("optuna_random", "optuna_qmc", "optuna_tpe", "optuna_cmaes", "optuna_gp", "rustuna_random",
          "rustuna_tpe", "rustuna_cmaes", "hyperopt_tpe")
-OPTIONAL = ("smac_forest", "ax_fast")
+OPTIONAL = ("smac_forest", "ax_fast", "hebo_mace")
 # Cheap enough for a thousand trials.
 CHEAP = ("optuna_random", "optuna_qmc", "optuna_tpe", "optuna_cmaes", "hyperopt_tpe",
          "rustuna_tpe", "rustuna_cmaes", "rustuna_random")

@@ -16,7 +16,8 @@ import numpy
 
 from .space import Real, Whole, Words, box, children, draw, unit
 
-FAMILIES = ("numeric", "mixed", "conditional", "many-dimensional", "noisy", "real")
+FAMILIES = ("numeric", "mixed", "conditional", "many-dimensional", "noisy", "failing", "wide",
+            "real")
 # Noise has this share of the distance between the best and a random loss as its deviation.
 NOISE = 0.05
 N_TYPICAL = 501
@@ -25,9 +26,12 @@ N_TYPICAL = 501
 @dataclass
 class Instance:
     space: list
+    # Not a number where a trial fails.
     loss: callable
     least: float
+    # The median of random losses, and the worst one of them.
     typical: float = None
+    bad: float = None
     noise: float = 0.0
     # Of a configuration: the work and the loss of each step, where there are several.
     curve: callable = None
@@ -49,8 +53,11 @@ class Problem:
         random = numpy.random.default_rng([zlib.crc32(name.encode()), seed])
         instance = self.make(random)
         if instance.typical is None:
-            losses = [instance.loss(draw(instance.space, random)) for _ in range(N_TYPICAL)]
-            instance.typical = statistics.median(losses)
+            losses = []
+            while len(losses) < N_TYPICAL:
+                loss = instance.loss(draw(instance.space, random))
+                losses += [] if math.isnan(loss) else [loss]
+            instance.typical, instance.bad = statistics.median(losses), max(losses)
         if self.is_noisy:
             instance.noise = NOISE * (instance.typical - instance.least)
         return instance
@@ -323,6 +330,77 @@ def sparse40(random):
     return Instance(space, numbers(random, matter), 0.0)
 
 
+# Those of which trials fail, or tell nothing at first.
+
+def window(n, half):
+    """A bowl in a window of the cube, of so much to each side; outside of it trials fail."""
+    def make(random):
+        middle = random.uniform(half, 1.0 - half, n)
+        best = middle + random.uniform(-0.7, 0.7, n) * half
+        weights = random.gamma(2.0, 1.0, n)
+
+        def loss(values):
+            units = numpy.array([values[f"x{i}"] for i in range(n)])
+            is_inside = (abs(units - middle) < half).all()
+            return float(weights @ (units - best) ** 2) if is_inside else math.nan
+
+        return Instance(box(n), loss, 0.0)
+
+    return make
+
+
+def border(random):
+    """Half of the space fails, and the best that does not lies on the border."""
+    n = 5
+    best, normal = random.uniform(0.2, 0.8, n), random.normal(size=n)
+    normal /= numpy.linalg.norm(normal)
+    middle = best + 0.1 * normal
+
+    def loss(values):
+        units = numpy.array([values[f"x{i}"] for i in range(n)])
+        is_over = (units - best) @ normal > 0.0
+        return math.nan if is_over else float(((units - middle) ** 2).sum())
+
+    return Instance(box(n), loss, 0.01)
+
+
+def by_chance(random):
+    """A fifth of the trials fails wherever they are."""
+    instance = moved(*HARTMANN6)(random)
+    salt = int(random.integers(2 ** 31))
+
+    def loss(values):
+        drawn = zlib.crc32(repr((salt, sorted(values.items()))).encode())
+        return math.nan if drawn % 5 == 0 else instance.loss(values)
+
+    return Instance(instance.space, loss, instance.least)
+
+
+def plateau(random):
+    """The loss of chance, unless three of five parameters are right at once: 3 % of the space."""
+    matter, places = random.permutation(5)[:3], random.uniform(0.2, 0.8, 5)
+
+    def loss(values):
+        apart = [values[f"x{i}"] - places[i] for i in range(5)]
+        if any(abs(apart[i]) > 0.15 for i in matter):
+            return 1.0
+        return sum((20.0 if i in matter else 0.5) * apart[i] ** 2 for i in range(5)) / 2.0
+
+    return Instance(box(5), loss, 0.0)
+
+
+# Those of very many parameters.
+
+def wide(n, n_that_matter, has_numbers_alone=False):
+    """So many parameters, of all kinds or numbers alone, of which so many matter."""
+    def make(random):
+        space = box(n) if has_numbers_alone else some_numbers(random, "x", n, None)
+        matter = [space[i] for i in random.permutation(n)[:n_that_matter]]
+        return Instance(space, numbers(random, matter), 0.0)
+
+    return make
+
+
 PROBLEMS = [
     Problem("branin", "numeric", moved(*BRANIN)),
     Problem("hartmann6", "numeric", moved(*HARTMANN6)),
@@ -348,4 +426,13 @@ PROBLEMS = [
     Problem("noisy_hartmann6", "noisy", moved(*HARTMANN6), is_noisy=True),
     Problem("noisy_levy8", "noisy", moved(*levy_in(8)), is_noisy=True),
     Problem("noisy_mixed", "noisy", mixed, is_noisy=True),
+    Problem("window4", "failing", window(4, 0.37)),
+    Problem("window5", "failing", window(5, 0.25)),
+    Problem("border", "failing", border),
+    Problem("by_chance", "failing", by_chance),
+    Problem("plateau", "failing", plateau),
+    Problem("numbers60", "wide", wide(60, 60, True)),
+    Problem("kinds60", "wide", wide(60, 60)),
+    Problem("sparse100", "wide", wide(100, 4, True)),
+    Problem("sparse200", "wide", wide(200, 8)),
 ]

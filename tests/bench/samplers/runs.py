@@ -110,13 +110,15 @@ def run(binary, version, sampler, problem, folders, seed, budget, parallel):
 
 
 def search(sampler, instance, seed, budget, parallel):
-    """The regret of the trial that looked best, after each one that ended. Trials take times of
-    their own, so that they end in another order than they began in."""
+    """The regret of the trial that looked best, after each one that ended, and before any has
+    completed that of a bad one. Trials take times of their own, so that they end in another order
+    than they began in."""
     random = numpy.random.default_rng([seed, 1])
     noises = instance.noise * random.normal(size=budget)
     times = numpy.exp(0.5 * random.normal(size=budget))
     running, n_begun, now = [], 0, 0.0
-    best_seen, regret, regrets = math.inf, math.nan, []
+    before = math.nan if instance.bad is None else float(instance.regret(instance.bad))
+    best_seen, regret, regrets = math.inf, before, []
     while len(regrets) < budget:
         while len(running) < parallel and n_begun < budget:
             asked = sampler.ask()
@@ -130,7 +132,10 @@ def search(sampler, instance, seed, budget, parallel):
         now, number, token, values = heapq.heappop(running)
         loss = instance.loss(values)
         seen = float(loss + noises[number])
-        sampler.tell(token, seen)
+        if math.isnan(seen):
+            sampler.fail(token)
+        else:
+            sampler.tell(token, seen)
         if seen < best_seen:
             best_seen, regret = seen, float(instance.regret(loss))
         regrets.append(regret)

@@ -33,7 +33,9 @@ impl Gp {
         history: &History,
         draw: &mut Pcg64,
     ) -> Option<Gain> {
-        let known: Vec<Known> = Known::all(history);
+        // What failed tells neither what there is to gain nor how much chance matters.
+        let known = Known::all(history).into_iter().filter(|known| !known.has_failed);
+        let known: Vec<Known> = known.collect();
         if axes.kinds().is_empty() || !known.iter().any(|known| known.has_completed) {
             return None;
         }

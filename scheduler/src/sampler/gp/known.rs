@@ -11,6 +11,7 @@ pub(super) struct Known {
     pub(super) loss: Option<f64>,
     /// Whether the loss is its own and its last.
     pub(super) has_completed: bool,
+    pub(super) has_failed: bool,
     /// Whether it keeps all bounds, where there are any, or several losses.
     pub(super) keeps: Option<bool>,
 }
@@ -25,20 +26,13 @@ impl Known {
             Fate::Stopped(loss) => (loss, false),
             Fate::Failed => (None, false),
         };
-        Some(Self { number, loss, has_completed, keeps })
+        let has_failed = past.fate == Some(Fate::Failed);
+        Some(Self { number, loss, has_completed, has_failed, keeps })
     }
 
     /// All of a history that have ended.
     pub(super) fn all(history: &History) -> Vec<Self> {
         history.trials().iter().filter_map(|past| Self::new(past, history)).collect()
-    }
-
-    /// The same with how far it is beyond bounds in place of its loss, where that is known.
-    pub(super) fn bounded(&self, history: &History) -> Option<Self> {
-        let excess = history.losses(self.number).filter(|_| self.has_completed)?.excess;
-        // Sizes may be out of all proportion; 0 stays what it is.
-        let folded = excess.signum() * excess.abs().ln_1p();
-        Some(Self { loss: Some(folded), ..*self })
     }
 
     /// Where it was.
@@ -47,6 +41,27 @@ impl Known {
         let place = trials.binary_search_by_key(&self.number, |past| past.number).ok()?;
         trials.get(place).map(|past| past.units.as_slice())
     }
+}
+
+/// The same trials with how far they are beyond bounds in place of their losses, where that is known.
+/// To have failed is to be as far beyond as any is from them: where only some places fail, or bounds
+/// are kept there alone, it is these that a process of its own tells apart, and a failure that came by
+/// chance is noise to it.
+pub(super) fn bounded(known: &[Known], history: &History) -> Vec<Known> {
+    let is_bounded = history.is_bounded();
+    let excess = |known: &Known| {
+        let own = history.losses(known.number).filter(|_| is_bounded);
+        let excess = if is_bounded { own?.excess } else { -1.0 };
+        // Sizes may be out of all proportion; 0 stays what it is.
+        known.has_completed.then(|| excess.signum() * excess.abs().ln_1p())
+    };
+    let farthest = known.iter().filter_map(excess).fold(0.0, |far: f64, own| far.max(own.abs()));
+    let failed = if farthest > 0.0 { farthest } else { 1.0 };
+    let of = |known: &Known| {
+        let loss = Some(if known.has_failed { failed } else { excess(known)? });
+        Some(Known { loss, has_completed: true, has_failed: false, ..*known })
+    };
+    known.iter().filter_map(of).collect()
 }
 
 /// Where trials were, as the kernel sees it.
@@ -73,9 +88,10 @@ pub(super) fn sorted_losses(known: &[Known]) -> Vec<f64> {
     losses
 }
 
-/// A loss for each trial: the failed ones are thought to be among the worse ones, and those that
-/// were stopped no better than most. Where there are bounds, most may be worth nothing, and no model
-/// of bounds knows of those that have not completed: they are no better than the worst that keeps all.
+/// A loss for each trial: those that were stopped are thought to be no better than most, those of which
+/// nothing is known to be among the worse ones, and those that failed as bad as the worst, or worse than
+/// all where all are alike. Where there are bounds, most may be worth nothing, and no model of bounds
+/// knows of those that have not completed: they are no better than the worst that keeps all.
 pub(super) fn losses(known: &[Known], sorted: &[f64]) -> Vec<f64> {
     let at = |share: f64| {
         let place = (share * sorted.len().saturating_sub(1) as f64) as usize;
@@ -88,7 +104,14 @@ pub(super) fn losses(known: &[Known], sorted: &[f64]) -> Vec<f64> {
     };
     let worst = worst(|keeps| keeps).or_else(|| worst(|_| true)).unwrap_or(f64::NEG_INFINITY);
     let (median, poor) = (at(0.5).max(worst), at(0.75).max(worst));
+    let (best, last) = (at(0.0), at(1.0));
+    let failed = match last > best {
+        true => last,
+        false if best == 0.0 => 1.0,
+        false => last + best.abs(),
+    };
     let loss = |known: &Known| match known.loss {
+        _ if known.has_failed => failed.max(worst),
         Some(loss) if known.has_completed => loss,
         Some(loss) => loss.max(median),
         None => poor,
@@ -127,6 +150,7 @@ mod tests {
                 number,
                 loss: Some(f64::from(number * 37 % 100)),
                 has_completed: true,
+                has_failed: false,
                 keeps: None,
             })
             .collect();
@@ -143,7 +167,9 @@ mod tests {
     #[test]
     fn trials_without_a_loss_of_their_own_are_poor() {
         let keeps = None;
-        let with = |number, loss, has_completed| Known { number, loss, has_completed, keeps };
+        let has_failed = false;
+        let with =
+            |number, loss, has_completed| Known { number, loss, has_completed, has_failed, keeps };
         let known = [
             with(0, Some(1.0), true),
             with(1, Some(2.0), true),
@@ -155,6 +181,9 @@ mod tests {
         let sorted = sorted_losses(&known);
         assert_eq!(sorted, [1.0, 2.0, 9.0]);
         assert_eq!(losses(&known, &sorted), [1.0, 2.0, 9.0, 2.0, 2.0, 7.0]);
+        let failed = Known { has_failed: true, ..with(6, None, false) };
+        assert_eq!(losses(&[known[0], known[2], failed], &[1.0, 9.0]), [1.0, 9.0, 9.0]);
+        assert_eq!(losses(&[known[1], failed], &[2.0]), [2.0, 4.0]);
     }
 
     #[test]
@@ -163,6 +192,7 @@ mod tests {
             number,
             loss,
             has_completed: keeps.is_some(),
+            has_failed: false,
             keeps,
         };
         let mut known = [

@@ -462,3 +462,47 @@ fn a_search_that_is_stuck_looks_around_the_best_every_second_time() {
     assert_eq!(sides[10], (0.0, 1.0));
     assert_eq!(sides[11], ((center[11] - 0.5).max(0.0), (center[11] + 0.5).min(1.0)));
 }
+
+/// How many of so many trials complete and how many fail, where those fail that are told so.
+fn ends(axes: &Axes, n: u32, fails: impl Fn(u32, &[f64]) -> bool) -> (u32, f64) {
+    let (mut gp, mut past, mut draw) = (Gp::default(), History::default(), draw(3));
+    let (mut n_completed, mut best) = (0, f64::INFINITY);
+    for number in 0..n {
+        let mut units = match number {
+            0..10 => units(&mut draw, axes),
+            _ => gp.propose(axes, &past, &free(axes), &mut draw).swap_remove(0),
+        };
+        axes.settle(&mut units);
+        begin(axes, &mut past, number, &units);
+        past.end(
+            axes,
+            number,
+            match fails(number, &units) {
+                true => Fate::Failed,
+                false => {
+                    n_completed += 1;
+                    best = f64::min(best, bowl(&units));
+                    Fate::Completed(bowl(&units))
+                }
+            },
+        );
+    }
+    (n_completed, best)
+}
+
+#[test]
+fn where_trials_fail_no_more_are_tried() {
+    // Nine tenths of the cube fail, all but a corner of it that has the best point at its edge.
+    let axes = cube(3);
+    let is_outside = |units: &[f64]| units.iter().any(|unit| *unit > 0.46);
+    let (n_completed, best) = ends(&axes, 50, |_, units| is_outside(units));
+    assert!(n_completed >= 30, "{n_completed}");
+    assert!(best < 0.01, "{best}");
+}
+
+#[test]
+fn what_fails_by_chance_misleads_nobody() {
+    let axes = cube(3);
+    let (_, best) = ends(&axes, 50, |number, _| mix(&[9, u64::from(number)]).is_multiple_of(4));
+    assert!(best < 0.001, "{best}");
+}
