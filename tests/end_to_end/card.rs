@@ -133,10 +133,10 @@ fn a_card_finds_what_the_processor_finds_whatever_becomes_of_it() {
         let said = run(name, device, driver);
         assert_eq!(said.matches(says).count(), 1, "{name}: {said}");
         assert_eq!(said.matches(" launches, ").count(), 1, "{name}: {said}");
-        assert_eq!(found(&place, name), expected, "{name}");
-        assert!(n_launches(&place) > n_before, "{name}");
+        assert_eq!(found(&place, name), expected, "{name}: {said}");
+        assert!(n_launches(&place) > n_before, "{name}: {said}");
         n_before = n_launches(&place);
-        assert_eq!(n_lines(&place, "compiled"), 1, "{name}: what was compiled is kept");
+        assert_eq!(n_lines(&place, "compiled"), 1, "{name}: what was compiled is kept: {said}");
     }
 }
 

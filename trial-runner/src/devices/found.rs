@@ -98,13 +98,14 @@ impl Found {
     /// A queue for a thread; none where the card cannot be used.
     pub(super) fn queue(&self) -> Option<Queue> {
         loop {
-            if self.lost.get().is_some() {
-                return None;
-            }
             if let Some(idle) = lock(&self.idle).pop() {
                 return Some(idle);
             }
             let mut life = lock(&self.life);
+            // It may have been lost for good while this waited.
+            if self.lost.get().is_some() {
+                return None;
+            }
             let number = life.number;
             match self.begin(&mut life) {
                 Ok(machine) => return Some(Queue { machine, life: number }),
@@ -238,5 +239,39 @@ impl Found {
 impl std::fmt::Debug for Found {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         formatter.debug_tuple("Found").field(&self.about.device).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicBool;
+
+    use super::*;
+
+    #[test]
+    fn whoever_waited_for_a_card_that_was_lost_for_good_does_not_open_it() {
+        static IS_OPENED: AtomicBool = AtomicBool::new(false);
+        let about = Card {
+            device: "cuda:0".into(),
+            name: "Shim".into(),
+            memory_bytes: 1 << 30,
+            multiprocessors: 1,
+            compute_capability: "9.0".into(),
+            driver: "13.0".into(),
+        };
+        let open = |_: &Card| {
+            IS_OPENED.store(true, Ordering::SeqCst);
+            Err(Fault::Lost("it is gone".into()))
+        };
+        let found = Found::opened_by(about, Box::new(open));
+        let life = lock(&found.life);
+        std::thread::scope(|scope| {
+            let waits = scope.spawn(|| found.queue().is_none());
+            std::thread::sleep(Duration::from_millis(100));
+            found.lost.set("it is gone".into()).unwrap();
+            drop(life);
+            assert!(waits.join().unwrap());
+        });
+        assert!(!IS_OPENED.load(Ordering::SeqCst));
     }
 }
