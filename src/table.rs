@@ -72,12 +72,21 @@ impl Columns {
         }
     }
 
+    /// The names of the parameters' columns: their paths, all of them behind a prefix where one is
+    /// called as another column is.
+    fn named(&self) -> Vec<String> {
+        let measured = self.measured();
+        let is_taken = |path: &String| FIXED.contains(&path.as_str()) || measured.contains(path);
+        let paths = || self.parameters.iter().map(|(path, _)| path);
+        let prefix = if paths().any(is_taken) { "configuration." } else { "" };
+        paths().map(|path| format!("{prefix}{path}")).collect()
+    }
+
     /// The header of a csv file.
     pub(crate) fn csv_header(&self) -> String {
-        let parameters = self.parameters.iter().map(|(path, _)| csv_cell(path));
         let fixed = FIXED.iter().map(|name| (*name).to_owned());
-        let measured = self.measured().into_iter().map(|name| csv_cell(&name));
-        fixed.chain(measured).chain(parameters).collect::<Vec<_>>().join(",")
+        let own = self.measured().into_iter().chain(self.named());
+        fixed.chain(own.map(|name| csv_cell(&name))).collect::<Vec<_>>().join(",")
     }
 
     /// One row of a csv file.
@@ -207,8 +216,8 @@ fn schema(columns: &Columns) -> Result<Type, ParquetError> {
         let is_truth = columns.has_constraints && name == "feasible";
         fields.push(field(&name, if is_truth { Kind::Text } else { Kind::Number })?);
     }
-    for (path, kind) in &columns.parameters {
-        fields.push(field(path, *kind)?);
+    for (name, (_, kind)) in columns.named().iter().zip(&columns.parameters) {
+        fields.push(field(name, *kind)?);
     }
     Type::group_type_builder("trials").with_fields(fields).build()
 }
@@ -282,4 +291,28 @@ fn write<T: parquet::data_type::DataType>(
     };
     column.typed::<T>().write_batch(&there, Some(&levels), None)?;
     column.close()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_two_columns_have_the_same_name() {
+        let columns = |paths: &[&str], metrics: &[&str]| Columns {
+            metrics: metrics.iter().map(|&name| name.to_owned()).collect(),
+            has_constraints: false,
+            parameters: paths.iter().map(|&path| (path.to_owned(), Kind::Number)).collect(),
+        };
+        let fixed = FIXED.join(",");
+        let plain = columns(&["depth", "model.rate"], &["loss"]);
+        assert_eq!(plain.csv_header(), format!("{fixed},values.loss,depth,model.rate"));
+        let taken = columns(&["depth", "value"], &[]);
+        assert_eq!(taken.csv_header(), format!("{fixed},configuration.depth,configuration.value"));
+        let schema = schema(&taken).unwrap();
+        let names: Vec<&str> = schema.get_fields().iter().map(|field| field.name()).collect();
+        assert_eq!(names.join(","), taken.csv_header());
+        let taken = columns(&["values.loss"], &["loss"]);
+        assert!(taken.csv_header().ends_with(",values.loss,configuration.values.loss"));
+    }
 }

@@ -34,8 +34,8 @@ const PREFIXES: [(&str, &str); 7] = [
 /// Names of what became of a trial.
 const STATES: [&str; 6] = ["state", "status", "trial_state", "Status", "State", "trial_status"];
 
-/// What a table has besides parameters and the value.
-const OTHERS: [&str; 24] = [
+/// What else a table has besides parameters and the value.
+const OTHERS: [&str; 18] = [
     "",
     "Unnamed: 0",
     "index",
@@ -44,12 +44,6 @@ const OTHERS: [&str; 24] = [
     "trial_id",
     "id",
     "entity",
-    "state",
-    "status",
-    "trial_state",
-    "Status",
-    "State",
-    "trial_status",
     "learner",
     "reason",
     "started",
@@ -359,7 +353,8 @@ impl<'a> Rows<'a> {
             Some((prefix, _)) => name.strip_prefix(prefix)?,
             None => {
                 let is_metric = self.wanted.aims.metrics.iter().any(|metric| metric == name);
-                let is_other = (is_metric || OTHERS.contains(&name)) && !self.has_parameter(name);
+                let is_other = is_metric || STATES.contains(&name) || OTHERS.contains(&name);
+                let is_other = is_other && !self.has_parameter(name);
                 let is_value = self.values.iter().flatten().any(|column| column.name == name);
                 Some(name).filter(|_| !is_other && !is_value)?
             }
