@@ -96,6 +96,19 @@ pub struct Measured {
 }
 
 impl Card {
+    /// One that the shim stands for.
+    #[cfg(test)]
+    fn of_shim(number: usize) -> Self {
+        Self {
+            device: format!("cuda:{number}"),
+            name: "Shim".into(),
+            memory_bytes: 1 << 30,
+            multiprocessors: 1,
+            compute_capability: "9.0".into(),
+            driver: "13.0".into(),
+        }
+    }
+
     /// Measures what the card does in a second, in a process of `program`, which is fleetfit itself.
     /// `kernels` keeps compiled ones.
     pub fn measure(&self, program: &Path, kernels: &Path) -> Result<Vec<Measured>, String> {

@@ -130,15 +130,7 @@ impl Device {
         n_cards: usize,
         open: impl Fn(&Card) -> Result<Machine, Fault> + Copy + Send + Sync + 'static,
     ) -> Self {
-        let about = |number: usize| Card {
-            device: format!("cuda:{number}"),
-            name: "Shim".into(),
-            memory_bytes: 1 << 30,
-            multiprocessors: 1,
-            compute_capability: "9.0".into(),
-            driver: "13.0".into(),
-        };
-        let found = |number| Found::opened_by(about(number), Box::new(open));
+        let found = |number| Found::opened_by(Card::of_shim(number), Box::new(open));
         Self::of((0..n_cards).map(found).collect())
     }
 }

@@ -251,19 +251,11 @@ mod tests {
     #[test]
     fn whoever_waited_for_a_card_that_was_lost_for_good_does_not_open_it() {
         static IS_OPENED: AtomicBool = AtomicBool::new(false);
-        let about = Card {
-            device: "cuda:0".into(),
-            name: "Shim".into(),
-            memory_bytes: 1 << 30,
-            multiprocessors: 1,
-            compute_capability: "9.0".into(),
-            driver: "13.0".into(),
-        };
         let open = |_: &Card| {
             IS_OPENED.store(true, Ordering::SeqCst);
             Err(Fault::Lost("it is gone".into()))
         };
-        let found = Found::opened_by(about, Box::new(open));
+        let found = Found::opened_by(Card::of_shim(0), Box::new(open));
         let life = lock(&found.life);
         std::thread::scope(|scope| {
             let waits = scope.spawn(|| found.queue().is_none());
