@@ -545,6 +545,13 @@ impl StudyState {
         has_converged || self.stall.as_ref().is_some_and(Stall::is_over)
     }
 
+    /// Whether nobody joins those who are compared with each other: no configuration is left, or none is
+    /// drawn any more and none was asked for.
+    fn has_proposed_all(&self) -> bool {
+        let n_waiting = || self.asked.n_waiting(self.counts.proposed);
+        self.is_exhausted || self.n_unproposed() == 0 || self.is_stalled() && n_waiting() == 0
+    }
+
     fn search_end(&self) -> Option<EndedBy> {
         let limits = &self.study.limits;
         // A conversion to whole numbers saturates, so that an endless timeout is a very long one.

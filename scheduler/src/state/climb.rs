@@ -488,7 +488,7 @@ impl StudyState {
     /// The ends of those who lost.
     fn judge_heat(&mut self, place: Place) -> Vec<Outcome> {
         let (first, entity) = place;
-        let is_whole_search = self.is_exhausted || self.n_unproposed() == 0;
+        let is_whole_search = self.has_proposed_all();
         let Some(climb) = &mut self.climb else { return Vec::new() };
         let bracket = climb.plan.bracket(first);
         let is_joined = self.counts.proposed >= bracket.members.end || is_whole_search;

@@ -228,7 +228,7 @@ impl StudyState {
             if self.begin_batch(step) {
                 continue;
             }
-            if self.is_exhausted
+            if self.has_proposed_all()
                 && let Some(climb) = &mut self.climb
             {
                 // Nobody joins the last bracket any more.

@@ -425,6 +425,35 @@ fn who_learns_or_has_patience_has_one_bracket_under_way() {
     }
 }
 
+#[test]
+fn a_bracket_that_nobody_joins_any_more_is_judged() {
+    let policies = [
+        asha(4, Resource::Estimators),
+        asha(4, Resource::Folds),
+        rungs(Policy::FoldRacing { confidence: 0.95 }, Resource::Folds, &[2, 4]),
+    ];
+    for policy in policies {
+        let mut study = sobol(policy, 200);
+        let least = Least::By(0.0);
+        study.limits.improvement = Some(Improvement { patience: 3, least, after: 0 });
+        let mut state = started(&study, 1);
+        // It is asked for while the bracket runs after which nothing is drawn any more.
+        let step = state.handle(Event::Wanted { assignments: 1 });
+        let mut facts = step.facts.clone();
+        let asked = Setting::Value(Value::Float(0.123));
+        let asked = Configuration(vec![("x".into(), asked)]);
+        let (numbers, step_of_queue) = state.enqueue(vec![asked], None).unwrap();
+        facts.extend(step_of_queue.facts);
+        for assignment in dispatched(&step) {
+            facts.extend(state.handle(told(&study, &assignment)).facts);
+            facts.extend(state.handle(released(&assignment)).facts);
+        }
+        run(&mut state, 1, &mut facts);
+        assert_eq!(state.ended_by(), Some(EndedBy::Improvement));
+        assert!(ends(&facts).contains_key(&(numbers[0], 0)));
+    }
+}
+
 /// What was proposed, by number.
 fn proposed(facts: &[Fact]) -> Vec<(u32, Configuration)> {
     let proposed = facts.iter().filter_map(|fact| match fact {
