@@ -49,6 +49,15 @@ impl Cells {
         above.saturating_sub(1).min(self.n() - 1) as u16
     }
 
+    /// The cell that holds one alternative of a category of `n`, and no other one.
+    pub(super) fn cell_of(&self, alternative: usize, n: usize) -> Option<u16> {
+        let cell = |alternative: usize| self.code((alternative as f64 + 0.5) / n as f64);
+        let own = cell(alternative);
+        let is_other = |other: usize| other >= n || cell(other) != own;
+        let is_alone = alternative.checked_sub(1).is_none_or(is_other) && is_other(alternative + 1);
+        is_alone.then_some(own)
+    }
+
     /// Where to cut between two cells that have no trial between them: half-way.
     pub(super) fn between(&self, left: u16, right: u16) -> u16 {
         if !self.is_ordered || right - left < 2 {

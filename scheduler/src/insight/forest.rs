@@ -289,13 +289,16 @@ impl<'a> Growth<'a> {
         self.tree.width(&self.cells[dimension], dimension, from.into(), to.into())
     }
 
-    /// Whether a dimension exists everywhere in the box at hand.
+    /// Whether a dimension exists everywhere in the box at hand. It is not known to where a cell holds
+    /// several alternatives of what it hangs on.
     fn exists(&self, dimension: usize) -> bool {
         let mut dimension = dimension;
         while let Some((parent, alternative)) = self.tried.dimensions[dimension].parent {
             let (from, to) = self.ranges[parent];
-            let place = self.tree.place(parent, alternative);
-            if to - from != 1 || usize::from(from) != place {
+            let n = self.tried.dimensions[parent].n_values().unwrap_or_default();
+            let cell = self.cells[parent].cell_of(alternative, n);
+            let place = cell.map(|cell| self.tree.place(parent, cell.into()));
+            if to - from != 1 || place != Some(from.into()) {
                 return false;
             }
             dimension = parent;

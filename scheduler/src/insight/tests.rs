@@ -87,6 +87,31 @@ fn branches(units: &[f64]) -> f64 {
     0.3 * units[1] + [0.2, 0.5, 0.8][choice] + own
 }
 
+/// More alternatives than there are cells, of which some hold two, each with a parameter of its own.
+#[test]
+fn parameters_of_very_many_alternatives_have_no_share_by_another_s_trials() {
+    let n = 300;
+    let own =
+        (0..n).map(|alternative| Dimension { kind: Kind::Number, parent: Some((0, alternative)) });
+    let dimensions: Vec<Dimension> =
+        std::iter::once(dimension(Kind::Category(n))).chain(own).collect();
+    let mut all = Tried { dimensions, ..Tried::default() };
+    let (alone, beside) = (150, 2);
+    for i in 0..1_200 {
+        let alternative = if i % 3 == 0 { i / 3 % n } else { [alone, beside][i % 2] };
+        let x = unit(i, 1);
+        let mut units = vec![f64::NAN; n + 1];
+        units[0] = (alternative as f64 + 0.5) / n as f64;
+        units[alternative + 1] = x;
+        all.push(&units, if alternative == alone { x } else { 2.0 });
+    }
+    let insight = Insight::new(&all, 1);
+    let shares = insight.fanova.unwrap().shares;
+    let share = |alternative: usize| shares[alternative + 1].map_or(0.0, |share| share.mean);
+    assert!(share(alone) > 1e-5, "{}", share(alone));
+    assert!((0..n).all(|other| other == alone || share(other) < 1e-9));
+}
+
 #[test]
 fn shares_of_an_analytic_function() {
     // Variances: 16 (0.0341 - 0.01521) of the bowl, 1/48 of each factor and 1/144 of both, 0.01/12.
