@@ -7,6 +7,7 @@
 
 mod bandit;
 mod bracket;
+mod curve;
 mod halving;
 mod heat;
 mod median;
@@ -23,6 +24,7 @@ use fleetfit_search_spaces::{EarlyTermination, End, Goal, Outcome, Report, Value
 
 pub use bandit::{Bandit, Slack};
 pub use bracket::Brackets;
+pub use curve::Curve;
 pub use halving::{Halving, Rungs};
 pub use heat::{Bracket, Judge, Plan, Stand};
 pub use median::MedianStopping;
@@ -68,12 +70,18 @@ pub trait Stopper: Send {
         true
     }
 
-    /// Why the trial with this curve, one loss an interval, should end at its last interval; none
-    /// if it may go on. `others` are the curves of the other running trials, shorter ones included.
-    fn judge(&mut self, curve: &[f64], others: &[&[f64]]) -> Option<String>;
+    /// What a trial stands with at an interval that it has come to: a loss.
+    fn stands(&self, curve: &Curve, interval: usize) -> Option<f64>;
+
+    /// What trials are measured by at an interval, ascending: it is of those that have ended, and of
+    /// these that run, the judged ones and shorter ones included.
+    fn measure(&self, running: &[&Curve], interval: usize) -> Vec<f64>;
+
+    /// Why a trial that stands there with this loss should end; none if it may go on.
+    fn judge(&self, own: f64, measure: &[f64], interval: usize) -> Option<String>;
 
     /// A trial ended after this curve.
-    fn learn(&mut self, curve: &[f64]);
+    fn learn(&mut self, curve: &Curve);
 }
 
 /// The rules of a policy, one for each of its brackets.
@@ -103,9 +111,9 @@ pub fn for_policy(policy: &Policy, schedule: Schedule, goal: Goal) -> Vec<Box<dy
 
 /// What a running trial has reported.
 #[derive(Clone, Debug, Default)]
-struct Curve {
+struct Running {
     last_step: Option<u64>,
-    losses: Vec<f64>,
+    curve: Curve,
 }
 
 /// Follows the reports of running trials and asks the rule when it is time to look.
@@ -115,7 +123,7 @@ pub struct Watch {
     brackets: Brackets,
     /// One for each bracket.
     rules: Vec<Box<dyn Stopper>>,
-    running: BTreeMap<TrialKey, Curve>,
+    running: BTreeMap<TrialKey, Running>,
     /// Programs that were told to end: after how many reports, and why.
     stopped: BTreeMap<TrialKey, (usize, String)>,
 }
@@ -163,39 +171,33 @@ impl Watch {
     /// A report whose step is not above the last one's is a repeat, or came too late to be put in its
     /// place; it counts for nothing, nor does one that is not a finite number.
     pub fn report(&mut self, trial: TrialKey, report: Report) -> Vec<(TrialKey, String)> {
-        let curve = self.running.entry(trial).or_default();
-        let is_late = curve.last_step.is_some_and(|last| report.step <= last);
-        if is_late || !report.value.is_finite() || curve.losses.len() >= MAX_REPORTS {
+        let own = self.running.entry(trial).or_default();
+        let is_late = own.last_step.is_some_and(|last| report.step <= last);
+        if is_late || !report.value.is_finite() || own.curve.len() >= MAX_REPORTS {
             return Vec::new();
         }
-        curve.last_step = Some(report.step);
-        curve.losses.push(self.goal.loss(report.value));
-        let interval = curve.losses.len();
+        own.last_step = Some(report.step);
+        own.curve.push(self.goal.loss(report.value));
+        let interval = own.curve.len();
         if !self.schedule.looks_at(interval) {
             return Vec::new();
         }
-        let Self { running, rules, brackets, .. } = self;
-        let bracket = brackets.of(trial.configuration);
-        let Some(rule) = rules.get_mut(bracket) else { return Vec::new() };
-        if !rule.looks_at(interval) {
+        let bracket = self.brackets.of(trial.configuration);
+        let Some(rule) = self.rules.get(bracket).filter(|rule| rule.looks_at(interval)) else {
             return Vec::new();
-        }
-        let looks_back = rule.looks_back();
-        let in_bracket = |key: &TrialKey| brackets.of(key.configuration) == bracket;
-        let running: Vec<(TrialKey, &[f64])> = running
-            .iter()
-            .filter(|(key, _)| in_bracket(key))
-            .map(|(key, curve)| (*key, curve.losses.as_slice()))
-            .collect();
-        let judged = running.iter().filter_map(|&(key, losses)| {
-            let up_to = losses.get(..interval).filter(|_| key == trial || looks_back)?;
-            let others = running.iter().filter(|(other, _)| *other != key);
-            let others: Vec<&[f64]> = others.map(|(_, losses)| *losses).collect();
-            let reason = rule.judge(up_to, &others)?;
-            if losses.len() > interval {
-                let mut since = up_to.to_vec();
-                since[interval - 1] = lowest(losses);
-                rule.judge(&since, &others)?;
+        };
+        let in_bracket = |key: &TrialKey| self.brackets.of(key.configuration) == bracket;
+        let running = self.running.iter().filter(|(key, _)| in_bracket(key));
+        let running: Vec<(TrialKey, &Curve)> =
+            running.map(|(key, running)| (*key, &running.curve)).collect();
+        let curves: Vec<&Curve> = running.iter().map(|(_, curve)| *curve).collect();
+        let measure = rule.measure(&curves, interval);
+        let is_looked_at = |key: TrialKey| key == trial || rule.looks_back();
+        let judged = running.into_iter().filter(|(key, _)| is_looked_at(*key));
+        let judged = judged.filter_map(|(key, curve)| {
+            let reason = rule.judge(rule.stands(curve, interval)?, &measure, interval)?;
+            if curve.len() > interval {
+                rule.judge(curve.lowest_at(curve.len())?, &measure, interval)?;
             }
             Some((key, reason))
         });
@@ -215,7 +217,7 @@ impl Watch {
         let mut judged = self.report(trial, report);
         judged.retain(|(key, _)| !self.stopped.contains_key(key));
         for (key, reason) in &judged {
-            let n_heard = self.running.get(key).map_or(0, |curve| curve.losses.len());
+            let n_heard = self.running.get(key).map_or(0, |running| running.curve.len());
             self.stopped.insert(*key, (n_heard, reason.clone()));
         }
         judged
@@ -227,7 +229,7 @@ impl Watch {
     /// Returns who else should end, and why.
     pub fn cut(&mut self, outcome: &mut Outcome, rule: ValueRule) -> Vec<(TrialKey, String)> {
         let trial = TrialKey { configuration: outcome.configuration, entity: outcome.entity };
-        let n_heard = self.running.get(&trial).map_or(0, |curve| curve.losses.len());
+        let n_heard = self.running.get(&trial).map_or(0, |running| running.curve.len());
         let places = counted(&outcome.reports);
         let unheard = places.iter().skip(n_heard).filter_map(|place| outcome.reports.get(*place));
         let mut others: Vec<(TrialKey, String)> =
@@ -260,10 +262,10 @@ impl Watch {
         if matches!(outcome.end, End::Failed { .. }) {
             return;
         }
-        let losses: Vec<f64> = self.losses(outcome).collect();
+        let curve: Curve = self.losses(outcome).collect();
         let bracket = self.brackets.of(outcome.configuration);
-        if let Some(rule) = self.rules.get_mut(bracket).filter(|_| !losses.is_empty()) {
-            rule.learn(&losses);
+        if let Some(rule) = self.rules.get_mut(bracket).filter(|_| curve.len() > 0) {
+            rule.learn(&curve);
         }
     }
 
@@ -293,11 +295,6 @@ fn counted(reports: &[Report]) -> Vec<usize> {
     counted.take(MAX_REPORTS).collect()
 }
 
-/// The lowest loss; infinite for an empty curve.
-fn lowest(curve: &[f64]) -> f64 {
-    curve.iter().copied().fold(f64::INFINITY, f64::min)
-}
-
 /// So many reports, in words.
 fn reports(n: usize) -> String {
     if n == 1 { "1 report".to_owned() } else { format!("{n} reports") }
@@ -312,4 +309,20 @@ fn short(value: f64) -> String {
         return text.to_owned();
     }
     format!("{value:.3e}")
+}
+
+/// Whether a trial with this curve ends where it stands, beside others that run.
+#[cfg(test)]
+fn judged(rule: &dyn Stopper, curve: &[f64], others: &[&[f64]]) -> Option<String> {
+    let curve: Curve = curve.iter().copied().collect();
+    let others: Vec<Curve> = others.iter().map(|other| other.iter().copied().collect()).collect();
+    let running: Vec<&Curve> = others.iter().chain([&curve]).collect();
+    let measure = rule.measure(&running, curve.len());
+    rule.judge(rule.stands(&curve, curve.len())?, &measure, curve.len())
+}
+
+/// A trial ended after these losses.
+#[cfg(test)]
+fn learn(rule: &mut dyn Stopper, losses: &[f64]) {
+    rule.learn(&losses.iter().copied().collect());
 }

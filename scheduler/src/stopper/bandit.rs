@@ -9,7 +9,7 @@
 
 use fleetfit_search_spaces::Goal;
 
-use super::{Stopper, lowest, reports, short};
+use super::{Curve, Stopper, reports, short};
 
 /// How much worse than the best a trial may be.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -48,13 +48,19 @@ impl Bandit {
 }
 
 impl Stopper for Bandit {
-    fn judge(&mut self, curve: &[f64], others: &[&[f64]]) -> Option<String> {
-        let interval = curve.len();
-        let own = lowest(curve);
-        let running = others.iter().map(|other| &other[..interval.min(other.len())]);
+    fn stands(&self, curve: &Curve, interval: usize) -> Option<f64> {
+        curve.lowest_at(interval)
+    }
+
+    fn measure(&self, running: &[&Curve], interval: usize) -> Vec<f64> {
+        let running = running.iter().filter_map(|curve| curve.lowest_at(interval.min(curve.len())));
         let within = interval.min(self.best_within.len()).checked_sub(1);
         let ended = within.and_then(|last| self.best_within.get(last));
-        let best = running.map(lowest).chain(ended.copied()).fold(own, f64::min);
+        running.chain(ended.copied()).reduce(f64::min).into_iter().collect()
+    }
+
+    fn judge(&self, own: f64, measure: &[f64], interval: usize) -> Option<String> {
+        let best = measure.first().map_or(own, |best| best.min(own));
         let limit = self.slack.limit(best);
         (own > limit).then(|| {
             let [own, limit, best] = [own, limit, best].map(|loss| short(self.goal.loss(loss)));
@@ -66,26 +72,26 @@ impl Stopper for Bandit {
         })
     }
 
-    fn learn(&mut self, curve: &[f64]) {
+    fn learn(&mut self, curve: &Curve) {
         let reached = self.best_within.last().copied().unwrap_or(f64::INFINITY);
         self.best_within.resize(self.best_within.len().max(curve.len()), reached);
-        let mut best = f64::INFINITY;
-        for (index, held) in self.best_within.iter_mut().enumerate() {
-            best = curve.get(index).map_or(best, |loss| best.min(*loss));
-            *held = held.min(best);
+        for (held, interval) in self.best_within.iter_mut().zip(1..) {
+            let lowest = curve.lowest_at(interval.min(curve.len()));
+            *held = lowest.map_or(*held, |lowest| held.min(lowest));
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::{judged, learn};
     use super::*;
 
     /// Whether a trial at `value` is stopped when the best is at `best`.
     fn stops(goal: Goal, slack: Slack, best: f64, value: f64) -> bool {
         let mut bandit = Bandit::new(slack, goal);
-        bandit.learn(&[goal.loss(best)]);
-        bandit.judge(&[goal.loss(value)], &[]).is_some()
+        learn(&mut bandit, &[goal.loss(best)]);
+        judged(&bandit, &[goal.loss(value)], &[]).is_some()
     }
 
     #[test]
@@ -125,9 +131,9 @@ mod tests {
     #[test]
     fn others_count_as_they_stood_at_the_same_interval() {
         let mut bandit = Bandit::new(Slack::Factor(0.1), Goal::Minimize);
-        bandit.learn(&[1.0, 0.5, 0.1]);
-        assert_eq!(bandit.judge(&[1.05], &[&[1.0, 0.2]]), None);
-        let reason = bandit.judge(&[1.05, 0.6], &[]).unwrap();
+        learn(&mut bandit, &[1.0, 0.5, 0.1]);
+        assert_eq!(judged(&bandit, &[1.05], &[&[1.0, 0.2]]), None);
+        let reason = judged(&bandit, &[1.05, 0.6], &[]).unwrap();
         assert_eq!(
             reason,
             "bandit: 0.6 after 2 reports is beyond 0.55, the slack around the best, 0.5"
@@ -138,8 +144,8 @@ mod tests {
     fn the_best_of_a_trial_counts_not_its_last() {
         assert!(!{
             let mut bandit = Bandit::new(Slack::Factor(0.1), Goal::Minimize);
-            bandit.learn(&[1.0, 1.0]);
-            bandit.judge(&[1.0, 9.0], &[]).is_some()
+            learn(&mut bandit, &[1.0, 1.0]);
+            judged(&bandit, &[1.0, 9.0], &[]).is_some()
         });
     }
 }

@@ -10,8 +10,9 @@
 
 use fleetfit_search_spaces::Goal;
 
+use super::curve::ascending;
 use super::window::Window;
-use super::{Schedule, Stopper, reports, short};
+use super::{Curve, Schedule, Stopper, reports, short};
 
 /// The rungs of one bracket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,15 +62,18 @@ impl Stopper for Halving {
         false
     }
 
-    fn judge(&mut self, curve: &[f64], others: &[&[f64]]) -> Option<String> {
-        let interval = curve.len();
-        let own = *curve.last()?;
-        let running = others.iter().filter_map(|other| other.get(interval - 1).copied());
-        let (mut n_trials, mut n_better) = (1_usize, 0);
-        for other in running.chain(self.losses.at(interval)) {
-            n_trials += 1;
-            n_better += usize::from(other < own);
-        }
+    fn stands(&self, curve: &Curve, interval: usize) -> Option<f64> {
+        curve.loss_at(interval)
+    }
+
+    fn measure(&self, running: &[&Curve], interval: usize) -> Vec<f64> {
+        let running = running.iter().filter_map(|curve| curve.loss_at(interval));
+        ascending(running.chain(self.losses.at(interval)))
+    }
+
+    fn judge(&self, own: f64, measure: &[f64], interval: usize) -> Option<String> {
+        let n_trials = measure.len();
+        let n_better = measure.partition_point(|other| *other < own);
         let factor = usize::try_from(self.rungs.factor.max(2)).unwrap_or(usize::MAX);
         let n_on = (n_trials / factor).max(1);
         (n_better >= n_on).then(|| {
@@ -84,10 +88,10 @@ impl Stopper for Halving {
         })
     }
 
-    fn learn(&mut self, curve: &[f64]) {
-        for (index, &loss) in curve.iter().enumerate() {
-            if self.rungs.is_at(index + 1) {
-                self.losses.put(index + 1, loss);
+    fn learn(&mut self, curve: &Curve) {
+        for (interval, &loss) in (1..).zip(curve.losses()) {
+            if self.rungs.is_at(interval) {
+                self.losses.put(interval, loss);
             }
         }
     }
@@ -95,6 +99,7 @@ impl Stopper for Halving {
 
 #[cfg(test)]
 mod tests {
+    use super::super::{judged, learn};
     use super::*;
 
     fn rule(first: u64, factor: u64) -> Halving {
@@ -114,8 +119,8 @@ mod tests {
     fn one_in_so_many_goes_on() {
         let mut rule = rule(1, 3);
         let goes_on = |rule: &mut Halving, loss: f64| {
-            let goes_on = rule.judge(&[loss], &[]).is_none();
-            rule.learn(&[loss]);
+            let goes_on = judged(rule, &[loss], &[]).is_none();
+            learn(rule, &[loss]);
             goes_on
         };
         // Up to the fifth the best goes on, then the best two, and from the ninth on three.
@@ -129,20 +134,20 @@ mod tests {
     fn the_loss_at_the_rung_counts_and_reasons_say_so() {
         let mut rule = rule(2, 2);
         for loss in [1.0, 2.0, 3.0] {
-            rule.learn(&[0.5, loss, 0.0]);
+            learn(&mut rule, &[0.5, loss, 0.0]);
         }
-        assert_eq!(rule.judge(&[8.0, 2.0], &[]), None);
+        assert_eq!(judged(&rule, &[8.0, 2.0], &[]), None);
         assert_eq!(
-            rule.judge(&[0.1, 2.5], &[]).unwrap(),
+            judged(&rule, &[0.1, 2.5], &[]).unwrap(),
             "asha: 2.5 after 2 reports is not among the best 2 of 4 trials"
         );
         let running: [&[f64]; 2] = [&[9.0, 1.5, 9.0], &[0.1]];
         assert_eq!(
-            rule.judge(&[2.0, 2.0], &running[1..]),
+            judged(&rule, &[2.0, 2.0], &running[1..]),
             None,
             "who has not come to the rung does not count there"
         );
-        let reason = rule.judge(&[2.0, 2.0], &running).unwrap();
+        let reason = judged(&rule, &[2.0, 2.0], &running).unwrap();
         assert_eq!(reason, "asha: 2 after 2 reports is not among the best 2 of 5 trials");
     }
 }

@@ -14,7 +14,7 @@ use std::ops::Range;
 use fleetfit_search_spaces::early_termination::Policy;
 use fleetfit_search_spaces::{Amount, EarlyTermination, Goal, Ladder, Resource};
 
-use super::{Schedule, for_policy, short, student};
+use super::{Curve, Schedule, for_policy, short, student};
 use crate::sampler::Losses;
 use crate::sampler::front;
 
@@ -26,6 +26,11 @@ const SHORT_HEAT: u32 = 16;
 const RACE: u32 = 32;
 /// The same where the sampler learns from each, and should hear of some soon.
 const SHORT_RACE: u32 = 8;
+
+/// Differences that vary by less than this share of their size are all the same but for rounding: on few
+/// rows, where losses are counts, chance makes some so, and how much they vary is not known. It counts
+/// then that all are above nothing (the sign test).
+const ALIKE: f64 = 1e-9;
 
 /// Which configurations compete, and on which rung they begin.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -306,7 +311,10 @@ impl Judge {
             evaluation_interval: self.termination.evaluation_interval as usize,
             delay_evaluation: self.termination.delay_evaluation as usize,
         };
-        let curves: Vec<Vec<f64>> = stands
+        let Some(rule) = for_policy(&self.termination.policy, schedule, self.goal).pop() else {
+            return vec![None; stands.len()];
+        };
+        let curves: Vec<Curve> = stands
             .iter()
             .map(|stand| {
                 let mut sum = 0.0;
@@ -318,12 +326,10 @@ impl Judge {
             })
             .collect();
         let judged = curves.iter().enumerate().map(|(own, curve)| {
-            let others = curves.iter().enumerate();
-            let others = others.filter(|(other, _)| *other != own && stands[*other].may_win());
-            let others: Vec<&[f64]> = others.map(|(_, curve)| curve.as_slice()).collect();
-            let mut rules = for_policy(&self.termination.policy, schedule, self.goal);
-            let curve = curve.get(..n)?;
-            let reason = rules.first_mut()?.judge(curve, &others)?;
+            let all = curves.iter().enumerate();
+            let all = all.filter(|(other, _)| *other == own || stands[*other].may_win());
+            let measure = rule.measure(&all.map(|(_, curve)| curve).collect::<Vec<_>>(), n);
+            let reason = rule.judge(rule.stands(curve, n)?, &measure, n)?;
             // What a program reports is a fold here.
             Some(reason.replacen(" report", " fold", 1))
         });
@@ -357,8 +363,11 @@ fn sureness(differences: &[f64], n_folds: u32) -> f64 {
     let variance = squares.sum::<f64>() / (n - 1) as f64;
     // Of k folds, each validates on one row for every k - 1 that it learns from.
     let overlap = f64::from(n_folds.max(2) - 1).recip();
-    let t = mean / (variance * ((n as f64).recip() + overlap)).sqrt();
-    student::below(t, n - 1)
+    let error = (variance * ((n as f64).recip() + overlap)).sqrt();
+    if error <= ALIKE * mean {
+        return 1.0 - 0.5_f64.powi(n as i32);
+    }
+    student::below(mean / error, n - 1)
 }
 
 #[cfg(test)]
@@ -527,6 +536,17 @@ mod tests {
         let reason = "asha: 2 on 100 rows is not among the best of 3 trials".to_owned();
         assert_eq!(judged[0], Some(reason));
         assert!(judged[1].is_none() && judged[2].is_some() && judged[3].is_none());
+    }
+
+    #[test]
+    fn a_few_differences_that_are_alike_by_chance_end_no_race() {
+        // One of thirty rows more is wrong in each fold.
+        let (best, other) = ([0.9, 28.0 / 30.0], [26.0 / 30.0, 0.9]);
+        let differences: Vec<f64> =
+            best.iter().zip(other).map(|(best, other)| best - other).collect();
+        assert_eq!(sureness(&differences, 5), 0.75);
+        assert!(sureness(&[0.1; 5], 5) > 0.95);
+        assert_eq!(sureness(&[0.0; 5], 5), 0.0);
     }
 
     #[test]

@@ -12,7 +12,8 @@ use std::collections::VecDeque;
 
 use fleetfit_search_spaces::Goal;
 
-use super::{Stopper, reports, short};
+use super::curve::ascending;
+use super::{Curve, Stopper, reports, short};
 
 /// Who goes on at the last look, as a share of those who came to the first.
 const LAST_SHARE: f64 = 0.05;
@@ -58,15 +59,20 @@ impl Stopper for Narrowing {
         false
     }
 
-    fn judge(&mut self, curve: &[f64], others: &[&[f64]]) -> Option<String> {
-        let interval = curve.len();
-        let own = *curve.last()?;
+    fn stands(&self, curve: &Curve, interval: usize) -> Option<f64> {
+        curve.loss_at(interval)
+    }
+
+    fn measure(&self, running: &[&Curve], interval: usize) -> Vec<f64> {
         let ended = self.ended.iter().map(Box::as_ref);
-        let (mut n_trials, mut n_better) = (1, 0);
-        for other in others.iter().copied().chain(ended).filter(|other| other.len() >= self.first) {
-            n_trials += 1;
-            n_better += usize::from(other.get(interval - 1).is_some_and(|loss| *loss < own));
-        }
+        let all = running.iter().map(|curve| curve.losses()).chain(ended);
+        let all = all.filter(|losses| losses.len() >= self.first);
+        ascending(all.map(|losses| losses.get(interval - 1).copied().unwrap_or(f64::INFINITY)))
+    }
+
+    fn judge(&self, own: f64, measure: &[f64], interval: usize) -> Option<String> {
+        let n_trials = measure.len();
+        let n_better = measure.partition_point(|other| *other < own);
         let n_on = self.n_on(n_trials, interval);
         (n_better >= n_on).then(|| {
             let (own, after) = (short(self.goal.loss(own)), reports(interval));
@@ -77,19 +83,20 @@ impl Stopper for Narrowing {
         })
     }
 
-    fn learn(&mut self, curve: &[f64]) {
+    fn learn(&mut self, curve: &Curve) {
         if curve.len() < self.first {
             return;
         }
         if self.ended.len() == MAX_REMEMBERED {
             self.ended.pop_front();
         }
-        self.ended.push_back(curve[..curve.len().min(self.whole)].into());
+        self.ended.push_back(curve.losses()[..curve.len().min(self.whole)].into());
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::{judged, learn};
     use super::*;
 
     #[test]
@@ -110,30 +117,30 @@ mod tests {
     fn who_was_stopped_counts_as_worse_and_reasons_say_so() {
         let mut rule = Narrowing::new(1, 4, Goal::Maximize);
         for curve in [&[-0.9, -0.8, -0.9, -0.9][..], &[-0.5], &[-0.4, -0.6], &[-0.7, -0.7]] {
-            rule.learn(curve);
+            learn(&mut rule, curve);
         }
         // At the second of three looks a share of 0.2875: of five and a running one the best two.
         let running: &[&[f64]] = &[&[-0.7]];
-        assert_eq!(rule.judge(&[-0.1, -0.75], running), None);
-        assert_eq!(rule.judge(&[-0.1, -0.7], running), None, "a tie");
+        assert_eq!(judged(&rule, &[-0.1, -0.75], running), None);
+        assert_eq!(judged(&rule, &[-0.1, -0.7], running), None, "a tie");
         assert_eq!(
-            rule.judge(&[-0.8, -0.65], running).unwrap(),
+            judged(&rule, &[-0.8, -0.65], running).unwrap(),
             "narrowing: 0.65 after 2 reports is not among the best 2 of 6 trials"
         );
         assert_eq!(
-            rule.judge(&[-0.8, -0.8, -0.8], &[]).unwrap(),
+            judged(&rule, &[-0.8, -0.8, -0.8], &[]).unwrap(),
             "narrowing: 0.8 after 3 reports is not among the best of 5 trials"
         );
         // Before the first look nobody is counted.
         let mut late = Narrowing::new(3, 9, Goal::Minimize);
-        late.learn(&[0.0, 0.0]);
+        learn(&mut late, &[0.0, 0.0]);
         assert!(late.ended.is_empty());
     }
 
     #[test]
     fn only_so_many_are_remembered() {
         let mut rule = Narrowing::new(1, 3, Goal::Minimize);
-        (0..2 * MAX_REMEMBERED).for_each(|trial| rule.learn(&[trial as f64; 9]));
+        (0..2 * MAX_REMEMBERED).for_each(|trial| learn(&mut rule, &[trial as f64; 9]));
         assert_eq!((rule.ended.len(), rule.ended[0].len()), (MAX_REMEMBERED, 3));
         assert_eq!(rule.ended[0][0], MAX_REMEMBERED as f64);
     }

@@ -8,8 +8,9 @@
 
 use fleetfit_search_spaces::Goal;
 
+use super::curve::ascending;
 use super::window::Window;
-use super::{Schedule, Stopper, lowest, reports, short};
+use super::{Curve, Schedule, Stopper, reports, short};
 
 /// Stops the worst so many percent.
 #[derive(Clone, Debug)]
@@ -27,17 +28,21 @@ impl TruncationSelection {
 }
 
 impl Stopper for TruncationSelection {
-    fn judge(&mut self, curve: &[f64], others: &[&[f64]]) -> Option<String> {
-        let interval = curve.len();
-        let own = lowest(curve);
-        let running = others.iter().filter_map(|other| other.get(..interval));
-        let (mut n_trials, mut n_not_better) = (1, 0);
-        for other in running.map(lowest).chain(self.bests.at(interval)) {
-            n_trials += 1;
-            n_not_better += usize::from(other >= own);
-        }
+    fn stands(&self, curve: &Curve, interval: usize) -> Option<f64> {
+        curve.lowest_at(interval)
+    }
+
+    fn measure(&self, running: &[&Curve], interval: usize) -> Vec<f64> {
+        let running = running.iter().filter_map(|curve| curve.lowest_at(interval));
+        ascending(running.chain(self.bests.at(interval)))
+    }
+
+    fn judge(&self, own: f64, measure: &[f64], interval: usize) -> Option<String> {
+        let n_trials = measure.len();
+        let n_better = measure.partition_point(|other| *other < own);
         let n_cut = n_trials * usize::from(self.percentage) / 100;
-        (n_not_better < n_cut).then(|| {
+        // It is one of them itself.
+        (n_trials - n_better <= n_cut).then(|| {
             let own = short(self.goal.loss(own));
             let percentage = self.percentage;
             let after = reports(interval);
@@ -48,18 +53,14 @@ impl Stopper for TruncationSelection {
         })
     }
 
-    fn learn(&mut self, curve: &[f64]) {
-        let mut best = f64::INFINITY;
-        let bests = curve.iter().map(|&loss| {
-            best = best.min(loss);
-            best
-        });
-        self.bests.push(bests);
+    fn learn(&mut self, curve: &Curve) {
+        self.bests.push(curve.lowest());
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::{judged, learn};
     use super::*;
 
     const ALWAYS: Schedule = Schedule { evaluation_interval: 1, delay_evaluation: 0 };
@@ -68,12 +69,12 @@ mod tests {
     fn the_worst_fifth_is_cut() {
         let mut rule = TruncationSelection::new(20, ALWAYS, Goal::Minimize);
         for loss in 1..=9 {
-            rule.learn(&[f64::from(loss)]);
+            learn(&mut rule, &[f64::from(loss)]);
         }
         // Ten trials, two of them cut.
-        assert!(rule.judge(&[8.5], &[]).is_some());
-        assert!(rule.judge(&[7.5], &[]).is_none());
-        let reason = rule.judge(&[10.0], &[]).unwrap();
+        assert!(judged(&rule, &[8.5], &[]).is_some());
+        assert!(judged(&rule, &[7.5], &[]).is_none());
+        let reason = judged(&rule, &[10.0], &[]).unwrap();
         assert_eq!(
             reason,
             "truncation_selection: 10 after 1 report is among the worst 20 % of 10 trials"
@@ -82,9 +83,9 @@ mod tests {
 
     #[test]
     fn too_few_trials_cut_nobody_and_ties_go_on() {
-        let mut rule = TruncationSelection::new(20, ALWAYS, Goal::Maximize);
-        assert!(rule.judge(&[9.0], &[&[1.0], &[2.0], &[3.0]]).is_none());
+        let rule = TruncationSelection::new(20, ALWAYS, Goal::Maximize);
+        assert!(judged(&rule, &[9.0], &[&[1.0], &[2.0], &[3.0]]).is_none());
         let equal = [9.0];
-        assert!(rule.judge(&equal, &[&equal[..]; 9]).is_none());
+        assert!(judged(&rule, &equal, &[&equal[..]; 9]).is_none());
     }
 }

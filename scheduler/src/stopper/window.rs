@@ -20,9 +20,9 @@ impl Window {
     }
 
     /// Takes in what a trial had reached: one number an interval, from the first on.
-    pub(super) fn push(&mut self, reached: impl Iterator<Item = f64>) {
-        for (index, value) in reached.enumerate() {
-            self.put(index + 1, value);
+    pub(super) fn push(&mut self, reached: &[f64]) {
+        for (interval, &value) in (1..).zip(reached) {
+            self.put(interval, value);
         }
     }
 
