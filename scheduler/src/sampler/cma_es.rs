@@ -87,7 +87,7 @@ impl CmaEs {
     }
 
     /// How many trials end before the first that this proposes.
-    pub(super) fn n_first(&self, _axes: &Axes) -> usize {
+    pub(super) fn n_first(&self) -> usize {
         N_FIRST
     }
 

@@ -61,9 +61,10 @@ impl Parzen {
         let n = trials.len();
         let mut weights = weights.to_vec();
         weights.resize(n, 1.0);
+        let own: f64 = weights.iter().sum();
         // The even one.
         weights.push(1.0);
-        let sum: f64 = weights.iter().sum();
+        let sum = own + 1.0;
         // Most weigh the same.
         let (mut last, mut log) = (f64::NAN, f64::NAN);
         let height = |&weight: &f64| {
@@ -83,11 +84,11 @@ impl Parzen {
                 Kind::Category(n) => Column::words(units, *n, &mut heights),
                 Kind::Ordered(levels) => {
                     let narrowest = narrowest.max(NARROWEST_STEPS / levels.len() as f64);
-                    let deviation = (width * spread(&units, &weights)).max(narrowest);
+                    let deviation = (width * spread(&units, &weights, own)).max(narrowest);
                     Column::numbers(units, deviation, &mut heights)
                 }
                 Kind::Continuous => {
-                    let deviation = (width * spread(&units, &weights)).max(narrowest);
+                    let deviation = (width * spread(&units, &weights, own)).max(narrowest);
                     Column::numbers(units, deviation, &mut heights)
                 }
             }
@@ -206,9 +207,8 @@ impl Column {
     }
 }
 
-/// The deviation of weighted coordinates together with a few that are spread evenly.
-fn spread(units: &[f64], weights: &[f64]) -> f64 {
-    let n = units.len() as f64;
+/// The deviation of coordinates of these weights, `n` together, with a few that are spread evenly.
+fn spread(units: &[f64], weights: &[f64], n: f64) -> f64 {
     let mean = (sum_of(units, weights, |unit, weight| unit * weight) + 0.5) / (n + 1.0);
     let squares = sum_of(units, weights, |unit, weight| weight * (unit - mean) * (unit - mean));
     ((squares + EVEN_SPREAD * EVEN_VARIANCE) / (n + EVEN_SPREAD)).sqrt()
@@ -280,6 +280,18 @@ mod tests {
             let mean = sum / (200.0 * 20.0);
             assert!((mean - 1.0).abs() < 0.05, "{n} trials: {mean}");
         }
+    }
+
+    #[test]
+    fn what_weighs_little_widens_no_kernel_at_either_end() {
+        let low: Vec<f64> = (0..80).map(|i| 0.15 + 0.001 * f64::from(i % 9 - 4)).collect();
+        let high: Vec<f64> = low.iter().map(|unit| 1.0 - unit).collect();
+        let weights: Vec<f64> = (0..80).map(|i| if i < 48 { 1.0 } else { 0.05 }).collect();
+        let n = weights.iter().sum();
+        let spreads = [&low, &high].map(|units| spread(units, &weights, n));
+        assert!((spreads[0] - spreads[1]).abs() < 1e-9, "{spreads:?}");
+        let alone = spread(&high[..48], &weights[..48], 48.0);
+        assert!((spreads[1] / alone - 1.0).abs() < 0.05, "{spreads:?} {alone}");
     }
 
     #[test]
