@@ -10,6 +10,7 @@ use fleetfit_search_spaces::{Configuration, SearchSpace};
 use rand::Rng;
 use rand_pcg::Pcg64;
 
+use super::Sampler;
 use super::auto::Auto;
 use super::axes::{Axes, Kind};
 use super::cma_es::CmaEs;
@@ -19,7 +20,6 @@ use super::history::{Fate, History};
 use super::random::unit;
 use super::seen::Seen;
 use super::tpe::Tpe;
-use super::{Sampler, Sobol};
 
 /// How a sampler makes use of the history.
 pub(super) enum Method {
@@ -37,9 +37,9 @@ impl Method {
     /// How many trials come from the sequence first.
     fn n_first(&self, axes: &Axes) -> usize {
         match self {
-            Self::Tpe(tpe) => tpe.n_first(axes),
+            Self::Tpe(tpe) => tpe.n_first(),
             Self::Gp(gp) => gp.n_first(axes),
-            Self::CmaEs(cma_es) => cma_es.n_first(axes),
+            Self::CmaEs(cma_es) => cma_es.n_first(),
             Self::Auto(auto) => auto.n_first(axes),
         }
     }
@@ -64,7 +64,6 @@ impl Method {
 pub(super) struct Adaptive {
     axes: Axes,
     seed: u64,
-    sequence: Sobol,
     /// Earlier trials come first in it, and shift the numbers of its own.
     history: History,
     taught: Taught,
@@ -79,7 +78,6 @@ pub(super) struct Adaptive {
 impl Adaptive {
     pub(super) fn new(space: SearchSpace, seed: u64, method: Method) -> Self {
         Self {
-            sequence: Sobol::new(space.clone(), seed),
             seen: Seen::new(&space),
             axes: Axes::new(space),
             seed,
@@ -103,7 +101,7 @@ impl Adaptive {
 
     /// A point from before the method is asked.
     fn first(&self, number: u64) -> Vec<f64> {
-        let mut units = self.sequence.units(number);
+        let mut units = self.axes.sequence().units(self.seed, number);
         // The middle is nearer to anything there may be than other points are, and a model of few points
         // gains most by that.
         if self.method.is_a_process() && self.history.trials().is_empty() {

@@ -4,6 +4,8 @@ use std::collections::BTreeSet;
 
 use fleetfit_search_spaces::{Alternative, Axis, Configuration, Domain, SearchSpace};
 
+use super::sobol::Sequence;
+
 /// Ordered values up to this many are told apart; more count as a continuum.
 const MOST_LEVELS: u128 = 1 << 12;
 
@@ -25,6 +27,7 @@ pub(super) struct Axes {
     axes: Vec<Axis>,
     kinds: Vec<Kind>,
     choices: Vec<(usize, usize)>,
+    sequence: Sequence,
 }
 
 impl Axes {
@@ -38,7 +41,8 @@ impl Axes {
             _ => None,
         });
         let choices = choices.collect();
-        Self { space, axes, kinds, choices }
+        let sequence = Sequence::new(axes.len());
+        Self { space, axes, kinds, choices, sequence }
     }
 
     pub(super) fn space(&self) -> &SearchSpace {
@@ -47,6 +51,11 @@ impl Axes {
 
     pub(super) fn kinds(&self) -> &[Kind] {
         &self.kinds
+    }
+
+    /// Evenly spread points.
+    pub(super) fn sequence(&self) -> &Sequence {
+        &self.sequence
     }
 
     /// The axes that others hang on, in order, and how many alternatives each has.

@@ -108,12 +108,14 @@ impl Taught {
     /// What counts after these trials of the study's own; none where that has not changed.
     pub(super) fn account(&mut self, axes: &Axes, own: &[Past]) -> Option<Vec<Past>> {
         let ended = || own.iter().filter(|past| past.fate.is_some());
+        // What was measured otherwise counts no longer then, so that nothing changes any more.
         let n_ended = match self.others.is_empty() {
-            true => 0,
-            false => milestone(ended().count()),
+            true => GUARDED,
+            false => milestone(ended().count()).min(GUARDED),
         };
+        let n_known = if n_ended < GUARDED { n_ended } else { 0 };
         let known: Vec<(&[f64], f64)> = ended()
-            .take(n_ended)
+            .take(n_known)
             .filter_map(|past| Some((past.units.as_slice(), past.loss()?)))
             .collect();
         let parts =
@@ -127,7 +129,7 @@ impl Taught {
         let mut counted: Vec<(&[f64], f64)> =
             self.same.iter().map(|(units, loss)| (units.as_slice(), *loss)).collect();
         let most = MOST / self.others.len().max(1);
-        for source in &self.others {
+        for source in self.others.iter().filter(|_| n_ended < GUARDED) {
             if let Some(line) = source.line(axes, &known) {
                 counted.extend(source.some(n_ended, most).map(|place| {
                     let loss = line.at(source.standard(source.losses[place]));
@@ -160,10 +162,7 @@ impl Source {
 
     /// Which of its trials count: fewer as the study's own become more, from the best to the worst.
     fn some(&self, n_ended: usize, most: usize) -> impl Iterator<Item = usize> {
-        let share = match n_ended {
-            0..GUARDED => 1.0 / (1.0 + (n_ended as f64 / HALVED_AT).powi(2)),
-            _ => 0.0,
-        };
+        let share = 1.0 / (1.0 + (n_ended as f64 / HALVED_AT).powi(2));
         let n = ((most as f64 * share) as usize).min(self.order.len());
         let step = self.order.len() as f64 / n.max(1) as f64;
         let mut places: Vec<usize> =

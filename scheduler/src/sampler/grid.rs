@@ -3,11 +3,16 @@
 //! The order is a permutation that is computed, not stored: a Feistel network over the next even
 //! power of two, walked until it falls inside the grid (Black and Rogaway, "Ciphers with arbitrary
 //! finite domains", 2002). That takes fewer than four steps on average.
+//!
+//! Where nested spaces overlap, a combination has several places in the grid: it comes at the first
+//! one of its own.
 
+use std::collections::BTreeSet;
+
+use fleetfit_search_spaces::seed::mix;
 use fleetfit_search_spaces::{Configuration, SearchSpace};
 
 use super::Sampler;
-use fleetfit_search_spaces::seed::mix;
 
 const N_ROUNDS: u64 = 6;
 
@@ -16,6 +21,8 @@ pub struct Grid {
     space: SearchSpace,
     seed: u64,
     size: u128,
+    /// Whether a combination may have several places.
+    may_overlap: bool,
     /// Points that are tried whatever the walk comes to, and how many of them it has passed.
     avoided: Vec<Configuration>,
     n_passed: u128,
@@ -26,16 +33,23 @@ impl Grid {
     /// The grid of a finite space; none for an infinite one.
     pub fn new(space: SearchSpace, seed: u64) -> Option<Self> {
         let size = space.grid_size()?;
-        Some(Self { space, seed, size, avoided: Vec::new(), n_passed: 0, n_seen: 0 })
+        // No grid of the largest size is ever walked to its end.
+        let may_overlap = size < u128::MAX && may_overlap(&space);
+        Some(Self { space, seed, size, may_overlap, avoided: Vec::new(), n_passed: 0, n_seen: 0 })
     }
-}
 
-impl Grid {
+    /// Whether a point has not come yet when the walk comes to this place of the grid.
+    fn is_new(&self, at: u128, point: &Configuration) -> bool {
+        let is_first = !self.may_overlap || self.space.grid_index(point) == Some(at);
+        is_first && !self.avoided.contains(point)
+    }
+
     /// The next point from an index on that is not avoided, and its index.
     fn next_from(&self, mut index: u128) -> Option<(u128, Configuration)> {
         while index < self.size {
-            let point = self.space.grid_point(permuted(index, self.size, self.seed));
-            if !self.avoided.contains(&point) {
+            let at = permuted(index, self.size, self.seed);
+            let point = self.space.grid_point(at);
+            if self.is_new(at, &point) {
                 return Some((index, point));
             }
             index += 1;
@@ -51,7 +65,7 @@ impl Sampler for Grid {
     }
 
     fn seen(&mut self, _: u32, _: &Configuration) {
-        if !self.avoided.is_empty() {
+        if self.may_overlap || !self.avoided.is_empty() {
             let first = self.n_seen + self.n_passed;
             if let Some((index, _)) = self.next_from(first) {
                 self.n_passed += index - first;
@@ -70,6 +84,13 @@ impl Sampler for Grid {
             at.is_some_and(|at| place_of(at, self.size, self.seed) < self.n_seen + self.n_passed);
         is_past || self.avoided.contains(configuration)
     }
+}
+
+/// Whether a choice of a space has several nested ones.
+fn may_overlap(space: &SearchSpace) -> bool {
+    let parents: BTreeSet<_> = space.axes().iter().filter_map(|axis| axis.parent).collect();
+    let mut pairs = parents.iter().zip(parents.iter().skip(1));
+    pairs.any(|((one, _), (other, _))| one == other)
 }
 
 /// Where `index`, below `size`, goes in the permutation of this seed.
@@ -112,6 +133,8 @@ fn walk(from: u128, size: u128, step: impl Fn(&mut u64, &mut u64, u64)) -> u128 
 
 #[cfg(test)]
 mod tests {
+    use fleetfit_search_spaces::{Alternative, Domain, Parameter, Value};
+
     use super::*;
 
     #[test]
@@ -132,6 +155,32 @@ mod tests {
         assert_ne!(order(1), order(2));
         assert_ne!(order(1), (0..100).collect::<Vec<_>>());
         assert_eq!(order(1), order(1));
+    }
+
+    #[test]
+    fn what_has_several_places_comes_once() {
+        let choice = |values: &[i64]| -> Domain {
+            let values = values.iter().map(|&value| Alternative::Value(Value::Int(value)));
+            Domain::Choice(values.collect())
+        };
+        let parameter = |name: &str, domain| Parameter { name: name.to_owned(), domain };
+        let nested = [[1, 2], [2, 3], [1, 3]].map(|values| {
+            let parameters = vec![parameter("a", choice(&values))];
+            Alternative::Space(SearchSpace { parameters })
+        });
+        let model = parameter("model", Domain::Choice(nested.into_iter().collect()));
+        let space = SearchSpace { parameters: vec![model, parameter("b", choice(&[1, 2]))] };
+        for seed in 0..9 {
+            let mut grid = Grid::new(space.clone(), seed).unwrap();
+            let mut came: Vec<Configuration> = Vec::new();
+            while let Some(point) = grid.propose(came.len() as u32) {
+                assert!(!came.contains(&point) && !grid.knows(&point), "{point:?}");
+                grid.seen(came.len() as u32, &point);
+                assert!(grid.knows(&point));
+                came.push(point);
+            }
+            assert_eq!(came.len(), 6);
+        }
     }
 
     #[test]

@@ -19,12 +19,37 @@ use fleetfit_search_spaces::seed::mix;
 /// Points of the sequence that hit known points before what remains is walked instead.
 const MAX_SKIPS: u64 = 200;
 
+/// The points of the unit cube.
+#[derive(Debug)]
+pub(super) struct Sequence {
+    n_axes: usize,
+    directions: Vec<[u32; 32]>,
+}
+
+impl Sequence {
+    pub(super) fn new(n_axes: usize) -> Self {
+        Self { n_axes, directions: directions(n_axes.min(MAX_DIMENSIONS)) }
+    }
+
+    /// The point with this index, scrambled by a seed.
+    pub(super) fn units(&self, seed: u64, index: u64) -> Vec<f64> {
+        let units = (0..self.n_axes).map(|axis| {
+            let seed = mix(&[seed, axis as u64]);
+            match self.directions.get(axis) {
+                // The sequence repeats after 2^32 points; numbers of configurations end there too.
+                Some(directions) => scrambled(coordinate(directions, index as u32), seed),
+                None => unit(mix(&[seed, index])),
+            }
+        });
+        units.collect()
+    }
+}
+
 /// A scrambled Sobol' sequence.
 pub struct Sobol {
     space: SearchSpace,
     seed: u64,
-    n_axes: usize,
-    directions: Vec<[u32; 32]>,
+    sequence: Sequence,
     seen: Seen,
     /// Where the sequence stands.
     cursor: u64,
@@ -35,11 +60,9 @@ pub struct Sobol {
 impl Sobol {
     /// Walks a space by a seed.
     pub fn new(space: SearchSpace, seed: u64) -> Self {
-        let n_axes = space.axes().len();
         Self {
             seed,
-            n_axes,
-            directions: directions(n_axes.min(MAX_DIMENSIONS)),
+            sequence: Sequence::new(space.axes().len()),
             seen: Seen::new(&space),
             space,
             cursor: 0,
@@ -66,15 +89,7 @@ impl Sobol {
 
     /// The point of the sequence with this index.
     pub(super) fn units(&self, index: u64) -> Vec<f64> {
-        let units = (0..self.n_axes).map(|axis| {
-            let seed = mix(&[self.seed, axis as u64]);
-            match self.directions.get(axis) {
-                // The sequence repeats after 2^32 points; numbers of configurations end there too.
-                Some(directions) => scrambled(coordinate(directions, index as u32), seed),
-                None => unit(mix(&[seed, index])),
-            }
-        });
-        units.collect()
+        self.sequence.units(self.seed, index)
     }
 }
 

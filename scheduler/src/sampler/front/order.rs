@@ -60,7 +60,7 @@ fn fronts(trials: &[Losses], mut places: Vec<usize>) -> Vec<Vec<usize>> {
 }
 
 /// A front in the order of what each adds, as far as that is worth it.
-fn placed(trials: &[Losses], mut front: Vec<usize>, n_placed: usize) -> Vec<usize> {
+fn placed(trials: &[Losses], front: Vec<usize>, n_placed: usize) -> Vec<usize> {
     if n_placed == 0 || front.len() <= 2 {
         return front;
     }
@@ -82,9 +82,7 @@ fn placed(trials: &[Losses], mut front: Vec<usize>, n_placed: usize) -> Vec<usiz
         .collect();
     rest.sort_by(|one, other| one.0.total_cmp(&other.0).then(one.1.cmp(&other.1)));
     chosen.extend(rest.into_iter().map(|(_, at)| at));
-    let ordered = chosen.into_iter().map(|at| front[at]).collect();
-    front.clear();
-    ordered
+    chosen.into_iter().map(|at| front[at]).collect()
 }
 
 /// Losses between 0 and 1 on the front.

@@ -119,7 +119,8 @@ pub(super) fn losses(known: &[Known], sorted: &[f64]) -> Vec<f64> {
     known.iter().map(loss).collect()
 }
 
-/// The best ones, the latest ones, and as many of the others to keep the whole in view; by number.
+/// The best ones, first those that keep all bounds, the latest ones, and as many of the others to keep
+/// the whole in view; by number.
 pub(super) fn chosen(known: &[Known], losses: &[f64], n: usize) -> Vec<Known> {
     if known.len() <= n || n == 0 {
         return known.to_vec();
@@ -129,7 +130,11 @@ pub(super) fn chosen(known: &[Known], losses: &[f64], n: usize) -> Vec<Known> {
     let mut order: Vec<usize> = (0..n_early).collect();
     // Of equal ones, those that a loss of their own speaks for.
     let rank = |i: usize| (!known[i].has_completed, i);
-    order.sort_by(|&a, &b| losses[a].total_cmp(&losses[b]).then(rank(a).cmp(&rank(b))));
+    let breaks = |i: usize| known[i].keeps == Some(false);
+    order.sort_by(|&a, &b| {
+        let by_loss = losses[a].total_cmp(&losses[b]);
+        breaks(a).cmp(&breaks(b)).then(by_loss).then(rank(a).cmp(&rank(b)))
+    });
     let (best, rest) = order.split_at(n_best);
     let n_others = n - n_late - n_best;
     let others = (0..n_others).map(|i| rest[i * rest.len() / n_others]);
@@ -162,6 +167,22 @@ mod tests {
         assert!((90..100).all(|late| numbers.contains(&late)));
         let best = known.iter().find(|known| known.loss == Some(0.0)).unwrap();
         assert!(numbers.contains(&best.number));
+    }
+
+    #[test]
+    fn the_best_that_keeps_all_bounds_stays_though_many_are_better_that_do_not() {
+        let known = |number: u32| Known {
+            number,
+            loss: Some(f64::from((number * 37) % 100)),
+            has_completed: true,
+            has_failed: false,
+            keeps: Some(number * 37 % 100 >= 60),
+        };
+        let known: Vec<Known> = (0..100).map(known).collect();
+        let losses = losses(&known, &sorted_losses(&known));
+        let chosen = chosen(&known, &losses, 30);
+        let best = known.iter().find(|known| known.loss == Some(60.0)).unwrap();
+        assert!(best.number < 90 && chosen.contains(best));
     }
 
     #[test]

@@ -8,7 +8,6 @@
 use rand::Rng;
 use rand_pcg::Pcg64;
 
-use super::super::Sobol;
 use super::super::axes::{Axes, Kind};
 use super::super::random::unit;
 use super::kernel::features;
@@ -20,7 +19,8 @@ use super::region::Region;
 /// Ordered axes with more levels than this are climbed as if they were continuous.
 const MOST_LEVELS: usize = 6;
 
-/// More alternatives than this are not all tried at every step.
+/// Of more alternatives only so many are neighbours, the same at every step; the others come among the
+/// points that climbs start from.
 const MOST_ALTERNATIVES: usize = 32;
 
 /// Steps from neighbour to neighbour in one climb, and turns of the two kinds of climbing.
@@ -94,8 +94,9 @@ impl Search<'_> {
 
     /// Points spread over the whole region.
     fn spread(&self, n: usize, draw: &mut Pcg64) -> Vec<Vec<f64>> {
-        let sequence = Sobol::new(self.axes.space().clone(), draw.next_u64());
-        let mut points: Vec<Vec<f64>> = (0..n as u64).map(|index| sequence.units(index)).collect();
+        let (sequence, seed) = (self.axes.sequence(), draw.next_u64());
+        let mut points: Vec<Vec<f64>> =
+            (0..n as u64).map(|index| sequence.units(seed, index)).collect();
         for units in &mut points {
             self.region.shrink(units, || unit(draw.next_u64()));
         }
@@ -256,7 +257,8 @@ impl Search<'_> {
         has_moved.then_some(best)
     }
 
-    /// Other alternatives and integers next to those of a point: the axis and its coordinate.
+    /// Other alternatives, and integers next to those of a point and one beyond: the axis and its
+    /// coordinate.
     fn changes(&self, units: &[f64]) -> Vec<(usize, f64)> {
         let mut changes = Vec::new();
         for (axis, kind) in self.axes.kinds().iter().enumerate() {
