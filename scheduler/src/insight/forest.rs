@@ -6,7 +6,8 @@
 //! their means, for each tree anew. A dimension that
 //! exists only under one alternative of another is split only in boxes that lie within that
 //! alternative, so that every leaf is a box of the whole cube, and nothing has to be made up for
-//! coordinates that do not exist. Nor for categories that no trial has, as where all failed: the cube
+//! coordinates that do not exist. Where a cut of it would be worth having, the cut that leads there is
+//! made though it tells nothing by itself: alternatives may be equally good on average. Nor for categories that no trial has, as where all failed: the cube
 //! is without them. Of one that a bootstrap sample lacks, as of a value that was tried once, a trial is
 //! added, so that all trees tell of the same cube.
 
@@ -289,21 +290,26 @@ impl<'a> Growth<'a> {
         self.tree.width(&self.cells[dimension], dimension, from.into(), to.into())
     }
 
-    /// Whether a dimension exists everywhere in the box at hand. It is not known to where a cell holds
-    /// several alternatives of what it hangs on.
-    fn exists(&self, dimension: usize) -> bool {
-        let mut dimension = dimension;
+    /// What of the box at hand has to be cut away before a dimension exists everywhere in it: on how
+    /// many dimensions, and the first of these with the place that stays. None where it exists nowhere in
+    /// the box, or where a cell holds several alternatives of what it hangs on.
+    fn way_to(&self, dimension: usize) -> Option<(usize, Option<(usize, u16)>)> {
+        let (mut dimension, mut n_left, mut first) = (dimension, 0, None);
         while let Some((parent, alternative)) = self.tried.dimensions[dimension].parent {
             let (from, to) = self.ranges[parent];
-            let n = self.tried.dimensions[parent].n_values().unwrap_or_default();
-            let cell = self.cells[parent].cell_of(alternative, n);
-            let place = cell.map(|cell| self.tree.place(parent, cell.into()));
-            if to - from != 1 || place != Some(from.into()) {
-                return false;
+            let n = self.tried.dimensions[parent].n_values()?;
+            let cell = self.cells[parent].cell_of(alternative, n)?;
+            let place = self.tree.place(parent, cell.into()) as u16;
+            if !(from..to).contains(&place) {
+                return None;
+            }
+            if to - from > 1 {
+                n_left += 1;
+                first = Some((parent, place));
             }
             dimension = parent;
         }
-        true
+        Some((n_left, first))
     }
 
     fn best_cut(&mut self, looked_at: &[usize], rows: &[u32]) -> Option<Cut> {
@@ -318,15 +324,46 @@ impl<'a> Growth<'a> {
         let mut best: Option<Cut> = None;
         for &dimension in from.iter().chain(before) {
             let (from, to) = self.ranges[dimension];
-            if to - from < 2 || !self.exists(dimension) {
+            if to - from < 2 {
                 continue;
             }
-            let cut = self.cut_of(rows, dimension);
+            let cut = match self.way_to(dimension) {
+                None => None,
+                Some((_, None)) => self.cut_of(rows, dimension),
+                Some((n_left, Some(first))) => self.cut_towards(rows, dimension, n_left, first),
+            };
             if let Some(cut) = cut.filter(|cut| best.is_none_or(|best| cut.gain > best.gain)) {
                 best = Some(cut);
             }
         }
         best
+    }
+
+    /// The first cut on the way to the best one along a dimension that does not exist everywhere; its
+    /// gain is what all cuts of the way have together, shared among them.
+    fn cut_towards(
+        &mut self,
+        rows: &[u32],
+        dimension: usize,
+        n_left: usize,
+        (parent, place): (usize, u16),
+    ) -> Option<Cut> {
+        let sum = |rows: &[u32]| rows.iter().map(|&row| self.losses[row as usize]).sum::<f64>();
+        let has_it = |row: &u32| self.cells[dimension].codes[*row as usize] != NONE;
+        let (own, rest): (Vec<u32>, Vec<u32>) = rows.iter().partition(|row| has_it(row));
+        let before = sum(rows).powi(2) / rows.len() as f64;
+        let of_rest = sum(&rest).powi(2) / rest.len().max(1) as f64;
+        let gain = self.cut_of(&own, dimension)?.gain + of_rest - before;
+        // Rows have to be on both sides of it.
+        let places = || rest.iter().map(|&row| self.place(row, parent));
+        let at = if places().any(|other| other < place) {
+            place
+        } else if places().any(|other| other > place) {
+            place + 1
+        } else {
+            return None;
+        };
+        Some(Cut { dimension: parent, at, gain: before + gain / (1 + n_left) as f64 })
     }
 
     /// The best cut along one dimension; none where all trials share a cell.

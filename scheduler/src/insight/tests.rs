@@ -146,6 +146,31 @@ fn shares_of_what_does_not_always_exist() {
 }
 
 #[test]
+fn what_exists_under_alternatives_that_are_equally_good_has_its_share() {
+    let own = |parent| Dimension { kind: Kind::Number, parent: Some(parent) };
+    let choice = |n| dimension(Kind::Category(n));
+    let bowl = |x: f64| (x - 0.4).powi(2);
+    let under = |n: usize| {
+        let dimensions = vec![choice(n), dimension(Kind::Number)];
+        dimensions.into_iter().chain((0..n).map(|at| own((0, at)))).collect::<Vec<_>>()
+    };
+    let loss = |units: &[f64]| units[2..].iter().filter(|x| !x.is_nan()).map(|&x| bowl(x)).sum();
+    for (n, n_trials, tolerance) in [(2, 100, 0.1), (2, 1_000, 0.03), (3, 1_000, 0.03)] {
+        let insight = Insight::new(&tried(under(n), n_trials, loss), 1);
+        // Each is n times less of the cube, and half of what it does there is done with the choice.
+        let each = 1.0 / (n * n) as f64;
+        let expected: Vec<f64> = [0.0; 2].into_iter().chain(std::iter::repeat_n(each, n)).collect();
+        check_near(&shares(&insight), &expected, tolerance);
+    }
+    // Two choices, one under an alternative of the other.
+    let inner = Dimension { kind: Kind::Category(2), parent: Some((0, 1)) };
+    let nested = vec![choice(2), dimension(Kind::Number), own((0, 0)), inner, own((3, 1))];
+    let loss = |units: &[f64]| if units[4].is_nan() { bowl(0.4) + 0.08 } else { bowl(units[4]) };
+    let insight = Insight::new(&tried(nested, 1_000, loss), 1);
+    check_near(&shares(&insight), &[0.0, 0.0, 0.0, 0.0, 0.25], 0.03);
+}
+
+#[test]
 fn a_branch_without_values_is_no_part_of_the_cube() {
     // Trials that failed have no value.
     let of = |keeps: fn(usize) -> bool| {
