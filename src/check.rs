@@ -21,7 +21,10 @@ pub(crate) fn check(args: &JobArgs, printer: &Printer) -> Result<i32, Failure> {
     };
     if let Some(submission) = &verdict.submission {
         match start::judge(submission) {
-            Ok(notices) => verdict.notices.extend(notices),
+            Ok(notices) => {
+                verdict.notices.extend(notices);
+                verdict.notices.extend(start::not_judged(submission));
+            }
             Err(Failure::Problems(problems)) => verdict.problems.extend(problems.0),
             Err(other) => return Err(other),
         }

@@ -143,7 +143,16 @@ fn from_file(path: &Path) -> Result<Given, Failure> {
                 return Err(Failure::problem(problem));
             }
             match given.first().and_then(|key| Some((key, map.get(*key)?))) {
-                Some((key, Json::Array(list))) => (format!("{key}."), list.clone()),
+                Some((key, Json::Array(list))) => {
+                    if let Some(other) = map.keys().find(|other| other != key) {
+                        let hint = format!("remove it, or put what it holds into {key}");
+                        let says = format!("{other} is not known beside {key}");
+                        let mut problem = job.problem_at(other, &says, key, Some(&hint));
+                        problem.message = says;
+                        return Err(Failure::problem(problem));
+                    }
+                    (format!("{key}."), list.clone())
+                }
                 _ => (String::new(), vec![Json::Object(map)]),
             }
         }

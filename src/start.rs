@@ -40,6 +40,19 @@ pub(crate) fn judge(submission: &Submission) -> Result<Vec<Notice>, Failure> {
     gather(None, submission, None, 0).map(|(_, notices)| notices)
 }
 
+/// What was not judged: whether the studies are there, and of use.
+pub(crate) fn not_judged(submission: &Submission) -> Vec<Notice> {
+    let origins = submission.study.start_from.iter().enumerate();
+    let notices = origins.filter_map(|(index, origin)| {
+        let Origin::Study { study } = origin else { return None };
+        let at = submission.study.start_key(index);
+        let place = submission.job.problem_at(&at, "", "", None).place;
+        let message = format!("{at}: the study {study} is looked for when the job is started");
+        Some(Notice { place, message })
+    });
+    notices.collect()
+}
+
 /// Why a file at this place of the job cannot be read, whatever it is read for.
 pub(crate) fn unreadable(job: &Job, at: &str, origin: &Origin, base: &Path) -> Option<Problem> {
     let path = origin.path()?;

@@ -117,9 +117,11 @@ fn refuse_name(at: &At<'_>, name: &str, space: &SearchSpace, findings: &mut Find
     let names: Vec<&str> = space.parameters.iter().map(|own| own.name.as_str()).collect();
     let list = listed(&names);
     let says = format!("is no parameter of this space, which has {list}");
-    let hint = match nearest(name, names.iter().copied()) {
-        Some(near) => format!("did you mean {near}?"),
-        None => "remove it, or add it to search_space".to_owned(),
+    let inner = name.split_once('.').filter(|(outer, _)| names.contains(outer));
+    let hint = match (inner, nearest(name, names.iter().copied())) {
+        (Some((outer, inner)), _) => format!("write it as {outer}: {{{inner}: …}}"),
+        (None, Some(near)) => format!("did you mean {near}?"),
+        (None, None) => "remove it, or add it to search_space".to_owned(),
     };
     findings.key_problem(at, Mistake::new(says, list).hint(hint));
 }

@@ -73,6 +73,8 @@ pub(super) fn read(text: &str, wanted: Wanted<'_>) -> Result<Found, Fault> {
             rows.push(&names, &own);
             continue;
         }
+        // It says exactly what a column of the same parameter says in words.
+        own.retain(|cell| nested.iter().all(|exact| exact.name != cell.name));
         let mut names = names.clone();
         names.extend(nested.iter().map(|cell| cell.name.clone()));
         own.append(&mut nested);
@@ -109,7 +111,10 @@ pub fn configurations(text: &str) -> Result<Vec<OnLine<Json>>, Vec<OnLine<Fault>
         } else if cells.iter().all(|cell| cell.trim().is_empty()) {
             continue;
         } else if cells.len() == names.len() {
-            all.push((line, configuration(&names, &cells)));
+            match configuration(&names, &cells) {
+                Ok(configuration) => all.push((line, configuration)),
+                Err(fault) => faults.push((line, fault)),
+            }
         } else {
             let says = format!("{} cells under {} names", cells.len(), names.len());
             let hint = "write a cell for each name; an empty one leaves its parameter open";
@@ -135,8 +140,15 @@ fn twice(names: &[String]) -> Vec<&str> {
     again
 }
 
-fn configuration(names: &[String], cells: &[String]) -> Json {
+fn configuration(names: &[String], cells: &[String]) -> Result<Json, Fault> {
     let mut configuration = Json::Object(Map::new());
+    let both = |inner: &str| {
+        let (outer, _) = inner.rsplit_once('.').unwrap_or((inner, ""));
+        let says = format!("values of both {outer} and {inner}, which lies in it");
+        let hint =
+            format!("leave the cell of one of them empty: {outer} is a value or a nested space");
+        Fault::new(says, "one alternative of each choice", hint)
+    };
     for (name, cell) in names.iter().zip(cells) {
         let value = match typed(cell.trim()) {
             Value::Text(text) if text.is_empty() => continue,
@@ -147,14 +159,19 @@ fn configuration(names: &[String], cells: &[String]) -> Json {
         };
         let mut place = &mut configuration;
         for step in name.split('.') {
-            if !place.is_object() {
+            if place.is_null() {
                 *place = Json::Object(Map::new());
             }
-            place = &mut place[step];
+            let Json::Object(map) = place else { return Err(both(name)) };
+            place = map.entry(step).or_insert(Json::Null);
+        }
+        if let Json::Object(map) = place {
+            let inner = map.keys().next().map_or("", String::as_str);
+            return Err(both(&format!("{name}.{inner}")));
         }
         *place = value;
     }
-    configuration
+    Ok(configuration)
 }
 
 /// What parts the names of the columns.

@@ -31,6 +31,9 @@ const LOOK: &str =
 /// What every file of SQLite begins with.
 const SQLITE: &[u8] = b"SQLite format 3\0";
 
+/// What every file of Parquet begins with.
+const PARQUET: &[u8] = b"PAR1";
+
 /// The largest file that is read.
 pub const MAX_FILE_BYTES: u64 = 256 << 20;
 
@@ -212,8 +215,8 @@ fn read_study(
     if judge.goal != study.objective.goal {
         found.remarks.push("what it counts as better is the other way round than here".to_owned());
     }
-    // Its winners are those of its own first objective and bounds.
-    let winners = match found.settle() || judge.place > 0 {
+    // Its winners are those of its own objective and bounds.
+    let winners = match found.settle() || judge.place > 0 || theirs.objectives.len() > 1 {
         true => None,
         false => Some(pick(journal, name).map_err(|error| asked(&error))?),
     };
@@ -229,6 +232,11 @@ fn read_file(study: &Study, path: &str, inner: Option<&str>, bytes: &[u8]) -> Re
             "have Optuna write its trials, and start from these: optuna trials --study-name {name} \
              --storage sqlite:///{path} -f json > {name}.json"
         );
+        return Err(Fault::new(says, "a table of trials, JSON, or a journal of Optuna", hint));
+    }
+    if bytes.starts_with(PARQUET) {
+        let hint = "write it as CSV: fleetfit trials STUDY --output csv";
+        let says = "is a Parquet file, which start_from does not read";
         return Err(Fault::new(says, "a table of trials, JSON, or a journal of Optuna", hint));
     }
     let text = std::str::from_utf8(bytes).map_err(|_| {
