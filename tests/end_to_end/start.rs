@@ -132,6 +132,9 @@ fn files_that_are_of_no_use_are_problems() {
     let says = "job.yaml:15:13: start_from: none.csv does not exist";
     assert!(ran.stderr.contains(says), "{}", ran.stderr);
     place.write("job.yaml", &later("second", "start_from: frist"));
+    let ran = place.fleetfit(&["check", "job.yaml"]);
+    let says = "start_from: the study frist is looked for when the job is started";
+    assert!(ran.code == 0 && ran.stderr.contains(says), "{}", ran.stderr);
     let ran = place.fleetfit(&["run", "job.yaml"]);
     assert!(ran.stderr.contains("start_from: frist is no study here"), "{}", ran.stderr);
 }
@@ -163,6 +166,14 @@ fn a_service_is_sent_the_files_and_takes_what_is_asked_for() {
     place.write("both.yaml", "configurations: [{x: 0.7}]\npoints_to_evaluate: [{x: 0.8}]\n");
     let both = place.fleetfit(&["enqueue", "outside", "both.yaml"]);
     let says = "both.yaml:2:21: points_to_evaluate is a second list beside configurations";
+    assert!(both.code == 2 && both.stderr.contains(says), "{}", both.stderr);
+    place.write("more.yaml", "configurations: [{x: 0.7}]\nconfigurattions: [{x: 0.8}]\n");
+    let more = place.fleetfit(&["enqueue", "outside", "more.yaml"]);
+    let says = "more.yaml:2:18: configurattions is not known beside configurations";
+    assert!(more.code == 2 && more.stderr.contains(says), "{}", more.stderr);
+    place.write("both.csv", "x,x.y\n0.5,1\n");
+    let both = place.fleetfit(&["enqueue", "outside", "both.csv"]);
+    let says = "both.csv:2:1: values of both x and x.y, which lies in it";
     assert!(both.code == 2 && both.stderr.contains(says), "{}", both.stderr);
     // Whatever was answered is there after a kill.
     service.kill().expect("it is killed");

@@ -17,7 +17,7 @@ mod standing;
 
 use rand_pcg::Pcg64;
 
-pub(super) use self::branches::choose_branches;
+pub(super) use self::branches::{choose_alternative, choose_branches};
 use self::parzen::{Parzen, Scratch};
 use self::standing::Standing;
 use super::axes::Axes;

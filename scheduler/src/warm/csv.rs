@@ -238,3 +238,24 @@ impl<'a> Records<'a> {
         Some((cells, !is_quoted))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_row_that_contradicts_itself_is_refused_whatever_the_order_of_its_columns() {
+        for (text, says) in [
+            ("x,m,m.C\n1,a,3\n", "values of both m and m.C, which lies in it"),
+            ("m.C,m,x\n3,a,1\n", "values of both m and m.C, which lies in it"),
+            ("m.n.k,x,m.n\n3,1,b\n", "values of both m.n and m.n.k, which lies in it"),
+        ] {
+            let faults = configurations(text).unwrap_err();
+            assert_eq!(faults.len(), 1);
+            assert_eq!((faults[0].0, faults[0].1.says.as_str()), (2, says), "{text}");
+        }
+        let rows = configurations("m,m.n,m.C\na,,\n,b,3\n").unwrap();
+        let rows: Vec<String> = rows.iter().map(|(_, row)| row.to_string()).collect();
+        assert_eq!(rows, [r#"{"m":"a"}"#, r#"{"m":{"C":3,"n":"b"}}"#]);
+    }
+}

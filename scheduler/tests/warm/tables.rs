@@ -183,3 +183,27 @@ fn trials_that_broke_a_constraint_are_left_out() {
     assert!(first[0].starts_with(r#"{"x":2"#), "{first:?}");
     assert!(said.contains("1 completed trial ") && said.contains("1 more broke"), "{said}");
 }
+
+#[test]
+fn the_exact_configuration_counts_where_a_column_is_called_alike() {
+    let text = concat!(
+        "configuration,configuration.state,loss\n",
+        "\"{\"\"state\"\":\"\" sp \"\"}\", sp ,1\n",
+        "\"{\"\"state\"\":\"\"2.5\"\"}\",2.5,0\n",
+    );
+    let space = r#"{state: {type: choice, values: [" sp ", "2.5", 2.5]}}"#;
+    let job = crate::sources::job(space, "start_from: trials.csv");
+    let study = Job::read("job.yaml", &job).unwrap().study().unwrap();
+    let file = |_: &str| Ok(text.as_bytes().to_vec());
+    let start = warm::gather(&study, 1, &Sources { journal: None, file: &file, digest: None });
+    let start = start.unwrap();
+    let first: Vec<String> = start.first.iter().map(Configuration::to_json).collect();
+    assert_eq!(first, [r#"{"state":"2.5"}"#, r#"{"state":" sp "}"#], "{:?}", start.remarks);
+}
+
+#[test]
+fn a_parquet_file_is_told_as_such() {
+    let (says, hint) = read("trials.parquet.csv", "PAR1\u{0}", LOSS).unwrap_err();
+    assert_eq!(says, "is a Parquet file, which start_from does not read");
+    assert!(hint.contains("--output csv"), "{hint}");
+}

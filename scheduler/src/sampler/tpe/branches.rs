@@ -6,7 +6,7 @@
 //! trials again won as much as the later half of its trials did; so in Y. Li et al., "Efficient
 //! automatic CASH via rising bandits" (AAAI 2020), where the worst branches are given up instead.
 
-use crate::sampler::axes::Axes;
+use crate::sampler::axes::{Axes, Kind};
 use crate::sampler::history::{Group, History};
 
 /// Fixes the coordinates of the choices that other axes hang on. Returned are the trials that chose
@@ -31,6 +31,31 @@ pub(in crate::sampler) fn choose_branches<'a>(
     }
     // All choices are made: who is left took the same alternative of each.
     kin.first().map(|(_, group)| *group)
+}
+
+/// Fixes the coordinate of a category that nothing hangs on: its alternatives take turns as branches do,
+/// among the trials that share what is fixed already.
+pub(in crate::sampler) fn choose_alternative(
+    axes: &Axes,
+    history: &History,
+    axis: usize,
+    units: &mut [f64],
+) {
+    let Some(&Kind::Category(n)) = axes.kinds().get(axis) else { return };
+    let mut alternatives = vec![Group::default(); n];
+    for (place, past) in history.trials().iter().enumerate() {
+        let mut pairs = units.iter().zip(&past.units);
+        let unit = past.units[axis];
+        if unit.is_nan() || !pairs.all(|(fixed, unit)| fixed.is_nan() || fixed == unit) {
+            continue;
+        }
+        let own = &mut alternatives[((unit * n as f64) as usize).min(n - 1)];
+        own.places.push(place);
+        own.losses.push(past.loss().unwrap_or(f64::NAN));
+    }
+    let standing = |group| Branch { groups: vec![group] }.standing();
+    let chosen = next(&alternatives.iter().map(standing).collect::<Vec<_>>());
+    units[axis] = (chosen as f64 + 0.5) / n as f64;
 }
 
 /// The trials of a branch.
