@@ -264,7 +264,7 @@ impl Watch {
         }
         let curve: Curve = self.losses(outcome).collect();
         let bracket = self.brackets.of(outcome.configuration);
-        if let Some(rule) = self.rules.get_mut(bracket).filter(|_| curve.len() > 0) {
+        if let Some(rule) = self.rules.get_mut(bracket).filter(|_| !curve.is_empty()) {
             rule.learn(&curve);
         }
     }
