@@ -196,7 +196,7 @@ pub(crate) fn sets(given: &[String]) -> Result<Vec<(String, String)>, Failure> {
                     found: set.clone(),
                     message,
                     allowed: "PATH=VALUE".into(),
-                    hint: Some("for example --set limits.timeout=60".into()),
+                    hint: Some(format!("write --set {set}=VALUE")),
                 }));
             }
         }

@@ -2,14 +2,13 @@
 //!
 //! L. Breiman, "Random forests" (2001), as in F. Hutter et al. (2014): every tree is grown on a
 //! bootstrap sample until its leaves are pure. Differences: coordinates are gathered in cells, and
-//! the values of a category are laid side by side in the order of
-//! their means, for each tree anew. A dimension that
-//! exists only under one alternative of another is split only in boxes that lie within that
-//! alternative, so that every leaf is a box of the whole cube, and nothing has to be made up for
+//! the values of a category are laid side by side in the order of their means, for each tree anew. A
+//! dimension that exists only under one alternative of another is split only in boxes that lie within
+//! that alternative, so that every leaf is a box of the whole cube, and nothing has to be made up for
 //! coordinates that do not exist. Where a cut of it would be worth having, the cut that leads there is
-//! made though it tells nothing by itself: alternatives may be equally good on average. Nor for categories that no trial has, as where all failed: the cube
-//! is without them. Of one that a bootstrap sample lacks, as of a value that was tried once, a trial is
-//! added, so that all trees tell of the same cube.
+//! made though it tells nothing by itself: alternatives may be equally good on average. The cube is
+//! without categories that no trial has, as where all failed. Of one that a bootstrap sample lacks, as
+//! of a value that was tried once, a trial is added, so that all trees tell of the same cube.
 
 use super::cells::{Cells, NONE};
 use super::tried::Tried;

@@ -22,6 +22,9 @@ const LATEST: usize = 12;
 const LEAST_GAIN: f64 = 1e-3;
 const FIRST: usize = 32;
 
+/// Of more alternatives each would have too few trials.
+const MOST_WORDS: usize = 32;
+
 /// Both methods.
 #[derive(Default)]
 pub(super) struct Auto {
@@ -64,11 +67,11 @@ impl Auto {
     }
 }
 
-/// The categories that are free at a point.
+/// The categories that are free at a point and may take turns.
 fn words(axes: &Axes, fixed: &[f64]) -> Vec<usize> {
     let is_word = |&axis: &usize| {
         let is_free = fixed[axis].is_nan() && axes.is_active(axis, fixed);
-        is_free && matches!(axes.kinds()[axis], Kind::Category(n) if n > 1)
+        is_free && matches!(axes.kinds()[axis], Kind::Category(2..=MOST_WORDS))
     };
     (0..fixed.len()).filter(is_word).collect()
 }
