@@ -61,6 +61,7 @@ fn distance_up_to(left: &[char], right: &[char], limit: usize) -> Option<usize> 
         return None;
     }
     let mut rows = vec![vec![0; right.len() + 1]; left.len() + 1];
+    let mut is_beyond = false;
     for i in 0..=left.len() {
         for j in 0..=right.len() {
             if i == 0 || j == 0 {
@@ -75,6 +76,12 @@ fn distance_up_to(left: &[char], right: &[char], limit: usize) -> Option<usize> 
                 best = best.min(rows[i - 2][j - 2] + 1);
             }
             rows[i][j] = best;
+        }
+        // A row hangs on the two before it.
+        let was_beyond = is_beyond;
+        is_beyond = rows[i].iter().all(|distance| *distance > limit);
+        if was_beyond && is_beyond {
+            return None;
         }
     }
     Some(rows[left.len()][right.len()]).filter(|distance| *distance <= limit)

@@ -163,7 +163,7 @@ impl Sampling {
         let algorithm = fields
             .require("type", "type: random", findings)
             .and_then(|at| at.word(ALGORITHMS, findings));
-        let seed = fields.take("seed", findings).map(|at| at.int_in(0, i64::MAX, findings));
+        let seed = fields.take("seed", findings).map(|at| at.int(findings));
         let logbase = fields.take("logbase", findings).map(|at| read_logbase(&at, findings));
         let rule = fields.take("rule", findings).map(|at| (at.word(RULES, findings), at));
         fields.finish(findings);
@@ -179,7 +179,7 @@ impl Sampling {
         }
         Some(Self {
             algorithm,
-            seed: seed.map_or(Some(None), |seed| seed.map(|seed| Some(seed.unsigned_abs())))?,
+            seed: seed.map_or(Some(None), |seed| seed.map(|seed| Some(seed.cast_unsigned())))?,
             logbase: logbase.map_or(Some(None), |base| base.map(Some))?,
         })
     }
