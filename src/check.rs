@@ -57,7 +57,11 @@ pub(crate) fn check(args: &JobArgs, printer: &Printer) -> Result<i32, Failure> {
 /// The study with its sizes, for programs.
 fn describe(study: &Study) -> Value {
     let mut description = serde_json::to_value(study).unwrap_or_default();
-    let size = |size: Option<u128>| size.map(|size| u64::try_from(size).unwrap_or(u64::MAX));
+    // Beyond 64 bits about as many as there are.
+    let size = |size: Option<u128>| match u64::try_from(size?) {
+        Ok(size) => Some(json!(size)),
+        Err(_) => size.map(|size| json!(size as f64)),
+    };
     description["study"] = json!(study.name);
     description["parameters"] = json!(study.space.axes().len());
     description["points"] = json!(size(study.space.cardinality()));
@@ -132,13 +136,9 @@ fn sentence_by_sentence(study: &Study) -> String {
                 + if limits.stop_when_converged { ", until it has converged" } else { "" }
         ),
     );
-    say(
-        "seed",
-        study
-            .seed
-            .or(study.sampling.seed)
-            .map_or("drawn when the study is created".into(), |seed| seed.to_string()),
-    );
+    let own = study.sampling.seed.map_or(String::new(), |own| format!(", configurations by {own}"));
+    let seed = study.seed.map_or("drawn when the study is created".into(), |seed| seed.to_string());
+    say("seed", seed + &own);
     lines.join("\n")
 }
 

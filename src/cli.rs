@@ -478,11 +478,11 @@ pub(crate) struct EnqueueArgs {
     /// The study's name.
     pub(crate) study: String,
     /// A file of configurations: a list in YAML or JSON, or CSV with a column for each parameter.
-    #[arg(conflicts_with = "set", required_unless_present = "set")]
+    #[arg(conflicts_with = "set")]
     pub(crate) file: Option<PathBuf>,
     /// A value of the one configuration, e.g. --set learning_rate=0.1 (repeatable); what is left out
     /// is drawn.
-    #[arg(long, value_name = "PATH=VALUE", required_unless_present = "file")]
+    #[arg(long, value_name = "PATH=VALUE")]
     pub(crate) set: Vec<String>,
     /// Whom to ask.
     #[command(flatten)]

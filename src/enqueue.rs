@@ -1,11 +1,12 @@
 //! `fleetfit enqueue`: configurations for a study to try next.
 
 use std::collections::BTreeSet;
+use std::mem;
 use std::path::Path;
 
 use fleetfit_scheduler::api::Queued;
 use fleetfit_scheduler::engine::{QueueError, Wish, enqueue_at_rest};
-use fleetfit_scheduler::warm;
+use fleetfit_scheduler::warm::{self, Spot};
 use fleetfit_search_spaces::{Job, Place, Problem, Problems, points};
 use serde_json::{Value as Json, json};
 
@@ -30,8 +31,8 @@ struct Given {
 enum Origin {
     /// A document, and the path of the list in it.
     Document(Box<Job>, String),
-    /// A table, and the line of each configuration.
-    Table(String, Vec<u32>),
+    /// A table, and the file it came from.
+    Table(String, warm::Table),
     /// The command line.
     Sets(Vec<(String, String)>),
 }
@@ -169,9 +170,9 @@ fn from_file(path: &Path) -> Result<Given, Failure> {
 }
 
 fn from_table(file: String, text: &str) -> Result<Given, Failure> {
-    let rows = warm::configurations(text).map_err(|faults| {
-        let problems = faults.into_iter().map(|(line, fault)| Problem {
-            place: Place { file: file.clone(), line, column: 1, path: String::new() },
+    let mut table = warm::configurations(text).map_err(|faults| {
+        let problems = faults.into_iter().map(|(Spot { line, column }, fault)| Problem {
+            place: Place { file: file.clone(), line, column, path: String::new() },
             message: fault.says.clone(),
             found: fault.says,
             allowed: fault.allowed,
@@ -179,8 +180,8 @@ fn from_table(file: String, text: &str) -> Result<Given, Failure> {
         });
         Failure::Problems(Problems(problems.collect()))
     })?;
-    let (lines, list) = rows.into_iter().unzip();
-    Ok(Given { list, origin: Origin::Table(file, lines) })
+    let list = mem::take(&mut table.configurations);
+    Ok(Given { list, origin: Origin::Table(file, table) })
 }
 
 impl Given {
@@ -208,10 +209,10 @@ impl Given {
                 };
                 job.problem_at(&path, "", "", None).place
             }
-            Origin::Table(file, lines) => {
-                let line = index.parse().ok().and_then(|index: usize| lines.get(index));
-                let line = line.copied().unwrap_or_default();
-                Place { file: file.clone(), line, column: 1, path: inner.to_owned() }
+            Origin::Table(file, table) => {
+                let spot = index.parse().ok().map(|index| table.spot(index, inner));
+                let Spot { line, column } = spot.unwrap_or_default();
+                Place { file: file.clone(), line, column, path: inner.to_owned() }
             }
             Origin::Sets(sets) => {
                 let set = sets.iter().find(|(path, _)| path == inner);

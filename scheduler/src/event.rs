@@ -34,6 +34,12 @@ pub enum Event {
     },
     /// A running trial reported.
     Reported {
+        /// The assignment.
+        assignment: u64,
+        /// Which hand-out of it.
+        attempt: u32,
+        /// Which report of the trial it is, from 1; 0 where nobody knows.
+        nth: u32,
         /// The configuration's number.
         configuration: u32,
         /// The entity's index.
@@ -128,7 +134,10 @@ pub enum Fact {
     /// The study is over.
     Closed,
     /// The study goes on after a cancel.
-    Reopened,
+    Reopened {
+        /// What a cancel may have stopped are assignments with lower numbers.
+        from: u64,
+    },
     /// The study has run for so long.
     Elapsed {
         /// Milliseconds.

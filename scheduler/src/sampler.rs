@@ -77,7 +77,7 @@ pub enum SamplerError {
 
 /// The sampler that a study asks for. `seed` is the study's; the sampler's own seed goes before it.
 pub fn for_study(study: &Study, seed: u64) -> Result<Box<dyn Sampler>, SamplerError> {
-    let seed = study.sampling.seed.unwrap_or(seed);
+    let seed = study.sampling.seed.map_or(seed, i64::cast_unsigned);
     let space = study.space.clone();
     let method = match study.sampling.meant(&space) {
         Algorithm::Random => return Ok(Box::new(Random::new(space, seed))),

@@ -123,12 +123,9 @@ pub struct StudyState {
     is_exhausted: bool,
     /// Whether it is left in the middle, to be gone on with later.
     is_left_off: bool,
-    was_reopened: bool,
     /// Assignments below this number may have been stopped by the cancel before the study was
     /// resumed: that says nothing about their trials.
     first_resumed: u64,
-    /// Assignments below this number were stopped by a cancel that this life took back.
-    first_adoptable: u64,
 }
 
 impl StudyState {
@@ -186,9 +183,7 @@ impl StudyState {
             n_handed_out: 0,
             is_exhausted: false,
             is_left_off: false,
-            was_reopened: false,
             first_resumed: 0,
-            first_adoptable: 0,
             aims,
             study,
         }
@@ -238,8 +233,12 @@ impl StudyState {
                 self.hear_pace(assignment, spans, launched);
                 self.reach(assignment, trials, &mut step)
             }
-            Event::Reported { configuration, entity, report } => {
-                self.report(configuration, entity, report, &mut step)
+            Event::Reported { assignment, attempt, nth, configuration, entity, report } => {
+                let hand_out = self.flight.piece_out(assignment).map(|piece| piece.attempt);
+                // What an earlier hand-out does meanwhile is nobody's business.
+                if hand_out == Some(attempt) {
+                    self.report(TrialKey { configuration, entity }, nth, report, &mut step);
+                }
             }
             Event::Refitted { assignment, models } => {
                 self.take_models(models, &mut step);
@@ -287,10 +286,10 @@ impl StudyState {
             }
             Fact::Refitted { models } => self.apply_refitted(models),
             Fact::Closed => self.phase = Phase::Closed,
-            Fact::Reopened => {
+            Fact::Reopened { from } => {
                 self.ended_by = None;
                 self.phase = Phase::Searching;
-                self.was_reopened = true;
+                self.first_resumed = *from;
                 self.standings.touch_unfinished();
                 self.standings.forget_open();
                 if let Some(stall) = &mut self.stall {
@@ -408,9 +407,6 @@ impl StudyState {
             self.take_unfinished();
             self.standings.forget_open();
         }
-        if self.was_reopened {
-            self.first_resumed = self.flight.next_number();
-        }
         self.judge_anew(step);
         if self.phase == Phase::Closed {
             step.commands.push(Command::Finished);
@@ -460,12 +456,14 @@ impl StudyState {
         self.open.insert(number, open);
     }
 
-    fn report(&mut self, configuration: u32, entity: u32, report: Report, step: &mut Step) {
-        if self.phase != Phase::Searching || !self.is_open(configuration, entity) {
+    fn report(&mut self, trial: TrialKey, nth: u32, report: Report, step: &mut Step) {
+        if self.phase != Phase::Searching || !self.is_open(trial.configuration, trial.entity) {
             return;
         }
-        let trial = TrialKey { configuration, entity };
         let Some(watch) = &mut self.watch else { return };
+        if !watch.follows(trial, nth) {
+            return;
+        }
         let judged = match self.study.work {
             Work::Command(_) => watch.report_of_program(trial, report),
             _ => watch.report(trial, report),
@@ -496,9 +494,8 @@ impl StudyState {
             }
         };
         if has_more {
-            self.first_resumed = self.flight.next_number();
-            self.first_adoptable = self.first_resumed;
-            self.record(Fact::Reopened, step);
+            let from = self.flight.next_number();
+            self.record(Fact::Reopened { from }, step);
             self.forget_flight();
             self.judge_anew(step);
         } else if self.phase == Phase::Closed {

@@ -3,7 +3,8 @@
 //!
 //! A trial is compared with others at the same interval: with running ones that got as far, and
 //! with ended ones, failures left out. Everything below is a loss, so lower is better. Curves are
-//! as long as what an outcome keeps of them; a trial that reports on is not looked at any more.
+//! as long as what an outcome keeps of them; a trial that reports on is not looked at any more, nor
+//! is one of whose reports some were lost, because nobody knows how it stood at which interval.
 
 mod bandit;
 mod bracket;
@@ -114,6 +115,12 @@ pub fn for_policy(policy: &Policy, schedule: Schedule, goal: Goal) -> Vec<Box<dy
 struct Running {
     last_step: Option<u64>,
     curve: Curve,
+    /// How many reports came, those that do not count included.
+    n_received: u32,
+    /// It began before this life: what came of it may never have been heard.
+    is_adopted: bool,
+    /// Some of its reports were lost.
+    is_torn: bool,
 }
 
 /// Follows the reports of running trials and asks the rule when it is time to look.
@@ -161,6 +168,23 @@ impl Watch {
             }
         }
         passed
+    }
+
+    /// A trial of an earlier life goes on.
+    pub fn adopted(&mut self, trial: TrialKey) {
+        self.running.insert(trial, Running { is_adopted: true, ..Running::default() });
+    }
+
+    /// Whether the report that has come is the one that follows, the `nth` of its trial. Where some
+    /// before it were lost, nobody is measured by the trial until it has ended and tells all.
+    pub fn follows(&mut self, trial: TrialKey, nth: u32) -> bool {
+        let own = self.running.entry(trial).or_default();
+        own.n_received = own.n_received.saturating_add(1);
+        if nth != own.n_received {
+            own.is_torn = true;
+            own.curve = Curve::default();
+        }
+        !own.is_torn
     }
 
     /// A running trial reported: which trials should end, and why. A trial is judged at an interval
@@ -225,19 +249,24 @@ impl Watch {
 
     /// Makes the end of a program what it would have been at the report after which it was told to
     /// end. What it did until the word came is chance: whoever runs the same study again, one trial
-    /// at a time, would learn something else of it. Reports that nobody has heard are heard before.
-    /// Returns who else should end, and why.
+    /// at a time, would learn something else of it. Reports that are still on their way are heard
+    /// before; those of a trial that was not heard as it ran come too late to judge it by: others
+    /// have been at its intervals since. Returns who else should end, and why.
     pub fn cut(&mut self, outcome: &mut Outcome, rule: ValueRule) -> Vec<(TrialKey, String)> {
         let trial = TrialKey { configuration: outcome.configuration, entity: outcome.entity };
-        let n_heard = self.running.get(&trial).map_or(0, |running| running.curve.len());
+        let own = self.running.get(&trial);
+        let n_heard = own.map_or(0, |own| own.curve.len());
+        let is_unheard = own.is_some_and(|own| own.is_torn || own.is_adopted && n_heard == 0);
         let places = counted(&outcome.reports);
-        let unheard = places.iter().skip(n_heard).filter_map(|place| outcome.reports.get(*place));
+        let coming = if is_unheard { &[] } else { places.get(n_heard..).unwrap_or_default() };
+        let coming = coming.iter().filter_map(|place| outcome.reports.get(*place));
         let mut others: Vec<(TrialKey, String)> =
-            unheard.flat_map(|report| self.report_of_program(trial, *report)).collect();
+            coming.flat_map(|report| self.report_of_program(trial, *report)).collect();
         others.retain(|(other, _)| *other != trial);
         let Some((interval, reason)) = self.stopped.get(&trial) else { return others };
-        let last = interval.checked_sub(1).and_then(|last| places.get(last));
-        outcome.reports.truncate(last.map_or(0, |last| last + 1));
+        if let Some(last) = interval.checked_sub(1).and_then(|last| places.get(last)) {
+            outcome.reports.truncate(last + 1);
+        }
         let mut values = outcome.reports.iter().map(|report| report.value);
         let loss = |value: &f64| self.goal.loss(*value);
         let value = match rule {

@@ -28,7 +28,7 @@ use crate::journal::Journal;
 use crate::query::{self, QueryError};
 use crate::sampler::draws;
 
-pub use self::csv::{OnLine, configurations};
+pub use self::csv::{Spot, Table, configurations};
 pub use self::gather::{Faults, MAX_FILE_BYTES, Sources, Start, gather};
 pub(crate) use self::kept::forget;
 pub use self::kept::{keep, kept};

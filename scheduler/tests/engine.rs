@@ -60,6 +60,15 @@ impl Fixture {
             };
             self.journal.create(&new).unwrap();
         }
+        self.open_known(study, false);
+    }
+
+    /// Goes on with a study that is over.
+    fn reopen(&self, study: &Study) {
+        self.open_known(study, true);
+    }
+
+    fn open_known(&self, study: &Study, reopen: bool) {
         let id = self.journal.find(&study.name).unwrap().unwrap().id;
         let open = OpenStudy {
             id,
@@ -68,7 +77,7 @@ impl Fixture {
             n_entities: 1,
             large: Vec::new(),
             warm: Vec::new(),
-            reopen: false,
+            reopen,
             adopted: Vec::new(),
             opened: None,
         };

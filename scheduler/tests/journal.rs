@@ -169,7 +169,7 @@ fn fact() -> impl Strategy<Value = Fact> {
         by.prop_map(|by| Fact::SearchEnded { by }),
         prop::collection::vec(refit(), 0..9).prop_map(|models| Fact::Refitted { models }),
         Just(Fact::Closed),
-        Just(Fact::Reopened),
+        any::<u64>().prop_map(|from| Fact::Reopened { from }),
         any::<u64>().prop_map(|elapsed_ms| Fact::Elapsed { elapsed_ms }),
         (prop::collection::vec(configuration(), 0..6), prop::option::of(mark()))
             .prop_map(|(configurations, mark)| Fact::Queued { configurations, mark }),

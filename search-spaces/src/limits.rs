@@ -40,6 +40,22 @@ pub(crate) struct Grid {
     pub size: Option<u128>,
 }
 
+impl Grid {
+    /// Where nothing limits it, there may be more configurations than a study can have.
+    pub(crate) fn notice_cut(&self, at: &At<'_>, limits: &Limits, findings: &mut Findings) {
+        let total = limits.max_total_trials;
+        if let Some(size) = self.size.filter(|size| total == u32::MAX && *size > u128::from(total))
+        {
+            findings.notice(at, &format!("is grid, and {}", cut(size, total)));
+        }
+    }
+}
+
+/// What becomes of a grid with more configurations than are tried.
+fn cut(size: u128, total: u32) -> String {
+    format!("the grid has {size} configurations; the first {total} in seeded order are tried")
+}
+
 impl Limits {
     /// Reads the `limits` of a sweep, which stand at `root`. A grid need not name
     /// `max_total_trials`: it has a size.
@@ -80,10 +96,7 @@ impl Limits {
         if let (Some(at), Some(size)) = (&total_at, grid_size)
             && size > u128::from(total)
         {
-            let says = format!(
-                "is {total}, but the grid has {size} configurations; the first {total} in seeded \
-                 order are tried"
-            );
+            let says = format!("is {total}, but {}", cut(size, total));
             findings.notice(at, &says);
         }
         let mut limits = Self {

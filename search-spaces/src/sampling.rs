@@ -35,9 +35,8 @@ pub enum Algorithm {
 pub struct Sampling {
     /// Which sampler.
     pub algorithm: Algorithm,
-    /// The sampler's own seed; the study's seed where none is given. A negative one counts by its
-    /// bits.
-    pub seed: Option<u64>,
+    /// The sampler's own seed; the study's seed where none is given. Azure's may be negative.
+    pub seed: Option<i64>,
     /// The base of Azure's `logbase` (10, or e when absent): the bounds of `loguniform` and
     /// friends are exponents of it.
     pub logbase: Option<f64>,
@@ -179,7 +178,7 @@ impl Sampling {
         }
         Some(Self {
             algorithm,
-            seed: seed.map_or(Some(None), |seed| seed.map(|seed| Some(seed.cast_unsigned())))?,
+            seed: seed.map_or(Some(None), |seed| seed.map(Some))?,
             logbase: logbase.map_or(Some(None), |base| base.map(Some))?,
         })
     }

@@ -121,6 +121,9 @@ pub enum FromRunner {
         entity: u32,
         /// The report.
         report: Report,
+        /// Which one of the trial it is, from 1: some may be lost, and then this tells.
+        #[serde(default)]
+        nth: u32,
     },
     /// Winners that were fitted on all rows, or why one could not be.
     Refitted {

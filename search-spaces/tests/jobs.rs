@@ -232,6 +232,17 @@ fn what_deserves_a_notice_gets_one() {
          job.yaml:5:28: limits.max_total_trials is 4, but the grid has 6 configurations; the first 4 \
          in seeded order are tried",
     );
+    let many = "{x: {type: int, min: 1, max: 100000}, y: {type: int, min: 1, max: 100000}}";
+    check(
+        &[
+            ("search_space", many),
+            ("sampling_algorithm", "grid"),
+            ("limits", "{timeout: 60}"),
+            ("trial", "{command: \"train $AZUREML_SWEEP_x $AZUREML_SWEEP_y\"}"),
+        ],
+        "job.yaml:6:21: sampling_algorithm is grid, and the grid has 10000000000 configurations; the \
+         first 4294967295 in seeded order are tried",
+    );
     check(
         &[
             ("search_space", "{x: [1, 2, 3], y: [1, 2]}"),
@@ -549,7 +560,7 @@ fn what_azures_tool_writes_itself_is_read() {
     let own = stopped(nulls).early_termination.unwrap();
     assert_eq!((own.evaluation_interval, own.delay_evaluation), (1, 0));
     let seeded = study(&command(&[("sampling_algorithm", "{type: random, seed: -1}")]));
-    assert_eq!(seeded.sampling.seed, Some(u64::MAX));
+    assert_eq!(seeded.sampling.seed, Some(-1));
     let text = command(&[
         (
             "trial",

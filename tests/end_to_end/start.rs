@@ -173,8 +173,14 @@ fn a_service_is_sent_the_files_and_takes_what_is_asked_for() {
     assert!(more.code == 2 && more.stderr.contains(says), "{}", more.stderr);
     place.write("both.csv", "x,x.y\n0.5,1\n");
     let both = place.fleetfit(&["enqueue", "outside", "both.csv"]);
-    let says = "both.csv:2:1: values of both x and x.y, which lies in it";
+    let says = "both.csv:2:5: values of both x and x.y, which lies in it";
     assert!(both.code == 2 && both.stderr.contains(says), "{}", both.stderr);
+    place.write("far.csv", "loss,x\n,0.5\n,7\n");
+    let far = place.fleetfit(&["enqueue", "outside", "far.csv"]);
+    assert!(far.code == 2 && far.stderr.contains("far.csv:3:2: x"), "{}", far.stderr);
+    let nothing = place.fleetfit(&["enqueue", "outside"]);
+    let says = "name either a file of configurations or the values of one";
+    assert!(nothing.code == 2 && nothing.stderr.contains(says), "{}", nothing.stderr);
     // Whatever was answered is there after a kill.
     service.kill().expect("it is killed");
     service.wait().expect("it is gone");

@@ -64,7 +64,8 @@ impl Live {
             if self.state.is_out(lease.assignment) {
                 let length = Duration::from_millis(lease.lease_ms.min(MAX_LEASE_MS));
                 let until = Instant::now() + length;
-                self.outside.lend(number, Lent::new(key, lease.since_ms, length, until));
+                let lent = Lent::new(key, lease.since_ms, length, until).restored();
+                self.outside.lend(number, lent);
             }
         }
         Ok(())

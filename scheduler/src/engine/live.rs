@@ -112,8 +112,9 @@ impl Live {
                 self.hear_of_launch(launched);
                 Event::Reached { assignment: of.number, trials, launched }
             }
-            FromRunner::Report { of: _, configuration, entity, report } => {
-                Event::Reported { configuration, entity, report }
+            FromRunner::Report { of, configuration, entity, report, nth } => {
+                let (assignment, attempt) = (of.number, of.attempt);
+                Event::Reported { assignment, attempt, nth, configuration, entity, report }
             }
             FromRunner::Refitted { of, models } => {
                 Event::Refitted { assignment: of.number, models }

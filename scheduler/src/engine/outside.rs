@@ -5,8 +5,9 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::mpsc::SyncSender;
 use std::time::{Duration, Instant};
 
+use fleetfit_search_spaces::trial::MAX_REPORTS;
 use fleetfit_search_spaces::wire::{Assignment, AssignmentKey, Numbered};
-use fleetfit_search_spaces::{End, Goal, Outcome, Report, Work};
+use fleetfit_search_spaces::{End, Objective, Outcome, Report, ValueRule, Work};
 use thiserror::Error;
 
 use super::EngineError;
@@ -71,14 +72,51 @@ pub(super) struct Lent {
     pub(super) lease: Duration,
     until: Instant,
     next_step: u64,
+    /// The first ones; none where some were made before this life.
     reports: Vec<Report>,
+    /// How many there were; none where nobody knows.
+    n_reports: Option<u32>,
+    /// What it has come to by the study's rule.
+    reached: Option<f64>,
     /// Who wants it stopped.
     stop: Option<String>,
 }
 
 impl Lent {
     pub(super) fn new(key: AssignmentKey, since_ms: u64, lease: Duration, until: Instant) -> Self {
-        Self { key, since_ms, lease, until, next_step: 0, reports: Vec::new(), stop: None }
+        Self {
+            key,
+            since_ms,
+            lease,
+            until,
+            next_step: 0,
+            reports: Vec::new(),
+            n_reports: Some(0),
+            reached: None,
+            stop: None,
+        }
+    }
+
+    /// The same after a restart: what was reported before is not known any more.
+    pub(super) fn restored(self) -> Self {
+        Self { n_reports: None, ..self }
+    }
+
+    /// Takes a report in, and returns which one it is; 0 where nobody knows.
+    fn hear(&mut self, report: Report, objective: &Objective) -> u32 {
+        self.next_step = report.step.saturating_add(1);
+        self.until = Instant::now() + self.lease;
+        let loss = |value| objective.goal.loss(value);
+        let is_kept = |reached: &f64| {
+            objective.value == ValueRule::Best && loss(*reached) <= loss(report.value)
+        };
+        self.reached = Some(self.reached.filter(is_kept).unwrap_or(report.value));
+        let Some(n_reports) = &mut self.n_reports else { return 0 };
+        *n_reports = n_reports.saturating_add(1);
+        if self.reports.len() < MAX_REPORTS {
+            self.reports.push(report);
+        }
+        *n_reports
     }
 }
 
@@ -213,13 +251,7 @@ impl Live {
         let end = match result.end {
             // What it had reached is what it reported.
             End::Stopped { value: None, reason } => {
-                let reports = lent.iter().flat_map(|lent| &lent.reports).map(|report| report.value);
-                let goal = self.state.study().objective.goal;
-                let value = reports.reduce(|one, other| match goal {
-                    Goal::Minimize => one.min(other),
-                    Goal::Maximize => one.max(other),
-                });
-                End::Stopped { value, reason }
+                End::Stopped { value: lent.as_ref().and_then(|lent| lent.reached), reason }
             }
             end => end,
         };
@@ -233,8 +265,8 @@ impl Live {
             reports: lent.as_ref().map(|lent| lent.reports.clone()).unwrap_or_default(),
             further: result.further,
         };
-        // Whoever tells of a trial that is not lent had it before: no cancel has stopped it.
-        let assignment = lent.as_ref().map_or(u64::MAX, |lent| lent.key.number);
+        // No cancel stops what is run outside: whoever says that it was stopped has decided so.
+        let assignment = u64::MAX;
         let before = self.pending.facts.len();
         self.handle(Event::Ended { assignment, outcomes: vec![outcome], launched: false });
         let counts =
@@ -254,12 +286,11 @@ impl Live {
         value: f64,
     ) -> Result<Option<String>, AskError> {
         let lent = self.outside.lent.get_mut(&trial).ok_or(AskError::NoTrial { trial })?;
-        let step = step.unwrap_or(lent.next_step);
-        lent.next_step = step.saturating_add(1);
-        lent.until = Instant::now() + lent.lease;
-        let report = Report { step, value };
-        lent.reports.push(report);
-        self.handle(Event::Reported { configuration: trial, entity: 0, report });
+        let report = Report { step: step.unwrap_or(lent.next_step), value };
+        let nth = lent.hear(report, &self.state.study().objective);
+        let (assignment, attempt) = (lent.key.number, lent.key.attempt);
+        let (configuration, entity) = (trial, 0);
+        self.handle(Event::Reported { assignment, attempt, nth, configuration, entity, report });
         let commands = std::mem::take(&mut self.pending.commands);
         for command in commands {
             match command {

@@ -33,8 +33,10 @@ const ELAPSED: u8 = 6;
 const ENDED_FURTHER: u8 = 7;
 const REACHED: u8 = 8;
 const QUEUED: u8 = 9;
+/// What is written in the place of `REOPENED`.
+const REOPENED_FROM: u8 = 10;
 /// Tags above this one are those of later versions.
-pub(super) const LAST_TAG: u8 = QUEUED;
+pub(super) const LAST_TAG: u8 = REOPENED_FROM;
 
 /// One fact, ready to be stored.
 pub(super) struct Encoded {
@@ -94,7 +96,8 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Fact, Malformed> {
         SEARCH_ENDED => Fact::SearchEnded { by: ended_by(reader.byte()?)? },
         REFITTED => Fact::Refitted { models: read_models(&mut reader)? },
         CLOSED => Fact::Closed,
-        REOPENED => Fact::Reopened,
+        REOPENED => Fact::Reopened { from: 0 },
+        REOPENED_FROM => Fact::Reopened { from: reader.unsigned()? },
         REACHED => Fact::Reached { trials: reached::read(&mut reader)? },
         QUEUED => read_queued(&mut reader)?,
         ELAPSED => Fact::Elapsed { elapsed_ms: reader.unsigned()? },
@@ -144,7 +147,10 @@ fn encode_other(fact: &Fact) -> Vec<u8> {
             });
         }
         Fact::Closed => out.byte(CLOSED),
-        Fact::Reopened => out.byte(REOPENED),
+        Fact::Reopened { from } => {
+            out.byte(REOPENED_FROM);
+            out.unsigned(*from);
+        }
         Fact::Elapsed { elapsed_ms } => {
             out.byte(ELAPSED);
             out.unsigned(*elapsed_ms);

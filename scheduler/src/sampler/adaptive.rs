@@ -144,7 +144,7 @@ impl Sampler for Adaptive {
         let state = [mix(&[self.seed, number, 2]), mix(&[self.seed, number, 3])];
         let state = u128::from(state[0]) << 64 | u128::from(state[1]);
         let mut draw = Pcg64::new(state, u128::from(number));
-        let is_early = history.n_ended() < self.n_first();
+        let is_early = history.n_ever_ended() < self.n_first();
         // A process that has nothing to go by looks where it knows least, which is at the bounds.
         let is_blind = || self.method.is_a_process() && history.tells_nothing();
         let points = match is_early || is_blind() {

@@ -74,6 +74,8 @@ pub(super) struct History {
     /// Hashes of the points that were begun, so that nobody has to look for one among all.
     points: HashSet<u64>,
     n_ended: usize,
+    /// How many ended trials were forgotten.
+    n_forgotten: usize,
     /// How many trials were gone through to be forgotten or not, and how many of them have ended.
     n_passed: usize,
     n_passed_ended: usize,
@@ -188,6 +190,7 @@ impl History {
         let mut aimed = Self {
             trials: self.trials.clone(),
             n_ended: self.n_ended,
+            n_forgotten: self.n_forgotten,
             first_own: self.first_own,
             judged: self.judged.clone(),
             // With one objective, losses are those of the trials.
@@ -257,6 +260,11 @@ impl History {
     /// How many have ended, of those that are remembered.
     pub(super) fn n_ended(&self) -> usize {
         self.n_ended
+    }
+
+    /// The same with those that are forgotten.
+    pub(super) fn n_ever_ended(&self) -> usize {
+        self.n_ended + self.n_forgotten
     }
 
     /// Those from a number on.
@@ -350,6 +358,7 @@ impl History {
             is_kept
         });
         self.n_ended -= n_gone;
+        self.n_forgotten += n_gone;
         self.n_passed -= n_gone;
         self.n_passed_ended -= n_gone;
         self.groups = None;

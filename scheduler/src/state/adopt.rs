@@ -5,9 +5,10 @@
 
 use fleetfit_search_spaces::wire::{Assignment, Task};
 
-use super::flight::{Piece, Purpose, Stage};
+use super::flight::{self, Piece, Purpose, Stage};
 use super::{Phase, StudyState};
 use crate::event::{EndedBy, Step};
+use crate::stopper::TrialKey;
 
 impl StudyState {
     /// Takes in what of an assignment is still of use. Nothing of one that a cancel has stopped: a
@@ -15,7 +16,7 @@ impl StudyState {
     pub(super) fn adopt(&mut self, assignment: Assignment, step: &mut Step) {
         let key = assignment.key;
         let is_known = self.flight.next_number() > key.number;
-        if key.number < self.first_adoptable || self.phase == Phase::Closed || !is_known {
+        if key.number < self.first_resumed || self.phase == Phase::Closed || !is_known {
             return;
         }
         let (purpose, blocks) = match assignment.task {
@@ -41,6 +42,11 @@ impl StudyState {
         if is_try && self.phase == Phase::Searching {
             for &(number, _) in &parts {
                 self.mark_handed_out(number);
+            }
+            if let Some(watch) = &mut self.watch {
+                for (configuration, entity) in flight::trials(&parts) {
+                    watch.adopted(TrialKey { configuration, entity });
+                }
             }
         }
         if parts.is_empty() {

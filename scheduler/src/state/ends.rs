@@ -27,7 +27,8 @@ impl StudyState {
             }
         };
         let mut first: Vec<Outcome> = outcomes.into_iter().map(own).collect();
-        if !is_stale {
+        // What is not out any more was not heard as it ran.
+        if !is_stale && self.flight.piece_out(assignment).is_some() {
             self.cut_programs(&mut first, step);
         }
         first.retain(|outcome| {

@@ -83,13 +83,44 @@ pub(super) fn read(text: &str, wanted: Wanted<'_>) -> Result<Found, Fault> {
     rows.end()
 }
 
-/// What stands on a line, which counts from 1.
-pub type OnLine<T> = (u32, T);
+/// Where something stands in a text: its line and its column, both from 1.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Spot {
+    /// The line.
+    pub line: u32,
+    /// The letter in it.
+    pub column: u32,
+}
 
-/// The rows of a table as configurations, as JSON has them, each with the number of its line: a
-/// column is a parameter, dots in its name lead into conditional ones, and an empty cell leaves it
-/// open. Everything wrong with it stands with its line as well.
-pub fn configurations(text: &str) -> Result<Vec<OnLine<Json>>, Vec<OnLine<Fault>>> {
+/// A table of configurations.
+#[derive(Debug, Default)]
+pub struct Table {
+    names: Vec<String>,
+    /// Where the cells of each row begin.
+    spots: Vec<Vec<Spot>>,
+    /// Its rows, as JSON has them.
+    pub configurations: Vec<Json>,
+}
+
+impl Table {
+    /// Where a row has what stands at a path of its configuration: the cell, or the row where no
+    /// column is called like it.
+    pub fn spot(&self, row: usize, path: &str) -> Spot {
+        let Some(spots) = self.spots.get(row) else { return Spot::default() };
+        let is_in = |outer: &str, inner: &str| {
+            inner.strip_prefix(outer).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+        };
+        let cells = || self.names.iter().zip(spots);
+        let own = cells().find(|(name, _)| *name == path);
+        let near = || cells().find(|(name, _)| is_in(path, name) || is_in(name, path));
+        let (_, spot) = own.or_else(near).or_else(|| cells().next()).unzip();
+        spot.copied().unwrap_or_default()
+    }
+}
+
+/// The rows of a table as configurations: a column is a parameter, dots in its name lead into
+/// conditional ones, and an empty cell leaves it open. Everything wrong with it has its place.
+pub fn configurations(text: &str) -> Result<Table, Vec<(Spot, Fault)>> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let mut records = Records::new(text);
     let names: Vec<String> = match records.next_record() {
@@ -98,34 +129,39 @@ pub fn configurations(text: &str) -> Result<Vec<OnLine<Json>>, Vec<OnLine<Fault>
     };
     let doubles = twice(&names).into_iter().map(|name| {
         let says = format!("two columns called {name}");
-        (1, Fault::new(says, "each parameter once", ONE_TOO_MANY))
+        let last = names.iter().rposition(|other| other == name).unwrap_or_default();
+        (records.spots[last], Fault::new(says, "each parameter once", ONE_TOO_MANY))
     });
-    let mut faults: Vec<(u32, Fault)> = doubles.collect();
-    let mut all = Vec::new();
+    let mut faults: Vec<(Spot, Fault)> = doubles.collect();
+    let mut table = Table { names, ..Table::default() };
     while let Some((cells, is_whole)) = records.next_record() {
-        let line = records.line;
+        let spots = &records.spots;
         if !is_whole {
             let hint = "close it with a quote; two of them mean one";
             let says = "a quote that is not closed";
-            faults.push((line, Fault::new(says, "a whole row", hint)));
+            faults.push((spots[cells.len() - 1], Fault::new(says, "a whole row", hint)));
         } else if cells.iter().all(|cell| cell.trim().is_empty()) {
             continue;
-        } else if cells.len() == names.len() {
-            match configuration(&names, &cells) {
-                Ok(configuration) => all.push((line, configuration)),
-                Err(fault) => faults.push((line, fault)),
+        } else if cells.len() == table.names.len() {
+            match configuration(&table.names, &cells) {
+                Ok(configuration) => {
+                    table.configurations.push(configuration);
+                    table.spots.push(spots.clone());
+                }
+                Err((at, fault)) => faults.push((spots[at], fault)),
             }
         } else {
-            let says = format!("{} cells under {} names", cells.len(), names.len());
+            let says = format!("{} cells under {} names", cells.len(), table.names.len());
             let hint = "write a cell for each name; an empty one leaves its parameter open";
-            faults.push((line, Fault::new(says, "as many cells as the first row names", hint)));
+            faults.push((spots[0], Fault::new(says, "as many cells as the first row names", hint)));
         }
     }
-    if all.is_empty() && faults.is_empty() {
+    if table.configurations.is_empty() && faults.is_empty() {
         let hint = "write the parameters' names in the first row, and a configuration a row";
-        faults.push((1, Fault::new("no configuration", "a table of configurations", hint)));
+        let fault = Fault::new("no configuration", "a table of configurations", hint);
+        faults.push((Spot { line: 1, column: 1 }, fault));
     }
-    if faults.is_empty() { Ok(all) } else { Err(faults) }
+    if faults.is_empty() { Ok(table) } else { Err(faults) }
 }
 
 /// The names of the columns that are called as one before them.
@@ -140,7 +176,8 @@ fn twice(names: &[String]) -> Vec<&str> {
     again
 }
 
-fn configuration(names: &[String], cells: &[String]) -> Result<Json, Fault> {
+/// A row as a configuration, or which of its cells is in the way of it.
+fn configuration(names: &[String], cells: &[String]) -> Result<Json, (usize, Fault)> {
     let mut configuration = Json::Object(Map::new());
     let both = |inner: &str| {
         let (outer, _) = inner.rsplit_once('.').unwrap_or((inner, ""));
@@ -149,7 +186,7 @@ fn configuration(names: &[String], cells: &[String]) -> Result<Json, Fault> {
             format!("leave the cell of one of them empty: {outer} is a value or a nested space");
         Fault::new(says, "one alternative of each choice", hint)
     };
-    for (name, cell) in names.iter().zip(cells) {
+    for (at, (name, cell)) in names.iter().zip(cells).enumerate() {
         let value = match typed(cell.trim()) {
             Value::Text(text) if text.is_empty() => continue,
             Value::Text(text) => Json::from(text),
@@ -162,12 +199,12 @@ fn configuration(names: &[String], cells: &[String]) -> Result<Json, Fault> {
             if place.is_null() {
                 *place = Json::Object(Map::new());
             }
-            let Json::Object(map) = place else { return Err(both(name)) };
+            let Json::Object(map) = place else { return Err((at, both(name))) };
             place = map.entry(step).or_insert(Json::Null);
         }
         if let Json::Object(map) = place {
             let inner = map.keys().next().map_or("", String::as_str);
-            return Err(both(&format!("{name}.{inner}")));
+            return Err((at, both(&format!("{name}.{inner}"))));
         }
         *place = value;
     }
@@ -190,14 +227,19 @@ fn delimiter(text: &str) -> char {
 struct Records<'a> {
     rest: &'a str,
     delimiter: char,
-    /// The line that the row begins in which was read last, from 1.
-    line: u32,
-    next_line: u32,
+    /// Where the cells begin of the row that was read last.
+    spots: Vec<Spot>,
+    next: Spot,
 }
 
 impl<'a> Records<'a> {
     fn new(text: &'a str) -> Self {
-        Self { rest: text, delimiter: delimiter(text), line: 0, next_line: 1 }
+        Self {
+            rest: text,
+            delimiter: delimiter(text),
+            spots: Vec::new(),
+            next: Spot { line: 1, column: 1 },
+        }
     }
 
     /// The cells of the next row, and whether it ends before a quote is closed. None at the end.
@@ -205,13 +247,17 @@ impl<'a> Records<'a> {
         if self.rest.is_empty() {
             return None;
         }
-        self.line = self.next_line;
+        self.spots.clear();
+        self.spots.push(self.next);
         let mut cells = vec![String::new()];
         let mut is_quoted = false;
         let mut letters = self.rest.char_indices().peekable();
         while let Some((at, letter)) = letters.next() {
             let Some(cell) = cells.last_mut() else { break };
-            self.next_line = self.next_line.saturating_add(u32::from(letter == '\n'));
+            self.next = match letter {
+                '\n' => Spot { line: self.next.line.saturating_add(1), column: 1 },
+                _ => Spot { column: self.next.column.saturating_add(1), ..self.next },
+            };
             match letter {
                 '"' if is_quoted => match letters.peek() {
                     Some((_, '"')) => {
@@ -230,7 +276,10 @@ impl<'a> Records<'a> {
                     return Some((cells, true));
                 }
                 '\r' => {}
-                letter if letter == self.delimiter => cells.push(String::new()),
+                letter if letter == self.delimiter => {
+                    cells.push(String::new());
+                    self.spots.push(self.next);
+                }
                 letter => cell.push(letter),
             }
         }
@@ -245,17 +294,30 @@ mod tests {
 
     #[test]
     fn a_row_that_contradicts_itself_is_refused_whatever_the_order_of_its_columns() {
-        for (text, says) in [
-            ("x,m,m.C\n1,a,3\n", "values of both m and m.C, which lies in it"),
-            ("m.C,m,x\n3,a,1\n", "values of both m and m.C, which lies in it"),
-            ("m.n.k,x,m.n\n3,1,b\n", "values of both m.n and m.n.k, which lies in it"),
+        for (text, column, says) in [
+            ("x,m,m.C\n1,a,3\n", 5, "values of both m and m.C, which lies in it"),
+            ("m.C,m,x\n3,a,1\n", 3, "values of both m and m.C, which lies in it"),
+            ("m.n.k,x,m.n\n3,1,b\n", 5, "values of both m.n and m.n.k, which lies in it"),
         ] {
             let faults = configurations(text).unwrap_err();
-            assert_eq!(faults.len(), 1);
-            assert_eq!((faults[0].0, faults[0].1.says.as_str()), (2, says), "{text}");
+            let found: Vec<(Spot, &str)> =
+                faults.iter().map(|(spot, fault)| (*spot, fault.says.as_str())).collect();
+            assert_eq!(found, [(Spot { line: 2, column }, says)], "{text}");
         }
-        let rows = configurations("m,m.n,m.C\na,,\n,b,3\n").unwrap();
-        let rows: Vec<String> = rows.iter().map(|(_, row)| row.to_string()).collect();
+        let table = configurations("m,m.n,m.C\na,,\n,b,3\n").unwrap();
+        let rows: Vec<String> = table.configurations.iter().map(Json::to_string).collect();
         assert_eq!(rows, [r#"{"m":"a"}"#, r#"{"m":{"C":3,"n":"b"}}"#]);
+    }
+
+    #[test]
+    fn what_stands_in_a_row_is_found_again_in_its_cell() {
+        let table = configurations("é,m.n,m.C\n\n\"a\nb\", c,3\nb,\"c,d\",4\n").unwrap();
+        let at = |row, path| {
+            let Spot { line, column } = table.spot(row, path);
+            (line, column)
+        };
+        assert_eq!((at(0, "é"), at(0, "m.n"), at(0, "m.C")), ((3, 1), (4, 4), (4, 7)));
+        assert_eq!((at(1, "m.C"), at(1, "m"), at(1, "m.n.k")), ((5, 9), (5, 3), (5, 3)));
+        assert_eq!((at(1, "x"), at(1, ""), at(2, "m")), ((5, 1), (5, 1), (0, 0)));
     }
 }

@@ -565,3 +565,27 @@ fn a_suggestion_costs_no_more_after_a_hundred_thousand_trials() {
         assert!(late < 3.0 * early, "{algorithm:?}: {early} s became {late} s");
     }
 }
+
+#[test]
+fn however_many_were_tried_before_cma_es_begins() {
+    let space = space(vec![parameter("x", unit()), parameter("y", unit())]);
+    let mut sampler = sampler(&space, Algorithm::CmaEs, 3);
+    let asked = proposals(&mut *self::sampler(&space, Algorithm::Random, 5), 0, 4_200);
+    let at = |configuration: &Configuration| {
+        let of = |place: usize| configuration.leaves()[place].1.as_f64().unwrap();
+        (of(0) - 0.3).powi(2) + (of(1) - 0.6).powi(2)
+    };
+    for (number, configuration) in (0..).zip(&asked) {
+        sampler.avoid(configuration);
+        sampler.seen(number, configuration);
+        sampler.told(number, Fate::Completed(at(configuration)));
+    }
+    let mut last = f64::INFINITY;
+    for number in 4_200..4_400 {
+        let configuration = sampler.propose(number).unwrap();
+        sampler.seen(number, &configuration);
+        last = at(&configuration);
+        sampler.told(number, Fate::Completed(last));
+    }
+    assert!(last < 1e-3, "{last}");
+}

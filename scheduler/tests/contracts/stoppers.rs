@@ -305,3 +305,35 @@ fn what_a_program_reports_after_the_word_counts_for_nothing() {
     watch.cut(&mut good, ValueRule::Last);
     assert_eq!(good, before);
 }
+
+#[test]
+fn whose_reports_were_lost_is_not_judged_by_what_is_left_of_them() {
+    for policy in ALL.iter().chain(&HALVING) {
+        let mut watch = learned(watch(policy, Goal::Minimize, 1, 0));
+        let (bad, good) = (trial(99), trial(98));
+        assert!(watch.follows(bad, 1));
+        // The second one never came. The fourth is not judged as if it were the second.
+        assert!(!watch.follows(bad, 3) && !watch.follows(bad, 4), "{policy:?}");
+        let mut unheard = outcome(99, End::Completed { value: 50.0 }, &[50.0; 20]);
+        let before = unheard.clone();
+        assert!(watch.cut(&mut unheard, ValueRule::Last).is_empty());
+        assert_eq!(unheard, before, "{policy:?}");
+        // One that was out before this life may have passed where others are by now.
+        watch.adopted(good);
+        let mut unheard = outcome(98, End::Completed { value: 50.0 }, &[50.0; 20]);
+        assert!(watch.cut(&mut unheard, ValueRule::Last).is_empty());
+        assert!(matches!(unheard.end, End::Completed { .. }), "{policy:?}");
+        // What had not begun yet is heard from its first report on, and stopped as any other.
+        watch.adopted(good);
+        let told = |step| {
+            let is_next = watch.follows(good, step as u32);
+            assert!(is_next, "{policy:?}");
+            !watch.report_of_program(good, Report { step, value: 50.0 }).is_empty()
+        };
+        let stops: Vec<bool> = (1..=20).map(told).collect();
+        assert_eq!(stops.iter().filter(|stop| **stop).count(), 1, "{policy:?}");
+        let mut heard = outcome(98, End::Completed { value: 50.0 }, &[50.0; 20]);
+        watch.cut(&mut heard, ValueRule::Last);
+        assert!(matches!(heard.end, End::Stopped { .. }), "{policy:?}");
+    }
+}

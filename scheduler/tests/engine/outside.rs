@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
+use fleetfit_scheduler::Fact;
 use fleetfit_scheduler::engine::{AskError, EngineHandle, Told, TrialResult};
 use fleetfit_scheduler::journal::Status;
 use fleetfit_search_spaces::early_termination::Policy;
-use fleetfit_search_spaces::{Algorithm, EarlyTermination, End, Goal, Study, Work};
+use fleetfit_search_spaces::{Algorithm, EarlyTermination, End, Goal, Study, ValueRule, Work};
 
 use super::studies::{parameter, space, study, unit};
 use super::{Fixture, until};
@@ -62,6 +63,61 @@ fn trials_are_asked_for_and_told_over_a_restart() {
     assert_eq!(handle.ask("test", 1, LONG), Err(AskError::NotRunning));
     assert_eq!(fixture.journal.documents("leases").unwrap(), [], "nothing stays of leases");
     fixture.engine.interrupt().unwrap();
+}
+
+#[test]
+fn what_is_told_as_stopped_counts_after_a_resume_and_a_restart() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut study = external(5);
+    study.objective.goal = Goal::Minimize;
+    study.objective.value = ValueRule::Last;
+    study.early_termination = Some(EarlyTermination {
+        policy: Policy::MedianStopping,
+        evaluation_interval: 1,
+        delay_evaluation: 0,
+        ladder: None,
+    });
+    let fixture = Fixture::new(dir.path());
+    let handle = fixture.handle();
+    fixture.open(&study);
+    assert_eq!(ask(&handle, 2, LONG), [0, 1]);
+    assert!(handle.cancel("test"));
+    let summary = handle.wait("test", Duration::from_secs(60)).unwrap().unwrap();
+    assert_eq!(summary.status, Status::Stopped);
+    fixture.reopen(&study);
+    let mut asked = ask(&handle, 2, LONG);
+    asked.sort_unstable();
+    assert_eq!(asked, [0, 1], "what was out is offered again");
+    assert_eq!(handle.report("test", 0, None, 0.5), Ok(None));
+    let Fixture { engine, journal, .. } = fixture;
+    engine.interrupt().unwrap();
+    drop(journal);
+
+    let fixture = Fixture::new(dir.path());
+    let handle = fixture.handle();
+    fixture.open(&study);
+    // The curve before the restart is gone, so its rest is nobody's measure and not measured.
+    for value in [0.1, 0.9] {
+        assert_eq!(handle.report("test", 0, None, value), Ok(None));
+        assert_eq!(handle.report("test", 1, None, value), Ok(None));
+    }
+    let stopped = |trial| {
+        let end = End::Stopped { value: None, reason: "enough".into() };
+        let results = vec![TrialResult { trial, end, further: Vec::new() }];
+        handle.tell_results("test", results).unwrap()[0]
+    };
+    assert_eq!((stopped(0), stopped(0)), (Told::Counted, Told::Repeated));
+    let Fixture { engine, journal, .. } = fixture;
+    engine.interrupt().unwrap();
+    let id = journal.find("test").unwrap().unwrap().id;
+    let facts: Vec<Fact> = journal.facts(id).map(|fact| fact.unwrap()).collect();
+    let ended = facts.iter().find_map(|fact| match fact {
+        Fact::Ended { outcomes } => outcomes.first(),
+        _ => None,
+    });
+    let told = ended.unwrap();
+    assert_eq!((told.configuration, told.reports.len()), (0, 0));
+    assert!(matches!(told.end, End::Stopped { value: Some(0.9), .. }), "{told:?}");
 }
 
 #[test]

@@ -173,9 +173,15 @@ fn of_many_rows_those_outside_of_the_space_push_none_out() {
 #[test]
 fn a_table_of_configurations_is_whole_or_says_where_it_is_not() {
     let told = |text: &str| match warm::configurations(text) {
-        Ok(rows) => rows.iter().map(|(line, row)| format!("{line} {row}")).collect::<Vec<_>>(),
+        Ok(table) => {
+            let rows = table.configurations.iter().enumerate();
+            rows.map(|(at, row)| format!("{} {row}", table.spot(at, "").line)).collect::<Vec<_>>()
+        }
         Err(faults) => {
-            faults.iter().map(|(line, fault)| format!("{line}: {}", fault.says)).collect()
+            let told = |(at, fault): &(warm::Spot, warm::Fault)| {
+                format!("{}:{}: {}", at.line, at.column, fault.says)
+            };
+            faults.iter().map(told).collect()
         }
     };
     let text = "x,m.k,word\n1,2,\"a\nb\"\n\n,,\n3,,None\n";
@@ -189,14 +195,14 @@ fn a_table_of_configurations_is_whole_or_says_where_it_is_not() {
     assert_eq!(
         told(wrong),
         [
-            "1: two columns called x",
-            "3: 2 cells under 3 names",
-            "4: 4 cells under 3 names",
-            "5: a quote that is not closed",
+            "1:5: two columns called x",
+            "3:1: 2 cells under 3 names",
+            "4:1: 4 cells under 3 names",
+            "5:1: a quote that is not closed",
         ]
     );
     for text in ["", "\n", "x,n\n", "x,n\n\n"] {
-        assert_eq!(told(text), ["1: no configuration"]);
+        assert_eq!(told(text), ["1:1: no configuration"]);
     }
 }
 

@@ -94,7 +94,7 @@ pub(super) async fn run(shared: Arc<Shared>, link: Arc<Link>, mut items: Unbound
     }
 }
 
-/// Tells reports of running trials, which may be lost.
+/// Tells reports of running trials, which may be lost. While NATS is away they wait, as many as may.
 pub(super) async fn run_reports(
     shared: Arc<Shared>,
     link: Arc<Link>,
@@ -102,9 +102,10 @@ pub(super) async fn run_reports(
 ) {
     let mut together = Vec::new();
     while reports.recv_many(&mut together, 1_000).await > 0 {
-        if link.is_sure()
-            && let Ok(bytes) = letter::seal(&together, &[])
-        {
+        while !link.is_sure() && !link.is_closed() {
+            tokio::time::sleep(FIRST_PAUSE).await;
+        }
+        if let Ok(bytes) = letter::seal(&together, &[]) {
             let _ = shared.client.publish(link.subjects.reports(), bytes.into()).await;
         }
         together.clear();

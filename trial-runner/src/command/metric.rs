@@ -97,7 +97,7 @@ impl<'a> Metrics<'a> {
         }
     }
 
-    /// Reads a line of standard output; a report, if it is one of the primary metric.
+    /// Reads a line of standard output; a report, if it is one of the primary metric that is kept.
     pub(super) fn read(&mut self, line: &Line<'_>) -> Option<Report> {
         let announced = self.announced.take();
         if !line.whole {
@@ -140,10 +140,10 @@ impl<'a> Metrics<'a> {
             }
         }
         let report = Report { step: self.last_step, value };
-        if self.reports.len() < MAX_REPORTS {
+        (self.reports.len() < MAX_REPORTS).then(|| {
             self.reports.push(report);
-        }
-        Some(report)
+            report
+        })
     }
 }
 

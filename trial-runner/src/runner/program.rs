@@ -109,8 +109,10 @@ impl One<'_> {
             return Ok(None);
         }
         let started_ms = now_ms();
+        let mut nth = 0;
         let ended = prepared.run(halt, &mut |report| {
-            (desk.tell)(FromRunner::Report { of, configuration: number, entity, report });
+            nth += 1;
+            (desk.tell)(FromRunner::Report { of, configuration: number, entity, report, nth });
         });
         if is_last {
             *slot = None;

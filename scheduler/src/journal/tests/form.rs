@@ -43,7 +43,7 @@ fn every_kind() -> Vec<Fact> {
         },
         Fact::Elapsed { elapsed_ms: 60_000 },
         Fact::Closed,
-        Fact::Reopened,
+        Fact::Reopened { from: 1 << 40 },
         Fact::Ended {
             outcomes: vec![
                 Outcome {
@@ -83,7 +83,7 @@ fn the_stored_form_stays() {
         "03020807010200ff01ac022c000700026e6f",
         "06e0d403",
         "04",
-        "05",
+        "0a808080808020",
         "070309030003000103010001000000000000f03f000000000000004001076f6e6520726f7700030380a0abfe\
          f962d80402d60402d40400020100010201000000000000e03f000000000000f83f00000000000000c0000000\
          0000000840",
@@ -99,6 +99,8 @@ fn the_stored_form_stays() {
     let decoded: Vec<Fact> =
         encoded.iter().map(|encoded| fact::decode(&encoded.bytes).unwrap()).collect();
     assert_eq!(decoded, every_kind());
+    // Before it was told which assignments were of before.
+    assert_eq!(fact::decode(&[5]), Ok(Fact::Reopened { from: 0 }));
 }
 
 proptest! {
