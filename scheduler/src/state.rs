@@ -123,6 +123,8 @@ pub struct StudyState {
     is_exhausted: bool,
     /// Whether it is left in the middle, to be gone on with later.
     is_left_off: bool,
+    /// Whether a trial has failed since it was last seen who stands in for want of a better one.
+    has_failed_late: bool,
     /// Assignments below this number may have been stopped by the cancel before the study was
     /// resumed: that says nothing about their trials.
     first_resumed: u64,
@@ -183,6 +185,7 @@ impl StudyState {
             n_handed_out: 0,
             is_exhausted: false,
             is_left_off: false,
+            has_failed_late: false,
             first_resumed: 0,
             aims,
             study,
@@ -444,6 +447,9 @@ impl StudyState {
             return;
         }
         self.counts.proposed += 1;
+        if let Some(climb) = &mut self.climb {
+            climb.join();
+        }
         let is_asked = self.asked.take(number);
         if let Some(sampler) = &mut self.sampler
             && (!is_asked || sampler.learns())

@@ -28,6 +28,8 @@ pub(super) struct Climb {
     waiting: BTreeSet<(Reverse<u8>, u32, u32)>,
     /// Heats that somebody came to a rung of, or left.
     touched: BTreeSet<Place>,
+    /// Whether all of them were looked at since the last configuration was proposed.
+    is_closed: bool,
 }
 
 /// The first configuration of a bracket, and an entity.
@@ -84,6 +86,7 @@ impl Climb {
             heats: BTreeMap::new(),
             waiting: BTreeSet::new(),
             touched: BTreeSet::new(),
+            is_closed: false,
         })
     }
 
@@ -306,9 +309,20 @@ impl Climb {
         }
     }
 
-    /// Looks at every heat again.
-    pub(super) fn touch_all(&mut self) {
+    /// Nobody joins the last bracket any more: every heat is looked at again, once. Whether that is
+    /// new.
+    pub(super) fn close(&mut self) -> bool {
+        if self.is_closed {
+            return false;
+        }
+        self.is_closed = true;
         self.touched.extend(self.heats.keys());
+        true
+    }
+
+    /// Somebody joins all the same.
+    pub(super) fn join(&mut self) {
+        self.is_closed = false;
     }
 
     /// How many trials wait.

@@ -118,7 +118,7 @@ impl StudyState {
         }
         if self.phase != Phase::Searching && matches!(outcome.end, End::Failed { .. }) {
             // Whoever failed is nobody's best for want of a better one.
-            self.take_unfinished();
+            self.has_failed_late = true;
         }
         self.counts.fits += u64::from(fits);
         if matches!(outcome.end, End::Completed { .. }) {

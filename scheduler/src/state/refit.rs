@@ -3,6 +3,8 @@
 //! Refits are handed out once nothing of the search is out any more. An entity whose winner changes
 //! afterwards (a late end, a resumed search) is refitted again; the others are not.
 
+use std::mem;
+
 use std::collections::BTreeMap;
 
 use fleetfit_search_spaces::wire::Refit;
@@ -68,6 +70,9 @@ impl StudyState {
     /// Fixes who wins where that is the same for all. Asked when a search ends, and when an end
     /// from before comes late.
     pub(super) fn choose_winners(&mut self) {
+        if mem::take(&mut self.has_failed_late) {
+            self.take_unfinished();
+        }
         if self.phase != Phase::Refitting {
             return;
         }

@@ -228,11 +228,7 @@ impl StudyState {
             if self.begin_batch(step) {
                 continue;
             }
-            if self.has_proposed_all()
-                && let Some(climb) = &mut self.climb
-            {
-                // Nobody joins the last bracket any more.
-                climb.touch_all();
+            if self.has_proposed_all() && self.climb.as_mut().is_some_and(Climb::close) {
                 self.judge(step);
             }
             let n_waiting = self.climb.as_ref().map_or(0, Climb::n_waiting) as u64;
