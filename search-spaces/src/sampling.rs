@@ -130,12 +130,10 @@ impl Sampling {
             ));
         }
         let from = estimators_from(n_axes);
+        let besides = "once it gains nothing, Parzen estimators have each third one";
         let estimators = match n > from {
-            true => format!(
-                ", and Parzen estimators each third one from {from} on, which go on looking where the \
-                 process has settled"
-            ),
-            false => String::new(),
+            true => format!("; {besides}, and from the {from}th on in any case"),
+            false => format!("; {besides}"),
         };
         let at_once = match limits.max_concurrent_trials {
             1 => "one at a time".to_owned(),
@@ -214,17 +212,18 @@ mod tests {
         assert_eq!(
             says(1, 60, 1),
             "for 1 parameter and 60 configurations, one at a time, a Gaussian process proposes, which \
-             needs the fewest, once 5 have ended"
+             needs the fewest, once 5 have ended; once it gains nothing, Parzen estimators have each \
+             third one"
         );
         assert_eq!(
             says(12, 200, 32),
             "for 12 parameters and 200 configurations, up to 32 at once, a Gaussian process proposes, \
-             which needs the fewest, once 6 have ended, and Parzen estimators each third one from 60 \
-             on, which go on looking where the process has settled"
+             which needs the fewest, once 6 have ended; once it gains nothing, Parzen estimators have \
+             each third one, and from the 60th on in any case"
         );
         assert!(says(3, 5, 5).starts_with("5 configurations are few to learn from, "));
         assert!(says(201, 5, 5).starts_with("201 parameters are many for a Gaussian process, "));
-        assert!(says(51, 20, 5).contains("Parzen estimators each third one from 10 on"));
+        assert!(says(51, 20, 5).ends_with("and from the 10th on in any case"));
     }
 
     #[test]

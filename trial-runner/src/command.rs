@@ -394,7 +394,7 @@ impl Following<'_> {
             (None, Exit::Code(0)) => match (value, self.metrics.further.values()) {
                 (Some(value), Ok(_)) => End::Completed { value },
                 (Some(_), Err((metric, true))) => {
-                    failed(format!("every {metric} it reported was NaN or infinite"))
+                    failed(format!("the last {metric} it reported was NaN or infinite"))
                 }
                 (Some(_), Err((metric, false))) => failed(self.never_reported(metric)),
                 (None, _) => failed(self.no_report()),
@@ -416,7 +416,8 @@ impl Following<'_> {
     fn no_report(&self) -> String {
         let metric = &self.metrics.objective.metric;
         if self.metrics.n_not_finite > 0 {
-            return format!("every {metric} it reported was NaN or infinite");
+            let which = if self.metrics.reports.is_empty() { "every" } else { "the last" };
+            return format!("{which} {metric} it reported was NaN or infinite");
         }
         self.never_reported(metric)
     }

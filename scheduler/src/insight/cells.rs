@@ -29,7 +29,11 @@ impl Cells {
                 let edges = (0..=n_cells).map(|i| i as f64 / n_cells as f64);
                 (edges.collect(), n > MOST)
             }
-            _ => (edges_of(tried.column(dimension)), true),
+            Some(Kind::Levels(levels)) => {
+                let between = |low, high| between_levels(levels, low, high);
+                (edges_of(tried.column(dimension), between), true)
+            }
+            _ => (edges_of(tried.column(dimension), half_way), true),
         };
         let mut cells = Self { codes: Vec::new(), edges, is_ordered };
         cells.codes = tried.column(dimension).map(|unit| cells.code(unit)).collect();
@@ -72,8 +76,26 @@ impl Cells {
     }
 }
 
-/// An edge half-way between each two neighbours, or between some of them.
-fn edges_of(units: impl Iterator<Item = f64>) -> Vec<f64> {
+fn half_way(low: f64, high: f64) -> f64 {
+    low + 0.5 * (high - low)
+}
+
+/// Where the lower of two levels ends, and half-way through those between them. Each level is the
+/// middle of its interval, and the first interval begins at 0.
+fn between_levels(levels: &[f64], low: f64, high: f64) -> f64 {
+    let (mut end, mut first_end) = (0.0, 0.0);
+    for &level in levels.iter().take_while(|&&level| level < high - 1e-12) {
+        // Of the last one in between, its end is where the higher one begins.
+        end = (2.0 * level - end).clamp(level, high);
+        if level <= low + 1e-12 {
+            first_end = end;
+        }
+    }
+    half_way(first_end.max(low), end.max(low))
+}
+
+/// An edge between each two neighbours, or between some of them.
+fn edges_of(units: impl Iterator<Item = f64>, between: impl Fn(f64, f64) -> f64) -> Vec<f64> {
     let mut units: Vec<f64> = units.filter(|unit| !unit.is_nan()).collect();
     units.sort_by(f64::total_cmp);
     let mut distinct = units.clone();
@@ -81,7 +103,7 @@ fn edges_of(units: impl Iterator<Item = f64>) -> Vec<f64> {
     // Each cell has as many trials as the others.
     let mut edges = vec![0.0];
     let mut add = |low: f64, high: f64| {
-        let edge = low + 0.5 * (high - low);
+        let edge = between(low, high);
         if edges.last().is_some_and(|&last| edge > last) && edge < 1.0 {
             edges.push(edge);
         }
@@ -96,4 +118,23 @@ fn edges_of(units: impl Iterator<Item = f64>) -> Vec<f64> {
     }
     edges.push(1.0);
     edges
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_level_has_as_much_of_the_dimension_as_comes_to_it() {
+        // 0, a half and 1 where halves are rounded to; and a normal distribution's.
+        let levels = [0.125, 0.5, 0.875];
+        let edges = |units: &[f64]| {
+            edges_of(units.iter().copied(), |low, high| between_levels(&levels, low, high))
+        };
+        assert_eq!(edges(&[0.5, 0.125, 0.875, 0.5]), [0.0, 0.25, 0.75, 1.0]);
+        assert_eq!(edges(&[0.5, 0.125]), [0.0, 0.25, 1.0]);
+        assert_eq!(edges(&[0.125, 0.875]), [0.0, 0.5, 1.0]);
+        // A trial from a space of before lies between levels.
+        assert_eq!(edges(&[0.125, 0.6, 0.875]), [0.0, 0.425, 0.75, 1.0]);
+    }
 }

@@ -47,12 +47,13 @@ impl Auto {
     ) -> Vec<Vec<f64>> {
         let next = history.trials().last().map_or(0, |past| past.number as usize + 1);
         let mut fixed = vec![f64::NAN; axes.kinds().len()];
-        if history.n_ended() >= estimators_from(axes.kinds().len()) {
+        let is_stuck = gains_nothing(history);
+        if is_stuck || history.n_ended() >= estimators_from(axes.kinds().len()) {
             if next % EVERY == EVERY - 1 {
                 return self.tpe.propose(axes, history, draw);
             }
             choose_branches(axes, history, &mut fixed);
-            if next.is_multiple_of(EVERY) && gains_nothing(history) {
+            if next.is_multiple_of(EVERY) && is_stuck {
                 let words = words(axes, &fixed);
                 if let Some(&word) = words.get(next / EVERY % words.len().max(1)) {
                     choose_alternative(axes, history, word, &mut fixed);
@@ -142,5 +143,54 @@ mod tests {
         // Both end on the second word's ground, 0.05, where no word has a turn.
         let all = [1, 5].map(found);
         assert!(all.iter().all(|found| *found < 0.045), "{all:?}");
+    }
+
+    /// What 60 trials come to, and at how many places that can be told apart.
+    fn searched(space: SearchSpace, seed: u64, loss: fn(&[f64]) -> f64) -> (f64, usize) {
+        let axes = Axes::new(space.clone());
+        let mut sampler = Adaptive::new(space, seed, Method::Auto(Box::default()));
+        let mut least = f64::INFINITY;
+        let mut places = std::collections::BTreeSet::new();
+        for number in 0..60 {
+            let configuration = sampler.propose(number).unwrap();
+            let units = axes.units(&configuration).unwrap();
+            let loss = loss(&units);
+            sampler.seen(number, &configuration);
+            sampler.told(number, Fate::Completed(loss));
+            least = least.min(loss);
+            places.insert(units.iter().map(|unit| (unit * 1e5) as i64).collect::<Vec<_>>());
+        }
+        (least, places.len())
+    }
+
+    fn number(name: &str) -> Parameter {
+        let domain = Domain::Uniform { min: 0.0, max: 1.0, q: None };
+        Parameter { name: name.into(), domain }
+    }
+
+    #[test]
+    fn a_branch_that_begins_badly_is_not_given_up() {
+        let branch = |name| Alternative::Space(SearchSpace { parameters: vec![number(name)] });
+        let domain = Domain::Choice(["x", "z"].map(branch).into_iter().collect());
+        let space = SearchSpace { parameters: vec![Parameter { name: "m".into(), domain }] };
+        let loss = |units: &[f64]| match units[0] < 0.5 {
+            true => 0.1 + (units[1] - 0.4).powi(2),
+            false => 20.0 * (units[2] - 0.9).abs(),
+        };
+        let all = [1, 2, 3].map(|seed| searched(space.clone(), seed, loss).0);
+        assert!(all.iter().all(|least| *least < 0.05), "{all:?}");
+    }
+
+    #[test]
+    fn an_exact_function_that_is_rough_is_not_tried_where_it_was() {
+        let space = SearchSpace { parameters: ["x", "y"].map(number).into() };
+        // The best lies in a corner.
+        let loss = |units: &[f64]| {
+            let at = units.iter().map(|unit| (unit * 1e3).round() as u64).collect::<Vec<_>>();
+            let rough = (mix(&at) >> 11) as f64 / (1u64 << 53) as f64;
+            units.iter().map(|unit| (unit - 1.0).powi(2)).sum::<f64>() + 0.1 * rough
+        };
+        let all = [1, 2, 3].map(|seed| searched(space.clone(), seed, loss).1);
+        assert!(all.iter().all(|n_places| *n_places >= 57), "{all:?}");
     }
 }

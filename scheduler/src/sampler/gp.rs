@@ -26,6 +26,8 @@ mod warp;
 mod whole;
 mod wide;
 
+use std::cmp::Ordering;
+
 use fleetfit_search_spaces::sampling::n_before_process;
 use rand::Rng;
 use rand_pcg::Pcg64;
@@ -61,6 +63,9 @@ const REPEATED: f64 = 1e-6;
 /// trial that has ended, along each axis, brings the same again.
 const LITTLE_NOISE: f64 = 1e-4;
 const CLOSE: f64 = 1e-5;
+
+/// Losses that differ by less than this share of both are the same.
+const ALIKE: f64 = 1e-9;
 
 /// The same of a trial that runs: what comes of it is waited for.
 const APART: f64 = 1e-3;
@@ -282,11 +287,12 @@ impl Kept {
         let unknown: Vec<&Past> = running.take(n_running.saturating_sub(n - seen.len())).collect();
         let is_tried =
             |point: &[f64]| unknown.iter().any(|past| is_within(APART, point, &past.units));
+        let is_exact = self.fitted.noise < LITTLE_NOISE || self.repeats_are_alike(history);
         // What tells nothing comes after all others.
         let (told, mut points): (Vec<_>, Vec<_>) = search
             .run(draw)
             .into_iter()
-            .partition(|point| is_tried(point) || self.is_told(history, point));
+            .partition(|point| is_tried(point) || is_told(history, point, is_exact));
         if points.is_empty() {
             points = far_from_all(axes, history, fixed, draw);
         }
@@ -294,19 +300,44 @@ impl Kept {
         points
     }
 
-    /// Whether it is known already what comes of a point: what was stopped or failed there would be so
-    /// again, and where there is hardly any noise, so would be what has completed or runs there.
-    fn is_told(&self, history: &History, point: &[f64]) -> bool {
-        let is_exact = self.fitted.noise < LITTLE_NOISE;
-        history.trials().iter().any(|past| {
-            let is_near = |reach| is_within(reach, point, &past.units);
-            match past.fate {
-                Some(Fate::Stopped(_) | Fate::Failed) if is_near(REPEATED) => true,
-                Some(_) => is_exact && is_near(CLOSE),
-                None => is_exact && is_near(APART),
+    /// Whether whatever was tried twice at a place came to the same there: what looks like noise is
+    /// how rough the function is.
+    fn repeats_are_alike(&self, history: &History) -> bool {
+        let place = |known: &Known| Some((known.units(history)?, known.loss?));
+        let completed = self.seen.iter().filter(|known| known.has_completed);
+        let mut places: Vec<(&[f64], f64)> = completed.filter_map(place).collect();
+        places.sort_by(|(one, _), (other, _)| {
+            let mut pairs = one.iter().zip(*other).map(|(one, other)| one.total_cmp(other));
+            pairs.find(|order| order.is_ne()).unwrap_or(Ordering::Equal)
+        });
+        let mut n_alike = 0;
+        for (at, (place, loss)) in places.iter().enumerate() {
+            let later = places[at + 1..].iter();
+            let near = later.take_while(|(other, _)| {
+                place.first().zip(other.first()).is_none_or(|(one, other)| !(other - one >= CLOSE))
+            });
+            for (_, other) in near.filter(|(other, _)| is_within(CLOSE, place, other)) {
+                if (loss - other).abs() > ALIKE * (loss.abs() + other.abs()) {
+                    return false;
+                }
+                n_alike += 1;
             }
-        })
+        }
+        n_alike > 0
     }
+}
+
+/// Whether it is known already what comes of a point: what was stopped or failed there would be so
+/// again, and where losses are exact, so would be what has completed or runs there.
+fn is_told(history: &History, point: &[f64], is_exact: bool) -> bool {
+    history.trials().iter().any(|past| {
+        let is_near = |reach| is_within(reach, point, &past.units);
+        match past.fate {
+            Some(Fate::Stopped(_) | Fate::Failed) if is_near(REPEATED) => true,
+            Some(_) => is_exact && is_near(CLOSE),
+            None => is_exact && is_near(APART),
+        }
+    })
 }
 
 /// Whether two points are nearer to each other than this along each axis.

@@ -1,8 +1,8 @@
 //! What a program's standard output says about metrics: lines of JSON, or the two lines that the old
 //! Azure SDK prints when it is offline.
 //!
-//! Reports of the primary metric count one by one. A report that is NaN or infinite is remembered but
-//! no value; so a trial that never reported a finite one has none. A report without a step follows the
+//! Reports of the primary metric count one by one. A report that is NaN or infinite is no value: a trial
+//! that never reported a finite one has none, nor has one whose last report that was, where that counts. A report without a step follows the
 //! one before. Of the study's other metrics one value each is kept (`metric/others.rs`).
 
 mod others;
@@ -129,6 +129,9 @@ impl<'a> Metrics<'a> {
         self.last_step = step.unwrap_or_else(|| self.last_step.saturating_add(1));
         if !value.is_finite() {
             self.n_not_finite += 1;
+            if self.objective.value == ValueRule::Last {
+                self.value = None;
+            }
             return None;
         }
         let loss = |value| self.objective.goal.loss(value);
@@ -287,8 +290,11 @@ mod tests {
             {\"metric\": \"loss\", \"value\": -Infinity, \"note\": \"a\"}\n";
         assert_eq!(
             read(output, Goal::Minimize, ValueRule::Last),
-            (vec![(3, 2.0)], Some(2.0), String::new())
+            (vec![(3, 2.0)], None, String::new())
         );
+        let (first, _) = output.rsplit_once("{\"metric\": \"loss\", \"value\": -Inf").unwrap();
+        assert_eq!(read(first, Goal::Minimize, ValueRule::Last).1, Some(2.0));
+        assert_eq!(read(output, Goal::Minimize, ValueRule::Best).1, Some(2.0));
     }
 
     #[test]

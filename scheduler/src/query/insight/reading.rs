@@ -361,10 +361,24 @@ impl Slim {
     }
 }
 
+/// Coordinates of the values of a rounded normal distribution, where those are few that come at all:
+/// it has no end.
+fn likely_levels(domain: &Domain) -> Option<Vec<f64>> {
+    const MOST: usize = 64;
+    const LOOKS: u32 = 4_096;
+    let (Domain::Normal { q: Some(_), .. } | Domain::LogNormal { q: Some(_), .. }) = domain else {
+        return None;
+    };
+    let values = (0..LOOKS).map(|i| domain.at((f64::from(i) + 0.5) / f64::from(LOOKS)));
+    let mut levels: Vec<f64> = values.filter_map(|value| domain.unit(&value)).collect();
+    levels.dedup();
+    (levels.len() <= MOST).then_some(levels)
+}
+
 /// How the points of a domain relate to each other, as samplers see it.
 fn kind(domain: &Domain) -> Kind {
     match sampler::kind(domain) {
-        sampler::Kind::Continuous => Kind::Number,
+        sampler::Kind::Continuous => likely_levels(domain).map_or(Kind::Number, Kind::Levels),
         sampler::Kind::Ordered(levels) => Kind::Levels(levels),
         sampler::Kind::Category(n) => Kind::Category(n),
     }

@@ -151,6 +151,16 @@ fn a_study_tells_what_matters() {
 }
 
 #[test]
+fn a_rounded_distribution_has_each_of_its_values_once() {
+    let text = JOB.replace("n: [1, 2, 3, 4]", "n: {type: qnormal, mu: 2.5, sigma: 1, q: 1}");
+    let of = InsightOf { entity: None, objective: None };
+    let view = asked_of(&text, 150, 1, of).unwrap();
+    let n = view.dependence.iter().find(|curve| curve.parameter == "n").unwrap();
+    let at: Vec<f64> = n.points.iter().map(|point| point.at.as_f64().unwrap()).collect();
+    assert!(at.len() >= 6 && at.windows(2).all(|pair| pair[1] - pair[0] == 1.0), "{at:?}");
+}
+
+#[test]
 fn several_entities_count_by_their_own_measure() {
     let all = asked(60, 3, None);
     assert_eq!((all.scale, all.configurations.entities), (InsightScale::Relative, 3));

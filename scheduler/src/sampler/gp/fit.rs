@@ -60,6 +60,8 @@ pub(super) struct Fitted {
     pub(super) noise: f64,
     /// How far the function reaches along each axis.
     pub(super) lengths: Vec<f64>,
+    /// How unlikely all of it is, as a logarithm.
+    pub(super) cost: f64,
 }
 
 /// The number of ended trials of the last fit: at first all of them, later one fit every 32.
@@ -159,6 +161,7 @@ impl Fitted {
             kernel,
             noise: hypers.noise,
             lengths: hypers.log_lengths.iter().map(|log| log.exp()).collect(),
+            cost: minimum.cost * fitted.len() as f64,
         }
     }
 }

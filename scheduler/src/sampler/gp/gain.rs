@@ -46,6 +46,11 @@ impl Gp {
         // Plain axes: a search is not to end because of what chance looks like.
         let priors = Priors::new(n_axes);
         let fitted = Fitted::under(&priors, noisy.as_ref(), axes, history, &known, false);
+        // What is as likely to be exact and rough goes on, for as long again.
+        let exact = (known.len() < 2 * FOR_NOISE * n_axes)
+            .then(|| Fitted::under(&Priors::exact(n_axes), None, axes, history, &known, false))
+            .filter(|exact| exact.cost < fitted.cost + LEAST_ODDS);
+        let fitted = exact.unwrap_or(fitted);
         let model = Model::new(fitted.kernel.clone(), fitted.noise);
         let kept = Kept { fitted, seen: Vec::new(), model }.extended(axes, history, &known);
         let free = vec![f64::NAN; n_axes];

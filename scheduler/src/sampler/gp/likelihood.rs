@@ -49,6 +49,11 @@ impl Priors {
         Self { log_length: (priors.log_length.0, 0.5), ..priors }
     }
 
+    /// The same where hardly any noise is thought to be there.
+    pub(super) fn exact(n_axes: usize) -> Self {
+        Self { log_noise: (1e-6f64.ln(), 0.5), ..Self::new(n_axes) }
+    }
+
     /// The same where noise is thought to be most of what there is to see.
     pub(super) fn noisy(n_axes: usize) -> Self {
         Self { log_noise: (2.0, 3.0), ..Self::new(n_axes) }

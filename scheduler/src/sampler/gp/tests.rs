@@ -153,9 +153,9 @@ fn axes_on_the_wrong_scale_do_little_harm() {
         (b - a * a).powi(2) + 0.1 * (1.0 - a).powi(2)
     };
     let mut least: Vec<f64> =
-        (0..7).map(|seed| seeded_search(seed, &cube(2), 40, valley)).collect();
+        (0..7).map(|seed| seeded_search(seed, &cube(2), 60, valley)).collect();
     least.sort_by(f64::total_cmp);
-    assert!(least[3] < 2e-2, "{least:?}");
+    assert!(least[3] < 5e-3, "{least:?}");
 }
 
 #[test]

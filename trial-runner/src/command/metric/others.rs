@@ -37,6 +37,9 @@ impl<'a> Others<'a> {
         value.last_step = step.unwrap_or_else(|| value.last_step.saturating_add(1));
         if !reported.is_finite() {
             value.is_odd = true;
+            if self.best_step.is_none() {
+                (value.last, value.counts) = (None, None);
+            }
             return true;
         }
         value.last = Some(reported);
@@ -104,6 +107,8 @@ mod tests {
     fn one_that_never_came_is_told() {
         check(ValueRule::Last, "l1 b7", Err(("a", false)));
         check(ValueRule::Last, "l1 a4 bNaN", Err(("b", true)));
+        check(ValueRule::Last, "l1 a4 b1 bNaN", Err(("b", true)));
+        check(ValueRule::Last, "l1 a4 bNaN b1", Ok((1.0, &[4.0, 1.0])));
         check(ValueRule::Best, "l1 aNaN a3 b1", Ok((1.0, &[3.0, 1.0])));
     }
 }
