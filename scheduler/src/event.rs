@@ -38,7 +38,7 @@ pub enum Event {
         assignment: u64,
         /// Which hand-out of it.
         attempt: u32,
-        /// Which report of the trial it is, from 1; 0 where nobody knows.
+        /// Which report of the trial it is, from 1; 0 where nobody says.
         nth: u32,
         /// The configuration's number.
         configuration: u32,

@@ -87,7 +87,7 @@ fn from_runner() -> Vec<FromRunner> {
     let report = Report { step: 12, value: -2.5 };
     vec![
         FromRunner::Outcomes { of: key(), outcomes: outcomes(), launched: false },
-        FromRunner::Report { of: key(), configuration: 4, entity: 9, report },
+        FromRunner::Report { of: key(), configuration: 4, entity: 9, report, nth: 0 },
         FromRunner::Refitted { of: key(), models },
         FromRunner::Done { of: key() },
         FromRunner::Returned { of: key(), reason: None },

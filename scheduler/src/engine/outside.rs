@@ -102,7 +102,7 @@ impl Lent {
         Self { n_reports: None, ..self }
     }
 
-    /// Takes a report in, and returns which one it is; 0 where nobody knows.
+    /// Takes a report in, and returns which one it is; where nobody knows, one that follows none.
     fn hear(&mut self, report: Report, objective: &Objective) -> u32 {
         self.next_step = report.step.saturating_add(1);
         self.until = Instant::now() + self.lease;
@@ -111,7 +111,7 @@ impl Lent {
             objective.value == ValueRule::Best && loss(*reached) <= loss(report.value)
         };
         self.reached = Some(self.reached.filter(is_kept).unwrap_or(report.value));
-        let Some(n_reports) = &mut self.n_reports else { return 0 };
+        let Some(n_reports) = &mut self.n_reports else { return u32::MAX };
         *n_reports = n_reports.saturating_add(1);
         if self.reports.len() < MAX_REPORTS {
             self.reports.push(report);

@@ -313,9 +313,9 @@ impl Kept {
         let mut n_alike = 0;
         for (at, (place, loss)) in places.iter().enumerate() {
             let later = places[at + 1..].iter();
-            let near = later.take_while(|(other, _)| {
-                place.first().zip(other.first()).is_none_or(|(one, other)| !(other - one >= CLOSE))
-            });
+            let apart = |other: &[f64]| Some(other.first()? - place.first()?);
+            let is_far = |other: &[f64]| apart(other).is_some_and(|apart| apart >= CLOSE);
+            let near = later.take_while(|(other, _)| !is_far(other));
             for (_, other) in near.filter(|(other, _)| is_within(CLOSE, place, other)) {
                 if (loss - other).abs() > ALIKE * (loss.abs() + other.abs()) {
                     return false;
