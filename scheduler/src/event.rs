@@ -135,7 +135,8 @@ pub enum Fact {
     Closed,
     /// The study goes on after a cancel.
     Reopened {
-        /// What a cancel may have stopped are assignments with lower numbers.
+        /// What a cancel may have stopped are assignments with lower numbers; the largest number where
+        /// nobody knows, which are all of earlier lives then.
         from: u64,
     },
     /// The study has run for so long.

@@ -405,6 +405,11 @@ impl StudyState {
     fn start(&mut self, step: &mut Step) {
         self.forget_flight();
         self.is_left_off = false;
+        if self.first_resumed == u64::MAX {
+            self.first_resumed = self.flight.next_number();
+        }
+        // Whatever the clock says that numbers are made of.
+        self.flight.number_from(self.first_resumed);
         if self.phase == Phase::Searching {
             // Whoever stood in when it was left off does not any more.
             self.take_unfinished();
@@ -500,6 +505,9 @@ impl StudyState {
             }
         };
         if has_more {
+            if self.first_resumed < u64::MAX {
+                self.flight.number_from(self.first_resumed);
+            }
             let from = self.flight.next_number();
             self.record(Fact::Reopened { from }, step);
             self.forget_flight();

@@ -175,12 +175,13 @@ impl Watch {
         self.running.insert(trial, Running { is_adopted: true, ..Running::default() });
     }
 
-    /// Whether the report that has come is the one that follows, the `nth` of its trial, where that is said. Where some
-    /// before it were lost, nobody is measured by the trial until it has ended and tells all.
+    /// Whether the report that has come is the one that follows, the `nth` of its trial, where that is
+    /// said. Where some before it were lost, nobody is measured by the trial until it has ended and
+    /// tells all.
     pub fn follows(&mut self, trial: TrialKey, nth: u32) -> bool {
         let own = self.running.entry(trial).or_default();
         own.n_received = own.n_received.saturating_add(1);
-        if nth != 0 && nth != own.n_received {
+        if nth != own.n_received && (nth != 0 || own.is_adopted) {
             own.is_torn = true;
             own.curve = Curve::default();
         }

@@ -105,7 +105,12 @@ impl Sampling {
     }
 
     /// What was chosen and why, where there was a choice.
-    pub(crate) fn says(&self, space: &SearchSpace, limits: &Limits) -> Option<String> {
+    pub(crate) fn says(
+        &self,
+        space: &SearchSpace,
+        limits: &Limits,
+        n_objectives: usize,
+    ) -> Option<String> {
         let (Algorithm::Auto | Algorithm::Bayesian) = self.algorithm else { return None };
         let counted = |n: usize, noun: &str| match n {
             1 => format!("1 {noun}"),
@@ -130,10 +135,15 @@ impl Sampling {
             ));
         }
         let from = estimators_from(n_axes);
-        let besides = "once it gains nothing, Parzen estimators have each third one";
-        let estimators = match n > from {
-            true => format!("; {besides}, and from the {from}th on in any case"),
-            false => format!("; {besides}"),
+        let besides = "Parzen estimators have each third one";
+        // With several objectives nobody tells whether anything is gained.
+        let estimators = match (n > from, n_objectives == 1) {
+            (true, true) => {
+                format!("; once it gains nothing, {besides}, and from the {from}th on in any case")
+            }
+            (true, false) => format!("; from the {from}th on {besides}"),
+            (false, true) => format!("; once it gains nothing, {besides}"),
+            (false, false) => String::new(),
         };
         let at_once = match limits.max_concurrent_trials {
             1 => "one at a time".to_owned(),
@@ -204,7 +214,7 @@ mod tests {
         let space = SearchSpace { parameters: (0..n_axes).map(parameter).collect() };
         let sampling = Sampling { algorithm: Algorithm::Auto, ..Sampling::default() };
         let limits = Limits { max_concurrent_trials: at_once, ..Limits::of_trials(total) };
-        sampling.says(&space, &limits).unwrap()
+        sampling.says(&space, &limits, 1).unwrap()
     }
 
     #[test]

@@ -121,8 +121,8 @@ pub enum FromRunner {
         entity: u32,
         /// The report.
         report: Report,
-        /// Which one of the trial it is, from 1: some may be lost, and then this tells. 0 of runners that
-        /// do not say.
+        /// Which one of the trial it is, from 1: some may be lost, and then this tells. 0 of runners
+        /// that do not say.
         #[serde(default)]
         nth: u32,
     },

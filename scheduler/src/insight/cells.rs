@@ -91,7 +91,11 @@ fn between_levels(levels: &[f64], low: f64, high: f64) -> f64 {
             first_end = end;
         }
     }
-    half_way(first_end.max(low), end.max(low))
+    match first_end > 0.0 {
+        true => half_way(first_end.max(low), end.max(low)),
+        // Below the first that is known.
+        false => half_way(low, high),
+    }
 }
 
 /// An edge between each two neighbours, or between some of them.
@@ -136,5 +140,6 @@ mod tests {
         assert_eq!(edges(&[0.125, 0.875]), [0.0, 0.5, 1.0]);
         // A trial from a space of before lies between levels.
         assert_eq!(edges(&[0.125, 0.6, 0.875]), [0.0, 0.425, 0.75, 1.0]);
+        assert_eq!(edges(&[0.03125, 0.125, 0.5]), [0.0, 0.078125, 0.25, 1.0]);
     }
 }

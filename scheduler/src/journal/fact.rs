@@ -96,7 +96,7 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Fact, Malformed> {
         SEARCH_ENDED => Fact::SearchEnded { by: ended_by(reader.byte()?)? },
         REFITTED => Fact::Refitted { models: read_models(&mut reader)? },
         CLOSED => Fact::Closed,
-        REOPENED => Fact::Reopened { from: 0 },
+        REOPENED => Fact::Reopened { from: u64::MAX },
         REOPENED_FROM => Fact::Reopened { from: reader.unsigned()? },
         REACHED => Fact::Reached { trials: reached::read(&mut reader)? },
         QUEUED => read_queued(&mut reader)?,

@@ -287,12 +287,16 @@ impl Kept {
         let unknown: Vec<&Past> = running.take(n_running.saturating_sub(n - seen.len())).collect();
         let is_tried =
             |point: &[f64]| unknown.iter().any(|past| is_within(APART, point, &past.units));
-        let is_exact = self.fitted.noise < LITTLE_NOISE || self.repeats_are_alike(history);
+        // What looks like noise and is none is too rough for the model to tell neighbours apart.
+        let reach = match self.fitted.noise < LITTLE_NOISE {
+            true => Some(CLOSE),
+            false => self.repeats_are_alike(history).then_some(APART),
+        };
         // What tells nothing comes after all others.
         let (told, mut points): (Vec<_>, Vec<_>) = search
             .run(draw)
             .into_iter()
-            .partition(|point| is_tried(point) || is_told(history, point, is_exact));
+            .partition(|point| is_tried(point) || is_told(history, point, reach));
         if points.is_empty() {
             points = far_from_all(axes, history, fixed, draw);
         }
@@ -328,14 +332,14 @@ impl Kept {
 }
 
 /// Whether it is known already what comes of a point: what was stopped or failed there would be so
-/// again, and where losses are exact, so would be what has completed or runs there.
-fn is_told(history: &History, point: &[f64], is_exact: bool) -> bool {
+/// again, and where losses are exact, so would be what has completed within some reach, or runs there.
+fn is_told(history: &History, point: &[f64], reach: Option<f64>) -> bool {
     history.trials().iter().any(|past| {
         let is_near = |reach| is_within(reach, point, &past.units);
         match past.fate {
             Some(Fate::Stopped(_) | Fate::Failed) if is_near(REPEATED) => true,
-            Some(_) => is_exact && is_near(CLOSE),
-            None => is_exact && is_near(APART),
+            Some(_) => reach.is_some_and(is_near),
+            None => reach.is_some() && is_near(APART),
         }
     })
 }

@@ -302,6 +302,7 @@ impl Climb {
 
     /// Nothing is out: who was let on is let on again.
     pub(super) fn forget_flight(&mut self) {
+        self.is_closed = false;
         self.waiting.clear();
         for (place, heat) in &mut self.heats {
             heat.climbers.values_mut().for_each(|own| own.is_on = false);

@@ -30,7 +30,8 @@ pub(super) fn read(text: &str, wanted: Wanted<'_>) -> Result<Found, Fault> {
         let says = format!("has {} columns, more than {MAX_COLUMNS}", names.len());
         return Err(Fault::new(says, "a table of trials", "leave out what is no parameter"));
     }
-    if let [first, more @ ..] = twice(&names).as_slice() {
+    let again: Vec<&str> = twice(&names).into_iter().map(|(_, name)| name).collect();
+    if let [first, more @ ..] = again.as_slice() {
         let more = if more.is_empty() {
             String::new()
         } else {
@@ -96,8 +97,8 @@ pub struct Spot {
 #[derive(Debug, Default)]
 pub struct Table {
     names: Vec<String>,
-    /// Where the cells of each row begin.
-    spots: Vec<Vec<Spot>>,
+    /// Where the cells of each row begin; none of an empty one.
+    spots: Vec<Vec<Option<Spot>>>,
     /// Its rows, as JSON has them.
     pub configurations: Vec<Json>,
 }
@@ -110,11 +111,12 @@ impl Table {
         let is_in = |outer: &str, inner: &str| {
             inner.strip_prefix(outer).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
         };
-        let cells = || self.names.iter().zip(spots);
+        let cells =
+            || self.names.iter().zip(spots).filter_map(|(name, spot)| Some((name, (*spot)?)));
         let own = cells().find(|(name, _)| *name == path);
         let near = || cells().find(|(name, _)| is_in(path, name) || is_in(name, path));
         let (_, spot) = own.or_else(near).or_else(|| cells().next()).unzip();
-        spot.copied().unwrap_or_default()
+        spot.unwrap_or_default()
     }
 }
 
@@ -127,10 +129,9 @@ pub fn configurations(text: &str) -> Result<Table, Vec<(Spot, Fault)>> {
         Some((cells, _)) => cells.into_iter().map(|cell| cell.trim().to_owned()).collect(),
         None => Vec::new(),
     };
-    let doubles = twice(&names).into_iter().map(|name| {
+    let doubles = twice(&names).into_iter().map(|(at, name)| {
         let says = format!("two columns called {name}");
-        let last = names.iter().rposition(|other| other == name).unwrap_or_default();
-        (records.spots[last], Fault::new(says, "each parameter once", ONE_TOO_MANY))
+        (records.spots[at], Fault::new(says, "each parameter once", ONE_TOO_MANY))
     });
     let mut faults: Vec<(Spot, Fault)> = doubles.collect();
     let mut table = Table { names, ..Table::default() };
@@ -146,7 +147,9 @@ pub fn configurations(text: &str) -> Result<Table, Vec<(Spot, Fault)>> {
             match configuration(&table.names, &cells) {
                 Ok(configuration) => {
                     table.configurations.push(configuration);
-                    table.spots.push(spots.clone());
+                    let own = spots.iter().zip(&cells);
+                    let own = own.map(|(spot, cell)| (!cell.trim().is_empty()).then_some(*spot));
+                    table.spots.push(own.collect());
                 }
                 Err((at, fault)) => faults.push((spots[at], fault)),
             }
@@ -164,16 +167,11 @@ pub fn configurations(text: &str) -> Result<Table, Vec<(Spot, Fault)>> {
     if faults.is_empty() { Ok(table) } else { Err(faults) }
 }
 
-/// The names of the columns that are called as one before them.
-fn twice(names: &[String]) -> Vec<&str> {
+/// The columns that are called as one before them.
+fn twice(names: &[String]) -> Vec<(usize, &str)> {
     let mut seen = BTreeSet::new();
-    let mut again = Vec::new();
-    for name in names.iter().filter(|name| !name.is_empty()) {
-        if !seen.insert(name) {
-            again.push(name.as_str());
-        }
-    }
-    again
+    let named = names.iter().enumerate().filter(|(_, name)| !name.is_empty());
+    named.filter(|(_, name)| !seen.insert(*name)).map(|(at, name)| (at, name.as_str())).collect()
 }
 
 /// A row as a configuration, or which of its cells is in the way of it.
@@ -262,6 +260,7 @@ impl<'a> Records<'a> {
                 '"' if is_quoted => match letters.peek() {
                     Some((_, '"')) => {
                         letters.next();
+                        self.next.column = self.next.column.saturating_add(1);
                         cell.push('"');
                     }
                     _ => is_quoted = false,
@@ -319,5 +318,8 @@ mod tests {
         assert_eq!((at(0, "é"), at(0, "m.n"), at(0, "m.C")), ((3, 1), (4, 4), (4, 7)));
         assert_eq!((at(1, "m.C"), at(1, "m"), at(1, "m.n.k")), ((5, 9), (5, 3), (5, 3)));
         assert_eq!((at(1, "x"), at(1, ""), at(2, "m")), ((5, 1), (5, 1), (0, 0)));
+        // What is empty is not what is wrong, and two quotes are two letters.
+        let table = configurations("w,m,m.C\n\"a\"\"b\",,3\n").unwrap();
+        assert_eq!(table.spot(0, "m"), Spot { line: 2, column: 9 });
     }
 }

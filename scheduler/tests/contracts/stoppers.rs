@@ -323,6 +323,10 @@ fn whose_reports_were_lost_is_not_judged_by_what_is_left_of_them() {
         let mut unheard = outcome(98, End::Completed { value: 50.0 }, &[50.0; 20]);
         assert!(watch.cut(&mut unheard, ValueRule::Last).is_empty());
         assert!(matches!(unheard.end, End::Completed { .. }), "{policy:?}");
+        // A runner that does not say which report it is, is taken at its word, but for that.
+        watch.adopted(good);
+        assert!(!watch.follows(good, 0) && watch.follows(trial(97), 0), "{policy:?}");
+        watch.restarted(trial(97));
         // What had not begun yet is heard from its first report on, and stopped as any other.
         watch.adopted(good);
         let told = |step| {

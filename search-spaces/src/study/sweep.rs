@@ -79,12 +79,15 @@ pub(super) fn read(mut root: Fields<'_>, name: &str, findings: &mut Findings) ->
     }
     let grid = is_grid.then(|| Grid { size: space.as_ref().and_then(SearchSpace::grid_size) });
     let limits = Limits::read(&mut root, grid.as_ref(), findings);
-    if let (Some(at), Some(grid), Some(limits)) = (&sampling_at, &grid, &limits) {
+    let is_limited = root.at.get("limits").is_some_and(|at| at.get("max_total_trials").is_some());
+    if let (Some(at), Some(grid), Some(limits), false) = (&sampling_at, &grid, &limits, is_limited)
+    {
         grid.notice_cut(at, limits, findings);
     }
     if let (Some(at), Some(sampling)) = (&sampling_at, &sampling)
         && let (true, Some(space), Some(limits)) = (space_is_whole, &space, &limits)
-        && let Some(says) = sampling.says(space, limits)
+        && let Some(says) =
+            sampling.says(space, limits, goals.objectives.as_ref().map_or(1, Vec::len))
     {
         findings.notice(at, &says);
     }

@@ -16,8 +16,8 @@ import numpy
 
 from .space import Real, Whole, Words, box, children, draw, unit
 
-FAMILIES = ("numeric", "mixed", "conditional", "many-dimensional", "noisy", "failing", "wide",
-            "real")
+FAMILIES = ("numeric", "mixed", "conditional", "many-dimensional", "noisy", "failing", "stuck",
+            "wide", "real")
 # Noise has this share of the distance between the best and a random loss as its deviation.
 NOISE = 0.05
 N_TYPICAL = 501
@@ -389,6 +389,57 @@ def plateau(random):
     return Instance(box(5), loss, 0.0)
 
 
+# Those at which a model settles too soon: exact functions that look noisy, with the best at bounds; a
+# branch that is good only where it is tuned; parameters that ought to be on a log scale.
+
+def rough(random, space):
+    """A bowl around a corner, and losses that are exact but jump from one thousandth to the next."""
+    corner = {own.name: float(random.integers(2)) for own in space}
+    salt = int(random.integers(2 ** 31))
+
+    def loss(values):
+        units = {own.name: unit(own, values[own.name]) for own in space}
+        jump = zlib.crc32(repr((salt, [f"{u:.3f}" for u in units.values()])).encode()) / 2 ** 32
+        return sum((u - corner[name]) ** 2 for name, u in units.items()) + 0.1 * jump
+
+    return Instance(space, loss, 0.0)
+
+
+def rough_box(n):
+    return lambda random: rough(random, box(n))
+
+
+def rough_boosting(random):
+    return rough(random, [Whole("n", 10, 60), Real("lr", 0.01, 0.5, True), Whole("depth", 1, 6)])
+
+
+def steep(random):
+    """Of two branches one is good anywhere, and the other better at one place."""
+    names = tuple(random.permutation(("even", "steep")))
+    space = [Words("kind", names), Real("x", 0.0, 1.0, False, ("kind", "even")),
+             Real("z", 0.0, 1.0, False, ("kind", "steep"))]
+    x, z = random.uniform(0.1, 0.9, 2)
+
+    def loss(values):
+        if values["kind"] == "even":
+            return 0.1 + (values["x"] - x) ** 2
+        return 20.0 * abs(values["z"] - z)
+
+    return Instance(space, loss, 0.0)
+
+
+def misscaled(random):
+    """Two rates that are searched as they are, and not on the log scale on which they matter."""
+    places = random.uniform(-3.5, -1.0, 2)
+    space = [Real(name, 1e-5, 1.0) for name in "ab"]
+    return Instance(space, lambda v: sum((log - place) ** 2 for log, place
+                                         in zip(log10s(v, "a", "b"), places)), 0.0)
+
+
+def ripples(z):
+    return float((z ** 2 - 10.0 * numpy.cos(2.0 * math.pi * z) + 10.0).sum())
+
+
 # Those of very many parameters.
 
 def wide(n, n_that_matter, has_numbers_alone=False):
@@ -431,6 +482,12 @@ PROBLEMS = [
     Problem("border", "failing", border),
     Problem("by_chance", "failing", by_chance),
     Problem("plateau", "failing", plateau),
+    Problem("rough2", "stuck", rough_box(2)),
+    Problem("rough4", "stuck", rough_box(4)),
+    Problem("rough_boosting", "stuck", rough_boosting),
+    Problem("steep", "stuck", steep),
+    Problem("misscaled", "stuck", misscaled),
+    Problem("ripples4", "stuck", moved(ripples, [0] * 4, [10.24] * 4)),
     Problem("numbers60", "wide", wide(60, 60, True)),
     Problem("kinds60", "wide", wide(60, 60)),
     Problem("sparse100", "wide", wide(100, 4, True)),

@@ -1,9 +1,10 @@
 //! What a program's standard output says about metrics: lines of JSON, or the two lines that the old
 //! Azure SDK prints when it is offline.
 //!
-//! Reports of the primary metric count one by one. A report that is NaN or infinite is no value: a trial
-//! that never reported a finite one has none, nor has one whose last report that was, where that counts. A report without a step follows the
-//! one before. Of the study's other metrics one value each is kept (`metric/others.rs`).
+//! Reports of the primary metric count one by one. A report that is NaN or infinite is no value: a
+//! trial that never reported a finite one has none, nor has one whose last report that was, where that
+//! counts. A report without a step follows the one before. Of the study's other metrics one value each
+//! is kept (`metric/others.rs`).
 
 mod others;
 
@@ -87,7 +88,7 @@ impl<'a> Metrics<'a> {
     pub(super) fn new(objective: &'a Objective, further: &'a [String]) -> Self {
         Self {
             objective,
-            further: Others::new(further),
+            further: Others::new(further, objective.value),
             reports: Vec::new(),
             value: None,
             others: Vec::new(),

@@ -4,11 +4,14 @@
 //! had been reported by the end of its step: a program may report them before it or after it. One that
 //! comes later than that still counts where there is no other.
 
+use fleetfit_search_spaces::ValueRule;
+
 /// One value for each metric.
 #[derive(Debug)]
 pub(in crate::command) struct Others<'a> {
     names: &'a [String],
     values: Vec<Value>,
+    rule: ValueRule,
     /// The step of the best value so far; none where the last one counts, or nothing is known yet.
     best_step: Option<u64>,
 }
@@ -24,8 +27,8 @@ struct Value {
 }
 
 impl<'a> Others<'a> {
-    pub(super) fn new(names: &'a [String]) -> Self {
-        Self { names, values: vec![Value::default(); names.len()], best_step: None }
+    pub(super) fn new(names: &'a [String], rule: ValueRule) -> Self {
+        Self { names, values: vec![Value::default(); names.len()], rule, best_step: None }
     }
 
     /// Takes a report in; false if it is of no metric of these.
@@ -37,7 +40,7 @@ impl<'a> Others<'a> {
         value.last_step = step.unwrap_or_else(|| value.last_step.saturating_add(1));
         if !reported.is_finite() {
             value.is_odd = true;
-            if self.best_step.is_none() {
+            if self.rule == ValueRule::Last {
                 (value.last, value.counts) = (None, None);
             }
             return true;
@@ -110,5 +113,6 @@ mod tests {
         check(ValueRule::Last, "l1 a4 b1 bNaN", Err(("b", true)));
         check(ValueRule::Last, "l1 a4 bNaN b1", Ok((1.0, &[4.0, 1.0])));
         check(ValueRule::Best, "l1 aNaN a3 b1", Ok((1.0, &[3.0, 1.0])));
+        check(ValueRule::Best, "a5@1 aNaN@2 b1@1 l1@1", Ok((1.0, &[5.0, 1.0])));
     }
 }
