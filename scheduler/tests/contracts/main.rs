@@ -3,6 +3,7 @@
 mod aims;
 mod fronts;
 mod paces;
+mod programs;
 mod queue;
 mod rungs;
 mod samplers;
