@@ -145,9 +145,11 @@ impl StudyState {
         let learns = sampler.as_ref().is_some_and(|sampler| sampler.learns());
         let stall = study.limits.improvement.map(|rule| Stall::new(rule, n_entities));
         let asks = study.limits.stop_when_converged;
-        let converged = asks.then(|| Converged::new(study.space.clone()));
-        let is_told = learns || stall.is_some() || converged.is_some();
         let n_points = study.space.cardinality();
+        let is_endless = n_points.is_none_or(|n| n > study.limits.max_total_trials.into());
+        // A learner fits the same again, and a point that is left tells more than one that was tried.
+        let converged = asks.then(|| Converged::new(study.space.clone(), is_single && is_endless));
+        let is_told = learns || stall.is_some() || converged.is_some();
         let climb = match is_single {
             true => None,
             false => Climb::of(&study, &aims, learns, n_points),
@@ -519,9 +521,8 @@ impl StudyState {
 
     /// Ends the search and closes the study once there is nothing left to do.
     fn settle(&mut self, step: &mut Step) {
-        if let Some(converged) = self.converged.as_mut().filter(|_| self.phase == Phase::Searching)
-        {
-            converged.look();
+        if self.phase == Phase::Searching && self.converged.as_mut().is_some_and(Converged::look) {
+            self.measure(step);
         }
         if self.phase == Phase::Searching
             && let Some(by) = self.search_end()

@@ -175,6 +175,22 @@ impl StudyState {
         }
     }
 
+    /// Tries the best again where that is to be known before the search ends, and nobody does already.
+    pub(super) fn measure(&mut self, step: &mut Step) {
+        let Some(converged) = &self.converged else { return };
+        let Some((best, n)) = converged.repeats() else { return };
+        let open = || self.open.keys().filter_map(|&number| self.configuration(number));
+        let is_waited_for = self.asked.n_waiting(self.counts.proposed) > 0;
+        if n > 0
+            && n <= self.n_unproposed()
+            && !is_waited_for
+            && !open().any(|at| converged.knows(at))
+        {
+            let configurations = vec![best.clone(); n as usize];
+            self.queue(configurations, None, step);
+        }
+    }
+
     pub(super) fn queue(
         &mut self,
         configurations: Vec<Configuration>,

@@ -1,11 +1,13 @@
 //! Configurations that somebody asks for while a study runs.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use fleetfit_scheduler::state::{NotQueued, Phase, StudyState};
 use fleetfit_scheduler::{Command, EndedBy, Event, Fact};
+use fleetfit_search_spaces::wire::Numbered;
 use fleetfit_search_spaces::{
-    Algorithm, AssignmentTask, Configuration, End, Improvement, Least, Outcome, Study, Work,
+    Algorithm, Assignment, AssignmentTask, Configuration, End, Improvement, Least, Outcome,
+    Setting, Study, Value, Work,
 };
 
 use super::studies::{choice, parameter, space, study, unit};
@@ -27,6 +29,7 @@ struct Run {
     state: StudyState,
     facts: Vec<Fact>,
     proposed: Vec<Configuration>,
+    value: fn(&Numbered) -> f64,
 }
 
 impl Run {
@@ -35,7 +38,9 @@ impl Run {
         let mut state = StudyState::new(study.clone(), 1, 1);
         state.warm_start(warm.clone());
         state.handle(Event::Started);
-        Self { study, warm, state, facts: Vec::new(), proposed: Vec::new() }
+        let value =
+            |at: &Numbered| at.configuration.to_json().len() as f64 + f64::from(at.number % 5);
+        Self { study, warm, state, facts: Vec::new(), proposed: Vec::new(), value }
     }
 
     /// The same from its facts alone.
@@ -45,32 +50,44 @@ impl Run {
         self.facts.iter().for_each(|fact| state.apply(fact));
         state.handle(Event::Started);
         let (facts, proposed) = (self.facts.clone(), self.proposed.clone());
-        Self { study: self.study.clone(), warm: self.warm.clone(), state, facts, proposed }
+        let (study, warm) = (self.study.clone(), self.warm.clone());
+        Self { study, warm, state, facts, proposed, value: self.value }
     }
 
     fn step(&mut self) -> bool {
+        let begun = self.begin();
+        begun.is_some_and(|assignment| self.finish(assignment))
+    }
+
+    fn begin(&mut self) -> Option<Assignment> {
         let step = self.state.handle(Event::Asked { trials: 1 });
         self.facts.extend(step.facts);
-        let dispatched = step.commands.into_iter().find_map(|command| match command {
+        let assignment = step.commands.into_iter().find_map(|command| match command {
             Command::Dispatch(assignment) => Some(assignment),
             _ => None,
-        });
-        let Some(assignment) = dispatched else { return false };
-        let AssignmentTask::Try(blocks) = assignment.task else { panic!("no try") };
+        })?;
+        let AssignmentTask::Try(blocks) = &assignment.task else { panic!("no try") };
         let tried = &blocks[0].tried;
-        let value = tried.configuration.to_json().len() as f64 + f64::from(tried.number % 5);
+        if tried.number as usize == self.proposed.len() {
+            self.proposed.push(tried.configuration.clone());
+        }
+        Some(assignment)
+    }
+
+    fn finish(&mut self, assignment: Assignment) -> bool {
+        let AssignmentTask::Try(blocks) = &assignment.task else { panic!("no try") };
+        let tried = &blocks[0].tried;
+        assert_eq!(self.proposed[tried.number as usize], tried.configuration);
         let outcome = Outcome {
             configuration: tried.number,
             entity: 0,
-            end: End::Completed { value },
+            end: End::Completed { value: (self.value)(tried) },
             fits: 1,
             started_ms: 1,
             ended_ms: 2,
             reports: Vec::new(),
             further: Vec::new(),
         };
-        assert_eq!(tried.number as usize, self.proposed.len());
-        self.proposed.push(tried.configuration.clone());
         let (number, attempt) = (assignment.key.number, assignment.key.attempt);
         let ended = Event::Ended { assignment: number, outcomes: vec![outcome], launched: false };
         self.facts.extend(self.state.handle(ended).facts);
@@ -129,6 +146,74 @@ fn what_is_asked_for_comes_next_and_a_replay_goes_on_alike() {
                     run.proposed.iter().map(Configuration::to_json).collect();
                 assert_eq!(points.len() as u128, n_points, "{algorithm:?}");
             }
+        }
+    }
+}
+
+/// What is as good as noise, by where it was or by which trial it was.
+fn rough(seed: u64) -> f64 {
+    let mut x = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    x = (x ^ (x >> 31)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    (x >> 11) as f64 / (1u64 << 53) as f64
+}
+
+fn bowl(at: &Numbered) -> f64 {
+    let Some(Setting::Value(Value::Float(x))) = at.configuration.get("x") else { panic!("no x") };
+    (x - 0.3).powi(2)
+}
+
+fn noisy(at: &Numbered) -> f64 {
+    bowl(at) + rough(u64::from(at.number) + 1)
+}
+
+fn exact(at: &Numbered) -> f64 {
+    bowl(at) + rough(bowl(at).to_bits())
+}
+
+/// How often each configuration was tried more than once.
+fn repeated(run: &Run) -> Vec<usize> {
+    let mut by_text = BTreeMap::new();
+    for configuration in &run.proposed {
+        *by_text.entry(configuration.to_json()).or_insert(0) += 1;
+    }
+    by_text.into_values().filter(|&n| n > 1).collect()
+}
+
+#[test]
+fn the_best_is_tried_again_before_noise_is_believed_in() {
+    let space = space(vec![parameter("x", unit())]);
+    for algorithm in ALL.into_iter().filter(|algorithm| *algorithm != Algorithm::Grid) {
+        let mut study = study(space.clone(), algorithm, 60);
+        study.limits.stop_when_converged = true;
+        for n_out in [1, 4] {
+            let mut ends = Vec::new();
+            for value in [noisy as fn(&Numbered) -> f64, exact] {
+                let mut run = Run { value, ..Run::new(study.clone(), Vec::new()) };
+                let mut out = VecDeque::new();
+                let mut at_each = Vec::new();
+                loop {
+                    while out.len() < n_out
+                        && let Some(begun) = run.begin()
+                    {
+                        out.push_back(begun);
+                    }
+                    let Some(first) = out.pop_front() else { break };
+                    run.finish(first);
+                    if n_out == 1 {
+                        at_each.push(run.replayed());
+                    }
+                }
+                assert_eq!(repeated(&run), [3], "{algorithm:?}, {n_out} at once");
+                // Whenever it was killed, nothing is asked for twice, and the end is the same.
+                for mut later in at_each.into_iter().skip(20) {
+                    while later.step() {}
+                    assert_eq!(later.proposed, run.proposed, "{algorithm:?}");
+                    assert_eq!(later.state.ended_by(), run.state.ended_by());
+                }
+                ends.push((run.state.ended_by(), run.proposed.len()));
+            }
+            assert_eq!(ends[1], (Some(EndedBy::Trials), 60), "{algorithm:?}, {n_out} at once");
+            assert_eq!(ends[0].0, Some(EndedBy::Improvement), "{algorithm:?}, {n_out} at once");
         }
     }
 }

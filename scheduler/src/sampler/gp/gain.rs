@@ -1,5 +1,9 @@
 //! What a search still has to gain, as the process sees it.
 
+use std::collections::BTreeMap;
+
+use rand_pcg::Pcg64;
+
 use super::super::axes::Axes;
 use super::super::history::History;
 use super::fit::{Fitted, Rival};
@@ -7,20 +11,29 @@ use super::kernel::features;
 use super::known::{Known, are_weak};
 use super::likelihood::Priors;
 use super::model::Model;
+use super::warp::Warp;
 use super::{Gp, Kept};
-use rand_pcg::Pcg64;
 
-/// Noise is not thought to be all there is before so many trials for each axis: in fewer, a function
-/// that is exact but rough looks the same.
-const FOR_NOISE: usize = 10;
+/// Nothing is said before so many trials for each axis: in fewer, a function that is exact but rough
+/// looks like noise. In fewer than twice as many it is thought to be one where it may be.
+const ENOUGH: usize = 10;
+
+/// What so many trials, the latest, brought is expected of others, too.
+const LATEST: usize = 12;
 
 /// By how much a function has to be more likely than noise, as a logarithm: 20 to 1.
 const LEAST_ODDS: f64 = 3.0;
 
+/// Noise is rough ground where trials of the same configuration differ by less than this share of it.
+const ROUGH: f64 = 0.1;
+
+/// What is less than this, in the unit of the warped losses, is nothing to whoever knows no noise.
+const NOTHING: f64 = 1e-3;
+
 /// Both in the unit of the warped losses.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(in crate::sampler) struct Gain {
-    /// The most improvement that is expected anywhere.
+    /// The most improvement that is expected anywhere, or came of the latest trials.
     pub(in crate::sampler) expected: f64,
     /// The standard deviation between trials of the same configuration.
     pub(in crate::sampler) noise: f64,
@@ -36,24 +49,46 @@ impl Gp {
         // What failed tells neither what there is to gain nor how much chance matters.
         let known = Known::all(history).into_iter().filter(|known| !known.has_failed);
         let known: Vec<Known> = known.collect();
-        if axes.kinds().is_empty() || !known.iter().any(|known| known.has_completed) {
+        let n_axes = axes.kinds().len();
+        if n_axes == 0 || known.len() < ENOUGH * n_axes {
             return None;
         }
-        let n_axes = axes.kinds().len();
         // Where points are far from each other, short lengths explain noise as well as noise does.
-        let noisy = (known.len() >= FOR_NOISE * n_axes)
-            .then(|| Rival { priors: Priors::noisy(n_axes), odds: LEAST_ODDS });
+        let noisy = Rival { priors: Priors::noisy(n_axes), odds: LEAST_ODDS };
         // Plain axes: a search is not to end because of what chance looks like.
         let priors = Priors::new(n_axes);
-        let fitted = Fitted::under(&priors, noisy.as_ref(), axes, history, &known, false);
+        let fitted = Fitted::under(&priors, Some(&noisy), axes, history, &known, false);
+        let exact = || Fitted::under(&Priors::exact(n_axes), None, axes, history, &known, false);
         // What is as likely to be exact and rough goes on, for as long again.
-        let exact = (known.len() < 2 * FOR_NOISE * n_axes)
-            .then(|| Fitted::under(&Priors::exact(n_axes), None, axes, history, &known, false))
-            .filter(|exact| exact.cost < fitted.cost + LEAST_ODDS);
-        let fitted = exact.unwrap_or(fitted);
+        let rough = (known.len() < 2 * ENOUGH * n_axes)
+            .then(exact)
+            .filter(|rough| rough.cost < fitted.cost + LEAST_ODDS);
+        let fitted = rough.unwrap_or(fitted);
+        let measured = deviation(&known, history, fitted.warp);
+        let gain = Gain::under(fitted, axes, history, &known, draw)?;
+        // What came of the same configuration is above whatever a process believes.
+        match measured.filter(|measured| *measured < ROUGH * gain.noise) {
+            None => Some(gain),
+            Some(measured) => {
+                let gain = Gain::under(exact(), axes, history, &known, draw)?;
+                Some(Gain { noise: measured.max(NOTHING), ..gain })
+            }
+        }
+    }
+}
+
+impl Gain {
+    fn under(
+        fitted: Fitted,
+        axes: &Axes,
+        history: &History,
+        known: &[Known],
+        draw: &mut Pcg64,
+    ) -> Option<Self> {
+        let brought = brought(known, fitted.warp);
+        let free = vec![f64::NAN; axes.kinds().len()];
         let model = Model::new(fitted.kernel.clone(), fitted.noise);
-        let kept = Kept { fitted, seen: Vec::new(), model }.extended(axes, history, &known);
-        let free = vec![f64::NAN; n_axes];
+        let kept = Kept { fitted, seen: Vec::new(), model }.extended(axes, history, known);
         let points = kept.proposals((axes, history, &free), None, false, draw);
         let mut best = points.into_iter().next()?;
         axes.settle(&mut best);
@@ -61,6 +96,34 @@ impl Gp {
         let counts = kept.counting(history, &free);
         let posterior = kept.model.posterior(&values, &are_weak(&kept.seen), &counts, &[]);
         let log = posterior.logs(&[features(axes, &best)]).first().copied()?;
-        Some(Gain { expected: log.exp(), noise: posterior.noise() })
+        Some(Self { expected: brought.max(log.exp()), noise: posterior.noise() })
     }
+}
+
+/// By how much the latest trials made the best better; all that they are, where none was before.
+fn brought(known: &[Known], warp: Warp) -> f64 {
+    let counting = known.iter().filter(|known| known.has_completed && known.keeps != Some(false));
+    let values: Vec<f64> = counting.filter_map(|known| Some(warp.apply(known.loss?))).collect();
+    let (before, latest) = values.split_at(values.len().saturating_sub(LATEST));
+    let least = |of: &[f64]| of.iter().copied().fold(f64::INFINITY, f64::min);
+    (least(before) - least(latest)).max(0.0)
+}
+
+/// How far trials of the same configuration are from their mean, as a standard deviation; none where
+/// each was tried once.
+fn deviation(known: &[Known], history: &History, warp: Warp) -> Option<f64> {
+    let mut by_place: BTreeMap<Vec<u64>, Vec<f64>> = BTreeMap::new();
+    for known in known.iter().filter(|known| known.has_completed) {
+        if let (Some(units), Some(loss)) = (known.units(history), known.loss) {
+            let place = units.iter().map(|unit| unit.to_bits()).collect();
+            by_place.entry(place).or_default().push(warp.apply(loss));
+        }
+    }
+    let (mut n_free, mut squares) = (0, 0.0);
+    for losses in by_place.values().filter(|losses| losses.len() > 1) {
+        let mean = losses.iter().sum::<f64>() / losses.len() as f64;
+        n_free += losses.len() - 1;
+        squares += losses.iter().map(|loss| (loss - mean).powi(2)).sum::<f64>();
+    }
+    (n_free > 0).then(|| (squares / n_free as f64).sqrt())
 }
