@@ -196,7 +196,7 @@ pub(crate) fn bests(views: &[BestView], metric: &str) -> String {
         }
         cells.extend([
             best.trial.to_string(),
-            best.learner.clone().unwrap_or_else(|| "command".into()),
+            best.learner.clone().unwrap_or_else(|| "–".into()),
             configuration(&best.configuration),
         ]);
         if some_lack_one {
@@ -253,7 +253,7 @@ pub(crate) fn trial(row: &TrialRow) -> String {
         row.trial,
         entity(row.entity.as_ref()),
         word(&row.state),
-        row.learner.as_deref().unwrap_or("command"),
+        row.learner.as_deref().unwrap_or("–"),
         configuration(&row.configuration),
     )
 }

@@ -144,15 +144,20 @@ impl Constraint {
     }
 
     fn read(at: &At<'_>, measurer: Measurer, findings: &mut Findings) -> Option<Self> {
-        let text = at.text(findings)?;
+        const WANTED: &str = "METRIC <= NUMBER (or <, >=, >)";
+        let Some(text) = at.plain_text() else {
+            let hint = "write \"latency_ms <= 20\"".into();
+            return at.wrong(findings, WANTED, Some(hint));
+        };
         let mut refuse = |says: String, hint: String| {
-            findings.problem(at, Mistake::new(says, "METRIC <= NUMBER (or <, >=, >)").hint(hint));
+            findings.problem(at, Mistake::new(says, WANTED).hint(hint));
             None
         };
         let brief = brief_text(&text);
         let Some((metric, side, bound)) = parts(&text) else {
             let metric = text.split(['=', '!']).next().map(str::trim).unwrap_or_default();
-            let metric = if metric.is_empty() { "latency_ms" } else { metric };
+            let is_name = !metric.is_empty() && metric.parse::<f64>().is_err();
+            let metric = if is_name { metric } else { "latency_ms" };
             let says = format!("is {brief}, which sets no bound");
             return refuse(says, format!("write \"{metric} <= NUMBER\" or \"{metric} >= NUMBER\""));
         };

@@ -131,7 +131,9 @@ impl<'a> At<'a> {
                 Some(number as i64)
             }
             Some(Content::Float { number, .. }) if number.is_finite() && number.fract() == 0.0 => {
-                self.wrong(findings, "a whole number of at most 64 bits", None)
+                let hint = || "write all of its digits, without an exponent".into();
+                let hint = (number.abs() < i64::MAX as f64).then(hint);
+                self.wrong(findings, "a whole number of at most 64 bits", hint)
             }
             _ => self.wrong(findings, "a whole number", self.number_hint()),
         }
@@ -443,7 +445,8 @@ impl<'a> Fields<'a> {
 
     /// The known key that was perhaps meant by this one.
     fn guess(&self, key: &str) -> Option<&'static str> {
-        let alias = self.aliases.iter().find(|(wrong, _)| *wrong == key);
+        let may_stand = |right: &&'static str| self.known.contains(right);
+        let alias = self.aliases.iter().find(|(wrong, right)| *wrong == key && may_stand(right));
         alias.map(|(_, right)| *right).or_else(|| nearest(key, self.known.iter().copied()))
     }
 

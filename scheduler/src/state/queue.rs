@@ -4,7 +4,8 @@
 //! Both come one after the other, so that the number of each is known as soon as it is asked for. A
 //! request that is marked counts once, however often it comes.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::hash_map::Entry;
+use std::collections::{HashMap, VecDeque};
 
 use fleetfit_search_spaces::Configuration;
 
@@ -22,6 +23,8 @@ pub(super) struct Asked {
     warm: Vec<Configuration>,
     /// What was asked for since, in order.
     queue: VecDeque<Configuration>,
+    /// Numbers of all that wait, by what they are.
+    waiting: HashMap<String, u32>,
     marks: VecDeque<Mark>,
 }
 
@@ -49,7 +52,16 @@ impl Asked {
 
     /// A configuration was proposed; whether it came from here.
     pub(super) fn take(&mut self, number: u32) -> bool {
-        self.is_by_hand(number) || self.queue.pop_front().is_some()
+        let taken = match self.warm.get(number as usize) {
+            Some(warm) => Some(warm.to_json()),
+            None => self.queue.pop_front().map(|queued| queued.to_json()),
+        };
+        if let Some(text) = &taken
+            && self.waiting.get(text) == Some(&number)
+        {
+            self.waiting.remove(text);
+        }
+        taken.is_some()
     }
 
     /// Whether the study began with it.
@@ -67,22 +79,18 @@ impl Asked {
     pub(super) fn n_waiting(&self, n_proposed: u32) -> u32 {
         self.next_number(n_proposed) - n_proposed
     }
-
-    /// Numbers of those that wait, by what they are.
-    fn waiting(&self, n_proposed: u32) -> BTreeMap<String, u32> {
-        let warm = (0..).zip(&self.warm).skip(n_proposed as usize);
-        let queue = (n_proposed.max(self.warm.len() as u32)..).zip(&self.queue);
-        warm.chain(queue).map(|(number, waiting)| (waiting.to_json(), number)).collect()
-    }
 }
 
 impl StudyState {
     /// Tries these first: those that are in the space, each once. Asked before the first fact is
     /// replayed, in every life of the study with the same ones.
     pub fn warm_start(&mut self, configurations: Vec<Configuration>) {
-        let mut known = std::collections::BTreeSet::new();
         for configuration in configurations {
-            if self.study.space.contains(&configuration) && known.insert(configuration.to_json()) {
+            let number = self.asked.warm.len() as u32;
+            if self.study.space.contains(&configuration)
+                && let Entry::Vacant(vacant) = self.asked.waiting.entry(configuration.to_json())
+            {
+                vacant.insert(number);
                 self.asked.warm.push(configuration);
             }
         }
@@ -132,16 +140,18 @@ impl StudyState {
         if self.phase != Phase::Searching {
             return Err(NotQueued::Over);
         }
-        let mut known = self.asked.waiting(self.counts.proposed);
-        for &number in self.open.keys() {
-            known.extend(self.configuration(number).map(|open| (open.to_json(), number)));
-        }
+        let open = self.open.keys().filter_map(|&number| {
+            self.configuration(number).map(|configuration| (configuration.to_json(), number))
+        });
+        let mut known: HashMap<String, u32> = open.collect();
         let first = self.next_asked();
         let mut fresh = Vec::new();
         let mut numbers = Vec::with_capacity(configurations.len());
         for configuration in configurations {
             let next = first.saturating_add(fresh.len() as u32);
-            let number = *known.entry(configuration.to_json()).or_insert(next);
+            let text = configuration.to_json();
+            let waiting = self.asked.waiting.get(&text).copied();
+            let number = *known.entry(text).or_insert(waiting.unwrap_or(next));
             if number == next {
                 fresh.push(configuration);
             }
@@ -165,6 +175,8 @@ impl StudyState {
             if let Some(sampler) = &mut self.sampler {
                 sampler.avoid(configuration);
             }
+            let number = self.next_asked();
+            self.asked.waiting.entry(configuration.to_json()).or_insert(number);
             self.asked.queue.push_back(configuration.clone());
         }
         // A space that was used up has something left to try.

@@ -55,7 +55,8 @@ pub(super) fn read(text: &str, wanted: Wanted<'_>) -> Result<Found, Fault> {
             continue;
         }
         if !is_whole || cells.len() != names.len() {
-            rows.broken();
+            let line = records.spots.first().map(|spot| spot.line as usize);
+            rows.broken(line);
             continue;
         }
         let mut nested: Vec<Cell> = Vec::new();

@@ -377,11 +377,13 @@ impl Mapped {
             let are = if found.n_barred == 1 { "is" } else { "are" };
             parts.push(format!("{} more broke its constraints and {are} left out", found.n_barred));
         }
-        if found.n_broken > 0 {
-            parts.push(match found.n_broken {
-                1 => "1 row cannot be read and is left out".to_owned(),
-                n => format!("{n} rows cannot be read and are left out"),
-            });
+        if found.broken.n > 0 {
+            let (says, which) = match found.broken.n {
+                1 => ("1 row cannot be read and is left out".to_owned(), ""),
+                n => (format!("{n} rows cannot be read and are left out"), "the first in "),
+            };
+            let line = found.broken.line.map(|line| format!(" ({which}line {line})"));
+            parts.push(says + &line.unwrap_or_default());
         }
         if !self.unknown.is_empty() {
             let list = names(&self.unknown);

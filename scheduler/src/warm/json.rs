@@ -17,15 +17,17 @@ const MAX_DEPTH: usize = 16;
 pub(super) fn read(text: &str, wanted: Wanted<'_>) -> Result<Found, Fault> {
     let mut rows = Rows::new(wanted);
     match parsed(text) {
-        Ok(Json::Array(items)) => items.iter().for_each(|item| push(item, &mut rows)),
+        Ok(Json::Array(items)) => items.iter().for_each(|item| push(item, None, &mut rows)),
         Ok(Json::Object(map)) => match (map.get("trials"), map.get("columns"), map.get("data")) {
-            (Some(Json::Array(items)), ..) => items.iter().for_each(|item| push(item, &mut rows)),
+            (Some(Json::Array(items)), ..) => {
+                items.iter().for_each(|item| push(item, None, &mut rows))
+            }
             (_, Some(Json::Array(names)), Some(Json::Array(items))) => {
                 split(names, items, &mut rows);
             }
             // pandas' form with a schema.
             (_, None, Some(Json::Array(items))) if map.contains_key("schema") => {
-                items.iter().for_each(|item| push(item, &mut rows));
+                items.iter().for_each(|item| push(item, None, &mut rows));
             }
             _ if map.values().all(Json::is_object) && !map.is_empty() => {
                 let labels = labels(map.keys());
@@ -34,20 +36,21 @@ pub(super) fn read(text: &str, wanted: Wanted<'_>) -> Result<Found, Fault> {
                         labels
                             .iter()
                             .filter_map(|(_, label)| map.get(*label))
-                            .for_each(|item| push(item, &mut rows));
+                            .for_each(|item| push(item, None, &mut rows));
                     }
                     _ => columns(&map, &mut rows),
                 }
             }
             _ if map.values().all(Json::is_array) && !map.is_empty() => lists(&map, &mut rows),
-            _ => push(&Json::Object(map), &mut rows),
+            _ => push(&Json::Object(map), None, &mut rows),
         },
-        Ok(_) => rows.broken(),
+        Ok(_) => rows.broken(None),
         Err(_) => {
-            for line in text.lines().filter(|line| !line.trim().is_empty()) {
+            let lines = (1..).zip(text.lines()).filter(|(_, line)| !line.trim().is_empty());
+            for (number, line) in lines {
                 match parsed(line) {
-                    Ok(item) => push(&item, &mut rows),
-                    Err(_) => rows.broken(),
+                    Ok(item) => push(&item, Some(number), &mut rows),
+                    Err(_) => rows.broken(Some(number)),
                 }
             }
         }
@@ -94,9 +97,9 @@ pub(super) fn without_words(text: &str) -> Option<String> {
     is_changed.then_some(plain)
 }
 
-fn push(item: &Json, rows: &mut Rows<'_>) {
+fn push(item: &Json, line: Option<usize>, rows: &mut Rows<'_>) {
     let Json::Object(map) = item else {
-        rows.broken();
+        rows.broken(line);
         return;
     };
     let mut cells = Vec::new();
@@ -145,8 +148,8 @@ fn lists(map: &Map<String, Json>, rows: &mut Rows<'_>) {
         let cell =
             |(name, column): (&String, &Json)| Some((name.clone(), column.get(row)?.clone()));
         match map.iter().map(cell).collect() {
-            Some(cells) => push(&Json::Object(cells), rows),
-            None => rows.broken(),
+            Some(cells) => push(&Json::Object(cells), None, rows),
+            None => rows.broken(None),
         }
     }
 }
@@ -160,9 +163,9 @@ fn split(names: &[Json], items: &[Json], rows: &mut Rows<'_>) {
                     .iter()
                     .zip(cells)
                     .filter_map(|(name, cell)| Some((name.as_str()?.to_owned(), cell.clone())));
-                push(&Json::Object(named.collect()), rows);
+                push(&Json::Object(named.collect()), None, rows);
             }
-            None => rows.broken(),
+            None => rows.broken(None),
         }
     }
 }

@@ -14,7 +14,7 @@ use serde_json::Value as Json;
 
 use super::cell::{NONE, in_its_words};
 use super::json::without_words;
-use super::table::{Fault, Found, Tried, judged};
+use super::table::{Broken, Fault, Found, Tried, judged};
 
 /// One operation, as far as it matters here.
 #[derive(Deserialize)]
@@ -87,7 +87,7 @@ struct Replay {
     n_studies: u64,
     trials: Vec<Trial>,
     meanings: HashMap<String, Meaning>,
-    n_broken: usize,
+    broken: Broken,
 }
 
 /// Whether this is such a file.
@@ -104,18 +104,22 @@ pub(super) fn read(
     space: &SearchSpace,
 ) -> Result<Found, Fault> {
     let mut replay = Replay::default();
-    for line in text.lines().filter(|line| !line.trim().is_empty()) {
+    let lines = (1..).zip(text.lines()).filter(|(_, line)| !line.trim().is_empty());
+    for (number, line) in lines {
         let plain = without_words(line);
         match serde_json::from_str::<Line<'_>>(plain.as_deref().unwrap_or(line)) {
             Ok(line) if line.op_code <= LAST_OPERATION => replay.apply(line),
-            Ok(_) => replay.n_broken += 1,
-            Err(_) => replay.pass_over(line),
+            Ok(_) => replay.broken.push(Some(number)),
+            Err(_) => {
+                replay.broken.push(Some(number));
+                replay.pass_over(line);
+            }
         }
     }
     let (&id, chosen) = replay.choose(study)?;
     let mut found = Found {
         kind: format!("Optuna's journal of the study {}", chosen.name),
-        n_broken: replay.n_broken,
+        broken: replay.broken,
         ..Found::default()
     };
     let n = chosen.goals.len();
@@ -241,7 +245,6 @@ impl Replay {
 
     /// A line that cannot be read.
     fn pass_over(&mut self, line: &str) {
-        self.n_broken += 1;
         let study = named_number(line, "study_id");
         let is_refused = study.is_some_and(|id| !self.studies.contains_key(&id));
         if named_number(line, "op_code") == Some(u64::from(CREATE_TRIAL)) && !is_refused {

@@ -94,7 +94,7 @@ pub(super) struct Found {
     /// Completed trials that broke a bound of the source's.
     pub(super) n_barred: usize,
     /// Rows that could not be read.
-    pub(super) n_broken: usize,
+    pub(super) broken: Broken,
     /// What else is to be said.
     pub(super) remarks: Vec<String>,
     /// How many that lie in the space were let go.
@@ -102,6 +102,21 @@ pub(super) struct Found {
     /// Of those that lie outside and are not held any more: what is outside, and what is unknown.
     pub(super) outside: BTreeSet<String>,
     pub(super) unknown: BTreeSet<String>,
+}
+
+/// Rows that could not be read.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Broken {
+    pub(super) n: usize,
+    /// The line of the first that is known to have one.
+    pub(super) line: Option<usize>,
+}
+
+impl Broken {
+    pub(super) fn push(&mut self, line: Option<usize>) {
+        self.n += 1;
+        self.line = self.line.or(line);
+    }
 }
 
 /// Why a source is of no use: what it is, what would be, and what to do.
@@ -234,8 +249,8 @@ impl<'a> Rows<'a> {
     }
 
     /// A row that could not be read.
-    pub(super) fn broken(&mut self) {
-        self.found.n_broken += 1;
+    pub(super) fn broken(&mut self, line: Option<usize>) {
+        self.found.broken.push(line);
     }
 
     /// A row, cells without anything left out; `names` are all that it could have.
@@ -410,7 +425,7 @@ impl<'a> Rows<'a> {
             format!("{}{more}", shown.join(", "))
         };
         if self.n_rows == 0 {
-            let says = match self.found.n_broken {
+            let says = match self.found.broken.n {
                 0 => "holds no trials".to_owned(),
                 n => format!("holds no whole row, and {n} that cannot be read"),
             };

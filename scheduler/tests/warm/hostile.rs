@@ -74,7 +74,7 @@ fn broken_rows_are_left_out_and_the_rest_counts() {
     let truncated = "x,n,value\n1,2,3\n4,5,6\n7,\"8";
     let said = says("trials.csv", truncated);
     assert!(said.starts_with("2 trials; "), "{said}");
-    assert!(said.contains("1 row cannot be read and is left out"), "{said}");
+    assert!(said.contains("1 row cannot be read and is left out (line 4)"), "{said}");
     let spread = "\u{feff}x;n;loss\r\n1,5;2;3\r\n4;5;\"1\"\r\n\r\n";
     assert!(says("trials.csv", spread).starts_with("1 trials; "), "{}", says("trials.csv", spread));
     let lines = "{\"x\": 1, \"n\": 2, \"value\": 3}\n{\"x\": 1, \"n\": 2, \"val";
