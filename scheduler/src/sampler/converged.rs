@@ -28,8 +28,8 @@ const MOST: usize = 2_000;
 /// Looks in a row that have to agree.
 const IN_A_ROW: usize = 2;
 
-/// So often the same configuration is tried before noise is believed in: twice would be alike by
-/// chance too often.
+/// So often the same configuration is tried before noise is believed in: with two, noise would too
+/// often look like none.
 const MEASURED: u32 = 3;
 
 /// With several objectives, losses that are made of them, each with weights of its own.

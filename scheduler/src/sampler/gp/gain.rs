@@ -50,7 +50,8 @@ impl Gp {
         let known = Known::all(history).into_iter().filter(|known| !known.has_failed);
         let known: Vec<Known> = known.collect();
         let n_axes = axes.kinds().len();
-        if n_axes == 0 || known.len() < ENOUGH * n_axes {
+        let has_completed = known.iter().any(|known| known.has_completed);
+        if n_axes == 0 || known.len() < ENOUGH * n_axes || !has_completed {
             return None;
         }
         // Where points are far from each other, short lengths explain noise as well as noise does.
