@@ -144,7 +144,7 @@ impl Object {
     }
 
     fn refuse(&self, key: &str, allowed: &str) -> Refused {
-        let found = match self.get(key) {
+        let found = match self.map.get(key) {
             Some(value) => format!("is {}", shortened(value)),
             None => "is missing".to_owned(),
         };

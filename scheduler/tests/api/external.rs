@@ -138,6 +138,7 @@ fn bodies_that_say_nonsense_are_refused() {
     check("demo/tell", json!({"results": "x"}), 422, "results is \"x\"; write a list of 1 to");
     check("demo/report", json!({}), 422, "trial is missing; write a whole number from 0 to");
     check("demo/report", json!({"trial": 0}), 422, "value is missing; write a number");
+    check("demo/report", json!({"trial": 0, "value": null}), 422, "value is null; write a number");
     check("demo/rerun", json!({"set": 1}), 422, "set is 1; write an object of dotted paths");
     check("demo/rerun", json!({"name": 1}), 422, "name is 1; write a text");
     check("demo/models/bytes", json!({}), 422, "entities is missing; write a list of entities");
