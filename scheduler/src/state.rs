@@ -146,9 +146,8 @@ impl StudyState {
         let stall = study.limits.improvement.map(|rule| Stall::new(rule, n_entities));
         let asks = study.limits.stop_when_converged;
         let n_points = study.space.cardinality();
-        let is_endless = n_points.is_none_or(|n| n > study.limits.max_total_trials.into());
-        // A learner fits the same again, and a point that is left tells more than one that was tried.
-        let converged = asks.then(|| Converged::new(study.space.clone(), is_single && is_endless));
+        // A learner would fit the same again.
+        let converged = asks.then(|| Converged::new(study.space.clone(), is_single));
         let is_told = learns || stall.is_some() || converged.is_some();
         let climb = match is_single {
             true => None,

@@ -156,8 +156,11 @@ impl Constraint {
         let brief = brief_text(&text);
         let Some((metric, side, bound)) = parts(&text) else {
             let metric = text.split(['=', '!']).next().map(str::trim).unwrap_or_default();
-            let is_name = !metric.is_empty() && metric.parse::<f64>().is_err();
-            let metric = if is_name { metric } else { "latency_ms" };
+            let is_name = |letter: char| letter.is_alphanumeric() || "_-.:/ ".contains(letter);
+            let is_named = metric.chars().all(is_name)
+                && metric.starts_with(|letter: char| letter.is_alphabetic() || letter == '_')
+                && !matches!(metric, "true" | "false");
+            let metric = if is_named { metric } else { "latency_ms" };
             let says = format!("is {brief}, which sets no bound");
             return refuse(says, format!("write \"{metric} <= NUMBER\" or \"{metric} >= NUMBER\""));
         };

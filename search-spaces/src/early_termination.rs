@@ -91,6 +91,21 @@ const KINDS: &[(&str, Kind)] = &[
     ("fold_racing", Kind::FoldRacing),
 ];
 
+/// What some of them has.
+const KEYS: &[&str] = &[
+    "slack_factor",
+    "slack_amount",
+    "truncation_percentage",
+    "evaluation_interval",
+    "delay_evaluation",
+    "min_resource",
+    "max_resource",
+    "reduction_factor",
+    "resource",
+    "confidence",
+    "min_folds",
+];
+
 /// Whose trials are stopped.
 pub(crate) enum Whose<'a> {
     /// Programs and people, who report.
@@ -119,7 +134,12 @@ impl EarlyTermination {
     /// Reads `early_termination`.
     pub(crate) fn read(at: &At<'_>, whose: &Whose<'_>, findings: &mut Findings) -> Option<Self> {
         let mut fields = at.map(findings)?;
-        let kind_at = fields.require("type", "type: median_stopping", findings)?;
+        let Some(kind_at) = fields.require("type", "type: median_stopping", findings) else {
+            // Which of these it may have depends on the type, which is perhaps misspelt.
+            fields.ignore(KEYS);
+            fields.finish(findings);
+            return None;
+        };
         let kind = kind_at.word(KINDS, findings)?;
         let read = match kind {
             Kind::Asha | Kind::Hyperband => read_halving(kind, at, &mut fields, whose, findings),

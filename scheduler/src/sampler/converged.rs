@@ -8,7 +8,8 @@
 //! some losses made of them (`front`). It works beside any sampler.
 //! What it says follows from the trials that have ended and their order alone.
 
-use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::collections::{BTreeMap, HashMap};
 
 use fleetfit_search_spaces::seed::mix;
 use fleetfit_search_spaces::{Configuration, SearchSpace};
@@ -30,7 +31,10 @@ const IN_A_ROW: usize = 2;
 
 /// So often the same configuration is tried before noise is believed in: with two, noise would too
 /// often look like none.
-const MEASURED: u32 = 3;
+const MEASURED: usize = 3;
+
+/// Where trials that are repeated do not complete, no more than so many are: the search goes on.
+const MOST_REPEATS: usize = 8;
 
 /// With several objectives, losses that are made of them, each with weights of its own.
 const WEIGHTINGS: usize = 6;
@@ -42,8 +46,11 @@ pub(crate) struct Converged {
     ended: Vec<(u32, Configuration, Fate)>,
     /// Whether trying a configuration again tells anything.
     may_repeat: bool,
-    /// How often each has ended, and how many had when one had often enough.
-    tries: HashMap<String, u32>,
+    /// How often each has completed, whatever bounds it broke.
+    tries: HashMap<String, usize>,
+    /// How many ended that had been tried before.
+    n_repeats: usize,
+    /// How many had ended when one had completed often enough.
     measured_at: Option<usize>,
     /// How many had ended when the search was begun, or resumed.
     begun_at: usize,
@@ -58,6 +65,7 @@ impl Converged {
             ended: Vec::new(),
             may_repeat,
             tries: HashMap::new(),
+            n_repeats: 0,
             measured_at: None,
             begun_at: 0,
             looked: None,
@@ -66,21 +74,22 @@ impl Converged {
 
     /// A configuration ended.
     pub(crate) fn end(&mut self, number: u32, configuration: &Configuration, fate: Fate) {
-        let fate = match fate {
-            Fate::Judged(losses) if !losses.is_feasible() => Fate::Failed,
-            Fate::Judged(losses) if losses.all().len() == 1 => Fate::Completed(losses.first()),
-            fate => fate,
-        };
         if self.ended.len() > MOST {
             return;
         }
         self.ended.push((number, configuration.clone(), fate));
         if self.may_repeat && self.measured_at.is_none() {
-            let tries = self.tries.entry(configuration.to_json()).or_default();
-            *tries += 1;
-            if *tries == MEASURED {
-                self.measured_at = Some(self.ended.len());
-                self.tries = HashMap::new();
+            match self.tries.entry(configuration.to_json()) {
+                Entry::Occupied(mut tries) => {
+                    self.n_repeats += 1;
+                    *tries.get_mut() += usize::from(has_completed(&fate));
+                    if *tries.get() >= MEASURED {
+                        self.measured_at = Some(self.ended.len());
+                    }
+                }
+                Entry::Vacant(vacant) => {
+                    vacant.insert(usize::from(has_completed(&fate)));
+                }
             }
         }
     }
@@ -112,19 +121,20 @@ impl Converged {
         is_measured && self.looked.is_some_and(|(_, said)| said)
     }
 
-    /// What is to be tried again, and how often, before it is over; as long as nobody did.
-    pub(crate) fn repeats(&self) -> Option<(&Configuration, u32)> {
+    /// What is to be tried again, and how often, before it is over; as long as that tells nothing yet.
+    pub(crate) fn repeats(&self) -> Option<(&Configuration, usize)> {
         let is_wanted = self.may_repeat && self.measured_at.is_none();
         self.looked.filter(|(_, said)| *said && is_wanted)?;
-        let loss = |fate: &Fate| match fate {
-            Fate::Completed(loss) => Some(*loss),
+        let loss = |fate: &Fate| match in_bounds(*fate) {
+            Fate::Completed(loss) => Some(loss),
             Fate::Judged(losses) => Some(losses.first()),
             Fate::Stopped(_) | Fate::Failed => None,
         };
         let completed = self.ended.iter().filter_map(|(_, at, fate)| Some((at, loss(fate)?)));
         let (best, _) = completed.min_by(|(_, one), (_, other)| one.total_cmp(other))?;
         let tries = self.tries.get(&best.to_json()).copied().unwrap_or_default();
-        Some((best, MEASURED.saturating_sub(tries)))
+        let n = MEASURED.saturating_sub(tries);
+        (self.n_repeats + n <= MOST_REPEATS).then_some((best, n))
     }
 
     /// Whether it has ended once at least.
@@ -158,15 +168,54 @@ impl Converged {
         let mut history = History::default();
         for (number, configuration, fate) in self.ended.iter().take(n) {
             history.begin(&self.axes, *number, configuration);
-            history.end(&self.axes, *number, *fate);
+            history.end(&self.axes, *number, in_bounds(*fate));
         }
+        let repeated = repeated(&self.ended[..n.min(self.ended.len())]);
         let mut draw = Pcg64::new(u128::from(mix(&[n as u64])), 1);
         let n_weightings = if history.has_several() { WEIGHTINGS } else { 1 };
         (0..n_weightings).all(|_| {
             let aimed = history.aimed(&mut draw);
-            let gain = Gp::gain(&self.axes, aimed.as_ref().unwrap_or(&history), &mut draw);
+            let history = aimed.as_ref().unwrap_or(&history);
+            let gain = Gp::gain(&self.axes, history, &repeated, &mut draw);
             gain.is_some_and(|gain| gain.expected < gain.noise)
         })
+    }
+}
+
+fn has_completed(fate: &Fate) -> bool {
+    matches!(fate, Fate::Completed(_) | Fate::Judged(_))
+}
+
+/// Who breaks a bound is nobody whom a search could end with.
+fn in_bounds(fate: Fate) -> Fate {
+    match fate {
+        Fate::Judged(losses) if !losses.is_feasible() => Fate::Failed,
+        Fate::Judged(losses) if losses.all().len() == 1 => Fate::Completed(losses.first()),
+        fate => fate,
+    }
+}
+
+/// The losses of each configuration that completed more than once, whatever bounds they broke. Of several
+/// objectives one would not speak for the others, but where all are alike.
+fn repeated(ended: &[(u32, Configuration, Fate)]) -> Vec<Vec<f64>> {
+    let mut by_text: BTreeMap<String, Vec<Vec<f64>>> = BTreeMap::new();
+    for (_, configuration, fate) in ended {
+        let losses = match fate {
+            Fate::Completed(loss) => vec![*loss],
+            Fate::Judged(losses) => losses.all().to_vec(),
+            Fate::Stopped(_) | Fate::Failed => continue,
+        };
+        by_text.entry(configuration.to_json()).or_default().push(losses);
+    }
+    let groups: Vec<_> = by_text.into_values().filter(|losses| losses.len() > 1).collect();
+    let tells = |group: &Vec<Vec<f64>>| {
+        group.iter().all(|losses| losses.len() == 1 || Some(losses) == group.first())
+    };
+    match groups.iter().all(tells) {
+        true => {
+            groups.into_iter().map(|group| group.into_iter().map(|own| own[0]).collect()).collect()
+        }
+        false => Vec::new(),
     }
 }
 
@@ -214,7 +263,7 @@ mod tests {
             if converged.look()
                 && let Some((best, n)) = converged.repeats()
             {
-                again = vec![best.clone(); n as usize];
+                again = vec![best.clone(); n];
             }
             if ended_at.is_none() && converged.is_over() {
                 ended_at = Some(losses.len());

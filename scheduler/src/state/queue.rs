@@ -13,6 +13,9 @@ use super::{Phase, StudyState};
 use crate::event::{Event, Fact, Mark, Step};
 use crate::sampler::Earlier;
 
+/// So many times the trials that measure noise have to be left for it.
+const WORTH: usize = 4;
+
 /// How many marks are remembered.
 const MAX_MARKS: usize = 256;
 
@@ -23,8 +26,8 @@ pub(super) struct Asked {
     warm: Vec<Configuration>,
     /// What was asked for since, in order.
     queue: VecDeque<Configuration>,
-    /// Numbers of all that wait, by what they are.
-    waiting: HashMap<String, u32>,
+    /// Numbers of all that wait, by what they are, the first first.
+    waiting: HashMap<String, VecDeque<u32>>,
     marks: VecDeque<Mark>,
 }
 
@@ -56,10 +59,13 @@ impl Asked {
             Some(warm) => Some(warm.to_json()),
             None => self.queue.pop_front().map(|queued| queued.to_json()),
         };
-        if let Some(text) = &taken
-            && self.waiting.get(text) == Some(&number)
+        if let Some(Entry::Occupied(mut numbers)) =
+            taken.clone().map(|text| self.waiting.entry(text))
         {
-            self.waiting.remove(text);
+            numbers.get_mut().pop_front();
+            if numbers.get().is_empty() {
+                numbers.remove();
+            }
         }
         taken.is_some()
     }
@@ -90,7 +96,7 @@ impl StudyState {
             if self.study.space.contains(&configuration)
                 && let Entry::Vacant(vacant) = self.asked.waiting.entry(configuration.to_json())
             {
-                vacant.insert(number);
+                vacant.insert(VecDeque::from([number]));
                 self.asked.warm.push(configuration);
             }
         }
@@ -150,7 +156,7 @@ impl StudyState {
         for configuration in configurations {
             let next = first.saturating_add(fresh.len() as u32);
             let text = configuration.to_json();
-            let waiting = self.asked.waiting.get(&text).copied();
+            let waiting = self.asked.waiting.get(&text).and_then(VecDeque::front).copied();
             let number = *known.entry(text).or_insert(waiting.unwrap_or(next));
             if number == next {
                 fresh.push(configuration);
@@ -176,7 +182,7 @@ impl StudyState {
                 sampler.avoid(configuration);
             }
             let number = self.next_asked();
-            self.asked.waiting.entry(configuration.to_json()).or_insert(number);
+            self.asked.waiting.entry(configuration.to_json()).or_default().push_back(number);
             self.asked.queue.push_back(configuration.clone());
         }
         // A space that was used up has something left to try.
@@ -187,18 +193,16 @@ impl StudyState {
         }
     }
 
-    /// Tries the best again where that is to be known before the search ends, and nobody does already.
+    /// Tries the best again where that is to be known before the search ends, nobody does already, and
+    /// enough is left that there is anything to save.
     pub(super) fn measure(&mut self, step: &mut Step) {
         let Some(converged) = &self.converged else { return };
         let Some((best, n)) = converged.repeats() else { return };
-        let open = || self.open.keys().filter_map(|&number| self.configuration(number));
+        let mut open = self.open.keys().filter_map(|&number| self.configuration(number));
         let is_waited_for = self.asked.n_waiting(self.counts.proposed) > 0;
-        if n > 0
-            && n <= self.n_unproposed()
-            && !is_waited_for
-            && !open().any(|at| converged.knows(at))
-        {
-            let configurations = vec![best.clone(); n as usize];
+        let is_worth_it = n > 0 && WORTH * n <= self.n_unproposed() as usize;
+        if is_worth_it && !is_waited_for && !open.any(|at| converged.knows(at)) {
+            let configurations = vec![best.clone(); n];
             self.queue(configurations, None, step);
         }
     }

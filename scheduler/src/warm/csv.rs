@@ -22,7 +22,12 @@ const ONE_TOO_MANY: &str = "leave one of the columns out";
 pub(super) fn read(text: &str, wanted: Wanted<'_>) -> Result<Found, Fault> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let mut records = Records::new(text);
-    let names: Vec<String> = match records.next_record() {
+    let is_empty = |cells: &[String]| cells.len() == 1 && cells[0].trim().is_empty();
+    let mut first = records.next_record();
+    while first.as_ref().is_some_and(|(cells, _)| is_empty(cells)) {
+        first = records.next_record();
+    }
+    let names: Vec<String> = match first {
         Some((cells, true)) => cells.into_iter().map(|cell| cell.trim().to_owned()).collect(),
         _ => Vec::new(),
     };
@@ -51,7 +56,7 @@ pub(super) fn read(text: &str, wanted: Wanted<'_>) -> Result<Found, Fault> {
     let mut rows = Rows::new(wanted);
     rows.learn(&names);
     while let Some((cells, is_whole)) = records.next_record() {
-        if cells.len() == 1 && cells[0].trim().is_empty() {
+        if is_empty(&cells) {
             continue;
         }
         if !is_whole || cells.len() != names.len() {

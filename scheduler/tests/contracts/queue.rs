@@ -6,8 +6,8 @@ use fleetfit_scheduler::state::{NotQueued, Phase, StudyState};
 use fleetfit_scheduler::{Command, EndedBy, Event, Fact};
 use fleetfit_search_spaces::wire::Numbered;
 use fleetfit_search_spaces::{
-    Algorithm, Assignment, AssignmentTask, Configuration, End, Improvement, Least, Outcome,
-    Setting, Study, Value, Work,
+    Algorithm, Assignment, AssignmentTask, Configuration, Domain, End, Improvement, Least, Outcome,
+    Scale, Setting, Study, Value, Work,
 };
 
 use super::studies::{choice, parameter, space, study, unit};
@@ -170,6 +170,11 @@ fn exact(at: &Numbered) -> f64 {
     bowl(at) + rough(bowl(at).to_bits())
 }
 
+fn exact_text(at: &Numbered) -> f64 {
+    let letters = at.configuration.to_json();
+    rough(letters.bytes().fold(7, |seed, letter| seed * 31 % 1_000_003 + u64::from(letter)))
+}
+
 /// How often each configuration was tried more than once.
 fn repeated(run: &Run) -> Vec<usize> {
     let mut by_text = BTreeMap::new();
@@ -215,6 +220,48 @@ fn the_best_is_tried_again_before_noise_is_believed_in() {
             assert_eq!(ends[1], (Some(EndedBy::Trials), 60), "{algorithm:?}, {n_out} at once");
             assert_eq!(ends[0].0, Some(EndedBy::Improvement), "{algorithm:?}, {n_out} at once");
         }
+    }
+}
+
+#[test]
+fn what_measures_no_noise_is_tried_again_and_a_search_goes_on_without() {
+    let mut study = study(space(vec![parameter("x", unit())]), Algorithm::Random, 60);
+    study.limits.stop_when_converged = true;
+    // Two looks agree after 25; what is no number fails.
+    let once = |at: &Numbered| if (25..27).contains(&at.number) { f64::NAN } else { noisy(at) };
+    let mut run = Run { value: once, ..Run::new(study.clone(), Vec::new()) };
+    while run.step() {}
+    assert_eq!(run.state.ended_by(), Some(EndedBy::Improvement));
+    assert!(run.proposed.len() > 30, "{}", run.proposed.len());
+    let always = |at: &Numbered| if at.number > 24 { f64::NAN } else { noisy(at) };
+    let mut run = Run { value: always, ..Run::new(study, Vec::new()) };
+    for _ in 0..26 {
+        assert!(run.step());
+    }
+    // The second of the two waits.
+    let best = run.proposed[25].clone();
+    assert_eq!(run.enqueue(&[best]), Ok(vec![26]));
+    while run.step() {}
+    assert_eq!((run.state.ended_by(), run.proposed.len()), (Some(EndedBy::Trials), 60));
+    assert_eq!(repeated(&run), [9]);
+}
+
+#[test]
+fn a_finite_space_that_is_exact_is_used_up_all_the_same() {
+    let numbers =
+        |n| Domain::Float { min: 0.0, max: 1.0, step: Some(1.0 / n), scale: Scale::Linear };
+    let space = space(vec![parameter("x", numbers(8.0)), parameter("y", numbers(10.0))]);
+    for algorithm in [Algorithm::Grid, Algorithm::Random] {
+        let mut study = study(space.clone(), algorithm, 110);
+        study.limits.stop_when_converged = true;
+        let mut run = Run { value: exact_text, ..Run::new(study.clone(), Vec::new()) };
+        while run.step() {}
+        let ended = (run.state.ended_by(), run.proposed.len(), repeated(&run));
+        assert_eq!(ended, (Some(EndedBy::Space), 101, vec![3]), "{algorithm:?}");
+        let value = |at: &Numbered| rough(u64::from(at.number) + 1);
+        let mut run = Run { value, ..Run::new(study, Vec::new()) };
+        while run.step() {}
+        assert_eq!(run.state.ended_by(), Some(EndedBy::Improvement), "{algorithm:?}");
     }
 }
 

@@ -1,7 +1,5 @@
 //! What a search still has to gain, as the process sees it.
 
-use std::collections::BTreeMap;
-
 use rand_pcg::Pcg64;
 
 use super::super::axes::Axes;
@@ -40,10 +38,12 @@ pub(in crate::sampler) struct Gain {
 }
 
 impl Gp {
-    /// What there is to gain when these trials have ended; none as long as nothing has completed.
+    /// What there is to gain when these trials have ended; none as long as nothing has completed. Losses
+    /// that are `repeated` are those of one configuration each.
     pub(in crate::sampler) fn gain(
         axes: &Axes,
         history: &History,
+        repeated: &[Vec<f64>],
         draw: &mut Pcg64,
     ) -> Option<Gain> {
         // What failed tells neither what there is to gain nor how much chance matters.
@@ -65,7 +65,7 @@ impl Gp {
             .then(exact)
             .filter(|rough| rough.cost < fitted.cost + LEAST_ODDS);
         let fitted = rough.unwrap_or(fitted);
-        let measured = deviation(&known, history, fitted.warp);
+        let measured = deviation(repeated, fitted.warp);
         let gain = Gain::under(fitted, axes, history, &known, draw)?;
         // What came of the same configuration is above whatever a process believes.
         match measured.filter(|measured| *measured < ROUGH * gain.noise) {
@@ -112,19 +112,13 @@ fn brought(known: &[Known], warp: Warp) -> f64 {
 
 /// How far trials of the same configuration are from their mean, as a standard deviation; none where
 /// each was tried once.
-fn deviation(known: &[Known], history: &History, warp: Warp) -> Option<f64> {
-    let mut by_place: BTreeMap<Vec<u64>, Vec<f64>> = BTreeMap::new();
-    for known in known.iter().filter(|known| known.has_completed) {
-        if let (Some(units), Some(loss)) = (known.units(history), known.loss) {
-            let place = units.iter().map(|unit| unit.to_bits()).collect();
-            by_place.entry(place).or_default().push(warp.apply(loss));
-        }
-    }
+fn deviation(repeated: &[Vec<f64>], warp: Warp) -> Option<f64> {
     let (mut n_free, mut squares) = (0, 0.0);
-    for losses in by_place.values().filter(|losses| losses.len() > 1) {
-        let mean = losses.iter().sum::<f64>() / losses.len() as f64;
-        n_free += losses.len() - 1;
-        squares += losses.iter().map(|loss| (loss - mean).powi(2)).sum::<f64>();
+    for losses in repeated {
+        let values: Vec<f64> = losses.iter().map(|&loss| warp.apply(loss)).collect();
+        let mean = values.iter().sum::<f64>() / values.len() as f64;
+        n_free += values.len().saturating_sub(1);
+        squares += values.iter().map(|value| (value - mean).powi(2)).sum::<f64>();
     }
     (n_free > 0).then(|| (squares / n_free as f64).sqrt())
 }
