@@ -59,15 +59,14 @@ impl Asked {
             Some(warm) => Some(warm.to_json()),
             None => self.queue.pop_front().map(|queued| queued.to_json()),
         };
-        if let Some(Entry::Occupied(mut numbers)) =
-            taken.clone().map(|text| self.waiting.entry(text))
-        {
+        let Some(text) = taken else { return false };
+        if let Entry::Occupied(mut numbers) = self.waiting.entry(text) {
             numbers.get_mut().pop_front();
             if numbers.get().is_empty() {
                 numbers.remove();
             }
         }
-        taken.is_some()
+        true
     }
 
     /// Whether the study began with it.
