@@ -98,7 +98,7 @@ fn sentence_by_sentence(study: &Study) -> String {
     let algorithm = word(&study.sampling.algorithm);
     say("sampling", algorithm);
     if !study.points_to_evaluate.is_empty() {
-        say("tried first", format!("{} configurations", study.points_to_evaluate.len()));
+        say("tried first", configurations(study.points_to_evaluate.len()));
     }
     if !study.start_from.is_empty() {
         let names = study.start_from.iter().map(|origin| match origin {
@@ -121,8 +121,8 @@ fn sentence_by_sentence(study: &Study) -> String {
     say(
         "limits",
         format!(
-            "{} configurations, {} at once, {} in all{}",
-            limits.max_total_trials,
+            "{}, {} at once, {} in all{}",
+            configurations(limits.max_total_trials as usize),
             limits.max_concurrent_trials,
             crate::show::duration(limits.timeout_s),
             limits
@@ -140,6 +140,13 @@ fn sentence_by_sentence(study: &Study) -> String {
     let seed = study.seed.map_or("drawn when the study is created".into(), |seed| seed.to_string());
     say("seed", seed + &own);
     lines.join("\n")
+}
+
+fn configurations(n: usize) -> String {
+    match n {
+        1 => "1 configuration".to_owned(),
+        n => format!("{n} configurations"),
+    }
 }
 
 fn stops(rule: &EarlyTermination, work: &Work) -> String {

@@ -217,7 +217,7 @@ fn configuration(names: &[String], cells: &[String]) -> Result<Json, (usize, Fau
 
 /// What parts the names of the columns.
 fn delimiter(text: &str) -> char {
-    let first = text.lines().next().unwrap_or_default();
+    let first = text.split(['\n', '\r']).find(|line| !line.is_empty()).unwrap_or_default();
     let count = |delimiter: char| first.matches(delimiter).count();
     let mut best = ',';
     for other in [';', '\t'] {
@@ -280,7 +280,13 @@ impl<'a> Records<'a> {
                     self.rest = &self.rest[at + 1..];
                     return Some((cells, true));
                 }
-                '\r' => {}
+                '\r' if letters.peek().is_some_and(|(_, next)| *next == '\n') => {}
+                // Alone it ends a line, as old spreadsheets write it.
+                '\r' => {
+                    self.next = Spot { line: self.next.line.saturating_add(1), column: 1 };
+                    self.rest = &self.rest[at + 1..];
+                    return Some((cells, true));
+                }
                 letter if letter == self.delimiter => {
                     cells.push(String::new());
                     self.spots.push(self.next);

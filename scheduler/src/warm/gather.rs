@@ -239,9 +239,17 @@ fn read_file(study: &Study, path: &str, inner: Option<&str>, bytes: &[u8]) -> Re
         let says = "is a Parquet file, which start_from does not read";
         return Err(Fault::new(says, "a table of trials, JSON, or a journal of Optuna", hint));
     }
-    let text = std::str::from_utf8(bytes).map_err(|_| {
+    let text = std::str::from_utf8(bytes).map_err(|error| {
+        let before = &bytes[..error.valid_up_to()];
+        let says = match before.contains(&0) || before.is_empty() {
+            true => "is no text".to_owned(),
+            false => {
+                let line = before.iter().filter(|&&byte| byte == b'\n').count() + 1;
+                format!("is not in UTF-8: line {line} has a letter of another encoding")
+            }
+        };
         let hint = "write it as CSV or JSON, in UTF-8";
-        Fault::new("is no text", "a table of trials, JSON, or a journal of Optuna", hint)
+        Fault::new(says, "a table of trials, JSON, or a journal of Optuna", hint)
     })?;
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let goal = study.objective.goal;

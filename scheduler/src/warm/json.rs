@@ -45,7 +45,7 @@ pub(super) fn read(text: &str, wanted: Wanted<'_>) -> Result<Found, Fault> {
             _ => push(&Json::Object(map), None, &mut rows),
         },
         Ok(_) => rows.broken(None),
-        Err(_) => {
+        Err(error) => {
             let lines = (1..).zip(text.lines()).filter(|(_, line)| !line.trim().is_empty());
             for (number, line) in lines {
                 match parsed(line) {
@@ -53,9 +53,20 @@ pub(super) fn read(text: &str, wanted: Wanted<'_>) -> Result<Found, Fault> {
                     Err(_) => rows.broken(Some(number)),
                 }
             }
+            if rows.is_empty() {
+                return Err(broken(&error));
+            }
         }
     }
     rows.end()
+}
+
+/// What is wrong with a document of which nothing can be read.
+fn broken(error: &serde_json::Error) -> Fault {
+    let text = error.to_string();
+    let (what, _) = text.rsplit_once(" at line ").unwrap_or((&text, ""));
+    let says = format!("is no JSON from line {} on: {what}", error.line());
+    Fault::new(says, "trials as JSON", "check that the file is whole, or leave it out")
 }
 
 fn parsed(text: &str) -> Result<Json, serde_json::Error> {

@@ -90,10 +90,13 @@ struct Replay {
     broken: Broken,
 }
 
+/// Among so many lines one that can be read tells that a file is a journal.
+const FIRST_LINES: usize = 4;
+
 /// Whether this is such a file.
 pub(super) fn is_journal(text: &str) -> bool {
-    let first = text.lines().next().unwrap_or_default();
-    serde_json::from_str::<Line<'_>>(first).is_ok()
+    let lines = text.lines().filter(|line| !line.trim().is_empty());
+    lines.take(FIRST_LINES).any(|line| serde_json::from_str::<Line<'_>>(line).is_ok())
 }
 
 /// The trials of one study of a file; `study` names it where there are several.
@@ -180,12 +183,8 @@ impl Replay {
         let names: Vec<&str> = self.studies.values().map(|own| own.name.as_str()).collect();
         let list = names.join(", ");
         match (study, names.as_slice()) {
-            (_, []) => {
-                Err(Fault::new("holds no study of Optuna", "a study", "check that it is the file"))
-            }
-            (None, [_]) => self.studies.iter().next().ok_or_else(|| {
-                Fault::new("holds no study of Optuna", "a study", "check that it is the file")
-            }),
+            (_, []) => Err(self.no_study()),
+            (None, [_]) => self.studies.iter().next().ok_or_else(|| self.no_study()),
             (None, [first, ..]) => {
                 let says = format!("holds {} studies of Optuna: {list}", names.len());
                 Err(Fault::new(says, "one of them", format!("write {{path: …, study: {first}}}")))
@@ -200,6 +199,16 @@ impl Replay {
                 })
             }
         }
+    }
+
+    fn no_study(&self) -> Fault {
+        let says = match self.broken.line {
+            Some(line) => {
+                format!("holds no study of Optuna that is whole: line {line} cannot be read")
+            }
+            None => "holds no study of Optuna".to_owned(),
+        };
+        Fault::new(says, "a study", "check that it is the file, from its beginning")
     }
 
     fn apply(&mut self, line: Line<'_>) {
@@ -245,6 +254,10 @@ impl Replay {
 
     /// A line that cannot be read.
     fn pass_over(&mut self, line: &str) {
+        if named_number(line, "op_code") == Some(u64::from(CREATE_STUDY)) {
+            // It has a number all the same.
+            self.n_studies += 1;
+        }
         let study = named_number(line, "study_id");
         let is_refused = study.is_some_and(|id| !self.studies.contains_key(&id));
         if named_number(line, "op_code") == Some(u64::from(CREATE_TRIAL)) && !is_refused {

@@ -253,6 +253,11 @@ impl<'a> Rows<'a> {
         self.found.broken.push(line);
     }
 
+    /// Whether there was no row yet that could be read.
+    pub(super) fn is_empty(&self) -> bool {
+        self.n_rows == 0
+    }
+
     /// A row, cells without anything left out; `names` are all that it could have.
     pub(super) fn push(&mut self, names: &[String], cells: &[Cell]) {
         self.n_rows += 1;
@@ -425,9 +430,13 @@ impl<'a> Rows<'a> {
             format!("{}{more}", shown.join(", "))
         };
         if self.n_rows == 0 {
-            let says = match self.found.broken.n {
-                0 => "holds no trials".to_owned(),
-                n => format!("holds no whole row, and {n} that cannot be read"),
+            let says = match (self.found.broken.n, self.found.broken.line) {
+                (0, _) => "holds no trials".to_owned(),
+                (n, None) => format!("holds no whole row, and {n} that cannot be read"),
+                (1, Some(line)) => format!("holds one row (line {line}), which cannot be read"),
+                (n, Some(line)) => {
+                    format!("holds {n} rows, none of which can be read (the first in line {line})")
+                }
             };
             return Err(Fault::new(
                 says,

@@ -43,17 +43,31 @@ fn what_is_no_table_of_trials_is_refused_in_words() {
             "x,n,value\n99,2,1\n",
             "holds 1 completed trial, and none lies in this search space: see x",
         ),
-        ("x,n,value\n1,2,3,4\n", "holds no whole row, and 1 that cannot be read"),
-        ("x,n,value\n\"1,2,3\n", "holds no whole row, and 1 that cannot be read"),
+        ("x,n,value\n1,2,3,4\n", "holds one row (line 2), which cannot be read"),
+        ("x,n,value\n\"1,2,3\n", "holds one row (line 2), which cannot be read"),
+        (
+            "x,n,value\n\n1,2,3,4\n1,2\n",
+            "holds 2 rows, none of which can be read (the first in line 3)",
+        ),
         ("[]", "holds no trials"),
         ("{}", "has no value of a trial among its columns ()"),
         ("[1, 2]", "holds no whole row, and 2 that cannot be read"),
         ("{\"op_code\": 0, \"study_name\": \"s\", \"directions\": [1]}", "holds no trials of s"),
+        (
+            "[{\"x\": 1, \"value\": 2},\n {\"x\": 1, \"value\": NaN},\n {\"x\": 1, \"val",
+            "is no JSON from line 3 on: EOF while parsing a string",
+        ),
         ("{\"op_code\": 4, \"study_id\": 0}", "holds no study of Optuna"),
+        (
+            "{\"op_code\": 0, \"study\n{\"op_code\": 4, \"study_id\": 0}",
+            "holds no study of Optuna that is whole: line 1 cannot be read",
+        ),
     ] {
         assert_eq!(says("trials.csv", text), expected, "{text}");
     }
     assert_eq!(gather("a.csv", b"\xff\xfe\x00x").unwrap_err().says, "is no text");
+    let latin = gather("a.csv", b"x,n,value\n1,2,3\nf\xfcnf,2,3\n").unwrap_err().says;
+    assert_eq!(latin, "is not in UTF-8: line 3 has a letter of another encoding");
 }
 
 #[test]
@@ -77,6 +91,8 @@ fn broken_rows_are_left_out_and_the_rest_counts() {
     assert!(said.contains("1 row cannot be read and is left out (line 4)"), "{said}");
     let spread = "\u{feff}x;n;loss\r\n1,5;2;3\r\n4;5;\"1\"\r\n\r\n";
     assert!(says("trials.csv", spread).starts_with("1 trials; "), "{}", says("trials.csv", spread));
+    let of_old = "x,n,loss\r1,2,3\r4,5,\"6\r7\"\r4,5,6";
+    assert!(says("trials.csv", of_old).starts_with("2 trials; "), "{}", says("t.csv", of_old));
     let lines = "{\"x\": 1, \"n\": 2, \"value\": 3}\n{\"x\": 1, \"n\": 2, \"val";
     assert!(says("trials.jsonl", lines).starts_with("1 trials; "), "{}", says("t.jsonl", lines));
 }

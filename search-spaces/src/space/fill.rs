@@ -112,7 +112,9 @@ impl Domain {
         if self.is_continuous() {
             let number = value.as_f64()?;
             let bounds = self.extent().filter(|(min, max)| min <= max);
-            return Some(Value::Float(bounds.map_or(number, |(min, max)| number.clamp(min, max))));
+            let inside = bounds.map_or(number, |(min, max)| number.clamp(min, max));
+            // Plus 0 makes one number of 0 and -0.
+            return Some(Value::Float(inside + 0.0));
         }
         Some(match (self, self.index_of(value)) {
             (Self::Choice(_) | Self::Fixed(_), _) | (_, None) => self.at(unit),
@@ -271,6 +273,19 @@ mod tests {
         let leaves: Vec<_> =
             leaves.iter().map(|(path, value)| ((*path).to_owned(), value.clone())).collect();
         space().adopt(&leaves)
+    }
+
+    #[test]
+    fn zero_has_no_sign() {
+        for domain in [
+            Domain::Uniform { min: -1.0, max: 1.0, q: None },
+            Domain::Uniform { min: -0.0, max: 1.0, q: None },
+            Domain::Normal { mu: 0.0, sigma: 1.0, q: None },
+            Domain::Float { min: -1.0, max: 0.0, step: None, scale: Scale::Linear },
+        ] {
+            let settled = domain.settled(&Value::Float(-0.0)).unwrap();
+            assert_eq!(serde_json::to_string(&settled).unwrap(), "0.0", "{domain:?}");
+        }
     }
 
     #[test]

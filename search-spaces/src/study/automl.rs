@@ -25,6 +25,16 @@ const TRAINING_KEYS: &[&str] = &[
     "enable_dnn_training",
 ];
 
+const LIMIT_KEYS: &[&str] = &[
+    "max_trials",
+    "max_concurrent_trials",
+    "timeout_minutes",
+    "trial_timeout_minutes",
+    "exit_score",
+    "enable_early_termination",
+    "max_cores_per_trial",
+];
+
 /// Tasks are written in lower case only, as in Azure.
 const TASKS: [Task; 3] = [Task::Classification, Task::Regression, Task::Forecasting];
 
@@ -91,6 +101,7 @@ fn read_tabular<'a>(
         at.word(VERBOSITIES, findings);
     }
     root.misplaced(TRAINING_KEYS, "training", findings);
+    root.misplaced(LIMIT_KEYS, "limits", findings);
     root.ignore(SILENT_OF_AUTOML);
     let selection = root.take("selection", findings).map(|at| Selection::read(&at, findings));
     let seed = root.take("seed", findings).and_then(|at| at.int_in(0, i64::MAX, findings));

@@ -25,6 +25,16 @@ const TASKS: &[(&str, Task)] = &[
     ("forecasting", Task::Forecasting),
 ];
 
+const LIMIT_KEYS: &[&str] = &[
+    "max_total_trials",
+    "max_concurrent_trials",
+    "patience",
+    "min_improvement",
+    "stop_when_converged",
+    "timeout",
+    "trial_timeout",
+];
+
 /// Reads the job, whose `type` is taken already.
 pub(super) fn read(mut root: Fields<'_>, name: &str, findings: &mut Findings) -> Reading {
     let Header { name, priority, mut ignored } = header::read(&mut root, name, findings);
@@ -104,6 +114,7 @@ pub(super) fn read(mut root: Fields<'_>, name: &str, findings: &mut Findings) ->
     let seed = root.take("seed", findings).map(|at| at.int_in(0, i64::MAX, findings));
     let known = space.as_ref().filter(|_| space_is_whole);
     let (points_to_evaluate, origins) = read_start(&mut root, known, &limits, findings);
+    root.misplaced(LIMIT_KEYS, "limits", findings);
     root.finish(findings);
     header::notice_ignored(&ignored, findings);
     let command = match &work {
