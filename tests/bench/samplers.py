@@ -13,6 +13,7 @@ measures; times are those of asking and telling alone. Prints markdown. Parts:
     cost      milliseconds of CPU a suggestion with 100 to 100,000 trials behind it
     fidelity  regret by work, where trials report as they go and may be ended (with --data)
     stopping  work saved and error added by stopping trials early on learning curves (with --data)
+    ending    trials saved and regret added by ending searches of our own learners (with --data)
 
 What was run is kept in a file (`--results`), and not run again: a run can be interrupted, and peers
 are run once. Ours is run again when it is another build; `tpe@1a2b3c4d` shows what an earlier build
@@ -36,7 +37,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 TARGET = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
 REQUIREMENTS = ROOT / "tests" / "bench" / "samplers" / "requirements.txt"
 ONE_THREAD = {f"{name}_NUM_THREADS": "1" for name in ("OMP", "OPENBLAS", "MKL")}
-PARTS = ("regret", "long", "parallel", "cost", "fidelity", "stopping")
+PARTS = ("regret", "long", "parallel", "cost", "fidelity", "stopping", "ending")
 BUDGETS = (25, 50, 100, 200)
 
 
@@ -125,7 +126,7 @@ def main():
         os.execve(str(python), [str(python), *sys.argv], environment)
 
     # Only here do the libraries have to be there.
-    from samplers import cost, fidelity, fits, parallel, peers, regret, stopping
+    from samplers import cost, ending, fidelity, fits, parallel, peers, regret, stopping
     from samplers.folder import inside
     from samplers.runs import Runs
     from samplers.suite import suite
@@ -177,6 +178,11 @@ def main():
             regret.tables(runs, problems, chosen, seeds, budget, [budget], arguments.parallel)
         elif part == "cost":
             cost.table(binary, chosen, cost.SIZES[:2] if arguments.quick else cost.SIZES, say)
+        elif part == "ending":
+            if inside(data, "tabular"):
+                ending.table(fleetfit(arguments), data, range(1, len(seeds) + 1), budget, say)
+            else:
+                say("left out: `--data` names no folder that has tabular")
         elif not inside(data, "lcdb"):
             say("left out: `--data` names no folder that has lcdb")
         elif part == "fidelity":

@@ -170,13 +170,13 @@ impl Converged {
             history.begin(&self.axes, *number, configuration);
             history.end(&self.axes, *number, in_bounds(*fate));
         }
-        let repeated = repeated(&self.ended[..n.min(self.ended.len())]);
+        let repeated = self.may_repeat.then(|| repeated(&self.ended[..n.min(self.ended.len())]));
         let mut draw = Pcg64::new(u128::from(mix(&[n as u64])), 1);
         let n_weightings = if history.has_several() { WEIGHTINGS } else { 1 };
         (0..n_weightings).all(|_| {
             let aimed = history.aimed(&mut draw);
             let history = aimed.as_ref().unwrap_or(&history);
-            let gain = Gp::gain(&self.axes, history, &repeated, &mut draw);
+            let gain = Gp::gain(&self.axes, history, repeated.as_deref(), &mut draw);
             gain.is_some_and(|gain| gain.expected < gain.noise)
         })
     }
@@ -240,11 +240,21 @@ mod tests {
     /// How many trials of 100 a search takes, how far its best is then above that of all 100, and how
     /// far the median of 20 evenly spread points is above that, however well it searches.
     fn search(n_axes: usize, noise: f64, seed: u64, loss: fn(&[f64]) -> f64) -> (usize, f64, f64) {
+        search_of(true, n_axes, noise, seed, loss)
+    }
+
+    fn search_of(
+        may_repeat: bool,
+        n_axes: usize,
+        noise: f64,
+        seed: u64,
+        loss: fn(&[f64]) -> f64,
+    ) -> (usize, f64, f64) {
         let space = cube(n_axes);
         let axes = Axes::new(space.clone());
         let spread = Sobol::new(space.clone(), seed);
         let mut sampler = Adaptive::new(space.clone(), seed, Method::Auto(Box::default()));
-        let mut converged = Converged::new(space, true);
+        let mut converged = Converged::new(space, may_repeat);
         let mut losses = Vec::new();
         let mut ended_at = None;
         let mut again = Vec::new();
@@ -324,6 +334,16 @@ mod tests {
     }
 
     #[test]
+    fn what_cannot_be_measured_ends_where_nothing_is_left() {
+        for (n_axes, loss) in [(2, branin as fn(&[f64]) -> f64), (3, bowl)] {
+            for seed in 0..2 {
+                let (n, worse, reach) = search_of(false, n_axes, 0.0, seed, loss);
+                assert!(n < 80 && worse < 1e-3 * reach, "{n_axes}, {seed}: {n}, {worse}");
+            }
+        }
+    }
+
+    #[test]
     fn it_ends_when_noise_is_all_there_is() {
         const N_SEEDS: u64 = 8;
         type Function = fn(&[f64]) -> f64;
@@ -357,15 +377,20 @@ mod tests {
     ) -> usize {
         let space = cube(n_axes);
         let axes = Axes::new(space.clone());
-        let mut converged = Converged::new(space, false);
+        let mut converged = Converged::new(space, true);
+        let mut again = Vec::new();
         for number in 0..200 {
-            let configuration = sampler.propose(number).unwrap();
+            let configuration = again.pop().unwrap_or_else(|| sampler.propose(number).unwrap());
             let random =
                 |i: u64| (mix(&[seed, u64::from(number), i]) >> 11) as f64 / (1u64 << 53) as f64;
             let normal = (0..12).map(random).sum::<f64>() - 6.0;
             let fate = fate(&axes.units(&configuration).unwrap(), normal);
             converged.end(number, &configuration, fate);
-            converged.look();
+            if converged.look()
+                && let Some((best, n)) = converged.repeats()
+            {
+                again = vec![best.clone(); n];
+            }
             if converged.is_over() {
                 return number as usize + 1;
             }

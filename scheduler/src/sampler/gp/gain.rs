@@ -13,7 +13,8 @@ use super::warp::Warp;
 use super::{Gp, Kept};
 
 /// Nothing is said before so many trials for each axis: in fewer, a function that is exact but rough
-/// looks like noise. In fewer than twice as many it is thought to be one where it may be.
+/// looks like noise. In fewer than twice as many it is thought to be one where it may be, and nothing
+/// is said where that cannot be measured.
 const ENOUGH: usize = 10;
 
 /// What so many trials, the latest, brought is expected of others, too.
@@ -39,11 +40,11 @@ pub(in crate::sampler) struct Gain {
 
 impl Gp {
     /// What there is to gain when these trials have ended; none as long as nothing has completed. Losses
-    /// that are `repeated` are those of one configuration each.
+    /// that are `repeated` are those of one configuration each; none where they would be the same.
     pub(in crate::sampler) fn gain(
         axes: &Axes,
         history: &History,
-        repeated: &[Vec<f64>],
+        repeated: Option<&[Vec<f64>]>,
         draw: &mut Pcg64,
     ) -> Option<Gain> {
         // What failed tells neither what there is to gain nor how much chance matters.
@@ -51,7 +52,8 @@ impl Gp {
         let known: Vec<Known> = known.collect();
         let n_axes = axes.kinds().len();
         let has_completed = known.iter().any(|known| known.has_completed);
-        if n_axes == 0 || known.len() < ENOUGH * n_axes || !has_completed {
+        let enough = if repeated.is_some() { ENOUGH } else { 2 * ENOUGH };
+        if n_axes == 0 || known.len() < enough * n_axes || !has_completed {
             return None;
         }
         // Where points are far from each other, short lengths explain noise as well as noise does.
@@ -65,8 +67,11 @@ impl Gp {
             .then(exact)
             .filter(|rough| rough.cost < fitted.cost + LEAST_ODDS);
         let fitted = rough.unwrap_or(fitted);
-        let measured = deviation(repeated, fitted.warp);
+        let measured = repeated.and_then(|repeated| deviation(repeated, fitted.warp));
         let gain = Gain::under(fitted, axes, history, &known, draw)?;
+        if repeated.is_none() {
+            return Some(Gain { noise: gain.noise.max(NOTHING), ..gain });
+        }
         // What came of the same configuration is above whatever a process believes.
         match measured.filter(|measured| *measured < ROUGH * gain.noise) {
             None => Some(gain),
