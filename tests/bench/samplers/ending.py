@@ -4,13 +4,12 @@ again at the beginning of the whole search, or the two were not the same.
 """
 
 import csv
-import gzip
 import json
 import pathlib
 import statistics
-import subprocess
 import tempfile
 
+from .fits import thinned, trials
 from .folder import inside
 
 
@@ -60,9 +59,7 @@ def search(binary, job, rows, each, budget):
     share of how much worse the median of the first 20 is."""
     with tempfile.TemporaryDirectory() as place:
         place = pathlib.Path(place)
-        head, *lines = gzip.open(rows, "rt").read().splitlines()
-        (place / "rows.csv").write_text("\n".join([head, *lines[::each]]) + "\n")
-        job |= {"training_data": {"path": str(place / "rows.csv")}}
+        job |= {"training_data": {"path": thinned(rows, each, place / "rows.csv")}}
         limits = {"max_total_trials": budget, "max_concurrent_trials": 1}
         whole = losses(binary, job | {"limits": limits}, place / "whole")
         ended = losses(binary, job | {"limits": limits | {"stop_when_converged": True}},
@@ -74,10 +71,6 @@ def search(binary, job, rows, each, budget):
 
 
 def losses(binary, job, home):
-    path, made = home.with_suffix(".json"), home.with_suffix(".csv")
-    path.write_text(json.dumps(job))
-    options = ["--quiet", "--data-dir", str(home)]
-    for command in (["run", str(path), "--slots", "1"], ["export", job["name"], "--out", str(made)]):
-        subprocess.run([binary, *command, *options], check=True, stdout=subprocess.DEVNULL)
+    made = trials(binary, job["name"], json.dumps(job), home)
     with made.open(newline="") as file:
         return [float(row["value"]) for row in csv.DictReader(file)]

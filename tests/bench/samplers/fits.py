@@ -116,18 +116,29 @@ def fit(table, rows, folder, binary):
     before = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime
     with tempfile.TemporaryDirectory() as place:
         place = pathlib.Path(place)
-        head, *lines = gzip.open(rows, "rt").read().splitlines()
-        (place / "rows.csv").write_text("\n".join([head, *lines[::table.each]]) + "\n")
-        (place / "job.json").write_text(table.job(str(place / "rows.csv")))
-        home = ["--quiet", "--data-dir", str(place / "home")]
-        made = place / "trials.csv"
-        for command in (["run", str(place / "job.json"), "--slots", "1"],
-                        ["export", table.name, "--out", str(made)]):
-            subprocess.run([binary, *command, *home], check=True, stdout=subprocess.DEVNULL)
+        job = table.job(thinned(rows, table.each, place / "rows.csv"))
+        made = trials(binary, table.name, job, place / "grid")
         rest = table.path(folder).with_suffix(".part")
         rest.write_bytes(made.read_bytes())
         rest.rename(table.path(folder))
     return resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime - before
+
+
+def thinned(rows, each, path):
+    """Writes every so many of a table's rows."""
+    head, *lines = gzip.open(rows, "rt").read().splitlines()
+    path.write_text("\n".join([head, *lines[::each]]) + "\n")
+    return str(path)
+
+
+def trials(binary, name, job, home):
+    """Runs a job, and returns the file that its trials are written to."""
+    path, made = home.with_suffix(".json"), home.with_suffix(".csv")
+    path.write_text(job)
+    options = ["--quiet", "--data-dir", str(home)]
+    for command in (["run", str(path), "--slots", "1"], ["export", name, "--out", str(made)]):
+        subprocess.run([binary, *command, *options], check=True, stdout=subprocess.DEVNULL)
+    return made
 
 
 def problems(folder):
